@@ -1,0 +1,2 @@
+//! The `starttls` command.
+fn main() {}

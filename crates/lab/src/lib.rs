@@ -1,0 +1,1 @@
+//! A throw-away certificate authority, embedded servers and launchers for real ones.

@@ -1,0 +1,1 @@
+//! STARTTLS for tokio and blocking streams, client and server, on rustls.

@@ -1,0 +1,210 @@
+//! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
+
+use crate::error::malformed;
+use crate::recognise::speaks;
+use crate::{Dialect, Error, ErrorKind, Malformed, ReplyTo, Side};
+
+/// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
+///
+/// The fields are the dialect's own; all are zero at the start of each message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    /// Bytes examined so far.
+    pub at: usize,
+    /// Start of the current line or element.
+    pub mark: usize,
+    /// Nesting, or octets still to come.
+    pub depth: usize,
+    /// Where a small state machine stands.
+    pub state: u8,
+}
+
+/// Bounds of one negotiation, for each direction.
+pub(crate) mod limit {
+    /// Octets of one message, and so of the buffer.
+    pub(crate) const MESSAGE: usize = 64 * 1024;
+    /// Messages until the boundary.
+    pub(crate) const MESSAGES: u32 = 1024;
+    /// Octets until the boundary.
+    pub(crate) const TOTAL: u64 = 256 * 1024;
+}
+
+/// Proof that both sides agreed and that not one byte was left behind the agreement.
+///
+/// There is one way to get it: the machine that negotiated gives itself up for it, with the only buffer
+/// that ever held cleartext, and fails if a single byte is left there, complete message or not. It carries
+/// no capability, no name, no state: nothing that was learned in cleartext can cross.
+///
+/// ```compile_fail
+/// let forged = starttls_proto::Upgrade { early: Vec::new() };
+/// ```
+#[must_use = "the peer now expects TLS; close the connection if you cannot go on"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    early: Vec<u8>,
+}
+
+impl Upgrade {
+    /// The proof, unless cleartext is left in the buffer or behind it in `rest`.
+    pub(crate) fn at_boundary(inbox: Inbox, rest: &[u8]) -> Result<Self, Box<Error>> {
+        let early = Vec::new();
+        inbox.left_over(rest).map_or(Ok(Self { early }), |left| {
+            Err(Error::new(ErrorKind::BeyondBoundary, inbox.from, "nothing but TLS from here on", &left))
+        })
+    }
+
+    /// The same for a request that nobody answers (MySQL), behind which the client may send its
+    /// ClientHello at once: a TLS handshake record may be left, and goes to TLS only.
+    pub(crate) fn without_go_ahead(inbox: Inbox, rest: &[u8]) -> Result<Self, Box<Error>> {
+        let early = inbox.left_over(rest).unwrap_or_default();
+        const RECORD: [u8; 2] = [0x16, 0x03];
+        if early.iter().zip(RECORD).all(|(&byte, expected)| byte == expected) {
+            return Ok(Self { early });
+        }
+        Err(Error::new(ErrorKind::BeyondBoundary, inbox.from, "a TLS ClientHello or nothing", &early))
+    }
+
+    /// The start of the peer's ClientHello, if it came in one piece with its request.
+    ///
+    /// Feed it to the TLS engine before anything read from the connection, and to nothing else.
+    /// Empty in every protocol that has a go-ahead.
+    #[must_use]
+    pub fn into_early_tls(self) -> Vec<u8> {
+        self.early
+    }
+}
+
+/// Input of one side that has not been read as messages yet.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    from: Side,
+    bytes: Vec<u8>,
+    start: usize,
+    scan: Scan,
+    /// Octets at the front that arrived before the last question was sent.
+    early: usize,
+    messages: u32,
+    taken: u64,
+    bounded: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(from: Side) -> Self {
+        let (bytes, scan) = (Vec::new(), Scan::default());
+        Self { from, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
+    }
+
+    /// For what is not a negotiation: messages are bounded, their number is not.
+    pub(crate) fn endless(from: Side) -> Self {
+        Self { bounded: false, ..Self::new(from) }
+    }
+
+    /// Takes as much of `input` as the bound allows and returns the rest.
+    pub(crate) fn push<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        if self.start > 0 && self.start * 2 >= self.bytes.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        let room = limit::MESSAGE - (self.bytes.len() - self.start);
+        let (taken, rest) = input.split_at(input.len().min(room));
+        self.bytes.extend_from_slice(taken);
+        rest
+    }
+
+    /// Cuts the next message, if it is complete.
+    pub(crate) fn next(
+        &mut self,
+        dialect: &dyn Dialect,
+        reply_to: ReplyTo,
+    ) -> Result<Option<Message>, Box<Error>> {
+        let pending = &self.bytes[self.start..];
+        if pending.is_empty() {
+            return Ok(None);
+        }
+        let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
+            Err(cause) => return Err(self.malformed(cause, pending)),
+            Ok(None) if pending.len() >= limit::MESSAGE => {
+                return Err(Error::new(
+                    ErrorKind::TooLong,
+                    self.from,
+                    "a message of at most 64 KiB",
+                    pending,
+                ));
+            }
+            Ok(None) if self.messages == 0 && pending.len() < 8 && speaks(pending) == Some("TLS") => {
+                return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(len)) => len,
+        };
+        debug_assert!(0 < len && len <= pending.len(), "a dialect cuts what is there");
+        let message = Message { start: self.start, end: self.start + len, early: self.early > 0 };
+        self.messages = self.messages.saturating_add(1);
+        self.taken += len as u64;
+        if self.bounded && (self.messages > limit::MESSAGES || self.taken > limit::TOTAL) {
+            let expected = "the upgrade within 1,024 messages and 256 KiB";
+            return Err(Error::new(ErrorKind::TooLong, self.from, expected, pending));
+        }
+        self.start += len;
+        self.early = self.early.saturating_sub(len);
+        self.scan = Scan::default();
+        Ok(Some(message))
+    }
+
+    /// What is here and not cut yet.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Takes what is here and not cut yet.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let taken = self.bytes.split_off(self.start);
+        *self = Self { taken: self.taken, bounded: self.bounded, ..Self::new(self.from) };
+        taken
+    }
+
+    /// Octets cut so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.taken
+    }
+
+    /// The octets of a message that was just cut.
+    pub(crate) fn bytes(&self, message: &Message) -> &[u8] {
+        &self.bytes[message.start..message.end]
+    }
+
+    /// A question is being put: whatever is here already cannot be its answer.
+    pub(crate) fn question(&mut self) {
+        self.early = self.bytes.len() - self.start;
+    }
+
+    /// The error for bytes that are no message. Wrong ports are the most common mistake, so the first
+    /// message of a connection is looked at twice: it may be a good one of another protocol.
+    #[cold]
+    pub(crate) fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
+        let kind = match speaks(bytes).filter(|_| self.messages <= 1) {
+            Some("TLS") => ErrorKind::TlsNotCleartext,
+            Some(_) => ErrorKind::OtherProtocol,
+            None => ErrorKind::Malformed,
+        };
+        Error::new(kind, self.from, cause.expected, bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    fn left_over(&self, rest: &[u8]) -> Option<Vec<u8>> {
+        let left = [&self.bytes[self.start..], rest].concat();
+        (!left.is_empty()).then_some(left)
+    }
+}
+
+/// Where a message lies in its [`Inbox`]; good until the next `push`.
+#[derive(Debug)]
+pub(crate) struct Message {
+    start: usize,
+    end: usize,
+    /// Whether its first octet arrived before the last question was sent.
+    pub(crate) early: bool,
+}

@@ -1,0 +1,210 @@
+//! The client's side of the negotiation.
+
+use crate::boundary::Inbox;
+use crate::{
+    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, Offer, Progress, Protocol, Refusal,
+    ReplyTo, ServerMessage, Side, Upgrade,
+};
+
+/// A client that asks for TLS and takes nothing but the exact go-ahead for a yes.
+///
+/// The machine does no I/O. Write what it appends to `out`, then give it what the server sends; see the
+/// [crate documentation](crate) for the loop.
+///
+/// It asks whether the upgrade was offered or not, since an attacker can remove an offer more easily than
+/// an answer (rule C2). An answer counts only after its question was written: input that is given while
+/// `out` still holds bytes is older than the question in it, and an answer in it is an error (rule C3).
+#[must_use = "a negotiation does nothing until it is driven"]
+#[derive(Debug)]
+pub struct Client(Box<State>);
+
+struct State {
+    dialect: Box<dyn Dialect>,
+    flow: Flow,
+    inbox: Inbox,
+    awaiting: ReplyTo,
+    offered: Option<bool>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("awaiting", &self.awaiting).field("offered", &self.offered).finish()
+    }
+}
+
+/// The server will not upgrade. The connection is still in cleartext.
+///
+/// Close it, unless cleartext is what the user spelled out, or ask again with [`retry`](Self::retry).
+#[must_use = "the connection is still in cleartext: close it, retry, or say that cleartext is allowed"]
+#[derive(Debug)]
+pub struct Declined {
+    /// Why.
+    pub reason: DeclinedReason,
+    /// Whether the server had offered the upgrade; `None` where the protocol has no offer.
+    pub offered: Option<bool>,
+    /// What the server said, unescaped and not authenticated.
+    pub answer: Vec<u8>,
+    client: Client,
+}
+
+/// Why there is no upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeclinedReason {
+    /// The server cannot upgrade, by its own account, in a protocol that gives no other answer (MySQL).
+    NotOffered,
+    /// The request was refused.
+    Refused(Refusal),
+    /// The server is closing, throttling or unable to serve.
+    Bye,
+}
+
+impl Declined {
+    /// Asks once more on the same connection, if the refusal was temporary. The pause is the caller's.
+    ///
+    /// # Errors
+    /// Gives `self` back when asking again is pointless.
+    pub fn retry(mut self, out: &mut Vec<u8>) -> Result<Client, Box<Self>> {
+        if self.reason != DeclinedReason::Refused(Refusal::Temporary) {
+            return Err(Box::new(self));
+        }
+        self.client.0.ask(ReplyTo::Request, out);
+        Ok(self.client)
+    }
+
+    /// Whether the connection can go on in cleartext: it was refused an upgrade, not closed, and nothing
+    /// that the server sent is left unread.
+    pub fn is_usable_in_cleartext(&self) -> bool {
+        self.reason != DeclinedReason::Bye && self.client.0.inbox.is_empty()
+    }
+}
+
+impl Client {
+    /// Starts a negotiation; appends the client's first message if the client speaks first.
+    pub fn new(protocol: &Protocol, identity: Identity, out: &mut Vec<u8>) -> Self {
+        let mut state = State {
+            dialect: (protocol.dialect)(identity),
+            flow: protocol.flow,
+            inbox: Inbox::new(Side::Server),
+            awaiting: ReplyTo::Connect,
+            offered: None,
+        };
+        if !state.flow.greeting {
+            state.advance(out);
+        }
+        Self(Box::new(state))
+    }
+
+    /// What the server owes now, as a noun phrase for errors ("the greeting").
+    pub fn awaits(&self) -> &'static str {
+        self.0.awaits()
+    }
+
+    /// The server closed the connection: the error that says in the middle of what.
+    pub fn closed(self) -> Box<Error> {
+        Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b"")
+    }
+
+    /// Takes what the server sent and appends what is to be sent next.
+    ///
+    /// # Errors
+    /// [`Error`] when the server broke a rule; close the connection.
+    pub fn receive(
+        mut self,
+        mut input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Progress<Self, Declined>, Box<Error>> {
+        let state = &mut *self.0;
+        loop {
+            input = state.inbox.push(input);
+            if !out.is_empty() {
+                state.inbox.question();
+            }
+            while let Some(message) = state.inbox.next(&*state.dialect, state.awaiting)? {
+                let bytes = state.inbox.bytes(&message);
+                let meaning = if message.early {
+                    match state.dialect.read_server(ReplyTo::Other, bytes) {
+                        Ok(interim @ (ServerMessage::Interim | ServerMessage::Bye)) => interim,
+                        _ => return Err(state.early_answer(bytes)),
+                    }
+                } else {
+                    state
+                        .dialect
+                        .read_server(state.awaiting, bytes)
+                        .map_err(|cause| state.malformed(cause, bytes))?
+                };
+                let reason = match meaning {
+                    ServerMessage::Interim => continue,
+                    ServerMessage::Greeting if state.awaiting == ReplyTo::Connect => {
+                        state.advance(out);
+                        continue;
+                    }
+                    ServerMessage::Offer { starttls } if state.awaiting != ReplyTo::Request => {
+                        state.offered = Some(starttls);
+                        if !state.flow.verdict && !starttls {
+                            DeclinedReason::NotOffered
+                        } else {
+                            state.advance(out);
+                            if !state.flow.verdict {
+                                return Upgrade::at_boundary(self.0.inbox, input).map(Progress::Upgrade);
+                            }
+                            continue;
+                        }
+                    }
+                    ServerMessage::Accept if state.awaiting == ReplyTo::Request => {
+                        return Upgrade::at_boundary(self.0.inbox, input).map(Progress::Upgrade);
+                    }
+                    ServerMessage::Refuse(refusal) if state.awaiting == ReplyTo::Request => {
+                        DeclinedReason::Refused(refusal)
+                    }
+                    ServerMessage::Bye => DeclinedReason::Bye,
+                    ServerMessage::PreAuthenticated => {
+                        let expected = "a session that is not authenticated yet";
+                        return Err(Error::new(ErrorKind::PreAuthenticated, Side::Server, expected, bytes));
+                    }
+                    _ => return Err(state.malformed(Malformed { expected: state.awaits() }, bytes)),
+                };
+                let answer = bytes.to_vec();
+                let offered = state.offered;
+                // What is still unread came in cleartext too: it stays with the machine, and a retry finds it early.
+                state.inbox.push(input);
+                return Ok(Progress::End(Declined { reason, offered, answer, client: self }));
+            }
+            if input.is_empty() {
+                return Ok(Progress::Continue(self));
+            }
+        }
+    }
+}
+
+impl State {
+    /// Puts the next question: hello where the offer is still unknown, the request otherwise.
+    fn advance(&mut self, out: &mut Vec<u8>) {
+        let hello = self.flow.offer == Offer::AfterHello && self.awaiting == ReplyTo::Connect;
+        let next = if hello && self.offered != Some(true) { ReplyTo::Hello } else { ReplyTo::Request };
+        self.ask(next, out);
+    }
+
+    fn ask(&mut self, question: ReplyTo, out: &mut Vec<u8>) {
+        let message = if question == ReplyTo::Hello { ClientMessage::Hello } else { ClientMessage::Request };
+        self.dialect.write_client(message, out);
+        self.awaiting = question;
+        self.inbox.question();
+    }
+
+    fn awaits(&self) -> &'static str {
+        match self.awaiting {
+            ReplyTo::Connect => "the greeting",
+            ReplyTo::Hello => "the answer to the hello",
+            ReplyTo::Request | ReplyTo::Other => "the answer to the upgrade request",
+        }
+    }
+
+    fn early_answer(&self, bytes: &[u8]) -> Box<Error> {
+        Error::new(ErrorKind::EarlyAnswer, Side::Server, "silence until the question was sent", bytes)
+    }
+
+    fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
+        self.inbox.malformed(cause, bytes)
+    }
+}

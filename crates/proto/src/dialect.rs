@@ -1,0 +1,186 @@
+//! What a protocol has to say for itself: how its messages are cut, recognised and written.
+
+use crate::{Malformed, Scan};
+
+/// One end of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The end that dialled, and that will send the TLS ClientHello.
+    Client,
+    /// The end that listened.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    pub fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// "client" or "server".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// What the server's next message answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplyTo {
+    /// The connection itself: the greeting.
+    Connect,
+    /// [`ClientMessage::Hello`].
+    Hello,
+    /// [`ClientMessage::Request`].
+    Request,
+    /// Any other command, or nothing at all.
+    Other,
+}
+
+/// What a client's message means to the upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientMessage {
+    /// Asks what the server can do (EHLO, CAPABILITY, CAPA, FEAT, a stream header…).
+    Hello,
+    /// Asks for TLS, in the exact form the specification gives.
+    Request,
+    /// Changes nothing and may be answered in cleartext: NOOP, HELP, a syntax error.
+    Probe,
+    /// Ends the session.
+    Quit,
+    /// Carries, or starts to carry, credentials.
+    Credentials,
+    /// Wants no answer: a keep-alive, an abandoned operation.
+    Silent,
+    /// A piece of something whose rest follows: a literal is announced, message data goes on.
+    Partial,
+    /// Anything else, known or not.
+    Other,
+}
+
+/// Why, and for how long, a request for TLS is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Not now: the same request may succeed later on the same connection (454, 431, `unavailable`).
+    Temporary,
+    /// Not here: unknown, not configured, or not allowed in this state.
+    Permanent,
+}
+
+/// What a server's message means to the upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerMessage {
+    /// The connection is open; nothing is said about TLS yet.
+    Greeting,
+    /// The list of what the server can do, the upgrade among it or not.
+    Offer {
+        /// Whether the upgrade is in the list.
+        starttls: bool,
+    },
+    /// The go-ahead: the server's next byte is TLS.
+    Accept,
+    /// The request was refused; the connection stays in cleartext.
+    Refuse(Refusal),
+    /// The command needs TLS first.
+    TlsRequired,
+    /// The session is authenticated already, so that no upgrade is possible (`* PREAUTH`, FTP 230).
+    PreAuthenticated,
+    /// The server is closing, throttling, or unable to serve.
+    Bye,
+    /// Says something, answers nothing: a provisional reply, an untagged line, a notice.
+    Interim,
+    /// Any other answer.
+    Other,
+}
+
+/// Who one is, as far as the negotiation shows it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The client's own name: the argument of EHLO, the `from` of a stream between servers.
+    /// It travels in cleartext; the default is `localhost`.
+    pub client_name: String,
+    /// The name of the service: the domain of an XMPP stream, `Host` in HTTP, the name in a greeting.
+    pub server_name: String,
+    /// What a server lists inside TLS beyond the protocol's own minimum, one entry per capability
+    /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). Nothing of it is said in cleartext.
+    pub capabilities: Vec<String>,
+    /// Whether the session runs inside TLS already; set by [`Inside`](crate::Inside).
+    pub inside_tls: bool,
+    /// Makes tags, message ids and stream ids hard to guess, so that an answer cannot be sent before
+    /// its question. Drawn at random by [`Identity::new`]; fix it for reproducible transcripts only.
+    pub nonce: u64,
+}
+
+impl Identity {
+    /// An identity for the service called `server_name`, with a random nonce.
+    ///
+    /// Bytes that could end a line or a quoted string in any protocol are dropped from the name.
+    pub fn new(server_name: &str) -> Self {
+        use std::hash::{BuildHasher, Hasher, RandomState};
+        Self {
+            client_name: String::from("localhost"),
+            server_name: server_name
+                .chars()
+                .filter(|c| !c.is_control() && !c.is_whitespace() && !"<>&'\"\\".contains(*c))
+                .take(255)
+                .collect(),
+            capabilities: Vec::new(),
+            inside_tls: false,
+            nonce: RandomState::new().build_hasher().finish(),
+        }
+    }
+}
+
+/// A protocol's words: cuts, recognises and writes messages; decides nothing.
+///
+/// One dialect serves one connection and may remember what it needs to read the next message
+/// (the tag that an answer must carry). It never asks who it works for: the same dialect reads for
+/// [`Client`](crate::Client), [`Server`](crate::Server) and [`Relay`](crate::Relay).
+pub trait Dialect: Send {
+    /// The length of the message at the start of `buf`, or `None` while it is incomplete.
+    ///
+    /// `scan` is fresh at the start of each message and is handed back with the same, longer `buf`
+    /// until the message is complete; what it remembers keeps the work linear in the input.
+    ///
+    /// # Errors
+    /// [`Malformed`] when no continuation can make a message of these bytes.
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed>;
+
+    /// The meaning of one whole message of the client's.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it means nothing in this protocol.
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed>;
+
+    /// The meaning of one whole message of the server's.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it means nothing in this protocol.
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed>;
+
+    /// Appends the client's message; nothing where the protocol has no such message.
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>);
+
+    /// Appends the server's message, an answer to the last one read by [`read_client`](Self::read_client);
+    /// nothing where the protocol has no such message.
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>);
+
+    /// The same message of the server's without the offer, still well-formed.
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8>;
+
+    /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
+    fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,207 @@
+//! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
+
+use crate::error::malformed;
+use crate::text::{code, command, line, lines, lines_until, verb, words};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+const FLOW: Flow =
+    Flow { greeting: true, offer: Offer::AfterHello, verdict: true, closes: false, after: After::Silent };
+
+/// Mail between servers.
+pub const SMTP: Protocol = Protocol {
+    name: "smtp",
+    title: "SMTP",
+    port: 25,
+    implicit_tls: None,
+    alpn: None,
+    spec: "RFC 3207",
+    flow: FLOW,
+    dialect: |identity| Smtp::boxed(identity, "EHLO", "ESMTP"),
+};
+
+/// Mail from a user to the first server; the same dialect.
+pub const SUBMISSION: Protocol = Protocol {
+    name: "submission",
+    title: "mail submission",
+    port: 587,
+    implicit_tls: Some(ImplicitTls { name: "smtps", port: 465 }),
+    ..SMTP
+};
+
+/// Mail to the store behind a server.
+pub const LMTP: Protocol = Protocol {
+    name: "lmtp",
+    title: "LMTP",
+    port: 24,
+    dialect: |identity| Smtp::boxed(identity, "LHLO", "LMTP"),
+    ..SMTP
+};
+
+struct Smtp {
+    me: Identity,
+    /// The verb that asks for extensions; the other protocol's verb is unknown here.
+    hello: &'static str,
+    kind: &'static str,
+    /// The answer to the last harmless command.
+    answer: String,
+    quitting: bool,
+    /// Message data goes on until a line of one dot.
+    data: Data,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Data {
+    No,
+    /// DATA was sent; the server decides with 354.
+    Asked,
+    Flowing,
+}
+
+impl Smtp {
+    fn boxed(me: Identity, hello: &'static str, kind: &'static str) -> Box<dyn Dialect> {
+        Box::new(Self { me, hello, kind, answer: String::new(), quitting: false, data: Data::No })
+    }
+
+    fn answering(&mut self, answer: &str) -> ClientMessage {
+        self.answer.clear();
+        self.answer.push_str(answer);
+        ClientMessage::Probe
+    }
+}
+
+impl Dialect for Smtp {
+    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        match from {
+            Side::Client => line(buf, scan),
+            // RFC 5321 section 4.2.1: all lines but the last have a hyphen behind the same code.
+            Side::Server => lines_until(buf, scan, |line| Ok(code(line).map(|_| line[3] != b'-')?)),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        if self.data == Data::Flowing {
+            let end = msg == b".\r\n";
+            self.data = if end { Data::No } else { Data::Flowing };
+            return Ok(if end { ClientMessage::Other } else { ClientMessage::Partial });
+        }
+        self.data = Data::No;
+        let (name, arguments) = command(msg);
+        let upper = &mut [0; 16];
+        Ok(match verb(name, upper) {
+            b"STARTTLS" if arguments.is_empty() && name.len() + 2 == msg.len() => ClientMessage::Request,
+            b"STARTTLS" => self.answering("501 5.5.4 STARTTLS takes no parameters"),
+            hello if hello == self.hello.as_bytes() => match arguments {
+                [] => self.answering("501 5.5.4 A name is missing"),
+                _ => ClientMessage::Hello,
+            },
+            b"HELO" if self.hello == "EHLO" => {
+                let answer = format!("250 {}", self.me.server_name);
+                self.answering(&answer)
+            }
+            b"NOOP" => self.answering("250 2.0.0 OK"),
+            b"RSET" => self.answering("250 2.0.0 Reset"),
+            b"HELP" => {
+                let answer = format!("214 2.0.0 Commands: {} STARTTLS NOOP RSET HELP QUIT", self.hello);
+                self.answering(&answer)
+            }
+            b"QUIT" => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            b"AUTH" => ClientMessage::Credentials,
+            b"DATA" => {
+                self.data = Data::Asked;
+                ClientMessage::Other
+            }
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let code = code(msg)?;
+        if self.data == Data::Asked && code == 354 {
+            self.data = Data::Flowing;
+        }
+        Ok(match (reply_to, code) {
+            (_, 421) => ServerMessage::Bye,
+            (ReplyTo::Connect, 220) => ServerMessage::Greeting,
+            (ReplyTo::Connect, 400..=599) => ServerMessage::Bye,
+            (ReplyTo::Connect, _) => return Err(malformed("a greeting: 220")),
+            (ReplyTo::Hello, 250) => ServerMessage::Offer { starttls: offers(msg) },
+            (ReplyTo::Hello, 400..=599) => ServerMessage::Offer { starttls: false },
+            (ReplyTo::Hello, _) => return Err(malformed("a list of extensions: 250")),
+            (ReplyTo::Request, 220) => ServerMessage::Accept,
+            (ReplyTo::Request, 400..=499) => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, 500..=599) => ServerMessage::Refuse(Refusal::Permanent),
+            (ReplyTo::Request, _) => return Err(malformed("the go-ahead: 220")),
+            (ReplyTo::Other, 530 | 538) => ServerMessage::TlsRequired,
+            (ReplyTo::Other, _) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        match msg {
+            ClientMessage::Hello => {
+                out.extend_from_slice(format!("{} {}\r\n", self.hello, self.me.client_name).as_bytes());
+            }
+            ClientMessage::Request => out.extend_from_slice(b"STARTTLS\r\n"),
+            ClientMessage::Probe => out.extend_from_slice(b"NOOP\r\n"),
+            ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
+            ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => {}
+        }
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let name = &self.me.server_name;
+        let text = match msg {
+            ServerMessage::Greeting => format!("220 {name} {}", self.kind),
+            ServerMessage::Offer { starttls } => {
+                let capabilities =
+                    self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str);
+                let listed: Vec<&str> = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
+                    .into_iter()
+                    .chain(starttls.then_some("STARTTLS"))
+                    .chain(capabilities)
+                    .collect();
+                let (last, more) = listed.split_last().unwrap_or((&"8BITMIME", &[]));
+                let more: String = more.iter().map(|word| format!("250-{word}\r\n")).collect();
+                format!("250-{name}\r\n{more}250 {last}")
+            }
+            ServerMessage::Accept => String::from("220 2.0.0 Ready to start TLS"),
+            ServerMessage::Refuse(Refusal::Temporary) => String::from("454 4.7.0 TLS not available for now"),
+            ServerMessage::Refuse(Refusal::Permanent) => String::from("503 5.5.1 TLS is active already"),
+            ServerMessage::TlsRequired => String::from("530 5.7.0 Must issue a STARTTLS command first"),
+            ServerMessage::Bye if self.quitting => String::from("221 2.0.0 Bye"),
+            ServerMessage::Bye => format!("421 4.7.0 {name} closing connection"),
+            ServerMessage::Other => self.answer.clone(),
+            ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let mut kept: Vec<&[u8]> =
+            lines(msg).enumerate().filter(|(at, line)| *at == 0 || !is_offer(line)).map(|it| it.1).collect();
+        let last = kept
+            .pop()
+            .map(|line| [&line[..3.min(line.len())], b" ", line.get(4..).unwrap_or_default()].concat());
+        kept.extend(last.as_deref());
+        kept.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
+    }
+}
+
+/// The first line names the server, which may be called STARTTLS; the keywords follow (RFC 5321 section 4.1.1.1).
+fn offers(msg: &[u8]) -> bool {
+    lines(msg).skip(1).any(is_offer)
+}
+
+fn is_offer(line: &[u8]) -> bool {
+    words(line.get(4..).unwrap_or_default()).next().is_some_and(|word| word.eq_ignore_ascii_case(b"STARTTLS"))
+}

@@ -1,0 +1,119 @@
+//! Whose fault it is, what was expected, and what came.
+
+use std::fmt;
+
+use crate::{Escaped, Side};
+
+/// These bytes are not a message of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What should have been there, as a noun phrase ("a reply code").
+    pub expected: &'static str,
+}
+
+/// Shorthand for dialects: `Err(malformed("a reply code"))`.
+pub(crate) fn malformed(expected: &'static str) -> Malformed {
+    Malformed { expected }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.expected)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// What kind of rule the peer broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Bytes arrived in cleartext behind the request or the go-ahead, where only TLS may follow.
+    BeyondBoundary,
+    /// An answer arrived before its question had been sent.
+    EarlyAnswer,
+    /// The session was authenticated before TLS, so that no upgrade is possible.
+    PreAuthenticated,
+    /// The bytes are no message of this protocol.
+    Malformed,
+    /// A message, or the negotiation as a whole, exceeds its bound.
+    TooLong,
+    /// TLS records came where the cleartext negotiation belongs: the port speaks implicit TLS.
+    TlsNotCleartext,
+    /// Another protocol answers on this port.
+    OtherProtocol,
+    /// The peer closed the connection in the middle of the negotiation.
+    Closed,
+}
+
+impl ErrorKind {
+    /// The project's rule that was broken, as listed in `docs/rules.md`.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::BeyondBoundary => "B2",
+            Self::EarlyAnswer => "C3",
+            Self::PreAuthenticated | Self::TlsNotCleartext | Self::OtherProtocol => "C2",
+            Self::Malformed => "S2",
+            Self::TooLong | Self::Closed => "B6",
+        }
+    }
+
+    fn summary(self) -> &'static str {
+        match self {
+            Self::BeyondBoundary => "sent cleartext beyond the boundary",
+            Self::EarlyAnswer => "answered before it was asked",
+            Self::PreAuthenticated => "authenticated the session before TLS",
+            Self::Malformed => "sent a malformed message",
+            Self::TooLong => "exceeded a bound of the negotiation",
+            Self::TlsNotCleartext => "sent TLS where cleartext belongs",
+            Self::OtherProtocol => "speaks another protocol",
+            Self::Closed => "closed the connection",
+        }
+    }
+}
+
+/// The peer broke a rule, and the negotiation ended there.
+///
+/// Nothing is left to go on with: the machine is gone, and the connection has to be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Error {
+    /// What kind of rule was broken.
+    pub kind: ErrorKind,
+    /// Who broke it.
+    pub by: Side,
+    /// What the rule wanted instead, as a noun phrase.
+    pub expected: &'static str,
+    /// The first bytes that broke it, at most [`Error::EXCERPT`] of them.
+    pub received: Vec<u8>,
+}
+
+impl Error {
+    /// How many of the offending bytes an error keeps.
+    pub const EXCERPT: usize = 200;
+
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind, by: Side, expected: &'static str, received: &[u8]) -> Box<Self> {
+        let received = received[..received.len().min(Self::EXCERPT)].to_vec();
+        Box::new(Self { kind, by, expected, received })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the {} {} (rule {}): expected {}",
+            self.by.name(),
+            self.kind.summary(),
+            self.kind.rule(),
+            self.expected
+        )?;
+        if self.kind != ErrorKind::Closed {
+            write!(f, ", received \"{}\"", Escaped(&self.received))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

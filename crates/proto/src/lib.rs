@@ -1,0 +1,81 @@
+//! STARTTLS without I/O: the negotiation in cleartext, both sides and the middle, for every protocol.
+//!
+//! A [`Protocol`] is data and a [`Dialect`]; a role is written once: [`Client`], [`Server`] and [`Relay`]
+//! work for every protocol in [`PROTOCOLS`]. This crate has no dependencies, opens no socket and reads no clock.
+//!
+//! # The loop
+//! A machine takes what the peer sent and appends what is to be sent. It is taken by value and given back
+//! while the negotiation goes on; when both sides agree it is gone, and with it the only buffer that held
+//! cleartext. What is left is an [`Upgrade`], the proof that not a byte came across.
+//!
+//! ```
+//! use starttls_proto::{Client, Identity, Progress, Server, Tls, smtp};
+//!
+//! let identity = || Identity::new("mail.example.com");
+//! let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+//! let mut client = Client::new(&smtp::SMTP, identity(), &mut to_server);
+//! let mut server = Server::new(&smtp::SMTP, identity(), Tls::Available, &mut to_client);
+//! let (mut client_done, mut server_done) = (None, None);
+//! while client_done.is_none() {
+//!     // A driver writes `to_client` to the socket here and reads what the peer sent.
+//!     match client.receive(&std::mem::take(&mut to_client), &mut to_server)? {
+//!         Progress::Continue(machine) => client = machine,
+//!         Progress::Upgrade(proof) => { client_done = Some(proof); break }
+//!         Progress::End(declined) => panic!("{:?}", declined.reason),
+//!     }
+//!     match server.receive(&std::mem::take(&mut to_server), &mut to_client)? {
+//!         Progress::Continue(machine) => server = machine,
+//!         Progress::Upgrade(proof) => { server_done = Some(proof); server = Server::new(&smtp::SMTP, identity(), Tls::Available, &mut Vec::new()) }
+//!         Progress::End(quit) => panic!("{quit:?}"),
+//!     }
+//! }
+//! assert_eq!(client_done, server_done);
+//! # Ok::<(), Box<starttls_proto::Error>>(())
+//! ```
+//!
+//! # Bounds
+//! One message is at most 64 KiB, and the buffer with it; a negotiation is at most 1,024 messages and
+//! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
+#![forbid(unsafe_code)]
+
+mod boundary;
+mod client;
+mod dialect;
+mod dialects;
+mod error;
+mod escape;
+mod inside;
+mod protocol;
+mod recognise;
+mod relay;
+mod server;
+mod text;
+
+pub use boundary::{Scan, Upgrade};
+pub use client::{Client, Declined, DeclinedReason};
+pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
+pub use dialects::*;
+pub use error::{Error, ErrorKind, Malformed};
+pub use escape::Escaped;
+pub use inside::{Command, Inside};
+pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
+pub use recognise::speaks;
+pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};
+pub use server::{Quit, Server, Tls};
+
+/// What came of giving a machine its input.
+#[must_use = "the machine, the proof or the refusal is in here"]
+#[derive(Debug)]
+pub enum Progress<M, E> {
+    /// The negotiation goes on: write, read, and call again.
+    Continue(M),
+    /// Both sides agreed: write what is left in `out`, then start TLS.
+    Upgrade(Upgrade),
+    /// It ended without an upgrade.
+    End(E),
+}
+
+/// The protocol with this scheme, in any case.
+pub fn protocol(name: &str) -> Option<&'static Protocol> {
+    PROTOCOLS.iter().copied().find(|protocol| protocol.name.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,89 @@
+//! A protocol as data: its name, its ports, and the order in which its upgrade goes.
+
+use std::fmt;
+
+use crate::{Dialect, Identity};
+
+/// A protocol that upgrades to TLS in place.
+pub struct Protocol {
+    /// The scheme in a target: `smtp`, `imap`, `xmpp-server`…
+    pub name: &'static str,
+    /// Its name in prose: `SMTP`, `IMAP`, `XMPP (server to server)`…
+    pub title: &'static str,
+    /// The port where the cleartext negotiation starts.
+    pub port: u16,
+    /// The port and scheme where TLS starts at the first byte, if one is in use.
+    pub implicit_tls: Option<ImplicitTls>,
+    /// The registered ALPN protocol id (RFC 7301), if there is one.
+    pub alpn: Option<&'static str>,
+    /// The specification of the upgrade.
+    pub spec: &'static str,
+    /// The order of the negotiation.
+    pub flow: Flow,
+    /// Makes the dialect of one connection.
+    pub dialect: fn(Identity) -> Box<dyn Dialect>,
+}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Protocol({})", self.name)
+    }
+}
+
+impl PartialEq for Protocol {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Protocol {}
+
+/// TLS from the first byte on a port of its own (RFC 8314 and relatives).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImplicitTls {
+    /// The scheme in a target: `smtps`, `imaps`…
+    pub name: &'static str,
+    /// Its port.
+    pub port: u16,
+}
+
+/// The order in which a protocol's upgrade goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Whether the server speaks first.
+    pub greeting: bool,
+    /// Where the server says that it can upgrade.
+    pub offer: Offer,
+    /// Whether the server answers the request (all but MySQL).
+    pub verdict: bool,
+    /// Whether the server closes after it has said that TLS is required.
+    pub closes: bool,
+    /// Who speaks first inside TLS.
+    pub after: After,
+}
+
+/// Where the server says that it can upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Nowhere, or where asking is not worth a round trip: the client just asks.
+    Unannounced,
+    /// In its greeting.
+    InGreeting,
+    /// In its answer to the client's hello.
+    AfterHello,
+}
+
+/// Who speaks first inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The client, with a new hello or its first command.
+    Silent,
+    /// The server, with its capabilities (ManageSieve).
+    ServerSpeaks,
+    /// The server, with the answer to the request that asked for the upgrade (HTTP).
+    AnswerPending,
+    /// The client, with a new stream header (XMPP).
+    StreamRestart,
+    /// The client, and packet numbers go on from the cleartext part (MySQL).
+    SequenceContinues,
+}

@@ -1,0 +1,311 @@
+//! The middle: watches both directions of a negotiation, or edits them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::boundary::Inbox;
+use crate::{ClientMessage, Dialect, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side};
+
+/// Something the relay saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who sent it.
+    pub from: Side,
+    /// Where it lies in what that side sent, counted from the first byte of the connection.
+    pub at: Range<u64>,
+    /// What it was.
+    pub what: What,
+    /// The message in words, in protocols that people cannot read.
+    pub text: Option<String>,
+}
+
+/// What the relay saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// A message of the client's: the request is [`ClientMessage::Request`], credentials in cleartext
+    /// are [`ClientMessage::Credentials`].
+    Client(ClientMessage),
+    /// A message of the server's: offered, accepted, refused.
+    Server(ServerMessage),
+    /// This side's cleartext ends here: what follows is TLS, and passes unread.
+    Boundary,
+    /// This side sent cleartext beyond its boundary.
+    BeyondBoundary,
+    /// These bytes are no message of the protocol. What follows passes unread, in both directions.
+    Lost {
+        /// What should have been there.
+        expected: &'static str,
+    },
+}
+
+/// When a rule applies. It names no protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// When the client sends this.
+    Client(ClientMessage),
+    /// When the server sends this.
+    Server(ServerMessage),
+}
+
+/// What a rule does with the message that it applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Takes the upgrade out of the server's offer.
+    StripOffer,
+    /// Swallows the message.
+    Drop,
+    /// Sends these bytes instead.
+    Replace(Vec<u8>),
+    /// Sends these bytes first.
+    Before(Vec<u8>),
+    /// Sends these bytes right behind.
+    After(Vec<u8>),
+    /// Swallows the client's message and answers it in the server's place.
+    Answer(ServerMessage),
+}
+
+/// An edit and the moment for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub edit: Edit,
+}
+
+/// What the relay has to send on, to each side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// For the client.
+    pub to_client: Vec<u8>,
+    /// For the server.
+    pub to_server: Vec<u8>,
+}
+
+impl Outgoing {
+    fn to(&mut self, side: Side) -> &mut Vec<u8> {
+        match side {
+            Side::Client => &mut self.to_client,
+            Side::Server => &mut self.to_server,
+        }
+    }
+}
+
+/// Stands between a client and a server and reads both.
+///
+/// Without rules it is an observer: it passes every byte on at once, unchanged, and reports what it meant.
+/// With rules it passes whole messages on, edited where a rule applies. Past the boundary, and past bytes
+/// that it cannot read, everything passes unread.
+pub struct Relay {
+    dialect: Box<dyn Dialect>,
+    flow: Flow,
+    rules: Vec<Rule>,
+    client: Lane,
+    server: Lane,
+    /// What the client's commands make the server's next messages answer, oldest first.
+    due: VecDeque<ReplyTo>,
+}
+
+struct Lane {
+    inbox: Inbox,
+    reading: Reading,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Messages,
+    /// The request is out; whether TLS follows, the answer will tell.
+    AwaitingVerdict,
+    Opaque,
+}
+
+/// What became of a message that passed the rules.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Untouched,
+    Changed,
+    Swallowed,
+}
+
+/// Commands that may wait for their answers before the relay gives up reading.
+const MAX_DUE: usize = 1024;
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("rules", &self.rules).field("due", &self.due).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// A relay for one connection.
+    pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
+        let lane = |from| Lane { inbox: Inbox::endless(from), reading: Reading::Messages };
+        Self {
+            dialect: (protocol.dialect)(Identity::new("")),
+            flow: protocol.flow,
+            rules,
+            client: lane(Side::Client),
+            server: lane(Side::Server),
+            due: VecDeque::from_iter(protocol.flow.greeting.then_some(ReplyTo::Connect)),
+        }
+    }
+
+    /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
+    pub fn receive(&mut self, from: Side, mut input: &[u8], out: &mut Outgoing, events: &mut Vec<Event>) {
+        if self.rules.is_empty() {
+            out.to(from.peer()).extend_from_slice(input);
+        }
+        while !input.is_empty() {
+            if self.lane(from).reading == Reading::Opaque {
+                return self.pass(from.peer(), input, out);
+            }
+            let rest = self.lane(from).inbox.push(input);
+            self.read(from, out, events);
+            // An answer may have made the client's bytes behind its request readable.
+            self.read(from.peer(), out, events);
+            if rest.len() == input.len() && self.lane(from).reading != Reading::Opaque {
+                self.lose("the answer to the request", from, out, events);
+            }
+            input = rest;
+        }
+    }
+
+    fn lane(&mut self, side: Side) -> &mut Lane {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Sends edited bytes; an observer has sent the original ones already.
+    fn pass(&self, to: Side, bytes: &[u8], out: &mut Outgoing) {
+        if !self.rules.is_empty() {
+            out.to(to).extend_from_slice(bytes);
+        }
+    }
+
+    fn read(&mut self, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
+        while self.lane(from).reading == Reading::Messages {
+            let reply_to = self.due.front().copied().unwrap_or(ReplyTo::Other);
+            let lane = if from == Side::Client { &mut self.client } else { &mut self.server };
+            let message = match lane.inbox.next(&*self.dialect, reply_to) {
+                Ok(Some(message)) => lane.inbox.bytes(&message).to_vec(),
+                Ok(None) => return,
+                Err(error) => return self.lose(error.expected, from, out, events),
+            };
+            let end = lane.inbox.offset();
+            let what = match from {
+                Side::Client => self.dialect.read_client(&message).map(What::Client),
+                Side::Server => self.dialect.read_server(reply_to, &message).map(What::Server),
+            };
+            let what = what.unwrap_or_else(|cause| What::Lost { expected: cause.expected });
+            let text = self.dialect.describe(from, &message);
+            events.push(Event { from, at: end - message.len() as u64..end, what, text });
+            let fate = self.edit(from, message, what, out);
+            match what {
+                What::Client(meaning) if fate != Fate::Swallowed => self.follow_client(meaning, out, events),
+                What::Server(meaning) => self.follow_server(meaning, fate, out, events),
+                What::Lost { .. } => self.open(out),
+                What::Client(_) | What::Boundary | What::BeyondBoundary => {}
+            }
+            if self.due.len() > MAX_DUE {
+                return self.lose("answers to the commands", from.peer(), out, events);
+            }
+        }
+    }
+
+    /// Applies the rules to a message and sends what they leave of it.
+    fn edit(&mut self, from: Side, message: Vec<u8>, what: What, out: &mut Outgoing) -> Fate {
+        let (mut message, mut behind, mut fate) = (Some(message), Vec::new(), Fate::Untouched);
+        let onward = from.peer();
+        for rule in &self.rules {
+            let applies = match rule.at {
+                Moment::Client(meaning) => what == What::Client(meaning),
+                Moment::Server(meaning) => what == What::Server(meaning),
+            };
+            if !applies {
+                continue;
+            }
+            match &rule.edit {
+                Edit::Before(first) => out.to(onward).extend_from_slice(first),
+                Edit::After(more) => behind.extend_from_slice(more),
+                Edit::StripOffer => {
+                    (message, fate) = (message.map(|it| self.dialect.strip_offer(&it)), Fate::Changed)
+                }
+                Edit::Replace(with) => (message, fate) = (Some(with.clone()), Fate::Changed),
+                Edit::Drop => (message, fate) = (None, Fate::Swallowed),
+                Edit::Answer(answer) => {
+                    (message, fate) = (None, Fate::Swallowed);
+                    self.dialect.write_server(*answer, &mut out.to_client);
+                }
+            }
+        }
+        self.pass(onward, &message.unwrap_or_default(), out);
+        self.pass(onward, &behind, out);
+        fate
+    }
+
+    fn follow_client(&mut self, meaning: ClientMessage, out: &mut Outgoing, events: &mut Vec<Event>) {
+        let reply_to = match meaning {
+            ClientMessage::Request if !self.flow.verdict => return self.boundary(out, events),
+            ClientMessage::Request => {
+                self.client.reading = Reading::AwaitingVerdict;
+                ReplyTo::Request
+            }
+            ClientMessage::Hello => ReplyTo::Hello,
+            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Probe
+            | ClientMessage::Quit
+            | ClientMessage::Credentials
+            | ClientMessage::Other => ReplyTo::Other,
+        };
+        self.due.push_back(reply_to);
+    }
+
+    fn follow_server(
+        &mut self,
+        meaning: ServerMessage,
+        fate: Fate,
+        out: &mut Outgoing,
+        events: &mut Vec<Event>,
+    ) {
+        if meaning == ServerMessage::Interim || self.due.pop_front() != Some(ReplyTo::Request) {
+            return;
+        }
+        if meaning == ServerMessage::Accept && fate == Fate::Untouched {
+            self.boundary(out, events);
+        } else {
+            self.client.reading = Reading::Messages;
+        }
+    }
+
+    /// Both sides' cleartext ends with what was read last.
+    fn boundary(&mut self, out: &mut Outgoing, events: &mut Vec<Event>) {
+        for (from, lane) in [(Side::Client, &self.client), (Side::Server, &self.server)] {
+            let (end, beyond) = (lane.inbox.offset(), lane.inbox.pending());
+            events.push(Event { from, at: end..end, what: What::Boundary, text: None });
+            if beyond.first().is_some_and(|first| !(0x14..=0x17).contains(first)) {
+                let at = end..end + beyond.len() as u64;
+                events.push(Event { from, at, what: What::BeyondBoundary, text: None });
+            }
+        }
+        self.open(out);
+    }
+
+    fn lose(&mut self, expected: &'static str, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
+        let inbox = &self.lane(from).inbox;
+        let at = inbox.offset()..inbox.offset() + inbox.pending().len() as u64;
+        events.push(Event { from, at, what: What::Lost { expected }, text: None });
+        self.open(out);
+    }
+
+    /// From here on everything passes unread, in both directions.
+    fn open(&mut self, out: &mut Outgoing) {
+        for from in [Side::Client, Side::Server] {
+            let pending = self.lane(from).inbox.take();
+            self.pass(from.peer(), &pending, out);
+            self.lane(from).reading = Reading::Opaque;
+        }
+    }
+}

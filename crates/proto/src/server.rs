@@ -1,0 +1,144 @@
+//! The server's side of the negotiation.
+
+use crate::boundary::Inbox;
+use crate::{
+    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Offer, Progress, Protocol, Refusal, ReplyTo,
+    ServerMessage, Side, Upgrade,
+};
+
+/// Whether a server can do TLS at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// It can, and requires it.
+    Available,
+    /// It cannot for now (no certificate, too many handshakes): requests get the protocol's
+    /// temporary refusal, and everything else still waits for TLS (rule S5).
+    Unavailable,
+}
+
+/// A server that lets nobody past without TLS.
+///
+/// It greets, says what it can do, answers what changes nothing, and refuses everything else until the
+/// client has asked for TLS in the exact form (rules S1, S2, S4). It checks that its buffer is empty
+/// before it writes the go-ahead (rule B4). The machine does no I/O; see the [crate documentation](crate).
+#[must_use = "a negotiation does nothing until it is driven"]
+#[derive(Debug)]
+pub struct Server(Box<State>);
+
+struct State {
+    dialect: Box<dyn Dialect>,
+    flow: Flow,
+    inbox: Inbox,
+    tls: Tls,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("tls", &self.tls).field("inbox", &self.inbox).finish()
+    }
+}
+
+/// The session ended before an upgrade, in good order; flush and close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quit {
+    /// The client said goodbye.
+    ByClient,
+    /// The client insisted on cleartext in a way after which the protocol closes.
+    TlsRequired,
+}
+
+impl Server {
+    /// Starts a session; appends the greeting if the server speaks first.
+    pub fn new(protocol: &Protocol, identity: Identity, tls: Tls, out: &mut Vec<u8>) -> Self {
+        let mut dialect = (protocol.dialect)(identity);
+        let flow = protocol.flow;
+        if flow.greeting {
+            let greeting = match flow.offer {
+                Offer::InGreeting => ServerMessage::Offer { starttls: tls == Tls::Available },
+                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+            };
+            dialect.write_server(greeting, out);
+        }
+        Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client), tls }))
+    }
+
+    /// The client closed the connection: the error that says so.
+    pub fn closed(self) -> Box<Error> {
+        Error::new(ErrorKind::Closed, Side::Client, "the upgrade request or a goodbye", b"")
+    }
+
+    /// Takes what the client sent and appends what is to be sent back.
+    ///
+    /// # Errors
+    /// [`Error`] when the client broke a rule. `out` then ends with the protocol's own goodbye: send it
+    /// if that can be done without waiting, and close the connection.
+    pub fn receive(
+        mut self,
+        mut input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Progress<Self, Quit>, Box<Error>> {
+        loop {
+            let state = &mut *self.0;
+            input = state.inbox.push(input);
+            loop {
+                let message = match state.next() {
+                    Ok(Some(message)) => message,
+                    Ok(None) => break,
+                    Err(error) => {
+                        state.dialect.write_server(ServerMessage::Bye, out);
+                        return Err(error);
+                    }
+                };
+                let answer = match message {
+                    ClientMessage::Request if state.tls == Tls::Available => return self.agree(input, out),
+                    ClientMessage::Request => ServerMessage::Refuse(Refusal::Temporary),
+                    ClientMessage::Hello => ServerMessage::Offer { starttls: state.tls == Tls::Available },
+                    ClientMessage::Probe => ServerMessage::Other,
+                    ClientMessage::Silent => continue,
+                    ClientMessage::Quit => {
+                        state.dialect.write_server(ServerMessage::Bye, out);
+                        return Ok(Progress::End(Quit::ByClient));
+                    }
+                    ClientMessage::Partial | ClientMessage::Credentials | ClientMessage::Other => {
+                        ServerMessage::TlsRequired
+                    }
+                };
+                state.dialect.write_server(answer, out);
+                // What follows a literal or message data could be read as data or as a command: never guess.
+                let ambiguous = message == ClientMessage::Partial;
+                if ambiguous || (answer == ServerMessage::TlsRequired && state.flow.closes) {
+                    if !state.flow.closes {
+                        state.dialect.write_server(ServerMessage::Bye, out);
+                    }
+                    return Ok(Progress::End(Quit::TlsRequired));
+                }
+            }
+            if input.is_empty() {
+                return Ok(Progress::Continue(self));
+            }
+        }
+    }
+
+    /// The request is here, whole and exact: agrees, unless anything else is here too.
+    fn agree(self, rest: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
+        let State { mut dialect, inbox, flow, .. } = *self.0;
+        if !flow.verdict {
+            return Upgrade::without_go_ahead(inbox, rest).map(Progress::Upgrade);
+        }
+        let proof = Upgrade::at_boundary(inbox, rest);
+        dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
+        proof.map(Progress::Upgrade)
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Result<Option<ClientMessage>, Box<Error>> {
+        let Some(message) = self.inbox.next(&*self.dialect, ReplyTo::Other)? else { return Ok(None) };
+        let bytes = self.inbox.bytes(&message);
+        match self.dialect.read_client(bytes) {
+            Ok(meaning) => Ok(Some(meaning)),
+            Err(cause) => Err(self.inbox.malformed(cause, bytes)),
+        }
+    }
+}

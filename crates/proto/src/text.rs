@@ -1,0 +1,100 @@
+//! What the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
+
+use crate::error::malformed;
+use crate::{Malformed, Scan};
+
+/// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
+pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+    while let Some(&byte) = buf.get(scan.at) {
+        scan.at += 1;
+        let after_cr = std::mem::replace(&mut scan.state, u8::from(byte == b'\r')) == 1;
+        match (after_cr, byte) {
+            (true, b'\n') => {
+                scan.state = 0;
+                return Ok(Some(scan.at));
+            }
+            (true, _) | (false, b'\n') => return Err(malformed("a line that ends with CRLF")),
+            (false, 0) => return Err(malformed("a line without NUL")),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// A line with its LF, or its CRLF.
+pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+    while let Some(&byte) = buf.get(scan.at) {
+        scan.at += 1;
+        match byte {
+            b'\n' => return Ok(Some(scan.at)),
+            0 => return Err(malformed("a line without NUL")),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Lines until one for which `last` is true, that line included.
+pub(crate) fn lines_until(
+    buf: &[u8],
+    scan: &mut Scan,
+    last: impl Fn(&[u8]) -> Result<bool, Malformed>,
+) -> Result<Option<usize>, Malformed> {
+    while let Some(end) = line(buf, scan)? {
+        let current = &buf[scan.mark..end];
+        scan.mark = end;
+        if last(current)? {
+            return Ok(Some(end));
+        }
+    }
+    Ok(None)
+}
+
+/// A block that ends with a line of one dot, as POP3 and NNTP send after a positive status line.
+pub(crate) fn block(
+    buf: &[u8],
+    scan: &mut Scan,
+    follows: impl Fn(&[u8]) -> bool,
+) -> Result<Option<usize>, Malformed> {
+    let first = scan.mark == 0;
+    let first = std::cell::Cell::new(first);
+    lines_until(buf, scan, |line| Ok(if first.replace(false) { !follows(line) } else { line == b".\r\n" }))
+}
+
+/// The three digits at the start of a reply line.
+pub(crate) fn code(line: &[u8]) -> Result<u16, Malformed> {
+    match line {
+        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'-' | b'\r', ..] => {
+            Ok([a, b, c].iter().fold(0, |code, digit| code * 10 + u16::from(**digit - b'0')))
+        }
+        _ => Err(malformed("a reply that starts with a three-digit code")),
+    }
+}
+
+/// The lines of a message, without their line endings.
+pub(crate) fn lines(msg: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let msg = msg.strip_suffix(b"\n").unwrap_or(msg);
+    msg.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// The words of a line, cut at single or repeated spaces.
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// A command line: its verb, and what follows the first space (empty if nothing does).
+pub(crate) fn command(msg: &[u8]) -> (&[u8], &[u8]) {
+    let line = lines(msg).next().unwrap_or_default();
+    match line.iter().position(|&byte| byte == b' ') {
+        Some(space) => (&line[..space], &line[space + 1..]),
+        None => (line, &[]),
+    }
+}
+
+/// The verb of a command in upper case, for a match; at most 16 octets of it, which no real verb exceeds.
+pub(crate) fn verb<'a>(word: &[u8], upper: &'a mut [u8; 16]) -> &'a [u8] {
+    let len = word.len().min(upper.len());
+    upper[..len].copy_from_slice(&word[..len]);
+    upper[..len].make_ascii_uppercase();
+    if word.len() > len { b"" } else { &upper[..len] }
+}
