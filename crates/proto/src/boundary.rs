@@ -131,7 +131,7 @@ impl Inbox {
                     pending,
                 ));
             }
-            Ok(None) if self.messages == 0 && pending.len() < 8 && speaks(pending) == Some("TLS") => {
+            Ok(None) if self.messages == 0 && matches!(pending, [0x15 | 0x16, 0x03, ..]) => {
                 return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
             }
             Ok(None) => return Ok(None),

@@ -5,4 +5,9 @@ use crate::Protocol;
 pub mod smtp;
 
 /// Every protocol this library knows.
-pub const PROTOCOLS: &[&Protocol] = &[&smtp::SMTP, &smtp::SUBMISSION];
+#[rustfmt::skip] // One protocol a line, so that adding one changes one.
+pub const PROTOCOLS: &[&Protocol] = &[
+    &smtp::SMTP,
+    &smtp::SUBMISSION,
+    &smtp::LMTP,
+];
