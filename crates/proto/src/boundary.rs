@@ -17,6 +17,21 @@ pub struct Scan {
     pub depth: usize,
     /// Where a small state machine stands.
     pub state: u8,
+    /// What the message lacks at least; set it with `Ok(None)`, so that input which cannot complete the
+    /// message is put aside unexamined.
+    pub lacks: Lacks,
+}
+
+/// What an incomplete message lacks at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lacks {
+    /// Not known: every byte is to be examined as it comes.
+    #[default]
+    Unknown,
+    /// It is a line: only a byte up to CR (0x0d) can end it, or spoil it.
+    LineEnd,
+    /// It cannot end before it is this long.
+    Length(usize),
 }
 
 /// Bounds of one negotiation, for each direction.
@@ -97,6 +112,25 @@ impl Inbox {
     /// For what is not a negotiation: messages are bounded, their number is not.
     pub(crate) fn endless(from: Side) -> Self {
         Self { bounded: false, ..Self::new(from) }
+    }
+
+    /// Takes `input` if it surely does not complete a message: the cheap way for one byte at a time.
+    #[inline]
+    pub(crate) fn absorb(&mut self, input: &[u8]) -> bool {
+        let pending = self.bytes.len() - self.start;
+        let incomplete = match self.scan.lacks {
+            Lacks::Unknown => false,
+            Lacks::LineEnd => input.iter().all(|&byte| byte > b'\r'),
+            Lacks::Length(length) => pending + input.len() < length,
+        };
+        // The first bytes of all are looked at one by one: they may be TLS, which ends no line.
+        let fits = pending >= 8 && self.bytes.len() + input.len() < limit::MESSAGE;
+        match input {
+            _ if !incomplete || !fits => return false,
+            [byte] => self.bytes.push(*byte),
+            _ => self.bytes.extend_from_slice(input),
+        }
+        true
     }
 
     /// Takes as much of `input` as the bound allows and returns the rest.

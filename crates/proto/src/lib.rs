@@ -51,7 +51,7 @@ mod relay;
 mod server;
 mod text;
 
-pub use boundary::{Scan, Upgrade};
+pub use boundary::{Lacks, Scan, Upgrade};
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialects::*;

@@ -1,7 +1,7 @@
 //! What the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
 
 use crate::error::malformed;
-use crate::{Malformed, Scan};
+use crate::{Lacks, Malformed, Scan};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -18,6 +18,7 @@ pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malform
             _ => {}
         }
     }
+    scan.lacks = if scan.state == 0 { Lacks::LineEnd } else { Lacks::Unknown };
     Ok(None)
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             _ => {}
         }
     }
+    scan.lacks = Lacks::LineEnd;
     Ok(None)
 }
 
