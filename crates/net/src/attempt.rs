@@ -1,0 +1,151 @@
+//! One connection on its way to TLS, whoever drives it.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+
+use crate::deadline::Deadline;
+use crate::facts::{Facts, Timings, Verdict};
+use crate::observe::{Phase, Tap};
+use crate::stream::{self, Encrypted};
+use crate::verify::{Recorder, Seen, in_words};
+use crate::wire::Wire;
+use crate::Error;
+
+/// How TLS will be done, and what has been measured so far.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    plan: Plan,
+    pub(crate) tap: Tap,
+    pub(crate) deadline: Deadline,
+    pub(crate) timings: Timings,
+    pub(crate) address: Option<SocketAddr>,
+    step_began: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Client { config: Arc<ClientConfig>, name: ServerName<'static>, recorder: Arc<Recorder> },
+    Server(Arc<ServerConfig>),
+    /// A server without a certificate never gets as far as TLS.
+    Unavailable,
+}
+
+/// What the driver says it was waiting for when a handshake does not end.
+pub(crate) const HANDSHAKE: &str = "the TLS handshake";
+
+impl Attempt {
+    pub(crate) fn new(plan: Plan, tap: Tap, deadline: Deadline) -> Self {
+        Self { plan, tap, deadline, timings: Timings::default(), address: None, step_began: Instant::now() }
+    }
+
+    /// The time since the last call, or since the start.
+    pub(crate) fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.step_began, now)
+    }
+
+    /// Starts TLS on a connection from which `early` was read already.
+    pub(crate) fn begin<IO>(mut self, mut wire: Wire<IO>, early: Vec<u8>) -> Result<Handshake<IO>, Error> {
+        wire.begin_tls(early);
+        self.lap();
+        let tls = match &self.plan {
+            Plan::Client { config, name, .. } => {
+                ClientConnection::new(config.clone(), name.clone()).map(Connection::from)
+            }
+            Plan::Server(config) => ServerConnection::new(config.clone()).map(Connection::from),
+            Plan::Unavailable => return Err(Error::config("there is no certificate to do TLS with")),
+        };
+        Ok(Handshake { tls: tls.map_err(Error::Tls)?, wire, attempt: self })
+    }
+}
+
+/// A TLS handshake under way.
+#[derive(Debug)]
+pub(crate) struct Handshake<IO> {
+    pub(crate) tls: Connection,
+    pub(crate) wire: Wire<IO>,
+    pub(crate) attempt: Attempt,
+}
+
+/// What ended a handshake.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    Tls(rustls::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Drives the handshake until it is done or `io` would block; call again then.
+pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Result<(), Broken> {
+    loop {
+        stream::push(tls, io)?;
+        io.flush()?;
+        if !tls.is_handshaking() {
+            return Ok(());
+        }
+        if tls.read_tls(io)? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        tls.process_new_packets().map_err(Broken::Tls)?;
+    }
+}
+
+impl<IO> Handshake<IO> {
+    /// The handshake is done: collects what is known.
+    pub(crate) fn finish(self) -> Encrypted<IO> {
+        let Self { tls, mut wire, mut attempt } = self;
+        wire.phase = Phase::Session;
+        wire.deadline = None;
+        attempt.timings.handshake = Some(attempt.lap());
+        let server_name = match (&attempt.plan, &tls) {
+            (Plan::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),
+            (_, Connection::Server(server)) => server.server_name().map(str::to_owned),
+            _ => None,
+        };
+        let mut facts = Facts::new(&tls, server_name, attempt.timings);
+        facts.address = attempt.address;
+        facts.handshake_read = wire.handshake_read;
+        facts.handshake_written = wire.handshake_written;
+        if let Some(Seen { verdict, ocsp_stapled, .. }) = attempt.plan.seen() {
+            (facts.verdict, facts.ocsp_stapled) = (verdict, ocsp_stapled);
+        } else if !facts.chain.is_empty() {
+            // A client's certificate: without being verified it would not have got here.
+            facts.verdict = Verdict::Verified;
+        }
+        Encrypted::new(tls, wire, facts)
+    }
+
+    /// The handshake failed: says whose fault it is. The connection is dropped here (rule B5).
+    pub(crate) fn fail(mut self, broken: Broken) -> Error {
+        if let Some(received) = self.wire.plaintext() {
+            return Error::PlaintextNotTls { by: self.attempt.tap.side.peer(), received };
+        }
+        match broken {
+            Broken::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
+            Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
+                let chain = self.attempt.plan.seen().map(|seen| seen.chain).unwrap_or_default();
+                Error::Certificate { reason: in_words(&source), chain, source }
+            }
+            Broken::Tls(source) => Error::Tls(source),
+        }
+    }
+}
+
+impl Plan {
+    fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::Client { recorder, .. } => recorder.seen(),
+            Self::Server(_) | Self::Unavailable => None,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The client's configuration: whom to trust, who to be, how long to wait.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use starttls_proto::{Identity, Protocol, Side};
+
+use crate::attempt::{Attempt, Plan};
+use crate::deadline::Deadline;
+use crate::observe::{Observer, Tap};
+use crate::tls::{self, Keys, Options, TlsVersion};
+use crate::verify::Trust;
+use crate::{Error, Refused};
+
+/// Connects, negotiates, and hands out nothing but encrypted streams.
+///
+/// Cheap to clone, and good for any number of connections. Every certificate is verified anew:
+/// no session is resumed.
+#[derive(Clone)]
+pub struct Connector {
+    shared: Arc<Shared>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+struct Shared {
+    config: ClientConfig,
+    trust: Trust,
+    alpn: Option<Vec<Vec<u8>>>,
+    timeout: Duration,
+    retry: Retry,
+    client_name: Option<String>,
+}
+
+/// How often to ask again after a temporary refusal, and how long to wait before each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retry {
+    pub(crate) attempts: u32,
+    pub(crate) pause: Duration,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("timeout", &self.shared.timeout).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// Starts with the defaults: the system's roots, TLS 1.2 and 1.3, 30 seconds, no retry.
+    pub fn builder() -> ConnectorBuilder {
+        ConnectorBuilder::default()
+    }
+
+    /// The same connector with a tap on its connections. One observer usually belongs to one connection.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Self { shared: self.shared.clone(), observer: Some(observer) }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::starting_now(self.shared.timeout)
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.shared.retry
+    }
+
+    /// Who the client says it is, and whom it expects.
+    pub(crate) fn identity(&self, server_name: &str) -> Identity {
+        let identity = Identity::new(server_name);
+        match self.shared.client_name.clone() {
+            Some(client_name) => Identity { client_name, ..identity },
+            None => identity,
+        }
+    }
+
+    /// One connection to come: its TLS configuration, its tap, its deadline.
+    pub(crate) fn attempt(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        deadline: Deadline,
+    ) -> Result<Attempt, Error> {
+        let address = server_name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let name = ServerName::try_from(address.unwrap_or(server_name).to_owned())
+            .map_err(|cause| Error::config_because("the server's name is neither a host name nor an address", cause))?;
+        let recorder = self.shared.trust.recorder();
+        let mut config = self.shared.config.clone();
+        config.dangerous().set_certificate_verifier(recorder.clone());
+        config.alpn_protocols = match &self.shared.alpn {
+            Some(instead) => instead.clone(),
+            None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
+        };
+        let plan = Plan::Client { config: Arc::new(config), name, recorder };
+        Ok(Attempt::new(plan, Tap::new(Side::Client, self.observer.clone()), deadline))
+    }
+}
+
+/// Builds a [`Connector`].
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ConnectorBuilder {
+    roots: Vec<Vec<u8>>,
+    no_system_roots: bool,
+    client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    insecure: bool,
+    options: Options,
+    alpn: Option<Vec<Vec<u8>>>,
+    timeout: Option<Duration>,
+    retry: Retry,
+    client_name: Option<String>,
+}
+
+impl ConnectorBuilder {
+    /// Trusts the certificates in this PEM text too.
+    pub fn roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
+    }
+
+    /// Trusts nothing but what [`roots_pem`](Self::roots_pem) adds.
+    pub fn no_system_roots(self) -> Self {
+        Self { no_system_roots: true, ..self }
+    }
+
+    /// Presents this certificate to servers that ask for one: the chain, its own first, and the key, in PEM.
+    pub fn client_certificate_pem(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        Self { client_certificate: Some((chain.into(), key.into())), ..self }
+    }
+
+    /// Finishes the handshake whatever the server's certificate, so that **anybody in the middle can read
+    /// and change everything**. For diagnosis only.
+    ///
+    /// The certificate is verified all the same: [`Facts::verdict`](crate::Facts::verdict) tells what
+    /// came of it. Signatures in the handshake always have to be right.
+    pub fn insecure(self) -> Self {
+        Self { insecure: true, ..self }
+    }
+
+    /// Speaks these versions of TLS only, both included.
+    pub fn tls_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
+        self.options.versions = Some((min, max));
+        self
+    }
+
+    /// Offers these in ALPN, instead of the protocol's registered id. None at all if empty.
+    ///
+    /// A server that answers with none is accepted (most do not know ALPN), one that answers with
+    /// something else is not (RFC 7301 section 3.2).
+    pub fn alpn(self, protocols: Vec<Vec<u8>>) -> Self {
+        Self { alpn: Some(protocols), ..self }
+    }
+
+    /// Appends the secrets of every session to this file, for Wireshark and its like.
+    pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.key_log = Keys::File(path.into());
+        self
+    }
+
+    /// Appends the secrets of every session to the file that `SSLKEYLOGFILE` names, if it names one.
+    pub fn key_log_from_env(mut self) -> Self {
+        self.options.key_log = Keys::Environment;
+        self
+    }
+
+    /// The time for everything together, from the look-up of the name to the end of the handshake.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Asks again on the same connection, so many times and after such a pause, when the server refuses
+    /// TLS for now. The deadline stays.
+    pub fn retries(self, attempts: u32, pause: Duration) -> Self {
+        Self { retry: Retry { attempts, pause }, ..self }
+    }
+
+    /// The name that the client gives for itself in cleartext, instead of `localhost`.
+    pub fn client_name(self, name: impl Into<String>) -> Self {
+        Self { client_name: Some(name.into()), ..self }
+    }
+
+    /// Reads the certificates and keys, and checks that they can work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they cannot.
+    pub fn build(self) -> Result<Connector, Error> {
+        let mut roots = RootCertStore::empty();
+        for pem in &self.roots {
+            tls::add_roots(&mut roots, pem, "the root certificates")?;
+        }
+        if !self.no_system_roots {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        let client_name = self.client_name.map(|name| Identity::new(&name).server_name);
+        if client_name.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::config("the client's name is empty"));
+        }
+        let provider = tls::provider();
+        let trust = Trust::new(roots, provider.clone(), self.insecure)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&self.options.versions()?)
+            .map_err(|cause| Error::config_because("the TLS versions are not usable", cause))?
+            .dangerous()
+            .with_custom_certificate_verifier(trust.recorder());
+        let mut config = match &self.client_certificate {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder
+                .with_client_auth_cert(
+                    tls::certificates(chain, "the client certificate")?,
+                    tls::private_key(key, "the client certificate's key")?,
+                )
+                .map_err(|cause| Error::config_because("the client certificate is not usable", cause))?,
+        };
+        config.resumption = Resumption::disabled();
+        config.key_log = self.options.key_log()?;
+        let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
+        let shared =
+            Shared { config, trust, alpn: self.alpn, timeout, retry: self.retry, client_name };
+        Ok(Connector { shared: Arc::new(shared), observer: None })
+    }
+}
+
+impl From<&starttls_proto::Declined> for Refused {
+    fn from(declined: &starttls_proto::Declined) -> Self {
+        Self { reason: declined.reason, offered: declined.offered, answer: declined.answer.clone() }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where to dial, and who is expected there.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::Error;
+
+/// A server: the name that it must prove, and where it is dialled.
+///
+/// ```
+/// # use starttls::Endpoint;
+/// let plain: Endpoint = ("mail.example.com", 587).into();
+/// let elsewhere = Endpoint::new("mail.example.com", 587).at("127.0.0.1", 2525);
+/// assert_eq!(plain.server_name(), elsewhere.server_name());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    name: String,
+    host: String,
+    port: u16,
+    family: Family,
+}
+
+/// Which addresses of a host may be dialled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// All of them, in the resolver's order.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Endpoint {
+    /// The server `host`, dialled by that name.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        Self { name: host.clone(), host, port, family: Family::Any }
+    }
+
+    /// Dials this host instead. The name that goes into SNI and is verified stays.
+    #[must_use]
+    pub fn at(self, host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, ..self }
+    }
+
+    /// Dials addresses of this family only.
+    #[must_use]
+    pub fn family(self, family: Family) -> Self {
+        Self { family, ..self }
+    }
+
+    /// The name that goes into SNI and is verified.
+    pub fn server_name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is resolved and dialled: a name, or an address with or without brackets.
+    pub(crate) fn dialled(&self) -> (&str, u16) {
+        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        (host.unwrap_or(&self.host), self.port)
+    }
+
+    /// The addresses that may be dialled, at least one.
+    pub(crate) fn admitted(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
+        let admitted: Vec<_> = found
+            .filter(|address| match self.family {
+                Family::Any => true,
+                Family::V4 => address.is_ipv4(),
+                Family::V6 => address.is_ipv6(),
+            })
+            .collect();
+        if admitted.is_empty() {
+            return Err(self.unresolved(io::Error::new(io::ErrorKind::NotFound, "no address of this family")));
+        }
+        Ok(admitted)
+    }
+
+    pub(crate) fn unresolved(&self, source: io::Error) -> Error {
+        Error::Resolve { host: self.host.clone(), source }
+    }
+}
+
+impl From<(&str, u16)> for Endpoint {
+    fn from((host, port): (&str, u16)) -> Self {
+        Self::new(host, port)
+    }
+}
+
+impl From<(String, u16)> for Endpoint {
+    fn from((host, port): (String, u16)) -> Self {
+        Self::new(host, port)
+    }
+}

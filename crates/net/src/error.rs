@@ -1,0 +1,197 @@
+//! What went wrong, by leg and by whose fault it is.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::{fmt, io};
+
+use rustls::pki_types::CertificateDer;
+use starttls_proto::{DeclinedReason, Escaped, Quit, Refusal, Side, speaks};
+
+/// Why there is no encrypted stream. Whatever it was, the connection is closed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot work; nothing was dialled.
+    Config {
+        /// What is wrong with it.
+        what: String,
+        /// The cause underneath, if there is one.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The name has no address.
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address took the connection.
+    Connect {
+        /// The address that was tried last.
+        address: SocketAddr,
+        /// How many were tried.
+        tried: usize,
+        /// What became of the last attempt.
+        source: io::Error,
+    },
+    /// The deadline passed (rule B6).
+    Timeout {
+        /// What was being waited for, as a noun phrase ("the greeting").
+        step: &'static str,
+        /// The time that everything together was given.
+        limit: Duration,
+    },
+    /// The connection broke.
+    Io {
+        /// What was being waited for, as a noun phrase.
+        step: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The server will not upgrade.
+    Declined(Refused),
+    /// The client ended the session before an upgrade, in good order.
+    Quit(Quit),
+    /// The peer broke a rule of the negotiation.
+    Protocol(Box<starttls_proto::Error>),
+    /// Something that is not TLS came where only TLS belongs.
+    PlaintextNotTls {
+        /// Who sent it.
+        by: Side,
+        /// The first bytes of it, as they came.
+        received: Vec<u8>,
+    },
+    /// The peer's certificate was not accepted.
+    Certificate {
+        /// Why not, in words.
+        reason: String,
+        /// What the peer presented, its own certificate first.
+        chain: Vec<CertificateDer<'static>>,
+        /// The verifier's own words.
+        source: rustls::Error,
+    },
+    /// The TLS handshake failed.
+    Tls(rustls::Error),
+}
+
+/// A server's no: what a refused upgrade leaves to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: DeclinedReason,
+    /// Whether the upgrade had been offered; `None` where the protocol has no offer.
+    pub offered: Option<bool>,
+    /// What the server said: neither escaped nor authenticated.
+    pub answer: Vec<u8>,
+}
+
+impl Error {
+    pub(crate) fn config(what: impl Into<String>) -> Self {
+        Self::Config { what: what.into(), source: None }
+    }
+
+    pub(crate) fn config_because(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Config { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// What the user can do about it, where the cure is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        use starttls_proto::ErrorKind as Kind;
+        match self {
+            Self::Protocol(error) => match error.kind {
+                Kind::TlsNotCleartext => Some("this port speaks TLS from the first byte: use implicit TLS here"),
+                Kind::OtherProtocol => Some("another protocol is served on this port: check the port number"),
+                Kind::BeyondBoundary | Kind::EarlyAnswer => {
+                    Some("somebody may be injecting commands or responses on the way")
+                }
+                _ => None,
+            },
+            Self::PlaintextNotTls { received, .. } if speaks(received).is_some() => {
+                Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
+            }
+            Self::Declined(refused) => match refused.reason {
+                DeclinedReason::Refused(Refusal::Temporary) => Some("the server may be ready later: try again"),
+                DeclinedReason::Bye => Some("the server turned the connection away: try again later"),
+                DeclinedReason::Refused(Refusal::Permanent) if refused.offered == Some(true) => {
+                    Some("the server offers the upgrade and refuses it: its TLS is not configured")
+                }
+                _ => None,
+            },
+            Self::Certificate { source, .. } => match source {
+                rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                    Some("add the issuing authority's certificate to the roots")
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config { what, .. } => f.write_str(what),
+            Self::Resolve { host, .. } => write!(f, "cannot resolve \"{}\"", Escaped(host.as_bytes())),
+            Self::Connect { address, tried: 1, .. } => write!(f, "cannot connect to {address}"),
+            Self::Connect { address, tried, .. } => {
+                write!(f, "cannot connect to any of {tried} addresses, the last was {address}")
+            }
+            Self::Timeout { step, limit } => {
+                write!(f, "timed out after {} s, waiting for {step}", limit.as_secs_f32())
+            }
+            Self::Io { step, .. } => write!(f, "the connection broke, waiting for {step}"),
+            Self::Declined(refused) => refused.fmt(f),
+            Self::Quit(Quit::ByClient) => f.write_str("the client left without asking for TLS"),
+            Self::Quit(_) => f.write_str("the client did not ask for TLS, which is required"),
+            Self::Protocol(error) => error.fmt(f),
+            Self::PlaintextNotTls { by, received } => {
+                write!(f, "the {} sent plaintext where TLS belongs", by.name())?;
+                match speaks(received) {
+                    Some(name) => write!(f, ", it looks like {name}: \"{}\"", Escaped(received)),
+                    None => write!(f, ": \"{}\"", Escaped(received)),
+                }
+            }
+            Self::Certificate { reason, .. } => write!(f, "the certificate is not accepted: {reason}"),
+            Self::Tls(rustls::Error::AlertReceived(alert)) => {
+                write!(f, "the peer ended the TLS handshake with the alert {alert:?}")
+            }
+            Self::Tls(_) => f.write_str("the TLS handshake failed"),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            DeclinedReason::NotOffered => "the server does not offer TLS",
+            DeclinedReason::Refused(Refusal::Temporary) => "the server refuses TLS for now",
+            DeclinedReason::Refused(Refusal::Permanent) => "the server refuses TLS",
+            DeclinedReason::Bye => "the server is closing the connection",
+            _ => "the server will not upgrade",
+        })?;
+        if self.answer.is_empty() { Ok(()) } else { write!(f, ": \"{}\"", Escaped(&self.answer)) }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config { source, .. } => source.as_deref().map(|it| it as _),
+            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => Some(source),
+            Self::Tls(rustls::Error::AlertReceived(_)) => None,
+            Self::Tls(source) => Some(source),
+            // What the others have to say is in their own line.
+            _ => None,
+        }
+    }
+}
+
+impl From<Box<starttls_proto::Error>> for Error {
+    fn from(error: Box<starttls_proto::Error>) -> Self {
+        Self::Protocol(error)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a negotiation leaves: a connection that is ready for TLS, or one that stays in cleartext.
+
+use starttls_proto::Upgrade;
+
+use crate::attempt::{Attempt, Handshake};
+use crate::wire::Wire;
+use crate::{Encrypted, Error, Refused};
+
+/// Both sides agreed; the next byte in either direction is TLS.
+///
+/// It can neither be read nor written, so that nothing can slip in between the agreement and the
+/// handshake, and the handshake consumes it. The deadline of the negotiation goes on.
+///
+/// It is no stream:
+/// ```compile_fail,E0277
+/// fn read_it(ready: starttls::Ready<std::net::TcpStream>) {
+///     fn readable(_: impl std::io::Read) {}
+///     readable(ready);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn write_it(ready: starttls::Ready<std::net::TcpStream>) {
+///     fn writable(_: impl std::io::Write) {}
+///     writable(ready);
+/// }
+/// ```
+/// There is one handshake in it:
+/// ```compile_fail,E0382
+/// fn twice(ready: starttls::Ready<std::net::TcpStream>) -> Result<(), starttls::Error> {
+///     let first = ready.handshake_blocking()?;
+///     let second = ready.handshake_blocking()?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "the peer now expects TLS: go on with the handshake, or drop this to close the connection"]
+pub struct Ready<IO> {
+    wire: Wire<IO>,
+    upgrade: Upgrade,
+    attempt: Attempt,
+}
+
+impl<IO> Ready<IO> {
+    pub(crate) fn new(wire: Wire<IO>, upgrade: Upgrade, mut attempt: Attempt) -> Self {
+        attempt.timings.negotiation = Some(attempt.lap());
+        Self { wire, upgrade, attempt }
+    }
+
+    pub(crate) fn begin(self) -> Result<Handshake<IO>, Error> {
+        self.attempt.begin(self.wire, self.upgrade.into_early_tls())
+    }
+}
+
+/// A connection on which the server refused TLS, for callers who spelled out that cleartext will do.
+///
+/// Everything on it can be read and changed on the way. It never takes the place of an encrypted stream:
+/// ```compile_fail,E0308
+/// fn secret(stream: starttls::Encrypted<std::net::TcpStream>) {}
+/// fn careless(refused: starttls::NotEncrypted<std::net::TcpStream>) {
+///     secret(refused);
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "the connection is open, and not encrypted"]
+pub struct NotEncrypted<IO> {
+    io: IO,
+    refused: Refused,
+}
+
+impl<IO> NotEncrypted<IO> {
+    pub(crate) fn new(io: IO, refused: Refused) -> Self {
+        Self { io, refused }
+    }
+
+    /// How the server refused.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    /// The stream, in cleartext. The server has answered the upgrade request; the client's turn.
+    pub fn into_cleartext(self) -> IO {
+        self.io
+    }
+}
+
+/// What comes of asking for TLS when cleartext will do.
+#[derive(Debug)]
+#[must_use = "one of the two is not encrypted"]
+pub enum Outcome<IO> {
+    /// TLS is up.
+    Encrypted(Encrypted<IO>),
+    /// The server refused; everything stays in cleartext.
+    NotEncrypted(NotEncrypted<IO>),
+}

@@ -1,0 +1,191 @@
+//! The server's configuration: one protocol, its certificate, its terms.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use starttls_proto::{Identity, Protocol, Side, Tls};
+
+use crate::Error;
+use crate::attempt::{Attempt, Plan};
+use crate::deadline::Deadline;
+use crate::observe::{Observer, Tap};
+use crate::tls::{self, ClientAuth, Keys, Options, TlsVersion};
+
+/// Greets, negotiates, lets nobody past without TLS, and hands out encrypted streams.
+///
+/// One acceptor serves one protocol on one listener, so that its sessions can be resumed there only
+/// (rule S9). Cheap to clone.
+///
+/// # ALPN
+/// A client that offers ALPN ids and not the protocol's own is turned away with the alert
+/// `no_application_protocol` (rule S7, RFC 7301 section 3.2): its connection was meant for another
+/// server. A client that offers none is served. A protocol without a registered id goes by its scheme
+/// here (`smtp`), which is what those clients use that offer anything at all.
+#[derive(Clone)]
+pub struct Acceptor {
+    protocol: &'static Protocol,
+    identity: Identity,
+    config: Option<Arc<ServerConfig>>,
+    timeout: Duration,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+impl Acceptor {
+    /// Starts an acceptor for one protocol, in the name of a service.
+    pub fn builder(protocol: &'static Protocol, server_name: &str) -> AcceptorBuilder {
+        AcceptorBuilder {
+            protocol,
+            identity: Identity::new(server_name),
+            certificate: Certificate::None,
+            client_auth: None,
+            options: Options::default(),
+            timeout: crate::DEFAULT_TIMEOUT,
+        }
+    }
+
+    /// The same acceptor with a tap on its connections. One observer usually belongs to one connection.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self.clone() }
+    }
+
+    /// The protocol that is served.
+    pub fn protocol(&self) -> &'static Protocol {
+        self.protocol
+    }
+
+    /// The service's identity on a new connection, as [`Inside`](starttls_proto::Inside) needs it too.
+    pub fn identity(&self) -> Identity {
+        let nonce = Identity::new("").nonce;
+        Identity { nonce, ..self.identity.clone() }
+    }
+
+    /// Whether there is a certificate to do TLS with.
+    pub(crate) fn tls(&self) -> Tls {
+        if self.config.is_some() { Tls::Available } else { Tls::Unavailable }
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        let plan = self.config.clone().map_or(Plan::Unavailable, Plan::Server);
+        let tap = Tap::new(Side::Server, self.observer.clone());
+        Attempt::new(plan, tap, Deadline::starting_now(self.timeout))
+    }
+}
+
+/// Builds an [`Acceptor`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct AcceptorBuilder {
+    protocol: &'static Protocol,
+    identity: Identity,
+    certificate: Certificate,
+    client_auth: Option<(ClientAuth, Vec<u8>)>,
+    options: Options,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Certificate {
+    None,
+    Pem(Vec<u8>, Vec<u8>),
+    Resolver(Arc<dyn ResolvesServerCert>),
+}
+
+impl AcceptorBuilder {
+    /// Presents this certificate: the chain, its own first, and the key, in PEM.
+    ///
+    /// Without any certificate the acceptor still serves: requests for TLS get the protocol's temporary
+    /// refusal, and everything else waits for TLS (rule S5).
+    pub fn certificate_pem(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        Self { certificate: Certificate::Pem(chain.into(), key.into()), ..self }
+    }
+
+    /// Asks this for the certificate of each connection. The name in SNI is hostile input (rule S6).
+    pub fn resolver(self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
+        Self { certificate: Certificate::Resolver(resolver), ..self }
+    }
+
+    /// Asks clients for certificates that lead to the roots in this PEM text.
+    pub fn client_auth(self, auth: ClientAuth, roots_pem: impl Into<Vec<u8>>) -> Self {
+        Self { client_auth: Some((auth, roots_pem.into())), ..self }
+    }
+
+    /// Speaks these versions of TLS only, both included.
+    pub fn tls_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
+        self.options.versions = Some((min, max));
+        self
+    }
+
+    /// Appends the secrets of every session to this file, for Wireshark and its like.
+    pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.key_log = Keys::File(path.into());
+        self
+    }
+
+    /// The time for everything together, from the greeting to the end of the handshake.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// What is listed inside TLS beyond the protocol's own minimum; see [`Identity::capabilities`].
+    pub fn capabilities(mut self, capabilities: Vec<String>) -> Self {
+        self.identity.capabilities = capabilities;
+        self
+    }
+
+    /// Reads the certificates and keys, and checks that they can work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they cannot.
+    pub fn build(self) -> Result<Acceptor, Error> {
+        let Self { protocol, identity, certificate, client_auth, options, timeout } = self;
+        let provider = tls::provider();
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&options.versions()?)
+            .map_err(|cause| Error::config_because("the TLS versions are not usable", cause))?;
+        let builder = match client_auth {
+            None => builder.with_no_client_auth(),
+            Some((auth, pem)) => {
+                let mut roots = RootCertStore::empty();
+                tls::add_roots(&mut roots, &pem, "the roots for client certificates")?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = match auth {
+                    ClientAuth::Optional => verifier.allow_unauthenticated(),
+                    ClientAuth::Required => verifier,
+                };
+                builder.with_client_cert_verifier(verifier.build().map_err(|cause| {
+                    Error::config_because("the roots for client certificates are not usable", cause)
+                })?)
+            }
+        };
+        let config = match certificate {
+            Certificate::None => None,
+            Certificate::Resolver(resolver) => Some(builder.with_cert_resolver(resolver)),
+            Certificate::Pem(chain, key) => Some(
+                builder
+                    .with_single_cert(
+                        tls::certificates(&chain, "the certificate")?,
+                        tls::private_key(&key, "the certificate's key")?,
+                    )
+                    .map_err(|cause| Error::config_because("the certificate is not usable", cause))?,
+            ),
+        };
+        let key_log = options.key_log()?;
+        let config = config.map(|mut config| {
+            config.alpn_protocols = vec![protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec()];
+            config.key_log = key_log;
+            Arc::new(config)
+        });
+        Ok(Acceptor { protocol, identity, config, timeout, observer: None })
+    }
+}

@@ -1,0 +1,158 @@
+//! Verification of the server's certificate, and a record of what came of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use starttls_proto::Escaped;
+
+use crate::{Error, Verdict};
+
+/// What every connection of a connector verifies against.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    /// Nothing where there is no root to trust, which `insecure` allows.
+    roots: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+    insecure: bool,
+}
+
+impl Trust {
+    pub(crate) fn new(
+        roots: RootCertStore,
+        provider: Arc<CryptoProvider>,
+        insecure: bool,
+    ) -> Result<Self, Error> {
+        if roots.is_empty() && !insecure {
+            return Err(Error::config("there is no root certificate to trust"));
+        }
+        let roots = (!roots.is_empty())
+            .then(|| {
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                    .build()
+                    .map_err(|cause| Error::config_because("the root certificates are not usable", cause))
+            })
+            .transpose()?;
+        Ok(Self { roots, provider, insecure })
+    }
+
+    /// The verifier of one connection.
+    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+        Arc::new(Recorder { trust: self.clone(), seen: Mutex::new(None) })
+    }
+}
+
+/// Verifies as WebPKI does and remembers the outcome. With `insecure` it accepts whatever the outcome;
+/// signatures in the handshake are verified in any case.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    trust: Trust,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// What the server presented and what came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) verdict: Verdict,
+    pub(crate) ocsp_stapled: bool,
+}
+
+impl Recorder {
+    pub(crate) fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let outcome = match &self.trust.roots {
+            Some(roots) => {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
+        let verdict = match &outcome {
+            Ok(_) => Verdict::Verified,
+            Err(error) => Verdict::Failed { reason: in_words(error) },
+        };
+        let seen = Seen { chain: chain.collect(), verdict, ocsp_stapled: !ocsp_response.is_empty() };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.trust.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.trust.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why a certificate is not accepted, for people. Names in it are the peer's, and so escaped.
+pub(crate) fn in_words(error: &rustls::Error) -> String {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = error else { return error.to_string() };
+    let days = |from: &UnixTime, to: &UnixTime| match to.as_secs().saturating_sub(from.as_secs()) / 86_400 {
+        0 => String::from("less than a day"),
+        1 => String::from("1 day"),
+        many => format!("{many} days"),
+    };
+    match cause {
+        E::Expired => String::from("it has expired"),
+        E::ExpiredContext { time, not_after } => format!("it expired {} ago", days(not_after, time)),
+        E::NotValidYet => String::from("it is not valid yet"),
+        E::NotValidYetContext { time, not_before } => {
+            format!("it is not valid yet, only in {}", days(time, not_before))
+        }
+        E::UnknownIssuer => String::from("it does not lead to a trusted root"),
+        E::Revoked => String::from("it was revoked"),
+        E::BadEncoding => String::from("it is not a well-formed certificate"),
+        E::BadSignature => String::from("a signature in the chain is wrong"),
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => String::from("it is not meant for this use"),
+        E::NotValidForName => String::from("it is for another name"),
+        E::NotValidForNameContext { expected, presented } => {
+            let names: Vec<String> = presented.iter().map(|name| bare(name)).collect();
+            let names = if names.is_empty() { String::from("no host name at all") } else { names.join(", ") };
+            format!("it is for {names}, not for {}", expected.to_str())
+        }
+        E::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity") => {
+            String::from("it is an authority's certificate, used as a server's")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `DnsName("mail.example.com")` without its wrapping.
+fn bare(presented: &str) -> String {
+    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
+    Escaped(inner.trim_matches('"').as_bytes()).to_string()
+}

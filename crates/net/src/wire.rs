@@ -1,0 +1,100 @@
+//! The caller's stream with a tap on it, and with memory for the first bytes where TLS belongs.
+
+use starttls_proto::Escaped;
+
+use crate::deadline::Deadline;
+use crate::observe::{Phase, Tap};
+
+pub(crate) struct Wire<IO> {
+    pub(crate) io: IO,
+    pub(crate) tap: Tap,
+    pub(crate) phase: Phase,
+    /// Bounds each blocking read and write; an asynchronous driver has its own clock.
+    pub(crate) deadline: Option<Deadline>,
+    /// TLS that came in one piece with the request (MySQL), last byte first.
+    early: Vec<u8>,
+    /// The first octets received since TLS began.
+    opening: Vec<u8>,
+    pub(crate) handshake_read: u64,
+    pub(crate) handshake_written: u64,
+}
+
+impl<IO> std::fmt::Debug for Wire<IO> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("phase", &self.phase)
+            .field("opening", &format_args!("\"{}\"", Escaped(&self.opening)))
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much of what is not TLS an error keeps.
+const EXCERPT: usize = 200;
+
+impl<IO> Wire<IO> {
+    pub(crate) fn new(io: IO, tap: Tap) -> Self {
+        Self {
+            io,
+            tap,
+            phase: Phase::Negotiation,
+            deadline: None,
+            early: Vec::new(),
+            opening: Vec::new(),
+            handshake_read: 0,
+            handshake_written: 0,
+        }
+    }
+
+    /// TLS begins, with these bytes of the peer's before anything that is still to be read.
+    pub(crate) fn begin_tls(&mut self, mut early: Vec<u8>) {
+        self.phase = Phase::Handshake;
+        early.reverse();
+        self.early = early;
+    }
+
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// Fills `buf` from the early bytes, if there are any.
+    pub(crate) fn take_early(&mut self, buf: &mut [u8]) -> usize {
+        let count = self.early.len().min(buf.len());
+        for slot in &mut buf[..count] {
+            *slot = self.early.pop().unwrap_or_default();
+        }
+        self.received(&buf[..count]);
+        count
+    }
+
+    pub(crate) fn received(&mut self, bytes: &[u8]) {
+        match self.phase {
+            Phase::Session => return,
+            Phase::Handshake => {
+                self.handshake_read += bytes.len() as u64;
+                let room = EXCERPT.saturating_sub(self.opening.len());
+                self.opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Phase::Negotiation => {}
+        }
+        self.tap.received(self.phase, bytes);
+    }
+
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        match self.phase {
+            Phase::Session => return,
+            Phase::Handshake => self.handshake_written += bytes.len() as u64,
+            Phase::Negotiation => {}
+        }
+        self.tap.sent(self.phase, bytes);
+    }
+
+    /// The first bytes where TLS belongs, if they are not a TLS record.
+    pub(crate) fn plaintext(&mut self) -> Option<Vec<u8>> {
+        let record = match *self.opening {
+            [] => true,
+            [kind] => (0x14..=0x18).contains(&kind),
+            [kind, version, ..] => (0x14..=0x18).contains(&kind) && version == 3,
+        };
+        (!record).then(|| std::mem::take(&mut self.opening))
+    }
+}

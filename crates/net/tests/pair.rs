@@ -1,0 +1,76 @@
+//! The library's client meets the library's server, in memory.
+
+mod common;
+
+use common::{Authority, DEADLINE, NAME};
+use starttls::proto::smtp;
+use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+use starttls::{Acceptor, Connector, Encrypted, Error, TlsVersion, Verdict};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+type Side = Result<Encrypted<DuplexStream>, Error>;
+
+/// Both sides at once, through a pipe that holds `room` bytes.
+async fn meet(connector: &Connector, acceptor: &Acceptor, room: usize) -> (Side, Side) {
+    let (near, far) = duplex(room);
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), acceptor.accept(far)) };
+    timeout(DEADLINE, both).await.expect("neither side hangs")
+}
+
+/// Sends both ways at once, more than any buffer holds, then closes in good order.
+async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStream>, octets: usize) {
+    async fn talk(stream: Encrypted<DuplexStream>, byte: u8, octets: usize) {
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        let write = async {
+            writing.write_all(&vec![byte; octets]).await.unwrap();
+            writing.shutdown().await.unwrap();
+        };
+        let mut got = Vec::new();
+        let read = async { reading.read_to_end(&mut got).await.unwrap() };
+        tokio::join!(write, read);
+        assert_eq!(got, vec![byte ^ 1; octets]);
+    }
+    timeout(DEADLINE, async { tokio::join!(talk(client, 0, octets), talk(server, 1, octets)) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn meets_at_every_pipe_size() {
+    let authority = Authority::new();
+    let (connector, acceptor) = (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    for (room, octets) in [(1, 50), (7, 5_000), (4096, 300_000)] {
+        let (client, server) = meet(&connector, &acceptor, room).await;
+        exchange(client.unwrap(), server.unwrap(), octets).await;
+    }
+}
+
+#[tokio::test]
+async fn facts_of_both_versions() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor().build().unwrap();
+    for (only, version, suite) in [
+        (TlsVersion::Tls12, ProtocolVersion::TLSv1_2, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+        (TlsVersion::Tls13, ProtocolVersion::TLSv1_3, "TLS_AES_256_GCM_SHA384"),
+    ] {
+        let connector = authority.connector().tls_versions(only, only).build().unwrap();
+        let (client, server) = meet(&connector, &acceptor, 4096).await;
+        let (mut client, mut server) = (client.unwrap(), server.unwrap());
+        server.write_all(b"x").await.unwrap();
+        client.read_exact(&mut [0]).await.unwrap();
+        for facts in [client.facts(), server.facts()] {
+            assert_eq!(facts.version, Some(version));
+            assert_eq!(facts.cipher_suite_name(), suite);
+            assert_eq!(facts.kind, Some(HandshakeKind::Full));
+            assert_eq!(facts.server_name.as_deref(), Some(NAME));
+            assert!(facts.timings.handshake.is_some() && facts.timings.negotiation.is_some());
+        }
+        let facts = client.facts();
+        assert_eq!(facts.verdict, Verdict::Verified);
+        assert_eq!(facts.chain.len(), 1);
+        assert!(facts.handshake_read > 500 && facts.handshake_written > 100);
+        let modern = only == TlsVersion::Tls13;
+        assert_eq!(facts.group == Some(NamedGroup::X25519MLKEM768), modern);
+        assert_eq!(client.tickets_received() > 0, modern);
+        assert_eq!(server.facts().verdict, Verdict::NoCertificate);
+    }
+}
