@@ -102,11 +102,8 @@ impl Lab {
             ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             ..Leaf::default()
         })?;
-        let world = Arc::new(World {
-            store: Store::default(),
-            user: String::from("test"),
-            password: password(),
-        });
+        let world =
+            Arc::new(World { store: Store::default(), user: String::from("test"), password: password() });
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("starttls-lab")
@@ -192,8 +189,8 @@ fn bind(scheme: &str, port: u16, base: Option<u16>) -> Result<(TcpListener, Sock
             });
         }
     };
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(Error::io(format!("{scheme} on port {port}")))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map_err(Error::io(format!("{scheme} on port {port}")))?;
     listener.set_nonblocking(true).map_err(Error::io(scheme))?;
     let address = listener.local_addr().map_err(Error::io(scheme))?;
     Ok((listener, address))

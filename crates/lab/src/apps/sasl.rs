@@ -34,9 +34,7 @@ pub(super) fn plain(world: &World, response: &[u8]) -> bool {
     let Some(response) = decode(response) else { return false };
     let parts: Vec<&[u8]> = response.split(|&byte| byte == 0).collect();
     match parts[..] {
-        [as_whom, user, password] => {
-            (as_whom.is_empty() || as_whom == user) && world.admits(user, password)
-        }
+        [as_whom, user, password] => (as_whom.is_empty() || as_whom == user) && world.admits(user, password),
         _ => false,
     }
 }
