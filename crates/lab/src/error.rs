@@ -21,6 +21,8 @@ pub enum Error {
     },
     /// A certificate could not be made.
     Certificate(rcgen::Error),
+    /// An embedded server could not be configured.
+    Server(starttls::Error),
     /// A program ended in failure, or a daemon was not ready in time.
     Failed {
         /// The program.
@@ -65,6 +67,7 @@ impl fmt::Display for Error {
             }
             Self::Io { what, source } => write!(f, "{what}: {source}"),
             Self::Certificate(error) => write!(f, "certificate: {error}"),
+            Self::Server(error) => error.fmt(f),
             Self::Failed { program, how, log } => {
                 write!(f, "{program} {how}")?;
                 log.iter().try_for_each(|line| write!(f, "\n  {line}"))
@@ -78,6 +81,7 @@ impl std::error::Error for Error {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Certificate(error) => Some(error),
+            Self::Server(error) => Some(error),
             Self::Missing { .. } | Self::Failed { .. } => None,
         }
     }

@@ -1,8 +1,17 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
 
+mod apps;
 pub mod ca;
 mod error;
+mod lab;
 pub mod process;
 pub mod real;
+mod server;
+mod session;
+mod store;
 
 pub use error::Error;
+pub use lab::{Endpoint, Lab, Options, SERVER_NAME};
+pub use server::{Incident, Log};
+pub use session::SessionError;
+pub use store::{Mail, Store};

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
+use crate::Error;
 use crate::deadline::Deadline;
 use crate::facts::{Facts, Timings, Verdict};
 use crate::observe::{Phase, Tap};
 use crate::stream::{self, Encrypted};
 use crate::verify::{Recorder, Seen, in_words};
 use crate::wire::Wire;
-use crate::Error;
 
 /// How TLS will be done, and what has been measured so far.
 #[derive(Debug)]
@@ -29,7 +29,11 @@ pub(crate) struct Attempt {
 
 #[derive(Debug)]
 pub(crate) enum Plan {
-    Client { config: Arc<ClientConfig>, name: ServerName<'static>, recorder: Arc<Recorder> },
+    Client {
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        recorder: Arc<Recorder>,
+    },
     Server(Arc<ServerConfig>),
     /// A server without a certificate never gets as far as TLS.
     Unavailable,
