@@ -461,14 +461,11 @@ fn waiting<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<IO> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let into = buf.initialize_unfilled();
-        let count = ready!(waiting(stream::read(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, into)))?;
+        let count =
+            ready!(waiting(stream::read(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, into)))?;
         this.seen(&into[..count]);
         buf.advance(count);
         Poll::Ready(Ok(()))
@@ -478,7 +475,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(waiting(stream::write(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, buf)))?;
+        let count =
+            ready!(waiting(stream::write(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, buf)))?;
         this.shown(&buf[..count]);
         Poll::Ready(Ok(count))
     }

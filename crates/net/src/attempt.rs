@@ -1,20 +1,20 @@
 //! One connection on its way to TLS, whoever drives it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig, ServerConnection};
 
+use crate::Error;
 use crate::deadline::Deadline;
 use crate::facts::{Facts, Timings, Verdict};
 use crate::observe::{Phase, Tap};
 use crate::stream::{self, Encrypted};
 use crate::verify::{Recorder, Seen, in_words};
 use crate::wire::Wire;
-use crate::Error;
 
 /// How TLS will be done, and what has been measured so far.
 #[derive(Debug)]
@@ -29,7 +29,11 @@ pub(crate) struct Attempt {
 
 #[derive(Debug)]
 pub(crate) enum Plan {
-    Client { config: Arc<ClientConfig>, name: ServerName<'static>, recorder: Arc<Recorder> },
+    Client {
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        recorder: Arc<Recorder>,
+    },
     Server(Arc<ServerConfig>),
     /// A server without a certificate never gets as far as TLS.
     Unavailable,
@@ -86,18 +90,29 @@ impl From<io::Error> for Broken {
 }
 
 /// Drives the handshake until it is done or `io` would block; call again then.
+///
+/// It reads even while it cannot write: two sides that first want to be heard wait forever.
 pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Result<(), Broken> {
     loop {
-        stream::push(tls, io)?;
-        io.flush()?;
+        let blocked = match stream::push(tls, io).and_then(|()| io.flush()) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+            done => done.map(|()| false)?,
+        };
         if !tls.is_handshaking() {
-            return Ok(());
+            let done = !blocked || only_tickets_left(tls);
+            return if done { Ok(()) } else { Err(io::Error::from(ErrorKind::WouldBlock).into()) };
         }
         if tls.read_tls(io)? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
         tls.process_new_packets().map_err(Broken::Tls)?;
     }
+}
+
+/// Tickets are no part of the handshake: a client that does not read them yet holds up nothing.
+fn only_tickets_left(tls: &Connection) -> bool {
+    let modern = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    modern && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
 }
 
 impl<IO> Handshake<IO> {

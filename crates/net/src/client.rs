@@ -86,8 +86,9 @@ impl Connector {
         deadline: Deadline,
     ) -> Result<Attempt, Error> {
         let address = server_name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        let name = ServerName::try_from(address.unwrap_or(server_name).to_owned())
-            .map_err(|cause| Error::config_because("the server's name is neither a host name nor an address", cause))?;
+        let name = ServerName::try_from(address.unwrap_or(server_name).to_owned()).map_err(|cause| {
+            Error::config_because("the server's name is neither a host name nor an address", cause)
+        })?;
         let recorder = self.shared.trust.recorder();
         let mut config = self.shared.config.clone();
         config.dangerous().set_certificate_verifier(recorder.clone());
@@ -218,8 +219,7 @@ impl ConnectorBuilder {
         config.resumption = Resumption::disabled();
         config.key_log = self.options.key_log()?;
         let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
-        let shared =
-            Shared { config, trust, alpn: self.alpn, timeout, retry: self.retry, client_name };
+        let shared = Shared { config, trust, alpn: self.alpn, timeout, retry: self.retry, client_name };
         Ok(Connector { shared: Arc::new(shared), observer: None })
     }
 }

@@ -102,7 +102,9 @@ impl Error {
         use starttls_proto::ErrorKind as Kind;
         match self {
             Self::Protocol(error) => match error.kind {
-                Kind::TlsNotCleartext => Some("this port speaks TLS from the first byte: use implicit TLS here"),
+                Kind::TlsNotCleartext => {
+                    Some("this port speaks TLS from the first byte: use implicit TLS here")
+                }
                 Kind::OtherProtocol => Some("another protocol is served on this port: check the port number"),
                 Kind::BeyondBoundary | Kind::EarlyAnswer => {
                     Some("somebody may be injecting commands or responses on the way")
@@ -113,7 +115,9 @@ impl Error {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
             }
             Self::Declined(refused) => match refused.reason {
-                DeclinedReason::Refused(Refusal::Temporary) => Some("the server may be ready later: try again"),
+                DeclinedReason::Refused(Refusal::Temporary) => {
+                    Some("the server may be ready later: try again")
+                }
                 DeclinedReason::Bye => Some("the server turned the connection away: try again later"),
                 DeclinedReason::Refused(Refusal::Permanent) if refused.offered == Some(true) => {
                     Some("the server offers the upgrade and refuses it: its TLS is not configured")
@@ -181,7 +185,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config { source, .. } => source.as_deref().map(|it| it as _),
-            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => Some(source),
+            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => {
+                Some(source)
+            }
             Self::Tls(rustls::Error::AlertReceived(_)) => None,
             Self::Tls(source) => Some(source),
             // What the others have to say is in their own line.

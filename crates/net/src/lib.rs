@@ -1,9 +1,9 @@
 //! STARTTLS for tokio and blocking streams, client and server, on rustls.
 #![forbid(unsafe_code)]
 
-mod attempt;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod attempt;
 mod client;
 mod deadline;
 mod endpoint;

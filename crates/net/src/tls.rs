@@ -77,7 +77,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// The certificates in a PEM text, in their order.
 pub(crate) fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|cause| Error::config_because(format!("{what}: not readable as PEM"), cause))?;
+    let found =
+        found.map_err(|cause| Error::config_because(format!("{what}: not readable as PEM"), cause))?;
     if found.is_empty() {
         return Err(Error::config(format!("{what}: there is no certificate in it")));
     }
@@ -93,7 +94,9 @@ pub(crate) fn private_key(pem: &[u8], what: &str) -> Result<PrivateKeyDer<'stati
 /// Adds the certificates in a PEM text to the roots.
 pub(crate) fn add_roots(store: &mut RootCertStore, pem: &[u8], what: &str) -> Result<(), Error> {
     for root in certificates(pem, what)? {
-        store.add(root).map_err(|cause| Error::config_because(format!("{what}: not usable as a root"), cause))?;
+        store
+            .add(root)
+            .map_err(|cause| Error::config_because(format!("{what}: not usable as a root"), cause))?;
     }
     Ok(())
 }

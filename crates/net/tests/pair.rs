@@ -31,13 +31,16 @@ async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStrea
         tokio::join!(write, read);
         assert_eq!(got, vec![byte ^ 1; octets]);
     }
-    timeout(DEADLINE, async { tokio::join!(talk(client, 0, octets), talk(server, 1, octets)) }).await.unwrap();
+    timeout(DEADLINE, async { tokio::join!(talk(client, 0, octets), talk(server, 1, octets)) })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn meets_at_every_pipe_size() {
     let authority = Authority::new();
-    let (connector, acceptor) = (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
     for (room, octets) in [(1, 50), (7, 5_000), (4096, 300_000)] {
         let (client, server) = meet(&connector, &acceptor, room).await;
         exchange(client.unwrap(), server.unwrap(), octets).await;
