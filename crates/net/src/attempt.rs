@@ -1,12 +1,12 @@
 //! One connection on its way to TLS, whoever drives it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig, ServerConnection};
 
 use crate::Error;
 use crate::deadline::Deadline;
@@ -90,18 +90,29 @@ impl From<io::Error> for Broken {
 }
 
 /// Drives the handshake until it is done or `io` would block; call again then.
+///
+/// It reads even while it cannot write: two sides that first want to be heard wait forever.
 pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Result<(), Broken> {
     loop {
-        stream::push(tls, io)?;
-        io.flush()?;
+        let blocked = match stream::push(tls, io).and_then(|()| io.flush()) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+            done => done.map(|()| false)?,
+        };
         if !tls.is_handshaking() {
-            return Ok(());
+            let done = !blocked || only_tickets_left(tls);
+            return if done { Ok(()) } else { Err(io::Error::from(ErrorKind::WouldBlock).into()) };
         }
         if tls.read_tls(io)? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
         tls.process_new_packets().map_err(Broken::Tls)?;
     }
+}
+
+/// Tickets are no part of the handshake: a client that does not read them yet holds up nothing.
+fn only_tickets_left(tls: &Connection) -> bool {
+    let modern = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    modern && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
 }
 
 impl<IO> Handshake<IO> {
@@ -137,8 +148,14 @@ impl<IO> Handshake<IO> {
         match broken {
             Broken::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
             Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
-                let chain = self.attempt.plan.seen().map(|seen| seen.chain).unwrap_or_default();
-                Error::Certificate { reason: in_words(&source), chain, source }
+                let seen = self.attempt.plan.seen();
+                let accepted = seen.as_ref().is_some_and(|seen| seen.accepted);
+                let reason = if accepted {
+                    String::from("whoever presents it does not hold its key")
+                } else {
+                    in_words(&source)
+                };
+                Error::Certificate { reason, chain: seen.map(|seen| seen.chain).unwrap_or_default(), source }
             }
             Broken::Tls(source) => Error::Tls(source),
         }

@@ -17,6 +17,11 @@ impl Deadline {
         Self { started: Instant::now(), limit }
     }
 
+    /// The shorter of this deadline and `limit` from now.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self::starting_now(self.remaining().min(limit))
+    }
+
     pub(crate) fn remaining(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
     }

@@ -124,12 +124,10 @@ impl Error {
                 }
                 _ => None,
             },
-            Self::Certificate { source, .. } => match source {
-                rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                    Some("add the issuing authority's certificate to the roots")
-                }
-                _ => None,
-            },
+            Self::Certificate {
+                source: rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer),
+                ..
+            } => Some("add the issuing authority's certificate to the roots"),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The two machines of the core, as a driver sees them: alike.
 
-use starttls_proto::{Client, Declined, Progress, Quit, Server};
+use starttls_proto::{Client, Declined, Progress, Quit, Server, Upgrade};
 
 pub(crate) trait Machine: Sized {
     /// What it ends with when it does not upgrade.
@@ -60,4 +60,10 @@ impl Machine for Server {
     fn awaits(&self) -> &'static str {
         "the upgrade request"
     }
+}
+
+/// How a negotiation ends in good order.
+pub(crate) enum Ended<E> {
+    Upgrade(Upgrade),
+    Otherwise(E),
 }

@@ -1,6 +1,6 @@
 //! What a negotiation leaves: a connection that is ready for TLS, or one that stays in cleartext.
 
-use starttls_proto::Upgrade;
+use starttls_proto::{Declined, Upgrade};
 
 use crate::attempt::{Attempt, Handshake};
 use crate::wire::Wire;
@@ -37,13 +37,13 @@ use crate::{Encrypted, Error, Refused};
 pub struct Ready<IO> {
     wire: Wire<IO>,
     upgrade: Upgrade,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
 }
 
 impl<IO> Ready<IO> {
     pub(crate) fn new(wire: Wire<IO>, upgrade: Upgrade, mut attempt: Attempt) -> Self {
         attempt.timings.negotiation = Some(attempt.lap());
-        Self { wire, upgrade, attempt }
+        Self { wire, upgrade, attempt: Box::new(attempt) }
     }
 
     pub(crate) fn begin(self) -> Result<Handshake<IO>, Error> {
@@ -68,8 +68,8 @@ pub struct NotEncrypted<IO> {
 }
 
 impl<IO> NotEncrypted<IO> {
-    pub(crate) fn new(io: IO, refused: Refused) -> Self {
-        Self { io, refused }
+    pub(crate) fn io_mut(&mut self) -> &mut IO {
+        &mut self.io
     }
 
     /// How the server refused.
@@ -91,4 +91,30 @@ pub enum Outcome<IO> {
     Encrypted(Encrypted<IO>),
     /// The server refused; everything stays in cleartext.
     NotEncrypted(NotEncrypted<IO>),
+}
+
+/// What a client's negotiation comes to, before anybody asked whether cleartext will do.
+pub(crate) enum Agreement<IO> {
+    Ready(Ready<IO>),
+    Declined(Declined, Wire<IO>),
+}
+
+impl<IO> Agreement<IO> {
+    /// Cleartext will not do (rule C1).
+    pub(crate) fn required(self) -> Result<Ready<IO>, Error> {
+        match self {
+            Self::Ready(ready) => Ok(ready),
+            Self::Declined(declined, _) => Err(Error::Declined((&declined).into())),
+        }
+    }
+
+    /// Cleartext will do, where the connection can go on in it.
+    pub(crate) fn or_cleartext(self) -> Result<Result<Ready<IO>, NotEncrypted<IO>>, Error> {
+        match self {
+            Self::Declined(declined, wire) if declined.is_usable_in_cleartext() => {
+                Ok(Err(NotEncrypted { io: wire.io, refused: (&declined).into() }))
+            }
+            other => other.required().map(Ok),
+        }
+    }
 }

@@ -16,14 +16,14 @@ use crate::wire::Wire;
 /// [`UnexpectedEof`](ErrorKind::UnexpectedEof), since anybody can cut a connection (RFC 8446 section 6.1).
 #[derive(Debug)]
 pub struct Encrypted<IO> {
-    pub(crate) tls: Connection,
+    pub(crate) tls: Box<Connection>,
     pub(crate) wire: Wire<IO>,
     facts: Box<Facts>,
 }
 
 impl<IO> Encrypted<IO> {
     pub(crate) fn new(tls: Connection, wire: Wire<IO>, facts: Facts) -> Self {
-        Self { tls, wire, facts: Box::new(facts) }
+        Self { tls: Box::new(tls), wire, facts: Box::new(facts) }
     }
 
     /// Everything known of the connection when its handshake had ended.
@@ -33,7 +33,7 @@ impl<IO> Encrypted<IO> {
 
     /// How many tickets for later resumption the server has sent so far; TLS 1.3 sends them after the handshake.
     pub fn tickets_received(&self) -> u32 {
-        match &self.tls {
+        match &*self.tls {
             Connection::Client(client) => client.tls13_tickets_received(),
             Connection::Server(_) => 0,
         }

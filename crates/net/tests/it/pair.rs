@@ -1,8 +1,6 @@
 //! The library's client meets the library's server, in memory.
 
-mod common;
-
-use common::{Authority, DEADLINE, NAME};
+use crate::authority::{Authority, DEADLINE, NAME};
 use starttls::proto::smtp;
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use starttls::{Acceptor, Connector, Encrypted, Error, TlsVersion, Verdict};

@@ -1,6 +1,6 @@
 //! A throw-away certificate authority, and the two sides set up with it.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rcgen::{
@@ -10,46 +10,51 @@ use rcgen::{
 use starttls::proto::{Protocol, smtp};
 use starttls::{Acceptor, AcceptorBuilder, Connector, ConnectorBuilder};
 
-pub const NAME: &str = "mail.example.com";
+pub(crate) const NAME: &str = "mail.example.com";
 /// No test takes longer.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
-pub struct Leaf {
-    pub chain: String,
-    pub key: String,
+pub(crate) struct Leaf {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        Self::called(&format!("throw-away authority {}", COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "throw-away authority");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    pub fn issue(&self, name: &str) -> Leaf {
+    pub(crate) fn issue(&self, name: &str) -> Leaf {
         self.issue_with(name, |_| ())
     }
 
-    pub fn issue_expired(&self, name: &str) -> Leaf {
+    pub(crate) fn issue_expired(&self, name: &str) -> Leaf {
         self.issue_with(name, |params| {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
         })
     }
 
-    pub fn issue_for_client(&self, name: &str) -> Leaf {
+    pub(crate) fn issue_for_client(&self, name: &str) -> Leaf {
         self.issue_with(name, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])
     }
 
-    pub fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    pub(crate) fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         change(&mut params);
@@ -59,16 +64,16 @@ impl Authority {
     }
 
     /// A client that trusts this authority only.
-    pub fn connector(&self) -> ConnectorBuilder {
+    pub(crate) fn connector(&self) -> ConnectorBuilder {
         Connector::builder().no_system_roots().roots_pem(self.pem()).timeout(Duration::from_secs(10))
     }
 
     /// A server with a certificate for [`NAME`].
-    pub fn acceptor(&self) -> AcceptorBuilder {
+    pub(crate) fn acceptor(&self) -> AcceptorBuilder {
         self.acceptor_for(&smtp::SMTP)
     }
 
-    pub fn acceptor_for(&self, protocol: &'static Protocol) -> AcceptorBuilder {
+    pub(crate) fn acceptor_for(&self, protocol: &'static Protocol) -> AcceptorBuilder {
         let leaf = self.issue(NAME);
         Acceptor::builder(protocol, NAME)
             .certificate_pem(leaf.chain, leaf.key)

@@ -1,0 +1,262 @@
+//! The tokio driver.
+
+mod drive;
+mod io;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use starttls_proto::{Client, Protocol, Server};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::attempt::Attempt;
+use crate::deadline::Deadline;
+use crate::machine::Ended;
+use crate::ready::Agreement;
+use crate::wire::Wire;
+use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, Outcome, Ready};
+use drive::{drive, farewell};
+
+/// What an asynchronous stream has to be.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for IO {}
+
+impl Connector {
+    /// Dials, upgrades and verifies.
+    ///
+    /// # Errors
+    /// Every way in which there can be no encrypted stream is an [`Error`], a refused upgrade included.
+    pub async fn connect(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Encrypted<TcpStream>, Error> {
+        let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
+        self.agree(protocol, to.server_name(), attempt, tcp).await?.required()?.handshake().await
+    }
+
+    /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
+    ///
+    /// # Errors
+    /// As for `connect`, but for a refusal after which the connection can go on.
+    pub async fn connect_or_cleartext(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Outcome<TcpStream>, Error> {
+        let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
+        or_cleartext(self.agree(protocol, to.server_name(), attempt, tcp).await?).await
+    }
+
+    /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn connect_implicit(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Encrypted<TcpStream>, Error> {
+        let (attempt, tcp, _) = self.begin(protocol, to.into()).await?;
+        let wire = Wire::new(tcp, attempt.tap.clone());
+        attempt.begin(wire, Vec::new())?.run().await
+    }
+
+    /// Upgrades a stream on which nothing was said yet.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn upgrade<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        self.negotiate(protocol, server_name, io).await?.handshake().await
+    }
+
+    /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
+    ///
+    /// # Errors
+    /// As for [`connect_or_cleartext`](Self::connect_or_cleartext).
+    pub async fn upgrade_or_cleartext<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Outcome<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        or_cleartext(self.agree(protocol, server_name, attempt, io).await?).await
+    }
+
+    /// Starts TLS on a stream at its first byte.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn upgrade_implicit<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        let wire = Wire::new(io, attempt.tap.clone());
+        attempt.begin(wire, Vec::new())?.run().await
+    }
+
+    /// Negotiates in cleartext and stops before the handshake.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn negotiate<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Ready<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        self.agree(protocol, server_name, attempt, io).await?.required()
+    }
+
+    /// Dials and says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
+    pub async fn dial(&self, to: impl Into<Endpoint>) -> Result<TcpStream, Error> {
+        let deadline = self.deadline();
+        let to = to.into();
+        let addresses = resolve(&to, &deadline).await?;
+        dial(&addresses, &deadline).await
+    }
+
+    async fn begin(
+        &self,
+        protocol: &Protocol,
+        to: Endpoint,
+    ) -> Result<(Attempt, TcpStream, Endpoint), Error> {
+        let mut attempt = self.attempt(protocol, to.server_name(), self.deadline())?;
+        let addresses = resolve(&to, &attempt.deadline).await?;
+        attempt.timings.resolve = Some(attempt.lap());
+        let tcp = dial(&addresses, &attempt.deadline).await?;
+        attempt.timings.connect = Some(attempt.lap());
+        attempt.address = tcp.peer_addr().ok();
+        Ok((attempt, tcp, to))
+    }
+
+    async fn agree<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        attempt: Attempt,
+        io: IO,
+    ) -> Result<Agreement<IO>, Error> {
+        let mut wire = Wire::new(io, attempt.tap.clone());
+        let mut out = Vec::new();
+        let mut client = Client::new(protocol, self.identity(server_name), &mut out);
+        let mut retry = self.retry();
+        loop {
+            let declined = match drive(&mut wire, client, &mut out, &attempt.deadline).await? {
+                Ended::Upgrade(upgrade) => return Ok(Agreement::Ready(Ready::new(wire, upgrade, attempt))),
+                Ended::Otherwise(declined) if retry.attempts == 0 => {
+                    return Ok(Agreement::Declined(declined, wire));
+                }
+                Ended::Otherwise(declined) => declined,
+            };
+            client = match declined.retry(&mut out) {
+                Ok(client) => client,
+                Err(declined) => return Ok(Agreement::Declined(*declined, wire)),
+            };
+            retry.attempts -= 1;
+            attempt.deadline.bound("the pause before asking again", sleep(retry.pause)).await?;
+        }
+    }
+}
+
+async fn sleep(pause: Duration) -> Result<(), Error> {
+    tokio::time::sleep(pause).await;
+    Ok(())
+}
+
+async fn or_cleartext<IO: Stream>(agreement: Agreement<IO>) -> Result<Outcome<IO>, Error> {
+    match agreement.or_cleartext()? {
+        Ok(ready) => ready.handshake().await.map(Outcome::Encrypted),
+        Err(refused) => Ok(Outcome::NotEncrypted(refused)),
+    }
+}
+
+impl Acceptor {
+    /// Greets, negotiates and finishes the handshake.
+    ///
+    /// # Errors
+    /// Every way in which there can be no encrypted stream is an [`Error`], a client's goodbye included.
+    pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
+        self.negotiate(io).await?.handshake().await
+    }
+
+    /// Starts TLS at the first byte, without a negotiation.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub async fn accept_implicit<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.attempt();
+        let wire = Wire::new(io, attempt.tap.clone());
+        attempt.begin(wire, Vec::new())?.run().await
+    }
+
+    /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub async fn negotiate<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Ready<IO>, Error> {
+        let attempt = self.attempt();
+        let mut wire = Wire::new(io, attempt.tap.clone());
+        let mut out = Vec::new();
+        let server = Server::new(self.protocol(), self.identity(), self.tls(), &mut out);
+        match drive(&mut wire, server, &mut out, &attempt.deadline).await? {
+            Ended::Upgrade(upgrade) => Ok(Ready::new(wire, upgrade, attempt)),
+            Ended::Otherwise(quit) => {
+                farewell(&mut wire, &out, attempt.deadline).await;
+                Err(Error::Quit(quit))
+            }
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Ready<IO> {
+    /// Does the TLS handshake.
+    ///
+    /// # Errors
+    /// The connection is closed then; there is no way back to cleartext (rule B5).
+    pub async fn handshake(self) -> Result<Encrypted<IO>, Error> {
+        self.begin()?.run().await
+    }
+}
+
+async fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
+    let looking = async { lookup_host(to.dialled()).await.map_err(|cause| to.unresolved(cause)) };
+    let found = deadline.bound("the addresses of the host", looking).await?;
+    to.admitted(found)
+}
+
+/// Tries all addresses in turn, each with its share of the time that is left.
+async fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
+    let mut last = Err(deadline.error("the connection"));
+    for (at, &address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let connecting = tokio::time::timeout(deadline.remaining() / left, TcpStream::connect(address)).await;
+        match connecting.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+            Ok(tcp) => {
+                // The messages are small, and somebody waits for each. Slower without, but no less right.
+                let _ = tcp.set_nodelay(true);
+                return Ok(tcp);
+            }
+            Err(source) => last = Err(deadline.unconnected(address, addresses.len(), source)),
+        }
+    }
+    last
+}

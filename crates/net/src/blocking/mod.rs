@@ -1,0 +1,289 @@
+//! The blocking driver: the same methods as on tokio, by way of
+//! [`Connector::blocking`](crate::Connector::blocking) and [`Acceptor::blocking`](crate::Acceptor::blocking).
+//!
+//! It works over any [`Stream`]: TCP, Unix sockets, and whatever is wrapped in [`Untimed`].
+
+mod drive;
+mod io;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+
+use starttls_proto::{Client, Protocol, Server};
+
+use crate::attempt::Attempt;
+use crate::deadline::Deadline;
+use crate::machine::Ended;
+use crate::ready::Agreement;
+use crate::wire::Wire;
+use crate::{Encrypted, Endpoint, Error, Outcome, Ready};
+use drive::{drive, farewell, unbound};
+pub use io::{Stream, Untimed};
+
+/// A [`Connector`](crate::Connector) that blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Connector<'a>(&'a crate::Connector);
+
+/// An [`Acceptor`](crate::Acceptor) that blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Acceptor<'a>(&'a crate::Acceptor);
+
+impl crate::Connector {
+    /// The same connector, blocking.
+    pub fn blocking(&self) -> Connector<'_> {
+        Connector(self)
+    }
+}
+
+impl crate::Acceptor {
+    /// The same acceptor, blocking.
+    pub fn blocking(&self) -> Acceptor<'_> {
+        Acceptor(self)
+    }
+}
+
+impl Connector<'_> {
+    /// Dials, upgrades and verifies.
+    ///
+    /// # Errors
+    /// Every way in which there can be no encrypted stream is an [`Error`], a refused upgrade included.
+    pub fn connect(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Encrypted<TcpStream>, Error> {
+        let (attempt, tcp, to) = self.begin(protocol, to.into())?;
+        self.agree(protocol, to.server_name(), attempt, tcp)?.required()?.handshake_blocking()
+    }
+
+    /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
+    ///
+    /// # Errors
+    /// As for `connect`, but for a refusal after which the connection can go on.
+    pub fn connect_or_cleartext(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Outcome<TcpStream>, Error> {
+        let (attempt, tcp, to) = self.begin(protocol, to.into())?;
+        or_cleartext(self.agree(protocol, to.server_name(), attempt, tcp)?)
+    }
+
+    /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn connect_implicit(
+        &self,
+        protocol: &Protocol,
+        to: impl Into<Endpoint>,
+    ) -> Result<Encrypted<TcpStream>, Error> {
+        let (attempt, tcp, _) = self.begin(protocol, to.into())?;
+        let wire = timed(tcp, &attempt);
+        attempt.begin(wire, Vec::new())?.run_blocking()
+    }
+
+    /// Upgrades a stream on which nothing was said yet.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn upgrade<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        self.negotiate(protocol, server_name, io)?.handshake_blocking()
+    }
+
+    /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
+    ///
+    /// # Errors
+    /// As for [`connect_or_cleartext`](Self::connect_or_cleartext).
+    pub fn upgrade_or_cleartext<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Outcome<IO>, Error> {
+        let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
+        or_cleartext(self.agree(protocol, server_name, attempt, io)?)
+    }
+
+    /// Starts TLS on a stream at its first byte.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn upgrade_implicit<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
+        let wire = timed(io, &attempt);
+        attempt.begin(wire, Vec::new())?.run_blocking()
+    }
+
+    /// Negotiates in cleartext and stops before the handshake.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn negotiate<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Ready<IO>, Error> {
+        let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
+        self.agree(protocol, server_name, attempt, io)?.required()
+    }
+
+    /// Dials and says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
+    pub fn dial(&self, to: impl Into<Endpoint>) -> Result<TcpStream, Error> {
+        let deadline = self.0.deadline();
+        dial(&resolve(&to.into(), &deadline)?, &deadline)
+    }
+
+    fn begin(&self, protocol: &Protocol, to: Endpoint) -> Result<(Attempt, TcpStream, Endpoint), Error> {
+        let mut attempt = self.0.attempt(protocol, to.server_name(), self.0.deadline())?;
+        let addresses = resolve(&to, &attempt.deadline)?;
+        attempt.timings.resolve = Some(attempt.lap());
+        let tcp = dial(&addresses, &attempt.deadline)?;
+        attempt.timings.connect = Some(attempt.lap());
+        attempt.address = tcp.peer_addr().ok();
+        Ok((attempt, tcp, to))
+    }
+
+    fn agree<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        attempt: Attempt,
+        io: IO,
+    ) -> Result<Agreement<IO>, Error> {
+        let mut wire = timed(io, &attempt);
+        let mut out = Vec::new();
+        let mut client = Client::new(protocol, self.0.identity(server_name), &mut out);
+        let mut retry = self.0.retry();
+        loop {
+            let declined = match drive(&mut wire, client, &mut out, &attempt.deadline)? {
+                Ended::Upgrade(upgrade) => return Ok(Agreement::Ready(Ready::new(wire, upgrade, attempt))),
+                Ended::Otherwise(declined) if retry.attempts == 0 => {
+                    return Ok(Agreement::Declined(declined, wire));
+                }
+                Ended::Otherwise(declined) => declined,
+            };
+            client = match declined.retry(&mut out) {
+                Ok(client) => client,
+                Err(declined) => return Ok(Agreement::Declined(*declined, wire)),
+            };
+            retry.attempts -= 1;
+            std::thread::sleep(retry.pause.min(attempt.deadline.remaining()));
+        }
+    }
+}
+
+fn or_cleartext<IO: Stream>(agreement: Agreement<IO>) -> Result<Outcome<IO>, Error> {
+    match agreement.or_cleartext()? {
+        Ok(ready) => ready.handshake_blocking().map(Outcome::Encrypted),
+        Err(mut refused) => {
+            unbound(refused.io_mut())?;
+            Ok(Outcome::NotEncrypted(refused))
+        }
+    }
+}
+
+impl Acceptor<'_> {
+    /// Greets, negotiates and finishes the handshake.
+    ///
+    /// # Errors
+    /// Every way in which there can be no encrypted stream is an [`Error`], a client's goodbye included.
+    pub fn accept<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
+        self.negotiate(io)?.handshake_blocking()
+    }
+
+    /// Starts TLS at the first byte, without a negotiation.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub fn accept_implicit<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.0.attempt();
+        let wire = timed(io, &attempt);
+        attempt.begin(wire, Vec::new())?.run_blocking()
+    }
+
+    /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub fn negotiate<IO: Stream>(&self, io: IO) -> Result<Ready<IO>, Error> {
+        let attempt = self.0.attempt();
+        let mut wire = timed(io, &attempt);
+        let mut out = Vec::new();
+        let server = Server::new(self.0.protocol(), self.0.identity(), self.0.tls(), &mut out);
+        match drive(&mut wire, server, &mut out, &attempt.deadline)? {
+            Ended::Upgrade(upgrade) => Ok(Ready::new(wire, upgrade, attempt)),
+            Ended::Otherwise(quit) => {
+                farewell(&mut wire, &out, attempt.deadline);
+                Err(Error::Quit(quit))
+            }
+        }
+    }
+}
+
+impl<IO: Stream> Ready<IO> {
+    /// Does the TLS handshake, blocking.
+    ///
+    /// # Errors
+    /// The connection is closed then; there is no way back to cleartext (rule B5).
+    pub fn handshake_blocking(self) -> Result<Encrypted<IO>, Error> {
+        self.begin()?.run_blocking()
+    }
+}
+
+fn timed<IO>(io: IO, attempt: &Attempt) -> Wire<IO> {
+    let mut wire = Wire::new(io, attempt.tap.clone());
+    wire.deadline = Some(attempt.deadline);
+    wire
+}
+
+/// Looks the host up on a thread of its own, since the system's resolver knows no deadline.
+fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
+    let (found, answer) = mpsc::sync_channel(1);
+    let (host, port) = (to.dialled().0.to_owned(), to.dialled().1);
+    std::thread::spawn(move || {
+        // Nobody listens any more when the deadline has passed.
+        let _ = found.send((host.as_str(), port).to_socket_addrs());
+    });
+    let answer =
+        answer.recv_timeout(deadline.remaining()).map_err(|_| deadline.error("the addresses of the host"))?;
+    to.admitted(answer.map_err(|cause| to.unresolved(cause))?)
+}
+
+/// Tries all addresses in turn, each with its share of the time that is left.
+fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
+    let mut last = Err(deadline.error("the connection"));
+    for (at, &address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let share = deadline.remaining() / left;
+        let connecting = if share.is_zero() {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            TcpStream::connect_timeout(&address, share)
+        };
+        match connecting {
+            Ok(tcp) => {
+                // The messages are small, and somebody waits for each. Slower without, but no less right.
+                let _ = tcp.set_nodelay(true);
+                return Ok(tcp);
+            }
+            Err(source) => last = Err(deadline.unconnected(address, addresses.len(), source)),
+        }
+    }
+    last
+}

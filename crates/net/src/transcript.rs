@@ -1,0 +1,184 @@
+//! A connection on paper.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use starttls_proto::{ClientMessage, Escaped, Event, Outgoing, Protocol, Relay, Side, What};
+
+use crate::observe::{Chunk, Observer, Phase};
+
+/// Writes a connection down, one line per line of the conversation, for people.
+///
+/// ```text
+/// 0.012 S: 220 mail.example.com ESMTP\r\n
+/// 0.013 C: EHLO localhost\r\n
+/// ```
+/// What was said is escaped. Credentials are blanked (`C: AUTH ***`), and so is what the client says
+/// after them, until it says something that is known to be harmless. Of TLS, and of what goes through it,
+/// only the amount is written. What belongs to a client and cannot be read is not written either.
+///
+/// A transcript belongs to one connection. Failures to write are ignored.
+#[derive(Debug)]
+pub struct Transcript<W>(Mutex<State<W>>);
+
+#[derive(Debug)]
+struct State<W> {
+    writer: W,
+    relay: Relay,
+    /// What each side said and is no whole message yet.
+    unread: [Vec<u8>; 2],
+    /// The client is saying something secret.
+    secret: bool,
+}
+
+impl<W: Write + Send> Transcript<W> {
+    /// A transcript of one connection of this protocol.
+    pub fn new(protocol: &Protocol, writer: W) -> Self {
+        let relay = Relay::new(protocol, Vec::new());
+        Self(Mutex::new(State { writer, relay, unread: [Vec::new(), Vec::new()], secret: false }))
+    }
+}
+
+impl<W: Write + Send> Observer for Transcript<W> {
+    fn observe(&self, chunk: &Chunk<'_>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let octets = chunk.bytes.len();
+        match chunk.phase {
+            Phase::Negotiation => state.negotiation(chunk),
+            Phase::Handshake => {
+                state.give_up_reading(chunk.at);
+                state.line(chunk.at, chunk.from, &format!("<{octets} octets of TLS>"));
+            }
+            Phase::Session => state.line(chunk.at, chunk.from, &format!("<{octets} octets inside TLS>")),
+        }
+    }
+}
+
+impl<W: Write> State<W> {
+    fn negotiation(&mut self, chunk: &Chunk<'_>) {
+        self.unread[index(chunk.from)].extend_from_slice(chunk.bytes);
+        let mut events = Vec::new();
+        self.relay.receive(chunk.from, chunk.bytes, &mut Outgoing::default(), &mut events);
+        for event in events {
+            self.event(chunk.at, event);
+        }
+    }
+
+    fn event(&mut self, at: Duration, event: Event) {
+        match event.what {
+            What::Client(meaning) => {
+                self.secret = match meaning {
+                    ClientMessage::Credentials => true,
+                    ClientMessage::Other | ClientMessage::Partial | ClientMessage::Silent => self.secret,
+                    ClientMessage::Hello
+                    | ClientMessage::Request
+                    | ClientMessage::Probe
+                    | ClientMessage::Quit => false,
+                };
+            }
+            What::Server(_) => {}
+            // What follows is not read any more, neither there nor here.
+            _ => return self.give_up_reading(at),
+        }
+        let length = usize::try_from(event.at.end - event.at.start).unwrap_or(usize::MAX);
+        let unread = &mut self.unread[index(event.from)];
+        let message: Vec<u8> = unread.drain(..length.min(unread.len())).collect();
+        if event.from == Side::Client && self.secret {
+            let shown = if event.text.is_none() { verb(&message) } else { "" };
+            return self.line(at, event.from, &format!("{shown}***"));
+        }
+        match event.text {
+            Some(text) => self.line(at, event.from, &Escaped(text.as_bytes()).to_string()),
+            None => self.lines(at, event.from, &message),
+        }
+    }
+
+    /// Writes what is there, whether it is a whole message or not.
+    fn give_up_reading(&mut self, at: Duration) {
+        let [client, server] = std::mem::take(&mut self.unread);
+        self.lines(at, Side::Server, &server);
+        if !client.is_empty() {
+            self.line(at, Side::Client, &format!("<{} octets>", client.len()));
+        }
+    }
+
+    fn lines(&mut self, at: Duration, from: Side, bytes: &[u8]) {
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.line(at, from, &Escaped(line).to_string());
+        }
+    }
+
+    fn line(&mut self, at: Duration, from: Side, text: &str) {
+        let who = if from == Side::Client { 'C' } else { 'S' };
+        // There is nobody here to tell, and the connection matters more.
+        let _ = writeln!(self.writer, "{:.3} {who}: {text}", at.as_secs_f64());
+    }
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::Server)
+}
+
+/// The first word and its space, if it looks like a command's.
+fn verb(message: &[u8]) -> &str {
+    let end = message.iter().take(16).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    match message.get(end) {
+        Some(b' ') => std::str::from_utf8(&message[..=end]).unwrap_or_default(),
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starttls_proto::smtp::SMTP;
+
+    /// What comes of these chunks, written down without the times.
+    fn written(chunks: &[(Side, Phase, &[u8])]) -> String {
+        let transcript = Transcript::new(&SMTP, Vec::new());
+        for &(from, phase, bytes) in chunks {
+            transcript.observe(&Chunk { from, phase, at: Duration::ZERO, bytes });
+        }
+        let text = String::from_utf8(transcript.0.into_inner().unwrap().writer).unwrap();
+        text.replace("0.000 ", "")
+    }
+
+    use Phase::{Handshake, Negotiation, Session};
+    use Side::{Client, Server};
+
+    #[test]
+    fn a_conversation_is_escaped_and_cut_into_lines() {
+        let text = written(&[
+            (Server, Negotiation, b"220 \x1b[31mhi\r\n"),
+            (Client, Negotiation, b"EHLO local"),
+            (Client, Negotiation, b"host\r\n"),
+            (Server, Negotiation, b"250-hi\r\n250 STARTTLS\r\n"),
+            (Client, Handshake, b"\x16\x03\x01\x00\x00"),
+            (Client, Session, b"PASS sesame"),
+        ]);
+        assert_eq!(
+            text,
+            "S: 220 \\x1b[31mhi\\r\\n\nC: EHLO localhost\\r\\n\nS: 250-hi\\r\\n\nS: 250 STARTTLS\\r\\n\n\
+             C: <5 octets of TLS>\nC: <11 octets inside TLS>\n"
+        );
+    }
+
+    #[test]
+    fn no_secret_is_written_however_it_is_cut() {
+        let said = b"EHLO me\r\nAUTH LOGIN sesame\r\nc2VzYW1l\r\nsesame\r\nNOOP\r\nsesame";
+        for cut in 0..said.len() {
+            let (first, rest) = said.split_at(cut);
+            let text = written(&[
+                (Client, Negotiation, first),
+                (Client, Negotiation, rest),
+                (Client, Handshake, b"\x16"),
+            ]);
+            assert!(!text.contains("sesame") && !text.contains("c2VzYW1l"), "{text}");
+            assert!(
+                text.starts_with("C: EHLO me\\r\\n\nC: AUTH ***\nC: ***\nC: ***\nC: NOOP\\r\\n\n"),
+                "{text}"
+            );
+        }
+    }
+}
