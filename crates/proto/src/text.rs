@@ -1,5 +1,7 @@
 //! What the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
 
+use std::collections::VecDeque;
+
 use crate::error::malformed;
 use crate::{Malformed, Scan};
 
@@ -159,4 +161,52 @@ pub(crate) fn announcement(msg: &[u8]) -> Option<usize> {
     // The braces have to stand behind the last literal, not half in it.
     let whole = command_with_literals(msg, &mut scan).ok().flatten()?;
     literal(msg.get(scan.depth..whole)?).map(|it| it.octets)
+}
+
+/// A block's lines without those for which `is_offer` is true; the first line, which is no entry, stays.
+pub(crate) fn block_without(msg: &[u8], is_offer: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let kept = lines(msg).enumerate().filter(|(at, line)| *at == 0 || !is_offer(line));
+    kept.flat_map(|(_, line)| [line, b"\r\n"]).collect::<Vec<_>>().concat()
+}
+
+/// Whether this text starts with `start`, in any case.
+pub(crate) fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
+/// Whether this line's first word, in any case, is `word`.
+pub(crate) fn opens_with(line: &[u8], word: &[u8]) -> bool {
+    words(line).next().is_some_and(|first| first.eq_ignore_ascii_case(word))
+}
+
+/// For the commands that wait for an answer, oldest first: whether a positive one is a block.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks(VecDeque<bool>);
+
+impl Blocks {
+    /// As many as a relay lets wait.
+    const MAX: usize = 1024;
+
+    /// A command was read.
+    pub(crate) fn asked(&mut self, block: bool) {
+        if self.0.len() < Self::MAX {
+            self.0.push_back(block);
+        }
+    }
+
+    /// The last command was answered without asking anybody.
+    pub(crate) fn settled(&mut self) {
+        self.0.pop_back();
+    }
+
+    /// An answer was read; whether it was the last that was due.
+    pub(crate) fn answered(&mut self) -> bool {
+        self.0.pop_front();
+        self.0.is_empty()
+    }
+
+    /// Whether the next positive answer is a block.
+    pub(crate) fn next(&self) -> bool {
+        self.0.front() == Some(&true)
+    }
 }

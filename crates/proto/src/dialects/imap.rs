@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::error::malformed;
 use crate::text::{
-    announcement, command_with_literals, line, lines, lines_with_literals, literal, verb, words,
+    announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -351,10 +351,6 @@ fn is_tag(tag: &[u8]) -> bool {
 
 fn is_offer(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"STARTTLS")
-}
-
-fn starts_with(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 /// Whether this is a status response or a continuation, which end with text for people (RFC 9051 section 7.1).
