@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod imap;
+pub mod pop3;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -12,4 +13,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SUBMISSION,
     &smtp::LMTP,
     &imap::IMAP,
+    &pop3::POP3,
 ];
