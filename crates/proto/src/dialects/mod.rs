@@ -4,6 +4,7 @@ use crate::Protocol;
 
 pub mod imap;
 pub mod pop3;
+pub mod sieve;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -14,4 +15,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::LMTP,
     &imap::IMAP,
     &pop3::POP3,
+    &sieve::SIEVE,
 ];
