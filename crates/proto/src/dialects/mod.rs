@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod imap;
+pub mod nntp;
 pub mod pop3;
 pub mod sieve;
 pub mod smtp;
@@ -16,4 +17,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &imap::IMAP,
     &pop3::POP3,
     &sieve::SIEVE,
+    &nntp::NNTP,
 ];
