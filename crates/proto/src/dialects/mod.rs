@@ -2,6 +2,10 @@
 
 use crate::Protocol;
 
+pub mod imap;
+pub mod nntp;
+pub mod pop3;
+pub mod sieve;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -10,4 +14,8 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,
     &smtp::SUBMISSION,
     &smtp::LMTP,
+    &imap::IMAP,
+    &pop3::POP3,
+    &sieve::SIEVE,
+    &nntp::NNTP,
 ];
