@@ -2,6 +2,7 @@
 
 use crate::Protocol;
 
+pub mod ldap;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -10,4 +11,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,
     &smtp::SUBMISSION,
     &smtp::LMTP,
+    &ldap::LDAP,
 ];
