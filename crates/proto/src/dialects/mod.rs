@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod ldap;
+pub mod postgres;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -12,4 +13,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SUBMISSION,
     &smtp::LMTP,
     &ldap::LDAP,
+    &postgres::POSTGRES,
 ];
