@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod ldap;
+pub mod mysql;
 pub mod postgres;
 pub mod smtp;
 
@@ -14,4 +15,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::LMTP,
     &ldap::LDAP,
     &postgres::POSTGRES,
+    &mysql::MYSQL,
 ];
