@@ -38,6 +38,7 @@
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 #![forbid(unsafe_code)]
 
+mod ber;
 mod boundary;
 mod client;
 mod dialect;

@@ -142,9 +142,22 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
                 "{}",
                 protocol.name
             );
-            let agreed = said.windows(go_ahead.len() - 1).any(|it| it == &go_ahead[..go_ahead.len() - 1]);
+            let agreed = said.starts_with(&go_ahead[..go_ahead.len() - 1]);
             assert!(!agreed, "{}: agreed before it looked", protocol.name);
         }
+    }
+}
+
+#[test]
+fn c3_a_go_ahead_before_the_request_was_sent_is_none() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let (client, server, mut unsent) = at_the_request(protocol);
+        let mut go_ahead = Vec::new();
+        let Ok(Progress::Upgrade(_)) = server.receive(&unsent, &mut go_ahead) else {
+            panic!("{}: no go-ahead", protocol.name)
+        };
+        let error = client.receive(&go_ahead, &mut unsent).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EarlyAnswer, "{}", protocol.name);
     }
 }
 

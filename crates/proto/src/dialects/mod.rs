@@ -6,6 +6,9 @@ pub mod imap;
 pub mod nntp;
 pub mod pop3;
 pub mod sieve;
+pub mod ldap;
+pub mod mysql;
+pub mod postgres;
 pub mod smtp;
 
 /// Every protocol this library knows.
@@ -18,4 +21,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &pop3::POP3,
     &sieve::SIEVE,
     &nntp::NNTP,
+    &ldap::LDAP,
+    &postgres::POSTGRES,
+    &mysql::MYSQL,
 ];

@@ -163,6 +163,9 @@ pub(crate) struct Outcome {
     pub(crate) sent: Vec<Vec<u8>>,
 }
 
+/// An upgrade with the start of the client's hello behind the request.
+const EARLY_TLS: &str = "upgrade with early TLS";
+
 fn result_of(kind: ErrorKind) -> String {
     match kind {
         ErrorKind::BeyondBoundary => "beyond-boundary",
@@ -213,7 +216,9 @@ impl Machine for Server {
     fn feed(self, input: &[u8], out: &mut Vec<u8>) -> Result<Self, String> {
         match self.receive(input, out) {
             Ok(Progress::Continue(machine)) => Ok(machine),
-            Ok(Progress::Upgrade(_)) => Err("upgrade".to_owned()),
+            Ok(Progress::Upgrade(proof)) => {
+                Err(if proof.into_early_tls().is_empty() { "upgrade" } else { EARLY_TLS }.to_owned())
+            }
             Ok(Progress::End(Quit::ByClient)) => Err("quit".to_owned()),
             Ok(Progress::End(Quit::TlsRequired)) => Err("tls-required".to_owned()),
             Ok(Progress::End(other)) => panic!("no word for {other:?}"),
@@ -253,16 +258,16 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
         }
         for piece in pieces(&turn.bytes, cut) {
             let Some(current) = machine.take() else {
-                // Bytes behind the boundary in a later segment go to TLS, where they are no record.
-                if result == "upgrade"
-                    && !vector.protocol.flow.verdict
-                    && M::SIDE == Side::Server
-                    && piece[0] == 0x16
-                {
-                    continue;
-                }
-                if result == "upgrade" && (vector.protocol.flow.verdict || M::SIDE == Side::Client) {
-                    result = "beyond-boundary".to_owned();
+                // Bytes behind the boundary in a later segment go to TLS, where they are no record;
+                // only where nobody gives a go-ahead may the client's hello follow at once.
+                match result.as_str() {
+                    "upgrade"
+                        if !vector.protocol.flow.verdict && M::SIDE == Side::Server && piece[0] == 0x16 =>
+                    {
+                        result = EARLY_TLS.to_owned();
+                    }
+                    "upgrade" => result = "beyond-boundary".to_owned(),
+                    _ => {}
                 }
                 continue;
             };
@@ -277,6 +282,9 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
     }
     if let (Some(machine), true) = (machine, vector.closes == Some(M::SIDE.peer())) {
         result = machine.closed();
+    }
+    if result == EARLY_TLS {
+        result = "upgrade".to_owned();
     }
     Outcome { result, sent }
 }
