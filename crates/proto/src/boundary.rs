@@ -1,7 +1,7 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognise::speaks;
+use crate::recognise::{speaks, undecided};
 use crate::{Dialect, Error, ErrorKind, Malformed, ReplyTo, Side};
 
 /// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
@@ -156,6 +156,11 @@ impl Inbox {
             return Ok(None);
         }
         let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
+            // A byte or two more may tell which protocol this is instead.
+            Err(_) if self.messages == 0 && undecided(pending) => {
+                self.scan = Scan::default();
+                return Ok(None);
+            }
             Err(cause) => return Err(self.malformed(cause, pending)),
             Ok(None) if pending.len() >= limit::MESSAGE => {
                 return Err(Error::new(
