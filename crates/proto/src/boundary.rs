@@ -1,8 +1,8 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognise::{speaks, undecided};
-use crate::{Dialect, Error, ErrorKind, Malformed, ReplyTo, Side};
+use crate::recognise::{speaks_other, undecided};
+use crate::{Dialect, Error, ErrorKind, Malformed, Protocol, ReplyTo, Side};
 
 /// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
 ///
@@ -93,6 +93,8 @@ impl Upgrade {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     from: Side,
+    /// The scheme of the protocol that is expected.
+    scheme: &'static str,
     bytes: Vec<u8>,
     start: usize,
     scan: Scan,
@@ -104,14 +106,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(from: Side) -> Self {
-        let (bytes, scan) = (Vec::new(), Scan::default());
-        Self { from, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
+    pub(crate) fn new(from: Side, protocol: &Protocol) -> Self {
+        let (scheme, bytes, scan) = (protocol.name, Vec::new(), Scan::default());
+        Self { from, scheme, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
     }
 
     /// For what is not a negotiation: messages are bounded, their number is not.
-    pub(crate) fn endless(from: Side) -> Self {
-        Self { bounded: false, ..Self::new(from) }
+    pub(crate) fn endless(from: Side, protocol: &Protocol) -> Self {
+        Self { bounded: false, ..Self::new(from, protocol) }
     }
 
     /// Takes `input` if it surely does not complete a message: the cheap way for one byte at a time.
@@ -198,7 +200,8 @@ impl Inbox {
     /// Takes what is here and not cut yet.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let taken = self.bytes.split_off(self.start);
-        *self = Self { taken: self.taken, bounded: self.bounded, ..Self::new(self.from) };
+        self.bytes.clear();
+        (self.start, self.scan, self.early, self.messages) = (0, Scan::default(), 0, 0);
         taken
     }
 
@@ -221,7 +224,7 @@ impl Inbox {
     /// message of a connection is looked at twice: it may be a good one of another protocol.
     #[cold]
     pub(crate) fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
-        let kind = match speaks(bytes).filter(|_| self.messages <= 1) {
+        let kind = match speaks_other(bytes, self.scheme).filter(|_| self.messages <= 1) {
             Some("TLS") => ErrorKind::TlsNotCleartext,
             Some(_) => ErrorKind::OtherProtocol,
             None => ErrorKind::Malformed,
