@@ -30,6 +30,8 @@ pub enum Lacks {
     Unknown,
     /// It is a line: only a byte up to CR (0x0d) can end it, or spoil it.
     LineEnd,
+    /// It is XML: only another character than letters, digits and spaces can end it, or spoil it.
+    Markup,
     /// It cannot end before it is this long.
     Length(usize),
 }
@@ -123,6 +125,9 @@ impl Inbox {
         let incomplete = match self.scan.lacks {
             Lacks::Unknown => false,
             Lacks::LineEnd => input.iter().all(|&byte| byte > b'\r'),
+            Lacks::Markup => {
+                input.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ' || *byte >= 0x80)
+            }
             Lacks::Length(length) => pending + input.len() < length,
         };
         // The first bytes of all are looked at one by one: they may be TLS, which ends no line.
