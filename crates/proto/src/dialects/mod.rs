@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod smtp;
+pub mod xmpp;
 
 /// Every protocol this library knows.
 #[rustfmt::skip] // One protocol a line, so that adding one changes one.
@@ -10,4 +11,6 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,
     &smtp::SUBMISSION,
     &smtp::LMTP,
+    &xmpp::XMPP,
+    &xmpp::XMPP_SERVER,
 ];
