@@ -1,8 +1,8 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognise::speaks;
-use crate::{Dialect, Error, ErrorKind, Malformed, ReplyTo, Side};
+use crate::recognise::{speaks_other, undecided};
+use crate::{Dialect, Error, ErrorKind, Malformed, Protocol, ReplyTo, Side};
 
 /// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
 ///
@@ -30,6 +30,8 @@ pub enum Lacks {
     Unknown,
     /// It is a line: only a byte up to CR (0x0d) can end it, or spoil it.
     LineEnd,
+    /// It is XML: only another character than letters, digits and spaces can end it, or spoil it.
+    Markup,
     /// It cannot end before it is this long.
     Length(usize),
 }
@@ -93,6 +95,8 @@ impl Upgrade {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     from: Side,
+    /// The scheme of the protocol that is expected.
+    scheme: &'static str,
     bytes: Vec<u8>,
     start: usize,
     scan: Scan,
@@ -104,14 +108,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(from: Side) -> Self {
-        let (bytes, scan) = (Vec::new(), Scan::default());
-        Self { from, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
+    pub(crate) fn new(from: Side, protocol: &Protocol) -> Self {
+        let (scheme, bytes, scan) = (protocol.name, Vec::new(), Scan::default());
+        Self { from, scheme, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
     }
 
     /// For what is not a negotiation: messages are bounded, their number is not.
-    pub(crate) fn endless(from: Side) -> Self {
-        Self { bounded: false, ..Self::new(from) }
+    pub(crate) fn endless(from: Side, protocol: &Protocol) -> Self {
+        Self { bounded: false, ..Self::new(from, protocol) }
     }
 
     /// Takes `input` if it surely does not complete a message: the cheap way for one byte at a time.
@@ -121,6 +125,9 @@ impl Inbox {
         let incomplete = match self.scan.lacks {
             Lacks::Unknown => false,
             Lacks::LineEnd => input.iter().all(|&byte| byte > b'\r'),
+            Lacks::Markup => {
+                input.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ' || *byte >= 0x80)
+            }
             Lacks::Length(length) => pending + input.len() < length,
         };
         // The first bytes of all are looked at one by one: they may be TLS, which ends no line.
@@ -156,6 +163,11 @@ impl Inbox {
             return Ok(None);
         }
         let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
+            // A byte or two more may tell which protocol this is instead.
+            Err(_) if self.messages == 0 && undecided(pending) => {
+                self.scan = Scan::default();
+                return Ok(None);
+            }
             Err(cause) => return Err(self.malformed(cause, pending)),
             Ok(None) if pending.len() >= limit::MESSAGE => {
                 return Err(Error::new(
@@ -193,7 +205,8 @@ impl Inbox {
     /// Takes what is here and not cut yet.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let taken = self.bytes.split_off(self.start);
-        *self = Self { taken: self.taken, bounded: self.bounded, ..Self::new(self.from) };
+        self.bytes.clear();
+        (self.start, self.scan, self.early, self.messages) = (0, Scan::default(), 0, 0);
         taken
     }
 
@@ -216,7 +229,7 @@ impl Inbox {
     /// message of a connection is looked at twice: it may be a good one of another protocol.
     #[cold]
     pub(crate) fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
-        let kind = match speaks(bytes).filter(|_| self.messages <= 1) {
+        let kind = match speaks_other(bytes, self.scheme).filter(|_| self.messages <= 1) {
             Some("TLS") => ErrorKind::TlsNotCleartext,
             Some(_) => ErrorKind::OtherProtocol,
             None => ErrorKind::Malformed,

@@ -85,7 +85,7 @@ impl Client {
         let mut state = State {
             dialect: (protocol.dialect)(identity),
             flow: protocol.flow,
-            inbox: Inbox::new(Side::Server),
+            inbox: Inbox::new(Side::Server, protocol),
             awaiting: ReplyTo::Connect,
             offered: None,
         };

@@ -43,7 +43,7 @@ impl Inside {
             After::AnswerPending => dialect.write_server(ServerMessage::Other, out),
             After::Silent | After::StreamRestart | After::SequenceContinues => {}
         }
-        Self { dialect, inbox: Inbox::endless(Side::Client) }
+        Self { dialect, inbox: Inbox::endless(Side::Client, protocol) }
     }
 
     /// Takes what came out of TLS, up to 64 KiB of unread input, and returns the rest: call

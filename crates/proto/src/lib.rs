@@ -51,6 +51,7 @@ mod recognise;
 mod relay;
 mod server;
 mod text;
+mod xml;
 
 pub use boundary::{Lacks, Scan, Upgrade};
 pub use client::{Client, Declined, DeclinedReason};

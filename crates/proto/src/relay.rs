@@ -140,7 +140,7 @@ impl std::fmt::Debug for Relay {
 impl Relay {
     /// A relay for one connection.
     pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
-        let lane = |from| Lane { inbox: Inbox::endless(from), reading: Reading::Messages };
+        let lane = |from| Lane { inbox: Inbox::endless(from, protocol), reading: Reading::Messages };
         Self {
             dialect: (protocol.dialect)(Identity::new("")),
             flow: protocol.flow,

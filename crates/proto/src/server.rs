@@ -60,7 +60,7 @@ impl Server {
             };
             dialect.write_server(greeting, out);
         }
-        Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client), tls }))
+        Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client, protocol), tls }))
     }
 
     /// The client closed the connection: the error that says so.

@@ -10,6 +10,7 @@ pub mod ldap;
 pub mod mysql;
 pub mod postgres;
 pub mod smtp;
+pub mod xmpp;
 
 /// Every protocol this library knows.
 #[rustfmt::skip] // One protocol a line, so that adding one changes one.
@@ -24,4 +25,6 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
+    &xmpp::XMPP,
+    &xmpp::XMPP_SERVER,
 ];
