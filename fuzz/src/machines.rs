@@ -1,6 +1,8 @@
 //! The client and the server.
 
-use starttls_proto::{Client, DeclinedReason, Error, Inside, Progress, Quit, Server, Tls};
+use std::fmt;
+
+use starttls_proto::{Client, DeclinedReason, Error, Escaped, Inside, Progress, Quit, Server, Tls};
 
 use crate::{choose, identity};
 
@@ -36,10 +38,16 @@ pub fn server(input: &[u8]) {
 }
 
 /// What a machine said, and how it ended.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Run {
     said: Vec<u8>,
     end: End,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, having said \"{}\"", self.end, Escaped(&self.said))
+    }
 }
 
 #[derive(Debug, PartialEq)]

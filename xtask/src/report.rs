@@ -15,6 +15,9 @@ pub(crate) enum Output {
     Kept,
 }
 
+/// How many lines of a failed step's output are shown.
+const SHOWN: usize = 200;
+
 /// The steps so far.
 #[derive(Default)]
 pub(crate) struct Report(Vec<(String, Duration, Result<(), String>)>);
@@ -73,6 +76,13 @@ fn kept(name: &str, work: impl FnOnce(Option<&File>) -> Result<(), String>) -> R
     let log = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
     let log = log.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     work(Some(&log)).inspect_err(|_| {
-        println!("{}", String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).trim_end());
+        let text = fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let (skipped, last) = lines.split_at(lines.len().saturating_sub(SHOWN));
+        if !skipped.is_empty() {
+            println!("({} lines before these are in {})", skipped.len(), path.display());
+        }
+        println!("{}", last.join("\n"));
     })
 }
