@@ -1,6 +1,6 @@
 //! The dialects alone: cutting and reading.
 
-use starttls_proto::{Dialect, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side};
+use starttls_proto::{Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side};
 
 use crate::{choose, identity};
 
@@ -18,27 +18,30 @@ pub fn dialects(input: &[u8]) {
 
 fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
     let mut dialect = (protocol.dialect)(identity());
-    while let Some(length) = cut(&*dialect, from, reply_to, octets) {
+    while let Some(length) = cut(protocol, &*dialect, from, reply_to, octets) {
         let (message, rest) = octets.split_at(length);
         octets = rest;
         let _text = dialect.describe(from, message);
-        let read = match from {
-            Side::Client => dialect.read_client(message).map(|_| None),
-            Side::Server => dialect.read_server(reply_to, message).map(Some),
-        };
         if from == Side::Client {
+            let _meaning = dialect.read_client(message);
             continue;
         }
         let stripped = dialect.strip_offer(message);
-        if read == Ok(Some(ServerMessage::Offer { starttls: true })) {
-            let whole = dialect.frame(from, reply_to, &stripped, &mut Scan::default());
-            assert_eq!(whole, Ok(Some(stripped.len())), "{}: stripped to no message", protocol.name);
+        let whole = dialect.frame(from, reply_to, &stripped, &mut Scan::default());
+        if dialect.read_server(reply_to, message) == Ok(ServerMessage::Offer { starttls: true }) {
+            assert_eq!(whole, Ok(Some(stripped.len())), "{}: \"{}\"", protocol.name, Escaped(&stripped));
         }
     }
 }
 
 /// The length of the next message, found at once and octet by octet alike.
-fn cut(dialect: &dyn Dialect, from: Side, reply_to: ReplyTo, octets: &[u8]) -> Option<usize> {
+fn cut(
+    protocol: &Protocol,
+    dialect: &dyn Dialect,
+    from: Side,
+    reply_to: ReplyTo,
+    octets: &[u8],
+) -> Option<usize> {
     let at_once = dialect.frame(from, reply_to, octets, &mut Scan::default());
     if let Ok(Some(length)) = at_once {
         assert!((1..=octets.len()).contains(&length), "cut {length} of {}", octets.len());
@@ -47,6 +50,11 @@ fn cut(dialect: &dyn Dialect, from: Side, reply_to: ReplyTo, octets: &[u8]) -> O
     let step = |end| dialect.frame(from, reply_to, &octets[..end], &mut scan);
     let piecemeal = (1..=octets.len()).map(step).find(|cut| *cut != Ok(None)).unwrap_or(Ok(None));
     let verdict = |cut: Result<_, Malformed>| cut.map_err(drop);
-    assert_eq!(verdict(at_once), verdict(piecemeal), "{from:?} {reply_to:?}: the cut depends on the pieces");
+    assert_eq!(
+        verdict(at_once),
+        verdict(piecemeal),
+        "{}: {from:?} {reply_to:?}: the cut depends on the pieces",
+        protocol.name
+    );
     at_once.ok().flatten()
 }

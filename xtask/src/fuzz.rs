@@ -1,9 +1,9 @@
 //! The fuzz targets: built with coverage on the stable toolchain, seeded with the vectors, run for a while.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::report::{Output, Report};
 use crate::{cargo, process, root, seeds};
@@ -83,25 +83,26 @@ fn fuzz_one(target: &str, seconds: u64, log: Option<&File>) -> Result<(), String
         String::from("-rss_limit_mb=1024"),
         String::from("-print_final_stats=1"),
     ]);
-    let before = files(&artifacts);
+    let start = SystemTime::now();
     // libFuzzer ends on its own; the deadline is for the case that it does not.
     process::run(&command, Duration::from_secs(seconds + 300), log).map_err(|problem| {
-        let found: Vec<String> =
-            files(&artifacts).into_iter().filter(|file| !before.contains(file)).collect();
+        let found = written_since(start, &artifacts);
         match found.is_empty() {
             true => problem,
             false => format!(
-                "the input that fails was kept; to see it fail again:\n    {binary} {}",
+                "an input that fails was kept; to see it fail again:\n    {binary} {}",
                 found.join(" ")
             ),
         }
     })
 }
 
-/// The files in a folder of the repository, named from its root.
-fn files(folder: &str) -> Vec<String> {
+/// The files of a folder of the repository that are new or written anew, named from its root.
+fn written_since(start: SystemTime, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
-    entries.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect()
+    let is_new =
+        |entry: &DirEntry| entry.metadata().and_then(|it| it.modified()).is_ok_and(|time| time >= start);
+    entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect()
 }
 
 /// The triple of this machine, as rustc names it.
