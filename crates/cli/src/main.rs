@@ -1,2 +1,4 @@
 //! The `starttls` command.
+#![forbid(unsafe_code)]
+
 fn main() {}

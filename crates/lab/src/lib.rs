@@ -1,4 +1,5 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
+#![forbid(unsafe_code)]
 
 mod apps;
 pub mod ca;

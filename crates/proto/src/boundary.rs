@@ -162,6 +162,11 @@ impl Inbox {
         if pending.is_empty() {
             return Ok(None);
         }
+        // A TLS record's version is told from a packet length (MySQL) by its third octet; asked before the
+        // dialect, so that the verdict does not depend on how much has arrived.
+        if self.messages == 0 && matches!(pending, [0x15 | 0x16, 0x03, 0x01..=0x04, ..]) {
+            return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
+        }
         let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
             // A byte or two more may tell which protocol this is instead.
             Err(_) if self.messages == 0 && undecided(pending) => {
@@ -176,9 +181,6 @@ impl Inbox {
                     "a message of at most 64 KiB",
                     pending,
                 ));
-            }
-            Ok(None) if self.messages == 0 && matches!(pending, [0x15 | 0x16, 0x03, ..]) => {
-                return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
             }
             Ok(None) => return Ok(None),
             Ok(Some(len)) => len,
