@@ -1,4 +1,9 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
+//!
+//! - [`Lab`] runs a sound server for every protocol on loopback;
+//! - [`ca`] issues certificates that only a test should trust;
+//! - [`process`] runs daemons that end with the value that holds them;
+//! - [`real`] launches released servers from their Debian packages.
 #![forbid(unsafe_code)]
 
 mod apps;

@@ -114,13 +114,17 @@ pub fn free_port(ip: IpAddr) -> Result<SocketAddr, Error> {
     TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map_err(Error::io("a free port"))
 }
 
+/// Waits for the end of the process that started it, which closes its input, and ends a group.
+const WATCH: &str = "read -r _; kill -TERM -$1; sleep 3; kill -KILL -$1";
+
 /// A running program: a process group of its own, ended on drop.
 ///
-/// The program must stay in the foreground. Processes that left the group (as PostgreSQL's and
-/// Postfix's do) are found by descent and end too.
+/// The program must stay in the foreground. Processes that left the group (as PostgreSQL's do)
+/// are found by descent and end too. Should this process be killed, a watcher ends the group.
 pub struct Daemon {
     name: String,
     child: Child,
+    watcher: Option<Child>,
     log: PathBuf,
     stop: Signal,
 }
@@ -139,7 +143,18 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .map_err(Error::io(name))?;
-        Ok(Self { name: name.into(), child, log, stop: Signal::SIGTERM })
+        let mut daemon = Self { name: name.into(), child, watcher: None, log, stop: Signal::SIGTERM };
+        daemon.watcher = Some(
+            Command::new("sh")
+                .args(["-c", WATCH, "sh", &daemon.id().to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn()
+                .map_err(Error::io("sh"))?,
+        );
+        Ok(daemon)
     }
 
     /// The signal that asks this program to end, if not SIGTERM.
@@ -186,10 +201,9 @@ impl Daemon {
     fn failed(&self, how: &str) -> Error {
         Error::failed(&self.name, how, &self.log())
     }
-}
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
+    /// Asks the program to end, then its orphans, and kills what is left after a while.
+    fn end(&mut self) {
         let group = Pid::from_raw(self.child.id() as i32);
         let mut family = family(group);
         // A signal to what is gone already fails, as it should.
@@ -214,6 +228,16 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         family.iter().for_each(|process| process.signal(Signal::SIGKILL));
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(mut watcher) = self.watcher.take() {
+            let _ = watcher.kill();
+            let _ = watcher.wait();
+        }
     }
 }
 

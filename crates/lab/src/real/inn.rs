@@ -1,4 +1,4 @@
-//! INN's `nnrpd`, the reader's side, without `innd`. It lists STARTTLS even without a certificate.
+//! INN's `nnrpd`, the reader's side, without `innd`.
 
 use std::process::Command;
 

@@ -21,9 +21,10 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
             .args(small),
     ))?;
     let create = format!(
-        "CREATE USER test@'%' IDENTIFIED BY '{0}';
+        "DELETE FROM mysql.global_priv WHERE User = 'root';
+FLUSH PRIVILEGES;
+CREATE USER test@'%' IDENTIFIED BY '{}';
 GRANT ALL ON *.* TO test@'%';
-DROP USER root@localhost;
 ",
         stage.password
     );

@@ -13,13 +13,14 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
 
     let name = &stage.server_name;
     let dir = stage.scratch.path().display().to_string();
-    let (queue, data) =
-        (stage.scratch.dir("queue", &user("root", "base-passwd")?)?, stage.scratch.dir("data", &owner)?);
-    stage.scratch.dir("mail", &owner)?;
+    let root = user("root", "base-passwd")?;
+    for (folder, owner) in [("etc", &root), ("queue", &root), ("data", &owner), ("mail", &owner)] {
+        stage.scratch.dir(folder, owner)?;
+    }
     let (auth_socket, auth) = auth(&stage)?;
     let tls = stage.tls(
         || {
-            let (chain, key) = stage.certificate(&user("root", "base-passwd")?)?;
+            let (chain, key) = stage.certificate(&root)?;
             Ok(format!(
                 "smtpd_tls_security_level = may
 smtpd_tls_cert_file = {}
@@ -34,16 +35,17 @@ tls_random_source = dev:/dev/urandom",
     )?;
     let (uid, gid) = (owner.uid, owner.gid);
     stage.scratch.file(
-        "main.cf",
+        "etc/main.cf",
         &format!(
             "compatibility_level = 3.6
 myhostname = {name}
 mydestination =
-queue_directory = {queue}
-data_directory = {data}
+queue_directory = {dir}/queue
+data_directory = {dir}/data
 maillog_file = {dir}/mail.log
 maillog_file_prefixes = {dir}
 inet_protocols = ipv4
+smtpd_peername_lookup = no
 mynetworks =
 alias_maps =
 alias_database =
@@ -60,13 +62,11 @@ smtpd_sasl_path = {auth_socket}
 smtpd_sasl_auth_enable = yes
 {tls}
 ",
-            queue = queue.display(),
-            data = data.display(),
         ),
     )?;
     let submission = if setup.tls { "\n  -o smtpd_tls_security_level=encrypt" } else { "" };
     stage.scratch.file(
-        "master.cf",
+        "etc/master.cf",
         &format!(
             "{smtp} inet n - n - - smtpd
 {submissions} inet n - n - - smtpd
@@ -91,10 +91,12 @@ postlog unix-dgram n - n - 1 postlogd
             submissions = endpoints[1].address,
         ),
     )?;
-    run(Command::new(program("postfix", "postfix")?).args(["-c", &dir, "check"]))?;
+    let config = format!("{dir}/etc");
+    // Makes what is missing below the queue.
+    run(Command::new(program("postfix", "postfix")?).args(["-c", &config, "check"]))?;
     let master = program("/usr/lib/postfix/sbin/master", "postfix")?;
     // -d: stay in the given process group.
-    let master = Daemon::spawn(&stage.scratch, "master", Command::new(master).args(["-d", "-c", &dir]))?;
+    let master = Daemon::spawn(&stage.scratch, "master", Command::new(master).args(["-d", "-c", &config]))?;
     stage.running("test@example.test", endpoints, vec![master, auth])
 }
 
