@@ -17,6 +17,7 @@ fn session(protocol: &Protocol, sent: &[&[u8]], chunk: usize) -> (Vec<Vec<u8>>, 
         while let Some(command) = inside.next(&mut said).unwrap() {
             match command {
                 Command::Message(message) => heard.push(message),
+                Command::Answered(_) => {}
                 Command::Quit => heard.push(b"quit".to_vec()),
             }
         }

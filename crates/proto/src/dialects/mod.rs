@@ -3,12 +3,12 @@
 use crate::Protocol;
 
 pub mod imap;
-pub mod nntp;
-pub mod pop3;
-pub mod sieve;
 pub mod ldap;
 pub mod mysql;
+pub mod nntp;
+pub mod pop3;
 pub mod postgres;
+pub mod sieve;
 pub mod smtp;
 pub mod xmpp;
 
