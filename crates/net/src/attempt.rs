@@ -148,8 +148,14 @@ impl<IO> Handshake<IO> {
         match broken {
             Broken::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
             Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
-                let chain = self.attempt.plan.seen().map(|seen| seen.chain).unwrap_or_default();
-                Error::Certificate { reason: in_words(&source), chain, source }
+                let seen = self.attempt.plan.seen();
+                let accepted = seen.as_ref().is_some_and(|seen| seen.accepted);
+                let reason = if accepted {
+                    String::from("whoever presents it does not hold its key")
+                } else {
+                    in_words(&source)
+                };
+                Error::Certificate { reason, chain: seen.map(|seen| seen.chain).unwrap_or_default(), source }
             }
             Broken::Tls(source) => Error::Tls(source),
         }

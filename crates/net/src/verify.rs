@@ -59,6 +59,8 @@ pub(crate) struct Seen {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) verdict: Verdict,
     pub(crate) ocsp_stapled: bool,
+    /// Whether the handshake went on; what fails after that is the signature in it.
+    pub(crate) accepted: bool,
 }
 
 impl Recorder {
@@ -87,7 +89,9 @@ impl ServerCertVerifier for Recorder {
             Ok(_) => Verdict::Verified,
             Err(error) => Verdict::Failed { reason: in_words(error) },
         };
-        let seen = Seen { chain: chain.collect(), verdict, ocsp_stapled: !ocsp_response.is_empty() };
+        let accepted = self.trust.insecure || outcome.is_ok();
+        let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
+        let seen = Seen { chain, verdict, ocsp_stapled, accepted };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
     }
@@ -136,7 +140,7 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
         E::UnknownIssuer => String::from("it does not lead to a trusted root"),
         E::Revoked => String::from("it was revoked"),
         E::BadEncoding => String::from("it is not a well-formed certificate"),
-        E::BadSignature => String::from("a signature in the chain is wrong"),
+        E::BadSignature => String::from("a signature in its chain was made with another key"),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => String::from("it is not meant for this use"),
         E::NotValidForName => String::from("it is for another name"),
         E::NotValidForNameContext { expected, presented } => {

@@ -1,5 +1,12 @@
 //! The library against itself and against hand-made peers, on loopback and in memory.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod alpn;
 mod authority;
+mod blocking;
+mod boundary;
+mod deadlines;
 mod pair;
+mod refusals;
+mod script;
+mod verification;

@@ -1,0 +1,172 @@
+//! The blocking driver, both sides, over sockets.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use starttls::blocking::Untimed;
+use starttls::proto::{ErrorKind, smtp};
+use starttls::{Endpoint, Error, Outcome, TlsVersion, Verdict};
+
+use crate::authority::{Authority, NAME};
+use crate::script::OFFER;
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// A server made by hand, up to the upgrade request, which it answers with this.
+fn answering(mut io: UnixStream, answer: &'static [u8]) -> thread::JoinHandle<()> {
+    io.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    thread::spawn(move || {
+        io.write_all(b"220 hi\r\n").unwrap();
+        assert_eq!(io.read(&mut [0; 64]).unwrap(), b"EHLO localhost\r\n".len());
+        io.write_all(OFFER).unwrap();
+        assert_eq!(io.read(&mut [0; 64]).unwrap(), b"STARTTLS\r\n".len());
+        io.write_all(answer).unwrap();
+        let mut rest = Vec::new();
+        // The client may be gone already.
+        let _ = io.read_to_end(&mut rest);
+    })
+}
+
+#[test]
+fn client_meets_server_over_tcp() {
+    let authority = Authority::new();
+    for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let connector = authority.connector().tls_versions(only, only).build().unwrap();
+        let acceptor = authority.acceptor().build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let mut stream = acceptor.blocking().accept(listener.accept().unwrap().0).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            stream.write_all(&heard).unwrap();
+            stream.close().unwrap();
+        });
+        let to = Endpoint::new(NAME, 25).at("localhost", port);
+        let mut stream = connector.blocking().connect(&smtp::SMTP, to).unwrap();
+        assert_eq!(stream.facts().verdict, Verdict::Verified);
+        assert_eq!(stream.io().read_timeout().unwrap(), None, "the deadline is over");
+        let said = vec![7; 100_000];
+        stream.write_all(&said).unwrap();
+        stream.close().unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, said);
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn implicit_and_over_any_stream() {
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || {
+        let mut stream = acceptor.blocking().accept_implicit(Untimed(far)).unwrap();
+        stream.write_all(b"inside").unwrap();
+        stream.close().unwrap();
+    });
+    let mut stream = connector.blocking().upgrade_implicit(&smtp::SMTP, NAME, Untimed(near)).unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "inside");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_cut_connection_is_no_end() {
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || drop(acceptor.blocking().accept(far).unwrap()));
+    let mut stream = connector.blocking().upgrade(&smtp::SMTP, NAME, near).unwrap();
+    server.join().unwrap();
+    let error = stream.read(&mut [0; 16]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn b2_injected_with_the_go_ahead() {
+    let connector = Authority::new().connector().build().unwrap();
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = answering(far, b"220 go\r\n250 AUTH PLAIN\r\n");
+    let outcome = connector.blocking().upgrade(&smtp::SMTP, NAME, near);
+    assert!(matches!(outcome, Err(Error::Protocol(error)) if error.kind == ErrorKind::BeyondBoundary));
+    server.join().unwrap();
+}
+
+#[test]
+fn c3_answer_that_waits_when_the_question_comes_is_too_early() {
+    let connector = Authority::new().connector().retries(1, LIMIT).build().unwrap();
+    let (near, mut far) = UnixStream::pair().unwrap();
+    far.write_all(b"220 hi\r\n").unwrap();
+    let server = thread::spawn(move || {
+        assert!(far.read(&mut [0; 64]).unwrap() > 0);
+        far.write_all(OFFER).unwrap();
+        assert!(far.read(&mut [0; 64]).unwrap() > 0);
+        far.write_all(b"454 wait\r\n").unwrap();
+        thread::sleep(LIMIT / 3);
+        far.write_all(b"220 go\r\n").unwrap();
+        far
+    });
+    let outcome = connector.blocking().upgrade(&smtp::SMTP, NAME, near);
+    assert!(matches!(outcome, Err(Error::Protocol(error)) if error.kind == ErrorKind::EarlyAnswer));
+    server.join().unwrap();
+}
+
+#[test]
+fn cleartext_only_by_name() {
+    let connector = Authority::new().connector().build().unwrap();
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = answering(far, b"502 never\r\n");
+    let outcome = connector.blocking().upgrade_or_cleartext(&smtp::SMTP, NAME, near).unwrap();
+    let Outcome::NotEncrypted(refused) = outcome else { panic!("{outcome:?}") };
+    let io = refused.into_cleartext();
+    assert_eq!(io.read_timeout().unwrap(), None, "the deadline is over");
+    drop(io);
+    server.join().unwrap();
+
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = answering(far, b"502 never\r\n");
+    let outcome = connector.blocking().upgrade(&smtp::SMTP, NAME, near);
+    assert!(matches!(outcome, Err(Error::Declined(_))), "{outcome:?}");
+    server.join().unwrap();
+}
+
+#[test]
+fn b6_silence_and_dribbling() {
+    let connector = Authority::new().connector().timeout(LIMIT).build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let _silent: TcpStream = listener.accept().unwrap().0;
+        let mut dribbling = listener.accept().unwrap().0;
+        let began = Instant::now();
+        while began.elapsed() < LIMIT * 10 && dribbling.write_all(b"2").is_ok() {
+            thread::sleep(LIMIT / 20);
+        }
+    });
+    for _ in 0..2 {
+        let began = Instant::now();
+        let to = Endpoint::new(NAME, 25).at("127.0.0.1", address.port());
+        let outcome = connector.blocking().connect(&smtp::SMTP, to);
+        assert!(matches!(outcome, Err(Error::Timeout { step: "the greeting", .. })), "{outcome:?}");
+        assert!(began.elapsed() < LIMIT * 5);
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn b6_in_the_handshake() {
+    let connector = Authority::new().connector().timeout(LIMIT).build().unwrap();
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = answering(far, b"220 go\r\n");
+    let outcome = connector.blocking().upgrade(&smtp::SMTP, NAME, near);
+    assert!(matches!(outcome, Err(Error::Timeout { step: "the TLS handshake", .. })), "{outcome:?}");
+    server.join().unwrap();
+}

@@ -1,0 +1,150 @@
+//! One deadline for everything, whoever stalls and wherever (rule B6); and nobody waits for each other.
+
+use std::time::{Duration, Instant};
+
+use starttls::proto::smtp;
+use starttls::{Connector, Endpoint, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+use crate::authority::{Authority, DEADLINE, NAME};
+use crate::script::{ask_until_offer, hear, say, serve_until_request};
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+fn impatient() -> Connector {
+    Authority::new().connector().timeout(LIMIT).build().unwrap()
+}
+
+fn step<T: std::fmt::Debug>(outcome: Result<T, Error>) -> &'static str {
+    match outcome {
+        Err(Error::Timeout { step, limit }) if limit == LIMIT => step,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn b6_silence() {
+    let (near, _far) = duplex(64);
+    let outcome = timeout(DEADLINE, impatient().upgrade(&smtp::SMTP, NAME, near)).await.unwrap();
+    assert_eq!(step(outcome), "the greeting");
+}
+
+#[tokio::test]
+async fn b6_a_peer_that_dribbles() {
+    let (near, mut far) = duplex(64);
+    let dribble = async {
+        while far.write_all(b"2").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let connector = impatient();
+    let began = Instant::now();
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), dribble) };
+    assert_eq!(step(timeout(DEADLINE, both).await.unwrap().0), "the greeting");
+    assert!(began.elapsed() < LIMIT * 10);
+}
+
+#[tokio::test]
+async fn b6_a_peer_that_never_reads() {
+    let (near, mut far) = duplex(1);
+    far.write_all(b"2").await.unwrap();
+    let connector = impatient();
+    let silent = async {
+        for byte in b"20 hi\r\n" {
+            far.write_u8(*byte).await.unwrap();
+        }
+        sleep(LIMIT * 2).await;
+    };
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), silent) };
+    assert_eq!(step(timeout(DEADLINE, both).await.unwrap().0), "the answer to the hello");
+}
+
+#[tokio::test]
+async fn b6_in_the_handshake_of_the_client() {
+    let (near, mut far) = duplex(4096);
+    let server = async {
+        serve_until_request(&mut far).await;
+        say(&mut far, b"220 go\r\n").await;
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).await.unwrap();
+    };
+    let connector = impatient();
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), server) };
+    assert_eq!(step(timeout(DEADLINE, both).await.unwrap().0), "the TLS handshake");
+}
+
+#[tokio::test]
+async fn b6_in_the_negotiation_and_the_handshake_of_the_server() {
+    let acceptor = Authority::new().acceptor().timeout(LIMIT).build().unwrap();
+    for (asks, expected) in [(false, "the upgrade request"), (true, "the TLS handshake")] {
+        let (mut near, far) = duplex(4096);
+        let client = async {
+            ask_until_offer(&mut near).await;
+            if asks {
+                say(&mut near, b"STARTTLS\r\n").await;
+                hear(&mut near, "\r\n").await;
+            }
+            near.read_to_end(&mut Vec::new()).await.unwrap();
+        };
+        let both = async { tokio::join!(acceptor.accept(far), client) };
+        assert_eq!(step(timeout(DEADLINE, both).await.unwrap().0), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_goes_on_between_negotiation_and_handshake() {
+    let (near, mut far) = duplex(4096);
+    let connector = impatient();
+    let server = async {
+        serve_until_request(&mut far).await;
+        say(&mut far, b"220 go\r\n").await;
+    };
+    let (ready, ()) = tokio::join!(connector.negotiate(&smtp::SMTP, NAME, near), server);
+    sleep(LIMIT).await;
+    assert_eq!(step(ready.unwrap().handshake().await), "the TLS handshake");
+}
+
+#[tokio::test]
+async fn a_client_that_writes_before_it_reads_is_served() {
+    let acceptor = Authority::new().acceptor().build().unwrap();
+    let (mut near, far) = duplex(16);
+    let client = async {
+        // Neither this nor its answers fit into the pipe: the server must read while it writes.
+        near.write_all(&b"NOOP\r\n".repeat(200)).await.unwrap();
+        near.write_all(b"QUIT\r\n").await.unwrap();
+        hear(&mut near, "221 2.0.0 Bye\r\n").await
+    };
+    let both = async { tokio::join!(acceptor.accept(far), client) };
+    let (outcome, heard) = timeout(DEADLINE, both).await.expect("neither side waits for the other");
+    assert!(matches!(outcome, Err(Error::Quit(_))), "{outcome:?}");
+    assert_eq!(heard.matches("250 2.0.0 OK\r\n").count(), 200);
+}
+
+#[tokio::test]
+async fn dials_every_address_and_measures_each_step() {
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = async { acceptor.accept(listener.accept().await.unwrap().0).await.unwrap() };
+    // Where localhost has an IPv6 address too, nobody listens there.
+    let to = Endpoint::new(NAME, 1).at("localhost", port);
+    let both = async { tokio::join!(connector.connect(&smtp::SMTP, to), server) };
+    let (client, _server) = timeout(DEADLINE, both).await.unwrap();
+    let client = client.unwrap();
+    let facts = client.facts();
+    assert_eq!(facts.address, Some(listener.local_addr().unwrap()));
+    let timings =
+        [facts.timings.resolve, facts.timings.connect, facts.timings.negotiation, facts.timings.handshake];
+    assert!(timings.iter().all(Option::is_some), "{timings:?}");
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let outcome = timeout(DEADLINE, impatient().connect(&smtp::SMTP, ("127.0.0.1", port))).await.unwrap();
+    assert!(matches!(outcome, Err(Error::Connect { tried: 1, .. })), "{outcome:?}");
+}

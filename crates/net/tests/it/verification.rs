@@ -1,0 +1,200 @@
+//! Certificates: accepted, refused in words, or waved through with the verdict on record.
+
+use std::sync::Arc;
+
+use starttls::proto::smtp;
+use starttls::rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use starttls::rustls::pki_types::pem::PemObject;
+use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::server::{ClientHello, ResolvesServerCert};
+use starttls::rustls::sign::CertifiedKey;
+use starttls::{
+    Acceptor, AcceptorBuilder, ClientAuth, Connector, ConnectorBuilder, Encrypted, Error, TlsVersion, Verdict,
+};
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+use crate::authority::{Authority, DEADLINE, Leaf, NAME};
+
+type Side = Result<Encrypted<DuplexStream>, Error>;
+
+async fn meet(connector: ConnectorBuilder, acceptor: AcceptorBuilder, name: &str) -> (Side, Side) {
+    let (connector, acceptor) = (connector.build().unwrap(), acceptor.build().unwrap());
+    let (near, far) = duplex(4096);
+    let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, name, near), acceptor.accept(far)) };
+    timeout(DEADLINE, both).await.expect("neither side hangs")
+}
+
+fn presenting(leaf: Leaf) -> AcceptorBuilder {
+    Acceptor::builder(&smtp::SMTP, NAME).certificate_pem(leaf.chain, leaf.key)
+}
+
+fn reason(client: Side) -> String {
+    match client {
+        Err(Error::Certificate { reason, chain, .. }) => {
+            assert_eq!(chain.len(), 1, "what was presented is on record");
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn c5_a_wrong_name_is_refused() {
+    let authority = Authority::new();
+    let (client, server) =
+        meet(authority.connector(), presenting(authority.issue("other.example")), NAME).await;
+    assert_eq!(reason(client), "it is for other.example, not for mail.example.com");
+    let error = server.unwrap_err().to_string();
+    assert!(error.starts_with("the peer ended the TLS handshake with the alert"), "{error}");
+}
+
+#[tokio::test]
+async fn c5_a_certificate_without_host_names_is_refused() {
+    let authority = Authority::new();
+    let leaf = authority.issue_with("x.example", |params| {
+        params.subject_alt_names.clear();
+        params.distinguished_name.push(rcgen::DnType::CommonName, NAME);
+    });
+    let (client, _) = meet(authority.connector(), presenting(leaf), NAME).await;
+    assert_eq!(reason(client), "it is for no host name at all, not for mail.example.com");
+}
+
+#[tokio::test]
+async fn c5_an_unknown_root_is_refused() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (client, _) = meet(authority.connector(), stranger.acceptor(), NAME).await;
+    assert!(client.as_ref().unwrap_err().hint().is_some());
+    assert_eq!(reason(client), "it does not lead to a trusted root");
+}
+
+#[tokio::test]
+async fn c5_a_root_of_the_same_name_is_not_the_same_root() {
+    let (authority, namesake) = (Authority::called("namesake"), Authority::called("namesake"));
+    let (client, _) = meet(authority.connector(), namesake.acceptor(), NAME).await;
+    assert_eq!(reason(client), "a signature in its chain was made with another key");
+}
+
+#[tokio::test]
+async fn c5_an_expired_certificate_is_refused() {
+    let authority = Authority::new();
+    let (client, _) = meet(authority.connector(), presenting(authority.issue_expired(NAME)), NAME).await;
+    let reason = reason(client);
+    assert!(reason.starts_with("it expired ") && reason.ends_with(" days ago"), "{reason}");
+}
+
+#[tokio::test]
+async fn insecure_finishes_and_records_the_verdict() {
+    let authority = Authority::new();
+    let cases = [
+        (authority.connector(), authority.issue_expired(NAME), "it expired"),
+        (authority.connector(), authority.issue("other.example"), "it is for other.example"),
+        (authority.connector(), Authority::new().issue(NAME), "it does not lead"),
+        (Connector::builder().no_system_roots(), authority.issue(NAME), "it does not lead"),
+    ];
+    for (connector, leaf, expected) in cases {
+        let (client, _) = meet(connector.insecure(), presenting(leaf), NAME).await;
+        let Verdict::Failed { reason } = client.unwrap().facts().verdict.clone() else {
+            panic!("a verdict that says why")
+        };
+        assert!(reason.starts_with(expected), "{reason}");
+    }
+    let (client, _) = meet(authority.connector().insecure(), authority.acceptor(), NAME).await;
+    assert_eq!(client.unwrap().facts().verdict, Verdict::Verified);
+}
+
+/// Presents a certificate without holding its key.
+#[derive(Debug)]
+struct Thief(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Thief {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn insecure_still_wants_the_key_of_the_certificate() {
+    let authority = Authority::new();
+    let (victim, thief) = (authority.issue(NAME), authority.issue(NAME));
+    let chain = vec![CertificateDer::from_pem_slice(victim.chain.as_bytes()).unwrap()];
+    let key = any_supported_type(&PrivateKeyDer::from_pem_slice(thief.key.as_bytes()).unwrap()).unwrap();
+    let resolver = Arc::new(Thief(Arc::new(CertifiedKey::new(chain, key))));
+    for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let connector = authority.connector().insecure().tls_versions(only, only);
+        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver.clone());
+        let (client, _) = meet(connector, acceptor, NAME).await;
+        assert_eq!(reason(client), "whoever presents it does not hold its key");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_verified_and_not_sent_as_sni() {
+    let authority = Authority::new();
+    for name in ["127.0.0.1", "::1", "[::1]"] {
+        let leaf = authority.issue(name.trim_matches(['[', ']']));
+        let (client, server) = meet(authority.connector(), presenting(leaf), name).await;
+        assert_eq!(client.unwrap().facts().server_name, None);
+        assert_eq!(server.unwrap().facts().server_name, None);
+    }
+}
+
+#[tokio::test]
+async fn client_certificates_are_asked_for_and_verified() {
+    let authority = Authority::new();
+    let required = || authority.acceptor().client_auth(ClientAuth::Required, authority.pem());
+    let leaf = authority.issue_for_client("alice.example");
+    let with = authority.connector().client_certificate_pem(leaf.chain, leaf.key);
+    let (client, server) = meet(with, required(), NAME).await;
+    client.unwrap();
+    let server = server.unwrap();
+    assert_eq!((server.facts().chain.len(), &server.facts().verdict), (1, &Verdict::Verified));
+
+    let (client, server) = meet(authority.connector(), required(), NAME).await;
+    assert!(matches!(server, Err(Error::Tls(_))), "{server:?}");
+    // In TLS 1.3 the client learns of it with the first thing that it reads.
+    client.unwrap().read_u8().await.unwrap_err();
+
+    let stranger = Authority::new().issue_for_client("mallory.example");
+    let with = authority.connector().client_certificate_pem(stranger.chain, stranger.key);
+    let (_, server) = meet(with, required(), NAME).await;
+    assert!(matches!(server, Err(Error::Certificate { .. })), "{server:?}");
+
+    let optional = authority.acceptor().client_auth(ClientAuth::Optional, authority.pem());
+    let (client, server) = meet(authority.connector(), optional, NAME).await;
+    client.unwrap();
+    assert_eq!(server.unwrap().facts().verdict, Verdict::NoCertificate);
+}
+
+#[tokio::test]
+async fn versions_that_do_not_meet() {
+    let authority = Authority::new();
+    let connector = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
+    let acceptor = authority.acceptor().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13);
+    let (client, server) = meet(connector, acceptor, NAME).await;
+    assert!(matches!(client, Err(Error::Tls(_))) && matches!(server, Err(Error::Tls(_))));
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_an_error() {
+    let authority = Authority::new();
+    let nothing_trusted = Connector::builder().no_system_roots().build();
+    let no_pem = Connector::builder().roots_pem("nothing").build();
+    let no_versions = authority.connector().tls_versions(TlsVersion::Tls13, TlsVersion::Tls12).build();
+    let (one, other) = (authority.issue(NAME), authority.issue(NAME));
+    let strange_key = presenting(Leaf { chain: one.chain, key: other.key }).build().map(|_| ());
+    for outcome in [nothing_trusted.map(|_| ()), no_pem.map(|_| ()), no_versions.map(|_| ()), strange_key] {
+        assert!(matches!(outcome, Err(Error::Config { .. })), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn key_log_and_transcript_of_a_session() {
+    let authority = Authority::new();
+    let path = std::env::temp_dir().join(format!("starttls-keys-{}", std::process::id()));
+    let (client, _) = meet(authority.connector().key_log_file(&path), authority.acceptor(), NAME).await;
+    client.unwrap();
+    let log = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(log.contains("CLIENT_HANDSHAKE_TRAFFIC_SECRET ") && log.contains("SERVER_TRAFFIC_SECRET_0 "));
+}
