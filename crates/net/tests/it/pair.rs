@@ -75,3 +75,23 @@ async fn facts_of_both_versions() {
         assert_eq!(server.facts().verdict, Verdict::NoCertificate);
     }
 }
+
+#[tokio::test]
+async fn everything_can_move_between_threads() {
+    fn moves<T: Send + 'static>(_: &T) {}
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Connector>();
+    shared::<Acceptor>();
+    shared::<Error>();
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (near, far) = duplex(64);
+    let client = async move { connector.upgrade(&smtp::SMTP, NAME, near).await };
+    let server = async move { acceptor.accept(far).await };
+    moves(&client);
+    moves(&server);
+    let (client, server) = tokio::join!(tokio::spawn(client), tokio::spawn(server));
+    moves(&client.unwrap().unwrap());
+    moves(&server.unwrap().unwrap());
+}
