@@ -2,6 +2,7 @@
 
 use crate::Protocol;
 
+pub mod http;
 pub mod imap;
 pub mod ldap;
 pub mod mysql;
@@ -27,4 +28,5 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &mysql::MYSQL,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
+    &http::HTTP,
 ];
