@@ -2,6 +2,7 @@
 
 use crate::Protocol;
 
+pub mod ftp;
 pub mod smtp;
 pub mod xmpp;
 
@@ -11,6 +12,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,
     &smtp::SUBMISSION,
     &smtp::LMTP,
+    &ftp::FTP,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
 ];
