@@ -10,6 +10,7 @@ pub mod nntp;
 pub mod pop3;
 pub mod postgres;
 pub mod sieve;
+pub mod ftp;
 pub mod smtp;
 pub mod xmpp;
 
@@ -26,6 +27,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &ldap::LDAP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
+    &ftp::FTP,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
     &http::HTTP,
