@@ -2,6 +2,7 @@
 
 use crate::Protocol;
 
+pub mod ftp;
 pub mod http;
 pub mod imap;
 pub mod ldap;
@@ -10,7 +11,6 @@ pub mod nntp;
 pub mod pop3;
 pub mod postgres;
 pub mod sieve;
-pub mod ftp;
 pub mod smtp;
 pub mod xmpp;
 
@@ -25,9 +25,9 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &sieve::SIEVE,
     &nntp::NNTP,
     &ldap::LDAP,
+    &ftp::FTP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
-    &ftp::FTP,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
     &http::HTTP,
