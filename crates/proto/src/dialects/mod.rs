@@ -3,6 +3,7 @@
 use crate::Protocol;
 
 pub mod ftp;
+pub mod irc;
 pub mod smtp;
 pub mod xmpp;
 
@@ -13,6 +14,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SUBMISSION,
     &smtp::LMTP,
     &ftp::FTP,
+    &irc::IRC,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
 ];
