@@ -4,6 +4,7 @@ use crate::Protocol;
 
 pub mod ftp;
 pub mod irc;
+pub mod nut;
 pub mod smtp;
 pub mod xmpp;
 
@@ -15,6 +16,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::LMTP,
     &ftp::FTP,
     &irc::IRC,
+    &nut::NUT,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
 ];
