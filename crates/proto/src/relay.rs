@@ -276,7 +276,16 @@ impl Relay {
         out: &mut Outgoing,
         events: &mut Vec<Event>,
     ) {
-        if meaning == ServerMessage::Interim || self.due.pop_front() != Some(ReplyTo::Request) {
+        if meaning == ServerMessage::Interim {
+            return;
+        }
+        // A verdict has but one question, even where commands before it go unanswered (NICK in IRC).
+        let verdict = matches!(meaning, ServerMessage::Accept | ServerMessage::Refuse(_));
+        let mut answered = self.due.pop_front();
+        while verdict && answered.is_some_and(|due| due != ReplyTo::Request) {
+            answered = self.due.pop_front();
+        }
+        if answered != Some(ReplyTo::Request) {
             return;
         }
         if meaning == ServerMessage::Accept && fate == Fate::Untouched {

@@ -11,6 +11,8 @@ pub mod nntp;
 pub mod pop3;
 pub mod postgres;
 pub mod sieve;
+pub mod irc;
+pub mod nut;
 pub mod smtp;
 pub mod xmpp;
 
@@ -28,6 +30,8 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &ftp::FTP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
+    &irc::IRC,
+    &nut::NUT,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
     &http::HTTP,

@@ -6,6 +6,8 @@ use super::{continues_name, entity, is_white, local, starts_name};
 use crate::Malformed;
 use crate::error::malformed;
 
+/// What the prefix `xml` always means.
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// Attributes of one element, and namespaces in force at one place.
 const MAX_ATTRIBUTES: usize = 64;
 
@@ -227,9 +229,16 @@ impl<'a> Reader<'a> {
     /// Namespaces in XML 1.0, section 3: a prefix cannot be taken back, and two are not for taking.
     fn declare(&mut self, attribute: &'a str, namespace: Cow<'a, str>) -> Result<(), Malformed> {
         let prefix = attribute.strip_prefix("xmlns:");
-        let sound = prefix.is_none_or(|it| {
-            !it.is_empty() && !it.contains(':') && !matches!(it, "xml" | "xmlns") && !namespace.is_empty()
-        });
+        let sound = match prefix {
+            None => true,
+            Some("xml") => namespace == XML,
+            Some(prefix) => {
+                prefix.bytes().next().is_some_and(starts_name)
+                    && !prefix.contains(':')
+                    && prefix != "xmlns"
+                    && !namespace.is_empty()
+            }
+        };
         if !sound {
             return Err(malformed("a namespace declaration"));
         }
@@ -247,7 +256,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         if prefix == "xml" {
-            return Some((Cow::Borrowed("http://www.w3.org/XML/1998/namespace"), local));
+            return Some((Cow::Borrowed(XML), local));
         }
         let bound = self.namespaces.iter().rev().find(|(it, _)| *it == prefix);
         match bound {
