@@ -67,7 +67,7 @@ impl Dialect for Ldap {
                 return Err(malformed("an LDAPMessage"));
             }
             let Some((_, contents)) = header(rest)? else { return Ok(None) };
-            if rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
+            if contents.is_empty() || rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
                 return Err(malformed("a message id"));
             }
             let Some(message) = rest.get(..contents.end) else {

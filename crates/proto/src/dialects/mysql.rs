@@ -74,7 +74,8 @@ impl Dialect for MySql {
             return Err(malformed("a packet of at most 64 KiB"));
         }
         let greeting = from == Side::Server && reply_to == ReplyTo::Connect;
-        if greeting && !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..]) {
+        let empty = length == 4;
+        if greeting && (empty || !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..])) {
             return Err(malformed("a greeting of protocol 10, packet 0"));
         }
         scan.lacks = Lacks::Length(length);

@@ -91,36 +91,38 @@ impl<'a> Reader<'a> {
 
     /// The next start tag; `None` behind the last end tag.
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
-        loop {
-            let rest = self.rest();
-            if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
-                self.declaration(declaration)?;
-            } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
-                let end = data.find("]]>").ok_or_else(|| malformed("the end of CDATA"))?;
-                self.at += rest.len() - data.len() + end + 3;
-                self.has_text = true;
-            } else if rest.starts_with("</") {
-                self.end_tag()?;
-            } else if rest.starts_with('<') {
-                return self.start_tag().map(Some);
-            } else if rest.is_empty() {
-                return Ok(None);
-            } else {
-                let end = rest.find('<').unwrap_or(rest.len());
-                self.has_text = true;
-                self.at += end;
+        while !self.rest().is_empty() {
+            if let Some(element) = self.step()? {
+                return Ok(Some(element));
             }
         }
+        Ok(None)
+    }
+
+    /// Goes behind one tag or one stretch of text, and gives the element if it was a start tag.
+    fn step(&mut self) -> Result<Option<Element<'a>>, Malformed> {
+        let rest = self.rest();
+        if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
+            self.declaration(declaration)?;
+        } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
+            let end = data.find("]]>").ok_or_else(|| malformed("the end of CDATA"))?;
+            self.at += rest.len() - data.len() + end + 3;
+            self.has_text = true;
+        } else if rest.starts_with("</") {
+            self.end_tag()?;
+        } else if rest.starts_with('<') {
+            return self.start_tag().map(Some);
+        } else {
+            self.has_text = true;
+            self.at += rest.find('<').unwrap_or(rest.len());
+        }
+        Ok(None)
     }
 
     /// Goes to the end of the element that [`next`](Self::next) gave last, and returns where that is.
     pub(crate) fn end_of(&mut self, element: &Element<'_>) -> Result<usize, Malformed> {
-        while self.open.len() > element.depth {
-            if self.rest().starts_with("</") {
-                self.end_tag()?;
-            } else if self.next()?.is_none() {
-                break;
-            }
+        while self.open.len() > element.depth && !self.rest().is_empty() {
+            self.step()?;
         }
         Ok(self.at)
     }
