@@ -1,2 +1,80 @@
-//! What a developer and CI run.
-fn main() {}
+//! What a developer and CI run; `cargo xtask help` lists it.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "talking to the developer is what it is for")]
+
+mod docs;
+mod fuzz;
+mod process;
+mod report;
+mod seeds;
+mod setup;
+mod suite;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  setup                          install what the tests need (Debian packages, cargo-deny)
+  test                           setup, then every check and every test
+  ci                             the same; what CI runs
+  fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
+  bench [TARGET] [-- ARGS...]    run the benchmarks, or one of them; ARGS go to the benchmark
+  docs-check                     check that every file named in the documentation exists
+  help                           this text
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args[..] {
+        ["setup"] => setup::run(),
+        ["test" | "ci"] => suite::run(),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["bench", ref rest @ ..] => bench(rest),
+        ["docs-check"] => docs::check(&root()),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            print!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs `cargo bench`, for the benchmark of that name or for all.
+fn bench(args: &[&str]) -> Result<(), String> {
+    let mut command = cargo(["bench", "--workspace", "--locked"]);
+    match *args {
+        [name, ref rest @ ..] if !name.starts_with('-') => command.args(["--bench", name]).args(rest),
+        ref rest => command.arg("--benches").args(rest),
+    };
+    process::run(&command, Duration::from_secs(3600), None)
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The cargo that runs this, in the repository.
+fn cargo<const N: usize>(args: [&str; N]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root());
+    command
+}

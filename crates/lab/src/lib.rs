@@ -1,1 +1,23 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
+//!
+//! - [`Lab`] runs a sound server for every protocol on loopback;
+//! - [`ca`] issues certificates that only a test should trust;
+//! - [`process`] runs daemons that end with the value that holds them;
+//! - [`real`] launches released servers from their Debian packages.
+#![forbid(unsafe_code)]
+
+mod apps;
+pub mod ca;
+mod error;
+mod lab;
+pub mod process;
+pub mod real;
+mod server;
+mod session;
+mod store;
+
+pub use error::Error;
+pub use lab::{Endpoint, Lab, Options, SERVER_NAME};
+pub use server::{Incident, Log};
+pub use session::SessionError;
+pub use store::{Mail, Store};

@@ -1,8 +1,8 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognise::speaks;
-use crate::{Dialect, Error, ErrorKind, Malformed, ReplyTo, Side};
+use crate::recognise::{speaks_other, undecided};
+use crate::{Dialect, Error, ErrorKind, Malformed, Protocol, ReplyTo, Side};
 
 /// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
 ///
@@ -17,6 +17,23 @@ pub struct Scan {
     pub depth: usize,
     /// Where a small state machine stands.
     pub state: u8,
+    /// What the message lacks at least; set it with `Ok(None)`, so that input which cannot complete the
+    /// message is put aside unexamined.
+    pub lacks: Lacks,
+}
+
+/// What an incomplete message lacks at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lacks {
+    /// Not known: every byte is to be examined as it comes.
+    #[default]
+    Unknown,
+    /// It is a line: only a byte up to CR (0x0d) can end it, or spoil it.
+    LineEnd,
+    /// It is XML: only another character than letters, digits and spaces can end it, or spoil it.
+    Markup,
+    /// It cannot end before it is this long.
+    Length(usize),
 }
 
 /// Bounds of one negotiation, for each direction.
@@ -78,6 +95,8 @@ impl Upgrade {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     from: Side,
+    /// The scheme of the protocol that is expected.
+    scheme: &'static str,
     bytes: Vec<u8>,
     start: usize,
     scan: Scan,
@@ -89,14 +108,36 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(from: Side) -> Self {
-        let (bytes, scan) = (Vec::new(), Scan::default());
-        Self { from, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
+    pub(crate) fn new(from: Side, protocol: &Protocol) -> Self {
+        let (scheme, bytes, scan) = (protocol.name, Vec::new(), Scan::default());
+        Self { from, scheme, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
     }
 
     /// For what is not a negotiation: messages are bounded, their number is not.
-    pub(crate) fn endless(from: Side) -> Self {
-        Self { bounded: false, ..Self::new(from) }
+    pub(crate) fn endless(from: Side, protocol: &Protocol) -> Self {
+        Self { bounded: false, ..Self::new(from, protocol) }
+    }
+
+    /// Takes `input` if it surely does not complete a message: the cheap way for one byte at a time.
+    #[inline]
+    pub(crate) fn absorb(&mut self, input: &[u8]) -> bool {
+        let pending = self.bytes.len() - self.start;
+        let incomplete = match self.scan.lacks {
+            Lacks::Unknown => false,
+            Lacks::LineEnd => input.iter().all(|&byte| byte > b'\r'),
+            Lacks::Markup => {
+                input.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ' || *byte >= 0x80)
+            }
+            Lacks::Length(length) => pending + input.len() < length,
+        };
+        // The first bytes of all are looked at one by one: they may be TLS, which ends no line.
+        let fits = pending >= 8 && self.bytes.len() + input.len() < limit::MESSAGE;
+        match input {
+            _ if !incomplete || !fits => return false,
+            [byte] => self.bytes.push(*byte),
+            _ => self.bytes.extend_from_slice(input),
+        }
+        true
     }
 
     /// Takes as much of `input` as the bound allows and returns the rest.
@@ -121,7 +162,17 @@ impl Inbox {
         if pending.is_empty() {
             return Ok(None);
         }
+        // A TLS record's version is told from a packet length (MySQL) by its third octet; asked before the
+        // dialect, so that the verdict does not depend on how much has arrived.
+        if self.messages == 0 && matches!(pending, [0x15 | 0x16, 0x03, 0x01..=0x04, ..]) {
+            return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
+        }
         let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
+            // A byte or two more may tell which protocol this is instead.
+            Err(_) if self.messages == 0 && undecided(pending) => {
+                self.scan = Scan::default();
+                return Ok(None);
+            }
             Err(cause) => return Err(self.malformed(cause, pending)),
             Ok(None) if pending.len() >= limit::MESSAGE => {
                 return Err(Error::new(
@@ -130,9 +181,6 @@ impl Inbox {
                     "a message of at most 64 KiB",
                     pending,
                 ));
-            }
-            Ok(None) if self.messages == 0 && pending.len() < 8 && speaks(pending) == Some("TLS") => {
-                return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
             }
             Ok(None) => return Ok(None),
             Ok(Some(len)) => len,
@@ -159,7 +207,8 @@ impl Inbox {
     /// Takes what is here and not cut yet.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let taken = self.bytes.split_off(self.start);
-        *self = Self { taken: self.taken, bounded: self.bounded, ..Self::new(self.from) };
+        self.bytes.clear();
+        (self.start, self.scan, self.early, self.messages) = (0, Scan::default(), 0, 0);
         taken
     }
 
@@ -182,7 +231,7 @@ impl Inbox {
     /// message of a connection is looked at twice: it may be a good one of another protocol.
     #[cold]
     pub(crate) fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
-        let kind = match speaks(bytes).filter(|_| self.messages <= 1) {
+        let kind = match speaks_other(bytes, self.scheme).filter(|_| self.messages <= 1) {
             Some("TLS") => ErrorKind::TlsNotCleartext,
             Some(_) => ErrorKind::OtherProtocol,
             None => ErrorKind::Malformed,

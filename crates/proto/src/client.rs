@@ -93,7 +93,7 @@ impl Client {
         let mut state = State {
             dialect: (protocol.dialect)(identity),
             flow: protocol.flow,
-            inbox: Inbox::new(Side::Server),
+            inbox: Inbox::new(Side::Server, protocol),
             awaiting: ReplyTo::Connect,
             offered: None,
         };
@@ -117,11 +117,19 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`] when the server broke a rule; close the connection.
+    #[inline]
     pub fn receive(
         mut self,
-        mut input: &[u8],
+        input: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress<Self, Declined>, Box<Error>> {
+        if out.is_empty() && self.0.inbox.absorb(input) {
+            return Ok(Progress::Continue(self));
+        }
+        self.read(input, out)
+    }
+
+    fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Declined>, Box<Error>> {
         let state = &mut *self.0;
         loop {
             input = state.inbox.push(input);

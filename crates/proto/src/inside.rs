@@ -26,6 +26,9 @@ impl std::fmt::Debug for Inside {
 pub enum Command {
     /// One whole message of the client's, with its line ending.
     Message(Vec<u8>),
+    /// A hello, a second request for TLS or a no-op, which was answered already. Told since it may matter
+    /// to the application: EHLO and RSET abort a mail transaction (RFC 5321 section 4.1.4).
+    Answered(Vec<u8>),
     /// The client said goodbye and was answered: flush and close.
     Quit,
 }
@@ -40,7 +43,7 @@ impl Inside {
             After::AnswerPending => dialect.write_server(ServerMessage::Other, out),
             After::Silent | After::StreamRestart | After::SequenceContinues => {}
         }
-        Self { dialect, inbox: Inbox::endless(Side::Client) }
+        Self { dialect, inbox: Inbox::endless(Side::Client, protocol) }
     }
 
     /// Takes what came out of TLS, up to 64 KiB of unread input, and returns the rest: call
@@ -91,7 +94,9 @@ impl Inside {
                     return Ok(Some(Command::Message(bytes.to_vec())));
                 }
             };
+            let bytes = bytes.to_vec();
             self.dialect.write_server(answer, out);
+            return Ok(Some(Command::Answered(bytes)));
         }
     }
 }

@@ -38,6 +38,7 @@
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 #![forbid(unsafe_code)]
 
+mod ber;
 mod boundary;
 mod client;
 mod dialect;
@@ -50,8 +51,9 @@ mod recognise;
 mod relay;
 mod server;
 mod text;
+mod xml;
 
-pub use boundary::{Scan, Upgrade};
+pub use boundary::{Lacks, Scan, Upgrade};
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialects::*;

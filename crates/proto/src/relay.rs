@@ -140,7 +140,7 @@ impl std::fmt::Debug for Relay {
 impl Relay {
     /// A relay for one connection.
     pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
-        let lane = |from| Lane { inbox: Inbox::endless(from), reading: Reading::Messages };
+        let lane = |from| Lane { inbox: Inbox::endless(from, protocol), reading: Reading::Messages };
         Self {
             dialect: (protocol.dialect)(Identity::new("")),
             flow: protocol.flow,
@@ -282,10 +282,15 @@ impl Relay {
 
     /// Both sides' cleartext ends with what was read last.
     fn boundary(&mut self, out: &mut Outgoing, events: &mut Vec<Event>) {
-        for (from, lane) in [(Side::Client, &self.client), (Side::Server, &self.server)] {
-            let (end, beyond) = (lane.inbox.offset(), lane.inbox.pending());
+        let lanes = [(Side::Client, &self.client), (Side::Server, &self.server)];
+        for (from, lane) in lanes {
+            let end = lane.inbox.offset();
             events.push(Event { from, at: end..end, what: What::Boundary, text: None });
-            if beyond.first().is_some_and(|first| !(0x14..=0x17).contains(first)) {
+        }
+        for (from, lane) in lanes {
+            let (end, beyond) = (lane.inbox.offset(), lane.inbox.pending());
+            // A TLS record starts with its content type, 20 to 23 (RFC 8446 section 5.1).
+            if beyond.first().is_some_and(|first| !(20..=23).contains(first)) {
                 let at = end..end + beyond.len() as u64;
                 events.push(Event { from, at, what: What::BeyondBoundary, text: None });
             }

@@ -60,7 +60,7 @@ impl Server {
             };
             dialect.write_server(greeting, out);
         }
-        Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client), tls }))
+        Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client, protocol), tls }))
     }
 
     /// The client closed the connection: the error that says so.
@@ -73,11 +73,15 @@ impl Server {
     /// # Errors
     /// [`Error`] when the client broke a rule. `out` then ends with the protocol's own goodbye: send it
     /// if that can be done without waiting, and close the connection.
-    pub fn receive(
-        mut self,
-        mut input: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Progress<Self, Quit>, Box<Error>> {
+    #[inline]
+    pub fn receive(mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
+        if self.0.inbox.absorb(input) {
+            return Ok(Progress::Continue(self));
+        }
+        self.read(input, out)
+    }
+
+    fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
         loop {
             let state = &mut *self.0;
             input = state.inbox.push(input);

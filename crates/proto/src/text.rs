@@ -1,7 +1,9 @@
 //! What the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
 
+use std::collections::VecDeque;
+
 use crate::error::malformed;
-use crate::{Malformed, Scan};
+use crate::{Lacks, Malformed, Scan};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -18,6 +20,7 @@ pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malform
             _ => {}
         }
     }
+    scan.lacks = if scan.state == 0 { Lacks::LineEnd } else { Lacks::Unknown };
     Ok(None)
 }
 
@@ -31,6 +34,7 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             _ => {}
         }
     }
+    scan.lacks = Lacks::LineEnd;
     Ok(None)
 }
 
@@ -97,4 +101,114 @@ pub(crate) fn verb<'a>(word: &[u8], upper: &'a mut [u8; 16]) -> &'a [u8] {
     upper[..len].copy_from_slice(&word[..len]);
     upper[..len].make_ascii_uppercase();
     if word.len() > len { b"" } else { &upper[..len] }
+}
+
+/// A literal that a line announces at its end: how many octets, and whether they wait for the server's word.
+pub(crate) struct Literal {
+    pub(crate) octets: usize,
+    pub(crate) synchronising: bool,
+}
+
+/// The literal announced at the end of a line: `{5}`, or `{5+}` and `{5-}`, which wait for nobody.
+pub(crate) fn literal(line: &[u8]) -> Option<Literal> {
+    let line = line.strip_suffix(b"}\r\n")?;
+    let number = line.rsplit(|&byte| byte == b'{').next().filter(|number| number.len() < line.len())?;
+    let (digits, synchronising) = match number {
+        [digits @ .., b'+' | b'-'] => (digits, false),
+        digits => (digits, true),
+    };
+    let decimal = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let value = |sum: usize, digit: &u8| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+    decimal.then(|| Literal { octets: digits.iter().fold(0, value), synchronising })
+}
+
+/// Lines until one for which `last` is true. A line that ends with a literal goes on behind it; `literal`
+/// says how many octets a piece of a line announces, if any.
+pub(crate) fn lines_with_literals(
+    buf: &[u8],
+    scan: &mut Scan,
+    literal: impl Fn(&[u8]) -> Option<usize>,
+    last: impl Fn(&[u8]) -> Result<bool, Malformed>,
+) -> Result<Option<usize>, Malformed> {
+    // `depth` is where the last literal ends, `mark` is where the line starts.
+    loop {
+        scan.at = scan.at.max(scan.depth.min(buf.len()));
+        if scan.at < scan.depth {
+            return Ok(None);
+        }
+        let Some(end) = line(buf, scan)? else { return Ok(None) };
+        if let Some(octets) = literal(&buf[scan.mark.max(scan.depth)..end]) {
+            scan.depth = end.saturating_add(octets);
+            continue;
+        }
+        let current = &buf[scan.mark..end];
+        scan.mark = end;
+        if last(current)? {
+            return Ok(Some(end));
+        }
+    }
+}
+
+/// A client's command: one line with the literals that need no go-ahead. An announcement that waits for
+/// the server ends it.
+pub(crate) fn command_with_literals(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+    let included = |line: &[u8]| literal(line).filter(|it| !it.synchronising).map(|it| it.octets);
+    lines_with_literals(buf, scan, included, |_| Ok(true))
+}
+
+/// How many octets the client announced at the end of this message, if they wait for the server's word.
+pub(crate) fn announcement(msg: &[u8]) -> Option<usize> {
+    msg.strip_suffix(b"}\r\n")?;
+    let mut scan = Scan::default();
+    // The braces have to stand behind the last literal, not half in it.
+    let whole = command_with_literals(msg, &mut scan).ok().flatten()?;
+    literal(msg.get(scan.depth..whole)?).map(|it| it.octets)
+}
+
+/// A block's lines without those for which `is_offer` is true; the first line, which is no entry, stays.
+pub(crate) fn block_without(msg: &[u8], is_offer: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let kept = lines(msg).enumerate().filter(|(at, line)| *at == 0 || !is_offer(line));
+    kept.flat_map(|(_, line)| [line, b"\r\n"]).collect::<Vec<_>>().concat()
+}
+
+/// Whether this text starts with `start`, in any case.
+pub(crate) fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
+/// Whether this line's first word, in any case, is `word`.
+pub(crate) fn opens_with(line: &[u8], word: &[u8]) -> bool {
+    words(line).next().is_some_and(|first| first.eq_ignore_ascii_case(word))
+}
+
+/// For the commands that wait for an answer, oldest first: whether a positive one is a block.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks(VecDeque<bool>);
+
+impl Blocks {
+    /// As many as a relay lets wait.
+    const MAX: usize = 1024;
+
+    /// A command was read.
+    pub(crate) fn asked(&mut self, block: bool) {
+        if self.0.len() < Self::MAX {
+            self.0.push_back(block);
+        }
+    }
+
+    /// The last command was answered without asking anybody.
+    pub(crate) fn settled(&mut self) {
+        self.0.pop_back();
+    }
+
+    /// An answer was read; whether it was the last that was due.
+    pub(crate) fn answered(&mut self) -> bool {
+        self.0.pop_front();
+        self.0.is_empty()
+    }
+
+    /// Whether the next positive answer is a block.
+    pub(crate) fn next(&self) -> bool {
+        self.0.front() == Some(&true)
+    }
 }

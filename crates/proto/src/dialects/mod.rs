@@ -2,7 +2,29 @@
 
 use crate::Protocol;
 
+pub mod imap;
+pub mod ldap;
+pub mod mysql;
+pub mod nntp;
+pub mod pop3;
+pub mod postgres;
+pub mod sieve;
 pub mod smtp;
+pub mod xmpp;
 
 /// Every protocol this library knows.
-pub const PROTOCOLS: &[&Protocol] = &[&smtp::SMTP, &smtp::SUBMISSION];
+#[rustfmt::skip] // One protocol a line, so that adding one changes one.
+pub const PROTOCOLS: &[&Protocol] = &[
+    &smtp::SMTP,
+    &smtp::SUBMISSION,
+    &smtp::LMTP,
+    &imap::IMAP,
+    &pop3::POP3,
+    &sieve::SIEVE,
+    &nntp::NNTP,
+    &ldap::LDAP,
+    &postgres::POSTGRES,
+    &mysql::MYSQL,
+    &xmpp::XMPP,
+    &xmpp::XMPP_SERVER,
+];

@@ -77,7 +77,7 @@ impl Dialect for Smtp {
         match from {
             Side::Client => line(buf, scan),
             // RFC 5321 section 4.2.1: all lines but the last have a hyphen behind the same code.
-            Side::Server => lines_until(buf, scan, |line| Ok(code(line).map(|_| line[3] != b'-')?)),
+            Side::Server => lines_until(buf, scan, |line| code(line).map(|_| line[3] != b'-')),
         }
     }
 

@@ -1,0 +1,195 @@
+//! The conversation in cleartext, as an observer reads it: shown while it goes on, kept for the report.
+
+use std::sync::Mutex;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use starttls::proto::{
+    ClientMessage, Escaped, Event, Outgoing, Protocol, Refusal, Relay, ServerMessage, Side, What,
+};
+use starttls::{Chunk, Observer, Phase};
+
+use crate::talk::{Talk, Tone};
+
+/// One message of the negotiation.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct Message {
+    /// "client" or "server".
+    pub(crate) from: &'static str,
+    /// What it means to the upgrade.
+    pub(crate) meaning: &'static str,
+    /// Its lines, escaped; in words where the protocol is binary.
+    pub(crate) lines: Vec<String>,
+}
+
+/// What was said in cleartext, and what came of it.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Negotiation {
+    /// Whether the server offered the upgrade; null where the protocol has no offer.
+    pub(crate) offered: Option<bool>,
+    /// Whether the client asked for it.
+    pub(crate) requested: bool,
+    /// Whether the server gave the go-ahead.
+    pub(crate) accepted: bool,
+    /// Octets that the client sent in cleartext.
+    pub(crate) client_bytes: u64,
+    /// Octets that the server sent in cleartext.
+    pub(crate) server_bytes: u64,
+    /// The messages in order.
+    pub(crate) messages: Vec<Message>,
+}
+
+/// Watches a connection through the library's tap.
+pub(crate) struct Conversation {
+    talk: Talk,
+    state: Mutex<State>,
+}
+
+struct State {
+    relay: Relay,
+    /// What each side has sent and no event has spoken of yet, and where it starts.
+    client: (u64, Vec<u8>),
+    server: (u64, Vec<u8>),
+    seen: Negotiation,
+}
+
+impl Conversation {
+    pub(crate) fn new(protocol: &Protocol, talk: Talk) -> Self {
+        let relay = Relay::new(protocol, Vec::new());
+        let nothing = || (0, Vec::new());
+        let state = State { relay, client: nothing(), server: nothing(), seen: Negotiation::default() };
+        Self { talk, state: Mutex::new(state) }
+    }
+
+    /// What was said so far. What was cut short is shown too.
+    pub(crate) fn finish(&self) -> Negotiation {
+        let Ok(mut state) = self.state.lock() else { return Negotiation::default() };
+        for side in [Side::Server, Side::Client] {
+            let (_, rest) = std::mem::take(state.lane(side));
+            if !rest.is_empty() {
+                self.show(&mut state.seen, side, "incomplete", lines(&rest), Tone::Bad);
+            }
+        }
+        state.seen.clone()
+    }
+
+    fn show(
+        &self,
+        seen: &mut Negotiation,
+        from: Side,
+        meaning: &'static str,
+        lines: Vec<String>,
+        tone: Tone,
+    ) {
+        let prefix = if from == Side::Client { 'C' } else { 'S' };
+        for line in &lines {
+            self.talk.line(tone, format_args!("{prefix}: {line}"));
+        }
+        seen.messages.push(Message { from: from.name(), meaning, lines });
+    }
+
+    fn tell(&self, state: &mut State, event: &Event) {
+        let (start, bytes) = state.lane(event.from);
+        let end = usize::try_from(event.at.end - *start).unwrap_or(usize::MAX).min(bytes.len());
+        let message: Vec<u8> = bytes.drain(..end).collect();
+        *start = event.at.end;
+        let (meaning, tone) = meaning(event.from, event.what);
+        let seen = &mut state.seen;
+        match event.what {
+            What::Server(ServerMessage::Offer { starttls }) => seen.offered = Some(starttls),
+            What::Client(ClientMessage::Request) => seen.requested = true,
+            What::Server(ServerMessage::Accept) => seen.accepted = true,
+            What::Boundary => {
+                // Without a go-ahead the request alone is the agreement.
+                seen.accepted |= seen.requested;
+                return;
+            }
+            _ => {}
+        }
+        if !message.is_empty() {
+            let lines = event.text.clone().map_or_else(|| lines(&message), |text| vec![text]);
+            self.show(seen, event.from, meaning, lines, tone);
+        }
+    }
+}
+
+impl State {
+    fn lane(&mut self, side: Side) -> &mut (u64, Vec<u8>) {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+}
+
+impl Observer for Conversation {
+    fn observe(&self, chunk: &Chunk<'_>) {
+        if chunk.phase != Phase::Negotiation {
+            return;
+        }
+        let Ok(mut state) = self.state.lock() else { return };
+        state.lane(chunk.from).1.extend_from_slice(chunk.bytes);
+        match chunk.from {
+            Side::Client => state.seen.client_bytes += chunk.bytes.len() as u64,
+            Side::Server => state.seen.server_bytes += chunk.bytes.len() as u64,
+        }
+        let (mut out, mut events) = (Outgoing::default(), Vec::new());
+        state.relay.receive(chunk.from, chunk.bytes, &mut out, &mut events);
+        for event in &events {
+            self.tell(&mut state, event);
+        }
+    }
+}
+
+/// The lines of a message, without their endings, escaped.
+fn lines(message: &[u8]) -> Vec<String> {
+    let text = message.strip_suffix(b"\n").unwrap_or(message);
+    let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.map(|line| shortened(&readable(line))).collect()
+}
+
+/// Escaped, but with quotes and backslashes as they are: nothing is quoted here.
+fn readable(line: &[u8]) -> String {
+    if line.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        String::from_utf8_lossy(line).into_owned()
+    } else {
+        Escaped(line).to_string()
+    }
+}
+
+fn shortened(line: &str) -> String {
+    const LONGEST: usize = 1000;
+    match line.get(..LONGEST) {
+        Some(start) if line.len() > LONGEST => format!("{start}… ({} more)", line.len() - LONGEST),
+        _ => line.to_owned(),
+    }
+}
+
+fn meaning(from: Side, what: What) -> (&'static str, Tone) {
+    let tone = if from == Side::Client { Tone::Ours } else { Tone::Theirs };
+    match what {
+        What::Client(message) => match message {
+            ClientMessage::Hello => ("hello", tone),
+            ClientMessage::Request => ("request", tone),
+            ClientMessage::Probe => ("probe", tone),
+            ClientMessage::Quit => ("quit", tone),
+            ClientMessage::Credentials => ("credentials", Tone::Bad),
+            ClientMessage::Silent | ClientMessage::Partial | ClientMessage::Other => ("other", tone),
+        },
+        What::Server(message) => match message {
+            ServerMessage::Greeting => ("greeting", tone),
+            ServerMessage::Offer { starttls: true } => ("offer", tone),
+            ServerMessage::Offer { starttls: false } => ("no-offer", Tone::Bad),
+            ServerMessage::Accept => ("accept", Tone::Good),
+            ServerMessage::Refuse(Refusal::Temporary) => ("refuse-temporary", Tone::Bad),
+            ServerMessage::Refuse(Refusal::Permanent) => ("refuse-permanent", Tone::Bad),
+            ServerMessage::TlsRequired => ("tls-required", tone),
+            ServerMessage::PreAuthenticated => ("pre-authenticated", Tone::Bad),
+            ServerMessage::Bye => ("bye", Tone::Bad),
+            ServerMessage::Interim => ("interim", tone),
+            ServerMessage::Other => ("other", tone),
+        },
+        What::BeyondBoundary => ("beyond-boundary", Tone::Bad),
+        _ => ("malformed", Tone::Bad),
+    }
+}

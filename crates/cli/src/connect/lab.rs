@@ -1,0 +1,90 @@
+//! `connect` without a target: every protocol, against a sound server on this machine.
+
+use std::sync::Arc;
+
+use starttls::Verdict;
+use tokio::io::AsyncWriteExt;
+
+use super::conversation::Conversation;
+use super::report::Report;
+use super::session::Manners;
+use crate::args::{Connect, Format};
+use crate::exit;
+use crate::failure::Failed;
+use crate::talk::{Talk, Tone};
+use crate::target::{Host, Mode, Target};
+
+/// Tries every server of the lab; sound when all upgrades are verified.
+pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
+    let lab = crate::lab::start()?;
+    let result = visit(args, &lab).await;
+    // Its threads end with it, which must not happen on this runtime.
+    tokio::task::spawn_blocking(move || drop(lab))
+        .await
+        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    result
+}
+
+async fn visit(args: &Connect, lab: &starttls_lab::Lab) -> Result<u8, Failed> {
+    let json = args.output.format == Format::Json;
+    let talk = if json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
+    talk.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
+    let connector = starttls::Connector::builder()
+        .timeout(args.peer.timeout)
+        .no_system_roots()
+        .roots_pem(lab.ca_pem())
+        .build()?;
+    let (mut reports, mut code) = (Vec::new(), exit::DONE);
+    for endpoint in lab.endpoints().iter().filter(|endpoint| !endpoint.implicit) {
+        let host = Host { ascii: endpoint.server_name.to_owned(), unicode: None };
+        let port = endpoint.address.port();
+        let target = Target { protocol: endpoint.protocol, mode: Mode::Upgrade, host, port };
+        let conversation = Arc::new(Conversation::new(endpoint.protocol, talk));
+        talk.line(Tone::Heading, format_args!("{} ({})", target, endpoint.protocol.spec));
+        let to = starttls::Endpoint::new(endpoint.server_name, port).at("127.0.0.1", port);
+        let observed = connector.observed_by(conversation.clone());
+        let report = match observed.connect(endpoint.protocol, to).await {
+            Ok(mut session) => {
+                let report = Report::of_session(&target, conversation.finish(), &session);
+                // The goodbye is manners; what matters has been seen.
+                let _ =
+                    session.write_all(&Manners::of(endpoint.protocol, endpoint.server_name).goodbye).await;
+                let _ = session.shutdown().await;
+                report
+            }
+            Err(error) => Report::of_error(&target, conversation.finish(), &error),
+        };
+        verdict(&talk, &report);
+        code = code.max(report.exit_code);
+        reports.push(report);
+    }
+    if json {
+        for report in &reports {
+            let line =
+                serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+            crate::output::write(&args.output, &line)?;
+        }
+        return Ok(code);
+    }
+    let verified = reports.iter().filter(|report| report.exit_code == exit::DONE).count();
+    let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
+    talk.line(tone, format_args!("{verified} of {} upgrades verified.", reports.len()));
+    talk.line(Tone::Plain, "\nNext: starttls connect smtp://YOUR.SERVER, or starttls connect --help");
+    Ok(code)
+}
+
+fn verdict(talk: &Talk, report: &Report) {
+    match (&report.tls, &report.error) {
+        (Some(tls), _) => {
+            let group = tls.group.as_deref().unwrap_or("no key exchange");
+            let verdict = report
+                .certificate
+                .as_ref()
+                .map_or_else(|| Verdict::NoCertificate.to_string(), |it| it.verdict.clone());
+            let line = format!("{}, {}, {group}, certificate {verdict}", tls.version, tls.cipher_suite);
+            talk.line(Tone::Good, format_args!("{line}\n"));
+        }
+        (None, Some(error)) => talk.line(Tone::Bad, format_args!("{}\n", error.message)),
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,219 @@
+//! What `connect` found out, as data. The schema is in `docs/schema/connect.json`.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use starttls::{Encrypted, Facts, Verdict};
+
+use super::conversation::Negotiation;
+use crate::certificate::Certificate;
+use crate::target::{Mode, Target};
+use crate::{diagnose, exit};
+
+/// Everything that one connection showed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// Grows when a field changes its meaning or goes.
+    pub(crate) schema_version: u32,
+    /// The target in its canonical form.
+    pub(crate) target: String,
+    /// The address that was connected to.
+    pub(crate) address: Option<String>,
+    /// The scheme of the protocol.
+    pub(crate) protocol: &'static str,
+    /// Whether TLS was to start in place or at the first byte.
+    pub(crate) mode: &'static str,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The exit code of the program.
+    pub(crate) exit_code: u8,
+    /// The conversation in cleartext.
+    pub(crate) negotiation: Option<Negotiation>,
+    /// The TLS session, if there is one.
+    pub(crate) tls: Option<Tls>,
+    /// The peer's certificate, if it presented one.
+    pub(crate) certificate: Option<Presented>,
+    /// How long each step took.
+    pub(crate) timings: Timings,
+    /// What went wrong, if anything did.
+    pub(crate) error: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The connection is encrypted, and the certificate was verified.
+    Encrypted,
+    /// The connection is encrypted with a peer that did not prove who it is (`--insecure`).
+    EncryptedUnverified,
+    /// The server does not upgrade.
+    Declined,
+    /// The server turned the connection away before it could be asked.
+    Inconclusive,
+    /// No connection, or none that lasted.
+    Unreachable,
+    /// The handshake or the verification failed.
+    TlsFailed,
+    /// The peer broke the rules.
+    Violation,
+}
+
+/// The TLS session.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Tls {
+    /// "TLS 1.3".
+    pub(crate) version: &'static str,
+    /// The registered name.
+    pub(crate) cipher_suite: String,
+    /// The group of the key exchange.
+    pub(crate) group: Option<String>,
+    /// Whether that group withstands quantum computers.
+    pub(crate) post_quantum: bool,
+    /// The name that was sent.
+    pub(crate) server_name: Option<String>,
+    /// The protocol that ALPN agreed on.
+    pub(crate) alpn: Option<String>,
+    /// "full", "full with hello retry", "resumed".
+    pub(crate) handshake: &'static str,
+    /// Session tickets that had come when this was written.
+    pub(crate) tickets: u32,
+    /// Octets that the handshake read.
+    pub(crate) handshake_read: u64,
+    /// Octets that the handshake wrote.
+    pub(crate) handshake_written: u64,
+    /// Whether an OCSP response was stapled. It is not evaluated.
+    pub(crate) ocsp_stapled: bool,
+}
+
+/// What the peer presented, and what came of verifying it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Presented {
+    pub(crate) verified: bool,
+    /// The verdict in words.
+    pub(crate) verdict: String,
+    /// Its own certificate first.
+    pub(crate) chain: Vec<Certificate>,
+}
+
+/// Milliseconds; null where the step was not reached.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Timings {
+    pub(crate) resolve_ms: Option<f64>,
+    pub(crate) connect_ms: Option<f64>,
+    pub(crate) negotiation_ms: Option<f64>,
+    pub(crate) handshake_ms: Option<f64>,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Failure {
+    /// One line, with its causes.
+    pub(crate) message: String,
+    /// The cure, when it is known.
+    pub(crate) hint: Option<String>,
+}
+
+impl Report {
+    fn new(target: &Target, negotiation: Negotiation, outcome: Outcome, exit_code: u8) -> Self {
+        let upgrade = target.mode == Mode::Upgrade;
+        Self {
+            schema_version: 1,
+            target: target.to_string(),
+            address: None,
+            protocol: target.protocol.name,
+            mode: if upgrade { "upgrade" } else { "implicit-tls" },
+            outcome,
+            exit_code,
+            negotiation: upgrade.then_some(negotiation),
+            tls: None,
+            certificate: None,
+            timings: Timings::default(),
+            error: None,
+        }
+    }
+
+    pub(crate) fn of_session<IO>(target: &Target, negotiation: Negotiation, session: &Encrypted<IO>) -> Self {
+        let facts = session.facts();
+        let verified = facts.verdict == Verdict::Verified;
+        let outcome = if verified { Outcome::Encrypted } else { Outcome::EncryptedUnverified };
+        let chain = facts.chain.iter().map(|der| Certificate::read(der)).collect();
+        Self {
+            address: facts.address.map(|address| address.to_string()),
+            tls: Some(Tls::new(facts, session.tickets_received())),
+            certificate: Some(Presented { verified, verdict: facts.verdict.to_string(), chain }),
+            timings: Timings::new(&facts.timings),
+            ..Self::new(target, negotiation, outcome, exit::DONE)
+        }
+    }
+
+    pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
+        let exit_code = exit::code(error);
+        let outcome = match exit_code {
+            exit::DECLINED => Outcome::Declined,
+            exit::INCONCLUSIVE => Outcome::Inconclusive,
+            exit::TLS => Outcome::TlsFailed,
+            exit::VIOLATION => Outcome::Violation,
+            _ => Outcome::Unreachable,
+        };
+        let certificate = match error {
+            starttls::Error::Certificate { reason, chain, .. } => Some(Presented {
+                verified: false,
+                verdict: format!("not verified: {reason}"),
+                chain: chain.iter().map(|der| Certificate::read(der)).collect(),
+            }),
+            _ => None,
+        };
+        let failure = Failure { message: diagnose::with_causes(error), hint: diagnose::hint(target, error) };
+        Self { certificate, error: Some(failure), ..Self::new(target, negotiation, outcome, exit_code) }
+    }
+}
+
+impl Tls {
+    fn new(facts: &Facts, tickets: u32) -> Self {
+        let group = facts.group_name();
+        Self {
+            version: facts.version_name(),
+            cipher_suite: facts.cipher_suite_name(),
+            post_quantum: group.as_deref().is_some_and(|name| name.contains("MLKEM")),
+            group,
+            server_name: facts.server_name.clone(),
+            alpn: facts.alpn.as_deref().map(|id| starttls::proto::Escaped(id).to_string()),
+            handshake: facts.kind_name(),
+            tickets,
+            handshake_read: facts.handshake_read,
+            handshake_written: facts.handshake_written,
+            ocsp_stapled: facts.ocsp_stapled,
+        }
+    }
+}
+
+impl Timings {
+    fn new(timings: &starttls::Timings) -> Self {
+        let ms = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 1e5).round() / 100.0);
+        Self {
+            resolve_ms: ms(timings.resolve),
+            connect_ms: ms(timings.connect),
+            negotiation_ms: ms(timings.negotiation),
+            handshake_ms: ms(timings.handshake),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Set `UPDATE_SCHEMA` to write the file anew.
+    #[test]
+    fn the_schema_in_the_docs_is_the_schema_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/connect.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::Report)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == schema,
+            "docs/schema/connect.json is out of date: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

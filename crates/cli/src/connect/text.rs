@@ -1,0 +1,109 @@
+//! The report for people.
+
+use super::report::{Presented, Report, Tls};
+use crate::certificate::Certificate;
+use crate::talk::{Talk, Tone};
+use crate::target::{Mode, Target};
+
+/// Everything that comes after the conversation.
+pub(crate) fn show(talk: &Talk, target: &Target, report: &Report, local: Option<String>) {
+    if let (Some(negotiation), Some(_)) = (&report.negotiation, &report.tls) {
+        let (sent, received) = (negotiation.client_bytes, negotiation.server_bytes);
+        let seam = format!("--- TLS from here; in cleartext were {sent} bytes sent, {received} received ---");
+        talk.line(Tone::Seam, seam);
+    }
+    if let Some(tls) = &report.tls {
+        session(talk, tls);
+    }
+    if let Some(presented) = &report.certificate {
+        certificate(talk, presented);
+    }
+    if report.tls.is_none() {
+        return;
+    }
+    let timings = &report.timings;
+    let steps = [
+        ("resolve", timings.resolve_ms),
+        ("connect", timings.connect_ms),
+        ("negotiation", timings.negotiation_ms),
+        ("handshake", timings.handshake_ms),
+    ];
+    let steps = steps.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1} ms")));
+    talk.fact("Time", steps.collect::<Vec<_>>().join(", "));
+    talk.fact("Visible", visible(target, report, local));
+}
+
+fn session(talk: &Talk, tls: &Tls) {
+    let quantum = if tls.post_quantum { " (post-quantum hybrid)" } else { "" };
+    let group = tls.group.as_deref().unwrap_or("no key exchange");
+    talk.fact("TLS", format_args!("{}, {}, {group}{quantum}", tls.version, tls.cipher_suite));
+    let (read, written, tickets) = (tls.handshake_read, tls.handshake_written, tls.tickets);
+    let kind = tls.handshake;
+    talk.fact(
+        "Handshake",
+        format_args!("{kind}; {read} bytes read, {written} written; {tickets} session tickets"),
+    );
+    talk.fact("Server name", tls.server_name.as_deref().unwrap_or("none sent: an address has no name (SNI)"));
+    talk.fact("ALPN", tls.alpn.as_deref().unwrap_or("none chosen"));
+    if tls.ocsp_stapled {
+        talk.fact("OCSP", "a response is stapled");
+    }
+}
+
+fn certificate(talk: &Talk, presented: &Presented) {
+    let tone = if presented.verified { Tone::Good } else { Tone::Bad };
+    talk.fact("Certificate", talk.word(tone, &presented.verdict));
+    for (depth, certificate) in presented.chain.iter().enumerate() {
+        if let Some(error) = &certificate.unreadable {
+            talk.line(Tone::Bad, format_args!("  {depth} unreadable: {error}"));
+            continue;
+        }
+        talk.line(Tone::Plain, format_args!("  {depth} {}", or_none(&certificate.subject)));
+        details(talk, certificate, depth == 0);
+    }
+}
+
+fn details(talk: &Talk, certificate: &Certificate, own: bool) {
+    let detail = |key: &str, value: String| talk.line(Tone::Plain, format_args!("      {key:<7} {value}"));
+    if own || talk.verbose {
+        detail("names", or_none(&certificate.names.join(", ")).to_owned());
+    }
+    detail("issuer", or_none(&certificate.issuer).to_owned());
+    let days = match certificate.days_left {
+        left if left < 0 => talk.word(Tone::Bad, &format!("ended {} days ago", -left)),
+        left if left < 14 => talk.word(Tone::Bad, &format!("{left} days left")),
+        left => format!("{left} days left"),
+    };
+    let day = |time: &str| time.get(..10).unwrap_or(time).to_owned();
+    detail("valid", format!("{} to {}, {days}", day(&certificate.not_before), day(&certificate.not_after)));
+    detail("key", format!("{}, signed by {}", certificate.key, certificate.signature));
+    detail("sha256", certificate.sha256.clone());
+}
+
+/// What anybody on the way could read.
+fn visible(target: &Target, report: &Report, local: Option<String>) -> String {
+    let mut seen = Vec::new();
+    if let (Some(local), Some(address)) = (local, &report.address) {
+        seen.push(format!("addresses {local} and {address}"));
+    }
+    if let Some(negotiation) = &report.negotiation {
+        let first = |from, meanings: &[&str]| {
+            let said =
+                negotiation.messages.iter().find(|it| it.from == from && meanings.contains(&it.meaning));
+            said.and_then(|it| it.lines.first())
+        };
+        seen.extend(first("client", &["hello"]).map(|line| format!("our hello \"{line}\"")));
+        seen.extend(first("server", &["greeting", "offer"]).map(|line| format!("its greeting \"{line}\"")));
+    }
+    if let Some(name) = report.tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
+        seen.push(format!("the server name {name} (in the ClientHello)"));
+    }
+    if target.mode == Mode::Upgrade {
+        seen.push(format!("that it is {}", target.protocol.title));
+    }
+    seen.join("; ")
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "(none)" } else { text }
+}

@@ -1,0 +1,52 @@
+//! Exit codes: a contract with scripts, the same for every command.
+
+use starttls::proto::{DeclinedReason, ErrorKind};
+
+/// Done; what was looked at is sound.
+pub(crate) const DONE: u8 = 0;
+/// Wrong usage or configuration; nothing was dialled.
+pub(crate) const USAGE: u8 = 2;
+/// Unreachable: name, refused connection, timeout.
+pub(crate) const UNREACHABLE: u8 = 3;
+/// Declined: the upgrade was refused, or cannot be done.
+pub(crate) const DECLINED: u8 = 4;
+/// TLS failed: handshake or verification.
+pub(crate) const TLS: u8 = 5;
+/// The peer broke the rules of the negotiation.
+pub(crate) const VIOLATION: u8 = 6;
+/// Inconclusive: throttled, or too little evidence.
+pub(crate) const INCONCLUSIVE: u8 = 7;
+/// Our bug.
+pub(crate) const BUG: u8 = 70;
+
+/// The table for `--help` and the manual page.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0   done
+  1   findings at or above the chosen severity
+  2   wrong usage or configuration; nothing was dialled
+  3   unreachable: name, refused connection, timeout
+  4   declined: the upgrade was not offered, or refused
+  5   TLS failed: handshake or verification
+  6   the peer broke the rules: bytes beyond the boundary, an answer before its
+      question, PREAUTH, malformed
+  7   inconclusive: throttled, or too little evidence
+  8   authentication failed
+  70  a bug in this program";
+
+/// The code for an error of the library's.
+pub(crate) fn code(error: &starttls::Error) -> u8 {
+    use starttls::Error;
+    match error {
+        Error::Config { .. } => USAGE,
+        Error::Resolve { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Io { .. } => {
+            UNREACHABLE
+        }
+        Error::Declined(refused) if refused.reason == DeclinedReason::Bye => INCONCLUSIVE,
+        Error::Declined(_) | Error::Quit(_) => DECLINED,
+        Error::Protocol(error) if error.kind == ErrorKind::Closed => UNREACHABLE,
+        Error::Protocol(_) => VIOLATION,
+        Error::PlaintextNotTls { .. } | Error::Certificate { .. } | Error::Tls(_) => TLS,
+        _ => BUG,
+    }
+}

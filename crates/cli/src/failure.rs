@@ -1,0 +1,50 @@
+//! A command's failure: what to print, and the exit code.
+
+use std::fmt;
+
+use crate::exit;
+
+/// Ends a command.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failed {
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit::USAGE, message)
+    }
+
+    pub(crate) fn hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            // Whoever read our output has read enough.
+            std::io::ErrorKind::BrokenPipe => Self::new(exit::DONE, ""),
+            _ => Self::new(exit::UNREACHABLE, format!("the connection broke: {error}")),
+        }
+    }
+}
+
+impl From<starttls::Error> for Failed {
+    fn from(error: starttls::Error) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::new(exit::code(&error), crate::diagnose::with_causes(&error)).hint(hint)
+    }
+}

@@ -1,0 +1,84 @@
+//! `starttls lab`: one sound server per protocol, until Ctrl-C.
+
+use std::io::Write;
+
+use serde_json::json;
+use starttls_lab as lab;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Format, Lab};
+use crate::exit;
+use crate::failure::Failed;
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
+    // Before anything listens, so that no signal is lost.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let running = start()?;
+    let chosen = choose(&running, &args.only)?;
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => writeln!(out, "{}", as_json(&running, &chosen))?,
+        Format::Text => table(&mut out, &running, &chosen)?,
+    }
+    out.flush()?;
+    drop(out);
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    // Its threads end and its folder goes with it, which must not happen on this runtime.
+    tokio::task::spawn_blocking(move || drop(running))
+        .await
+        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    Ok(exit::DONE)
+}
+
+/// Starts the lab on free ports.
+pub(crate) fn start() -> Result<lab::Lab, Failed> {
+    lab::Lab::start(lab::Options::default())
+        .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start the lab: {error}")))
+}
+
+fn choose<'a>(running: &'a lab::Lab, only: &[String]) -> Result<Vec<&'a lab::Endpoint>, Failed> {
+    let known = |name: &String| running.endpoint(&name.to_ascii_lowercase()).is_some();
+    if let Some(unknown) = only.iter().find(|name| !known(name)) {
+        let schemes = crate::target::schemes();
+        return Err(Failed::usage(format!(
+            "no protocol is called \"{}\"; there are {schemes}",
+            unknown.escape_debug()
+        )));
+    }
+    let wanted = |endpoint: &&lab::Endpoint| {
+        only.is_empty() || only.iter().any(|it| it.eq_ignore_ascii_case(endpoint.scheme))
+    };
+    Ok(running.endpoints().iter().filter(wanted).collect())
+}
+
+fn as_json(running: &lab::Lab, chosen: &[&lab::Endpoint]) -> serde_json::Value {
+    let servers: Vec<_> = chosen
+        .iter()
+        .map(|it| {
+            json!({
+                "url": it.url(), "protocol": it.protocol.name, "implicit_tls": it.implicit,
+                "address": it.address.to_string(), "server_name": it.server_name,
+            })
+        })
+        .collect();
+    json!({
+        "schema_version": 1, "servers": servers, "ca_file": running.ca_file(),
+        "user": running.user(), "password": running.password(),
+    })
+}
+
+fn table(out: &mut impl Write, running: &lab::Lab, chosen: &[&lab::Endpoint]) -> std::io::Result<()> {
+    let ca_file = running.ca_file().display();
+    for endpoint in chosen {
+        let start = if endpoint.implicit { "TLS from the first byte" } else { endpoint.protocol.spec };
+        writeln!(out, "{:<32} {:<26} {start}", endpoint.url(), endpoint.protocol.title)?;
+    }
+    writeln!(out, "\nca file   {ca_file}\nuser      {}\npassword  {}", running.user(), running.password())?;
+    let (Some(first), stop) = (chosen.first(), "Ctrl-C stops") else { return Ok(()) };
+    writeln!(out, "\ntry       starttls connect {} --ca-file {ca_file}\n{stop}", first.url())
+}

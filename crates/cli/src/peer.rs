@@ -1,0 +1,87 @@
+//! From the options that every command shares to a connector.
+
+use std::path::Path;
+use std::time::Duration;
+
+use starttls::{Connector, Endpoint, Error, Family};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::args::Peer;
+use crate::failure::Failed;
+use crate::target::Target;
+
+/// What a connection runs over.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// Where to dial.
+#[derive(Clone, Debug)]
+pub(crate) enum Dial {
+    Tcp(Endpoint),
+    Unix(std::path::PathBuf),
+}
+
+impl Peer {
+    pub(crate) fn connector(&self, retries: u32) -> Result<Connector, Failed> {
+        let mut builder = Connector::builder().timeout(self.timeout).retries(retries, Duration::from_secs(1));
+        if let Some(path) = &self.ca_file {
+            builder = builder.roots_pem(read(path)?);
+        }
+        if self.no_system_roots {
+            builder = builder.no_system_roots();
+        }
+        if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
+            builder = builder.client_certificate_pem(read(chain)?, read(key)?);
+        }
+        if self.insecure {
+            builder = builder.insecure();
+        }
+        if let Some(path) = &self.keylog {
+            builder = builder.key_log_file(path);
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The name to send and verify.
+    pub(crate) fn server_name<'a>(&'a self, host: &'a str) -> &'a str {
+        self.server_name.as_deref().unwrap_or(host)
+    }
+
+    pub(crate) fn dial(&self, host: &str, port: u16) -> Result<Dial, Failed> {
+        let endpoint = Endpoint::new(self.server_name(host), port).family(match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        });
+        let Some(other) = &self.connect else { return Ok(Dial::Tcp(endpoint.at(host, port))) };
+        if let Some(path) = other.strip_prefix("unix:") {
+            return Ok(Dial::Unix(path.into()));
+        }
+        let (host, other_port) = crate::target::split_port(other).map_err(Failed::usage)?;
+        Ok(Dial::Tcp(endpoint.at(host, other_port.unwrap_or(port))))
+    }
+
+    pub(crate) fn dial_target(&self, target: &Target) -> Result<Dial, Failed> {
+        self.dial(&target.host.ascii, target.port)
+    }
+}
+
+impl Dial {
+    /// Opens the connection and says nothing.
+    pub(crate) async fn open(&self, connector: &Connector) -> Result<Box<dyn Io>, Error> {
+        match self {
+            Self::Tcp(endpoint) => Ok(Box::new(connector.dial(endpoint.clone()).await?)),
+            Self::Unix(path) => Ok(Box::new(unix(path).await?)),
+        }
+    }
+}
+
+/// A stream to a socket in the file system.
+pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
+    let connected = tokio::net::UnixStream::connect(path).await;
+    connected.map_err(|source| Error::Io { step: "the connection to the socket", source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failed> {
+    std::fs::read(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))
+}

@@ -1,0 +1,229 @@
+//! Targets: `PROTO://HOST[:PORT]`, `HOST:PORT`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use starttls::proto::{PROTOCOLS, Protocol};
+
+/// What to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) mode: Mode,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+/// Where TLS starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In cleartext, upgraded in place.
+    Upgrade,
+    /// At the first byte.
+    ImplicitTls,
+}
+
+/// A name or an address, as it goes over the wire and as it was meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// Letters, digits, hyphens and dots (A-labels), or an address.
+    pub(crate) ascii: String,
+    /// The Unicode form, where it differs.
+    pub(crate) unicode: Option<String>,
+}
+
+/// Other names that people use for the same scheme.
+const ALIASES: &[(&str, &str)] = &[
+    ("managesieve", "sieve"),
+    ("mariadb", "mysql"),
+    ("postgresql", "postgres"),
+    ("xmpp-client", "xmpp"),
+    ("ipp", "http"),
+];
+
+impl Target {
+    /// The same host and port with TLS from the first byte, or the other way round, where there is such a scheme.
+    pub(crate) fn other_mode(&self) -> Option<Self> {
+        // `smtps` belongs to submission, but people mean it for either.
+        let named = |name| starttls::proto::protocol(name).unwrap_or(self.protocol);
+        let (mode, protocol) = match (self.mode, self.protocol.name) {
+            (Mode::Upgrade, "smtp") => (Mode::ImplicitTls, named("submission")),
+            (Mode::Upgrade, _) => (Mode::ImplicitTls, self.protocol),
+            (Mode::ImplicitTls, "submission") if self.port != self.protocol.port => {
+                (Mode::Upgrade, named("smtp"))
+            }
+            (Mode::ImplicitTls, _) => (Mode::Upgrade, self.protocol),
+        };
+        protocol.implicit_tls.map(|_| Self { mode, protocol, ..self.clone() })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let implicit = self.protocol.implicit_tls.filter(|_| self.mode == Mode::ImplicitTls);
+        let (scheme, usual) =
+            implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port));
+        let brackets = self.host.ascii.contains(':');
+        let (open, close) = if brackets { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}://{open}{}{close}", self.host.ascii)?;
+        if self.port == usual { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let (host, port) = split_port(text)?;
+            let port = port
+                .ok_or_else(|| format!("\"{}\" names no protocol; {}", text.escape_debug(), choices(text)))?;
+            let (protocol, mode) = by_port(port)
+                .ok_or_else(|| format!("port {port} is no well-known one; {}", choices(text)))?;
+            return Ok(Self { protocol, mode, host: host.parse()?, port });
+        };
+        let (protocol, mode) = by_scheme(scheme)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '@', '?', '#']) {
+            return Err(format!("\"{}\" has more than a host and a port", text.escape_debug()));
+        }
+        let (host, port) = split_port(rest)?;
+        let usual = match (mode, protocol.implicit_tls) {
+            (Mode::ImplicitTls, Some(implicit)) => implicit.port,
+            _ => protocol.port,
+        };
+        Ok(Self { protocol, mode, host: host.parse()?, port: port.unwrap_or(usual) })
+    }
+}
+
+fn by_scheme(scheme: &str) -> Result<(&'static Protocol, Mode), String> {
+    let lower = scheme.to_ascii_lowercase();
+    let (name, said) = lower.strip_suffix("+starttls").map_or((lower.as_str(), false), |name| (name, true));
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    if let Some(protocol) = starttls::proto::protocol(name) {
+        return Ok((protocol, Mode::Upgrade));
+    }
+    let implicit =
+        PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.name == name));
+    match implicit {
+        Some(protocol) if !said => Ok((protocol, Mode::ImplicitTls)),
+        _ => Err(format!("no protocol is called \"{}\"; there are {}", scheme.escape_debug(), schemes())),
+    }
+}
+
+fn by_port(port: u16) -> Option<(&'static Protocol, Mode)> {
+    let upgrade = PROTOCOLS.iter().find(|protocol| protocol.port == port).map(|it| (*it, Mode::Upgrade));
+    let implicit = || {
+        let it = PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.port == port));
+        it.map(|it| (*it, Mode::ImplicitTls))
+    };
+    upgrade.or_else(implicit)
+}
+
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let bad = || format!("\"{}\" is no host with a port", text.escape_debug());
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, behind) = rest.split_once(']').ok_or_else(bad)?;
+        return match behind.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port.parse().map_err(|_| bad())?))),
+            None if behind.is_empty() => Ok((host, None)),
+            None => Err(bad()),
+        };
+    }
+    match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => {
+            Err(format!("an IPv6 address stands in brackets: [{}]", text.escape_debug()))
+        }
+        Some((host, port)) => match port.parse() {
+            Ok(0) | Err(_) => Err(bad()),
+            Ok(port) => Ok((host, Some(port))),
+        },
+        None => Ok((text, None)),
+    }
+}
+
+fn choices(text: &str) -> String {
+    let host = text.split(':').next().unwrap_or(text).escape_debug();
+    format!("say which, for example smtp://{host}, imap://{host} or ldap://{host}")
+}
+
+/// All schemes, for messages.
+pub(crate) fn schemes() -> String {
+    let names = PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]);
+    names.flatten().collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.parse::<IpAddr>().is_ok() {
+            return Ok(Self { ascii: text.to_owned(), unicode: None });
+        }
+        let bad = || format!("\"{}\" is no host name", text.escape_debug());
+        let ascii =
+            idna::domain_to_ascii_strict(text).or_else(|_| idna::domain_to_ascii(text)).map_err(|_| bad())?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if ascii.is_empty() || ascii.len() > 253 || !ascii.chars().all(plain) {
+            return Err(bad());
+        }
+        let (unicode, decoded) = idna::domain_to_unicode(&ascii);
+        let unicode = (decoded.is_ok() && unicode != ascii).then_some(unicode);
+        Ok(Self { ascii, unicode })
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.unicode {
+            Some(unicode) => write!(f, "{unicode} ({})", self.ascii),
+            None => f.write_str(&self.ascii),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        text.parse::<Target>().map_or_else(|error| format!("error: {error}"), |target| target.to_string())
+    }
+
+    #[test]
+    fn targets_are_read_and_shown_in_one_form() {
+        for (text, expected) in [
+            ("smtp://mail.example.com", "smtp://mail.example.com"),
+            ("SMTP+starttls://mail.example.com:25/", "smtp://mail.example.com"),
+            ("smtp://mail.example.com:2525", "smtp://mail.example.com:2525"),
+            ("smtps://mail.example.com", "smtps://mail.example.com"),
+            ("smtp://[::1]:2525", "smtp://[::1]:2525"),
+            ("mail.example.com:587", "submission://mail.example.com"),
+            ("mail.example.com:465", "smtps://mail.example.com"),
+            ("smtp://müller.example", "smtp://xn--mller-kva.example"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_targets_say_what_is_wrong() {
+        for (text, part) in [
+            ("mail.example.com", "names no protocol"),
+            ("mail.example.com:4711", "no well-known one"),
+            ("gopher://mail.example.com", "no protocol is called \"gopher\""),
+            ("smtps+starttls://mail.example.com", "no protocol is called"),
+            ("smtp://::1:25", "in brackets"),
+            ("smtp://host:99999", "no host with a port"),
+            ("smtp://host/path", "more than a host"),
+            ("smtp://", "no host name"),
+            ("smtp://a b", "no host name"),
+            ("smtp://\x1b[31m", "no host"),
+        ] {
+            let shown = shown(text);
+            assert!(shown.starts_with("error: ") && shown.contains(part), "{text}: {shown}");
+            assert!(!shown.contains('\x1b'), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A throw-away certificate authority: a root, one intermediate, and leaves as wanted.
+//!
+//! The keys live in memory and die with the [`Authority`]; nothing here is fit to be trusted by
+//! anything but a test.
+//!
+//! ```
+//! use starttls_lab::ca::{Authority, Leaf};
+//!
+//! let authority = Authority::new()?;
+//! let issued = authority.issue(&Leaf::named("mail.example.test"))?;
+//! assert_eq!(issued.chain_pem.matches("BEGIN CERTIFICATE").count(), 2);
+//! # Ok::<(), starttls_lab::Error>(())
+//! ```
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+};
+
+use crate::Error;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A root and one intermediate, from which leaves are issued.
+pub struct Authority {
+    root: Certificate,
+    intermediate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes both certificates, with new keys.
+    pub fn new() -> Result<Self, Error> {
+        let root_key = KeyPair::generate()?;
+        let root_params = authority_params("starttls lab root", BasicConstraints::Constrained(1));
+        let root = root_params.self_signed(&root_key)?;
+        let key = KeyPair::generate()?;
+        let params = authority_params("starttls lab intermediate", BasicConstraints::Constrained(0));
+        let intermediate = params.signed_by(&key, &Issuer::from_params(&root_params, &root_key))?;
+        Ok(Self { root, intermediate, issuer: Issuer::new(params, key) })
+    }
+
+    /// Issues a certificate for a new key.
+    pub fn issue(&self, leaf: &Leaf) -> Result<Issued, Error> {
+        let key = match leaf.key {
+            KeyKind::EcdsaP256 => KeyPair::generate()?,
+            KeyKind::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?,
+        };
+        let cert_pem = leaf.params()?.signed_by(&key, &self.issuer)?.pem();
+        let chain_pem = format!("{cert_pem}{}", self.intermediate.pem());
+        Ok(Issued { cert_pem, chain_pem, key_pem: key.serialize_pem() })
+    }
+
+    /// The root's certificate: what a client is told to trust.
+    pub fn root_pem(&self) -> String {
+        self.root.pem()
+    }
+
+    /// The intermediate's certificate, for servers that want it apart from the leaf.
+    pub fn intermediate_pem(&self) -> String {
+        self.intermediate.pem()
+    }
+
+    /// Writes `root.pem` into a folder and returns its path.
+    pub fn write_to(&self, dir: &Path) -> Result<PathBuf, Error> {
+        write(dir.join("root.pem"), &self.root_pem(), 0o644)
+    }
+}
+
+/// What a leaf certificate shall say.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// DNS names; the first is also the common name.
+    pub dns: Vec<String>,
+    /// IP addresses.
+    pub ips: Vec<IpAddr>,
+    /// The kind of its key.
+    pub key: KeyKind,
+    /// Valid from.
+    pub not_before: SystemTime,
+    /// Valid until.
+    pub not_after: SystemTime,
+    /// Who may present it.
+    pub usage: Usage,
+}
+
+/// The kind of a leaf's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA on P-256.
+    #[default]
+    EcdsaP256,
+    /// RSA with 2048 bits.
+    Rsa2048,
+}
+
+/// The one extended key usage of a leaf (RFC 5280, section 4.2.1.12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Usage {
+    /// A server's certificate.
+    #[default]
+    Server,
+    /// A client's certificate.
+    Client,
+}
+
+impl Default for Leaf {
+    /// A server's ECDSA certificate without a name, valid from yesterday for a month.
+    fn default() -> Self {
+        let now = SystemTime::now();
+        Self {
+            dns: Vec::new(),
+            ips: Vec::new(),
+            key: KeyKind::default(),
+            not_before: now - DAY,
+            not_after: now + 30 * DAY,
+            usage: Usage::default(),
+        }
+    }
+}
+
+impl Leaf {
+    /// A server's certificate for one DNS name.
+    pub fn named(name: &str) -> Self {
+        Self { dns: vec![name.into()], ..Self::default() }
+    }
+
+    fn params(&self) -> Result<CertificateParams, Error> {
+        let mut params = CertificateParams::new(self.dns.clone())?;
+        params.subject_alt_names.extend(self.ips.iter().map(|ip| SanType::IpAddress(*ip)));
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, self.dns.first().map_or("lab leaf", String::as_str));
+        params.not_before = self.not_before.into();
+        params.not_after = self.not_after.into();
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if self.key == KeyKind::Rsa2048 {
+            // TLS 1.2 with RSA key exchange (RFC 5246, section 7.4.2).
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
+        params.extended_key_usages = vec![match self.usage {
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
+        Ok(params)
+    }
+}
+
+/// A leaf with its key.
+#[derive(Clone)]
+pub struct Issued {
+    /// The leaf alone.
+    pub cert_pem: String,
+    /// The leaf, then the intermediate.
+    pub chain_pem: String,
+    /// The private key, PKCS #8.
+    pub key_pem: String,
+}
+
+impl Issued {
+    /// Writes `NAME.pem` (the chain) and `NAME.key` (mode 600) into a folder and returns their paths.
+    pub fn write_to(&self, dir: &Path, name: &str) -> Result<(PathBuf, PathBuf), Error> {
+        let chain = write(dir.join(format!("{name}.pem")), &self.chain_pem, 0o644)?;
+        let key = write(dir.join(format!("{name}.key")), &self.key_pem, 0o600)?;
+        Ok((chain, key))
+    }
+}
+
+fn authority_params(name: &str, constraints: BasicConstraints) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    params.not_before = (SystemTime::now() - DAY).into();
+    params.not_after = (SystemTime::now() + 365 * DAY).into();
+    params
+}
+
+/// Writes a file that never had a wider mode than told.
+pub(crate) fn write(path: PathBuf, text: &str, mode: u32) -> Result<PathBuf, Error> {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&path)
+        .map_err(Error::at(&path))?;
+    // The creation mode is cut by the umask.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::at(&path))?;
+    file.write_all(text.as_bytes()).map_err(Error::at(&path))?;
+    Ok(path)
+}

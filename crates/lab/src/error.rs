@@ -1,0 +1,88 @@
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// Why the laboratory could not set something up.
+#[derive(Debug)]
+pub enum Error {
+    /// A program is not installed.
+    Missing {
+        /// The program looked for.
+        program: String,
+        /// The Debian package that brings it.
+        package: &'static str,
+    },
+    /// The operating system refused.
+    Io {
+        /// What was tried.
+        what: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A certificate could not be made.
+    Certificate(rcgen::Error),
+    /// An embedded server could not be configured.
+    Server(starttls::Error),
+    /// A program ended in failure, or a daemon was not ready in time.
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        how: String,
+        /// The end of its log, escaped, one line each.
+        log: Vec<String>,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        Self::io(path.display().to_string())
+    }
+
+    pub(crate) fn failed(program: &str, how: impl Into<String>, log: &[u8]) -> Self {
+        let log = String::from_utf8_lossy(log);
+        let mut lines: Vec<_> =
+            log.lines().rev().take(20).map(|line| line.escape_debug().to_string()).collect();
+        lines.reverse();
+        Self::Failed { program: program.into(), how: how.into(), log: lines }
+    }
+}
+
+impl From<rcgen::Error> for Error {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program, package } => {
+                write!(f, "{program} is not installed: apt-get install {package}")
+            }
+            Self::Io { what, source } => write!(f, "{what}: {source}"),
+            Self::Certificate(error) => write!(f, "certificate: {error}"),
+            Self::Server(error) => error.fmt(f),
+            Self::Failed { program, how, log } => {
+                write!(f, "{program} {how}")?;
+                log.iter().try_for_each(|line| write!(f, "\n  {line}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Certificate(error) => Some(error),
+            Self::Server(error) => Some(error),
+            Self::Missing { .. } | Self::Failed { .. } => None,
+        }
+    }
+}

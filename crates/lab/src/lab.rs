@@ -1,0 +1,203 @@
+//! The lab as a whole: a sound server for every protocol, on loopback, until it is dropped.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use starttls::Acceptor;
+use starttls::proto::{PROTOCOLS, Protocol};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Error;
+use crate::apps::{self, World};
+use crate::ca::{Authority, Leaf};
+use crate::process::Scratch;
+use crate::server::{Log, Server};
+use crate::store::Store;
+
+/// The name that the lab's certificate carries beside `localhost`, 127.0.0.1 and ::1.
+pub const SERVER_NAME: &str = "mail.example.test";
+
+/// How to start a [`Lab`].
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Each server listens on its protocol's own port plus this; by default on any free port.
+    pub base_port: Option<u16>,
+    /// Is told of sessions that end badly.
+    pub log: Option<Log>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("base_port", &self.base_port).finish_non_exhaustive()
+    }
+}
+
+/// One server of the lab's.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// The protocol it speaks.
+    pub protocol: &'static Protocol,
+    /// Its scheme in a target: the protocol's name, or `smtps` and the like for implicit TLS.
+    pub scheme: &'static str,
+    /// Whether TLS starts at the first byte.
+    pub implicit: bool,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A name that its certificate is good for.
+    pub server_name: &'static str,
+}
+
+impl Endpoint {
+    /// The target that reaches it: `smtp://localhost:40025`.
+    pub fn url(&self) -> String {
+        format!("{}://{}:{}", self.scheme, self.server_name, self.address.port())
+    }
+}
+
+/// Sound servers for every protocol, on loopback, with a throw-away certificate authority.
+///
+/// They run on threads of their own until the value is dropped.
+///
+/// ```
+/// use starttls_lab::{Lab, Options};
+///
+/// let lab = Lab::start(Options::default())?;
+/// for endpoint in lab.endpoints() {
+///     assert!(endpoint.url().starts_with(endpoint.scheme));
+/// }
+/// assert!(lab.ca_file().is_file());
+/// # Ok::<(), starttls_lab::Error>(())
+/// ```
+pub struct Lab {
+    endpoints: Vec<Endpoint>,
+    world: Arc<World>,
+    ca_pem: String,
+    ca_file: PathBuf,
+    /// Removed on drop.
+    _scratch: Scratch,
+    runtime: Option<Runtime>,
+}
+
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lab").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
+}
+
+impl Lab {
+    /// Binds every server; all listen when this returns.
+    ///
+    /// # Errors
+    /// When a port is taken, or a certificate, folder or thread cannot be had.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        let authority = Authority::new()?;
+        let scratch = Scratch::new()?;
+        let ca_file = authority.write_to(scratch.path())?;
+        let issued = authority.issue(&Leaf {
+            dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
+            ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            ..Leaf::default()
+        })?;
+        let world =
+            Arc::new(World { store: Store::default(), user: String::from("test"), password: password() });
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("starttls-lab")
+            .enable_all()
+            .build()
+            .map_err(Error::io("the lab's threads"))?;
+        let guard = runtime.enter();
+        let mut endpoints = Vec::new();
+        for protocol in PROTOCOLS.iter().copied() {
+            let implicit = protocol.implicit_tls.map(|tls| (tls.name, tls.port, true));
+            for (scheme, port, implicit) in
+                [Some((protocol.name, protocol.port, false)), implicit].into_iter().flatten()
+            {
+                let acceptor = Acceptor::builder(protocol, "localhost")
+                    .certificate_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes())
+                    .capabilities(apps::capabilities(protocol))
+                    .build()
+                    .map_err(Error::Server)?;
+                let (listener, address) = bind(scheme, port, options.base_port)?;
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io(scheme))?;
+                let (world, log) = (Arc::clone(&world), options.log.clone());
+                runtime.spawn(Server { scheme, implicit, acceptor, world, log }.run(listener));
+                endpoints.push(Endpoint { protocol, scheme, implicit, address, server_name: "localhost" });
+            }
+        }
+        drop(guard);
+        let ca_pem = authority.root_pem();
+        Ok(Self { endpoints, world, ca_pem, ca_file, _scratch: scratch, runtime: Some(runtime) })
+    }
+
+    /// Every server, the upgrading ones and those with implicit TLS, in the registry's order.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The server with this scheme (`imap`, `imaps`).
+    pub fn endpoint(&self, scheme: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.scheme == scheme)
+    }
+
+    /// The root certificate, as a file in a folder that is removed on drop.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// The root certificate.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The one user, of every server.
+    pub fn user(&self) -> &str {
+        &self.world.user
+    }
+
+    /// The user's password, drawn at random for this lab.
+    pub fn password(&self) -> &str {
+        &self.world.password
+    }
+
+    /// What the servers keep.
+    pub fn store(&self) -> &Store {
+        &self.world.store
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn bind(scheme: &str, port: u16, base: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
+    let port = match base.map(|base| base.checked_add(port)) {
+        None => 0,
+        Some(Some(port)) => port,
+        Some(None) => {
+            return Err(Error::Io {
+                what: format!("{scheme}: the base port is too high"),
+                source: std::io::ErrorKind::InvalidInput.into(),
+            });
+        }
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map_err(Error::io(format!("{scheme} on port {port}")))?;
+    listener.set_nonblocking(true).map_err(Error::io(scheme))?;
+    let address = listener.local_addr().map_err(Error::io(scheme))?;
+    Ok((listener, address))
+}
+
+/// 128 bits from the system's generator, as the standard library's hash maps are seeded.
+fn password() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}

@@ -1,0 +1,300 @@
+//! Scratch folders, free ports, and daemons that end with the value that holds them.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+
+use crate::Error;
+
+const TICK: Duration = Duration::from_millis(20);
+/// How long a daemon may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A temporary folder that daemons running as other users can read; removed on drop.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    /// Makes the folder.
+    pub fn new() -> Result<Self, Error> {
+        let dir = tempfile::Builder::new()
+            .prefix("starttls-lab-")
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .map_err(Error::io("a scratch folder"))?;
+        // The creation mode is cut by the umask.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).map_err(Error::at(dir.path()))?;
+        Ok(Self(dir))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file that everyone may read.
+    pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        crate::ca::write(self.path().join(name), text, 0o644)
+    }
+
+    /// Writes a file that only `owner` may read.
+    pub fn secret(&self, name: &str, text: &str, owner: &User) -> Result<PathBuf, Error> {
+        let path = crate::ca::write(self.path().join(name), text, 0o600)?;
+        chown(&path, owner)?;
+        Ok(path)
+    }
+
+    /// Makes a folder that belongs to `owner`.
+    pub fn dir(&self, name: &str, owner: &User) -> Result<PathBuf, Error> {
+        let path = self.path().join(name);
+        fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::at(&path))?;
+        chown(&path, owner)?;
+        Ok(path)
+    }
+}
+
+fn chown(path: &Path, owner: &User) -> Result<(), Error> {
+    std::os::unix::fs::chown(path, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))
+        .map_err(Error::at(path))
+}
+
+/// A system user that a Debian package makes.
+pub fn user(name: &str, package: &'static str) -> Result<User, Error> {
+    User::from_name(name)
+        .map_err(|errno| Error::Io { what: format!("user {name}"), source: errno.into() })?
+        .ok_or_else(|| Error::Missing { program: format!("the user {name}"), package })
+}
+
+/// Where a program is: an absolute path, or looked up in `PATH` and where Debian keeps daemons.
+pub fn program(name: &str, package: &'static str) -> Result<PathBuf, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from))
+        .map(|dir| dir.join(name))
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| Error::Missing { program: name.into(), package })
+}
+
+/// Makes a program run as a system user.
+pub fn as_user<'a>(owner: &User, command: &'a mut Command) -> &'a mut Command {
+    command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw())
+}
+
+/// Runs a program to its end and returns its standard output; failure is an error with what it said.
+pub fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().map_err(Error::io(&*name))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(Error::failed(&name, format!("ended with {}", output.status), &said))
+}
+
+/// A loopback address of one's own: a port free on it now stays free, because neither another
+/// server nor an outgoing connection picks the same address.
+pub fn own_loopback() -> IpAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed) % 254 + 1;
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 64 | high & 63, low, next as u8))
+}
+
+/// A port that is free on this address: bound and released.
+pub fn free_port(ip: IpAddr) -> Result<SocketAddr, Error> {
+    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map_err(Error::io("a free port"))
+}
+
+/// Waits for the end of the process that started it, which closes its input, and ends a group.
+const WATCH: &str = "read -r _; kill -TERM -$1; sleep 3; kill -KILL -$1";
+
+/// A running program: a process group of its own, ended on drop.
+///
+/// The program must stay in the foreground. Processes that left the group (as PostgreSQL's do)
+/// are found by descent and end too. Should this process be killed, a watcher ends the group.
+pub struct Daemon {
+    name: String,
+    child: Child,
+    watcher: Option<Child>,
+    log: PathBuf,
+    stop: Signal,
+}
+
+impl Daemon {
+    /// Starts `command`; what it prints goes to `NAME.log` in the scratch folder.
+    pub fn spawn(scratch: &Scratch, name: &str, command: &mut Command) -> Result<Self, Error> {
+        let log = scratch.path().join(format!("{name}.log"));
+        let out = File::create(&log).map_err(Error::at(&log))?;
+        let err = out.try_clone().map_err(Error::at(&log))?;
+        let child = command
+            .current_dir(scratch.path())
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io(name))?;
+        let mut daemon = Self { name: name.into(), child, watcher: None, log, stop: Signal::SIGTERM };
+        daemon.watcher = Some(
+            Command::new("sh")
+                .args(["-c", WATCH, "sh", &daemon.id().to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn()
+                .map_err(Error::io("sh"))?,
+        );
+        Ok(daemon)
+    }
+
+    /// The signal that asks this program to end, if not SIGTERM.
+    pub fn stop_with(mut self, stop: Signal) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The program's process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until something listens there; fails when the program ends first or the time is over.
+    pub fn wait_listening(&mut self, address: SocketAddr, deadline: Duration) -> Result<(), Error> {
+        self.wait_until(deadline, || TcpStream::connect_timeout(&address, deadline).is_ok())
+    }
+
+    /// Waits until `ready`; fails when the program ends first or the time is over.
+    pub fn wait_until(&mut self, deadline: Duration, mut ready: impl FnMut() -> bool) -> Result<(), Error> {
+        let start = Instant::now();
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.failed(&format!("ended with {status}")));
+            }
+            if ready() {
+                return Ok(());
+            }
+            if start.elapsed() > deadline {
+                return Err(self.failed("was not ready in time"));
+            }
+            sleep(TICK);
+        }
+    }
+
+    /// What the program printed so far.
+    pub fn log(&self) -> Vec<u8> {
+        let mut log = Vec::new();
+        // A log that cannot be read is an empty one: it only ever explains another failure.
+        let _ = File::open(&self.log).and_then(|file| file.take(1 << 20).read_to_end(&mut log));
+        log
+    }
+
+    fn failed(&self, how: &str) -> Error {
+        Error::failed(&self.name, how, &self.log())
+    }
+
+    /// Asks the program to end, then its orphans, and kills what is left after a while.
+    fn end(&mut self) {
+        let group = Pid::from_raw(self.child.id() as i32);
+        let mut family = family(group);
+        // A signal to what is gone already fails, as it should.
+        let _ = kill(group, self.stop);
+        let mut orphans_told = false;
+        let start = Instant::now();
+        while start.elapsed() < GRACE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                family.extend(members(group));
+                family.retain(Process::lives);
+                if family.is_empty() {
+                    return;
+                }
+                if !orphans_told {
+                    family.iter().for_each(|process| process.signal(Signal::SIGTERM));
+                    orphans_told = true;
+                }
+            }
+            sleep(TICK);
+        }
+        family.extend(members(group));
+        let _ = self.child.kill();
+        family.iter().for_each(|process| process.signal(Signal::SIGKILL));
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(mut watcher) = self.watcher.take() {
+            let _ = watcher.kill();
+            let _ = watcher.wait();
+        }
+    }
+}
+
+/// A process, told apart from a later one with the same number by when it started.
+#[derive(PartialEq, Eq)]
+struct Process {
+    id: Pid,
+    parent: Pid,
+    group: Pid,
+    started: u64,
+}
+
+impl Process {
+    /// Reads a living process; `None` for one that is gone or waits to be reaped.
+    fn read(id: Pid) -> Option<Self> {
+        // proc_pid_stat(5): field 2, the name in parentheses, may hold anything; 3 is the state.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        let pid = |number| Some(Pid::from_raw(field(number)?.parse().ok()?));
+        let started = field(22)?.parse().ok()?;
+        (field(3)? != "Z").then_some(Self { id, parent: pid(4)?, group: pid(5)?, started })
+    }
+
+    fn all() -> Vec<Self> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        ids.filter_map(|id| Self::read(Pid::from_raw(id))).collect()
+    }
+
+    fn lives(&self) -> bool {
+        Self::read(self.id).is_some_and(|now| now.started == self.started)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if self.lives() {
+            let _ = kill(self.id, signal);
+        }
+    }
+}
+
+/// The living processes of a group, without its leader.
+fn members(group: Pid) -> Vec<Process> {
+    Process::all().into_iter().filter(|process| process.group == group && process.id != group).collect()
+}
+
+/// The living processes that a group's leader has begotten, whatever group they are in now.
+fn family(leader: Pid) -> Vec<Process> {
+    let mut others = Process::all();
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![leader];
+    while let Some(parent) = parents.pop() {
+        let (children, rest): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|process| process.parent == parent);
+        others = rest;
+        parents.extend(children.iter().map(|child| child.id));
+        found.extend(children);
+    }
+    found
+}

@@ -1,0 +1,75 @@
+//! NUT's `upsd`, with an imaginary UPS. Debian builds it with NSS, so its certificate lives in a
+//! database.
+
+use std::process::Command;
+
+use super::{Running, START, Setup, Stage};
+use crate::Error;
+use crate::process::{Daemon, as_user, program, run, user};
+
+const PACKAGE: &str = "nut-server";
+
+pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+    let stage = Stage::new(setup, "ups.example.test")?;
+    let owner = user("nut", "nut-client")?;
+    let endpoint = stage.endpoint("nut")?;
+    let dir = stage.scratch.path();
+    let state = stage.scratch.dir("state", &owner)?;
+    let tls = stage.tls(|| database(&stage), "")?;
+    let (ip, port) = (endpoint.address.ip(), endpoint.address.port());
+    stage.scratch.file("nut.conf", "MODE=none\n")?;
+    stage.scratch.file("ups.conf", "[lab]\n  driver = dummy-ups\n  port = lab.dev\n  mode = dummy-once\n")?;
+    stage.scratch.file("lab.dev", "ups.status: OL\nbattery.charge: 100\n")?;
+    stage.scratch.secret("upsd.conf", &format!("LISTEN {ip} {port}\n{tls}"), &owner)?;
+    stage.scratch.secret(
+        "upsd.users",
+        &format!("[test]\n  password = {}\n  upsmon secondary\n", stage.password),
+        &owner,
+    )?;
+    let at_home = |mut command: Command| {
+        command.env("NUT_CONFPATH", dir).env("NUT_STATEPATH", &state).env("NUT_ALTPIDPATH", &state);
+        as_user(&owner, &mut command);
+        command
+    };
+    let mut driver = at_home(Command::new(program("/lib/nut/dummy-ups", PACKAGE)?));
+    let mut driver = Daemon::spawn(&stage.scratch, "dummy-ups", driver.args(["-F", "-a", "lab"]))?;
+    driver.wait_until(START, || state.join("dummy-ups-lab").exists())?;
+    let mut upsd = at_home(Command::new(program("/lib/nut/upsd", PACKAGE)?));
+    let upsd = Daemon::spawn(&stage.scratch, "upsd", upsd.arg("-F"))?;
+    stage.running("test", vec![endpoint], vec![upsd, driver])
+}
+
+/// Makes the database and returns the lines of `upsd.conf` that name it.
+fn database(stage: &Stage<'_>) -> Result<String, Error> {
+    let owner = user("nut", "nut-client")?;
+    let (chain, key) = stage.certificate(&owner)?;
+    let database = stage.scratch.dir("nss", &owner)?;
+    let bundle = stage.scratch.secret("server.p12", "", &owner)?;
+    let password = format!("pass:{}", stage.password);
+    run(as_user(
+        &owner,
+        Command::new(program("openssl", "openssl")?)
+            .args(["pkcs12", "-export", "-name", &stage.server_name, "-passout", &password])
+            .arg("-in")
+            .arg(chain)
+            .arg("-inkey")
+            .arg(key)
+            .arg("-out")
+            .arg(&bundle),
+    ))?;
+    let at = format!("sql:{}", database.display());
+    let pass = stage.scratch.secret("nss-password", &stage.password, &owner)?;
+    let certutil = program("certutil", "libnss3-tools")?;
+    run(as_user(&owner, Command::new(certutil).args(["-N", "-d", &at, "-f"]).arg(&pass)))?;
+    let pk12util = program("pk12util", "libnss3-tools")?;
+    run(as_user(
+        &owner,
+        Command::new(pk12util).args(["-d", &at, "-W", &stage.password, "-k"]).arg(pass).arg("-i").arg(bundle),
+    ))?;
+    Ok(format!(
+        "CERTPATH {}\nCERTIDENT \"{}\" \"{}\"\nDISABLE_WEAK_SSL true\n",
+        database.display(),
+        stage.server_name,
+        stage.password
+    ))
+}

@@ -1,0 +1,62 @@
+//! Prosody: one host for clients and for servers.
+
+use std::process::Command;
+
+use super::{Running, Setup, Stage};
+use crate::Error;
+use crate::process::{Daemon, as_user, program, run, user};
+
+pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+    let stage = Stage::new(setup, "xmpp.example.test")?;
+    let owner = user("prosody", "prosody")?;
+    let (client, server) = (stage.endpoint("xmpp")?, stage.endpoint("xmpp-server")?);
+    let name = &stage.server_name;
+    let data = stage.scratch.dir("data", &owner)?;
+    let tls = stage.tls(
+        || {
+            let (chain, key) = stage.certificate(&owner)?;
+            Ok(format!(
+                "c2s_require_encryption = true
+s2s_require_encryption = true
+ssl = {{ certificate = {chain:?}; key = {key:?} }}"
+            ))
+        },
+        "modules_disabled = { \"tls\" }
+c2s_require_encryption = false
+s2s_require_encryption = false
+allow_unencrypted_plain_auth = true",
+    )?;
+    let config = stage.scratch.file(
+        "prosody.cfg.lua",
+        &format!(
+            "data_path = {data:?}
+interfaces = {{ \"{ip}\" }}
+c2s_ports = {{ {c2s} }}
+s2s_ports = {{ {s2s} }}
+c2s_direct_tls_ports = {{}}
+s2s_direct_tls_ports = {{}}
+http_ports = {{}}
+https_ports = {{}}
+modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"disco\", \"ping\" }}
+authentication = \"internal_hashed\"
+log = {{ info = \"*console\" }}
+{tls}
+VirtualHost \"{name}\"
+",
+            ip = stage.ip,
+            c2s = client.address.port(),
+            s2s = server.address.port(),
+        ),
+    )?;
+    let register = ["register", "test", name, &stage.password];
+    let control = program("prosodyctl", "prosody")?;
+    run(as_user(&owner, Command::new(control).arg("--config").arg(&config).args(register)))?;
+    let prosody = program("prosody", "prosody")?;
+    let prosody = Daemon::spawn(
+        &stage.scratch,
+        "prosody",
+        as_user(&owner, Command::new(prosody).arg("-F").arg("--config").arg(config)),
+    )?;
+    let user = format!("test@{name}");
+    stage.running(&user, vec![client, server], vec![prosody])
+}

@@ -1,0 +1,91 @@
+//! The accept loop of one listener: a task per connection, a bounded number of them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use starttls::Acceptor;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::apps::{self, World};
+use crate::session::{Session, SessionError};
+
+/// How long a client may be silent inside TLS.
+const IDLE: Duration = Duration::from_secs(60);
+/// Connections at a time on one listener; more wait to be accepted.
+const CONNECTIONS: usize = 64;
+
+/// A session that ended badly.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Incident {
+    /// The scheme of the endpoint (`smtp`, `imaps`).
+    pub scheme: &'static str,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// What went wrong.
+    pub error: SessionError,
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}: {}", self.scheme, self.peer, self.error)
+    }
+}
+
+/// Where incidents go.
+pub type Log = Arc<dyn Fn(&Incident) + Send + Sync>;
+
+/// What one listener serves.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) scheme: &'static str,
+    pub(crate) implicit: bool,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) world: Arc<World>,
+    pub(crate) log: Option<Log>,
+}
+
+impl Server {
+    /// Serves connections until the task is dropped, and all its sessions with it.
+    pub(crate) async fn run(self, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut sessions = JoinSet::new();
+        while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+            while sessions.try_join_next().is_some() {}
+            let Ok((stream, peer)) = listener.accept().await else {
+                // Out of descriptors, most likely: let some sessions end first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let server = self.clone();
+            sessions.spawn(async move {
+                if let (Err(error), Some(log)) = (server.serve(stream).await, &server.log) {
+                    log(&Incident { scheme: server.scheme, peer, error });
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream) -> Result<(), SessionError> {
+        stream.set_nodelay(true)?;
+        let (acceptor, protocol) = (&self.acceptor, self.acceptor.protocol());
+        let mut session = if self.implicit {
+            let stream = acceptor.accept_implicit(stream).await?;
+            Session::implicit(protocol, acceptor.identity(), stream, IDLE)
+        } else {
+            let stream = match acceptor.accept(stream).await {
+                // A client that looks and leaves is no incident.
+                Err(starttls::Error::Quit(_)) => return Ok(()),
+                other => other?,
+            };
+            Session::upgraded(protocol, acceptor.identity(), stream, IDLE)
+        };
+        apps::serve(&mut session, &self.world, acceptor).await?;
+        session.close().await
+    }
+}

@@ -1,0 +1,287 @@
+//! One session inside TLS: commands cut by the engine, raw lines and octets where a command announces them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use starttls::Encrypted;
+use starttls::proto::{self, Command, Identity, Inside, Offer, Protocol, ServerMessage};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Octets of one line, one literal, one message, one file.
+pub(crate) const LIMIT: usize = 1 << 20;
+
+/// Why a session ended before its goodbye.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The negotiation or the handshake failed.
+    Negotiation(starttls::Error),
+    /// What came inside TLS is no command of the protocol.
+    Protocol(Box<proto::Error>),
+    /// The connection broke, or ended without TLS's own goodbye.
+    Io(io::Error),
+    /// The client said nothing, or read nothing, for too long.
+    Idle,
+    /// The client sent something too long, or malformed beyond the engine's view.
+    Bad(&'static str),
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Negotiation(error) => error.fmt(f),
+            Self::Protocol(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "the session broke: {error}"),
+            Self::Idle => f.write_str("the client was idle for too long"),
+            Self::Bad(expected) => write!(f, "the client sent something else than {expected}"),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Negotiation(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Idle | Self::Bad(_) => None,
+        }
+    }
+}
+
+impl From<starttls::Error> for SessionError {
+    fn from(error: starttls::Error) -> Self {
+        Self::Negotiation(error)
+    }
+}
+
+impl From<io::Error> for SessionError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// What an application works with: the encrypted stream, the engine's view of it, and an output buffer
+/// that is written before the next read.
+pub(crate) struct Session {
+    stream: Encrypted<TcpStream>,
+    protocol: &'static Protocol,
+    identity: Identity,
+    inside: Inside,
+    /// Received, and not given to the engine yet.
+    input: VecDeque<u8>,
+    out: Vec<u8>,
+    idle: Duration,
+    closed: bool,
+}
+
+impl Session {
+    /// Starts the session that follows an upgrade.
+    pub(crate) fn upgraded(
+        protocol: &'static Protocol,
+        identity: Identity,
+        stream: Encrypted<TcpStream>,
+        idle: Duration,
+    ) -> Self {
+        let mut out = Vec::new();
+        let inside = Inside::new(protocol, identity.clone(), &mut out);
+        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle, closed: false }
+    }
+
+    /// Starts the session of a connection that was TLS from its first byte: nothing was asked or said yet.
+    pub(crate) fn implicit(
+        protocol: &'static Protocol,
+        identity: Identity,
+        stream: Encrypted<TcpStream>,
+        idle: Duration,
+    ) -> Self {
+        let mut session = Self::upgraded(protocol, identity, stream, idle);
+        session.out.clear();
+        if protocol.flow.greeting {
+            let greeting = match protocol.flow.offer {
+                Offer::InGreeting => ServerMessage::Offer { starttls: false },
+                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+            };
+            let inside = Identity { inside_tls: true, ..session.identity.clone() };
+            (protocol.dialect)(inside).write_server(greeting, &mut session.out);
+        }
+        session
+    }
+
+    /// Starts the engine afresh, with other capabilities, as an XMPP stream does after authentication.
+    pub(crate) fn restart(&mut self, capabilities: &[&str]) {
+        let unread = self.inside.take_unread();
+        self.unread(&unread);
+        self.identity.capabilities = capabilities.iter().map(ToString::to_string).collect();
+        self.inside = Inside::new(self.protocol, self.identity.clone(), &mut Vec::new());
+    }
+
+    /// The next command, answered already or not; `None` at the end of the session.
+    pub(crate) async fn next(&mut self) -> Result<Option<Command>, SessionError> {
+        loop {
+            match self.inside.next(&mut self.out) {
+                Ok(Some(Command::Quit)) => {
+                    self.flush().await?;
+                    return Ok(None);
+                }
+                Ok(Some(command)) => return Ok(Some(command)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.flush().await?;
+                    return Err(SessionError::Protocol(error));
+                }
+            }
+            if self.input.is_empty() && !self.fill().await? {
+                return Ok(None);
+            }
+            let input = self.input.make_contiguous();
+            let left = self.inside.receive(input).len();
+            self.input.drain(..self.input.len() - left);
+        }
+    }
+
+    /// The next command that is the application's; `None` at the end of the session.
+    pub(crate) async fn next_command(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
+        loop {
+            match self.next().await? {
+                Some(Command::Message(message)) => return Ok(Some(message)),
+                Some(Command::Answered(_)) => {}
+                Some(Command::Quit) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next line as it is, with its line ending: the continuation of a command, a line of a message.
+    pub(crate) async fn line(&mut self) -> Result<Vec<u8>, SessionError> {
+        self.reclaim();
+        let mut seen = 0;
+        loop {
+            if let Some(end) = self.input.iter().skip(seen).position(|&byte| byte == b'\n') {
+                return Ok(self.input.drain(..=seen + end).collect());
+            }
+            seen = self.input.len();
+            if seen >= LIMIT {
+                return Err(SessionError::Bad("a line of at most 1 MiB"));
+            }
+            self.more().await?;
+        }
+    }
+
+    /// The next `count` octets as they are.
+    pub(crate) async fn read_exact(&mut self, count: usize) -> Result<Vec<u8>, SessionError> {
+        if count > LIMIT {
+            return Err(SessionError::Bad("at most 1 MiB"));
+        }
+        self.reclaim();
+        while self.input.len() < count {
+            self.more().await?;
+        }
+        Ok(self.input.drain(..count).collect())
+    }
+
+    /// Lines until one with a single dot, the doubled dots undone (RFC 5321 section 4.5.2).
+    pub(crate) async fn block(&mut self) -> Result<Vec<u8>, SessionError> {
+        let mut block = Vec::new();
+        loop {
+            let line = self.line().await?;
+            if line == b".\r\n" {
+                return Ok(block);
+            }
+            block.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            if block.len() > LIMIT {
+                return Err(SessionError::Bad("a message of at most 1 MiB"));
+            }
+        }
+    }
+
+    /// Says this, at the latest before the next read.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.out.extend_from_slice(bytes.as_ref());
+    }
+
+    /// Says this line.
+    pub(crate) fn say(&mut self, line: impl AsRef<str>) {
+        self.send(line.as_ref());
+        self.send("\r\n");
+    }
+
+    /// Sends a text in the way of a multi-line answer: dots doubled, and a line with one at the end.
+    pub(crate) fn send_block(&mut self, text: &[u8]) {
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            if line.starts_with(b".") {
+                self.send(".");
+            }
+            self.send(line);
+        }
+        self.send(if text.is_empty() || text.ends_with(b"\n") { ".\r\n" } else { "\r\n.\r\n" });
+    }
+
+    /// Writes what was said.
+    pub(crate) async fn flush(&mut self) -> Result<(), SessionError> {
+        let out = std::mem::take(&mut self.out);
+        let stream = &mut self.stream;
+        within(self.idle, async {
+            stream.write_all(&out).await?;
+            stream.flush().await
+        })
+        .await
+    }
+
+    /// Says goodbye in TLS.
+    pub(crate) async fn close(mut self) -> Result<(), SessionError> {
+        self.flush().await?;
+        if self.closed {
+            return Ok(());
+        }
+        // The client may be gone, as it may after its goodbye.
+        let _ = within(self.idle, self.stream.shutdown()).await;
+        Ok(())
+    }
+
+    /// The connection's own end of the socket.
+    pub(crate) fn local_ip(&self) -> Result<std::net::IpAddr, SessionError> {
+        Ok(self.stream.io().local_addr()?.ip())
+    }
+
+    /// How long one read or write may take.
+    pub(crate) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    fn unread(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().rev() {
+            self.input.push_front(*byte);
+        }
+    }
+
+    fn reclaim(&mut self) {
+        let unread = self.inside.take_unread();
+        self.unread(&unread);
+    }
+
+    async fn more(&mut self) -> Result<(), SessionError> {
+        if self.fill().await? { Ok(()) } else { Err(io::Error::from(ErrorKind::UnexpectedEof).into()) }
+    }
+
+    async fn fill(&mut self) -> Result<bool, SessionError> {
+        self.flush().await?;
+        let mut buffer = [0; 8 * 1024];
+        let read = within(self.idle, self.stream.read(&mut buffer)).await?;
+        self.input.extend(&buffer[..read]);
+        self.closed = read == 0;
+        Ok(read > 0)
+    }
+}
+
+/// Bounds one step in time.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    step: impl Future<Output = io::Result<T>>,
+) -> Result<T, SessionError> {
+    timeout(limit, step).await.map_err(|_| SessionError::Idle)?.map_err(SessionError::Io)
+}

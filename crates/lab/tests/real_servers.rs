@@ -1,0 +1,141 @@
+//! Every real server starts, and somebody else's client upgrades to TLS and verifies it; started
+//! without TLS, none upgrades.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use starttls_lab::real::{Endpoint, RealServer, SERVERS, Setup};
+
+/// For an upgrade that shall succeed, and for one that shall not, which a client may wait for.
+const DEADLINE: Duration = Duration::from_secs(30);
+const NO_UPGRADE: Duration = Duration::from_secs(4);
+
+macro_rules! servers {
+    ($($name:ident)*) => {
+        $(mod $name {
+            #[test]
+            fn upgrades() {
+                super::upgrades(stringify!($name), true);
+            }
+
+            #[test]
+            fn without_tls_does_not_upgrade() {
+                super::upgrades(stringify!($name), false);
+            }
+        })*
+
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
+
+#[test]
+fn every_server_is_tested() {
+    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, TESTED);
+}
+
+fn upgrades(name: &str, tls: bool) {
+    let RealServer { start, protocols, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
+    let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
+    let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let root = setup.authority.write_to(running.folder()).unwrap();
+    assert!(running.endpoints.iter().map(|endpoint| &endpoint.protocol).eq(*protocols));
+    for endpoint in &running.endpoints {
+        let outcome = upgrade(endpoint, &root, if tls { DEADLINE } else { NO_UPGRADE });
+        assert_eq!(outcome.is_ok(), tls, "{name}, {}: {outcome:?}", endpoint.protocol);
+    }
+
+    let folder = running.folder().display().to_string();
+    let ids: Vec<_> = running.ids().collect();
+    drop(running);
+    assert!(!Path::new(&folder).exists(), "{folder} was not removed");
+    assert_eq!(left(&folder, &ids), Vec::<String>::new(), "left behind");
+}
+
+/// Upgrades with somebody else's client.
+fn upgrade(endpoint: &Endpoint, root: &Path, deadline: Duration) -> Result<(), String> {
+    let starttls = match endpoint.protocol {
+        "http" => {
+            return run(&mut python(endpoint, root, HTTP, "HTTP/1.1 101 ", "\r\n\r\n"), deadline).map(drop);
+        }
+        "nut" => {
+            return run(&mut python(endpoint, root, "STARTTLS\n", "OK STARTTLS", "\n"), deadline).map(drop);
+        }
+        "submission" => "smtp",
+        other => other,
+    };
+    let name = &endpoint.server_name;
+    let mut client = Command::new("openssl");
+    client
+        .args(["s_client", "-connect", &endpoint.address.to_string(), "-starttls", starttls, "-brief"])
+        .args(["-name", name, "-servername", name, "-verify_hostname", name])
+        .args(["-verify_return_error", "-no-CApath", "-no-CAstore", "-CAfile"])
+        .arg(root);
+    run(&mut client, deadline).and_then(|said| {
+        let verified = said.contains("CONNECTION ESTABLISHED") && said.contains("Verification: OK");
+        if verified { Ok(()) } else { Err(said) }
+    })
+}
+
+const HTTP: &str = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: TLS/1.2\r\n\r\n";
+
+const PYTHON: &str = "
+import socket, ssl, sys
+host, port, name, root, request, wanted, end = sys.argv[1:]
+stream = socket.create_connection((host, port), 10)
+stream.sendall(request.encode())
+answer = b''
+while not answer.endswith(end.encode()):
+    octet = stream.recv(1)
+    assert octet and len(answer) < 4096, answer
+    answer += octet
+assert answer.startswith(wanted.encode()), answer
+ssl.create_default_context(cafile=root).wrap_socket(stream, server_hostname=name)
+";
+
+/// Sends a request, reads the answer to its end, wants it to begin as told, and upgrades.
+fn python(endpoint: &Endpoint, root: &Path, request: &str, wanted: &str, end: &str) -> Command {
+    let Endpoint { address, server_name, .. } = endpoint;
+    let mut client = Command::new("python3");
+    client.args(["-c", PYTHON, &address.ip().to_string(), &address.port().to_string(), server_name]);
+    client.arg(root).args([request, wanted, end]);
+    client
+}
+
+/// Runs a client to its end, or kills it at the deadline.
+fn run(command: &mut Command, deadline: Duration) -> Result<String, String> {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > deadline {
+            child.kill().unwrap();
+        }
+        sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
+
+/// The processes that name a folder, or are in one of these groups.
+fn left(folder: &str, groups: &[u32]) -> Vec<String> {
+    let output = Command::new("ps").args(["-eo", "pgid=,stat=,args="]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let left = text.lines().filter(|line| {
+        let mut fields = line.split_whitespace();
+        let group = fields.next().and_then(|field| field.parse().ok());
+        // An orphan that has ended waits only for process 1 to reap it.
+        let ended = fields.next().is_some_and(|state| state.starts_with('Z'));
+        !ended && (line.contains(folder) || group.is_some_and(|group| groups.contains(&group)))
+    });
+    left.map(String::from).collect()
+}

@@ -1,0 +1,378 @@
+//! IMAP: RFC 3501 and RFC 9051 section 6.2.1, RFC 2595 section 3.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+
+use crate::error::malformed;
+use crate::text::{
+    announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
+};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Access to a mail store.
+pub const IMAP: Protocol = Protocol {
+    name: "imap",
+    title: "IMAP",
+    port: 143,
+    implicit_tls: Some(ImplicitTls { name: "imaps", port: 993 }),
+    alpn: Some("imap"),
+    spec: "RFC 9051 section 6.2.1",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| {
+        Box::new(Imap {
+            me,
+            written: 0,
+            tag: b"*".to_vec(),
+            asked: VecDeque::new(),
+            tagless: 0,
+            offered: false,
+            answer: ("", "OK"),
+            quitting: false,
+            turn: Turn::Command,
+            command: ClientMessage::Other,
+        })
+    },
+};
+
+struct Imap {
+    me: Identity,
+    /// Commands written so far.
+    written: u32,
+    /// Of the last command read; `*` if it had none.
+    tag: Vec<u8>,
+    /// Tags of hellos and requests that wait for their answer.
+    asked: VecDeque<Vec<u8>>,
+    /// Lines without a tag that wait for their `* BAD`.
+    tagless: u32,
+    /// Whether a capability line since the hello had the offer.
+    offered: bool,
+    /// The answer to the last harmless command: what comes untagged, and what comes behind the tag.
+    answer: (&'static str, &'static str),
+    quitting: bool,
+    turn: Turn,
+    /// What a command in several pieces will have been.
+    command: ClientMessage,
+}
+
+/// What the client's next bytes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Command,
+    /// Nobody knows before the server has said `+`, or no: so many octets of a literal, or a line.
+    Undecided(Option<usize>),
+    /// So many octets of a literal.
+    Literal(usize),
+    /// The rest of the command behind a literal.
+    Rest,
+    /// A line that is no command: a SASL response, DONE.
+    Line,
+}
+
+impl Turn {
+    fn literal(octets: usize) -> Self {
+        if octets == 0 { Self::Rest } else { Self::Literal(octets) }
+    }
+}
+
+/// Literals are cut into pieces of this size, since a message may be longer than the buffer.
+const PIECE: usize = 16 * 1024;
+/// Hellos and requests that may wait for an answer; a client sends one at a time.
+const MAX_ASKED: usize = 32;
+const MAX_TAG: usize = 128;
+
+impl Imap {
+    fn answering(&mut self, untagged: &'static str, tagged: &'static str) -> ClientMessage {
+        self.answer = (untagged, tagged);
+        ClientMessage::Probe
+    }
+
+    fn asking(&mut self, tag: Vec<u8>) {
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(tag);
+    }
+
+    /// A tag that nobody can answer before it was sent.
+    fn next_tag(&mut self) -> String {
+        self.written = self.written.wrapping_add(1);
+        if self.me.nonce == 0 {
+            return format!("a{}", self.written);
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.me.nonce, self.written).hash(&mut hasher);
+        format!("a{:x}", hasher.finish())
+    }
+
+    fn read_command(&mut self, msg: &[u8]) -> ClientMessage {
+        self.turn = Turn::Command;
+        let (tag, rest) = split(lines(msg).next().unwrap_or_default());
+        let tagged = is_tag(tag);
+        self.tag = if tagged { tag.to_vec() } else { b"*".to_vec() };
+        let (name, arguments) = split(rest.unwrap_or_default());
+        match (tagged, name) {
+            // A response to a challenge of the application's, or DONE.
+            (_, []) | (false, _) if self.me.inside_tls => return ClientMessage::Other,
+            (false, _) => {
+                self.tagless = self.tagless.saturating_add(1);
+                return self.answering("", "BAD A tag and a command are expected");
+            }
+            (true, []) => return self.answering("", "BAD A command is missing"),
+            (true, _) => {}
+        }
+        match (verb(name, &mut [0; 16]), arguments) {
+            (b"STARTTLS", None) => {
+                self.asking(tag.to_vec());
+                ClientMessage::Request
+            }
+            (b"CAPABILITY", None) => {
+                self.asking(tag.to_vec());
+                ClientMessage::Hello
+            }
+            (b"LOGOUT", None) => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            (b"NOOP", None) => self.answering("", "OK Nothing to report"),
+            (b"STARTTLS" | b"CAPABILITY" | b"LOGOUT" | b"NOOP", Some(_)) => {
+                self.answering("", "BAD No arguments are expected")
+            }
+            // RFC 2971 section 3.2: who one is is nobody's business before TLS.
+            (b"ID", Some(_)) if !self.me.inside_tls => self.answering("* ID NIL\r\n", "OK Pleased"),
+            (b"LOGIN", _) => ClientMessage::Credentials,
+            (b"AUTHENTICATE", _) => {
+                self.turn = Turn::Undecided(None);
+                ClientMessage::Credentials
+            }
+            (b"IDLE", _) => {
+                self.turn = Turn::Undecided(None);
+                ClientMessage::Other
+            }
+            _ => ClientMessage::Other,
+        }
+    }
+
+    fn read_untagged(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let (_, rest) = split(lines(msg).next().unwrap_or_default());
+        let (word, _) = split(rest.unwrap_or_default());
+        let listed = capabilities(msg).map(|list| words(&msg[list]).any(is_offer));
+        Ok(match (reply_to, verb(word, &mut [0; 16])) {
+            (_, b"BYE") => ServerMessage::Bye,
+            (_, b"PREAUTH") => ServerMessage::PreAuthenticated,
+            (ReplyTo::Connect, b"OK") => {
+                listed.map_or(ServerMessage::Greeting, |starttls| ServerMessage::Offer { starttls })
+            }
+            (ReplyTo::Connect, _) => return Err(malformed("a greeting: * OK")),
+            // RFC 3501 section 7.1.3: the answer to a line whose tag could not be read.
+            (ReplyTo::Other, b"BAD") if self.tagless > 0 => {
+                self.tagless -= 1;
+                ServerMessage::Other
+            }
+            (ReplyTo::Hello, _) => {
+                self.offered |= listed == Some(true);
+                ServerMessage::Interim
+            }
+            _ => ServerMessage::Interim,
+        })
+    }
+
+    fn read_tagged(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let (tag, rest) = split(lines(msg).next().unwrap_or_default());
+        let (word, text) = split(rest.unwrap_or_default());
+        match reply_to {
+            ReplyTo::Connect => return Err(malformed("a greeting: * OK")),
+            ReplyTo::Hello | ReplyTo::Request => match self.asked.iter().position(|asked| asked == tag) {
+                Some(at) => drop(self.asked.drain(..=at)),
+                None => return Err(malformed("an answer with the tag of the command")),
+            },
+            ReplyTo::Other => {}
+        }
+        if tag == self.tag && matches!(self.turn, Turn::Undecided(_) | Turn::Line) {
+            self.turn = Turn::Command;
+        }
+        let listed = capabilities(msg).is_some_and(|list| words(&msg[list]).any(is_offer));
+        let offered = reply_to == ReplyTo::Hello && std::mem::take(&mut self.offered);
+        let private = text.is_some_and(|text| starts_with(text, b"[PRIVACYREQUIRED]"));
+        Ok(match (reply_to, verb(word, &mut [0; 16])) {
+            (ReplyTo::Hello, b"OK") => ServerMessage::Offer { starttls: offered || listed },
+            (ReplyTo::Hello, b"NO" | b"BAD") => ServerMessage::Offer { starttls: false },
+            (ReplyTo::Request, b"OK") => ServerMessage::Accept,
+            // RFC 9051 section 6.2.1: NO is trouble of the server's own, BAD is for good.
+            (ReplyTo::Request, b"NO") => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, b"BAD") => ServerMessage::Refuse(Refusal::Permanent),
+            (_, b"NO") if private => ServerMessage::TlsRequired,
+            (_, b"OK" | b"NO" | b"BAD") => ServerMessage::Other,
+            _ => return Err(malformed("OK, NO or BAD behind the tag")),
+        })
+    }
+}
+
+impl Dialect for Imap {
+    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        match (from, self.turn) {
+            // A literal in a response belongs to it; text for people may end with anything.
+            (Side::Server, _) => {
+                let included = |line: &[u8]| literal(line).filter(|_| !is_text(buf)).map(|it| it.octets);
+                lines_with_literals(buf, scan, included, |_| Ok(true))
+            }
+            (Side::Client, Turn::Undecided(_)) => Ok(None),
+            (Side::Client, Turn::Literal(octets)) => {
+                let piece = octets.min(PIECE);
+                Ok((buf.len() >= piece).then_some(piece))
+            }
+            (Side::Client, Turn::Command | Turn::Rest) => command_with_literals(buf, scan),
+            (Side::Client, Turn::Line) => line(buf, scan),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        match self.turn {
+            Turn::Line => {
+                self.turn = Turn::Undecided(None);
+                return Ok(ClientMessage::Partial);
+            }
+            Turn::Literal(octets) => {
+                self.turn = Turn::literal(octets.saturating_sub(msg.len()));
+                return Ok(ClientMessage::Partial);
+            }
+            Turn::Rest => self.turn = Turn::Command,
+            Turn::Command | Turn::Undecided(_) => self.command = self.read_command(msg),
+        }
+        let announced = announcement(msg);
+        // Inside TLS the application answers, and nobody tells: what was announced is what comes next.
+        self.turn = match announced {
+            Some(octets) if self.me.inside_tls => Turn::literal(octets),
+            Some(octets) => Turn::Undecided(Some(octets)),
+            None if self.me.inside_tls => Turn::Command,
+            None => self.turn,
+        };
+        Ok(if announced.is_some() { ClientMessage::Partial } else { self.command })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        match (msg, self.turn) {
+            ([b'*', b' ', ..], _) => self.read_untagged(reply_to, msg),
+            ([b'+', b' ' | b'\r', ..], Turn::Undecided(announced)) => {
+                self.turn = announced.map_or(Turn::Line, Turn::literal);
+                Ok(ServerMessage::Interim)
+            }
+            ([b'+', ..], _) => Err(malformed("an answer, not a request for more")),
+            _ => self.read_tagged(reply_to, msg),
+        }
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let command = match msg {
+            ClientMessage::Hello => "CAPABILITY",
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "NOOP",
+            ClientMessage::Quit => "LOGOUT",
+            ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => return,
+        };
+        let tag = self.next_tag();
+        out.extend_from_slice(format!("{tag} {command}\r\n").as_bytes());
+        if matches!(msg, ClientMessage::Hello | ClientMessage::Request) {
+            self.asking(tag.into_bytes());
+        }
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        self.turn = Turn::Command;
+        self.asked.pop_back_if(|asked| *asked == self.tag);
+        let name = &self.me.server_name;
+        let (untagged, tagged) = match msg {
+            ServerMessage::Greeting => (format!("* OK {name} IMAP4rev1 ready\r\n"), ""),
+            ServerMessage::PreAuthenticated => (format!("* PREAUTH {name} IMAP4rev1 ready\r\n"), ""),
+            ServerMessage::Interim => (String::from("* OK Still here\r\n"), ""),
+            ServerMessage::Offer { starttls } => {
+                let before = ["STARTTLS", "ID", "LOGINDISABLED"];
+                let listed = before.into_iter().filter(|_| !self.me.inside_tls);
+                let listed: String = listed
+                    .filter(|word| starttls || *word != "STARTTLS")
+                    .chain(self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str))
+                    .flat_map(|word| [" ", word])
+                    .collect();
+                (format!("* CAPABILITY IMAP4rev1{listed}\r\n"), "OK That is all")
+            }
+            ServerMessage::Accept => (String::new(), "OK Begin TLS negotiation now"),
+            // RFC 5530 section 3 has the codes.
+            ServerMessage::Refuse(Refusal::Temporary) => {
+                (String::new(), "NO [UNAVAILABLE] TLS is not available for now")
+            }
+            ServerMessage::Refuse(Refusal::Permanent) => (String::new(), "BAD TLS is active already"),
+            ServerMessage::TlsRequired => (String::new(), "NO [PRIVACYREQUIRED] STARTTLS comes first"),
+            ServerMessage::Bye if self.quitting => (String::from("* BYE Until next time\r\n"), "OK Bye"),
+            ServerMessage::Bye => (format!("* BYE {name} is closing the connection\r\n"), ""),
+            ServerMessage::Other => (String::from(self.answer.0), self.answer.1),
+        };
+        out.extend_from_slice(untagged.as_bytes());
+        if !tagged.is_empty() {
+            let parts: [&[u8]; 4] = [&self.tag, b" ", tagged.as_bytes(), b"\r\n"];
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+        }
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let Some(list) = capabilities(msg) else { return msg.to_vec() };
+        // LOGINDISABLED says the same in other words: come back with TLS.
+        let kept: Vec<&[u8]> = words(&msg[list.clone()])
+            .filter(|word| !is_offer(word) && !word.eq_ignore_ascii_case(b"LOGINDISABLED"))
+            .collect();
+        [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
+    }
+}
+
+/// A line's first word, and what follows the one space behind it.
+fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match line.iter().position(|&byte| byte == b' ') {
+        Some(space) => (&line[..space], Some(&line[space + 1..])),
+        None => (line, None),
+    }
+}
+
+/// RFC 9051 section 9: a tag is any ASTRING-CHAR but `+`.
+fn is_tag(tag: &[u8]) -> bool {
+    (1..=MAX_TAG).contains(&tag.len())
+        && tag.iter().all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\+".contains(byte))
+}
+
+fn is_offer(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"STARTTLS")
+}
+
+/// Whether this is a status response or a continuation, which end with text for people (RFC 9051 section 7.1).
+fn is_text(msg: &[u8]) -> bool {
+    // This is asked at each literal, so it must not look far.
+    let start = msg.get(..2 * MAX_TAG).unwrap_or(msg);
+    let (_, rest) = split(lines(start).next().unwrap_or_default());
+    let (word, _) = split(rest.unwrap_or_default());
+    msg.starts_with(b"+") || matches!(verb(word, &mut [0; 16]), b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH")
+}
+
+/// Where the list of capabilities lies in a response: `* CAPABILITY …` or `… OK [CAPABILITY …]`.
+fn capabilities(msg: &[u8]) -> Option<Range<usize>> {
+    let line = lines(msg).next()?;
+    let (tag, rest) = split(line);
+    let (word, text) = split(rest?);
+    let (list, code) = (text?, b"[CAPABILITY ");
+    let start = line.len() - list.len();
+    if tag == b"*" && word.eq_ignore_ascii_case(b"CAPABILITY") {
+        return Some(start..line.len());
+    }
+    let end = list.iter().position(|&byte| byte == b']')?;
+    let coded = is_text(line) && starts_with(list, code);
+    coded.then(|| start + code.len()..start + end)
+}

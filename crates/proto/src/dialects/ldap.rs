@@ -1,0 +1,390 @@
+//! LDAP: StartTLS of RFC 4511 section 4.14, as used in RFC 4513 section 3.
+
+mod message;
+
+use message::{
+    Message, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION, SUPPORTED_VERSION,
+    attribute, code, describe, encode, is_before_the_end, messages, offers, outcome, result, root_search,
+    strip, tag,
+};
+
+use crate::ber::{Elements, element, header};
+use crate::error::malformed;
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Directories.
+pub const LDAP: Protocol = Protocol {
+    name: "ldap",
+    title: "LDAP",
+    port: 389,
+    implicit_tls: Some(ImplicitTls { name: "ldaps", port: 636 }),
+    alpn: None,
+    spec: "RFC 4511 section 4.14",
+    flow: Flow {
+        greeting: false,
+        // The root DSE may list it, and may not be readable yet.
+        offer: Offer::Unannounced,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| {
+        // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).
+        let next = 1 + i32::try_from(me.nonce % 0x7fff_ffff).unwrap_or(0);
+        Box::new(Ldap { me, next, id: 0, asked: 0, response: 0, answer: Vec::new(), quitting: false })
+    },
+};
+
+struct Ldap {
+    me: Identity,
+    /// The id of the next message to write.
+    next: i32,
+    /// The id of the client's last message, which our answer carries.
+    id: i32,
+    /// The id of the last hello or request, which its answer must carry.
+    asked: i32,
+    /// The kind of response that the client's last message wants.
+    response: u8,
+    /// The answer to the last harmless command.
+    answer: Vec<u8>,
+    quitting: bool,
+}
+
+impl Dialect for Ldap {
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        loop {
+            let rest = buf.get(scan.mark..).unwrap_or_default();
+            match rest {
+                // A TLS record is known by its second octet.
+                [] | [0x15 | 0x16] if scan.mark == 0 => return Ok(None),
+                [first, ..] if *first != tag::SEQUENCE => return Err(malformed("an LDAPMessage")),
+                _ => {}
+            }
+            let Some((_, contents)) = header(rest)? else { return Ok(None) };
+            if rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
+                return Err(malformed("a message id"));
+            }
+            let Some(message) = rest.get(..contents.end) else { return Ok(None) };
+            scan.mark += message.len();
+            // The answer to a search is its entries and their end; without the end it tells nothing.
+            let whole = || match messages(message).next() {
+                Some(Ok(message)) => !is_before_the_end(message.op),
+                _ => true,
+            };
+            if from == Side::Client || reply_to != ReplyTo::Hello || whole() {
+                return Ok(Some(scan.mark));
+            }
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let message = messages(msg).next().ok_or(malformed("an LDAPMessage"))??;
+        // Id 0 is the server's, for what nobody asked for (RFC 4511 section 4.4).
+        if message.id == 0 {
+            return Err(malformed("a message id other than 0"));
+        }
+        self.id = message.id;
+        self.response = match message.op {
+            // RFC 4511 section 4.3: an unbind is not answered; section 4.11: neither is an abandon.
+            tag::UNBIND => {
+                self.quitting = true;
+                return Ok(ClientMessage::Quit);
+            }
+            tag::ABANDON => return Ok(ClientMessage::Silent),
+            tag::SEARCH => tag::DONE,
+            tag::DELETE => 0x6b,
+            op @ (tag::BIND | 0x66 | 0x68 | 0x6c | 0x6e | tag::EXTENDED) => op + 1,
+            _ => return Err(malformed("an operation that LDAP knows")),
+        };
+        let meaning = match message.op {
+            tag::BIND => bind(message.body)?,
+            tag::SEARCH => self.search(message.body)?,
+            tag::EXTENDED => self.extended(message.body)?,
+            _ => ClientMessage::Other,
+        };
+        let served = matches!(meaning, ClientMessage::Hello | ClientMessage::Request | ClientMessage::Probe);
+        if served && is_critical(message.behind)? {
+            return Ok(self.answering(self.result(code::UNAVAILABLE_CRITICAL_EXTENSION, "no such control")));
+        }
+        if matches!(meaning, ClientMessage::Hello | ClientMessage::Request) {
+            self.asked = self.id;
+        }
+        Ok(meaning)
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let (mut starttls, mut last) = (false, None);
+        for message in messages(msg) {
+            let message = message?;
+            starttls |= message.op == tag::ENTRY && offers(message.body)?;
+            last = Some(message);
+        }
+        let Message { id, op, mut body, .. } = last.ok_or(malformed("an LDAPMessage"))?;
+        // RFC 4511 section 4.4: id 0 is that of unsolicited notifications, and of them alone.
+        if id == 0 && op == tag::EXTENDED_RESPONSE {
+            result(&mut body)?;
+            let named = body.flatten().any(|it| it == (0x8a, NOTICE_OF_DISCONNECTION));
+            return Ok(if named { ServerMessage::Bye } else { ServerMessage::Interim });
+        }
+        let answer = match reply_to {
+            ReplyTo::Hello => Some(tag::DONE),
+            ReplyTo::Request => Some(tag::EXTENDED_RESPONSE),
+            ReplyTo::Connect | ReplyTo::Other => None,
+        };
+        if id == 0 || (answer.is_some() && id != self.asked) {
+            return Err(malformed("an answer with the message id of the question"));
+        }
+        if answer.is_some_and(|answer| answer != op) {
+            return Err(malformed("the response that belongs to the operation"));
+        }
+        if is_before_the_end(op) {
+            return Ok(ServerMessage::Interim);
+        }
+        let (code, _) = result(&mut body)?;
+        Ok(match (reply_to, code) {
+            (ReplyTo::Hello, _) => ServerMessage::Offer { starttls },
+            (ReplyTo::Request, code::SUCCESS) => accepted(body)?,
+            (ReplyTo::Request, code::BUSY | code::UNAVAILABLE) => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, _) => ServerMessage::Refuse(Refusal::Permanent),
+            (_, code::CONFIDENTIALITY_REQUIRED) => ServerMessage::TlsRequired,
+            _ => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let operation = match msg {
+            ClientMessage::Hello => root_search(SUPPORTED_EXTENSION),
+            // No attribute at all (RFC 4511 section 4.5.1.8).
+            ClientMessage::Probe => root_search(b"1.1"),
+            ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
+            ClientMessage::Quit => element(tag::UNBIND, &[]),
+            _ => return,
+        };
+        if matches!(msg, ClientMessage::Hello | ClientMessage::Request) {
+            self.asked = self.next;
+        }
+        out.extend(encode(self.next, &operation));
+        self.next = self.next.checked_add(1).unwrap_or(1);
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let bytes = match msg {
+            ServerMessage::Offer { starttls } => {
+                let mut attributes = attribute(SUPPORTED_VERSION, &[b"3"]);
+                if starttls {
+                    attributes.extend(attribute(SUPPORTED_EXTENSION, &[STARTTLS]));
+                }
+                for (name, values) in self.capabilities() {
+                    attributes.extend(attribute(name.as_bytes(), &values));
+                }
+                self.root(&attributes)
+            }
+            ServerMessage::Accept => self.result(code::SUCCESS, ""),
+            ServerMessage::Refuse(Refusal::Temporary) => {
+                self.result(code::UNAVAILABLE, "TLS is not available for now")
+            }
+            ServerMessage::Refuse(Refusal::Permanent) => {
+                self.result(code::OPERATIONS_ERROR, "TLS is active already")
+            }
+            ServerMessage::TlsRequired => {
+                self.result(code::CONFIDENTIALITY_REQUIRED, "TLS is required: ask for StartTLS first")
+            }
+            ServerMessage::Other => std::mem::take(&mut self.answer),
+            // RFC 4511 section 4.4.1.
+            ServerMessage::Bye if !self.quitting => {
+                let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
+                encode(0, &outcome(tag::EXTENDED_RESPONSE, code::PROTOCOL_ERROR, "closing", &name))
+            }
+            ServerMessage::Bye
+            | ServerMessage::Greeting
+            | ServerMessage::PreAuthenticated
+            | ServerMessage::Interim => return,
+        };
+        out.extend(bytes);
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let stripped: Result<Vec<_>, Malformed> = messages(msg).map(|message| strip(&message?)).collect();
+        stripped.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
+    }
+
+    fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {
+        let lines: Option<Vec<_>> = messages(msg).map(|message| describe(&message.ok()?)).collect();
+        lines.map(|lines| lines.join(", "))
+    }
+}
+
+impl Ldap {
+    fn answering(&mut self, answer: Vec<u8>) -> ClientMessage {
+        self.answer = answer;
+        ClientMessage::Probe
+    }
+
+    /// The response that the client's last message wants, with this result.
+    fn result(&self, code: i32, text: &str) -> Vec<u8> {
+        encode(self.id, &outcome(self.response, code, text, &[]))
+    }
+
+    /// The root DSE with these attributes, and the end of the search.
+    fn root(&self, attributes: &[u8]) -> Vec<u8> {
+        let name = element(tag::STRING, &[]);
+        let entry = element(tag::ENTRY, &[&name, &element(tag::SEQUENCE, &[attributes])]);
+        let done = outcome(tag::DONE, code::SUCCESS, "", &[]);
+        [encode(self.id, &entry), encode(self.id, &done)].concat()
+    }
+
+    /// What is listed inside TLS, `supportedSASLMechanisms: EXTERNAL` and the like, by attribute.
+    fn capabilities(&self) -> Vec<(&str, Vec<&[u8]>)> {
+        let mut attributes: Vec<(&str, Vec<&[u8]>)> = Vec::new();
+        let listed = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+        for (name, value) in listed.filter_map(|listed| listed.split_once(": ")) {
+            match attributes.iter_mut().find(|it| it.0.eq_ignore_ascii_case(name)) {
+                Some((_, values)) => values.push(value.as_bytes()),
+                None => attributes.push((name, vec![value.as_bytes()])),
+            }
+        }
+        attributes
+    }
+
+    /// Only the root DSE is for everybody (RFC 4512 section 5.1): base scope, no base, `(objectClass=*)`.
+    fn search(&mut self, mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
+        let base = body.expect(tag::STRING)?;
+        let scope = body.number(tag::ENUMERATED)?;
+        let _dereference = body.number(tag::ENUMERATED)?;
+        let _limits = [body.number(tag::INTEGER)?, body.number(tag::INTEGER)?];
+        let types_only = body.expect(tag::BOOLEAN)?;
+        let (filter, of) = body.next().ok_or(malformed("a filter"))??;
+        let wanted: Vec<_> = Elements(body.expect(tag::SEQUENCE)?).collect::<Result<_, _>>()?;
+        let present = filter == 0x87 && of.eq_ignore_ascii_case(b"objectClass");
+        if !base.is_empty() || scope != 0 || types_only != [0] || !present {
+            return Ok(ClientMessage::Other);
+        }
+        let wants = |names: &[&[u8]]| {
+            wanted.iter().any(|(_, wanted)| names.iter().any(|name| wanted.eq_ignore_ascii_case(name)))
+        };
+        if wanted.is_empty() || wants(&[SUPPORTED_EXTENSION, b"*", b"+"]) {
+            return Ok(ClientMessage::Hello);
+        }
+        let version =
+            if wants(&[SUPPORTED_VERSION]) { attribute(SUPPORTED_VERSION, &[b"3"]) } else { Vec::new() };
+        Ok(self.answering(self.root(&version)))
+    }
+
+    /// RFC 4511 section 4.14.1: the name alone, no value.
+    fn extended(&mut self, mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
+        let name = body.expect(0x80)?;
+        Ok(match (name, body.next().transpose()?) {
+            (STARTTLS, None) => ClientMessage::Request,
+            (STARTTLS, Some(_)) => {
+                self.answering(self.result(code::PROTOCOL_ERROR, "StartTLS takes no value"))
+            }
+            (PASSWORD_MODIFY, _) => ClientMessage::Credentials,
+            _ => ClientMessage::Other,
+        })
+    }
+}
+
+/// RFC 4511 section 4.2; an anonymous bind carries neither a name nor a password.
+fn bind(mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
+    let _version = body.number(tag::INTEGER)?;
+    let name = body.expect(tag::STRING)?;
+    let choice = body.next().ok_or(malformed("an authentication choice"))??;
+    let anonymous = name.is_empty() && choice == (0x80, b"".as_slice());
+    Ok(if anonymous { ClientMessage::Other } else { ClientMessage::Credentials })
+}
+
+/// Whether a control behind the operation wants to be understood (RFC 4511 section 4.1.11).
+fn is_critical(behind: Elements<'_>) -> Result<bool, Malformed> {
+    let mut critical = false;
+    for part in behind {
+        let (0xa0, controls) = part? else { continue };
+        for control in Elements(controls) {
+            let mut control = Elements(control?.1);
+            control.expect(tag::STRING)?;
+            let next = control.next().transpose()?;
+            critical |= next.is_some_and(|(kind, value)| kind == tag::BOOLEAN && value != [0]);
+        }
+    }
+    Ok(critical)
+}
+
+/// RFC 4511 section 4.14.2: success names StartTLS, if anything, and carries no value and no referral.
+/// Elements that nobody knows are to be ignored (section 4).
+fn accepted(behind: Elements<'_>) -> Result<ServerMessage, Malformed> {
+    for part in behind {
+        match part? {
+            (0x8a, name) if !name.is_empty() && name != STARTTLS => {
+                return Err(malformed("a response to StartTLS"));
+            }
+            (0x8b, [_, ..]) | (0xa3, _) => return Err(malformed("success and nothing else")),
+            _ => {}
+        }
+    }
+    Ok(ServerMessage::Accept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect() -> Box<dyn Dialect> {
+        (LDAP.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") })
+    }
+
+    /// The answer to our own search of the root DSE, and who reads it.
+    fn searched(msg: ServerMessage) -> (Box<dyn Dialect>, Vec<u8>) {
+        let (mut client, mut server) = (dialect(), dialect());
+        let (mut question, mut answer) = (Vec::new(), Vec::new());
+        client.write_client(ClientMessage::Hello, &mut question);
+        assert_eq!(server.read_client(&question), Ok(ClientMessage::Hello));
+        server.write_server(msg, &mut answer);
+        (client, answer)
+    }
+
+    #[test]
+    fn the_offer_is_the_whole_answer_to_the_search_and_can_be_taken_out() {
+        let (mut client, answer) = searched(ServerMessage::Offer { starttls: true });
+        let mut scan = Scan::default();
+        for end in 1..answer.len() {
+            assert_eq!(client.frame(Side::Server, ReplyTo::Hello, &answer[..end], &mut scan), Ok(None));
+        }
+        assert_eq!(client.read_server(ReplyTo::Hello, &answer), Ok(ServerMessage::Offer { starttls: true }));
+        let stripped = client.strip_offer(&answer);
+        let (_, without) = searched(ServerMessage::Offer { starttls: false });
+        assert_eq!(stripped, without);
+        let offer = client.read_server(ReplyTo::Hello, &stripped);
+        assert_eq!(offer, Ok(ServerMessage::Offer { starttls: false }));
+    }
+
+    #[test]
+    fn messages_are_told_in_words() {
+        let mut request = Vec::new();
+        dialect().write_client(ClientMessage::Request, &mut request);
+        let told = dialect().describe(Side::Client, &request);
+        assert_eq!(told.as_deref(), Some("ExtendedRequest 1 StartTLS"));
+        let text = encode(7, &outcome(tag::DONE, 32, "no\x1b[31m", &[]));
+        let told = dialect().describe(Side::Server, &text);
+        assert_eq!(told.as_deref(), Some("SearchResultDone 7: 32 no\\x1b[31m"));
+    }
+
+    #[test]
+    fn ids_come_from_the_nonce() {
+        for nonce in [0x7fff_fffe, u64::MAX, 1 << 40] {
+            let mut dialect = (LDAP.dialect)(Identity { nonce, ..Identity::new("mail.example.com") });
+            for _ in 0..3 {
+                let mut request = Vec::new();
+                dialect.write_client(ClientMessage::Request, &mut request);
+                assert_eq!(dialect.read_client(&request), Ok(ClientMessage::Request));
+            }
+        }
+    }
+}

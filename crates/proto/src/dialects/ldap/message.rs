@@ -1,0 +1,184 @@
+//! LDAPMessages: what their parts are called, read and written.
+
+use crate::ber::{Elements, element, number};
+use crate::error::malformed;
+use crate::{Escaped, Malformed};
+
+pub(crate) const STARTTLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
+pub(crate) const NOTICE_OF_DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
+pub(crate) const PASSWORD_MODIFY: &[u8] = b"1.3.6.1.4.1.4203.1.11.1";
+pub(crate) const SUPPORTED_EXTENSION: &[u8] = b"supportedExtension";
+pub(crate) const SUPPORTED_VERSION: &[u8] = b"supportedLDAPVersion";
+
+/// Tags of universal types and of operations (RFC 4511 appendix B).
+pub(crate) mod tag {
+    pub(crate) const BOOLEAN: u8 = 0x01;
+    pub(crate) const INTEGER: u8 = 0x02;
+    pub(crate) const STRING: u8 = 0x04;
+    pub(crate) const ENUMERATED: u8 = 0x0a;
+    pub(crate) const SEQUENCE: u8 = 0x30;
+    pub(crate) const SET: u8 = 0x31;
+    pub(crate) const BIND: u8 = 0x60;
+    pub(crate) const UNBIND: u8 = 0x42;
+    pub(crate) const ABANDON: u8 = 0x50;
+    pub(crate) const SEARCH: u8 = 0x63;
+    pub(crate) const ENTRY: u8 = 0x64;
+    pub(crate) const DONE: u8 = 0x65;
+    pub(crate) const DELETE: u8 = 0x4a;
+    pub(crate) const REFERENCE: u8 = 0x73;
+    pub(crate) const EXTENDED: u8 = 0x77;
+    pub(crate) const EXTENDED_RESPONSE: u8 = 0x78;
+    pub(crate) const INTERMEDIATE: u8 = 0x79;
+}
+
+/// Result codes (RFC 4511 section 4.1.9).
+pub(crate) mod code {
+    pub(crate) const SUCCESS: i32 = 0;
+    pub(crate) const OPERATIONS_ERROR: i32 = 1;
+    pub(crate) const PROTOCOL_ERROR: i32 = 2;
+    pub(crate) const UNAVAILABLE_CRITICAL_EXTENSION: i32 = 12;
+    pub(crate) const CONFIDENTIALITY_REQUIRED: i32 = 13;
+    pub(crate) const BUSY: i32 = 51;
+    pub(crate) const UNAVAILABLE: i32 = 52;
+}
+
+/// One LDAPMessage: its id, its operation, and the controls behind it.
+pub(crate) struct Message<'a> {
+    pub(crate) id: i32,
+    pub(crate) op: u8,
+    pub(crate) body: Elements<'a>,
+    pub(crate) behind: Elements<'a>,
+}
+
+/// The messages of `msg`: one, or the entries of a search with their end.
+pub(crate) fn messages(msg: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
+    Elements(msg).map(|message| {
+        let mut parts = Elements(message?.1);
+        let id = parts.number(tag::INTEGER)?;
+        let (op, body) = parts.next().ok_or(malformed("an operation"))??;
+        if id < 0 {
+            return Err(malformed("a message id of zero or more"));
+        }
+        Ok(Message { id, op, body: Elements(body), behind: parts })
+    })
+}
+
+/// What a search and others may send any number of times before their response.
+pub(crate) fn is_before_the_end(op: u8) -> bool {
+    matches!(op, tag::ENTRY | tag::REFERENCE | tag::INTERMEDIATE)
+}
+
+/// The code and the text of an LDAPResult (RFC 4511 section 4.1.9); what is behind them stays in `body`.
+pub(crate) fn result<'a>(body: &mut Elements<'a>) -> Result<(i32, &'a [u8]), Malformed> {
+    let code = body.number(tag::ENUMERATED)?;
+    let _matched = body.expect(tag::STRING)?;
+    Ok((code, body.expect(tag::STRING)?))
+}
+
+pub(crate) fn encode(id: i32, operation: &[u8]) -> Vec<u8> {
+    element(tag::SEQUENCE, &[&number(tag::INTEGER, id), operation])
+}
+
+pub(crate) fn outcome(response: u8, code: i32, text: &str, behind: &[u8]) -> Vec<u8> {
+    let (matched, text) = (element(tag::STRING, &[]), element(tag::STRING, &[text.as_bytes()]));
+    element(response, &[&number(tag::ENUMERATED, code), &matched, &text, behind])
+}
+
+pub(crate) fn attribute(name: &[u8], values: &[&[u8]]) -> Vec<u8> {
+    let values: Vec<u8> = values.iter().flat_map(|value| element(tag::STRING, &[value])).collect();
+    element(tag::SEQUENCE, &[&element(tag::STRING, &[name]), &element(tag::SET, &[&values])])
+}
+
+/// A search of the root DSE for one attribute.
+pub(crate) fn root_search(wanted: &[u8]) -> Vec<u8> {
+    let zero = number(tag::ENUMERATED, 0);
+    let none = number(tag::INTEGER, 0);
+    let wanted = element(tag::SEQUENCE, &[&element(tag::STRING, &[wanted])]);
+    let types_only = element(tag::BOOLEAN, &[&[0]]);
+    let filter = element(0x87, &[b"objectClass"]);
+    let base = element(tag::STRING, &[]);
+    element(tag::SEARCH, &[&base, &zero, &zero, &none, &none, &types_only, &filter, &wanted])
+}
+
+/// Whether this entry lists StartTLS.
+pub(crate) fn offers(mut entry: Elements<'_>) -> Result<bool, Malformed> {
+    entry.expect(tag::STRING)?;
+    for attribute in Elements(entry.expect(tag::SEQUENCE)?) {
+        let mut attribute = Elements(attribute?.1);
+        let name = attribute.expect(tag::STRING)?;
+        let mut values = Elements(attribute.expect(tag::SET)?);
+        if name.eq_ignore_ascii_case(SUPPORTED_EXTENSION)
+            && values.any(|it| it == Ok((tag::STRING, STARTTLS)))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The same message; of an entry, without StartTLS among the values.
+pub(crate) fn strip(original: &Message<'_>) -> Result<Vec<u8>, Malformed> {
+    let mut operation = element(original.op, &[original.body.0]);
+    if original.op == tag::ENTRY {
+        let mut body = original.body;
+        let name = element(tag::STRING, &[body.expect(tag::STRING)?]);
+        let mut kept = Vec::new();
+        for part in Elements(body.expect(tag::SEQUENCE)?) {
+            let mut part = Elements(part?.1);
+            let name = part.expect(tag::STRING)?;
+            let values: Vec<_> = Elements(part.expect(tag::SET)?).collect::<Result<_, _>>()?;
+            let values: Vec<_> = values.into_iter().map(|it| it.1).filter(|it| *it != STARTTLS).collect();
+            if !values.is_empty() {
+                kept.extend(attribute(name, &values));
+            }
+        }
+        operation = element(tag::ENTRY, &[&name, &element(tag::SEQUENCE, &[&kept])]);
+    }
+    let id = number(tag::INTEGER, original.id);
+    Ok(element(tag::SEQUENCE, &[&id, &operation, original.behind.0]))
+}
+
+/// "ExtendedRequest 1 StartTLS", "BindResponse 2: 13 TLS is required".
+pub(crate) fn describe(message: &Message<'_>) -> Option<String> {
+    let name = match message.op {
+        tag::BIND => "BindRequest",
+        0x61 => "BindResponse",
+        tag::UNBIND => "UnbindRequest",
+        tag::SEARCH => "SearchRequest",
+        tag::ENTRY => "SearchResultEntry",
+        tag::DONE => "SearchResultDone",
+        tag::REFERENCE => "SearchResultReference",
+        0x66 => "ModifyRequest",
+        0x67 => "ModifyResponse",
+        0x68 => "AddRequest",
+        0x69 => "AddResponse",
+        tag::DELETE => "DelRequest",
+        0x6b => "DelResponse",
+        0x6c => "ModifyDNRequest",
+        0x6d => "ModifyDNResponse",
+        0x6e => "CompareRequest",
+        0x6f => "CompareResponse",
+        tag::ABANDON => "AbandonRequest",
+        tag::EXTENDED => "ExtendedRequest",
+        tag::EXTENDED_RESPONSE => "ExtendedResponse",
+        tag::INTERMEDIATE => "IntermediateResponse",
+        _ => return None,
+    };
+    let (mut body, id) = (message.body, message.id);
+    let readable = |name| match name {
+        STARTTLS => String::from("StartTLS"),
+        NOTICE_OF_DISCONNECTION => String::from("Notice of Disconnection"),
+        other => Escaped(other.get(..100).unwrap_or(other)).to_string(),
+    };
+    let detail = match message.op {
+        tag::EXTENDED => format!(" {}", readable(body.expect(0x80).ok()?)),
+        0x61 | tag::DONE | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | tag::EXTENDED_RESPONSE => {
+            let (code, text) = result(&mut body).ok()?;
+            let named = body.flatten().find(|it| it.0 == 0x8a).map(|it| format!(" {}", readable(it.1)));
+            let text = if text.is_empty() { String::new() } else { format!(" {}", readable(text)) };
+            format!("{}: {code}{text}", named.unwrap_or_default())
+        }
+        _ => String::new(),
+    };
+    Some(format!("{name} {id}{detail}"))
+}

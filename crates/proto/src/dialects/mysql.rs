@@ -1,0 +1,282 @@
+//! MySQL and MariaDB: the SSLRequest of the client/server protocol, which nobody answers.
+
+use crate::boundary::limit;
+use crate::error::malformed;
+use crate::{
+    After, ClientMessage, Dialect, Escaped, Flow, Identity, Malformed, Offer, Protocol, ReplyTo, Scan,
+    ServerMessage, Side,
+};
+
+/// MySQL and MariaDB.
+pub const MYSQL: Protocol = Protocol {
+    name: "mysql",
+    title: "MySQL",
+    port: 3306,
+    implicit_tls: None,
+    alpn: None,
+    spec: "MySQL client/server protocol, connection phase",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::InGreeting,
+        verdict: false,
+        closes: true,
+        after: After::SequenceContinues,
+    },
+    dialect: |me| Box::new(MySql { me, phase: Phase::Greeted, sequence: 0, out_of_order: false }),
+};
+
+/// Capability flags.
+const CLIENT_LONG_PASSWORD: u32 = 0x1;
+const CLIENT_CONNECT_WITH_DB: u32 = 0x8;
+const CLIENT_PROTOCOL_41: u32 = 0x200;
+const CLIENT_SSL: u32 = 0x800;
+const CLIENT_TRANSACTIONS: u32 = 0x2000;
+const CLIENT_SECURE_CONNECTION: u32 = 0x8000;
+const CLIENT_PLUGIN_AUTH: u32 = 0x8_0000;
+
+const PROTOCOL_10: u8 = 10;
+const ERR: u8 = 0xff;
+/// utf8mb4_general_ci, which every server has.
+const CHARSET: u8 = 45;
+/// Octets of an SSLRequest: flags, the largest packet, a character set, and 23 more.
+const SSL_REQUEST: usize = 32;
+
+struct MySql {
+    me: Identity,
+    phase: Phase,
+    /// The number of the client's last packet; the answer has the next one.
+    sequence: u8,
+    out_of_order: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The client's first packet is due, SSLRequest or not.
+    Greeted,
+    /// Names and passwords go back and forth.
+    Login,
+    /// Each command starts at number 0.
+    Commands,
+}
+
+impl Dialect for MySql {
+    /// A packet: three octets of length, one of number, and so many more.
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        _: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        let [a, b, c, behind @ ..] = buf else { return Ok(None) };
+        let length = 4 + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
+        if length > limit::MESSAGE {
+            return Err(malformed("a packet of at most 64 KiB"));
+        }
+        let greeting = from == Side::Server && reply_to == ReplyTo::Connect;
+        if greeting && !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..]) {
+            return Err(malformed("a greeting of protocol 10, packet 0"));
+        }
+        Ok((buf.len() >= length).then_some(length))
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let [_, _, _, sequence, payload @ ..] = msg else { return Err(malformed("a packet")) };
+        self.sequence = *sequence;
+        if self.phase == Phase::Greeted {
+            // Numbers go on behind the boundary, and the SSLRequest was number 1.
+            if *sequence != 1 + u8::from(self.me.inside_tls) {
+                self.out_of_order = true;
+                return Err(malformed("packets in order"));
+            }
+            let flags = payload.first_chunk().copied().map_or(0, u32::from_le_bytes);
+            return match payload.len() {
+                SSL_REQUEST if flags & CLIENT_SSL != 0 && flags & CLIENT_PROTOCOL_41 != 0 => {
+                    Ok(ClientMessage::Request)
+                }
+                // A login, which names the user, even if its flags promise TLS.
+                longer if longer > SSL_REQUEST && flags & CLIENT_PROTOCOL_41 != 0 => {
+                    self.phase = Phase::Login;
+                    Ok(ClientMessage::Credentials)
+                }
+                _ => Err(malformed("SSLRequest")),
+            };
+        }
+        if *sequence == 0 {
+            self.phase = Phase::Commands;
+        }
+        Ok(match (self.phase, payload) {
+            (Phase::Login, _) | (_, [0x11, ..]) => ClientMessage::Credentials,
+            (_, [0x01]) if *sequence == 0 => ClientMessage::Quit,
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        match (reply_to, msg.get(4)) {
+            // Too many connections, host blocked (errors 1040, 1129, 1130), or a bad handshake.
+            (ReplyTo::Connect | ReplyTo::Request, Some(&ERR)) => Ok(ServerMessage::Bye),
+            (ReplyTo::Connect, _) => {
+                let (_, flags) = greeting(msg).ok_or(malformed("a greeting with capability flags"))?;
+                let needed = (CLIENT_SSL | CLIENT_PROTOCOL_41) as u16;
+                Ok(ServerMessage::Offer { starttls: flags & needed == needed })
+            }
+            // Error 3159: the server requires secure transport.
+            (_, Some(&ERR)) if msg.get(5..7) == Some(&3159_u16.to_le_bytes()) => {
+                Ok(ServerMessage::TlsRequired)
+            }
+            _ => Ok(ServerMessage::Other),
+        }
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        if msg != ClientMessage::Request {
+            return;
+        }
+        let flags = CLIENT_PROTOCOL_41 | CLIENT_SSL | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
+        let largest = 1_u32 << 24;
+        packet(1, &[&flags.to_le_bytes(), &largest.to_le_bytes(), &[CHARSET], &[0; 23]], out);
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let (code, state, text): (u16, _, _) = match msg {
+            ServerMessage::Offer { starttls } => return self.greet(starttls, out),
+            ServerMessage::TlsRequired => {
+                (3159, "HY000", "Connections using insecure transport are prohibited here: TLS is required")
+            }
+            ServerMessage::Refuse(_) if self.me.inside_tls => (1043, "08S01", "TLS is active already"),
+            ServerMessage::Refuse(_) => (1043, "08S01", "TLS is not available for now"),
+            ServerMessage::Bye if self.out_of_order => (1156, "08S01", "Got packets out of order"),
+            ServerMessage::Bye if self.phase != Phase::Commands => (1043, "08S01", "Bad handshake"),
+            // COM_QUIT is not answered.
+            ServerMessage::Bye
+            | ServerMessage::Greeting
+            | ServerMessage::Accept
+            | ServerMessage::PreAuthenticated
+            | ServerMessage::Interim
+            | ServerMessage::Other => return,
+        };
+        let text = format!("#{state}{text}");
+        packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let mut stripped = msg.to_vec();
+        if let Some((at, flags)) = greeting(msg)
+            && let Some(place) = stripped.get_mut(at..at + 2)
+        {
+            place.copy_from_slice(&(flags & !(CLIENT_SSL as u16)).to_le_bytes());
+        }
+        stripped
+    }
+
+    fn describe(&self, from: Side, msg: &[u8]) -> Option<String> {
+        let [_, _, _, sequence, payload @ ..] = msg else { return None };
+        let escaped = |text: &[u8]| Escaped(text.get(..100).unwrap_or(text)).to_string();
+        Some(match (from, payload) {
+            (Side::Server, [PROTOCOL_10, behind @ ..]) if *sequence == 0 => {
+                let (_, flags) = greeting(msg)?;
+                let version = escaped(behind.split(|octet| *octet == 0).next()?);
+                let tls = if flags & CLIENT_SSL as u16 == 0 { "no CLIENT_SSL" } else { "CLIENT_SSL" };
+                format!("greeting: version {version}, {tls}")
+            }
+            (Side::Server, [ERR, low, high, text @ ..]) => {
+                format!("ERR {} {}", u16::from_le_bytes([*low, *high]), escaped(text))
+            }
+            (Side::Client, flags) if flags.len() == SSL_REQUEST && *sequence == 1 => {
+                String::from("SSLRequest")
+            }
+            (Side::Client, _) if *sequence == 1 => String::from("HandshakeResponse"),
+            _ => format!("packet {sequence} of {} octets", payload.len()),
+        })
+    }
+}
+
+impl MySql {
+    fn greet(&self, starttls: bool, out: &mut Vec<u8>) {
+        let flags = CLIENT_LONG_PASSWORD
+            | CLIENT_CONNECT_WITH_DB
+            | CLIENT_PROTOCOL_41
+            | if starttls { CLIENT_SSL } else { 0 }
+            | CLIENT_TRANSACTIONS
+            | CLIENT_SECURE_CONNECTION
+            | CLIENT_PLUGIN_AUTH;
+        let [f0, f1, f2, f3] = flags.to_le_bytes();
+        let scramble = scramble(self.me.nonce);
+        let (first, second) = scramble.split_at(8);
+        // Autocommit is on.
+        let status = [2, 0];
+        packet(
+            0,
+            &[
+                &[PROTOCOL_10],
+                b"8.0.0-starttls\0",
+                &1_u32.to_le_bytes(),
+                first,
+                &[0, f0, f1, CHARSET],
+                &status,
+                &[f2, f3, 21],
+                &[0; 10],
+                second,
+                b"\0mysql_native_password\0",
+            ],
+            out,
+        );
+    }
+}
+
+/// The lower capability flags of a greeting, and where they are: behind the version and its NUL, the thread,
+/// eight octets of scramble and a filler.
+fn greeting(msg: &[u8]) -> Option<(usize, u16)> {
+    let [_, _, _, _, PROTOCOL_10, version @ ..] = msg else { return None };
+    let end = version.iter().position(|octet| *octet == 0)?;
+    let at = 5 + end + 1 + 4 + 8 + 1;
+    Some((at, u16::from_le_bytes(*msg.get(at..)?.first_chunk()?)))
+}
+
+/// The challenge of the login: printable, without space and `$`, which separate it elsewhere.
+fn scramble(nonce: u64) -> [u8; 20] {
+    let mut state = nonce;
+    std::array::from_fn(|_| {
+        // SplitMix64, which spreads every bit of the nonce over all octets.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        b'%' + ((mixed ^ (mixed >> 31)) % u64::from(b'~' - b'%' + 1)) as u8
+    })
+}
+
+fn packet(sequence: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let [a, b, c, ..] = (length as u32).to_le_bytes();
+    out.extend([a, b, c, sequence]);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrambles_are_printable_and_differ() {
+        for nonce in [0, 1, u64::MAX] {
+            assert!(scramble(nonce).iter().all(|octet| octet.is_ascii_graphic() && *octet != b'$'));
+        }
+        assert_ne!(scramble(0), scramble(1));
+    }
+
+    #[test]
+    fn messages_are_told_in_words() {
+        let mut dialect = (MYSQL.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
+        let (mut greeting, mut request) = (Vec::new(), Vec::new());
+        dialect.write_server(ServerMessage::Offer { starttls: true }, &mut greeting);
+        dialect.write_client(ClientMessage::Request, &mut request);
+        let told = dialect.describe(Side::Server, &greeting);
+        assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, CLIENT_SSL"));
+        let told = dialect.describe(Side::Server, &dialect.strip_offer(&greeting));
+        assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, no CLIENT_SSL"));
+        assert_eq!(dialect.describe(Side::Client, &request).as_deref(), Some("SSLRequest"));
+        let told = dialect.describe(Side::Server, b"\x06\0\0\0\xff\x10\x04\x1b[m");
+        assert_eq!(told.as_deref(), Some("ERR 1040 \\x1b[m"));
+    }
+}

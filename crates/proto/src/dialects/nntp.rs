@@ -1,0 +1,226 @@
+//! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
+
+use crate::error::malformed;
+use crate::text::{Blocks, block, block_without, code, command, line, lines, opens_with, verb, words};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Reading and feeding news.
+pub const NNTP: Protocol = Protocol {
+    name: "nntp",
+    title: "NNTP",
+    port: 119,
+    implicit_tls: Some(ImplicitTls { name: "nntps", port: 563 }),
+    alpn: Some("nntp"),
+    spec: "RFC 4642 section 2.2",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| {
+        let (blocks, turn) = (Blocks::default(), Turn::Command);
+        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false })
+    },
+};
+
+struct Nntp {
+    me: Identity,
+    /// For commands other than CAPABILITIES and STARTTLS: whether 211 starts a block, as it does for LISTGROUP.
+    blocks: Blocks,
+    turn: Turn,
+    /// The answer to the last command of no consequence.
+    answer: &'static str,
+    quitting: bool,
+}
+
+/// What the client's next line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Command,
+    /// Nobody knows before the server has answered.
+    Undecided,
+    /// A line of an article, until one of a dot.
+    Article,
+    /// A response to a challenge.
+    Response,
+}
+
+impl Nntp {
+    fn answering(&mut self, answer: &'static str) -> ClientMessage {
+        self.answer = answer;
+        ClientMessage::Probe
+    }
+
+    fn read_command(&mut self, msg: &[u8]) -> ClientMessage {
+        let (name, arguments) = command(msg);
+        let upper = &mut [0; 16];
+        let name_only = name.len() + 2 == msg.len();
+        match (verb(name, upper), name_only) {
+            (b"STARTTLS", true) => ClientMessage::Request,
+            (b"CAPABILITIES", true) => ClientMessage::Hello,
+            // RFC 3977 section 5.2.1: a keyword may follow, and may be ignored.
+            (b"CAPABILITIES", false) if words(arguments).count() == 1 => ClientMessage::Hello,
+            (b"QUIT", true) => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            (b"HELP", true) => self.answering("100 Help follows\r\nCAPABILITIES lists what there is.\r\n."),
+            (b"STARTTLS" | b"CAPABILITIES" | b"QUIT" | b"HELP", _) => {
+                self.answering("501 No such arguments are expected")
+            }
+            (b"AUTHINFO", _) => {
+                let mechanism = words(arguments).next().unwrap_or_default();
+                let sasl = mechanism.eq_ignore_ascii_case(b"SASL");
+                self.turn = if sasl { Turn::Undecided } else { Turn::Command };
+                ClientMessage::Credentials
+            }
+            (b"POST" | b"IHAVE", _) => {
+                self.turn = Turn::Undecided;
+                ClientMessage::Other
+            }
+            // RFC 4644 section 2.5: the article follows at once, wanted or not.
+            (b"TAKETHIS", _) => {
+                self.turn = Turn::Article;
+                ClientMessage::Partial
+            }
+            _ => ClientMessage::Other,
+        }
+    }
+}
+
+impl Dialect for Nntp {
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        match (from, reply_to) {
+            (Side::Client, _) if self.turn == Turn::Undecided => Ok(None),
+            // RFC 3977 section 3.2: the code tells, but for 211.
+            (Side::Server, ReplyTo::Hello) => block(buf, scan, |line| code(line) == Ok(101)),
+            (Side::Server, ReplyTo::Other) => block(buf, scan, |line| match code(line) {
+                Ok(100 | 101 | 215 | 220..=222 | 224 | 225 | 230 | 231 | 282) => true,
+                Ok(211) => self.blocks.next(),
+                _ => false,
+            }),
+            _ => line(buf, scan),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let meaning = match self.turn {
+            Turn::Article if msg != b".\r\n" => return Ok(ClientMessage::Partial),
+            Turn::Response => {
+                self.turn = Turn::Undecided;
+                return Ok(ClientMessage::Partial);
+            }
+            Turn::Article => {
+                self.turn = Turn::Command;
+                ClientMessage::Other
+            }
+            Turn::Command | Turn::Undecided => {
+                self.turn = Turn::Command;
+                self.read_command(msg)
+            }
+        };
+        // Inside TLS the application hears articles and responses as they come.
+        if self.me.inside_tls {
+            self.turn = Turn::Command;
+        }
+        if !matches!(meaning, ClientMessage::Hello | ClientMessage::Request | ClientMessage::Partial) {
+            self.blocks.asked(opens_with(lines(msg).next().unwrap_or_default(), b"LISTGROUP"));
+        }
+        Ok(meaning)
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let code = code(msg)?;
+        if msg.get(3) == Some(&b'-') {
+            return Err(malformed("a code and a space"));
+        }
+        if self.turn == Turn::Undecided && code == 383 {
+            self.turn = Turn::Response;
+            return Ok(ServerMessage::Interim);
+        }
+        if reply_to == ReplyTo::Other && self.blocks.answered() && self.turn == Turn::Undecided {
+            self.turn = if matches!(code, 335 | 340) { Turn::Article } else { Turn::Command };
+        }
+        Ok(match (reply_to, code) {
+            // RFC 3977 section 3.2.1: the service ends with this answer.
+            (_, 400) => ServerMessage::Bye,
+            (ReplyTo::Connect, 200 | 201) => ServerMessage::Greeting,
+            (ReplyTo::Connect, 400..=599) => ServerMessage::Bye,
+            (ReplyTo::Connect, _) => return Err(malformed("a greeting: 200 or 201")),
+            (ReplyTo::Hello, 101) => ServerMessage::Offer { starttls: lines(msg).skip(1).any(is_offer) },
+            (ReplyTo::Hello, 400..=599) => ServerMessage::Offer { starttls: false },
+            (ReplyTo::Hello, _) => return Err(malformed("a list of capabilities: 101")),
+            (ReplyTo::Request, 382) => ServerMessage::Accept,
+            // RFC 4642 section 2.2.2; RFC 3977 section 3.2.1 has 403 for a fault of any kind.
+            (ReplyTo::Request, 403 | 580) => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, 400..=599) => ServerMessage::Refuse(Refusal::Permanent),
+            (ReplyTo::Request, _) => return Err(malformed("the go-ahead: 382")),
+            (ReplyTo::Other, 483) => ServerMessage::TlsRequired,
+            (ReplyTo::Other, _) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        out.extend_from_slice(match msg {
+            ClientMessage::Hello => b"CAPABILITIES\r\n",
+            ClientMessage::Request => b"STARTTLS\r\n",
+            ClientMessage::Probe => b"HELP\r\n",
+            ClientMessage::Quit => b"QUIT\r\n",
+            ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => b"",
+        });
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        self.turn = Turn::Command;
+        if matches!(msg, ServerMessage::Other | ServerMessage::TlsRequired | ServerMessage::Bye) {
+            self.blocks.settled();
+        }
+        let name = &self.me.server_name;
+        let text = match msg {
+            ServerMessage::Greeting => format!("200 {name} NNTP"),
+            ServerMessage::Offer { starttls } => {
+                let capabilities = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+                // RFC 3977 section 5.2.2: the version is the first line.
+                let listed: String = ["VERSION 2"]
+                    .into_iter()
+                    .chain(starttls.then_some("STARTTLS"))
+                    .chain(capabilities.map(String::as_str))
+                    .flat_map(|capability| [capability, "\r\n"])
+                    .collect();
+                format!("101 What there is\r\n{listed}.")
+            }
+            ServerMessage::Accept => String::from("382 Begin TLS negotiation now"),
+            ServerMessage::Refuse(Refusal::Temporary) => String::from("580 TLS is not available for now"),
+            ServerMessage::Refuse(Refusal::Permanent) => String::from("502 TLS is active already"),
+            ServerMessage::TlsRequired => String::from("483 STARTTLS comes first"),
+            ServerMessage::Bye if self.quitting => String::from("205 Bye"),
+            ServerMessage::Bye => format!("400 {name} is closing the connection"),
+            ServerMessage::Other => String::from(self.answer),
+            ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        block_without(msg, is_offer)
+    }
+}
+
+fn is_offer(line: &[u8]) -> bool {
+    opens_with(line, b"STARTTLS")
+}

@@ -1,0 +1,196 @@
+//! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
+
+use crate::error::malformed;
+use crate::text::{Blocks, block, block_without, command, line, lines, opens_with, starts_with, verb};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Fetching mail.
+pub const POP3: Protocol = Protocol {
+    name: "pop3",
+    title: "POP3",
+    port: 110,
+    implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995 }),
+    alpn: Some("pop3"),
+    spec: "RFC 2595 section 4",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| {
+        let (blocks, turn) = (Blocks::default(), Turn::Command);
+        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false })
+    },
+};
+
+struct Pop3 {
+    me: Identity,
+    /// What the answers to commands other than CAPA and STLS look like.
+    blocks: Blocks,
+    turn: Turn,
+    /// The answer to the last command of no consequence.
+    answer: &'static str,
+    quitting: bool,
+}
+
+/// What the client's next line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Command,
+    /// Nobody knows before the server has answered AUTH or a response to its challenge.
+    Undecided,
+    /// A response to a challenge.
+    Response,
+}
+
+impl Pop3 {
+    fn answering(&mut self, answer: &'static str) -> ClientMessage {
+        self.answer = answer;
+        ClientMessage::Probe
+    }
+}
+
+impl Dialect for Pop3 {
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        match (from, reply_to) {
+            (Side::Client, _) if self.turn == Turn::Undecided => Ok(None),
+            (Side::Server, ReplyTo::Hello) => block(buf, scan, is_ok),
+            (Side::Server, ReplyTo::Other) if self.blocks.next() => block(buf, scan, is_ok),
+            _ => line(buf, scan),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        if self.turn == Turn::Response {
+            self.turn = Turn::Undecided;
+            return Ok(ClientMessage::Partial);
+        }
+        self.turn = Turn::Command;
+        let (name, _) = command(msg);
+        let upper = &mut [0; 16];
+        let name_only = name.len() + 2 == msg.len();
+        let mut listing = false;
+        let meaning = match (verb(name, upper), name_only) {
+            (b"STLS", true) => return Ok(ClientMessage::Request),
+            (b"CAPA", true) => return Ok(ClientMessage::Hello),
+            (b"QUIT", true) => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            (b"STLS" | b"CAPA" | b"QUIT", false) => self.answering("-ERR No arguments are expected"),
+            // RFC 1939 section 5: it is for the transaction state, of which the application knows.
+            (b"NOOP", true) if !self.me.inside_tls => self.answering("-ERR Nothing to do before TLS"),
+            (b"AUTH", false) => {
+                // Inside TLS the application hears the responses as they come.
+                self.turn = if self.me.inside_tls { Turn::Command } else { Turn::Undecided };
+                ClientMessage::Credentials
+            }
+            (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
+            (b"RETR" | b"TOP", _) | (b"LIST" | b"UIDL" | b"AUTH", true) => {
+                listing = true;
+                ClientMessage::Other
+            }
+            _ => ClientMessage::Other,
+        };
+        self.blocks.asked(listing);
+        Ok(meaning)
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        if self.turn == Turn::Undecided && matches!(msg, [b'+', b' ' | b'\r', ..]) {
+            self.turn = Turn::Response;
+            return Ok(ServerMessage::Interim);
+        }
+        let ok = is_ok(msg);
+        if !ok && !matches!(msg, [b'-', b'E', b'R', b'R', b' ' | b'\r', ..]) {
+            return Err(malformed("+OK or -ERR"));
+        }
+        if reply_to == ReplyTo::Other && self.blocks.answered() {
+            self.turn = Turn::Command;
+        }
+        Ok(match (reply_to, ok) {
+            (ReplyTo::Connect, true) => ServerMessage::Greeting,
+            (ReplyTo::Connect, false) => ServerMessage::Bye,
+            (ReplyTo::Hello, _) => ServerMessage::Offer { starttls: ok && lines(msg).skip(1).any(is_offer) },
+            (ReplyTo::Request, true) => ServerMessage::Accept,
+            // RFC 3206 section 4 and RFC 2449 section 8.1: these are the codes of troubles that pass.
+            (ReplyTo::Request, false) if is_temporary(msg) => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, false) => ServerMessage::Refuse(Refusal::Permanent),
+            (ReplyTo::Other, _) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        out.extend_from_slice(match msg {
+            ClientMessage::Hello => b"CAPA\r\n",
+            ClientMessage::Request => b"STLS\r\n",
+            ClientMessage::Probe => b"NOOP\r\n",
+            ClientMessage::Quit => b"QUIT\r\n",
+            ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => b"",
+        });
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        self.turn = Turn::Command;
+        if matches!(msg, ServerMessage::Other | ServerMessage::TlsRequired | ServerMessage::Bye) {
+            self.blocks.settled();
+        }
+        let text = match msg {
+            ServerMessage::Greeting => format!("+OK {} POP3", self.me.server_name),
+            ServerMessage::Offer { starttls } => {
+                let capabilities = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+                let listed: String = ["PIPELINING", "RESP-CODES"]
+                    .into_iter()
+                    .chain(starttls.then_some("STLS"))
+                    .chain(capabilities.map(String::as_str))
+                    .flat_map(|capability| [capability, "\r\n"])
+                    .collect();
+                format!("+OK What there is\r\n{listed}.")
+            }
+            ServerMessage::Accept => String::from("+OK Begin TLS negotiation now"),
+            ServerMessage::Refuse(Refusal::Temporary) => {
+                String::from("-ERR [SYS/TEMP] TLS is not available for now")
+            }
+            ServerMessage::Refuse(Refusal::Permanent) => String::from("-ERR TLS is active already"),
+            ServerMessage::TlsRequired => String::from("-ERR STLS comes first"),
+            ServerMessage::Bye if self.quitting => String::from("+OK Bye"),
+            ServerMessage::Bye => String::from("-ERR Closing the connection"),
+            ServerMessage::Other => String::from(self.answer),
+            ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        block_without(msg, is_offer)
+    }
+}
+
+/// RFC 1939 section 3: the status indicators are in upper case.
+fn is_ok(msg: &[u8]) -> bool {
+    matches!(msg, [b'+', b'O', b'K', b' ' | b'\r', ..])
+}
+
+fn is_offer(line: &[u8]) -> bool {
+    opens_with(line, b"STLS")
+}
+
+fn is_temporary(msg: &[u8]) -> bool {
+    let text = msg.get(b"-ERR ".len()..).unwrap_or_default();
+    [b"[SYS/TEMP]".as_slice(), b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| starts_with(text, code))
+}

@@ -1,0 +1,280 @@
+//! PostgreSQL: the SSLRequest of protocol 3 ("SSL Session Encryption" in its specification).
+
+use crate::boundary::limit;
+use crate::error::malformed;
+use crate::{
+    After, ClientMessage, Dialect, Escaped, Flow, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
+};
+
+/// PostgreSQL, and the many that speak its protocol.
+pub const POSTGRES: Protocol = Protocol {
+    name: "postgres",
+    title: "PostgreSQL",
+    port: 5432,
+    implicit_tls: None,
+    alpn: Some("postgresql"),
+    spec: "PostgreSQL protocol 3.0, SSL Session Encryption",
+    flow: Flow {
+        greeting: false,
+        offer: Offer::Unannounced,
+        verdict: true,
+        closes: true,
+        after: After::Silent,
+    },
+    dialect: |me| {
+        let inside_tls = me.inside_tls;
+        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false })
+    },
+};
+
+/// Codes in the place of a protocol version.
+const SSL_REQUEST: u32 = 80_877_103;
+const GSSENC_REQUEST: u32 = 80_877_104;
+const CANCEL_REQUEST: u32 = 80_877_102;
+/// Octets of a startup packet that real servers take.
+const STARTUP: usize = 10_000;
+
+struct Postgres {
+    inside_tls: bool,
+    /// The startup message was sent: from here on messages have a type.
+    started: bool,
+    /// The next answer is the one octet that answers GSSENCRequest.
+    gss_asked: bool,
+    quitting: bool,
+}
+
+impl Dialect for Postgres {
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        match (from, buf.first()) {
+            (_, None) => Ok(None),
+            (Side::Client, _) if !self.started => startup(buf),
+            (Side::Server, Some(first)) if reply_to == ReplyTo::Request || self.gss_asked => match first {
+                b'S' | b'N' | b'G' => Ok(Some(1)),
+                b'E' => error(buf, scan),
+                // A TLS record is known by its second octet.
+                0x15 | 0x16 if buf.len() == 1 => Ok(None),
+                _ => Err(malformed("one octet: S or N")),
+            },
+            _ => typed(buf),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        if self.started {
+            return Ok(match msg.first() {
+                Some(b'p') => ClientMessage::Credentials,
+                Some(b'X') => {
+                    self.quitting = true;
+                    ClientMessage::Quit
+                }
+                _ => ClientMessage::Other,
+            });
+        }
+        match number(msg, 4) {
+            Some(SSL_REQUEST) => Ok(ClientMessage::Request),
+            Some(GSSENC_REQUEST) => {
+                self.gss_asked = true;
+                Ok(ClientMessage::Probe)
+            }
+            // Nobody answers it, and the key in it is the application's ("Canceling Requests in Progress").
+            Some(CANCEL_REQUEST) if self.inside_tls => Ok(ClientMessage::Other),
+            Some(CANCEL_REQUEST) => {
+                self.quitting = true;
+                Ok(ClientMessage::Quit)
+            }
+            _ => {
+                self.started = true;
+                Ok(ClientMessage::Credentials)
+            }
+        }
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let gss_asked = std::mem::take(&mut self.gss_asked);
+        Ok(match (reply_to, msg) {
+            (ReplyTo::Request, b"S") => ServerMessage::Accept,
+            (ReplyTo::Request, b"N") => ServerMessage::Refuse(Refusal::Permanent),
+            // The server is too old, too busy or too sick. Whatever it says is not authenticated, and it closes.
+            (ReplyTo::Request, [b'E', ..]) => ServerMessage::Bye,
+            (ReplyTo::Request, _) => return Err(malformed("one octet: S or N")),
+            _ if gss_asked => ServerMessage::Other,
+            (_, [b'E', ..]) if requires_tls(msg) => ServerMessage::TlsRequired,
+            // Notices and parameters come at any time ("Asynchronous Operations").
+            (_, [b'N' | b'S', _, ..]) => ServerMessage::Interim,
+            _ => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let code = match msg {
+            ClientMessage::Request => SSL_REQUEST,
+            ClientMessage::Probe => {
+                self.gss_asked = true;
+                GSSENC_REQUEST
+            }
+            _ => return,
+        };
+        out.extend(8_u32.to_be_bytes());
+        out.extend(code.to_be_bytes());
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        match msg {
+            ServerMessage::Accept => out.push(b'S'),
+            ServerMessage::Refuse(Refusal::Permanent) if self.inside_tls => {
+                fatal("08P01", "TLS is active already", out);
+            }
+            ServerMessage::Refuse(Refusal::Permanent) | ServerMessage::Other => out.push(b'N'),
+            // After N a client may go on in cleartext, as `sslmode=prefer` does; after an error none does.
+            ServerMessage::Refuse(Refusal::Temporary) => fatal("57P03", "TLS is not available for now", out),
+            ServerMessage::TlsRequired => fatal("28000", "SSL required: send SSLRequest first", out),
+            ServerMessage::Bye if !self.quitting => fatal("08P01", "invalid message before TLS", out),
+            ServerMessage::Bye
+            | ServerMessage::Greeting
+            | ServerMessage::Offer { .. }
+            | ServerMessage::PreAuthenticated
+            | ServerMessage::Interim => {}
+        }
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        msg.to_vec()
+    }
+
+    fn describe(&self, from: Side, msg: &[u8]) -> Option<String> {
+        let (kind, escaped) =
+            (msg.first()?, |text: &[u8]| Escaped(text.get(..100).unwrap_or(text)).to_string());
+        Some(match (from, number(msg, 4), msg) {
+            (Side::Client, Some(SSL_REQUEST), _) => String::from("SSLRequest"),
+            (Side::Client, Some(GSSENC_REQUEST), _) => String::from("GSSENCRequest"),
+            (Side::Client, Some(CANCEL_REQUEST), _) => String::from("CancelRequest"),
+            (Side::Client, Some(version), [0, ..]) => {
+                format!("StartupMessage {}.{}", version >> 16, version & 0xffff)
+            }
+            (Side::Server, _, [b'E', ..]) => {
+                let fields = [b'S', b'C', b'M'].map(|name| field(msg, name));
+                let shown = fields.iter().filter(|field| !field.is_empty()).map(|field| escaped(field));
+                std::iter::once(String::from("ErrorResponse")).chain(shown).collect::<Vec<_>>().join(" ")
+            }
+            (Side::Server, _, [_]) => format!("answer {}", escaped(msg)),
+            _ => format!("message {}", escaped(&[*kind])),
+        })
+    }
+}
+
+/// The 32-bit number at this place.
+fn number(buf: &[u8], at: usize) -> Option<u32> {
+    buf.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+/// A packet before or at startup: its length, itself included, and its code or version.
+fn startup(buf: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(length) = number(buf, 0) else { return Ok(None) };
+    let length = length as usize;
+    if !(8..=STARTUP).contains(&length) {
+        return Err(malformed("a packet of 8 to 10,000 octets"));
+    }
+    let fits = match number(buf, 4) {
+        None => return Ok(None),
+        Some(SSL_REQUEST | GSSENC_REQUEST) => length == 8,
+        Some(CANCEL_REQUEST) => length >= 16,
+        Some(version) => version >> 16 == 3,
+    };
+    if !fits {
+        return Err(malformed("SSLRequest, or another packet that starts a session"));
+    }
+    Ok((buf.len() >= length).then_some(length))
+}
+
+/// A message with its type and its length, which counts itself.
+fn typed(buf: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(length) = number(buf, 1) else { return Ok(None) };
+    let length = length as usize;
+    if !(4..limit::MESSAGE).contains(&length) {
+        return Err(malformed("a message of 4 octets to 64 KiB"));
+    }
+    Ok((buf.len() > length).then_some(length + 1))
+}
+
+/// An ErrorResponse, or one of protocol 2, which is text up to a NUL; a server that cannot fork still sends that.
+fn error(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+    match number(buf, 1) {
+        None => Ok(None),
+        Some(8..=30_000) => typed(buf),
+        Some(_) => {
+            let unseen = buf.get(scan.at..).unwrap_or_default();
+            let nul = unseen.iter().position(|byte| *byte == 0);
+            let end = nul.map(|nul| scan.at + nul + 1);
+            scan.at = buf.len();
+            Ok(end)
+        }
+    }
+}
+
+/// A field of an ErrorResponse; the text of protocol 2 is all message.
+fn field(msg: &[u8], name: u8) -> &[u8] {
+    match number(msg, 1) {
+        Some(8..=30_000) => {
+            let mut fields = msg.get(5..).unwrap_or_default().split(|byte| *byte == 0);
+            fields.find_map(|field| field.strip_prefix(&[name])).unwrap_or_default()
+        }
+        _ if name == b'M' => msg.get(1..).and_then(|text| text.strip_suffix(b"\0")).unwrap_or_default(),
+        _ => b"",
+    }
+}
+
+/// No error says just that: poolers say it in English, and PostgreSQL's host-based access control names
+/// the place that refused.
+fn requires_tls(msg: &[u8]) -> bool {
+    let by_access_control = field(msg, b'C') == b"28000" && field(msg, b'R') == b"ClientAuthentication";
+    by_access_control || field(msg, b'M').starts_with(b"SSL required")
+}
+
+/// An ErrorResponse behind which the server closes ("Error and Notice Message Fields").
+fn fatal(state: &str, text: &str, out: &mut Vec<u8>) {
+    let fields = format!("SFATAL\0VFATAL\0C{state}\0M{text}\0\0");
+    out.push(b'E');
+    out.extend((fields.len() as u32 + 4).to_be_bytes());
+    out.extend(fields.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect() -> Box<dyn Dialect> {
+        (POSTGRES.dialect)(crate::Identity::new("mail.example.com"))
+    }
+
+    #[test]
+    fn only_some_errors_say_that_tls_is_required() {
+        let mut required = Vec::new();
+        dialect().write_server(ServerMessage::TlsRequired, &mut required);
+        let fields = "SFATAL\0C28000\0Mkein Eintrag in pg_hba.conf\0RClientAuthentication\0\0";
+        let by_access_control = [b"E\0\0\0\x46", fields.as_bytes()].concat();
+        assert_eq!(by_access_control.len(), 0x47);
+        for error in [required, by_access_control] {
+            assert_eq!(dialect().read_server(ReplyTo::Other, &error), Ok(ServerMessage::TlsRequired));
+        }
+        let mut unknown_role = Vec::new();
+        fatal("28000", "role \"bob\" does not exist", &mut unknown_role);
+        assert_eq!(dialect().read_server(ReplyTo::Other, &unknown_role), Ok(ServerMessage::Other));
+    }
+
+    #[test]
+    fn messages_are_told_in_words() {
+        let mut request = Vec::new();
+        dialect().write_client(ClientMessage::Request, &mut request);
+        assert_eq!(dialect().describe(Side::Client, &request).as_deref(), Some("SSLRequest"));
+        assert_eq!(dialect().describe(Side::Server, b"S").as_deref(), Some("answer S"));
+        let told = dialect().describe(Side::Server, b"Ecould not fork\x1b\n\0");
+        assert_eq!(told.as_deref(), Some("ErrorResponse could not fork\\x1b\\n"));
+    }
+}

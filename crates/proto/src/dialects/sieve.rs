@@ -1,0 +1,233 @@
+//! ManageSieve: RFC 5804.
+
+use crate::error::malformed;
+use crate::text::{
+    announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
+};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
+};
+
+/// Managing mail filters.
+pub const SIEVE: Protocol = Protocol {
+    name: "sieve",
+    title: "ManageSieve",
+    port: 4190,
+    implicit_tls: None,
+    alpn: Some("managesieve"),
+    spec: "RFC 5804 section 2.2",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::InGreeting,
+        verdict: true,
+        closes: false,
+        after: After::ServerSpeaks,
+    },
+    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false }),
+};
+
+struct Sieve {
+    me: Identity,
+    /// The answer to the last harmless command.
+    answer: Vec<u8>,
+    quitting: bool,
+}
+
+impl Sieve {
+    fn answering(&mut self, parts: &[&[u8]]) -> ClientMessage {
+        self.answer = parts.concat();
+        ClientMessage::Probe
+    }
+
+    /// RFC 5804 section 2.13: the string comes back in the answer.
+    fn noop(&mut self, argument: &[u8]) -> ClientMessage {
+        match string(argument) {
+            Some((value, b"\r\n")) if argument.starts_with(b"\"") => {
+                self.answering(&[b"OK (TAG \"", value, b"\") \"Done\""])
+            }
+            Some((value, b"\r\n")) => {
+                let announced = format!("OK (TAG {{{}}}\r\n", value.len());
+                self.answering(&[announced.as_bytes(), value, b") \"Done\""])
+            }
+            _ => self.answering(&[b"NO \"NOOP takes one string, or nothing\""]),
+        }
+    }
+
+    fn capability_list(&self, starttls: bool) -> String {
+        let ours: &[String] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
+        let given = |name: &str| ours.iter().any(|line| starts_with(line.as_bytes(), name.as_bytes()));
+        let mut list = format!("\"IMPLEMENTATION\" \"{}\"\r\n", self.me.server_name);
+        // RFC 5804 section 1.7: these are always there. No mechanism is usable before TLS, so that SASL is empty.
+        for (name, line) in [
+            ("\"VERSION\"", "\"VERSION\" \"1.0\"\r\n"),
+            ("\"SIEVE\"", "\"SIEVE\" \"\"\r\n"),
+            ("\"SASL\"", "\"SASL\" \"\"\r\n"),
+        ] {
+            list.push_str(if given(name) { "" } else { line });
+        }
+        list.push_str(if starttls { "\"STARTTLS\"\r\n" } else { "" });
+        ours.iter().for_each(|line| list.extend([line, "\r\n"]));
+        list
+    }
+}
+
+impl Dialect for Sieve {
+    fn frame(
+        &self,
+        from: Side,
+        reply_to: ReplyTo,
+        buf: &[u8],
+        scan: &mut Scan,
+    ) -> Result<Option<usize>, Malformed> {
+        if from == Side::Client {
+            return command_with_literals(buf, scan);
+        }
+        lines_with_literals(buf, scan, announced, |line| match (status(line), line) {
+            (Some(_), _) => Ok(true),
+            // A challenge waits for the client, so that only a capability list is read to its end.
+            (None, [b'"' | b'{', ..]) => Ok(matches!(reply_to, ReplyTo::Request | ReplyTo::Other)),
+            (None, _) => Err(malformed("a string, or OK, NO or BYE")),
+        })
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        // No command starts with a string: it is a response to a challenge, or follows one that was announced.
+        if announcement(msg).is_some() || msg.starts_with(b"\"") || msg.starts_with(b"{") {
+            return Ok(ClientMessage::Partial);
+        }
+        let (name, _) = command(msg);
+        let upper = &mut [0; 16];
+        Ok(match (verb(name, upper), msg.get(name.len()..)) {
+            (b"STARTTLS", Some(b"\r\n")) => ClientMessage::Request,
+            (b"CAPABILITY", Some(b"\r\n")) => ClientMessage::Hello,
+            (b"LOGOUT", Some(b"\r\n")) => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            (b"NOOP", Some(b"\r\n")) => self.answering(&[b"OK \"Done\""]),
+            (b"NOOP", Some([b' ', argument @ ..])) => self.noop(argument),
+            (b"STARTTLS" | b"CAPABILITY" | b"LOGOUT" | b"NOOP", _) => {
+                self.answering(&[b"NO \"No arguments are expected\""])
+            }
+            (b"AUTHENTICATE", _) => ClientMessage::Credentials,
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        // The answer is the last line; what may stand before it is a list of capabilities.
+        let list = matches!(reply_to, ReplyTo::Connect | ReplyTo::Hello);
+        let Some(status) = logical_lines(msg).last().and_then(status) else {
+            return match reply_to {
+                ReplyTo::Other => Ok(ServerMessage::Interim),
+                _ => Err(malformed("OK, NO or BYE")),
+            };
+        };
+        let starttls = list && logical_lines(msg).any(is_offer);
+        Ok(match (status, reply_to) {
+            (Status::Bye, _) | (Status::No(_), ReplyTo::Connect) => ServerMessage::Bye,
+            (Status::Ok, ReplyTo::Connect | ReplyTo::Hello) => ServerMessage::Offer { starttls },
+            (Status::No(_), ReplyTo::Hello) => ServerMessage::Offer { starttls: false },
+            (Status::Ok, ReplyTo::Request) => ServerMessage::Accept,
+            // RFC 5804 section 1.3 has the codes.
+            (Status::No(code), ReplyTo::Request) if starts_with(code, b"(TRYLATER") => {
+                ServerMessage::Refuse(Refusal::Temporary)
+            }
+            (Status::No(_), ReplyTo::Request) => ServerMessage::Refuse(Refusal::Permanent),
+            (Status::No(code), ReplyTo::Other) if starts_with(code, b"(ENCRYPT-NEEDED") => {
+                ServerMessage::TlsRequired
+            }
+            (Status::Ok | Status::No(_), ReplyTo::Other) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        out.extend_from_slice(match msg {
+            ClientMessage::Hello => b"CAPABILITY\r\n",
+            ClientMessage::Request => b"STARTTLS\r\n",
+            ClientMessage::Probe => b"NOOP\r\n",
+            ClientMessage::Quit => b"LOGOUT\r\n",
+            ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => b"",
+        });
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let text: &[u8] = match msg {
+            ServerMessage::Offer { starttls } => {
+                out.extend_from_slice(self.capability_list(starttls).as_bytes());
+                b"OK \"Ready\""
+            }
+            ServerMessage::Accept => b"OK \"Begin TLS negotiation now\"",
+            ServerMessage::Refuse(Refusal::Temporary) => b"NO (TRYLATER) \"TLS is not available for now\"",
+            ServerMessage::Refuse(Refusal::Permanent) => b"NO \"TLS is active already\"",
+            ServerMessage::TlsRequired => b"NO (ENCRYPT-NEEDED) \"STARTTLS comes first\"",
+            ServerMessage::Bye if self.quitting => b"OK \"Bye\"",
+            ServerMessage::Bye => b"BYE \"Closing the connection\"",
+            ServerMessage::Other => &self.answer,
+            ServerMessage::Greeting | ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        logical_lines(msg).filter(|line| !is_offer(line)).collect::<Vec<_>>().concat()
+    }
+}
+
+/// How a response ends (RFC 5804 section 1.2), with what stands behind the word.
+enum Status<'a> {
+    Ok,
+    No(&'a [u8]),
+    Bye,
+}
+
+fn status(line: &[u8]) -> Option<Status<'_>> {
+    let (word, rest) = command(line);
+    match verb(word, &mut [0; 16]) {
+        b"OK" => Some(Status::Ok),
+        b"NO" => Some(Status::No(rest)),
+        b"BYE" => Some(Status::Bye),
+        _ => None,
+    }
+}
+
+fn announced(piece: &[u8]) -> Option<usize> {
+    literal(piece).map(|it| it.octets)
+}
+
+/// Lines, each with the literals in it.
+fn logical_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = msg;
+    std::iter::from_fn(move || {
+        let end = lines_with_literals(rest, &mut Scan::default(), announced, |_| Ok(true)).ok()??;
+        let (line, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        Some(line)
+    })
+}
+
+/// The string that starts here, as it was written, and what follows it.
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let Some(quoted) = text.strip_prefix(b"\"") {
+        let mut escaped = false;
+        let end = quoted.iter().position(|&byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        })?;
+        return Some((&quoted[..end], &quoted[end + 1..]));
+    }
+    let announcing = lines(text).next().filter(|line| line.starts_with(b"{"))?.len() + 2;
+    let octets = announced(text.get(..announcing)?)?;
+    text.get(announcing..)?.split_at_checked(octets)
+}
+
+/// Names of capabilities are case-insensitive strings, quoted or literal (RFC 5804 section 1.7).
+fn is_offer(line: &[u8]) -> bool {
+    string(line).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"STARTTLS"))
+}

@@ -1,0 +1,360 @@
+//! XMPP, from clients and between servers: RFC 6120 section 5.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::error::malformed;
+use crate::xml::{self, Element, Piece, Reader};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Between a client and its server.
+pub const XMPP: Protocol = Protocol {
+    name: "xmpp",
+    title: "XMPP",
+    port: 5222,
+    implicit_tls: Some(ImplicitTls { name: "xmpps", port: 5223 }),
+    alpn: Some("xmpp-client"),
+    spec: "RFC 6120 section 5",
+    flow: Flow {
+        greeting: false,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: true,
+        after: After::StreamRestart,
+    },
+    dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
+};
+
+/// Between servers.
+pub const XMPP_SERVER: Protocol = Protocol {
+    name: "xmpp-server",
+    title: "XMPP (server to server)",
+    port: 5269,
+    implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270 }),
+    alpn: Some("xmpp-server"),
+    dialect: |identity| Xmpp::boxed(identity, "jabber:server"),
+    ..XMPP
+};
+
+const STREAMS: &str = "http://etherx.jabber.org/streams";
+const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+const SASL2: &str = "urn:xmpp:sasl:2";
+const DIALBACK: &str = "jabber:server:dialback";
+const IQ_AUTH: &str = "jabber:iq:auth";
+
+/// Octets of a stream header that is remembered for its namespaces.
+const MAX_HEADER: usize = 4096;
+
+/// Why SASL fails in cleartext (RFC 6120 section 6.5.4); the other conditions are of stream errors (4.9.3).
+const ENCRYPTION_REQUIRED: &str = "encryption-required";
+const NOT_WELL_FORMED: &str = "not-well-formed";
+
+struct Xmpp {
+    me: Identity,
+    /// The namespace of stanzas: `jabber:client` or `jabber:server`.
+    content: &'static str,
+    /// The stream headers as they came: prefixes declared there hold for the whole stream.
+    client_header: String,
+    server_header: String,
+    /// Whether a header may come: at the start, and behind SASL (RFC 6120 section 4.3.3).
+    may_open: bool,
+    /// What the client was sent so far.
+    sent: Sent,
+    /// Headers written so far: each has an id of its own.
+    headers: u64,
+    /// Why the stream ends, if it ends now; `None` for a goodbye.
+    condition: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    Header,
+    End,
+}
+
+impl Xmpp {
+    fn boxed(me: Identity, content: &'static str) -> Box<dyn Dialect> {
+        Box::new(Self {
+            me,
+            content,
+            client_header: String::new(),
+            server_header: String::new(),
+            may_open: true,
+            sent: Sent::Nothing,
+            headers: 0,
+            condition: Some(NOT_WELL_FORMED),
+        })
+    }
+
+    /// The client's header: RFC 6120 sections 4.7 (attributes), 4.8 (namespaces) and 4.9.3 (errors).
+    fn hello(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let mut reader = Reader::new("", msg)?;
+        let header = reader.next()?.ok_or_else(|| malformed("a stream header"))?;
+        let (to, name) = (header.attribute("to"), &self.me.server_name);
+        self.condition = if !header.is(STREAMS, "stream") || reader.default_namespace() != self.content {
+            Some("invalid-namespace")
+        } else if !self.may_open {
+            Some("unsupported-stanza-type")
+        } else if !speaks_1_0(&header) {
+            Some("unsupported-version")
+        } else if !name.is_empty() && to.is_none() {
+            Some("improper-addressing")
+        } else if !name.is_empty() && !to.is_some_and(|to| to.eq_ignore_ascii_case(name)) {
+            Some("host-unknown")
+        } else if msg.len() > MAX_HEADER {
+            Some("policy-violation")
+        } else {
+            self.may_open = false;
+            self.client_header = String::from_utf8_lossy(msg).into_owned();
+            return Ok(ClientMessage::Hello);
+        };
+        // In cleartext such a stream ends like every other that goes on without TLS.
+        if self.me.inside_tls {
+            Err(malformed("a stream that is served here"))
+        } else {
+            Ok(ClientMessage::Other)
+        }
+    }
+
+    fn server_header(&mut self, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let mut reader = Reader::new("", msg)?;
+        let header = reader.next()?.ok_or_else(|| malformed("a stream header"))?;
+        if !header.is(STREAMS, "stream") || reader.default_namespace() != self.content {
+            return Err(malformed("a stream header with the right namespaces"));
+        }
+        let name = &self.me.server_name;
+        if !name.is_empty() && header.attribute("from").is_some_and(|from| !from.eq_ignore_ascii_case(name)) {
+            return Err(malformed("a stream from the name that was asked for"));
+        }
+        if msg.len() > MAX_HEADER {
+            return Err(malformed("a stream header of at most 4 KiB"));
+        }
+        self.sent = Sent::Header;
+        self.server_header = String::from_utf8_lossy(msg).into_owned();
+        // RFC 6120 section 4.7.5: without a version there will be no features.
+        Ok(if speaks_1_0(&header) {
+            ServerMessage::Interim
+        } else {
+            ServerMessage::Offer { starttls: false }
+        })
+    }
+
+    /// Appends a header with a new id (RFC 6120 section 4.7.3).
+    fn open(&mut self, out: &mut String) {
+        self.headers += 1;
+        out.push_str("<?xml version='1.0'?><stream:stream id='");
+        match self.me.nonce {
+            0 => out.push_str(&format!("s{}", self.headers)),
+            nonce => {
+                let mut hasher = DefaultHasher::new();
+                (nonce, self.me.inside_tls, self.headers).hash(&mut hasher);
+                out.push_str(&format!("{:016x}", hasher.finish()));
+            }
+        }
+        attribute("from", &self.me.server_name, out);
+        let client = Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next());
+        if let Some(from) = client.ok().flatten().as_ref().and_then(|header| header.attribute("from")) {
+            attribute("to", from, out);
+        }
+        out.push_str("' ");
+        self.common_attributes(out);
+        self.sent = Sent::Header;
+    }
+
+    fn common_attributes(&self, out: &mut String) {
+        let content = self.content;
+        out.push_str(&format!("version='1.0' xml:lang='en' xmlns='{content}' xmlns:stream='{STREAMS}'>"));
+    }
+}
+
+/// Appends an attribute behind another one whose value is still open.
+fn attribute(name: &str, value: &str, out: &mut String) {
+    out.push_str("' ");
+    out.push_str(name);
+    out.push_str("='");
+    xml::escape(value, out);
+}
+
+/// RFC 6120 section 4.7.5: two numbers; whoever speaks a later version also speaks this one.
+fn speaks_1_0(header: &Element<'_>) -> bool {
+    let numbers = header.attribute("version").and_then(|version| version.split_once('.'));
+    numbers.is_some_and(|(major, minor)| {
+        minor.parse::<u32>().is_ok() && major.parse::<u32>().is_ok_and(|major| major >= 1)
+    })
+}
+
+impl Dialect for Xmpp {
+    fn frame(&self, _: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        xml::message(buf, scan)
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        self.condition = Some(NOT_WELL_FORMED);
+        if self.sent == Sent::End {
+            return Ok(ClientMessage::Quit);
+        }
+        match xml::piece(msg) {
+            Piece::White => return Ok(ClientMessage::Silent),
+            Piece::Header => return self.hello(msg),
+            Piece::End if Reader::new(&self.client_header, msg)?.ends_stream() => {
+                self.condition = None;
+                return Ok(ClientMessage::Quit);
+            }
+            Piece::End => return Err(malformed("the end tag of the stream")),
+            Piece::Child => {}
+        }
+        let mut reader = Reader::new(&self.client_header, msg)?;
+        let root = reader.next()?.ok_or_else(|| malformed("an element"))?;
+        let child = reader.next()?;
+        while reader.next()?.is_some() {}
+        let empty = child.is_none() && !reader.has_text && !root.has_attributes();
+        let (meaning, condition) = match (root.namespace(), root.name()) {
+            // What follows the request is cleartext where TLS belongs.
+            (TLS, "starttls") if empty => (ClientMessage::Request, "policy-violation"),
+            (TLS, "starttls") => (ClientMessage::Other, "bad-format"),
+            (SASL | SASL2, _) => (ClientMessage::Credentials, ENCRYPTION_REQUIRED),
+            (DIALBACK, _) => (ClientMessage::Credentials, "policy-violation"),
+            (content, "iq") if content == self.content && child.is_some_and(|it| it.is(IQ_AUTH, "query")) => {
+                (ClientMessage::Credentials, "policy-violation")
+            }
+            (content, "iq" | "message" | "presence") if content == self.content => {
+                (ClientMessage::Other, "not-authorized")
+            }
+            _ => (ClientMessage::Other, "unsupported-stanza-type"),
+        };
+        self.may_open |= meaning == ClientMessage::Credentials;
+        self.condition = Some(condition);
+        Ok(meaning)
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        match xml::piece(msg) {
+            Piece::White => return Ok(ServerMessage::Interim),
+            Piece::Header => return self.server_header(msg),
+            _ if self.server_header.is_empty() => return Err(malformed("a stream header first")),
+            Piece::End if Reader::new(&self.server_header, msg)?.ends_stream() => {
+                return Ok(ServerMessage::Bye);
+            }
+            Piece::End => return Err(malformed("the end tag of the stream")),
+            Piece::Child => {}
+        }
+        let mut reader = Reader::new(&self.server_header, msg)?;
+        let root = reader.next()?.ok_or_else(|| malformed("an element"))?;
+        let (mut children, mut starttls, mut encryption_required) = (false, false, false);
+        while let Some(child) = reader.next()? {
+            children = true;
+            starttls |= child.depth == 1 && child.is(TLS, "starttls");
+            encryption_required |= child.depth == 1 && child.is(SASL, ENCRYPTION_REQUIRED);
+        }
+        Ok(match (root.namespace(), root.name()) {
+            (STREAMS, "features") => ServerMessage::Offer { starttls },
+            // A redirection (see-other-host) is an error too, and is not followed.
+            (STREAMS, "error") => ServerMessage::Bye,
+            (TLS, "proceed") if !children && !reader.has_text && !root.has_attributes() => {
+                ServerMessage::Accept
+            }
+            (TLS, "proceed") => return Err(malformed("an empty <proceed/>")),
+            // RFC 6120 section 5.4.2.2: the stream ends with it, and may be tried again.
+            (TLS, "failure") => ServerMessage::Refuse(Refusal::Temporary),
+            (SASL, "failure") if encryption_required => ServerMessage::TlsRequired,
+            (SASL, "success") if reply_to != ReplyTo::Other => ServerMessage::PreAuthenticated,
+            _ => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        match msg {
+            ClientMessage::Hello => {
+                text.push_str("<?xml version='1.0'?><stream:stream to='");
+                xml::escape(&self.me.server_name, &mut text);
+                // A user's address has no place in cleartext (RFC 6120 section 4.7.1); a server's name has.
+                if self.content == "jabber:server" {
+                    attribute("from", &self.me.client_name, &mut text);
+                }
+                text.push_str("' ");
+                self.common_attributes(&mut text);
+            }
+            ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
+            ClientMessage::Quit => text.push_str("</stream:stream>"),
+            ClientMessage::Probe
+            | ClientMessage::Credentials
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => {}
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let silent = matches!(
+            msg,
+            ServerMessage::Greeting
+                | ServerMessage::Interim
+                | ServerMessage::Other
+                | ServerMessage::PreAuthenticated
+        );
+        if silent || self.sent == Sent::End {
+            return;
+        }
+        let mut text = String::new();
+        let offer = matches!(msg, ServerMessage::Offer { .. });
+        if offer || self.sent == Sent::Nothing {
+            self.open(&mut text);
+        }
+        match (msg, self.condition) {
+            (ServerMessage::Offer { starttls: true }, _) => text.push_str(&format!(
+                "<stream:features><starttls xmlns='{TLS}'><required/></starttls></stream:features>"
+            )),
+            (ServerMessage::Offer { .. }, _) if self.me.inside_tls && !self.me.capabilities.is_empty() => {
+                text.push_str(&format!("<stream:features><mechanisms xmlns='{SASL}'>"));
+                for mechanism in &self.me.capabilities {
+                    text.push_str("<mechanism>");
+                    xml::escape(mechanism, &mut text);
+                    text.push_str("</mechanism>");
+                }
+                text.push_str("</mechanisms></stream:features>");
+            }
+            (ServerMessage::Offer { .. }, _) => text.push_str("<stream:features/>"),
+            (ServerMessage::Accept, _) => text.push_str(&format!("<proceed xmlns='{TLS}'/>")),
+            (ServerMessage::Refuse(_), _) => text.push_str(&format!("<failure xmlns='{TLS}'/>")),
+            (_, Some(ENCRYPTION_REQUIRED)) => {
+                text.push_str(&format!("<failure xmlns='{SASL}'><encryption-required/></failure>"));
+            }
+            (_, Some(condition)) => {
+                text.push_str(&format!("<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>"));
+            }
+            (_, None) => {}
+        }
+        if !offer && msg != ServerMessage::Accept {
+            text.push_str("</stream:stream>");
+            self.sent = Sent::End;
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        self.without_starttls(msg).unwrap_or_else(|_| msg.to_vec())
+    }
+}
+
+impl Xmpp {
+    fn without_starttls(&self, msg: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let mut reader = Reader::new(&self.server_header, msg)?;
+        let features = reader.next()?.is_some_and(|root| root.is(STREAMS, "features"));
+        let (mut kept, mut from) = (Vec::new(), 0);
+        while let Some(child) = if features { reader.next()? } else { None } {
+            if child.depth == 1 && child.is(TLS, "starttls") {
+                kept.extend_from_slice(&msg[from..child.start]);
+                from = reader.end_of(&child)?;
+            }
+        }
+        kept.extend_from_slice(&msg[from..]);
+        Ok(kept)
+    }
+}

@@ -1,0 +1,274 @@
+//! The elements of one whole message, with their namespaces.
+
+use std::borrow::Cow;
+
+use super::{continues_name, entity, is_white, local, starts_name};
+use crate::Malformed;
+use crate::error::malformed;
+
+/// Attributes of one element, and namespaces in force at one place.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// An element's start tag.
+#[derive(Debug)]
+pub(crate) struct Element<'a> {
+    namespace: Cow<'a, str>,
+    name: &'a str,
+    attributes: Vec<(&'a str, Cow<'a, str>)>,
+    /// How many elements of the same message it lies in.
+    pub(crate) depth: usize,
+    /// Where it starts.
+    pub(crate) start: usize,
+}
+
+impl Element<'_> {
+    pub(crate) fn is(&self, namespace: &str, name: &str) -> bool {
+        self.name == name && self.namespace == namespace
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The value of the attribute with this name and no prefix.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(it, _)| *it == name).map(|(_, value)| value.as_ref())
+    }
+
+    pub(crate) fn has_attributes(&self) -> bool {
+        !self.attributes.is_empty()
+    }
+}
+
+/// Reads the elements of one whole message, in the order of their start tags.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// Names of the open elements, with the number of namespaces that were in force around each.
+    open: Vec<(&'a str, usize)>,
+    namespaces: Vec<(&'a str, Cow<'a, str>)>,
+    /// The name of the stream's own element, if its header is known.
+    stream: &'a str,
+    /// Whether anything but elements was seen, white space included.
+    pub(crate) has_text: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `msg` as a child of the stream that `header` opened; of none, if that is empty.
+    pub(crate) fn new(header: &'a str, msg: &'a [u8]) -> Result<Self, Malformed> {
+        let text = str::from_utf8(msg).map_err(|_| malformed("UTF-8"))?;
+        let (open, namespaces) = (Vec::new(), Vec::new());
+        let mut reader = Self { text: header, at: 0, open, namespaces, stream: "", has_text: false };
+        if !header.is_empty() {
+            reader.next()?;
+        }
+        (reader.text, reader.at, reader.has_text) = (text, 0, false);
+        reader.stream = reader.open.pop().unwrap_or_default().0;
+        Ok(reader)
+    }
+
+    /// Whether this is the end tag of the stream.
+    pub(crate) fn ends_stream(&mut self) -> bool {
+        self.at = 2;
+        let name = self.name();
+        self.white();
+        let same =
+            if self.stream.is_empty() { local(name.as_bytes()) == b"stream" } else { name == self.stream };
+        same && self.rest() == ">"
+    }
+
+    /// The namespace of names without a prefix.
+    pub(crate) fn default_namespace(&self) -> &str {
+        self.namespaces.iter().rev().find(|(prefix, _)| prefix.is_empty()).map_or("", |(_, it)| it)
+    }
+
+    /// The next start tag; `None` behind the last end tag.
+    pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
+        loop {
+            let rest = self.rest();
+            if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
+                self.declaration(declaration)?;
+            } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
+                let end = data.find("]]>").ok_or_else(|| malformed("the end of CDATA"))?;
+                self.at += rest.len() - data.len() + end + 3;
+                self.has_text = true;
+            } else if rest.starts_with("</") {
+                self.end_tag()?;
+            } else if rest.starts_with('<') {
+                return self.start_tag().map(Some);
+            } else if rest.is_empty() {
+                return Ok(None);
+            } else {
+                let end = rest.find('<').unwrap_or(rest.len());
+                self.has_text = true;
+                self.at += end;
+            }
+        }
+    }
+
+    /// Goes to the end of the element that [`next`](Self::next) gave last, and returns where that is.
+    pub(crate) fn end_of(&mut self, element: &Element<'_>) -> Result<usize, Malformed> {
+        while self.open.len() > element.depth {
+            if self.rest().starts_with("</") {
+                self.end_tag()?;
+            } else if self.next()?.is_none() {
+                break;
+            }
+        }
+        Ok(self.at)
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// `version` must be there, and the encoding UTF-8 if it is named (RFC 6120 section 11.6).
+    fn declaration(&mut self, inside: &'a str) -> Result<(), Malformed> {
+        let (inside, _) = inside.split_once("?>").ok_or_else(|| malformed("?> behind a declaration"))?;
+        self.at += 5;
+        let end = self.at + inside.len();
+        let attributes = self.attributes(end)?;
+        let sound = attributes.iter().all(|(name, value)| match *name {
+            "version" => value.starts_with("1."),
+            "encoding" => value.eq_ignore_ascii_case("utf-8"),
+            "standalone" => true,
+            _ => false,
+        });
+        if !sound || self.at != end || attributes.first().is_none_or(|(name, _)| *name != "version") {
+            return Err(malformed("an XML 1.0 declaration in UTF-8"));
+        }
+        self.at += 2;
+        Ok(())
+    }
+
+    fn start_tag(&mut self) -> Result<Element<'a>, Malformed> {
+        let (start, depth, around) = (self.at, self.open.len(), self.namespaces.len());
+        self.at += 1;
+        let name = self.name();
+        let mut attributes = self.attributes(self.text.len())?;
+        for (name, value) in
+            attributes.extract_if(.., |(name, _)| *name == "xmlns" || name.starts_with("xmlns:"))
+        {
+            self.declare(name, value)?;
+        }
+        for (name, _) in &attributes {
+            self.resolve(name).filter(|_| !name.is_empty()).ok_or_else(|| malformed("an attribute name"))?;
+        }
+        let (namespace, name_only) =
+            self.resolve(name).ok_or_else(|| malformed("an element name whose prefix is declared"))?;
+        let element = Element { namespace, name: name_only, attributes, depth, start };
+        let rest = self.rest();
+        if rest.starts_with("/>") {
+            self.at += 2;
+            self.namespaces.truncate(around);
+        } else if rest.starts_with('>') {
+            self.at += 1;
+            self.open.push((name, around));
+        } else {
+            return Err(malformed("the end of a start tag"));
+        }
+        Ok(element)
+    }
+
+    fn end_tag(&mut self) -> Result<(), Malformed> {
+        self.at += 2;
+        let name = self.name();
+        self.white();
+        let open = self.open.pop().filter(|(open, _)| *open == name && self.rest().starts_with('>'));
+        let (_, around) = open.ok_or_else(|| malformed("an end tag that matches its start tag"))?;
+        self.namespaces.truncate(around);
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The attributes up to what is none; white space must precede each.
+    fn attributes(&mut self, end: usize) -> Result<Vec<(&'a str, Cow<'a, str>)>, Malformed> {
+        let bad = || malformed("an attribute");
+        let mut attributes: Vec<(&str, Cow<'_, str>)> = Vec::new();
+        loop {
+            let spaced = self.white();
+            if self.at >= end || !self.rest().bytes().next().is_some_and(starts_name) {
+                return Ok(attributes);
+            }
+            let name = self.name();
+            self.white();
+            let rest = self.rest().strip_prefix('=').ok_or_else(bad)?;
+            self.at += 1 + (rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len());
+            let quote = self.rest().chars().next().filter(|it| matches!(it, '\'' | '"')).ok_or_else(bad)?;
+            let (value, _) = self.rest().get(1..).and_then(|it| it.split_once(quote)).ok_or_else(bad)?;
+            self.at += value.len() + 2;
+            if !spaced || attributes.len() == MAX_ATTRIBUTES || attributes.iter().any(|it| it.0 == name) {
+                return Err(malformed("at most 64 attributes, each once"));
+            }
+            attributes.push((name, decoded(value)?));
+        }
+    }
+
+    fn white(&mut self) -> bool {
+        let before = self.at;
+        self.at += self.rest().bytes().take_while(|&byte| is_white(byte)).count();
+        self.at > before
+    }
+
+    /// A name with its prefix; empty if there is none.
+    fn name(&mut self) -> &'a str {
+        let rest = self.rest();
+        let starts = rest.bytes().next().is_some_and(starts_name);
+        let len = if starts { rest.bytes().take_while(|&byte| continues_name(byte)).count() } else { 0 };
+        self.at += len;
+        &rest[..len]
+    }
+
+    /// Namespaces in XML 1.0, section 3: a prefix cannot be taken back, and two are not for taking.
+    fn declare(&mut self, attribute: &'a str, namespace: Cow<'a, str>) -> Result<(), Malformed> {
+        let prefix = attribute.strip_prefix("xmlns:");
+        let sound = prefix.is_none_or(|it| {
+            !it.is_empty() && !it.contains(':') && !matches!(it, "xml" | "xmlns") && !namespace.is_empty()
+        });
+        if !sound {
+            return Err(malformed("a namespace declaration"));
+        }
+        if self.namespaces.len() == MAX_ATTRIBUTES {
+            return Err(malformed("at most 64 namespaces"));
+        }
+        self.namespaces.push((prefix.unwrap_or_default(), namespace));
+        Ok(())
+    }
+
+    /// The namespace of a name in force, and the name without its prefix.
+    fn resolve(&self, name: &'a str) -> Option<(Cow<'a, str>, &'a str)> {
+        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        if !local.bytes().next().is_some_and(starts_name) || local.contains(':') {
+            return None;
+        }
+        if prefix == "xml" {
+            return Some((Cow::Borrowed("http://www.w3.org/XML/1998/namespace"), local));
+        }
+        let bound = self.namespaces.iter().rev().find(|(it, _)| *it == prefix);
+        match bound {
+            Some((_, namespace)) => Some((namespace.clone(), local)),
+            None => prefix.is_empty().then_some((Cow::Borrowed(""), local)),
+        }
+    }
+}
+
+/// Text with its entities replaced.
+fn decoded(text: &str) -> Result<Cow<'_, str>, Malformed> {
+    let mut pieces = text.split('&');
+    let first = pieces.next().unwrap_or_default();
+    if first.len() == text.len() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut all = first.to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once(';').ok_or_else(|| malformed("; behind an entity"))?;
+        all.push(entity(name)?);
+        all.push_str(rest);
+    }
+    Ok(Cow::Owned(all))
+}

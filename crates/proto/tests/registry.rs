@@ -1,0 +1,444 @@
+//! What holds for every protocol in the registry. Nothing here names one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use proptest::prelude::*;
+use starttls_proto::{
+    Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity, Inside, Offer, Outgoing,
+    PROTOCOLS, Progress, Protocol, Quit, Refusal, Relay, ReplyTo, Scan, Server, ServerMessage, Side, Tls,
+    Upgrade,
+};
+
+/// The same names and the same tags in every run.
+fn identity() -> Identity {
+    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+}
+
+type ClientEnd = Result<Upgrade, Declined>;
+type ServerEnd = Result<Upgrade, Quit>;
+
+/// A client and a server that talk until the client is done, in pieces of `chunk` octets.
+fn meet(protocol: &Protocol, tls: Tls, chunk: usize) -> Result<(ClientEnd, Option<ServerEnd>), Box<Error>> {
+    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let mut client = Some(Client::new(protocol, identity(), &mut to_server));
+    let mut server = Some(Server::new(protocol, identity(), tls, &mut to_client));
+    let (mut client_end, mut server_end) = (None, None);
+    for _turn in 0..20 {
+        for piece in std::mem::take(&mut to_server).chunks(chunk) {
+            let Some(machine) = server.take() else {
+                panic!("{}: bytes for a server that is done", protocol.name)
+            };
+            match machine.receive(piece, &mut to_client)? {
+                Progress::Continue(machine) => server = Some(machine),
+                Progress::Upgrade(proof) => server_end = Some(Ok(proof)),
+                Progress::End(quit) => server_end = Some(Err(quit)),
+            }
+        }
+        for piece in std::mem::take(&mut to_client).chunks(chunk) {
+            let Some(machine) = client.take() else {
+                panic!("{}: bytes for a client that is done", protocol.name)
+            };
+            match machine.receive(piece, &mut to_server)? {
+                Progress::Continue(machine) => client = Some(machine),
+                Progress::Upgrade(proof) => client_end = Some(Ok(proof)),
+                Progress::End(declined) => client_end = Some(Err(declined)),
+            }
+        }
+        if client_end.is_some() && to_server.is_empty() {
+            break;
+        }
+    }
+    let client_end = client_end.unwrap_or_else(|| panic!("{}: no end in 20 turns", protocol.name));
+    Ok((client_end, server_end))
+}
+
+#[test]
+fn client_meets_server_at_every_chunk_size() {
+    for protocol in PROTOCOLS {
+        for chunk in [1, 2, 3, 5, 7, 16, 64, 4096] {
+            match meet(protocol, Tls::Available, chunk) {
+                Ok((Ok(_), Some(Ok(_)))) => {}
+                other => panic!("{} by {chunk}: {other:?}", protocol.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again() {
+    for protocol in PROTOCOLS {
+        let (end, _) = meet(protocol, Tls::Unavailable, 4096)
+            .unwrap_or_else(|error| panic!("{}: {error}", protocol.name));
+        let Err(declined) = end else { panic!("{}: upgraded without TLS", protocol.name) };
+        if !protocol.flow.verdict {
+            assert_eq!(declined.reason, DeclinedReason::NotOffered, "{}", protocol.name);
+            continue;
+        }
+        assert!(
+            matches!(declined.reason, DeclinedReason::Refused(Refusal::Temporary) | DeclinedReason::Bye)
+                || protocol.flow.offer == Offer::Unannounced,
+            "{}: {declined:?}",
+            protocol.name
+        );
+        let mut out = Vec::new();
+        if let Ok(client) = declined.retry(&mut out) {
+            assert!(!out.is_empty(), "{}: asked again without a word", protocol.name);
+            assert_eq!(client.awaits(), "the answer to the upgrade request");
+        }
+    }
+}
+
+/// A client that has just sent its request, and a server that has just been sent it.
+fn at_the_request(protocol: &Protocol) -> (Client, Server, Vec<u8>) {
+    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let mut client = Client::new(protocol, identity(), &mut to_server);
+    let mut server = Server::new(protocol, identity(), Tls::Available, &mut to_client);
+    for _turn in 0..20 {
+        if client.awaits() == "the answer to the upgrade request" {
+            return (client, server, to_server);
+        }
+        if !to_server.is_empty() {
+            let Ok(Progress::Continue(next)) =
+                server.receive(&std::mem::take(&mut to_server), &mut to_client)
+            else {
+                panic!("{}: the server ended", protocol.name)
+            };
+            server = next;
+        }
+        let Ok(Progress::Continue(next)) = client.receive(&std::mem::take(&mut to_client), &mut to_server)
+        else {
+            panic!("{}: the client ended", protocol.name)
+        };
+        client = next;
+    }
+    panic!("{}: no request in 20 turns", protocol.name)
+}
+
+#[test]
+fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        for byte in 0..=255 {
+            let (client, server, mut request) = at_the_request(protocol);
+            let mut go_ahead = Vec::new();
+            let Ok(Progress::Upgrade(_)) = server.receive(&request, &mut go_ahead) else {
+                panic!("{}: no go-ahead", protocol.name)
+            };
+            go_ahead.push(byte);
+            let error = client.receive(&go_ahead, &mut Vec::new()).unwrap_err();
+            assert_eq!(
+                (error.kind, error.by),
+                (ErrorKind::BeyondBoundary, Side::Server),
+                "{}",
+                protocol.name
+            );
+
+            let (_, server, _) = at_the_request(protocol);
+            request.push(byte);
+            let mut said = Vec::new();
+            let error = server.receive(&request, &mut said).unwrap_err();
+            assert_eq!(
+                (error.kind, error.by),
+                (ErrorKind::BeyondBoundary, Side::Client),
+                "{}",
+                protocol.name
+            );
+            let agreed = said.starts_with(&go_ahead[..go_ahead.len() - 1]);
+            assert!(!agreed, "{}: agreed before it looked", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn c3_a_go_ahead_before_the_request_was_sent_is_none() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let (client, server, mut unsent) = at_the_request(protocol);
+        let mut go_ahead = Vec::new();
+        let Ok(Progress::Upgrade(_)) = server.receive(&unsent, &mut go_ahead) else {
+            panic!("{}: no go-ahead", protocol.name)
+        };
+        let error = client.receive(&go_ahead, &mut unsent).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::EarlyAnswer, "{}", protocol.name);
+    }
+}
+
+/// Cut at every byte, a message is incomplete until its last.
+fn incomplete_until_the_last(protocol: &Protocol, from: Side, reply_to: ReplyTo, message: &[u8]) {
+    let dialect = (protocol.dialect)(identity());
+    let mut scan = Scan::default();
+    for end in 1..message.len() {
+        let cut = dialect.frame(from, reply_to, &message[..end], &mut scan);
+        assert_eq!(cut, Ok(None), "{}: {reply_to:?} cut at {end} of {message:?}", protocol.name);
+    }
+    let end = dialect.frame(from, reply_to, message, &mut scan);
+    assert_eq!(end, Ok(Some(message.len())), "{}: {message:?}", protocol.name);
+    let behind = [message, b"\x16\x03\x01"].concat();
+    let end = dialect.frame(from, reply_to, &behind, &mut Scan::default());
+    assert_eq!(end, Ok(Some(message.len())), "{}: {message:?} and more", protocol.name);
+}
+
+#[test]
+fn every_client_message_round_trips() {
+    for protocol in PROTOCOLS {
+        for meaning in
+            [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Probe, ClientMessage::Quit]
+        {
+            let mut message = Vec::new();
+            (protocol.dialect)(identity()).write_client(meaning, &mut message);
+            if message.is_empty() {
+                assert_ne!(meaning, ClientMessage::Request, "{}: no request", protocol.name);
+                continue;
+            }
+            incomplete_until_the_last(protocol, Side::Client, ReplyTo::Other, &message);
+            let read = (protocol.dialect)(identity()).read_client(&message);
+            assert_eq!(read, Ok(meaning), "{}: {}", protocol.name, message.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn every_server_message_round_trips() {
+    for protocol in PROTOCOLS {
+        let offered_in =
+            if protocol.flow.offer == Offer::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+        for (reply_to, meaning) in [
+            (ReplyTo::Connect, ServerMessage::Greeting),
+            (offered_in, ServerMessage::Offer { starttls: true }),
+            (offered_in, ServerMessage::Offer { starttls: false }),
+            (ReplyTo::Request, ServerMessage::Accept),
+            (ReplyTo::Request, ServerMessage::Refuse(Refusal::Temporary)),
+            (ReplyTo::Request, ServerMessage::Refuse(Refusal::Permanent)),
+            (ReplyTo::Connect, ServerMessage::PreAuthenticated),
+        ] {
+            let mut client = (protocol.dialect)(identity());
+            let mut server = (protocol.dialect)(identity());
+            let asked = match reply_to {
+                ReplyTo::Hello => ClientMessage::Hello,
+                _ => ClientMessage::Request,
+            };
+            let (mut question, mut answer) = (Vec::new(), Vec::new());
+            if reply_to != ReplyTo::Connect {
+                client.write_client(asked, &mut question);
+                if question.is_empty() {
+                    continue;
+                }
+                server.read_client(&question).unwrap();
+            }
+            server.write_server(meaning, &mut answer);
+            if answer.is_empty() || (reply_to == ReplyTo::Connect && !protocol.flow.greeting) {
+                continue;
+            }
+            // An answer may be several messages, of which all but the last answer nothing yet.
+            let mut rest = answer.as_slice();
+            let read = loop {
+                let cut = client.frame(Side::Server, reply_to, rest, &mut Scan::default());
+                let Ok(Some(end)) = cut else { panic!("{}: {meaning:?}: {cut:?}", protocol.name) };
+                incomplete_until_the_last(protocol, Side::Server, reply_to, &rest[..end]);
+                let read = client.read_server(reply_to, &rest[..end]);
+                rest = &rest[end..];
+                if read != Ok(ServerMessage::Interim) {
+                    break read;
+                }
+            };
+            // A protocol may have one refusal for all times.
+            let refused = |it: &Result<ServerMessage, _>| {
+                matches!(it, Ok(ServerMessage::Refuse(_) | ServerMessage::Bye))
+            };
+            let alike = refused(&read) && matches!(meaning, ServerMessage::Refuse(_));
+            assert!(
+                read == Ok(meaning) || alike,
+                "{}: {meaning:?}, read {read:?}: {}",
+                protocol.name,
+                answer.escape_ascii()
+            );
+            assert!(rest.is_empty() || alike, "{}: {meaning:?} and more", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != Offer::Unannounced) {
+        let mut dialect = (protocol.dialect)(identity());
+        let reply_to =
+            if protocol.flow.offer == Offer::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+        let (mut hello, mut offer) = (Vec::new(), Vec::new());
+        if reply_to == ReplyTo::Hello {
+            dialect.write_client(ClientMessage::Hello, &mut hello);
+            dialect.read_client(&hello).unwrap();
+        }
+        dialect.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
+        let (mut rest, mut read) = (offer.as_slice(), Vec::new());
+        while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
+            let stripped = dialect.strip_offer(&rest[..end]);
+            assert_eq!(stripped, dialect.strip_offer(&stripped), "{}", protocol.name);
+            if !stripped.is_empty() {
+                let again = dialect.frame(Side::Server, reply_to, &stripped, &mut Scan::default());
+                assert_eq!(again, Ok(Some(stripped.len())), "{}: {}", protocol.name, stripped.escape_ascii());
+                read.push(dialect.read_server(reply_to, &stripped).unwrap());
+            }
+            rest = &rest[end..];
+        }
+        assert!(!read.contains(&ServerMessage::Offer { starttls: true }), "{}: {read:?}", protocol.name);
+        assert!(
+            read.iter()
+                .any(|it| matches!(it, ServerMessage::Offer { starttls: false } | ServerMessage::Greeting)),
+            "{}: {read:?}",
+            protocol.name
+        );
+    }
+}
+
+#[test]
+fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        for asked in [ClientMessage::Hello, ClientMessage::Request] {
+            let mut client = (protocol.dialect)(identity());
+            let (mut question, mut answer) = (Vec::new(), Vec::new());
+            client.write_client(asked, &mut question);
+            if question.is_empty() {
+                continue;
+            }
+            let mut inside = Inside::new(protocol, identity(), &mut Vec::new());
+            assert!(inside.receive(&question).is_empty());
+            let _command = inside.next(&mut answer);
+            let reply_to = if asked == ClientMessage::Hello { ReplyTo::Hello } else { ReplyTo::Request };
+            let mut rest = answer.as_slice();
+            while let Ok(Some(end)) = client.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
+                let read = client.read_server(reply_to, &rest[..end]).unwrap();
+                assert!(
+                    !matches!(read, ServerMessage::Accept | ServerMessage::Offer { starttls: true }),
+                    "{}: {read:?} to {asked:?}",
+                    protocol.name
+                );
+                rest = &rest[end..];
+            }
+            assert!(rest.is_empty() && !answer.is_empty(), "{}: no answer to {asked:?}", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognised() {
+    for protocol in PROTOCOLS {
+        for chunk in [1, 7] {
+            let mut client = Client::new(protocol, identity(), &mut Vec::new());
+            let mut seen = None;
+            for piece in b"\x15\x03\x01\x00\x02\x02\x46".chunks(chunk) {
+                match client.receive(piece, &mut Vec::new()) {
+                    Ok(Progress::Continue(next)) => client = next,
+                    other => {
+                        seen = Some(other.unwrap_err().kind);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(seen, Some(ErrorKind::TlsNotCleartext), "{} by {chunk}", protocol.name);
+        }
+    }
+}
+
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        b"\r\n".to_vec(),
+        b" ".to_vec(),
+        b"-".to_vec(),
+        b"250".to_vec(),
+        b"220 ".to_vec(),
+        b"* OK ".to_vec(),
+        b"STARTTLS".to_vec(),
+        b"AUTH TLS".to_vec(),
+        b"{5}\r\n".to_vec(),
+        b"\x30\x0c\x02\x01\x01".to_vec(),
+        b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_vec(),
+        b"<a b='c'>".to_vec(),
+        b"</a>".to_vec(),
+        b"HTTP/1.1 101 x\r\n\r\n".to_vec(),
+        b"\x00\x00\x00\x08\x04\xd2\x16\x2f".to_vec(),
+        b"\x20\x00\x00\x01".to_vec(),
+        b"\xff\xff\xff\xff".to_vec(),
+        b".\r\n".to_vec(),
+        b"\"".to_vec(),
+        b"+OK".to_vec(),
+        b"101 ".to_vec(),
+    ]);
+    let piece = prop_oneof![words, prop::collection::vec(any::<u8>(), 0..8)];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn noise_never_panics_and_reads_the_same_at_every_cut(noise in noise(), chunk in 1_usize..9) {
+        for protocol in PROTOCOLS {
+            let ends = [noise.len().max(1), chunk].map(|chunk| {
+                let mut end = String::from("open");
+                let mut out = Vec::new();
+                let mut client = Some(Client::new(protocol, identity(), &mut out));
+                for piece in noise.chunks(chunk) {
+                    let Some(machine) = client.take() else { break };
+                    match machine.receive(piece, &mut out) {
+                        Ok(Progress::Continue(next)) => client = Some(next),
+                        Ok(Progress::Upgrade(_)) => end = String::from("agreed"),
+                        Ok(Progress::End(declined)) => end = format!("{:?}", declined.reason),
+                        // The same bytes may be noticed behind the boundary, or left for TLS to refuse.
+                        Err(error) if error.kind == ErrorKind::BeyondBoundary => end = String::from("agreed"),
+                        // More bytes tell more precisely what is wrong with them.
+                        Err(_) => end = String::from("error"),
+                    }
+                }
+                let mut answers = Vec::new();
+                let mut server = Some(Server::new(protocol, identity(), Tls::Available, &mut answers));
+                for piece in noise.chunks(chunk) {
+                    let Some(machine) = server.take() else { break };
+                    server = match machine.receive(piece, &mut answers) {
+                        Ok(Progress::Continue(next)) => Some(next),
+                        _ => None,
+                    };
+                }
+                end
+            });
+            prop_assert_eq!(&ends[0], &ends[1], "{}", protocol.name);
+        }
+    }
+
+    #[test]
+    fn an_observer_changes_no_byte(client in noise(), server in noise(), chunk in 1_usize..32) {
+        for protocol in PROTOCOLS {
+            let mut relay = Relay::new(protocol, Vec::new());
+            let (mut out, mut events) = (Outgoing::default(), Vec::new());
+            let mut client_pieces = client.chunks(chunk);
+            let mut server_pieces = server.chunks(chunk);
+            loop {
+                let (one, other) = (server_pieces.next(), client_pieces.next());
+                if one.is_none() && other.is_none() { break }
+                relay.receive(Side::Server, one.unwrap_or_default(), &mut out, &mut events);
+                relay.receive(Side::Client, other.unwrap_or_default(), &mut out, &mut events);
+            }
+            prop_assert_eq!(&out.to_server, &client);
+            prop_assert_eq!(&out.to_client, &server);
+        }
+    }
+
+    /// Nothing but the request, whole and exact, makes a server agree (rules S1 and S2).
+    #[test]
+    fn s1_s2_a_server_agrees_to_the_exact_request_only(noise in noise()) {
+        for protocol in PROTOCOLS {
+            let mut request = Vec::new();
+            (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut request);
+            let mut out = Vec::new();
+            let server = Server::new(protocol, identity(), Tls::Available, &mut out);
+            if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
+                let mut dialect = (protocol.dialect)(identity());
+                let mut rest = noise.as_slice();
+                let mut last = ClientMessage::Other;
+                while let Ok(Some(end)) = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default()) {
+                    last = dialect.read_client(&rest[..end]).unwrap();
+                    rest = &rest[end..];
+                }
+                prop_assert_eq!(last, ClientMessage::Request);
+                prop_assert!(rest.is_empty() || !protocol.flow.verdict);
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Vectors read from files, and machines driven over them at any cut.
+
+use std::path::{Path, PathBuf};
+
+use starttls_proto::{
+    Client, DeclinedReason, ErrorKind, Event, Identity, Outgoing, Progress, Protocol, Quit, Refusal, Relay,
+    Server, ServerMessage, Side, Tls, What, protocol,
+};
+
+/// One side's turn: what it sends before the other side answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Turn {
+    pub(crate) from: Side,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Vector {
+    pub(crate) path: PathBuf,
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) turns: Vec<Turn>,
+    /// The side that closes the connection at the end, if one does.
+    pub(crate) closes: Option<Side>,
+}
+
+/// Where to cut each turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cut {
+    Whole,
+    EachByte,
+    At(usize),
+}
+
+impl Vector {
+    /// Every vector under `vectors/`, in the order of their paths.
+    pub(crate) fn all() -> Vec<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(root)
+            .unwrap()
+            .map(|folder| folder.unwrap().path())
+            .filter(|path| path.is_dir())
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path())
+            .collect();
+        paths.sort();
+        paths.into_iter().map(Self::read).collect()
+    }
+
+    fn read(path: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let protocol = protocol(name).unwrap_or_else(|| panic!("{}: no protocol {name}", path.display()));
+        let (head, body) = text.split_once("---\n").unwrap_or_else(|| panic!("{}: no ---", path.display()));
+        let headers: Vec<(String, String)> = head
+            .lines()
+            .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{}: {line:?}", path.display())))
+            .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+            .collect();
+        let known = ["spec", "result", "comment", "roles", "client", "server", "relay", "tls", "eol"];
+        for (key, _) in &headers {
+            assert!(known.contains(&key.as_str()), "{}: unknown header {key}", path.display());
+        }
+        let mut vector = Self { path, protocol, headers, turns: Vec::new(), closes: None };
+        let eol = if vector.header("eol") == Some("lf") { "\n" } else { "\r\n" };
+        for line in body.lines().filter(|line| !line.is_empty()) {
+            vector.line(line, eol);
+        }
+        for key in ["spec", "result", "comment"] {
+            assert!(vector.header(key).is_some(), "{}: no {key}", vector.path.display());
+        }
+        vector
+    }
+
+    fn line(&mut self, line: &str, eol: &str) {
+        let from = match line.as_bytes()[0] {
+            b'C' => Side::Client,
+            b'S' => Side::Server,
+            _ => panic!("{}: {line:?}", self.path.display()),
+        };
+        let text = line.get(3..).unwrap_or_default();
+        let bytes = match &line[1..2] {
+            ":" => [unescape(text), eol.as_bytes().to_vec()].concat(),
+            "-" => unescape(text),
+            "#" => {
+                let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+                digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+            }
+            "." => {
+                self.closes = Some(from);
+                return;
+            }
+            _ => panic!("{}: {line:?}", self.path.display()),
+        };
+        match self.turns.last_mut() {
+            Some(turn) if turn.from == from => turn.bytes.extend(bytes),
+            _ => self.turns.push(Turn { from, bytes }),
+        }
+    }
+
+    pub(crate) fn header(&self, key: &str) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether this vector says something about `role`, and what.
+    pub(crate) fn expected(&self, role: &str) -> Option<&str> {
+        let roles = self.header("roles").unwrap_or("client server relay");
+        let listed = roles.split(' ').any(|listed| listed == role);
+        self.header(role).or(self.header("result").filter(|_| listed))
+    }
+
+    /// Every way to cut it.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = Cut> {
+        let longest = self.turns.iter().map(|turn| turn.bytes.len()).max().unwrap_or(0);
+        [Cut::Whole, Cut::EachByte].into_iter().chain((1..longest.min(400)).map(Cut::At))
+    }
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            bytes.extend(c.to_string().as_bytes());
+            continue;
+        }
+        match chars.next() {
+            Some('r') => bytes.push(b'\r'),
+            Some('n') => bytes.push(b'\n'),
+            Some('t') => bytes.push(b'\t'),
+            Some('x') => {
+                let hex: String = chars.by_ref().take(2).collect();
+                bytes.push(u8::from_str_radix(&hex, 16).unwrap());
+            }
+            Some(other) => bytes.extend(other.to_string().as_bytes()),
+            None => panic!("a lone backslash: {text:?}"),
+        }
+    }
+    bytes
+}
+
+pub(crate) fn pieces(bytes: &[u8], cut: Cut) -> Vec<&[u8]> {
+    match cut {
+        Cut::Whole => vec![bytes],
+        Cut::EachByte => bytes.chunks(1).collect(),
+        Cut::At(at) if at < bytes.len() => vec![&bytes[..at], &bytes[at..]],
+        Cut::At(_) => vec![bytes],
+    }
+}
+
+/// The names that vectors use, so that tags, ids and addresses in them are ours.
+pub(crate) fn identity() -> Identity {
+    let mut identity = Identity::new("mail.example.com");
+    identity.client_name = String::from("client.example");
+    identity.nonce = 0;
+    identity
+}
+
+/// What a role made of a vector: the result in a word, and what it sent in each of its turns.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) result: String,
+    pub(crate) sent: Vec<Vec<u8>>,
+}
+
+/// An upgrade with the start of the client's hello behind the request.
+const EARLY_TLS: &str = "upgrade with early TLS";
+
+fn result_of(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::BeyondBoundary => "beyond-boundary",
+        ErrorKind::EarlyAnswer => "early-answer",
+        ErrorKind::PreAuthenticated => "pre-authenticated",
+        ErrorKind::Malformed => "malformed",
+        ErrorKind::TooLong => "too-long",
+        ErrorKind::TlsNotCleartext => "tls-not-cleartext",
+        ErrorKind::OtherProtocol => "other-protocol",
+        ErrorKind::Closed => "closed",
+        other => panic!("no word for {other:?}"),
+    }
+    .to_owned()
+}
+
+/// A machine that is driven over a vector: takes one piece of input, appends its output.
+pub(crate) trait Machine: Sized {
+    const SIDE: Side;
+    /// Goes on, or ends with a word.
+    fn feed(self, input: &[u8], out: &mut Vec<u8>) -> Result<Self, String>;
+    fn closed(self) -> String;
+}
+
+impl Machine for Client {
+    const SIDE: Side = Side::Client;
+    fn feed(self, input: &[u8], out: &mut Vec<u8>) -> Result<Self, String> {
+        match self.receive(input, out) {
+            Ok(Progress::Continue(machine)) => Ok(machine),
+            Ok(Progress::Upgrade(_)) => Err("upgrade".to_owned()),
+            Ok(Progress::End(declined)) => Err(match declined.reason {
+                DeclinedReason::NotOffered => "not-offered",
+                DeclinedReason::Refused(Refusal::Temporary) => "declined-temporary",
+                DeclinedReason::Refused(Refusal::Permanent) => "declined-permanent",
+                DeclinedReason::Bye => "declined-bye",
+                other => panic!("no word for {other:?}"),
+            }
+            .to_owned()),
+            Err(error) => Err(result_of(error.kind)),
+        }
+    }
+    fn closed(self) -> String {
+        result_of(Client::closed(self).kind)
+    }
+}
+
+impl Machine for Server {
+    const SIDE: Side = Side::Server;
+    fn feed(self, input: &[u8], out: &mut Vec<u8>) -> Result<Self, String> {
+        match self.receive(input, out) {
+            Ok(Progress::Continue(machine)) => Ok(machine),
+            Ok(Progress::Upgrade(proof)) => {
+                Err(if proof.into_early_tls().is_empty() { "upgrade" } else { EARLY_TLS }.to_owned())
+            }
+            Ok(Progress::End(Quit::ByClient)) => Err("quit".to_owned()),
+            Ok(Progress::End(Quit::TlsRequired)) => Err("tls-required".to_owned()),
+            Ok(Progress::End(other)) => panic!("no word for {other:?}"),
+            Err(error) => Err(result_of(error.kind)),
+        }
+    }
+    fn closed(self) -> String {
+        result_of(Server::closed(self).kind)
+    }
+}
+
+pub(crate) fn client(vector: &Vector, cut: Cut) -> Outcome {
+    let mut out = Vec::new();
+    let machine = Client::new(vector.protocol, identity(), &mut out);
+    drive(vector, cut, machine, out)
+}
+
+pub(crate) fn server(vector: &Vector, cut: Cut) -> Outcome {
+    let tls = if vector.header("tls") == Some("unavailable") { Tls::Unavailable } else { Tls::Available };
+    let mut out = Vec::new();
+    let machine = Server::new(vector.protocol, identity(), tls, &mut out);
+    drive(vector, cut, machine, out)
+}
+
+fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) -> Outcome {
+    let mut machine = Some(machine);
+    let mut result = String::from("open");
+    let mut sent = Vec::new();
+    for turn in &vector.turns {
+        if turn.from == M::SIDE {
+            sent.push(std::mem::take(&mut out));
+            continue;
+        }
+        // A client that still has something to send has not asked yet: its turn comes first.
+        if !out.is_empty() {
+            sent.push(std::mem::take(&mut out));
+        }
+        for piece in pieces(&turn.bytes, cut) {
+            let Some(current) = machine.take() else {
+                // Bytes behind the boundary in a later segment go to TLS, where they are no record;
+                // only where nobody gives a go-ahead may the client's hello follow at once.
+                match result.as_str() {
+                    "upgrade"
+                        if !vector.protocol.flow.verdict && M::SIDE == Side::Server && piece[0] == 0x16 =>
+                    {
+                        result = EARLY_TLS.to_owned();
+                    }
+                    "upgrade" => result = "beyond-boundary".to_owned(),
+                    _ => {}
+                }
+                continue;
+            };
+            match current.feed(piece, &mut out) {
+                Ok(next) => machine = Some(next),
+                Err(word) => result = word,
+            }
+        }
+    }
+    if !out.is_empty() {
+        sent.push(out);
+    }
+    if let (Some(machine), true) = (machine, vector.closes == Some(M::SIDE.peer())) {
+        result = machine.closed();
+    }
+    if result == EARLY_TLS {
+        result = "upgrade".to_owned();
+    }
+    Outcome { result, sent }
+}
+
+/// The vector as an observer sees it: the events, and whether every byte came through.
+pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<Event> {
+    let mut relay = Relay::new(vector.protocol, Vec::new());
+    let (mut out, mut events) = (Outgoing::default(), Vec::new());
+    for turn in turns {
+        for piece in pieces(&turn.bytes, cut) {
+            relay.receive(turn.from, piece, &mut out, &mut events);
+        }
+    }
+    let sent = |from| -> Vec<u8> {
+        turns.iter().filter(|turn| turn.from == from).flat_map(|turn| turn.bytes.clone()).collect()
+    };
+    assert_eq!(out.to_server, sent(Side::Client), "{}: the client's bytes changed", vector.path.display());
+    assert_eq!(out.to_client, sent(Side::Server), "{}: the server's bytes changed", vector.path.display());
+    events
+}
+
+/// The meanings in order, without those that answer nothing.
+pub(crate) fn meanings(events: &[Event]) -> Vec<(Side, What)> {
+    let spoken = events.iter().map(|event| (event.from, event.what));
+    spoken.filter(|(_, what)| *what != What::Server(ServerMessage::Interim)).collect()
+}
+
+pub(crate) fn result_of_events(events: &[Event]) -> String {
+    events.iter().fold(String::new(), |result, event| match event.what {
+        What::Boundary if result != "beyond-boundary" => "upgrade".to_owned(),
+        What::BeyondBoundary => "beyond-boundary".to_owned(),
+        What::Server(ServerMessage::Refuse(Refusal::Temporary)) => "declined-temporary".to_owned(),
+        What::Server(ServerMessage::Refuse(Refusal::Permanent)) => "declined-permanent".to_owned(),
+        What::Lost { .. } => "malformed".to_owned(),
+        _ => result,
+    })
+}

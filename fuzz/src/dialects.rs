@@ -1,0 +1,60 @@
+//! The dialects alone: cutting and reading.
+
+use starttls_proto::{Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side};
+
+use crate::{choose, identity};
+
+/// Cuts and reads arbitrary octets as each side's messages.
+///
+/// A cut is never empty and never longer than what is there; arriving octet by octet changes nothing;
+/// reading, describing and taking the offer out never panics, and a list without its offer is a message.
+pub fn dialects(input: &[u8]) {
+    let Some((protocol, _, octets)) = choose(input) else { return };
+    read(protocol, Side::Client, ReplyTo::Other, octets);
+    for reply_to in [ReplyTo::Connect, ReplyTo::Hello, ReplyTo::Request, ReplyTo::Other] {
+        read(protocol, Side::Server, reply_to, octets);
+    }
+}
+
+fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
+    let mut dialect = (protocol.dialect)(identity());
+    while let Some(length) = cut(protocol, &*dialect, from, reply_to, octets) {
+        let (message, rest) = octets.split_at(length);
+        octets = rest;
+        let _text = dialect.describe(from, message);
+        if from == Side::Client {
+            let _meaning = dialect.read_client(message);
+            continue;
+        }
+        let stripped = dialect.strip_offer(message);
+        let whole = dialect.frame(from, reply_to, &stripped, &mut Scan::default());
+        if dialect.read_server(reply_to, message) == Ok(ServerMessage::Offer { starttls: true }) {
+            assert_eq!(whole, Ok(Some(stripped.len())), "{}: \"{}\"", protocol.name, Escaped(&stripped));
+        }
+    }
+}
+
+/// The length of the next message, found at once and octet by octet alike.
+fn cut(
+    protocol: &Protocol,
+    dialect: &dyn Dialect,
+    from: Side,
+    reply_to: ReplyTo,
+    octets: &[u8],
+) -> Option<usize> {
+    let at_once = dialect.frame(from, reply_to, octets, &mut Scan::default());
+    if let Ok(Some(length)) = at_once {
+        assert!((1..=octets.len()).contains(&length), "cut {length} of {}", octets.len());
+    }
+    let mut scan = Scan::default();
+    let step = |end| dialect.frame(from, reply_to, &octets[..end], &mut scan);
+    let piecemeal = (1..=octets.len()).map(step).find(|cut| *cut != Ok(None)).unwrap_or(Ok(None));
+    let verdict = |cut: Result<_, Malformed>| cut.map_err(drop);
+    assert_eq!(
+        verdict(at_once),
+        verdict(piecemeal),
+        "{}: {from:?} {reply_to:?}: the cut depends on the pieces",
+        protocol.name
+    );
+    at_once.ok().flatten()
+}

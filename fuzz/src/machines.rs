@@ -1,0 +1,116 @@
+//! The client and the server.
+
+use std::fmt;
+
+use starttls_proto::{Client, DeclinedReason, Error, Escaped, Inside, Progress, Quit, Server, Tls};
+
+use crate::{choose, identity};
+
+/// A client and any server: no panic, few words, and arriving in smaller pieces changes nothing.
+pub fn client(input: &[u8]) {
+    let Some((protocol, size, octets)) = choose(input) else { return };
+    compare(octets, size, |pieces| {
+        let mut said = Vec::new();
+        let client = Client::new(protocol, identity(), &mut said);
+        let run = drive(client, said, pieces);
+        assert!(run.said.len() < 4096, "{}: {} octets of questions", protocol.name, run.said.len());
+        run
+    });
+}
+
+/// A server and any client: no panic, answers in proportion, and arriving in smaller pieces changes nothing.
+pub fn server(input: &[u8]) {
+    let Some((protocol, size, octets)) = choose(input) else { return };
+    for tls in [Tls::Available, Tls::Unavailable] {
+        compare(octets, size, |pieces| {
+            let mut said = Vec::new();
+            let server = Server::new(protocol, identity(), tls, &mut said);
+            let run = drive(server, said, pieces);
+            let bound = 4096 + 256 * octets.len();
+            assert!(run.said.len() < bound, "{}: {} octets of answers", protocol.name, run.said.len());
+            run
+        });
+    }
+    let mut out = Vec::new();
+    let mut inside = Inside::new(protocol, identity(), &mut out);
+    let _rest = inside.receive(octets);
+    while let Ok(Some(_)) = inside.next(&mut out) {}
+}
+
+/// What a machine said, and how it ended.
+#[derive(PartialEq)]
+struct Run {
+    said: Vec<u8>,
+    end: End,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, having said \"{}\"", self.end, Escaped(&self.said))
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum End {
+    Open,
+    /// With all that is for TLS.
+    Upgrade(Vec<u8>),
+    Declined(DeclinedReason, Option<bool>, Vec<u8>),
+    Quit(Quit),
+    Error(Box<Error>),
+}
+
+/// Runs the octets whole, in pieces and one by one. Smaller pieces may come in time where larger ones were
+/// early, or be TLS where larger ones were not; apart from such errors they change nothing.
+fn compare(octets: &[u8], size: usize, run: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> Run) {
+    let runs = [usize::MAX, size + 2, 1].map(|size| run(&mut octets.chunks(size)));
+    for pair in runs.windows(2) {
+        if !matches!(pair[0].end, End::Error(_)) {
+            assert_eq!(pair[0], pair[1], "the outcome depends on the pieces");
+        }
+    }
+}
+
+trait Machine: Sized {
+    fn feed(self, piece: &[u8], out: &mut Vec<u8>) -> Result<Self, End>;
+}
+
+impl Machine for Client {
+    fn feed(self, piece: &[u8], out: &mut Vec<u8>) -> Result<Self, End> {
+        match self.receive(piece, out) {
+            Ok(Progress::Continue(machine)) => Ok(machine),
+            Ok(Progress::Upgrade(proof)) => Err(End::Upgrade(proof.into_early_tls())),
+            Ok(Progress::End(end)) => Err(End::Declined(end.reason, end.offered, end.answer)),
+            Err(error) => Err(End::Error(error)),
+        }
+    }
+}
+
+impl Machine for Server {
+    fn feed(self, piece: &[u8], out: &mut Vec<u8>) -> Result<Self, End> {
+        match self.receive(piece, out) {
+            Ok(Progress::Continue(machine)) => Ok(machine),
+            Ok(Progress::Upgrade(proof)) => Err(End::Upgrade(proof.into_early_tls())),
+            Ok(Progress::End(quit)) => Err(End::Quit(quit)),
+            Err(error) => Err(End::Error(error)),
+        }
+    }
+}
+
+fn drive<M: Machine>(mut machine: M, mut said: Vec<u8>, pieces: &mut dyn Iterator<Item = &[u8]>) -> Run {
+    while let Some(piece) = pieces.next() {
+        let mut out = Vec::new();
+        let fed = machine.feed(piece, &mut out);
+        said.append(&mut out);
+        match fed {
+            Ok(next) => machine = next,
+            Err(mut end) => {
+                if let End::Upgrade(tls) = &mut end {
+                    pieces.for_each(|piece| tls.extend_from_slice(piece));
+                }
+                return Run { said, end };
+            }
+        }
+    }
+    Run { said, end: End::Open }
+}

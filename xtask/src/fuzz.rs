@@ -1,0 +1,115 @@
+//! The fuzz targets: built with coverage on the stable toolchain, seeded with the vectors, run for a while.
+
+use std::ffi::OsString;
+use std::fs::{self, DirEntry, File};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use crate::report::{Output, Report};
+use crate::{cargo, process, root, seeds};
+
+pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
+
+/// The targets, as in the manifest.
+const TARGETS: [&str; 4] = ["dialects", "client", "server", "relay"];
+
+/// What libFuzzer needs to see where an input leads; `cargo fuzz` passes the same.
+const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions --cfg fuzzing";
+
+/// `cargo xtask fuzz [TARGET] [--seconds N]`
+pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+    let (targets, rest) = match *args {
+        [name, ref rest @ ..] if !name.starts_with('-') => {
+            let target = TARGETS.into_iter().find(|target| *target == name);
+            let known = TARGETS.join(", ");
+            (vec![target.ok_or_else(|| format!("there is no fuzz target {name}; there are {known}"))?], rest)
+        }
+        ref rest => (TARGETS.to_vec(), rest),
+    };
+    let seconds = match *rest {
+        [] => 10,
+        ["--seconds", count] => count.parse().map_err(|_| format!("{count:?} is not a number of seconds"))?,
+        _ => return Err(format!("expected [TARGET] [--seconds N], got {}", args.join(" "))),
+    };
+    let mut report = Report::default();
+    fuzz(&mut report, &targets, seconds, Output::Shown);
+    report.finish()
+}
+
+/// Lints the fuzzers and runs each for ten seconds.
+pub(crate) fn smoke(report: &mut Report) {
+    match build("clippy") {
+        Ok(mut clippy) => {
+            report.step("fuzz clippy", 15, Output::Kept, clippy.args(["--", "-D", "warnings"]));
+            fuzz(report, &TARGETS, 10, Output::Kept);
+        }
+        Err(problem) => {
+            report.check("fuzz clippy", || Err(problem));
+        }
+    }
+}
+
+fn fuzz(report: &mut Report, targets: &[&str], seconds: u64, output: Output) {
+    let built = match build("build") {
+        Ok(command) => report.step("fuzz build", 15, output, &command),
+        Err(problem) => report.check("fuzz build", || Err(problem)),
+    };
+    if built && report.check("fuzz seeds", || seeds::write(&root())) {
+        for target in targets {
+            report.logged(&format!("fuzz {target}"), output, |log| fuzz_one(target, seconds, log));
+        }
+    }
+}
+
+/// Cargo in the fuzz workspace. Naming the target keeps the coverage flags away from build scripts.
+fn build(subcommand: &str) -> Result<Command, String> {
+    let host = host()?;
+    let mut command = cargo([subcommand, "--manifest-path", MANIFEST, "--release", "--locked"]);
+    command.args(["--target", &host, "--target-dir", "fuzz/target"]).env("RUSTFLAGS", COVERAGE);
+    Ok(command)
+}
+
+/// One target's run. What crashes it is written down, with the command that shows it again.
+fn fuzz_one(target: &str, seconds: u64, log: Option<&File>) -> Result<(), String> {
+    let binary = format!("fuzz/target/{}/release/{target}", host()?);
+    let artifacts = format!("fuzz/artifacts/{target}");
+    let mut command = Command::new(&binary);
+    command.current_dir(root()).arg(format!("fuzz/corpus/{target}")).args([
+        format!("-max_total_time={seconds}"),
+        format!("-artifact_prefix={artifacts}/"),
+        String::from("-timeout=10"),
+        String::from("-rss_limit_mb=1024"),
+        String::from("-print_final_stats=1"),
+    ]);
+    let start = SystemTime::now();
+    // libFuzzer ends on its own; the deadline is for the case that it does not.
+    process::run(&command, Duration::from_secs(seconds + 300), log).map_err(|problem| {
+        let found = written_since(start, &artifacts);
+        match found.is_empty() {
+            true => problem,
+            false => format!(
+                "an input that fails was kept; to see it fail again:\n    {binary} {}",
+                found.join(" ")
+            ),
+        }
+    })
+}
+
+/// The files of a folder of the repository that are new or written anew, named from its root.
+fn written_since(start: SystemTime, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
+    let is_new =
+        |entry: &DirEntry| entry.metadata().and_then(|it| it.modified()).is_ok_and(|time| time >= start);
+    entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect()
+}
+
+/// The triple of this machine, as rustc names it.
+fn host() -> Result<String, String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+    let version = Command::new(rustc).arg("-vV").output().map_err(|e| format!("cannot run rustc: {e}"))?;
+    let text = String::from_utf8_lossy(&version.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| String::from("rustc does not say what its host is"))
+}

@@ -1,0 +1,148 @@
+//! The vectors as seeds for the fuzzers: a new protocol is fuzzed from the first day.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use starttls_proto::{PROTOCOLS, Side};
+
+/// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`.
+///
+/// A seed starts with the number of its protocol. For `client`, `server` and `dialects` the octets of the
+/// sides follow; for `relay` its pieces, each behind an octet with the side in the top bit and the length
+/// in the others.
+pub(crate) fn write(root: &Path) -> Result<(), String> {
+    let corpus = root.join("fuzz/corpus");
+    for target in ["dialects", "client", "server", "relay"] {
+        for folder in [corpus.join(target), root.join("fuzz/artifacts").join(target)] {
+            fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+    }
+    for path in vectors(root)? {
+        let at = |problem: String| format!("{}: {problem}", path.display());
+        let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let (protocol, case) = (name(path.parent().and_then(Path::file_name)), name(path.file_stem()));
+        let index = PROTOCOLS.iter().position(|known| known.name == protocol);
+        let index = index.and_then(|index| u8::try_from(index).ok());
+        let index = index.ok_or_else(|| at(format!("there is no protocol {protocol}")))?;
+        let text = fs::read_to_string(&path).map_err(|e| at(e.to_string()))?;
+        let turns = turns(&text).map_err(at)?;
+        let said = |wanted: &[Side]| -> Vec<u8> {
+            let turns = turns.iter().filter(|(from, _)| wanted.contains(from));
+            turns.flat_map(|(_, bytes)| bytes.iter().copied()).collect()
+        };
+        for (target, octets) in [
+            ("dialects", said(&[Side::Client, Side::Server])),
+            ("client", said(&[Side::Server])),
+            ("server", said(&[Side::Client])),
+            ("relay", pieces(&turns)),
+        ] {
+            let seed = corpus.join(target).join(format!("vector-{protocol}-{case}"));
+            fs::write(&seed, [&[index], octets.as_slice()].concat())
+                .map_err(|e| format!("{}: {e}", seed.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn vectors(root: &Path) -> Result<Vec<PathBuf>, String> {
+    let list = |folder: &Path| -> Result<Vec<PathBuf>, String> {
+        let at = |e: std::io::Error| format!("{}: {e}", folder.display());
+        fs::read_dir(folder).map_err(at)?.map(|entry| Ok(entry.map_err(at)?.path())).collect()
+    };
+    let mut found = Vec::new();
+    for folder in list(&root.join("crates/proto/vectors"))?.iter().filter(|path| path.is_dir()) {
+        found.extend(list(folder)?);
+    }
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    found.sort();
+    Ok(found)
+}
+
+fn pieces(turns: &[(Side, Vec<u8>)]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for (from, bytes) in turns {
+        let side = if *from == Side::Server { 0x80 } else { 0 };
+        for piece in bytes.chunks(0x7f) {
+            encoded.push(side | piece.len() as u8);
+            encoded.extend_from_slice(piece);
+        }
+    }
+    encoded
+}
+
+/// What each side says in a vector, line by line.
+fn turns(text: &str) -> Result<Vec<(Side, Vec<u8>)>, String> {
+    let (head, body) = text.split_once("---\n").ok_or("there is no --- behind the header")?;
+    let eol: &[u8] = if head.lines().any(|line| line == "eol: lf") { b"\n" } else { b"\r\n" };
+    let mut turns = Vec::new();
+    for line in body.lines().filter(|line| !line.is_empty()) {
+        let from = match line.as_bytes()[0] {
+            b'C' => Side::Client,
+            b'S' => Side::Server,
+            _ => return Err(format!("{line:?} is neither C nor S")),
+        };
+        let value = line.get(3..).unwrap_or_default();
+        match line.as_bytes().get(1) {
+            Some(b':') => turns.push((from, [&unescape(value)?, eol].concat())),
+            Some(b'-') => turns.push((from, unescape(value)?)),
+            Some(b'#') => turns.push((from, unhex(value)?)),
+            Some(b'.') => {}
+            _ => return Err(format!("{line:?} has no mark that is known")),
+        }
+    }
+    Ok(turns)
+}
+
+fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        match (next, if next == '\\' { rest.next() } else { None }) {
+            ('\\', Some('r')) => bytes.push(b'\r'),
+            ('\\', Some('n')) => bytes.push(b'\n'),
+            ('\\', Some('t')) => bytes.push(b'\t'),
+            ('\\', Some('0')) => bytes.push(0),
+            ('\\', Some('x')) => bytes.extend(unhex(&rest.by_ref().take(2).collect::<String>())?),
+            ('\\', Some(other)) => bytes.extend(other.to_string().bytes()),
+            ('\\', None) => return Err(format!("{text:?} ends with a backslash")),
+            _ => bytes.extend(next.to_string().bytes()),
+        }
+    }
+    Ok(bytes)
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    if !digits.len().is_multiple_of(2) {
+        return Err(format!("{text:?} has an odd number of digits"));
+    }
+    Ok(digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_becomes_octets() {
+        let text = "spec: none\n---\nS: 220 \\x41\\\\\nC- NO\nC# 0d 0a\nS.\n";
+        let read = turns(text).unwrap();
+        assert_eq!(
+            read,
+            [
+                (Side::Server, b"220 A\\\r\n".to_vec()),
+                (Side::Client, b"NO".to_vec()),
+                (Side::Client, b"\r\n".to_vec())
+            ]
+        );
+        assert_eq!(pieces(&read), b"\x88220 A\\\r\n\x02NO\x02\r\n");
+        assert!(turns("eol: lf\n---\nC: a\n").is_ok_and(|read| read[0].1 == b"a\n"));
+    }
+
+    #[test]
+    fn what_is_no_vector_is_told() {
+        for text in ["C: no header\n", "---\nX: who\n", "---\nC? what\n", "---\nC# 0\n", "---\nC: \\"] {
+            assert!(turns(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Installs what the tests need, and only what is missing.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::{cargo, process, root};
+
+const PACKAGES: &str = include_str!("../packages.txt");
+const INSTALLER: &str = "xtask/install.sh";
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
+pub(crate) fn run() -> Result<(), String> {
+    packages()?;
+    cargo_deny()
+}
+
+fn packages() -> Result<(), String> {
+    let wanted: Vec<&str> = wanted(PACKAGES).collect();
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
+        .args(&wanted)
+        .output()
+        .map_err(|_| {
+            format!(
+                "the tests run against servers and clients from Debian packages, and there is no dpkg-query \
+                 here; on another system install the equivalents of: {}",
+                wanted.join(" ")
+            )
+        })?;
+    let missing = missing(&wanted, &String::from_utf8_lossy(&query.stdout));
+    if missing.is_empty() {
+        println!("All {} Debian packages are installed.", wanted.len());
+        return Ok(());
+    }
+    let Some(mut install) = as_root() else {
+        return Err(format!(
+            "Debian packages are missing and this is neither root nor a user with sudo that asks for no \
+             password; run, from the root of the repository:\n    sudo sh {INSTALLER} {}",
+            missing.join(" ")
+        ));
+    };
+    install.args(["sh", INSTALLER]).args(&missing).current_dir(root());
+    println!("Installing with apt-get: {}", missing.join(" "));
+    println!("No service is started: /usr/sbin/policy-rc.d forbids it meanwhile and is restored afterwards.");
+    println!("Where systemd runs, a later boot starts what is enabled; `systemctl disable` keeps it off.");
+    process::run(&install, HALF_AN_HOUR, None)
+}
+
+/// The packages of a list with one a line and comments.
+fn wanted(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|name| !name.is_empty())
+}
+
+/// Those of the wanted packages that dpkg does not list as installed.
+fn missing<'a>(wanted: &[&'a str], listed: &str) -> Vec<&'a str> {
+    let installed = |name: &str| listed.lines().any(|line| line.strip_prefix(name) == Some(" installed"));
+    wanted.iter().copied().filter(|name| !installed(name)).collect()
+}
+
+/// What makes the next words run as root without a question.
+fn as_root() -> Option<Command> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if root {
+        return Some(Command::new("env"));
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--non-interactive");
+    succeeds(Command::new("sudo").args(["--non-interactive", "true"])).then_some(sudo)
+}
+
+fn cargo_deny() -> Result<(), String> {
+    if succeeds(&mut cargo(["deny", "--version"])) {
+        println!("cargo-deny is installed.");
+        return Ok(());
+    }
+    let install = cargo(["install", "cargo-deny", "--locked"]);
+    println!("Installing cargo-deny: {}", process::words(&install).join(" "));
+    process::run(&install, HALF_AN_HOUR, None)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_comments_and_blank_lines() {
+        let list = "# what\n\npostfix   # smtp\ncurl\n  # more\n";
+        assert_eq!(wanted(list).collect::<Vec<_>>(), ["postfix", "curl"]);
+    }
+
+    #[test]
+    fn only_what_is_installed_whole_counts() {
+        let listed = "curl installed\ninn2 half-configured\npostfix-doc installed\nslapd config-files\n";
+        assert_eq!(
+            missing(&["curl", "inn2", "postfix", "slapd", "nope"], listed),
+            ["inn2", "postfix", "slapd", "nope"]
+        );
+    }
+
+    #[test]
+    fn every_package_is_named_once_with_its_purpose() {
+        let names: Vec<&str> = wanted(PACKAGES).collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{name} is listed twice");
+        }
+        for line in PACKAGES.lines().filter(|line| !line.is_empty()) {
+            assert!(line.contains('#'), "{line:?} does not say what it is for");
+        }
+    }
+}

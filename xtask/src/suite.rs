@@ -1,0 +1,25 @@
+//! Everything that has to hold: dependencies first, then the cheapest first.
+
+use crate::report::{Output, Report};
+use crate::{cargo, docs, fuzz, root, setup};
+
+pub(crate) fn run() -> Result<(), String> {
+    let mut report = Report::default();
+    if !report.check("setup", setup::run) {
+        return report.finish();
+    }
+    let kept = Output::Kept;
+    report.step("fmt", 2, kept, &cargo(["fmt", "--all", "--check"]));
+    report.step("fuzz fmt", 2, kept, &cargo(["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]));
+    report.check("docs", || docs::check(&root()));
+    report.step("fetch", 15, kept, &cargo(["fetch", "--locked"]));
+    report.step("fuzz fetch", 15, kept, &cargo(["fetch", "--locked", "--manifest-path", fuzz::MANIFEST]));
+    report.step("deny", 5, kept, &cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]));
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    report.step("clippy", 20, kept, &cargo(clippy));
+    let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked"]);
+    report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
+    report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked"]));
+    fuzz::smoke(&mut report);
+    report.finish()
+}
