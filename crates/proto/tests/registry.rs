@@ -1,7 +1,5 @@
 //! What holds for every protocol in the registry. Nothing here names one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use proptest::prelude::*;
 use starttls_proto::{
     Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity, Inside, Offer, Outgoing,

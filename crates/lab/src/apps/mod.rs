@@ -1,7 +1,22 @@
 //! What the servers do inside TLS: one small application per protocol.
 
+mod ftp;
+mod ftp_data;
+mod http;
+mod imap;
+mod imap_fetch;
+mod irc;
+mod ldap;
+mod mysql;
+mod nntp;
+mod nut;
+mod pop3;
+mod postgres;
 mod sasl;
+mod sieve;
 mod smtp;
+mod tokens;
+mod xmpp;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,17 +53,32 @@ pub(crate) struct Context<'a> {
 /// A session under way.
 pub(crate) type Served<'a> = Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'a>>;
 
+type Serve = for<'a> fn(Context<'a>) -> Served<'a>;
+
 struct App {
     protocols: &'static [&'static str],
     /// Listed inside TLS beyond the protocol's own minimum.
     capabilities: &'static [&'static str],
-    serve: for<'a> fn(Context<'a>) -> Served<'a>,
+    serve: Serve,
 }
 
 #[rustfmt::skip] // One application a line.
 const APPS: &[App] = &[
     App { protocols: &["smtp", "submission"], capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve },
     App { protocols: &["lmtp"], capabilities: &["SIZE 1048576"], serve: smtp::serve_lmtp },
+    App { protocols: &["imap"], capabilities: &["AUTH=PLAIN", "SASL-IR", "ID", "IDLE", "NAMESPACE", "UNSELECT"], serve: imap::serve },
+    App { protocols: &["pop3"], capabilities: &["USER", "SASL PLAIN", "TOP", "UIDL", "RESP-CODES"], serve: pop3::serve },
+    App { protocols: &["sieve"], capabilities: &["\"SASL\" \"PLAIN\""], serve: sieve::serve },
+    App { protocols: &["nntp"], capabilities: &["READER", "AUTHINFO USER", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
+    App { protocols: &["ldap"], capabilities: &["supportedExtension: 1.3.6.1.4.1.4203.1.11.3", "namingContexts: dc=example,dc=test"], serve: ldap::serve },
+    App { protocols: &["ftp"], capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"], serve: ftp::serve },
+    App { protocols: &["http"], capabilities: &[], serve: http::serve },
+    App { protocols: &["mysql"], capabilities: &[], serve: mysql::serve },
+    App { protocols: &["xmpp"], capabilities: &["PLAIN"], serve: xmpp::serve },
+    App { protocols: &["xmpp-server"], capabilities: &["EXTERNAL"], serve: hello_only },
+    App { protocols: &["postgres"], capabilities: &[], serve: postgres::serve },
+    App { protocols: &["irc"], capabilities: &[], serve: irc::serve },
+    App { protocols: &["nut"], capabilities: &[], serve: nut::serve },
 ];
 
 fn app(protocol: &Protocol) -> Option<&'static App> {
@@ -67,14 +97,13 @@ pub(crate) async fn serve(
     world: &World,
     acceptor: &Acceptor,
 ) -> Result<(), SessionError> {
-    match app(acceptor.protocol()) {
-        Some(app) => (app.serve)(Context { session, world, acceptor }).await,
-        None => {
-            // What is left here is neither a hello nor a goodbye, and there is nobody to answer it.
-            session.next_command().await?;
-            Ok(())
-        }
-    }
+    let serve = app(acceptor.protocol()).map_or(hello_only as Serve, |app| app.serve);
+    serve(Context { session, world, acceptor }).await
+}
+
+/// Answers hellos and goodbyes; what is neither ends the session, since nobody is here to answer it.
+fn hello_only(context: Context<'_>) -> Served<'_> {
+    Box::pin(async move { context.session.next_command().await.map(drop) })
 }
 
 /// The words of a command line: separated by spaces, double quotes around what contains any.

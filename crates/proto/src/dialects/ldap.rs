@@ -11,8 +11,8 @@ use message::{
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -63,17 +63,17 @@ impl Dialect for Ldap {
     ) -> Result<Option<usize>, Malformed> {
         loop {
             let rest = buf.get(scan.mark..).unwrap_or_default();
-            match rest {
-                // A TLS record is known by its second octet.
-                [] | [0x15 | 0x16] if scan.mark == 0 => return Ok(None),
-                [first, ..] if *first != tag::SEQUENCE => return Err(malformed("an LDAPMessage")),
-                _ => {}
+            if rest.first().is_some_and(|first| *first != tag::SEQUENCE) {
+                return Err(malformed("an LDAPMessage"));
             }
             let Some((_, contents)) = header(rest)? else { return Ok(None) };
             if rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
                 return Err(malformed("a message id"));
             }
-            let Some(message) = rest.get(..contents.end) else { return Ok(None) };
+            let Some(message) = rest.get(..contents.end) else {
+                scan.lacks = Lacks::Length(scan.mark + contents.end);
+                return Ok(None);
+            };
             scan.mark += message.len();
             // The answer to a search is its entries and their end; without the end it tells nothing.
             let whole = || match messages(message).next() {

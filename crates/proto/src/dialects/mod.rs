@@ -2,6 +2,8 @@
 
 use crate::Protocol;
 
+pub mod ftp;
+pub mod http;
 pub mod imap;
 pub mod ldap;
 pub mod mysql;
@@ -23,8 +25,10 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &sieve::SIEVE,
     &nntp::NNTP,
     &ldap::LDAP,
+    &ftp::FTP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
+    &http::HTTP,
 ];
