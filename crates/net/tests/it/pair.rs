@@ -1,7 +1,9 @@
 //! The library's client meets the library's server, in memory.
 
+use std::os::unix::net::UnixStream;
+
 use crate::authority::{Authority, DEADLINE, NAME};
-use starttls::proto::smtp;
+use starttls::proto::{PROTOCOLS, smtp};
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use starttls::{Acceptor, Connector, Encrypted, Error, TlsVersion, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -45,6 +47,27 @@ async fn meets_at_every_pipe_size() {
     for (room, octets) in [(1, 50), (7, 5_000), (4096, 300_000)] {
         let (client, server) = meet(&connector, &acceptor, room).await;
         exchange(client.unwrap(), server.unwrap(), octets).await;
+    }
+}
+
+#[tokio::test]
+async fn every_protocol_upgrades_on_both_drivers() {
+    let authority = Authority::new();
+    for protocol in PROTOCOLS {
+        let connector = authority.connector().build().unwrap();
+        let acceptor = authority.acceptor_for(protocol).build().unwrap();
+        let (near, far) = duplex(7);
+        let both = async { tokio::join!(connector.upgrade(protocol, NAME, near), acceptor.accept(far)) };
+        let (client, server) = timeout(DEADLINE, both).await.unwrap();
+        let (client, server) = (client.unwrap(), server.unwrap());
+        assert_eq!(client.facts().alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{protocol:?}");
+        exchange(client, server, 1000).await;
+
+        let (near, far) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || acceptor.blocking().accept(far).map(drop));
+        let client = connector.blocking().upgrade(protocol, NAME, near).unwrap();
+        server.join().unwrap().unwrap();
+        drop(client);
     }
 }
 
