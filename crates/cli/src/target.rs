@@ -55,7 +55,8 @@ impl Target {
             }
             (Mode::ImplicitTls, _) => (Mode::Upgrade, self.protocol),
         };
-        protocol.implicit_tls.map(|_| Self { mode, protocol, ..self.clone() })
+        let exists = mode == Mode::Upgrade || protocol.implicit_tls.is_some();
+        exists.then(|| Self { mode, protocol, ..self.clone() })
     }
 }
 
@@ -64,10 +65,10 @@ impl fmt::Display for Target {
         let implicit = self.protocol.implicit_tls.filter(|_| self.mode == Mode::ImplicitTls);
         let (scheme, usual) =
             implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port));
-        let brackets = self.host.ascii.contains(':');
-        let (open, close) = if brackets { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{}{close}", self.host.ascii)?;
-        if self.port == usual { Ok(()) } else { write!(f, ":{}", self.port) }
+        let url = self.host.url(scheme, self.port);
+        // The usual port goes without saying.
+        let shown = if self.port == usual { url.rsplit_once(':').map_or("", |(bare, _)| bare) } else { &url };
+        f.write_str(shown)
     }
 }
 
@@ -108,7 +109,17 @@ fn by_scheme(scheme: &str) -> Result<(&'static Protocol, Mode), String> {
         PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.name == name));
     match implicit {
         Some(protocol) if !said => Ok((protocol, Mode::ImplicitTls)),
-        _ => Err(format!("no protocol is called \"{}\"; there are {}", scheme.escape_debug(), schemes())),
+        _ => Err(unknown(scheme)),
+    }
+}
+
+/// What to say to a scheme that there is not.
+pub(crate) fn unknown(scheme: &str) -> String {
+    let (shown, lower) = (scheme.escape_debug(), scheme.to_ascii_lowercase());
+    let likeness = |name: &&str| (strsim::jaro_winkler(&lower, name) * 1000.0) as u32;
+    match all_schemes().max_by_key(likeness).filter(|name| likeness(name) > 800) {
+        Some(near) => format!("no protocol is called \"{shown}\"; did you mean {near}?"),
+        None => format!("no protocol is called \"{shown}\"; there are {}", schemes()),
     }
 }
 
@@ -148,10 +159,21 @@ fn choices(text: &str) -> String {
     format!("say which, for example smtp://{host}, imap://{host} or ldap://{host}")
 }
 
+fn all_schemes() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten()
+}
+
 /// All schemes, for messages.
-pub(crate) fn schemes() -> String {
-    let names = PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]);
-    names.flatten().collect::<Vec<_>>().join(", ")
+fn schemes() -> String {
+    all_schemes().collect::<Vec<_>>().join(", ")
+}
+
+impl Host {
+    /// A target here, with its port.
+    pub(crate) fn url(&self, scheme: &str, port: u16) -> String {
+        let (open, close) = if self.ascii.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{scheme}://{open}{}{close}:{port}", self.ascii)
+    }
 }
 
 impl FromStr for Host {

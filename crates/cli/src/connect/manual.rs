@@ -1,15 +1,15 @@
 //! By hand: cleartext without an upgrade, and the upgrade of a protocol that is not known.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use starttls::proto::{Escaped, Protocol, smtp};
-use starttls::{Connector, Encrypted};
+use starttls::{Connector, Encrypted, Error};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::session::{self, Manners};
+use super::session::Manners;
 use crate::exit;
 use crate::failure::Failed;
+use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 
 /// Stands for a protocol that is not in the registry: no ALPN id, and a dialect that is never asked.
@@ -31,16 +31,17 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     server_name: &str,
     talk: &Talk,
+    sink: &mut Sink,
+    timeout: Duration,
 ) -> Result<Option<Encrypted<IO>>, Failed> {
     let manners = Manners::lines();
-    let terminal = std::io::stdout().is_terminal();
     let mut typed = BufReader::new(tokio::io::stdin());
     let (mut line, mut heard) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
         tokio::select! {
             len = io.read(&mut heard) => match len? {
                 0 => return Ok(None),
-                len => session::show(heard.get(..len).unwrap_or_default(), terminal)?,
+                len => sink.show(heard.get(..len).unwrap_or_default())?,
             },
             len = typed.read_until(b'\n', &mut line) => {
                 if len? == 0 {
@@ -48,7 +49,7 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
                 }
                 let asked = line.trim_ascii() == request.trim().as_bytes();
                 if asked {
-                    hear_out(&mut io, &mut heard, terminal).await?;
+                    hear_out(&mut io, &mut heard, sink).await?;
                 }
                 io.write_all(&manners.sent(&line, &mut 0)).await?;
                 io.flush().await?;
@@ -59,8 +60,9 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    let answer = one_line(&mut io).await?;
-    session::show(&answer, terminal)?;
+    let late = || Error::Timeout { step: "the answer to the line that asks for TLS", limit: timeout };
+    let answer = tokio::time::timeout(timeout, one_line(&mut io)).await.map_err(|_| late())??;
+    sink.show(&answer)?;
     talk.line(Tone::Seam, "--- TLS from here ---");
     Ok(Some(connector.upgrade_implicit(&UNKNOWN, server_name, io).await?))
 }
@@ -70,12 +72,12 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
 async fn hear_out<IO: AsyncRead + Unpin>(
     io: &mut IO,
     heard: &mut [u8],
-    terminal: bool,
+    sink: &mut Sink,
 ) -> Result<(), Failed> {
     while let Ok(len) = tokio::time::timeout(QUIET, io.read(heard)).await {
         match len? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
-            len => session::show(heard.get(..len).unwrap_or_default(), terminal)?,
+            len => sink.show(heard.get(..len).unwrap_or_default())?,
         }
     }
     Ok(())

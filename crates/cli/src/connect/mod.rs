@@ -7,7 +7,6 @@ mod report;
 mod session;
 mod text;
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::args::{Connect, Format};
 use crate::failure::Failed;
+use crate::output::Sink;
 use crate::peer::{Dial, Io};
 use crate::talk::Talk;
 use crate::target::{Mode, Target};
@@ -31,16 +31,17 @@ const LISTEN: Duration = Duration::from_millis(50);
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
+    let mut sink = Sink::open(&args.output)?;
     if args.cleartext || args.upgrade_on.is_some() {
-        return by_hand(args, &talk).await;
+        return by_hand(args, &talk, &mut sink).await;
     }
     match args.target().map_err(Failed::usage)? {
-        Some(target) => connect(args, &target, &talk).await,
-        None => lab::run(args).await,
+        Some(target) => connect(args, &target, &talk, &mut sink).await,
+        None => lab::run(args, &mut sink).await,
     }
 }
 
-async fn connect(args: &Connect, target: &Target, talk: &Talk) -> Result<u8, Failed> {
+async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
     let connector = args.peer.connector(args.retry)?;
     let dial = args.peer.dial_target(target)?;
     let json = args.output.format == Format::Json;
@@ -74,24 +75,30 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk) -> Result<u8, Fai
         Ok(started) => started,
         Err(error) => {
             let mut report = Report::of_error(target, conversation.finish(), &error);
-            if let (true, Some(failure)) =
-                (diagnose::is_silent_tls(target.protocol, &dial, &error).await, &mut report.error)
+            let silent = report.negotiation.as_ref().is_some_and(|it| it.server_bytes == 0);
+            if let (true, Some(failure)) = (silent, &mut report.error)
+                && let Some(hint) = diagnose::ask_silent(target, &dial, &error).await
             {
-                failure.hint = Some(diagnose::silent_tls(target));
+                failure.hint = Some(hint);
             }
-            return failed(args, target, &report, &talk);
+            return failed(args, target, &report, &talk, sink);
         }
     };
     let first = session.listen().await;
     let report = session.report(target, conversation.finish());
+    let manners = Manners::of(target.protocol, name);
     if json {
-        return print(args, &report);
+        let code = print(&report, sink)?;
+        match session {
+            Session::Tcp(session) => session::leave(session, &manners).await,
+            Session::Other(session) => session::leave(session, &manners).await,
+        }
+        return Ok(code);
     }
     text::show(&talk, target, &report, local);
-    let manners = Manners::of(target.protocol, name);
     match session {
-        Session::Tcp(session) => session::run(session, &manners, &first).await?,
-        Session::Other(session) => session::run(session, &manners, &first).await?,
+        Session::Tcp(session) => session::run(session, &manners, &first, sink).await?,
+        Session::Other(session) => session::run(session, &manners, &first, sink).await?,
     }
     Ok(report.exit_code)
 }
@@ -146,9 +153,15 @@ fn observed(
     })))
 }
 
-fn failed(args: &Connect, target: &Target, report: &Report, talk: &Talk) -> Result<u8, Failed> {
+fn failed(
+    args: &Connect,
+    target: &Target,
+    report: &Report,
+    talk: &Talk,
+    sink: &mut Sink,
+) -> Result<u8, Failed> {
     if args.output.format == Format::Json {
-        return print(args, report);
+        return print(report, sink);
     }
     text::show(talk, target, report, None);
     let error = report.error.as_ref();
@@ -156,13 +169,13 @@ fn failed(args: &Connect, target: &Target, report: &Report, talk: &Talk) -> Resu
     Err(Failed::new(report.exit_code, message).hint(error.and_then(|error| error.hint.clone())))
 }
 
-fn print(args: &Connect, report: &Report) -> Result<u8, Failed> {
+fn print(report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
     let line = serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    crate::output::write(&args.output, &line)?;
+    sink.line(&line)?;
     Ok(report.exit_code)
 }
 
-async fn by_hand(args: &Connect, talk: &Talk) -> Result<u8, Failed> {
+async fn by_hand(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
     let text = args.target.as_deref().ok_or_else(|| Failed::usage("a target is needed here: HOST:PORT"))?;
     let (protocol, host, port) = match text.parse::<Target>() {
         Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
@@ -179,11 +192,12 @@ async fn by_hand(args: &Connect, talk: &Talk) -> Result<u8, Failed> {
     let io = args.peer.dial(&host, port)?.open(&connector).await?;
     let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));
     let Some(request) = &args.upgrade_on else {
-        session::run(io, &manners, b"").await?;
+        session::run(io, &manners, b"", sink).await?;
         return Ok(exit::DONE);
     };
-    let Some(mut session) =
-        manual::upgrade_on(io, request, &connector, &name, talk).await?.map(Session::Other)
+    let Some(mut session) = manual::upgrade_on(io, request, &connector, &name, talk, sink, args.peer.timeout)
+        .await?
+        .map(Session::Other)
     else {
         let message = format!("the session ended before \"{}\" was typed", request.escape_debug());
         return Err(Failed::new(exit::DECLINED, message));
@@ -195,8 +209,7 @@ async fn by_hand(args: &Connect, talk: &Talk) -> Result<u8, Failed> {
     let report = session.report(&target, conversation::Negotiation::default());
     text::show(talk, &target, &report, None);
     if let Session::Other(session) = session {
-        session::run(session, &manners, &first).await?;
+        session::run(session, &manners, &first, sink).await?;
     }
-    std::io::stdout().flush()?;
     Ok(report.exit_code)
 }

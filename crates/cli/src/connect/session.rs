@@ -1,13 +1,17 @@
 //! Standard input and output become the session.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use starttls::proto::{ClientMessage, Identity, Protocol};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use crate::output::Sink;
+
 /// How long the server may take to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// The same where the answer interests nobody.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// How a protocol's session is typed: what ends a line, and how one says goodbye.
 #[derive(Clone, Debug)]
@@ -60,11 +64,11 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     io: IO,
     manners: &Manners,
     first: &[u8],
+    sink: &mut Sink,
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(io);
-    let terminal = std::io::stdout().is_terminal();
-    show(first, terminal)?;
-    let incoming = receive(reader, terminal);
+    sink.show(first)?;
+    let incoming = receive(reader, sink);
     let outgoing = send(writer, manners);
     tokio::pin!(incoming, outgoing);
     tokio::select! {
@@ -74,12 +78,24 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     tokio::time::timeout(GOODBYE, incoming).await.unwrap_or(Ok(()))
 }
 
-async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, terminal: bool) -> std::io::Result<()> {
+/// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
+pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, manners: &Manners) {
+    let leaving = async {
+        io.write_all(&manners.goodbye).await?;
+        io.flush().await?;
+        io.shutdown().await?;
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+    };
+    // It is manners; what matters has been seen.
+    let _ = tokio::time::timeout(LEAVE, leaving).await;
+}
+
+async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         match reader.read(&mut buffer).await {
             Ok(0) => return Ok(()),
-            Ok(len) => show(buffer.get(..len).unwrap_or_default(), terminal)?,
+            Ok(len) => sink.show(buffer.get(..len).unwrap_or_default())?,
             // Servers that close without close_notify are common, and nothing here depends on the end.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
@@ -106,23 +122,6 @@ async fn send<IO: AsyncWrite>(mut writer: WriteHalf<IO>, manners: &Manners) -> s
             return Ok(());
         }
     }
-}
-
-/// What the server says goes out as it is, but a terminal gets no control characters from a peer.
-pub(crate) fn show(bytes: &[u8], terminal: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if terminal {
-        for &byte in bytes {
-            match byte {
-                b'\n' | b'\t' | 0x20..=0x7e => out.write_all(&[byte])?,
-                b'\r' => {}
-                _ => write!(out, "\\x{byte:02x}")?,
-            }
-        }
-    } else {
-        out.write_all(bytes)?;
-    }
-    out.flush()
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Peer {
     /// `connect` to this port with another name.
     fn connect_as(&self, port: u16, name: &str) -> Command {
         let (ip, scheme) = (self.endpoint.address.ip(), self.protocol.name);
-        let mut command = starttls(["connect", "--format", "json", "--timeout", "30s"]);
+        let mut command = starttls(["connect", "--timeout", "30s"]);
         command.arg(format!("{scheme}://{ip}:{port}")).args(["--server-name", name]);
         command
     }
@@ -47,7 +47,7 @@ impl Peer {
     /// Runs, wants this exit code and this in the error, and returns the report.
     #[track_caller]
     fn refuses(&self, what: &str, mut command: Command, code: i32, parts: &[&str]) -> serde_json::Value {
-        let run = Run::of(&mut command);
+        let run = Run::of(command.args(["--format", "json"]));
         let context = format!("{}, {what}:\n{}\n{}", self.protocol.name, run.stdout, run.stderr);
         assert_eq!(run.code, code, "{context}");
         let report = run.json();

@@ -7,13 +7,14 @@ use crate::middle::Middle;
 
 pub(crate) fn all(peer: &Peer) {
     the_command_upgrades(peer);
+    the_command_says_goodbye(peer);
     the_library_upgrades(peer);
     c5_an_unknown_root_is_refused(peer);
     c5_another_name_is_refused(peer);
 }
 
 fn the_command_upgrades(peer: &Peer) {
-    let run = Run::of(&mut peer.connect(peer.endpoint.address.port()));
+    let run = Run::of(peer.connect(peer.endpoint.address.port()).args(["--format", "json"]));
     let context = format!("{}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
     assert_eq!(run.code, 0, "{context}");
     let report = run.json();
@@ -25,6 +26,13 @@ fn the_command_upgrades(peer: &Peer) {
         |it: &&serde_json::Value| ["malformed", "incomplete"].contains(&it["meaning"].as_str().unwrap());
     let messages = report["negotiation"]["messages"].as_array().unwrap();
     assert_eq!(messages.iter().find(malformed), None, "the observer cannot read {context}");
+}
+
+/// For people, with nothing to say: it reports, takes its leave and ends well.
+fn the_command_says_goodbye(peer: &Peer) {
+    let run = Run::of(&mut peer.connect(peer.endpoint.address.port()));
+    assert_eq!(run.code, 0, "{}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
+    assert!(run.stderr.contains("TLS from here") && run.stderr.contains("verified"), "{}", run.stderr);
 }
 
 fn the_library_upgrades(peer: &Peer) {
