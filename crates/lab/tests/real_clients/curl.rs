@@ -71,14 +71,14 @@ fn curl_ftp_lists_downloads_and_uploads() {
 }
 
 #[test]
-fn curl_ldap_searches() {
+fn curl_ldaps_searches() {
     let lab = lab();
-    let port = endpoint(&lab, "ldap").address.port();
+    let port = endpoint(&lab, "ldaps").address.port();
     client("curl", "curl")
-        .args(["-q", "-sS", "--ssl-reqd", "--max-time", "20", "--cacert"])
+        .args(["-q", "-sS", "--max-time", "20", "--cacert"])
         .args([lab.ca_file()])
         .args(["--user", &format!("uid=test,dc=example,dc=test:{}", lab.password())])
-        .args([format!("ldap://localhost:{port}/uid=test,dc=example,dc=test?description?base")])
+        .args([format!("ldaps://localhost:{port}/uid=test,dc=example,dc=test?description?base")])
         .run()
         .with(&["You read this inside TLS."]);
 }
