@@ -87,6 +87,13 @@ fn curl_ldaps_searches() {
 fn curl_implicit_tls() {
     let lab = lab();
     curl(&lab, "imaps", "/INBOX;UID=1").run().with(&["Subject: It works"]);
+    curl(&lab, "https", "/").run().with(&["You read this inside TLS."]);
+    curl(&lab, "smtps", "/me")
+        .args(["--mail-from", "a@example.test", "--mail-rcpt", "b@example.test", "-T", "-"])
+        .input("Subject: from curl\r\n\r\nhello\r\n")
+        .run()
+        .with(&[]);
+    curl(&lab, "imaps", "/INBOX;UID=2").run().with(&["Subject: from curl"]);
     curl(&lab, "pop3s", "/1").run().with(&["Subject: It works"]);
     curl(&lab, "ftps", "/welcome.txt").run().with(&["Subject: It works"]);
 }
