@@ -89,10 +89,7 @@ ftp.quit()";
 #[test]
 fn python_nntplib() {
     let script = "
-try:
-    import nntplib
-except ImportError:  # gone since Python 3.13
-    print('done'); sys.exit()
+import nntplib  # Python 3.13 and later need it from PyPI: standard-nntplib
 nntp = nntplib.NNTP('localhost', port, timeout=20)
 nntp.starttls(context)
 nntp.login('test', password, usenetrc=False)
