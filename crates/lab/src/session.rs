@@ -77,7 +77,6 @@ pub(crate) struct Session {
     input: VecDeque<u8>,
     out: Vec<u8>,
     idle: Duration,
-    closed: bool,
 }
 
 impl Session {
@@ -90,7 +89,7 @@ impl Session {
     ) -> Self {
         let mut out = Vec::new();
         let inside = Inside::new(protocol, identity.clone(), &mut out);
-        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle, closed: false }
+        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle }
     }
 
     /// Starts the session of a connection that was TLS from its first byte: nothing was asked or said yet.
@@ -228,9 +227,6 @@ impl Session {
     /// Says goodbye in TLS.
     pub(crate) async fn close(mut self) -> Result<(), SessionError> {
         self.flush().await?;
-        if self.closed {
-            return Ok(());
-        }
         // The client may be gone, as it may after its goodbye.
         let _ = within(self.idle, self.stream.shutdown()).await;
         Ok(())
@@ -266,7 +262,6 @@ impl Session {
         let mut buffer = [0; 8 * 1024];
         let read = within(self.idle, self.stream.read(&mut buffer)).await?;
         self.input.extend(&buffer[..read]);
-        self.closed = read == 0;
         Ok(read > 0)
     }
 }

@@ -1,12 +1,16 @@
 //! FTP's data connections: passive, TLS from the first byte, one for each transfer.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use starttls::{Acceptor, Encrypted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::session::{LIMIT, Session, SessionError, within};
+
+/// How long a client may take to connect.
+const DIAL: Duration = Duration::from_secs(10);
 
 /// The listener of the next transfer.
 #[derive(Debug, Default)]
@@ -98,7 +102,7 @@ impl Data {
         session.say("150 Here it comes");
         session.flush().await?;
         let client = session.io().peer_addr()?.ip();
-        let (stream, peer) = match within(session.idle(), listener.accept()).await {
+        let (stream, peer) = match within(DIAL, listener.accept()).await {
             Ok(accepted) => accepted,
             Err(_) => {
                 session.say("425 Nobody connected");

@@ -20,18 +20,24 @@ async fn run(Context { session, .. }: Context<'_>) -> Result<(), SessionError> {
             let mut fields = lines.clone().filter_map(|line| line.split_once(':'));
             fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
         };
-        let close = old || header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        let (status, more, body) = match (method, target) {
+        // Nobody reads a body here, so that what follows its announcement is no request (RFC 9112 section 9.3).
+        let body =
+            header("transfer-encoding").is_some() || header("content-length").is_some_and(|it| it != "0");
+        let close =
+            old || body || header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let (status, more, content) = match (method, target) {
             ("OPTIONS", _) => ("200 OK", "Allow: GET, HEAD, OPTIONS\r\n", ""),
             ("GET" | "HEAD", "/") => ("200 OK", "Content-Type: text/plain\r\n", PAGE),
             ("GET" | "HEAD", _) => ("404 Not Found", "", "There is / and nothing else.\n"),
             _ => ("405 Method Not Allowed", "Allow: GET, HEAD, OPTIONS\r\n", ""),
         };
         let persistence = if close { "Connection: close\r\n" } else { "" };
-        session
-            .send(format!("HTTP/1.1 {status}\r\n{more}{persistence}Content-Length: {}\r\n\r\n", body.len()));
+        session.send(format!(
+            "HTTP/1.1 {status}\r\n{more}{persistence}Content-Length: {}\r\n\r\n",
+            content.len()
+        ));
         if method != "HEAD" {
-            session.send(body);
+            session.send(content);
         }
         if close {
             break;

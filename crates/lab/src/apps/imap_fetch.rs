@@ -23,8 +23,9 @@ pub(super) fn fetch(session: &mut Session, mail: &[Mail], uid: bool, arguments: 
         let number = if uid { mail.uid } else { at as u32 + 1 };
         if is_in(&set, number, highest) == Some(true) {
             let parts: Option<Vec<Vec<u8>>> = items.iter().map(|item| part(mail, item)).collect();
+            let parts = parts?;
             session.send(format!("* {} FETCH (", at + 1));
-            session.send(parts?.join(&b' '));
+            session.send(parts.join(&b' '));
             session.send(")\r\n");
         }
     }

@@ -40,31 +40,37 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
         let Some((_, contents, _)) = element(&message) else { break };
         let Some((_, id, behind)) = element(contents) else { break };
         let Some((operation, body, _)) = element(behind) else { break };
-        let mut answer = |parts: &[u8]| session.send(encode(0x30, &[encode(0x02, &[id]), parts.to_vec()]));
-        match operation {
+        let mut answers = Vec::new();
+        let last = match operation {
             0x60 => {
                 let code = bind(world, body);
                 bound = code == code::SUCCESS && !anonymous(body);
-                answer(&result(0x61, code, &[]));
+                result(0x61, code, &[])
             }
             0x63 => match search(body, bound) {
                 Ok(found) => {
-                    found.iter().for_each(|entry| answer(entry));
-                    answer(&result(0x65, code::SUCCESS, &[]));
+                    answers = found;
+                    result(0x65, code::SUCCESS, &[])
                 }
-                Err(code) => answer(&result(0x65, code, &[])),
+                Err(code) => result(0x65, code, &[]),
             },
             0x77 => match element(body) {
                 Some((0x80, WHO_AM_I, _)) => {
                     let who = if bound { format!("dn:{USER}") } else { String::new() };
-                    answer(&result(0x78, code::SUCCESS, &encode(0x8b, &[who.as_bytes()])));
+                    result(0x78, code::SUCCESS, &encode(0x8b, &[who.as_bytes()]))
                 }
-                _ => answer(&result(0x78, code::PROTOCOL_ERROR, &[])),
+                _ => result(0x78, code::PROTOCOL_ERROR, &[]),
             },
             // Delete is the one whose response has another distance.
-            0x4a => answer(&result(0x6b, code::UNWILLING, &[])),
-            0x66 | 0x68 | 0x6c | 0x6e => answer(&result(operation + 1, code::UNWILLING, &[])),
+            0x4a => result(0x6b, code::UNWILLING, &[]),
+            0x66 | 0x68 | 0x6c | 0x6e => result(operation + 1, code::UNWILLING, &[]),
             _ => break,
+        };
+        answers.push(last);
+        for answer in answers {
+            session.send(encode(0x30, &[encode(0x02, &[id]), answer]));
+            // Each in a TLS record of its own: a client may wait at the socket for the next one.
+            session.flush().await?;
         }
     }
     Ok(())

@@ -1,4 +1,7 @@
 //! What the servers do inside TLS: one small application per protocol.
+//!
+//! To add one, write `apps/NAME.rs` with a `serve` that takes a [`Context`] and returns when the session
+//! ends, and add its line to [`APPS`]. The engine has answered hellos, goodbyes and no-ops already.
 
 mod ftp;
 mod ftp_data;
@@ -56,7 +59,7 @@ pub(crate) type Served<'a> = Pin<Box<dyn Future<Output = Result<(), SessionError
 type Serve = for<'a> fn(Context<'a>) -> Served<'a>;
 
 struct App {
-    protocols: &'static [&'static str],
+    protocol: &'static str,
     /// Listed inside TLS beyond the protocol's own minimum.
     capabilities: &'static [&'static str],
     serve: Serve,
@@ -64,25 +67,26 @@ struct App {
 
 #[rustfmt::skip] // One application a line.
 const APPS: &[App] = &[
-    App { protocols: &["smtp", "submission"], capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve },
-    App { protocols: &["lmtp"], capabilities: &["SIZE 1048576"], serve: smtp::serve_lmtp },
-    App { protocols: &["imap"], capabilities: &["AUTH=PLAIN", "SASL-IR", "ID", "IDLE", "NAMESPACE", "UNSELECT"], serve: imap::serve },
-    App { protocols: &["pop3"], capabilities: &["USER", "SASL PLAIN", "TOP", "UIDL", "RESP-CODES"], serve: pop3::serve },
-    App { protocols: &["sieve"], capabilities: &["\"SASL\" \"PLAIN\""], serve: sieve::serve },
-    App { protocols: &["nntp"], capabilities: &["READER", "AUTHINFO USER", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
-    App { protocols: &["ldap"], capabilities: &["supportedExtension: 1.3.6.1.4.1.4203.1.11.3", "namingContexts: dc=example,dc=test"], serve: ldap::serve },
-    App { protocols: &["ftp"], capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"], serve: ftp::serve },
-    App { protocols: &["http"], capabilities: &[], serve: http::serve },
-    App { protocols: &["mysql"], capabilities: &[], serve: mysql::serve },
-    App { protocols: &["xmpp"], capabilities: &["PLAIN"], serve: xmpp::serve },
-    App { protocols: &["xmpp-server"], capabilities: &["EXTERNAL"], serve: hello_only },
-    App { protocols: &["postgres"], capabilities: &[], serve: postgres::serve },
-    App { protocols: &["irc"], capabilities: &[], serve: irc::serve },
-    App { protocols: &["nut"], capabilities: &[], serve: nut::serve },
+    App { protocol: "smtp", capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve },
+    App { protocol: "submission", capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve_submission },
+    App { protocol: "lmtp", capabilities: &["SIZE 1048576"], serve: smtp::serve_lmtp },
+    App { protocol: "imap", capabilities: &["AUTH=PLAIN", "SASL-IR", "ID", "IDLE", "NAMESPACE", "UNSELECT"], serve: imap::serve },
+    App { protocol: "pop3", capabilities: &["USER", "SASL PLAIN", "TOP", "UIDL", "RESP-CODES"], serve: pop3::serve },
+    App { protocol: "sieve", capabilities: &["\"SASL\" \"PLAIN\""], serve: sieve::serve },
+    App { protocol: "nntp", capabilities: &["READER", "AUTHINFO USER", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
+    App { protocol: "ldap", capabilities: &["supportedExtension: 1.3.6.1.4.1.4203.1.11.3", "namingContexts: dc=example,dc=test"], serve: ldap::serve },
+    App { protocol: "ftp", capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"], serve: ftp::serve },
+    App { protocol: "http", capabilities: &[], serve: http::serve },
+    App { protocol: "mysql", capabilities: &[], serve: mysql::serve },
+    App { protocol: "xmpp", capabilities: &["PLAIN"], serve: xmpp::serve },
+    App { protocol: "xmpp-server", capabilities: &["EXTERNAL"], serve: hello_only },
+    App { protocol: "postgres", capabilities: &[], serve: postgres::serve },
+    App { protocol: "irc", capabilities: &[], serve: irc::serve },
+    App { protocol: "nut", capabilities: &[], serve: nut::serve },
 ];
 
 fn app(protocol: &Protocol) -> Option<&'static App> {
-    APPS.iter().find(|app| app.protocols.contains(&protocol.name))
+    APPS.iter().find(|app| app.protocol == protocol.name)
 }
 
 /// What a server of this protocol lists inside TLS.

@@ -29,7 +29,7 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
         let words = words(&line);
         let name = words.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         let Some(mail) = &mailbox else {
-            let granted = match (name.as_str(), &words[1..]) {
+            let granted = match (name.as_str(), words.get(1..).unwrap_or_default()) {
                 ("USER", [name]) => {
                     user.clone_from(name);
                     session.say("+OK And the password?");

@@ -71,14 +71,14 @@ fn curl_ftp_lists_downloads_and_uploads() {
 }
 
 #[test]
-fn curl_ldap_searches() {
+fn curl_ldaps_searches() {
     let lab = lab();
-    let port = endpoint(&lab, "ldap").address.port();
+    let port = endpoint(&lab, "ldaps").address.port();
     client("curl", "curl")
-        .args(["-q", "-sS", "--ssl-reqd", "--max-time", "20", "--cacert"])
+        .args(["-q", "-sS", "--max-time", "20", "--cacert"])
         .args([lab.ca_file()])
         .args(["--user", &format!("uid=test,dc=example,dc=test:{}", lab.password())])
-        .args([format!("ldap://localhost:{port}/uid=test,dc=example,dc=test?description?base")])
+        .args([format!("ldaps://localhost:{port}/uid=test,dc=example,dc=test?description?base")])
         .run()
         .with(&["You read this inside TLS."]);
 }
@@ -87,6 +87,13 @@ fn curl_ldap_searches() {
 fn curl_implicit_tls() {
     let lab = lab();
     curl(&lab, "imaps", "/INBOX;UID=1").run().with(&["Subject: It works"]);
+    curl(&lab, "https", "/").run().with(&["You read this inside TLS."]);
+    curl(&lab, "smtps", "/me")
+        .args(["--mail-from", "a@example.test", "--mail-rcpt", "b@example.test", "-T", "-"])
+        .input("Subject: from curl\r\n\r\nhello\r\n")
+        .run()
+        .with(&[]);
+    curl(&lab, "imaps", "/INBOX;UID=2").run().with(&["Subject: from curl"]);
     curl(&lab, "pop3s", "/1").run().with(&["Subject: It works"]);
     curl(&lab, "ftps", "/welcome.txt").run().with(&["Subject: It works"]);
 }

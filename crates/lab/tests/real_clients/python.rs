@@ -85,21 +85,3 @@ assert dict(ftp.mlsd())['new']['size'] == '100000'
 ftp.quit()";
     python(&lab(), "ftp", script);
 }
-
-#[test]
-fn python_nntplib() {
-    let script = "
-try:
-    import nntplib
-except ImportError:  # gone since Python 3.13
-    print('done'); sys.exit()
-nntp = nntplib.NNTP('localhost', port, timeout=20)
-nntp.starttls(context)
-nntp.login('test', password, usenetrc=False)
-assert [group.group for group in nntp.list()[1]] == ['lab.mail']
-assert nntp.group('lab.mail')[1:4] == (1, 1, 1)
-assert nntp.over((1, 1))[1][0][1]['subject'] == 'It works'
-assert b'.A line that starts with a dot.' in nntp.article('<welcome@example.test>')[1].lines
-nntp.date(); nntp.quit()";
-    python(&lab(), "nntp", script);
-}

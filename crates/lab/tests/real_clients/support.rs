@@ -11,6 +11,7 @@ use starttls_lab::{Endpoint, Lab, Options};
 /// The time for one client, from start to end.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+#[expect(clippy::print_stderr, reason = "it is shown if the test fails")]
 pub(crate) fn lab() -> Lab {
     let log = |incident: &starttls_lab::Incident| eprintln!("lab: {incident}");
     Lab::start(Options { log: Some(std::sync::Arc::new(log)), ..Options::default() }).unwrap()
