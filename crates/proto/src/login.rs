@@ -13,6 +13,11 @@ pub(crate) fn plain(nonce: u64) -> String {
     base64(&["", USER, &password(nonce)].join("\0"))
 }
 
+/// Name and password for HTTP, in base64 (RFC 7617 section 2).
+pub(crate) fn basic(nonce: u64) -> String {
+    base64(&[USER, &password(nonce)].join(":"))
+}
+
 /// RFC 4648 section 4.
 fn base64(text: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
