@@ -5,14 +5,14 @@ use crate::Protocol;
 pub mod ftp;
 pub mod http;
 pub mod imap;
+pub mod irc;
 pub mod ldap;
 pub mod mysql;
 pub mod nntp;
+pub mod nut;
 pub mod pop3;
 pub mod postgres;
 pub mod sieve;
-pub mod irc;
-pub mod nut;
 pub mod smtp;
 pub mod xmpp;
 
