@@ -1,6 +1,7 @@
 //! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -116,16 +117,18 @@ impl Dialect for Ftp {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Hello => b"FEAT\r\n",
-            ClientMessage::Request => b"AUTH TLS\r\n",
-            ClientMessage::Probe => b"NOOP\r\n",
-            ClientMessage::Quit => b"QUIT\r\n",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Hello => "FEAT",
+            ClientMessage::Request => "AUTH TLS",
+            ClientMessage::Probe => "NOOP",
+            ClientMessage::Quit => "QUIT",
+            // Where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Other => "PWD",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ mod head;
 use head::{Body, Head};
 
 use crate::error::malformed;
+use crate::login;
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
     Scan, ServerMessage, Side,
@@ -95,14 +96,20 @@ impl Dialect for Http {
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         // RFC 2817 section 3.2: the client must not go on in cleartext, so it asks with OPTIONS.
-        let upgrade = match msg {
-            ClientMessage::Request => "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n",
-            ClientMessage::Probe => "",
-            _ => return,
+        let (line, field) = match msg {
+            ClientMessage::Request => ("OPTIONS *", "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n"),
+            ClientMessage::Probe => ("OPTIONS *", ""),
+            ClientMessage::Other => ("GET /", ""),
+            ClientMessage::Credentials => {
+                ("GET /", &*format!("Authorization: Basic {}\r\n", login::basic(self.me.nonce)))
+            }
+            ClientMessage::Hello | ClientMessage::Quit | ClientMessage::Silent | ClientMessage::Partial => {
+                return;
+            }
         };
         let name = &self.me.server_name;
         let (open, close) = if name.contains(':') { ("[", "]") } else { ("", "") };
-        let request = format!("OPTIONS * HTTP/1.1\r\nHost: {open}{name}{close}\r\n{upgrade}\r\n");
+        let request = format!("{line} HTTP/1.1\r\nHost: {open}{name}{close}\r\n{field}\r\n");
         out.extend_from_slice(request.as_bytes());
     }
 

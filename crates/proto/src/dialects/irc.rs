@@ -1,7 +1,8 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
 use crate::error::malformed;
-use crate::text::{line, lines, verb};
+use crate::login;
+use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
     Scan, ServerMessage, Side,
@@ -226,21 +227,25 @@ impl Dialect for Irc {
             // STARTTLS comes before that.
             (ReplyTo::Connect | ReplyTo::Hello | ReplyTo::Request, _)
             | (_, b"NOTICE" | b"PRIVMSG" | b"PING") => ServerMessage::Interim,
+            // "You have not registered" is the numeric for whatever comes too early; only its text tells why.
+            (ReplyTo::Other, b"451") if mentions_tls(message.rest) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Hello => b"CAP LS 302\r\n",
-            ClientMessage::Request => b"STARTTLS\r\n",
-            ClientMessage::Probe => b"PING starttls\r\n",
-            ClientMessage::Quit => b"QUIT\r\n",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Hello => "CAP LS 302",
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "PING starttls",
+            ClientMessage::Quit => "QUIT",
+            // A server that takes either of these says nothing.
+            ClientMessage::Credentials => &format!("PASS {}", login::password(self.me.nonce)),
+            ClientMessage::Other => "NICK probe",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {

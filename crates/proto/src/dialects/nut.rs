@@ -1,6 +1,7 @@
 //! NUT, for uninterruptible power supplies: RFC 9271.
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{command, lf_line};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
@@ -89,16 +90,17 @@ impl Dialect for Nut {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Request => b"STARTTLS\n",
-            ClientMessage::Probe => b"VER\n",
-            ClientMessage::Quit => b"LOGOUT\n",
-            ClientMessage::Hello
-            | ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "VER",
+            ClientMessage::Quit => "LOGOUT",
+            // Where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("USERNAME {}", login::USER),
+            ClientMessage::Other => "LIST UPS",
+            ClientMessage::Hello | ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.push(b'\n');
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
