@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 
 use crate::args::Output;
+use crate::exit;
 use crate::failure::Failed;
 
 /// Where data goes. It is opened before anything is dialled.
@@ -25,12 +26,15 @@ impl Sink {
 
     /// Writes one line of our own.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failed> {
-        writeln!(self.out, "{line}")?;
-        Ok(self.out.flush()?)
+        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(unwritten)
     }
 
     /// Writes what a server says as it is, but a terminal gets no control characters from a peer.
-    pub(crate) fn show(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn show(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.write(bytes).map_err(unwritten)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         if self.terminal {
             for &byte in bytes {
                 match byte {
@@ -43,5 +47,13 @@ impl Sink {
             self.out.write_all(bytes)?;
         }
         self.out.flush()
+    }
+}
+
+fn unwritten(error: std::io::Error) -> Failed {
+    match error.kind() {
+        // Whoever read our output has read enough.
+        std::io::ErrorKind::BrokenPipe => Failed::new(exit::DONE, ""),
+        _ => Failed::usage(format!("cannot write the output: {error}")),
     }
 }

@@ -46,8 +46,11 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Resu
         let report = match observed.connect(endpoint.protocol, to).await {
             Ok(session) => {
                 let report = Report::of_session(&target, conversation.finish(), &session);
-                session::leave(session, &Manners::of(endpoint.protocol, endpoint.server_name)).await;
-                report
+                let manners = Manners::of(endpoint.protocol, endpoint.server_name);
+                match session::leave(session, &manners).await {
+                    Ok(()) => report,
+                    Err(failed) => report.rejected(failed),
+                }
             }
             Err(error) => Report::of_error(&target, conversation.finish(), &error),
         };

@@ -5,14 +5,17 @@ mod lab;
 mod manual;
 mod report;
 mod session;
+mod tap;
 mod text;
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Connector, Encrypted, Transcript};
-use tokio::io::AsyncReadExt;
+use starttls::{Chunk, Encrypted, Observer, Transcript};
+use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
 use crate::failure::Failed;
@@ -33,7 +36,7 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
     let mut sink = Sink::open(&args.output)?;
     if args.cleartext || args.upgrade_on.is_some() {
-        return by_hand(args, &talk, &mut sink).await;
+        return manual::run(args, &talk, &mut sink).await;
     }
     match args.target().map_err(Failed::usage)? {
         Some(target) => connect(args, &target, &talk, &mut sink).await,
@@ -48,7 +51,8 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     let talk = if json { talk.silent() } else { *talk };
     let name = args.peer.server_name(&target.host.ascii);
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
-    let connector = observed(args, &connector, target.protocol, &conversation)?;
+    let transcript = transcript(args, target.protocol)?;
+    let connector = connector.observed_by(observer(conversation.clone(), transcript));
     let started = match &dial {
         Dial::Tcp(endpoint) => {
             let tried = match target.mode {
@@ -84,22 +88,21 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
             return failed(args, target, &report, &talk, sink);
         }
     };
-    let first = session.listen().await;
+    let heard = session.listen().await;
     let report = session.report(target, conversation.finish());
     let manners = Manners::of(target.protocol, name);
     if json {
-        let code = print(&report, sink)?;
-        match session {
-            Session::Tcp(session) => session::leave(session, &manners).await,
-            Session::Other(session) => session::leave(session, &manners).await,
-        }
-        return Ok(code);
+        let ended = match heard {
+            Ok(_) => session.leave(&manners).await,
+            Err(failed) => Err(failed),
+        };
+        return match ended {
+            Ok(()) => print(&report, sink),
+            Err(failed) => print(&report.rejected(failed), sink),
+        };
     }
     text::show(&talk, target, &report, local);
-    match session {
-        Session::Tcp(session) => session::run(session, &manners, &first, sink).await?,
-        Session::Other(session) => session::run(session, &manners, &first, sink).await?,
-    }
+    session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
     Ok(report.exit_code)
 }
 
@@ -111,14 +114,35 @@ enum Session {
 
 impl Session {
     /// What the server says first inside TLS, if it does. Its session tickets come along.
-    async fn listen(&mut self) -> Vec<u8> {
-        let mut first = Vec::with_capacity(16 * 1024);
-        // Silence is the usual case; whatever else goes wrong, the session will meet it again.
-        let _ = match self {
-            Self::Tcp(session) => tokio::time::timeout(LISTEN, session.read_buf(&mut first)).await,
-            Self::Other(session) => tokio::time::timeout(LISTEN, session.read_buf(&mut first)).await,
+    async fn listen(&mut self) -> Result<Vec<u8>, Failed> {
+        let mut first = vec![0; 16 * 1024];
+        let heard = match self {
+            Self::Tcp(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
+            Self::Other(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
         };
-        first
+        // Silence is the usual case.
+        first.truncate(heard.unwrap_or(Ok(0))?);
+        Ok(first)
+    }
+
+    async fn run(
+        self,
+        input: impl AsyncRead + Unpin,
+        manners: &Manners,
+        first: &[u8],
+        sink: &mut Sink,
+    ) -> Result<(), Failed> {
+        match self {
+            Self::Tcp(session) => session::run(session, input, manners, first, sink).await,
+            Self::Other(session) => session::run(session, input, manners, first, sink).await,
+        }
+    }
+
+    async fn leave(self, manners: &Manners) -> Result<(), Failed> {
+        match self {
+            Self::Tcp(session) => session::leave(session, manners).await,
+            Self::Other(session) => session::leave(session, manners).await,
+        }
     }
 
     fn report(&self, target: &Target, negotiation: conversation::Negotiation) -> Report {
@@ -129,28 +153,23 @@ impl Session {
     }
 }
 
-fn observed(
-    args: &Connect,
-    connector: &Connector,
-    protocol: &'static Protocol,
-    conversation: &Arc<Conversation>,
-) -> Result<Connector, Failed> {
-    use starttls::Observer;
-    let transcript = match &args.peer.transcript {
-        Some(path) => {
-            let file = std::fs::File::create(path)
-                .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-            Some(Transcript::new(protocol, file))
-        }
-        None => None,
+/// Writes the transcript that was asked for.
+fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<Transcript<File>>, Failed> {
+    let open = |path: &PathBuf| {
+        let file = File::create(path)
+            .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Transcript::new(protocol, file))
     };
-    let conversation = conversation.clone();
-    Ok(connector.observed_by(Arc::new(move |chunk: &Chunk<'_>| {
+    args.peer.transcript.as_ref().map(open).transpose()
+}
+
+fn observer(conversation: Arc<Conversation>, transcript: Option<Transcript<File>>) -> Arc<dyn Observer> {
+    Arc::new(move |chunk: &Chunk<'_>| {
         conversation.observe(chunk);
         if let Some(transcript) = &transcript {
             transcript.observe(chunk);
         }
-    })))
+    })
 }
 
 fn failed(
@@ -172,44 +191,5 @@ fn failed(
 fn print(report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
     let line = serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
     sink.line(&line)?;
-    Ok(report.exit_code)
-}
-
-async fn by_hand(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
-    let text = args.target.as_deref().ok_or_else(|| Failed::usage("a target is needed here: HOST:PORT"))?;
-    let (protocol, host, port) = match text.parse::<Target>() {
-        Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
-        Err(_) if !text.contains("://") => {
-            let (host, port) = crate::target::split_port(text).map_err(Failed::usage)?;
-            let port = port.ok_or_else(|| Failed::usage("an unknown protocol needs HOST:PORT"))?;
-            let host: crate::target::Host = host.parse().map_err(Failed::usage)?;
-            (None, host.ascii, port)
-        }
-        Err(error) => return Err(Failed::usage(error)),
-    };
-    let connector = args.peer.connector(0)?;
-    let name = args.peer.server_name(&host).to_owned();
-    let io = args.peer.dial(&host, port)?.open(&connector).await?;
-    let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));
-    let Some(request) = &args.upgrade_on else {
-        session::run(io, &manners, b"", sink).await?;
-        return Ok(exit::DONE);
-    };
-    let Some(mut session) = manual::upgrade_on(io, request, &connector, &name, talk, sink, args.peer.timeout)
-        .await?
-        .map(Session::Other)
-    else {
-        let message = format!("the session ended before \"{}\" was typed", request.escape_debug());
-        return Err(Failed::new(exit::DECLINED, message));
-    };
-    let first = session.listen().await;
-    let mode = Mode::ImplicitTls;
-    let host = host.parse().map_err(Failed::usage)?;
-    let target = Target { protocol: &manual::UNKNOWN, mode, host, port };
-    let report = session.report(&target, conversation::Negotiation::default());
-    text::show(talk, &target, &report, None);
-    if let Session::Other(session) = session {
-        session::run(session, &manners, &first, sink).await?;
-    }
     Ok(report.exit_code)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Identity, Protocol};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use crate::failure::Failed;
 use crate::output::Sink;
 
 /// How long the server may take to answer the goodbye.
@@ -62,14 +63,15 @@ impl Manners {
 /// `first` is what the server has said already.
 pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     io: IO,
+    input: impl AsyncRead + Unpin,
     manners: &Manners,
     first: &[u8],
     sink: &mut Sink,
-) -> std::io::Result<()> {
+) -> Result<(), Failed> {
     let (reader, writer) = tokio::io::split(io);
     sink.show(first)?;
     let incoming = receive(reader, sink);
-    let outgoing = send(writer, manners);
+    let outgoing = send(writer, input, manners);
     tokio::pin!(incoming, outgoing);
     tokio::select! {
         ended = &mut incoming => return ended,
@@ -79,45 +81,64 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
 }
 
 /// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
-pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, manners: &Manners) {
+pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(
+    mut io: IO,
+    manners: &Manners,
+) -> Result<(), Failed> {
+    let mut heard = vec![0; 16 * 1024];
     let leaving = async {
-        io.write_all(&manners.goodbye).await?;
-        io.flush().await?;
-        io.shutdown().await?;
-        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+        // A server that has left already is told nothing; what it said last is still to be read.
+        let _ = io.write_all(&manners.goodbye).await;
+        let _ = io.shutdown().await;
+        while next(&mut io, &mut heard).await? > 0 {}
+        Ok(())
     };
-    // It is manners; what matters has been seen.
-    let _ = tokio::time::timeout(LEAVE, leaving).await;
+    tokio::time::timeout(LEAVE, leaving).await.unwrap_or(Ok(()))
 }
 
-async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> std::io::Result<()> {
+async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> Result<(), Failed> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        match reader.read(&mut buffer).await {
-            Ok(0) => return Ok(()),
-            Ok(len) => sink.show(buffer.get(..len).unwrap_or_default())?,
-            // Servers that close without close_notify are common, and nothing here depends on the end.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
-            Err(error) => return Err(error),
+        match next(&mut reader, &mut buffer).await? {
+            0 => return Ok(()),
+            len => sink.show(buffer.get(..len).unwrap_or_default())?,
         }
     }
 }
 
-async fn send<IO: AsyncWrite>(mut writer: WriteHalf<IO>, manners: &Manners) -> std::io::Result<()> {
-    let mut stdin = tokio::io::stdin();
+/// Reads what the server says next: nothing at its end.
+pub(crate) async fn next(io: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::io::Result<usize> {
+    use std::io::ErrorKind;
+    match io.read(buffer).await {
+        // Servers that close without close_notify are common, and nothing here depends on the end.
+        Err(error) if [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&error.kind()) => Ok(0),
+        read => read,
+    }
+}
+
+async fn send<IO: AsyncWrite>(
+    mut writer: WriteHalf<IO>,
+    mut input: impl AsyncRead + Unpin,
+    manners: &Manners,
+) -> Result<(), Failed> {
     let (mut buffer, mut last) = (vec![0; 16 * 1024], 0);
     loop {
-        let len = stdin.read(&mut buffer).await?;
+        let len = input.read(&mut buffer).await?;
         let bytes = match len {
             0 => manners.goodbye.clone(),
             _ => manners.sent(buffer.get(..len).unwrap_or_default(), &mut last),
         };
-        writer.write_all(&bytes).await?;
-        writer.flush().await?;
+        let sent = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        if sent.await.is_err() {
+            // Whoever reads learns why.
+            return Ok(());
+        }
         if len == 0 {
             if bytes.is_empty() {
-                writer.shutdown().await?;
+                let _ = writer.shutdown().await;
             }
             return Ok(());
         }

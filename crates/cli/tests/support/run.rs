@@ -98,6 +98,11 @@ impl Live {
         self.child.id()
     }
 
+    /// What came on standard output so far.
+    pub(crate) fn stdout(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
     /// Types this. A program that does not listen any more is no failure.
     pub(crate) fn say(&mut self, input: &[u8]) {
         let _ = self.stdin.as_mut().unwrap().write_all(input);
