@@ -4,8 +4,10 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
+use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
+use crate::certificate::Certificate;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
 
@@ -61,13 +63,7 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
         }
-        Error::Certificate { .. } => {
-            let cure = error.hint().map(|hint| format!("{hint} with --ca-file, or "));
-            Some(
-                cure.unwrap_or_default()
-                    + "look closer with --insecure, which proves nothing about the server",
-            )
-        }
+        Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
         Error::Declined(refused) => match refused.reason {
             DeclinedReason::Refused(Refusal::Temporary) => {
                 Some(String::from("it may be ready soon: --retry 5 asks again, a second apart"))
@@ -76,6 +72,19 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         },
         _ => error.hint().map(str::to_owned),
     }
+}
+
+fn certificate(error: &Error, cause: &rustls::Error, leaf: Option<&CertificateDer<'_>>) -> String {
+    use rustls::{CertificateError as E, Error::InvalidCertificate};
+    let other = matches!(cause, InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }));
+    let names = leaf.map(|der| Certificate::read(der).names).unwrap_or_default();
+    let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
+    let cure = match (name, error.hint()) {
+        (Some(name), _) => format!("if it is the right server, --server-name {name} expects that name; "),
+        (None, Some(hint)) => format!("{hint} (--ca-file PEM); "),
+        (None, None) => String::new(),
+    };
+    cure + "--insecure shows more, and proves nothing about the server"
 }
 
 fn instead(target: &Target, why: &str) -> String {

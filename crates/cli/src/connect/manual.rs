@@ -36,12 +36,12 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
     let (protocol, host, port) = match text.parse::<Target>() {
         Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
         Err(_) if !text.contains("://") => {
-            let (host, port) = crate::target::split_port(text).map_err(Failed::usage)?;
+            let (host, port) = crate::target::split_port(text)?;
             let port = port.ok_or_else(|| Failed::usage("an unknown protocol needs HOST:PORT"))?;
-            let host: Host = host.parse().map_err(Failed::usage)?;
+            let host: Host = host.parse()?;
             (None, host.ascii, port)
         }
-        Err(error) => return Err(Failed::usage(error)),
+        Err(failed) => return Err(failed),
     };
     if protocol.is_none() && args.peer.transcript.is_some() {
         let hint = String::from("name the protocol: PROTO://HOST:PORT");
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
     let mut session = Session::Other(connector.upgrade_implicit(&UNKNOWN, &name, io).await?);
     let heard = session.listen().await;
     let mode = Mode::ImplicitTls;
-    let host = host.parse().map_err(Failed::usage)?;
+    let host = host.parse()?;
     let target = Target { protocol: &UNKNOWN, mode, host, port };
     let report = session.report(&target, Negotiation::default());
     text::show(talk, &target, &report, None);

@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     if args.cleartext || args.upgrade_on.is_some() {
         return manual::run(args, &talk, &mut sink).await;
     }
-    match args.target().map_err(Failed::usage)? {
+    match args.target()? {
         Some(target) => connect(args, &target, &talk, &mut sink).await,
         None => lab::run(args, &mut sink).await,
     }

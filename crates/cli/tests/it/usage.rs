@@ -19,6 +19,7 @@ fn mistakes_are_named_with_their_cure() {
         &["connect", "smtp://mail.example.com", "imap://mail.example.com"],
         &["connect", "smtp://mail.example.com", "--ca-file", "/does/not/exist.pem"],
         &["connect", "smtp://mail.example.com", "--ca-file", "/dev/null"],
+        &["connect", "smtp://mail.example.com", "--ca-file", "tests/it/der.crt"],
         &["connect", "smtp://mail.example.com", "--no-system-roots"],
         &["connect", "smtp://mail.example.com", "--output", "/does/not/exist"],
         &["connect", "smtp://mail.example.com", "--transcript", "/does/not/exist"],
