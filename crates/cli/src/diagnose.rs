@@ -19,7 +19,12 @@ const SPEAKS_TLS: &str = "speaks TLS from the first byte";
 /// The cure for a port that said not a single byte: asks it with a ClientHello what it speaks.
 ///
 /// Servers of implicit TLS, and of HTTP, wait for the client to speak, as this client waits for them.
-pub(crate) async fn ask_silent(target: &Target, dial: &Dial, error: &Error) -> Option<String> {
+pub(crate) async fn ask_silent(
+    target: &Target,
+    dial: &Dial,
+    error: &Error,
+    timeout: Duration,
+) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
     let silent = match error {
         Error::Timeout { step, .. } => step.starts_with("the greeting") || step.starts_with("the answer"),
@@ -30,7 +35,7 @@ pub(crate) async fn ask_silent(target: &Target, dial: &Dial, error: &Error) -> O
     if !silent || target.mode == Mode::ImplicitTls {
         return None;
     }
-    let prober = Connector::builder().insecure().timeout(PROBE).build().ok()?;
+    let prober = Connector::builder().insecure().timeout(timeout.min(PROBE)).build().ok()?;
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
         Ok(_) | Err(Error::Tls(_)) => Some(instead(target, SPEAKS_TLS)),
         Err(Error::PlaintextNotTls { received, .. }) => {

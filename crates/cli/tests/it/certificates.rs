@@ -27,8 +27,9 @@ fn c5_each_reason_is_said_in_words() {
     ] {
         let issued = authority.issue(&leaf).unwrap();
         let adjust = |it: starttls::AcceptorBuilder| it.certificate_pem(issued.chain_pem, issued.key_pem);
-        let address =
-            encrypted::server(&smtp::SMTP, authority, adjust, |session| drop(encrypted::rest(session)));
+        let address = encrypted::server(&smtp::SMTP, authority, adjust, |session| {
+            drop(encrypted::hear(session, b"QUIT\r\n"))
+        });
         let target = format!("smtp://localhost:{}", address.port());
         let mut command = starttls(["connect", "--no-system-roots", &target, "--ca-file"]);
         let run = Run::of(command.arg(&ca_file)).exits(5);

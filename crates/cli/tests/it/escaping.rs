@@ -103,7 +103,10 @@ fn c7_inside_the_names_of_a_certificate() {
         for stream in listener.incoming().flatten() {
             let acceptor = acceptor.clone();
             spawn(move || {
-                acceptor.blocking().accept(stream).map(|mut session| encrypted::rest(&mut session))
+                acceptor
+                    .blocking()
+                    .accept(stream)
+                    .map(|mut session| encrypted::hear(&mut session, b"QUIT\r\n"))
             });
         }
     });
