@@ -35,6 +35,9 @@ mod place {
     pub(super) const STREAM: u8 = 0x80;
 }
 
+/// How a declaration starts.
+const BEFORE: &[u8] = b"<?xml";
+
 /// The length of the message at the start of `buf`.
 pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
@@ -46,7 +49,11 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
         }
     }
     scan.lacks = match scan.state & !place::STREAM {
-        place::TAG | place::SINGLE | place::DOUBLE | place::TEXT | place::END | place::CDATA => Lacks::Markup,
+        place::TEXT => Lacks::Markup,
+        place::SINGLE | place::DOUBLE => Lacks::Quote,
+        place::TAG | place::END | place::CDATA => Lacks::TagEnd,
+        place::DECLARATION if scan.at > BEFORE.len() => Lacks::TagEnd,
+        place::NAME => Lacks::NameEnd,
         _ => Lacks::Unknown,
     };
     Ok(None)
@@ -55,7 +62,6 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
 /// The place behind the byte at `scan.at`.
 fn step(buf: &[u8], scan: &mut Scan, byte: u8) -> Result<u8, Malformed> {
     use place::*;
-    const BEFORE: &[u8] = b"<?xml";
     let (here, white, within) = (scan.at, is_white(byte), scan.state & !STREAM);
     if byte < b' ' && !white {
         return Err(malformed("XML without control characters"));

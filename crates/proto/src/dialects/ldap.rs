@@ -11,8 +11,8 @@ use message::{
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -73,7 +73,12 @@ impl Dialect for Ldap {
             if rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
                 return Err(malformed("a message id"));
             }
-            let Some(message) = rest.get(..contents.end) else { return Ok(None) };
+            let Some(message) = rest.get(..contents.end) else {
+                if rest.len() > contents.start {
+                    scan.lacks = Lacks::Length(scan.mark + contents.end);
+                }
+                return Ok(None);
+            };
             scan.mark += message.len();
             // The answer to a search is its entries and their end; without the end it tells nothing.
             let whole = || match messages(message).next() {

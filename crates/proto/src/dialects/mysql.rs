@@ -3,7 +3,7 @@
 use crate::boundary::limit;
 use crate::error::malformed;
 use crate::{
-    After, ClientMessage, Dialect, Escaped, Flow, Identity, Malformed, Offer, Protocol, ReplyTo, Scan,
+    After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol, ReplyTo, Scan,
     ServerMessage, Side,
 };
 
@@ -66,7 +66,7 @@ impl Dialect for MySql {
         from: Side,
         reply_to: ReplyTo,
         buf: &[u8],
-        _: &mut Scan,
+        scan: &mut Scan,
     ) -> Result<Option<usize>, Malformed> {
         let [a, b, c, behind @ ..] = buf else { return Ok(None) };
         let length = 4 + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
@@ -76,6 +76,9 @@ impl Dialect for MySql {
         let greeting = from == Side::Server && reply_to == ReplyTo::Connect;
         if greeting && !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..]) {
             return Err(malformed("a greeting of protocol 10, packet 0"));
+        }
+        if behind.len() >= 2 {
+            scan.lacks = Lacks::Length(length);
         }
         Ok((buf.len() >= length).then_some(length))
     }
