@@ -23,7 +23,7 @@ use vectors::Vector;
 const MAX_RATIO: f64 = 4.0;
 /// ...or an octet so many times one that is merely put aside: where one piece costs next to nothing, the
 /// ratio measures the call and not the reading.
-const MAX_CALLS: f64 = 4.0;
+const MAX_CALLS: f64 = 6.0;
 /// Twice the input may cost so many times as much.
 const MAX_GROWTH: f64 = 2.6;
 /// Below so many nanoseconds for an octet, the growth is that of caches and of the allocator.
@@ -68,16 +68,19 @@ fn hostile<M: Machine>(protocol: &'static Protocol, vectors: &[Vector]) -> bool 
     for kind in Kind::ALL {
         let mut suspects: Vec<_> = attacks.iter().filter(|(_, attack)| attack.kind == kind).collect();
         suspects.sort_by(|one, other| excess(other.0, floor.single).total_cmp(&excess(one.0, floor.single)));
-        let measured = suspects
-            .into_iter()
-            .take(4)
-            .map(|(_, it)| (it, Measured::new::<M>(protocol, &segments, it, aside)));
-        let Some((attack, worst)) = measured.max_by(|one, other| one.1.excess().total_cmp(&other.1.excess()))
-        else {
-            continue;
-        };
-        let verdict = if worst.excess() > 1.0 || worst.growth > MAX_GROWTH { "FAILED" } else { "ok" };
-        failed |= verdict == "FAILED";
+        let measure = |attack| Measured::new::<M>(protocol, &segments, attack, aside);
+        let measured = suspects.into_iter().take(4).map(|(_, attack)| (attack, measure(attack)));
+        let worst = measured.max_by(|one, other| one.1.excess().total_cmp(&other.1.excess()));
+        let Some((attack, mut worst)) = worst else { continue };
+        // The machine may have been busy: what is too expensive is so every time.
+        for _ in 0..3 {
+            if !worst.is_too_much() {
+                break;
+            }
+            worst = measure(attack);
+        }
+        let verdict = if worst.is_too_much() { "FAILED" } else { "ok" };
+        failed |= worst.is_too_much();
         println!(
             "hostile\t{}\t{}\t{}\t{}\t{:.2}\t{:.2}\t{:.2}\t{:.2}\t{verdict}\t{}",
             protocol.name,
@@ -133,6 +136,10 @@ impl Measured {
             aside: aside_single / aside.size as f64,
             growth: if price.whole > COPY { growth.max(whole / half_whole) } else { growth },
         }
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.excess() > 1.0 || self.growth > MAX_GROWTH
     }
 
     fn excess(&self) -> f64 {

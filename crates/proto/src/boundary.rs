@@ -39,6 +39,10 @@ pub enum Lacks {
     TagEnd,
     /// It is in a name of XML: only what is neither letter nor digit nor `-`, `.`, `:`, `_` can change that.
     NameEnd,
+    /// It is white space of XML: only something else can change that.
+    NonSpace,
+    /// It is text that only NUL ends.
+    Nul,
     /// It cannot end before it is this long.
     Length(usize),
 }
@@ -63,6 +67,8 @@ mod stop {
     pub(super) const QUOTE: u8 = 4;
     pub(super) const TAG: u8 = 8;
     pub(super) const NAME: u8 = 16;
+    pub(super) const SPACE: u8 = 32;
+    pub(super) const NUL: u8 = 64;
 
     /// For each byte the places where it is not ordinary.
     pub(super) const AT: [u8; 256] = {
@@ -71,14 +77,14 @@ mod stop {
         while index < at.len() {
             let byte = index as u8;
             at[index] = match byte {
-                0 => LINE | MARKUP | QUOTE | TAG | NAME,
+                0 => LINE | MARKUP | QUOTE | TAG | NAME | SPACE | NUL,
                 b'\n' | b'\r' => LINE | NAME,
                 b'\t' | b' ' => NAME,
-                0x01..0x20 | b'<' | b'&' => MARKUP | QUOTE | TAG | NAME,
-                b'\'' | b'"' => QUOTE | TAG | NAME,
-                b'>' | b'/' => TAG | NAME,
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b':' | b'_' | 0x80.. => 0,
-                _ => NAME,
+                0x01..0x20 | b'<' | b'&' => MARKUP | QUOTE | TAG | NAME | SPACE,
+                b'\'' | b'"' => QUOTE | TAG | NAME | SPACE,
+                b'>' | b'/' => TAG | NAME | SPACE,
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b':' | b'_' | 0x80.. => SPACE,
+                _ => NAME | SPACE,
             };
             index += 1;
         }
@@ -246,6 +252,8 @@ impl Inbox {
             Lacks::Quote => (limit::MESSAGE - 1, stop::QUOTE),
             Lacks::TagEnd => (limit::MESSAGE - 1, stop::TAG),
             Lacks::NameEnd => (limit::MESSAGE - 1, stop::NAME),
+            Lacks::NonSpace => (limit::MESSAGE - 1, stop::SPACE),
+            Lacks::Nul => (limit::MESSAGE - 1, stop::NUL),
             Lacks::Length(length) => ((self.start + length - 1).min(limit::MESSAGE - 1), 0),
         };
     }

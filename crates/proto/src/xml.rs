@@ -54,6 +54,7 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
         place::TAG | place::END | place::CDATA => Lacks::TagEnd,
         place::DECLARATION if scan.at > BEFORE.len() => Lacks::TagEnd,
         place::NAME => Lacks::NameEnd,
+        place::DECLARED => Lacks::NonSpace,
         _ => Lacks::Unknown,
     };
     Ok(None)
