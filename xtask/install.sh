@@ -37,10 +37,10 @@ install() {
 }
 
 apt-get update -q -o DPkg::Lock::Timeout=600
-name_inn
-if ! install "$@"; then
+# Its settings come in a package of their own, so they can be there before it is configured.
+case " $* " in *" inn2 "*)
+    install inn2-inews
     name_inn
-    echo "Configuring what is not configured yet, once more."
-    dpkg --configure -a
-    install "$@"
-fi
+    ;;
+esac
+install "$@"

@@ -9,7 +9,7 @@ use crate::{choose, identity};
 /// A client and any server: no panic, few words, and arriving in smaller pieces changes nothing.
 pub fn client(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
-    compare(octets, size, |pieces| {
+    compare(octets, size, true, |pieces| {
         let mut said = Vec::new();
         let client = Client::new(protocol, identity(), &mut said);
         let run = drive(client, said, pieces);
@@ -22,7 +22,7 @@ pub fn client(input: &[u8]) {
 pub fn server(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
     for tls in [Tls::Available, Tls::Unavailable] {
-        compare(octets, size, |pieces| {
+        compare(octets, size, false, |pieces| {
             let mut said = Vec::new();
             let server = Server::new(protocol, identity(), tls, &mut said);
             let run = drive(server, said, pieces);
@@ -60,12 +60,14 @@ enum End {
     Error(Box<Error>),
 }
 
-/// Runs the octets whole, in pieces and one by one. Smaller pieces may come in time where larger ones were
-/// early, or be TLS where larger ones were not; apart from such errors they change nothing.
-fn compare(octets: &[u8], size: usize, run: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> Run) {
+/// Runs the octets whole, in pieces and one by one. Larger pieces may be an error where smaller ones are not:
+/// what comes with the request is no TLS. And with `haste`, where an answer counts only behind its question,
+/// smaller pieces may be one too. Apart from such errors, cutting changes nothing.
+fn compare(octets: &[u8], size: usize, haste: bool, run: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> Run) {
     let runs = [usize::MAX, size + 2, 1].map(|size| run(&mut octets.chunks(size)));
+    let failed = |run: &Run| matches!(run.end, End::Error(_));
     for pair in runs.windows(2) {
-        if !matches!(pair[0].end, End::Error(_)) {
+        if !failed(&pair[0]) && !(haste && failed(&pair[1])) {
             assert_eq!(pair[0], pair[1], "the outcome depends on the pieces");
         }
     }

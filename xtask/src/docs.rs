@@ -69,9 +69,9 @@ fn link(target: &str) -> Option<&str> {
     (!file.is_empty() && !file.contains("://") && !file.starts_with("mailto:")).then_some(file)
 }
 
-/// The file or folder that a word names; what varies (`<name>`, `*`) ends the part that can be checked.
+/// The file or folder that a word names; what varies (`<name>`, `NAME`, `*`) ends the part that can be checked.
 fn path(word: &str) -> Option<&str> {
-    let fixed = word.split(['<', '*', '{', '…']).next()?;
+    let fixed = word.split(['<', '*', '{', '…']).next()?.split("NAME").next()?;
     let fixed = if fixed.len() < word.len() { &fixed[..fixed.rfind('/')? + 1] } else { fixed };
     let is_path = !fixed.contains(' ')
         && (FOLDERS.iter().any(|folder| fixed.starts_with(folder))
@@ -95,8 +95,10 @@ mod tests {
             ["docs/rules.md"]
         );
         assert_eq!(
-            named("`crates/proto/src/lib.rs`, `crates/proto/vectors/<protocol>/x.txt`, `a b`, `x/y`"),
-            ["crates/proto/src/lib.rs", "crates/proto/vectors/"]
+            named(
+                "`crates/proto/src/lib.rs`, `crates/proto/vectors/<protocol>/x.txt`, `a b`, `x/y`, `docs/NAME.md`"
+            ),
+            ["crates/proto/src/lib.rs", "crates/proto/vectors/", "docs/"]
         );
         assert_eq!(
             named("`deny.toml` [here](#here)\n```\n`docs/no.md`\n```\n`README.md`"),

@@ -15,11 +15,12 @@ pub(crate) fn run() -> Result<(), String> {
     report.step("fetch", 15, kept, &cargo(["fetch", "--locked"]));
     report.step("fuzz fetch", 15, kept, &cargo(["fetch", "--locked", "--manifest-path", fuzz::MANIFEST]));
     report.step("deny", 5, kept, &cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]));
-    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    let clippy =
+        ["clippy", "--workspace", "--all-targets", "--locked", "--keep-going", "--", "-D", "warnings"];
     report.step("clippy", 20, kept, &cargo(clippy));
-    let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked"]);
+    let mut doc = cargo(["doc", "--workspace", "--lib", "--no-deps", "--locked", "--keep-going"]);
     report.step("doc", 20, kept, doc.env("RUSTDOCFLAGS", "-D warnings"));
-    report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked"]));
+    report.step("test", 40, Output::Shown, &cargo(["test", "--workspace", "--locked", "--no-fail-fast"]));
     fuzz::smoke(&mut report);
     report.finish()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use starttls_lab::real;
 use starttls_proto::PROTOCOLS;
 
 /// Who may import which crate of the workspace: `proto <- net <- { audit, gateway, attack } <- cli`.
@@ -146,6 +147,19 @@ fn a_lint_is_expected_with_a_reason_or_obeyed() {
         }
     }
     complain(&bare);
+}
+
+#[test]
+fn setup_installs_what_the_lab_needs() {
+    let list = fs::read_to_string(root().join("xtask/packages.txt")).unwrap();
+    let listed: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let servers = real::SERVERS.iter().flat_map(|server| server.packages);
+    let missing: Vec<String> = servers
+        .chain(real::CLIENT_PACKAGES)
+        .filter(|name| !listed.contains(name))
+        .map(|name| format!("xtask/packages.txt does not list {name}"))
+        .collect();
+    complain(&missing);
 }
 
 #[test]

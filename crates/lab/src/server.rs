@@ -85,7 +85,11 @@ impl Server {
             };
             Session::upgraded(protocol, acceptor.identity(), stream, IDLE)
         };
-        apps::serve(&mut session, &self.world, acceptor).await?;
-        session.close().await
+        let served = apps::serve(&mut session, &self.world, acceptor).await;
+        match served {
+            // There is nobody to say goodbye to.
+            Err(SessionError::Io(_) | SessionError::Idle) => served,
+            served => served.and(session.close().await),
+        }
     }
 }

@@ -77,7 +77,6 @@ pub(crate) struct Session {
     input: VecDeque<u8>,
     out: Vec<u8>,
     idle: Duration,
-    closed: bool,
 }
 
 impl Session {
@@ -90,7 +89,7 @@ impl Session {
     ) -> Self {
         let mut out = Vec::new();
         let inside = Inside::new(protocol, identity.clone(), &mut out);
-        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle, closed: false }
+        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle }
     }
 
     /// Starts the session of a connection that was TLS from its first byte: nothing was asked or said yet.
@@ -121,14 +120,10 @@ impl Session {
         self.inside = Inside::new(self.protocol, self.identity.clone(), &mut Vec::new());
     }
 
-    /// The next command, answered already or not; `None` at the end of the session.
+    /// The next command, answered already or not, or the goodbye; `None` if the client just closed.
     pub(crate) async fn next(&mut self) -> Result<Option<Command>, SessionError> {
         loop {
             match self.inside.next(&mut self.out) {
-                Ok(Some(Command::Quit)) => {
-                    self.flush().await?;
-                    return Ok(None);
-                }
                 Ok(Some(command)) => return Ok(Some(command)),
                 Ok(None) => {}
                 Err(error) => {
@@ -170,18 +165,6 @@ impl Session {
             }
             self.more().await?;
         }
-    }
-
-    /// The next `count` octets as they are.
-    pub(crate) async fn read_exact(&mut self, count: usize) -> Result<Vec<u8>, SessionError> {
-        if count > LIMIT {
-            return Err(SessionError::Bad("at most 1 MiB"));
-        }
-        self.reclaim();
-        while self.input.len() < count {
-            self.more().await?;
-        }
-        Ok(self.input.drain(..count).collect())
     }
 
     /// Lines until one with a single dot, the doubled dots undone (RFC 5321 section 4.5.2).
@@ -232,20 +215,26 @@ impl Session {
         .await
     }
 
+    /// Replaces the end of what was said and not written yet: an answer of the engine's which an
+    /// application knows better.
+    pub(crate) fn amend(&mut self, end: &str, better: &str) {
+        if self.out.ends_with(end.as_bytes()) {
+            self.out.truncate(self.out.len() - end.len());
+            self.out.extend_from_slice(better.as_bytes());
+        }
+    }
+
     /// Says goodbye in TLS.
     pub(crate) async fn close(mut self) -> Result<(), SessionError> {
         self.flush().await?;
-        if self.closed {
-            return Ok(());
-        }
         // The client may be gone, as it may after its goodbye.
         let _ = within(self.idle, self.stream.shutdown()).await;
         Ok(())
     }
 
-    /// The connection's own end of the socket.
-    pub(crate) fn local_ip(&self) -> Result<std::net::IpAddr, SessionError> {
-        Ok(self.stream.io().local_addr()?.ip())
+    /// The socket, for its addresses.
+    pub(crate) fn io(&self) -> &TcpStream {
+        self.stream.io()
     }
 
     /// How long one read or write may take.
@@ -273,7 +262,6 @@ impl Session {
         let mut buffer = [0; 8 * 1024];
         let read = within(self.idle, self.stream.read(&mut buffer)).await?;
         self.input.extend(&buffer[..read]);
-        self.closed = read == 0;
         Ok(read > 0)
     }
 }

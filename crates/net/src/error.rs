@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use rustls::pki_types::CertificateDer;
+use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, Quit, Refusal, Side, speaks};
 
 /// Why there is no encrypted stream. Whatever it was, the connection is closed.
@@ -128,6 +129,14 @@ impl Error {
                 source: rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer),
                 ..
             } => Some("add the issuing authority's certificate to the roots"),
+            Self::Tls(
+                rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+                | rustls::Error::PeerIncompatible(
+                    PeerIncompatible::ServerDoesNotSupportTls12Or13
+                    | PeerIncompatible::Tls12NotOffered
+                    | PeerIncompatible::SupportedVersionsExtensionRequired,
+                ),
+            ) => Some("there is no TLS version in common: this side speaks 1.2 and 1.3 at most"),
             _ => None,
         }
     }

@@ -12,7 +12,8 @@ use crate::wire::Wire;
 /// A stream inside TLS, and the facts of how it came about.
 ///
 /// It is `AsyncRead + AsyncWrite` over an asynchronous stream and `Read + Write` over a blocking one.
-/// A connection that ends without the peer's `close_notify` reads as
+/// As with any buffered stream, flush what the peer is waiting for, and shut down (or, blocking, `close`)
+/// at the end. A connection that ends without the peer's `close_notify` reads as
 /// [`UnexpectedEof`](ErrorKind::UnexpectedEof), since anybody can cut a connection (RFC 8446 section 6.1).
 #[derive(Debug)]
 pub struct Encrypted<IO> {
@@ -63,6 +64,8 @@ pub(crate) fn push(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> 
     Ok(())
 }
 
+/// Only reads: what TLS owes meanwhile (key updates) goes with the next write, as RFC 8446 section 4.6.3
+/// allows. A reader that wrote would take the wake-ups of a writer on another task.
 pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -71,11 +74,6 @@ pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut
         match tls.reader().read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             done => return done,
-        }
-        // Answers of TLS itself (key updates) must not hold up reading; the next write carries on.
-        match push(tls, io) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            _ => {}
         }
         // At the end of the connection the reader above knows whether it ended well.
         tls.read_tls(io)?;

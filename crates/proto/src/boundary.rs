@@ -98,7 +98,7 @@ mod stop {
 /// that ever held cleartext, and fails if a single byte is left there, complete message or not. It carries
 /// no capability, no name, no state: nothing that was learned in cleartext can cross.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// let forged = starttls_proto::Upgrade { early: Vec::new() };
 /// ```
 #[must_use = "the peer now expects TLS; close the connection if you cannot go on"]

@@ -14,6 +14,14 @@ use crate::{
 /// It asks whether the upgrade was offered or not, since an attacker can remove an offer more easily than
 /// an answer (rule C2). An answer counts only after its question was written: input that is given while
 /// `out` still holds bytes is older than the question in it, and an answer in it is an error (rule C3).
+///
+/// What was said in cleartext stays in the machine, and the machine is gone when it has agreed:
+/// ```compile_fail,E0382
+/// # fn twice(client: starttls_proto::Client, out: &mut Vec<u8>) {
+/// let agreed = client.receive(b"220 go\r\n", out);
+/// let more = client.receive(b"250 AUTH PLAIN\r\n", out);
+/// # }
+/// ```
 #[must_use = "a negotiation does nothing until it is driven"]
 #[derive(Debug)]
 pub struct Client(Box<State>);

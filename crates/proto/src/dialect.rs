@@ -54,12 +54,19 @@ pub enum ClientMessage {
     /// Ends the session.
     Quit,
     /// Carries, or starts to carry, credentials.
+    ///
+    /// What [`Dialect::write_client`] writes for it is one attempt to log in that needs no answer to go on,
+    /// can never succeed and holds no secret: the user `starttls-probe`, with a password that tells the
+    /// [`Identity::nonce`]. Where name and password are two commands, it is the first.
     Credentials,
     /// Wants no answer: a keep-alive, an abandoned operation.
     Silent,
     /// A piece of something whose rest follows: a literal is announced, message data goes on.
     Partial,
     /// Anything else, known or not.
+    ///
+    /// What [`Dialect::write_client`] writes for it changes nothing and asks for nothing private, but is no
+    /// business of anybody's before TLS: a server that requires TLS refuses it.
     Other,
 }
 
@@ -113,6 +120,7 @@ pub struct Identity {
     pub inside_tls: bool,
     /// Makes tags, message ids and stream ids hard to guess, so that an answer cannot be sent before
     /// its question. Drawn at random by [`Identity::new`]; fix it for reproducible transcripts only.
+    /// A login that never succeeds ([`ClientMessage::Credentials`]) gives it away: nothing counts behind one.
     pub nonce: u64,
 }
 

@@ -46,6 +46,7 @@ mod dialects;
 mod error;
 mod escape;
 mod inside;
+mod login;
 mod protocol;
 mod recognise;
 mod relay;

@@ -46,12 +46,14 @@ pub enum Moment {
     Client(ClientMessage),
     /// When the server sends this.
     Server(ServerMessage),
+    /// Whenever this side sends a message: an offer may be spread over several.
+    Any(Side),
 }
 
 /// What a rule does with the message that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Takes the upgrade out of the server's offer.
+    /// Takes the upgrade out of what the server says it can do.
     StripOffer,
     /// Swallows the message.
     Drop,
@@ -223,6 +225,7 @@ impl Relay {
             let applies = match rule.at {
                 Moment::Client(meaning) => what == What::Client(meaning),
                 Moment::Server(meaning) => what == What::Server(meaning),
+                Moment::Any(side) => from == side,
             };
             if !applies {
                 continue;
@@ -231,7 +234,10 @@ impl Relay {
                 Edit::Before(first) => out.to(onward).extend_from_slice(first),
                 Edit::After(more) => behind.extend_from_slice(more),
                 Edit::StripOffer => {
-                    (message, fate) = (message.map(|it| self.dialect.strip_offer(&it)), Fate::Changed)
+                    let stripped = message.as_ref().map(|it| self.dialect.strip_offer(it));
+                    if stripped != message {
+                        (message, fate) = (stripped, Fate::Changed);
+                    }
                 }
                 Edit::Replace(with) => (message, fate) = (Some(with.clone()), Fate::Changed),
                 Edit::Drop => (message, fate) = (None, Fate::Swallowed),
@@ -270,7 +276,16 @@ impl Relay {
         out: &mut Outgoing,
         events: &mut Vec<Event>,
     ) {
-        if meaning == ServerMessage::Interim || self.due.pop_front() != Some(ReplyTo::Request) {
+        if meaning == ServerMessage::Interim {
+            return;
+        }
+        // A verdict has but one question, even where commands before it go unanswered (NICK in IRC).
+        let verdict = matches!(meaning, ServerMessage::Accept | ServerMessage::Refuse(_));
+        let mut answered = self.due.pop_front();
+        while verdict && answered.is_some_and(|due| due != ReplyTo::Request) {
+            answered = self.due.pop_front();
+        }
+        if answered != Some(ReplyTo::Request) {
             return;
         }
         if meaning == ServerMessage::Accept && fate == Fate::Untouched {

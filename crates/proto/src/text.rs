@@ -182,6 +182,14 @@ pub(crate) fn opens_with(line: &[u8], word: &[u8]) -> bool {
     words(line).next().is_some_and(|first| first.eq_ignore_ascii_case(word))
 }
 
+/// Whether this text for people speaks of TLS, by any of its names: in some protocols nothing else tells why
+/// a command was refused. Nothing but a report may rest on it.
+pub(crate) fn mentions_tls(text: &[u8]) -> bool {
+    let names: [&[u8]; 4] = [b"TLS", b"STARTTLS", b"STLS", b"SSL"];
+    text.split(|byte| !byte.is_ascii_alphanumeric())
+        .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+}
+
 /// For the commands that wait for an answer, oldest first: whether a positive one is a block.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks(VecDeque<bool>);
@@ -211,5 +219,22 @@ impl Blocks {
     /// Whether the next positive answer is a block.
     pub(crate) fn next(&self) -> bool {
         self.0.front() == Some(&true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mentions_tls;
+
+    #[test]
+    fn tls_is_mentioned_as_a_word() {
+        for text in
+            ["STLS comes first", "not on non-secure (SSL/TLS) connections", "Use of starttls required"]
+        {
+            assert!(mentions_tls(text.as_bytes()), "{text}");
+        }
+        for text in ["", "wrong password", "hassle", "bottlss"] {
+            assert!(!mentions_tls(text.as_bytes()), "{text}");
+        }
     }
 }

@@ -1,7 +1,25 @@
 //! What the servers do inside TLS: one small application per protocol.
+//!
+//! To add one, write `apps/NAME.rs` with a `serve` that takes a [`Context`] and returns when the session
+//! ends, and add its line to [`APPS`]. The engine has answered hellos, goodbyes and no-ops already.
 
+mod ftp;
+mod ftp_data;
+mod http;
+mod imap;
+mod imap_fetch;
+mod irc;
+mod ldap;
+mod mysql;
+mod nntp;
+mod nut;
+mod pop3;
+mod postgres;
 mod sasl;
+mod sieve;
 mod smtp;
+mod tokens;
+mod xmpp;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -38,21 +56,37 @@ pub(crate) struct Context<'a> {
 /// A session under way.
 pub(crate) type Served<'a> = Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'a>>;
 
+type Serve = for<'a> fn(Context<'a>) -> Served<'a>;
+
 struct App {
-    protocols: &'static [&'static str],
+    protocol: &'static str,
     /// Listed inside TLS beyond the protocol's own minimum.
     capabilities: &'static [&'static str],
-    serve: for<'a> fn(Context<'a>) -> Served<'a>,
+    serve: Serve,
 }
 
 #[rustfmt::skip] // One application a line.
 const APPS: &[App] = &[
-    App { protocols: &["smtp", "submission"], capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve },
-    App { protocols: &["lmtp"], capabilities: &["SIZE 1048576"], serve: smtp::serve_lmtp },
+    App { protocol: "smtp", capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve },
+    App { protocol: "submission", capabilities: &["AUTH PLAIN LOGIN", "SIZE 1048576"], serve: smtp::serve_submission },
+    App { protocol: "lmtp", capabilities: &["SIZE 1048576"], serve: smtp::serve_lmtp },
+    App { protocol: "imap", capabilities: &["AUTH=PLAIN", "SASL-IR", "ID", "IDLE", "NAMESPACE", "UNSELECT"], serve: imap::serve },
+    App { protocol: "pop3", capabilities: &["USER", "SASL PLAIN", "TOP", "UIDL", "RESP-CODES"], serve: pop3::serve },
+    App { protocol: "sieve", capabilities: &["\"SASL\" \"PLAIN\""], serve: sieve::serve },
+    App { protocol: "nntp", capabilities: &["READER", "AUTHINFO USER", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
+    App { protocol: "ldap", capabilities: &["supportedExtension: 1.3.6.1.4.1.4203.1.11.3", "namingContexts: dc=example,dc=test"], serve: ldap::serve },
+    App { protocol: "ftp", capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"], serve: ftp::serve },
+    App { protocol: "http", capabilities: &[], serve: http::serve },
+    App { protocol: "mysql", capabilities: &[], serve: mysql::serve },
+    App { protocol: "xmpp", capabilities: &["PLAIN"], serve: xmpp::serve },
+    App { protocol: "xmpp-server", capabilities: &["EXTERNAL"], serve: hello_only },
+    App { protocol: "postgres", capabilities: &[], serve: postgres::serve },
+    App { protocol: "irc", capabilities: &[], serve: irc::serve },
+    App { protocol: "nut", capabilities: &[], serve: nut::serve },
 ];
 
 fn app(protocol: &Protocol) -> Option<&'static App> {
-    APPS.iter().find(|app| app.protocols.contains(&protocol.name))
+    APPS.iter().find(|app| app.protocol == protocol.name)
 }
 
 /// What a server of this protocol lists inside TLS.
@@ -67,14 +101,13 @@ pub(crate) async fn serve(
     world: &World,
     acceptor: &Acceptor,
 ) -> Result<(), SessionError> {
-    match app(acceptor.protocol()) {
-        Some(app) => (app.serve)(Context { session, world, acceptor }).await,
-        None => {
-            // What is left here is neither a hello nor a goodbye, and there is nobody to answer it.
-            session.next_command().await?;
-            Ok(())
-        }
-    }
+    let serve = app(acceptor.protocol()).map_or(hello_only as Serve, |app| app.serve);
+    serve(Context { session, world, acceptor }).await
+}
+
+/// Answers hellos and goodbyes; what is neither ends the session, since nobody is here to answer it.
+fn hello_only(context: Context<'_>) -> Served<'_> {
+    Box::pin(async move { context.session.next_command().await.map(drop) })
 }
 
 /// The words of a command line: separated by spaces, double quotes around what contains any.

@@ -15,7 +15,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         bits <<= 6 * (4 - group.len());
         bytes.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
     }
-    (text.len() % 4 == 0 && digits.len() % 4 != 1).then_some(bytes)
+    (text.len().is_multiple_of(4) && digits.len() % 4 != 1).then_some(bytes)
 }
 
 fn value(digit: u8) -> Option<u8> {

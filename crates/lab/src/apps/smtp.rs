@@ -9,14 +9,26 @@ use crate::session::SessionError;
 const RECIPIENTS: usize = 100;
 
 pub(super) fn serve(context: Context<'_>) -> Served<'_> {
-    Box::pin(run(context, false))
+    Box::pin(run(context, Kind::Relay))
+}
+
+pub(super) fn serve_submission(context: Context<'_>) -> Served<'_> {
+    Box::pin(run(context, Kind::Submission))
 }
 
 pub(super) fn serve_lmtp(context: Context<'_>) -> Served<'_> {
-    Box::pin(run(context, true))
+    Box::pin(run(context, Kind::Lmtp))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>, lmtp: bool) -> Result<(), SessionError> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Relay,
+    /// Takes mail from users only (RFC 6409 section 4.3).
+    Submission,
+    Lmtp,
+}
+
+async fn run(Context { session, world, .. }: Context<'_>, kind: Kind) -> Result<(), SessionError> {
     let mut sender = false;
     let mut recipients: usize = 0;
     let mut authenticated = false;
@@ -37,7 +49,7 @@ async fn run(Context { session, world, .. }: Context<'_>, lmtp: bool) -> Result<
         let verb = words.first().map(|verb| verb.to_ascii_uppercase()).unwrap_or_default();
         let argument = words.get(1).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         match verb.as_str() {
-            "AUTH" if lmtp => session.say("502 5.5.1 No authentication here"),
+            "AUTH" if kind == Kind::Lmtp => session.say("502 5.5.1 No authentication here"),
             "AUTH" if authenticated || sender => session.say("503 5.5.1 Not now"),
             "AUTH" => {
                 // RFC 4954 section 4: the initial response, or an empty challenge for it.
@@ -74,6 +86,9 @@ async fn run(Context { session, world, .. }: Context<'_>, lmtp: bool) -> Result<
                 authenticated = granted;
                 session.say(if granted { "235 2.7.0 Welcome" } else { "535 5.7.8 Wrong user or password" });
             }
+            "MAIL" if kind == Kind::Submission && !authenticated => {
+                session.say("530 5.7.0 Authenticate first");
+            }
             "MAIL" if argument.starts_with("FROM:") => {
                 (sender, recipients) = (true, 0);
                 session.say("250 2.1.0 OK");
@@ -93,7 +108,7 @@ async fn run(Context { session, world, .. }: Context<'_>, lmtp: bool) -> Result<
                     None => String::from("452 4.2.2 The mailbox is full"),
                 };
                 // RFC 2033 section 4.2: one reply for each recipient.
-                for _ in 0..if lmtp { recipients } else { 1 } {
+                for _ in 0..if kind == Kind::Lmtp { recipients } else { 1 } {
                     session.say(&answer);
                 }
                 (sender, recipients) = (false, 0);

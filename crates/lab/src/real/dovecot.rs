@@ -4,18 +4,21 @@ use std::process::Command;
 
 use super::{Running, Setup, Stage};
 use crate::Error;
-use crate::process::{Daemon, program, user};
+use crate::process::{Daemon, program, run, user};
+
+const PACKAGE: &str = "dovecot-core";
 
 pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     let stage = Stage::new(setup, "imap.example.test")?;
     let endpoints = ["imap", "pop3", "sieve", "lmtp"].map(|protocol| stage.endpoint(protocol));
     let endpoints = endpoints.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let syntax = Syntax::installed()?;
     let tls = stage.tls(
         || {
             let (chain, key) = stage.certificate(&user("root", "base-passwd")?)?;
-            Ok(format!("ssl = required\nssl_cert = <{}\nssl_key = <{}\n", chain.display(), key.display()))
+            Ok(syntax.certificate(&chain.display().to_string(), &key.display().to_string()))
         },
-        "ssl = no\ndisable_plaintext_auth = no\n",
+        syntax.without_tls(),
     )?;
     let listeners: String = endpoints
         .iter()
@@ -29,13 +32,14 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
             format!(
                 "service {service} {{
   inet_listener {} {{
-    address = {}
+    {} = {}
     port = {}
   }}
   {implicit}
 }}
 ",
                 endpoint.protocol,
+                syntax.address(),
                 endpoint.address.ip(),
                 endpoint.address.port()
             )
@@ -47,20 +51,43 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
 
 /// A Dovecot that knows the one user, with or without `@example.test`, and whatever `more` says.
 pub(super) fn spawn(stage: &Stage<'_>, more: &str) -> Result<Daemon, Error> {
-    let dir = stage.scratch.path().display();
-    let mail = user("mail", "base-passwd")?;
-    let dovecot = user("dovecot", "dovecot-core")?;
-    stage.scratch.dir("homes", &mail)?;
-    stage.scratch.secret("passwd", &format!("test:{{PLAIN}}{}\n", stage.password), &dovecot)?;
+    let dir = stage.scratch.path().display().to_string();
+    stage.scratch.dir("homes", &user("mail", "base-passwd")?)?;
+    let passwd = format!("test:{{PLAIN}}{}\n", stage.password);
+    stage.scratch.secret("passwd", &passwd, &user("dovecot", PACKAGE)?)?;
     let config = stage.scratch.file(
         "dovecot.conf",
         &format!(
-            "base_dir = {dir}/run
+            "{users}
+base_dir = {dir}/run
 state_dir = {dir}/run
 log_path = /dev/stderr
 auth_mechanisms = plain login
-auth_username_format = %n
 first_valid_uid = 1
+{more}",
+            users = Syntax::installed()?.users(&dir),
+        ),
+    )?;
+    let dovecot = program("dovecot", PACKAGE)?;
+    Daemon::spawn(&stage.scratch, "dovecot", Command::new(dovecot).arg("-F").arg("-c").arg(config))
+}
+
+/// Settings that Dovecot 2.4 (Debian 13) writes otherwise than 2.3 (Debian 12).
+enum Syntax {
+    V23,
+    V24,
+}
+
+impl Syntax {
+    fn installed() -> Result<Self, Error> {
+        let version = run(Command::new(program("dovecot", PACKAGE)?).arg("--version"))?;
+        Ok(if version.starts_with(b"2.3.") { Self::V23 } else { Self::V24 })
+    }
+
+    fn users(&self, dir: &str) -> String {
+        match self {
+            Self::V23 => format!(
+                "auth_username_format = %n
 mail_location = maildir:~/Maildir
 passdb {{
   driver = passwd-file
@@ -69,10 +96,48 @@ passdb {{
 userdb {{
   driver = static
   args = uid=mail gid=mail home={dir}/homes/%n
+}}"
+            ),
+            Self::V24 => format!(
+                "dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+auth_username_format = %{{user | username}}
+mail_driver = maildir
+mail_path = ~/Maildir
+passdb passwd-file {{
+  passwd_file_path = {dir}/passwd
 }}
-{more}"
-        ),
-    )?;
-    let dovecot = program("dovecot", "dovecot-core")?;
-    Daemon::spawn(&stage.scratch, "dovecot", Command::new(dovecot).arg("-F").arg("-c").arg(config))
+userdb static {{
+  fields {{
+    uid = mail
+    gid = mail
+    home = {dir}/homes/%{{user | username}}
+  }}
+}}"
+            ),
+        }
+    }
+
+    fn certificate(&self, chain: &str, key: &str) -> String {
+        match self {
+            Self::V23 => format!("ssl = required\nssl_cert = <{chain}\nssl_key = <{key}\n"),
+            Self::V24 => {
+                format!("ssl = required\nssl_server_cert_file = {chain}\nssl_server_key_file = {key}\n")
+            }
+        }
+    }
+
+    fn without_tls(&self) -> &'static str {
+        match self {
+            Self::V23 => "ssl = no\ndisable_plaintext_auth = no\n",
+            Self::V24 => "ssl = no\nauth_allow_cleartext = yes\n",
+        }
+    }
+
+    fn address(&self) -> &'static str {
+        match self {
+            Self::V23 => "address",
+            Self::V24 => "listen",
+        }
+    }
 }

@@ -13,11 +13,14 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     let owner = user("mysql", PACKAGE)?;
     let endpoint = stage.endpoint("mysql")?;
     let data = format!("--datadir={}", stage.scratch.dir("data", &owner)?.display());
+    // Whatever server starts clears the temporary tables it finds: do not share a folder.
+    let temporary = format!("--tmpdir={}", stage.scratch.dir("tmp", &owner)?.display());
     let small = ["--innodb-buffer-pool-size=8M", "--innodb-log-file-size=4M", "--innodb-flush-method=nosync"];
     run(as_user(
         &owner,
         Command::new(program("mariadb-install-db", PACKAGE)?)
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", &data])
+            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args([&data, &temporary])
             .args(small),
     ))?;
     let create = format!(
@@ -31,7 +34,7 @@ GRANT ALL ON *.* TO test@'%';
     let create = stage.scratch.secret("init.sql", &create, &owner)?;
     let mut command = Command::new(program("mariadbd", PACKAGE)?);
     command
-        .args(["--no-defaults", "--skip-name-resolve", &data])
+        .args(["--no-defaults", "--skip-name-resolve", &data, &temporary])
         .args(small)
         .arg(format!("--init-file={}", create.display()))
         .arg(format!("--bind-address={}", endpoint.address.ip()))

@@ -11,7 +11,7 @@
 //! # Add a server
 //!
 //! 1. Write `real/NAME.rs` with `pub(super) fn start(&Setup) -> Result<Running, Error>`: make a
-//!    [`Stage`], ask it for endpoints, certificate and files, spawn each program in the
+//!    `Stage`, ask it for endpoints, certificate and files, spawn each program in the
 //!    foreground with [`Daemon::spawn`], wait for each endpoint, and return `stage.running(..)`.
 //!    Name programs only through [`process::program`](crate::process::program), which names the
 //!    package when one is missing.
@@ -111,6 +111,7 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "mariadb-client",
     "openssl",
     "postgresql-client",
+    "procps",
     "python3",
     "swaks",
 ];

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod curl;
+mod gnutls;
 mod openssl;
 mod others;
+mod python;
 mod support;

@@ -11,17 +11,18 @@ use starttls_lab::{Endpoint, Lab, Options};
 /// The time for one client, from start to end.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-pub fn lab() -> Lab {
+#[expect(clippy::print_stderr, reason = "it is shown if the test fails")]
+pub(crate) fn lab() -> Lab {
     let log = |incident: &starttls_lab::Incident| eprintln!("lab: {incident}");
     Lab::start(Options { log: Some(std::sync::Arc::new(log)), ..Options::default() }).unwrap()
 }
 
-pub fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
+pub(crate) fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
     lab.endpoint(scheme).unwrap_or_else(|| panic!("the lab does not serve {scheme}"))
 }
 
 /// What a client said, and whether it was content.
-pub struct Said {
+pub(crate) struct Said {
     pub ok: bool,
     pub out: String,
     pub err: String,
@@ -30,7 +31,7 @@ pub struct Said {
 impl Said {
     /// Requires success, and each of these texts in the standard output.
     #[track_caller]
-    pub fn with(&self, expected: &[&str]) -> &Self {
+    pub(crate) fn with(&self, expected: &[&str]) -> &Self {
         assert!(self.ok, "failed\nout: {}\nerr: {}", self.out, self.err);
         for text in expected {
             assert!(self.out.contains(text), "no {text:?}\nout: {}\nerr: {}", self.out, self.err);
@@ -40,9 +41,9 @@ impl Said {
 }
 
 /// A client to be run: the program, and its Debian package for whoever lacks it.
-pub struct Client(Command, Vec<u8>);
+pub(crate) struct Client(Command, Vec<u8>);
 
-pub fn client(name: &str, package: &'static str) -> Client {
+pub(crate) fn client(name: &str, package: &'static str) -> Client {
     let path = program(name, package).unwrap_or_else(|missing| panic!("{missing}"));
     let mut command = Command::new(path);
     // No configuration of whoever runs the tests.
@@ -51,24 +52,24 @@ pub fn client(name: &str, package: &'static str) -> Client {
 }
 
 impl Client {
-    pub fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.0.args(args);
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.0.env(name, value);
         self
     }
 
-    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.1 = input.into();
         self
     }
 
     /// Runs it to its end; kills it when the time is over.
     #[track_caller]
-    pub fn run(mut self) -> Said {
+    pub(crate) fn run(mut self) -> Said {
         let mut child: Child =
             self.0.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -100,4 +101,18 @@ fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// The initial response of SASL PLAIN, as Base64.
+pub(crate) fn plain(lab: &Lab) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = format!("\0{}\0{}", lab.user(), lab.password());
+    let groups = text.as_bytes().chunks(3).flat_map(|group| {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
+        (0..4).map(move |at| match at <= group.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]),
+            false => '=',
+        })
+    });
+    groups.collect()
 }

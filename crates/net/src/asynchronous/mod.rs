@@ -260,3 +260,19 @@ async fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream
     }
     last
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dials_one_address_after_the_other() {
+        let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let deadline = Deadline::starting_now(Duration::from_secs(10));
+        let tcp = dial(&[closed, open.local_addr().unwrap()], &deadline).await.unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), open.local_addr().unwrap());
+        let error = dial(&[closed, closed], &deadline).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot connect to any of 2 addresses, the last was {closed}"));
+    }
+}

@@ -25,7 +25,7 @@ pub trait Stream: Read + Write {
 /// Makes any stream a [`Stream`], one that nothing can hurry.
 ///
 /// The deadline is looked at between reads and writes only, so that a silent peer is waited for as long
-/// as the stream itself does, and an answer that was sent before its question may go unnoticed.
+/// as the stream itself does, which has to block, and an answer that was sent before its question may go unnoticed.
 #[derive(Debug)]
 pub struct Untimed<S>(pub S);
 

@@ -287,3 +287,22 @@ fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Erro
     }
     last
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dials_one_address_after_the_other() {
+        let open = TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let deadline = Deadline::starting_now(Duration::from_secs(10));
+        let tcp = dial(&[closed, open.local_addr().unwrap()], &deadline).unwrap();
+        assert_eq!(tcp.peer_addr().unwrap(), open.local_addr().unwrap());
+        let error = dial(&[closed, closed], &deadline).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot connect to any of 2 addresses, the last was {closed}"));
+    }
+}

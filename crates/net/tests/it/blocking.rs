@@ -3,12 +3,17 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use starttls::blocking::Untimed;
 use starttls::proto::{ErrorKind, smtp};
-use starttls::{Endpoint, Error, Outcome, TlsVersion, Verdict};
+use starttls::rustls::crypto::aws_lc_rs;
+use starttls::rustls::pki_types::pem::PemObject;
+use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use starttls::{ClientAuth, Endpoint, Error, Outcome, TlsVersion, Verdict};
 
 use crate::authority::{Authority, NAME};
 use crate::script::OFFER;
@@ -169,4 +174,43 @@ fn b6_in_the_handshake() {
     let outcome = connector.blocking().upgrade(&smtp::SMTP, NAME, near);
     assert!(matches!(outcome, Err(Error::Timeout { step: "the TLS handshake", .. })), "{outcome:?}");
     server.join().unwrap();
+}
+
+/// A client that resumes, as the library's own does not.
+fn resuming(authority: &Authority) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let alice = authority.issue_for_client("alice.example");
+    let chain = vec![CertificateDer::from_pem_slice(alice.chain.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(alice.key.as_bytes()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+    Arc::new(config.with_client_auth_cert(chain, key).unwrap())
+}
+
+#[test]
+fn s8_s9_a_session_is_resumed_where_it_began_and_with_its_certificate() {
+    let authority = Authority::new();
+    let config = resuming(&authority);
+    let acceptor =
+        || authority.acceptor().client_auth(ClientAuth::Required, authority.pem()).build().unwrap();
+    let (here, elsewhere) = (acceptor(), acceptor());
+    let kinds = [&here, &here, &elsewhere].map(|acceptor| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (acceptor, config) = (acceptor.clone(), config.clone());
+        let server = thread::spawn(move || {
+            let mut stream = acceptor.blocking().accept_implicit(far).unwrap();
+            stream.write_all(b"x").unwrap();
+            stream.close().unwrap();
+            stream
+        });
+        let session = ClientConnection::new(config, NAME.try_into().unwrap()).unwrap();
+        let mut client = StreamOwned::new(session, near);
+        client.read_exact(&mut [0]).unwrap();
+        let stream = server.join().unwrap();
+        let facts = stream.facts();
+        assert_eq!((facts.chain.len(), &facts.verdict), (1, &Verdict::Verified));
+        facts.kind_name()
+    });
+    assert_eq!(kinds, ["full", "resumed", "full"]);
 }

@@ -112,6 +112,23 @@ async fn c3_answer_that_waits_when_the_question_comes_is_too_early() {
     assert_eq!(kind(outcome.await), ErrorKind::EarlyAnswer);
 }
 
+/// The client speaks first.
+const UNGREETED: Protocol = Protocol { flow: Flow { greeting: false, ..smtp::SMTP.flow }, ..smtp::SMTP };
+
+#[tokio::test]
+async fn c3_answer_in_the_socket_before_the_first_question_is_too_early() {
+    let connector = Authority::new().connector().build().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = connector.dial(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
+    let mut server = listener.accept().unwrap().0;
+    std::io::Write::write_all(&mut server, OFFER).unwrap();
+    // Blocking on purpose: the runtime has not looked at the socket when the negotiation starts.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let outcome = timeout(DEADLINE, connector.upgrade(&UNGREETED, NAME, tcp)).await.unwrap();
+    let Err(Error::Protocol(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::EarlyAnswer);
+}
+
 #[tokio::test]
 async fn b4_command_injected_with_the_request_gets_no_go_ahead() {
     for injected in ["NOOP\r\n", "N"] {

@@ -1,7 +1,9 @@
 //! The library's client meets the library's server, in memory.
 
+use std::os::unix::net::UnixStream;
+
 use crate::authority::{Authority, DEADLINE, NAME};
-use starttls::proto::smtp;
+use starttls::proto::{PROTOCOLS, smtp};
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use starttls::{Acceptor, Connector, Encrypted, Error, TlsVersion, Verdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -16,22 +18,25 @@ async fn meet(connector: &Connector, acceptor: &Acceptor, room: usize) -> (Side,
     timeout(DEADLINE, both).await.expect("neither side hangs")
 }
 
-/// Sends both ways at once, more than any buffer holds, then closes in good order.
+/// Sends both ways at once, more than any buffer holds, then closes in good order. Each direction of each
+/// side is a task of its own, so that none can live on another's wake-ups.
 async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStream>, octets: usize) {
-    async fn talk(stream: Encrypted<DuplexStream>, byte: u8, octets: usize) {
+    let tasks = [(client, 0), (server, 1)].map(|(stream, byte)| {
         let (mut reading, mut writing) = tokio::io::split(stream);
-        let write = async {
+        let write = tokio::spawn(async move {
             writing.write_all(&vec![byte; octets]).await.unwrap();
             writing.shutdown().await.unwrap();
-        };
-        let mut got = Vec::new();
-        let read = async { reading.read_to_end(&mut got).await.unwrap() };
-        tokio::join!(write, read);
-        assert_eq!(got, vec![byte ^ 1; octets]);
+        });
+        let read = tokio::spawn(async move {
+            let mut got = Vec::new();
+            reading.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got, vec![byte ^ 1; octets]);
+        });
+        [write, read]
+    });
+    for task in tasks.into_iter().flatten() {
+        timeout(DEADLINE, task).await.expect("no direction hangs").unwrap();
     }
-    timeout(DEADLINE, async { tokio::join!(talk(client, 0, octets), talk(server, 1, octets)) })
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
@@ -42,6 +47,27 @@ async fn meets_at_every_pipe_size() {
     for (room, octets) in [(1, 50), (7, 5_000), (4096, 300_000)] {
         let (client, server) = meet(&connector, &acceptor, room).await;
         exchange(client.unwrap(), server.unwrap(), octets).await;
+    }
+}
+
+#[tokio::test]
+async fn every_protocol_upgrades_on_both_drivers() {
+    let authority = Authority::new();
+    for protocol in PROTOCOLS {
+        let connector = authority.connector().build().unwrap();
+        let acceptor = authority.acceptor_for(protocol).build().unwrap();
+        let (near, far) = duplex(7);
+        let both = async { tokio::join!(connector.upgrade(protocol, NAME, near), acceptor.accept(far)) };
+        let (client, server) = timeout(DEADLINE, both).await.unwrap();
+        let (client, server) = (client.unwrap(), server.unwrap());
+        assert_eq!(client.facts().alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{protocol:?}");
+        exchange(client, server, 1000).await;
+
+        let (near, far) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || acceptor.blocking().accept(far).map(drop));
+        let client = connector.blocking().upgrade(protocol, NAME, near).unwrap();
+        server.join().unwrap().unwrap();
+        drop(client);
     }
 }
 
@@ -74,4 +100,24 @@ async fn facts_of_both_versions() {
         assert_eq!(client.tickets_received() > 0, modern);
         assert_eq!(server.facts().verdict, Verdict::NoCertificate);
     }
+}
+
+#[tokio::test]
+async fn everything_can_move_between_threads() {
+    fn moves<T: Send + 'static>(_: &T) {}
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Connector>();
+    shared::<Acceptor>();
+    shared::<Error>();
+    let authority = Authority::new();
+    let (connector, acceptor) =
+        (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
+    let (near, far) = duplex(64);
+    let client = async move { connector.upgrade(&smtp::SMTP, NAME, near).await };
+    let server = async move { acceptor.accept(far).await };
+    moves(&client);
+    moves(&server);
+    let (client, server) = tokio::join!(tokio::spawn(client), tokio::spawn(server));
+    moves(&client.unwrap().unwrap());
+    moves(&server.unwrap().unwrap());
 }

@@ -140,7 +140,7 @@ async fn b5_a_failed_handshake_closes_the_connection() {
 #[tokio::test]
 async fn observers_see_each_phase_of_both_sides() {
     let authority = Authority::new();
-    let seen: Arc<Mutex<Vec<(Side, Phase, Vec<u8>)>>> = Arc::default();
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let noted = seen.clone();
     let observer = move |chunk: &Chunk<'_>| {
         noted.lock().unwrap().push((chunk.from, chunk.phase, chunk.bytes.to_vec()));

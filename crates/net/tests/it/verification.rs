@@ -103,11 +103,21 @@ async fn insecure_finishes_and_records_the_verdict() {
     assert_eq!(client.unwrap().facts().verdict, Verdict::Verified);
 }
 
-/// Presents a certificate without holding its key.
+/// Presents the same, whoever asks.
 #[derive(Debug)]
-struct Thief(Arc<CertifiedKey>);
+struct Always(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for Thief {
+impl Always {
+    fn new(chain: &str, key: &str, ocsp: Option<Vec<u8>>) -> Arc<Self> {
+        let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
+        let key = any_supported_type(&PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap();
+        let mut key = CertifiedKey::new(chain, key);
+        key.ocsp = ocsp;
+        Arc::new(Self(Arc::new(key)))
+    }
+}
+
+impl ResolvesServerCert for Always {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.clone())
     }
@@ -117,14 +127,25 @@ impl ResolvesServerCert for Thief {
 async fn insecure_still_wants_the_key_of_the_certificate() {
     let authority = Authority::new();
     let (victim, thief) = (authority.issue(NAME), authority.issue(NAME));
-    let chain = vec![CertificateDer::from_pem_slice(victim.chain.as_bytes()).unwrap()];
-    let key = any_supported_type(&PrivateKeyDer::from_pem_slice(thief.key.as_bytes()).unwrap()).unwrap();
-    let resolver = Arc::new(Thief(Arc::new(CertifiedKey::new(chain, key))));
+    let resolver = Always::new(&victim.chain, &thief.key, None);
     for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
         let connector = authority.connector().insecure().tls_versions(only, only);
         let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver.clone());
         let (client, _) = meet(connector, acceptor, NAME).await;
         assert_eq!(reason(client), "whoever presents it does not hold its key");
+    }
+}
+
+#[tokio::test]
+async fn a_stapled_ocsp_response_is_noticed() {
+    let authority = Authority::new();
+    let leaf = authority.issue(NAME);
+    for ocsp in [None, Some(b"response".to_vec())] {
+        let stapled = ocsp.is_some();
+        let resolver = Always::new(&leaf.chain, &leaf.key, ocsp);
+        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver);
+        let (client, _) = meet(authority.connector(), acceptor, NAME).await;
+        assert_eq!(client.unwrap().facts().ocsp_stapled, stapled);
     }
 }
 
@@ -172,7 +193,8 @@ async fn versions_that_do_not_meet() {
     let connector = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
     let acceptor = authority.acceptor().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13);
     let (client, server) = meet(connector, acceptor, NAME).await;
-    assert!(matches!(client, Err(Error::Tls(_))) && matches!(server, Err(Error::Tls(_))));
+    assert!(client.unwrap_err().hint().unwrap().contains("no TLS version in common"));
+    assert!(matches!(server, Err(Error::Tls(_))), "{server:?}");
 }
 
 #[test]
@@ -189,7 +211,7 @@ fn a_configuration_that_cannot_work_is_an_error() {
 }
 
 #[tokio::test]
-async fn key_log_and_transcript_of_a_session() {
+async fn the_key_log_has_the_secrets_of_a_session() {
     let authority = Authority::new();
     let path = std::env::temp_dir().join(format!("starttls-keys-{}", std::process::id()));
     let (client, _) = meet(authority.connector().key_log_file(&path), authority.acceptor(), NAME).await;

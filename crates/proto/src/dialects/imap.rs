@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
@@ -278,10 +279,11 @@ impl Dialect for Imap {
             ClientMessage::Request => "STARTTLS",
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => return,
+            ClientMessage::Credentials => {
+                &format!("LOGIN \"{}\" \"{}\"", login::USER, login::password(self.me.nonce))
+            }
+            ClientMessage::Other => "LIST \"\" \"\"",
+            ClientMessage::Silent | ClientMessage::Partial => return,
         };
         let tag = self.next_tag();
         out.extend_from_slice(format!("{tag} {command}\r\n").as_bytes());

@@ -3,13 +3,14 @@
 mod message;
 
 use message::{
-    Message, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION, SUPPORTED_VERSION,
-    attribute, code, describe, encode, is_before_the_end, messages, offers, outcome, result, root_search,
-    strip, tag,
+    Message, NO_ATTRIBUTES, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION,
+    SUPPORTED_VERSION, attribute, code, describe, encode, is_before_the_end, messages, offers, outcome,
+    result, search, simple_bind, strip, tag,
 };
 
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
+use crate::login;
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -63,14 +64,11 @@ impl Dialect for Ldap {
     ) -> Result<Option<usize>, Malformed> {
         loop {
             let rest = buf.get(scan.mark..).unwrap_or_default();
-            match rest {
-                // A TLS record is known by its second octet.
-                [] | [0x15 | 0x16] if scan.mark == 0 => return Ok(None),
-                [first, ..] if *first != tag::SEQUENCE => return Err(malformed("an LDAPMessage")),
-                _ => {}
+            if rest.first().is_some_and(|first| *first != tag::SEQUENCE) {
+                return Err(malformed("an LDAPMessage"));
             }
             let Some((_, contents)) = header(rest)? else { return Ok(None) };
-            if rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
+            if contents.is_empty() || rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
                 return Err(malformed("a message id"));
             }
             let Some(message) = rest.get(..contents.end) else {
@@ -167,12 +165,14 @@ impl Dialect for Ldap {
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         let operation = match msg {
-            ClientMessage::Hello => root_search(SUPPORTED_EXTENSION),
-            // No attribute at all (RFC 4511 section 4.5.1.8).
-            ClientMessage::Probe => root_search(b"1.1"),
+            ClientMessage::Hello => search(b"", SUPPORTED_EXTENSION),
+            ClientMessage::Probe => search(b"", NO_ATTRIBUTES),
+            // The schema, under its customary name.
+            ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
+            ClientMessage::Credentials => simple_bind(login::USER, &login::password(self.me.nonce)),
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
-            _ => return,
+            ClientMessage::Silent | ClientMessage::Partial => return,
         };
         if matches!(msg, ClientMessage::Hello | ClientMessage::Request) {
             self.asked = self.next;

@@ -2,10 +2,14 @@
 
 use crate::Protocol;
 
+pub mod ftp;
+pub mod http;
 pub mod imap;
+pub mod irc;
 pub mod ldap;
 pub mod mysql;
 pub mod nntp;
+pub mod nut;
 pub mod pop3;
 pub mod postgres;
 pub mod sieve;
@@ -23,8 +27,12 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &sieve::SIEVE,
     &nntp::NNTP,
     &ldap::LDAP,
+    &ftp::FTP,
     &postgres::POSTGRES,
     &mysql::MYSQL,
+    &irc::IRC,
+    &nut::NUT,
     &xmpp::XMPP,
     &xmpp::XMPP_SERVER,
+    &http::HTTP,
 ];

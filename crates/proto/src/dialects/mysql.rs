@@ -2,6 +2,7 @@
 
 use crate::boundary::limit;
 use crate::error::malformed;
+use crate::login;
 use crate::{
     After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol, ReplyTo, Scan,
     ServerMessage, Side,
@@ -38,6 +39,8 @@ const PROTOCOL_10: u8 = 10;
 const ERR: u8 = 0xff;
 /// utf8mb4_general_ci, which every server has.
 const CHARSET: u8 = 45;
+/// The oldest kind of login that is still understood.
+const PLUGIN: &str = "mysql_native_password\0";
 /// Octets of an SSLRequest: flags, the largest packet, a character set, and 23 more.
 const SSL_REQUEST: usize = 32;
 
@@ -74,12 +77,11 @@ impl Dialect for MySql {
             return Err(malformed("a packet of at most 64 KiB"));
         }
         let greeting = from == Side::Server && reply_to == ReplyTo::Connect;
-        if greeting && !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..]) {
+        let empty = length == 4;
+        if greeting && (empty || !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..])) {
             return Err(malformed("a greeting of protocol 10, packet 0"));
         }
-        if behind.len() >= 2 {
-            scan.lacks = Lacks::Length(length);
-        }
+        scan.lacks = Lacks::Length(length);
         Ok((buf.len() >= length).then_some(length))
     }
 
@@ -133,12 +135,24 @@ impl Dialect for MySql {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        if msg != ClientMessage::Request {
-            return;
-        }
-        let flags = CLIENT_PROTOCOL_41 | CLIENT_SSL | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
+        let inside = self.me.inside_tls;
+        let (tls, login) = match msg {
+            ClientMessage::Request => (true, Vec::new()),
+            ClientMessage::Credentials => (inside, self.login()),
+            ClientMessage::Hello
+            | ClientMessage::Probe
+            | ClientMessage::Quit
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => return,
+        };
+        let flags = CLIENT_PROTOCOL_41
+            | if tls { CLIENT_SSL } else { 0 }
+            | CLIENT_SECURE_CONNECTION
+            | CLIENT_PLUGIN_AUTH;
         let largest = 1_u32 << 24;
-        packet(1, &[&flags.to_le_bytes(), &largest.to_le_bytes(), &[CHARSET], &[0; 23]], out);
+        let start: [&[u8]; 5] = [&flags.to_le_bytes(), &largest.to_le_bytes(), &[CHARSET], &[0; 23], &login];
+        packet(1 + u8::from(inside), &start, out);
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
@@ -196,6 +210,13 @@ impl Dialect for MySql {
 }
 
 impl MySql {
+    /// A name, what looks like the 20 octets that a challenge and a password make, and how they were made.
+    fn login(&self) -> Vec<u8> {
+        let response = format!("{:020x}", self.me.nonce);
+        let parts = [login::USER, "\0\x14", &response, PLUGIN];
+        parts.concat().into_bytes()
+    }
+
     fn greet(&self, starttls: bool, out: &mut Vec<u8>) {
         let flags = CLIENT_LONG_PASSWORD
             | CLIENT_CONNECT_WITH_DB
@@ -221,7 +242,8 @@ impl MySql {
                 &[f2, f3, 21],
                 &[0; 10],
                 second,
-                b"\0mysql_native_password\0",
+                b"\0",
+                PLUGIN.as_bytes(),
             ],
             out,
         );
@@ -266,6 +288,19 @@ mod tests {
             assert!(scramble(nonce).iter().all(|octet| octet.is_ascii_graphic() && *octet != b'$'));
         }
         assert_ne!(scramble(0), scramble(1));
+    }
+
+    #[test]
+    fn a_login_has_the_length_that_it_claims_and_the_number_that_is_due() {
+        for (inside_tls, number) in [(false, 1), (true, 2)] {
+            let me = Identity { nonce: 7, inside_tls, ..Identity::new("mail.example.com") };
+            let mut login = Vec::new();
+            (MYSQL.dialect)(me).write_client(ClientMessage::Credentials, &mut login);
+            assert_eq!(login[..4], [90, 0, 0, number]);
+            let (start, behind) = login[4..].split_at(SSL_REQUEST);
+            assert_eq!(start[1] & (CLIENT_SSL >> 8) as u8 != 0, inside_tls);
+            assert_eq!(behind, b"starttls-probe\0\x1400000000000000000007mysql_native_password\0");
+        }
     }
 
     #[test]

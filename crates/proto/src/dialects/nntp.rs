@@ -1,6 +1,7 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{Blocks, block, block_without, code, command, line, lines, opens_with, verb, words};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -172,16 +173,18 @@ impl Dialect for Nntp {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Hello => b"CAPABILITIES\r\n",
-            ClientMessage::Request => b"STARTTLS\r\n",
-            ClientMessage::Probe => b"HELP\r\n",
-            ClientMessage::Quit => b"QUIT\r\n",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Hello => "CAPABILITIES",
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "HELP",
+            ClientMessage::Quit => "QUIT",
+            // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("AUTHINFO USER {}", login::USER),
+            ClientMessage::Other => "LIST",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {

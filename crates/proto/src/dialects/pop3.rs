@@ -1,7 +1,10 @@
 //! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
 
 use crate::error::malformed;
-use crate::text::{Blocks, block, block_without, command, line, lines, opens_with, starts_with, verb};
+use crate::login;
+use crate::text::{
+    Blocks, block, block_without, command, line, lines, mentions_tls, opens_with, starts_with, verb,
+};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
     Scan, ServerMessage, Side,
@@ -127,21 +130,25 @@ impl Dialect for Pop3 {
             // RFC 3206 section 4 and RFC 2449 section 8.1: these are the codes of troubles that pass.
             (ReplyTo::Request, false) if is_temporary(msg) => ServerMessage::Refuse(Refusal::Temporary),
             (ReplyTo::Request, false) => ServerMessage::Refuse(Refusal::Permanent),
+            // No code says it (RFC 3206 has one for credentials of any fault).
+            (ReplyTo::Other, false) if mentions_tls(msg) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Hello => b"CAPA\r\n",
-            ClientMessage::Request => b"STLS\r\n",
-            ClientMessage::Probe => b"NOOP\r\n",
-            ClientMessage::Quit => b"QUIT\r\n",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Hello => "CAPA",
+            ClientMessage::Request => "STLS",
+            ClientMessage::Probe => "NOOP",
+            ClientMessage::Quit => "QUIT",
+            // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Other => "STAT",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {

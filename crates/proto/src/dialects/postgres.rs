@@ -2,6 +2,7 @@
 
 use crate::boundary::limit;
 use crate::error::malformed;
+use crate::login;
 use crate::{
     After, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
     ServerMessage, Side,
@@ -32,6 +33,7 @@ pub const POSTGRES: Protocol = Protocol {
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;
 const CANCEL_REQUEST: u32 = 80_877_102;
+const PROTOCOL_3: u32 = 3 << 16;
 /// Octets of a startup packet that real servers take.
 const STARTUP: usize = 10_000;
 
@@ -58,8 +60,6 @@ impl Dialect for Postgres {
             (Side::Server, Some(first)) if reply_to == ReplyTo::Request || self.gss_asked => match first {
                 b'S' | b'N' | b'G' => Ok(Some(1)),
                 b'E' => error(buf, scan),
-                // A TLS record is known by its second octet.
-                0x15 | 0x16 if buf.len() == 1 => Ok(None),
                 _ => Err(malformed("one octet: S or N")),
             },
             _ => typed(buf, scan),
@@ -119,7 +119,19 @@ impl Dialect for Postgres {
                 self.gss_asked = true;
                 GSSENC_REQUEST
             }
-            _ => return,
+            // A server that takes it asks for the password next.
+            ClientMessage::Credentials => {
+                let user = login::USER;
+                let parameters = format!("user\0{user}\0database\0{user}\0\0");
+                out.extend((parameters.len() as u32 + 8).to_be_bytes());
+                out.extend(PROTOCOL_3.to_be_bytes());
+                return out.extend(parameters.as_bytes());
+            }
+            ClientMessage::Hello
+            | ClientMessage::Quit
+            | ClientMessage::Silent
+            | ClientMessage::Partial
+            | ClientMessage::Other => return,
         };
         out.extend(8_u32.to_be_bytes());
         out.extend(code.to_be_bytes());

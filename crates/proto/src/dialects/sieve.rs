@@ -1,6 +1,7 @@
 //! ManageSieve: RFC 5804.
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
 };
@@ -143,16 +144,19 @@ impl Dialect for Sieve {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        out.extend_from_slice(match msg {
-            ClientMessage::Hello => b"CAPABILITY\r\n",
-            ClientMessage::Request => b"STARTTLS\r\n",
-            ClientMessage::Probe => b"NOOP\r\n",
-            ClientMessage::Quit => b"LOGOUT\r\n",
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => b"",
-        });
+        let command = match msg {
+            ClientMessage::Hello => "CAPABILITY",
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "NOOP",
+            ClientMessage::Quit => "LOGOUT",
+            ClientMessage::Credentials => {
+                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", login::plain(self.me.nonce))
+            }
+            ClientMessage::Other => "LISTSCRIPTS",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {

@@ -1,6 +1,7 @@
 //! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
 
 use crate::error::malformed;
+use crate::login;
 use crate::text::{code, command, line, lines, lines_until, verb, words};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -150,10 +151,12 @@ impl Dialect for Smtp {
             ClientMessage::Request => out.extend_from_slice(b"STARTTLS\r\n"),
             ClientMessage::Probe => out.extend_from_slice(b"NOOP\r\n"),
             ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
-            ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => {}
+            // RFC 4954 section 4: the initial response makes it one command.
+            ClientMessage::Credentials => {
+                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", login::plain(self.me.nonce)).as_bytes());
+            }
+            ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
+            ClientMessage::Silent | ClientMessage::Partial => {}
         }
     }
 

@@ -3,6 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
+use crate::login;
+use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -51,6 +53,7 @@ const MAX_HEADER: usize = 4096;
 
 /// Why SASL fails in cleartext (RFC 6120 section 6.5.4); the other conditions are of stream errors (4.9.3).
 const ENCRYPTION_REQUIRED: &str = "encryption-required";
+const NOT_AUTHORIZED: &str = "not-authorized";
 const NOT_WELL_FORMED: &str = "not-well-formed";
 
 struct Xmpp {
@@ -223,7 +226,7 @@ impl Dialect for Xmpp {
                 (ClientMessage::Credentials, "policy-violation")
             }
             (content, "iq" | "message" | "presence") if content == self.content => {
-                (ClientMessage::Other, "not-authorized")
+                (ClientMessage::Other, NOT_AUTHORIZED)
             }
             _ => (ClientMessage::Other, "unsupported-stanza-type"),
         };
@@ -245,14 +248,19 @@ impl Dialect for Xmpp {
         }
         let mut reader = Reader::new(&self.server_header, msg)?;
         let root = reader.next()?.ok_or_else(|| malformed("an element"))?;
-        let (mut children, mut starttls, mut encryption_required) = (false, false, false);
+        let (mut children, mut starttls, mut tls_required) = (false, false, false);
         while let Some(child) = reader.next()? {
             children = true;
             starttls |= child.depth == 1 && child.is(TLS, "starttls");
-            encryption_required |= child.depth == 1 && child.is(SASL, ENCRYPTION_REQUIRED);
+            tls_required |= child.depth == 1 && child.is(SASL, ENCRYPTION_REQUIRED);
+            if child.depth == 1 && child.is(ERRORS, "text") {
+                tls_required |= msg.get(child.start..reader.end_of(&child)?).is_some_and(mentions_tls);
+            }
         }
         Ok(match (root.namespace(), root.name()) {
             (STREAMS, "features") => ServerMessage::Offer { starttls },
+            // No condition says it: RFC 6120 section 4.9.3 has several that fit, and a text for people.
+            (STREAMS, "error") if tls_required && reply_to == ReplyTo::Other => ServerMessage::TlsRequired,
             // A redirection (see-other-host) is an error too, and is not followed.
             (STREAMS, "error") => ServerMessage::Bye,
             (TLS, "proceed") if !children && !reader.has_text && !root.has_attributes() => {
@@ -261,7 +269,7 @@ impl Dialect for Xmpp {
             (TLS, "proceed") => return Err(malformed("an empty <proceed/>")),
             // RFC 6120 section 5.4.2.2: the stream ends with it, and may be tried again.
             (TLS, "failure") => ServerMessage::Refuse(Refusal::Temporary),
-            (SASL, "failure") if encryption_required => ServerMessage::TlsRequired,
+            (SASL, "failure") if tls_required => ServerMessage::TlsRequired,
             (SASL, "success") if reply_to != ReplyTo::Other => ServerMessage::PreAuthenticated,
             _ => ServerMessage::Other,
         })
@@ -282,11 +290,20 @@ impl Dialect for Xmpp {
             }
             ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
             ClientMessage::Quit => text.push_str("</stream:stream>"),
-            ClientMessage::Probe
-            | ClientMessage::Credentials
-            | ClientMessage::Silent
-            | ClientMessage::Partial
-            | ClientMessage::Other => {}
+            ClientMessage::Credentials => {
+                let plain = login::plain(self.me.nonce);
+                text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
+            }
+            // XEP-0199; between servers both addresses are needed (RFC 6120 section 8.1).
+            ClientMessage::Other => {
+                text.push_str("<iq type='get' id='starttls-probe' to='");
+                xml::escape(&self.me.server_name, &mut text);
+                if self.content == "jabber:server" {
+                    attribute("from", &self.me.client_name, &mut text);
+                }
+                text.push_str("'><ping xmlns='urn:xmpp:ping'/></iq>");
+            }
+            ClientMessage::Probe | ClientMessage::Silent | ClientMessage::Partial => {}
         }
         out.extend_from_slice(text.as_bytes());
     }
@@ -327,7 +344,13 @@ impl Dialect for Xmpp {
                 text.push_str(&format!("<failure xmlns='{SASL}'><encryption-required/></failure>"));
             }
             (_, Some(condition)) => {
-                text.push_str(&format!("<stream:error><{condition} xmlns='{ERRORS}'/></stream:error>"));
+                text.push_str(&format!("<stream:error><{condition} xmlns='{ERRORS}'/>"));
+                if msg == ServerMessage::TlsRequired && condition == NOT_AUTHORIZED {
+                    text.push_str(&format!(
+                        "<text xmlns='{ERRORS}' xml:lang='en'>STARTTLS comes first</text>"
+                    ));
+                }
+                text.push_str("</stream:error>");
             }
             (_, None) => {}
         }

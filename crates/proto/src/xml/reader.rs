@@ -6,6 +6,8 @@ use super::{continues_name, entity, is_white, local, starts_name};
 use crate::Malformed;
 use crate::error::malformed;
 
+/// What the prefix `xml` always means.
+const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// Attributes of one element, and namespaces in force at one place.
 const MAX_ATTRIBUTES: usize = 64;
 
@@ -89,36 +91,38 @@ impl<'a> Reader<'a> {
 
     /// The next start tag; `None` behind the last end tag.
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
-        loop {
-            let rest = self.rest();
-            if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
-                self.declaration(declaration)?;
-            } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
-                let end = data.find("]]>").ok_or_else(|| malformed("the end of CDATA"))?;
-                self.at += rest.len() - data.len() + end + 3;
-                self.has_text = true;
-            } else if rest.starts_with("</") {
-                self.end_tag()?;
-            } else if rest.starts_with('<') {
-                return self.start_tag().map(Some);
-            } else if rest.is_empty() {
-                return Ok(None);
-            } else {
-                let end = rest.find('<').unwrap_or(rest.len());
-                self.has_text = true;
-                self.at += end;
+        while !self.rest().is_empty() {
+            if let Some(element) = self.step()? {
+                return Ok(Some(element));
             }
         }
+        Ok(None)
+    }
+
+    /// Goes behind one tag or one stretch of text, and gives the element if it was a start tag.
+    fn step(&mut self) -> Result<Option<Element<'a>>, Malformed> {
+        let rest = self.rest();
+        if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
+            self.declaration(declaration)?;
+        } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
+            let end = data.find("]]>").ok_or_else(|| malformed("the end of CDATA"))?;
+            self.at += rest.len() - data.len() + end + 3;
+            self.has_text = true;
+        } else if rest.starts_with("</") {
+            self.end_tag()?;
+        } else if rest.starts_with('<') {
+            return self.start_tag().map(Some);
+        } else {
+            self.has_text = true;
+            self.at += rest.find('<').unwrap_or(rest.len());
+        }
+        Ok(None)
     }
 
     /// Goes to the end of the element that [`next`](Self::next) gave last, and returns where that is.
     pub(crate) fn end_of(&mut self, element: &Element<'_>) -> Result<usize, Malformed> {
-        while self.open.len() > element.depth {
-            if self.rest().starts_with("</") {
-                self.end_tag()?;
-            } else if self.next()?.is_none() {
-                break;
-            }
+        while self.open.len() > element.depth && !self.rest().is_empty() {
+            self.step()?;
         }
         Ok(self.at)
     }
@@ -227,9 +231,16 @@ impl<'a> Reader<'a> {
     /// Namespaces in XML 1.0, section 3: a prefix cannot be taken back, and two are not for taking.
     fn declare(&mut self, attribute: &'a str, namespace: Cow<'a, str>) -> Result<(), Malformed> {
         let prefix = attribute.strip_prefix("xmlns:");
-        let sound = prefix.is_none_or(|it| {
-            !it.is_empty() && !it.contains(':') && !matches!(it, "xml" | "xmlns") && !namespace.is_empty()
-        });
+        let sound = match prefix {
+            None => true,
+            Some("xml") => namespace == XML,
+            Some(prefix) => {
+                prefix.bytes().next().is_some_and(starts_name)
+                    && !prefix.contains(':')
+                    && prefix != "xmlns"
+                    && !namespace.is_empty()
+            }
+        };
         if !sound {
             return Err(malformed("a namespace declaration"));
         }
@@ -247,7 +258,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         if prefix == "xml" {
-            return Some((Cow::Borrowed("http://www.w3.org/XML/1998/namespace"), local));
+            return Some((Cow::Borrowed(XML), local));
         }
         let bound = self.namespaces.iter().rev().find(|(it, _)| *it == prefix);
         match bound {

@@ -9,6 +9,8 @@ pub(crate) const NOTICE_OF_DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
 pub(crate) const PASSWORD_MODIFY: &[u8] = b"1.3.6.1.4.1.4203.1.11.1";
 pub(crate) const SUPPORTED_EXTENSION: &[u8] = b"supportedExtension";
 pub(crate) const SUPPORTED_VERSION: &[u8] = b"supportedLDAPVersion";
+/// Asks a search for entries and none of their attributes (RFC 4511 section 4.5.1.8).
+pub(crate) const NO_ATTRIBUTES: &[u8] = b"1.1";
 
 /// Tags of universal types and of operations (RFC 4511 appendix B).
 pub(crate) mod tag {
@@ -89,15 +91,22 @@ pub(crate) fn attribute(name: &[u8], values: &[&[u8]]) -> Vec<u8> {
     element(tag::SEQUENCE, &[&element(tag::STRING, &[name]), &element(tag::SET, &[&values])])
 }
 
-/// A search of the root DSE for one attribute.
-pub(crate) fn root_search(wanted: &[u8]) -> Vec<u8> {
+/// A search of one entry for one attribute; the entry without a name is the root DSE.
+pub(crate) fn search(entry: &[u8], wanted: &[u8]) -> Vec<u8> {
     let zero = number(tag::ENUMERATED, 0);
     let none = number(tag::INTEGER, 0);
     let wanted = element(tag::SEQUENCE, &[&element(tag::STRING, &[wanted])]);
     let types_only = element(tag::BOOLEAN, &[&[0]]);
     let filter = element(0x87, &[b"objectClass"]);
-    let base = element(tag::STRING, &[]);
+    let base = element(tag::STRING, &[entry]);
     element(tag::SEARCH, &[&base, &zero, &zero, &none, &none, &types_only, &filter, &wanted])
+}
+
+/// A login with a common name and a password (RFC 4511 section 4.2).
+pub(crate) fn simple_bind(name: &str, password: &str) -> Vec<u8> {
+    let version = number(tag::INTEGER, 3);
+    let name = element(tag::STRING, &[b"cn=", name.as_bytes()]);
+    element(tag::BIND, &[&version, &name, &element(0x80, &[password.as_bytes()])])
 }
 
 /// Whether this entry lists StartTLS.

@@ -1,0 +1,125 @@
+//! FTP's data connections: passive, TLS from the first byte, one for each transfer.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use starttls::{Acceptor, Encrypted};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::session::{LIMIT, Session, SessionError, within};
+
+/// How long a client may take to connect.
+const DIAL: Duration = Duration::from_secs(10);
+
+/// The listener of the next transfer.
+#[derive(Debug, Default)]
+pub(super) struct Data(Option<TcpListener>);
+
+impl Data {
+    /// Answers PASV (RFC 959 section 4.1.2) or EPSV (RFC 2428 section 3).
+    pub(super) async fn listen(
+        &mut self,
+        session: &mut Session,
+        name: &str,
+        argument: &str,
+    ) -> Result<(), SessionError> {
+        let ip = session.io().local_addr()?.ip();
+        match (name, argument, ip) {
+            ("EPSV", "ALL" | "all", _) => {
+                session.say("200 EPSV it is");
+                return Ok(());
+            }
+            ("EPSV", "", _) | ("EPSV", "1", IpAddr::V4(_)) | ("EPSV", "2", IpAddr::V6(_)) => {}
+            ("EPSV", _, _) | (_, _, IpAddr::V6(_)) => {
+                session.say("522 Use EPSV with the family of this connection");
+                return Ok(());
+            }
+            _ => {}
+        }
+        let listener = TcpListener::bind((ip, 0)).await?;
+        let port = listener.local_addr()?.port();
+        session.say(match ip {
+            IpAddr::V4(ip) if name == "PASV" => {
+                let ([a, b, c, d], [high, low]) = (ip.octets(), port.to_be_bytes());
+                format!("227 Entering Passive Mode ({a},{b},{c},{d},{high},{low})")
+            }
+            _ => format!("229 Entering Extended Passive Mode (|||{port}|)"),
+        });
+        self.0 = Some(listener);
+        Ok(())
+    }
+
+    /// Sends this, and says how it went.
+    pub(super) async fn send(
+        &mut self,
+        session: &mut Session,
+        acceptor: &Acceptor,
+        content: &[u8],
+    ) -> Result<(), SessionError> {
+        let Some(mut stream) = self.open(session, acceptor).await? else { return Ok(()) };
+        let sent = within(session.idle(), async {
+            stream.write_all(content).await?;
+            stream.shutdown().await
+        });
+        let sent = sent.await;
+        session.say(if sent.is_ok() { "226 Sent" } else { "426 The data connection broke" });
+        Ok(())
+    }
+
+    /// Receives to the end; `None` if it did not end well, which has been said.
+    pub(super) async fn receive(
+        &mut self,
+        session: &mut Session,
+        acceptor: &Acceptor,
+    ) -> Result<Option<Vec<u8>>, SessionError> {
+        let Some(stream) = self.open(session, acceptor).await? else { return Ok(None) };
+        let mut content = Vec::new();
+        // An end without TLS's own is an error: anybody can cut a connection (RFC 4217 section 12.2).
+        let mut stream = stream.take(LIMIT as u64 + 1);
+        match within(session.idle(), stream.read_to_end(&mut content)).await {
+            Ok(_) if content.len() <= LIMIT => {
+                // The client may be gone already.
+                let _ = within(session.idle(), stream.get_mut().shutdown()).await;
+                return Ok(Some(content));
+            }
+            Ok(_) => session.say("552 At most 1 MiB"),
+            Err(_) => session.say("426 The data connection was cut"),
+        }
+        Ok(None)
+    }
+
+    /// Says that the transfer begins, and waits for the client's connection.
+    async fn open(
+        &mut self,
+        session: &mut Session,
+        acceptor: &Acceptor,
+    ) -> Result<Option<Encrypted<TcpStream>>, SessionError> {
+        let Some(listener) = self.0.take() else {
+            session.say("425 EPSV or PASV first");
+            return Ok(None);
+        };
+        session.say("150 Here it comes");
+        session.flush().await?;
+        let client = session.io().peer_addr()?.ip();
+        let (stream, peer) = match within(DIAL, listener.accept()).await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                session.say("425 Nobody connected");
+                return Ok(None);
+            }
+        };
+        // Somebody else's connection would get the client's data.
+        if peer.ip() != client {
+            session.say("425 Somebody else connected");
+            return Ok(None);
+        }
+        match acceptor.accept_implicit(stream).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(_) => {
+                session.say("522 TLS failed on the data connection");
+                Ok(None)
+            }
+        }
+    }
+}

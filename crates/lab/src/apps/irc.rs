@@ -1,0 +1,65 @@
+//! IRC (RFC 2812): registration, pings, and empty channels.
+
+use super::{Context, Served};
+use crate::session::SessionError;
+
+pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+    Box::pin(run(context))
+}
+
+async fn run(Context { session, acceptor, .. }: Context<'_>) -> Result<(), SessionError> {
+    let server = acceptor.identity().server_name;
+    let (mut nick, mut user, mut registered) = (String::from("*"), false, false);
+    while let Some(line) = session.next_command().await? {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let line = line.trim_end_matches(['\r', '\n']);
+        // RFC 2812 section 2.3.1: a prefix of the client's is its own affair.
+        let line = if line.starts_with(':') { line.split_once(' ').map_or("", |it| it.1) } else { line };
+        let (command, parameters) = line.split_once(' ').unwrap_or((line, ""));
+        let first = parameters.split(' ').next().unwrap_or_default().trim_start_matches(':');
+        let command = command.to_ascii_uppercase();
+        match command.as_str() {
+            "" => continue,
+            "NICK" if first.is_empty() => session.say(format!(":{server} 431 {nick} :No nickname given")),
+            "NICK" if !is_nick(first) => session.say(format!(":{server} 432 {nick} {first} :Not a nickname")),
+            "NICK" if registered => {
+                session.say(format!(":{nick} NICK {first}"));
+                nick = first.to_owned();
+            }
+            "NICK" => nick = first.to_owned(),
+            "USER" if registered => session.say(format!(":{server} 462 {nick} :Once is enough")),
+            "USER" => user = true,
+            "CAP" | "PASS" => continue,
+            "PING" => {
+                session.say(format!(":{server} PONG {server} :{first}"));
+                continue;
+            }
+            "PONG" => continue,
+            _ if !registered => session.say(format!(":{server} 451 {nick} :Register first")),
+            "JOIN" => {
+                session.say(format!(":{nick} JOIN {first}"));
+                session.say(format!(":{server} 353 {nick} = {first} :{nick}"));
+                session.say(format!(":{server} 366 {nick} {first} :That is all"));
+            }
+            "PRIVMSG" | "NOTICE" => session.say(format!(":{server} 401 {nick} {first} :You are alone")),
+            _ => session.say(format!(":{server} 421 {nick} {command} :Unknown command")),
+        }
+        if user && nick != "*" && !registered {
+            registered = true;
+            session.say(format!(":{server} 001 {nick} :Welcome, {nick}"));
+            session.say(format!(":{server} 002 {nick} :You talk to {server} inside TLS"));
+            session.say(format!(":{server} 003 {nick} :It lives as long as the lab"));
+            session.say(format!(":{server} 004 {nick} {server} lab i n"));
+            session.say(format!(":{server} 422 {nick} :There is no message of the day"));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 2812 section 2.3.1, with more room than its nine characters.
+fn is_nick(name: &str) -> bool {
+    let special = |c: char| "[]\\`_^{|}".contains(c);
+    name.len() <= 30
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || special(c))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || special(c))
+}

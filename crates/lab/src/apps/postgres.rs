@@ -1,0 +1,103 @@
+//! PostgreSQL's protocol 3.0: a password, and queries of one literal.
+
+use super::{Context, Served};
+use crate::session::{Session, SessionError};
+
+/// The client's type for text, of any length (`pg_type.dat`).
+const TEXT: u32 = 25;
+const INT4: u32 = 23;
+
+pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+    Box::pin(run(context))
+}
+
+async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+    let Some(startup) = session.next_command().await? else { return Ok(()) };
+    // A startup packet has no type, but a length and a version (section 54.7 of the manual, StartupMessage).
+    if startup.get(4..8) != Some(&[0, 3, 0, 0]) {
+        error(session, "FATAL", "0A000", "only protocol 3.0 is spoken here");
+        return Ok(());
+    }
+    let parameters: Vec<&[u8]> = startup[8..].split(|&byte| byte == 0).collect();
+    let user = parameters.chunks(2).find(|pair| pair[0] == b"user").and_then(|pair| pair.get(1));
+    let user = user.copied().unwrap_or_default();
+    message(session, b'R', &3_u32.to_be_bytes());
+    let Some(answer) = session.next_command().await? else { return Ok(()) };
+    let password = answer.get(5..).and_then(|text| text.strip_suffix(b"\0"));
+    if answer.first() != Some(&b'p') || !password.is_some_and(|password| world.admits(user, password)) {
+        error(session, "FATAL", "28P01", "wrong user or password");
+        return Ok(());
+    }
+    message(session, b'R', &0_u32.to_be_bytes());
+    for (name, value) in [
+        ("server_version", "15.0"),
+        ("server_encoding", "UTF8"),
+        ("client_encoding", "UTF8"),
+        ("standard_conforming_strings", "on"),
+        ("integer_datetimes", "on"),
+        ("DateStyle", "ISO, MDY"),
+        ("TimeZone", "UTC"),
+    ] {
+        message(session, b'S', format!("{name}\0{value}\0").as_bytes());
+    }
+    // A backend's key, for cancelling queries, of which none lasts.
+    message(session, b'K', &[0; 8]);
+    message(session, b'Z', b"I");
+    while let Some(command) = session.next_command().await? {
+        match command.first() {
+            Some(b'Q') => {
+                let text = String::from_utf8_lossy(command.get(5..).unwrap_or_default()).into_owned();
+                query(session, text.trim_end_matches('\0').trim().trim_end_matches(';'));
+            }
+            // Sync ends what the extended protocol started; its other messages are ignored until then.
+            Some(b'S') => error(session, "ERROR", "0A000", "only simple queries are answered here"),
+            Some(b'P' | b'B' | b'D' | b'E' | b'C' | b'H') => continue,
+            _ => {
+                error(session, "FATAL", "08P01", "unknown message");
+                return Ok(());
+            }
+        }
+        message(session, b'Z', b"I");
+    }
+    Ok(())
+}
+
+fn query(session: &mut Session, text: &str) {
+    let words: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => message(session, b'I', &[]),
+        ["set", ..] => message(session, b'C', b"SET\0"),
+        ["select", "version()"] => row(session, "version", TEXT, "starttls lab"),
+        ["select", number] if number.parse::<i32>().is_ok() => row(session, "?column?", INT4, number),
+        _ => error(session, "ERROR", "42601", "select a number, or version()"),
+    }
+}
+
+/// One column, one row (RowDescription, DataRow, CommandComplete).
+fn row(session: &mut Session, name: &str, kind: u32, value: &str) {
+    let (size, modifier): (i16, i32) = (if kind == INT4 { 4 } else { -1 }, -1);
+    let description = [
+        &[0, 1],
+        name.as_bytes(),
+        &[0; 7],
+        &kind.to_be_bytes(),
+        &size.to_be_bytes(),
+        &modifier.to_be_bytes(),
+        &[0, 0],
+    ];
+    message(session, b'T', &description.concat());
+    let length = value.len() as u32;
+    message(session, b'D', &[&[0, 1], &length.to_be_bytes()[..], value.as_bytes()].concat());
+    message(session, b'C', b"SELECT 1\0");
+}
+
+fn error(session: &mut Session, severity: &str, code: &str, text: &str) {
+    message(session, b'E', format!("S{severity}\0V{severity}\0C{code}\0M{text}\0\0").as_bytes());
+}
+
+fn message(session: &mut Session, kind: u8, body: &[u8]) {
+    session.send([kind]);
+    session.send((body.len() as u32 + 4).to_be_bytes());
+    session.send(body);
+}

@@ -1,0 +1,196 @@
+//! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
+
+use crate::error::malformed;
+use crate::login;
+use crate::text::{code, command, line, lines, lines_until, verb};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// File transfer; this is the control connection.
+pub const FTP: Protocol = Protocol {
+    name: "ftp",
+    title: "FTP",
+    port: 21,
+    implicit_tls: Some(ImplicitTls { name: "ftps", port: 990 }),
+    alpn: Some("ftp"),
+    spec: "RFC 4217",
+    flow: Flow {
+        greeting: true,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
+};
+
+struct Ftp {
+    me: Identity,
+    /// The answer to the last harmless command.
+    answer: &'static str,
+    quitting: bool,
+    /// A password was sent: 530 now says that it is wrong, not that TLS is missing.
+    password: bool,
+}
+
+impl Ftp {
+    fn answering(&mut self, answer: &'static str) -> ClientMessage {
+        self.answer = answer;
+        ClientMessage::Probe
+    }
+}
+
+impl Dialect for Ftp {
+    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        match from {
+            Side::Client => line(buf, scan),
+            // RFC 959 section 4.2: behind `ddd-` come lines of any kind, until one starts with `ddd `.
+            Side::Server => lines_until(buf, scan, |line| {
+                code(buf)?;
+                Ok(buf[3] != b'-' || (line.starts_with(&buf[..3]) && line[3] == b' '))
+            }),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        self.password = false;
+        let (name, argument) = command(msg);
+        let bare = name.len() + 2 == msg.len();
+        let upper = &mut [0; 16];
+        Ok(match verb(name, upper) {
+            b"FEAT" if bare => ClientMessage::Hello,
+            b"AUTH" => match argument.to_ascii_uppercase().as_slice() {
+                b"TLS" | b"TLS-C" => ClientMessage::Request,
+                b"" => self.answering("501 AUTH takes the name of a mechanism"),
+                more if more.contains(&b' ') => self.answering("501 AUTH takes one parameter"),
+                // SSL and TLS-P ask for a protected data connection too (RFC 4217 section 17): not known here.
+                _ => self.answering("504 The mechanism is TLS"),
+            },
+            b"NOOP" if bare => self.answering("200 OK"),
+            b"SYST" if bare => self.answering("215 UNIX Type: L8"),
+            b"FEAT" | b"NOOP" | b"SYST" => self.answering("501 No parameters allowed"),
+            b"HELP" => self.answering("214 Commands: FEAT AUTH NOOP SYST HELP OPTS QUIT"),
+            b"OPTS" if argument.eq_ignore_ascii_case(b"UTF8 ON") => self.answering("200 UTF-8 it is"),
+            b"OPTS" => self.answering("501 No such option"),
+            // RFC 2228 section 3, RFC 4217 section 9: protection needs TLS first.
+            b"PBSZ" | b"PROT" if !self.me.inside_tls => self.answering("503 AUTH TLS comes first"),
+            // RFC 4217 section 6: a way back to cleartext, for which no policy allows.
+            b"CCC" => self.answering("534 The control connection stays protected"),
+            b"QUIT" if bare => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            b"USER" | b"ADAT" => ClientMessage::Credentials,
+            b"PASS" | b"ACCT" => {
+                self.password = true;
+                ClientMessage::Credentials
+            }
+            // HOST (RFC 7151) among them: before TLS no name is kept, and inside it SNI has given one.
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        Ok(match (reply_to, code(msg)?) {
+            (_, 421) => ServerMessage::Bye,
+            // RFC 959 section 5.4: "ready in nnn minutes", and 220 follows.
+            (ReplyTo::Connect, 120) => ServerMessage::Interim,
+            (ReplyTo::Connect, 220) => ServerMessage::Greeting,
+            (ReplyTo::Connect, 230 | 232) => ServerMessage::PreAuthenticated,
+            (ReplyTo::Connect, 400..=599) => ServerMessage::Bye,
+            (ReplyTo::Connect, _) => return Err(malformed("a greeting: 220")),
+            (ReplyTo::Hello, 211) => ServerMessage::Offer { starttls: feature_lines(msg).any(is_offer) },
+            (ReplyTo::Hello, 400..=599) => ServerMessage::Offer { starttls: false },
+            (ReplyTo::Hello, _) => return Err(malformed("a list of features: 211")),
+            (ReplyTo::Request, 234) => ServerMessage::Accept,
+            (ReplyTo::Request, 400..=499) => ServerMessage::Refuse(Refusal::Temporary),
+            (ReplyTo::Request, 500..=599) => ServerMessage::Refuse(Refusal::Permanent),
+            // 334 among them: TLS exchanges no security data (RFC 4217 section 4).
+            (ReplyTo::Request, _) => return Err(malformed("the go-ahead: 234")),
+            (ReplyTo::Other, 100..=199) => ServerMessage::Interim,
+            (ReplyTo::Other, 533 | 534) => ServerMessage::TlsRequired,
+            (ReplyTo::Other, 530) if !self.password => ServerMessage::TlsRequired,
+            (ReplyTo::Other, _) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let command = match msg {
+            ClientMessage::Hello => "FEAT",
+            ClientMessage::Request => "AUTH TLS",
+            ClientMessage::Probe => "NOOP",
+            ClientMessage::Quit => "QUIT",
+            // Where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Other => "PWD",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let (name, features);
+        let text = match msg {
+            ServerMessage::Greeting => {
+                name = format!("220 {} FTP", self.me.server_name);
+                name.as_str()
+            }
+            ServerMessage::Offer { starttls } => {
+                let inside = self.me.inside_tls;
+                features = starttls
+                    .then_some("AUTH TLS")
+                    .into_iter()
+                    .chain((starttls || inside).then_some(["PBSZ", "PROT"]).into_iter().flatten())
+                    .chain(["UTF8"])
+                    .chain(self.me.capabilities.iter().filter(|_| inside).map(String::as_str))
+                    .fold(String::from("211-Features:\r\n"), |list, feature| list + " " + feature + "\r\n")
+                    + "211 End";
+                features.as_str()
+            }
+            ServerMessage::Accept => "234 Ready to start TLS",
+            ServerMessage::Refuse(Refusal::Temporary) => "431 TLS is not available for now",
+            ServerMessage::Refuse(Refusal::Permanent) => "503 TLS is active already",
+            ServerMessage::TlsRequired => "530 AUTH TLS comes first",
+            ServerMessage::Bye if self.quitting => "221 Goodbye",
+            ServerMessage::Bye => "421 Closing the control connection",
+            ServerMessage::Other => self.answer,
+            ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let count = lines(msg).count();
+        lines(msg)
+            .enumerate()
+            .filter(|(at, line)| *at == 0 || at + 1 == count || !msg.starts_with(b"211-") || !is_offer(line))
+            .flat_map(|(_, line)| [line, b"\r\n"])
+            .collect::<Vec<_>>()
+            .concat()
+    }
+}
+
+/// The features stand between the first line and the last (RFC 2389 section 3.2).
+fn feature_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut lines = lines(msg);
+    lines.next();
+    lines.next_back();
+    lines
+}
+
+/// ` AUTH TLS`, or ` AUTH TLS;TLS-C;SSL;`: TLS by one of its names (RFC 4217 section 17), alone or in a list.
+/// SSL and TLS-P alone ask for something else, and are no offer.
+fn is_offer(line: &[u8]) -> bool {
+    let Some((keyword, mechanisms)) = line.strip_prefix(b" ").and_then(|line| line.split_at_checked(5))
+    else {
+        return false;
+    };
+    keyword.eq_ignore_ascii_case(b"AUTH ")
+        && mechanisms
+            .split(|byte| matches!(byte, b';' | b' ' | b','))
+            .any(|it| it.eq_ignore_ascii_case(b"TLS") || it.eq_ignore_ascii_case(b"TLS-C"))
+}

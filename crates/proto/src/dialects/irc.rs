@@ -1,0 +1,288 @@
+//! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
+
+use crate::error::malformed;
+use crate::login;
+use crate::text::{line, lines, mentions_tls, verb};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
+};
+
+/// Chat. Servers send notices at any time, so that nobody speaks first.
+pub const IRC: Protocol = Protocol {
+    name: "irc",
+    title: "IRC",
+    port: 6667,
+    implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697 }),
+    alpn: Some("irc"),
+    spec: "IRCv3 tls",
+    flow: Flow {
+        greeting: false,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false }),
+};
+
+/// Octets of a line without tags that a server writes, at most (RFC 2812 section 2.3).
+const MAX_LINE: usize = 510;
+
+struct Irc {
+    me: Identity,
+    /// The answer to the last harmless command, without the prefix.
+    answer: Vec<u8>,
+    /// Whether `tls` was in the earlier lines of a capability list.
+    offered: bool,
+}
+
+/// A message without its tags: RFC 2812 section 2.3.1.
+struct Message<'a> {
+    prefix: Option<&'a [u8]>,
+    command: &'a [u8],
+    /// What follows the command.
+    rest: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// `None` for an empty line, which is to be ignored.
+    fn parse(msg: &'a [u8]) -> Result<Option<Self>, Malformed> {
+        let mut rest = lines(msg).next().unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        if rest.starts_with(b"@") {
+            rest = word(rest).1;
+        }
+        let prefix = rest.starts_with(b":").then(|| word(rest).0);
+        if prefix.is_some() {
+            rest = word(rest).1;
+        }
+        let (command, rest) = word(rest);
+        let letters = !command.is_empty() && command.iter().all(u8::is_ascii_alphabetic);
+        let numeric = command.len() == 3 && command.iter().all(u8::is_ascii_digit);
+        if !letters && !numeric {
+            return Err(malformed("a command or a numeric of three digits"));
+        }
+        Ok(Some(Self { prefix, command, rest }))
+    }
+
+    /// The parameters; the last one may hold spaces, behind a colon.
+    fn parameters(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.rest;
+        std::iter::from_fn(move || {
+            let parameter;
+            match rest {
+                [] => return None,
+                [b':', last @ ..] => (parameter, rest) = (last, &[]),
+                _ => (parameter, rest) = word(rest),
+            }
+            Some(parameter)
+        })
+    }
+
+    fn parameter(&self, at: usize) -> &'a [u8] {
+        self.parameters().nth(at).unwrap_or_default()
+    }
+
+    /// Whether a server speaks for itself, and does not pass on what a user says.
+    fn is_the_servers(&self) -> bool {
+        self.prefix.is_none_or(|prefix| !prefix.iter().any(|byte| matches!(byte, b'!' | b'@')))
+    }
+
+    /// The capabilities in an answer to `CAP LS`, and whether another line follows (`*`).
+    fn capabilities(&self) -> Option<(&'a [u8], bool)> {
+        if !self.command.eq_ignore_ascii_case(b"CAP") || !self.parameter(1).eq_ignore_ascii_case(b"LS") {
+            return None;
+        }
+        let more = self.parameter(2) == b"*" && self.parameters().nth(3).is_some();
+        Some((self.parameter(if more { 3 } else { 2 }), more))
+    }
+}
+
+/// The text up to a space, and what follows the spaces.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
+    let rest = &text[end..];
+    (&text[..end], &rest[rest.iter().take_while(|&&byte| byte == b' ').count()..])
+}
+
+/// `tls`, whole, perhaps with a value.
+fn is_tls(capability: &[u8]) -> bool {
+    capability.split(|&byte| byte == b'=').next() == Some(b"tls")
+}
+
+fn list(capabilities: &[u8]) -> impl Iterator<Item = &[u8]> {
+    capabilities.split(|&byte| byte == b' ').filter(|it| !it.is_empty())
+}
+
+impl Irc {
+    fn answering(&mut self, answer: &[u8]) -> ClientMessage {
+        self.answer.clear();
+        self.answer.extend_from_slice(answer);
+        ClientMessage::Probe
+    }
+
+    /// Capability negotiation; inside TLS all of it but the list is the application's.
+    fn read_cap(&mut self, message: &Message<'_>) -> ClientMessage {
+        let upper = &mut [0; 16];
+        match verb(message.parameter(0), upper) {
+            b"LS" => ClientMessage::Hello,
+            _ if self.me.inside_tls => ClientMessage::Other,
+            b"LIST" => self.answering(b"CAP * LIST :"),
+            // Nothing needs to be asked for: STARTTLS works without (IRCv3 tls).
+            b"REQ" if list(message.parameter(1)).all(|it| it == b"tls") => self.answering(b"CAP * ACK :tls"),
+            b"REQ" => self.answering(b"CAP * NAK :these"),
+            b"END" => ClientMessage::Silent,
+            _ => self.answering(b"410 * * :Invalid CAP command"),
+        }
+    }
+
+    fn pong(&mut self, token: &[u8]) -> ClientMessage {
+        let name = self.me.server_name.clone();
+        let room = MAX_LINE.saturating_sub(2 * name.len() + 16);
+        self.answering(&[b"PONG ", name.as_bytes(), b" :", &token[..token.len().min(room)]].concat())
+    }
+
+    fn write_line(&self, text: &[u8], out: &mut Vec<u8>) {
+        if !self.me.server_name.is_empty() {
+            out.push(b':');
+            out.extend_from_slice(self.me.server_name.as_bytes());
+            out.push(b' ');
+        }
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The capability list, in as many lines as it takes (IRCv3 capability negotiation, version 302).
+    fn write_capabilities(&self, starttls: bool, out: &mut Vec<u8>) {
+        let inside = self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str);
+        let room = MAX_LINE.saturating_sub(self.me.server_name.len() + 20);
+        let mut text = String::new();
+        for capability in starttls.then_some("tls").into_iter().chain(inside) {
+            if !text.is_empty() && text.len() + capability.len() >= room {
+                self.write_line(format!("CAP * LS * :{text}").as_bytes(), out);
+                text.clear();
+            }
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(capability);
+        }
+        self.write_line(format!("CAP * LS :{text}").as_bytes(), out);
+    }
+}
+
+impl Dialect for Irc {
+    fn frame(&self, _: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        line(buf, scan)
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let Some(message) = Message::parse(msg)? else { return Ok(ClientMessage::Silent) };
+        let (inside, upper) = (self.me.inside_tls, &mut [0; 16]);
+        Ok(match verb(message.command, upper) {
+            b"STARTTLS" if msg.len() == b"STARTTLS\r\n".len() => ClientMessage::Request,
+            b"STARTTLS" => self.answering(b"691 * :STARTTLS takes no parameters"),
+            b"CAP" => self.read_cap(&message),
+            b"PING" => match message.parameter(0) {
+                b"" => self.answering(b"409 * :No origin specified"),
+                token => self.pong(token),
+            },
+            b"PONG" if !inside => ClientMessage::Silent,
+            b"QUIT" => ClientMessage::Quit,
+            b"PASS" | b"AUTHENTICATE" | b"OPER" | b"WEBIRC" => ClientMessage::Credentials,
+            // NICK and USER among them: they are refused, so that no name is kept across the boundary.
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let Some(message) = Message::parse(msg)? else { return Ok(ServerMessage::Interim) };
+        // What users say, and notices, may come at any time.
+        if !message.is_the_servers() {
+            return Ok(ServerMessage::Interim);
+        }
+        if let Some((capabilities, more)) = message.capabilities().filter(|_| reply_to != ReplyTo::Request) {
+            self.offered |= list(capabilities).any(is_tls);
+            if more {
+                return Ok(ServerMessage::Interim);
+            }
+            return Ok(ServerMessage::Offer { starttls: std::mem::take(&mut self.offered) });
+        }
+        let about_starttls = message.parameter(1).eq_ignore_ascii_case(b"STARTTLS");
+        let upper = &mut [0; 16];
+        Ok(match (reply_to, verb(message.command, upper)) {
+            (_, b"ERROR") => ServerMessage::Bye,
+            (_, b"670") => ServerMessage::Accept,
+            // "An error with setting up TLS": for how long, it does not say.
+            (_, b"691") => ServerMessage::Refuse(Refusal::Temporary),
+            (_, b"421") if about_starttls => ServerMessage::Refuse(Refusal::Permanent),
+            (ReplyTo::Request, b"421" | b"451" | b"461" | b"462") => {
+                ServerMessage::Refuse(Refusal::Permanent)
+            }
+            (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => ServerMessage::Offer { starttls: false },
+            // Welcome: the server has registered a user that gave no name yet.
+            (ReplyTo::Hello | ReplyTo::Request, b"001") => ServerMessage::PreAuthenticated,
+            // Some servers ask PING before anything: they wait for PONG before they register a user, and
+            // STARTTLS comes before that.
+            (ReplyTo::Connect | ReplyTo::Hello | ReplyTo::Request, _)
+            | (_, b"NOTICE" | b"PRIVMSG" | b"PING") => ServerMessage::Interim,
+            // "You have not registered" is the numeric for whatever comes too early; only its text tells why.
+            (ReplyTo::Other, b"451") if mentions_tls(message.rest) => ServerMessage::TlsRequired,
+            (ReplyTo::Other, _) => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let command = match msg {
+            ClientMessage::Hello => "CAP LS 302",
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "PING starttls",
+            ClientMessage::Quit => "QUIT",
+            // A server that takes either of these says nothing.
+            ClientMessage::Credentials => &format!("PASS {}", login::password(self.me.nonce)),
+            ClientMessage::Other => "NICK probe",
+            ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let text: &[u8] = match msg {
+            ServerMessage::Offer { starttls } => return self.write_capabilities(starttls, out),
+            ServerMessage::Accept => b"670 * :STARTTLS successful, proceed with the TLS handshake",
+            ServerMessage::Refuse(Refusal::Temporary) => b"691 * :STARTTLS failure: not available for now",
+            ServerMessage::Refuse(Refusal::Permanent) => b"691 * :STARTTLS failure: TLS is active already",
+            // There is no numeric for it. The connection stays: clients send NICK and USER in one go with
+            // CAP LS, and STARTTLS when they have read the answer.
+            ServerMessage::TlsRequired => b"451 * :STARTTLS comes first; what was sent before it is not kept",
+            ServerMessage::Bye => {
+                out.extend_from_slice(b"ERROR :Closing link\r\n");
+                return;
+            }
+            ServerMessage::Other => &self.answer,
+            ServerMessage::Greeting | ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+        };
+        self.write_line(text, out);
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        let message = Message::parse(msg).ok().flatten();
+        let Some((capabilities, _)) = message.and_then(|message| message.capabilities()) else {
+            return msg.to_vec();
+        };
+        if !list(capabilities).any(is_tls) {
+            return msg.to_vec();
+        }
+        // The list is the last parameter, at the end of the line.
+        let head = msg.len().saturating_sub(capabilities.len() + 2);
+        let mut kept = msg[..head].to_vec();
+        if kept.last() != Some(&b':') {
+            kept.push(b':');
+        }
+        kept.extend(list(capabilities).filter(|it| !is_tls(it)).collect::<Vec<_>>().join(&b' '));
+        kept.extend_from_slice(b"\r\n");
+        kept
+    }
+}

@@ -1,0 +1,128 @@
+//! NUT, for uninterruptible power supplies: RFC 9271.
+
+use crate::error::malformed;
+use crate::login;
+use crate::text::{command, lf_line};
+use crate::{
+    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
+};
+
+/// The state of power supplies.
+pub const NUT: Protocol = Protocol {
+    name: "nut",
+    title: "NUT",
+    port: 3493,
+    implicit_tls: None,
+    alpn: None,
+    spec: "RFC 9271",
+    flow: Flow {
+        greeting: false,
+        offer: Offer::Unannounced,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+    },
+    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false }),
+};
+
+struct Nut {
+    me: Identity,
+    /// The answer to the last harmless command.
+    answer: String,
+    quitting: bool,
+}
+
+impl Nut {
+    fn answering(&mut self, answer: &str) -> ClientMessage {
+        self.answer.clear();
+        self.answer.push_str(answer);
+        ClientMessage::Probe
+    }
+}
+
+impl Dialect for Nut {
+    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        while let Some(end) = lf_line(buf, scan)? {
+            let current = &buf[std::mem::replace(&mut scan.mark, end)..end];
+            // A list is one answer, from BEGIN LIST to END LIST.
+            let more = from == Side::Server && buf.starts_with(b"BEGIN ") && !current.starts_with(b"END ");
+            if !more {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        let (name, arguments) = command(msg);
+        // Bare words in capitals, as the RFC writes them; no other form is taken for a request.
+        Ok(match name {
+            b"STARTTLS" if msg == b"STARTTLS\n" => ClientMessage::Request,
+            b"STARTTLS" => self.answering("ERR INVALID-ARGUMENT"),
+            b"HELP" if arguments.is_empty() => self.answering("Commands: HELP VER PROTVER STARTTLS LOGOUT"),
+            b"VER" if arguments.is_empty() => {
+                let answer = format!("{} NUT", self.me.server_name);
+                self.answering(&answer)
+            }
+            b"PROTVER" | b"NETVER" if arguments.is_empty() => self.answering("1.3"),
+            b"LOGOUT" if arguments.is_empty() => {
+                self.quitting = true;
+                ClientMessage::Quit
+            }
+            b"USERNAME" | b"PASSWORD" | b"LOGIN" => ClientMessage::Credentials,
+            _ => ClientMessage::Other,
+        })
+    }
+
+    fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        let (word, detail) = command(msg);
+        Ok(match (reply_to, word, detail) {
+            (_, b"OK", b"Goodbye") => ServerMessage::Bye,
+            (ReplyTo::Request, b"OK", b"STARTTLS") => ServerMessage::Accept,
+            // FEATURE-NOT-CONFIGURED, FEATURE-NOT-SUPPORTED, ALREADY-SSL-MODE, UNKNOWN-COMMAND: none of them
+            // is better a minute later.
+            (ReplyTo::Request, b"ERR", _) => ServerMessage::Refuse(Refusal::Permanent),
+            (ReplyTo::Request, ..) => return Err(malformed("the go-ahead: OK STARTTLS")),
+            (_, b"ERR", b"ACCESS-DENIED" | b"TLS-NOT-ENABLED") => ServerMessage::TlsRequired,
+            _ => ServerMessage::Other,
+        })
+    }
+
+    fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
+        let command = match msg {
+            ClientMessage::Request => "STARTTLS",
+            ClientMessage::Probe => "VER",
+            ClientMessage::Quit => "LOGOUT",
+            // Where TLS is required, the name alone is refused.
+            ClientMessage::Credentials => &format!("USERNAME {}", login::USER),
+            ClientMessage::Other => "LIST UPS",
+            ClientMessage::Hello | ClientMessage::Silent | ClientMessage::Partial => return,
+        };
+        out.extend_from_slice(command.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        let text = match msg {
+            ServerMessage::Accept => "OK STARTTLS",
+            ServerMessage::Refuse(Refusal::Temporary) => "ERR FEATURE-NOT-CONFIGURED",
+            ServerMessage::Refuse(Refusal::Permanent) => "ERR ALREADY-SSL-MODE",
+            ServerMessage::TlsRequired => "ERR ACCESS-DENIED",
+            ServerMessage::Bye if self.quitting => "OK Goodbye",
+            // There is no goodbye of the server's own.
+            ServerMessage::Bye => "ERR INVALID-ARGUMENT",
+            ServerMessage::Other => &self.answer,
+            ServerMessage::Greeting
+            | ServerMessage::Offer { .. }
+            | ServerMessage::PreAuthenticated
+            | ServerMessage::Interim => return,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+        msg.to_vec()
+    }
+}

@@ -1,0 +1,118 @@
+//! Noise against every protocol in the registry: nothing panics, and no cut changes what it means.
+
+use proptest::prelude::*;
+use starttls_proto::{
+    Client, ClientMessage, ErrorKind, Identity, Outgoing, PROTOCOLS, Progress, Relay, ReplyTo, Scan, Server,
+    Side, Tls,
+};
+
+/// The same names and the same tags in every run.
+fn identity() -> Identity {
+    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+}
+
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        b"\r\n".to_vec(),
+        b" ".to_vec(),
+        b"-".to_vec(),
+        b"250".to_vec(),
+        b"220 ".to_vec(),
+        b"* OK ".to_vec(),
+        b"STARTTLS".to_vec(),
+        b"AUTH TLS".to_vec(),
+        b"{5}\r\n".to_vec(),
+        b"\x30\x0c\x02\x01\x01".to_vec(),
+        b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_vec(),
+        b"<a b='c'>".to_vec(),
+        b"</a>".to_vec(),
+        b"HTTP/1.1 101 x\r\n\r\n".to_vec(),
+        b"\x00\x00\x00\x08\x04\xd2\x16\x2f".to_vec(),
+        b"\x20\x00\x00\x01".to_vec(),
+        b"\xff\xff\xff\xff".to_vec(),
+        b".\r\n".to_vec(),
+        b"\"".to_vec(),
+        b"+OK".to_vec(),
+        b"101 ".to_vec(),
+    ]);
+    let piece = prop_oneof![words, prop::collection::vec(any::<u8>(), 0..8)];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn noise_never_panics_and_reads_the_same_at_every_cut(noise in noise(), chunk in 1_usize..9) {
+        for protocol in PROTOCOLS {
+            let ends = [noise.len().max(1), chunk].map(|chunk| {
+                let mut end = String::from("open");
+                let mut out = Vec::new();
+                let mut client = Some(Client::new(protocol, identity(), &mut out));
+                for piece in noise.chunks(chunk) {
+                    let Some(machine) = client.take() else { break };
+                    match machine.receive(piece, &mut out) {
+                        Ok(Progress::Continue(next)) => client = Some(next),
+                        Ok(Progress::Upgrade(_)) => end = String::from("agreed"),
+                        Ok(Progress::End(declined)) => end = format!("{:?}", declined.reason),
+                        // The same bytes may be noticed behind the boundary, or left for TLS to refuse.
+                        Err(error) if error.kind == ErrorKind::BeyondBoundary => end = String::from("agreed"),
+                        // More bytes tell more precisely what is wrong with them.
+                        Err(_) => end = String::from("error"),
+                    }
+                }
+                let mut answers = Vec::new();
+                let mut server = Some(Server::new(protocol, identity(), Tls::Available, &mut answers));
+                for piece in noise.chunks(chunk) {
+                    let Some(machine) = server.take() else { break };
+                    server = match machine.receive(piece, &mut answers) {
+                        Ok(Progress::Continue(next)) => Some(next),
+                        _ => None,
+                    };
+                }
+                end
+            });
+            prop_assert_eq!(&ends[0], &ends[1], "{}", protocol.name);
+        }
+    }
+
+    #[test]
+    fn an_observer_changes_no_byte(client in noise(), server in noise(), chunk in 1_usize..32) {
+        for protocol in PROTOCOLS {
+            let mut relay = Relay::new(protocol, Vec::new());
+            let (mut out, mut events) = (Outgoing::default(), Vec::new());
+            let mut client_pieces = client.chunks(chunk);
+            let mut server_pieces = server.chunks(chunk);
+            loop {
+                let (one, other) = (server_pieces.next(), client_pieces.next());
+                if one.is_none() && other.is_none() { break }
+                relay.receive(Side::Server, one.unwrap_or_default(), &mut out, &mut events);
+                relay.receive(Side::Client, other.unwrap_or_default(), &mut out, &mut events);
+            }
+            prop_assert_eq!(&out.to_server, &client);
+            prop_assert_eq!(&out.to_client, &server);
+        }
+    }
+
+    /// Nothing but the request, whole and exact, makes a server agree (rules S1 and S2).
+    #[test]
+    fn s1_s2_a_server_agrees_to_the_exact_request_only(noise in noise()) {
+        for protocol in PROTOCOLS {
+            let mut request = Vec::new();
+            (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut request);
+            let mut out = Vec::new();
+            let server = Server::new(protocol, identity(), Tls::Available, &mut out);
+            if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
+                let mut dialect = (protocol.dialect)(identity());
+                let mut rest = noise.as_slice();
+                let mut last = ClientMessage::Other;
+                while let Ok(Some(end)) = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default()) {
+                    last = dialect.read_client(&rest[..end]).unwrap();
+                    rest = &rest[end..];
+                }
+                prop_assert_eq!(last, ClientMessage::Request);
+                prop_assert!(rest.is_empty() || !protocol.flow.verdict);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A man in the middle with rules that name no protocol, against every protocol: what he does, and that a
+//! sound client or server is not fooled by it.
+
+use starttls_proto::{
+    Client, ClientMessage, DeclinedReason, Edit, ErrorKind, Event, Identity, Moment, Offer, Outgoing,
+    PROTOCOLS, Progress, Protocol, Refusal, Relay, Rule, Server, ServerMessage, Side, Tls, What,
+};
+
+fn identity() -> Identity {
+    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+}
+
+/// How each side ended, and what the man in the middle saw.
+#[derive(Debug)]
+struct Ends {
+    client: String,
+    server: String,
+    events: Vec<Event>,
+}
+
+/// A client and a server with a relay between them.
+fn between(protocol: &Protocol, rules: Vec<Rule>) -> Ends {
+    let (mut to_relay, mut from_server) = (Vec::new(), Vec::new());
+    let mut client = Some(Client::new(protocol, identity(), &mut to_relay));
+    let mut server = Some(Server::new(protocol, identity(), Tls::Available, &mut from_server));
+    let mut relay = Relay::new(protocol, rules);
+    let (mut out, mut events) = (Outgoing::default(), Vec::new());
+    let (mut client_end, mut server_end) = (String::from("waiting"), String::from("waiting"));
+    for _turn in 0..20 {
+        relay.receive(Side::Server, &std::mem::take(&mut from_server), &mut out, &mut events);
+        relay.receive(Side::Client, &std::mem::take(&mut to_relay), &mut out, &mut events);
+        let heard = std::mem::take(&mut out.to_server);
+        if let Some(machine) = server.take_if(|_| !heard.is_empty()) {
+            match machine.receive(&heard, &mut from_server) {
+                Ok(Progress::Continue(machine)) => server = Some(machine),
+                Ok(Progress::Upgrade(_)) => server_end = String::from("upgrade"),
+                Ok(Progress::End(quit)) => server_end = format!("{quit:?}"),
+                Err(error) => server_end = format!("{:?}", error.kind),
+            }
+        }
+        let heard = std::mem::take(&mut out.to_client);
+        if let Some(machine) = client.take_if(|_| !heard.is_empty()) {
+            match machine.receive(&heard, &mut to_relay) {
+                Ok(Progress::Continue(machine)) => client = Some(machine),
+                Ok(Progress::Upgrade(_)) => client_end = String::from("upgrade"),
+                Ok(Progress::End(declined)) => client_end = format!("{:?}", declined.reason),
+                Err(error) => client_end = format!("{:?}", error.kind),
+            }
+        }
+    }
+    Ends { client: client_end, server: server_end, events }
+}
+
+fn refused(refusal: Refusal) -> String {
+    format!("{:?}", DeclinedReason::Refused(refusal))
+}
+
+#[test]
+fn an_observer_sees_the_request_the_answer_and_the_boundary() {
+    for protocol in PROTOCOLS {
+        let ends = between(protocol, Vec::new());
+        assert_eq!((ends.client.as_str(), ends.server.as_str()), ("upgrade", "upgrade"), "{}", protocol.name);
+        let saw = |what| ends.events.iter().any(|event| event.what == what);
+        assert!(saw(What::Client(ClientMessage::Request)), "{}: {:?}", protocol.name, ends.events);
+        assert_eq!(saw(What::Server(ServerMessage::Accept)), protocol.flow.verdict, "{}", protocol.name);
+        let announced = protocol.flow.offer != Offer::Unannounced;
+        assert_eq!(
+            saw(What::Server(ServerMessage::Offer { starttls: true })),
+            announced,
+            "{}",
+            protocol.name
+        );
+        let boundaries = ends.events.iter().filter(|event| event.what == What::Boundary).count();
+        assert_eq!(boundaries, 2, "{}: {:?}", protocol.name, ends.events);
+    }
+}
+
+#[test]
+fn c2_a_stripped_offer_is_asked_for_all_the_same() {
+    for protocol in PROTOCOLS {
+        let strip = Rule { at: Moment::Any(Side::Server), edit: Edit::StripOffer };
+        let ends = between(protocol, vec![strip]);
+        // Who asks anyway is upgraded anyway; where there is no answer to ask for, the client gives up.
+        let expected = if protocol.flow.verdict {
+            String::from("upgrade")
+        } else {
+            format!("{:?}", DeclinedReason::NotOffered)
+        };
+        assert_eq!(ends.client, expected, "{}: {:?}", protocol.name, ends.events);
+    }
+}
+
+#[test]
+fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        for refusal in [Refusal::Temporary, Refusal::Permanent] {
+            let rules = vec![
+                Rule { at: Moment::Any(Side::Server), edit: Edit::StripOffer },
+                Rule {
+                    at: Moment::Client(ClientMessage::Request),
+                    edit: Edit::Answer(ServerMessage::Refuse(refusal)),
+                },
+            ];
+            let ends = between(protocol, rules);
+            let no = [
+                refused(Refusal::Temporary),
+                refused(Refusal::Permanent),
+                format!("{:?}", DeclinedReason::Bye),
+            ];
+            assert!(no.contains(&ends.client), "{}: {}: {:?}", protocol.name, ends.client, ends.events);
+            assert_eq!(ends.server, "waiting", "{}: the request got through", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn b2_bytes_behind_the_go_ahead_kill_the_client() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let inject = Rule { at: Moment::Server(ServerMessage::Accept), edit: Edit::After(b"x".to_vec()) };
+        let ends = between(protocol, vec![inject]);
+        assert_eq!(ends.client, format!("{:?}", ErrorKind::BeyondBoundary), "{}", protocol.name);
+    }
+}
+
+#[test]
+fn b2_bytes_behind_the_request_kill_the_server() {
+    for protocol in PROTOCOLS {
+        let inject = Rule { at: Moment::Client(ClientMessage::Request), edit: Edit::After(b"x".to_vec()) };
+        let ends = between(protocol, vec![inject]);
+        assert_eq!(
+            ends.server,
+            format!("{:?}", ErrorKind::BeyondBoundary),
+            "{}: {:?}",
+            protocol.name,
+            ends.events
+        );
+    }
+}
+
+#[test]
+fn c3_a_go_ahead_that_comes_first_is_no_answer() {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.verdict && it.flow.offer == Offer::AfterHello) {
+        // The go-ahead in the protocol's own words, as somebody would guess them.
+        let mut forger = (protocol.dialect)(identity());
+        let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
+        forger.write_client(ClientMessage::Request, &mut request);
+        forger.read_client(&request).unwrap();
+        forger.write_server(ServerMessage::Accept, &mut go_ahead);
+        let offered = Moment::Server(ServerMessage::Offer { starttls: true });
+        let ends = between(protocol, vec![Rule { at: offered, edit: Edit::After(go_ahead) }]);
+        assert_eq!(
+            ends.client,
+            format!("{:?}", ErrorKind::EarlyAnswer),
+            "{}: {:?}",
+            protocol.name,
+            ends.events
+        );
+    }
+}
+
+#[test]
+fn a_swallowed_request_leaves_the_client_waiting() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let ends =
+            between(protocol, vec![Rule { at: Moment::Client(ClientMessage::Request), edit: Edit::Drop }]);
+        assert_eq!((ends.client.as_str(), ends.server.as_str()), ("waiting", "waiting"), "{}", protocol.name);
+    }
+}
+
+#[test]
+fn replaced_and_prefixed_messages_arrive_as_written() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let request = Moment::Client(ClientMessage::Request);
+        let replace = Rule { at: request, edit: Edit::Replace(b"one".to_vec()) };
+        let before = Rule { at: request, edit: Edit::Before(b"two".to_vec()) };
+        let mut relay = Relay::new(protocol, vec![replace, before]);
+        let mut asked = Vec::new();
+        (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut asked);
+        let (mut out, mut events) = (Outgoing::default(), Vec::new());
+        relay.receive(Side::Client, &asked, &mut out, &mut events);
+        assert_eq!(out.to_server, b"twoone", "{}", protocol.name);
+    }
+}

@@ -1,0 +1,166 @@
+//! The two messages that ask what a server takes in cleartext, a login and a harmless command, in every
+//! protocol in the registry. Nothing here names one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use starttls_proto::{
+    ClientMessage, Command, Dialect, Identity, Inside, Outgoing, PROTOCOLS, Progress, Protocol, Quit, Relay,
+    ReplyTo, Scan, Server, ServerMessage, Side, Tls, What,
+};
+
+const ASKED: [ClientMessage; 2] = [ClientMessage::Credentials, ClientMessage::Other];
+
+fn identity(nonce: u64) -> Identity {
+    Identity { nonce, ..Identity::new("mail.example.com") }
+}
+
+fn written(dialect: &mut dyn Dialect, msg: ClientMessage) -> Vec<u8> {
+    let mut message = Vec::new();
+    dialect.write_client(msg, &mut message);
+    message
+}
+
+/// What the server's messages mean to this client, without those that answer nothing.
+fn read(client: &mut dyn Dialect, reply_to: ReplyTo, mut answer: &[u8]) -> Vec<ServerMessage> {
+    let mut meanings = Vec::new();
+    while !answer.is_empty() {
+        let cut = client.frame(Side::Server, reply_to, answer, &mut Scan::default());
+        let (message, rest) = answer.split_at(cut.unwrap().unwrap());
+        meanings.push(client.read_server(reply_to, message).unwrap());
+        answer = rest;
+    }
+    meanings.retain(|meaning| *meaning != ServerMessage::Interim);
+    meanings
+}
+
+#[test]
+fn every_protocol_has_a_login_that_never_succeeds() {
+    for protocol in PROTOCOLS {
+        let message = written(&mut *(protocol.dialect)(identity(0)), ClientMessage::Credentials);
+        assert!(!message.is_empty(), "{}", protocol.name);
+    }
+}
+
+#[test]
+fn s1_a_server_refuses_both_and_says_why() {
+    for protocol in PROTOCOLS {
+        for asked in ASKED {
+            let mut client = (protocol.dialect)(identity(0));
+            let mut said = Vec::new();
+            let mut server = Server::new(protocol, identity(0), Tls::Available, &mut said);
+            read(&mut *client, ReplyTo::Connect, &std::mem::take(&mut said));
+            let hello = written(&mut *client, ClientMessage::Hello);
+            if !hello.is_empty() {
+                let Ok(Progress::Continue(next)) = server.receive(&hello, &mut said) else {
+                    panic!("{}: no answer to hello", protocol.name)
+                };
+                server = next;
+                let offer = read(&mut *client, ReplyTo::Hello, &std::mem::take(&mut said));
+                assert_eq!(offer, [ServerMessage::Offer { starttls: true }], "{}", protocol.name);
+            }
+            let message = written(&mut *client, asked);
+            if message.is_empty() {
+                continue;
+            }
+            let end = server.receive(&message, &mut said).unwrap();
+            let answer = read(&mut *client, ReplyTo::Other, &said);
+            let closes = matches!(end, Progress::End(Quit::TlsRequired));
+            assert_eq!(closes, protocol.flow.closes, "{}: {asked:?}: {end:?}", protocol.name);
+            assert_eq!(answer.first(), Some(&ServerMessage::TlsRequired), "{}: {asked:?}", protocol.name);
+            let goodbye = answer.iter().skip(1).all(|it| *it == ServerMessage::Bye && closes);
+            assert!(goodbye, "{}: {asked:?}: {answer:?}", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn inside_tls_the_application_hears_both() {
+    for protocol in PROTOCOLS {
+        for asked in ASKED {
+            let mut client = (protocol.dialect)(Identity { inside_tls: true, ..identity(0) });
+            let mut inside = Inside::new(protocol, identity(0), &mut Vec::new());
+            let hello = written(&mut *client, ClientMessage::Hello);
+            let message = written(&mut *client, asked);
+            if message.is_empty() {
+                continue;
+            }
+            let (mut heard, mut said) = (Vec::new(), Vec::new());
+            assert!(inside.receive(&hello).is_empty() && inside.receive(&message).is_empty());
+            while let Some(command) = inside.next(&mut said).unwrap() {
+                heard.push(command);
+            }
+            let answered = Some(Command::Answered(hello)).filter(|_| !said.is_empty());
+            let expected: Vec<_> = answered.into_iter().chain([Command::Message(message)]).collect();
+            assert_eq!(heard, expected, "{}: {asked:?}", protocol.name);
+        }
+    }
+}
+
+/// What an observer makes of a session that goes straight on in cleartext.
+fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<What> {
+    let mut client = (protocol.dialect)(identity(7));
+    let (mut said, mut out, mut events) = (Vec::new(), Outgoing::default(), Vec::new());
+    let server = Server::new(protocol, identity(0), Tls::Available, &mut said);
+    let mut relay = Relay::new(protocol, Vec::new());
+    relay.receive(Side::Server, &std::mem::take(&mut said), &mut out, &mut events);
+    let hello = written(&mut *client, ClientMessage::Hello);
+    relay.receive(Side::Client, &hello, &mut out, &mut events);
+    if !hello.is_empty() {
+        let _server = server.receive(&hello, &mut said).unwrap();
+        relay.receive(Side::Server, &said, &mut out, &mut events);
+    }
+    events.clear();
+    relay.receive(Side::Client, &written(&mut *client, asked), &mut out, &mut events);
+    events.into_iter().map(|event| event.what).collect()
+}
+
+#[test]
+fn an_observer_sees_credentials_in_cleartext() {
+    for protocol in PROTOCOLS {
+        let saw = observed(protocol, ClientMessage::Credentials);
+        assert_eq!(saw, [What::Client(ClientMessage::Credentials)], "{}", protocol.name);
+        let saw = observed(protocol, ClientMessage::Other);
+        let silent = written(&mut *(protocol.dialect)(identity(7)), ClientMessage::Other).is_empty();
+        let harmless = [What::Client(ClientMessage::Other)];
+        assert_eq!(saw, harmless[..usize::from(!silent)], "{}", protocol.name);
+    }
+}
+
+/// A message, and behind it whatever in it is base64, decoded.
+fn in_clear(message: &[u8]) -> String {
+    let value = |byte: &u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let mut text = message.to_vec();
+    for word in message.split(|byte| value(byte).is_none()) {
+        let digits: Vec<u8> = word.iter().filter_map(value).collect();
+        for four in digits.chunks(4) {
+            let bits = (0..4).fold(0_u32, |bits, at| bits << 6 | u32::from(*four.get(at).unwrap_or(&0)));
+            text.extend(&bits.to_be_bytes()[1..four.len().max(1)]);
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn no_two_sessions_try_the_same_password() {
+    let mut with_password = 0;
+    for protocol in PROTOCOLS {
+        for nonce in [0, 1, 0xabc, 1 << 63, u64::MAX] {
+            let mut client = (protocol.dialect)(identity(nonce));
+            let text = in_clear(&written(&mut *client, ClientMessage::Credentials));
+            assert!(text.contains("starttls-probe"), "{}: {text:?}", protocol.name);
+            // Either the user alone is named, or the nonce is in what goes with the name.
+            let digits = format!("{nonce:016x}");
+            let password = text.contains(&digits);
+            assert_eq!(text.contains("starttls-probe-"), text.contains(&format!("starttls-probe-{digits}")));
+            with_password += usize::from(password);
+        }
+    }
+    assert!(with_password >= 5 * PROTOCOLS.len() / 2, "{with_password} messages carry a password");
+}
