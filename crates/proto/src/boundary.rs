@@ -2,50 +2,8 @@
 
 use crate::error::malformed;
 use crate::recognise::{speaks_other, undecided};
-use crate::{Dialect, Error, ErrorKind, Malformed, Protocol, ReplyTo, Side};
-
-/// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
-///
-/// The fields are the dialect's own; all are zero at the start of each message.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Scan {
-    /// Bytes examined so far.
-    pub at: usize,
-    /// Start of the current line or element.
-    pub mark: usize,
-    /// Nesting, or octets still to come.
-    pub depth: usize,
-    /// Where a small state machine stands.
-    pub state: u8,
-    /// What the message lacks at least; set it with `Ok(None)`, so that single bytes which cannot complete
-    /// the message are not shown to the dialect: [`at`](Self::at) moves on by itself behind those that are
-    /// ordinary in a line or in XML.
-    pub lacks: Lacks,
-}
-
-/// What an incomplete message lacks at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lacks {
-    /// Not known: every byte is to be examined as it comes.
-    #[default]
-    Unknown,
-    /// It is a line: only CR, LF or NUL can end it, or spoil it.
-    LineEnd,
-    /// It is in text of XML: only `<`, `&` or a control character can change that.
-    Markup,
-    /// It is in an attribute value: only a quote, `<`, `&` or a control character can change that.
-    Quote,
-    /// It is in a tag or in CDATA: only a quote, `<`, `>`, `&`, `/` or a control character can change that.
-    TagEnd,
-    /// It is in a name of XML: only what is neither letter nor digit nor `-`, `.`, `:`, `_` can change that.
-    NameEnd,
-    /// It is white space of XML: only something else can change that.
-    NonSpace,
-    /// It is text that only NUL ends.
-    Nul,
-    /// It cannot end before it is this long.
-    Length(usize),
-}
+use crate::scan::STOPS;
+use crate::{Dialect, Error, ErrorKind, Lacks, Malformed, Protocol, ReplyTo, Scan, Side};
 
 /// Bounds of one negotiation, for each direction.
 pub(crate) mod limit {
@@ -59,38 +17,6 @@ pub(crate) mod limit {
 
 /// Octets that tell TLS and other protocols from the one that is expected.
 const OPENING: usize = 8;
-
-/// What [`Lacks`] says of single bytes, as bits.
-mod stop {
-    pub(super) const LINE: u8 = 1;
-    pub(super) const MARKUP: u8 = 2;
-    pub(super) const QUOTE: u8 = 4;
-    pub(super) const TAG: u8 = 8;
-    pub(super) const NAME: u8 = 16;
-    pub(super) const SPACE: u8 = 32;
-    pub(super) const NUL: u8 = 64;
-
-    /// For each byte the places where it is not ordinary.
-    pub(super) const AT: [u8; 256] = {
-        let mut at = [0; 256];
-        let mut index = 0;
-        while index < at.len() {
-            let byte = index as u8;
-            at[index] = match byte {
-                0 => LINE | MARKUP | QUOTE | TAG | NAME | SPACE | NUL,
-                b'\n' | b'\r' => LINE | NAME,
-                b'\t' | b' ' => NAME,
-                0x01..0x20 | b'<' | b'&' => MARKUP | QUOTE | TAG | NAME | SPACE,
-                b'\'' | b'"' => QUOTE | TAG | NAME | SPACE,
-                b'>' | b'/' => TAG | NAME | SPACE,
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b':' | b'_' | 0x80.. => SPACE,
-                _ => NAME | SPACE,
-            };
-            index += 1;
-        }
-        at
-    };
-}
 
 /// Proof that both sides agreed and that not one byte was left behind the agreement.
 ///
@@ -190,7 +116,7 @@ impl Inbox {
     #[inline]
     pub(crate) fn absorb(&mut self, input: &[u8]) -> bool {
         match input {
-            [byte] if self.bytes.len() < self.until && stop::AT[usize::from(*byte)] & self.stops == 0 => {
+            [byte] if self.bytes.len() < self.until && STOPS[usize::from(*byte)] & self.stops == 0 => {
                 self.bytes.push(*byte);
                 true
             }
@@ -211,7 +137,7 @@ impl Inbox {
         match input {
             [byte] if pending >= self.known && self.bytes.len() + 1 < limit::MESSAGE => {
                 // A CR ends nothing; the dialect sees it with what follows.
-                let in_line = self.stops == stop::LINE;
+                let in_line = self.stops == Lacks::LineEnd.stops();
                 self.settle();
                 self.bytes.push(*byte);
                 if in_line && *byte == b'\r' {
@@ -236,7 +162,7 @@ impl Inbox {
     #[inline]
     fn settle(&mut self) {
         if self.stops != 0 {
-            self.scan.at = self.bytes.len() - self.start;
+            self.scan.at = self.scan.at.max(self.bytes.len() - self.start);
         }
         (self.until, self.stops) = (0, 0);
     }
@@ -247,14 +173,10 @@ impl Inbox {
         (self.until, self.stops) = match self.scan.lacks {
             Lacks::Unknown => return,
             _ if self.bytes.len() - self.start < self.known => return,
-            Lacks::LineEnd => (limit::MESSAGE - 1, stop::LINE),
-            Lacks::Markup => (limit::MESSAGE - 1, stop::MARKUP),
-            Lacks::Quote => (limit::MESSAGE - 1, stop::QUOTE),
-            Lacks::TagEnd => (limit::MESSAGE - 1, stop::TAG),
-            Lacks::NameEnd => (limit::MESSAGE - 1, stop::NAME),
-            Lacks::NonSpace => (limit::MESSAGE - 1, stop::SPACE),
-            Lacks::Nul => (limit::MESSAGE - 1, stop::NUL),
-            Lacks::Length(length) => ((self.start + length - 1).min(limit::MESSAGE - 1), 0),
+            Lacks::Length(length) => {
+                (limit::MESSAGE.min(self.start.saturating_add(length)).saturating_sub(1), 0)
+            }
+            lacks => (limit::MESSAGE - 1, lacks.stops()),
         };
     }
 
