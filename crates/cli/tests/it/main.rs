@@ -72,9 +72,10 @@ const FILTERS: &[(&str, &str)] = &[
         r"[0-9]{4}-[0-9]{2}-[0-9]{2} to [0-9]{4}-[0-9]{2}-[0-9]{2}, [0-9]+ days left",
         "DATE to DATE, N days left",
     ),
+    (r"stream id='[0-9a-f]+'", "stream id='ID'"),
+    // Behind the stream's id, which may look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),
     (r"in cleartext were [0-9]+ bytes sent, [0-9]+ received", "in cleartext were N bytes sent, N received"),
     (r"(Extended(Request|Response)) [0-9]+", "$1 ID"),
-    (r"stream id='[0-9a-f]+'", "stream id='ID'"),
     (r"/tmp/starttls-lab-[A-Za-z0-9]+", "FOLDER"),
 ];
