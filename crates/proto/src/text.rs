@@ -34,7 +34,7 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             _ => {}
         }
     }
-    scan.lacks = Lacks::LineEnd;
+    scan.lacks = Lacks::LineFeed;
     Ok(None)
 }
 
