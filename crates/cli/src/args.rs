@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::failure::Failed;
 use crate::target::Target;
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
@@ -184,7 +185,7 @@ pub(crate) struct Lab {
 
 impl Connect {
     /// The target, if one was named.
-    pub(crate) fn target(&self) -> Result<Option<Target>, String> {
+    pub(crate) fn target(&self) -> Result<Option<Target>, Failed> {
         self.target.as_deref().map(str::parse).transpose()
     }
 }

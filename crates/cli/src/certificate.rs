@@ -61,8 +61,9 @@ impl Certificate {
     }
 }
 
+/// Letters of any script are shown; nothing is that could hide, reorder or command.
 fn safe(text: &str) -> String {
-    if text.chars().all(|c| !c.is_control() && c != '\\') {
+    if text.chars().all(|c| c.is_alphanumeric() || (' '..='~').contains(&c) && c != '\\') {
         text.to_owned()
     } else {
         Escaped(text.as_bytes()).to_string()

@@ -3,30 +3,46 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use starttls::proto::{ErrorKind, Protocol, speaks};
+use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
+use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
+use crate::certificate::Certificate;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
 
-/// How long a port that said nothing may take to show that it speaks TLS.
+/// How long a port that said nothing may take to show what it speaks.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// Whether a port that kept silent where a greeting belongs speaks TLS from the first byte: asks it.
-pub(crate) async fn is_silent_tls(protocol: &Protocol, dial: &Dial, error: &Error) -> bool {
-    let (Error::Timeout { step: "the greeting", .. }, Dial::Tcp(endpoint)) = (error, dial) else {
-        return false;
-    };
-    let Ok(prober) = Connector::builder().insecure().timeout(PROBE).build() else { return false };
-    match prober.connect_implicit(protocol, endpoint.clone()).await {
-        Ok(_) | Err(Error::Tls(_)) => true,
-        Err(_) => false,
-    }
-}
+const SPEAKS_TLS: &str = "speaks TLS from the first byte";
 
-/// The cure for [`is_silent_tls`].
-pub(crate) fn silent_tls(target: &Target) -> String {
-    instead(target, "speaks TLS from the first byte")
+/// The cure for a port that said not a single byte: asks it with a ClientHello what it speaks.
+///
+/// Servers of implicit TLS, and of HTTP, wait for the client to speak, as this client waits for them.
+pub(crate) async fn ask_silent(
+    target: &Target,
+    dial: &Dial,
+    error: &Error,
+    timeout: Duration,
+) -> Option<String> {
+    let Dial::Tcp(endpoint) = dial else { return None };
+    let silent = match error {
+        Error::Timeout { step, .. } => step.starts_with("the greeting") || step.starts_with("the answer"),
+        Error::Protocol(broken) => broken.kind == ErrorKind::Closed,
+        Error::Io { .. } => true,
+        _ => false,
+    };
+    if !silent || target.mode == Mode::ImplicitTls {
+        return None;
+    }
+    let prober = Connector::builder().insecure().timeout(timeout.min(PROBE)).build().ok()?;
+    match prober.connect_implicit(target.protocol, endpoint.clone()).await {
+        Ok(_) | Err(Error::Tls(_)) => Some(instead(target, SPEAKS_TLS)),
+        Err(Error::PlaintextNotTls { received, .. }) => {
+            speaks(&received).map(|_| other_protocol(target, &received))
+        }
+        Err(_) => None,
+    }
 }
 
 /// One line: the error and its causes.
@@ -45,27 +61,35 @@ pub(crate) fn with_causes(error: &Error) -> String {
 pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
     match error {
         Error::Protocol(broken) => match broken.kind {
-            ErrorKind::TlsNotCleartext => Some(instead(target, "speaks TLS from the first byte")),
+            ErrorKind::TlsNotCleartext => Some(instead(target, SPEAKS_TLS)),
             ErrorKind::OtherProtocol => Some(other_protocol(target, &broken.received)),
             _ => error.hint().map(str::to_owned),
         },
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
-            let speaker = speaks(received).unwrap_or("some other protocol");
-            let same = target.other_mode().filter(|other| same_family(speaker, other.protocol.title));
-            Some(match same {
-                Some(other) => format!("port {} starts in cleartext ({speaker}): use {other}", target.port),
-                None => other_protocol(target, received),
-            })
+            Some(cleartext(target, received))
         }
-        Error::Certificate { .. } => {
-            let hint = error.hint().map(|hint| format!("{hint} (--ca-file), or "));
-            Some(
-                hint.unwrap_or_default()
-                    + "see more with --insecure, which goes on without proof of who answers",
-            )
-        }
+        Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
+        Error::Declined(refused) => match refused.reason {
+            DeclinedReason::Refused(Refusal::Temporary) => {
+                Some(String::from("it may be ready soon: --retry 5 asks again, a second apart"))
+            }
+            _ => error.hint().map_or_else(|| cleartext_only(target), |hint| Some(hint.to_owned())),
+        },
         _ => error.hint().map(str::to_owned),
     }
+}
+
+fn certificate(error: &Error, cause: &rustls::Error, leaf: Option<&CertificateDer<'_>>) -> String {
+    use rustls::{CertificateError as E, Error::InvalidCertificate};
+    let other = matches!(cause, InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }));
+    let names = leaf.map(|der| Certificate::read(der).names).unwrap_or_default();
+    let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
+    let cure = match (name, error.hint()) {
+        (Some(name), _) => format!("if it is the right server, --server-name {name} expects that name; "),
+        (None, Some(hint)) => format!("{hint} (--ca-file PEM); "),
+        (None, None) => String::new(),
+    };
+    cure + "--insecure shows more, and proves nothing about the server"
 }
 
 fn instead(target: &Target, why: &str) -> String {
@@ -75,21 +99,42 @@ fn instead(target: &Target, why: &str) -> String {
     }
 }
 
+/// Cleartext came where TLS belongs: from this protocol's own upgrade port, most likely.
+fn cleartext(target: &Target, received: &[u8]) -> String {
+    let port = target.port;
+    match (speaks(received), target.other_mode()) {
+        (Some(speaker), Some(other)) if same_family(speaker, other.protocol.title) => {
+            format!("port {port} starts in cleartext ({speaker}): use {other}")
+        }
+        (None, Some(other)) => {
+            format!("port {port} starts in cleartext: use {other} if that is what it serves")
+        }
+        _ => other_protocol(target, received),
+    }
+}
+
+fn cleartext_only(target: &Target) -> Option<String> {
+    (target.mode == Mode::Upgrade)
+        .then(|| format!("talk to it as it is: starttls connect {target} --cleartext"))
+}
+
 fn other_protocol(target: &Target, received: &[u8]) -> String {
-    let schemes = match speaks(received) {
-        Some("HTTP") => "http://",
-        Some("SMTP or FTP") => "smtp:// or ftp://",
-        Some("IMAP") => "imap://",
-        Some("POP3") => "pop3://",
-        Some("NNTP") => "nntp://",
-        Some("ManageSieve") => "sieve://",
-        Some("XMPP") => "xmpp://",
+    let names = |word: &[u8]| received.windows(word.len()).any(|it| it == word);
+    let schemes: &[&str] = match speaks(received) {
+        Some("HTTP") => &["http"],
+        Some("SMTP or FTP") if names(b"SMTP") => &["smtp"],
+        Some("SMTP or FTP") if names(b"LMTP") => &["lmtp"],
+        Some("SMTP or FTP") if names(b"FTP") => &["ftp"],
+        Some("SMTP or FTP") => &["smtp", "ftp"],
+        Some("IMAP") => &["imap"],
+        Some("POP3") => &["pop3"],
+        Some("NNTP") => &["nntp"],
+        Some("ManageSieve") => &["sieve"],
+        Some("XMPP") => &["xmpp"],
         _ => return format!("port {} does not serve {}: check the port", target.port, target.protocol.title),
     };
-    format!(
-        "port {} speaks another protocol: use {schemes}{}:{}",
-        target.port, target.host.ascii, target.port
-    )
+    let urls: Vec<_> = schemes.iter().map(|scheme| target.host.url(scheme, target.port)).collect();
+    format!("port {} speaks another protocol: use {}", target.port, urls.join(" or "))
 }
 
 fn same_family(speaker: &str, title: &str) -> bool {

@@ -37,6 +37,14 @@ impl From<std::io::Error> for Failed {
         match error.kind() {
             // Whoever read our output has read enough.
             std::io::ErrorKind::BrokenPipe => Self::new(exit::DONE, ""),
+            // With TLS 1.3 a client is done before its certificate was looked at.
+            std::io::ErrorKind::InvalidData => {
+                let text = error.to_string();
+                let wanted = text.contains("CertificateRequired").then(|| {
+                    String::from("the server wants to know who you are: --cert PEM and --key PEM tell it")
+                });
+                Self::new(exit::TLS, format!("TLS failed inside the session: {text}")).hint(wanted)
+            }
             _ => Self::new(exit::UNREACHABLE, format!("the connection broke: {error}")),
         }
     }

@@ -44,11 +44,7 @@ pub(crate) fn start() -> Result<lab::Lab, Failed> {
 fn choose<'a>(running: &'a lab::Lab, only: &[String]) -> Result<Vec<&'a lab::Endpoint>, Failed> {
     let known = |name: &String| running.endpoint(&name.to_ascii_lowercase()).is_some();
     if let Some(unknown) = only.iter().find(|name| !known(name)) {
-        let schemes = crate::target::schemes();
-        return Err(Failed::usage(format!(
-            "no protocol is called \"{}\"; there are {schemes}",
-            unknown.escape_debug()
-        )));
+        return Err(crate::target::unknown(unknown, ""));
     }
     let wanted = |endpoint: &&lab::Endpoint| {
         only.is_empty() || only.iter().any(|it| it.eq_ignore_ascii_case(endpoint.scheme))

@@ -12,6 +12,7 @@ mod output;
 mod peer;
 mod talk;
 mod target;
+mod usage;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,7 +23,10 @@ use args::{Cli, Command};
 use failure::Failed;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::explain(&error).into(),
+    };
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         talk::error(&"cannot start the runtime", None);
         return exit::BUG.into();
@@ -46,7 +50,9 @@ async fn run(command: Command) -> Result<u8, Failed> {
         Command::Connect(args) => connect::run(&args).await,
         Command::Lab(args) => lab::run(&args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);
+            std::io::stdout().lock().write_all(&script)?;
             Ok(exit::DONE)
         }
         Command::Man { command } => manual(command.as_deref()),

@@ -1,19 +1,59 @@
 //! Results go to standard output, or where `--output` says.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 
 use crate::args::Output;
+use crate::exit;
 use crate::failure::Failed;
 
-/// Writes one line of data.
-pub(crate) fn write(output: &Output, line: &str) -> Result<(), Failed> {
-    match &output.output {
-        Some(path) => std::fs::write(path, format!("{line}\n"))
-            .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display()))),
-        None => {
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{line}")?;
-            Ok(out.flush()?)
+/// Where data goes. It is opened before anything is dialled.
+pub(crate) struct Sink {
+    out: Box<dyn Write + Send>,
+    terminal: bool,
+}
+
+impl Sink {
+    pub(crate) fn open(output: &Output) -> Result<Self, Failed> {
+        let Some(path) = &output.output else {
+            let out = std::io::stdout();
+            return Ok(Self { terminal: out.is_terminal(), out: Box::new(out) });
+        };
+        let file = File::create(path)
+            .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self { out: Box::new(file), terminal: false })
+    }
+
+    /// Writes one line of our own.
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), Failed> {
+        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(unwritten)
+    }
+
+    /// Writes what a server says as it is, but a terminal gets no control characters from a peer.
+    pub(crate) fn show(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.write(bytes).map_err(unwritten)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.terminal {
+            for &byte in bytes {
+                match byte {
+                    b'\n' | b'\t' | 0x20..=0x7e => self.out.write_all(&[byte])?,
+                    b'\r' => {}
+                    _ => write!(self.out, "\\x{byte:02x}")?,
+                }
+            }
+        } else {
+            self.out.write_all(bytes)?;
         }
+        self.out.flush()
+    }
+}
+
+fn unwritten(error: std::io::Error) -> Failed {
+    match error.kind() {
+        // Whoever read our output has read enough.
+        std::io::ErrorKind::BrokenPipe => Failed::new(exit::DONE, ""),
+        _ => Failed::usage(format!("cannot write the output: {error}")),
     }
 }

@@ -25,7 +25,10 @@ impl Peer {
     pub(crate) fn connector(&self, retries: u32) -> Result<Connector, Failed> {
         let mut builder = Connector::builder().timeout(self.timeout).retries(retries, Duration::from_secs(1));
         if let Some(path) = &self.ca_file {
-            builder = builder.roots_pem(read(path)?);
+            builder = builder.roots_pem(roots(path)?);
+        } else if self.no_system_roots && !self.insecure {
+            let hint = String::from("--ca-file PEM names one");
+            return Err(Failed::usage("there is no root certificate to trust").hint(Some(hint)));
         }
         if self.no_system_roots {
             builder = builder.no_system_roots();
@@ -57,7 +60,7 @@ impl Peer {
         if let Some(path) = other.strip_prefix("unix:") {
             return Ok(Dial::Unix(path.into()));
         }
-        let (host, other_port) = crate::target::split_port(other).map_err(Failed::usage)?;
+        let (host, other_port) = crate::target::split_port(other)?;
         Ok(Dial::Tcp(endpoint.at(host, other_port.unwrap_or(port))))
     }
 
@@ -85,3 +88,17 @@ pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
 fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     std::fs::read(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))
 }
+
+fn roots(path: &Path) -> Result<Vec<u8>, Failed> {
+    let roots = read(path)?;
+    if roots.windows(BEGIN.len()).any(|it| it == BEGIN) {
+        return Ok(roots);
+    }
+    let path = path.display();
+    // A SEQUENCE starts every certificate in DER.
+    let der = roots.starts_with(b"\x30");
+    let hint = der.then(|| format!("it may be DER: openssl x509 -in {path} -out {path}.pem converts it"));
+    Err(Failed::usage(format!("there is no certificate in PEM in {path}")).hint(hint))
+}
+
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use starttls::proto::{PROTOCOLS, Protocol};
 
+use crate::failure::Failed;
+
 /// What to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -55,7 +57,8 @@ impl Target {
             }
             (Mode::ImplicitTls, _) => (Mode::Upgrade, self.protocol),
         };
-        protocol.implicit_tls.map(|_| Self { mode, protocol, ..self.clone() })
+        let exists = mode == Mode::Upgrade || protocol.implicit_tls.is_some();
+        exists.then(|| Self { mode, protocol, ..self.clone() })
     }
 }
 
@@ -64,29 +67,33 @@ impl fmt::Display for Target {
         let implicit = self.protocol.implicit_tls.filter(|_| self.mode == Mode::ImplicitTls);
         let (scheme, usual) =
             implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port));
-        let brackets = self.host.ascii.contains(':');
-        let (open, close) = if brackets { ("[", "]") } else { ("", "") };
-        write!(f, "{scheme}://{open}{}{close}", self.host.ascii)?;
-        if self.port == usual { Ok(()) } else { write!(f, ":{}", self.port) }
+        let url = self.host.url(scheme, self.port);
+        // The usual port goes without saying.
+        let shown = if self.port == usual { url.rsplit_once(':').map_or("", |(bare, _)| bare) } else { &url };
+        f.write_str(shown)
     }
 }
 
 impl FromStr for Target {
-    type Err = String;
+    type Err = Failed;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Failed> {
         let Some((scheme, rest)) = text.split_once("://") else {
             let (host, port) = split_port(text)?;
-            let port = port
-                .ok_or_else(|| format!("\"{}\" names no protocol; {}", text.escape_debug(), choices(text)))?;
+            let unclear = |what: String| Failed::usage(what).hint(Some(choices(host, port)));
+            let port =
+                port.ok_or_else(|| unclear(format!("\"{}\" names no protocol", text.escape_debug())))?;
             let (protocol, mode) = by_port(port)
-                .ok_or_else(|| format!("port {port} is no well-known one; {}", choices(text)))?;
+                .ok_or_else(|| unclear(format!("port {port} belongs to no protocol known here")))?;
             return Ok(Self { protocol, mode, host: host.parse()?, port });
         };
-        let (protocol, mode) = by_scheme(scheme)?;
+        let (protocol, mode) = by_scheme(scheme).ok_or_else(|| unknown(scheme, &format!("://{rest}")))?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '@', '?', '#']) {
-            return Err(format!("\"{}\" has more than a host and a port", text.escape_debug()));
+            return Err(Failed::usage(format!(
+                "\"{}\" has more than a host and a port",
+                text.escape_debug()
+            )));
         }
         let (host, port) = split_port(rest)?;
         let usual = match (mode, protocol.implicit_tls) {
@@ -97,19 +104,28 @@ impl FromStr for Target {
     }
 }
 
-fn by_scheme(scheme: &str) -> Result<(&'static Protocol, Mode), String> {
+fn by_scheme(scheme: &str) -> Option<(&'static Protocol, Mode)> {
     let lower = scheme.to_ascii_lowercase();
     let (name, said) = lower.strip_suffix("+starttls").map_or((lower.as_str(), false), |name| (name, true));
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
     if let Some(protocol) = starttls::proto::protocol(name) {
-        return Ok((protocol, Mode::Upgrade));
+        return Some((protocol, Mode::Upgrade));
     }
     let implicit =
         PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.name == name));
-    match implicit {
-        Some(protocol) if !said => Ok((protocol, Mode::ImplicitTls)),
-        _ => Err(format!("no protocol is called \"{}\"; there are {}", scheme.escape_debug(), schemes())),
-    }
+    implicit.filter(|_| !said).map(|protocol| (*protocol, Mode::ImplicitTls))
+}
+
+/// What to say to a scheme that there is not, in front of this.
+pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
+    let lower = scheme.to_ascii_lowercase();
+    let likeness = |name: &&str| (strsim::jaro_winkler(&lower, name) * 1000.0) as u32;
+    let near = all_schemes().max_by_key(likeness).filter(|name| likeness(name) > 800);
+    let hint = match near {
+        Some(near) => format!("did you mean {near}{}?", rest.escape_debug()),
+        None => format!("there are {}", all_schemes().collect::<Vec<_>>().join(", ")),
+    };
+    Failed::usage(format!("no protocol is called \"{}\"", scheme.escape_debug())).hint(Some(hint))
 }
 
 fn by_port(port: u16) -> Option<(&'static Protocol, Mode)> {
@@ -121,8 +137,8 @@ fn by_port(port: u16) -> Option<(&'static Protocol, Mode)> {
     upgrade.or_else(implicit)
 }
 
-pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
-    let bad = || format!("\"{}\" is no host with a port", text.escape_debug());
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Failed> {
+    let bad = || Failed::usage(format!("\"{}\" is no host with a port", text.escape_debug()));
     if let Some(rest) = text.strip_prefix('[') {
         let (host, behind) = rest.split_once(']').ok_or_else(bad)?;
         return match behind.strip_prefix(':') {
@@ -133,7 +149,8 @@ pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     }
     match text.split_once(':') {
         Some((_, rest)) if rest.contains(':') => {
-            Err(format!("an IPv6 address stands in brackets: [{}]", text.escape_debug()))
+            let hint = format!("write [{}]", text.escape_debug());
+            Err(Failed::usage("an IPv6 address stands in brackets").hint(Some(hint)))
         }
         Some((host, port)) => match port.parse() {
             Ok(0) | Err(_) => Err(bad()),
@@ -143,25 +160,32 @@ pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     }
 }
 
-fn choices(text: &str) -> String {
-    let host = text.split(':').next().unwrap_or(text).escape_debug();
-    format!("say which, for example smtp://{host}, imap://{host} or ldap://{host}")
+fn choices(host: &str, port: Option<u16>) -> String {
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    let rest = format!("://{}{port}", host.escape_debug());
+    format!("say which, for example smtp{rest}, imap{rest} or ldap{rest}")
 }
 
-/// All schemes, for messages.
-pub(crate) fn schemes() -> String {
-    let names = PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]);
-    names.flatten().collect::<Vec<_>>().join(", ")
+fn all_schemes() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten()
+}
+
+impl Host {
+    /// A target here, with its port.
+    pub(crate) fn url(&self, scheme: &str, port: u16) -> String {
+        let (open, close) = if self.ascii.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{scheme}://{open}{}{close}:{port}", self.ascii)
+    }
 }
 
 impl FromStr for Host {
-    type Err = String;
+    type Err = Failed;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Failed> {
         if text.parse::<IpAddr>().is_ok() {
             return Ok(Self { ascii: text.to_owned(), unicode: None });
         }
-        let bad = || format!("\"{}\" is no host name", text.escape_debug());
+        let bad = || Failed::usage(format!("\"{}\" is no host name", text.escape_debug()));
         let ascii =
             idna::domain_to_ascii_strict(text).or_else(|_| idna::domain_to_ascii(text)).map_err(|_| bad())?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -211,7 +235,7 @@ mod tests {
     fn wrong_targets_say_what_is_wrong() {
         for (text, part) in [
             ("mail.example.com", "names no protocol"),
-            ("mail.example.com:4711", "no well-known one"),
+            ("mail.example.com:4711", "belongs to no protocol"),
             ("gopher://mail.example.com", "no protocol is called \"gopher\""),
             ("smtps+starttls://mail.example.com", "no protocol is called"),
             ("smtp://::1:25", "in brackets"),

@@ -129,6 +129,10 @@ impl Error {
                 source: rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer),
                 ..
             } => Some("add the issuing authority's certificate to the roots"),
+            Self::Certificate {
+                source: rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature),
+                ..
+            } => Some("a root of that name, with another key, is trusted: replace it if it is an old one"),
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | rustls::Error::PeerIncompatible(

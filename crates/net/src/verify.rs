@@ -1,5 +1,6 @@
 //! Verification of the server's certificate, and a record of what came of it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -158,5 +159,8 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
 /// `DnsName("mail.example.com")` without its wrapping.
 fn bare(presented: &str) -> String {
     let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
+    if let Ok(address) = inner.parse::<IpAddr>() {
+        return address.to_string();
+    }
     Escaped(inner.trim_matches('"').as_bytes()).to_string()
 }

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use starttls::Verdict;
-use tokio::io::AsyncWriteExt;
 
 use super::conversation::Conversation;
 use super::report::Report;
-use super::session::Manners;
+use super::session::{self, Manners};
 use crate::args::{Connect, Format};
 use crate::exit;
 use crate::failure::Failed;
+use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 use crate::target::{Host, Mode, Target};
 
 /// Tries every server of the lab; sound when all upgrades are verified.
-pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
+pub(crate) async fn run(args: &Connect, sink: &mut Sink) -> Result<u8, Failed> {
     let lab = crate::lab::start()?;
-    let result = visit(args, &lab).await;
+    let result = visit(args, &lab, sink).await;
     // Its threads end with it, which must not happen on this runtime.
     tokio::task::spawn_blocking(move || drop(lab))
         .await
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     result
 }
 
-async fn visit(args: &Connect, lab: &starttls_lab::Lab) -> Result<u8, Failed> {
+async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Result<u8, Failed> {
     let json = args.output.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
     talk.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
@@ -44,13 +44,13 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab) -> Result<u8, Failed> {
         let to = starttls::Endpoint::new(endpoint.server_name, port).at("127.0.0.1", port);
         let observed = connector.observed_by(conversation.clone());
         let report = match observed.connect(endpoint.protocol, to).await {
-            Ok(mut session) => {
+            Ok(session) => {
                 let report = Report::of_session(&target, conversation.finish(), &session);
-                // The goodbye is manners; what matters has been seen.
-                let _ =
-                    session.write_all(&Manners::of(endpoint.protocol, endpoint.server_name).goodbye).await;
-                let _ = session.shutdown().await;
-                report
+                let manners = Manners::of(endpoint.protocol, endpoint.server_name);
+                match session::leave(session, &manners).await {
+                    Ok(()) => report,
+                    Err(failed) => report.rejected(failed),
+                }
             }
             Err(error) => Report::of_error(&target, conversation.finish(), &error),
         };
@@ -62,7 +62,7 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab) -> Result<u8, Failed> {
         for report in &reports {
             let line =
                 serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-            crate::output::write(&args.output, &line)?;
+            sink.line(&line)?;
         }
         return Ok(code);
     }

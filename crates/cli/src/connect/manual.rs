@@ -1,16 +1,24 @@
 //! By hand: cleartext without an upgrade, and the upgrade of a protocol that is not known.
 
-use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::{Escaped, Protocol, smtp};
-use starttls::{Connector, Encrypted};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use starttls::{Chunk, Error, Observer};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
 
+use super::conversation::Negotiation;
 use super::session::{self, Manners};
+use super::tap::Tapped;
+use super::{Session, text, transcript};
+use crate::args::Connect;
 use crate::exit;
 use crate::failure::Failed;
+use crate::output::Sink;
 use crate::talk::{Talk, Tone};
+use crate::target::{Host, Mode, Target};
 
 /// Stands for a protocol that is not in the registry: no ALPN id, and a dialect that is never asked.
 pub(crate) const UNKNOWN: Protocol =
@@ -22,33 +30,84 @@ const ANSWER: u64 = 64 * 1024;
 /// A server that has been silent for this long has said what it had to say.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Talks in cleartext until `request` is typed and answered with one line, then starts TLS.
-///
-/// `None` when the input or the connection ended before that.
-pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
+/// Runs `connect` with `--cleartext` or `--upgrade-on`.
+pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
+    let text = args.target.as_deref().ok_or_else(|| Failed::usage("a target is needed here: HOST:PORT"))?;
+    let (protocol, host, port) = match text.parse::<Target>() {
+        Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
+        Err(_) if !text.contains("://") => {
+            let (host, port) = crate::target::split_port(text)?;
+            let port = port.ok_or_else(|| Failed::usage("an unknown protocol needs HOST:PORT"))?;
+            let host: Host = host.parse()?;
+            (None, host.ascii, port)
+        }
+        Err(failed) => return Err(failed),
+    };
+    if protocol.is_none() && args.peer.transcript.is_some() {
+        let hint = String::from("name the protocol: PROTO://HOST:PORT");
+        let message = "a transcript of a protocol that is not known here could not blank its secrets";
+        return Err(Failed::usage(message).hint(Some(hint)));
+    }
+    let transcript = transcript(args, protocol.unwrap_or(&UNKNOWN))?;
+    let observer: Arc<dyn Observer> = match transcript {
+        Some(transcript) => Arc::new(transcript),
+        None => Arc::new(|_: &Chunk<'_>| {}),
+    };
+    let connector = args.peer.connector(0)?;
+    let name = args.peer.server_name(&host).to_owned();
+    let io = Tapped::new(args.peer.dial(&host, port)?.open(&connector).await?, observer);
+    let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));
+    let Some(request) = &args.upgrade_on else {
+        talk.line(
+            Tone::Seam,
+            "--- cleartext: what follows is not encrypted, and nobody proved who answers ---",
+        );
+        session::run(io, tokio::io::stdin(), &manners, b"", sink).await?;
+        return Ok(exit::DONE);
+    };
+    let mut input = BufReader::new(tokio::io::stdin());
+    let io = upgrade_on(io, &mut input, request, talk, sink, args.peer.timeout).await?;
+    let (io, observer) = io.into_parts();
+    let connector = connector.observed_by(observer);
+    let mut session = Session::Other(connector.upgrade_implicit(&UNKNOWN, &name, io).await?);
+    let heard = session.listen().await;
+    let mode = Mode::ImplicitTls;
+    let host = host.parse()?;
+    let target = Target { protocol: &UNKNOWN, mode, host, port };
+    let report = session.report(&target, Negotiation::default());
+    text::show(talk, &target, &report, None);
+    session.run(input, &manners, &heard?, sink).await?;
+    Ok(report.exit_code)
+}
+
+/// Talks in cleartext until `request` is typed and answered with one line: TLS is next.
+async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     mut io: IO,
+    typed: &mut (impl AsyncBufRead + Unpin),
     request: &str,
-    connector: &Connector,
-    server_name: &str,
     talk: &Talk,
-) -> Result<Option<Encrypted<IO>>, Failed> {
+    sink: &mut Sink,
+    timeout: Duration,
+) -> Result<IO, Failed> {
     let manners = Manners::lines();
-    let terminal = std::io::stdout().is_terminal();
-    let mut typed = BufReader::new(tokio::io::stdin());
     let (mut line, mut heard) = (Vec::new(), vec![0; 16 * 1024]);
+    let never = || {
+        let message = format!("the session ended before \"{}\" was typed", request.escape_debug());
+        Failed::new(exit::DECLINED, message)
+    };
     loop {
         tokio::select! {
-            len = io.read(&mut heard) => match len? {
-                0 => return Ok(None),
-                len => session::show(heard.get(..len).unwrap_or_default(), terminal)?,
+            len = session::next(&mut io, &mut heard) => match len? {
+                0 => return Err(never()),
+                len => sink.show(heard.get(..len).unwrap_or_default())?,
             },
             len = typed.read_until(b'\n', &mut line) => {
                 if len? == 0 {
-                    return Ok(None);
+                    return Err(never());
                 }
                 let asked = line.trim_ascii() == request.trim().as_bytes();
                 if asked {
-                    hear_out(&mut io, &mut heard, terminal).await?;
+                    hear_out(&mut io, &mut heard, sink).await?;
                 }
                 io.write_all(&manners.sent(&line, &mut 0)).await?;
                 io.flush().await?;
@@ -59,10 +118,11 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    let answer = one_line(&mut io).await?;
-    session::show(&answer, terminal)?;
+    let late = |_| Error::Timeout { step: "the answer to the line that asks for TLS", limit: timeout };
+    let answer = tokio::time::timeout(timeout, one_line(&mut io)).await.map_err(late)??;
+    sink.show(&answer)?;
     talk.line(Tone::Seam, "--- TLS from here ---");
-    Ok(Some(connector.upgrade_implicit(&UNKNOWN, server_name, io).await?))
+    Ok(io)
 }
 
 /// Lets the server finish what it has to say, so that the next line is the answer to the request: input that
@@ -70,12 +130,12 @@ pub(crate) async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
 async fn hear_out<IO: AsyncRead + Unpin>(
     io: &mut IO,
     heard: &mut [u8],
-    terminal: bool,
+    sink: &mut Sink,
 ) -> Result<(), Failed> {
-    while let Ok(len) = tokio::time::timeout(QUIET, io.read(heard)).await {
+    while let Ok(len) = tokio::time::timeout(QUIET, session::next(io, heard)).await {
         match len? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
-            len => session::show(heard.get(..len).unwrap_or_default(), terminal)?,
+            len => sink.show(heard.get(..len).unwrap_or_default())?,
         }
     }
     Ok(())

@@ -5,18 +5,21 @@ mod lab;
 mod manual;
 mod report;
 mod session;
+mod tap;
 mod text;
 
-use std::io::Write;
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Connector, Encrypted, Transcript};
-use tokio::io::AsyncReadExt;
+use starttls::{Chunk, Encrypted, Observer, Transcript};
+use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
 use crate::failure::Failed;
+use crate::output::Sink;
 use crate::peer::{Dial, Io};
 use crate::talk::Talk;
 use crate::target::{Mode, Target};
@@ -31,23 +34,25 @@ const LISTEN: Duration = Duration::from_millis(50);
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
+    let mut sink = Sink::open(&args.output)?;
     if args.cleartext || args.upgrade_on.is_some() {
-        return by_hand(args, &talk).await;
+        return manual::run(args, &talk, &mut sink).await;
     }
-    match args.target().map_err(Failed::usage)? {
-        Some(target) => connect(args, &target, &talk).await,
-        None => lab::run(args).await,
+    match args.target()? {
+        Some(target) => connect(args, &target, &talk, &mut sink).await,
+        None => lab::run(args, &mut sink).await,
     }
 }
 
-async fn connect(args: &Connect, target: &Target, talk: &Talk) -> Result<u8, Failed> {
+async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
     let connector = args.peer.connector(args.retry)?;
     let dial = args.peer.dial_target(target)?;
     let json = args.output.format == Format::Json;
     let talk = if json { talk.silent() } else { *talk };
     let name = args.peer.server_name(&target.host.ascii);
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
-    let connector = observed(args, &connector, target.protocol, &conversation)?;
+    let transcript = transcript(args, target.protocol)?;
+    let connector = connector.observed_by(observer(conversation.clone(), transcript));
     let started = match &dial {
         Dial::Tcp(endpoint) => {
             let tried = match target.mode {
@@ -74,25 +79,30 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk) -> Result<u8, Fai
         Ok(started) => started,
         Err(error) => {
             let mut report = Report::of_error(target, conversation.finish(), &error);
-            if let (true, Some(failure)) =
-                (diagnose::is_silent_tls(target.protocol, &dial, &error).await, &mut report.error)
+            let silent = report.negotiation.as_ref().is_some_and(|it| it.server_bytes == 0);
+            if let (true, Some(failure)) = (silent, &mut report.error)
+                && let Some(hint) = diagnose::ask_silent(target, &dial, &error, args.peer.timeout).await
             {
-                failure.hint = Some(diagnose::silent_tls(target));
+                failure.hint = Some(hint);
             }
-            return failed(args, target, &report, &talk);
+            return failed(args, target, &report, &talk, sink);
         }
     };
-    let first = session.listen().await;
+    let heard = session.listen().await;
     let report = session.report(target, conversation.finish());
+    let manners = Manners::of(target.protocol, name);
     if json {
-        return print(args, &report);
+        let ended = match heard {
+            Ok(_) => session.leave(&manners).await,
+            Err(failed) => Err(failed),
+        };
+        return match ended {
+            Ok(()) => print(&report, sink),
+            Err(failed) => print(&report.rejected(failed), sink),
+        };
     }
     text::show(&talk, target, &report, local);
-    let manners = Manners::of(target.protocol, name);
-    match session {
-        Session::Tcp(session) => session::run(session, &manners, &first).await?,
-        Session::Other(session) => session::run(session, &manners, &first).await?,
-    }
+    session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
     Ok(report.exit_code)
 }
 
@@ -104,14 +114,35 @@ enum Session {
 
 impl Session {
     /// What the server says first inside TLS, if it does. Its session tickets come along.
-    async fn listen(&mut self) -> Vec<u8> {
-        let mut first = Vec::with_capacity(16 * 1024);
-        // Silence is the usual case; whatever else goes wrong, the session will meet it again.
-        let _ = match self {
-            Self::Tcp(session) => tokio::time::timeout(LISTEN, session.read_buf(&mut first)).await,
-            Self::Other(session) => tokio::time::timeout(LISTEN, session.read_buf(&mut first)).await,
+    async fn listen(&mut self) -> Result<Vec<u8>, Failed> {
+        let mut first = vec![0; 16 * 1024];
+        let heard = match self {
+            Self::Tcp(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
+            Self::Other(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
         };
-        first
+        // Silence is the usual case.
+        first.truncate(heard.unwrap_or(Ok(0))?);
+        Ok(first)
+    }
+
+    async fn run(
+        self,
+        input: impl AsyncRead + Unpin,
+        manners: &Manners,
+        first: &[u8],
+        sink: &mut Sink,
+    ) -> Result<(), Failed> {
+        match self {
+            Self::Tcp(session) => session::run(session, input, manners, first, sink).await,
+            Self::Other(session) => session::run(session, input, manners, first, sink).await,
+        }
+    }
+
+    async fn leave(self, manners: &Manners) -> Result<(), Failed> {
+        match self {
+            Self::Tcp(session) => session::leave(session, manners).await,
+            Self::Other(session) => session::leave(session, manners).await,
+        }
     }
 
     fn report(&self, target: &Target, negotiation: conversation::Negotiation) -> Report {
@@ -122,33 +153,34 @@ impl Session {
     }
 }
 
-fn observed(
-    args: &Connect,
-    connector: &Connector,
-    protocol: &'static Protocol,
-    conversation: &Arc<Conversation>,
-) -> Result<Connector, Failed> {
-    use starttls::Observer;
-    let transcript = match &args.peer.transcript {
-        Some(path) => {
-            let file = std::fs::File::create(path)
-                .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-            Some(Transcript::new(protocol, file))
-        }
-        None => None,
+/// Writes the transcript that was asked for.
+fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<Transcript<File>>, Failed> {
+    let open = |path: &PathBuf| {
+        let file = File::create(path)
+            .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Transcript::new(protocol, file))
     };
-    let conversation = conversation.clone();
-    Ok(connector.observed_by(Arc::new(move |chunk: &Chunk<'_>| {
+    args.peer.transcript.as_ref().map(open).transpose()
+}
+
+fn observer(conversation: Arc<Conversation>, transcript: Option<Transcript<File>>) -> Arc<dyn Observer> {
+    Arc::new(move |chunk: &Chunk<'_>| {
         conversation.observe(chunk);
         if let Some(transcript) = &transcript {
             transcript.observe(chunk);
         }
-    })))
+    })
 }
 
-fn failed(args: &Connect, target: &Target, report: &Report, talk: &Talk) -> Result<u8, Failed> {
+fn failed(
+    args: &Connect,
+    target: &Target,
+    report: &Report,
+    talk: &Talk,
+    sink: &mut Sink,
+) -> Result<u8, Failed> {
     if args.output.format == Format::Json {
-        return print(args, report);
+        return print(report, sink);
     }
     text::show(talk, target, report, None);
     let error = report.error.as_ref();
@@ -156,47 +188,8 @@ fn failed(args: &Connect, target: &Target, report: &Report, talk: &Talk) -> Resu
     Err(Failed::new(report.exit_code, message).hint(error.and_then(|error| error.hint.clone())))
 }
 
-fn print(args: &Connect, report: &Report) -> Result<u8, Failed> {
+fn print(report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
     let line = serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    crate::output::write(&args.output, &line)?;
-    Ok(report.exit_code)
-}
-
-async fn by_hand(args: &Connect, talk: &Talk) -> Result<u8, Failed> {
-    let text = args.target.as_deref().ok_or_else(|| Failed::usage("a target is needed here: HOST:PORT"))?;
-    let (protocol, host, port) = match text.parse::<Target>() {
-        Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
-        Err(_) if !text.contains("://") => {
-            let (host, port) = crate::target::split_port(text).map_err(Failed::usage)?;
-            let port = port.ok_or_else(|| Failed::usage("an unknown protocol needs HOST:PORT"))?;
-            let host: crate::target::Host = host.parse().map_err(Failed::usage)?;
-            (None, host.ascii, port)
-        }
-        Err(error) => return Err(Failed::usage(error)),
-    };
-    let connector = args.peer.connector(0)?;
-    let name = args.peer.server_name(&host).to_owned();
-    let io = args.peer.dial(&host, port)?.open(&connector).await?;
-    let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));
-    let Some(request) = &args.upgrade_on else {
-        session::run(io, &manners, b"").await?;
-        return Ok(exit::DONE);
-    };
-    let Some(mut session) =
-        manual::upgrade_on(io, request, &connector, &name, talk).await?.map(Session::Other)
-    else {
-        let message = format!("the session ended before \"{}\" was typed", request.escape_debug());
-        return Err(Failed::new(exit::DECLINED, message));
-    };
-    let first = session.listen().await;
-    let mode = Mode::ImplicitTls;
-    let host = host.parse().map_err(Failed::usage)?;
-    let target = Target { protocol: &manual::UNKNOWN, mode, host, port };
-    let report = session.report(&target, conversation::Negotiation::default());
-    text::show(talk, &target, &report, None);
-    if let Session::Other(session) = session {
-        session::run(session, &manners, &first).await?;
-    }
-    std::io::stdout().flush()?;
+    sink.line(&line)?;
     Ok(report.exit_code)
 }

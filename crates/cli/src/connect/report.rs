@@ -8,6 +8,7 @@ use starttls::{Encrypted, Facts, Verdict};
 
 use super::conversation::Negotiation;
 use crate::certificate::Certificate;
+use crate::failure::Failed;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 
@@ -145,6 +146,13 @@ impl Report {
             timings: Timings::new(&facts.timings),
             ..Self::new(target, negotiation, outcome, exit::DONE)
         }
+    }
+
+    /// The same, of a session that the server ended when it had seen all of the handshake.
+    pub(crate) fn rejected(self, failed: Failed) -> Self {
+        let Failed { code, message, hint } = failed;
+        let outcome = if code == exit::TLS { Outcome::TlsFailed } else { Outcome::Unreachable };
+        Self { outcome, exit_code: code, error: Some(Failure { message, hint }), ..self }
     }
 
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {

@@ -1,13 +1,18 @@
 //! Standard input and output become the session.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use starttls::proto::{ClientMessage, Identity, Protocol};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use crate::failure::Failed;
+use crate::output::Sink;
+
 /// How long the server may take to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// The same where the answer interests nobody.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// How a protocol's session is typed: what ends a line, and how one says goodbye.
 #[derive(Clone, Debug)]
@@ -58,14 +63,15 @@ impl Manners {
 /// `first` is what the server has said already.
 pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     io: IO,
+    input: impl AsyncRead + Unpin,
     manners: &Manners,
     first: &[u8],
-) -> std::io::Result<()> {
+    sink: &mut Sink,
+) -> Result<(), Failed> {
     let (reader, writer) = tokio::io::split(io);
-    let terminal = std::io::stdout().is_terminal();
-    show(first, terminal)?;
-    let incoming = receive(reader, terminal);
-    let outgoing = send(writer, manners);
+    sink.show(first)?;
+    let incoming = receive(reader, sink);
+    let outgoing = send(writer, input, manners);
     tokio::pin!(incoming, outgoing);
     tokio::select! {
         ended = &mut incoming => return ended,
@@ -74,55 +80,69 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     tokio::time::timeout(GOODBYE, incoming).await.unwrap_or(Ok(()))
 }
 
-async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, terminal: bool) -> std::io::Result<()> {
+/// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
+pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(
+    mut io: IO,
+    manners: &Manners,
+) -> Result<(), Failed> {
+    let mut heard = vec![0; 16 * 1024];
+    let leaving = async {
+        // A server that has left already is told nothing; what it said last is still to be read.
+        let _ = io.write_all(&manners.goodbye).await;
+        let _ = io.shutdown().await;
+        while next(&mut io, &mut heard).await? > 0 {}
+        Ok(())
+    };
+    tokio::time::timeout(LEAVE, leaving).await.unwrap_or(Ok(()))
+}
+
+async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> Result<(), Failed> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        match reader.read(&mut buffer).await {
-            Ok(0) => return Ok(()),
-            Ok(len) => show(buffer.get(..len).unwrap_or_default(), terminal)?,
-            // Servers that close without close_notify are common, and nothing here depends on the end.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
-            Err(error) => return Err(error),
+        match next(&mut reader, &mut buffer).await? {
+            0 => return Ok(()),
+            len => sink.show(buffer.get(..len).unwrap_or_default())?,
         }
     }
 }
 
-async fn send<IO: AsyncWrite>(mut writer: WriteHalf<IO>, manners: &Manners) -> std::io::Result<()> {
-    let mut stdin = tokio::io::stdin();
+/// Reads what the server says next: nothing at its end.
+pub(crate) async fn next(io: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::io::Result<usize> {
+    use std::io::ErrorKind;
+    match io.read(buffer).await {
+        // Servers that close without close_notify are common, and nothing here depends on the end.
+        Err(error) if [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&error.kind()) => Ok(0),
+        read => read,
+    }
+}
+
+async fn send<IO: AsyncWrite>(
+    mut writer: WriteHalf<IO>,
+    mut input: impl AsyncRead + Unpin,
+    manners: &Manners,
+) -> Result<(), Failed> {
     let (mut buffer, mut last) = (vec![0; 16 * 1024], 0);
     loop {
-        let len = stdin.read(&mut buffer).await?;
+        let len = input.read(&mut buffer).await?;
         let bytes = match len {
             0 => manners.goodbye.clone(),
             _ => manners.sent(buffer.get(..len).unwrap_or_default(), &mut last),
         };
-        writer.write_all(&bytes).await?;
-        writer.flush().await?;
+        let sent = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        if sent.await.is_err() {
+            // Whoever reads learns why.
+            return Ok(());
+        }
         if len == 0 {
             if bytes.is_empty() {
-                writer.shutdown().await?;
+                let _ = writer.shutdown().await;
             }
             return Ok(());
         }
     }
-}
-
-/// What the server says goes out as it is, but a terminal gets no control characters from a peer.
-pub(crate) fn show(bytes: &[u8], terminal: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if terminal {
-        for &byte in bytes {
-            match byte {
-                b'\n' | b'\t' | 0x20..=0x7e => out.write_all(&[byte])?,
-                b'\r' => {}
-                _ => write!(out, "\\x{byte:02x}")?,
-            }
-        }
-    } else {
-        out.write_all(bytes)?;
-    }
-    out.flush()
 }
 
 #[cfg(test)]

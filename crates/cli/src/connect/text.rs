@@ -101,7 +101,7 @@ fn visible(target: &Target, report: &Report, local: Option<String>) -> String {
     if target.mode == Mode::Upgrade {
         seen.push(format!("that it is {}", target.protocol.title));
     }
-    seen.join("; ")
+    seen.join("\n              ")
 }
 
 fn or_none(text: &str) -> &str {

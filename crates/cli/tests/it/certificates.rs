@@ -1,0 +1,51 @@
+//! C5: certificates that are not accepted, and what is said about them.
+
+use starttls::proto::smtp;
+use starttls_lab::ca::{Authority, Leaf, Usage};
+use std::time::{Duration, SystemTime};
+
+use crate::support::{Run, encrypted, starttls};
+use crate::{connect, lab, shows};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn c5_each_reason_is_said_in_words() {
+    let (ours, theirs) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = ours.write_to(folder.path()).unwrap();
+    let now = SystemTime::now();
+    let local = || Leaf::named("localhost");
+    let mut all = String::new();
+    for (what, authority, leaf) in [
+        ("another root", &theirs, local()),
+        ("another name", &ours, Leaf::named("other.example.test")),
+        ("no name", &ours, Leaf::default()),
+        ("expired", &ours, Leaf { not_before: now - 9 * DAY, not_after: now - 2 * DAY, ..local() }),
+        ("not yet valid", &ours, Leaf { not_before: now + 3 * DAY, ..local() }),
+        ("a client's", &ours, Leaf { usage: Usage::Client, ..local() }),
+    ] {
+        let issued = authority.issue(&leaf).unwrap();
+        let adjust = |it: starttls::AcceptorBuilder| it.certificate_pem(issued.chain_pem, issued.key_pem);
+        let address = encrypted::server(&smtp::SMTP, authority, adjust, |session| {
+            drop(encrypted::hear(session, b"QUIT\r\n"))
+        });
+        let target = format!("smtp://localhost:{}", address.port());
+        let mut command = starttls(["connect", "--no-system-roots", &target, "--ca-file"]);
+        let run = Run::of(command.arg(&ca_file)).exits(5);
+        let end: Vec<_> =
+            run.stderr.lines().filter(|it| it.starts_with("error:") || it.starts_with("hint:")).collect();
+        all += &format!("{what}\n{}\n\n", end.join("\n"));
+        // What cannot be proved can still be looked at.
+        let run = Run::of(command.arg("--insecure")).exits(0);
+        assert!(run.stderr.contains("not verified: "), "{what}: {}", run.stderr);
+    }
+    shows!("certificates", all);
+}
+
+#[test]
+fn c5_the_certificate_that_was_not_accepted_is_shown() {
+    let lab = lab();
+    let run = Run::of(connect(&lab, "smtp").args(["--server-name", "other.example.test"])).exits(5);
+    shows!("certificate-refused", run.stderr);
+}

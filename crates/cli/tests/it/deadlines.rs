@@ -1,0 +1,69 @@
+//! B6: one deadline, from the dial to the end of the handshake.
+
+use std::net::SocketAddr;
+
+use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::{Run, starttls};
+
+fn times_out(scheme: &str, address: SocketAddr, step: &str) {
+    let target = format!("{scheme}://{address}");
+    let run = Run::of(&mut starttls(["connect", "--timeout", "300ms", &target])).exits(3);
+    assert!(
+        run.stderr.contains(&format!("error: timed out after 0.3 s, waiting for {step}")),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn b6_a_peer_that_stalls_is_left_in_time_and_the_step_is_named() {
+    times_out("smtp", server([Step::Stall]), "the greeting");
+    let greets = || send("220 mail.example.test ESMTP\r\n");
+    times_out("smtp", server([greets(), Step::Stall]), "the answer to the hello");
+    times_out("smtp", smtp_answering(""), "the answer to the upgrade request");
+    times_out("smtp", smtp_answering("220 half a li"), "the answer to the upgrade request");
+    times_out("smtp", smtp_answering("220 Go ahead\r\n"), "the TLS handshake");
+    times_out("ldap", server([Step::Stall]), "the answer to the upgrade request");
+    times_out("imaps", server([Step::Stall]), "the TLS handshake");
+}
+
+#[test]
+fn b6_a_peer_that_dribbles_is_left_in_time() {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            while stream.write_all(b"2").is_ok() {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+    });
+    times_out("pop3", address, "the greeting");
+}
+
+#[test]
+fn b6_an_endless_greeting_is_cut() {
+    let address = server([send(vec![b'+'; 1 << 20]), Step::Stall]);
+    let run = Run::of(&mut starttls(["connect", &format!("pop3://{address}")])).exits(6);
+    assert!(run.stderr.len() < 4096, "{} bytes of talk", run.stderr.len());
+}
+
+#[test]
+fn nobody_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let run = Run::of(&mut starttls(["connect", &format!("smtp://{address}")])).exits(3);
+    assert_eq!(
+        run.stderr,
+        format!("error: cannot connect to {address}: Connection refused (os error 111)\n")
+    );
+}
+
+#[test]
+fn the_name_has_no_address() {
+    Run::of(&mut starttls(["connect", "smtp://nowhere.invalid"]))
+        .exits(3)
+        .says("cannot resolve \"nowhere.invalid\"");
+}

@@ -1,0 +1,48 @@
+//! Help, manual pages, completions.
+
+use crate::shows;
+use crate::support::{Run, starttls};
+
+const COMMANDS: [&str; 4] = ["connect", "lab", "completions", "man"];
+
+#[test]
+fn help_of_the_program_and_of_each_command() {
+    shows!("help", Run::of(&mut starttls(["--help"])).exits(0).stdout);
+    for command in COMMANDS {
+        let run = Run::of(&mut starttls([command, "--help"])).exits(0);
+        shows!(format!("help-{command}"), run.stdout);
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn the_bare_program_prints_its_help() {
+    let bare = Run::of(&mut starttls::<&str>([])).exits(2);
+    assert_eq!(bare.stderr, Run::of(&mut starttls(["--help"])).stdout);
+}
+
+#[test]
+fn every_command_has_a_manual_page_that_renders() {
+    for command in [&["man"][..], &["man", "connect"], &["man", "lab"]] {
+        let page = Run::of(&mut starttls(command)).exits(0).stdout;
+        assert!(page.contains(".TH starttls") && page.contains(".SH SYNOPSIS"), "{page}");
+        // Requests that no macro package knows would be printed as text.
+        let bad: Vec<_> =
+            page.lines().filter(|line| line.starts_with("..") || line.contains('\x1b')).collect();
+        assert!(bad.is_empty(), "{bad:?}");
+    }
+    assert!(Run::of(&mut starttls(["man"])).stdout.contains("the peer broke the rules"), "exit codes");
+}
+
+#[test]
+fn completions_know_every_command_and_option() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Run::of(&mut starttls(["completions", shell])).exits(0).stdout;
+        for word in COMMANDS.iter().chain(&["server-name", "upgrade-on", "no-system-roots"]) {
+            assert!(script.contains(word), "{shell} knows no {word}");
+        }
+    }
+    let script = Run::of(&mut starttls(["completions", "bash"])).stdout;
+    let checked = Run::with_input(std::process::Command::new("bash").arg("-n"), script.as_bytes());
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
+}

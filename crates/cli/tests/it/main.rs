@@ -1,0 +1,80 @@
+//! The command as its users meet it: what it prints, what it asks, how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod certificates;
+mod connection;
+mod deadlines;
+mod escaping;
+mod help;
+mod lab;
+mod manual;
+mod output;
+mod refusals;
+mod report;
+mod schema;
+mod session;
+#[path = "../support/mod.rs"]
+mod support;
+mod usage;
+mod wrong_port;
+
+use starttls_lab::{Endpoint, Lab, Options};
+use std::process::Command;
+
+use support::starttls;
+
+/// The lab, one for each test.
+fn lab() -> Lab {
+    Lab::start(Options::default()).unwrap()
+}
+
+/// `connect` to this server of the lab's, trusting its root.
+fn connect(lab: &Lab, scheme: &str) -> Command {
+    connect_as(lab, scheme, endpoint(lab, scheme))
+}
+
+/// `connect` to a server of the lab's, by another scheme than its own.
+fn connect_as(lab: &Lab, scheme: &str, endpoint: &Endpoint) -> Command {
+    let mut command = starttls(["connect", "--no-system-roots", "--ca-file"]);
+    command.arg(lab.ca_file()).arg(format!("{scheme}://localhost:{}", endpoint.address.port()));
+    command
+}
+
+fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
+    lab.endpoint(scheme).unwrap()
+}
+
+/// Snapshots, with what changes from run to run taken out.
+macro_rules! shows {
+    ($name:expr, $text:expr) => {
+        insta::with_settings!({
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+            filters => crate::FILTERS.to_vec(),
+        }, {
+            insta::assert_snapshot!($name, $text);
+        });
+    };
+}
+use shows;
+
+const FILTERS: &[(&str, &str)] = &[
+    (r"(://[^\s:/]+|127\.0\.0\.1|localhost):[0-9]{4,5}\b", "$1:PORT"),
+    (r"port [0-9]{4,5}\b", "port PORT"),
+    (r"\b[0-9a-f]{64}\b", "SHA256"),
+    (r"[0-9]+\.[0-9] ms", "N ms"),
+    (
+        r"[0-9]+ bytes read, [0-9]+ written; [0-9]+ session tickets",
+        "N bytes read, N written; N session tickets",
+    ),
+    (
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2} to [0-9]{4}-[0-9]{2}-[0-9]{2}, [0-9]+ days left",
+        "DATE to DATE, N days left",
+    ),
+    (r"\ba[0-9a-f]{8,16}\b", "TAG"),
+    (r"in cleartext were [0-9]+ bytes sent, [0-9]+ received", "in cleartext were N bytes sent, N received"),
+    (r"(Extended(Request|Response)) [0-9]+", "$1 ID"),
+    (r"stream id='[0-9a-f]+'", "stream id='ID'"),
+    (r"/tmp/starttls-lab-[A-Za-z0-9]+", "FOLDER"),
+];

@@ -1,0 +1,90 @@
+//! Standard input and output are the session inside TLS.
+
+use std::sync::mpsc::channel;
+
+use starttls::proto::{Protocol, postgres, smtp};
+use starttls_lab::ca::Authority;
+
+use crate::support::encrypted::{self, Duplex};
+use crate::support::run::{DEADLINE, Live};
+use crate::support::{Run, starttls};
+use crate::{connect, lab};
+
+#[test]
+fn lines_are_sent_with_crlf_and_the_session_ends_with_a_goodbye() {
+    let lab = lab();
+    let mail = b"EHLO me\nMAIL FROM:<a@example.test>\nRCPT TO:<test@example.test>\nDATA\nSubject: hi\n\nIt works.\n.\n";
+    let run = Run::with_input(connect(&lab, "smtp").arg("-q"), mail).exits(0);
+    assert!(run.stdout.contains("\r\n354 ") && run.stdout.contains("221 "), "{}", run.stdout);
+    let mail = lab.store().mail();
+    assert!(mail.last().unwrap().text.ends_with(b"Subject: hi\r\n\r\nIt works.\r\n"));
+
+    let run = Run::with_input(connect(&lab, "imap").arg("-q"), b"a1 CAPABILITY\n").exits(0);
+    assert!(run.stdout.contains("a1 OK") && run.stdout.contains("* BYE"), "{}", run.stdout);
+}
+
+/// What the server of this protocol hears inside TLS when this is typed.
+fn heard(protocol: &'static Protocol, typed: &[u8]) -> Vec<u8> {
+    let authority = Authority::new().unwrap();
+    let (sender, receiver) = channel();
+    let inside = move |session: &mut dyn Duplex| sender.send(encrypted::hear(session, b"QUIT\r\n")).unwrap();
+    let address = encrypted::server(protocol, &authority, |it| it, inside);
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let target = format!("{}://localhost:{}", protocol.name, address.port());
+    Run::with_input(starttls(["connect", &target, "--ca-file"]).arg(ca_file), typed).exits(0);
+    receiver.recv_timeout(DEADLINE).unwrap()
+}
+
+#[test]
+fn binary_protocols_get_bytes_as_they_are() {
+    let typed = b"\x00\x00\n\r\n\xff\r\x00";
+    assert_eq!(heard(&postgres::POSTGRES, typed), typed);
+    assert_eq!(heard(&smtp::SMTP, b"one\ntwo\r\nthree"), b"one\r\ntwo\r\nthreeQUIT\r\n");
+}
+
+#[test]
+fn a_server_that_closes_first_ends_the_program() {
+    let authority = Authority::new().unwrap();
+    let address = encrypted::server(
+        &smtp::SMTP,
+        &authority,
+        |it| it,
+        |session| {
+            session.write_all(b"421 Closing\r\n").unwrap();
+        },
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let target = format!("smtp://localhost:{}", address.port());
+    // Standard input stays open.
+    let live = Live::start(starttls(["connect", "-q", &target, "--ca-file"]).arg(ca_file));
+    assert_eq!(live.end().exits(0).stdout, "421 Closing\r\n");
+}
+
+#[test]
+fn a_session_goes_back_and_forth() {
+    let lab = lab();
+    let mut live = Live::start(&mut connect(&lab, "pop3"));
+    live.is_told("Visible");
+    live.say(format!("USER {}\n", lab.user()).as_bytes());
+    live.hears("+OK");
+    live.say(format!("PASS {}\n", lab.password()).as_bytes());
+    live.say(b"RETR 1\n");
+    live.hears("You read this inside TLS.\r\n");
+    live.hang_up();
+    live.end().exits(0);
+}
+
+#[test]
+fn a_server_that_never_answers_the_goodbye_is_left() {
+    let authority = Authority::new().unwrap();
+    let inside = |session: &mut dyn Duplex| drop(encrypted::rest(session));
+    let address = encrypted::server(&smtp::SMTP, &authority, |it| it, inside);
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let target = format!("smtp://localhost:{}", address.port());
+    for format in ["text", "json"] {
+        Run::of(starttls(["connect", "--format", format, &target, "--ca-file"]).arg(&ca_file)).exits(0);
+    }
+}

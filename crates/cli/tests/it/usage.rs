@@ -1,0 +1,57 @@
+//! Wrong usage: nothing is dialled, exit code 2, and the cure.
+
+use crate::shows;
+use crate::support::{Run, starttls};
+
+#[test]
+fn mistakes_are_named_with_their_cure() {
+    let mistakes: &[&[&str]] = &[
+        &["conect"],
+        &["connect", "mail.example.com"],
+        &["connect", "mail.example.com:4711"],
+        &["connect", "gopher://mail.example.com"],
+        &["connect", "smpt://mail.example.com"],
+        &["connect", "smtp://mail.example.com", "--insecur"],
+        &["connect", "smtp://mail.example.com", "--format", "yaml"],
+        &["connect", "smtp://mail.example.com", "--timeout", "soon"],
+        &["connect", "smtp://mail.example.com", "--cert", "client.pem"],
+        &["connect", "smtp://mail.example.com", "-4", "-6"],
+        &["connect", "smtp://mail.example.com", "imap://mail.example.com"],
+        &["connect", "smtp://mail.example.com", "--ca-file", "/does/not/exist.pem"],
+        &["connect", "smtp://mail.example.com", "--ca-file", "/dev/null"],
+        &["connect", "smtp://mail.example.com", "--ca-file", "tests/it/der.crt"],
+        &["connect", "smtp://mail.example.com", "--no-system-roots"],
+        &["connect", "smtp://mail.example.com", "--output", "/does/not/exist"],
+        &["connect", "smtp://mail.example.com", "--transcript", "/does/not/exist"],
+        &["connect", "smtp://mail.example.com", "--keylog", "/does/not/exist"],
+        &["connect", "smtp://mail.example.com", "--server-name", "not a name"],
+        &["connect", "smtp://mail.example.com", "--connect", "::1"],
+        &["connect", "smtp://mail.example.com:0"],
+        &["connect", "smtp://mail\x1b[31m.example.com"],
+        &["connect", "--cleartext"],
+        &["connect", "mail.example.com", "--upgrade-on", "STARTTLS"],
+        &["lab", "--only", "gopher"],
+        &["man", "gopher"],
+        &["completions", "tcl"],
+    ];
+    let mut all = String::new();
+    for mistake in mistakes {
+        let run = Run::of(&mut starttls(*mistake)).exits(2);
+        assert_eq!(run.stdout, "", "{mistake:?}");
+        assert!(
+            run.stderr.starts_with("error: ") && !run.stderr.contains('\x1b'),
+            "{mistake:?}: {}",
+            run.stderr
+        );
+        all += &format!("$ starttls {}\n{}\n", mistake.join(" ").escape_debug(), run.stderr);
+    }
+    let protocols = all.replace(&schemes(), "SCHEMES");
+    shows!("usage", protocols);
+}
+
+/// The list of schemes grows with every protocol; that it is there is enough.
+fn schemes() -> String {
+    let names =
+        starttls::proto::PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]);
+    names.flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,103 @@
+//! The wrong port for the mode or the protocol: what was found there, and which URL to use instead.
+
+use std::net::SocketAddr;
+
+use crate::support::script::{Step, send, server};
+use crate::support::{Run, starttls};
+use crate::{connect_as, endpoint, lab, shows};
+
+/// A web server, as far as anybody gets who does not speak HTTP.
+fn web() -> SocketAddr {
+    server([Step::HearAny, send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")])
+}
+
+/// Dials `scheme` at a scripted server and returns how it ended, without the conversation.
+fn at(scheme: &str, address: SocketAddr) -> (i32, String) {
+    let target = format!("{scheme}://{address}");
+    outcome(Run::of(&mut starttls(["connect", "--timeout", "1s", &target])))
+}
+
+fn outcome(run: Run) -> (i32, String) {
+    let lines = run.stderr.lines().filter(|line| line.starts_with("error: ") || line.starts_with("hint: "));
+    // Of what was received, more than the first line may have come already, or not.
+    let lines = lines.map(|line| match line.split_once("\\r\\n") {
+        Some((first, _)) => format!("{first}\\r\\n\""),
+        None => line.to_owned(),
+    });
+    (run.code, lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn the_lab_by_another_scheme_than_its_own() {
+    let lab = lab();
+    let cases = [
+        // An upgrade wanted where TLS starts at the first byte: the server waits, or sends an alert.
+        ("imap", "imaps", 3),
+        ("submission", "smtps", 3),
+        ("smtp", "smtps", 3),
+        ("ldap", "ldaps", 6),
+        ("xmpp", "xmpps", 6),
+        ("postgres", "ldaps", 6),
+        // TLS wanted where cleartext starts.
+        ("imaps", "imap", 5),
+        ("smtps", "smtp", 5),
+        ("smtps", "submission", 5),
+        ("xmpps", "xmpp", 5),
+        ("ldaps", "ldap", 5),
+        ("imaps", "smtp", 5),
+        // Another protocol.
+        ("imap", "smtp", 6),
+        ("smtp", "imap", 6),
+        ("pop3", "imap", 6),
+        ("sieve", "pop3", 6),
+        ("smtp", "nntp", 6),
+        ("mysql", "smtp", 6),
+    ];
+    // They wait, most of the time: all at once.
+    let ended = std::thread::scope(|scope| {
+        let dial = |dialled, serves| {
+            let mut command = connect_as(&lab, dialled, endpoint(&lab, serves));
+            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "3s"]))))
+        };
+        cases.map(|(dialled, serves, _)| dial(dialled, serves)).map(|it| it.join().unwrap())
+    });
+    let mut all = String::new();
+    for ((dialled, serves, code), (ended, said)) in cases.iter().zip(&ended) {
+        all += &format!("{dialled}:// where {serves}:// is served, exit {ended}\n{said}\n\n");
+        assert_eq!(ended, code, "{dialled} at {serves}: {said}");
+    }
+    shows!("wrong-port", all);
+}
+
+#[test]
+fn a_web_server_where_something_else_belongs() {
+    let mut all = String::new();
+    for (scheme, code) in [("smtp", 3), ("ldap", 6), ("imaps", 5), ("https", 5), ("xmpp", 6)] {
+        let (ended, said) = at(scheme, web());
+        all += &format!("{scheme}:// at a web server, exit {ended}\n{said}\n\n");
+        assert_eq!(ended, code, "{scheme}: {said}");
+    }
+    shows!("wrong-port-web", all);
+}
+
+#[test]
+fn a_port_that_closes_without_a_word_is_asked_what_it_speaks() {
+    let silent = server([Step::HearAny, send(b"\x15\x03\x01\x00\x02\x02\x46")]);
+    let (code, said) = at("nntp", silent);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("speaks TLS from the first byte: use nntps://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn an_address_of_ipv6_stays_in_brackets() {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::Write;
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"+OK POP3 ready\r\n");
+        }
+    });
+    let run = Run::of(&mut starttls(["connect", &format!("imap://[::1]:{port}")])).exits(6);
+    assert!(run.stderr.contains(&format!("use pop3://[::1]:{port}")), "{}", run.stderr);
+}

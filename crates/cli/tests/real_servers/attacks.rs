@@ -1,0 +1,133 @@
+//! Somebody in the middle, at the moments that a flow has. No protocol is named here.
+
+use starttls::proto::{
+    ClientMessage, Dialect, Edit, Identity, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage, What,
+};
+
+use super::Peer;
+use crate::middle::{Middle, on_client, on_server, replace};
+
+const OFFER: ServerMessage = ServerMessage::Offer { starttls: true };
+
+pub(crate) fn all(peer: &Peer) {
+    b2_bytes_behind_the_go_ahead_are_refused(peer);
+    c2_a_stripped_offer_and_a_refusal_are_refused(peer);
+    c1_a_temporary_refusal_leaves_nothing_in_cleartext(peer);
+    c2_a_session_that_is_authenticated_already_is_refused(peer);
+    c3_an_answer_before_its_question_is_refused(peer);
+    b6_a_connection_closed_instead_of_an_answer_is_told(peer);
+    b5_garbage_instead_of_tls_is_refused(peer);
+}
+
+fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
+    // Without a go-ahead, the greeting is the last that the server says in cleartext.
+    let last = if peer.protocol.flow.verdict { ServerMessage::Accept } else { OFFER };
+    // A whole message that a client waits for, and the start of one.
+    let injections = [said(peer.protocol, OFFER), b"\x00".to_vec(), b"2".to_vec()];
+    for injected in injections.into_iter().filter(|it| !it.is_empty()) {
+        let rules = vec![on_server(last, Edit::After(injected))];
+        let middle = Middle { rules, ..Middle::new(peer) };
+        let parts = ["beyond the boundary", "(rule B2)"];
+        peer.refuses("injected", peer.connect(middle.start()), 6, &parts);
+    }
+}
+
+fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
+    // An offer may be spread over several messages.
+    let mut rules = [OFFER, ServerMessage::Interim].map(|it| on_server(it, Edit::StripOffer)).to_vec();
+    if peer.protocol.flow.verdict {
+        rules.push(answer(Refusal::Permanent));
+    }
+    let middle = Middle { rules, ..Middle::new(peer) };
+    let report = peer.refuses("stripped", peer.connect(middle.start()), 4, &["the server"]);
+    let negotiation = &report["negotiation"];
+    // It asks nevertheless, where there is an answer to be had.
+    assert_eq!(negotiation["requested"], peer.protocol.flow.verdict, "{report}");
+    assert_ne!(negotiation["offered"], true, "{report}");
+    assert_eq!(negotiation["accepted"], false, "{report}");
+}
+
+fn c1_a_temporary_refusal_leaves_nothing_in_cleartext(peer: &Peer) {
+    if !peer.protocol.flow.verdict {
+        return; // There is no answer that could be a refusal.
+    }
+    let refusal = Refusal::Temporary;
+    let middle = Middle { rules: vec![answer(refusal)], ..Middle::new(peer) };
+    // Some protocols can only say it by turning the client away.
+    let (code, words) = match reads_as_bye(peer.protocol, refusal) {
+        false => (4, "the server refuses TLS"),
+        true => (7, "the server is closing the connection"),
+    };
+    let report = peer.refuses("refused for now", peer.connect(middle.start()), code, &[words]);
+    let last = report["negotiation"]["messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["from"], "server", "nothing is said after the refusal: {report}");
+}
+
+fn c2_a_session_that_is_authenticated_already_is_refused(peer: &Peer) {
+    let instead = said(peer.protocol, ServerMessage::PreAuthenticated);
+    if instead.is_empty() {
+        return; // The protocol has no such greeting.
+    }
+    let greetings = [ServerMessage::Greeting, OFFER];
+    let rules = greetings.map(|greeting| on_server(greeting, replace(instead.clone()))).to_vec();
+    let middle = Middle { rules, ..Middle::new(peer) };
+    peer.refuses("authenticated", peer.connect(middle.start()), 6, &["authenticated the session before TLS"]);
+}
+
+fn c3_an_answer_before_its_question_is_refused(peer: &Peer) {
+    let flow = &peer.protocol.flow;
+    let before = match flow.offer {
+        // Behind the last message before the request.
+        Offer::AfterHello | Offer::InGreeting => OFFER,
+        Offer::Unannounced if flow.greeting => ServerMessage::Greeting,
+        // The request is the first word of all: what comes before it is written cannot be told from an answer.
+        Offer::Unannounced => return,
+    };
+    if !flow.verdict {
+        return; // There is no answer.
+    }
+    let rules = vec![on_server(before, Edit::After(said(peer.protocol, ServerMessage::Accept)))];
+    let middle = Middle { rules, ..Middle::new(peer) };
+    peer.refuses("early", peer.connect(middle.start()), 6, &["answered before it was asked", "(rule C3)"]);
+}
+
+fn b6_a_connection_closed_instead_of_an_answer_is_told(peer: &Peer) {
+    let (moment, awaited) = match peer.protocol.flow.verdict {
+        true => (What::Client(ClientMessage::Request), "the answer to the upgrade request"),
+        false => (What::Server(OFFER), "the greeting"),
+    };
+    let middle = Middle { close_at: Some(moment), ..Middle::new(peer) };
+    peer.refuses("closed", peer.connect(middle.start()), 3, &["closed the connection", awaited]);
+}
+
+fn b5_garbage_instead_of_tls_is_refused(peer: &Peer) {
+    let middle = Middle { instead_of_tls: Some(b"\x1b[31m500 what?\r\n"), ..Middle::new(peer) };
+    let expected = ["plaintext where TLS belongs", "\\x1b[31m500 what?"];
+    peer.refuses("garbage", peer.connect(middle.start()), 5, &expected);
+}
+
+/// Swallows the request, and says no in the server's place.
+fn answer(refusal: Refusal) -> Rule {
+    on_client(ClientMessage::Request, Edit::Answer(ServerMessage::Refuse(refusal)))
+}
+
+fn reads_as_bye(protocol: &Protocol, refusal: Refusal) -> bool {
+    let mut client = (protocol.dialect)(Identity::new("client"));
+    let answer = answered(protocol, &mut *client, ServerMessage::Refuse(refusal));
+    client.read_server(ReplyTo::Request, &answer) == Ok(ServerMessage::Bye)
+}
+
+/// A message as somebody would write it who has not seen what it answers.
+fn said(protocol: &Protocol, message: ServerMessage) -> Vec<u8> {
+    answered(protocol, &mut *(protocol.dialect)(Identity::new("somebody else")), message)
+}
+
+/// A message that answers this client's request.
+fn answered(protocol: &Protocol, client: &mut dyn Dialect, message: ServerMessage) -> Vec<u8> {
+    let (mut request, mut answer) = (Vec::new(), Vec::new());
+    client.write_client(ClientMessage::Request, &mut request);
+    let mut server = (protocol.dialect)(Identity::new("mitm.example.test"));
+    server.read_client(&request).unwrap();
+    server.write_server(message, &mut answer);
+    answer
+}

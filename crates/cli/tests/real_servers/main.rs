@@ -1,0 +1,97 @@
+//! Every real server, upgraded by the command and by the library; and with somebody in the middle, refused.
+//!
+//! A server whose programs are not installed fails its test and names the Debian package.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod attacks;
+mod middle;
+mod verified;
+
+#[path = "../support/run.rs"]
+#[expect(dead_code, reason = "shared with other tests, which use the rest")]
+mod run;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use starttls::proto::{Protocol, protocol};
+use starttls_lab::real::{Endpoint, RealServer, SERVERS, Setup};
+
+use run::{Run, starttls};
+
+/// One protocol of a running server, and who to trust about it.
+struct Peer {
+    protocol: &'static Protocol,
+    endpoint: Endpoint,
+    root_pem: String,
+    ca_file: PathBuf,
+}
+
+impl Peer {
+    /// `connect` to this port with the peer's own name, and only the lab's root to trust.
+    fn connect(&self, port: u16) -> Command {
+        let mut command = self.connect_as(port, &self.endpoint.server_name);
+        command.arg("--no-system-roots").arg("--ca-file").arg(&self.ca_file);
+        command
+    }
+
+    /// `connect` to this port with another name.
+    fn connect_as(&self, port: u16, name: &str) -> Command {
+        let (ip, scheme) = (self.endpoint.address.ip(), self.protocol.name);
+        let mut command = starttls(["connect", "--timeout", "30s"]);
+        command.arg(format!("{scheme}://{ip}:{port}")).args(["--server-name", name]);
+        command
+    }
+
+    /// Runs, wants this exit code and this in the error, and returns the report.
+    #[track_caller]
+    fn refuses(&self, what: &str, mut command: Command, code: i32, parts: &[&str]) -> serde_json::Value {
+        let run = Run::of(command.args(["--format", "json"]));
+        let context = format!("{}, {what}:\n{}\n{}", self.protocol.name, run.stdout, run.stderr);
+        assert_eq!(run.code, code, "{context}");
+        let report = run.json();
+        assert_eq!(report["exit_code"], code, "{context}");
+        assert!(report["tls"].is_null(), "{context}");
+        let message = report["error"]["message"].as_str().unwrap_or_default();
+        for part in parts {
+            assert!(message.contains(part), "no {part:?} in the error of {context}");
+        }
+        report
+    }
+}
+
+macro_rules! servers {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            visit(stringify!($name));
+        })*
+
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
+
+#[test]
+fn every_server_is_tested() {
+    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, TESTED);
+}
+
+fn visit(name: &str) {
+    let RealServer { start, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
+    let setup = Setup::new().unwrap();
+    let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let ca_file = setup.authority.write_to(running.folder()).unwrap();
+    for endpoint in &running.endpoints {
+        let protocol = protocol(endpoint.protocol)
+            .unwrap_or_else(|| panic!("{name}: {} is not in the registry", endpoint.protocol));
+        let (endpoint, root_pem) = (endpoint.clone(), setup.authority.root_pem());
+        let peer = Peer { protocol, endpoint, root_pem, ca_file: ca_file.clone() };
+        verified::all(&peer);
+        attacks::all(&peer);
+    }
+}

@@ -1,0 +1,119 @@
+//! Somebody in the middle: the engine's relay with rules, between the command and a real server.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::spawn;
+
+use starttls::proto::{
+    ClientMessage, Edit, Event, Moment, Outgoing, Protocol, Relay, Rule, ServerMessage, Side, What,
+};
+
+use super::Peer;
+
+/// What somebody in the middle does on each connection.
+#[derive(Clone)]
+pub(crate) struct Middle {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) server: SocketAddr,
+    pub(crate) rules: Vec<Rule>,
+    /// Closes the connection when this is seen.
+    pub(crate) close_at: Option<What>,
+    /// Answers the client's TLS with this, instead of the server.
+    pub(crate) instead_of_tls: Option<&'static [u8]>,
+    /// Tells the server the second name where the client says the first in cleartext, and the other way round.
+    pub(crate) names: Option<(&'static str, String)>,
+}
+
+impl Middle {
+    /// One that changes nothing.
+    pub(crate) fn new(peer: &Peer) -> Self {
+        let (protocol, server) = (peer.protocol, peer.endpoint.address);
+        Self { protocol, server, rules: Vec::new(), close_at: None, instead_of_tls: None, names: None }
+    }
+
+    /// Listens beside the server, and returns the port.
+    pub(crate) fn start(self) -> u16 {
+        let listener = TcpListener::bind((self.server.ip(), 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        spawn(move || {
+            for client in listener.incoming().flatten() {
+                let middle = self.clone();
+                spawn(move || middle.stand_between(client));
+            }
+        });
+        port
+    }
+
+    fn renamed(&self, from: Side, bytes: &[u8]) -> Vec<u8> {
+        let (Some((asked, real)), Ok(text)) = (&self.names, std::str::from_utf8(bytes)) else {
+            return bytes.to_vec();
+        };
+        match from {
+            Side::Client => text.replace(asked, real),
+            Side::Server => text.replace(real, asked),
+        }
+        .into_bytes()
+    }
+
+    fn stand_between(self, client: TcpStream) {
+        let server = TcpStream::connect(self.server).unwrap();
+        let relay = Relay::new(self.protocol, self.rules.clone());
+        let line = Arc::new(Line { client, server, middle: self, state: Mutex::new((relay, false)) });
+        let other = Arc::clone(&line);
+        spawn(move || other.carry(Side::Server));
+        line.carry(Side::Client);
+    }
+}
+
+struct Line {
+    client: TcpStream,
+    server: TcpStream,
+    middle: Middle,
+    /// The relay, and whether both sides have passed the boundary.
+    state: Mutex<(Relay, bool)>,
+}
+
+impl Line {
+    /// Carries what one side sends until either side closes, or the end that was asked for.
+    fn carry(&self, from: Side) {
+        let (mut ours, mut buffer) =
+            (if from == Side::Client { &self.client } else { &self.server }, [0; 16 * 1024]);
+        while let Ok(len @ 1..) = ours.read(&mut buffer) {
+            if !self.pass(from, &buffer[..len]) {
+                break;
+            }
+        }
+        // Nothing that was written is lost, and neither side waits for the other any more.
+        let _ = self.client.shutdown(Shutdown::Write);
+        let _ = self.server.shutdown(Shutdown::Both);
+    }
+
+    fn pass(&self, from: Side, bytes: &[u8]) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let (relay, upgraded) = &mut *state;
+        if let (Some(garbage), true) = (self.middle.instead_of_tls, *upgraded) {
+            return from == Side::Server || (&self.client).write_all(garbage).is_err();
+        }
+        let bytes = self.middle.renamed(from, bytes);
+        let (mut out, mut events) = (Outgoing::default(), Vec::new());
+        relay.receive(from, &bytes, &mut out, &mut events);
+        *upgraded |= events.iter().any(|event: &Event| event.what == What::Boundary);
+        if events.iter().any(|event| Some(event.what) == self.middle.close_at) {
+            return false;
+        }
+        (&self.client).write_all(&out.to_client).is_ok() && (&self.server).write_all(&out.to_server).is_ok()
+    }
+}
+
+pub(crate) fn on_client(message: ClientMessage, edit: Edit) -> Rule {
+    Rule { at: Moment::Client(message), edit }
+}
+
+pub(crate) fn on_server(message: ServerMessage, edit: Edit) -> Rule {
+    Rule { at: Moment::Server(message), edit }
+}
+
+pub(crate) fn replace(bytes: Vec<u8>) -> Edit {
+    Edit::Replace(bytes)
+}

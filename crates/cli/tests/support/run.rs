@@ -1,0 +1,180 @@
+//! Runs the command, with a deadline for everything.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+/// For one run, and for one step of a session. Far beyond what is needed, even on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The command, in an environment that changes nothing about it.
+pub(crate) fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starttls"));
+    command.args(arguments);
+    for variable in ["NO_COLOR", "SSLKEYLOGFILE", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+        command.env_remove(variable);
+    }
+    command.env("TERM", "xterm").env("COLUMNS", "100");
+    command
+}
+
+/// What came of a program that ended by itself.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Runs with nothing to read.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self::with_input(command, b"")
+    }
+
+    /// Runs with this standard input.
+    pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Self {
+        let mut live = Live::start(command);
+        live.say(input);
+        live.hang_up();
+        live.end()
+    }
+
+    /// Fails unless the program ended so.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "exit code\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails unless its talk has this in it.
+    #[track_caller]
+    pub(crate) fn says(self, part: &str) -> Self {
+        assert!(self.stderr.contains(part), "nothing of {part:?} in:\n{}", self.stderr);
+        self
+    }
+
+    /// The one JSON object on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let read = serde_json::from_str(&self.stdout);
+        read.unwrap_or_else(|error| panic!("{error}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// A running program that is talked with.
+pub(crate) struct Live {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Receiver<Heard>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    deadline: Instant,
+}
+
+enum Heard {
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+}
+
+impl Live {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, output) = channel();
+        let mut stdout = child.stdout.take().unwrap();
+        let to = sender.clone();
+        spawn(move || copy(&mut stdout, |bytes| drop(to.send(Heard::Stdout(bytes)))));
+        let mut stderr = child.stderr.take().unwrap();
+        spawn(move || copy(&mut stderr, |bytes| drop(sender.send(Heard::Stderr(bytes)))));
+        let (stdin, deadline) = (child.stdin.take(), Instant::now() + DEADLINE);
+        Self { child, stdin, output, stdout: Vec::new(), stderr: Vec::new(), deadline }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What came on standard output so far.
+    pub(crate) fn stdout(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Types this. A program that does not listen any more is no failure.
+    pub(crate) fn say(&mut self, input: &[u8]) {
+        let _ = self.stdin.as_mut().unwrap().write_all(input);
+    }
+
+    /// Ends the program's input.
+    pub(crate) fn hang_up(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until standard output has this in it.
+    #[track_caller]
+    pub(crate) fn hears(&mut self, part: &str) -> &mut Self {
+        while !text(&self.stdout).contains(part) {
+            assert!(self.listen(), "nothing of {part:?} in:\n{}\n{}", text(&self.stdout), text(&self.stderr));
+        }
+        self
+    }
+
+    /// Waits until standard error has this in it.
+    #[track_caller]
+    pub(crate) fn is_told(&mut self, part: &str) -> &mut Self {
+        while !text(&self.stderr).contains(part) {
+            assert!(self.listen(), "nothing of {part:?} in:\n{}\n{}", text(&self.stdout), text(&self.stderr));
+        }
+        self
+    }
+
+    /// Waits for the program's end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Run {
+        while self.listen() {}
+        let code = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status.code().unwrap_or(-1),
+                None => assert!(Instant::now() < self.deadline, "it never ended: {:?}", text(&self.stderr)),
+            }
+            sleep(Duration::from_millis(2));
+        };
+        Run { code, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+
+    /// Takes one piece of output; `false` at its end.
+    #[track_caller]
+    fn listen(&mut self) -> bool {
+        match self.output.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
+            Ok(Heard::Stdout(bytes)) => self.stdout.extend(bytes),
+            Ok(Heard::Stderr(bytes)) => self.stderr.extend(bytes),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("timed out\nstdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr))
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // It has ended already, unless the test is failing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(from: &mut impl Read, mut to: impl FnMut(Vec<u8>)) {
+    let mut buffer = [0; 8 * 1024];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        to(buffer[..len].to_vec());
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
