@@ -24,10 +24,8 @@ const MAX_RATIO: f64 = 4.0;
 /// ...or an octet so many times one that is merely put aside: where one piece costs next to nothing, the
 /// ratio measures the call and not the reading.
 const MAX_CALLS: f64 = 6.0;
-/// Twice the input may cost so many times as much.
+/// Twice the input may cost so many times as much, one byte at a time.
 const MAX_GROWTH: f64 = 2.6;
-/// Below so many nanoseconds for an octet, the growth is that of caches and of the allocator.
-const COPY: f64 = 0.5;
 
 fn main() -> ExitCode {
     // `cargo test --benches` asks for nothing that would take time.
@@ -114,28 +112,18 @@ impl Measured {
     fn new<M: Machine>(protocol: &Protocol, segments: &[Vec<u8>], attack: &Attack, aside: &Attack) -> Self {
         let (full, half) = (attack.input(attack.size), attack.input(attack.size / 2));
         let rest = aside.input(aside.size);
-        let mut least = [f64::INFINITY; 5];
+        let mut least = [f64::INFINITY; 4];
         for _ in 0..25 {
-            let runs = [
-                (attack, &full, usize::MAX),
-                (attack, &full, 1),
-                (attack, &half, usize::MAX),
-                (attack, &half, 1),
-                (aside, &rest, 1),
-            ];
+            let runs =
+                [(attack, &full, usize::MAX), (attack, &full, 1), (attack, &half, 1), (aside, &rest, 1)];
             for (least, (attack, input, piece)) in least.iter_mut().zip(runs) {
                 *least = least.min(attack.run::<M>(protocol, segments, input, piece).ns);
             }
         }
-        let [whole, single, half_whole, half_single, aside_single] = least;
+        let [whole, single, half, aside_single] = least;
         let octets = attack.size as f64;
         let price = Price { whole: whole / octets, single: single / octets };
-        let growth = single / half_single;
-        Self {
-            price,
-            aside: aside_single / aside.size as f64,
-            growth: if price.whole > COPY { growth.max(whole / half_whole) } else { growth },
-        }
+        Self { price, aside: aside_single / aside.size as f64, growth: single / half }
     }
 
     fn is_too_much(&self) -> bool {

@@ -27,6 +27,8 @@ pub enum Lacks {
     Unknown,
     /// It is a line: only CR, LF or NUL can end it, or spoil it.
     LineEnd,
+    /// It is a line that may end with LF alone: only LF or NUL can end it, or spoil it.
+    LineFeed,
     /// It is in text of XML: only `<`, `&` or a control character can change that.
     Markup,
     /// It is in an attribute value: only a quote, `<`, `&` or a control character can change that.
@@ -50,6 +52,7 @@ impl Lacks {
         match self {
             Self::Unknown | Self::Length(_) => 0,
             Self::LineEnd => LINE,
+            Self::LineFeed => FEED,
             Self::Markup => MARKUP,
             Self::Quote => QUOTE,
             Self::TagEnd => TAG,
@@ -67,6 +70,7 @@ const TAG: u8 = 8;
 const NAME: u8 = 16;
 const SPACE: u8 = 32;
 const NUL: u8 = 64;
+const FEED: u8 = 128;
 
 /// For each byte a bit for each of the places where it is not ordinary.
 pub(crate) const STOPS: [u8; 256] = {
@@ -74,8 +78,9 @@ pub(crate) const STOPS: [u8; 256] = {
     let mut index = 0;
     while index < stops.len() {
         stops[index] = match index as u8 {
-            0 => LINE | MARKUP | QUOTE | TAG | NAME | SPACE | NUL,
-            b'\n' | b'\r' => LINE | NAME,
+            0 => u8::MAX,
+            b'\n' => LINE | FEED | NAME,
+            b'\r' => LINE | NAME,
             b'\t' | b' ' => NAME,
             0x01..0x20 | b'<' | b'&' => MARKUP | QUOTE | TAG | NAME | SPACE,
             b'\'' | b'"' => QUOTE | TAG | NAME | SPACE,

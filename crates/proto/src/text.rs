@@ -20,7 +20,12 @@ pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malform
             _ => {}
         }
     }
-    scan.lacks = if scan.state == 0 { Lacks::LineEnd } else { Lacks::Unknown };
+    scan.lacks = match scan.state {
+        // The line starts behind octets that are no line, and are not here yet.
+        _ if scan.at > buf.len() => Lacks::Length(scan.at),
+        0 => Lacks::LineEnd,
+        _ => Lacks::Unknown,
+    };
     Ok(None)
 }
 
@@ -34,7 +39,7 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             _ => {}
         }
     }
-    scan.lacks = Lacks::LineEnd;
+    scan.lacks = Lacks::LineFeed;
     Ok(None)
 }
 
