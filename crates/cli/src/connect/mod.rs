@@ -34,6 +34,14 @@ const LISTEN: Duration = Duration::from_millis(50);
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
+    let json = args.output.format == Format::Json;
+    if json && (args.cleartext || args.upgrade_on.is_some()) {
+        return Err(Failed::usage("--format json shows no session, and by hand there is nothing else"));
+    }
+    if !json && args.target.is_none() && args.output.output.is_some() {
+        let hint = String::from("name a target, or ask for --format json");
+        return Err(Failed::usage("without a target there is no session for --output").hint(Some(hint)));
+    }
     let mut sink = Sink::open(&args.output)?;
     if args.cleartext || args.upgrade_on.is_some() {
         return manual::run(args, &talk, &mut sink).await;

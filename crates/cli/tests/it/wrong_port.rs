@@ -57,7 +57,7 @@ fn the_lab_by_another_scheme_than_its_own() {
     let ended = std::thread::scope(|scope| {
         let dial = |dialled, serves| {
             let mut command = connect_as(&lab, dialled, endpoint(&lab, serves));
-            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "3s"]))))
+            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "5s"]))))
         };
         cases.map(|(dialled, serves, _)| dial(dialled, serves)).map(|it| it.join().unwrap())
     });
