@@ -68,6 +68,11 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
         }
+        // A server that waits for cleartext may close at the ClientHello, or go on waiting.
+        Error::Io { .. } | Error::Timeout { .. } | Error::Tls(_) if target.mode == Mode::ImplicitTls => {
+            let other = target.other_mode().filter(|_| error.hint().is_none());
+            other.map(|other| format!("if port {} starts in cleartext, use {other}", target.port))
+        }
         Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
         Error::Declined(refused) => match refused.reason {
             DeclinedReason::Refused(Refusal::Temporary) => {

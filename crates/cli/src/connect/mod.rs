@@ -9,6 +9,7 @@ mod tap;
 mod text;
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::args::{Connect, Format};
 use crate::failure::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
-use crate::talk::Talk;
+use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use conversation::Conversation;
@@ -110,6 +111,9 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
         };
     }
     text::show(&talk, target, &report, local);
+    if std::io::stdin().is_terminal() {
+        talk.line(Tone::Seam, "--- inside TLS: what you type is sent, Ctrl-D says goodbye ---");
+    }
     session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
     Ok(report.exit_code)
 }

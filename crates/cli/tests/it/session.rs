@@ -23,6 +23,23 @@ fn lines_are_sent_with_crlf_and_the_session_ends_with_a_goodbye() {
     assert!(run.stdout.contains("a1 OK") && run.stdout.contains("* BYE"), "{}", run.stdout);
 }
 
+#[test]
+fn on_a_terminal_it_says_how_to_leave() {
+    let lab = lab();
+    let command = connect(&lab, "smtp");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.collect::<Vec<_>>().join(std::ffi::OsStr::new(" "));
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command"]).arg(line).arg("/dev/null");
+    let mut live = Live::start(&mut script);
+    live.hears("Ctrl-D says goodbye");
+    live.say(b"NOOP\n");
+    live.hears("250 2.0.0 OK");
+    live.say(b"\x04");
+    live.hears("221 2.0.0 Bye");
+    live.end().exits(0);
+}
+
 /// What the server of this protocol hears inside TLS, up to this, when that is typed.
 fn heard(protocol: &'static Protocol, typed: &[u8], end: &'static [u8]) -> Vec<u8> {
     let authority = Authority::new().unwrap();
