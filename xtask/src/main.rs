@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "talking to the developer is what it is for")]
 
+mod bench;
 mod docs;
 mod fuzz;
 mod process;
@@ -13,7 +14,6 @@ mod suite;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -23,7 +23,8 @@ Commands:
   test                           setup, then every check and every test
   ci                             the same; what CI runs
   fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
-  bench [TARGET] [-- ARGS...]    run the benchmarks, or one of them; ARGS go to the benchmark
+  bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
+  bench TARGET [-- ARGS...]      run one of them; ARGS go to it (negotiation: names of protocols)
   docs-check                     check that every file named in the documentation exists
   help                           this text
 ";
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::run(),
         ["test" | "ci"] => suite::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
-        ["bench", ref rest @ ..] => bench(rest),
+        ["bench", ref rest @ ..] => bench::run(rest),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -53,16 +54,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Runs `cargo bench`, for the benchmark of that name or for all.
-fn bench(args: &[&str]) -> Result<(), String> {
-    let mut command = cargo(["bench", "--workspace", "--locked"]);
-    match *args {
-        [name, ref rest @ ..] if !name.starts_with('-') => command.args(["--bench", name]).args(rest),
-        ref rest => command.arg("--benches").args(rest),
-    };
-    process::run(&command, Duration::from_secs(3600), None)
 }
 
 /// The repository.

@@ -2,39 +2,8 @@
 
 use crate::error::malformed;
 use crate::recognise::{speaks_other, undecided};
-use crate::{Dialect, Error, ErrorKind, Malformed, Protocol, ReplyTo, Side};
-
-/// What a dialect has learned of a message that is not complete yet, so that no byte is examined twice.
-///
-/// The fields are the dialect's own; all are zero at the start of each message.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Scan {
-    /// Bytes examined so far.
-    pub at: usize,
-    /// Start of the current line or element.
-    pub mark: usize,
-    /// Nesting, or octets still to come.
-    pub depth: usize,
-    /// Where a small state machine stands.
-    pub state: u8,
-    /// What the message lacks at least; set it with `Ok(None)`, so that input which cannot complete the
-    /// message is put aside unexamined.
-    pub lacks: Lacks,
-}
-
-/// What an incomplete message lacks at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lacks {
-    /// Not known: every byte is to be examined as it comes.
-    #[default]
-    Unknown,
-    /// It is a line: only a byte up to CR (0x0d) can end it, or spoil it.
-    LineEnd,
-    /// It is XML: only another character than letters, digits and spaces can end it, or spoil it.
-    Markup,
-    /// It cannot end before it is this long.
-    Length(usize),
-}
+use crate::scan::STOPS;
+use crate::{Dialect, Error, ErrorKind, Lacks, Malformed, Protocol, ReplyTo, Scan, Side};
 
 /// Bounds of one negotiation, for each direction.
 pub(crate) mod limit {
@@ -45,6 +14,9 @@ pub(crate) mod limit {
     /// Octets until the boundary.
     pub(crate) const TOTAL: u64 = 256 * 1024;
 }
+
+/// Octets that tell TLS and other protocols from the one that is expected.
+const OPENING: usize = 8;
 
 /// Proof that both sides agreed and that not one byte was left behind the agreement.
 ///
@@ -100,6 +72,14 @@ pub(crate) struct Inbox {
     bytes: Vec<u8>,
     start: usize,
     scan: Scan,
+    /// What the dialect said of the bytes that are here, if it was asked already.
+    cut: Option<Result<Option<usize>, Malformed>>,
+    /// How long the buffer may become with bytes that are absorbed, and which bytes may not.
+    until: usize,
+    stops: u8,
+    /// Octets that must be here before more may be put aside: the first ones of all may be TLS, which ends
+    /// no line, and are looked at one by one.
+    known: usize,
     /// Octets at the front that arrived before the last question was sent.
     early: usize,
     messages: u32,
@@ -110,7 +90,21 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new(from: Side, protocol: &Protocol) -> Self {
         let (scheme, bytes, scan) = (protocol.name, Vec::new(), Scan::default());
-        Self { from, scheme, bytes, start: 0, scan, early: 0, messages: 0, taken: 0, bounded: true }
+        Self {
+            from,
+            scheme,
+            bytes,
+            start: 0,
+            scan,
+            cut: None,
+            until: 0,
+            stops: 0,
+            known: OPENING,
+            early: 0,
+            messages: 0,
+            taken: 0,
+            bounded: true,
+        }
     }
 
     /// For what is not a negotiation: messages are bounded, their number is not.
@@ -118,30 +112,77 @@ impl Inbox {
         Self { bounded: false, ..Self::new(from, protocol) }
     }
 
-    /// Takes `input` if it surely does not complete a message: the cheap way for one byte at a time.
+    /// Takes a single byte that surely does not complete the message: the shortest way.
     #[inline]
     pub(crate) fn absorb(&mut self, input: &[u8]) -> bool {
-        let pending = self.bytes.len() - self.start;
-        let incomplete = match self.scan.lacks {
-            Lacks::Unknown => false,
-            Lacks::LineEnd => input.iter().all(|&byte| byte > b'\r'),
-            Lacks::Markup => {
-                input.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b' ' || *byte >= 0x80)
-            }
-            Lacks::Length(length) => pending + input.len() < length,
-        };
-        // The first bytes of all are looked at one by one: they may be TLS, which ends no line.
-        let fits = pending >= 8 && self.bytes.len() + input.len() < limit::MESSAGE;
         match input {
-            _ if !incomplete || !fits => return false,
-            [byte] => self.bytes.push(*byte),
-            _ => self.bytes.extend_from_slice(input),
+            [byte] if self.bytes.len() < self.until && STOPS[usize::from(*byte)] & self.stops == 0 => {
+                self.bytes.push(*byte);
+                true
+            }
+            _ => false,
         }
-        true
+    }
+
+    /// Takes `input` if the message is still incomplete with it: a short way, for one byte at a time. Returns
+    /// what is left to [`push`](Self::push) before [`next`](Self::next) is asked, `None` if there is no need.
+    #[inline]
+    pub(crate) fn extend<'a>(
+        &mut self,
+        input: &'a [u8],
+        dialect: &dyn Dialect,
+        reply_to: ReplyTo,
+    ) -> Option<&'a [u8]> {
+        let pending = self.bytes.len() - self.start;
+        match input {
+            [byte] if pending >= self.known && self.bytes.len() + 1 < limit::MESSAGE => {
+                // A CR ends nothing; the dialect sees it with what follows.
+                let in_line = self.stops == Lacks::LineEnd.stops();
+                self.settle();
+                self.bytes.push(*byte);
+                if in_line && *byte == b'\r' {
+                    return None;
+                }
+            }
+            _ => return Some(input),
+        }
+        match dialect.frame(self.from, reply_to, &self.bytes[self.start..], &mut self.scan) {
+            Ok(None) => {
+                self.unsettle();
+                None
+            }
+            cut => {
+                self.cut = Some(cut);
+                Some(&[])
+            }
+        }
+    }
+
+    /// What was absorbed has been examined.
+    #[inline]
+    fn settle(&mut self) {
+        if self.stops != 0 {
+            self.scan.at = self.scan.at.max(self.bytes.len() - self.start);
+        }
+        (self.until, self.stops) = (0, 0);
+    }
+
+    /// Finds out what may be absorbed, now that the dialect has seen all that is here.
+    #[inline]
+    fn unsettle(&mut self) {
+        (self.until, self.stops) = match self.scan.lacks {
+            Lacks::Unknown => return,
+            _ if self.bytes.len() - self.start < self.known => return,
+            Lacks::Length(length) => {
+                (limit::MESSAGE.min(self.start.saturating_add(length)).saturating_sub(1), 0)
+            }
+            lacks => (limit::MESSAGE - 1, lacks.stops()),
+        };
     }
 
     /// Takes as much of `input` as the bound allows and returns the rest.
     pub(crate) fn push<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        self.settle();
         if self.start > 0 && self.start * 2 >= self.bytes.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
@@ -167,7 +208,9 @@ impl Inbox {
         if self.messages == 0 && matches!(pending, [0x15 | 0x16, 0x03, 0x01..=0x04, ..]) {
             return Err(self.malformed(malformed("the negotiation in cleartext"), pending));
         }
-        let len = match dialect.frame(self.from, reply_to, pending, &mut self.scan) {
+        let cut = self.cut.take();
+        let cut = cut.unwrap_or_else(|| dialect.frame(self.from, reply_to, pending, &mut self.scan));
+        let len = match cut {
             // A byte or two more may tell which protocol this is instead.
             Err(_) if self.messages == 0 && undecided(pending) => {
                 self.scan = Scan::default();
@@ -182,12 +225,16 @@ impl Inbox {
                     pending,
                 ));
             }
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.unsettle();
+                return Ok(None);
+            }
             Ok(Some(len)) => len,
         };
         debug_assert!(0 < len && len <= pending.len(), "a dialect cuts what is there");
         let message = Message { start: self.start, end: self.start + len, early: self.early > 0 };
         self.messages = self.messages.saturating_add(1);
+        self.known = 1;
         self.taken += len as u64;
         if self.bounded && (self.messages > limit::MESSAGES || self.taken > limit::TOTAL) {
             let expected = "the upgrade within 1,024 messages and 256 KiB";
@@ -209,6 +256,7 @@ impl Inbox {
         let taken = self.bytes.split_off(self.start);
         self.bytes.clear();
         (self.start, self.scan, self.early, self.messages) = (0, Scan::default(), 0, 0);
+        (self.cut, self.until, self.stops, self.known) = (None, 0, 0, OPENING);
         taken
     }
 

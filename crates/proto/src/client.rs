@@ -123,10 +123,17 @@ impl Client {
         input: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress<Self, Declined>, Box<Error>> {
-        if out.is_empty() && self.0.inbox.absorb(input) {
+        let state = &mut *self.0;
+        if !out.is_empty() {
+            return self.read(input, out);
+        }
+        if state.inbox.absorb(input) {
             return Ok(Progress::Continue(self));
         }
-        self.read(input, out)
+        match state.inbox.extend(input, &*state.dialect, state.awaiting) {
+            Some(rest) => self.read(rest, out),
+            None => Ok(Progress::Continue(self)),
+        }
     }
 
     fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Declined>, Box<Error>> {

@@ -50,11 +50,12 @@ mod login;
 mod protocol;
 mod recognise;
 mod relay;
+mod scan;
 mod server;
 mod text;
 mod xml;
 
-pub use boundary::{Lacks, Scan, Upgrade};
+pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialects::*;
@@ -64,6 +65,7 @@ pub use inside::{Command, Inside};
 pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;
 pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};
+pub use scan::{Lacks, Scan};
 pub use server::{Quit, Server, Tls};
 
 /// What came of giving a machine its input.

@@ -75,10 +75,14 @@ impl Server {
     /// if that can be done without waiting, and close the connection.
     #[inline]
     pub fn receive(mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
-        if self.0.inbox.absorb(input) {
+        let state = &mut *self.0;
+        if state.inbox.absorb(input) {
             return Ok(Progress::Continue(self));
         }
-        self.read(input, out)
+        match state.inbox.extend(input, &*state.dialect, ReplyTo::Other) {
+            Some(rest) => self.read(rest, out),
+            None => Ok(Progress::Continue(self)),
+        }
     }
 
     fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {

@@ -134,6 +134,7 @@ pub(crate) fn lines_with_literals(
     loop {
         scan.at = scan.at.max(scan.depth.min(buf.len()));
         if scan.at < scan.depth {
+            scan.lacks = Lacks::Length(scan.depth);
             return Ok(None);
         }
         let Some(end) = line(buf, scan)? else { return Ok(None) };

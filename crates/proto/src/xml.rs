@@ -35,6 +35,9 @@ mod place {
     pub(super) const STREAM: u8 = 0x80;
 }
 
+/// How a declaration starts.
+const BEFORE: &[u8] = b"<?xml";
+
 /// The length of the message at the start of `buf`.
 pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
@@ -46,7 +49,12 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
         }
     }
     scan.lacks = match scan.state & !place::STREAM {
-        place::TAG | place::SINGLE | place::DOUBLE | place::TEXT | place::END | place::CDATA => Lacks::Markup,
+        place::TEXT => Lacks::Markup,
+        place::SINGLE | place::DOUBLE => Lacks::Quote,
+        place::TAG | place::END | place::CDATA => Lacks::TagEnd,
+        place::DECLARATION if scan.at > BEFORE.len() => Lacks::TagEnd,
+        place::NAME => Lacks::NameEnd,
+        place::DECLARED => Lacks::NonSpace,
         _ => Lacks::Unknown,
     };
     Ok(None)
@@ -55,7 +63,6 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
 /// The place behind the byte at `scan.at`.
 fn step(buf: &[u8], scan: &mut Scan, byte: u8) -> Result<u8, Malformed> {
     use place::*;
-    const BEFORE: &[u8] = b"<?xml";
     let (here, white, within) = (scan.at, is_white(byte), scan.state & !STREAM);
     if byte < b' ' && !white {
         return Err(malformed("XML without control characters"));
@@ -238,6 +245,7 @@ pub(crate) fn piece(msg: &[u8]) -> Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::STOPS;
 
     fn cut(xml: &str) -> Result<Option<usize>, Malformed> {
         message(xml.as_bytes(), &mut Scan::default())
@@ -287,6 +295,32 @@ mod tests {
         let deep = "<a>".repeat(MAX_DEPTH);
         assert_eq!(cut(&deep), Ok(None));
         assert!(cut(&format!("{deep}<a>")).is_err());
+    }
+
+    #[test]
+    fn what_may_be_absorbed_changes_no_place() {
+        let places = [
+            ("<?xml v", Lacks::TagEnd),
+            ("<?xml v='1'?>", Lacks::NonSpace),
+            ("<a", Lacks::NameEnd),
+            ("<a ", Lacks::TagEnd),
+            ("<a b='", Lacks::Quote),
+            ("<a b=\"", Lacks::Quote),
+            ("<a>", Lacks::Markup),
+            ("<a></a", Lacks::TagEnd),
+            ("<a><![CDATA[", Lacks::TagEnd),
+        ];
+        for (start, lacks) in places {
+            let mut scan = Scan::default();
+            assert_eq!(message(start.as_bytes(), &mut scan), Ok(None));
+            assert_eq!(scan.lacks, lacks, "{start}");
+            for byte in (0..=255_u8).filter(|byte| STOPS[usize::from(*byte)] & lacks.stops() == 0) {
+                let mut more = scan;
+                assert_eq!(message(&[start.as_bytes(), &[byte]].concat(), &mut more), Ok(None), "{start}");
+                assert_eq!((more.at, more.state), (start.len() + 1, scan.state), "{start} {byte:#x}");
+                assert_eq!((more.mark, more.depth), (scan.mark, scan.depth), "{start} {byte:#x}");
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -229,6 +229,7 @@ impl Dialect for Imap {
             (Side::Client, Turn::Undecided(_)) => Ok(None),
             (Side::Client, Turn::Literal(octets)) => {
                 let piece = octets.min(PIECE);
+                scan.lacks = Lacks::Length(piece);
                 Ok((buf.len() >= piece).then_some(piece))
             }
             (Side::Client, Turn::Command | Turn::Rest) => command_with_literals(buf, scan),

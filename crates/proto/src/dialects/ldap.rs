@@ -72,7 +72,9 @@ impl Dialect for Ldap {
                 return Err(malformed("a message id"));
             }
             let Some(message) = rest.get(..contents.end) else {
-                scan.lacks = Lacks::Length(scan.mark + contents.end);
+                if rest.len() > contents.start {
+                    scan.lacks = Lacks::Length(scan.mark + contents.end);
+                }
                 return Ok(None);
             };
             scan.mark += message.len();

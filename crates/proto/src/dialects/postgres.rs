@@ -227,6 +227,7 @@ fn error(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
             let nul = unseen.iter().position(|byte| *byte == 0);
             let end = nul.map(|nul| scan.at + nul + 1);
             scan.at = buf.len();
+            scan.lacks = Lacks::Nul;
             Ok(end)
         }
     }

@@ -1,0 +1,145 @@
+//! Runs the benches of the core and writes their figures into `docs/benchmarks.md`.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::time::Duration;
+
+use crate::{cargo, process, root};
+
+const DOCUMENT: &str = "docs/benchmarks.md";
+const BEGIN: &str = "<!-- figures: written by `cargo xtask bench` -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
+pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+    match *args {
+        [] => measure(true),
+        ["--check"] => measure(false),
+        [name, ref rest @ ..] => {
+            let mut command = cargo(["bench", "--workspace", "--locked", "--bench", name]);
+            command.args(rest);
+            process::run(&command, Duration::from_secs(3600), None)
+        }
+    }
+}
+
+/// Fails when hostile input is too expensive; writes the document, unless this is only a check.
+fn measure(write: bool) -> Result<(), String> {
+    let mut figures = String::new();
+    for name in ["allocations", "negotiation"] {
+        if write || name == "negotiation" {
+            figures += &output(name)?;
+        }
+    }
+    let rows: Vec<Vec<&str>> = figures.lines().map(|line| line.split('\t').collect()).collect();
+    let failed: Vec<String> =
+        rows.iter().filter(|row| row.contains(&"FAILED")).map(|row| row.join(" ")).collect();
+    if write {
+        let path = root().join(DOCUMENT);
+        let at = |e: std::io::Error| format!("{}: {e}", path.display());
+        let text = fs::read_to_string(&path).map_err(at)?;
+        let text = replaced(&text, &[facts()?, costs(&rows), hostile(&rows)].join("\n"))?;
+        fs::write(&path, text).map_err(at)?;
+        println!("written: {DOCUMENT}");
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("too expensive:\n{}", failed.join("\n"))) }
+}
+
+/// What a bench prints. It fails after its last line if something is too expensive, which its lines tell too.
+fn output(name: &str) -> Result<String, String> {
+    let limit = Duration::from_secs(1800);
+    let bench = || cargo(["bench", "--package", "starttls-proto", "--locked", "--bench", name]);
+    process::run(bench().arg("--no-run"), limit, None)?;
+    println!("running {name}…");
+    let path = root().join(format!("target/xtask/bench-{name}.log"));
+    let at = |e: std::io::Error| format!("{}: {e}", path.display());
+    fs::create_dir_all(root().join("target/xtask")).map_err(at)?;
+    let ended = process::run(&bench(), limit, Some(&File::create(&path).map_err(at)?));
+    let text = fs::read_to_string(&path).map_err(at)?;
+    match ended {
+        Err(problem) if !text.contains("\tFAILED\t") => Err(format!("{problem}; see {}", path.display())),
+        _ => Ok(text),
+    }
+}
+
+/// The document with these figures between its marks.
+fn replaced(text: &str, figures: &str) -> Result<String, String> {
+    let parts = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+    let (head, tail) = parts.ok_or_else(|| format!("{DOCUMENT} has lost the marks around its figures"))?;
+    Ok(format!("{head}{BEGIN}\n{figures}\n{END}{tail}"))
+}
+
+fn facts() -> Result<String, String> {
+    let rustc = std::process::Command::new("rustc").arg("--version").output();
+    let rustc = rustc.map_err(|e| format!("cannot run rustc: {e}"))?.stdout;
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("unknown", |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(format!(
+        "Measured on: {model}, {cores} cores; {}, release profile.\n",
+        String::from_utf8_lossy(&rustc).trim()
+    ))
+}
+
+fn costs(rows: &[Vec<&str>]) -> String {
+    let mut table = String::from(
+        "### One whole negotiation\n\n\
+         | protocol | side | ns | ns, byte by byte | allocations | byte by byte | peak bytes | byte by byte |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for row in rows {
+        if let ["cost", protocol, side, whole, single] = row[..] {
+            let same = |other: &&Vec<&str>| other[0] == "allocations" && other[1..3] == [protocol, side];
+            let memory = rows.iter().find(same).and_then(|row| row.get(3..7));
+            let [count, peak, single_count, single_peak] = memory.unwrap_or_default() else { continue };
+            let _ = writeln!(
+                table,
+                "| {protocol} | {side} | {whole} | {single} | {count} | {single_count} | {peak} | {single_peak} |"
+            );
+        }
+    }
+    table
+}
+
+fn hostile(rows: &[Vec<&str>]) -> String {
+    let mut table = String::from(
+        "### Hostile input\n\n\
+         | protocol | side | input | octets | one piece, ns/octet | byte by byte, ns/octet | ratio | aside, ns/octet | growth |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for row in rows {
+        if let ["hostile", protocol, side, kind, octets, whole, single, aside, growth, ..] = row[..] {
+            let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+            let ratio = number(single) / number(whole);
+            let _ = writeln!(
+                table,
+                "| {protocol} | {side} | {kind} | {octets} | {whole} | {single} | {ratio:.1} | {aside} | {growth} |"
+            );
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_replace_figures() {
+        let text = format!("before\n{BEGIN}old\n{END}after\n");
+        let new = replaced(&text, "new").unwrap();
+        assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}after\n"));
+        assert_eq!(replaced(&new, "new"), Ok(new));
+        assert!(replaced("no marks", "new").is_err());
+    }
+
+    #[test]
+    fn lines_become_tables() {
+        let lines = "allocations\tx\tclient\t3\t400\t5\t600\ncost\tx\tclient\t100\t200\n\
+                     hostile\tx\tclient\tflood\t65536\t2.00\t5.00\t3.00\t2.01\tok\tafter 0: a";
+        let rows: Vec<Vec<&str>> = lines.lines().map(|line| line.split('\t').collect()).collect();
+        assert!(costs(&rows).ends_with("| x | client | 100 | 200 | 3 | 5 | 400 | 600 |\n"));
+        let expected = "| x | client | flood | 65536 | 2.00 | 5.00 | 2.5 | 3.00 | 2.01 |\n";
+        assert!(hostile(&rows).ends_with(expected));
+    }
+}
