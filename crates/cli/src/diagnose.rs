@@ -14,6 +14,9 @@ use crate::target::{Mode, Target};
 /// How long a port that said nothing may take to show what it speaks.
 const PROBE: Duration = Duration::from_secs(3);
 
+/// What the library waits for once TLS has begun.
+const HANDSHAKE: &str = "the TLS handshake";
+
 const SPEAKS_TLS: &str = "speaks TLS from the first byte";
 
 /// The cure for a port that said not a single byte: asks it with a ClientHello what it speaks.
@@ -67,6 +70,14 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         },
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
+        }
+        // A server that waits for cleartext may close at the ClientHello, or go on waiting.
+        Error::Io { step: HANDSHAKE, .. } | Error::Timeout { step: HANDSHAKE, .. }
+            if target.mode == Mode::ImplicitTls =>
+        {
+            target
+                .other_mode()
+                .map(|other| format!("if port {} starts in cleartext, use {other}", target.port))
         }
         Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
         Error::Declined(refused) => match refused.reason {

@@ -9,6 +9,7 @@ mod tap;
 mod text;
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::args::{Connect, Format};
 use crate::failure::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
-use crate::talk::Talk;
+use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use conversation::Conversation;
@@ -34,6 +35,14 @@ const LISTEN: Duration = Duration::from_millis(50);
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
+    let json = args.output.format == Format::Json;
+    if json && (args.cleartext || args.upgrade_on.is_some()) {
+        return Err(Failed::usage("--format json shows no session, and by hand there is nothing else"));
+    }
+    if !json && args.target.is_none() && args.output.output.is_some() {
+        let hint = String::from("name a target, or ask for --format json");
+        return Err(Failed::usage("without a target there is no session for --output").hint(Some(hint)));
+    }
     let mut sink = Sink::open(&args.output)?;
     if args.cleartext || args.upgrade_on.is_some() {
         return manual::run(args, &talk, &mut sink).await;
@@ -102,6 +111,9 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
         };
     }
     text::show(&talk, target, &report, local);
+    if std::io::stdin().is_terminal() {
+        talk.line(Tone::Seam, "--- inside TLS: what you type is sent, Ctrl-D says goodbye ---");
+    }
     session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
     Ok(report.exit_code)
 }

@@ -23,11 +23,28 @@ fn lines_are_sent_with_crlf_and_the_session_ends_with_a_goodbye() {
     assert!(run.stdout.contains("a1 OK") && run.stdout.contains("* BYE"), "{}", run.stdout);
 }
 
-/// What the server of this protocol hears inside TLS when this is typed.
-fn heard(protocol: &'static Protocol, typed: &[u8]) -> Vec<u8> {
+#[test]
+fn on_a_terminal_it_says_how_to_leave() {
+    let lab = lab();
+    let command = connect(&lab, "smtp");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.collect::<Vec<_>>().join(std::ffi::OsStr::new(" "));
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command"]).arg(line).arg("/dev/null");
+    let mut live = Live::start(&mut script);
+    live.hears("Ctrl-D says goodbye");
+    live.say(b"NOOP\n");
+    live.hears("250 2.0.0 OK");
+    live.say(b"\x04");
+    live.hears("221 2.0.0 Bye");
+    live.end().exits(0);
+}
+
+/// What the server of this protocol hears inside TLS, up to this, when that is typed.
+fn heard(protocol: &'static Protocol, typed: &[u8], end: &'static [u8]) -> Vec<u8> {
     let authority = Authority::new().unwrap();
     let (sender, receiver) = channel();
-    let inside = move |session: &mut dyn Duplex| sender.send(encrypted::hear(session, b"QUIT\r\n")).unwrap();
+    let inside = move |session: &mut dyn Duplex| sender.send(encrypted::hear(session, end)).unwrap();
     let address = encrypted::server(protocol, &authority, |it| it, inside);
     let folder = tempfile::tempdir().unwrap();
     let ca_file = authority.write_to(folder.path()).unwrap();
@@ -39,8 +56,33 @@ fn heard(protocol: &'static Protocol, typed: &[u8]) -> Vec<u8> {
 #[test]
 fn binary_protocols_get_bytes_as_they_are() {
     let typed = b"\x00\x00\n\r\n\xff\r\x00";
-    assert_eq!(heard(&postgres::POSTGRES, typed), typed);
-    assert_eq!(heard(&smtp::SMTP, b"one\ntwo\r\nthree"), b"one\r\ntwo\r\nthreeQUIT\r\n");
+    assert_eq!(heard(&postgres::POSTGRES, typed, b"the end"), typed);
+    assert_eq!(heard(&smtp::SMTP, b"one\ntwo\r\nthree\n", b"QUIT\r\n"), b"one\r\ntwo\r\nthree\r\nQUIT\r\n");
+}
+
+#[test]
+fn the_goodbye_is_the_protocols_own() {
+    for (scheme, goodbye) in [
+        ("smtp", &b"QUIT\r\n"[..]),
+        ("lmtp", b"QUIT\r\n"),
+        ("imap", b" LOGOUT\r\n"),
+        ("pop3", b"QUIT\r\n"),
+        ("sieve", b"LOGOUT\r\n"),
+        ("nntp", b"QUIT\r\n"),
+        ("ftp", b"QUIT\r\n"),
+        ("irc", b"QUIT\r\n"),
+        ("nut", b"LOGOUT\n"),
+        // UnbindRequest (RFC 4511 section 4.3).
+        ("ldap", b"\x42\x00"),
+        ("xmpp", b"</stream:stream>"),
+    ] {
+        let said = heard(starttls::proto::protocol(scheme).unwrap(), b"", goodbye);
+        assert!(
+            said.ends_with(goodbye) && said.len() <= goodbye.len() + 20,
+            "{scheme}: {}",
+            said.escape_ascii()
+        );
+    }
 }
 
 #[test]

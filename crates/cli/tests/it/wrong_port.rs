@@ -57,7 +57,7 @@ fn the_lab_by_another_scheme_than_its_own() {
     let ended = std::thread::scope(|scope| {
         let dial = |dialled, serves| {
             let mut command = connect_as(&lab, dialled, endpoint(&lab, serves));
-            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "3s"]))))
+            scope.spawn(move || outcome(Run::of(command.args(["--timeout", "5s"]))))
         };
         cases.map(|(dialled, serves, _)| dial(dialled, serves)).map(|it| it.join().unwrap())
     });
@@ -86,6 +86,16 @@ fn a_port_that_closes_without_a_word_is_asked_what_it_speaks() {
     let (code, said) = at("nntp", silent);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("speaks TLS from the first byte: use nntps://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn a_port_that_has_no_answer_to_a_client_hello_may_start_in_cleartext() {
+    for step in [Step::HearAny, Step::Stall] {
+        let (code, said) = at("ldaps", server([step]));
+        assert_eq!(code, 3, "{said}");
+        assert!(said.contains("the TLS handshake"), "{said}");
+        assert!(said.contains("starts in cleartext, use ldap://127.0.0.1:"), "{said}");
+    }
 }
 
 #[test]
