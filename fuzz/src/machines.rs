@@ -67,7 +67,8 @@ fn compare(octets: &[u8], size: usize, haste: bool, run: impl Fn(&mut dyn Iterat
     let runs = [usize::MAX, size + 2, 1].map(|size| run(&mut octets.chunks(size)));
     let failed = |run: &Run| matches!(run.end, End::Error(_));
     for pair in runs.windows(2) {
-        if !failed(&pair[0]) && !(haste && failed(&pair[1])) {
+        let tolerated = failed(&pair[0]) || (haste && failed(&pair[1]));
+        if !tolerated {
             assert_eq!(pair[0], pair[1], "the outcome depends on the pieces");
         }
     }
