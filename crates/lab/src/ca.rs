@@ -37,24 +37,33 @@ pub struct Authority {
 impl Authority {
     /// Makes both certificates, with new keys.
     pub fn new() -> Result<Self, Error> {
+        Self::named("starttls lab")
+    }
+
+    /// The same for an authority of another name, which no other one can be taken for.
+    pub fn named(name: &str) -> Result<Self, Error> {
         let root_key = KeyPair::generate()?;
-        let root_params = authority_params("starttls lab root", BasicConstraints::Constrained(1));
+        let root_params = authority_params(&format!("{name} root"), BasicConstraints::Constrained(1));
         let root = root_params.self_signed(&root_key)?;
         let key = KeyPair::generate()?;
-        let params = authority_params("starttls lab intermediate", BasicConstraints::Constrained(0));
+        let params = authority_params(&format!("{name} intermediate"), BasicConstraints::Constrained(0));
         let intermediate = params.signed_by(&key, &Issuer::from_params(&root_params, &root_key))?;
         Ok(Self { root, intermediate, issuer: Issuer::new(params, key) })
     }
 
     /// Issues a certificate for a new key.
     pub fn issue(&self, leaf: &Leaf) -> Result<Issued, Error> {
-        let key = match leaf.key {
-            KeyKind::EcdsaP256 => KeyPair::generate()?,
-            KeyKind::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?,
-        };
+        let key = leaf.key()?;
         let cert_pem = leaf.params()?.signed_by(&key, &self.issuer)?.pem();
         let chain_pem = format!("{cert_pem}{}", self.intermediate.pem());
         Ok(Issued { cert_pem, chain_pem, key_pem: key.serialize_pem() })
+    }
+
+    /// Issues a certificate that its own key signed, and no authority.
+    pub fn self_signed(leaf: &Leaf) -> Result<Issued, Error> {
+        let key = leaf.key()?;
+        let cert_pem = leaf.params()?.self_signed(&key)?.pem();
+        Ok(Issued { chain_pem: cert_pem.clone(), cert_pem, key_pem: key.serialize_pem() })
     }
 
     /// The root's certificate: what a client is told to trust.
@@ -76,8 +85,10 @@ impl Authority {
 /// What a leaf certificate shall say.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// DNS names; the first is also the common name.
+    /// DNS names; the first is also the common name, unless there is another.
     pub dns: Vec<String>,
+    /// The common name, if it is none of the DNS names.
+    pub common_name: Option<String>,
     /// IP addresses.
     pub ips: Vec<IpAddr>,
     /// The kind of its key.
@@ -116,6 +127,7 @@ impl Default for Leaf {
         let now = SystemTime::now();
         Self {
             dns: Vec::new(),
+            common_name: None,
             ips: Vec::new(),
             key: KeyKind::default(),
             not_before: now - DAY,
@@ -131,13 +143,24 @@ impl Leaf {
         Self { dns: vec![name.into()], ..Self::default() }
     }
 
+    fn common_name(&self) -> Option<&String> {
+        self.common_name.as_ref().or(self.dns.first())
+    }
+
+    fn key(&self) -> Result<KeyPair, Error> {
+        Ok(match self.key {
+            KeyKind::EcdsaP256 => KeyPair::generate()?,
+            KeyKind::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?,
+        })
+    }
+
     fn params(&self) -> Result<CertificateParams, Error> {
         let mut params = CertificateParams::new(self.dns.clone())?;
         params.subject_alt_names.extend(self.ips.iter().map(|ip| SanType::IpAddress(*ip)));
         params.distinguished_name = rcgen::DistinguishedName::new();
         params
             .distinguished_name
-            .push(DnType::CommonName, self.dns.first().map_or("lab leaf", String::as_str));
+            .push(DnType::CommonName, self.common_name().map_or("lab leaf", String::as_str));
         params.not_before = self.not_before.into();
         params.not_after = self.not_after.into();
         params.use_authority_key_identifier_extension = true;

@@ -102,8 +102,12 @@ impl Lab {
             ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             ..Leaf::default()
         })?;
-        let world =
-            Arc::new(World { store: Store::default(), user: String::from("test"), password: password() });
+        let world = Arc::new(World {
+            store: Store::default(),
+            user: String::from("test"),
+            password: password(),
+            open: false,
+        });
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("starttls-lab")
@@ -197,7 +201,7 @@ fn bind(scheme: &str, port: u16, base: Option<u16>) -> Result<(TcpListener, Sock
 }
 
 /// 128 bits from the system's generator, as the standard library's hash maps are seeded.
-fn password() -> String {
+pub(crate) fn password() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())
 }

@@ -1,6 +1,7 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
 //!
 //! - [`Lab`] runs a sound server for every protocol on loopback;
+//! - [`rogue`] runs servers that are wrong, or odd, in one way each;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
 //! - [`real`] launches released servers from their Debian packages.
@@ -12,6 +13,7 @@ mod error;
 mod lab;
 pub mod process;
 pub mod real;
+pub mod rogue;
 mod server;
 mod session;
 mod store;

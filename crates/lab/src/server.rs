@@ -76,14 +76,14 @@ impl Server {
         let (acceptor, protocol) = (&self.acceptor, self.acceptor.protocol());
         let mut session = if self.implicit {
             let stream = acceptor.accept_implicit(stream).await?;
-            Session::implicit(protocol, acceptor.identity(), stream, IDLE)
+            Session::implicit(protocol, acceptor.identity(), stream, IDLE)?
         } else {
             let stream = match acceptor.accept(stream).await {
                 // A client that looks and leaves is no incident.
                 Err(starttls::Error::Quit(_)) => return Ok(()),
                 other => other?,
             };
-            Session::upgraded(protocol, acceptor.identity(), stream, IDLE)
+            Session::upgraded(protocol, acceptor.identity(), stream, IDLE)?
         };
         let served = apps::serve(&mut session, &self.world, acceptor).await;
         match served {

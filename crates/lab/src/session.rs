@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use starttls::Encrypted;
 use starttls::proto::{self, Command, Identity, Inside, Offer, Protocol, ServerMessage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -66,13 +67,65 @@ impl From<io::Error> for SessionError {
     }
 }
 
+/// What carries a session: a stream inside TLS, or what a rogue makes of one.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What cuts the input into commands and answers some of them: [`Inside`], or what a rogue has instead.
+pub(crate) trait Engine: Send {
+    /// Takes input and returns what there was no room for.
+    fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8];
+    /// Takes the unread input back.
+    fn take_unread(&mut self) -> Vec<u8>;
+    /// The next command; `None` when more input is needed.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError>;
+    /// Whether there is nothing more to be read here.
+    fn is_over(&self) -> bool {
+        false
+    }
+    /// Starts afresh, as another service.
+    fn restart(&mut self, protocol: &'static Protocol, identity: Identity);
+}
+
+impl Engine for Inside {
+    fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        self.receive(input)
+    }
+
+    fn take_unread(&mut self) -> Vec<u8> {
+        self.take_unread()
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError> {
+        self.next(out).map_err(SessionError::Protocol)
+    }
+
+    fn restart(&mut self, protocol: &'static Protocol, identity: Identity) {
+        *self = Self::new(protocol, identity, &mut Vec::new());
+    }
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: IpAddr,
+    pub(crate) peer: IpAddr,
+}
+
+impl Ends {
+    pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
+        Ok(Self { local: stream.local_addr()?.ip(), peer: stream.peer_addr()?.ip() })
+    }
+}
+
 /// What an application works with: the encrypted stream, the engine's view of it, and an output buffer
 /// that is written before the next read.
 pub(crate) struct Session {
-    stream: Encrypted<TcpStream>,
+    stream: Box<dyn Stream>,
+    ends: Ends,
     protocol: &'static Protocol,
     identity: Identity,
-    inside: Inside,
+    engine: Box<dyn Engine>,
     /// Received, and not given to the engine yet.
     input: VecDeque<u8>,
     out: Vec<u8>,
@@ -86,10 +139,24 @@ impl Session {
         identity: Identity,
         stream: Encrypted<TcpStream>,
         idle: Duration,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let mut out = Vec::new();
         let inside = Inside::new(protocol, identity.clone(), &mut out);
-        Self { stream, protocol, identity, inside, input: VecDeque::new(), out, idle }
+        let ends = Ends::of(stream.io())?;
+        Ok(Self::over(Box::new(stream), ends, protocol, identity, Box::new(inside), out, idle))
+    }
+
+    /// Starts a session over any stream, with any engine; `out` is said first.
+    pub(crate) fn over(
+        stream: Box<dyn Stream>,
+        ends: Ends,
+        protocol: &'static Protocol,
+        identity: Identity,
+        engine: Box<dyn Engine>,
+        out: Vec<u8>,
+        idle: Duration,
+    ) -> Self {
+        Self { stream, ends, protocol, identity, engine, input: VecDeque::new(), out, idle }
     }
 
     /// Starts the session of a connection that was TLS from its first byte: nothing was asked or said yet.
@@ -98,8 +165,8 @@ impl Session {
         identity: Identity,
         stream: Encrypted<TcpStream>,
         idle: Duration,
-    ) -> Self {
-        let mut session = Self::upgraded(protocol, identity, stream, idle);
+    ) -> io::Result<Self> {
+        let mut session = Self::upgraded(protocol, identity, stream, idle)?;
         session.out.clear();
         if protocol.flow.greeting {
             let greeting = match protocol.flow.offer {
@@ -109,33 +176,33 @@ impl Session {
             let inside = Identity { inside_tls: true, ..session.identity.clone() };
             (protocol.dialect)(inside).write_server(greeting, &mut session.out);
         }
-        session
+        Ok(session)
     }
 
     /// Starts the engine afresh, with other capabilities, as an XMPP stream does after authentication.
     pub(crate) fn restart(&mut self, capabilities: &[&str]) {
-        let unread = self.inside.take_unread();
-        self.unread(&unread);
+        self.reclaim();
         self.identity.capabilities = capabilities.iter().map(ToString::to_string).collect();
-        self.inside = Inside::new(self.protocol, self.identity.clone(), &mut Vec::new());
+        self.engine.restart(self.protocol, self.identity.clone());
     }
 
     /// The next command, answered already or not, or the goodbye; `None` if the client just closed.
     pub(crate) async fn next(&mut self) -> Result<Option<Command>, SessionError> {
         loop {
-            match self.inside.next(&mut self.out) {
+            match self.engine.next(&mut self.out) {
                 Ok(Some(command)) => return Ok(Some(command)),
+                Ok(None) if self.engine.is_over() => return Ok(None),
                 Ok(None) => {}
                 Err(error) => {
                     self.flush().await?;
-                    return Err(SessionError::Protocol(error));
+                    return Err(error);
                 }
             }
             if self.input.is_empty() && !self.fill().await? {
                 return Ok(None);
             }
             let input = self.input.make_contiguous();
-            let left = self.inside.receive(input).len();
+            let left = self.engine.receive(input).len();
             self.input.drain(..self.input.len() - left);
         }
     }
@@ -232,9 +299,9 @@ impl Session {
         Ok(())
     }
 
-    /// The socket, for its addresses.
-    pub(crate) fn io(&self) -> &TcpStream {
-        self.stream.io()
+    /// The addresses of the connection.
+    pub(crate) fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// How long one read or write may take.
@@ -249,7 +316,7 @@ impl Session {
     }
 
     fn reclaim(&mut self) {
-        let unread = self.inside.take_unread();
+        let unread = self.engine.take_unread();
         self.unread(&unread);
     }
 

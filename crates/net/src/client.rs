@@ -102,7 +102,7 @@ impl Connector {
 }
 
 /// Builds a [`Connector`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ConnectorBuilder {
     roots: Vec<Vec<u8>>,

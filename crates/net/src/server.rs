@@ -50,6 +50,7 @@ impl Acceptor {
             client_auth: None,
             options: Options::default(),
             timeout: crate::DEFAULT_TIMEOUT,
+            alpn: true,
         }
     }
 
@@ -92,6 +93,7 @@ pub struct AcceptorBuilder {
     client_auth: Option<(ClientAuth, Vec<u8>)>,
     options: Options,
     timeout: Duration,
+    alpn: bool,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,13 @@ impl AcceptorBuilder {
         Self { timeout, ..self }
     }
 
+    /// Knows nothing of ALPN, so that **connections that were meant for another protocol are served too**.
+    ///
+    /// That is what most servers do, and rule S7 is against it. For peers in tests.
+    pub fn without_alpn(self) -> Self {
+        Self { alpn: false, ..self }
+    }
+
     /// What is listed inside TLS beyond the protocol's own minimum; see [`Identity::capabilities`].
     pub fn capabilities(mut self, capabilities: Vec<String>) -> Self {
         self.identity.capabilities = capabilities;
@@ -148,7 +157,7 @@ impl AcceptorBuilder {
     /// # Errors
     /// [`Error::Config`] when they cannot.
     pub fn build(self) -> Result<Acceptor, Error> {
-        let Self { protocol, identity, certificate, client_auth, options, timeout } = self;
+        let Self { protocol, identity, certificate, client_auth, options, timeout, alpn } = self;
         let provider = tls::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions()?)
@@ -182,7 +191,8 @@ impl AcceptorBuilder {
         };
         let key_log = options.key_log()?;
         let config = config.map(|mut config| {
-            config.alpn_protocols = vec![protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec()];
+            let id = protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec();
+            config.alpn_protocols = alpn.then_some(id).into_iter().collect();
             config.key_log = key_log;
             Arc::new(config)
         });

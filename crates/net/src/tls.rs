@@ -32,13 +32,13 @@ pub enum ClientAuth {
 }
 
 /// The versions, and where the keys are logged: the same for both sides.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) versions: Option<(TlsVersion, TlsVersion)>,
     pub(crate) key_log: Keys,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Keys {
     #[default]
     Secret,

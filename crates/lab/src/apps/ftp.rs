@@ -31,6 +31,7 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
                 (authenticated, user) = (false, argument.to_owned());
                 session.say("331 And the password?");
             }
+            ("PASS", _) if user.is_empty() => session.say("503 USER first"),
             ("PASS", _) => {
                 authenticated = world.admits(user.as_bytes(), argument.as_bytes());
                 session.say(if authenticated { "230 Welcome" } else { "530 Wrong user or password" });

@@ -24,7 +24,7 @@ impl Data {
         name: &str,
         argument: &str,
     ) -> Result<(), SessionError> {
-        let ip = session.io().local_addr()?.ip();
+        let ip = session.ends().local;
         match (name, argument, ip) {
             ("EPSV", "ALL" | "all", _) => {
                 session.say("200 EPSV it is");
@@ -101,7 +101,7 @@ impl Data {
         };
         session.say("150 Here it comes");
         session.flush().await?;
-        let client = session.io().peer_addr()?.ip();
+        let client = session.ends().peer;
         let (stream, peer) = match within(DIAL, listener.accept()).await {
             Ok(accepted) => accepted,
             Err(_) => {

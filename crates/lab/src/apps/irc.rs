@@ -35,6 +35,10 @@ async fn run(Context { session, acceptor, .. }: Context<'_>) -> Result<(), Sessi
                 continue;
             }
             "PONG" => continue,
+            "AUTHENTICATE" => {
+                session.say(format!(":{server} 904 {nick} :SASL authentication failed"));
+                continue;
+            }
             _ if !registered => session.say(format!(":{server} 451 {nick} :Register first")),
             "JOIN" => {
                 session.say(format!(":{nick} JOIN {first}"));

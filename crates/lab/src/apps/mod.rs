@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// Whether mail is submitted by anybody.
+    pub(crate) open: bool,
 }
 
 impl World {

@@ -35,6 +35,10 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
                     session.say("+OK And the password?");
                     continue;
                 }
+                ("PASS", _) if user.is_empty() => {
+                    session.say("-ERR USER first");
+                    continue;
+                }
                 ("PASS", [password]) => world.admits(user.as_bytes(), password.as_bytes()),
                 // RFC 5034 section 4.
                 ("AUTH", [mechanism, initial @ ..]) if mechanism.eq_ignore_ascii_case("PLAIN") => {

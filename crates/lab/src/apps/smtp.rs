@@ -86,7 +86,7 @@ async fn run(Context { session, world, .. }: Context<'_>, kind: Kind) -> Result<
                 authenticated = granted;
                 session.say(if granted { "235 2.7.0 Welcome" } else { "535 5.7.8 Wrong user or password" });
             }
-            "MAIL" if kind == Kind::Submission && !authenticated => {
+            "MAIL" if kind == Kind::Submission && !authenticated && !world.open => {
                 session.say("530 5.7.0 Authenticate first");
             }
             "MAIL" if argument.starts_with("FROM:") => {

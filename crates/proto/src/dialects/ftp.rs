@@ -157,7 +157,11 @@ impl Dialect for Ftp {
             ServerMessage::Bye if self.quitting => "221 Goodbye",
             ServerMessage::Bye => "421 Closing the control connection",
             ServerMessage::Other => self.answer,
-            ServerMessage::PreAuthenticated | ServerMessage::Interim => return,
+            ServerMessage::PreAuthenticated => {
+                name = format!("230 {} FTP, logged in", self.me.server_name);
+                name.as_str()
+            }
+            ServerMessage::Interim => return,
         };
         out.extend_from_slice(text.as_bytes());
         out.extend_from_slice(b"\r\n");

@@ -301,10 +301,11 @@ impl Dialect for Imap {
             ServerMessage::PreAuthenticated => (format!("* PREAUTH {name} IMAP4rev1 ready\r\n"), ""),
             ServerMessage::Interim => (String::from("* OK Still here\r\n"), ""),
             ServerMessage::Offer { starttls } => {
-                let before = ["STARTTLS", "ID", "LOGINDISABLED"];
-                let listed = before.into_iter().filter(|_| !self.me.inside_tls);
-                let listed: String = listed
-                    .filter(|word| starttls || *word != "STARTTLS")
+                let before = ["ID", "LOGINDISABLED"].into_iter().filter(|_| !self.me.inside_tls);
+                let listed: String = starttls
+                    .then_some("STARTTLS")
+                    .into_iter()
+                    .chain(before)
                     .chain(self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str))
                     .flat_map(|word| [" ", word])
                     .collect();

@@ -169,6 +169,30 @@ impl Xmpp {
         self.sent = Sent::Header;
     }
 
+    /// RFC 6120 sections 4.3.2, 5.3.1 and 6.3.3: what is required is so where there is nothing else to choose.
+    fn features(&self, starttls: bool, out: &mut String) {
+        let mechanisms: &[String] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
+        if !starttls && mechanisms.is_empty() {
+            out.push_str("<stream:features/>");
+            return;
+        }
+        out.push_str("<stream:features>");
+        if starttls {
+            let required = if mechanisms.is_empty() { "<required/>" } else { "" };
+            out.push_str(&format!("<starttls xmlns='{TLS}'>{required}</starttls>"));
+        }
+        if !mechanisms.is_empty() {
+            out.push_str(&format!("<mechanisms xmlns='{SASL}'>"));
+            for mechanism in mechanisms {
+                out.push_str("<mechanism>");
+                xml::escape(mechanism, out);
+                out.push_str("</mechanism>");
+            }
+            out.push_str("</mechanisms>");
+        }
+        out.push_str("</stream:features>");
+    }
+
     fn common_attributes(&self, out: &mut String) {
         let content = self.content;
         out.push_str(&format!("version='1.0' xml:lang='en' xmlns='{content}' xmlns:stream='{STREAMS}'>"));
@@ -325,19 +349,7 @@ impl Dialect for Xmpp {
             self.open(&mut text);
         }
         match (msg, self.condition) {
-            (ServerMessage::Offer { starttls: true }, _) => text.push_str(&format!(
-                "<stream:features><starttls xmlns='{TLS}'><required/></starttls></stream:features>"
-            )),
-            (ServerMessage::Offer { .. }, _) if self.me.inside_tls && !self.me.capabilities.is_empty() => {
-                text.push_str(&format!("<stream:features><mechanisms xmlns='{SASL}'>"));
-                for mechanism in &self.me.capabilities {
-                    text.push_str("<mechanism>");
-                    xml::escape(mechanism, &mut text);
-                    text.push_str("</mechanism>");
-                }
-                text.push_str("</mechanisms></stream:features>");
-            }
-            (ServerMessage::Offer { .. }, _) => text.push_str("<stream:features/>"),
+            (ServerMessage::Offer { starttls }, _) => self.features(starttls, &mut text),
             (ServerMessage::Accept, _) => text.push_str(&format!("<proceed xmlns='{TLS}'/>")),
             (ServerMessage::Refuse(_), _) => text.push_str(&format!("<failure xmlns='{TLS}'/>")),
             (_, Some(ENCRYPTION_REQUIRED)) => {

@@ -1,0 +1,277 @@
+//! The engine of a rogue: it reads as the sound one does, and lets pass what its manner lets pass.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use starttls::proto::{
+    ClientMessage, Command, Dialect, Identity, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+};
+
+use super::manner::{Behind, Gate, Inside, Manner};
+use super::twist::{self, twisted};
+use crate::session::{Engine, LIMIT, SessionError};
+
+/// What the client said until it was told to start TLS.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// What came with the request.
+    pub(super) behind: Vec<u8>,
+    /// The messages before it, hellos and what the application was told.
+    pub(super) before: Vec<u8>,
+}
+
+/// Where an engine leaves what it was asked, since its session owns it.
+pub(super) type Note = Arc<Mutex<Option<Asked>>>;
+
+/// What the note says, if anything.
+pub(super) fn taken(note: &Note) -> Option<Asked> {
+    note.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+pub(super) struct Loose {
+    protocol: &'static Protocol,
+    manner: Manner,
+    dialect: Box<dyn Dialect>,
+    /// Says what was said before TLS, if that is what is said inside.
+    before_tls: Option<Box<dyn Dialect>>,
+    inside: bool,
+    inbox: Vec<u8>,
+    scan: Scan,
+    before: Vec<u8>,
+    note: Note,
+    over: bool,
+}
+
+impl Loose {
+    /// The engine of the cleartext part.
+    pub(super) fn clear(
+        protocol: &'static Protocol,
+        identity: &Identity,
+        manner: Manner,
+        note: Note,
+    ) -> Self {
+        // Where packet numbers go on across the boundary, the words are not the same on both sides.
+        let words_inside = manner.lists && protocol.flow.verdict;
+        Self::new(protocol, identity, manner, note, words_inside, false)
+    }
+
+    /// The engine inside TLS, or of what goes on in cleartext where TLS belongs.
+    pub(super) fn inside(protocol: &'static Protocol, identity: &Identity, manner: Manner) -> Self {
+        let mut engine = Self::new(protocol, identity, manner, Note::default(), true, true);
+        if manner.inside == Inside::Kept {
+            let before = Identity { inside_tls: false, ..identity.clone() };
+            engine.before_tls = Some((protocol.dialect)(before));
+        }
+        engine
+    }
+
+    fn new(
+        protocol: &'static Protocol,
+        identity: &Identity,
+        manner: Manner,
+        note: Note,
+        inside_tls: bool,
+        inside: bool,
+    ) -> Self {
+        let dialect = (protocol.dialect)(Identity { inside_tls, ..identity.clone() });
+        let (inbox, scan, before) = (Vec::new(), Scan::default(), Vec::new());
+        Self { protocol, manner, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
+    }
+
+    /// Says this, with the changes that are for it.
+    pub(super) fn say(&mut self, message: ServerMessage, at: ReplyTo, out: &mut Vec<u8>) {
+        let mut text = Vec::new();
+        match (message, &mut self.before_tls) {
+            (ServerMessage::Offer { .. }, Some(before)) => before.write_server(message, &mut text),
+            _ => self.dialect.write_server(message, &mut text),
+        }
+        if !self.inside {
+            text = twisted(self.manner.twists, self.protocol, at, text);
+        }
+        out.extend(text);
+    }
+
+    fn offers(&self) -> bool {
+        match (self.inside, self.manner.inside) {
+            (false, _) => self.manner.offers,
+            (true, Inside::Sound) => false,
+            (true, Inside::Offered | Inside::Kept) => true,
+        }
+    }
+
+    /// The next message, and whether it is a request in a form that is none.
+    fn cut(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
+        if self.manner.sloppy
+            && !self.inside
+            && let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n')
+            && let Some(exact) = meant(self.protocol, &self.inbox[..=end])
+        {
+            let sloppy = self.inbox[..=end] != exact;
+            self.inbox.drain(..=end);
+            self.scan = Scan::default();
+            return Ok(Some((exact, sloppy)));
+        }
+        let framed = self.dialect.frame(Side::Client, ReplyTo::Other, &self.inbox, &mut self.scan);
+        match framed.map_err(|malformed| malformed.expected)? {
+            Some(end) => {
+                self.scan = Scan::default();
+                Ok(Some((self.inbox.drain(..end).collect(), false)))
+            }
+            None if self.inbox.len() > LIMIT => Err("a message of at most 1 MiB"),
+            None => Ok(None),
+        }
+    }
+
+    fn admits(&self, meaning: ClientMessage) -> bool {
+        match self.manner.gate {
+            _ if self.inside => true,
+            Gate::Open => true,
+            Gate::Credentials => matches!(meaning, ClientMessage::Credentials | ClientMessage::Partial),
+            Gate::Closed => false,
+        }
+    }
+
+    fn fail<T>(&mut self, expected: &'static str, out: &mut Vec<u8>) -> Result<T, SessionError> {
+        self.say(ServerMessage::Bye, ReplyTo::Other, out);
+        Err(SessionError::Bad(expected))
+    }
+
+    /// The client asks for TLS; whether the session goes on in cleartext.
+    fn request(&mut self, sloppy: bool, out: &mut Vec<u8>) -> Result<bool, SessionError> {
+        if let Some(refusal) = self.manner.refuses.filter(|_| !self.inside) {
+            self.say(ServerMessage::Refuse(refusal), ReplyTo::Request, out);
+            return Ok(true);
+        }
+        if self.inside {
+            let answer = match self.manner.inside {
+                Inside::Offered => ServerMessage::Accept,
+                Inside::Sound | Inside::Kept => ServerMessage::Refuse(Refusal::Permanent),
+            };
+            self.say(answer, ReplyTo::Request, out);
+            return Ok(true);
+        }
+        let behind = std::mem::take(&mut self.inbox);
+        self.over = true;
+        match self.manner.behind {
+            _ if behind.is_empty() => {}
+            Behind::Close => return self.fail("nothing behind the request", out),
+            Behind::EagerIfSloppy if !sloppy => return self.fail("nothing behind the request", out),
+            Behind::Refuse => {
+                self.say(ServerMessage::Refuse(Refusal::Permanent), ReplyTo::Request, out);
+                return Ok(false);
+            }
+            _ => {}
+        }
+        if self.protocol.flow.verdict {
+            self.say(ServerMessage::Accept, ReplyTo::Request, out);
+        }
+        let asked = Asked { behind, before: std::mem::take(&mut self.before) };
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        Ok(false)
+    }
+}
+
+impl Engine for Loose {
+    fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        self.inbox.extend_from_slice(input);
+        &[]
+    }
+
+    fn take_unread(&mut self) -> Vec<u8> {
+        self.scan = Scan::default();
+        std::mem::take(&mut self.inbox)
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError> {
+        while !self.over && !self.inbox.is_empty() {
+            let (message, sloppy) = match self.cut() {
+                Ok(Some(cut)) => cut,
+                Ok(None) => return Ok(None),
+                Err(expected) => return self.fail(expected, out),
+            };
+            let meaning = match self.dialect.read_client(&message) {
+                Ok(meaning) => meaning,
+                Err(malformed) => return self.fail(malformed.expected, out),
+            };
+            if let Some(before) = &mut self.before_tls {
+                // It said so once and need not understand.
+                let _ = before.read_client(&message);
+            }
+            match meaning {
+                ClientMessage::Request => {
+                    if self.request(sloppy, out)? {
+                        return Ok(Some(Command::Answered(message)));
+                    }
+                }
+                ClientMessage::Hello => {
+                    self.before.extend_from_slice(&message);
+                    self.say(ServerMessage::Offer { starttls: self.offers() }, ReplyTo::Hello, out);
+                    return Ok(Some(Command::Answered(message)));
+                }
+                ClientMessage::Probe => {
+                    self.say(ServerMessage::Other, ReplyTo::Other, out);
+                    return Ok(Some(Command::Answered(message)));
+                }
+                ClientMessage::Silent => {}
+                ClientMessage::Quit => {
+                    self.say(ServerMessage::Bye, ReplyTo::Other, out);
+                    return Ok(Some(Command::Quit));
+                }
+                ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
+                    if self.admits(meaning) {
+                        self.before.extend_from_slice(&message);
+                        return Ok(Some(Command::Message(message)));
+                    }
+                    self.say(ServerMessage::TlsRequired, ReplyTo::Other, out);
+                    if self.protocol.flow.closes || meaning == ClientMessage::Partial {
+                        self.over = true;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn restart(&mut self, protocol: &'static Protocol, identity: Identity) {
+        self.protocol = protocol;
+        self.dialect = (protocol.dialect)(Identity { inside_tls: true, ..identity });
+    }
+}
+
+/// The request that a line may be meant to be: in another case, with another line ending, with arguments.
+fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
+    let request = twist::request_line(protocol)?;
+    let ending: &[u8] = if request.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+    let is_request = |line: &[u8]| {
+        let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+        let whole = dialect.frame(Side::Client, ReplyTo::Other, line, &mut Scan::default());
+        whole == Ok(Some(line.len())) && dialect.read_client(line) == Ok(ClientMessage::Request)
+    };
+    if is_request(line) {
+        return Some(line.to_vec());
+    }
+    let words: Vec<&[u8]> =
+        line.trim_ascii().split(|byte| *byte == b' ').filter(|it| !it.is_empty()).collect();
+    (1..=words.len()).rev().find_map(|count| {
+        let form = [&words[..count].join(&b' '), ending].concat();
+        [form.clone(), form.to_ascii_uppercase()].into_iter().find(|form| is_request(form))
+    })
+}
+
+/// The whole messages at the start of these bytes, and what follows them; nothing of what is no message.
+pub(super) fn messages(protocol: &Protocol, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new("localhost") });
+    let mut rest = bytes;
+    loop {
+        let framed = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
+        let done = &bytes[..bytes.len() - rest.len()];
+        match framed {
+            Ok(Some(end)) if dialect.read_client(&rest[..end]).is_ok() => rest = &rest[end..],
+            Ok(None) => return (done.to_vec(), rest.to_vec()),
+            Ok(Some(_)) | Err(_) => return (done.to_vec(), Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! How an embedded server behaves, as data: the sound manner, and what a rogue does otherwise.
+
+use std::time::Duration;
+
+use starttls::proto::Refusal;
+
+use super::twist::Twist;
+
+/// How a server behaves around its upgrade.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// What reaches the application before TLS.
+    pub(super) gate: Gate,
+    /// Whether what belongs inside TLS is listed before it too: mechanisms, and all else.
+    pub(super) lists: bool,
+    /// Whether the upgrade is offered.
+    pub(super) offers: bool,
+    /// How a request is refused, if it is.
+    pub(super) refuses: Option<Refusal>,
+    /// Whether other forms of the request than the exact one do.
+    pub(super) sloppy: bool,
+    /// What becomes of bytes behind the request.
+    pub(super) behind: Behind,
+    /// What is said of the upgrade inside TLS.
+    pub(super) inside: Inside,
+    /// Whether what was said in cleartext is said to the application inside TLS once more.
+    pub(super) keeps_state: bool,
+    /// Whether a failed handshake leads back to cleartext.
+    pub(super) falls_back: bool,
+    /// Whether a session is greeted as authenticated.
+    pub(super) preauth: bool,
+    /// Whether all connections but the first are turned away.
+    pub(super) throttles: bool,
+    /// Changes to what is said in cleartext.
+    pub(super) twists: &'static [Twist],
+    pub(super) pace: Pace,
+}
+
+impl Manner {
+    /// As the engine's own server behaves.
+    pub(super) const SOUND: Self = Self {
+        gate: Gate::Closed,
+        lists: false,
+        offers: true,
+        refuses: None,
+        sloppy: false,
+        behind: Behind::Close,
+        inside: Inside::Sound,
+        keeps_state: false,
+        falls_back: false,
+        preauth: false,
+        throttles: false,
+        twists: &[],
+        pace: Pace::AT_ONCE,
+    };
+}
+
+/// What reaches the application before TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    Closed,
+    /// What carries credentials.
+    Credentials,
+    Open,
+}
+
+/// What becomes of the bytes behind the request, as far as they came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// An error in cleartext, and the end. Sound.
+    Close,
+    /// The request is refused, and the connection ends. Sound.
+    Refuse,
+    /// The go-ahead, and nothing is kept. Sound.
+    Discard,
+    /// The go-ahead, and the end. Sound.
+    CloseAfter,
+    /// The go-ahead, the handshake, and an error inside TLS. Sound.
+    FatalInside,
+    /// Whole messages are answered inside TLS at once.
+    Eager,
+    /// Whole messages are answered inside TLS when something comes there.
+    Lazy,
+    /// Everything up to the ClientHello is read inside TLS, whenever it came.
+    Split,
+    /// What is not a whole message is the start of the first one inside TLS.
+    Partial,
+    /// Eager if the request was not exact, sound otherwise.
+    EagerIfSloppy,
+    /// Whole messages are answered in cleartext behind the go-ahead.
+    Plain,
+}
+
+/// What is said of the upgrade inside TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inside {
+    Sound,
+    /// It is offered and accepted again.
+    Offered,
+    /// The list is the one from before.
+    Kept,
+}
+
+/// How fast the server speaks in cleartext.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Before the first octet.
+    pub(super) delay: Duration,
+    /// Octets at a time; none for all at once.
+    pub(super) octets: usize,
+    /// Between one piece and the next.
+    pub(super) pause: Duration,
+}
+
+impl Pace {
+    pub(super) const AT_ONCE: Self = Self { delay: Duration::ZERO, octets: 0, pause: Duration::ZERO };
+}

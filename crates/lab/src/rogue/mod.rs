@@ -1,0 +1,164 @@
+//! Servers that are wrong in one way each, on purpose, and servers that are odd in one way each, and right.
+//!
+//! ```
+//! use starttls::proto::smtp::SMTP;
+//! use starttls_lab::ca::Authority;
+//! use starttls_lab::rogue::{Rogue, Weakness};
+//!
+//! let authority = Authority::new()?;
+//! assert!(Weakness::Eager.applies_to(&SMTP));
+//! let rogue = Rogue::start(&SMTP, Weakness::Eager, &authority)?;
+//! assert!(rogue.address().ip().is_loopback());
+//! # Ok::<(), starttls_lab::Error>(())
+//! ```
+//!
+//! A weakness is a manner of the one server that speaks every protocol through its dialect; inside TLS the
+//! lab's own applications answer. Nothing here is listened to but on loopback.
+//!
+//! There is no certificate with a weak key among them: the TLS library signs with none.
+
+mod certificate;
+mod engine;
+mod house;
+mod manner;
+mod odd;
+mod twist;
+mod weakness;
+mod wire;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use starttls::Acceptor;
+use starttls::proto::Protocol;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+pub use odd::Odd;
+pub use weakness::Weakness;
+
+use crate::Error;
+use crate::apps::World;
+use crate::ca::Authority;
+use crate::store::Store;
+use house::House;
+use manner::{Gate, Manner};
+
+/// A server that is not as it should be. It runs on threads of its own until it is dropped.
+pub struct Rogue {
+    protocol: &'static Protocol,
+    address: SocketAddr,
+    house: Arc<House>,
+    task: JoinHandle<()>,
+    /// The threads that all rogues share, which end with the last of them.
+    _threads: Arc<Threads>,
+}
+
+impl fmt::Debug for Rogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rogue")
+            .field("protocol", &self.protocol)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rogue {
+    /// Starts a server with this weakness, with a certificate of the authority's as far as the weakness allows.
+    ///
+    /// Where the weakness has no meaning in the protocol ([`Weakness::applies_to`]), the server may be sound.
+    ///
+    /// # Errors
+    /// When a port, a certificate or a thread cannot be had.
+    pub fn start(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+    ) -> Result<Self, Error> {
+        let acceptor = certificate::acceptor(protocol, Some(weakness), authority)?;
+        Self::with(protocol, weakness.manner(), acceptor)
+    }
+
+    fn with(protocol: &'static Protocol, manner: Manner, acceptor: Acceptor) -> Result<Self, Error> {
+        let threads = Threads::shared()?;
+        let guard = threads.handle().map(Runtime::enter);
+        let listener =
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io(protocol.name))?;
+        listener.set_nonblocking(true).map_err(Error::io(protocol.name))?;
+        let address = listener.local_addr().map_err(Error::io(protocol.name))?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io(protocol.name))?;
+        let (user, password) = (String::from("test"), crate::lab::password());
+        let world = World { store: Store::default(), user, password, open: manner.gate == Gate::Open };
+        let house = Arc::new(House { protocol, manner, acceptor, world, served: AtomicBool::new(false) });
+        let task = tokio::spawn(Arc::clone(&house).run(listener));
+        drop(guard);
+        Ok(Self { protocol, address, house, task, _threads: threads })
+    }
+
+    /// The protocol it speaks.
+    pub fn protocol(&self) -> &'static Protocol {
+        self.protocol
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The name that it should have a certificate for.
+    pub fn server_name(&self) -> &'static str {
+        "localhost"
+    }
+
+    /// The one user.
+    pub fn user(&self) -> &str {
+        &self.house.world.user
+    }
+
+    /// The user's password, drawn at random for this server.
+    pub fn password(&self) -> &str {
+        &self.house.world.password
+    }
+}
+
+impl Drop for Rogue {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn shared() -> Result<Arc<Self>, Error> {
+        static SHARED: Mutex<Weak<Threads>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = shared.upgrade() {
+            return Ok(threads);
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("starttls-rogue")
+            .enable_all()
+            .build()
+            .map_err(Error::io("the rogues' threads"))?;
+        let threads = Arc::new(Self(Some(runtime)));
+        *shared = Arc::downgrade(&threads);
+        Ok(threads)
+    }
+
+    fn handle(&self) -> Option<&Runtime> {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Rogues may be dropped where blocking is not allowed.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

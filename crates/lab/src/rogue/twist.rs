@@ -1,0 +1,91 @@
+//! Changes to what a server says in cleartext, as data.
+
+use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage};
+
+/// One change to one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Twist {
+    /// The protocols it is for; all if there are none.
+    pub(super) protocols: &'static [&'static str],
+    /// What the message answers; the go-ahead answers the request.
+    pub(super) at: ReplyTo,
+    pub(super) how: How,
+}
+
+/// What is changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum How {
+    /// This is said instead.
+    Whole(&'static str),
+    /// This comes first.
+    Before(&'static str),
+    /// The first is replaced with the second.
+    Replace(&'static str, &'static str),
+    By(fn(&Protocol, &[u8]) -> Vec<u8>),
+}
+
+impl Twist {
+    pub(super) fn is_for(&self, protocol: &Protocol) -> bool {
+        self.protocols.is_empty() || self.protocols.contains(&protocol.name)
+    }
+
+    fn twist(&self, protocol: &Protocol, message: &[u8]) -> Vec<u8> {
+        match self.how {
+            How::Whole(text) => text.as_bytes().to_vec(),
+            How::Before(text) => [text.as_bytes(), message].concat(),
+            How::Replace(old, new) => replace(message, old.as_bytes(), new.as_bytes()),
+            How::By(change) => change(protocol, message),
+        }
+    }
+}
+
+/// A message with all the changes that are for it.
+pub(super) fn twisted(twists: &[Twist], protocol: &Protocol, at: ReplyTo, message: Vec<u8>) -> Vec<u8> {
+    let these = twists.iter().filter(|twist| twist.at == at && twist.is_for(protocol));
+    these.fold(message, |message, twist| twist.twist(protocol, &message))
+}
+
+fn replace(message: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    // Nothing is nowhere, and a window has a width.
+    match message.windows(old.len().max(1)).position(|window| window == old) {
+        Some(at) => [&message[..at], new, &message[at + old.len()..]].concat(),
+        None => message.to_vec(),
+    }
+}
+
+/// The offer as middleboxes leave it that overwrite what they do not know: `XXXXXXXA`.
+pub(super) fn mangled(protocol: &Protocol, message: &[u8]) -> Vec<u8> {
+    let word = offer(protocol).unwrap_or_default();
+    let mask = [&vec![b'X'; word.len().saturating_sub(1)][..], b"A"].concat();
+    replace(message, &word, &mask)
+}
+
+/// The offer in lower case.
+pub(super) fn in_lower_case(protocol: &Protocol, message: &[u8]) -> Vec<u8> {
+    let word = offer(protocol).unwrap_or_default();
+    replace(message, &word, &word.to_ascii_lowercase())
+}
+
+/// The word that is the offer, in protocols of lines with a list: the last one of the request.
+pub(super) fn offer(protocol: &Protocol) -> Option<Vec<u8>> {
+    let request = request_line(protocol)?;
+    let word = request.trim_ascii_end().rsplit(|byte| *byte == b' ').next()?.to_vec();
+    let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+    let mut list = Vec::new();
+    dialect.write_server(ServerMessage::Offer { starttls: true }, &mut list);
+    list.windows(word.len()).any(|window| window == word).then_some(word)
+}
+
+/// The request, if it is one line of text.
+pub(super) fn request_line(protocol: &Protocol) -> Option<Vec<u8>> {
+    let request = words(protocol, ClientMessage::Request);
+    let lines = request.iter().filter(|byte| **byte == b'\n').count();
+    (lines == 1 && request.ends_with(b"\n") && request.is_ascii()).then_some(request)
+}
+
+/// A client's message, as its dialect writes it first.
+pub(super) fn words(protocol: &Protocol, message: ClientMessage) -> Vec<u8> {
+    let mut out = Vec::new();
+    (protocol.dialect)(Identity::new("localhost")).write_client(message, &mut out);
+    out
+}

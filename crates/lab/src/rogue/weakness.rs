@@ -1,0 +1,339 @@
+//! What can be wrong with a server, one thing at a time.
+
+use starttls::proto::{ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
+
+use super::manner::{Behind, Gate, Inside, Manner};
+use super::twist::{How, Twist, mangled, offer, request_line, words};
+
+/// One thing that is wrong with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Weakness {
+    /// Commands behind the request, in its segment, are answered inside TLS at once.
+    Eager,
+    /// The same when the client has said something inside TLS.
+    Lazy,
+    /// Whatever comes before the ClientHello is read inside TLS.
+    Split,
+    /// An incomplete command behind the request is joined with what comes inside TLS.
+    Partial,
+    /// Other forms of the request do as well, and commands behind those are answered inside TLS.
+    Variants,
+    /// Commands behind the request are answered in cleartext behind the go-ahead.
+    PlainAnswer,
+    /// What was set before TLS is in force inside.
+    Fixation,
+    /// Credentials are asked for and judged in cleartext.
+    CredentialsBefore,
+    /// Everything is served in cleartext.
+    NotEnforced,
+    /// The upgrade is offered and accepted inside TLS.
+    OfferInside,
+    /// The capabilities inside TLS are those from before.
+    CapsKept,
+    /// A failed handshake leads back to cleartext.
+    Fallback,
+    /// The ClientHello is waited for without an end.
+    Stall,
+    /// Connections that were meant for another protocol are served.
+    WrongAlpn,
+    /// Sessions are authenticated when they start.
+    Preauth,
+    /// There is no upgrade, and cleartext is served.
+    NotOffered,
+    /// The upgrade is offered, and refused for now.
+    RefusedForNow,
+    /// The upgrade is offered and accepted, and every handshake fails.
+    NoCertificate,
+    /// A middlebox overwrites the offer and the request.
+    Mangled,
+    /// The first connection is served, and no other.
+    Throttled,
+    /// The client is sent elsewhere before TLS.
+    Referral,
+    /// Text for the user comes before TLS.
+    Alert,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYet,
+    /// The certificate expires in five days.
+    SoonExpired,
+    /// The certificate is for another name.
+    WrongName,
+    /// The certificate was signed with its own key.
+    SelfSigned,
+    /// The certificate comes from another authority.
+    UnknownRoot,
+    /// The chain lacks its intermediate.
+    MissingIntermediate,
+    /// The certificate is a client's.
+    WrongUsage,
+    /// The name is nowhere but in the subject.
+    CommonNameOnly,
+    /// TLS 1.2 and nothing later.
+    OldTlsOnly,
+}
+
+use Weakness::{
+    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Eager, Expired, Fallback, Fixation, Lazy, Mangled,
+    MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly, Partial,
+    PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, SoonExpired, Split, Stall, Throttled,
+    UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
+};
+
+#[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
+const IDS: &[(Weakness, &str, &[&str])] = &[
+    // A segment that comes late may come in time for what reads the first one.
+    (Eager, "srv-inject-eager", &["srv-inject-lazy", "srv-inject-split"]),
+    (Lazy, "srv-inject-lazy", &["srv-inject-split"]),
+    (Split, "srv-inject-split", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-partial"]),
+    (Partial, "srv-inject-partial", &[]),
+    (Variants, "srv-inject-variants", &[]),
+    (PlainAnswer, "srv-reply-plain", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-split"]),
+    (Fixation, "srv-fixation", &["srv-not-enforced", "srv-auth-before"]),
+    (CredentialsBefore, "srv-auth-before", &[]),
+    (NotEnforced, "srv-not-enforced", &["srv-auth-before", "srv-caps-kept"]),
+    (OfferInside, "srv-offer-inside", &["srv-caps-kept"]),
+    (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
+    (Fallback, "srv-hs-fallback", &[]),
+    (Stall, "srv-stall", &[]),
+    (WrongAlpn, "srv-alpn", &[]),
+    (Preauth, "srv-preauth", &["srv-offered", "srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
+    (NotOffered, "srv-offered", &["srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
+    (RefusedForNow, "srv-upgrade", &[]),
+    (NoCertificate, "srv-upgrade", &[]),
+    (Mangled, "srv-mangled", &["srv-offered", "srv-upgrade"]),
+    (Throttled, "srv-throttled", &[]),
+    (Referral, "srv-referral", &["srv-offered", "srv-upgrade"]),
+    (Alert, "srv-alert", &[]),
+    (Expired, "cert-dates", &[]),
+    (NotYet, "cert-dates", &[]),
+    (SoonExpired, "cert-expiry", &[]),
+    (WrongName, "cert-name", &[]),
+    (SelfSigned, "cert-self-signed", &["cert-chain"]),
+    (UnknownRoot, "cert-chain", &[]),
+    (MissingIntermediate, "cert-incomplete", &["cert-chain"]),
+    (WrongUsage, "cert-usage", &[]),
+    (CommonNameOnly, "cert-san", &["cert-name"]),
+    (OldTlsOnly, "tls-old", &[]),
+];
+
+impl Weakness {
+    /// Every weakness.
+    pub const ALL: &'static [Self] = &[
+        Eager,
+        Lazy,
+        Split,
+        Partial,
+        Variants,
+        PlainAnswer,
+        Fixation,
+        CredentialsBefore,
+        NotEnforced,
+        OfferInside,
+        CapsKept,
+        Fallback,
+        Stall,
+        WrongAlpn,
+        Preauth,
+        NotOffered,
+        RefusedForNow,
+        NoCertificate,
+        Mangled,
+        Throttled,
+        Referral,
+        Alert,
+        Expired,
+        NotYet,
+        SoonExpired,
+        WrongName,
+        SelfSigned,
+        UnknownRoot,
+        MissingIntermediate,
+        WrongUsage,
+        CommonNameOnly,
+        OldTlsOnly,
+    ];
+
+    fn row(self) -> (&'static str, &'static [&'static str]) {
+        IDS.iter().find(|row| row.0 == self).map_or(("", &[]), |row| (row.1, row.2))
+    }
+
+    /// The check that must find it.
+    pub fn id(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Checks that may find it too, since it cannot be had without something that they look for.
+    pub fn also(self) -> &'static [&'static str] {
+        self.row().1
+    }
+
+    /// Whether it has a meaning in this protocol.
+    pub fn applies_to(self, protocol: &Protocol) -> bool {
+        self.inapplicable(protocol).is_none()
+    }
+
+    /// Why it has no meaning in this protocol, if it has none.
+    pub fn inapplicable(self, protocol: &Protocol) -> Option<&'static str> {
+        let unless = |holds: bool, why| (!holds).then_some(why);
+        match self {
+            Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
+            PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
+            OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
+            Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
+            CredentialsBefore if protocol.name == "lmtp" => Some("nobody logs in"),
+            CredentialsBefore | NotEnforced | NotOffered => {
+                unless(protocol.name != "xmpp-server", "servers know each other by their certificates")
+            }
+            CapsKept if ["ftp", "irc", "ldap"].contains(&protocol.name) => {
+                Some("the list tells what the software can do, in cleartext and inside TLS")
+            }
+            CapsKept => {
+                unless(!words(protocol, ClientMessage::Hello).is_empty(), "there is no list to be asked for")
+            }
+            Mangled => unless(offer(protocol).is_some(), "the offer is no word of the request's"),
+            Preauth => {
+                let mut greeting = Vec::new();
+                let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+                dialect.write_server(ServerMessage::PreAuthenticated, &mut greeting);
+                unless(!greeting.is_empty(), "no greeting says so")
+            }
+            Referral => unless(REFERRAL.iter().any(|it| it.is_for(protocol)), "nothing refers elsewhere"),
+            Alert => unless(ALERT.iter().any(|it| it.is_for(protocol)), "no text is for the user"),
+            _ => None,
+        }
+    }
+
+    /// Whether a finding of this check shows the weakness.
+    pub fn is_shown_by(self, id: &str) -> bool {
+        match self {
+            // Where all that is served needs a login, the login shows it.
+            NotEnforced => [self.id(), "srv-auth-before"].contains(&id),
+            // A refusal that does not say for how long is one for good.
+            RefusedForNow => [self.id(), "srv-offered"].contains(&id),
+            _ => id == self.id(),
+        }
+    }
+
+    /// Why nobody can tell this weakness from outside in this protocol, if nobody can.
+    pub fn hidden(self, protocol: &Protocol) -> Option<&'static str> {
+        match (self, protocol.name) {
+            (Stall, _) => Some("it takes minutes to show"),
+            (NotEnforced, "smtp" | "lmtp") => {
+                Some("mail between servers may be served in cleartext (RFC 3207 section 4)")
+            }
+            (NotEnforced | CredentialsBefore, "irc") => {
+                Some("PASS and NICK are not answered, taken or not (RFC 2812 section 3.1.1)")
+            }
+            (Lazy | Split, "postgres") => {
+                Some("a session begins once, with the same answer whoever began it")
+            }
+            (Fallback, "mysql") => Some("a server answers no no-op before it knows the user"),
+            (RefusedForNow, "postgres") => {
+                Some("an error ends the connection, and does not say for how long")
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn manner(self) -> Manner {
+        let sound = Manner::SOUND;
+        let behind = |behind| Manner { behind, ..sound };
+        match self {
+            Eager => behind(Behind::Eager),
+            Lazy => behind(Behind::Lazy),
+            Split => behind(Behind::Split),
+            Partial => behind(Behind::Partial),
+            Variants => Manner { sloppy: true, ..behind(Behind::EagerIfSloppy) },
+            PlainAnswer => behind(Behind::Plain),
+            Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
+            CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
+            NotEnforced => Manner { gate: Gate::Open, lists: true, ..sound },
+            OfferInside => Manner { inside: Inside::Offered, ..sound },
+            CapsKept => Manner { inside: Inside::Kept, ..sound },
+            Fallback => Manner { falls_back: true, ..sound },
+            Preauth => Manner {
+                gate: Gate::Open,
+                offers: false,
+                refuses: Some(Refusal::Permanent),
+                preauth: true,
+                twists: UNKNOWN,
+                ..sound
+            },
+            NotOffered => Manner {
+                gate: Gate::Open,
+                offers: false,
+                refuses: Some(Refusal::Permanent),
+                twists: UNKNOWN,
+                ..sound
+            },
+            RefusedForNow => Manner { refuses: Some(Refusal::Temporary), ..sound },
+            Mangled => Manner { refuses: Some(Refusal::Permanent), twists: UNKNOWN, ..sound },
+            Throttled => Manner { throttles: true, ..sound },
+            Referral => Manner { twists: REFERRAL, ..sound },
+            Alert => Manner { twists: ALERT, ..sound },
+            Stall | WrongAlpn | NoCertificate | Expired | NotYet | SoonExpired | WrongName | SelfSigned
+            | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => sound,
+        }
+    }
+}
+
+/// Where something can be set before anybody is known: a sender, a user, a nickname.
+const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
+
+const fn twist(protocols: &'static [&'static str], at: ReplyTo, how: How) -> Twist {
+    Twist { protocols, at, how }
+}
+
+/// A request that nobody knows, and what is left of an offer when a middlebox has seen it.
+#[rustfmt::skip] // One change a line.
+const UNKNOWN: &[Twist] = &[
+    twist(&[], ReplyTo::Connect, How::By(mangled)),
+    twist(&[], ReplyTo::Hello, How::By(mangled)),
+    twist(&[], ReplyTo::Request, How::Replace("503 5.5.1 TLS is active already", "502 5.5.1 Command not implemented")),
+    twist(&["ftp"], ReplyTo::Request, How::Replace("503 TLS is active already", "502 Command not implemented")),
+    twist(&["nntp"], ReplyTo::Request, How::Replace("502 TLS is active already", "500 Unknown command")),
+    twist(&["nut"], ReplyTo::Request, How::Replace("ALREADY-SSL-MODE", "FEATURE-NOT-CONFIGURED")),
+    twist(&["http"], ReplyTo::Request, How::Replace("409 TLS Is Active Already", "200 OK")),
+    // As long as what it replaces, for the protocols that count.
+    twist(&[], ReplyTo::Request, How::Replace("TLS is active already", "TLS is not to be had.")),
+];
+
+#[rustfmt::skip] // One protocol a line.
+const REFERRAL: &[Twist] = &[
+    // RFC 2221 section 4.2.
+    twist(&["imap"], ReplyTo::Connect, How::Replace("OK ", "OK [REFERRAL imap://other.example.test/] ")),
+    // RFC 5804 section 1.3.
+    twist(&["sieve"], ReplyTo::Connect, How::Whole("BYE (REFERRAL \"sieve://other.example.test\") \"Go there\"\r\n")),
+    // RFC 6120 section 4.9.3.19.
+    twist(&["xmpp", "xmpp-server"], ReplyTo::Hello, How::By(see_other_host)),
+    // RFC 9110 section 15.4.8.
+    twist(&["http"], ReplyTo::Request, How::Whole("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other.example.test/\r\nContent-Length: 0\r\n\r\n")),
+    // RFC 4511 section 4.1.10.
+    twist(&["ldap"], ReplyTo::Request, How::By(ldap_referral)),
+    // RFC 5321 section 4.2.3.
+    twist(&["smtp", "submission", "lmtp"], ReplyTo::Request, How::Whole("551 5.1.6 Go to other.example.test\r\n")),
+];
+
+#[rustfmt::skip] // One protocol a line.
+const ALERT: &[Twist] = &[
+    // RFC 9051 section 7.1.
+    twist(&["imap"], ReplyTo::Connect, How::Replace("OK ", "OK [ALERT] Call 555 0100 now ")),
+    twist(&["irc"], ReplyTo::Hello, How::Before(":localhost NOTICE * :\u{2}Call 555 0100 now\r\n")),
+];
+
+fn see_other_host(_: &Protocol, message: &[u8]) -> Vec<u8> {
+    let end = message.windows(16).position(|window| window == b"<stream:features").unwrap_or(message.len());
+    let error = "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>\
+        other.example.test</see-other-host></stream:error></stream:stream>";
+    [&message[..end], error.as_bytes()].concat()
+}
+
+/// The same message, of success, as a referral: its octets are few, so that lengths take one each.
+fn ldap_referral(_: &Protocol, message: &[u8]) -> Vec<u8> {
+    let url = b"ldap://other.example.test";
+    let mut referral = vec![0xa3, url.len() as u8 + 2, 0x04, url.len() as u8];
+    referral.extend_from_slice(url);
+    super::odd::ldap_with(message, Some(10), &referral)
+}

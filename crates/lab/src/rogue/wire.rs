@@ -1,0 +1,167 @@
+//! What carries a rogue's sessions: cleartext up to the first TLS record, and TLS with something before it.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use super::manner::Pace;
+
+/// Octets that are looked at in one go.
+pub(super) const CHUNK: usize = 8 * 1024;
+
+/// Where a TLS handshake record starts (RFC 8446 section 5.1); its first octet alone may be one at the start only.
+pub(super) fn record(bytes: &[u8]) -> Option<usize> {
+    let starts = |at: &[u8]| matches!(at, [0x16, 0x03, 0x00..=0x04, ..]);
+    let first = matches!(bytes, [0x16] | [0x16, 0x03]);
+    if first { Some(0) } else { (0..bytes.len()).find(|&at| starts(&bytes[at..])) }
+}
+
+/// Cleartext in both directions. It ends where TLS begins, of which not an octet is taken. What ends here is not the
+/// connection, which lives as long as somebody else holds it.
+pub(super) struct Clear {
+    tcp: Arc<TcpStream>,
+    /// Whether TLS records are no end.
+    all: bool,
+    pace: Pace,
+    /// The wait before the next piece.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clear {
+    pub(super) fn new(tcp: Arc<TcpStream>, pace: Pace) -> Self {
+        let waiting = (!pace.delay.is_zero()).then(|| Box::pin(sleep(pace.delay)));
+        Self { tcp, all: false, pace, waiting }
+    }
+
+    /// For TLS itself.
+    pub(super) fn all(tcp: Arc<TcpStream>) -> Self {
+        Self { all: true, ..Self::new(tcp, Pace::AT_ONCE) }
+    }
+}
+
+impl AsyncRead for Clear {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut seen = [0; CHUNK];
+            let mut seen = ReadBuf::new(&mut seen);
+            ready!(self.tcp.poll_peek(cx, &mut seen))?;
+            let seen = seen.filled();
+            let end = record(seen).filter(|_| !self.all).unwrap_or(seen.len()).min(buf.remaining());
+            match self.tcp.try_read(&mut buf.initialize_unfilled()[..end]) {
+                Ok(read) => {
+                    buf.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Clear {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(cx));
+            self.waiting = None;
+        }
+        let piece = match self.pace.octets {
+            0 => buf,
+            octets => &buf[..octets.min(buf.len())],
+        };
+        loop {
+            ready!(self.tcp.poll_write_ready(cx))?;
+            match self.tcp.try_write(piece) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => {
+                    self.waiting = (self.pace.octets > 0).then(|| Box::pin(sleep(self.pace.pause)));
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The connection goes on to TLS, or is dropped.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A stream, and bytes that are read as if they had come in it.
+pub(super) struct Early<S> {
+    pub(super) stream: S,
+    pub(super) early: Vec<u8>,
+    pub(super) how: How,
+}
+
+/// How the early bytes are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// First, and then the stream.
+    First,
+    /// When the stream has brought something, before it.
+    WithTheNext,
+    /// First, and what is said to them is swallowed.
+    Muted,
+    /// First, and then there is nothing more.
+    Alone,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let me = &mut *self;
+        if me.how == How::WithTheNext {
+            let mut next = [0; CHUNK];
+            let mut next = ReadBuf::new(&mut next);
+            ready!(Pin::new(&mut me.stream).poll_read(cx, &mut next))?;
+            if next.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            me.early.extend_from_slice(next.filled());
+            me.how = How::First;
+        }
+        if !me.early.is_empty() {
+            let count = me.early.len().min(buf.remaining());
+            buf.put_slice(&me.early[..count]);
+            me.early.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        match me.how {
+            How::Alone => return Poll::Ready(Ok(())),
+            How::Muted => me.how = How::First,
+            How::First | How::WithTheNext => {}
+        }
+        Pin::new(&mut me.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Early<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.how == How::Muted {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,98 @@
+//! What is wrong in TLS itself.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use starttls::proto::Protocol;
+use starttls::{Connector, ConnectorBuilder, Encrypted, Error, TlsVersion};
+use starttls_lab::rogue::{Rogue, Weakness};
+use time::OffsetDateTime;
+
+use crate::{authority, for_all, sound};
+
+fn trusting() -> ConnectorBuilder {
+    Connector::builder().no_system_roots().roots_pem(authority().root_pem()).timeout(Duration::from_secs(10))
+}
+
+fn connect(
+    builder: ConnectorBuilder,
+    protocol: &Protocol,
+    address: SocketAddr,
+) -> Result<Encrypted<TcpStream>, Error> {
+    let tcp = TcpStream::connect(address).unwrap();
+    builder.build().unwrap().blocking().upgrade(protocol, "localhost", tcp)
+}
+
+#[test]
+fn bad_certificates_are_bad_in_their_own_way() {
+    let bad = [
+        (Weakness::Expired, "Expired"),
+        (Weakness::NotYet, "NotValidYet"),
+        (Weakness::WrongName, "other.example.test"),
+        (Weakness::SelfSigned, "UnknownIssuer"),
+        (Weakness::UnknownRoot, "UnknownIssuer"),
+        (Weakness::MissingIntermediate, "UnknownIssuer"),
+        (Weakness::WrongUsage, "Purpose"),
+        (Weakness::CommonNameOnly, "NotValidForName"),
+    ];
+    for_all(|protocol| {
+        for (weakness, why) in bad {
+            let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
+            let error = connect(trusting(), protocol, rogue.address()).unwrap_err();
+            let Error::Certificate { source, chain, .. } = &error else {
+                panic!("{weakness:?} {}: {error}", protocol.name)
+            };
+            let alone = matches!(weakness, Weakness::SelfSigned | Weakness::MissingIntermediate);
+            assert_eq!(chain.len(), if alone { 1 } else { 2 }, "{weakness:?}");
+            let source = format!("{source:?}");
+            assert!(source.contains(why), "{weakness:?}: {source}");
+            let anyhow = connect(trusting().insecure(), protocol, rogue.address());
+            assert!(anyhow.is_ok(), "{weakness:?} {}: {}", protocol.name, anyhow.unwrap_err());
+        }
+    });
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_good_until_then() {
+    for_all(|protocol| {
+        let rogue = Rogue::start(protocol, Weakness::SoonExpired, authority()).unwrap();
+        let stream = connect(trusting(), protocol, rogue.address()).unwrap();
+        let day = |from_now| OffsetDateTime::now_utc().date() + time::Duration::days(from_now);
+        let found = [4, 5].into_iter().map(day).any(|day| {
+            // UTCTime (RFC 5280 section 4.1.2.5.1).
+            let text = format!("{:02}{:02}{:02}", day.year() % 100, u8::from(day.month()), day.day());
+            stream.facts().chain[0].windows(6).any(|window| window == text.as_bytes())
+        });
+        assert!(found);
+    });
+}
+
+#[test]
+fn tls_1_2_only() {
+    for_all(|protocol| {
+        let modern = || trusting().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13);
+        let rogue = Rogue::start(protocol, Weakness::OldTlsOnly, authority()).unwrap();
+        assert!(connect(modern(), protocol, rogue.address()).is_err());
+        assert!(connect(trusting(), protocol, rogue.address()).is_ok());
+        assert!(connect(modern().insecure(), protocol, sound(protocol)).is_ok());
+    });
+}
+
+#[test]
+fn another_protocols_alpn() {
+    for_all(|protocol| {
+        let foreign = || trusting().insecure().alpn(vec![b"acme-tls/1".to_vec()]);
+        let rogue = Rogue::start(protocol, Weakness::WrongAlpn, authority()).unwrap();
+        assert!(connect(foreign(), protocol, rogue.address()).is_ok(), "{}", protocol.name);
+        assert!(connect(foreign(), protocol, sound(protocol)).is_err(), "{}", protocol.name);
+    });
+}
+
+#[test]
+fn no_certificate_at_all() {
+    for_all(|protocol| {
+        let rogue = Rogue::start(protocol, Weakness::NoCertificate, authority()).unwrap();
+        let error = connect(trusting().insecure(), protocol, rogue.address()).unwrap_err();
+        assert!(matches!(error, Error::Tls(_) | Error::Io { .. }), "{}: {error}", protocol.name);
+    });
+}

@@ -1,0 +1,177 @@
+//! Bytes behind the request.
+
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use starttls::proto::{ClientMessage, Protocol, ServerMessage};
+use starttls_lab::rogue::{Odd, Rogue, Weakness};
+
+use crate::peer::{PATIENCE, Peer, QUIET, SOON, dialect, open_connector, probe};
+use crate::{authority, for_all, sound};
+
+type Attack = fn(SocketAddr, &'static Protocol) -> bool;
+
+/// How the request, and what is behind it, are sent.
+type Send = fn(&mut Peer<std::net::TcpStream>, &[u8], &[u8]);
+
+/// Sends a request and as much of a probe as `cut` says, and the rest inside TLS. Whether the probe is answered there;
+/// if it comes in `silence`, that does not count, but with another one.
+fn injected(
+    address: SocketAddr,
+    protocol: &'static Protocol,
+    send: Send,
+    cut: fn(usize) -> usize,
+    silence: bool,
+) -> bool {
+    let mut inside_words = dialect(protocol, true);
+    let (bytes, reply_to) = probe(protocol, &mut *inside_words);
+    let (mut peer, _) = Peer::open(address, protocol);
+    let request = peer.words(ClientMessage::Request);
+    let (before, inside) = bytes.split_at(cut(bytes.len()));
+    send(&mut peer, &request, before);
+    if !peer.accepted() {
+        return false;
+    }
+    let Ok(mut peer) = peer.secure(&open_connector(), inside_words) else { return false };
+    peer.send(inside);
+    let mut answered = |patience| peer.answer(reply_to, patience).is_some_and(|it| expected(protocol, &it));
+    if !silence {
+        return answered(if inside.is_empty() { 2 * QUIET } else { SOON });
+    }
+    if answered(QUIET) {
+        return false;
+    }
+    if protocol.name == "mysql" {
+        // A login has no second one: an empty answer to what the server asks for.
+        peer.send(&[0, 0, 0, 4]);
+        return peer.answer(reply_to, SOON).is_some_and(|it| expected(protocol, &it));
+    }
+    let (again, _) = probe(protocol, &mut *peer.dialect);
+    peer.send(&again);
+    if !peer.answer(reply_to, SOON).is_some_and(|it| expected(protocol, &it)) {
+        return false;
+    }
+    if protocol.name == "postgres" {
+        // The dialect has to know that an answer of one octet comes.
+        let _ = probe(protocol, &mut *peer.dialect);
+    }
+    // A second stream header is answered with an error.
+    peer.answer(reply_to, SOON).is_some()
+}
+
+/// Whether this is what a sound server answers to the probe inside TLS.
+fn expected(protocol: &'static Protocol, (answer, meaning): &(Vec<u8>, ServerMessage)) -> bool {
+    let mut peer = crate::peer::upgraded(sound(protocol), protocol).unwrap();
+    let (bytes, reply_to) = probe(protocol, &mut *peer.dialect);
+    peer.send(&bytes);
+    let (right, right_meaning) = peer.answer(reply_to, PATIENCE).unwrap();
+    if protocol.name == "ldap" {
+        // Ids are drawn anew, and the answer to the question before last is none to the dialect.
+        return answer.windows(20).any(|window| window == b"supportedLDAPVersion");
+    }
+    // What follows may be drawn anew too; in HTTP and IRC the meaning alone tells little.
+    *meaning == right_meaning && answer.get(..12) == right.get(..12)
+}
+
+fn together(peer: &mut Peer<std::net::TcpStream>, request: &[u8], behind: &[u8]) {
+    peer.send(&[request, behind].concat());
+}
+
+fn eager(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    injected(address, protocol, together, |length| length, false)
+}
+
+fn lazy(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    injected(address, protocol, together, |length| length, true)
+}
+
+fn partial(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    injected(address, protocol, together, |length| length - 3, false)
+}
+
+fn split(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    let send: Send = |peer, request, behind| {
+        peer.send(request);
+        sleep(Duration::from_millis(30));
+        peer.send(behind);
+    };
+    injected(address, protocol, send, |length| length, false)
+}
+
+fn variant(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    let forms: [Send; 4] = [
+        |peer, request, behind| together(peer, &request.to_ascii_lowercase(), behind),
+        |peer, request, behind| together(peer, &[request.trim_ascii_end(), b" \r\n"].concat(), behind),
+        |peer, request, behind| together(peer, &[request.trim_ascii_end(), b"\n"].concat(), behind),
+        |peer, request, behind| together(peer, &[request.trim_ascii_end(), b" now\r\n"].concat(), behind),
+    ];
+    forms.into_iter().any(|form| injected(address, protocol, form, |length| length, false))
+}
+
+fn plain(address: SocketAddr, protocol: &'static Protocol) -> bool {
+    let (mut peer, _) = Peer::open(address, protocol);
+    let mut dialect = dialect(protocol, true);
+    let (bytes, reply_to) = probe(protocol, &mut *dialect);
+    let request = peer.words(ClientMessage::Request);
+    together(&mut peer, &request, &bytes);
+    if !peer.accepted() {
+        return false;
+    }
+    peer.dialect = dialect;
+    peer.answer(reply_to, 2 * QUIET).is_some_and(|it| expected(protocol, &it))
+}
+
+const ATTACKS: [(Weakness, Attack); 6] = [
+    (Weakness::Eager, eager),
+    (Weakness::Lazy, lazy),
+    (Weakness::Split, split),
+    (Weakness::Partial, partial),
+    (Weakness::Variants, variant),
+    (Weakness::PlainAnswer, plain),
+];
+
+#[test]
+fn each_rogue_falls_for_its_own_attack_and_the_sound_server_for_none() {
+    for_all(|protocol| {
+        for (weakness, attack) in ATTACKS {
+            if weakness.applies_to(protocol) {
+                let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
+                assert!(attack(rogue.address(), protocol), "{weakness:?} {}", protocol.name);
+            }
+            assert!(!attack(sound(protocol), protocol), "sound, {weakness:?} {}", protocol.name);
+        }
+    });
+}
+
+#[test]
+fn a_rogue_falls_for_no_other_attack() {
+    for_all(|protocol| {
+        for weakness in [Weakness::Lazy, Weakness::Partial, Weakness::Variants, Weakness::Fixation] {
+            let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
+            for (other, attack) in ATTACKS {
+                // A segment on its way may come in time or not.
+                let exact = other != weakness && other != Weakness::Split && other.applies_to(protocol);
+                if exact && attack(rogue.address(), protocol) {
+                    panic!("{weakness:?} falls for {other:?}: {}", protocol.name);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn sound_reactions_are_no_weakness() {
+    for_all(|protocol| {
+        for odd in Odd::ALL.iter().filter(|odd| odd.name().contains("behind the request")) {
+            if !odd.applies_to(protocol) {
+                continue;
+            }
+            let peer = odd.start(protocol, authority()).unwrap();
+            for (weakness, attack) in ATTACKS.into_iter().filter(|it| it.0.applies_to(protocol)) {
+                let fell = attack(peer.address(), protocol);
+                assert!(!fell, "{} falls for {weakness:?}: {}", odd.name(), protocol.name);
+            }
+        }
+    });
+}

@@ -1,0 +1,39 @@
+//! Rogues are weak in their own way, the sound servers are not, and our client gets along with the odd ones.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod certificates;
+mod injection;
+mod manners;
+mod odd;
+mod peer;
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+use starttls::proto::{PROTOCOLS, Protocol};
+use starttls_lab::ca::Authority;
+use starttls_lab::{Lab, Options};
+
+pub(crate) fn authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::new().unwrap())
+}
+
+/// Where the sound server is.
+pub(crate) fn sound(protocol: &Protocol) -> SocketAddr {
+    static LAB: OnceLock<Lab> = OnceLock::new();
+    let lab = LAB.get_or_init(|| Lab::start(Options::default()).unwrap());
+    lab.endpoint(protocol.name).unwrap().address
+}
+
+/// Every protocol at once, since most of the time is spent waiting.
+pub(crate) fn for_all(test: impl Fn(&'static Protocol) + Sync) {
+    std::thread::scope(|threads| {
+        let test = &test;
+        let running: Vec<_> =
+            PROTOCOLS.iter().map(|protocol| threads.spawn(move || test(protocol))).collect();
+        let failed = running.into_iter().filter_map(|thread| thread.join().err()).count();
+        assert_eq!(failed, 0, "protocols failed; see above");
+    });
+}

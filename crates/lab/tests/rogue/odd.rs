@@ -1,0 +1,43 @@
+//! Our client gets along.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use starttls::Connector;
+use starttls::proto::smtp;
+use starttls_lab::rogue::Odd;
+
+use crate::{authority, for_all};
+
+fn connector() -> Connector {
+    let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
+    builder.timeout(Duration::from_secs(15)).build().unwrap()
+}
+
+#[test]
+fn our_client_reaches_tls_with_every_odd_peer() {
+    for_all(|protocol| {
+        for odd in Odd::ALL.iter().filter(|odd| odd.applies_to(protocol)) {
+            let peer = odd.start(protocol, authority()).unwrap();
+            let tcp = TcpStream::connect(peer.address()).unwrap();
+            let done = connector().blocking().upgrade(protocol, peer.server_name(), tcp);
+            assert!(done.is_ok(), "{}, {}: {}", protocol.name, odd.name(), done.unwrap_err());
+        }
+    });
+}
+
+#[test]
+fn every_odd_peer_is_odd_somewhere() {
+    for odd in Odd::ALL {
+        let count = starttls::proto::PROTOCOLS.iter().filter(|protocol| odd.applies_to(protocol)).count();
+        assert!(count > 0, "{}", odd.name());
+    }
+}
+
+#[test]
+fn a_delay_is_as_long_as_told() {
+    let peer = Odd::delayed(Duration::from_millis(700)).start(&smtp::SMTP, authority()).unwrap();
+    let began = Instant::now();
+    connector().blocking().connect(&smtp::SMTP, ("localhost", peer.address().port())).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(700));
+}
