@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-attack",
         ],
     ),
+    ("starttls-conformance", &["starttls-audit"]),
     ("xtask", &["starttls-proto"]),
 ];
 

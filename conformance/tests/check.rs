@@ -1,0 +1,64 @@
+//! The auditor against every real server of the lab: nothing but what `check/SERVER.txt` expects, and all of that.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls_audit::{Audit, Limits};
+use starttls_conformance::{differences, read};
+use starttls_lab::real::{SERVERS, Setup};
+
+/// For one endpoint, on a machine that has other things to do.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+macro_rules! servers {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            audit(stringify!($name));
+        })*
+
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
+
+#[test]
+fn every_server_is_tested() {
+    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, TESTED);
+}
+
+fn audit(name: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("check/{name}.txt"));
+    let expected = read(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let server = SERVERS.iter().find(|server| server.name == name).unwrap();
+    for it in &expected {
+        assert!(server.protocols.contains(&it.protocol.as_str()), "{name} does not speak {}", it.protocol);
+    }
+    let setup = Setup::new().unwrap();
+    let running = (server.start)(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let root = setup.authority.root_pem();
+    let audit =
+        Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.clone()), Limits::default())
+            .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut wrong = Vec::new();
+    for endpoint in &running.endpoints {
+        let protocol = starttls::proto::protocol(endpoint.protocol).unwrap();
+        let target = format!("{}://{}", endpoint.protocol, endpoint.server_name);
+        let report = runtime.block_on(async {
+            let audit = audit.endpoint(protocol, &target, &endpoint.server_name, endpoint.address);
+            tokio::time::timeout(DEADLINE, audit).await.unwrap()
+        });
+        if report.connections > Limits::default().connections {
+            wrong.push(format!("{} took {} connections", endpoint.protocol, report.connections));
+        }
+        wrong.extend(differences(&expected, endpoint.protocol, &report.findings));
+    }
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}

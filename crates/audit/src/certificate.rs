@@ -1,0 +1,104 @@
+//! What a certificate says, for people.
+
+use sha2::{Digest, Sha256};
+use starttls::proto::Escaped;
+use x509_parser::prelude::*;
+use x509_parser::public_key::PublicKey;
+
+use crate::report::Certificate;
+
+impl Certificate {
+    /// Reads DER. Nothing in it is to be trusted unless the chain was verified.
+    pub fn read(der: &[u8]) -> Self {
+        let sha256 = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+        match X509Certificate::from_der(der) {
+            Ok((_, certificate)) => Self { sha256, ..Self::parsed(&certificate) },
+            Err(error) => Self { sha256, unreadable: Some(safe(&error.to_string())), ..Self::default() },
+        }
+    }
+
+    fn parsed(certificate: &X509Certificate<'_>) -> Self {
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let names =
+            names.map(|names| names.value.general_names.iter().map(name).collect()).unwrap_or_default();
+        let validity = certificate.validity();
+        Self {
+            subject: safe(&certificate.subject().to_string()),
+            issuer: safe(&certificate.issuer().to_string()),
+            names,
+            not_before: date(validity.not_before),
+            not_after: date(validity.not_after),
+            not_after_unix: validity.not_after.timestamp(),
+            days_left: (validity.not_after.timestamp() - ASN1Time::now().timestamp()).div_euclid(86_400),
+            key: key(certificate.public_key()),
+            signature: algorithm(&certificate.signature_algorithm.algorithm.to_id_string()),
+            sha256: String::new(),
+            unreadable: None,
+        }
+    }
+}
+
+fn safe(text: &str) -> String {
+    if text.chars().all(|c| !c.is_control() && c != '\\') {
+        text.to_owned()
+    } else {
+        Escaped(text.as_bytes()).to_string()
+    }
+}
+
+fn name(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DNSName(name) => safe(name),
+        GeneralName::IPAddress(octets) => match *octets {
+            &[a, b, c, d] => std::net::Ipv4Addr::new(a, b, c, d).to_string(),
+            octets => <[u8; 16]>::try_from(octets).map_or_else(
+                |_| String::from("an unreadable address"),
+                |it| std::net::Ipv6Addr::from(it).to_string(),
+            ),
+        },
+        GeneralName::RFC822Name(name) => format!("email:{}", safe(name)),
+        GeneralName::URI(uri) => format!("uri:{}", safe(uri)),
+        GeneralName::OtherName(oid, _) => format!("other:{oid}"),
+        other => safe(&other.to_string()),
+    }
+}
+
+fn date(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
+}
+
+pub(crate) fn key(key: &SubjectPublicKeyInfo<'_>) -> String {
+    let curve = || {
+        let parameters = key.algorithm.parameters.as_ref().and_then(|it| it.as_oid().ok());
+        match parameters.map(|oid| oid.to_id_string()).as_deref() {
+            Some("1.2.840.10045.3.1.7") => String::from("EC P-256"),
+            Some("1.3.132.0.34") => String::from("EC P-384"),
+            Some("1.3.132.0.35") => String::from("EC P-521"),
+            _ => String::from("EC"),
+        }
+    };
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => format!("RSA {} bits", rsa.key_size()),
+        Ok(PublicKey::EC(_)) => curve(),
+        _ => algorithm(&key.algorithm.algorithm.to_id_string()),
+    }
+}
+
+fn algorithm(oid: &str) -> String {
+    match oid {
+        "1.2.840.10045.4.3.2" => "ECDSA with SHA-256",
+        "1.2.840.10045.4.3.3" => "ECDSA with SHA-384",
+        "1.2.840.10045.4.3.4" => "ECDSA with SHA-512",
+        "1.2.840.113549.1.1.5" => "RSA with SHA-1",
+        "1.2.840.113549.1.1.11" => "RSA with SHA-256",
+        "1.2.840.113549.1.1.12" => "RSA with SHA-384",
+        "1.2.840.113549.1.1.13" => "RSA with SHA-512",
+        "1.2.840.113549.1.1.10" => "RSA-PSS",
+        "1.3.101.112" => "Ed25519",
+        "1.3.101.113" => "Ed448",
+        other => other,
+    }
+    .to_owned()
+}

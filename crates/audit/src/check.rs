@@ -1,0 +1,182 @@
+//! The table of checks: what is looked for, why it matters, what to do about it.
+//!
+//! `starttls check --list`, `starttls explain ID`, the reports and `docs/checks.md` all come from here.
+
+mod certificate;
+mod seam;
+mod session;
+mod upgrade;
+
+use crate::report::Severity;
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its id, stable across versions: `srv-inject-eager`.
+    pub id: &'static str,
+    /// How bad it is when it fails.
+    pub severity: Severity,
+    /// What was found when it fails, in a few words.
+    pub title: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+    /// Where the rule stands.
+    pub spec: &'static str,
+}
+
+impl Check {
+    /// What its id begins with: `srv`, `cert`, `tls`, `leak` or `time`.
+    pub fn family(&self) -> &'static str {
+        self.id.split('-').next().unwrap_or(self.id)
+    }
+
+    /// Where its documentation is, from the root of the repository.
+    pub fn page(&self) -> String {
+        format!("docs/checks.md#{}", self.id)
+    }
+}
+
+/// Checks that belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// What they are about.
+    pub title: &'static str,
+    /// The checks, in the order of reports.
+    pub checks: &'static [Check],
+}
+
+/// Every check by group, in the order of reports.
+pub const GROUPS: &[Group] = &[
+    Group { title: "The offer and the way to it", checks: upgrade::CHECKS },
+    Group { title: "The seam between cleartext and TLS", checks: seam::CHECKS },
+    Group { title: "The certificate", checks: certificate::CHECKS },
+    Group { title: "The TLS session", checks: session::TLS },
+    Group { title: "What everybody can see", checks: session::VISIBLE },
+];
+
+/// Every check, in the order of reports.
+pub const CHECKS: &[Check] = &flattened();
+
+/// The check with this id.
+pub fn check(id: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.id == id)
+}
+
+/// How many checks there are.
+const COUNT: usize = {
+    let (mut count, mut group) = (0, 0);
+    while group < GROUPS.len() {
+        count += GROUPS[group].checks.len();
+        group += 1;
+    }
+    count
+};
+
+const fn flattened() -> [Check; COUNT] {
+    let mut all = [GROUPS[0].checks[0]; COUNT];
+    let (mut next, mut group) = (0, 0);
+    while group < GROUPS.len() {
+        let mut row = 0;
+        while row < GROUPS[group].checks.len() {
+            all[next] = GROUPS[group].checks[row];
+            next += 1;
+            row += 1;
+        }
+        group += 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_families_stand_together() {
+        let mut families: Vec<_> = CHECKS.iter().map(Check::family).collect();
+        families.dedup();
+        assert_eq!(families, ["srv", "cert", "tls", "leak", "time"]);
+        for (index, row) in CHECKS.iter().enumerate() {
+            assert!(CHECKS[..index].iter().all(|earlier| earlier.id != row.id), "{} is there twice", row.id);
+            assert_eq!(check(row.id), Some(row));
+        }
+        assert_eq!(check("srv"), None);
+    }
+
+    #[test]
+    fn every_row_says_everything_in_sentences() {
+        for Check { id, title, why, fix, spec, .. } in CHECKS {
+            assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
+            for text in [title, why, fix, spec] {
+                assert!(!text.is_empty() && text.trim() == *text && !text.contains("  "), "{id}: {text:?}");
+                assert!(text.is_ascii() && !text.contains('\n'), "{id}: {text:?}");
+            }
+            assert!(title.len() <= 72 && !title.ends_with('.'), "{id}: a title is a few words");
+            let sentences = why.split(". ").count();
+            assert!(why.ends_with('.') && (2..=4).contains(&sentences), "{id}: {sentences} sentences of why");
+            assert!(fix.ends_with('.'), "{id}: {fix}");
+        }
+    }
+
+    #[test]
+    fn every_attack_on_a_server_is_a_check() {
+        for name in [
+            "inject-eager",
+            "inject-lazy",
+            "inject-split",
+            "inject-partial",
+            "inject-variants",
+            "reply-plain",
+            "fixation",
+            "auth-before",
+            "not-enforced",
+            "offer-inside",
+            "caps-kept",
+            "hs-fallback",
+            "stall",
+            "plain-tls",
+            "alpn",
+            "xproto",
+        ] {
+            assert!(check(&format!("srv-{name}")).is_some(), "srv-{name} is missing");
+        }
+    }
+
+    /// Set `UPDATE_DOCS` to write the file anew.
+    #[test]
+    fn the_table_in_the_docs_is_the_table_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/checks.md");
+        let page = page();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page, "docs/checks.md is out of date: run this test with UPDATE_DOCS=1");
+    }
+
+    fn page() -> String {
+        let mut page = String::from(
+            "# The checks of `starttls check`\n\n\
+            Made from the table in `crates/audit/src/check.rs`; `starttls explain ID` shows one row.\n\
+            The severity is that of a failure. A finding may say less when the circumstances do, and an audit that\n\
+            could not tell says so: it never guesses.\n",
+        );
+        for group in GROUPS {
+            page += &format!(
+                "\n## {}\n\n| check | severity | what is wrong when it fails |\n|---|---|---|\n",
+                group.title
+            );
+            for row in group.checks {
+                let severity = format!("{:?}", row.severity).to_lowercase();
+                page += &format!("| [{0}](#{0}) | {severity} | {1} |\n", row.id, row.title);
+            }
+        }
+        for row in CHECKS {
+            let Check { id, title, why, fix, spec, .. } = row;
+            page += &format!("\n### {id}\n**{title}.** {why}\n\n*Cure:* {fix}\n\n*Specification:* {spec}\n");
+        }
+        page
+    }
+}

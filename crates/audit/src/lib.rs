@@ -1,0 +1,88 @@
+//! Audits a server's upgrade to TLS: is it offered, enforced, verified, and free of the attacks on the seam.
+//!
+//! - [`Audit`] runs the probes against one endpoint;
+//! - [`check`] is the table of what is looked for;
+//! - [`report`] is what comes out, as data; [`filter`] says what of it counts, and [`render`] shows it.
+#![forbid(unsafe_code)]
+
+mod certificate;
+pub mod check;
+mod dialogue;
+mod draft;
+pub mod filter;
+mod plan;
+mod probe;
+mod record;
+pub mod render;
+pub mod report;
+mod words;
+
+use std::net::SocketAddr;
+
+use starttls::ConnectorBuilder;
+use starttls::proto::Protocol;
+
+pub use plan::Limits;
+
+/// How to audit: whom to trust, and how much is polite.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    connectors: plan::Connectors,
+    limits: Limits,
+}
+
+impl Audit {
+    /// An audit with the roots, the client certificate and the timeout of the connectors that `builder` makes.
+    ///
+    /// # Errors
+    /// When such a connector cannot be built.
+    pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
+        Ok(Self { connectors: plan::Connectors::new(&builder, limits.patience)?, limits })
+    }
+
+    /// Audits one endpoint. What cannot be reached, or told, is in the report too.
+    ///
+    /// `target` names it in the report; `server_name` is sent in SNI and verified.
+    pub async fn endpoint(
+        &self,
+        protocol: &'static Protocol,
+        target: &str,
+        server_name: &str,
+        address: SocketAddr,
+    ) -> report::Endpoint {
+        let plan =
+            plan::Plan::new(protocol, address, server_name.to_owned(), self.connectors.clone(), self.limits);
+        probe::run(&plan, target).await
+    }
+}
+
+/// The report on an endpoint that could not be dialled at all.
+pub fn unreachable(
+    protocol: &'static Protocol,
+    target: &str,
+    server_name: &str,
+    port: u16,
+    why: &str,
+) -> report::Endpoint {
+    let mut seen = draft::Seen::default();
+    seen.push(draft::Draft::fail("srv-reachable", why));
+    let (mut transcripts, mut findings) = (Vec::new(), Vec::new());
+    seen.settle(&mut transcripts, &mut findings);
+    report::Endpoint {
+        target: target.to_owned(),
+        address: None,
+        protocol: protocol.name.to_owned(),
+        server_name: server_name.to_owned(),
+        port,
+        outcome: report::Verdict::Unreachable,
+        summary: why.to_owned(),
+        tls: None,
+        certificate: None,
+        capabilities: None,
+        steps: Vec::new(),
+        connections: 0,
+        elapsed_ms: 0.0,
+        findings,
+        transcripts,
+    }
+}

@@ -1,0 +1,169 @@
+//! What every probe of one endpoint shares: whom to dial, how to do TLS, and how much of it is polite.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use starttls::proto::{Identity, Protocol};
+use starttls::{Connector, TlsVersion};
+use tokio::sync::Semaphore;
+
+use crate::dialogue::{Dialogue, Stop};
+use crate::record::Record;
+use crate::words::Words;
+
+/// How much an audit may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections at once.
+    pub concurrency: usize,
+    /// The pause between one connection and the next.
+    pub pace: Duration,
+    /// The longest wait for one answer.
+    pub patience: Duration,
+    /// Whether to run the checks that have to wait.
+    pub slow: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (pace, patience) = (Duration::ZERO, Duration::from_secs(10));
+        Self { connections: 25, concurrency: 4, pace, patience, slow: false }
+    }
+}
+
+/// How to do TLS. Every one finishes whatever the certificate, and records the verdict.
+#[derive(Clone, Debug)]
+pub(crate) struct Connectors {
+    /// As clients do it.
+    pub(crate) open: Connector,
+    pub(crate) tls12: Connector,
+    pub(crate) tls13: Connector,
+    /// Offers only another protocol's ALPN id.
+    pub(crate) foreign_alpn: Connector,
+}
+
+/// The shortest patience with a server that was quick so far.
+const QUICK: Duration = Duration::from_secs(3);
+
+/// The same for a handshake that nobody may answer.
+const DOUBTFUL: Duration = Duration::from_secs(1);
+
+/// Another protocol's id, which no server of the protocols here has a use for.
+pub(crate) const FOREIGN_ALPN: &[u8] = b"acme-tls/1";
+
+impl Connectors {
+    pub(crate) fn new(
+        builder: &dyn Fn() -> starttls::ConnectorBuilder,
+        patience: Duration,
+    ) -> Result<Self, starttls::Error> {
+        let open = || builder().insecure().timeout(patience);
+        Ok(Self {
+            open: open().build()?,
+            tls12: open().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12).build()?,
+            tls13: open().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13).build()?,
+            foreign_alpn: open().alpn(vec![FOREIGN_ALPN.to_vec()]).build()?,
+        })
+    }
+}
+
+/// One endpoint's audit.
+pub(crate) struct Plan {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) words: &'static Words,
+    pub(crate) address: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) client_name: String,
+    pub(crate) connectors: Connectors,
+    pub(crate) limits: Limits,
+    opened: AtomicU32,
+    /// Milliseconds to wait for one answer, once it is known how fast the server is.
+    patience: AtomicU32,
+    /// The same for a handshake that may well not go on.
+    doubt: AtomicU32,
+    slots: Semaphore,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        protocol: &'static Protocol,
+        address: SocketAddr,
+        server_name: String,
+        connectors: Connectors,
+        limits: Limits,
+    ) -> Self {
+        let words = Words::of(protocol);
+        let slots = Semaphore::new(limits.concurrency.max(1));
+        let client_name = String::from("localhost");
+        let patience = AtomicU32::new(millis(limits.patience));
+        let doubt = AtomicU32::new(millis(limits.patience));
+        Self {
+            protocol,
+            words,
+            address,
+            server_name,
+            client_name,
+            connectors,
+            limits,
+            opened: AtomicU32::new(0),
+            patience,
+            doubt,
+            slots,
+        }
+    }
+
+    /// A fresh identity: tags and ids differ from connection to connection.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { client_name: self.client_name.clone(), ..Identity::new(&self.server_name) }
+    }
+
+    /// Opens one connection, if the limits allow one more.
+    pub(crate) async fn open(&self, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
+        if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
+            self.opened.fetch_sub(1, Ordering::Relaxed);
+            return Err((Stop::Budget, Record::new(purpose)));
+        }
+        tokio::time::sleep(self.limits.pace).await;
+        Dialogue::open(self.protocol, self.identity(), self.address, self.patience(), purpose).await
+    }
+
+    /// The longest wait for one answer.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience.load(Ordering::Relaxed).into())
+    }
+
+    /// The baseline took this long: a server that has answered so far in no time is not waited for as long as one
+    /// that delays its greeting.
+    pub(crate) fn learn(&self, baseline_ms: f64) {
+        let enough = Duration::from_secs_f64(baseline_ms / 1000.0).saturating_mul(20);
+        self.patience.fetch_min(millis(enough.max(QUICK)), Ordering::Relaxed);
+        self.doubt.fetch_min(millis(enough.max(DOUBTFUL)), Ordering::Relaxed);
+    }
+
+    /// The longest wait for a handshake behind injected bytes: a server that took them for part of it may wait for
+    /// more without end, and one that acts on them shakes hands as ever.
+    pub(crate) fn doubt(&self) -> Duration {
+        Duration::from_millis(self.doubt.load(Ordering::Relaxed).into())
+    }
+
+    /// The port that is audited.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn opened(&self) -> u32 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a place among those that may run at once.
+    pub(crate) async fn place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
+    }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,201 @@
+//! What the server's certificate and session are worth.
+
+use starttls::rustls::client::verify_server_name;
+use starttls::rustls::pki_types::ServerName;
+use starttls::rustls::server::ParsedCertificate;
+use starttls::{Facts, Verdict as Trust};
+use x509_parser::prelude::*;
+
+use crate::draft::Draft;
+use crate::report::{Outcome, Presented, Severity, Tls};
+
+/// Days that are left when a certificate should have been renewed (ninety-day certificates renew at thirty).
+const SOON: i64 = 14;
+
+/// Everything about the certificate and its chain.
+pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &str) -> Vec<Draft> {
+    let Some(own) = presented.chain.first() else {
+        return vec![Draft::fail("cert-chain", "the server presents no certificate")];
+    };
+    if let Some(error) = &own.unreadable {
+        return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
+    }
+    let reason = match &facts.verdict {
+        Trust::Failed { reason } => reason.as_str(),
+        _ => "",
+    };
+    let mut drafts = vec![
+        chain(presented, reason),
+        name(facts, server_name, &own.names),
+        dates(presented),
+        expiry(own.days_left),
+    ];
+    drafts.push(key(&own.key));
+    let weak = own.signature.contains("SHA-1") || own.signature.contains("MD5");
+    drafts.push(match weak {
+        true => Draft::fail("cert-signature", format!("the certificate is signed with {}", own.signature)),
+        false => Draft::pass("cert-signature", format!("signed with {}", own.signature)),
+    });
+    drafts.push(match own.names.is_empty() {
+        true => Draft::fail(
+            "cert-san",
+            "the certificate has no names in subjectAltName; a common name counts no more",
+        ),
+        false => Draft::pass("cert-san", own.names.join(", ")),
+    });
+    if let Some(der) = facts.chain.first()
+        && let Ok((_, parsed)) = X509Certificate::from_der(der)
+    {
+        drafts.push(usage(&parsed));
+        drafts.push(stapling(&parsed, facts.ocsp_stapled));
+    }
+    drafts
+}
+
+fn chain(presented: &Presented, reason: &str) -> Draft {
+    let own = presented.chain.first();
+    let (issuer, subject) = own.map_or(("", ""), |own| (own.issuer.as_str(), own.subject.as_str()));
+    let trusted = presented.verified || !reason.contains("trusted root");
+    if trusted {
+        return Draft::pass(
+            "cert-chain",
+            format!("{} certificates, up to a trusted root", presented.chain.len()),
+        );
+    }
+    if issuer == subject {
+        return Draft::fail(
+            "cert-self-signed",
+            "the certificate is signed by itself, so that nobody vouches for it",
+        );
+    }
+    let linked =
+        presented.chain.windows(2).all(|pair| matches!(pair, [one, next] if one.issuer == next.subject));
+    let top = presented.chain.last().map_or("", |top| top.issuer.as_str());
+    if presented.chain.len() == 1 {
+        let why = format!("the chain is incomplete: the certificate of its issuer, {issuer}, is not sent");
+        return Draft::fail("cert-incomplete", why);
+    }
+    match linked {
+        true => Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}")),
+        false => Draft::fail("cert-chain", "the certificates are not in the order of a chain"),
+    }
+}
+
+/// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
+fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
+    let own = facts.chain.first().and_then(|der| ParsedCertificate::try_from(der).ok());
+    let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
+        return Draft::new(
+            "cert-name",
+            Outcome::Inconclusive,
+            "the certificate cannot be compared with the name",
+        );
+    };
+    match verify_server_name(&own, &expected) {
+        Ok(()) => Draft::pass("cert-name", format!("the certificate is for {server_name}")),
+        Err(_) if names.is_empty() => {
+            Draft::fail("cert-name", format!("the certificate is not for {server_name}; it has no names"))
+        }
+        Err(_) => Draft::fail(
+            "cert-name",
+            format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
+        ),
+    }
+}
+
+fn dates(presented: &Presented) -> Draft {
+    let now = ASN1Time::now().timestamp();
+    let ended = presented.chain.iter().find(|it| it.unreadable.is_none() && it.not_after_unix < now);
+    let early = presented.verdict.contains("not valid yet") || presented.verdict.contains("not yet valid");
+    match (ended, early) {
+        (Some(ended), _) => {
+            Draft::fail("cert-dates", format!("{} ended on {}", ended.subject, ended.not_after))
+        }
+        (None, true) => {
+            let starts = presented.chain.first().map(|own| own.not_before.as_str()).unwrap_or_default();
+            Draft::fail("cert-dates", format!("the certificate is not valid yet: it starts on {starts}"))
+        }
+        (None, false) => Draft::pass("cert-dates", "valid now"),
+    }
+}
+
+fn expiry(days: i64) -> Draft {
+    match days {
+        left if left < 0 => Draft::new("cert-expiry", Outcome::NotApplicable, "it has ended"),
+        left if left < SOON => Draft::new("cert-expiry", Outcome::Warning, format!("{left} days left")),
+        left => Draft::pass("cert-expiry", format!("{left} days left")),
+    }
+}
+
+fn key(key: &str) -> Draft {
+    let bits = key
+        .strip_prefix("RSA ")
+        .and_then(|rest| rest.split(' ').next())
+        .and_then(|bits| bits.parse::<u32>().ok());
+    match bits {
+        Some(bits) if bits < 2048 => Draft::fail("cert-key", format!("the key is too short: {key}")),
+        _ => Draft::pass("cert-key", key),
+    }
+}
+
+fn usage(parsed: &X509Certificate<'_>) -> Draft {
+    let extended = parsed.extended_key_usage().ok().flatten();
+    match extended {
+        Some(usage) if !usage.value.server_auth && !usage.value.any => Draft::fail(
+            "cert-usage",
+            "the certificate is not meant for servers (extendedKeyUsage lacks serverAuth)",
+        ),
+        _ => Draft::pass("cert-usage", "meant for servers"),
+    }
+}
+
+/// RFC 7633: a certificate that demands a stapled OCSP response.
+fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> Draft {
+    let must =
+        parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
+    match (must, stapled) {
+        (true, false) => {
+            Draft::fail("cert-ocsp", "the certificate demands a stapled OCSP response, and none comes")
+        }
+        (_, true) => Draft::pass("cert-ocsp", "an OCSP response is stapled"),
+        (false, false) => {
+            Draft::new("cert-ocsp", Outcome::Info, "no OCSP response is stapled, and none is demanded")
+        }
+    }
+}
+
+/// The session that was agreed upon.
+pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
+    let info = |id, text: String| Draft::new(id, Outcome::Info, text);
+    let group = tls.group.as_deref().unwrap_or("no key exchange");
+    let quantum = match tls.post_quantum {
+        true => Draft::pass("tls-group", format!("{group}, which withstands quantum computers")),
+        false => info(
+            "tls-group",
+            format!("{group}: what is recorded today can be read by a quantum computer later"),
+        ),
+    };
+    let resumption = match tls.resumption {
+        true => "sessions can be resumed",
+        false => "no session ticket was seen",
+    };
+    // RFC 8446 has no renegotiation, and our TLS 1.2 refuses servers without RFC 5746.
+    let renegotiation = match tls.version.as_str() {
+        "TLS 1.3" => "TLS 1.3 has none",
+        _ => "secure renegotiation is supported (RFC 5746)",
+    };
+    vec![
+        Draft::pass("tls-version", tls.version.clone()),
+        Draft::pass("tls-suite", tls.cipher_suite.clone()),
+        quantum,
+        info("tls-resumption", resumption.to_owned()),
+        info(
+            "tls-alpn",
+            tls.alpn.clone().map_or_else(
+                || String::from("no ALPN id is chosen"),
+                |id| format!("the ALPN id {id} is chosen"),
+            ),
+        ),
+        Draft::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
+    ]
+}

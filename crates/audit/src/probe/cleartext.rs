@@ -1,0 +1,286 @@
+//! What the server does for a client that never asks for TLS, and what it keeps of what was said before.
+
+use std::time::Duration;
+
+use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
+
+use super::answers::{is_text, signature};
+use crate::dialogue::{Dialogue, Stop};
+use crate::draft::{Draft, Seen};
+use crate::plan::Plan;
+use crate::report::{Outcome, Severity};
+use crate::words::begins;
+
+/// How long a server may take to answer what many servers leave unanswered.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// How long to wait before asking something else, to see from the order of the answers what is not answered.
+const NUDGE: Duration = Duration::from_millis(100);
+
+/// How long a server may take inside TLS; silence is an answer where state is looked for.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The answer in words, or the text itself.
+fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
+    dialogue.describe(bytes).unwrap_or_else(|| Escaped(bytes.trim_ascii_end()).to_string())
+}
+
+/// Goes on without TLS. Also says how a harmless command is answered in cleartext, as a signature.
+pub(crate) async fn probe(plan: &Plan, offered_in_cleartext: &[String]) -> (Seen, Option<String>) {
+    let mut seen = Seen::default();
+    let mut dialogue = match plan.open("a client that does not ask for TLS").await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => {
+            seen.record(record);
+            seen.push(Draft::untold("srv-auth-before", &stop));
+            seen.push(Draft::untold("srv-not-enforced", &stop));
+            return (seen, None);
+        }
+    };
+    let mut usual = None;
+    let mut drafts = Vec::new();
+    match dialogue.open_up().await {
+        Ok(_) => {
+            let words = dialogue.words(ClientMessage::Probe);
+            usual = match words.is_empty() || is_text(&words) {
+                true => harmless(plan, &mut dialogue).await,
+                false => harmless_alone(plan, &mut seen).await,
+            };
+            let usual = usual.as_deref();
+            drafts.push(credentials(plan, &mut dialogue, usual, offered_in_cleartext).await);
+            drafts.push(served(plan, &mut dialogue, usual).await);
+            let goodbye = dialogue.words(ClientMessage::Quit);
+            if !goodbye.is_empty() {
+                let _ = dialogue.send(&goodbye).await;
+            }
+        }
+        Err(stop) => {
+            drafts.push(Draft::untold("srv-auth-before", &stop));
+            drafts.push(Draft::untold("srv-not-enforced", &stop));
+        }
+    }
+    let all = dialogue.record.all();
+    let at = seen.record(dialogue.record);
+    drafts.into_iter().for_each(|draft| seen.push(draft.at(at, all)));
+    (seen, usual)
+}
+
+/// The same on a connection of its own: a binary protocol's harmless message may begin something that has to be
+/// finished first, as PostgreSQL's question for GSSAPI does.
+async fn harmless_alone(plan: &Plan, seen: &mut Seen) -> Option<String> {
+    let mut dialogue = plan.open("a harmless message in cleartext").await.ok()?;
+    let usual = match dialogue.open_up().await {
+        Ok(_) => harmless(plan, &mut dialogue).await,
+        Err(_) => None,
+    };
+    seen.record(dialogue.record);
+    usual
+}
+
+async fn harmless(plan: &Plan, dialogue: &mut Dialogue) -> Option<String> {
+    let (message, reply_to) = match plan.words.harmless {
+        ClientMessage::Hello => (ClientMessage::Hello, ReplyTo::Hello),
+        _ => (ClientMessage::Probe, ReplyTo::Other),
+    };
+    let bytes = dialogue.words(message);
+    if bytes.is_empty() {
+        return None;
+    }
+    dialogue.send(&bytes).await.ok()?;
+    let (_, answer) = dialogue.answer(reply_to, "the answer to a harmless command").await.ok()?;
+    Some(signature(&shown(dialogue, &answer)))
+}
+
+/// Sends something that servers may leave unanswered, and takes the answer. Where it is known how a harmless command
+/// is answered, that one is asked behind it, so that order tells and not silence.
+async fn ask(
+    dialogue: &mut Dialogue,
+    bytes: &[u8],
+    usual: Option<&str>,
+    what: &'static str,
+) -> Result<(ServerMessage, Vec<u8>), Stop> {
+    dialogue.send(bytes).await?;
+    let Some(usual) = usual else { return dialogue.answer_within(ReplyTo::Other, what, SHORT).await };
+    match dialogue.answer_within(ReplyTo::Other, what, NUDGE).await {
+        Err(Stop::Silent(_)) => {}
+        answer => return answer,
+    }
+    let nudge = dialogue.words(ClientMessage::Probe);
+    if !is_text(&nudge) {
+        return dialogue.answer_within(ReplyTo::Other, what, SHORT).await;
+    }
+    dialogue.send(&nudge).await?;
+    let (meaning, answer) = dialogue.answer_within(ReplyTo::Other, what, SHORT).await?;
+    if signature(&shown(dialogue, &answer)) == usual {
+        return Err(Stop::Silent(what));
+    }
+    // It was slow, not silent; the answer to the harmless command is yet to come.
+    let _ = dialogue.answer_within(ReplyTo::Other, what, SHORT).await;
+    Ok((meaning, answer))
+}
+
+/// A login that cannot succeed: is it taken for one?
+async fn credentials(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, offered: &[String]) -> Draft {
+    let id = "srv-auth-before";
+    let mechanisms: Vec<&String> = offered
+        .iter()
+        .filter(|line| plan.words.mechanisms.iter().any(|it| line.to_ascii_uppercase().contains(it)))
+        .collect();
+    let bytes = dialogue.words(ClientMessage::Credentials);
+    if bytes.is_empty() {
+        return Draft::new(id, Outcome::NotApplicable, "the protocol has no login of its own");
+    }
+    match ask(dialogue, &bytes, usual, "the answer to a login").await {
+        Ok((ServerMessage::TlsRequired, _)) if mechanisms.is_empty() => {
+            Draft::pass(id, "a login in cleartext is refused for want of TLS")
+        }
+        Ok((ServerMessage::TlsRequired, _)) => Draft::new(
+            id,
+            Outcome::Warning,
+            format!(
+                "a login is refused for want of TLS, but mechanisms are listed in cleartext: {}",
+                list(&mechanisms)
+            ),
+        ),
+        Ok((_, bytes)) => {
+            let text = shown(dialogue, &bytes);
+            if begins(&text, plan.words.took_credentials) {
+                Draft::fail(
+                    id,
+                    format!("a login in cleartext is taken: \"{}\"", text.get(..100).unwrap_or(&text)),
+                )
+            } else if mechanisms.is_empty() {
+                Draft::pass(
+                    id,
+                    format!("a login in cleartext is refused: \"{}\"", text.get(..100).unwrap_or(&text)),
+                )
+            } else {
+                Draft::new(
+                    id,
+                    Outcome::Warning,
+                    format!("mechanisms are listed in cleartext: {}", list(&mechanisms)),
+                )
+            }
+        }
+        Err(Stop::Closed(_) | Stop::Bye(_)) => {
+            Draft::pass(id, "the server ends a session that logs in in cleartext")
+        }
+        Err(Stop::Silent(_)) => Draft::new(id, Outcome::Info, "a login in cleartext is not answered"),
+        Err(stop) => Draft::untold(id, &stop),
+    }
+}
+
+fn list(mechanisms: &[&String]) -> String {
+    mechanisms.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Something that needs TLS: is it done without?
+async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Draft {
+    let id = "srv-not-enforced";
+    let bytes = dialogue.words(ClientMessage::Other);
+    if bytes.is_empty() {
+        return Draft::new(id, Outcome::NotApplicable, "the protocol does nothing before a login");
+    }
+    match ask(dialogue, &bytes, usual, "the answer to a command").await {
+        Ok((ServerMessage::TlsRequired, _)) => Draft::pass(id, "commands are refused for want of TLS"),
+        Ok((_, bytes)) => {
+            let text = shown(dialogue, &bytes);
+            let text = text.get(..100).unwrap_or(&text);
+            if !begins(text, plan.words.served) {
+                return Draft::pass(id, format!("a command in cleartext is refused: \"{text}\""));
+            }
+            if let Some(why) = plan.words.may_serve_cleartext {
+                return Draft::new(id, Outcome::Info, format!("the server serves cleartext too, {why}"));
+            }
+            Draft::fail(id, format!("the server serves a client that never asked for TLS: \"{text}\""))
+        }
+        Err(Stop::Closed(_) | Stop::Bye(_)) => Draft::pass(id, "the server ends a session without TLS"),
+        Err(Stop::Silent(_)) => Draft::new(id, Outcome::Info, "a command in cleartext is not answered"),
+        Err(stop) => Draft::untold(id, &stop),
+    }
+}
+
+/// Sets state in cleartext and looks for it inside TLS; and looks without setting it, for comparison.
+pub(crate) async fn fixation(plan: &Plan, usual: Option<&str>) -> Seen {
+    let id = "srv-fixation";
+    let mut seen = Seen::default();
+    let Some((before, inside)) = plan.words.fixation else {
+        seen.push(Draft::new(
+            id,
+            Outcome::NotApplicable,
+            "the protocol keeps nothing that could be set before TLS",
+        ));
+        return seen;
+    };
+    let with =
+        look(plan, "state set in cleartext, looked for inside TLS", (before, usual), inside, &mut seen).await;
+    let without = look(plan, "control: the same without the state", ("", usual), inside, &mut seen).await;
+    let (first, second) = (seen.records.first().map(|it| it.all()), seen.records.get(1).map(|it| it.all()));
+    let draft = match (with, without) {
+        (Ok(with), Ok(without)) if signature(&with) != signature(&without) => Draft::fail(
+            id,
+            format!("what was said in cleartext still holds inside TLS: \"{with}\" instead of \"{without}\""),
+        )
+        .severity(Severity::Error),
+        (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
+        (Err(Stop::Closed(_)), _) => Draft::pass(id, "the server does not go on after it"),
+        (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
+    };
+    let draft = first.into_iter().fold(draft, |draft, mark| draft.at(0, mark));
+    seen.push(second.into_iter().fold(draft, |draft, mark| draft.at(1, mark)));
+    seen
+}
+
+async fn look(
+    plan: &Plan,
+    purpose: &str,
+    (before, usual): (&str, Option<&str>),
+    inside: &str,
+    seen: &mut Seen,
+) -> Result<String, Stop> {
+    let _place = plan.place().await;
+    let mut dialogue = match plan.open(purpose).await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => {
+            seen.record(record);
+            return Err(stop);
+        }
+    };
+    if let Err(stop) = agree(&mut dialogue, before, usual).await {
+        seen.record(dialogue.record);
+        return Err(stop);
+    }
+    match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+        Ok(mut session) => {
+            // Behind what may not be answered goes something that is.
+            let sentinel = session.words(ClientMessage::Probe);
+            session.send(&[inside.as_bytes(), &sentinel].concat()).await;
+            let answer = session.message(ReplyTo::Other, plan.patience().min(SILENCE)).await;
+            let goodbye = session.words(ClientMessage::Quit);
+            session.send(&goodbye).await;
+            seen.record(session.record);
+            let answer = answer.as_deref().unwrap_or(b"silence");
+            Ok(Escaped(answer.trim_ascii_end()).to_string())
+        }
+        Err((_, record)) => {
+            seen.record(record);
+            Err(Stop::Closed("the handshake"))
+        }
+    }
+}
+
+/// The upgrade, with a command before the request.
+async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Result<(), Stop> {
+    dialogue.open_up().await?;
+    if !before.is_empty() {
+        match ask(dialogue, before.as_bytes(), usual, "the answer to a command").await {
+            Ok(_) | Err(Stop::Silent(_)) => {}
+            Err(stop) => return Err(stop),
+        }
+    }
+    dialogue.write(ClientMessage::Request).await?;
+    match dialogue.verdict().await? {
+        Ok(()) => Ok(()),
+        Err(_) => Err(Stop::Closed("the go-ahead")),
+    }
+}

@@ -1,0 +1,91 @@
+//! What the cleartext part tells anybody who listens.
+
+use starttls::proto::Escaped;
+
+use crate::draft::Draft;
+use crate::plan::Plan;
+use crate::report::{Outcome, Severity};
+
+/// Software that names itself with its version, and names and addresses from the inside.
+pub(crate) fn judge(plan: &Plan, said: &[u8]) -> Vec<Draft> {
+    let text = Escaped(said).to_string().replace("\\r\\n", " ");
+    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()[]<>,;\"'=".contains(c)).collect();
+    let version = words.iter().find(|word| is_version(word));
+    let banner = match version {
+        Some(version) => {
+            Draft::new("leak-banner", Outcome::Info, format!("a version is told in cleartext: {version}"))
+        }
+        None => Draft::pass("leak-banner", "no version is told in cleartext"),
+    };
+    let internal = words.iter().find(|word| is_internal(word, &plan.server_name));
+    let internal = match internal {
+        Some(name) => Draft::new(
+            "leak-internal",
+            Outcome::Warning,
+            format!("an internal name or address is told: {name}"),
+        )
+        .severity(Severity::Info),
+        None => Draft::pass("leak-internal", "no internal name or address is told"),
+    };
+    vec![banner, internal]
+}
+
+/// `3.7.11`, `2.4.10-Debian`, `Dovecot/2.3.19`: two dots and digits around them.
+fn is_version(word: &str) -> bool {
+    let version = word.rsplit('/').next().unwrap_or(word);
+    // An enhanced status code looks the same (RFC 3463 section 2).
+    if version == word && word.len() <= 7 && word.starts_with(['2', '4', '5']) && word.get(1..2) == Some(".")
+    {
+        return false;
+    }
+    let mut parts = version.splitn(3, '.');
+    let number = |part: Option<&str>| {
+        part.is_some_and(|part| {
+            !part.is_empty() && part.len() < 4 && part.bytes().all(|it| it.is_ascii_digit())
+        })
+    };
+    let is_address = version.parse::<std::net::Ipv4Addr>().is_ok();
+    !is_address
+        && number(parts.next())
+        && number(parts.next())
+        && parts.next().is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn is_internal(word: &str, server_name: &str) -> bool {
+    let word = word.trim_end_matches('.');
+    if word.eq_ignore_ascii_case(server_name) {
+        return false;
+    }
+    if let Ok(address) = word.parse::<std::net::Ipv4Addr>() {
+        return address.is_private();
+    }
+    let lower = word.to_ascii_lowercase();
+    [".local", ".internal", ".lan", ".corp", ".intranet"]
+        .iter()
+        .any(|end| lower.ends_with(end) && lower.len() > end.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_inside_names_are_told_from_other_words() {
+        for (word, version, internal) in [
+            ("3.7.11", true, false),
+            ("Server/2.4.10-Debian", true, false),
+            ("2.0.0", false, false),
+            ("ESMTP", false, false),
+            ("192.168.1.4", false, true),
+            ("203.0.113.9", false, false),
+            ("exchange01.corp", false, true),
+            ("mail.example.com", false, false),
+        ] {
+            assert_eq!(
+                (is_version(word), is_internal(word, "mail.example.com")),
+                (version, internal),
+                "{word}"
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The probes: what is said to a server to see what it does.
+
+mod answers;
+mod baseline;
+mod certificate;
+mod cleartext;
+mod fallback;
+mod injection;
+mod leaks;
+mod port;
+mod tls;
+
+use std::time::Instant;
+
+use crate::check::CHECKS;
+use crate::draft::{Draft, Seen};
+use crate::plan::Plan;
+use crate::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+
+/// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
+pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
+    let started = Instant::now();
+    let mut base = baseline::probe(plan).await;
+    let mut seen = std::mem::take(&mut base.seen);
+    if base.ended.is_none() {
+        plan.learn(started.elapsed().as_secs_f64() * 1000.0);
+        let offered = base.capabilities.as_ref().map(|it| it.before.clone()).unwrap_or_default();
+        let usual_sha =
+            base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
+        let (cleartext, usual) = cleartext::probe(plan, &offered).await;
+        seen.absorb(cleartext);
+        let (fixation, alpn, names, (versions, works)) = tokio::join!(
+            cleartext::fixation(plan, usual.as_deref()),
+            tls::alpn(plan),
+            tls::names(plan, usual_sha.as_deref()),
+            tls::versions(plan),
+        );
+        // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
+        let injection = injection::probe(plan, usual.as_deref()).await;
+        let fallback = fallback::probe(plan, usual.as_deref()).await;
+        let stall = fallback::stall(plan).await;
+        for part in [injection, fallback, fixation, alpn, names, versions, stall] {
+            seen.absorb(part);
+        }
+        throttled(&mut seen);
+        if let Some(tls) = &mut base.tls {
+            tls.versions.extend(works);
+            tls.versions.sort();
+            tls.versions.dedup();
+        }
+    } else {
+        let (diagnosis, ended) = port::probe(plan).await;
+        seen.absorb(diagnosis);
+        base.ended = ended.or(base.ended);
+    }
+    let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
+    seen.settle(&mut transcripts, &mut findings);
+    findings.sort_by_key(|finding| CHECKS.iter().position(|check| check.id == finding.id));
+    let (outcome, summary) = base.ended.unwrap_or_else(|| judge(&findings));
+    Endpoint {
+        target: target.to_owned(),
+        address: Some(plan.address.to_string()),
+        protocol: plan.protocol.name.to_owned(),
+        server_name: plan.server_name.clone(),
+        port: plan.port(),
+        outcome,
+        summary,
+        tls: base.tls,
+        certificate: base.certificate,
+        capabilities: base.capabilities,
+        steps: base.steps,
+        connections: plan.opened(),
+        elapsed_ms: (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,
+        findings,
+        transcripts,
+    }
+}
+
+/// Connections that a server turned away after it had served one tell of its patience, not of its upgrade.
+const TURNED_AWAY: usize = 3;
+
+fn throttled(seen: &mut Seen) {
+    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.outcome == Outcome::Inconclusive).collect();
+    if let Some(first) = untold.first().filter(|_| untold.len() >= TURNED_AWAY) {
+        let why =
+            format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
+        seen.push(Draft::new("srv-throttled", Outcome::Inconclusive, why));
+    }
+}
+
+/// The verdict on the whole: the worst finding, or how much could not be told.
+fn judge(findings: &[Finding]) -> (Verdict, String) {
+    let bad = |finding: &&Finding| {
+        matches!(finding.outcome, Outcome::Fail | Outcome::Warning) && finding.severity >= Severity::Warning
+    };
+    let worst = findings.iter().filter(bad).max_by_key(|finding| finding.severity);
+    if let Some(worst) = worst {
+        let more = findings.iter().filter(bad).count() - 1;
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        return (Verdict::Findings, format!("{}{more}", worst.summary));
+    }
+    let untold = findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive).count();
+    match untold {
+        0 => (Verdict::Sound, String::from("the upgrade is sound")),
+        _ => (Verdict::Inconclusive, format!("{untold} checks could not be told; nothing else was found")),
+    }
+}

@@ -1,0 +1,94 @@
+//! Text from a report, made harmless for where it goes.
+
+use std::fmt::{self, Write};
+
+/// One line of printable text: control characters, and characters that turn or hide text, are spelled out.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\n' => f.write_str("\\n"),
+            '\r' => f.write_str("\\r"),
+            '\t' => f.write_str("\\t"),
+            c if is_obeyed(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
+            c => f.write_char(c),
+        })
+    }
+}
+
+/// The same, as text or the value of an attribute in HTML and XML. Two elements and five entities are all that the
+/// renderers need of XML; a library would be more to read than this.
+#[derive(Clone, Copy)]
+pub(crate) struct Markup<'a>(pub &'a str);
+
+impl fmt::Display for Markup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Entities(f), "{}", Plain(self.0))
+    }
+}
+
+struct Entities<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Entities<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c {
+            '&' => self.0.write_str("&amp;"),
+            '<' => self.0.write_str("&lt;"),
+            '>' => self.0.write_str("&gt;"),
+            '"' => self.0.write_str("&quot;"),
+            '\'' => self.0.write_str("&#39;"),
+            c => self.0.write_char(c),
+        })
+    }
+}
+
+/// JSON in which nothing but line feeds between values is left for a terminal to obey.
+pub(crate) fn json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_obeyed(c) {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Control characters, and those that are invisible or reorder what is around them; XML forbids some of them too.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_obeyed_is_spelled_out() {
+        let text = "<a href='x'>\x1b[31m\u{9b}\u{202e}\r\n]]> & \"\u{fffe}Zoë";
+        assert_eq!(
+            Plain(text).to_string(),
+            "<a href='x'>\\u{1b}[31m\\u{9b}\\u{202e}\\r\\n]]> & \"\\u{fffe}Zoë"
+        );
+        assert_eq!(
+            Markup(text).to_string(),
+            "&lt;a href=&#39;x&#39;&gt;\\u{1b}[31m\\u{9b}\\u{202e}\\r\\n]]&gt; &amp; &quot;\\u{fffe}Zoë"
+        );
+    }
+
+    #[test]
+    fn json_stays_what_it_says() {
+        let text = "\u{9b}1m \u{202e} \u{e0041} Zoë\n";
+        let written = json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(written.is_ascii() || !written.chars().any(|c| c != '\n' && is_obeyed(c)), "{written}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&written).unwrap(), [text]);
+    }
+}

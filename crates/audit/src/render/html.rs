@@ -1,0 +1,261 @@
+//! One page that needs nothing but itself: no network, no script, readable in the dark and on paper.
+//!
+//! Every text goes through `Markup`; ids and links are made of numbers only. The policy in the page forbids it to
+//! load or run anything, should something slip through.
+
+mod talk;
+
+use std::fmt::{Arguments, Write};
+
+use super::escape::Markup;
+use super::story;
+use crate::check::check;
+use crate::filter::{plural, severity_word};
+use crate::report::{Capabilities, Endpoint, Finding, Outcome, Report, Step, Verdict};
+
+/// The report as a page.
+pub fn render(report: &Report) -> String {
+    let mut page = Page(String::new());
+    let title = match report.endpoints.as_slice() {
+        [endpoint] => format!("{}: {}", endpoint.target, story::verdict_word(endpoint.outcome)),
+        _ => story::overview(report),
+    };
+    let title = Markup(&title);
+    page.add(format_args!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        <meta name=\"color-scheme\" content=\"light dark\">\n\
+        <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+        <header>\n<h1>STARTTLS audit</h1>\n<p>{}</p>\n</header>\n",
+        Markup(&story::overview(report))
+    ));
+    if report.endpoints.len() > 1 {
+        page.contents(report);
+    }
+    page.add(format_args!("<main>\n"));
+    for (number, endpoint) in report.endpoints.iter().enumerate() {
+        page.endpoint(number, endpoint);
+    }
+    page.add(format_args!("</main>\n<footer>\n"));
+    for lookup in &report.lookups {
+        page.add(format_args!("<p>Looked up: <code>{}</code></p>\n", Markup(lookup)));
+    }
+    page.add(format_args!("<p>{}</p>\n</footer>\n</body>\n</html>\n", Markup(&report.generator)));
+    page.0
+}
+
+const STYLE: &str = include_str!("html/style.css");
+
+struct Page(String);
+
+impl Page {
+    fn add(&mut self, text: Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.0.write_fmt(text);
+    }
+
+    fn contents(&mut self, report: &Report) {
+        self.add(format_args!("<nav aria-label=\"Endpoints\">\n<ul>\n"));
+        for (number, endpoint) in report.endpoints.iter().enumerate() {
+            let (class, word) = (verdict_class(endpoint.outcome), story::verdict_word(endpoint.outcome));
+            let (target, address) =
+                (Markup(&endpoint.target), endpoint.address.as_deref().unwrap_or_default());
+            let address = Markup(address);
+            self.add(format_args!(
+                "<li><span class=\"badge {class}\">{word}</span> <a href=\"#e{number}\">{target}</a> \
+                <small>{address}</small></li>\n"
+            ));
+        }
+        self.add(format_args!("</ul>\n</nav>\n"));
+    }
+
+    fn endpoint(&mut self, number: usize, endpoint: &Endpoint) {
+        let (class, word) = (verdict_class(endpoint.outcome), story::verdict_word(endpoint.outcome));
+        let verdict = story::verdict_key(endpoint.outcome);
+        self.add(format_args!(
+            "<section class=\"endpoint\" id=\"e{number}\" data-verdict=\"{verdict}\">\n\
+            <h2><span class=\"badge {class}\">{word}</span> {}</h2>\n<p class=\"summary\">{}</p>\n",
+            Markup(&endpoint.target),
+            Markup(&endpoint.summary)
+        ));
+        self.facts(endpoint);
+        self.findings("What is wrong", "wrong", number, endpoint, &story::wrong(endpoint));
+        let unclear = story::with(endpoint, Outcome::Inconclusive);
+        self.findings("What could not be told", "unclear", number, endpoint, &unclear);
+        for (title, open, outcome) in [
+            ("Good to know", true, Outcome::Info),
+            ("What is fine", false, Outcome::Pass),
+            ("What has no meaning here", false, Outcome::NotApplicable),
+        ] {
+            self.list(title, open, number, endpoint, &story::with(endpoint, outcome));
+        }
+        if let Some(capabilities) = &endpoint.capabilities {
+            self.capabilities(capabilities);
+        }
+        if !endpoint.transcripts.is_empty() {
+            talk::conversations(self, number, endpoint);
+        }
+        self.add(format_args!("</section>\n"));
+    }
+
+    fn facts(&mut self, endpoint: &Endpoint) {
+        self.add(format_args!("<dl class=\"facts\">\n"));
+        if let Some(address) = &endpoint.address {
+            self.fact("Address", address);
+        }
+        self.fact("Name", &endpoint.server_name);
+        if let Some(tls) = &endpoint.tls {
+            self.fact("TLS", &story::session(tls));
+        }
+        if let Some(presented) = &endpoint.certificate {
+            self.fact("Certificate", &story::certificate(presented));
+            if let Some(own) = presented.chain.first() {
+                self.fact("Good for", &own.names.join(", "));
+                self.fact("Valid", &format!("{} to {}", own.not_before, own.not_after));
+                self.fact("Issued by", &own.issuer);
+            }
+        }
+        let seconds = endpoint.elapsed_ms / 1000.0;
+        let connections = plural(endpoint.connections as usize, "connection", "connections");
+        self.fact("Audit", &format!("{connections}, {seconds:.2} s"));
+        self.add(format_args!("</dl>\n"));
+        self.steps(&endpoint.steps);
+    }
+
+    fn fact(&mut self, name: &str, text: &str) {
+        if !text.is_empty() {
+            self.add(format_args!("<div><dt>{name}</dt><dd>{}</dd></div>\n", Markup(text)));
+        }
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        self.add(format_args!("<ol class=\"steps\" aria-label=\"Time per step\">\n"));
+        for Step { name, ms } in steps {
+            let share = ms.max(0.01);
+            let name = Markup(name);
+            self.add(format_args!(
+                "<li style=\"flex-grow:{share:.2}\"><span>{name}</span> {ms:.1} ms</li>\n"
+            ));
+        }
+        self.add(format_args!("</ol>\n"));
+    }
+
+    fn findings(
+        &mut self,
+        title: &str,
+        class: &str,
+        number: usize,
+        endpoint: &Endpoint,
+        findings: &[(usize, &Finding)],
+    ) {
+        if findings.is_empty() {
+            return;
+        }
+        self.add(format_args!("<h3>{title}</h3>\n"));
+        for &(index, finding) in findings {
+            let severity = severity_word(finding.severity);
+            let badge = if class == "wrong" { severity } else { "inconclusive" };
+            let outcome = story::outcome_key(finding.outcome);
+            let id = Markup(&finding.id);
+            self.add(format_args!(
+                "<article class=\"finding {class} {severity}\" id=\"e{number}-f{index}\" data-check=\"{id}\" \
+                data-outcome=\"{outcome}\" data-severity=\"{severity}\">\n\
+                <h4><span class=\"badge {badge}\">{badge}</span> {} <code class=\"id\">{id}</code></h4>\n",
+                Markup(&finding.summary)
+            ));
+            self.details(finding);
+            for &at in &finding.evidence {
+                talk::excerpt(self, number, endpoint, at);
+            }
+            if let Some(fix) = &finding.fix {
+                self.add(format_args!("<p class=\"cure\"><strong>Cure.</strong> {}</p>\n", Markup(fix)));
+            }
+            if let Some(row) = check(&finding.id) {
+                self.add(format_args!(
+                    "<details class=\"why\"><summary>Why it matters</summary><p>{}</p><p class=\"spec\">{}</p></details>\n",
+                    Markup(row.why),
+                    Markup(row.spec)
+                ));
+            }
+            self.add(format_args!("</article>\n"));
+        }
+    }
+
+    fn details(&mut self, finding: &Finding) {
+        if !finding.details.is_empty() {
+            self.add(format_args!("<ul class=\"details\">\n"));
+            for detail in &finding.details {
+                self.add(format_args!("<li>{}</li>\n", Markup(detail)));
+            }
+            self.add(format_args!("</ul>\n"));
+        }
+    }
+
+    fn list(
+        &mut self,
+        title: &str,
+        open: bool,
+        number: usize,
+        endpoint: &Endpoint,
+        findings: &[(usize, &Finding)],
+    ) {
+        if findings.is_empty() {
+            return;
+        }
+        let (open, count) = (if open { " open" } else { "" }, findings.len());
+        self.add(format_args!("<details class=\"fold\"{open}><summary>{title} ({count})</summary>\n<ul>\n"));
+        for &(index, finding) in findings {
+            let (outcome, id) = (story::outcome_key(finding.outcome), Markup(&finding.id));
+            self.add(format_args!(
+                "<li id=\"e{number}-f{index}\" data-check=\"{id}\" data-outcome=\"{outcome}\">{} \
+                <code class=\"id\">{id}</code>",
+                Markup(&finding.summary)
+            ));
+            self.details(finding);
+            if let Some(&at) = finding.evidence.iter().find(|at| story::excerpt(endpoint, **at).is_some()) {
+                talk::link(self, number, at);
+            }
+            self.add(format_args!("</li>\n"));
+        }
+        self.add(format_args!("</ul>\n</details>\n"));
+    }
+
+    fn capabilities(&mut self, Capabilities { before, inside }: &Capabilities) {
+        self.add(format_args!(
+            "<details class=\"fold\"><summary>What the server says it can do, before TLS ({}) and inside ({})\
+            </summary>\n<div class=\"columns\">\n",
+            before.len(),
+            inside.len()
+        ));
+        for (title, these, others, only) in [
+            ("In cleartext", before, inside, "only before TLS"),
+            ("Inside TLS", inside, before, "only inside TLS"),
+        ] {
+            self.add(format_args!("<div><h4>{title}</h4>\n<ul>\n"));
+            for each in these {
+                let text = Markup(each);
+                if others.contains(each) {
+                    self.add(format_args!("<li><code>{text}</code></li>\n"));
+                } else {
+                    self.add(format_args!(
+                        "<li><mark><code>{text}</code></mark> <small>{only}</small></li>\n"
+                    ));
+                }
+            }
+            self.add(format_args!("</ul></div>\n"));
+        }
+        self.add(format_args!("</div>\n</details>\n"));
+    }
+}
+
+fn verdict_class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Sound => "good",
+        Verdict::Inconclusive => "inconclusive",
+        _ => "bad",
+    }
+}

@@ -1,0 +1,95 @@
+//! A conversation as a timeline: the client on one side, the server on the other, the boundary across.
+
+use super::super::escape::Markup;
+use super::super::story;
+use super::Page;
+use crate::report::{Endpoint, Entry, Evidence, Kind, Transcript};
+
+/// All conversations, folded when nothing in them is evidence of something wrong.
+pub(super) fn conversations(page: &mut Page, number: usize, endpoint: &Endpoint) {
+    let proof = story::wrong(endpoint).iter().any(|(_, finding)| !finding.evidence.is_empty());
+    let (open, count) = (if proof { " open" } else { "" }, endpoint.transcripts.len());
+    page.add(format_args!("<details class=\"fold\"{open}><summary>The conversations ({count})</summary>\n"));
+    for index in 0..count {
+        conversation(page, number, endpoint, index);
+    }
+    page.add(format_args!("</details>\n"));
+}
+
+/// A whole conversation, open when it holds such evidence.
+fn conversation(page: &mut Page, number: usize, endpoint: &Endpoint, index: usize) {
+    let Some(transcript) = endpoint.transcripts.get(index) else { return };
+    let wrong: Vec<_> = story::wrong(endpoint)
+        .into_iter()
+        .flat_map(|(place, finding)| finding.evidence.iter().map(move |&at| (place, finding.id.as_str(), at)))
+        .filter(|(_, _, at)| at.transcript == index)
+        .collect();
+    let (open, connection) = (if wrong.is_empty() { "" } else { " open" }, index + 1);
+    let purpose = Markup(&transcript.purpose);
+    page.add(format_args!(
+        "<details class=\"talk\" id=\"e{number}-t{index}\"{open}><summary>Connection {connection}: {purpose}\
+        </summary>\n<ol>\n"
+    ));
+    for (line, entry) in transcript.entries.iter().enumerate() {
+        let proofs: Vec<_> = wrong.iter().filter(|(_, _, at)| (at.first..=at.last).contains(&line)).collect();
+        let hit = if proofs.is_empty() { "" } else { " hit" };
+        open_entry(page, entry, hit, &format!(" id=\"e{number}-t{index}-{line}\""));
+        for (place, id, _) in proofs.iter().filter(|(_, _, at)| at.first == line) {
+            let id = Markup(id);
+            page.add(format_args!(" <a class=\"proof\" href=\"#e{number}-f{place}\">{id}</a>"));
+        }
+        page.add(format_args!("</li>\n"));
+    }
+    page.add(format_args!("</ol>\n</details>\n"));
+}
+
+/// The part of a conversation that evidence points at.
+pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &Endpoint, at: Evidence) {
+    let Some((Transcript { purpose, .. }, entries)) = story::excerpt(endpoint, at) else { return };
+    let purpose = Markup(purpose);
+    page.add(format_args!("<figure class=\"talk\">\n<figcaption>Seen on "));
+    link(page, number, at);
+    page.add(format_args!(" ({purpose})</figcaption>\n<ol>\n"));
+    for entry in entries {
+        open_entry(page, entry, "", "");
+        page.add(format_args!("</li>\n"));
+    }
+    page.add(format_args!("</ol>\n</figure>\n"));
+}
+
+/// A link to where evidence begins.
+pub(super) fn link(page: &mut Page, number: usize, at: Evidence) {
+    let Evidence { transcript, first, .. } = at;
+    let connection = transcript.saturating_add(1);
+    page.add(format_args!(" <a href=\"#e{number}-t{transcript}-{first}\">connection {connection}</a>"));
+}
+
+fn open_entry(page: &mut Page, entry: &Entry, hit: &str, id: &str) {
+    let (class, who) = match entry.kind {
+        Kind::Client => ("client clear", "client, cleartext"),
+        Kind::Server => ("server clear", "server, cleartext"),
+        Kind::ClientInside => ("client inside", "client, inside TLS"),
+        Kind::ServerInside => ("server inside", "server, inside TLS"),
+        Kind::Boundary => ("boundary", story::boundary("").0),
+        Kind::Event => ("event", ""),
+    };
+    let at = entry.at_ms;
+    page.add(format_args!("<li class=\"{class}{hit}\"{id}><time>{at:.1} ms</time><div class=\"said\">"));
+    if !who.is_empty() {
+        page.add(format_args!("<span class=\"who\">{who}</span>"));
+    }
+    let lines = match entry.kind {
+        Kind::Boundary => vec![story::boundary(&entry.text).1],
+        _ => story::lines(entry),
+    };
+    for line in lines.into_iter().filter(|line| !line.is_empty() || entry.kind != Kind::Boundary) {
+        let end = [r"\r\n", r"\n"].into_iter().find(|end| line.ends_with(end)).unwrap_or("");
+        let said = Markup(line.strip_suffix(end).unwrap_or(line));
+        page.add(format_args!("<code>{said}"));
+        if !end.is_empty() {
+            page.add(format_args!("<span class=\"end\">{end}</span>"));
+        }
+        page.add(format_args!("</code>"));
+    }
+    page.add(format_args!("</div>"));
+}

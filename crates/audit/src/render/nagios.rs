@@ -1,0 +1,181 @@
+//! For Nagios, Icinga and their kin: a plugin's output with performance data, and its own exit codes.
+
+use std::fmt::{self, Write};
+
+use super::escape::Plain;
+use super::story;
+use crate::filter;
+use crate::report::{Endpoint, Finding, Report, Severity, Verdict};
+
+/// When the days left of a certificate are too few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Fewer than this: WARNING.
+    pub warning_days: i64,
+    /// Fewer than this: CRITICAL.
+    pub critical_days: i64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { warning_days: 21, critical_days: 7 }
+    }
+}
+
+/// The state of the service; the worst comes last, as monitoring counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Sound.
+    Ok,
+    /// It could not be told.
+    Unknown,
+    /// A finding of severity warning, or a certificate that expires soon.
+    Warning,
+    /// Anything worse, or no service at all.
+    Critical,
+}
+
+impl State {
+    /// The exit code of the plugin.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// The state of all endpoints together: that of the worst.
+pub fn state(report: &Report, thresholds: Thresholds) -> State {
+    report.endpoints.iter().map(|endpoint| judge(endpoint, thresholds)).max().unwrap_or(State::Unknown)
+}
+
+/// The plugin's output: one line with performance data, then a line for each thing that is wrong.
+pub fn render(report: &Report, thresholds: Thresholds) -> String {
+    let mut performance = String::new();
+    let mut long = String::new();
+    for endpoint in &report.endpoints {
+        let label = if report.endpoints.len() == 1 { String::new() } else { label(endpoint) };
+        // Writing to a String cannot fail, here and below.
+        let _ = measure(&mut performance, endpoint, &label, thresholds);
+        for finding in counted(endpoint) {
+            let severity = filter::severity_word(finding.severity);
+            let (target, summary) = (Tame(&endpoint.target), Tame(&finding.summary));
+            let _ = writeln!(long, "{target}: {severity}: {summary} [{}]", Tame(&finding.id));
+        }
+    }
+    let state = state(report, thresholds).word();
+    format!("STARTTLS {state}: {} |{performance}\n{long}", headline(report, thresholds))
+}
+
+fn headline(report: &Report, thresholds: Thresholds) -> String {
+    let [endpoint] = report.endpoints.as_slice() else { return story::overview(report) };
+    let worst = counted(endpoint).max_by_key(|finding| finding.severity);
+    let of_findings = worst.map(|finding| of_severity(finding.severity));
+    let what = match (worst, expiry(endpoint, thresholds)) {
+        _ if !audited(endpoint) => Tame(&endpoint.summary).to_string(),
+        (_, expiry @ Some(_)) if expiry > of_findings => "the certificate expires too soon".to_owned(),
+        (Some(finding), _) => Tame(&finding.summary).to_string(),
+        (None, _) => "the upgrade is sound".to_owned(),
+    };
+    let days =
+        days_left(endpoint).map(|left| format!(", certificate: {}", story::days(left))).unwrap_or_default();
+    format!("{}: {what}{days}", Tame(&endpoint.target))
+}
+
+fn judge(endpoint: &Endpoint, thresholds: Thresholds) -> State {
+    let found = match endpoint.outcome {
+        Verdict::Sound | Verdict::Findings => {
+            counted(endpoint).map(|finding| of_severity(finding.severity)).max()
+        }
+        Verdict::Inconclusive => Some(State::Unknown),
+        Verdict::Declined | Verdict::Unreachable | Verdict::TlsFailed | Verdict::Violation => {
+            Some(State::Critical)
+        }
+    };
+    found.max(expiry(endpoint, thresholds)).unwrap_or(State::Ok)
+}
+
+fn of_severity(severity: Severity) -> State {
+    match severity {
+        Severity::Info => State::Ok,
+        Severity::Warning => State::Warning,
+        Severity::Error | Severity::Critical => State::Critical,
+    }
+}
+
+/// What is wrong; a certificate that expires soon is left to the thresholds.
+fn counted(endpoint: &Endpoint) -> impl Iterator<Item = &Finding> {
+    endpoint.findings.iter().filter(|finding| filter::is_wrong(finding) && finding.id != "cert-expiry")
+}
+
+fn audited(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.outcome, Verdict::Sound | Verdict::Findings)
+}
+
+fn expiry(endpoint: &Endpoint, thresholds: Thresholds) -> Option<State> {
+    let left = days_left(endpoint)?;
+    let state = |limit, state| (left < limit).then_some(state);
+    state(thresholds.critical_days, State::Critical).or(state(thresholds.warning_days, State::Warning))
+}
+
+/// Of the certificate in the chain that ends first.
+fn days_left(endpoint: &Endpoint) -> Option<i64> {
+    let chain = &endpoint.certificate.as_ref()?.chain;
+    chain
+        .iter()
+        .filter(|certificate| certificate.unreadable.is_none())
+        .map(|certificate| certificate.days_left)
+        .min()
+}
+
+fn measure(out: &mut String, endpoint: &Endpoint, label: &str, thresholds: Thresholds) -> fmt::Result {
+    let Thresholds { warning_days, critical_days } = thresholds;
+    if let Some(left) = days_left(endpoint) {
+        write!(out, " '{label}cert_days'={left};{warning_days}:;{critical_days}:;;")?;
+    }
+    for step in &endpoint.steps {
+        let name: String =
+            step.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        write!(out, " '{label}{name}'={:.6}s;;;0;", step.ms / 1000.0)?;
+    }
+    write!(out, " '{label}findings'={};;;0;", counted(endpoint).count())?;
+    write!(out, " '{label}connections'={};;;0;", endpoint.connections)?;
+    write!(out, " '{label}time'={:.6}s;;;0;", endpoint.elapsed_ms / 1000.0)
+}
+
+/// Before the name of a measure, when there are several endpoints.
+fn label(endpoint: &Endpoint) -> String {
+    let name = endpoint.address.as_deref().unwrap_or(&endpoint.target);
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "[]:.-/".contains(c) { c } else { '_' })
+        .collect();
+    format!(
+        "{}/{name}/",
+        endpoint.protocol.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>()
+    )
+}
+
+/// A bar begins performance data; the others mean something to the shells and web pages that get the output.
+struct Tame<'a>(&'a str);
+
+impl fmt::Display for Tame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Plain(self.0).to_string().chars().try_for_each(|c| match c {
+            '|' | '<' | '>' | '&' | '$' | '`' | '"' | '\'' => write!(f, "\\x{:02x}", u32::from(c)),
+            c => f.write_char(c),
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! For Prometheus: the text exposition format. Where blackbox_exporter has a name for a measure, it is that name.
+
+use std::fmt::{self, Write};
+
+use super::escape::Plain;
+use super::story;
+use crate::filter::severity_word;
+use crate::report::{Certificate, Endpoint, Report, Verdict};
+
+/// The report as metrics.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    for Family { name, help, samples } in FAMILIES {
+        let mut lines = String::new();
+        for endpoint in &report.endpoints {
+            let address = endpoint.address.as_deref().unwrap_or_default();
+            let common = [
+                ("target", endpoint.target.as_str()),
+                ("address", address),
+                ("protocol", &endpoint.protocol),
+            ];
+            for Sample { labels, value } in samples(endpoint) {
+                // Writing to a String cannot fail, here and below.
+                let labels =
+                    common.into_iter().chain(labels.iter().map(|(name, value)| (*name, value.as_str())));
+                let _ = writeln!(lines, "{name}{} {value}", Labels(labels.collect()));
+            }
+        }
+        if !lines.is_empty() {
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{lines}");
+        }
+    }
+    out
+}
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Endpoint) -> Vec<Sample>,
+}
+
+struct Sample {
+    labels: Vec<(&'static str, String)>,
+    value: f64,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "probe_success",
+        help: "Whether the upgrade is sound.",
+        samples: |endpoint| one(f64::from(u8::from(endpoint.outcome == Verdict::Sound))),
+    },
+    Family {
+        name: "probe_duration_seconds",
+        help: "How long the audit took.",
+        samples: |endpoint| one(from_ms(endpoint.elapsed_ms)),
+    },
+    Family {
+        name: "probe_tls_version_info",
+        help: "The TLS version that was negotiated.",
+        samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("version", tls.version.clone())])),
+    },
+    Family {
+        name: "probe_tls_cipher_info",
+        help: "The cipher suite that was negotiated.",
+        samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("cipher", tls.cipher_suite.clone())])),
+    },
+    Family {
+        name: "probe_ssl_earliest_cert_expiry",
+        help: "When the first certificate of the chain expires, in seconds since 1970, verified or not.",
+        samples: |endpoint| earliest(endpoint, false),
+    },
+    Family {
+        name: "probe_ssl_last_chain_expiry_timestamp_seconds",
+        help: "When the verified chain expires, in seconds since 1970.",
+        samples: |endpoint| earliest(endpoint, true),
+    },
+    Family {
+        name: "probe_ssl_last_chain_info",
+        help: "The server's own certificate, verified or not.",
+        samples: |endpoint| {
+            info(readable(endpoint).next().map(|(_, own)| {
+                vec![
+                    ("fingerprint_sha256", own.sha256.clone()),
+                    ("subject", own.subject.clone()),
+                    ("issuer", own.issuer.clone()),
+                    ("subjectalternative", own.names.join(",")),
+                ]
+            }))
+        },
+    },
+    Family {
+        name: "starttls_certificate_verified",
+        help: "Whether the certificate leads to a trusted root, is valid now, and for the expected name.",
+        samples: |endpoint| match &endpoint.certificate {
+            Some(presented) => one(f64::from(u8::from(presented.verified))),
+            None => Vec::new(),
+        },
+    },
+    Family {
+        name: "starttls_certificate_not_after_seconds",
+        help: "When each certificate of the chain expires, in seconds since 1970; the server's own is at 0.",
+        samples: |endpoint| readable(endpoint).map(expires).collect(),
+    },
+    Family {
+        name: "starttls_verdict_info",
+        help: "The verdict on the endpoint.",
+        samples: |endpoint| info(Some(vec![("verdict", story::verdict_key(endpoint.outcome).to_owned())])),
+    },
+    Family {
+        name: "starttls_finding",
+        help: "What came out of each check.",
+        samples: |endpoint| endpoint.findings.iter().map(finding).collect(),
+    },
+    Family {
+        name: "starttls_step_seconds",
+        help: "How long each step to the first answer inside TLS took.",
+        samples: |endpoint| {
+            let step = |step: &crate::report::Step| Sample {
+                labels: vec![("step", step.name.clone())],
+                value: from_ms(step.ms),
+            };
+            endpoint.steps.iter().map(step).collect()
+        },
+    },
+    Family {
+        name: "starttls_connections",
+        help: "How many connections the audit opened.",
+        samples: |endpoint| one(f64::from(endpoint.connections)),
+    },
+];
+
+fn one(value: f64) -> Vec<Sample> {
+    vec![Sample { labels: Vec::new(), value }]
+}
+
+fn info(labels: Option<Vec<(&'static str, String)>>) -> Vec<Sample> {
+    labels.into_iter().map(|labels| Sample { labels, value: 1.0 }).collect()
+}
+
+fn earliest(endpoint: &Endpoint, verified_only: bool) -> Vec<Sample> {
+    if verified_only && !endpoint.certificate.as_ref().is_some_and(|presented| presented.verified) {
+        return Vec::new();
+    }
+    readable(endpoint)
+        .map(|(_, each)| each.not_after_unix)
+        .min()
+        .into_iter()
+        .flat_map(|at| one(seconds(at)))
+        .collect()
+}
+
+fn readable(endpoint: &Endpoint) -> impl Iterator<Item = (usize, &Certificate)> {
+    let chain = endpoint.certificate.as_ref().map(|presented| presented.chain.as_slice()).unwrap_or_default();
+    chain.iter().enumerate().filter(|(_, certificate)| certificate.unreadable.is_none())
+}
+
+fn expires((position, certificate): (usize, &Certificate)) -> Sample {
+    Sample {
+        labels: vec![("position", position.to_string()), ("subject", certificate.subject.clone())],
+        value: seconds(certificate.not_after_unix),
+    }
+}
+
+fn finding(finding: &crate::report::Finding) -> Sample {
+    Sample {
+        labels: vec![
+            ("id", finding.id.clone()),
+            ("severity", severity_word(finding.severity).to_owned()),
+            ("outcome", story::outcome_key(finding.outcome).to_owned()),
+        ],
+        value: 1.0,
+    }
+}
+
+/// Milliseconds in seconds, to the microsecond.
+fn from_ms(ms: f64) -> f64 {
+    (ms * 1000.0).round() / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a date in this millennium has 11 digits, a float 15")]
+fn seconds(unix: i64) -> f64 {
+    unix as f64
+}
+
+struct Labels<'a>(Vec<(&'a str, &'a str)>);
+
+impl fmt::Display for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let value = Plain(value).to_string().replace('\\', "\\\\").replace('"', "\\\"");
+            write!(f, "{}{name}=\"{value}\"", if index == 0 { '{' } else { ',' })?;
+        }
+        f.write_char('}')
+    }
+}

@@ -1,0 +1,254 @@
+//! What an audit found out, as data. The JSON report is these types; its schema is in `docs/schema/check.json`.
+//!
+//! Every text in here that came from a peer is escaped already.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of the JSON report; it grows when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A run over one or more endpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// See [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The program and its version.
+    pub generator: String,
+    /// What was looked up on the way to the endpoints (MX, SRV), one line each.
+    pub lookups: Vec<String>,
+    /// The endpoints, in the order of the targets.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint: a protocol on an address and port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Endpoint {
+    /// The target in its canonical form: `smtp://mail.example.com`.
+    pub target: String,
+    /// The address and port that were dialled.
+    pub address: Option<String>,
+    /// The scheme of the protocol.
+    pub protocol: String,
+    /// The name that was sent and verified.
+    pub server_name: String,
+    /// The port.
+    pub port: u16,
+    /// The verdict on the whole.
+    pub outcome: Verdict,
+    /// The verdict in one line.
+    pub summary: String,
+    /// The TLS session of the baseline connection.
+    pub tls: Option<Tls>,
+    /// What the server presented.
+    pub certificate: Option<Presented>,
+    /// What the server said it can do, before and inside TLS.
+    pub capabilities: Option<Capabilities>,
+    /// Milliseconds per step of the baseline connection, in order.
+    pub steps: Vec<Step>,
+    /// Connections that were opened.
+    pub connections: u32,
+    /// Milliseconds that the audit took.
+    pub elapsed_ms: f64,
+    /// What was found, in the order of the table of checks.
+    pub findings: Vec<Finding>,
+    /// The conversations that the evidence points into.
+    pub transcripts: Vec<Transcript>,
+}
+
+/// The verdict on an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing at or above warning.
+    Sound,
+    /// Something at or above warning.
+    Findings,
+    /// The upgrade is not offered, or refused.
+    Declined,
+    /// No connection.
+    Unreachable,
+    /// The handshake cannot be finished.
+    TlsFailed,
+    /// The server broke the rules before it could be asked for TLS.
+    Violation,
+    /// Throttled, or too little evidence.
+    Inconclusive,
+}
+
+/// The verdict of one check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The check: its id in the table.
+    pub id: String,
+    /// What came out.
+    pub outcome: Outcome,
+    /// How bad it is, if it is.
+    pub severity: Severity,
+    /// One line.
+    pub summary: String,
+    /// More lines, such as a difference between two lists.
+    pub details: Vec<String>,
+    /// Where it can be seen.
+    pub evidence: Vec<Evidence>,
+    /// The cure, where there is something to cure.
+    pub fix: Option<String>,
+}
+
+/// What came out of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was looked for and is not there.
+    Pass,
+    /// It is there.
+    Fail,
+    /// It is there, and may be meant.
+    Warning,
+    /// Good to know.
+    Info,
+    /// It has no meaning for this protocol or server.
+    NotApplicable,
+    /// It could not be told.
+    Inconclusive,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Not bad at all.
+    Info,
+    /// Helps an attacker, or will be a problem.
+    Warning,
+    /// Weakens the protection.
+    Error,
+    /// Undoes the protection.
+    Critical,
+}
+
+/// A range of a transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// Which one: its index in `transcripts`.
+    pub transcript: usize,
+    /// The first entry.
+    pub first: usize,
+    /// The last entry.
+    pub last: usize,
+}
+
+/// One connection's conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Transcript {
+    /// What the connection was for.
+    pub purpose: String,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing that happened on a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    /// Milliseconds since the connection was dialled.
+    pub at_ms: f64,
+    /// What it was.
+    pub kind: Kind,
+    /// The bytes, escaped, one message or segment; or words, for an event.
+    pub text: String,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// We sent this in cleartext.
+    Client,
+    /// The server sent this in cleartext.
+    Server,
+    /// We sent this inside TLS.
+    ClientInside,
+    /// The server sent this inside TLS.
+    ServerInside,
+    /// The boundary: TLS from here.
+    Boundary,
+    /// Something else: connected, closed, handshake failed, silence.
+    Event,
+}
+
+/// What the server said it can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Capabilities {
+    /// In cleartext.
+    pub before: Vec<String>,
+    /// Inside TLS.
+    pub inside: Vec<String>,
+}
+
+/// How long one step took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// "connect", "greeting", "hello", "request", "handshake", "hello inside".
+    pub name: String,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// The TLS session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tls {
+    /// "TLS 1.3".
+    pub version: String,
+    /// Every version that a handshake succeeded with.
+    pub versions: Vec<String>,
+    /// The registered name.
+    pub cipher_suite: String,
+    /// The group of the key exchange.
+    pub group: Option<String>,
+    /// Whether that group withstands quantum computers.
+    pub post_quantum: bool,
+    /// The protocol that ALPN agreed on.
+    pub alpn: Option<String>,
+    /// Whether the server offers resumption (session tickets).
+    pub resumption: bool,
+    /// Whether an OCSP response was stapled.
+    pub ocsp_stapled: bool,
+}
+
+/// What the server presented, and what came of verifying it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Presented {
+    /// Whether it leads to a trusted root, is valid now, and for the expected name.
+    pub verified: bool,
+    /// The verdict in words.
+    pub verdict: String,
+    /// The server's own certificate first.
+    pub chain: Vec<Certificate>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// The distinguished name of its subject.
+    pub subject: String,
+    /// The distinguished name of its issuer.
+    pub issuer: String,
+    /// The names and addresses it is good for (subjectAltName).
+    pub names: Vec<String>,
+    /// The first second of its validity, RFC 3339.
+    pub not_before: String,
+    /// The last second of its validity, RFC 3339.
+    pub not_after: String,
+    /// The same in seconds since 1970.
+    pub not_after_unix: i64,
+    /// Days from now until it ends; negative when it has ended.
+    pub days_left: i64,
+    /// The public key: "EC P-256", "RSA 2048 bits".
+    pub key: String,
+    /// The algorithm that signed it, by name or object identifier.
+    pub signature: String,
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub sha256: String,
+    /// What is wrong with its encoding, if it cannot be read.
+    pub unreadable: Option<String>,
+}

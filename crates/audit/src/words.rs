@@ -1,0 +1,180 @@
+//! What the protocols' own answers mean to the auditor, as a table: the only place here that names protocols.
+
+use starttls::proto::{ClientMessage, Protocol};
+
+/// One row.
+pub(crate) struct Words {
+    scheme: &'static str,
+    /// Beginnings of answers by which a server shows that it took credentials for what they are, be it
+    /// to ask for more, to accept or to reject them.
+    pub(crate) took_credentials: &'static [&'static str],
+    /// Beginnings of answers by which it shows that it did what needs TLS.
+    pub(crate) served: &'static [&'static str],
+    /// What a capability list has when it offers to take credentials.
+    pub(crate) mechanisms: &'static [&'static str],
+    /// State that is set in cleartext, and the command inside TLS that shows whether it is still there.
+    pub(crate) fixation: Option<(&'static str, &'static str)>,
+    /// Why the service may serve cleartext all the same, if it may.
+    pub(crate) may_serve_cleartext: Option<&'static str>,
+    /// Whether the list of capabilities may name the upgrade inside TLS too: it tells what the software
+    /// can do rather than what it will do now.
+    pub(crate) may_repeat_offer: bool,
+    /// What serves as the harmless command, where the no-op tells nothing.
+    pub(crate) harmless: ClientMessage,
+}
+
+const NOTHING: Words = Words {
+    scheme: "",
+    took_credentials: &[],
+    served: &[],
+    mechanisms: &[],
+    fixation: None,
+    may_serve_cleartext: None,
+    may_repeat_offer: false,
+    harmless: ClientMessage::Probe,
+};
+
+const SMTP: Words = Words {
+    scheme: "smtp",
+    took_credentials: &["235", "334", "535", "432", "534"],
+    served: &["250"],
+    mechanisms: &["AUTH ", "AUTH="],
+    fixation: Some(("MAIL FROM:<>\r\n", "RCPT TO:<postmaster@invalid>\r\n")),
+    may_serve_cleartext: Some("as RFC 3207 section 4 demands of a public mail server"),
+    ..NOTHING
+};
+
+const TABLE: &[Words] = &[
+    SMTP,
+    Words { scheme: "submission", may_serve_cleartext: None, ..SMTP },
+    Words { scheme: "lmtp", may_serve_cleartext: Some("as between the servers of one site"), ..SMTP },
+    Words {
+        scheme: "imap",
+        took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
+        served: &["OK"],
+        mechanisms: &["AUTH="],
+        ..NOTHING
+    },
+    Words {
+        scheme: "pop3",
+        // RFC 1939 section 5: NOOP belongs to the transaction state.
+        harmless: ClientMessage::Hello,
+        took_credentials: &["+"],
+        served: &["+OK"],
+        mechanisms: &["USER", "SASL PLAIN", "SASL LOGIN"],
+        fixation: Some(("USER starttls-probe\r\n", "PASS starttls-probe\r\n")),
+        ..NOTHING
+    },
+    Words {
+        scheme: "sieve",
+        took_credentials: &["OK", "NO"],
+        served: &["OK"],
+        mechanisms: &["\"SASL\" \"PLAIN", "\"SASL\" \"LOGIN"],
+        ..NOTHING
+    },
+    Words {
+        scheme: "nntp",
+        took_credentials: &["381", "281", "481", "383"],
+        served: &["215", "211"],
+        mechanisms: &["AUTHINFO USER", "SASL PLAIN"],
+        fixation: Some(("AUTHINFO USER starttls-probe\r\n", "AUTHINFO PASS starttls-probe\r\n")),
+        ..NOTHING
+    },
+    Words {
+        scheme: "ftp",
+        took_credentials: &["331", "230", "332"],
+        served: &["257"],
+        // RFC 2389 section 3: FEAT lists what the server supports.
+        may_repeat_offer: true,
+        fixation: Some(("USER starttls-probe\r\n", "PASS starttls-probe\r\n")),
+        ..NOTHING
+    },
+    Words {
+        scheme: "ldap",
+        took_credentials: &["*BindResponse", "*invalidCredentials"],
+        served: &["*SearchResultEntry", "*: 0"],
+        may_repeat_offer: true,
+        ..NOTHING
+    },
+    Words {
+        scheme: "xmpp",
+        took_credentials: &["<success", "<challenge", "*<not-authorized"],
+        served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
+        mechanisms: &["<mechanism>PLAIN"],
+        ..NOTHING
+    },
+    Words {
+        scheme: "xmpp-server",
+        took_credentials: &["<success", "<challenge", "*<not-authorized"],
+        served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
+        mechanisms: &["<mechanism>PLAIN"],
+        ..NOTHING
+    },
+    Words {
+        scheme: "irc",
+        // The token names an extension of the server's, and stays.
+        may_repeat_offer: true,
+        fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER stprobe 0 * :probe\r\n")),
+        ..NOTHING
+    },
+    Words {
+        scheme: "http",
+        took_credentials: &["HTTP/1.1 401", "HTTP/1.1 403", "HTTP/1.1 2"],
+        served: &["HTTP/1.1 2"],
+        ..NOTHING
+    },
+    Words {
+        scheme: "nut",
+        took_credentials: &["OK"],
+        served: &["BEGIN LIST"],
+        fixation: Some(("USERNAME starttls-probe\n", "USERNAME starttls-probe\n")),
+        ..NOTHING
+    },
+    Words {
+        scheme: "postgres",
+        harmless: ClientMessage::Credentials,
+        took_credentials: &["message R", "*28P01"],
+        served: &["message R"],
+        ..NOTHING
+    },
+    Words { scheme: "mysql", took_credentials: &["ERR 1045", "packet"], ..NOTHING },
+];
+
+impl Words {
+    pub(crate) fn of(protocol: &Protocol) -> &'static Self {
+        TABLE.iter().find(|row| row.scheme == protocol.name).unwrap_or(&NOTHING)
+    }
+}
+
+/// What a server says that sends clients elsewhere, in any protocol (RFC 2221, RFC 5804 section 1.3, RFC 6120
+/// section 4.9.3.19, RFC 5321 section 4.2.3, RFC 4511 section 4.1.10, RFC 9110 section 15.4).
+const REFERRALS: &[&str] = &["[REFERRAL ", "(REFERRAL ", "<see-other-host", "551 ", "\\r\\nLocation: "];
+
+/// What a server says for people to read at once (RFC 9051 section 7.1).
+const ALERTS: &[&str] = &["[ALERT]", " NOTICE "];
+
+/// Whether this sends clients elsewhere; `text` is escaped, or in words.
+pub(crate) fn refers(text: &str) -> bool {
+    let ldap = text.contains("ExtendedResponse") && text.contains(": 10");
+    ldap || REFERRALS.iter().any(|it| text.contains(it))
+}
+
+/// Whether this is for people to read.
+pub(crate) fn alerts(text: &str) -> bool {
+    ALERTS.iter().any(|it| text.contains(it))
+}
+
+/// Whether this ends the session with an error, which is no answer, however it begins (RFC 6120 section 4.9.2).
+pub(crate) fn is_final(text: &str) -> bool {
+    text.contains("urn:ietf:params:xml:ns:xmpp-streams")
+}
+
+/// Whether an answer begins like one of these, or has in it what stands behind a `*`; a tag or an id in front
+/// does not count.
+pub(crate) fn begins(answer: &str, beginnings: &[&str]) -> bool {
+    let untagged = answer.split_once(' ').map_or("", |(_, rest)| rest);
+    beginnings.iter().any(|start| match start.strip_prefix('*') {
+        Some(part) => answer.contains(part),
+        None => answer.starts_with(start) || untagged.starts_with(start),
+    })
+}

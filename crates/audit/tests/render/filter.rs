@@ -1,0 +1,94 @@
+//! What counts: thresholds, chosen checks, a baseline.
+
+use starttls_audit::check::{CHECKS, check};
+use starttls_audit::filter::{Selection, UnknownCheck, exit_code, hide_known, settle};
+use starttls_audit::report::{Endpoint, Outcome, Report, Severity, Verdict};
+
+use crate::sample;
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn settled(mut report: Report, fail_on: Severity) -> Report {
+    report.endpoints.iter_mut().for_each(|endpoint| settle(endpoint, fail_on));
+    report
+}
+
+#[test]
+fn the_threshold_decides_between_sound_and_findings() {
+    let mut endpoint = sample::wrong();
+    endpoint.findings.retain(|finding| finding.id != "srv-inject-eager");
+    for (fail_on, code) in
+        [(Severity::Info, 1), (Severity::Warning, 1), (Severity::Error, 1), (Severity::Critical, 7)]
+    {
+        assert_eq!(exit_code(&settled(sample::report(vec![endpoint.clone()]), fail_on)), code);
+    }
+    settle(&mut endpoint, Severity::Critical);
+    assert_eq!(endpoint.outcome, Verdict::Inconclusive);
+    assert_eq!(endpoint.summary, "2 findings, the worst error; 2 checks passed, 1 inconclusive");
+    endpoint.findings.retain(|finding| finding.outcome != Outcome::Inconclusive);
+    settle(&mut endpoint, Severity::Critical);
+    assert_eq!(endpoint.outcome, Verdict::Sound, "all that is left was told");
+    let mut sound = sample::sound();
+    settle(&mut sound, Severity::Info);
+    assert_eq!((sound.outcome, sound.summary.as_str()), (Verdict::Sound, "5 checks passed, nothing found"));
+}
+
+#[test]
+fn the_samples_are_settled() {
+    let report = sample::all();
+    assert_eq!(settled(report.clone(), Severity::Warning), report);
+}
+
+#[test]
+fn an_endpoint_that_could_not_be_audited_keeps_its_verdict_and_code() {
+    let codes = [
+        (Verdict::Unreachable, 3),
+        (Verdict::Declined, 4),
+        (Verdict::TlsFailed, 5),
+        (Verdict::Violation, 6),
+        (Verdict::Inconclusive, 7),
+    ];
+    for (outcome, code) in codes {
+        let endpoint = Endpoint { outcome, ..sample::throttled() };
+        let report = settled(sample::report(vec![sample::sound(), endpoint]), Severity::Warning);
+        assert_eq!(exit_code(&report), code);
+    }
+    assert_eq!(exit_code(&sample::all()), 1, "a finding outranks what could not be told");
+}
+
+#[test]
+fn only_and_skip_take_ids_and_families() {
+    let wanted = |only: &[&str], skip: &[&str]| {
+        let selection = Selection::new(&names(only), &names(skip)).unwrap();
+        CHECKS.iter().filter(|row| selection.wants(row)).map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(wanted(&[], &[]).len(), CHECKS.len());
+    assert_eq!(wanted(&["srv-alpn"], &[]), ["srv-alpn"]);
+    assert_eq!(wanted(&["leak"], &["leak-banner"]), ["leak-internal"]);
+    assert_eq!(Selection::new(&names(&["srv-inject"]), &[]), Err(UnknownCheck("srv-inject".to_owned())));
+    let mut report = sample::all();
+    Selection::new(&names(&["cert"]), &[]).unwrap().apply(&mut report);
+    let left: Vec<_> = report.endpoints.iter().flat_map(|endpoint| &endpoint.findings).collect();
+    assert!(!left.is_empty() && left.iter().all(|finding| check(&finding.id).unwrap().family() == "cert"));
+}
+
+#[test]
+fn a_baseline_hides_what_was_known_and_nothing_else() {
+    let hidden = |now: Endpoint, then: Endpoint| {
+        let mut report = sample::report(vec![now]);
+        let hidden = hide_known(&mut report, &sample::report(vec![then]));
+        (hidden, exit_code(&settled(report, Severity::Warning)))
+    };
+    assert_eq!(hidden(sample::wrong(), sample::wrong()), (3, 7), "one check was inconclusive, and is");
+    assert_eq!(hidden(sample::wrong(), sample::sound()), (0, 1), "another target");
+    let mut then = sample::wrong();
+    then.findings.retain(|finding| finding.id != "cert-expiry");
+    assert_eq!(hidden(sample::wrong(), then), (2, 1), "one is new");
+    let mut then = sample::wrong();
+    then.findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
+    assert_eq!(hidden(sample::wrong(), then), (1, 1), "two are worse now");
+    let then = Endpoint { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
+    assert_eq!(hidden(sample::wrong(), then), (3, 7), "the target has a new address");
+}

@@ -1,0 +1,129 @@
+//! What each format demands.
+
+use serde_json::Value;
+use starttls_audit::check::CHECKS;
+use starttls_audit::render::{json, junit, nagios, prometheus, sarif};
+use starttls_audit::report::{Severity, Verdict};
+
+use crate::sample;
+
+#[test]
+fn json_reads_back_as_one_object_and_as_lines() {
+    let report = sample::all();
+    assert_eq!(json::read(&json::render(&report)).unwrap(), report);
+    let line = |endpoint| json::line("smtp://mail.example.com", endpoint);
+    let lines: String = report.endpoints.iter().map(line).collect();
+    assert_eq!(lines.lines().count(), 3);
+    assert_eq!(json::read(&lines).unwrap().endpoints, report.endpoints);
+    let cut = &lines[..lines.len() - 20];
+    assert_eq!(json::read(cut).unwrap().endpoints, report.endpoints[..2]);
+    json::read("").unwrap_err();
+    json::read("{\"schema_version\": 1}").unwrap_err();
+    json::read(&format!("{}nonsense\n{0}", line(&sample::sound()))).unwrap_err();
+    let remark = json::remark("gopher://x", &[], Some("no protocol is called \"gopher\""));
+    assert_eq!(json::read(&(remark + &lines)).unwrap().endpoints, report.endpoints);
+}
+
+#[test]
+fn junit_is_well_formed_and_counts_right() {
+    for (fail_on, failures) in [(Severity::Warning, 3), (Severity::Error, 2), (Severity::Critical, 1)] {
+        let xml = junit::render(&sample::all(), fail_on);
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let count = |name: &str| document.descendants().filter(|node| node.has_tag_name(name)).count();
+        let root = document.root_element();
+        let said = |name: &str| root.attribute(name).unwrap().parse::<usize>().unwrap();
+        assert_eq!(root.tag_name().name(), "testsuites");
+        assert_eq!(said("failures"), failures);
+        let counted = ["testcase", "failure", "error", "skipped"].map(count);
+        assert_eq!(counted, ["tests", "failures", "errors", "skipped"].map(said));
+        for suite in root.children().filter(roxmltree::Node::is_element) {
+            let inside = |name: &str| suite.descendants().filter(|node| node.has_tag_name(name)).count();
+            let said = |name: &str| suite.attribute(name).unwrap().parse::<usize>().unwrap();
+            let counted = ["testcase", "failure", "error", "skipped"].map(inside);
+            assert_eq!(counted, ["tests", "failures", "errors", "skipped"].map(said));
+        }
+    }
+}
+
+#[test]
+fn sarif_has_what_the_specification_requires() {
+    let log: Value = serde_json::from_str(&sarif::render(&sample::all())).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(run["tool"]["driver"]["name"].is_string());
+    assert_eq!(rules.len(), CHECKS.len());
+    for rule in rules {
+        assert!(rule["id"].is_string() && rule["shortDescription"]["text"].is_string());
+    }
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 3);
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(["none", "note", "warning", "error"].map(Value::from).contains(&result["level"]));
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        assert!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].is_string());
+    }
+    let invocation = &run["invocations"][0];
+    assert_eq!(invocation["executionSuccessful"], false, "one endpoint could not be audited");
+    assert_eq!(invocation["toolExecutionNotifications"].as_array().unwrap().len(), 1);
+    let sound: Value = serde_json::from_str(&sarif::render(&sample::report(vec![sample::sound()]))).unwrap();
+    assert_eq!(sound["runs"][0]["invocations"][0]["executionSuccessful"], true);
+    assert_eq!(sound["runs"][0]["results"], Value::Array(Vec::new()), "no results is an empty list");
+}
+
+#[test]
+fn nagios_states_follow_thresholds_and_verdicts() {
+    let code = |days: i64, warning_days, critical_days| {
+        let mut endpoint = sample::sound();
+        endpoint.certificate.as_mut().unwrap().chain[0].days_left = days;
+        let thresholds = nagios::Thresholds { warning_days, critical_days };
+        nagios::state(&sample::report(vec![endpoint]), thresholds).code()
+    };
+    assert_eq!([code(31, 30, 10), code(30, 30, 10), code(29, 30, 10)], [0, 0, 1]);
+    assert_eq!([code(10, 30, 10), code(9, 30, 10), code(-1, 30, 10)], [1, 2, 2]);
+    let outcome = |outcome| {
+        let endpoint = starttls_audit::report::Endpoint { outcome, ..sample::throttled() };
+        nagios::state(&sample::report(vec![endpoint]), nagios::Thresholds::default()).code()
+    };
+    for critical in [Verdict::Declined, Verdict::Unreachable, Verdict::TlsFailed, Verdict::Violation] {
+        assert_eq!(outcome(critical), 2);
+    }
+    assert_eq!(outcome(Verdict::Inconclusive), 3);
+    assert_eq!(nagios::state(&sample::report(Vec::new()), nagios::Thresholds::default()).code(), 3);
+    let headline = nagios::render(&sample::report(vec![sample::wrong()]), nagios::Thresholds::default());
+    assert!(
+        headline.starts_with("STARTTLS CRITICAL: submission://mail.example.com: the server answered inside")
+    );
+    // The thresholds decide about days, whatever the audit thought of them.
+    let mut expiring = sample::wrong();
+    expiring.findings.retain(|finding| finding.id == "cert-expiry");
+    let lenient = nagios::Thresholds { warning_days: 3, critical_days: 1 };
+    assert_eq!(nagios::state(&sample::report(vec![expiring]), lenient).code(), 0);
+}
+
+#[test]
+fn prometheus_groups_families_and_exports_dates_of_unverified_certificates() {
+    let metrics = prometheus::render(&sample::all());
+    let mut families = Vec::new();
+    let mut current = "";
+    for line in metrics.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            current = help.split(' ').next().unwrap();
+            assert!(!families.contains(&current), "{current} is there twice");
+            families.push(current);
+        } else if !line.starts_with('#') {
+            assert_eq!(line.split('{').next().unwrap(), current);
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        }
+    }
+    for name in ["probe_success", "probe_duration_seconds", "probe_tls_version_info", "starttls_finding"] {
+        assert!(families.contains(&name), "{name} is missing");
+    }
+    let of_wrong = |name: &str| {
+        metrics.lines().any(|line| line.starts_with(&format!("{name}{{target=\"submission://mail")))
+    };
+    assert!(of_wrong("probe_ssl_earliest_cert_expiry"));
+    assert!(!of_wrong("probe_ssl_last_chain_expiry_timestamp_seconds"), "there is no verified chain");
+}

@@ -1,0 +1,129 @@
+//! Text that tries to break out, in every field of a report, through every renderer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use starttls_audit::render::{html, json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::report::{Report, Severity};
+
+use crate::sample;
+
+const HOSTILE: &str = "<script>alert(1)</script>]]>--><img src=http://evil.example/ onerror='x'>\"'`$(id)|\
+    \x1b[31m\u{9b}1m\x07\0\r\n# injected 1\n\u{202e}\u{2028}\u{fffe}&amp;\\\"} 1\\n[a](http://evil.example)\u{e0041}";
+
+/// The samples with every text replaced, except where a text is one of a few words.
+pub(crate) fn hostile() -> Report {
+    fn poison(value: &mut Value, key: &str) {
+        match value {
+            Value::String(text) if !["outcome", "severity", "kind"].contains(&key) => {
+                HOSTILE.clone_into(text)
+            }
+            Value::Array(list) => list.iter_mut().for_each(|each| poison(each, key)),
+            Value::Object(map) => map.iter_mut().for_each(|(key, each)| poison(each, key)),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(sample::all()).unwrap();
+    poison(&mut value, "");
+    serde_json::from_value(value).unwrap()
+}
+
+fn renderings() -> BTreeMap<&'static str, String> {
+    let report = hostile();
+    BTreeMap::from([
+        ("text", text::render(&report, text::Style { verbose: true, ..text::Style::default() })),
+        ("json", json::render(&report)),
+        ("junit", junit::render(&report, Severity::Warning)),
+        ("sarif", sarif::render(&report)),
+        ("html", html::render(&report)),
+        ("nagios", nagios::render(&report, nagios::Thresholds::default())),
+        ("prometheus", prometheus::render(&report)),
+    ])
+}
+
+#[test]
+fn no_renderer_lets_anything_through_that_a_terminal_obeys() {
+    for (name, out) in renderings() {
+        assert!(out.contains("alert(1)"), "{name} shows the text");
+        let bad = out.chars().find(|&c| {
+            (c.is_control() && c != '\n') || ['\u{202e}', '\u{2028}', '\u{fffe}', '\u{e0041}'].contains(&c)
+        });
+        assert_eq!(bad, None, "{name}");
+        assert!(!out.lines().any(|line| line.starts_with("# injected")), "{name}: a line feed came through");
+    }
+}
+
+#[test]
+fn no_markup_comes_out_of_text() {
+    let out = renderings();
+    for name in ["junit", "html"] {
+        assert!(!out[name].contains("<script") && !out[name].contains("<img"), "{name}");
+        assert!(!out[name].contains("]]>"), "{name}");
+    }
+    let junit = roxmltree::Document::parse(&out["junit"]).unwrap();
+    let known = ["testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out"];
+    let elements = junit.descendants().filter(roxmltree::Node::is_element);
+    assert!(elements.into_iter().all(|node| known.contains(&node.tag_name().name())));
+}
+
+#[test]
+fn json_says_exactly_what_the_report_says() {
+    let report = hostile();
+    assert_eq!(json::read(&json::render(&report)).unwrap(), report);
+    for endpoint in &report.endpoints {
+        let line = json::line("smtp://mail.example.com", endpoint);
+        assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(json::read(&line).unwrap().endpoints, std::slice::from_ref(endpoint));
+    }
+}
+
+#[test]
+fn sarif_messages_hold_no_links_and_targets_are_uris() {
+    let log: Value = serde_json::from_str(&renderings()["sarif"]).unwrap();
+    for result in log["runs"][0]["results"].as_array().unwrap() {
+        let message = result["message"]["text"].as_str().unwrap();
+        assert!(message.contains("\\[a\\](http"), "{message}");
+        let uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+        assert!(uri.is_ascii() && !uri.contains(['<', '"', ' ', '\\', '|', '`']), "{uri}");
+    }
+}
+
+#[test]
+fn nagios_has_one_bar_and_quoted_labels() {
+    let out = &renderings()["nagios"];
+    assert_eq!(out.matches('|').count(), 1);
+    let (status, rest) = out.split_once('|').unwrap();
+    assert!(!status.contains(['<', '>', '$', '`', '&', '\n']), "{status}");
+    let performance = rest.lines().next().unwrap();
+    for measure in performance.split_whitespace() {
+        let (label, value) = measure.strip_prefix('\'').unwrap().split_once("'=").unwrap();
+        assert!(
+            !label.contains(['\'', '=']) && value.starts_with(|c: char| c.is_ascii_digit() || c == '-'),
+            "{measure}"
+        );
+    }
+}
+
+#[test]
+fn prometheus_lines_are_samples_with_closed_labels() {
+    let out = &renderings()["prometheus"];
+    for line in out.lines().filter(|line| !line.starts_with("# ")) {
+        let (name, mut rest) = line.split_once('{').unwrap();
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c)), "{line}");
+        loop {
+            let (label, value) = rest.split_once("=\"").unwrap();
+            assert!(label.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c)), "{label}");
+            let mut escape = false;
+            let end = value.find(|c| {
+                let ends = c == '"' && !escape;
+                escape = c == '\\' && !escape;
+                ends
+            });
+            let end = end.unwrap();
+            match value[end + 1..].strip_prefix(',') {
+                Some(more) => rest = more,
+                None => break assert!(value[end + 1..].starts_with("} "), "{line}"),
+            }
+        }
+    }
+}

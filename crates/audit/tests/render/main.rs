@@ -1,0 +1,9 @@
+//! The renderers and the filter, over reports that are made up.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod browser;
+mod filter;
+mod formats;
+mod hostile;
+mod sample;
+mod snapshots;

@@ -1,0 +1,272 @@
+//! Reports to render: a sound server, one with everything wrong, one that throttles.
+
+use starttls_audit::check::check;
+use starttls_audit::report::{
+    Capabilities, Certificate, Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report,
+    SCHEMA_VERSION, Severity, Step, Tls, Transcript, Verdict,
+};
+
+/// All three.
+pub(crate) fn all() -> Report {
+    let mut report = report(vec![sound(), wrong(), throttled()]);
+    report.lookups = vec!["MX example.com: 10 mail.example.com".to_owned()];
+    report
+}
+
+pub(crate) fn report(endpoints: Vec<Endpoint>) -> Report {
+    let generator = "starttls 0.1.0".to_owned();
+    Report { schema_version: SCHEMA_VERSION, generator, lookups: Vec::new(), endpoints }
+}
+
+pub(crate) fn sound() -> Endpoint {
+    Endpoint {
+        target: "imap://mail.example.com".to_owned(),
+        address: Some("192.0.2.1:143".to_owned()),
+        protocol: "imap".to_owned(),
+        server_name: "mail.example.com".to_owned(),
+        port: 143,
+        outcome: Verdict::Sound,
+        summary: "5 checks passed, nothing found".to_owned(),
+        tls: Some(tls()),
+        certificate: Some(Presented {
+            verified: true,
+            verdict: "verified".to_owned(),
+            chain: vec![certificate("CN=mail.example.com", 62), certificate("CN=Example Intermediate", 900)],
+        }),
+        capabilities: Some(Capabilities {
+            before: words(&["IMAP4rev1", "STARTTLS", "LOGINDISABLED"]),
+            inside: words(&["IMAP4rev1", "AUTH=PLAIN"]),
+        }),
+        steps: steps(),
+        connections: 9,
+        elapsed_ms: 312.4,
+        findings: vec![
+            finding("srv-inject-eager", Outcome::Pass, "commands sent before the handshake are dropped", &[]),
+            finding("srv-inject-lazy", Outcome::Pass, "nothing waits for the next command", &[]),
+            finding("srv-not-enforced", Outcome::Pass, "nothing is served before TLS", &[]),
+            finding(
+                "srv-xproto",
+                Outcome::NotApplicable,
+                "there is no implicit TLS port with this certificate",
+                &[],
+            ),
+            finding("cert-chain", Outcome::Pass, "the certificate leads to a trusted root", &[]),
+            finding("cert-name", Outcome::Pass, "the certificate is for mail.example.com", &[]),
+            finding("time-steps", Outcome::Info, "connect 0.4 ms, greeting 11.6 ms", &[]),
+            finding(
+                "tls-group",
+                Outcome::Info,
+                "the key exchange withstands quantum computers: X25519MLKEM768",
+                &[],
+            ),
+        ],
+        transcripts: vec![Transcript {
+            purpose: "the upgrade as a client does it".to_owned(),
+            entries: vec![
+                entry(0.4, Kind::Event, "connected to 192.0.2.1:143"),
+                entry(3.9, Kind::Server, r"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n"),
+                entry(4.0, Kind::Client, r"a1 STARTTLS\r\n"),
+                entry(5.2, Kind::Server, r"a1 OK begin\r\n"),
+                entry(9.8, Kind::Boundary, "TLS 1.3"),
+                entry(9.9, Kind::ClientInside, r"a2 CAPABILITY\r\n"),
+                entry(10.6, Kind::ServerInside, r"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na2 OK done\r\n"),
+            ],
+        }],
+    }
+}
+
+/// Injection, a certificate that expires soon and is for another name.
+pub(crate) fn wrong() -> Endpoint {
+    let at = |transcript, first, last| Evidence { transcript, first, last };
+    let mut expiry = finding("cert-expiry", Outcome::Warning, "the certificate expires in 5 days", &[]);
+    expiry.details = words(&["valid until 2031-04-05T12:00:00Z"]);
+    let mut name =
+        finding("cert-name", Outcome::Fail, "the certificate is not for mail.example.com", &[at(0, 5, 5)]);
+    name.details = words(&["it is for: www.example.com, example.com"]);
+    Endpoint {
+        target: "submission://mail.example.com".to_owned(),
+        address: Some("[2001:db8::1]:587".to_owned()),
+        protocol: "submission".to_owned(),
+        server_name: "mail.example.com".to_owned(),
+        port: 587,
+        outcome: Verdict::Findings,
+        summary: "3 findings, the worst critical; 2 checks passed, 1 inconclusive".to_owned(),
+        tls: Some(Tls {
+            version: "TLS 1.2".to_owned(),
+            versions: words(&["TLS 1.2"]),
+            cipher_suite: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned(),
+            group: Some("X25519".to_owned()),
+            post_quantum: false,
+            ..tls()
+        }),
+        certificate: Some(Presented {
+            verified: false,
+            verdict: "not verified: not for this name".to_owned(),
+            chain: vec![certificate("CN=www.example.com", 5)],
+        }),
+        capabilities: Some(Capabilities {
+            before: words(&["PIPELINING", "STARTTLS", "SIZE 10240000"]),
+            inside: words(&["PIPELINING", "AUTH PLAIN LOGIN", "SIZE 10240000"]),
+        }),
+        steps: steps(),
+        connections: 17,
+        elapsed_ms: 448.0,
+        findings: vec![
+            finding("srv-offered", Outcome::Pass, "STARTTLS is offered", &[at(0, 3, 3)]),
+            finding(
+                "srv-inject-eager",
+                Outcome::Fail,
+                "the server answered inside TLS what was asked before the handshake",
+                &[at(1, 2, 5)],
+            ),
+            finding("srv-hs-fallback", Outcome::Pass, "a failed handshake ends the connection", &[]),
+            finding("srv-stall", Outcome::NotApplicable, "only looked at with --slow", &[]),
+            finding(
+                "srv-inject-split",
+                Outcome::Inconclusive,
+                "the connection broke before the handshake in 2 of 3 tries",
+                &[],
+            ),
+            name,
+            expiry,
+            finding("tls-old", Outcome::Info, "the server speaks TLS 1.2, not 1.3", &[at(0, 5, 5)]),
+        ],
+        transcripts: vec![baseline(), injection()],
+    }
+}
+
+fn baseline() -> Transcript {
+    Transcript {
+        purpose: "the upgrade as a client does it".to_owned(),
+        entries: vec![
+            entry(0.5, Kind::Event, "connected to [2001:db8::1]:587"),
+            entry(12.1, Kind::Server, r"220 mail.example.com ESMTP\r\n"),
+            entry(12.2, Kind::Client, r"EHLO audit.invalid\r\n"),
+            entry(
+                13.0,
+                Kind::Server,
+                r"250-mail.example.com\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 10240000\r\n",
+            ),
+            entry(13.1, Kind::Client, r"STARTTLS\r\n"),
+            entry(18.0, Kind::Boundary, "TLS 1.2, the certificate is for www.example.com"),
+            entry(18.2, Kind::ClientInside, r"EHLO audit.invalid\r\n"),
+            entry(
+                18.9,
+                Kind::ServerInside,
+                r"250-mail.example.com\r\n250-PIPELINING\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 10240000\r\n",
+            ),
+        ],
+    }
+}
+
+fn injection() -> Transcript {
+    Transcript {
+        purpose: "a probe behind the request, in one segment".to_owned(),
+        entries: vec![
+            entry(0.4, Kind::Event, "connected to [2001:db8::1]:587"),
+            entry(11.8, Kind::Server, r"220 mail.example.com ESMTP\r\n"),
+            entry(12.0, Kind::Client, r"STARTTLS\r\nNOOP probe-7f3a\r\n"),
+            entry(12.9, Kind::Server, r"220 2.0.0 ready to start TLS\r\n"),
+            entry(17.7, Kind::Boundary, "TLS from here"),
+            entry(18.3, Kind::ServerInside, r"250 2.0.0 OK\r\n"),
+            entry(19.3, Kind::Event, "closed by us"),
+        ],
+    }
+}
+
+pub(crate) fn throttled() -> Endpoint {
+    Endpoint {
+        target: "smtp://mx.example.com".to_owned(),
+        address: Some("192.0.2.7:25".to_owned()),
+        protocol: "smtp".to_owned(),
+        server_name: "mx.example.com".to_owned(),
+        port: 25,
+        outcome: Verdict::Inconclusive,
+        summary: "the server turned the audit away for now".to_owned(),
+        tls: None,
+        certificate: None,
+        capabilities: None,
+        steps: Vec::new(),
+        connections: 2,
+        elapsed_ms: 31.0,
+        findings: vec![finding(
+            "srv-throttled",
+            Outcome::Inconclusive,
+            "421 at the greeting, twice",
+            &[Evidence { transcript: 0, first: 1, last: 1 }],
+        )],
+        transcripts: vec![Transcript {
+            purpose: "the upgrade as a client does it".to_owned(),
+            entries: vec![
+                entry(0.4, Kind::Event, "connected to 192.0.2.7:25"),
+                entry(15.0, Kind::Server, r"421 4.7.0 too many connections\r\n"),
+                entry(15.1, Kind::Event, "closed by the server"),
+            ],
+        }],
+    }
+}
+
+pub(crate) fn finding(id: &str, outcome: Outcome, summary: &str, evidence: &[Evidence]) -> Finding {
+    let row = check(id).unwrap();
+    let wrong = matches!(outcome, Outcome::Fail | Outcome::Warning);
+    Finding {
+        id: id.to_owned(),
+        outcome,
+        severity: if wrong { row.severity } else { Severity::Info },
+        summary: summary.to_owned(),
+        details: Vec::new(),
+        evidence: evidence.to_vec(),
+        fix: wrong.then(|| row.fix.to_owned()),
+    }
+}
+
+fn entry(at_ms: f64, kind: Kind, text: &str) -> Entry {
+    Entry { at_ms, kind, text: text.to_owned() }
+}
+
+fn tls() -> Tls {
+    Tls {
+        version: "TLS 1.3".to_owned(),
+        versions: words(&["TLS 1.3", "TLS 1.2"]),
+        cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+        group: Some("X25519MLKEM768".to_owned()),
+        post_quantum: true,
+        alpn: None,
+        resumption: true,
+        ocsp_stapled: false,
+    }
+}
+
+fn certificate(subject: &str, days_left: i64) -> Certificate {
+    let name = subject.trim_start_matches("CN=");
+    Certificate {
+        subject: subject.to_owned(),
+        issuer: "CN=Example CA".to_owned(),
+        names: words(&[name]),
+        not_before: "2031-01-01T12:00:00Z".to_owned(),
+        not_after: "2031-04-05T12:00:00Z".to_owned(),
+        not_after_unix: 1_933_156_800 + days_left * 86_400,
+        days_left,
+        key: "EC P-256".to_owned(),
+        signature: "ecdsa-with-SHA256".to_owned(),
+        sha256: "ab".repeat(32),
+        unreadable: None,
+    }
+}
+
+fn steps() -> Vec<Step> {
+    [
+        ("connect", 0.4),
+        ("greeting", 11.6),
+        ("hello", 0.9),
+        ("request", 1.2),
+        ("handshake", 4.6),
+        ("hello inside", 0.7),
+    ]
+    .map(|(name, ms)| Step { name: name.to_owned(), ms })
+    .to_vec()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}

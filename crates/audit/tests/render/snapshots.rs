@@ -1,0 +1,54 @@
+//! What each renderer makes of the samples.
+
+use starttls_audit::render::{json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::report::Severity;
+
+use crate::sample;
+
+#[test]
+fn text_for_people() {
+    insta::assert_snapshot!(text::render(&sample::all(), text::Style::default()));
+}
+
+#[test]
+fn text_in_colour_and_in_full() {
+    let style = text::Style { palette: text::Palette::TERMINAL, verbose: true };
+    let coloured = text::render(&sample::report(vec![sample::wrong()]), style);
+    insta::assert_snapshot!(coloured.replace('\x1b', "ESC"));
+}
+
+#[test]
+fn one_json_line() {
+    insta::assert_snapshot!(json::line("imap://mail.example.com", &sample::throttled()));
+}
+
+#[test]
+fn junit_for_build_servers() {
+    insta::assert_snapshot!(junit::render(&sample::all(), Severity::Warning));
+}
+
+#[test]
+fn sarif_results() {
+    let log: serde_json::Value = serde_json::from_str(&sarif::render(&sample::all())).unwrap();
+    let mut run = log["runs"][0].clone();
+    run["tool"]["driver"]["rules"] = "the table of checks".into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&run).unwrap());
+}
+
+#[test]
+fn nagios_plugin_output() {
+    let thresholds = nagios::Thresholds::default();
+    let single = |endpoint| nagios::render(&sample::report(vec![endpoint]), thresholds);
+    let outputs = [
+        single(sample::sound()),
+        single(sample::wrong()),
+        single(sample::throttled()),
+        nagios::render(&sample::all(), thresholds),
+    ];
+    insta::assert_snapshot!(outputs.join("\n"));
+}
+
+#[test]
+fn prometheus_metrics() {
+    insta::assert_snapshot!(prometheus::render(&sample::all()));
+}
