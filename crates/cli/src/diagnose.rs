@@ -7,9 +7,9 @@ use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
 use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
-use crate::certificate::Certificate;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
+use starttls_audit::report::Certificate;
 
 /// How long a port that said nothing may take to show what it speaks.
 const PROBE: Duration = Duration::from_secs(3);

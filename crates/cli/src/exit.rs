@@ -4,6 +4,8 @@ use starttls::proto::{DeclinedReason, ErrorKind};
 
 /// Done; what was looked at is sound.
 pub(crate) const DONE: u8 = 0;
+/// Findings at or above the chosen severity.
+pub(crate) const FINDINGS: u8 = 1;
 /// Wrong usage or configuration; nothing was dialled.
 pub(crate) const USAGE: u8 = 2;
 /// Unreachable: name, refused connection, timeout.
@@ -18,6 +20,9 @@ pub(crate) const VIOLATION: u8 = 6;
 pub(crate) const INCONCLUSIVE: u8 = 7;
 /// Our bug.
 pub(crate) const BUG: u8 = 70;
+
+/// Interrupted (Ctrl-C), as shells count it.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The table for `--help` and the manual page.
 pub(crate) const HELP: &str = "\

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod certificate;
+mod check;
 mod connect;
 mod diagnose;
 mod exit;
@@ -47,6 +47,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<u8, Failed> {
     match command {
+        Command::Check(args) => check::run(&args).await,
+        Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
         Command::Lab(args) => lab::run(&args).await,
         Command::Completions { shell } => {

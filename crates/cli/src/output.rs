@@ -1,7 +1,8 @@
 //! Results go to standard output, or where `--output` says.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use crate::args::Output;
 use crate::exit;
@@ -24,9 +25,23 @@ impl Sink {
         Ok(Self { out: Box::new(file), terminal: false })
     }
 
-    /// Writes one line of our own.
+    /// Goes on behind the first so many bytes of an earlier output.
+    pub(crate) fn append(path: &Path, length: u64) -> Result<Self, Failed> {
+        let file = File::options().create(true).write(true).truncate(false).open(path);
+        let at_end = file.and_then(|mut file| {
+            file.set_len(length)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        });
+        let file =
+            at_end.map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self { out: Box::new(file), terminal: false })
+    }
+
+    /// Writes one line of our own, in one piece, so that whoever is interrupted leaves whole lines.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failed> {
-        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(unwritten)
+        let line = format!("{line}\n");
+        self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush()).map_err(unwritten)
     }
 
     /// Writes what a server says as it is, but a terminal gets no control characters from a peer.

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use starttls::{Connector, Endpoint, Error, Family};
+use starttls::{Connector, ConnectorBuilder, Endpoint, Error, Family};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::args::Peer;
+use crate::args::{Connect, Peer};
 use crate::failure::Failed;
 use crate::target::Target;
 
@@ -21,12 +21,26 @@ pub(crate) enum Dial {
     Unix(std::path::PathBuf),
 }
 
-impl Peer {
+impl Connect {
     pub(crate) fn connector(&self, retries: u32) -> Result<Connector, Failed> {
-        let mut builder = Connector::builder().timeout(self.timeout).retries(retries, Duration::from_secs(1));
+        let mut builder = self.peer.builder(self.trace.insecure)?.retries(retries, Duration::from_secs(1));
+        if self.trace.insecure {
+            builder = builder.insecure();
+        }
+        if let Some(path) = &self.trace.keylog {
+            builder = builder.key_log_file(path);
+        }
+        Ok(builder.build()?)
+    }
+}
+
+impl Peer {
+    /// What every connector of a command starts from. `insecure` is whether roots may be missing.
+    pub(crate) fn builder(&self, insecure: bool) -> Result<ConnectorBuilder, Failed> {
+        let mut builder = Connector::builder().timeout(self.timeout);
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(roots(path)?);
-        } else if self.no_system_roots && !self.insecure {
+        } else if self.no_system_roots && !insecure {
             let hint = String::from("--ca-file PEM names one");
             return Err(Failed::usage("there is no root certificate to trust").hint(Some(hint)));
         }
@@ -36,13 +50,7 @@ impl Peer {
         if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
             builder = builder.client_certificate_pem(read(chain)?, read(key)?);
         }
-        if self.insecure {
-            builder = builder.insecure();
-        }
-        if let Some(path) = &self.keylog {
-            builder = builder.key_log_file(path);
-        }
-        Ok(builder.build()?)
+        Ok(builder)
     }
 
     /// The name to send and verify.

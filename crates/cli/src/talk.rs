@@ -43,6 +43,11 @@ impl Talk {
         Self { color, stdout: true, ..Self::new(output) }
     }
 
+    /// Whether colour is wanted where this goes.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.color
+    }
+
     /// The same, silent.
     pub(crate) fn silent(self) -> Self {
         Self { quiet: true, ..self }

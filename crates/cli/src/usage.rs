@@ -28,7 +28,8 @@ fn cure(error: &clap::Error, rest: &str) -> String {
     let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let near = near.iter().find_map(|kind| match error.get(*kind)? {
         ContextValue::String(name) => Some(name.clone()),
-        ContextValue::Strings(names) => names.first().cloned(),
+        // The likeliest comes last.
+        ContextValue::Strings(names) => names.last().cloned(),
         _ => None,
     });
     match near {

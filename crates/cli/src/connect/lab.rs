@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &Connect, sink: &mut Sink) -> Result<u8, Failed> {
 }
 
 async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Result<u8, Failed> {
-    let json = args.output.format == Format::Json;
+    let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
     talk.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
     let connector = starttls::Connector::builder()

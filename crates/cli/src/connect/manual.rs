@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
         }
         Err(failed) => return Err(failed),
     };
-    if protocol.is_none() && args.peer.transcript.is_some() {
+    if protocol.is_none() && args.trace.transcript.is_some() {
         let hint = String::from("name the protocol: PROTO://HOST:PORT");
         let message = "a transcript of a protocol that is not known here could not blank its secrets";
         return Err(Failed::usage(message).hint(Some(hint)));
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
         Some(transcript) => Arc::new(transcript),
         None => Arc::new(|_: &Chunk<'_>| {}),
     };
-    let connector = args.peer.connector(0)?;
+    let connector = args.connector(0)?;
     let name = args.peer.server_name(&host).to_owned();
     let io = Tapped::new(args.peer.dial(&host, port)?.open(&connector).await?, observer);
     let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));

@@ -35,7 +35,7 @@ const LISTEN: Duration = Duration::from_millis(50);
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     let talk = Talk::new(&args.output);
-    let json = args.output.format == Format::Json;
+    let json = args.format == Format::Json;
     if json && (args.cleartext || args.upgrade_on.is_some()) {
         return Err(Failed::usage("--format json shows no session, and by hand there is nothing else"));
     }
@@ -54,9 +54,9 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
 }
 
 async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
-    let connector = args.peer.connector(args.retry)?;
+    let connector = args.connector(args.retry)?;
     let dial = args.peer.dial_target(target)?;
-    let json = args.output.format == Format::Json;
+    let json = args.format == Format::Json;
     let talk = if json { talk.silent() } else { *talk };
     let name = args.peer.server_name(&target.host.ascii);
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
@@ -172,7 +172,7 @@ fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<Transcript<F
             .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
         Ok(Transcript::new(protocol, file))
     };
-    args.peer.transcript.as_ref().map(open).transpose()
+    args.trace.transcript.as_ref().map(open).transpose()
 }
 
 fn observer(conversation: Arc<Conversation>, transcript: Option<Transcript<File>>) -> Arc<dyn Observer> {
@@ -191,7 +191,7 @@ fn failed(
     talk: &Talk,
     sink: &mut Sink,
 ) -> Result<u8, Failed> {
-    if args.output.format == Format::Json {
+    if args.format == Format::Json {
         return print(report, sink);
     }
     text::show(talk, target, report, None);

@@ -7,10 +7,10 @@ use serde::Serialize;
 use starttls::{Encrypted, Facts, Verdict};
 
 use super::conversation::Negotiation;
-use crate::certificate::Certificate;
 use crate::failure::Failed;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
+use starttls_audit::report::Certificate;
 
 /// Everything that one connection showed.
 #[derive(Debug, Serialize, JsonSchema)]

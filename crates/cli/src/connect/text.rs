@@ -1,9 +1,9 @@
 //! The report for people.
 
 use super::report::{Presented, Report, Tls};
-use crate::certificate::Certificate;
 use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
+use starttls_audit::report::Certificate;
 
 /// Everything that comes after the conversation.
 pub(crate) fn show(talk: &Talk, target: &Target, report: &Report, local: Option<String>) {

@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 4] = ["connect", "lab", "completions", "man"];
+const COMMANDS: [&str; 6] = ["check", "connect", "explain", "lab", "completions", "man"];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {
@@ -23,7 +23,7 @@ fn the_bare_program_prints_its_help() {
 
 #[test]
 fn every_command_has_a_manual_page_that_renders() {
-    for command in [&["man"][..], &["man", "connect"], &["man", "lab"]] {
+    for command in [&["man"][..], &["man", "check"], &["man", "connect"], &["man", "lab"]] {
         let page = Run::of(&mut starttls(command)).exits(0).stdout;
         assert!(page.contains(".TH starttls") && page.contains(".SH SYNOPSIS"), "{page}");
         // Requests that no macro package knows would be printed as text.
@@ -38,7 +38,9 @@ fn every_command_has_a_manual_page_that_renders() {
 fn completions_know_every_command_and_option() {
     for shell in ["bash", "zsh", "fish"] {
         let script = Run::of(&mut starttls(["completions", shell])).exits(0).stdout;
-        for word in COMMANDS.iter().chain(&["server-name", "upgrade-on", "no-system-roots"]) {
+        for word in
+            COMMANDS.iter().chain(&["server-name", "upgrade-on", "no-system-roots", "max-connections"])
+        {
             assert!(script.contains(word), "{shell} knows no {word}");
         }
     }

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod certificates;
+mod check;
+mod check_bulk;
+mod check_domain;
+mod check_formats;
 mod connection;
 mod deadlines;
 mod escaping;
@@ -60,10 +64,13 @@ macro_rules! shows {
 use shows;
 
 const FILTERS: &[(&str, &str)] = &[
-    (r"(://[^\s:/]+|127\.0\.0\.1|localhost):[0-9]{4,5}\b", "$1:PORT"),
+    (r"(://[^\s:/]+|127\.0\.0\.1|localhost|\.test):[0-9]{4,5}\b", "$1:PORT"),
     (r"port [0-9]{4,5}\b", "port PORT"),
     (r"\b[0-9a-f]{64}\b", "SHA256"),
+    // The times of a report's conversation stand in a column.
+    (r"(?m)^ {6}[ 0-9]{7}\.[0-9] ms", "              N ms"),
     (r"[0-9]+\.[0-9] ms", "N ms"),
+    (r"[0-9]+\.[0-9]{2} s\b", "N s"),
     (
         r"[0-9]+ bytes read, [0-9]+ written; [0-9]+ session tickets",
         "N bytes read, N written; N session tickets",
@@ -72,6 +79,7 @@ const FILTERS: &[(&str, &str)] = &[
         r"[0-9]{4}-[0-9]{2}-[0-9]{2} to [0-9]{4}-[0-9]{2}-[0-9]{2}, [0-9]+ days left",
         "DATE to DATE, N days left",
     ),
+    (r"[0-9]+ days left", "N days left"),
     (r"stream id='[0-9a-f]+'", "stream id='ID'"),
     // Behind the stream's id, which may look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),

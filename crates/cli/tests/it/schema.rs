@@ -5,7 +5,13 @@ use serde_json::Value;
 /// Fails unless this is a report as `docs/schema/connect.json` has it.
 #[track_caller]
 pub(crate) fn fits(report: &Value) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/connect.json");
+    fits_in("connect.json", report);
+}
+
+/// Fails unless this is as a file of `docs/schema` has it.
+#[track_caller]
+pub(crate) fn fits_in(file: &str, report: &Value) {
+    let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     if let Err(misfit) = check(report, &schema, &schema) {
         panic!("{misfit}, in {report}");

@@ -1,5 +1,7 @@
 //! The command line, as clap reads it. Help, manual page and completions come from here.
 
+mod check;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 use crate::failure::Failed;
 use crate::target::Target;
+
+pub(crate) use check::{Check, Explain, ReportFormat};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
 #[derive(Debug, Parser)]
@@ -19,7 +23,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Check(Box<Check>),
     Connect(Box<Connect>),
+    Explain(Explain),
     Lab(Lab),
     /// Print the completion script for a shell
     Completions {
@@ -63,8 +69,15 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
 
+    /// json: one object on standard output, and no session
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
     #[command(flatten)]
     pub(crate) peer: Peer,
+
+    #[command(flatten)]
+    pub(crate) trace: Trace,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -98,10 +111,6 @@ pub(crate) struct Peer {
     #[arg(long, value_name = "PEM", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Finish the handshake whatever the certificate; the verdict is still shown
-    #[arg(long)]
-    pub(crate) insecure: bool,
-
     /// For everything from the dial to the end of the handshake: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -113,6 +122,15 @@ pub(crate) struct Peer {
     /// IPv6 only
     #[arg(short = '6')]
     pub(crate) ipv6: bool,
+}
+
+/// What a connection leaves behind, and how far it goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Trace {
+    /// Finish the handshake whatever the certificate; the verdict is still shown
+    #[arg(long)]
+    pub(crate) insecure: bool,
 
     /// Write both directions with time stamps, secrets blanked
     #[arg(long, value_name = "FILE")]
@@ -127,10 +145,6 @@ pub(crate) struct Peer {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
-    /// json: one object on standard output, and no session
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-
     /// Write there instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -143,7 +157,7 @@ pub(crate) struct Output {
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "WHEN")]
     pub(crate) progress: Progress,
 
-    /// Only the session
+    /// Only the data: the session, the report
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
@@ -190,7 +204,7 @@ impl Connect {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
     let factor = match unit {
         "ms" => 0.001,

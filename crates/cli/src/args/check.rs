@@ -1,0 +1,152 @@
+//! The arguments of `check` and `explain`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use starttls_audit::report::Severity;
+
+use super::{Output, Peer, duration};
+
+/// Audit a server's upgrade: is it offered, enforced, verified, and free of the attacks on the seam
+///
+/// Opens at most 25 connections to an endpoint and sends harmless probes only: it never completes a mail
+/// transaction and never tries a real password. Every verdict points at the bytes that show it.
+///
+/// HOST alone is a domain, and all that it announces is audited: its mail exchangers (MX) on port 25, and
+/// what its SRV records name for submission, IMAP, POP3, ManageSieve, XMPP and LDAP. Every address is an
+/// endpoint of its own; of one domain, 50 at most.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  starttls check submission://mail.example.com
+  starttls check example.com                            all that the domain announces
+  starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
+  starttls check --file targets.txt --format json --resume report.jsonl
+  starttls check imap://mail.example.com --format nagios --warning-days 21
+  starttls explain srv-inject-eager
+
+Of several endpoints, the exit code is the first of 6, 5, 4, 1, 3, 7 that one of them has; it is
+2 when all are sound and a line of the file is no target. Ctrl-C leaves whole lines and ends with
+130. With --format nagios the exit codes are a plugin's: 0 ok, 1 warning, 2 critical, 3 unknown.")]
+pub(crate) struct Check {
+    /// PROTO://HOST[:PORT], HOST:PORT with a well-known port, or a domain; several are audited in order
+    pub(crate) targets: Vec<String>,
+
+    /// Read more targets from here, one a line, # starts a comment; - is standard input. A line that is no
+    /// target is reported and passed over
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Go on with this earlier output of --format json: pass over the targets in it, and append to it (or
+    /// write the new lines to --output). A line that was cut off at the end is done again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// List the checks and do nothing else
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Only these checks, by id or family (srv, cert, tls, leak, time)
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+
+    /// Not these checks
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+
+    /// Exit with 1 when something at least this bad is found
+    #[arg(long, value_enum, default_value_t = SeverityArg::Warning, value_name = "SEVERITY")]
+    pub(crate) fail_on: SeverityArg,
+
+    /// Report only what was not in this older JSON report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Connections to one endpoint in all
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) max_connections: u32,
+
+    /// Connections to one endpoint at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) concurrency: u16,
+
+    /// Pause between two connections to one endpoint
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) pace: Option<Duration>,
+
+    /// Endpoints that are audited at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) parallel: u16,
+
+    /// Also the checks that have to wait, up to five minutes each
+    #[arg(long)]
+    pub(crate) slow: bool,
+
+    /// How the report looks; with json, several endpoints are one line each as they are done
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+
+    /// With nagios: days that are left when a certificate is a warning
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) warning_days: i64,
+
+    /// With nagios: days that are left when it is critical
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) critical_days: i64,
+
+    /// Ask this DNS server instead of the system's [default port: 53]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
+    pub(crate) resolver: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) peer: Peer,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Say what a check looks for, why it matters, and what to do
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The id of the check, as reports and `check --list` have it
+    pub(crate) id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
+    Junit,
+    Sarif,
+    Html,
+    Nagios,
+    Prometheus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SeverityArg {
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl From<SeverityArg> for Severity {
+    fn from(arg: SeverityArg) -> Self {
+        match arg {
+            SeverityArg::Info => Self::Info,
+            SeverityArg::Warning => Self::Warning,
+            SeverityArg::Error => Self::Error,
+            SeverityArg::Critical => Self::Critical,
+        }
+    }
+}
+
+fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_usual_port = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    with_usual_port
+        .or_else(|_| text.parse())
+        .map_err(|_| String::from("a DNS server is an address, with or without a port"))
+}

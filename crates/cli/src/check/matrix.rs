@@ -1,0 +1,155 @@
+//! `check` without a target: the auditor audited. Sound servers must not be accused, and each weakness must be found.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use starttls::proto::{PROTOCOLS, Protocol};
+use starttls_audit::Audit;
+use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Rogue, Weakness};
+use tokio::sync::Semaphore;
+
+use crate::args::{Check, ReportFormat};
+use crate::exit;
+use crate::failure::Failed;
+use crate::output::Sink;
+use crate::talk::{Talk, Tone};
+
+/// One server, and what the audit made of it.
+struct Row {
+    server: String,
+    protocol: &'static str,
+    /// What has to be found; nothing at a sound server.
+    expected: Option<Weakness>,
+    endpoint: Endpoint,
+}
+
+/// Runs the matrix; 0 when every verdict is the expected one.
+pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
+    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) {
+        let hint = String::from("for example: starttls check submission://mail.example.com");
+        return Err(Failed::usage("no target is named").hint(Some(hint)));
+    }
+    let mut sink = Sink::open(&args.output)?;
+    let talk = if args.format == ReportFormat::Json {
+        Talk::new(&args.output).silent()
+    } else {
+        Talk::result(&args.output)
+    };
+    talk.line(
+        Tone::Plain,
+        "No target: auditing sound servers, and one rogue server per weakness, on this machine.\n",
+    );
+    let lab = crate::lab::start()?;
+    let rows = rows(args, &lab).await;
+    tokio::task::spawn_blocking(move || drop(lab))
+        .await
+        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    let rows = rows?;
+    let right = rows.iter().filter(|row| row.is_right()).count();
+    let code = if right == rows.len() { exit::DONE } else { exit::FINDINGS };
+    if args.format == ReportFormat::Json {
+        let servers: Vec<_> = rows.iter().map(Row::as_json).collect();
+        let all = json!({ "schema_version": 1, "servers": servers, "right": right, "of": rows.len() });
+        sink.line(&all.to_string())?;
+        return Ok(code);
+    }
+    rows.iter().for_each(|row| row.show(&talk));
+    let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
+    talk.line(tone, format_args!("\n{right} of {} verdicts are the expected ones.", rows.len()));
+    talk.line(Tone::Plain, "\nNext: starttls check submission://YOUR.SERVER, or starttls check --help");
+    Ok(code)
+}
+
+async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed> {
+    let authority = Authority::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    let roots = [lab.ca_pem(), &authority.root_pem()].concat();
+    let builder = || starttls::Connector::builder().no_system_roots().roots_pem(roots.as_bytes());
+    let audit = Arc::new(Audit::new(builder, super::limits(args))?);
+    let slots = Arc::new(Semaphore::new(args.parallel.into()));
+    let mut tasks = Vec::new();
+    for endpoint in lab.endpoints().iter().filter(|it| !it.implicit) {
+        let (audit, slots, endpoint) = (audit.clone(), slots.clone(), endpoint.clone());
+        tasks.push(tokio::spawn(async move {
+            let _slot = slots.acquire().await;
+            let url = endpoint.url();
+            let audited = audit.endpoint(endpoint.protocol, &url, endpoint.server_name, endpoint.address);
+            let (server, protocol) = (String::from("sound"), endpoint.protocol.name);
+            Ok(Row { server, protocol, expected: None, endpoint: audited.await })
+        }));
+    }
+    for (turn, weakness) in Weakness::ALL.iter().copied().enumerate() {
+        let Some(protocol) = protocol_for(weakness, turn) else { continue };
+        let rogue = Rogue::start(protocol, weakness, &authority);
+        let rogue = rogue
+            .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start a rogue: {error}")))?;
+        let (audit, slots) = (audit.clone(), slots.clone());
+        tasks.push(tokio::spawn(async move {
+            let _slot = slots.acquire().await;
+            let target = format!("{}://{}:{}", protocol.name, rogue.server_name(), rogue.address().port());
+            let audited = audit.endpoint(protocol, &target, rogue.server_name(), rogue.address()).await;
+            let (server, protocol) = (format!("{weakness:?}"), protocol.name);
+            Ok(Row { server, protocol, expected: Some(weakness), endpoint: audited })
+        }));
+    }
+    let mut rows = Vec::new();
+    for task in tasks {
+        let row: Result<Row, Failed> =
+            task.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        rows.push(row?);
+    }
+    Ok(rows)
+}
+
+/// A protocol where the weakness can be told: another one for each weakness, so that all get their turn.
+fn protocol_for(weakness: Weakness, turn: usize) -> Option<&'static Protocol> {
+    let telling = |it: &&'static Protocol| weakness.applies_to(it) && weakness.hidden(it).is_none();
+    PROTOCOLS.iter().copied().cycle().skip(turn % PROTOCOLS.len()).take(PROTOCOLS.len()).find(telling)
+}
+
+impl Row {
+    fn found(&self) -> Vec<&str> {
+        let shows = |it: &Finding| self.expected.is_some_and(|weakness| weakness.is_shown_by(&it.id));
+        let bad = self.endpoint.findings.iter().filter(|it| match it.outcome {
+            Outcome::Fail | Outcome::Warning => it.severity >= Severity::Warning || shows(it),
+            Outcome::Inconclusive => shows(it),
+            Outcome::Pass | Outcome::Info | Outcome::NotApplicable => false,
+        });
+        bad.map(|it| it.id.as_str()).collect()
+    }
+
+    fn is_right(&self) -> bool {
+        match self.expected {
+            Some(weakness) => self.found().iter().any(|id| weakness.is_shown_by(id)),
+            None => self.endpoint.outcome == Verdict::Sound,
+        }
+    }
+
+    fn show(&self, talk: &Talk) {
+        let (tone, verdict) = match (self.is_right(), self.expected) {
+            (true, None) => (Tone::Good, String::from("sound")),
+            (true, Some(weakness)) => {
+                let by = self.found().into_iter().find(|id| weakness.is_shown_by(id));
+                (Tone::Good, format!("found {}", by.unwrap_or_default()))
+            }
+            (false, None) => (Tone::Bad, format!("accused: {}", self.endpoint.summary)),
+            (false, Some(weakness)) => {
+                (Tone::Bad, format!("missed {}: {}", weakness.id(), self.endpoint.summary))
+            }
+        };
+        let (connections, seconds) = (self.endpoint.connections, self.endpoint.elapsed_ms / 1000.0);
+        let cost = format!("{connections} connections, {seconds:.2} s");
+        let verdict = talk.word(tone, &format!("{verdict:<28}"));
+        talk.line(Tone::Plain, format_args!("{:<18} {:<12} {verdict} {cost}", self.server, self.protocol));
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        json!({
+            "server": self.server, "protocol": self.protocol,
+            "expected": self.expected.map(Weakness::id), "found": self.found(),
+            "right": self.is_right(), "connections": self.endpoint.connections,
+            "elapsed_ms": self.endpoint.elapsed_ms,
+        })
+    }
+}

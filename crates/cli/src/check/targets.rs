@@ -1,0 +1,90 @@
+//! What is to be audited: arguments first, then the lines of a file.
+
+use std::io::Read;
+use std::net::IpAddr;
+
+use crate::args::Check;
+use crate::failure::Failed;
+use crate::target::{Host, Mode, Target, split_port};
+
+/// One target as it was written, and what it means.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) meaning: Result<Meaning, Failed>,
+}
+
+/// What a target means.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    /// One service.
+    Service(Target),
+    /// All that a domain announces.
+    Domain(Host),
+}
+
+/// Longest file of targets.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
+
+/// Every target. A wrong one among the arguments is an error; a wrong line of a file is passed on as such.
+pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
+    let meaning = |text: &str| match parse(text)? {
+        Meaning::Domain(_) if args.peer.connect.is_some() => {
+            let hint = format!("say what to dial there, for example smtp://{}", text.escape_debug());
+            let why = "--connect bypasses DNS, and what a domain announces is in DNS";
+            Err(Failed::usage(why).hint(Some(hint)))
+        }
+        meaning => Ok(meaning),
+    };
+    let mut lines = Vec::new();
+    for text in &args.targets {
+        lines.push(Line { text: text.clone(), meaning: Ok(meaning(text)?) });
+    }
+    if let Some(path) = &args.file {
+        let mut bytes = Vec::new();
+        let unreadable = |error| Failed::usage(format!("cannot read {}: {error}", path.display()));
+        if path.as_os_str() == "-" {
+            std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+        } else {
+            let file = std::fs::File::open(path).map_err(unreadable)?;
+            file.take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
+        }
+        // A line that is no text is a bad line, and the others are as good as ever.
+        let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
+        let meant = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        lines.extend(
+            meant
+                .filter(|line| !line.is_empty())
+                .map(|line| Line { text: line.to_owned(), meaning: meaning(line) }),
+        );
+    }
+    Ok(lines)
+}
+
+fn parse(text: &str) -> Result<Meaning, Failed> {
+    if let Some(domain) = domain(text)? {
+        return Ok(Meaning::Domain(domain));
+    }
+    let target: Target = text.parse()?;
+    if target.mode == Mode::ImplicitTls {
+        let hint = target.other_mode().map(|other| {
+            let port = other.protocol.port;
+            format!("audit its upgrade: starttls check {}", Target { port, ..other })
+        });
+        return Err(
+            Failed::usage(format!("{target} has no upgrade: TLS starts at the first byte")).hint(hint)
+        );
+    }
+    Ok(Meaning::Service(target))
+}
+
+/// A name alone. An address announces nothing.
+fn domain(text: &str) -> Result<Option<Host>, Failed> {
+    if text.contains("://") {
+        return Ok(None);
+    }
+    match split_port(text)? {
+        (name, None) if name.parse::<IpAddr>().is_err() => Ok(Some(name.trim_end_matches('.').parse()?)),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,170 @@
+//! `check` and `explain`: the report, the choice of checks, the exit codes.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::{Run, starttls};
+use crate::{endpoint, lab, shows};
+use starttls_lab::Lab;
+
+/// `check` of servers of the lab's, trusting its root.
+pub(crate) fn check(lab: &Lab, schemes: &[&str]) -> Command {
+    let mut command = starttls(["check", "--no-system-roots", "--connect", "127.0.0.1", "--ca-file"]);
+    command.arg(lab.ca_file());
+    for scheme in schemes {
+        command.arg(endpoint(lab, scheme).url());
+    }
+    command
+}
+
+/// `check` of a scripted server.
+pub(crate) fn check_at(scheme: &str, address: SocketAddr) -> Command {
+    starttls(["check", "--no-system-roots", "--timeout", "5s", &format!("{scheme}://{address}")])
+}
+
+#[test]
+fn for_people() {
+    let lab = lab();
+    for scheme in ["smtp", "imap"] {
+        let run = Run::of(&mut check(&lab, &[scheme])).exits(0);
+        assert_eq!(run.stderr, "");
+        shows!(format!("check-{scheme}"), run.stdout);
+    }
+    let run = Run::of(check(&lab, &["smtp"]).args(["--server-name", "other.example.test"])).exits(1);
+    shows!("check-other-name", run.stdout);
+}
+
+#[test]
+fn the_table_of_checks_and_one_row() {
+    let list = Run::of(&mut starttls(["check", "--list"])).exits(0).stdout;
+    for row in starttls_audit::check::CHECKS {
+        let line = format!("  {:<20} {}\n", row.id, row.title);
+        assert_eq!(list.matches(&line).count(), 1, "{line}{list}");
+        let told = Run::of(&mut starttls(["explain", row.id])).exits(0).stdout;
+        assert!([row.id, row.why, row.fix, row.spec].iter().all(|text| told.contains(text)), "{told}");
+    }
+    shows!("explain", Run::of(&mut starttls(["explain", "srv-inject-eager"])).exits(0).stdout);
+}
+
+#[test]
+fn mistakes_are_named_with_their_cure() {
+    let mistakes: &[&[&str]] = &[
+        &["check", "--file", "/dev/null"],
+        &["check", "smtp://mail.example.com", "--only", "srv-inject"],
+        &["check", "smtp://mail.example.com", "--skip", "everything"],
+        &["check", "imaps://mail.example.com"],
+        &["check", "192.0.2.1"],
+        &["check", "smpt://mail.example.com"],
+        &["check", "example.com", "--connect", "127.0.0.1"],
+        &["check", "smtp://mail.example.com", "--connect", "unix:/tmp/socket"],
+        &["check", "smtp://mail.example.com", "--resolver", "dns.example.com"],
+        &["check", "smtp://mail.example.com", "--file", "/does/not/exist"],
+        &["check", "smtp://mail.example.com", "--baseline", "/does/not/exist"],
+        &["check", "smtp://mail.example.com", "--baseline", "Cargo.toml"],
+        &["check", "smtp://mail.example.com", "--resume", "report.jsonl"],
+        &["check", "smtp://mail.example.com", "--format", "json", "--resume", "Cargo.toml"],
+        &["check", "smtp://mail.example.com", "--max-connections", "0"],
+        &["explain", "srv-inject"],
+    ];
+    let mut all = String::new();
+    for mistake in mistakes {
+        let run = Run::of(&mut starttls(*mistake)).exits(2);
+        assert_eq!(run.stdout, "", "{mistake:?}");
+        assert!(run.stderr.starts_with("error: "), "{mistake:?}: {}", run.stderr);
+        all += &format!("$ starttls {}\n{}\n", mistake.join(" "), run.stderr);
+    }
+    shows!("check-usage", all);
+}
+
+#[test]
+fn chosen_checks_and_the_threshold_decide_the_exit_code() {
+    let lab = lab();
+    let other = |arguments: &[&str], code| {
+        let mut command = check(&lab, &["pop3"]);
+        let run = Run::of(command.args(["--server-name", "other.example.test"]).args(arguments)).exits(code);
+        run.stdout
+    };
+    assert!(other(&[], 1).contains("[cert-name]"));
+    assert!(!other(&["--skip", "cert-name"], 0).contains("cert-name"));
+    assert!(other(&["--only", "cert-name"], 1).contains("[cert-name]"));
+    let leaks = other(&["--only", "leak,time", "--verbose"], 0);
+    assert!(leaks.contains("[leak-banner]") && !leaks.contains("[srv-") && !leaks.contains("[cert-"));
+    assert!(other(&["--fail-on", "critical"], 0).contains("[cert-name]"), "told all the same");
+}
+
+#[test]
+fn what_was_known_before_is_not_told_again() {
+    let lab = lab();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("then.json");
+    let mut command = check(&lab, &["pop3"]);
+    command.args(["--server-name", "other.example.test", "--format", "json", "--output"]).arg(&file);
+    assert_eq!(Run::of(&mut command).exits(1).stdout, "");
+    let with_baseline = |scheme: &str, code| {
+        let mut command = check(&lab, &[scheme]);
+        command.args(["--server-name", "other.example.test", "--baseline"]).arg(&file);
+        Run::of(&mut command).exits(code).stdout
+    };
+    assert!(!with_baseline("pop3", 0).contains("cert-name"));
+    assert!(with_baseline("imap", 1).contains("cert-name"), "another server");
+}
+
+#[test]
+fn too_few_connections_are_no_verdict() {
+    let lab = lab();
+    for scheme in ["smtp", "ldap", "mysql"] {
+        let mut command = check(&lab, &[scheme]);
+        let report = Run::of(command.args(["--max-connections", "3", "--format", "json"])).exits(7).json();
+        let endpoint = &report["endpoints"][0];
+        assert_eq!(endpoint["outcome"], "inconclusive", "{scheme}");
+        assert!(endpoint["connections"].as_u64().unwrap() <= 3, "{scheme}");
+        for finding in endpoint["findings"].as_array().unwrap() {
+            let outcome = finding["outcome"].as_str().unwrap();
+            assert!(!["fail", "warning"].contains(&outcome), "{scheme}: {finding}");
+            if finding["id"].as_str().unwrap().starts_with("srv-inject-") {
+                assert!(["inconclusive", "not-applicable"].contains(&outcome), "{scheme}: {finding}");
+            }
+        }
+    }
+    // What was asked for was told.
+    Run::of(check(&lab, &["smtp"]).args(["--max-connections", "3", "--only", "cert-chain"])).exits(0);
+}
+
+#[test]
+fn the_wrong_port_is_diagnosed() {
+    let lab = lab();
+    let mut all = String::new();
+    let implicit = endpoint(&lab, "imaps").address;
+    all += &Run::of(&mut check_at("imap", implicit)).exits(6).stdout;
+    let web = server([Step::HearAny, send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")]);
+    all += &Run::of(&mut check_at("smtp", web)).exits(6).stdout;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    all += &Run::of(&mut check_at("smtp", closed)).exits(3).stdout;
+    shows!("check-wrong-port", all);
+}
+
+#[test]
+fn a_server_that_declines() {
+    let without = server([
+        send("220 mail.example.test ESMTP\r\n"),
+        Step::Hear(b"EHLO localhost\r\n"),
+        send("250 mail.example.test\r\n"),
+        Step::Hear(b"\r\n"),
+        send("502 5.5.1 what?\r\n"),
+        Step::Hear(b"\r\n"),
+    ]);
+    let mut all = Run::of(&mut check_at("smtp", without)).exits(4).stdout;
+    all += &Run::of(&mut check_at("smtp", smtp_answering("454 4.7.0 no TLS today\r\n"))).exits(4).stdout;
+    shows!("check-declined", all);
+}
+
+#[test]
+fn a_server_that_throttles_is_no_server_without_tls() {
+    let throttled = server([send("421 4.7.0 too many connections\r\n")]);
+    let report = Run::of(check_at("smtp", throttled).args(["--format", "json"])).exits(7).json();
+    assert_eq!(report["endpoints"][0]["outcome"], "inconclusive", "{report}");
+    let ids = report["endpoints"][0]["findings"].as_array().unwrap().iter();
+    assert!(ids.clone().any(|finding| finding["id"] == "srv-throttled"), "{report}");
+    assert!(ids.clone().all(|finding| finding["outcome"] != "fail"), "{report}");
+}

@@ -1,0 +1,152 @@
+//! A domain: what its DNS announces is looked up, and every address audited.
+
+use serde_json::Value;
+
+use crate::support::{Run, dns, starttls};
+use crate::{endpoint, lab, schema, shows};
+use starttls_lab::Lab;
+
+/// `check` of a domain whose servers are the lab's, by this zone.
+fn check(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
+    let port = |scheme| endpoint(lab, scheme).address.port().to_string();
+    let zone = ["submission", "imap", "pop3", "xmpp", "ldap"]
+        .iter()
+        .fold(zone.to_owned(), |zone, scheme| zone.replace(&format!("{{{scheme}}}"), &port(scheme)));
+    let mut command = starttls(["check", "--no-system-roots", "--timeout", "3s", "--ca-file"]);
+    command.arg(lab.ca_file()).args(["--resolver", &dns::server(&zone).to_string()]).args(arguments);
+    Run::of(&mut command)
+}
+
+fn told(endpoint: &Value) -> [&str; 3] {
+    ["target", "address", "server_name"].map(|key| endpoint[key].as_str().unwrap_or("none"))
+}
+
+const ZONE: &str = "
+    example.test                    MX   20 mx2.example.test
+    example.test                    MX   10 mx1.example.test
+    mx1.example.test                A    127.0.0.11
+    mx1.example.test                AAAA ::1
+    mx2.example.test                A    127.0.0.12
+    _submission._tcp.example.test   SRV  0 1 {submission} mail.example.test
+    _imap._tcp.example.test         SRV  0 1 {imap} mail.example.test
+    _pop3._tcp.example.test         SRV  0 0 0 .
+    _xmpp-client._tcp.example.test  SRV  5 0 {xmpp} chat.example.test
+    _ldap._tcp.example.test         TRUNCATED
+    _ldap._tcp.example.test         SRV  0 0 {ldap} mail.example.test
+    mail.example.test               A    127.0.0.1
+    chat.example.test               A    127.0.0.1
+";
+
+#[test]
+fn every_server_of_a_domain_is_audited() {
+    let lab = lab();
+    // Whatever this machine has on port 25 is not looked at: only who would be asked.
+    let report = check(&lab, ZONE, &["example.test", "--format", "json", "--max-connections", "2"]);
+    let report = report.json();
+    schema::fits_in("check.json", &report);
+    let endpoints = report["endpoints"].as_array().unwrap();
+    let at = |scheme| endpoint(&lab, scheme).address.to_string();
+    let url = |scheme, name: &str| format!("{scheme}://{name}:{}", endpoint(&lab, scheme).address.port());
+    let expected = [
+        ["smtp://mx1.example.test", "127.0.0.11:25", "mx1.example.test"].map(str::to_owned),
+        ["smtp://mx1.example.test", "[::1]:25", "mx1.example.test"].map(str::to_owned),
+        ["smtp://mx2.example.test", "127.0.0.12:25", "mx2.example.test"].map(str::to_owned),
+        [url("submission", "mail.example.test"), at("submission"), "mail.example.test".to_owned()],
+        [url("imap", "mail.example.test"), at("imap"), "mail.example.test".to_owned()],
+        [url("xmpp", "chat.example.test"), at("xmpp"), "example.test".to_owned()],
+        [url("ldap", "mail.example.test"), at("ldap"), "mail.example.test".to_owned()],
+    ];
+    assert_eq!(endpoints.iter().map(told).collect::<Vec<_>>(), expected);
+    let lookups = report["lookups"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    shows!("check-lookups", lookups.collect::<Vec<_>>().join("\n"));
+
+    let four = check(&lab, ZONE, &["example.test", "-4", "--format", "json", "--max-connections", "1"]);
+    assert!(four.json()["endpoints"].as_array().unwrap().iter().all(|it| told(it)[1] != "[::1]:25"));
+    let named = ["example.test", "-6", "--server-name", "a.test", "--format", "json"];
+    let six = check(&lab, ZONE, &named).exits(3).json();
+    assert_eq!(told(&six["endpoints"][0]), ["smtp://mx1.example.test", "[::1]:25", "a.test"]);
+}
+
+#[test]
+fn the_text_says_first_what_was_looked_up() {
+    let lab = lab();
+    let zone = "example.test MX 0 .
+        _imap._tcp.example.test SRV 0 1 {imap} mail.example.test
+        _pop3._tcp.example.test SRV 0 1 {pop3} other.example.test
+        mail.example.test A 127.0.0.1
+        other.example.test A 127.0.0.1";
+    let run = check(&lab, zone, &["example.test", "--only", "cert-name"]).exits(1);
+    let expected = ["example.test: looked up", "imap://", ": sound", "pop3://", ": findings"];
+    let mut rest = run.stderr.as_str();
+    for part in expected {
+        rest = rest.split_once(part).unwrap_or_else(|| panic!("no {part:?}: {}", run.stderr)).1;
+    }
+    shows!("check-domain", run.stdout);
+}
+
+#[test]
+fn a_domain_without_mail_exchangers_is_its_own() {
+    let lab = lab();
+    let run = check(&lab, "example.test A 127.0.0.13", &["example.test", "--format", "json"]).json();
+    assert_eq!(told(&run["endpoints"][0]), ["smtp://example.test", "127.0.0.13:25", "example.test"]);
+    assert!(run["lookups"][0].as_str().unwrap().contains("RFC 5321 section 5.1"), "{run}");
+}
+
+#[test]
+fn domains_with_nothing_to_audit() {
+    let lab = lab();
+    let zone = "null.test   MX 0 .
+        silent.test         SILENT
+        broken.test         SERVFAIL
+        exists.test         MX 10 nowhere.test
+        there.test          A 127.0.0.1";
+    let mut all = String::new();
+    let cases =
+        [("null.test", 7), ("none.test", 3), ("broken.test", 3), ("silent.test", 3), ("exists.test", 3)];
+    for (domain, code) in cases {
+        let run = check(&lab, zone, &[domain, "--progress", "never"]).exits(code);
+        all += &format!("$ starttls check {domain}, exit {code}\n{}{}\n", run.stdout, run.stderr);
+    }
+    shows!("check-nothing", all);
+}
+
+/// No answer is not the answer that there is nothing.
+#[test]
+fn an_unanswered_question_is_an_endpoint_that_was_not_reached() {
+    let lab = lab();
+    let zone = "example.test MX 0 .
+        _imap._tcp.example.test SERVFAIL
+        _ldap._tcp.example.test SRV 0 1 {ldap} mail.example.test
+        mail.example.test A 127.0.0.1";
+    let report = check(&lab, zone, &["example.test", "--format", "json"]).exits(3).json();
+    let outcomes: Vec<_> = report["endpoints"].as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
+    assert_eq!(outcomes, ["unreachable", "sound"], "{report}");
+}
+
+#[test]
+fn the_chosen_server_resolves_ordinary_targets_too() {
+    let lab = lab();
+    let target = format!("imap://mail.example.test:{}", endpoint(&lab, "imap").address.port());
+    let run = check(&lab, "mail.example.test A 127.0.0.1", &[&target, "--format", "json"]).exits(0).json();
+    assert_eq!(run["endpoints"][0]["address"], endpoint(&lab, "imap").address.to_string().as_str());
+    let run = check(&lab, "other.test A 127.0.0.1", &[&target]).exits(3);
+    assert!(run.stdout.contains("\"mail.example.test\" has no such address"), "{}", run.stdout);
+}
+
+#[test]
+fn a_zone_of_hostile_length_is_cut() {
+    let lab = lab();
+    // Too much for a datagram, too.
+    let zone = String::from("example.test TRUNCATED\n");
+    let records: String =
+        (0..120).map(|n| format!("example.test MX {n} mx{}.example.test\n", n % 60)).collect();
+    let hosts: String = (0..60).map(|n| format!("mx{n}.example.test A 127.0.1.{n}\n")).collect();
+    let report = check(
+        &lab,
+        &(zone + &records + &hosts),
+        &["example.test", "--format", "json", "--max-connections", "1"],
+    );
+    let report = report.json();
+    assert_eq!(report["endpoints"].as_array().unwrap().len(), 50);
+    assert!(report["lookups"].to_string().contains("the first 50 are audited"), "{}", report["lookups"]);
+}

@@ -1,0 +1,120 @@
+//! A DNS server with a zone of its own, over UDP and TCP.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::thread::spawn;
+
+/// A server for these records, one a line: `NAME TYPE DATA…`.
+///
+/// The types are A, AAAA, MX and SRV; and, for whatever is asked about the name, SERVFAIL, SILENT (no answer) and
+/// TRUNCATED (the answer comes over TCP only; other lines have it).
+pub(crate) fn server(zone: &str) -> SocketAddr {
+    let zone: Arc<[Vec<String>]> = zone
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|words| !words.is_empty())
+        .collect();
+    let (tcp, udp) = listen();
+    let address = udp.local_addr().unwrap();
+    let over_tcp = Arc::clone(&zone);
+    spawn(move || {
+        for stream in tcp.incoming().flatten() {
+            // A client that leaves early needs no answer.
+            let _ = converse(stream, &over_tcp);
+        }
+    });
+    spawn(move || {
+        let mut query = [0; 1500];
+        while let Ok((length, client)) = udp.recv_from(&mut query) {
+            if let Some(reply) = answer(&query[..length], &zone, true) {
+                let _ = udp.send_to(&reply, client);
+            }
+        }
+    });
+    address
+}
+
+/// The same port for both.
+fn listen() -> (TcpListener, UdpSocket) {
+    for _ in 0..100 {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            return (tcp, udp);
+        }
+    }
+    panic!("no port is free for both");
+}
+
+fn converse(mut stream: TcpStream, zone: &[Vec<String>]) -> std::io::Result<()> {
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut query = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut query)?;
+        if let Some(reply) = answer(&query, zone, false) {
+            let length = u16::try_from(reply.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length, &reply[..]].concat())?;
+        }
+    }
+}
+
+fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
+    let (mut name, mut at) = (String::new(), 12);
+    while query[at] > 0 {
+        let end = at + 1 + usize::from(query[at]);
+        name += &format!("{}.", String::from_utf8_lossy(&query[at + 1..end]).to_lowercase());
+        at = end;
+    }
+    let (question, kind) = (&query[12..at + 5], u16::from_be_bytes([query[at + 1], query[at + 2]]));
+    let name = name.trim_end_matches('.');
+    let of_name: Vec<_> = zone.iter().filter(|words| words[0] == name).collect();
+    let is = |word: &str| of_name.iter().any(|words| words[1] == word);
+    if is("SILENT") {
+        return None;
+    }
+    let truncated = udp && is("TRUNCATED");
+    let below = zone.iter().any(|words| words[0].ends_with(&format!(".{name}")));
+    let code = match () {
+        () if is("SERVFAIL") => 2,
+        () if of_name.is_empty() && !below => 3,
+        () => 0,
+    };
+    let data = of_name.iter().filter_map(|words| data(&words[1..], kind)).filter(|_| !truncated);
+    let records: Vec<_> = data.collect();
+    let count = u8::try_from(records.len()).unwrap();
+    let flags = if truncated { 0x82 } else { 0x80 };
+    let mut reply = vec![query[0], query[1], flags | (query[2] & 1), 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
+    reply.extend(question);
+    for data in records {
+        // The name is that of the question; class IN, to be kept for a minute.
+        reply.extend([0xc0, 12, (kind >> 8) as u8, kind as u8, 0, 1, 0, 0, 0, 60]);
+        reply.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        reply.extend(data);
+    }
+    Some(reply)
+}
+
+/// The data of a record, if it is of this type.
+fn data(words: &[String], kind: u16) -> Option<Vec<u8>> {
+    let numbers = |words: &[String]| -> Vec<u8> {
+        words.iter().flat_map(|word| word.parse::<u16>().unwrap().to_be_bytes()).collect()
+    };
+    let name = |name: &str| {
+        let labels = name.split('.').filter(|label| !label.is_empty());
+        let mut bytes: Vec<u8> = labels
+            .flat_map(|label| std::iter::once(u8::try_from(label.len()).unwrap()).chain(label.bytes()))
+            .collect();
+        bytes.push(0);
+        bytes
+    };
+    match (words[0].as_str(), kind) {
+        ("A", 1) | ("AAAA", 28) => Some(match words[1].parse().unwrap() {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        }),
+        ("MX", 15) => Some([numbers(&words[1..2]), name(&words[2])].concat()),
+        ("SRV", 33) => Some([numbers(&words[1..4]), name(&words[4])].concat()),
+        _ => None,
+    }
+}
