@@ -1,0 +1,65 @@
+//! Odd but legal servers are as good as any: the audit gets inside TLS with each of them, and accuses none.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::{PROTOCOLS, Protocol, smtp};
+use starttls_audit::report::{Endpoint, Outcome};
+use starttls_audit::{Audit, Limits};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::Odd;
+use tokio::sync::Semaphore;
+
+/// The upgrade, and no more than that: dribbling servers take their time for each connection.
+async fn upgraded(protocol: &'static Protocol, odd: &Odd, authority: &Authority) -> Endpoint {
+    let server = odd.start(protocol, authority).unwrap();
+    let root = authority.root_pem();
+    // What servers do about bytes behind the request takes the whole audit to see.
+    let connections = if odd.name().starts_with("bytes behind") { 25 } else { 1 };
+    let limits = Limits { connections, patience: Duration::from_secs(30), ..Limits::default() };
+    let builder = || Connector::builder().no_system_roots().roots_pem(root.as_bytes());
+    let audit = Audit::new(builder, limits).unwrap();
+    audit.endpoint(protocol, protocol.name, server.server_name(), server.address()).await
+}
+
+fn problem(name: &str, endpoint: &Endpoint) -> Option<String> {
+    // One of them upgrades without having offered to, which is worth a finding.
+    let accused = endpoint.findings.iter().find(|it| it.outcome == Outcome::Fail && it.id != "srv-offered");
+    match (endpoint.tls.is_some(), accused) {
+        (true, None) => None,
+        (true, Some(finding)) => {
+            Some(format!("{}: {name}: accused of {}: {}", endpoint.target, finding.id, finding.summary))
+        }
+        (false, _) => Some(format!("{}: {name}: {}", endpoint.target, endpoint.summary)),
+    }
+}
+
+#[test]
+fn every_odd_server_is_upgraded_and_none_is_accused() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let problems = runtime.block_on(async {
+        let authority = Arc::new(Authority::new().unwrap());
+        let slots = Arc::new(Semaphore::new(16));
+        let mut tasks = Vec::new();
+        for odd in Odd::ALL {
+            for protocol in PROTOCOLS.iter().copied().filter(|protocol| odd.applies_to(protocol)) {
+                let (authority, slots) = (authority.clone(), slots.clone());
+                tasks.push(tokio::spawn(async move {
+                    let _slot = slots.acquire().await.unwrap();
+                    problem(odd.name(), &upgraded(protocol, odd, &authority).await)
+                }));
+            }
+        }
+        let late = Odd::delayed(Duration::from_secs(12));
+        let mut problems =
+            Vec::from_iter(problem("a greeting after 12 s", &upgraded(&smtp::SMTP, &late, &authority).await));
+        for task in tasks {
+            problems.extend(task.await.unwrap());
+        }
+        problems
+    });
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
