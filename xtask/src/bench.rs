@@ -1,4 +1,4 @@
-//! Runs the benches of the core and writes their figures into `docs/benchmarks.md`.
+//! Runs the benches and writes their figures into `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -7,13 +7,16 @@ use std::time::Duration;
 use crate::{cargo, process, root};
 
 const DOCUMENT: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- figures: written by `cargo xtask bench` -->\n";
-const END: &str = "<!-- end of figures -->\n";
+/// What stands around figures.
+const CORE: [&str; 2] = ["<!-- figures: written by `cargo xtask bench` -->\n", "<!-- end of figures -->\n"];
+const AUDIT: [&str; 2] =
+    ["<!-- audit: written by `cargo xtask bench audit` -->\n", "<!-- end of audit -->\n"];
 
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     match *args {
         [] => measure(true),
         ["--check"] => measure(false),
+        ["audit"] => publish(AUDIT, &tools(&output("starttls-cli", "tools")?)?),
         [name, ref rest @ ..] => {
             let mut command = cargo(["bench", "--workspace", "--locked", "--bench", name]);
             command.args(rest);
@@ -27,27 +30,31 @@ fn measure(write: bool) -> Result<(), String> {
     let mut figures = String::new();
     for name in ["allocations", "negotiation"] {
         if write || name == "negotiation" {
-            figures += &output(name)?;
+            figures += &output("starttls-proto", name)?;
         }
     }
     let rows: Vec<Vec<&str>> = figures.lines().map(|line| line.split('\t').collect()).collect();
     let failed: Vec<String> =
         rows.iter().filter(|row| row.contains(&"FAILED")).map(|row| row.join(" ")).collect();
     if write {
-        let path = root().join(DOCUMENT);
-        let at = |e: std::io::Error| format!("{}: {e}", path.display());
-        let text = fs::read_to_string(&path).map_err(at)?;
-        let text = replaced(&text, &[facts()?, costs(&rows), hostile(&rows)].join("\n"))?;
-        fs::write(&path, text).map_err(at)?;
-        println!("written: {DOCUMENT}");
+        publish(CORE, &[facts()?, costs(&rows), hostile(&rows)].join("\n"))?;
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("too expensive:\n{}", failed.join("\n"))) }
 }
 
+fn publish(marks: [&str; 2], figures: &str) -> Result<(), String> {
+    let path = root().join(DOCUMENT);
+    let at = |e: std::io::Error| format!("{}: {e}", path.display());
+    let text = fs::read_to_string(&path).map_err(at)?;
+    fs::write(&path, replaced(&text, marks, figures)?).map_err(at)?;
+    println!("written: {DOCUMENT}");
+    Ok(())
+}
+
 /// What a bench prints. It fails after its last line if something is too expensive, which its lines tell too.
-fn output(name: &str) -> Result<String, String> {
-    let limit = Duration::from_secs(1800);
-    let bench = || cargo(["bench", "--package", "starttls-proto", "--locked", "--bench", name]);
+fn output(package: &str, name: &str) -> Result<String, String> {
+    let limit = Duration::from_secs(3600);
+    let bench = || cargo(["bench", "--package", package, "--locked", "--bench", name]);
     process::run(bench().arg("--no-run"), limit, None)?;
     println!("running {name}…");
     let path = root().join(format!("target/xtask/bench-{name}.log"));
@@ -61,11 +68,11 @@ fn output(name: &str) -> Result<String, String> {
     }
 }
 
-/// The document with these figures between its marks.
-fn replaced(text: &str, figures: &str) -> Result<String, String> {
-    let parts = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+/// The document with these figures between their marks.
+fn replaced(text: &str, [begin, end]: [&str; 2], figures: &str) -> Result<String, String> {
+    let parts = text.split_once(begin).and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
     let (head, tail) = parts.ok_or_else(|| format!("{DOCUMENT} has lost the marks around its figures"))?;
-    Ok(format!("{head}{BEGIN}\n{figures}\n{END}{tail}"))
+    Ok(format!("{head}{begin}\n{figures}\n{end}{tail}"))
 }
 
 fn facts() -> Result<String, String> {
@@ -79,6 +86,17 @@ fn facts() -> Result<String, String> {
         "Measured on: {model}, {cores} cores; {}, release profile.\n",
         String::from_utf8_lossy(&rustc).trim()
     ))
+}
+
+fn tools(lines: &str) -> Result<String, String> {
+    let mut table = facts()?
+        + "\n| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
+    for line in lines.lines() {
+        if let Some(("tool", cells)) = line.split_once('\t') {
+            let _ = writeln!(table, "| {} |", cells.replace('\t', " | "));
+        }
+    }
+    Ok(table)
 }
 
 fn costs(rows: &[Vec<&str>]) -> String {
@@ -126,11 +144,12 @@ mod tests {
 
     #[test]
     fn figures_replace_figures() {
-        let text = format!("before\n{BEGIN}old\n{END}after\n");
-        let new = replaced(&text, "new").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}after\n"));
-        assert_eq!(replaced(&new, "new"), Ok(new));
-        assert!(replaced("no marks", "new").is_err());
+        let [begin, end] = CORE;
+        let text = format!("before\n{begin}old\n{end}after\n");
+        let new = replaced(&text, CORE, "new").unwrap();
+        assert_eq!(new, format!("before\n{begin}\nnew\n{end}after\n"));
+        assert_eq!(replaced(&new, CORE, "new"), Ok(new.clone()));
+        assert!(replaced(&new, AUDIT, "new").is_err());
     }
 
     #[test]

@@ -1,0 +1,284 @@
+//! What an audit costs, next to other tools on the same server: time, processor time and connections.
+//!
+//! `cargo xtask bench audit` runs it for SMTP and writes `docs/benchmarks.md`, which says what the columns mean;
+//! `cargo xtask bench tools imap` runs it for another protocol and writes nothing.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use starttls::proto::Escaped;
+use starttls_audit::render::json;
+use starttls_audit::report::Outcome;
+use starttls_lab::process::{program, run};
+use starttls_lab::real::{SERVERS, Setup};
+
+/// The median of an odd number.
+const RUNS: usize = 3;
+
+fn main() -> ExitCode {
+    // `cargo test --benches` asks for nothing that would take time.
+    if !std::env::args().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    match compare(wanted.as_deref().unwrap_or("smtp")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(protocol: &str) -> Result<(), Box<dyn Error>> {
+    let venv = venv()?;
+    let packages = [("openssl", "openssl"), ("sslscan", "sslscan"), ("testssl", "testssl.sh")];
+    packages.iter().try_for_each(|(name, package)| program(name, package).map(drop))?;
+    let server = SERVERS.iter().find(|server| server.protocols.contains(&protocol));
+    let server = server.ok_or_else(|| format!("no real server speaks {protocol}"))?;
+    let setup = Setup::new()?;
+    let running = (server.start)(&setup)?;
+    let endpoint = running.endpoint(protocol).ok_or("the server lacks an endpoint")?;
+    let folder = tempfile::tempdir()?;
+    let roots = folder.path().join("root.pem");
+    fs::write(&roots, setup.authority.root_pem())?;
+    let counter = Counter::start(endpoint.address)?;
+    let report = folder.path().join("report");
+    let words = [
+        ("{starttls}", env!("CARGO_BIN_EXE_starttls").into()),
+        ("{venv}", venv.display().to_string()),
+        ("{protocol}", protocol.into()),
+        ("{name}", endpoint.server_name.clone()),
+        ("{ip}", counter.address.ip().to_string()),
+        ("{port}", counter.address.port().to_string()),
+        ("{roots}", roots.display().to_string()),
+        ("{report}", report.display().to_string()),
+    ];
+
+    let mut costs = TOOLS.map(|_| Vec::new());
+    for round in 1..=RUNS {
+        for (tool, costs) in TOOLS.iter().zip(&mut costs) {
+            let cost = measure(tool, &words, &report, &counter)?;
+            eprintln!("{} {round}/{RUNS}: {cost:?}", tool.name);
+            costs.push(cost);
+        }
+    }
+    for (tool, costs) in TOOLS.iter().zip(&costs) {
+        let said = run(&mut command(tool.version, &words)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+        let version = said.split_whitespace().find(is_number).unwrap_or("?");
+        let wall = median(costs.iter().map(|it| it.wall)).as_secs_f64();
+        let cpu = median(costs.iter().map(|it| it.cpu)).as_secs_f64();
+        let connections = median(costs.iter().map(|it| it.connections));
+        let (upgrade, tls) = median(costs.iter().map(|it| it.found));
+        let Tool { name, looks, .. } = tool;
+        println!("tool\t{name} {version}\t{wall:.2}\t{cpu:.2}\t{connections}\t{upgrade} / {tls}\t{looks}");
+    }
+    Ok(())
+}
+
+fn median<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> T {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    /// The command; `{…}` stands for what the tools are pointed at.
+    audit: &'static str,
+    /// How many findings its report has: on the upgrade, on what is inside TLS.
+    found: fn(&str) -> (u32, u32),
+    looks: &'static str,
+}
+
+const TOOLS: [Tool; 5] = [
+    Tool {
+        name: "starttls check",
+        version: "{starttls} --version",
+        audit: "{starttls} check --no-system-roots --ca-file {roots} --format json --output {report} \
+                --connect {ip}:{port} {protocol}://{name}",
+        found: |report| {
+            let report = json::read(report).ok();
+            let findings = report.iter().flat_map(|it| &it.endpoints).flat_map(|it| &it.findings);
+            let told =
+                findings.filter(|it| !matches!(it.outcome, Outcome::NotApplicable | Outcome::Inconclusive));
+            let (tls, upgrade): (Vec<_>, Vec<_>) =
+                told.partition(|it| it.id.starts_with("cert-") || it.id.starts_with("tls-"));
+            (upgrade.len() as u32, tls.len() as u32)
+        },
+        looks: "the upgrade: offer, injection, fixation, enforcement, fallback, leaks; the certificate; versions",
+    },
+    Tool {
+        name: "openssl s_client",
+        version: "openssl version",
+        audit: "openssl s_client -starttls {protocol} -connect {ip}:{port} -servername {name} -verify_hostname {name} \
+                -CAfile {roots}",
+        found: |output| {
+            let told = "Peer signing digest|Peer signature type|Server Temp Key|Verification:|New, |Early data \
+                        |Server public key|Secure Renegotiation|Compression:|No ALPN";
+            (1, lines(output, told))
+        },
+        looks: "one handshake and its certificate",
+    },
+    Tool {
+        name: "sslscan",
+        version: "sslscan --no-colour --version",
+        audit: "sslscan --no-colour --starttls-{protocol} --sni-name={name} --xml={report} {ip}:{port}",
+        found: |report| {
+            let told = "<protocol|<renegotiation|<compression|<fallback|<heartbleed|<cipher|<group|<pk|<subject\
+                        |<signature-algorithm|<altnames|<issuer|<self-signed|<not-valid|<expired";
+            (1, lines(report, told))
+        },
+        looks: "versions, suites, groups; known weaknesses; the certificate's main fields",
+    },
+    Tool {
+        name: "sslyze",
+        version: "{venv}/bin/pip show sslyze",
+        audit: "{venv}/bin/sslyze --quiet --starttls={protocol} --certinfo_ca_file={roots} --json_out={report} \
+                {name}:{port}{{ip}}",
+        found: |report| (1, lines(report, "\"status\": \"COMPLETED\"")),
+        looks: "versions, suites, groups; known weaknesses; the certificate and its chain",
+    },
+    Tool {
+        name: "testssl.sh",
+        version: "testssl --color 0 --version",
+        audit: "testssl --warnings off --color 0 --nodns none --jsonfile {report} --add-ca {roots} --ip {ip} \
+                --starttls {protocol} {name}:{port}",
+        found: |report| {
+            let report: serde_json::Value = serde_json::from_str(report).unwrap_or_default();
+            let ids = report.as_array().into_iter().flatten().filter_map(|it| it["id"].as_str());
+            // What it calls the service is that the upgrade can be done; the other two are about the tool.
+            (1, ids.filter(|id| !["service", "scanTime", "engine_problem"].contains(id)).count() as u32)
+        },
+        looks: "versions, suites, groups, preferences; known weaknesses; the certificate; simulated clients",
+    },
+];
+
+fn command(line: &str, words: &[(&str, String)]) -> Command {
+    let fill =
+        |word: &str| words.iter().fold(word.to_owned(), |word, (mark, value)| word.replace(mark, value));
+    let mut parts = line.split_whitespace().map(fill);
+    let mut command = Command::new(parts.next().unwrap_or_default());
+    command.args(parts);
+    command
+}
+
+/// Lines that begin with one of these, separated by `|`.
+fn lines(text: &str, told: &str) -> u32 {
+    text.lines().filter(|line| told.split('|').any(|begin| line.trim_start().starts_with(begin))).count()
+        as u32
+}
+
+#[derive(Debug)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+    connections: u32,
+    found: (u32, u32),
+}
+
+fn measure(
+    tool: &Tool,
+    words: &[(&str, String)],
+    report: &Path,
+    counter: &Counter,
+) -> Result<Cost, Box<dyn Error>> {
+    let output = report.with_extension("out");
+    if report.exists() {
+        fs::remove_file(report)?;
+    }
+    // The exit status says what was found, each tool in its own way.
+    let mut audit = command(&format!("timeout -k5 600 {}", tool.audit), words);
+    let out = File::create(&output)?;
+    audit.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    let (connections, cpu) = (counter.total(), children()?);
+    let start = Instant::now();
+    let status = audit.status()?;
+    let (wall, cpu) = (start.elapsed(), children()?.saturating_sub(cpu));
+    let connections = counter.total() - connections;
+    let said = fs::read(report).or_else(|_| fs::read(&output))?;
+    let found = (tool.found)(&String::from_utf8_lossy(&said));
+    // 124: `timeout` ended it.
+    if found.1 == 0 || status.code() == Some(124) {
+        return Err(format!("{} has not done its work: {}", tool.name, Escaped(&fs::read(&output)?)).into());
+    }
+    Ok(Cost { wall, cpu, connections, found })
+}
+
+/// The processor time of everything that was started and has ended.
+fn children() -> Result<Duration, Box<dyn Error>> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let spent = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(spent.try_into()?))
+}
+
+/// Where sslyze is; no Debian package has it.
+fn venv() -> Result<PathBuf, Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sslyze");
+    if !folder.join("bin/sslyze").exists() {
+        let needed = |e| format!("sslyze needs python3-venv (Debian) and PyPI: {e}");
+        let words = [("{venv}", folder.display().to_string())];
+        run(&mut command("python3 -m venv {venv}", &words)).map_err(needed)?;
+        run(&mut command("{venv}/bin/pip install --quiet sslyze", &words)).map_err(needed)?;
+    }
+    Ok(folder)
+}
+
+/// Stands before a server and counts who comes.
+struct Counter {
+    address: SocketAddr,
+    count: Arc<AtomicU32>,
+}
+
+impl Counter {
+    fn start(server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let this = Self { address: listener.local_addr()?, count: Arc::default() };
+        let count = Arc::clone(&this.count);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::Relaxed);
+                // A tool sees that its connection ends, and its report tells.
+                thread::spawn(move || forward(&client, server));
+            }
+        });
+        Ok(this)
+    }
+
+    fn total(&self) -> u32 {
+        // The last connection of a tool that has ended may still wait to be accepted.
+        thread::sleep(Duration::from_millis(200));
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+fn forward(client: &TcpStream, server: SocketAddr) -> io::Result<()> {
+    let server = TcpStream::connect(server)?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let copy = |mut from: &TcpStream, mut to: &TcpStream| {
+        // Whatever the end is, the other side sees one.
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| copy(&server, client));
+        copy(client, &server);
+    });
+    Ok(())
+}
