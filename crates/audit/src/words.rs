@@ -148,7 +148,7 @@ impl Words {
 
 /// What a server says that sends clients elsewhere, in any protocol (RFC 2221, RFC 5804 section 1.3, RFC 6120
 /// section 4.9.3.19, RFC 5321 section 4.2.3, RFC 4511 section 4.1.10, RFC 9110 section 15.4).
-const REFERRALS: &[&str] = &["[REFERRAL ", "(REFERRAL ", "<see-other-host", "551 ", "\\r\\nLocation: "];
+const REFERRALS: &[&str] = &["[REFERRAL ", "(REFERRAL ", "<see-other-host", "\\r\\nLocation: "];
 
 /// What a server says for people to read at once (RFC 9051 section 7.1).
 const ALERTS: &[&str] = &["[ALERT]", " NOTICE "];
@@ -156,7 +156,9 @@ const ALERTS: &[&str] = &["[ALERT]", " NOTICE "];
 /// Whether this sends clients elsewhere; `text` is escaped, or in words.
 pub(crate) fn refers(text: &str) -> bool {
     let ldap = text.contains("ExtendedResponse") && text.contains(": 10");
-    ldap || REFERRALS.iter().any(|it| text.contains(it))
+    // A code counts at the start of a line only: a tag may end with the same digits.
+    let smtp = text.starts_with("551 ") || text.contains("\\r\\n551 ");
+    ldap || smtp || REFERRALS.iter().any(|it| text.contains(it))
 }
 
 /// Whether this is for people to read.
