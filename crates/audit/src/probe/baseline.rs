@@ -68,6 +68,15 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
             base.seen.record(dialogue.record);
             return base.refused(plan, &answer, &opening, refusal, asked);
         }
+        // Servers that know no such command may leave it unanswered (IRC).
+        Err(Stop::Silent(_)) if opening.offered == Some(false) => {
+            base.seen.record(dialogue.record);
+            base.ended = Some((
+                Verdict::Declined,
+                String::from("the upgrade is not offered, and the request is not answered"),
+            ));
+            return base;
+        }
         Err(stop) => return base.stopped(plan, dialogue, &stop),
     }
     base.inside(plan, dialogue, &opening).await

@@ -48,7 +48,8 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
             tls.versions.sort();
             tls.versions.dedup();
         }
-    } else {
+    } else if !matches!(base.ended, Some((Verdict::Declined, _))) {
+        // Who said no in the protocol's own words speaks the protocol.
         let (diagnosis, ended) = port::probe(plan).await;
         seen.absorb(diagnosis);
         base.ended = ended.or(base.ended);

@@ -156,7 +156,10 @@ impl Report {
     }
 
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
-        let exit_code = exit::code(error);
+        // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
+        let unanswered = negotiation.offered == Some(false)
+            && matches!(error, starttls::Error::Timeout { step: "the answer to the upgrade request", .. });
+        let exit_code = if unanswered { exit::DECLINED } else { exit::code(error) };
         let outcome = match exit_code {
             exit::DECLINED => Outcome::Declined,
             exit::INCONCLUSIVE => Outcome::Inconclusive,
@@ -172,7 +175,9 @@ impl Report {
             }),
             _ => None,
         };
-        let failure = Failure { message: diagnose::with_causes(error), hint: diagnose::hint(target, error) };
+        let no_tls = || String::from("the server did not offer TLS, and does not know the request");
+        let hint = diagnose::hint(target, error).or_else(|| unanswered.then(no_tls));
+        let failure = Failure { message: diagnose::with_causes(error), hint };
         Self { certificate, error: Some(failure), ..Self::new(target, negotiation, outcome, exit_code) }
     }
 }
