@@ -15,6 +15,9 @@ use crate::words::{begins, is_final};
 /// How long to wait between the segments of a split injection.
 const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(100)];
 
+/// How long a server may take to answer in cleartext behind its go-ahead.
+const PLAIN: Duration = Duration::from_millis(50);
+
 /// How long a server that answers eagerly may take to do so while we are silent.
 const EAGER: Duration = Duration::from_millis(500);
 
@@ -104,7 +107,12 @@ pub(crate) async fn trial(plan: &Plan, form: &Form) -> Trial {
 }
 
 async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
-    let beyond = dialogue.beyond();
+    // An answer in cleartext may come a moment behind the go-ahead. Once our ClientHello is out it would be seen as
+    // the first few octets of something that is no TLS, too few to tell what they answer.
+    let beyond = match &form.shape {
+        Shape::Together(_) if form.inside.is_empty() && !form.silent => dialogue.listen(PLAIN).await,
+        _ => dialogue.beyond(),
+    };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
         return Trial { end: End::Plain(answers::shown(plan.protocol, &beyond)), record: dialogue.record };
     }
