@@ -1,6 +1,6 @@
 //! The middle.
 
-use starttls_proto::{ClientMessage, Edit, Event, Moment, Outgoing, Relay, Rule, ServerMessage, Side};
+use starttls_proto::{Amend, ClientMessage, Edit, Event, Moment, Outgoing, Relay, Rule, ServerMessage, Side};
 
 use crate::choose;
 
@@ -10,7 +10,7 @@ use crate::choose;
 pub fn relay(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let rules = [
-        (Moment::Server(ServerMessage::Offer { starttls: true }), Edit::StripOffer),
+        (Moment::Server(ServerMessage::Offer { starttls: true }), Edit::Amend(Amend::DropUpgrade)),
         (Moment::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Accept)),
         (Moment::Client(ClientMessage::Other), Edit::Before(b"NOOP\r\n".to_vec())),
         (Moment::Server(ServerMessage::Interim), Edit::Drop),

@@ -74,6 +74,7 @@ impl<W: Write> State<W> {
                     ClientMessage::Hello
                     | ClientMessage::Request
                     | ClientMessage::Probe
+                    | ClientMessage::OnBehalf
                     | ClientMessage::Quit => false,
                 };
             }

@@ -51,6 +51,10 @@ pub enum ClientMessage {
     Request,
     /// Changes nothing and may be answered in cleartext: NOOP, HELP, a syntax error.
     Probe,
+    /// Says on whose behalf it speaks (XCLIENT, XFORWARD, ID): a server that believes it believes anybody.
+    ///
+    /// [`Dialect::write_client`] writes nothing for it; [`ServerMessage::Other`] answers it.
+    OnBehalf,
     /// Ends the session.
     Quit,
     /// Carries, or starts to carry, credentials.
@@ -103,6 +107,23 @@ pub enum ServerMessage {
     Interim,
     /// Any other answer.
     Other,
+}
+
+/// A change to what a server says it can do, or to what a client says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Amend {
+    /// Takes the upgrade out of the server's list.
+    DropUpgrade,
+    /// Puts the upgrade into the server's list, where the protocol has one.
+    AddUpgrade,
+    /// Takes out what logs somebody in.
+    DropCredentials,
+    /// Takes out the mechanisms that are bound to the TLS connection below (RFC 5802 section 6): they cannot
+    /// work across somebody who ends it.
+    DropChannelBinding,
+    /// Takes out what says on whose behalf a client speaks: the server's offer to believe it
+    /// (XCLIENT), and the client's own word where it comes with every request (`Forwarded`).
+    DropOnBehalf,
 }
 
 /// Who one is, as far as the negotiation shows it.
@@ -184,8 +205,13 @@ pub trait Dialect: Send {
     /// nothing where the protocol has no such message.
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>);
 
-    /// The same message of the server's without the offer, still well-formed.
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8>;
+    /// The same message with this change, still well-formed; unchanged where there is nothing to change.
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8>;
+
+    /// The service that the client's last hello was for, where it says so (the domain of a stream).
+    fn service(&self) -> Option<String> {
+        None
+    }
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {

@@ -90,7 +90,10 @@ impl Inside {
                     return Ok(Some(Command::Quit));
                 }
                 ClientMessage::Silent => continue,
-                ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
+                ClientMessage::Credentials
+                | ClientMessage::OnBehalf
+                | ClientMessage::Partial
+                | ClientMessage::Other => {
                     return Ok(Some(Command::Message(bytes.to_vec())));
                 }
             };

@@ -38,6 +38,7 @@
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 #![forbid(unsafe_code)]
 
+mod amend;
 mod ber;
 mod boundary;
 mod client;
@@ -45,6 +46,7 @@ mod dialect;
 mod dialects;
 mod error;
 mod escape;
+mod greeting;
 mod inside;
 mod login;
 mod protocol;
@@ -57,10 +59,11 @@ mod xml;
 
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
-pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
+pub use dialect::{Amend, ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};
 pub use escape::Escaped;
+pub use greeting::{Greeted, Greeting, Heard};
 pub use inside::{Command, Inside};
 pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::boundary::Inbox;
-use crate::{ClientMessage, Dialect, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side};
+use crate::{
+    Amend, ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade,
+};
 
 /// Something the relay saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +55,8 @@ pub enum Moment {
 /// What a rule does with the message that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Takes the upgrade out of what the server says it can do.
-    StripOffer,
+    /// Changes what the message says somebody can do or is.
+    Amend(Amend),
     /// Swallows the message.
     Drop,
     /// Sends these bytes instead.
@@ -63,8 +65,13 @@ pub enum Edit {
     Before(Vec<u8>),
     /// Sends these bytes right behind.
     After(Vec<u8>),
-    /// Swallows the client's message and answers it in the server's place.
+    /// Swallows the client's message and answers it in the server's place, when its turn comes.
     Answer(ServerMessage),
+    /// Lets the client's message pass, and everything behind it unread; the server is read until it has
+    /// answered what came before.
+    Release,
+    /// Swallows the client's request and stops there: [`Relay::upgrade`] grants it.
+    Grant,
 }
 
 /// An edit and the moment for it.
@@ -105,8 +112,17 @@ pub struct Relay {
     rules: Vec<Rule>,
     client: Lane,
     server: Lane,
-    /// What the client's commands make the server's next messages answer, oldest first.
-    due: VecDeque<ReplyTo>,
+    /// What the client waits for, oldest first.
+    due: VecDeque<Due>,
+}
+
+/// An answer that the client waits for.
+#[derive(Debug)]
+enum Due {
+    /// The server's, to this.
+    Reply(ReplyTo),
+    /// Ours, ready to be sent when it is the oldest.
+    Ours(Vec<u8>),
 }
 
 struct Lane {
@@ -119,6 +135,8 @@ enum Reading {
     Messages,
     /// The request is out; whether TLS follows, the answer will tell.
     AwaitingVerdict,
+    /// The request is granted; what follows stays unread.
+    Granted,
     Opaque,
 }
 
@@ -128,6 +146,8 @@ enum Fate {
     Untouched,
     Changed,
     Swallowed,
+    Released,
+    Granted,
 }
 
 /// Commands that may wait for their answers before the relay gives up reading.
@@ -140,17 +160,50 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// A relay for one connection.
+    /// A relay for one connection, from its first byte.
     pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
+        let mut relay = Self::within(protocol, Identity::new(""), rules);
+        relay.due.extend(protocol.flow.greeting.then_some(Due::Reply(ReplyTo::Connect)));
+        relay
+    }
+
+    /// A relay for a session that goes on: the server has greeted already. What the relay says in the
+    /// server's place it says as `identity`.
+    pub fn within(protocol: &Protocol, identity: Identity, rules: Vec<Rule>) -> Self {
         let lane = |from| Lane { inbox: Inbox::endless(from, protocol), reading: Reading::Messages };
         Self {
-            dialect: (protocol.dialect)(Identity::new("")),
+            dialect: (protocol.dialect)(identity),
             flow: protocol.flow,
             rules,
             client: lane(Side::Client),
             server: lane(Side::Server),
-            due: VecDeque::from_iter(protocol.flow.greeting.then_some(ReplyTo::Connect)),
+            due: VecDeque::new(),
         }
+    }
+
+    /// Whether everything passes unread from here on, in both directions.
+    pub fn is_opaque(&self) -> bool {
+        self.client.reading == Reading::Opaque && self.server.reading == Reading::Opaque
+    }
+
+    /// Whether the client's request was granted ([`Edit::Grant`]) and every answer before it was sent.
+    pub fn is_granted(&self) -> bool {
+        self.client.reading == Reading::Granted && self.due.is_empty()
+    }
+
+    /// Gives the go-ahead for the request that was granted, unless the client sent anything behind it
+    /// (rules B1, B2, B4). The relay, and with it everything that was said, is gone.
+    ///
+    /// # Errors
+    /// [`Error`] when there is a byte behind the request; `out` then ends with a goodbye.
+    pub fn upgrade(self, out: &mut Vec<u8>) -> Result<Upgrade, Box<Error>> {
+        let Self { mut dialect, flow, client, .. } = self;
+        if !flow.verdict {
+            return Upgrade::without_go_ahead(client.inbox, &[]);
+        }
+        let proof = Upgrade::at_boundary(client.inbox, &[]);
+        dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
+        proof
     }
 
     /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
@@ -189,7 +242,10 @@ impl Relay {
 
     fn read(&mut self, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
         while self.lane(from).reading == Reading::Messages {
-            let reply_to = self.due.front().copied().unwrap_or(ReplyTo::Other);
+            let reply_to = match self.due.front() {
+                Some(Due::Reply(reply_to)) => *reply_to,
+                Some(Due::Ours(_)) | None => ReplyTo::Other,
+            };
             let lane = if from == Side::Client { &mut self.client } else { &mut self.server };
             let message = match lane.inbox.next(&*self.dialect, reply_to) {
                 Ok(Some(message)) => lane.inbox.bytes(&message).to_vec(),
@@ -206,6 +262,8 @@ impl Relay {
             events.push(Event { from, at: end - message.len() as u64..end, what, text });
             let fate = self.edit(from, message, what, out);
             match what {
+                What::Client(_) if fate == Fate::Released => return self.release(out),
+                What::Client(_) if fate == Fate::Granted => self.client.reading = Reading::Granted,
                 What::Client(meaning) if fate != Fate::Swallowed => self.follow_client(meaning, out, events),
                 What::Server(meaning) => self.follow_server(meaning, fate, out, events),
                 What::Lost { .. } => self.open(out),
@@ -233,23 +291,45 @@ impl Relay {
             match &rule.edit {
                 Edit::Before(first) => out.to(onward).extend_from_slice(first),
                 Edit::After(more) => behind.extend_from_slice(more),
-                Edit::StripOffer => {
-                    let stripped = message.as_ref().map(|it| self.dialect.strip_offer(it));
-                    if stripped != message {
-                        (message, fate) = (stripped, Fate::Changed);
+                Edit::Amend(how) => {
+                    let amended = message.as_ref().map(|it| self.dialect.amend(from, it, *how));
+                    if amended != message {
+                        (message, fate) = (amended, Fate::Changed);
                     }
                 }
                 Edit::Replace(with) => (message, fate) = (Some(with.clone()), Fate::Changed),
                 Edit::Drop => (message, fate) = (None, Fate::Swallowed),
                 Edit::Answer(answer) => {
                     (message, fate) = (None, Fate::Swallowed);
-                    self.dialect.write_server(*answer, &mut out.to_client);
+                    let mut answered = Vec::new();
+                    self.dialect.write_server(*answer, &mut answered);
+                    self.due.push_back(Due::Ours(answered));
                 }
+                Edit::Release => fate = Fate::Released,
+                Edit::Grant => (message, fate) = (None, Fate::Granted),
             }
         }
         self.pass(onward, &message.unwrap_or_default(), out);
         self.pass(onward, &behind, out);
+        self.answer(out);
         fate
+    }
+
+    /// Sends the answers of ours that nothing has to come before.
+    fn answer(&mut self, out: &mut Outgoing) {
+        while let Some(Due::Ours(answer)) = self.due.pop_front_if(|due| matches!(due, Due::Ours(_))) {
+            out.to_client.extend_from_slice(&answer);
+        }
+    }
+
+    /// The client is read no longer, the server until it owes nothing.
+    fn release(&mut self, out: &mut Outgoing) {
+        let pending = self.client.inbox.take();
+        self.pass(Side::Server, &pending, out);
+        self.client.reading = Reading::Opaque;
+        if self.due.is_empty() {
+            self.open(out);
+        }
     }
 
     fn follow_client(&mut self, meaning: ClientMessage, out: &mut Outgoing, events: &mut Vec<Event>) {
@@ -262,11 +342,12 @@ impl Relay {
             ClientMessage::Hello => ReplyTo::Hello,
             ClientMessage::Silent | ClientMessage::Partial => return,
             ClientMessage::Probe
+            | ClientMessage::OnBehalf
             | ClientMessage::Quit
             | ClientMessage::Credentials
             | ClientMessage::Other => ReplyTo::Other,
         };
-        self.due.push_back(reply_to);
+        self.due.push_back(Due::Reply(reply_to));
     }
 
     fn follow_server(
@@ -282,10 +363,15 @@ impl Relay {
         // A verdict has but one question, even where commands before it go unanswered (NICK in IRC).
         let verdict = matches!(meaning, ServerMessage::Accept | ServerMessage::Refuse(_));
         let mut answered = self.due.pop_front();
-        while verdict && answered.is_some_and(|due| due != ReplyTo::Request) {
+        while verdict && matches!(answered, Some(Due::Reply(due)) if due != ReplyTo::Request) {
+            self.answer(out);
             answered = self.due.pop_front();
         }
-        if answered != Some(ReplyTo::Request) {
+        self.answer(out);
+        if self.client.reading == Reading::Opaque && self.due.is_empty() {
+            return self.open(out);
+        }
+        if !matches!(answered, Some(Due::Reply(ReplyTo::Request))) {
             return;
         }
         if meaning == ServerMessage::Accept && fate == Fate::Untouched {

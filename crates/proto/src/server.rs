@@ -108,9 +108,10 @@ impl Server {
                         state.dialect.write_server(ServerMessage::Bye, out);
                         return Ok(Progress::End(Quit::ByClient));
                     }
-                    ClientMessage::Partial | ClientMessage::Credentials | ClientMessage::Other => {
-                        ServerMessage::TlsRequired
-                    }
+                    ClientMessage::Partial
+                    | ClientMessage::Credentials
+                    | ClientMessage::OnBehalf
+                    | ClientMessage::Other => ServerMessage::TlsRequired,
                 };
                 state.dialect.write_server(answer, out);
                 // What follows a literal or message data could be read as data or as a command: never guess.

@@ -171,12 +171,6 @@ pub(crate) fn announcement(msg: &[u8]) -> Option<usize> {
     literal(msg.get(scan.depth..whole)?).map(|it| it.octets)
 }
 
-/// A block's lines without those for which `is_offer` is true; the first line, which is no entry, stays.
-pub(crate) fn block_without(msg: &[u8], is_offer: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-    let kept = lines(msg).enumerate().filter(|(at, line)| *at == 0 || !is_offer(line));
-    kept.flat_map(|(_, line)| [line, b"\r\n"]).collect::<Vec<_>>().concat()
-}
-
 /// Whether this text starts with `start`, in any case.
 pub(crate) fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))

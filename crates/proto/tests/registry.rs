@@ -1,8 +1,8 @@
 //! What holds for every protocol in the registry. Nothing here names one.
 
 use starttls_proto::{
-    Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity, Inside, Offer, PROTOCOLS,
-    Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage, Side, Tls, Upgrade,
+    Amend, Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity, Inside, Offer,
+    PROTOCOLS, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage, Side, Tls, Upgrade,
 };
 
 /// The same names and the same tags in every run.
@@ -270,8 +270,13 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
         dialect.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
         let (mut rest, mut read) = (offer.as_slice(), Vec::new());
         while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-            let stripped = dialect.strip_offer(&rest[..end]);
-            assert_eq!(stripped, dialect.strip_offer(&stripped), "{}", protocol.name);
+            let stripped = dialect.amend(Side::Server, &rest[..end], Amend::DropUpgrade);
+            assert_eq!(
+                stripped,
+                dialect.amend(Side::Server, &stripped, Amend::DropUpgrade),
+                "{}",
+                protocol.name
+            );
             if !stripped.is_empty() {
                 let again = dialect.frame(Side::Server, reply_to, &stripped, &mut Scan::default());
                 assert_eq!(again, Ok(Some(stripped.len())), "{}: {}", protocol.name, stripped.escape_ascii());

@@ -2,7 +2,7 @@
 //! sound client or server is not fooled by it.
 
 use starttls_proto::{
-    Client, ClientMessage, DeclinedReason, Edit, ErrorKind, Event, Identity, Moment, Offer, Outgoing,
+    Amend, Client, ClientMessage, DeclinedReason, Edit, ErrorKind, Event, Identity, Moment, Offer, Outgoing,
     PROTOCOLS, Progress, Protocol, Refusal, Relay, Rule, Server, ServerMessage, Side, Tls, What,
 };
 
@@ -78,7 +78,7 @@ fn an_observer_sees_the_request_the_answer_and_the_boundary() {
 #[test]
 fn c2_a_stripped_offer_is_asked_for_all_the_same() {
     for protocol in PROTOCOLS {
-        let strip = Rule { at: Moment::Any(Side::Server), edit: Edit::StripOffer };
+        let strip = Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropUpgrade) };
         let ends = between(protocol, vec![strip]);
         // Who asks anyway is upgraded anyway; where there is no answer to ask for, the client gives up.
         let expected = if protocol.flow.verdict {
@@ -95,7 +95,7 @@ fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream() {
     for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
         for refusal in [Refusal::Temporary, Refusal::Permanent] {
             let rules = vec![
-                Rule { at: Moment::Any(Side::Server), edit: Edit::StripOffer },
+                Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropUpgrade) },
                 Rule {
                     at: Moment::Client(ClientMessage::Request),
                     edit: Edit::Answer(ServerMessage::Refuse(refusal)),

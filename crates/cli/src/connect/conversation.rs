@@ -171,7 +171,7 @@ fn meaning(from: Side, what: What) -> (&'static str, Tone) {
         What::Client(message) => match message {
             ClientMessage::Hello => ("hello", tone),
             ClientMessage::Request => ("request", tone),
-            ClientMessage::Probe => ("probe", tone),
+            ClientMessage::Probe | ClientMessage::OnBehalf => ("probe", tone),
             ClientMessage::Quit => ("quit", tone),
             ClientMessage::Credentials => ("credentials", Tone::Bad),
             ClientMessage::Silent | ClientMessage::Partial | ClientMessage::Other => ("other", tone),

@@ -1,7 +1,8 @@
 //! Somebody in the middle, at the moments that a flow has. No protocol is named here.
 
 use starttls::proto::{
-    ClientMessage, Dialect, Edit, Identity, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage, What,
+    Amend, ClientMessage, Dialect, Edit, Identity, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage,
+    What,
 };
 
 use super::Peer;
@@ -34,7 +35,8 @@ fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
 
 fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
     // An offer may be spread over several messages.
-    let mut rules = [OFFER, ServerMessage::Interim].map(|it| on_server(it, Edit::StripOffer)).to_vec();
+    let mut rules =
+        [OFFER, ServerMessage::Interim].map(|it| on_server(it, Edit::Amend(Amend::DropUpgrade))).to_vec();
     if peer.protocol.flow.verdict {
         rules.push(answer(Refusal::Permanent));
     }

@@ -207,7 +207,7 @@ impl Engine for Loose {
                     self.say(ServerMessage::Offer { starttls: self.offers() }, ReplyTo::Hello, out);
                     return Ok(Some(Command::Answered(message)));
                 }
-                ClientMessage::Probe => {
+                ClientMessage::Probe | ClientMessage::OnBehalf => {
                     self.say(ServerMessage::Other, ReplyTo::Other, out);
                     return Ok(Some(Command::Answered(message)));
                 }

@@ -1,8 +1,8 @@
 //! Nothing crosses the boundary: injection on both sides, in the same segment and in a later one.
 
 use starttls::proto::{
-    After, ClientMessage, Dialect, ErrorKind, Flow, Malformed, Offer, Protocol, ReplyTo, Scan, ServerMessage,
-    Side, smtp,
+    After, Amend, ClientMessage, Dialect, ErrorKind, Flow, Malformed, Offer, Protocol, ReplyTo, Scan,
+    ServerMessage, Side, smtp,
 };
 use starttls::{Encrypted, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
@@ -216,7 +216,7 @@ impl Dialect for Unanswered {
         out.extend_from_slice(b"hello\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
         msg.to_vec()
     }
 }

@@ -4,8 +4,8 @@ use crate::error::malformed;
 use crate::login;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -125,7 +125,7 @@ impl Dialect for Ftp {
             // Where TLS is required, the name alone is refused.
             ClientMessage::Credentials => &format!("USER {}", login::USER),
             ClientMessage::Other => "PWD",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -167,14 +167,21 @@ impl Dialect for Ftp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let count = lines(msg).count();
-        lines(msg)
-            .enumerate()
-            .filter(|(at, line)| *at == 0 || at + 1 == count || !msg.starts_with(b"211-") || !is_offer(line))
-            .flat_map(|(_, line)| [line, b"\r\n"])
-            .collect::<Vec<_>>()
-            .concat()
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        let mut list: Vec<&[u8]> = lines(msg).collect();
+        if from == Side::Client || list.len() < 2 || !msg.starts_with(b"211-") {
+            return msg.to_vec();
+        }
+        match how {
+            Amend::DropUpgrade => {
+                let last = list.len() - 1;
+                let mut at = 0..;
+                list.retain(|line| matches!(at.next(), Some(at) if at == 0 || at == last) || !is_offer(line));
+            }
+            Amend::AddUpgrade if !feature_lines(msg).any(is_offer) => list.insert(1, b" AUTH TLS"),
+            _ => {}
+        }
+        list.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
     }
 }
 

@@ -4,11 +4,12 @@ mod head;
 
 use head::{Body, Head};
 
+use crate::boundary::limit;
 use crate::error::malformed;
 use crate::login;
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The web, and printing, which still uses it.
@@ -55,7 +56,8 @@ impl Dialect for Http {
         }
         let head = Head::read(msg)?;
         self.answers_head = head.first.starts_with(b"HEAD ");
-        let body = head.body()?;
+        // Inside TLS the body is not read here.
+        let body = head.body(if self.me.inside_tls { usize::MAX } else { limit::MESSAGE })?;
         // RFC 9112 section 3.2.
         if head.hosts > 1 || (head.hosts == 0 && head.is_1_1()) {
             return Err(malformed("one Host field"));
@@ -103,7 +105,11 @@ impl Dialect for Http {
             ClientMessage::Credentials => {
                 ("GET /", &*format!("Authorization: Basic {}\r\n", login::basic(self.me.nonce)))
             }
-            ClientMessage::Hello | ClientMessage::Quit | ClientMessage::Silent | ClientMessage::Partial => {
+            ClientMessage::Hello
+            | ClientMessage::Quit
+            | ClientMessage::Silent
+            | ClientMessage::OnBehalf
+            | ClientMessage::Partial => {
                 return;
             }
         };
@@ -140,8 +146,12 @@ impl Dialect for Http {
         out.extend_from_slice(format!("HTTP/1.1 {status}\r\n{fields}{length}\r\n").as_bytes());
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        msg.to_vec()
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        // What a proxy says of a client stands in every request, so that a backend which believes it may see one only.
+        match (from, how, self.body) {
+            (Side::Client, Amend::DropOnBehalf, Body::None) => head::isolated(msg),
+            _ => msg.to_vec(),
+        }
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
+use crate::amend::is_channel_bound;
 use crate::error::malformed;
 use crate::login;
 use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -149,7 +150,10 @@ impl Imap {
                 self.answering("", "BAD No arguments are expected")
             }
             // RFC 2971 section 3.2: who one is is nobody's business before TLS.
-            (b"ID", Some(_)) if !self.me.inside_tls => self.answering("* ID NIL\r\n", "OK Pleased"),
+            (b"ID", Some(_)) => {
+                let harmless = self.answering("* ID NIL\r\n", "OK Pleased");
+                if self.me.inside_tls { ClientMessage::OnBehalf } else { harmless }
+            }
             (b"LOGIN", _) => ClientMessage::Credentials,
             (b"AUTHENTICATE", _) => {
                 self.turn = Turn::Undecided(None);
@@ -283,7 +287,7 @@ impl Dialect for Imap {
                 &format!("LOGIN \"{}\" \"{}\"", login::USER, login::password(self.me.nonce))
             }
             ClientMessage::Other => "LIST \"\" \"\"",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         let tag = self.next_tag();
         out.extend_from_slice(format!("{tag} {command}\r\n").as_bytes());
@@ -329,12 +333,24 @@ impl Dialect for Imap {
         }
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let Some(list) = capabilities(msg) else { return msg.to_vec() };
-        // LOGINDISABLED says the same in other words: come back with TLS.
-        let kept: Vec<&[u8]> = words(&msg[list.clone()])
-            .filter(|word| !is_offer(word) && !word.eq_ignore_ascii_case(b"LOGINDISABLED"))
-            .collect();
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        let Some(list) = capabilities(msg).filter(|_| from == Side::Server) else { return msg.to_vec() };
+        let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+        let mut kept: Vec<&[u8]> = words(&msg[list.clone()]).collect();
+        match how {
+            // LOGINDISABLED says the same in other words: come back with TLS.
+            Amend::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
+            Amend::AddUpgrade if !kept.iter().any(|word| is_offer(word)) => kept.push(b"STARTTLS"),
+            Amend::AddUpgrade => {}
+            Amend::DropCredentials => {
+                kept.retain(|word| !starts_with(word, b"AUTH=") && !is(word, "SASL-IR"));
+                if !kept.iter().any(|word| is(word, "LOGINDISABLED")) {
+                    kept.push(b"LOGINDISABLED");
+                }
+            }
+            Amend::DropChannelBinding => kept.retain(|word| !is_channel_bound(word)),
+            Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
+        }
         [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
     }
 }

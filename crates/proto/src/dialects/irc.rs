@@ -1,11 +1,12 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
+use crate::amend::is_channel_bound;
 use crate::error::malformed;
 use crate::login;
 use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -242,7 +243,7 @@ impl Dialect for Irc {
             // A server that takes either of these says nothing.
             ClientMessage::Credentials => &format!("PASS {}", login::password(self.me.nonce)),
             ClientMessage::Other => "NICK probe",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -267,22 +268,38 @@ impl Dialect for Irc {
         self.write_line(text, out);
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let message = Message::parse(msg).ok().flatten();
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        let message = Message::parse(msg).ok().flatten().filter(|_| from == Side::Server);
         let Some((capabilities, _)) = message.and_then(|message| message.capabilities()) else {
             return msg.to_vec();
         };
-        if !list(capabilities).any(is_tls) {
+        let kept = amended(list(capabilities), how);
+        if kept.iter().map(Vec::as_slice).eq(list(capabilities)) {
             return msg.to_vec();
         }
         // The list is the last parameter, at the end of the line.
         let head = msg.len().saturating_sub(capabilities.len() + 2);
-        let mut kept = msg[..head].to_vec();
-        if kept.last() != Some(&b':') {
-            kept.push(b':');
-        }
-        kept.extend(list(capabilities).filter(|it| !is_tls(it)).collect::<Vec<_>>().join(&b' '));
-        kept.extend_from_slice(b"\r\n");
-        kept
+        let colon: &[u8] = if msg[..head].ends_with(b":") { b"" } else { b":" };
+        [&msg[..head], colon, &kept.join(&b' '), b"\r\n"].concat()
     }
+}
+
+/// `sasl`, or `sasl=` and mechanisms with commas between them (IRCv3 SASL 3.2), is what logs somebody in.
+fn amended<'a>(list: impl Iterator<Item = &'a [u8]>, how: Amend) -> Vec<Vec<u8>> {
+    let mut kept: Vec<Vec<u8>> = list.map(<[u8]>::to_vec).collect();
+    match how {
+        Amend::DropUpgrade => kept.retain(|it| !is_tls(it)),
+        Amend::AddUpgrade if !kept.iter().any(|it| is_tls(it)) => kept.push(b"tls".to_vec()),
+        Amend::AddUpgrade | Amend::DropOnBehalf => {}
+        Amend::DropCredentials => kept.retain(|it| it != b"sasl" && !it.starts_with(b"sasl=")),
+        Amend::DropChannelBinding => {
+            for it in kept.iter_mut().filter(|it| it.starts_with(b"sasl=")) {
+                let left: Vec<_> =
+                    it[5..].split(|&byte| byte == b',').filter(|it| !is_channel_bound(it)).collect();
+                *it = [b"sasl=", left.join(&b',').as_slice()].concat();
+            }
+            kept.retain(|it| it != b"sasl=");
+        }
+    }
+    kept
 }

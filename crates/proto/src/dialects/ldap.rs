@@ -4,16 +4,16 @@ mod message;
 
 use message::{
     Message, NO_ATTRIBUTES, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION,
-    SUPPORTED_VERSION, attribute, code, describe, encode, is_before_the_end, messages, offers, outcome,
-    result, search, simple_bind, strip, tag,
+    SUPPORTED_VERSION, amend, attribute, code, describe, encode, is_before_the_end, messages, offers,
+    outcome, result, search, simple_bind, tag,
 };
 
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::login;
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -172,7 +172,7 @@ impl Dialect for Ldap {
             ClientMessage::Credentials => simple_bind(login::USER, &login::password(self.me.nonce)),
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         if matches!(msg, ClientMessage::Hello | ClientMessage::Request) {
             self.asked = self.next;
@@ -217,9 +217,12 @@ impl Dialect for Ldap {
         out.extend(bytes);
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let stripped: Result<Vec<_>, Malformed> = messages(msg).map(|message| strip(&message?)).collect();
-        stripped.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        if from == Side::Client {
+            return msg.to_vec();
+        }
+        let amended: Result<Vec<_>, Malformed> = messages(msg).map(|message| amend(&message?, how)).collect();
+        amended.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
     }
 
     fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {
@@ -363,7 +366,7 @@ mod tests {
             assert_eq!(client.frame(Side::Server, ReplyTo::Hello, &answer[..end], &mut scan), Ok(None));
         }
         assert_eq!(client.read_server(ReplyTo::Hello, &answer), Ok(ServerMessage::Offer { starttls: true }));
-        let stripped = client.strip_offer(&answer);
+        let stripped = client.amend(Side::Server, &answer, Amend::DropUpgrade);
         let (_, without) = searched(ServerMessage::Offer { starttls: false });
         assert_eq!(stripped, without);
         let offer = client.read_server(ReplyTo::Hello, &stripped);

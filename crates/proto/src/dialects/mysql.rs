@@ -4,8 +4,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::login;
 use crate::{
-    After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -143,6 +143,7 @@ impl Dialect for MySql {
             | ClientMessage::Probe
             | ClientMessage::Quit
             | ClientMessage::Silent
+            | ClientMessage::OnBehalf
             | ClientMessage::Partial
             | ClientMessage::Other => return,
         };
@@ -177,14 +178,20 @@ impl Dialect for MySql {
         packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let mut stripped = msg.to_vec();
-        if let Some((at, flags)) = greeting(msg)
-            && let Some(place) = stripped.get_mut(at..at + 2)
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        let mut amended = msg.to_vec();
+        if from == Side::Server
+            && let Some((at, flags)) = greeting(msg)
+            && let Some(place) = amended.get_mut(at..at + 2)
         {
-            place.copy_from_slice(&(flags & !(CLIENT_SSL as u16)).to_le_bytes());
+            let flags = match how {
+                Amend::DropUpgrade => flags & !(CLIENT_SSL as u16),
+                Amend::AddUpgrade => flags | CLIENT_SSL as u16,
+                Amend::DropCredentials | Amend::DropChannelBinding | Amend::DropOnBehalf => flags,
+            };
+            place.copy_from_slice(&flags.to_le_bytes());
         }
-        stripped
+        amended
     }
 
     fn describe(&self, from: Side, msg: &[u8]) -> Option<String> {
@@ -311,7 +318,8 @@ mod tests {
         dialect.write_client(ClientMessage::Request, &mut request);
         let told = dialect.describe(Side::Server, &greeting);
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, CLIENT_SSL"));
-        let told = dialect.describe(Side::Server, &dialect.strip_offer(&greeting));
+        let told =
+            dialect.describe(Side::Server, &dialect.amend(Side::Server, &greeting, Amend::DropUpgrade));
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, no CLIENT_SSL"));
         assert_eq!(dialect.describe(Side::Client, &request).as_deref(), Some("SSLRequest"));
         let told = dialect.describe(Side::Server, b"\x06\0\0\0\xff\x10\x04\x1b[m");

@@ -1,11 +1,12 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
+use crate::amend::{Keywords, block_amended};
 use crate::error::malformed;
 use crate::login;
-use crate::text::{Blocks, block, block_without, code, command, line, lines, opens_with, verb, words};
+use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -181,7 +182,7 @@ impl Dialect for Nntp {
             // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
             ClientMessage::Credentials => &format!("AUTHINFO USER {}", login::USER),
             ClientMessage::Other => "LIST",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -219,10 +220,13 @@ impl Dialect for Nntp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        block_without(msg, is_offer)
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 }
+
+const KEYWORDS: Keywords =
+    Keywords { upgrade: "STARTTLS", mechanisms: "SASL", credentials: &["AUTHINFO"], on_behalf: &[] };
 
 fn is_offer(line: &[u8]) -> bool {
     opens_with(line, b"STARTTLS")

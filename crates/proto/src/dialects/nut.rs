@@ -4,7 +4,7 @@ use crate::error::malformed;
 use crate::login;
 use crate::text::{command, lf_line};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
     ServerMessage, Side,
 };
 
@@ -97,7 +97,10 @@ impl Dialect for Nut {
             // Where TLS is required, the name alone is refused.
             ClientMessage::Credentials => &format!("USERNAME {}", login::USER),
             ClientMessage::Other => "LIST UPS",
-            ClientMessage::Hello | ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Hello
+            | ClientMessage::Silent
+            | ClientMessage::OnBehalf
+            | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.push(b'\n');
@@ -122,7 +125,7 @@ impl Dialect for Nut {
         out.push(b'\n');
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
         msg.to_vec()
     }
 }

@@ -1,13 +1,12 @@
 //! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
 
+use crate::amend::{Keywords, block_amended};
 use crate::error::malformed;
 use crate::login;
-use crate::text::{
-    Blocks, block, block_without, command, line, lines, mentions_tls, opens_with, starts_with, verb,
-};
+use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -145,7 +144,7 @@ impl Dialect for Pop3 {
             // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
             ClientMessage::Credentials => &format!("USER {}", login::USER),
             ClientMessage::Other => "STAT",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -183,10 +182,13 @@ impl Dialect for Pop3 {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        block_without(msg, is_offer)
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 }
+
+const KEYWORDS: Keywords =
+    Keywords { upgrade: "STLS", mechanisms: "SASL", credentials: &["USER"], on_behalf: &["XCLIENT"] };
 
 /// RFC 1939 section 3: the status indicators are in upper case.
 fn is_ok(msg: &[u8]) -> bool {

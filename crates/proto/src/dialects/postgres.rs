@@ -4,8 +4,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::login;
 use crate::{
-    After, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -130,6 +130,7 @@ impl Dialect for Postgres {
             ClientMessage::Hello
             | ClientMessage::Quit
             | ClientMessage::Silent
+            | ClientMessage::OnBehalf
             | ClientMessage::Partial
             | ClientMessage::Other => return,
         };
@@ -156,7 +157,7 @@ impl Dialect for Postgres {
         }
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
+    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
         msg.to_vec()
     }
 

@@ -1,12 +1,14 @@
 //! ManageSieve: RFC 5804.
 
+use crate::amend::is_channel_bound;
 use crate::error::malformed;
 use crate::login;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
+    words,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
     ServerMessage, Side,
 };
 
@@ -153,7 +155,7 @@ impl Dialect for Sieve {
                 &format!("AUTHENTICATE \"PLAIN\" \"{}\"", login::plain(self.me.nonce))
             }
             ClientMessage::Other => "LISTSCRIPTS",
-            ClientMessage::Silent | ClientMessage::Partial => return,
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         out.extend_from_slice(command.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -178,8 +180,33 @@ impl Dialect for Sieve {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        logical_lines(msg).filter(|line| !is_offer(line)).collect::<Vec<_>>().concat()
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        let mut list: Vec<Vec<u8>> = logical_lines(msg).map(<[u8]>::to_vec).collect();
+        let is = |line: &[u8], known: &[u8]| string(line).is_some_and(|it| it.0.eq_ignore_ascii_case(known));
+        // Only a list of capabilities has several lines, and its last line is no entry.
+        if from == Side::Client || list.len() < 2 {
+            return msg.to_vec();
+        }
+        match how {
+            Amend::DropUpgrade => list.retain(|line| !is(line, b"STARTTLS")),
+            Amend::AddUpgrade if !list.iter().any(|line| is(line, b"STARTTLS")) => {
+                list.insert(list.len() - 1, b"\"STARTTLS\"\r\n".to_vec());
+            }
+            Amend::AddUpgrade => {}
+            Amend::DropOnBehalf => list.retain(|line| !is(line, b"XCLIENT")),
+            Amend::DropCredentials | Amend::DropChannelBinding => {
+                for line in list.iter_mut().filter(|line| is(line, b"SASL")) {
+                    let mechanisms = string(line)
+                        .and_then(|(_, rest)| string(rest.strip_prefix(b" ")?))
+                        .map(|it| it.0.to_vec());
+                    let keep = |word: &&[u8]| how == Amend::DropChannelBinding && !is_channel_bound(word);
+                    let kept: Vec<_> =
+                        words(mechanisms.as_deref().unwrap_or_default()).filter(keep).collect();
+                    *line = [b"\"SASL\" \"", kept.join(&b' ').as_slice(), b"\"\r\n"].concat();
+                }
+            }
+        }
+        list.concat()
     }
 }
 

@@ -1,11 +1,12 @@
 //! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
 
+use crate::amend::Keywords;
 use crate::error::malformed;
 use crate::login;
 use crate::text::{code, command, line, lines, lines_until, verb, words};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 const FLOW: Flow =
@@ -113,6 +114,10 @@ impl Dialect for Smtp {
                 ClientMessage::Quit
             }
             b"AUTH" => ClientMessage::Credentials,
+            b"XCLIENT" | b"XFORWARD" => {
+                self.answering("550 5.7.0 Nobody speaks for others here");
+                ClientMessage::OnBehalf
+            }
             b"DATA" => {
                 self.data = Data::Asked;
                 ClientMessage::Other
@@ -156,7 +161,7 @@ impl Dialect for Smtp {
                 out.extend_from_slice(format!("AUTH PLAIN {}\r\n", login::plain(self.me.nonce)).as_bytes());
             }
             ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
-            ClientMessage::Silent | ClientMessage::Partial => {}
+            ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => {}
         }
     }
 
@@ -189,16 +194,29 @@ impl Dialect for Smtp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        let mut kept: Vec<&[u8]> =
-            lines(msg).enumerate().filter(|(at, line)| *at == 0 || !is_offer(line)).map(|it| it.1).collect();
-        let last = kept
-            .pop()
-            .map(|line| [&line[..3.min(line.len())], b" ", line.get(4..).unwrap_or_default()].concat());
-        kept.extend(last.as_deref());
-        kept.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        // A list has more than one line; of it the first, which names the server, is no entry.
+        if from == Side::Client || !msg.starts_with(b"250-") {
+            return msg.to_vec();
+        }
+        let mut list: Vec<_> = lines(msg).map(|line| line.get(4..).unwrap_or_default()).collect();
+        let name = list.remove(0).to_vec();
+        let mut amended = KEYWORDS.amend(list.into_iter(), how);
+        amended.insert(0, name);
+        let last = amended.len() - 1;
+        let line = |(at, entry): (usize, Vec<u8>)| {
+            [b"250", if at == last { b" " } else { b"-" } as &[u8], &entry, b"\r\n"].concat()
+        };
+        amended.into_iter().enumerate().flat_map(line).collect()
     }
 }
+
+const KEYWORDS: Keywords = Keywords {
+    upgrade: "STARTTLS",
+    mechanisms: "AUTH",
+    credentials: &[],
+    on_behalf: &["XCLIENT", "XFORWARD"],
+};
 
 /// The first line names the server, which may be called STARTTLS; the keywords follow (RFC 5321 section 4.1.1.1).
 fn offers(msg: &[u8]) -> bool {

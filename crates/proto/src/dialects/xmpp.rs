@@ -1,5 +1,7 @@
 //! XMPP, from clients and between servers: RFC 6120 section 5.
 
+mod features;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
@@ -7,8 +9,8 @@ use crate::login;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -159,7 +161,10 @@ impl Xmpp {
                 out.push_str(&format!("{:016x}", hasher.finish()));
             }
         }
-        attribute("from", &self.me.server_name, out);
+        let asked = self.service();
+        let name =
+            if self.me.server_name.is_empty() { asked.as_deref() } else { Some(&*self.me.server_name) };
+        attribute("from", name.unwrap_or_default(), out);
         let client = Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next());
         if let Some(from) = client.ok().flatten().as_ref().and_then(|header| header.attribute("from")) {
             attribute("to", from, out);
@@ -327,7 +332,10 @@ impl Dialect for Xmpp {
                 }
                 text.push_str("'><ping xmlns='urn:xmpp:ping'/></iq>");
             }
-            ClientMessage::Probe | ClientMessage::Silent | ClientMessage::Partial => {}
+            ClientMessage::Probe
+            | ClientMessage::Silent
+            | ClientMessage::OnBehalf
+            | ClientMessage::Partial => {}
         }
         out.extend_from_slice(text.as_bytes());
     }
@@ -373,23 +381,16 @@ impl Dialect for Xmpp {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
-        self.without_starttls(msg).unwrap_or_else(|_| msg.to_vec())
-    }
-}
-
-impl Xmpp {
-    fn without_starttls(&self, msg: &[u8]) -> Result<Vec<u8>, Malformed> {
-        let mut reader = Reader::new(&self.server_header, msg)?;
-        let features = reader.next()?.is_some_and(|root| root.is(STREAMS, "features"));
-        let (mut kept, mut from) = (Vec::new(), 0);
-        while let Some(child) = if features { reader.next()? } else { None } {
-            if child.depth == 1 && child.is(TLS, "starttls") {
-                kept.extend_from_slice(&msg[from..child.start]);
-                from = reader.end_of(&child)?;
-            }
+    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+        match from {
+            Side::Client => msg.to_vec(),
+            Side::Server => features::amended(&self.server_header, msg, how).unwrap_or_else(|_| msg.to_vec()),
         }
-        kept.extend_from_slice(&msg[from..]);
-        Ok(kept)
+    }
+
+    fn service(&self) -> Option<String> {
+        let header =
+            Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next()).ok()??;
+        header.attribute("to").map(str::to_owned)
     }
 }

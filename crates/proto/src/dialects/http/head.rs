@@ -2,7 +2,7 @@
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::text::{line, lines};
+use crate::text::{line, lines, starts_with};
 use crate::{Lacks, Malformed, Scan};
 
 /// What follows a head (RFC 9112 section 6).
@@ -85,12 +85,12 @@ impl<'a> Head<'a> {
 
     /// The body of a request, or of a response for which [`Self::ends_with_the_connection`] is false.
     /// Two lengths would be two messages to two readers (RFC 9112 section 6.3).
-    pub(crate) fn body(&self) -> Result<Body, Malformed> {
+    pub(crate) fn body(&self, longest: usize) -> Result<Body, Malformed> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(malformed("Content-Length or Transfer-Encoding, not both")),
             (true, None) if !self.is_1_1() => Err(malformed("no Transfer-Encoding before HTTP/1.1")),
             (true, None) => Ok(Body::Chunked),
-            (false, Some(length)) if length > limit::MESSAGE => Err(malformed("a body of at most 64 KiB")),
+            (false, Some(length)) if length > longest => Err(malformed("a body of at most 64 KiB")),
             (false, None | Some(0)) => Ok(Body::None),
             (false, Some(length)) => Ok(Body::Length(length)),
         }
@@ -128,6 +128,34 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Fields that hold for one connection only (RFC 9110 section 7.6.1), or that tell a server on whose behalf
+/// somebody asks (RFC 7239 and its forerunners).
+const NOT_PASSED_ON: [&str; 9] = [
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "Upgrade",
+    "HTTP2-Settings",
+    "Forwarded",
+    "X-Real-IP",
+    "X-Client-IP",
+    "True-Client-IP",
+];
+
+/// The same head with nothing about the connection or its origin in it, and as the last on its connection.
+pub(crate) fn isolated(msg: &[u8]) -> Vec<u8> {
+    let passes = |line: &[u8]| {
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        let listed = NOT_PASSED_ON.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        !listed && !starts_with(name, b"X-Forwarded-")
+    };
+    let mut all = lines(msg);
+    let first = all.next().unwrap_or_default();
+    let fields = all.take_while(|line| !line.is_empty()).filter(|line| passes(line));
+    let head = [first].into_iter().chain(fields).chain([b"Connection: close" as &[u8], b""]);
+    head.flat_map(|line| [line, b"\r\n"]).collect::<Vec<_>>().concat()
+}
+
 /// The end of a head, whose first line is of this kind.
 pub(crate) fn end(
     buf: &[u8],
@@ -157,7 +185,7 @@ pub(crate) fn response_end(
         let Some(end) = end(buf, scan, status_line)? else { return Ok(None) };
         let head = Head::read(&buf[..end])?;
         let bare = answers_head || matches!(head.status()?, 100..=199 | 204 | 304);
-        let body = if bare { Body::None } else { head.body()? };
+        let body = if bare { Body::None } else { head.body(limit::MESSAGE)? };
         scan.depth = match body {
             Body::None => return Ok(Some(end)),
             Body::Length(length) => LENGTH + length,

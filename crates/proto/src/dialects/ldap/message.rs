@@ -1,12 +1,14 @@
 //! LDAPMessages: what their parts are called, read and written.
 
+use crate::amend::is_channel_bound;
 use crate::ber::{Elements, element, number};
 use crate::error::malformed;
-use crate::{Escaped, Malformed};
+use crate::{Amend, Escaped, Malformed};
 
 pub(crate) const STARTTLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 pub(crate) const NOTICE_OF_DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
 pub(crate) const PASSWORD_MODIFY: &[u8] = b"1.3.6.1.4.1.4203.1.11.1";
+const SUPPORTED_MECHANISMS: &[u8] = b"supportedSASLMechanisms";
 pub(crate) const SUPPORTED_EXTENSION: &[u8] = b"supportedExtension";
 pub(crate) const SUPPORTED_VERSION: &[u8] = b"supportedLDAPVersion";
 /// Asks a search for entries and none of their attributes (RFC 4511 section 4.5.1.8).
@@ -125,8 +127,16 @@ pub(crate) fn offers(mut entry: Elements<'_>) -> Result<bool, Malformed> {
     Ok(false)
 }
 
-/// The same message; of an entry, without StartTLS among the values.
-pub(crate) fn strip(original: &Message<'_>) -> Result<Vec<u8>, Malformed> {
+/// The same message; of an entry, with the values changed that say what can be done.
+pub(crate) fn amend(original: &Message<'_>, how: Amend) -> Result<Vec<u8>, Malformed> {
+    let keeps = |name: &[u8], value: &[u8]| match how {
+        Amend::DropUpgrade => value != STARTTLS,
+        Amend::DropCredentials => !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS),
+        Amend::DropChannelBinding => {
+            !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS) || !is_channel_bound(value)
+        }
+        Amend::AddUpgrade | Amend::DropOnBehalf => true,
+    };
     let mut operation = element(original.op, &[original.body.0]);
     if original.op == tag::ENTRY {
         let mut body = original.body;
@@ -136,8 +146,13 @@ pub(crate) fn strip(original: &Message<'_>) -> Result<Vec<u8>, Malformed> {
             let mut part = Elements(part?.1);
             let name = part.expect(tag::STRING)?;
             let values: Vec<_> = Elements(part.expect(tag::SET)?).collect::<Result<_, _>>()?;
-            let values: Vec<_> = values.into_iter().map(|it| it.1).filter(|it| *it != STARTTLS).collect();
-            if !values.is_empty() {
+            let none = values.is_empty();
+            let mut values: Vec<_> = values.into_iter().map(|it| it.1).filter(|it| keeps(name, it)).collect();
+            let lists = name.eq_ignore_ascii_case(SUPPORTED_EXTENSION);
+            if how == Amend::AddUpgrade && lists && !values.contains(&STARTTLS) {
+                values.push(STARTTLS);
+            }
+            if none || !values.is_empty() {
                 kept.extend(attribute(name, &values));
             }
         }

@@ -1,0 +1,67 @@
+//! Changes to lists of capabilities, for the protocols in which an entry is a line or a word that starts with
+//! its keyword.
+
+use crate::Amend;
+use crate::text::{lines, words};
+
+/// The keywords of one protocol's list. Case does not matter.
+pub(crate) struct Keywords {
+    /// The upgrade.
+    pub(crate) upgrade: &'static str,
+    /// What stands before a list of SASL mechanisms.
+    pub(crate) mechanisms: &'static str,
+    /// What else logs somebody in.
+    pub(crate) credentials: &'static [&'static str],
+    /// The server's offers to be told on whose behalf a client speaks.
+    pub(crate) on_behalf: &'static [&'static str],
+}
+
+impl Keywords {
+    /// The entry with this change; `None` where nothing is left of it.
+    pub(crate) fn amended(&self, entry: &[u8], how: Amend) -> Option<Vec<u8>> {
+        let end = entry.iter().position(|byte| matches!(byte, b' ' | b'=')).unwrap_or(entry.len());
+        let (keyword, behind) = entry.split_at(end);
+        let is = |known: &str| keyword.eq_ignore_ascii_case(known.as_bytes());
+        let any = |list: &[&str]| list.iter().any(|known| is(known));
+        match how {
+            Amend::DropUpgrade if is(self.upgrade) => None,
+            Amend::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
+            Amend::DropOnBehalf if any(self.on_behalf) => None,
+            Amend::DropChannelBinding if is(self.mechanisms) && words(behind).any(is_channel_bound) => {
+                let kept: Vec<_> = words(behind).filter(|word| !is_channel_bound(word)).collect();
+                (!kept.is_empty()).then(|| [keyword, b" ", &kept.join(&b' ')].concat())
+            }
+            _ => Some(entry.to_vec()),
+        }
+    }
+
+    /// The list with this change.
+    pub(crate) fn amend<'a>(&self, list: impl Iterator<Item = &'a [u8]>, how: Amend) -> Vec<Vec<u8>> {
+        let mut offered = false;
+        let mut amended: Vec<_> = list
+            .inspect(|entry| offered |= self.amended(entry, Amend::DropUpgrade).is_none())
+            .filter_map(|entry| self.amended(entry, how))
+            .collect();
+        if how == Amend::AddUpgrade && !offered {
+            amended.push(self.upgrade.as_bytes().to_vec());
+        }
+        amended
+    }
+}
+
+/// Whether this mechanism, or `AUTH=` and a mechanism, is bound to the TLS connection (RFC 5802 section 6).
+pub(crate) fn is_channel_bound(mechanism: &[u8]) -> bool {
+    mechanism.len().checked_sub(5).is_some_and(|at| mechanism[at..].eq_ignore_ascii_case(b"-PLUS"))
+}
+
+/// A block of entries, one a line, that ends with a line of one dot; anything else stays as it is.
+pub(crate) fn block_amended(msg: &[u8], keywords: &Keywords, how: Amend) -> Vec<u8> {
+    let mut list: Vec<_> = lines(msg).collect();
+    if list.len() < 2 || list.pop() != Some(b".") {
+        return msg.to_vec();
+    }
+    let status = list.remove(0);
+    let amended = keywords.amend(list.into_iter(), how);
+    let whole = [status].into_iter().chain(amended.iter().map(Vec::as_slice)).chain([b"." as &[u8]]);
+    whole.flat_map(|line| [line, b"\r\n"]).collect::<Vec<_>>().concat()
+}

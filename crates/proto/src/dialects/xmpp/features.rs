@@ -1,0 +1,65 @@
+//! What a stream says it can do (RFC 6120 section 4.3.2), with changes.
+
+use super::{SASL, SASL2, STREAMS, TLS};
+use crate::amend::is_channel_bound;
+use crate::xml::{Element, Reader};
+use crate::{Amend, Malformed};
+
+/// The bindings that a server knows, XEP-0440.
+const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+
+/// The same features with this change; anything else stays as it is.
+pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, Malformed> {
+    let mut reader = Reader::new(header, msg)?;
+    if !reader.next()?.is_some_and(|root| root.is(STREAMS, "features")) {
+        return Ok(msg.to_vec());
+    }
+    let (mut kept, mut from, mut offered) = (Vec::new(), 0, false);
+    while let Some(child) = reader.next()? {
+        offered |= child.depth == 1 && child.is(TLS, "starttls");
+        if !concerns(&child, how) {
+            continue;
+        }
+        let end = reader.end_of(&child)?;
+        let bound = || content(msg.get(child.start..end)?).map(is_channel_bound);
+        if !is_mechanism(&child) || bound() == Some(true) {
+            kept.extend_from_slice(&msg[from..child.start]);
+            from = end;
+        }
+    }
+    kept.extend_from_slice(&msg[from..]);
+    if how == Amend::AddUpgrade && !offered {
+        let offer = format!("<starttls xmlns='{TLS}'/>");
+        let name = kept[1..].split(|byte| b" \t\r\n/>".contains(byte)).next().unwrap_or_default().to_vec();
+        let end = match kept.strip_suffix(b"/>") {
+            Some(open) => [open, b">"].concat(),
+            None => kept[..kept.iter().rposition(|&byte| byte == b'<').unwrap_or_default()].to_vec(),
+        };
+        kept = [&end, offer.as_bytes(), b"</", &name, b">"].concat();
+    }
+    Ok(kept)
+}
+
+/// Whether this change is about this element: about a mechanism, its name decides in the end.
+fn concerns(child: &Element<'_>, how: Amend) -> bool {
+    let (top, is) = (child.depth == 1, |namespace, name| child.is(namespace, name));
+    match how {
+        Amend::DropUpgrade => top && is(TLS, "starttls"),
+        Amend::DropCredentials => top && (is(SASL, "mechanisms") || is(SASL2, "authentication")),
+        Amend::DropChannelBinding => {
+            is_mechanism(child) || (top && is(SASL_CHANNEL_BINDING, "sasl-channel-binding"))
+        }
+        Amend::AddUpgrade | Amend::DropOnBehalf => false,
+    }
+}
+
+fn is_mechanism(child: &Element<'_>) -> bool {
+    child.is(SASL, "mechanism") || child.is(SASL2, "mechanism")
+}
+
+/// What stands between an element's tags.
+fn content(element: &[u8]) -> Option<&[u8]> {
+    let start = element.iter().position(|&byte| byte == b'>')? + 1;
+    let end = element.iter().rposition(|&byte| byte == b'<')?;
+    element.get(start..end).map(<[u8]>::trim_ascii)
+}

@@ -1,0 +1,74 @@
+//! What a server says first, for whoever goes on in the same stream: in cleartext where that is allowed, or
+//! where TLS was there from the first byte.
+
+use crate::boundary::Inbox;
+use crate::{Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side};
+
+/// Waits for a server's greeting.
+#[must_use = "a greeting is read by giving it what the server sends"]
+pub struct Greeting {
+    dialect: Box<dyn Dialect>,
+    inbox: Inbox,
+}
+
+/// The server has greeted, and is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeted {
+    /// The greeting, as it came.
+    pub message: Vec<u8>,
+    /// What the server sent behind it.
+    pub unread: Vec<u8>,
+}
+
+/// What came of listening.
+#[must_use = "what the server said, or the one who listens, is in here"]
+#[derive(Debug)]
+pub enum Heard {
+    /// Not all of it yet: read, and call again.
+    Continue(Greeting),
+    /// The server is ready.
+    Greeted(Greeted),
+    /// The server will not serve; its words.
+    Bye(Vec<u8>),
+}
+
+impl std::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Greeting").field("inbox", &self.inbox).finish_non_exhaustive()
+    }
+}
+
+impl Greeting {
+    /// Waits for the greeting of a server that speaks first ([`Flow::greeting`](crate::Flow::greeting)).
+    pub fn new(protocol: &Protocol, identity: Identity) -> Self {
+        Self { dialect: (protocol.dialect)(identity), inbox: Inbox::new(Side::Server, protocol) }
+    }
+
+    /// Takes what the server sent.
+    ///
+    /// # Errors
+    /// [`Error`] when these bytes are no greeting, or one of a session that is somebody's already.
+    pub fn receive(mut self, input: &[u8]) -> Result<Heard, Box<Error>> {
+        let rest = self.inbox.push(input);
+        loop {
+            let Some(cut) = self.inbox.next(&*self.dialect, ReplyTo::Connect)? else {
+                return Ok(Heard::Continue(self));
+            };
+            let message = self.inbox.bytes(&cut).to_vec();
+            match self.dialect.read_server(ReplyTo::Connect, &message) {
+                Ok(ServerMessage::Interim) => {}
+                Ok(ServerMessage::Greeting | ServerMessage::Offer { .. }) => {
+                    let unread = [&self.inbox.take(), rest].concat();
+                    return Ok(Heard::Greeted(Greeted { message, unread }));
+                }
+                Ok(ServerMessage::Bye) => return Ok(Heard::Bye(message)),
+                Ok(ServerMessage::PreAuthenticated) => {
+                    let expected = "a session that is not authenticated yet";
+                    return Err(Error::new(ErrorKind::PreAuthenticated, Side::Server, expected, &message));
+                }
+                Ok(_) => return Err(self.inbox.malformed(Malformed { expected: "a greeting" }, &message)),
+                Err(cause) => return Err(self.inbox.malformed(cause, &message)),
+            }
+        }
+    }
+}
