@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use starttls_proto::{Identity, Protocol, Side, Tls};
+use starttls_proto::{Identity, Protocol, Side, Tls, Upgrade};
 
-use crate::Error;
 use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
 use crate::observe::{Observer, Tap};
 use crate::tls::{self, ClientAuth, Keys, Options, TlsVersion};
+use crate::wire::Wire;
+use crate::{Error, Ready};
 
 /// Greets, negotiates, lets nobody past without TLS, and hands out encrypted streams.
 ///
@@ -31,6 +32,7 @@ pub struct Acceptor {
     identity: Identity,
     config: Option<Arc<ServerConfig>>,
     timeout: Duration,
+    announced: bool,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -51,6 +53,7 @@ impl Acceptor {
             options: Options::default(),
             timeout: crate::DEFAULT_TIMEOUT,
             alpn: true,
+            announced: true,
         }
     }
 
@@ -73,7 +76,18 @@ impl Acceptor {
 
     /// Whether there is a certificate to do TLS with.
     pub(crate) fn tls(&self) -> Tls {
-        if self.config.is_some() { Tls::Available } else { Tls::Unavailable }
+        match self.config {
+            Some(_) if self.announced => Tls::Available,
+            Some(_) => Tls::Unannounced,
+            None => Tls::Unavailable,
+        }
+    }
+
+    /// A connection on which an upgrade was agreed by other means than this acceptor's own negotiation: by a
+    /// [`Relay`](starttls_proto::Relay) that granted it. The deadline starts anew.
+    pub fn agreed<IO>(&self, io: IO, upgrade: Upgrade) -> Ready<IO> {
+        let attempt = self.attempt();
+        Ready::new(Wire::new(io, attempt.tap.clone()), upgrade, attempt)
     }
 
     pub(crate) fn attempt(&self) -> Attempt {
@@ -94,6 +108,7 @@ pub struct AcceptorBuilder {
     options: Options,
     timeout: Duration,
     alpn: bool,
+    announced: bool,
 }
 
 #[derive(Debug)]
@@ -146,6 +161,11 @@ impl AcceptorBuilder {
         Self { alpn: false, ..self }
     }
 
+    /// Does not list the upgrade, and grants it all the same: for clients that ask without being told.
+    pub fn unannounced(self) -> Self {
+        Self { announced: false, ..self }
+    }
+
     /// What is listed inside TLS beyond the protocol's own minimum; see [`Identity::capabilities`].
     pub fn capabilities(mut self, capabilities: Vec<String>) -> Self {
         self.identity.capabilities = capabilities;
@@ -157,7 +177,7 @@ impl AcceptorBuilder {
     /// # Errors
     /// [`Error::Config`] when they cannot.
     pub fn build(self) -> Result<Acceptor, Error> {
-        let Self { protocol, identity, certificate, client_auth, options, timeout, alpn } = self;
+        let Self { protocol, identity, certificate, client_auth, options, timeout, alpn, announced } = self;
         let provider = tls::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions()?)
@@ -196,6 +216,6 @@ impl AcceptorBuilder {
             config.key_log = key_log;
             Arc::new(config)
         });
-        Ok(Acceptor { protocol, identity, config, timeout, observer: None })
+        Ok(Acceptor { protocol, identity, config, timeout, announced, observer: None })
     }
 }

@@ -1,14 +1,16 @@
-//! What a server says first, for whoever goes on in the same stream: in cleartext where that is allowed, or
-//! where TLS was there from the first byte.
+//! What a server says first, for whoever goes on in the same stream: in cleartext where that is allowed, where
+//! TLS was there from the first byte, or behind an upgrade.
 
 use crate::boundary::Inbox;
-use crate::{Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side};
+use crate::{After, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side};
 
 /// Waits for a server's greeting.
 #[must_use = "a greeting is read by giving it what the server sends"]
 pub struct Greeting {
     dialect: Box<dyn Dialect>,
     inbox: Inbox,
+    /// Any answer will do: it is that to the request for the upgrade.
+    pending: bool,
 }
 
 /// The server has greeted, and is ready.
@@ -41,7 +43,18 @@ impl std::fmt::Debug for Greeting {
 impl Greeting {
     /// Waits for the greeting of a server that speaks first ([`Flow::greeting`](crate::Flow::greeting)).
     pub fn new(protocol: &Protocol, identity: Identity) -> Self {
-        Self { dialect: (protocol.dialect)(identity), inbox: Inbox::new(Side::Server, protocol) }
+        let inbox = Inbox::new(Side::Server, protocol);
+        Self { dialect: (protocol.dialect)(identity), inbox, pending: false }
+    }
+
+    /// Waits for what a server says by itself behind an upgrade: its capabilities, or the answer that it still
+    /// owes. `None` where it says nothing ([`Flow::after`](crate::Flow::after)).
+    pub fn behind_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
+        match protocol.flow.after {
+            After::ServerSpeaks => Some(Self::new(protocol, identity)),
+            After::AnswerPending => Some(Self { pending: true, ..Self::new(protocol, identity) }),
+            After::Silent | After::StreamRestart | After::SequenceContinues => None,
+        }
     }
 
     /// Takes what the server sent.
@@ -57,7 +70,8 @@ impl Greeting {
             let message = self.inbox.bytes(&cut).to_vec();
             match self.dialect.read_server(ReplyTo::Connect, &message) {
                 Ok(ServerMessage::Interim) => {}
-                Ok(ServerMessage::Greeting | ServerMessage::Offer { .. }) => {
+                Ok(ServerMessage::Other) if !self.pending => return Err(self.unexpected(&message)),
+                Ok(ServerMessage::Greeting | ServerMessage::Offer { .. } | ServerMessage::Other) => {
                     let unread = [&self.inbox.take(), rest].concat();
                     return Ok(Heard::Greeted(Greeted { message, unread }));
                 }
@@ -66,9 +80,18 @@ impl Greeting {
                     let expected = "a session that is not authenticated yet";
                     return Err(Error::new(ErrorKind::PreAuthenticated, Side::Server, expected, &message));
                 }
-                Ok(_) => return Err(self.inbox.malformed(Malformed { expected: "a greeting" }, &message)),
+                Ok(_) => return Err(self.unexpected(&message)),
                 Err(cause) => return Err(self.inbox.malformed(cause, &message)),
             }
         }
+    }
+
+    /// The server closed the connection: the error that says so.
+    pub fn closed(self) -> Box<Error> {
+        Error::new(ErrorKind::Closed, Side::Server, "the greeting", b"")
+    }
+
+    fn unexpected(&self, message: &[u8]) -> Box<Error> {
+        self.inbox.malformed(Malformed { expected: "a greeting" }, message)
     }
 }

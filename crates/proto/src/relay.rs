@@ -181,6 +181,11 @@ impl Relay {
         }
     }
 
+    /// The service that the client's last hello was for, where it says so; see [`Dialect::service`].
+    pub fn service(&self) -> Option<String> {
+        self.dialect.service()
+    }
+
     /// Whether everything passes unread from here on, in both directions.
     pub fn is_opaque(&self) -> bool {
         self.client.reading == Reading::Opaque && self.server.reading == Reading::Opaque

@@ -11,6 +11,8 @@ use crate::{
 pub enum Tls {
     /// It can, and requires it.
     Available,
+    /// It can, and requires it, and does not announce it: for clients that ask without being told.
+    Unannounced,
     /// It cannot for now (no certificate, too many handshakes): requests get the protocol's
     /// temporary refusal, and everything else still waits for TLS (rule S5).
     Unavailable,
@@ -99,7 +101,7 @@ impl Server {
                     }
                 };
                 let answer = match message {
-                    ClientMessage::Request if state.tls == Tls::Available => return self.agree(input, out),
+                    ClientMessage::Request if state.tls != Tls::Unavailable => return self.agree(input, out),
                     ClientMessage::Request => ServerMessage::Refuse(Refusal::Temporary),
                     ClientMessage::Hello => ServerMessage::Offer { starttls: state.tls == Tls::Available },
                     ClientMessage::Probe => ServerMessage::Other,

@@ -1,0 +1,97 @@
+//! What a server says first, at every cut.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use starttls_proto::{
+    After, ErrorKind, Greeted, Greeting, Heard, Identity, Offer, PROTOCOLS, Progress, Protocol, Server,
+    ServerMessage, Tls,
+};
+
+fn identity() -> Identity {
+    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+}
+
+/// What comes of these bytes in two pieces.
+fn heard(listening: impl Fn() -> Greeting, said: &[u8], cut: usize) -> Heard {
+    match listening().receive(&said[..cut]).unwrap() {
+        Heard::Continue(more) => more.receive(&said[cut..]).unwrap(),
+        Heard::Greeted(greeted) => {
+            Heard::Greeted(Greeted { unread: [&greeted.unread, &said[cut..]].concat(), ..greeted })
+        }
+        bye @ Heard::Bye(_) => bye,
+    }
+}
+
+fn said(protocol: &Protocol, inside_tls: bool, message: ServerMessage) -> Vec<u8> {
+    let mut out = Vec::new();
+    (protocol.dialect)(Identity { inside_tls, ..identity() }).write_server(message, &mut out);
+    out
+}
+
+#[test]
+fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
+    let mut tried = 0;
+    for protocol in PROTOCOLS {
+        let list = ServerMessage::Offer { starttls: false };
+        let opening = if protocol.flow.offer == Offer::InGreeting { list } else { ServerMessage::Greeting };
+        let mut cases: Vec<(Vec<u8>, &dyn Fn() -> Greeting)> = Vec::new();
+        let first = || Greeting::new(protocol, identity());
+        let behind = || Greeting::behind_upgrade(protocol, identity()).unwrap();
+        if protocol.flow.greeting {
+            cases.push((said(protocol, false, opening), &first));
+        }
+        match protocol.flow.after {
+            After::ServerSpeaks => cases.push((said(protocol, true, list), &behind)),
+            After::AnswerPending => cases.push((said(protocol, true, ServerMessage::Other), &behind)),
+            _ => assert!(Greeting::behind_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
+        }
+        for (greeting, listening) in cases {
+            let whole = [greeting.as_slice(), b"more"].concat();
+            for cut in 1..whole.len() {
+                let Heard::Greeted(greeted) = heard(listening, &whole, cut) else {
+                    panic!("{}: {}", protocol.name, greeting.escape_ascii());
+                };
+                assert_eq!(greeted.message, greeting, "{} at {cut}", protocol.name);
+                assert_eq!(greeted.unread, b"more", "{} at {cut}", protocol.name);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.greeting) {
+        let bye = said(protocol, false, ServerMessage::Bye);
+        let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
+        assert!(matches!(listening, Heard::Bye(words) if words == bye), "{}", protocol.name);
+        let known = said(protocol, false, ServerMessage::PreAuthenticated);
+        if !known.is_empty() {
+            let error = Greeting::new(protocol, identity()).receive(&known).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::PreAuthenticated, "{}", protocol.name);
+        }
+    }
+}
+
+#[test]
+fn an_unannounced_upgrade_is_not_listed_and_is_granted() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let speak = |tls, words: &[u8]| {
+            let mut out = Vec::new();
+            let server = Server::new(protocol, identity(), tls, &mut out);
+            let granted = matches!(server.receive(words, &mut out).unwrap(), Progress::Upgrade(_));
+            (out, granted)
+        };
+        let words = |message| {
+            let mut out = Vec::new();
+            (protocol.dialect)(identity()).write_client(message, &mut out);
+            out
+        };
+        let hello = words(starttls_proto::ClientMessage::Hello);
+        let unlisted = speak(Tls::Unannounced, &hello);
+        assert_eq!(unlisted, speak(Tls::Unavailable, &hello), "{}", protocol.name);
+        let asked = [hello, words(starttls_proto::ClientMessage::Request)].concat();
+        assert!(speak(Tls::Unannounced, &asked).1, "{}", protocol.name);
+        assert!(!speak(Tls::Unavailable, &asked).1, "{}", protocol.name);
+    }
+}
