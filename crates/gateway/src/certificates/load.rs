@@ -1,0 +1,219 @@
+//! From files to certificates that TLS can use.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use starttls::rustls::crypto::aws_lc_rs;
+use starttls::rustls::pki_types::pem::PemObject;
+use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::server::ClientHello;
+use starttls::rustls::sign::CertifiedKey;
+use starttls::rustls::{Error as TlsError, InconsistentKeys, SignatureAlgorithm};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{Source, Summary};
+use crate::config::{Error, file, is_exposed, shown};
+use crate::names::normal;
+
+/// Certificates in all; what exceeds them was not meant to be here.
+const MOST: usize = 20_000;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// A chain with its key, as it is presented.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    path: PathBuf,
+    /// The host names that it is for, in their normal form.
+    pub(super) names: Vec<String>,
+    /// Seconds since 1970.
+    not_before: i64,
+    pub(super) not_after: i64,
+    pub(super) key: Arc<CertifiedKey>,
+    exposed: bool,
+}
+
+/// The files of one certificate.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl Files {
+    /// The response of the authority that issued it, if it is there.
+    pub(super) fn ocsp(&self) -> PathBuf {
+        self.chain.with_extension("ocsp")
+    }
+}
+
+pub(super) fn read_all(sources: &[Source]) -> Result<Vec<Certificate>, Error> {
+    let all = find_all(sources)?.iter().map(Certificate::read).collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() {
+        return Err(Error::new("there is no certificate"));
+    }
+    Ok(all)
+}
+
+pub(super) fn find_all(sources: &[Source]) -> Result<Vec<Files>, Error> {
+    let mut all = Vec::new();
+    for source in sources {
+        match source {
+            Source::Pair { chain, key } => all.push(Files { chain: chain.clone(), key: key.clone() }),
+            Source::Directory(path) => all.append(&mut in_folder(path)?),
+        }
+    }
+    if all.len() > MOST {
+        return Err(Error::new(format!("there are {} certificates, more than {MOST}", all.len())));
+    }
+    Ok(all)
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<Files>, Error> {
+    let unreadable = |source| Error::unreadable("the folder of certificates", folder, source);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        paths.push(entry.map_err(unreadable)?.path());
+    }
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let chain = path.join("fullchain.pem");
+        if hidden {
+        } else if chain.exists() {
+            found.push(Files { chain, key: path.join("privkey.pem") });
+        } else if path.extension().is_some_and(|it| it == "pem") {
+            let key = path.with_extension("key");
+            found.push(Files { key: if key.exists() { key } else { path.clone() }, chain: path });
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::new(format!("there is no certificate in {}", folder.display()))
+            .hint("it holds NAME.pem with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem"));
+    }
+    Ok(found)
+}
+
+impl Certificate {
+    fn read(files: &Files) -> Result<Self, Error> {
+        let path = files.chain.display();
+        let unusable = |what: &str| Error::new(format!("the certificate {path} {what}"));
+        let pem = file("the certificate", &files.chain)?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<_, _>>()
+            .map_err(|cause| unusable("is not readable as PEM").because(cause))?;
+        let own = chain.first().ok_or_else(|| unusable("has no certificate in it"))?;
+        let (_, parsed) = X509Certificate::from_der(own)
+            .map_err(|cause| unusable("is not well-formed").because(cause.to_string()))?;
+        let (names, validity) = (names(&parsed), parsed.validity());
+        let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let mut key = CertifiedKey::new(chain, signing_key(files)?);
+        match key.keys_match() {
+            Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(_) => {
+                return Err(unusable(&format!("and the key {} do not belong together", files.key.display()))
+                    .hint("the server's own certificate comes first in its file"));
+            }
+        }
+        let ocsp = files.ocsp();
+        if ocsp.exists() {
+            let response = file("the OCSP response", &ocsp)?;
+            // A SEQUENCE starts every response (RFC 6960 section 4.2.1).
+            if !response.starts_with(b"\x30") {
+                let hint = "openssl ocsp -respout writes it as it has to be";
+                return Err(Error::new(format!("{} is no OCSP response in DER", ocsp.display())).hint(hint));
+            }
+            key.ocsp = Some(response);
+        }
+        let exposed = is_exposed(&files.key);
+        Ok(Self { path: files.chain.clone(), names, not_before, not_after, key: Arc::new(key), exposed })
+    }
+
+    pub(super) fn is_rsa(&self) -> bool {
+        self.key.key.algorithm() == SignatureAlgorithm::RSA
+    }
+
+    /// Whether this client can do with it.
+    pub(super) fn fits(&self, hello: &ClientHello<'_>) -> bool {
+        let key = &self.key.key;
+        let suites = || aws_lc_rs::DEFAULT_CIPHER_SUITES.iter();
+        key.choose_scheme(hello.signature_schemes()).is_some()
+            && suites().any(|suite| {
+                suite.usable_for_signature_algorithm(key.algorithm())
+                    && hello.cipher_suites().contains(&suite.suite())
+            })
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            path: self.path.clone(),
+            names: self.names.clone(),
+            key: match self.key.key.algorithm() {
+                SignatureAlgorithm::RSA => "RSA",
+                SignatureAlgorithm::ECDSA => "ECDSA",
+                SignatureAlgorithm::ED25519 => "Ed25519",
+                _ => "other",
+            },
+            days_left: (self.not_after - now()).div_euclid(DAY),
+            ocsp: self.key.ocsp.is_some(),
+        }
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let path = self.path.display();
+        let (before, after) = (self.not_before - now(), now() - self.not_after);
+        let mut warnings = Vec::new();
+        if before > 0 {
+            warnings.push(format!("the certificate {path} is not valid before {} days", before / DAY));
+        }
+        if after > 0 {
+            warnings.push(format!("the certificate {path} expired {} days ago", after / DAY));
+        }
+        if self.names.is_empty() {
+            warnings.push(format!("the certificate {path} is for no host name (subject alternative name)"));
+        }
+        if self.exposed {
+            warnings
+                .push(format!("the key of the certificate {path} can be read by every user: chmod o-rwx"));
+        }
+        warnings
+    }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = extension.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => normal(name),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn signing_key(files: &Files) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, Error> {
+    let path = files.key.display();
+    let pem = file("the certificate's key", &files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|cause| {
+        let error = Error::new(format!("there is no private key in {path}")).because(cause);
+        match files.key == files.chain {
+            true => error.hint(format!("put it there, or into {}", shown(&key_beside(&files.chain)))),
+            false if pem.windows(9).any(|it| it == b"ENCRYPTED") => {
+                error.hint(format!("it is encrypted: openssl pkey -in {path} -out NEW decrypts it"))
+            }
+            false => error,
+        }
+    })?;
+    aws_lc_rs::sign::any_supported_type(&key)
+        .map_err(|cause| Error::new(format!("the key {path} is of no kind that TLS can use")).because(cause))
+}
+
+fn key_beside(chain: &Path) -> String {
+    chain.with_extension("key").display().to_string()
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}

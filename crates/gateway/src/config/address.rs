@@ -1,0 +1,217 @@
+//! `PROTO[+starttls]://PLACE`, as both legs are written.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use starttls::proto::{PROTOCOLS, Protocol};
+
+use super::error::{Error, nearest, shown};
+use super::{Backend, Leg, Place};
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and a port. `[::]` is all addresses of both families.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// A socket that the service manager opened, by its name (`FileDescriptorName=`).
+    Systemd(String),
+}
+
+impl Address {
+    /// Whether only this machine can reach it, as far as the address says.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+            Self::Systemd(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.leg {
+            Leg::Cleartext => Mode::Cleartext,
+            Leg::Upgrade(_) => Mode::Upgrade,
+            Leg::Implicit(_) => Mode::Implicit,
+        };
+        write!(f, "{}://{}", mode.scheme(self.protocol), self.place)
+    }
+}
+
+/// Where TLS starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nowhere: `smtp://`.
+    Cleartext,
+    /// In cleartext, upgraded in place: `smtp+starttls://`.
+    Upgrade,
+    /// At the first byte: `smtps://`.
+    Implicit,
+}
+
+impl Mode {
+    /// How a URL says it.
+    pub(crate) fn scheme(self, protocol: &Protocol) -> String {
+        match (self, protocol.implicit_tls) {
+            (Self::Upgrade, _) => format!("{}+starttls", protocol.name),
+            (Self::Implicit, Some(tls)) => tls.name.to_owned(),
+            _ => protocol.name.to_owned(),
+        }
+    }
+}
+
+/// A URL of either leg: what is spoken, where TLS starts, and where to.
+#[derive(Clone, Debug)]
+pub(super) struct Url<'a> {
+    pub(super) protocol: &'static Protocol,
+    pub(super) mode: Mode,
+    rest: &'a str,
+}
+
+/// Other names that people use for the same scheme.
+const ALIASES: &[(&str, &str)] = &[
+    ("managesieve", "sieve"),
+    ("mariadb", "mysql"),
+    ("postgresql", "postgres"),
+    ("xmpp-client", "xmpp"),
+    ("ipp", "http"),
+];
+
+impl<'a> Url<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, Error> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            Error::new(format!("{} names no protocol", shown(text)))
+                .hint(format!("say which, for example smtp+starttls://{}", text.escape_debug()))
+        })?;
+        let (protocol, mode) = by_scheme(scheme).ok_or_else(|| unknown(scheme))?;
+        Ok(Self { protocol, mode, rest: rest.strip_suffix('/').unwrap_or(rest) })
+    }
+
+    /// Where to listen.
+    pub(super) fn address(&self) -> Result<Address, Error> {
+        if let Some(name) = self.rest.strip_prefix("systemd:") {
+            let named = !name.is_empty() && name.bytes().all(|it| it.is_ascii_graphic() && it != b':');
+            return if named { Ok(Address::Systemd(name.to_owned())) } else { Err(self.bad()) };
+        }
+        match self.place()? {
+            Place::Unix(path) => Ok(Address::Unix(path)),
+            Place::Tcp(host, port) => {
+                let ip = match host.as_str() {
+                    "" | "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                    "localhost" => IpAddr::from([127, 0, 0, 1]),
+                    other => other.parse().map_err(|_| {
+                        Error::new(format!("{} is no address to listen on", shown(other)))
+                            .hint("write an address of this machine, or nothing for all: \"smtp://:25\"")
+                    })?,
+                };
+                Ok(Address::Tcp(SocketAddr::new(ip, port)))
+            }
+        }
+    }
+
+    /// Where to dial.
+    pub(super) fn target(&self) -> Result<Place, Error> {
+        let place = self.place()?;
+        let Place::Tcp(host, port) = &place else { return Ok(place) };
+        if host.is_empty() {
+            return Err(Error::new("there is no host to forward to").hint(format!(
+                "for this machine write {}://127.0.0.1:{port}",
+                self.mode.scheme(self.protocol)
+            )));
+        }
+        if host.parse::<IpAddr>().is_err() && crate::names::normal(host).is_none() {
+            return Err(Error::new(format!("{} is no host name", shown(host))));
+        }
+        Ok(place)
+    }
+
+    fn place(&self) -> Result<Place, Error> {
+        if let Some(path) = self.rest.strip_prefix("unix:") {
+            let hint = "write the whole path, as in lmtp://unix:/run/lmtp.sock";
+            return if path.starts_with('/') {
+                Ok(Place::Unix(path.into()))
+            } else {
+                Err(self.bad().hint(hint))
+            };
+        }
+        if self.rest.contains(['/', '@', '?', '#']) {
+            return Err(Error::new(format!("{} has more than a host and a port", shown(self.rest))));
+        }
+        let (host, port) = match self.rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').ok_or_else(|| self.bad())?,
+            None => match self.rest.find(':') {
+                Some(colon) => self.rest.split_at(colon),
+                None => (self.rest, ""),
+            },
+        };
+        if port.matches(':').count() > 1 {
+            let hint = format!("an IPv6 address stands in brackets: [{}]", self.rest.escape_debug());
+            return Err(self.bad().hint(hint));
+        }
+        let usual = match (self.mode, self.protocol.implicit_tls) {
+            (Mode::Implicit, Some(tls)) => tls.port,
+            _ => self.protocol.port,
+        };
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => usual,
+            None => return Err(self.bad()),
+            Some(port) => port.parse().map_err(|_| self.bad())?,
+        };
+        Ok(Place::Tcp(host.to_owned(), port))
+    }
+
+    fn bad(&self) -> Error {
+        Error::new(format!("{} is no host with a port", shown(self.rest)))
+    }
+}
+
+fn by_scheme(scheme: &str) -> Option<(&'static Protocol, Mode)> {
+    let lower = scheme.to_ascii_lowercase();
+    let (name, upgrade) = match lower.strip_suffix("+starttls") {
+        Some(name) => (name, Mode::Upgrade),
+        None => (lower.as_str(), Mode::Cleartext),
+    };
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    if let Some(protocol) = starttls::proto::protocol(name) {
+        return Some((protocol, upgrade));
+    }
+    let implicit = PROTOCOLS.iter().find(|it| it.implicit_tls.is_some_and(|tls| tls.name == name));
+    implicit.filter(|_| upgrade == Mode::Cleartext).map(|protocol| (*protocol, Mode::Implicit))
+}
+
+fn unknown(scheme: &str) -> Error {
+    let names =
+        || PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten();
+    let lower = scheme.to_ascii_lowercase();
+    let (name, end) = lower.split_once('+').map_or((lower.as_str(), ""), |(name, _)| (name, "+starttls"));
+    let hint = match nearest(name, names()) {
+        Some(near) if starttls::proto::protocol(near).is_some() => format!("did you mean {near}{end}?"),
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    Error::new(format!("no protocol is called {}", shown(scheme))).hint(hint)
+}

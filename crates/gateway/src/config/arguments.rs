@@ -1,0 +1,76 @@
+//! One listener from the command line.
+
+use std::path::PathBuf;
+
+use starttls::proto::PROTOCOLS;
+
+use super::address::{Mode, Url};
+use super::error::Error;
+use super::listener::Draft;
+use super::{Config, Limits, Networks, Offer, Route, backend};
+use crate::certificates::Source;
+
+/// What the command line says: `LISTEN FORWARD --cert PEM --key PEM`, and what goes with it.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Where to listen, as a URL; or `:587` and its like, which is the upgrade on a well-known port.
+    pub listen: String,
+    /// Where to forward to, as URLs in order of preference.
+    pub forward: Vec<String>,
+    /// The certificate of the front and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// A folder of certificates for the front.
+    pub directory: Option<PathBuf>,
+    /// How the front deals with those who do not upgrade.
+    pub starttls: Option<Offer>,
+    /// Networks that may connect, if not everybody.
+    pub allow: Vec<String>,
+    /// Roots that the backend's certificate may lead to, next to the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The name that the backend has to prove, instead of its host name.
+    pub server_name: Option<String>,
+    /// Whether the backend may be on another machine and get cleartext.
+    pub allow_cleartext: bool,
+}
+
+pub(super) fn parse(arguments: &Arguments) -> Result<Config, Error> {
+    let listen = with_scheme(&arguments.listen);
+    let url = Url::parse(&listen)?;
+    let limits = Limits::default();
+    let backends = arguments.forward.iter().map(|forward| {
+        let draft = backend::Draft {
+            server_name: arguments.server_name.clone(),
+            ca_file: arguments.ca_file.clone(),
+            allow_cleartext: arguments.allow_cleartext,
+            ..backend::Draft::default()
+        };
+        draft.build(forward, url.protocol, limits.dial)
+    });
+    let backends = backends.collect::<Result<Vec<_>, _>>()?;
+    let pair = arguments.certificate.clone().map(|(chain, key)| Source::Pair { chain, key });
+    let directory = arguments.directory.clone().map(Source::Directory);
+    let mut allow = None;
+    for network in &arguments.allow {
+        allow.get_or_insert_with(Networks::default).add(network)?;
+    }
+    let draft = Draft {
+        starttls: arguments.starttls,
+        sources: pair.into_iter().chain(directory).collect(),
+        allow,
+        routes: vec![Route { names: Vec::new(), backends, client_auth: None }],
+        ..Draft::default()
+    };
+    Config::of(vec![draft.build(&url)?])
+}
+
+/// `:587` as a URL, where the port says what is meant.
+fn with_scheme(listen: &str) -> String {
+    let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let (false, Some(port)) = (listen.contains("://"), port) else { return listen.to_owned() };
+    let upgrade = PROTOCOLS.iter().find(|it| it.port == port).map(|it| Mode::Upgrade.scheme(it));
+    let implicit = PROTOCOLS.iter().find_map(|it| it.implicit_tls.filter(|tls| tls.port == port));
+    match upgrade.or_else(|| implicit.map(|tls| tls.name.to_owned())) {
+        Some(scheme) => format!("{scheme}://{listen}"),
+        None => listen.to_owned(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Where a listener's sessions go.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::Protocol;
+
+use super::address::{Mode, Url};
+use super::error::Error;
+use super::reader::Value;
+use super::values::{choice, file};
+use super::{Backend, Leg, Login, Place, ProxyVersion, Trust, Upstream, login};
+
+/// What was said of a backend, before it is known to make sense.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) server_name: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) no_system_roots: bool,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) insecure: bool,
+    pub(super) allow_cleartext: bool,
+    pub(super) send_proxy: Option<ProxyVersion>,
+    pub(super) login: Option<Login>,
+}
+
+/// Protocols in which a login is written into the session.
+const WITH_LOGIN: &[&str] = &["smtp", "submission", "imap", "pop3", "sieve"];
+
+/// One backend, as a URL or as a table.
+pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Result<Backend, Error> {
+    if !value.is_table() {
+        return value.read(|url| Draft::default().build(url, front, dial));
+    }
+    let mut table = value.table("forward")?;
+    let path = |text: &str| Ok(PathBuf::from(text));
+    let versions = &[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
+    let url = table.need("url")?;
+    let place = table.place();
+    let draft = Draft {
+        server_name: table.read("server-name", |text| Ok(text.to_owned()))?,
+        ca_file: table.read("ca-file", path)?,
+        no_system_roots: table.flag("no-system-roots")?,
+        certificate: table.read("cert", path)?,
+        key: table.read("key", path)?,
+        insecure: table.flag("insecure")?,
+        allow_cleartext: table.flag("allow-cleartext")?,
+        send_proxy: table.read("send-proxy", |text| choice(text, versions))?,
+        login: table.take("login").map(login::parse).transpose()?,
+    };
+    table.end()?;
+    url.read(|url| draft.build(url, front, dial)).map_err(|error| error.at(|| place))
+}
+
+impl Draft {
+    pub(super) fn build(self, url: &str, front: &Protocol, dial: Duration) -> Result<Backend, Error> {
+        let url = Url::parse(url)?;
+        let place = url.target()?;
+        if !convertible(front, url.protocol) {
+            let (front, back) = (front.title, url.protocol.title);
+            return Err(Error::new(format!("{front} cannot be forwarded as {back}"))
+                .hint("both legs speak one protocol; only SMTP and mail submission go together"));
+        }
+        let (protocol, send_proxy) = (url.protocol, self.send_proxy);
+        let leg = match url.mode {
+            Mode::Cleartext => self.cleartext(protocol, &place)?,
+            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial)?),
+            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial)?),
+        };
+        Ok(Backend { protocol, place, leg, send_proxy })
+    }
+
+    fn cleartext(self, protocol: &Protocol, place: &Place) -> Result<Leg, Error> {
+        let upgraded = Mode::Upgrade.scheme(protocol);
+        if self.login.is_some() {
+            return Err(unverified_login()
+                .hint(format!("cleartext proves nothing about the backend: write {upgraded}://{place}")));
+        }
+        let tls_only = [
+            ("server-name", self.server_name.is_some()),
+            ("ca-file", self.ca_file.is_some()),
+            ("no-system-roots", self.no_system_roots),
+            ("cert", self.certificate.is_some()),
+            ("key", self.key.is_some()),
+            ("insecure", self.insecure),
+        ];
+        if let Some((key, _)) = tls_only.into_iter().find(|(_, given)| *given) {
+            return Err(Error::new(format!("\"{key}\" is for a backend with TLS, and this one has none"))
+                .hint(format!("write {upgraded}://{place}")));
+        }
+        if !self.allow_cleartext && !stays_here(place) {
+            return Err(Error::new(format!("what is sent to {place} would leave this machine in cleartext"))
+                .hint(format!("write {upgraded}://{place}, or add allow-cleartext = true to the backend")));
+        }
+        Ok(Leg::Cleartext)
+    }
+
+    fn upstream(self, protocol: &Protocol, place: &Place, dial: Duration) -> Result<Upstream, Error> {
+        let server_name = match (self.server_name, place) {
+            (Some(name), _) => name,
+            (None, Place::Tcp(host, _)) => host.clone(),
+            (None, Place::Unix(_)) => {
+                return Err(Error::new("a socket in the file system has no name to verify")
+                    .hint("say what its certificate is for: server-name = \"mail.example.com\""));
+            }
+        };
+        if server_name.parse::<std::net::IpAddr>().is_err() && crate::names::normal(&server_name).is_none() {
+            return Err(Error::new(format!("{} is no name to verify", super::shown(&server_name))));
+        }
+        let mut builder = Connector::builder().timeout(dial);
+        if let Some(path) = &self.ca_file {
+            builder = builder.roots_pem(file("the root certificates", path)?);
+        }
+        if self.no_system_roots {
+            builder = builder.no_system_roots();
+        }
+        builder = match (&self.certificate, &self.key) {
+            (None, None) => builder,
+            (Some(chain), Some(key)) => builder.client_certificate_pem(
+                file("the client certificate", chain)?,
+                file("the client certificate's key", key)?,
+            ),
+            (Some(_), None) => return Err(Error::new("the client certificate has no \"key\"")),
+            (None, Some(_)) => return Err(Error::new("the key has no client certificate, \"cert\"")),
+        };
+        let trust = match (self.insecure, self.login) {
+            (false, Some(_)) if !WITH_LOGIN.contains(&protocol.name) => {
+                return Err(Error::new(format!("logging in is not known for {}", protocol.title))
+                    .hint(format!("it is for {}", WITH_LOGIN.join(", "))));
+            }
+            (false, login) => Trust::Verified(login),
+            (true, None) => Trust::Unverified,
+            (true, Some(_)) => {
+                return Err(unverified_login()
+                    .hint("remove \"insecure\"; \"ca-file\" trusts an authority of your own"));
+            }
+        };
+        if self.insecure {
+            builder = builder.insecure();
+        }
+        Ok(Upstream { connector: builder.build()?, server_name, trust })
+    }
+}
+
+fn unverified_login() -> Error {
+    Error::new("a login is given to a verified backend only")
+}
+
+/// Whether what one side says can be given to the other as it is.
+fn convertible(front: &Protocol, back: &Protocol) -> bool {
+    let mail = ["smtp", "submission"];
+    front == back || (mail.contains(&front.name) && mail.contains(&back.name))
+}
+
+fn stays_here(place: &Place) -> bool {
+    match place {
+        Place::Unix(_) => true,
+        Place::Tcp(host, _) => {
+            host == "localhost"
+                || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.to_canonical().is_loopback())
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The whole file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{Error, shown};
+use super::listener::{self, parse_limits};
+use super::reader::{Source, Value};
+use super::values::{duration, is_exposed};
+use super::{Config, Limits, Listener, Log, Secret, Trust};
+
+/// How long sessions may go on after the order to stop, unless that is said.
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
+
+pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
+    let mut table = source.table()?;
+    let limits = table.take("limits").map_or_else(
+        || Ok(Limits::default()),
+        |value| parse_limits(value.table("limits")?, Limits::default()),
+    )?;
+    let drain = table.read("drain", duration)?.unwrap_or(DRAIN);
+    let log = table.read("log", |text| Ok(log(text)))?.unwrap_or_default();
+    let metrics = table.read("metrics", |text| {
+        text.parse().map_err(|_| {
+            Error::new(format!("{} is no address and port", shown(text))).hint("write \"127.0.0.1:9464\"")
+        })
+    })?;
+    let drafts = table.list("listener").unwrap_or_default();
+    table.end()?;
+    let listeners = drafts.into_iter().map(|value| one(value, limits)).collect::<Result<Vec<_>, _>>()?;
+    if listeners.is_empty() {
+        let hint = "add [[listener]] with listen = \"…\" and forward = \"…\"";
+        return Err(Error::new("there is no listener").hint(hint).at(|| source.name.to_owned()));
+    }
+    Ok(Config {
+        connections: limits.connections,
+        drain,
+        log,
+        metrics,
+        ..Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?
+    })
+}
+
+fn one(value: Value<'_>, limits: Limits) -> Result<Listener, Error> {
+    listener::parse(value.table("[[listener]]")?, limits)
+}
+
+fn log(text: &str) -> Log {
+    match text {
+        "stderr" => Log::Stderr,
+        "stdout" => Log::Stdout,
+        "none" => Log::Nowhere,
+        path => Log::File(PathBuf::from(path)),
+    }
+}
+
+impl Config {
+    /// A configuration of these listeners, with defaults for everything else.
+    pub(super) fn of(listeners: Vec<Listener>) -> Result<Self, Error> {
+        for (index, listener) in listeners.iter().enumerate() {
+            for earlier in listeners.iter().take(index) {
+                if earlier.address == listener.address {
+                    return Err(Error::new(format!("two listeners listen on {}", listener.address)));
+                }
+                if earlier.name == listener.name {
+                    return Err(Error::new(format!("two listeners are called {}", shown(&listener.name))));
+                }
+            }
+        }
+        let warnings = listeners.iter().flat_map(Listener::warnings).collect();
+        Ok(Self {
+            listeners,
+            connections: Limits::default().connections,
+            drain: DRAIN,
+            log: Log::default(),
+            metrics: None,
+            warnings,
+        })
+    }
+}
+
+impl Listener {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.tls().map(|tls| tls.certificates.warnings()).unwrap_or_default();
+        for backend in self.routes().iter().flat_map(|route| &route.backends) {
+            if backend.upstream().is_some_and(|it| matches!(it.trust, Trust::Unverified)) {
+                warnings.push(format!("anybody can be {backend}, which is not verified: \"insecure\""));
+            }
+            if let Some(Secret::File(path)) = backend.login().map(|login| &login.secret)
+                && is_exposed(path)
+            {
+                warnings.push(format!("{} can be read by every user: chmod o-rwx", path.display()));
+            }
+        }
+        warnings
+    }
+}

@@ -1,0 +1,286 @@
+//! One listener, from what was said of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use starttls::{Acceptor, ClientAuth};
+
+use super::address::{Mode, Url};
+use super::client_auth::{self, ClientPolicy};
+use super::error::{Error, shown};
+use super::reader::{Table, Value};
+use super::values::{choice, duration};
+use super::{Address, Backend, Front, Limits, Listener, Networks, Offer, Route, Routes, Tls, backend};
+use crate::certificates::{Certificates, Source, UnknownNames};
+
+/// What was said of a listener, before it is known to make sense.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) name: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) starttls: Option<Offer>,
+    pub(super) sources: Vec<Source>,
+    pub(super) default_certificate: Option<String>,
+    pub(super) unknown_names: UnknownNames,
+    pub(super) allow: Option<Networks>,
+    pub(super) proxy_from: Networks,
+    pub(super) limits: Limits,
+    pub(super) routes: Vec<Route>,
+}
+
+/// One `[[listener]]`.
+pub(super) fn parse(mut table: Table<'_>, limits: Limits) -> Result<Listener, Error> {
+    let place = table.place();
+    let listen = table.need("listen")?.text()?;
+    let url = Url::parse(&listen).map_err(|error| error.at(|| place.clone()))?;
+    let limits =
+        table.take("limits").map_or(Ok(limits), |value| parse_limits(value.table("limits")?, limits))?;
+    let path = |text: &str| Ok(PathBuf::from(text));
+    let offers = &[("required", Offer::Required), ("optional", Offer::Optional), ("hidden", Offer::Hidden)];
+    let unknown = &[("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
+    let mut draft = Draft {
+        name: table.read("name", label)?,
+        server_name: table.read("server-name", |text| Ok(text.to_owned()))?,
+        starttls: table.read("starttls", |text| choice(text, offers))?,
+        default_certificate: table.read("default-certificate", |text| Ok(text.to_owned()))?,
+        unknown_names: table.read("unknown-names", |text| choice(text, unknown))?.unwrap_or_default(),
+        allow: table.list("allow").map(networks).transpose()?,
+        proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
+        limits,
+        ..Draft::default()
+    };
+    match (table.read("cert", path)?, table.read("key", path)?) {
+        (None, None) => {}
+        (Some(chain), Some(key)) => draft.sources.push(Source::Pair { chain, key }),
+        (Some(_), None) => return Err(Error::new("\"cert\" has no \"key\"").at(|| place)),
+        (None, Some(_)) => return Err(Error::new("\"key\" has no \"cert\"").at(|| place)),
+    }
+    for directory in table.list("certificates").unwrap_or_default() {
+        draft.sources.push(Source::Directory(directory.read(path)?));
+    }
+    let listener_policy = policy(&mut table)?;
+    let forward = table.list("forward").unwrap_or_default();
+    if !forward.is_empty() {
+        draft.routes.push(Route {
+            names: Vec::new(),
+            backends: backends(forward, &url, limits)?,
+            client_auth: listener_policy.clone(),
+        });
+    }
+    for route in table.list("route").unwrap_or_default() {
+        draft.routes.push(parse_route(
+            route.table("[[listener.route]]")?,
+            &url,
+            limits,
+            listener_policy.as_ref(),
+        )?);
+    }
+    table.end()?;
+    draft.build(&url).map_err(|error| error.at(|| place))
+}
+
+fn parse_route(
+    mut table: Table<'_>,
+    url: &Url<'_>,
+    limits: Limits,
+    inherited: Option<&ClientPolicy>,
+) -> Result<Route, Error> {
+    let named = table.need("names")?.list().into_iter();
+    let names: Vec<String> = named
+        .map(|value| {
+            value.read(|name| {
+                crate::names::normal(name).ok_or_else(|| {
+                    Error::new(format!("{} is no host name", shown(name))).hint(
+                        "write \"mail.example.com\", or \"*.example.com\" for all names one label below",
+                    )
+                })
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err(Error::new("the route has no names")
+            .hint("where everybody else goes is the listener's own \"forward\"")
+            .at(|| table.place()));
+    }
+    let client_auth = policy(&mut table)?.or_else(|| inherited.cloned());
+    let backends = backends(table.need("forward")?.list(), url, limits)?;
+    if backends.is_empty() {
+        return Err(Error::new("the route forwards to no backend").at(|| table.place()));
+    }
+    table.end()?;
+    Ok(Route { names, backends, client_auth })
+}
+
+fn backends(values: Vec<Value<'_>>, url: &Url<'_>, limits: Limits) -> Result<Vec<Backend>, Error> {
+    values.into_iter().map(|value| backend::parse(value, url.protocol, limits.dial)).collect()
+}
+
+fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, Error> {
+    let modes = &[("optional", ClientAuth::Optional), ("required", ClientAuth::Required)];
+    let auth = table.read("client-auth", |text| choice(text, modes))?;
+    let roots = table.take("client-ca");
+    match (auth, roots) {
+        (None, None) => Ok(None),
+        (Some(auth), Some(roots)) => roots.read(|path| ClientPolicy::read(auth, path.as_ref())).map(Some),
+        (Some(_), None) => Err(Error::new("\"client-auth\" has no \"client-ca\"")
+            .hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
+            .at(|| table.place())),
+        (None, Some(roots)) => Err(Error::new("\"client-ca\" has no \"client-auth\"")
+            .hint("client-auth = \"required\", or \"optional\"")
+            .at(|| roots.place())),
+    }
+}
+
+/// Limits that say only what differs from others.
+pub(super) fn parse_limits(mut table: Table<'_>, others: Limits) -> Result<Limits, Error> {
+    let mut count = |key, other| table.take(key).map_or(Ok(other), Value::count);
+    let connections = count("connections", others.connections)?;
+    let per_address = count("connections-per-address", others.per_address)?;
+    let handshakes = count("handshakes-per-second", others.handshakes)?;
+    let mut time = |key, other| Ok::<_, Error>(table.read(key, duration)?.unwrap_or(other));
+    let negotiation = time("negotiation", others.negotiation)?;
+    let dial = time("dial", others.dial)?;
+    let idle = time("idle", others.idle)?;
+    table.end()?;
+    Ok(Limits { connections, per_address, handshakes, negotiation, dial, idle })
+}
+
+fn networks(values: Vec<Value<'_>>) -> Result<Networks, Error> {
+    let mut networks = Networks::default();
+    for value in values {
+        value.read(|text| networks.add(text))?;
+    }
+    Ok(networks)
+}
+
+/// A name for logs and metrics.
+fn label(text: &str) -> Result<String, Error> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
+        return Err(Error::new(format!("{} is no name for a listener", shown(text)))
+            .hint("up to 100 letters, digits and signs, without spaces and quotes"));
+    }
+    Ok(text.to_owned())
+}
+
+impl Draft {
+    pub(super) fn build(self, url: &Url<'_>) -> Result<Listener, Error> {
+        let address = url.address()?;
+        self.guard(url, &address)?;
+        let front = self.front(url)?;
+        let routes = Routes::new(self.routes)?;
+        if matches!(front, Front::Cleartext) && routes.default.is_none() {
+            return Err(Error::new("a listener without TLS learns no names to route by")
+                .hint("add forward = \"…\" to it, which is for everybody"));
+        }
+        let name = self.name.unwrap_or_else(|| format!("{}://{address}", url.mode.scheme(url.protocol)));
+        let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
+        Ok(Listener { name, protocol: url.protocol, front, address, allow, proxy_from, limits, routes })
+    }
+
+    /// What the listener's openness forbids (rule G5).
+    fn guard(&self, url: &Url<'_>, address: &Address) -> Result<(), Error> {
+        let hint = "name who may connect, as in allow = [\"192.0.2.0/24\"]";
+        if self.routes.is_empty() {
+            return Err(
+                Error::new("the listener forwards to nowhere").hint("forward = \"smtp://127.0.0.1:2525\"")
+            );
+        }
+        let backends = || self.routes.iter().flat_map(|route| &route.backends);
+        if url.mode == Mode::Cleartext {
+            if let Some(plain) = backends().find(|backend| backend.upstream().is_none()) {
+                let upgraded = Mode::Upgrade.scheme(url.protocol);
+                return Err(Error::new(format!("there is no TLS on either side of the way to {plain}"))
+                    .hint(format!(
+                        "listen on {upgraded}://{address}, or forward to {}://{}",
+                        Mode::Upgrade.scheme(plain.protocol),
+                        plain.place
+                    )));
+            }
+            if !address.is_local() && self.allow.is_none() {
+                return Err(Error::new(format!("{address} would take cleartext from other machines"))
+                    .hint(format!("listen on 127.0.0.1, or {hint}")));
+            }
+        }
+        if backends().all(|backend| backend.login().is_none()) {
+            return Ok(());
+        }
+        // What comes through another proxy comes from anywhere.
+        let local = address.is_local() && self.proxy_from == Networks::default();
+        match &self.allow {
+            None if !local => {
+                Err(Error::new("whoever reaches this listener would be logged in to the backend")
+                    .hint(format!("listen on 127.0.0.1 or a unix socket, or {hint}")))
+            }
+            Some(allow) if allow.is_everybody() => {
+                Err(Error::new("\"allow\" lets everybody be logged in to the backend").hint(hint))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn front(&self, url: &Url<'_>) -> Result<Front, Error> {
+        let tls_only = [
+            ("cert", !self.sources.is_empty()),
+            ("default-certificate", self.default_certificate.is_some()),
+            ("unknown-names", self.unknown_names != UnknownNames::Default),
+            ("client-auth", self.routes.iter().any(|route| route.client_auth.is_some())),
+            ("route", self.routes.iter().any(|route| !route.names.is_empty())),
+        ];
+        let upgraded = Mode::Upgrade.scheme(url.protocol);
+        match (url.mode, self.starttls) {
+            (Mode::Upgrade, offer) => Ok(Front::Upgrade(offer.unwrap_or_default(), self.tls(url)?)),
+            (Mode::Implicit, None) => Ok(Front::Implicit(self.tls(url)?)),
+            (mode, Some(_)) => Err(Error::new(format!(
+                "\"starttls\" is for an upgrade, and {}:// has none",
+                mode.scheme(url.protocol)
+            ))
+            .hint(format!("listen on {upgraded}://"))),
+            (Mode::Cleartext, None) => match tls_only.into_iter().find(|(_, given)| *given) {
+                Some((key, _)) => Err(Error::new(format!(
+                    "\"{key}\" is for a listener with TLS, and {}:// is cleartext",
+                    url.protocol.name
+                ))
+                .hint(format!("listen on {upgraded}://"))),
+                None => Ok(Front::Cleartext),
+            },
+        }
+    }
+
+    fn tls(&self, url: &Url<'_>) -> Result<Tls, Error> {
+        if self.sources.is_empty() {
+            return Err(Error::new("the listener has no certificate")
+                .hint("cert and key name one, certificates a folder of them"));
+        }
+        let certificates = Arc::new(Certificates::load(
+            &self.sources,
+            self.default_certificate.as_deref(),
+            self.unknown_names,
+        )?);
+        let greeting = self.server_name.clone().or_else(|| certificates.default_name());
+        let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
+        let mut builder = Acceptor::builder(url.protocol, &greeting)
+            .resolver(certificates.clone())
+            .timeout(self.limits.negotiation);
+        if let Some((auth, roots)) = client_auth::combined(&self.routes) {
+            builder = builder.client_auth(auth, roots);
+        }
+        Ok(Tls { acceptor: builder.build()?, certificates })
+    }
+}
+
+impl Routes {
+    fn new(all: Vec<Route>) -> Result<Self, Error> {
+        let mut routes =
+            Self { default: all.iter().position(|route| route.names.is_empty()), ..Self::default() };
+        for (index, route) in all.iter().enumerate() {
+            for name in &route.names {
+                if routes.by_name.contains(name) {
+                    return Err(Error::new(format!("two routes are for {}", shown(name))));
+                }
+                routes.by_name.entry(name, || index);
+            }
+        }
+        Ok(Self { all, ..routes })
+    }
+}

@@ -1,0 +1,162 @@
+//! Logging in to a backend on behalf of clients that cannot.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+use super::error::Error;
+use super::reader::{Table, Value};
+use super::values::choice;
+
+/// How the gateway logs in to a backend.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// By which SASL mechanism.
+    pub mechanism: Mechanism,
+    /// As whom.
+    pub user: String,
+    /// With what.
+    pub secret: Secret,
+}
+
+/// SASL mechanisms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// The one that was never specified, for servers that have no other.
+    Login,
+    /// Google's and Microsoft's own.
+    XOAuth2,
+    /// RFC 7628.
+    OAuthBearer,
+}
+
+/// Where a password or token comes from. It is read anew for each session, so that it can change.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    /// The first line of a file.
+    File(PathBuf),
+    /// The first line that a program prints.
+    Command(Vec<String>),
+}
+
+/// More than any token has.
+const LONGEST: u64 = 64 * 1024;
+
+/// How long a program may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Secret {
+    /// Reads it, within ten seconds.
+    ///
+    /// # Errors
+    /// When there is none. The error does not show it.
+    pub async fn read(&self) -> io::Result<String> {
+        match tokio::time::timeout(PATIENCE, self.bytes()).await {
+            Ok(bytes) => first_line(&bytes?),
+            Err(_) => Err(io::Error::new(ErrorKind::TimedOut, format!("{self} took more than 10 s"))),
+        }
+    }
+
+    async fn bytes(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(path) => bounded(tokio::fs::File::open(path).await?).await,
+            Self::Command(words) => {
+                let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
+                let mut child = Command::new(program)
+                    .args(arguments)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()?;
+                let output = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
+                let bytes = bounded(output).await?;
+                let status = child.wait().await?;
+                if status.success() { Ok(bytes) } else { Err(io::Error::other(format!("{self}: {status}"))) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the password file {}", path.display()),
+            // Arguments may be as secret as what is printed.
+            Self::Command(words) => {
+                write!(f, "the password command {}", words.first().map_or("", |it| it.as_str()))
+            }
+        }
+    }
+}
+
+async fn bounded(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+fn first_line(bytes: &[u8]) -> io::Result<String> {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = std::str::from_utf8(line).ok().filter(|text| !text.chars().any(char::is_control));
+    let text = text.filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| {
+        io::Error::new(ErrorKind::InvalidData, "the first line of the password is empty, or is no text")
+    })
+}
+
+pub(super) fn parse(value: Value<'_>) -> Result<Login, Error> {
+    let mut table = value.table("login")?;
+    let mechanisms = &[
+        ("plain", Mechanism::Plain),
+        ("login", Mechanism::Login),
+        ("xoauth2", Mechanism::XOAuth2),
+        ("oauthbearer", Mechanism::OAuthBearer),
+    ];
+    let mechanism = table.read("mechanism", |text| choice(text, mechanisms))?.unwrap_or(Mechanism::Plain);
+    let user = table.need("user")?.read(user)?;
+    let secret = secret(&mut table)?;
+    table.end()?;
+    Ok(Login { mechanism, user, secret })
+}
+
+fn user(text: &str) -> Result<String, Error> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Error::new("a user's name is a text without control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
+    let missing = |what: &str| {
+        Error::new(format!("login has {what}"))
+            .hint("password-file = \"/path\" or password-command = [\"program\", \"argument\"]")
+            .at(|| table.place())
+    };
+    let (none, both) = (missing("no password"), missing("two passwords"));
+    if let Some(value) = table.take("password") {
+        return Err(Error::new("a password does not stand in a configuration")
+            .hint("write it to a file that only the gateway can read: password-file = \"/path\"")
+            .at(|| value.place()));
+    }
+    match (table.take("password-file"), table.take("password-command")) {
+        (Some(_), Some(_)) => Err(both),
+        (None, None) => Err(none),
+        (Some(file), None) => file.read(|path| {
+            std::fs::File::open(path)
+                .map_err(|source| Error::unreadable("the password file", path.as_ref(), source))?;
+            Ok(Secret::File(path.into()))
+        }),
+        (None, Some(command)) => {
+            let words: Vec<_> = command.list().into_iter().map(Value::text).collect::<Result<_, _>>()?;
+            if words.first().is_none_or(String::is_empty) { Err(none) } else { Ok(Secret::Command(words)) }
+        }
+    }
+}

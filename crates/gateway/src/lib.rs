@@ -1,0 +1,8 @@
+//! Sound STARTTLS in front of any server, and toward any server.
+#![forbid(unsafe_code)]
+
+pub mod certificates;
+pub mod config;
+mod names;
+
+pub use config::Config;

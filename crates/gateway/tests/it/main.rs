@@ -1,0 +1,6 @@
+//! The gateway's parts, each by itself.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod config;
+mod folder;
+mod mistakes;

@@ -1,0 +1,198 @@
+//! Bad configuration: each mistake has its own message, with its line and its cure.
+
+use crate::folder::Folder;
+
+/// A listener on which nothing is wrong, but for what is added to it.
+const TLS: &str = "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:25\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\n";
+
+/// A backend that nothing is wrong with.
+const FORWARD: &str = "forward = \"smtp://127.0.0.1:2525\"\n";
+
+/// Cleartext on this machine, up to the brace that ends the backend.
+const DEVICE: &str = "[[listener]]\nlisten = \"smtp://127.0.0.1:25\"\nforward = { url = \"submission+starttls://smtp.example.com\"";
+
+const LOGIN: &str = "login = { user = \"me\", password-file = \"DIR/password\" }";
+
+#[test]
+fn each_mistake_has_its_message() {
+    let folder = Folder::new();
+    folder.write("keyless/mail.pem", &folder.issue(&["mail.example.com"], Default::default()).chain_pem);
+    folder.write("bad-ocsp/mail.pem", &std::fs::read_to_string(folder.path().join("mail.pem")).unwrap());
+    folder.write("bad-ocsp/mail.key", &std::fs::read_to_string(folder.path().join("mail.key")).unwrap());
+    folder.write("bad-ocsp/mail.ocsp", "OCSP");
+    folder.write("empty/README", "");
+    folder.write("empty.pem", "");
+    let listener = |body: &str| format!("[[listener]]\n{body}\n");
+    let tls = |more: &str| format!("{TLS}{FORWARD}{more}\n");
+    let device = |more: &str| format!("{DEVICE}{more} }}\n");
+    let mistakes = [
+        // The file.
+        String::new(),
+        "listener = \n".into(),
+        "drian = \"1s\"\n".into(),
+        "drain = 30\n".into(),
+        "drain = \"30\"\n".into(),
+        "metrics = \":9464\"\n".into(),
+        "[limits]\nconnections = 0\n".into(),
+        "[limits]\nper-address = 3\n".into(),
+        "listener = 3\n".into(),
+        // A listener's own keys.
+        listener(FORWARD),
+        listener("listen = \"smtp+starttls://:25\""),
+        tls("sertificates = \"DIR/live\""),
+        tls("colour = \"green\""),
+        tls("name = \"two words\""),
+        tls("starttls = \"maybe\""),
+        tls("allow = [\"192.0.2.1/24\"]"),
+        tls("allow = \"everybody\""),
+        tls("proxy-from = [25]"),
+        tls("limits = { dial = 3 }"),
+        format!("{}{}", tls(""), tls("name = \"other\"")),
+        // URLs.
+        listener("listen = \":25\"\nforward = \"smtp://127.0.0.1:2525\""),
+        listener("listen = \"smpt+starttls://:25\"\nforward = \"smtp://127.0.0.1:2525\""),
+        listener("listen = \"smtps+starttls://:465\"\nforward = \"smtp://127.0.0.1:2525\""),
+        listener("listen = \"smtps://mail.example.com\"\nforward = \"smtp://127.0.0.1:2525\""),
+        format!("{TLS}forward = \"smtp://::1:25\"\n"),
+        format!("{TLS}forward = \"smtp://me@localhost\"\n"),
+        format!("{TLS}forward = \"smtp://:2525\"\n"),
+        format!("{TLS}forward = \"smtp://two words\"\n"),
+        format!("{TLS}forward = \"smtp://unix:relative\"\n"),
+        format!("{TLS}forward = \"imap://127.0.0.1\"\n"),
+        format!("{TLS}forward = \"lmtp://127.0.0.1:24\"\n"),
+        // Certificates (rule G6).
+        listener("listen = \"smtp+starttls://:25\"\nforward = \"smtp://127.0.0.1:2525\""),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncert = \"DIR/mail.pem\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncert = \"DIR/none.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncert = \"DIR/empty.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/root.pem\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/live/wild/privkey.pem\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncertificates = \"DIR/none\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncertificates = \"DIR/empty\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncertificates = \"DIR/keyless\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        listener(
+            "listen = \"smtp+starttls://:25\"\ncertificates = \"DIR/bad-ocsp\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        tls("default-certificate = \"other.example\""),
+        // Client certificates.
+        tls("client-auth = \"required\""),
+        tls("client-ca = \"DIR/root.pem\""),
+        tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
+        // Routes.
+        tls("[[listener.route]]\nforward = \"smtp://127.0.0.1:2525\""),
+        tls("[[listener.route]]\nnames = []\nforward = \"smtp://127.0.0.1:2525\""),
+        tls("[[listener.route]]\nnames = [\"mail.*.com\"]\nforward = \"smtp://127.0.0.1:2525\""),
+        tls("[[listener.route]]\nnames = \"a.example\"\nforward = []"),
+        tls(
+            "[[listener.route]]\nnames = [\"a.example\", \"A.example\"]\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        // Keys that do not go together.
+        listener(
+            "listen = \"smtps://:465\"\nstarttls = \"optional\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
+        format!("{DEVICE} }}\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\n"),
+        format!("{TLS}forward = {{ url = \"smtp://127.0.0.1:2525\", insecure = true }}\n"),
+        format!("{TLS}forward = {{ url = \"smtp+starttls://unix:/run/smtp\" }}\n"),
+        device(", cert = \"DIR/mail.pem\""),
+        device(", no-system-roots = true"),
+        device(", server-name = \"not a name\""),
+        device(", send-proxy = \"v3\""),
+        // Cleartext that would leave the machine.
+        format!("{TLS}forward = \"smtp://192.0.2.1:2525\"\n"),
+        listener("listen = \"smtp://:25\"\nforward = \"smtp+starttls://smtp.example.com\""),
+        listener("listen = \"smtp://systemd:mail\"\nforward = \"smtp+starttls://smtp.example.com\""),
+        listener("listen = \"smtp://127.0.0.1:25\"\nforward = \"smtp://127.0.0.1:2525\""),
+        // Logins (rule G5).
+        device(", login = { password-file = \"DIR/password\" }"),
+        device(", login = { user = \"me\" }"),
+        device(", login = { user = \"me\", password = \"secret\" }"),
+        device(", login = { user = \"me\", password-file = \"DIR/none\" }"),
+        device(", login = { user = \"me\", password-file = \"DIR/password\", password-command = [\"x\"] }"),
+        device(", login = { user = \"me\", mechanism = \"cram-md5\", password-file = \"DIR/password\" }"),
+        format!(
+            "[[listener]]\nlisten = \"ldap://127.0.0.1\"\nforward = {{ url = \"ldaps://ldap.example.com\", {LOGIN} }}\n"
+        ),
+    ];
+    let mut all = String::new();
+    for mistake in &mistakes {
+        let error = folder.parse(mistake).map(|_| ()).expect_err(mistake);
+        all += &format!("{}\nerror: {error}\n", mistake.trim_end());
+        if let Some(cure) = error.cure() {
+            all += &format!("hint: {cure}\n");
+        }
+        all += "\n";
+    }
+    let all = all.replace(folder.path().to_str().unwrap(), "DIR");
+    assert!(!all.contains('\x1b'));
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("mistakes", all);
+    });
+}
+
+/// No combination of options gets a login to whom it is not meant for, or by whom.
+#[test]
+fn g5_a_login_needs_a_local_listener_and_a_verified_backend() {
+    let folder = Folder::new();
+    let listens = [
+        ("smtp://127.0.0.1:25", true),
+        ("smtp://[::1]:25", true),
+        ("smtp://unix:/run/smtp", true),
+        ("smtp://:25", false),
+        ("smtp://192.0.2.1:25", false),
+        ("smtp://[::ffff:192.0.2.1]:25", false),
+        ("smtp://systemd:mail", false),
+        ("smtp+starttls://:587", false),
+        ("smtps://:465", false),
+        ("smtps://127.0.0.1:465", true),
+    ];
+    let allows = [
+        ("", None),
+        ("allow = [\"192.0.2.0/24\"]\n", Some(true)),
+        ("allow = [\"0.0.0.0/0\"]\n", Some(false)),
+        ("allow = [\"192.0.2.0/24\", \"::/0\"]\n", Some(false)),
+    ];
+    let proxies = [("", true), ("proxy-from = [\"127.0.0.1\"]\n", false)];
+    let backends = [
+        ("smtp+starttls://smtp.example.com", "", true),
+        ("smtps://127.0.0.1", "", true),
+        ("smtp+starttls://smtp.example.com", ", insecure = true", false),
+        ("smtps://smtp.example.com", ", insecure = true", false),
+        ("smtp://127.0.0.1:2525", "", false),
+        ("smtp://192.0.2.1:2525", ", allow-cleartext = true", false),
+        ("smtp://unix:/run/smtp", "", false),
+    ];
+    for (listen, local) in listens {
+        for (allow, few) in allows {
+            for (proxy, direct) in proxies {
+                for (url, more, verified) in backends {
+                    let certificate = match listen.starts_with("smtp://") {
+                        true => "",
+                        false => "cert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\n",
+                    };
+                    let text = format!(
+                        "[[listener]]\nlisten = \"{listen}\"\n{certificate}{allow}{proxy}\
+                         forward = {{ url = \"{url}\"{more}, {LOGIN} }}\n"
+                    );
+                    let sound = verified && few.unwrap_or(local && direct);
+                    assert_eq!(folder.parse(&text).is_ok(), sound, "{text}");
+                }
+            }
+        }
+    }
+}
