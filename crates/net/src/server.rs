@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use starttls_proto::{Identity, Protocol, Side, Tls, Upgrade};
 
@@ -50,6 +50,7 @@ impl Acceptor {
             identity: Identity::new(server_name),
             certificate: Certificate::None,
             client_auth: None,
+            tickets: None,
             options: Options::default(),
             timeout: crate::DEFAULT_TIMEOUT,
             alpn: true,
@@ -105,6 +106,7 @@ pub struct AcceptorBuilder {
     identity: Identity,
     certificate: Certificate,
     client_auth: Option<(ClientAuth, Vec<u8>)>,
+    tickets: Option<Arc<dyn ProducesTickets>>,
     options: Options,
     timeout: Duration,
     alpn: bool,
@@ -127,7 +129,8 @@ impl AcceptorBuilder {
         Self { certificate: Certificate::Pem(chain.into(), key.into()), ..self }
     }
 
-    /// Asks this for the certificate of each connection. The name in SNI is hostile input (rule S6).
+    /// Asks this for the certificate of each connection. The name in SNI is hostile input (rule S6); a client
+    /// whose name there is no certificate for is told so.
     pub fn resolver(self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
         Self { certificate: Certificate::Resolver(resolver), ..self }
     }
@@ -135,6 +138,15 @@ impl AcceptorBuilder {
     /// Asks clients for certificates that lead to the roots in this PEM text.
     pub fn client_auth(self, auth: ClientAuth, roots_pem: impl Into<Vec<u8>>) -> Self {
         Self { client_auth: Some((auth, roots_pem.into())), ..self }
+    }
+
+    /// Resumes sessions by tickets of this kind, instead of remembering a few of them.
+    ///
+    /// Whoever shares the keys resumes each other's sessions, so the keys must differ wherever the protocol or
+    /// the terms for clients differ (rule S9). A ticket brings along the client's certificate as it was
+    /// verified when the session began, and is good for the same name in SNI only.
+    pub fn tickets(self, tickets: Arc<dyn ProducesTickets>) -> Self {
+        Self { tickets: Some(tickets), ..self }
     }
 
     /// Speaks these versions of TLS only, both included.
@@ -177,7 +189,8 @@ impl AcceptorBuilder {
     /// # Errors
     /// [`Error::Config`] when they cannot.
     pub fn build(self) -> Result<Acceptor, Error> {
-        let Self { protocol, identity, certificate, client_auth, options, timeout, alpn, announced } = self;
+        let Self { protocol, identity, certificate, client_auth, tickets, options, timeout, alpn, announced } =
+            self;
         let provider = tls::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions()?)
@@ -214,6 +227,9 @@ impl AcceptorBuilder {
             let id = protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec();
             config.alpn_protocols = alpn.then_some(id).into_iter().collect();
             config.key_log = key_log;
+            if let Some(tickets) = tickets {
+                config.ticketer = tickets;
+            }
             Arc::new(config)
         });
         Ok(Acceptor { protocol, identity, config, timeout, announced, observer: None })
