@@ -83,6 +83,20 @@ pub(crate) enum Broken {
     Io(io::Error),
 }
 
+impl Broken {
+    /// The alert `unrecognized_name` (RFC 6066 section 3) where it is the one to send: rustls says
+    /// `access_denied` when there is no certificate for a connection, and it is the name that has none.
+    pub(crate) fn alert(&self) -> &'static [u8] {
+        match self {
+            Self::Tls(rustls::Error::General(why)) if why == NO_CERTIFICATE => &[21, 3, 3, 0, 2, 2, 112],
+            _ => &[],
+        }
+    }
+}
+
+/// What rustls calls a resolver that answers with nothing.
+const NO_CERTIFICATE: &str = "no server certificate chain resolved";
+
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Self::Io(error)

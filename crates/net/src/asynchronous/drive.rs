@@ -28,9 +28,12 @@ impl<IO: Stream> Handshake<IO> {
             Ok(()) => Ok(self.finish()),
             Err(broken) => {
                 // The alert that says why is a courtesy, and waits for nobody.
-                let pushed = poll_fn(|cx| waiting(stream::push(tls, &mut Polled { wire, cx })));
-                let _ = tokio::time::timeout(FAREWELL.min(attempt.deadline.remaining()), pushed).await;
-                farewell(wire, b"", attempt.deadline).await;
+                let alert = broken.alert();
+                if alert.is_empty() {
+                    let pushed = poll_fn(|cx| waiting(stream::push(tls, &mut Polled { wire, cx })));
+                    let _ = tokio::time::timeout(FAREWELL.min(attempt.deadline.remaining()), pushed).await;
+                }
+                farewell(wire, alert, attempt.deadline).await;
                 Err(self.fail(broken))
             }
         }

@@ -18,7 +18,10 @@ impl<IO: Stream> Handshake<IO> {
         if let Err(broken) = shake(&mut self.tls, &mut self.wire) {
             // The alert that says why is a courtesy, and waits for nobody.
             self.wire.deadline = Some(self.attempt.deadline.at_most(FAREWELL));
-            let _ = stream::push(&mut self.tls, &mut self.wire);
+            let _ = match broken.alert() {
+                b"" => stream::push(&mut self.tls, &mut self.wire),
+                alert => self.wire.write_all(alert),
+            };
             return Err(self.fail(broken));
         }
         let mut stream = self.finish();

@@ -6,6 +6,7 @@ mod authority;
 mod blocking;
 mod boundary;
 mod deadlines;
+mod names;
 mod pair;
 mod refusals;
 mod script;
