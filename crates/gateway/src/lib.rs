@@ -4,5 +4,7 @@
 pub mod certificates;
 pub mod config;
 mod names;
+pub mod tickets;
+pub mod watch;
 
 pub use config::Config;

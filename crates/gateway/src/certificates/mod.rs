@@ -2,7 +2,6 @@
 
 mod index;
 mod load;
-mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,9 +11,9 @@ use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 
 use crate::config::{Error, shown};
+use crate::watch::Watched;
 use index::Index;
 use load::Certificate;
-pub use watch::{Event, watch};
 
 /// Where certificates are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,16 +85,6 @@ impl Certificates {
         })
     }
 
-    /// Reads everything again. The old certificates stay in use if one of the new ones is not usable.
-    ///
-    /// # Errors
-    /// As for [`load`](Self::load).
-    pub fn reload(&self) -> Result<(), Error> {
-        let index = Arc::new(read(&self.sources, self.default_name.as_deref())?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = index;
-        Ok(())
-    }
-
     /// All of them, in the order of their sources.
     pub fn summaries(&self) -> Vec<Summary> {
         self.index().all().iter().map(|it| it.summary()).collect()
@@ -116,6 +105,20 @@ impl Certificates {
     fn index(&self) -> Arc<Index> {
         // What is behind the lock is replaced whole: nobody leaves it half done.
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Watched for Certificates {
+    fn files(&self) -> Vec<PathBuf> {
+        // A folder that is away for a moment has no files in it.
+        let files = load::find_all(&self.sources).unwrap_or_default();
+        files.into_iter().flat_map(|files| [files.ocsp(), files.chain, files.key]).collect()
+    }
+
+    fn reload(&self) -> Result<(), Error> {
+        let index = Arc::new(read(&self.sources, self.default_name.as_deref())?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = index;
+        Ok(())
     }
 }
 

@@ -63,6 +63,15 @@ impl ClientPolicy {
         Ok(Self { auth, roots_pem: pem.into(), verifier })
     }
 
+    /// What the ticket keys depend on (rule S9).
+    pub(super) fn fingerprint(&self) -> [&[u8]; 2] {
+        let auth: &[u8] = match self.auth {
+            ClientAuth::Optional => b"optional",
+            ClientAuth::Required => b"required",
+        };
+        [auth, &self.roots_pem]
+    }
+
     fn admits(&self, chain: &[CertificateDer<'_>]) -> Result<(), NotAdmitted> {
         match (chain.split_first(), self.auth) {
             (None, ClientAuth::Optional) => Ok(()),

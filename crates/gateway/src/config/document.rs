@@ -1,6 +1,7 @@
 //! The whole file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{Error, shown};
@@ -8,6 +9,7 @@ use super::listener::{self, parse_limits};
 use super::reader::{Source, Value};
 use super::values::{duration, is_exposed};
 use super::{Config, Limits, Listener, Log, Secret, Trust};
+use crate::tickets::TicketKeys;
 
 /// How long sessions may go on after the order to stop, unless that is said.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
@@ -25,9 +27,11 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
             Error::new(format!("{} is no address and port", shown(text))).hint("write \"127.0.0.1:9464\"")
         })
     })?;
+    let shared = table.read("ticket-keys", |path| TicketKeys::shared(path.as_ref()))?;
     let drafts = table.list("listener").unwrap_or_default();
     table.end()?;
-    let listeners = drafts.into_iter().map(|value| one(value, limits)).collect::<Result<Vec<_>, _>>()?;
+    let listeners =
+        drafts.into_iter().map(|value| one(value, limits, shared.clone())).collect::<Result<Vec<_>, _>>()?;
     if listeners.is_empty() {
         let hint = "add [[listener]] with listen = \"…\" and forward = \"…\"";
         return Err(Error::new("there is no listener").hint(hint).at(|| source.name.to_owned()));
@@ -41,8 +45,8 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
     })
 }
 
-fn one(value: Value<'_>, limits: Limits) -> Result<Listener, Error> {
-    listener::parse(value.table("[[listener]]")?, limits)
+fn one(value: Value<'_>, limits: Limits, tickets: Option<Arc<TicketKeys>>) -> Result<Listener, Error> {
+    listener::parse(value.table("[[listener]]")?, limits, tickets)
 }
 
 fn log(text: &str) -> Log {
@@ -74,6 +78,7 @@ impl Config {
             drain: DRAIN,
             log: Log::default(),
             metrics: None,
+            tickets: None,
             warnings,
         })
     }

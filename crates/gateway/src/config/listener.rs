@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
 use super::address::{Mode, Url};
@@ -12,6 +13,7 @@ use super::reader::{Table, Value};
 use super::values::{choice, duration};
 use super::{Address, Backend, Front, Limits, Listener, Networks, Offer, Route, Routes, Tls, backend};
 use crate::certificates::{Certificates, Source, UnknownNames};
+use crate::tickets::TicketKeys;
 
 /// What was said of a listener, before it is known to make sense.
 #[derive(Debug, Default)]
@@ -26,10 +28,15 @@ pub(super) struct Draft {
     pub(super) proxy_from: Networks,
     pub(super) limits: Limits,
     pub(super) routes: Vec<Route>,
+    pub(super) tickets: Option<Arc<TicketKeys>>,
 }
 
 /// One `[[listener]]`.
-pub(super) fn parse(mut table: Table<'_>, limits: Limits) -> Result<Listener, Error> {
+pub(super) fn parse(
+    mut table: Table<'_>,
+    limits: Limits,
+    tickets: Option<Arc<TicketKeys>>,
+) -> Result<Listener, Error> {
     let place = table.place();
     let listen = table.need("listen")?.text()?;
     let url = Url::parse(&listen).map_err(|error| error.at(|| place.clone()))?;
@@ -47,6 +54,7 @@ pub(super) fn parse(mut table: Table<'_>, limits: Limits) -> Result<Listener, Er
         allow: table.list("allow").map(networks).transpose()?,
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
         limits,
+        tickets,
         ..Draft::default()
     };
     match (table.read("cert", path)?, table.read("key", path)?) {
@@ -167,13 +175,13 @@ impl Draft {
     pub(super) fn build(self, url: &Url<'_>) -> Result<Listener, Error> {
         let address = url.address()?;
         self.guard(url, &address)?;
+        let name = self.name(url)?;
         let front = self.front(url)?;
         let routes = Routes::new(self.routes)?;
         if matches!(front, Front::Cleartext) && routes.default.is_none() {
             return Err(Error::new("a listener without TLS learns no names to route by")
                 .hint("add forward = \"…\" to it, which is for everybody"));
         }
-        let name = self.name.unwrap_or_else(|| format!("{}://{address}", url.mode.scheme(url.protocol)));
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
         Ok(Listener { name, protocol: url.protocol, front, address, allow, proxy_from, limits, routes })
     }
@@ -262,10 +270,35 @@ impl Draft {
         let mut builder = Acceptor::builder(url.protocol, &greeting)
             .resolver(certificates.clone())
             .timeout(self.limits.negotiation);
+        builder = builder.tickets(self.tickets(url)?);
+        if self.starttls == Some(Offer::Hidden) {
+            builder = builder.unannounced();
+        }
         if let Some((auth, roots)) = client_auth::combined(&self.routes) {
             builder = builder.client_auth(auth, roots);
         }
         Ok(Tls { acceptor: builder.build()?, certificates })
+    }
+}
+
+impl Draft {
+    /// A session is resumed on a listener of this name and protocol whose terms for clients are these;
+    /// that it is for the same host as before is seen to by rustls (rule S9).
+    fn tickets(&self, url: &Url<'_>) -> Result<Arc<dyn ProducesTickets>, Error> {
+        let name = self.name(url)?;
+        let mut terms = vec![name.as_bytes(), url.protocol.name.as_bytes()];
+        for route in &self.routes {
+            terms.push(b"route");
+            terms.extend(route.names.iter().map(String::as_bytes));
+            terms.extend(route.client_auth.iter().flat_map(ClientPolicy::fingerprint));
+        }
+        let keys = self.tickets.clone().map_or_else(TicketKeys::random, Ok)?;
+        Ok(keys.for_terms(&terms))
+    }
+
+    fn name(&self, url: &Url<'_>) -> Result<String, Error> {
+        let usual = || Ok(format!("{}://{}", url.mode.scheme(url.protocol), url.address()?));
+        self.name.clone().map_or_else(usual, Ok)
     }
 }
 

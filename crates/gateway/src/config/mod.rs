@@ -31,6 +31,8 @@ use starttls::proto::Protocol;
 use starttls::{Acceptor, Connector};
 
 use crate::certificates::Certificates;
+use crate::tickets::TicketKeys;
+use crate::watch::Watched;
 
 pub use address::Address;
 pub use arguments::Arguments;
@@ -57,6 +59,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What works, and should not stay as it is.
     pub warnings: Vec<String>,
+    tickets: Option<Arc<TicketKeys>>,
 }
 
 /// Where the line of each session goes.
@@ -255,6 +258,14 @@ impl Config {
     /// As for [`read`](Self::read).
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         document::parse(&reader::Source { name, text })
+    }
+
+    /// Everything that is read anew when its files change, without a new configuration; see
+    /// [`watch`](crate::watch::watch).
+    pub fn watched(&self) -> Vec<Arc<dyn Watched>> {
+        let certificates = self.listeners.iter().filter_map(Listener::tls);
+        let certificates = certificates.map(|tls| tls.certificates.clone() as Arc<dyn Watched>);
+        certificates.chain(self.tickets.clone().map(|keys| keys as _)).collect()
     }
 
     /// The configuration of one listener from the command line.

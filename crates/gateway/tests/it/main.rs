@@ -1,6 +1,9 @@
 //! The gateway's parts, each by itself.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod certificates;
+mod client;
 mod config;
 mod folder;
 mod mistakes;
+mod tickets;
