@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod config;
 mod names;
+pub mod proxy_protocol;
 pub mod tickets;
 pub mod watch;
 

@@ -6,4 +6,5 @@ mod client;
 mod config;
 mod folder;
 mod mistakes;
+mod proxy_protocol;
 mod tickets;

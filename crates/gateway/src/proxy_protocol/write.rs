@@ -1,0 +1,171 @@
+//! Writing a header: every value has its length before it, so that none can be taken for another.
+
+use std::net::{IpAddr, SocketAddr};
+
+use starttls::Facts;
+use starttls::rustls::{HandshakeKind, ProtocolVersion};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{SIGNATURE, command, family};
+
+/// Types of values, section 2.2.
+mod kind {
+    pub(super) const ALPN: u8 = 0x01;
+    pub(super) const AUTHORITY: u8 = 0x02;
+    pub(super) const SSL: u8 = 0x20;
+    pub(super) const SSL_VERSION: u8 = 0x21;
+    pub(super) const SSL_CN: u8 = 0x22;
+    pub(super) const SSL_CIPHER: u8 = 0x23;
+}
+
+/// Bits of what a client did, section 2.2.6.
+mod client {
+    pub(super) const SSL: u8 = 1;
+    pub(super) const CERTIFICATE_NOW: u8 = 2;
+    pub(super) const CERTIFICATE_IN_SESSION: u8 = 4;
+}
+
+/// A value that is longer than this is left out: cut, it would be another value.
+const LONGEST: usize = 1024;
+
+/// Who the client is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The client, and what it connected to; nothing where it came through a socket in the file system.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    /// What is known of the client's TLS. It is claimed to be there only when it is (rule G4).
+    pub tls: Option<&'a Facts>,
+}
+
+/// A line of version 1 (section 2.1), which has room for addresses only.
+pub fn v1(identity: &Identity<'_>) -> Vec<u8> {
+    let line = match same_family(identity.addresses) {
+        Some((client, destination)) => {
+            let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (from, to) = (client.ip(), destination.ip());
+            format!("PROXY {family} {from} {to} {} {}\r\n", client.port(), destination.port())
+        }
+        None => String::from("PROXY UNKNOWN\r\n"),
+    };
+    line.into_bytes()
+}
+
+/// A header of version 2 (section 2.2), with what is known of the client's TLS.
+pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let family = match same_family(identity.addresses) {
+        Some((client, destination)) => {
+            for address in [client, destination] {
+                match address.ip() {
+                    IpAddr::V4(ip) => body.extend(ip.octets()),
+                    IpAddr::V6(ip) => body.extend(ip.octets()),
+                }
+            }
+            body.extend(client.port().to_be_bytes());
+            body.extend(destination.port().to_be_bytes());
+            if client.is_ipv4() { family::TCP4 } else { family::TCP6 }
+        }
+        None => family::UNSPECIFIED,
+    };
+    if let Some(tls) = identity.tls {
+        if let Some(alpn) = &tls.alpn {
+            put(&mut body, kind::ALPN, alpn);
+        }
+        if let Some(name) = &tls.server_name {
+            put(&mut body, kind::AUTHORITY, name.as_bytes());
+        }
+        put(&mut body, kind::SSL, &ssl(tls));
+    }
+    let mut header = SIGNATURE.to_vec();
+    header.extend([command::PROXY, family]);
+    // Five values of at most so many bytes: it fits.
+    header.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
+    header.append(&mut body);
+    header
+}
+
+/// Section 2.2.6: what the client did, whether its certificate is good (0), and the values.
+fn ssl(tls: &Facts) -> Vec<u8> {
+    let resumed = tls.kind == Some(HandshakeKind::Resumed);
+    let own = tls.chain.first();
+    let mut did = client::SSL;
+    if own.is_some() {
+        did |= client::CERTIFICATE_IN_SESSION | if resumed { 0 } else { client::CERTIFICATE_NOW };
+    }
+    // The handshake would not have ended with a certificate that is not good.
+    let verified = u32::from(own.is_none());
+    let mut value = vec![did];
+    value.extend(verified.to_be_bytes());
+    let version = match tls.version {
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLSv1.3",
+    };
+    put(&mut value, kind::SSL_VERSION, version.as_bytes());
+    put(&mut value, kind::SSL_CIPHER, tls.cipher_suite_name().as_bytes());
+    if let Some((_, certificate)) = own.and_then(|own| X509Certificate::from_der(own).ok())
+        && let Some(name) = certificate.subject().iter_common_name().next()
+        && let Ok(name) = name.as_str()
+    {
+        put(&mut value, kind::SSL_CN, name.as_bytes());
+    }
+    value
+}
+
+fn put(to: &mut Vec<u8>, kind: u8, value: &[u8]) {
+    if let (true, Ok(length)) = (value.len() <= LONGEST, u16::try_from(value.len())) {
+        to.push(kind);
+        to.extend(length.to_be_bytes());
+        to.extend(value);
+    }
+}
+
+/// Both addresses in one family: IPv4 where both are, whatever kind of socket they came through.
+fn same_family(addresses: Option<(SocketAddr, SocketAddr)>) -> Option<(SocketAddr, SocketAddr)> {
+    let (client, destination) = addresses?;
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let wide = |address: SocketAddr| match plain(address).ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => plain(address),
+    };
+    let both_v4 = plain(client).is_ipv4() && plain(destination).is_ipv4();
+    Some(if both_v4 { (plain(client), plain(destination)) } else { (wide(client), wide(destination)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Header, read};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_what_is_read() {
+        for (client, destination, as_read) in [
+            ("192.0.2.1:50000", "198.51.100.2:25", "192.0.2.1:50000"),
+            ("[2001:db8::1]:50000", "[2001:db8::2]:25", "[2001:db8::1]:50000"),
+            ("[::ffff:192.0.2.1]:50000", "198.51.100.2:25", "192.0.2.1:50000"),
+            ("192.0.2.1:50000", "[2001:db8::2]:25", "[::ffff:192.0.2.1]:50000"),
+        ] {
+            let addresses = Some((client.parse().unwrap(), destination.parse().unwrap()));
+            let identity = Identity { addresses, tls: None };
+            for header in [v1(&identity), v2(&identity)] {
+                let mut left = header.as_slice();
+                let Header::Proxied { client, .. } = read(&mut left).await.unwrap() else {
+                    panic!("{header:?}")
+                };
+                assert_eq!((client, left), (as_read.parse().unwrap(), &b""[..]));
+            }
+        }
+        let unknown = Identity { addresses: None, tls: None };
+        for header in [v1(&unknown), v2(&unknown)] {
+            assert_eq!(read(&mut header.as_slice()).await.unwrap(), Header::Local);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_left_out_whole() {
+        let mut out = Vec::new();
+        put(&mut out, kind::ALPN, &[b'x'; LONGEST + 1]);
+        assert!(out.is_empty());
+        put(&mut out, kind::ALPN, b"imap");
+        assert_eq!(out, b"\x01\0\x04imap");
+    }
+}
