@@ -3,9 +3,16 @@
 
 pub mod certificates;
 pub mod config;
+mod copy;
+mod failure;
 mod names;
 pub mod proxy_protocol;
+mod serve;
+mod session;
 pub mod tickets;
 pub mod watch;
 
 pub use config::Config;
+pub use failure::{Failure, Leg};
+pub use serve::{Gateway, Observer};
+pub use session::{Client, Record};

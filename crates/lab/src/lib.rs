@@ -1,6 +1,7 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
 //!
 //! - [`Lab`] runs a sound server for every protocol on loopback;
+//! - [`Cleartext`] runs servers without TLS, for whoever brings it to them;
 //! - [`rogue`] runs servers that are wrong, or odd, in one way each;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
@@ -9,6 +10,7 @@
 
 mod apps;
 pub mod ca;
+mod cleartext;
 mod error;
 mod lab;
 pub mod process;
@@ -18,6 +20,7 @@ mod server;
 mod session;
 mod store;
 
+pub use cleartext::Cleartext;
 pub use error::Error;
 pub use lab::{Endpoint, Lab, Options, SERVER_NAME};
 pub use server::{Incident, Log};

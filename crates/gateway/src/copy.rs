@@ -1,0 +1,265 @@
+//! The data path: bytes between the two legs, edited or not. A session that waits holds no buffer.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use starttls::proto::{Outgoing, Side};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::failure::{Failure, Leg};
+use crate::session::Stream;
+
+/// Octets that are read at once: four TLS records.
+const SCRATCH: usize = 64 * 1024;
+
+/// How often one session reads before others have their turn.
+const TURNS: usize = 16;
+
+thread_local! {
+    /// One buffer for all sessions of a thread: it is in use only while bytes are under way.
+    static SCRATCH_OF_THREAD: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// Reads what passes, as long as there is something to change in it.
+pub(crate) trait Editor {
+    /// Takes what `from` sent, and appends what is to be sent on, to each side.
+    ///
+    /// # Errors
+    /// [`Failure`] ends the session; nothing of `out` is sent.
+    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure>;
+}
+
+/// What an editor is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There may be more to change.
+    Reading,
+    /// Everything may pass from here on.
+    Opaque,
+    /// The copying has to end here: the client's side goes on otherwise.
+    Stop,
+}
+
+/// How the copying ended, if nothing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Both sides said all they had to say.
+    Finished,
+    /// The editor said so.
+    Stopped,
+}
+
+/// The way from one leg to the other.
+#[derive(Debug, Default)]
+struct Lane {
+    /// What could not be written yet. Nothing is read while there is something.
+    unsent: Vec<u8>,
+    sent: usize,
+    written: bool,
+    ended: bool,
+    closed: bool,
+    octets: u64,
+}
+
+/// The copying of one session.
+pub(crate) struct Copy<E> {
+    editor: Option<E>,
+    /// From the client to the backend.
+    up: Lane,
+    /// From the backend to the client.
+    down: Lane,
+    stopping: bool,
+}
+
+impl<E: Editor> Copy<E> {
+    /// Starts with what is to be sent before anything that is read.
+    pub(crate) fn new(editor: Option<E>, first: Outgoing) -> Self {
+        let lane = |unsent| Lane { unsent, ..Lane::default() };
+        Self { editor, up: lane(first.to_server), down: lane(first.to_client), stopping: false }
+    }
+
+    /// Octets to the backend, and to the client.
+    pub(crate) fn octets(&self) -> (u64, u64) {
+        (self.up.octets, self.down.octets)
+    }
+
+    /// The editor, if it has not become superfluous.
+    pub(crate) fn into_editor(self) -> Option<E> {
+        self.editor
+    }
+
+    /// Copies until both sides are done; one may end before the other.
+    ///
+    /// # Errors
+    /// [`Failure`] when a leg broke, the editor gave up, or nothing moved for the time `idle`.
+    pub(crate) async fn run(
+        &mut self,
+        front: &mut Stream,
+        back: &mut Stream,
+        idle: Duration,
+    ) -> Result<Ended, Failure> {
+        loop {
+            let before = self.octets();
+            let copying = poll_fn(|cx| self.poll(cx, front, back));
+            match tokio::time::timeout(idle, copying).await {
+                Ok(ended) => return ended,
+                // Whoever moved anything since gets as long again.
+                Err(_) if self.octets() != before => {}
+                Err(_) => return Err(Failure::Idle(idle)),
+            }
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        front: &mut Stream,
+        back: &mut Stream,
+    ) -> Poll<Result<Ended, Failure>> {
+        for _ in 0..TURNS {
+            // Both first: each way may hold up the other, and both have to be waited for then.
+            self.up.drain(cx, back).map_err(|cause| Failure::io(Leg::Backend, cause))?;
+            self.down.drain(cx, front).map_err(|cause| Failure::io(Leg::Front, cause))?;
+            let up = self.turn(cx, Side::Client, front, back)?;
+            let down = self.turn(cx, Side::Server, back, front)?;
+            if self.stopping && self.up.is_empty() && self.down.is_empty() {
+                return Poll::Ready(Ok(Ended::Stopped));
+            }
+            if self.up.closed && self.down.closed {
+                return Poll::Ready(Ok(Ended::Finished));
+            }
+            if up.is_pending() && down.is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Moves what there is from one leg to the other: once at most. Pending means that nothing moved.
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Side,
+        source: &mut Stream,
+        sink: &mut Stream,
+    ) -> Poll<Result<(), Failure>> {
+        let (lane, other) = match from {
+            Side::Client => (&mut self.up, &mut self.down),
+            Side::Server => (&mut self.down, &mut self.up),
+        };
+        let (reads, writes) = (Leg::of(from), Leg::of(from.peer()));
+        // What an editor says to the other side must not pile up while that side does not read.
+        if !lane.is_empty() || (self.editor.is_some() && !other.is_empty()) {
+            return Poll::Pending;
+        }
+        if lane.closed || self.stopping {
+            return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause));
+        }
+        if lane.ended {
+            match ready!(Pin::new(&mut *sink).poll_shutdown(cx)) {
+                Err(error) if !gone(&error) => return Poll::Ready(Err(Failure::io(writes, error))),
+                _ => {}
+            }
+            lane.closed = true;
+            return Poll::Ready(Ok(()));
+        }
+        SCRATCH_OF_THREAD.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            match Pin::new(source).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) => {}
+                // Whoever was told that this is the end may hang up without another word.
+                Poll::Ready(Err(error)) if other.closed && gone(&error) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(reads, error))),
+                Poll::Pending => return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause)),
+            }
+            let bytes = buf.filled();
+            lane.octets += bytes.len() as u64;
+            if bytes.is_empty() {
+                lane.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            let Some(editor) = &mut self.editor else {
+                lane.send(cx, sink, bytes).map_err(|cause| Failure::io(writes, cause))?;
+                return Poll::Ready(Ok(()));
+            };
+            let mut out = Outgoing::default();
+            let state = editor.receive(from, bytes, &mut out)?;
+            let (onward, back) = match from {
+                Side::Client => (out.to_server, out.to_client),
+                Side::Server => (out.to_client, out.to_server),
+            };
+            lane.unsent = onward;
+            other.unsent.extend_from_slice(&back);
+            match state {
+                State::Reading => {}
+                State::Opaque => self.editor = None,
+                State::Stop => self.stopping = true,
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl Lane {
+    fn is_empty(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Sends bytes, and keeps what the sink does not take.
+    fn send(&mut self, cx: &mut Context<'_>, sink: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+        self.written = true;
+        while !bytes.is_empty() {
+            match Pin::new(&mut *sink).poll_write(cx, bytes)? {
+                Poll::Ready(0) => return Err(ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => bytes = &bytes[count..],
+                Poll::Pending => {
+                    self.unsent = bytes.to_vec();
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was kept, as far as the sink takes it; when all is gone, so is the memory.
+    fn drain(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> io::Result<()> {
+        while self.sent < self.unsent.len() {
+            self.written = true;
+            match Pin::new(&mut *sink).poll_write(cx, &self.unsent[self.sent..])? {
+                Poll::Ready(0) => return Err(ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => self.sent += count,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.sent > 0 {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+        }
+        Ok(())
+    }
+
+    /// Pending either way: there is nothing more to move.
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<io::Result<()>> {
+        if self.written {
+            ready!(Pin::new(sink).poll_flush(cx))?;
+            self.written = false;
+        }
+        Poll::Pending
+    }
+}
+
+/// Whether nobody is there any more.
+fn gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotConnected
+            | ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::UnexpectedEof
+    )
+}

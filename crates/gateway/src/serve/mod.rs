@@ -1,0 +1,186 @@
+//! The gateway at work: sockets, one thread a core, reload and drain.
+
+mod sockets;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Address, Config, Listener};
+use crate::session::Record;
+use sockets::Opened;
+use worker::Order;
+
+/// Hears of every session when it is over.
+pub trait Observer: Send + Sync {
+    /// A session of this listener is over.
+    fn session(&self, listener: &Listener, record: &Record);
+}
+
+impl<F: Fn(&Listener, &Record) + Send + Sync> Observer for F {
+    fn session(&self, listener: &Listener, record: &Record) {
+        self(listener, record);
+    }
+}
+
+/// A running gateway. Dropped, it stops at once; see [`drain`](Self::drain).
+pub struct Gateway {
+    workers: Vec<Worker>,
+    posts: Vec<Arc<Post>>,
+    sessions: Arc<AtomicUsize>,
+    /// False when no more connections are taken.
+    open: watch::Sender<bool>,
+    drain: Duration,
+}
+
+struct Worker {
+    orders: mpsc::UnboundedSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+/// A place where somebody listens, and what holds there for new connections.
+pub(crate) struct Post {
+    address: Address,
+    bound: Option<SocketAddr>,
+    listener: RwLock<Arc<Listener>>,
+    /// False when the place is given up.
+    open: watch::Sender<bool>,
+}
+
+impl Post {
+    fn listener(&self) -> Arc<Listener> {
+        match self.listener.read() {
+            Ok(listener) => listener.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        }
+    }
+
+    fn set(&self, listener: Listener) {
+        let mut current = self.listener.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *current = Arc::new(listener);
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Opens all sockets, then serves. One thread a core, each with its own sockets, so that a connection stays
+    /// where it was taken.
+    ///
+    /// # Errors
+    /// When a socket cannot be opened; nothing listens then.
+    pub fn start(config: Config, observer: Arc<dyn Observer>) -> io::Result<Self> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let opened = open(&config.listeners, threads)?;
+        let (open, closing) = watch::channel(true);
+        let sessions = Arc::new(AtomicUsize::new(0));
+        let workers: io::Result<Vec<_>> = (0..threads)
+            .map(|at| {
+                let (orders, taken) = mpsc::unbounded_channel();
+                let (sessions, observer, closing) = (sessions.clone(), observer.clone(), closing.clone());
+                let thread = thread::Builder::new()
+                    .name(format!("gateway-{at}"))
+                    .spawn(move || worker::run(taken, sessions, observer, closing))?;
+                Ok(Worker { orders, thread })
+            })
+            .collect();
+        let drain = config.drain;
+        let mut gateway = Self { workers: workers?, posts: Vec::new(), sessions, open, drain };
+        for (listener, opened) in config.listeners.into_iter().zip(opened) {
+            gateway.post(listener, opened);
+        }
+        Ok(gateway)
+    }
+
+    /// Where the gateway listens, by the name of the listener. Sockets in the file system have no address.
+    pub fn addresses(&self) -> Vec<(String, Option<SocketAddr>)> {
+        self.posts.iter().map(|post| (post.listener().name.clone(), post.bound)).collect()
+    }
+
+    /// How many connections are being served.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Takes over another configuration, for new connections; those that are there keep what they have.
+    ///
+    /// # Errors
+    /// When a socket cannot be opened; everything stays as it was then (rule G6).
+    pub fn reload(&mut self, config: Config) -> io::Result<()> {
+        let (kept, added): (Vec<_>, Vec<_>) = config
+            .listeners
+            .into_iter()
+            .partition(|listener| self.posts.iter().any(|post| post.address == listener.address));
+        let opened = open(&added, self.workers.len())?;
+        self.posts.retain(|post| {
+            let stays = kept.iter().any(|listener| listener.address == post.address);
+            if !stays {
+                post.open.send_replace(false);
+            }
+            stays
+        });
+        for listener in kept {
+            if let Some(post) = self.posts.iter().find(|post| post.address == listener.address) {
+                post.set(listener);
+            }
+        }
+        for (listener, opened) in added.into_iter().zip(opened) {
+            self.post(listener, opened);
+        }
+        self.drain = config.drain;
+        Ok(())
+    }
+
+    fn post(&mut self, listener: Listener, opened: Opened) {
+        let post = Arc::new(Post {
+            address: listener.address.clone(),
+            bound: opened.bound,
+            listener: RwLock::new(Arc::new(listener)),
+            open: watch::Sender::new(true),
+        });
+        for (worker, socket) in self.workers.iter().zip(opened.sockets) {
+            // A worker that is gone has panicked, which it does not.
+            let _ = worker.orders.send(Order::Listen(post.clone(), socket));
+        }
+        self.posts.push(post);
+    }
+
+    /// Takes no more connections, and waits for those that are there, but no longer than the configuration
+    /// allows. Blocks. Says how many sessions were cut off.
+    pub fn drain(self) -> usize {
+        let until = Instant::now() + self.drain;
+        self.open.send_replace(false);
+        while self.sessions() > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let left = self.sessions();
+        for Worker { orders, thread } in self.workers {
+            let _ = orders.send(Order::Stop);
+            // A panic was told on standard error.
+            let _ = thread.join();
+        }
+        left
+    }
+}
+
+fn open(listeners: &[Listener], threads: usize) -> io::Result<Vec<Opened>> {
+    listeners
+        .iter()
+        .map(|listener| {
+            sockets::open(&listener.address, threads).map_err(|cause| {
+                io::Error::new(cause.kind(), format!("cannot listen on {}: {cause}", listener.address))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! Listening sockets, one for each thread.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Address;
+
+/// A socket that listens.
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The sockets of one address.
+pub(super) struct Opened {
+    pub(super) bound: Option<SocketAddr>,
+    pub(super) sockets: Vec<Listening>,
+}
+
+/// Connections that wait for a thread.
+const BACKLOG: i32 = 1024;
+
+/// Opens as many sockets as there are threads. The kernel spreads connections over those of one TCP address; a
+/// socket in the file system is shared.
+pub(super) fn open(address: &Address, threads: usize) -> io::Result<Opened> {
+    match address {
+        Address::Tcp(address) => {
+            let first = tcp(*address)?;
+            let bound = first.local_addr()?;
+            let others = (1..threads).map(|_| tcp(bound));
+            let sockets: io::Result<Vec<_>> = [Ok(first)].into_iter().chain(others).collect();
+            Ok(Opened { bound: Some(bound), sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
+        }
+        Address::Unix(path) => {
+            let first = unix(path)?;
+            let sockets: io::Result<Vec<_>> = (0..threads).map(|_| first.try_clone()).collect();
+            Ok(Opened { bound: None, sockets: sockets?.into_iter().map(Listening::Unix).collect() })
+        }
+        Address::Systemd(name) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("the service manager passed no socket called {name}"),
+        )),
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // Both families on [::].
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket that an earlier run left behind is replaced; one that answers is somebody's.
+fn unix(path: &Path) -> io::Result<UnixListener> {
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

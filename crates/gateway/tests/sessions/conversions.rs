@@ -1,0 +1,50 @@
+//! Every protocol, every kind of front, every kind of backend.
+
+use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
+use starttls::proto::{After, PROTOCOLS, Protocol};
+
+use crate::house::{House, say, within, words};
+
+/// The URLs of this protocol's servers: without TLS, upgraded, inside TLS from the first byte.
+fn backends(house: &House, protocol: &Protocol) -> Vec<String> {
+    let url = |scheme: &str, port| format!("{scheme}://localhost:{port}");
+    let plain = house.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
+    let upgraded = house
+        .lab
+        .endpoint(protocol.name)
+        .map(|it| url(&format!("{}+starttls", protocol.name), it.address.port()));
+    let implicit = protocol
+        .implicit_tls
+        .and_then(|tls| house.lab.endpoint(tls.name))
+        .map(|it| url(it.scheme, it.address.port()));
+    [plain, upgraded, implicit].into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_front_reaches_every_backend() {
+    let house = House::new();
+    let mut tried = 0;
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        for backend in backends(&house, protocol) {
+            let fronts = [Some((format!("{}+starttls", protocol.name), false))]
+                .into_iter()
+                .chain([protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true))])
+                .flatten();
+            for (front, implicit) in fronts {
+                let running = house.gateway(&format!("{front}://{{}}"), &[backend.clone()], None);
+                let stream = within(house.connect(protocol, running.address, implicit)).await;
+                // Who has neither a hello nor a goodbye is asked something.
+                let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
+                    .into_iter()
+                    .map(|messages| words(protocol, messages))
+                    .find(|said| !said.is_empty())
+                    .unwrap();
+                let heard = say(stream, &said).await;
+                assert!(!heard.is_empty(), "{front} -> {backend}");
+                assert_eq!(running.ended(1).await, ["ok"], "{front} -> {backend}: {heard}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}

@@ -1,0 +1,146 @@
+//! A gateway with an authority of its own, servers behind it, and clients that trust both.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use starttls::proto::{ClientMessage, Identity, Protocol};
+use starttls::{Connector, Encrypted, Endpoint};
+use starttls_gateway::config::Listener;
+use starttls_gateway::config::{Arguments, Offer};
+use starttls_gateway::{Config, Gateway, Record};
+use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::{Cleartext, Lab, Options};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Everything that a session needs, and the deadline of every test.
+pub struct House {
+    pub lab: Lab,
+    pub cleartext: Cleartext,
+    pub connector: Connector,
+    certificate: (PathBuf, PathBuf),
+    _folder: TempDir,
+}
+
+/// A running gateway with one listener, and what it said of the sessions that are over.
+pub struct Running {
+    pub gateway: Option<Gateway>,
+    pub address: SocketAddr,
+    records: Arc<Mutex<Vec<String>>>,
+}
+
+pub async fn within<T>(step: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), step).await.expect("it was not done in time")
+}
+
+impl House {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new().unwrap();
+        let leaf = Leaf { dns: vec![String::from("localhost")], ..Leaf::default() };
+        let certificate = authority.issue(&leaf).unwrap().write_to(folder.path(), "front").unwrap();
+        let connector = Connector::builder()
+            .no_system_roots()
+            .roots_pem(authority.root_pem())
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        let lab = Lab::start(Options::default()).unwrap();
+        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, _folder: folder }
+    }
+
+    /// A gateway between these two URLs. `{}` in the first stands for a free port.
+    pub fn gateway(&self, listen: &str, forward: &[String], starttls: Option<Offer>) -> Running {
+        let listen = listen.replace("{}", "127.0.0.1:0");
+        let cleartext_front = !has_tls(&listen);
+        let config = Config::from_arguments(&Arguments {
+            listen: listen.clone(),
+            forward: forward.to_vec(),
+            certificate: (!cleartext_front).then(|| self.certificate.clone()),
+            starttls,
+            ca_file: forward.iter().any(|url| has_tls(url)).then(|| self.lab.ca_file().to_owned()),
+            ..Arguments::default()
+        });
+        self.start(config.unwrap_or_else(|error| panic!("{listen} {forward:?}: {error}")))
+    }
+
+    pub fn start(&self, config: Config) -> Running {
+        let records = Arc::new(Mutex::new(Vec::new()));
+        let kept = records.clone();
+        let observer = move |_: &Listener, record: &Record| {
+            kept.lock().unwrap().push(match &record.failure {
+                None => String::from("ok"),
+                Some(failure) => failure.to_string(),
+            });
+        };
+        let gateway = Gateway::start(config, Arc::new(observer)).unwrap();
+        let address = gateway.addresses()[0].1.unwrap();
+        Running { gateway: Some(gateway), address, records }
+    }
+
+    /// A client's connection to the front, inside TLS.
+    pub async fn connect(&self, protocol: &Protocol, to: SocketAddr, implicit: bool) -> Encrypted<TcpStream> {
+        let endpoint = Endpoint::new("localhost", to.port()).at("127.0.0.1", to.port());
+        let connected = match implicit {
+            true => self.connector.connect_implicit(protocol, endpoint).await,
+            false => self.connector.connect(protocol, endpoint).await,
+        };
+        connected.unwrap_or_else(|error| panic!("{}: {error}: {error:?}", protocol.name))
+    }
+}
+
+fn has_tls(url: &str) -> bool {
+    let scheme = url.split("://").next().unwrap();
+    scheme.ends_with("+starttls")
+        || starttls::proto::PROTOCOLS.iter().any(|it| it.implicit_tls.is_some_and(|tls| tls.name == scheme))
+}
+
+impl Running {
+    /// How the sessions ended that are over, once there are so many of them.
+    pub async fn ended(&self, count: usize) -> Vec<String> {
+        within(async {
+            loop {
+                let records = self.records.lock().unwrap().clone();
+                if records.len() >= count {
+                    return records;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            drop(gateway);
+        }
+    }
+}
+
+/// A client's words, in the dialect's own bytes.
+pub fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
+    let mut dialect =
+        (protocol.dialect)(Identity { inside_tls: true, nonce: 0, ..Identity::new("localhost") });
+    let mut out = Vec::new();
+    messages.iter().for_each(|message| dialect.write_client(*message, &mut out));
+    out
+}
+
+/// Says this and no more, and reads to the server's own end.
+pub async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String {
+    within(async {
+        stream.write_all(said).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        let end = stream.read_to_end(&mut heard).await;
+        assert!(end.is_ok(), "{end:?} behind {}", heard.escape_ascii());
+        String::from_utf8_lossy(&heard).into_owned()
+    })
+    .await
+}

@@ -1,0 +1,5 @@
+//! Whole sessions: a real client, the gateway, a real server.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod conversions;
+mod house;

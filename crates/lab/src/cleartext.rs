@@ -1,0 +1,195 @@
+//! Servers without TLS, for whoever brings it to them, with a record of every octet that they were sent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, net::SocketAddr};
+
+use starttls::Acceptor;
+use starttls::proto::{After, Identity, Inside, Offer, PROTOCOLS, Protocol, ServerMessage};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Error;
+use crate::apps::{self, World};
+use crate::lab::password;
+use crate::session::{Ends, Session, SessionError};
+use crate::store::Store;
+
+/// How long a client may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Servers without TLS, on loopback: one for each protocol in which a session does not depend on the upgrade
+/// before it.
+///
+/// They run until the value is dropped.
+pub struct Cleartext {
+    servers: Vec<Server>,
+    world: Arc<World>,
+    runtime: Option<Runtime>,
+}
+
+struct Server {
+    protocol: &'static Protocol,
+    address: SocketAddr,
+    heard: Heard,
+}
+
+/// What a server was sent, on all its connections.
+type Heard = Arc<Mutex<Vec<u8>>>;
+
+impl fmt::Debug for Cleartext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cleartext").finish_non_exhaustive()
+    }
+}
+
+impl Cleartext {
+    /// Binds every server; all listen when this returns.
+    ///
+    /// # Errors
+    /// When a port or a thread cannot be had.
+    pub fn start() -> Result<Self, Error> {
+        let world = Arc::new(World {
+            store: Store::default(),
+            user: String::from("test"),
+            password: password(),
+            open: false,
+        });
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("starttls-lab-cleartext")
+            .enable_all()
+            .build()
+            .map_err(Error::io("the servers' threads"))?;
+        let guard = runtime.enter();
+        let servers: Result<Vec<_>, Error> = PROTOCOLS
+            .iter()
+            .copied()
+            .filter(|protocol| protocol.flow.after != After::SequenceContinues)
+            .map(|protocol| {
+                let failed = || Error::io(protocol.name);
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(failed())?;
+                listener.set_nonblocking(true).map_err(failed())?;
+                let address = listener.local_addr().map_err(failed())?;
+                let listener = TcpListener::from_std(listener).map_err(failed())?;
+                let heard = Heard::default();
+                runtime.spawn(listen(listener, protocol, Arc::clone(&world), Arc::clone(&heard)));
+                Ok(Server { protocol, address, heard })
+            })
+            .collect();
+        drop(guard);
+        Ok(Self { servers: servers?, world, runtime: Some(runtime) })
+    }
+
+    /// Every protocol that is served, and where.
+    pub fn servers(&self) -> impl Iterator<Item = (&'static Protocol, SocketAddr)> {
+        self.servers.iter().map(|server| (server.protocol, server.address))
+    }
+
+    /// Where this protocol is served.
+    pub fn address(&self, scheme: &str) -> Option<SocketAddr> {
+        self.servers().find(|(protocol, _)| protocol.name == scheme).map(|it| it.1)
+    }
+
+    /// Every octet that the server of this protocol was sent so far.
+    pub fn heard(&self, scheme: &str) -> Vec<u8> {
+        let server = self.servers.iter().find(|server| server.protocol.name == scheme);
+        server
+            .map(|server| server.heard.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .unwrap_or_default()
+    }
+
+    /// The one user, of every server.
+    pub fn user(&self) -> &str {
+        &self.world.user
+    }
+
+    /// The user's password.
+    pub fn password(&self) -> &str {
+        &self.world.password
+    }
+
+    /// What the servers keep.
+    pub fn store(&self) -> &Store {
+        &self.world.store
+    }
+}
+
+impl Drop for Cleartext {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn listen(listener: TcpListener, protocol: &'static Protocol, world: Arc<World>, heard: Heard) {
+    while let Ok((tcp, _)) = listener.accept().await {
+        let (world, heard) = (Arc::clone(&world), Arc::clone(&heard));
+        // A session that fails is the test's business, which sees its other end.
+        tokio::spawn(async move { serve(tcp, protocol, &world, heard).await });
+    }
+}
+
+async fn serve(
+    tcp: TcpStream,
+    protocol: &'static Protocol,
+    world: &World,
+    heard: Heard,
+) -> Result<(), SessionError> {
+    tcp.set_nodelay(true)?;
+    let identity = Identity { capabilities: apps::capabilities(protocol), ..Identity::new("localhost") };
+    let mut greeting = Vec::new();
+    let engine = Inside::new(protocol, identity.clone(), &mut Vec::new());
+    if protocol.flow.greeting {
+        let message = match protocol.flow.offer {
+            Offer::InGreeting => ServerMessage::Offer { starttls: false },
+            Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+        };
+        let inside = Identity { inside_tls: true, ..identity.clone() };
+        (protocol.dialect)(inside).write_server(message, &mut greeting);
+    }
+    let ends = Ends::of(&tcp)?;
+    let stream = Box::new(Recorded { tcp, heard });
+    let mut session = Session::over(stream, ends, protocol, identity, Box::new(engine), greeting, IDLE);
+    let acceptor = Acceptor::builder(protocol, "localhost").build()?;
+    apps::serve(&mut session, world, &acceptor).await?;
+    session.close().await
+}
+
+/// A connection that keeps a record.
+struct Recorded {
+    tcp: TcpStream,
+    heard: Heard,
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buf.filled()[before..]);
+        read
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
