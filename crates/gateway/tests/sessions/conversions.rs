@@ -31,7 +31,7 @@ async fn every_front_reaches_every_backend() {
                 .chain([protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true))])
                 .flatten();
             for (front, implicit) in fronts {
-                let running = house.gateway(&format!("{front}://{{}}"), &[backend.clone()], None);
+                let running = house.gateway(&format!("{front}://{{}}"), std::slice::from_ref(&backend), None);
                 let stream = within(house.connect(protocol, running.address, implicit)).await;
                 // Who has neither a hello nor a goodbye is asked something.
                 let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]

@@ -18,27 +18,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Everything that a session needs, and the deadline of every test.
-pub struct House {
-    pub lab: Lab,
-    pub cleartext: Cleartext,
-    pub connector: Connector,
+pub(crate) struct House {
+    pub(crate) lab: Lab,
+    pub(crate) cleartext: Cleartext,
+    pub(crate) connector: Connector,
     certificate: (PathBuf, PathBuf),
     _folder: TempDir,
 }
 
 /// A running gateway with one listener, and what it said of the sessions that are over.
-pub struct Running {
-    pub gateway: Option<Gateway>,
-    pub address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) address: SocketAddr,
     records: Arc<Mutex<Vec<String>>>,
 }
 
-pub async fn within<T>(step: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), step).await.expect("it was not done in time")
 }
 
 impl House {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new().unwrap();
         let leaf = Leaf { dns: vec![String::from("localhost")], ..Leaf::default() };
@@ -54,7 +54,7 @@ impl House {
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.
-    pub fn gateway(&self, listen: &str, forward: &[String], starttls: Option<Offer>) -> Running {
+    pub(crate) fn gateway(&self, listen: &str, forward: &[String], starttls: Option<Offer>) -> Running {
         let listen = listen.replace("{}", "127.0.0.1:0");
         let cleartext_front = !has_tls(&listen);
         let config = Config::from_arguments(&Arguments {
@@ -68,7 +68,7 @@ impl House {
         self.start(config.unwrap_or_else(|error| panic!("{listen} {forward:?}: {error}")))
     }
 
-    pub fn start(&self, config: Config) -> Running {
+    pub(crate) fn start(&self, config: Config) -> Running {
         let records = Arc::new(Mutex::new(Vec::new()));
         let kept = records.clone();
         let observer = move |_: &Listener, record: &Record| {
@@ -83,7 +83,12 @@ impl House {
     }
 
     /// A client's connection to the front, inside TLS.
-    pub async fn connect(&self, protocol: &Protocol, to: SocketAddr, implicit: bool) -> Encrypted<TcpStream> {
+    pub(crate) async fn connect(
+        &self,
+        protocol: &Protocol,
+        to: SocketAddr,
+        implicit: bool,
+    ) -> Encrypted<TcpStream> {
         let endpoint = Endpoint::new("localhost", to.port()).at("127.0.0.1", to.port());
         let connected = match implicit {
             true => self.connector.connect_implicit(protocol, endpoint).await,
@@ -101,7 +106,7 @@ fn has_tls(url: &str) -> bool {
 
 impl Running {
     /// How the sessions ended that are over, once there are so many of them.
-    pub async fn ended(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn ended(&self, count: usize) -> Vec<String> {
         within(async {
             loop {
                 let records = self.records.lock().unwrap().clone();
@@ -124,7 +129,7 @@ impl Drop for Running {
 }
 
 /// A client's words, in the dialect's own bytes.
-pub fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
+pub(crate) fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
     let mut dialect =
         (protocol.dialect)(Identity { inside_tls: true, nonce: 0, ..Identity::new("localhost") });
     let mut out = Vec::new();
@@ -133,7 +138,7 @@ pub fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
 }
 
 /// Says this and no more, and reads to the server's own end.
-pub async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String {
+pub(crate) async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String {
     within(async {
         stream.write_all(said).await.unwrap();
         stream.shutdown().await.unwrap();
