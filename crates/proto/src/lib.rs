@@ -38,6 +38,7 @@
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 #![forbid(unsafe_code)]
 
+pub mod base64;
 mod ber;
 mod boundary;
 mod client;
@@ -47,6 +48,7 @@ mod error;
 mod escape;
 mod inside;
 mod login;
+mod nobody;
 mod protocol;
 mod recognise;
 mod relay;
@@ -58,10 +60,12 @@ mod xml;
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
+pub use dialect::{Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};
 pub use escape::Escaped;
 pub use inside::{Command, Inside};
+pub use login::{Challenge, Choice, Granted, Login, LoginStep, Refused};
 pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;
 pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};

@@ -1,7 +1,7 @@
 //! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -123,7 +123,7 @@ impl Dialect for Ftp {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
             ClientMessage::Other => "PWD",
             ClientMessage::Silent | ClientMessage::Partial => return,
         };

@@ -5,7 +5,7 @@ mod head;
 use head::{Body, Head};
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
     Scan, ServerMessage, Side,
@@ -101,7 +101,7 @@ impl Dialect for Http {
             ClientMessage::Probe => ("OPTIONS *", ""),
             ClientMessage::Other => ("GET /", ""),
             ClientMessage::Credentials => {
-                ("GET /", &*format!("Authorization: Basic {}\r\n", login::basic(self.me.nonce)))
+                ("GET /", &*format!("Authorization: Basic {}\r\n", nobody::basic(self.me.nonce)))
             }
             ClientMessage::Hello | ClientMessage::Quit | ClientMessage::Silent | ClientMessage::Partial => {
                 return;

@@ -1,17 +1,19 @@
 //! IMAP: RFC 3501 and RFC 9051 section 6.2.1, RFC 2595 section 3.
 
+mod login;
+
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -41,6 +43,7 @@ pub const IMAP: Protocol = Protocol {
             quitting: false,
             turn: Turn::Command,
             command: ClientMessage::Other,
+            login: login::State::default(),
         })
     },
 };
@@ -63,6 +66,7 @@ struct Imap {
     turn: Turn,
     /// What a command in several pieces will have been.
     command: ClientMessage,
+    login: login::State,
 }
 
 /// What the client's next bytes are.
@@ -280,7 +284,7 @@ impl Dialect for Imap {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("LOGIN \"{}\" \"{}\"", login::USER, login::password(self.me.nonce))
+                &format!("LOGIN \"{}\" \"{}\"", nobody::USER, nobody::password(self.me.nonce))
             }
             ClientMessage::Other => "LIST \"\" \"\"",
             ClientMessage::Silent | ClientMessage::Partial => return,
@@ -336,6 +340,10 @@ impl Dialect for Imap {
             .filter(|word| !is_offer(word) && !word.eq_ignore_ascii_case(b"LOGINDISABLED"))
             .collect();
         [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,7 +1,7 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -240,7 +240,7 @@ impl Dialect for Irc {
             ClientMessage::Probe => "PING starttls",
             ClientMessage::Quit => "QUIT",
             // A server that takes either of these says nothing.
-            ClientMessage::Credentials => &format!("PASS {}", login::password(self.me.nonce)),
+            ClientMessage::Credentials => &format!("PASS {}", nobody::password(self.me.nonce)),
             ClientMessage::Other => "NICK probe",
             ClientMessage::Silent | ClientMessage::Partial => return,
         };

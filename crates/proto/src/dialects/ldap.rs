@@ -10,7 +10,7 @@ use message::{
 
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -169,7 +169,7 @@ impl Dialect for Ldap {
             ClientMessage::Probe => search(b"", NO_ATTRIBUTES),
             // The schema, under its customary name.
             ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
-            ClientMessage::Credentials => simple_bind(login::USER, &login::password(self.me.nonce)),
+            ClientMessage::Credentials => simple_bind(nobody::USER, &nobody::password(self.me.nonce)),
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
             ClientMessage::Silent | ClientMessage::Partial => return,

@@ -2,7 +2,7 @@
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
     After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol, ReplyTo, Scan,
     ServerMessage, Side,
@@ -213,7 +213,7 @@ impl MySql {
     /// A name, what looks like the 20 octets that a challenge and a password make, and how they were made.
     fn login(&self) -> Vec<u8> {
         let response = format!("{:020x}", self.me.nonce);
-        let parts = [login::USER, "\0\x14", &response, PLUGIN];
+        let parts = [nobody::USER, "\0\x14", &response, PLUGIN];
         parts.concat().into_bytes()
     }
 

@@ -1,7 +1,7 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{Blocks, block, block_without, code, command, line, lines, opens_with, verb, words};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
@@ -179,7 +179,7 @@ impl Dialect for Nntp {
             ClientMessage::Probe => "HELP",
             ClientMessage::Quit => "QUIT",
             // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("AUTHINFO USER {}", login::USER),
+            ClientMessage::Credentials => &format!("AUTHINFO USER {}", nobody::USER),
             ClientMessage::Other => "LIST",
             ClientMessage::Silent | ClientMessage::Partial => return,
         };

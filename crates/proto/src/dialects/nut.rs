@@ -1,7 +1,7 @@
 //! NUT, for uninterruptible power supplies: RFC 9271.
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{command, lf_line};
 use crate::{
     After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
@@ -95,7 +95,7 @@ impl Dialect for Nut {
             ClientMessage::Probe => "VER",
             ClientMessage::Quit => "LOGOUT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USERNAME {}", login::USER),
+            ClientMessage::Credentials => &format!("USERNAME {}", nobody::USER),
             ClientMessage::Other => "LIST UPS",
             ClientMessage::Hello | ClientMessage::Silent | ClientMessage::Partial => return,
         };

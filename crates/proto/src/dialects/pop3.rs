@@ -1,13 +1,15 @@
 //! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
 
+mod login;
+
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{
     Blocks, block, block_without, command, line, lines, mentions_tls, opens_with, starts_with, verb,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -27,7 +29,8 @@ pub const POP3: Protocol = Protocol {
     },
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
-        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false })
+        let login = login::State::default();
+        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, login })
     },
 };
 
@@ -39,6 +42,7 @@ struct Pop3 {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    login: login::State,
 }
 
 /// What the client's next line is.
@@ -143,7 +147,7 @@ impl Dialect for Pop3 {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
             ClientMessage::Other => "STAT",
             ClientMessage::Silent | ClientMessage::Partial => return,
         };
@@ -185,6 +189,10 @@ impl Dialect for Pop3 {
 
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         block_without(msg, is_offer)
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
     After, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
     ServerMessage, Side,
@@ -121,7 +121,7 @@ impl Dialect for Postgres {
             }
             // A server that takes it asks for the password next.
             ClientMessage::Credentials => {
-                let user = login::USER;
+                let user = nobody::USER;
                 let parameters = format!("user\0{user}\0database\0{user}\0\0");
                 out.extend((parameters.len() as u32 + 8).to_be_bytes());
                 out.extend(PROTOCOL_3.to_be_bytes());

@@ -1,7 +1,7 @@
 //! ManageSieve: RFC 5804.
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
 };
@@ -150,7 +150,7 @@ impl Dialect for Sieve {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", login::plain(self.me.nonce))
+                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", nobody::plain(self.me.nonce))
             }
             ClientMessage::Other => "LISTSCRIPTS",
             ClientMessage::Silent | ClientMessage::Partial => return,

@@ -1,11 +1,13 @@
 //! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
 
+mod login;
+
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb, words};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 const FLOW: Flow =
@@ -153,7 +155,7 @@ impl Dialect for Smtp {
             ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
             // RFC 4954 section 4: the initial response makes it one command.
             ClientMessage::Credentials => {
-                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", login::plain(self.me.nonce)).as_bytes());
+                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", nobody::plain(self.me.nonce)).as_bytes());
             }
             ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
             ClientMessage::Silent | ClientMessage::Partial => {}
@@ -197,6 +199,10 @@ impl Dialect for Smtp {
             .map(|line| [&line[..3.min(line.len())], b" ", line.get(4..).unwrap_or_default()].concat());
         kept.extend(last.as_deref());
         kept.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
@@ -315,7 +315,7 @@ impl Dialect for Xmpp {
             ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
             ClientMessage::Quit => text.push_str("</stream:stream>"),
             ClientMessage::Credentials => {
-                let plain = login::plain(self.me.nonce);
+                let plain = nobody::plain(self.me.nonce);
                 text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
             }
             // XEP-0199; between servers both addresses are needed (RFC 6120 section 8.1).
