@@ -4,7 +4,7 @@ mod login;
 
 use crate::{Malformed, Scan};
 
-pub use login::{Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
+pub use login::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 
 /// One end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -60,7 +60,7 @@ mod xml;
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
-pub use dialect::{Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
+pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};
 pub use escape::Escaped;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::boundary::Inbox;
 use crate::{
-    After, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed, Offered,
+    After, Binding, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed, Offered,
     Protocol, ReplyTo, Script, ServerMessage, Side,
 };
 
@@ -298,6 +298,11 @@ impl State {
 }
 
 impl Choice {
+    /// What a mechanism that is bound to its TLS connection is bound to.
+    pub fn binding(&self) -> Binding {
+        self.login.0.dialect.binding()
+    }
+
     /// Begins a mechanism, with what it says first, if it speaks first. The empty response is one, too.
     pub fn begin(self, mechanism: &str, initial: Option<&[u8]>, out: &mut Script) -> Login {
         let mut login = self.login;

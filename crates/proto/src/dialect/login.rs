@@ -13,6 +13,11 @@ use crate::{Malformed, ReplyTo};
 /// dialect only wraps it. The initial response of `USER` and `SIMPLE` is that of PLAIN (RFC 4616), and
 /// `USER` answers every challenge with the password.
 pub trait LoginDialect: Dialect {
+    /// What ties a login to its TLS connection in this protocol, where the mechanism can do that.
+    fn binding(&self) -> Binding {
+        Binding::Exporter
+    }
+
     /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
     /// that are there without being listed.
     fn mechanisms(&self, list: &[u8]) -> Vec<Offered>;
@@ -28,6 +33,25 @@ pub trait LoginDialect: Dialect {
     /// # Errors
     /// [`Malformed`] when it means nothing in this place.
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed>;
+}
+
+/// What ties a login to the TLS connection that it runs in, so that nobody in the middle can pass it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// A secret of both ends' (RFC 9266).
+    Exporter,
+    /// The server's certificate (RFC 5929 section 4).
+    ServerEndPoint,
+}
+
+impl Binding {
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exporter => "tls-exporter",
+            Self::ServerEndPoint => "tls-server-end-point",
+        }
+    }
 }
 
 /// What a client says to log in.
