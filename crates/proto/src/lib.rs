@@ -59,8 +59,8 @@ mod xml;
 
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
-pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
+pub use dialect::{ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};
 pub use escape::Escaped;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::boundary::Inbox;
 use crate::{
-    After, Binding, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed, Offered,
-    Protocol, ReplyTo, Script, ServerMessage, Side,
+    After, Binding, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed,
+    Offered, Protocol, ReplyTo, Script, ServerMessage, Side,
 };
 
 /// A client that logs in.
@@ -96,6 +96,8 @@ pub struct Granted {
     pub data: Option<Vec<u8>>,
     /// As whom, where the server says so. It is not escaped.
     pub user: Option<String>,
+    /// Whether that means that name and password are right; some servers only keep them until they matter.
+    pub checked: bool,
     /// What the server said, as it came.
     pub answer: Vec<u8>,
     /// What the server said behind it: the start of the session.
@@ -200,7 +202,8 @@ impl Login {
                         Awaiting::Verdict | Awaiting::Mechanisms | Awaiting::Greeting,
                         LoginReply::Granted { data, user },
                     ) => {
-                        let granted = Granted { data, user, answer, unread: Vec::new() };
+                        let checked = state.dialect.is_checked();
+                        let granted = Granted { data, user, checked, answer, unread: Vec::new() };
                         if granted.user.is_none() && state.say(LoginMessage::WhoAmI, out) {
                             state.awaiting = Awaiting::Name;
                             state.granted = Some(granted);

@@ -42,6 +42,8 @@ pub struct LoggedIn {
     pub offered: Vec<String>,
     /// As whom, where the server says so; as it came.
     pub user: Option<String>,
+    /// Whether that means that name and password are right; some servers only keep them until they matter.
+    pub checked: bool,
     /// What the server said, as it came.
     pub answer: Vec<u8>,
     /// What the server said behind it: the start of the session.
@@ -121,6 +123,7 @@ impl Login {
                         mechanism: self.mechanism,
                         offered: self.offered,
                         user: granted.user,
+                        checked: granted.checked,
                         answer: granted.answer,
                         unread: granted.unread,
                     }));

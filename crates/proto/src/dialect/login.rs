@@ -18,6 +18,11 @@ pub trait LoginDialect: Dialect {
         Binding::Exporter
     }
 
+    /// Whether a granted login means that name and password are right.
+    fn is_checked(&self) -> bool {
+        true
+    }
+
     /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
     /// that are there without being listed.
     fn mechanisms(&self, list: &[u8]) -> Vec<Offered>;

@@ -1,11 +1,13 @@
 //! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
 
+mod login;
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -175,6 +177,10 @@ impl Dialect for Ftp {
             .flat_map(|(_, line)| [line, b"\r\n"])
             .collect::<Vec<_>>()
             .concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

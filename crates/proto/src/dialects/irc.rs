@@ -1,11 +1,13 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
+mod login;
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -23,7 +25,7 @@ pub const IRC: Protocol = Protocol {
         closes: false,
         after: After::Silent,
     },
-    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false }),
+    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 
 /// Octets of a line without tags that a server writes, at most (RFC 2812 section 2.3).
@@ -35,6 +37,7 @@ struct Irc {
     answer: Vec<u8>,
     /// Whether `tls` was in the earlier lines of a capability list.
     offered: bool,
+    login: login::State,
 }
 
 /// A message without its tags: RFC 2812 section 2.3.1.
@@ -284,5 +287,9 @@ impl Dialect for Irc {
         kept.extend(list(capabilities).filter(|it| !is_tls(it)).collect::<Vec<_>>().join(&b' '));
         kept.extend_from_slice(b"\r\n");
         kept
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }

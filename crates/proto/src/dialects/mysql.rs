@@ -1,11 +1,13 @@
 //! MySQL and MariaDB: the SSLRequest of the client/server protocol, which nobody answers.
 
+mod login;
+
 use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect, Malformed, Offer, Protocol,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -206,6 +208,10 @@ impl Dialect for MySql {
             (Side::Client, _) if *sequence == 1 => String::from("HandshakeResponse"),
             _ => format!("packet {sequence} of {} octets", payload.len()),
         })
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

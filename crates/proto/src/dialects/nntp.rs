@@ -1,11 +1,13 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
+mod login;
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, block_without, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -25,7 +27,8 @@ pub const NNTP: Protocol = Protocol {
     },
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
-        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false })
+        let login = login::State::default();
+        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false, login })
     },
 };
 
@@ -37,6 +40,7 @@ struct Nntp {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    login: login::State,
 }
 
 /// What the client's next line is.
@@ -221,6 +225,10 @@ impl Dialect for Nntp {
 
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         block_without(msg, is_offer)
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! NUT, for uninterruptible power supplies: RFC 9271.
 
+mod login;
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{command, lf_line};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The state of power supplies.
@@ -23,7 +25,7 @@ pub const NUT: Protocol = Protocol {
         closes: false,
         after: After::Silent,
     },
-    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false }),
+    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
 };
 
 struct Nut {
@@ -31,6 +33,8 @@ struct Nut {
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
+    /// A name was said, in a login.
+    named: bool,
 }
 
 impl Nut {
@@ -124,5 +128,9 @@ impl Dialect for Nut {
 
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         msg.to_vec()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }

@@ -1,11 +1,13 @@
 //! PostgreSQL: the SSLRequest of protocol 3 ("SSL Session Encryption" in its specification).
 
+mod login;
+
 use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    After, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, ClientMessage, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -25,7 +27,8 @@ pub const POSTGRES: Protocol = Protocol {
     },
     dialect: |me| {
         let inside_tls = me.inside_tls;
-        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false })
+        let login = login::State::default();
+        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false, login })
     },
 };
 
@@ -44,6 +47,7 @@ struct Postgres {
     /// The next answer is the one octet that answers GSSENCRequest.
     gss_asked: bool,
     quitting: bool,
+    login: login::State,
 }
 
 impl Dialect for Postgres {
@@ -178,6 +182,10 @@ impl Dialect for Postgres {
             (Side::Server, _, [_]) => format!("answer {}", escaped(msg)),
             _ => format!("message {}", escaped(&[*kind])),
         })
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

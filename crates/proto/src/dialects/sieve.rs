@@ -1,13 +1,15 @@
 //! ManageSieve: RFC 5804.
 
+mod login;
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
 };
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Managing mail filters.
@@ -180,6 +182,10 @@ impl Dialect for Sieve {
 
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         logical_lines(msg).filter(|line| !is_offer(line)).collect::<Vec<_>>().concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

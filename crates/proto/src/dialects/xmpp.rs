@@ -1,5 +1,7 @@
 //! XMPP, from clients and between servers: RFC 6120 section 5.
 
+mod login;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
@@ -7,8 +9,8 @@ use crate::nobody;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Binding, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -71,6 +73,8 @@ struct Xmpp {
     headers: u64,
     /// Why the stream ends, if it ends now; `None` for a goodbye.
     condition: Option<&'static str>,
+    /// What a login can be bound to its connection by.
+    binding: Binding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,7 @@ impl Xmpp {
             sent: Sent::Nothing,
             headers: 0,
             condition: Some(NOT_WELL_FORMED),
+            binding: Binding::Exporter,
         })
     }
 
@@ -375,6 +380,10 @@ impl Dialect for Xmpp {
 
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         self.without_starttls(msg).unwrap_or_else(|_| msg.to_vec())
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 
