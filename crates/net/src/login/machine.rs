@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use starttls_proto::{Identity, LoginStep, Protocol, Script};
+use starttls_proto::{Binding, Identity, LoginStep, Protocol, Script};
 
 use super::account::Account;
 use super::binding::Bindings;
@@ -20,6 +20,7 @@ pub struct Login {
     mechanism: &'static str,
     exchange: Option<Box<dyn Exchange>>,
     offered: Vec<String>,
+    binding: Option<Binding>,
 }
 
 /// How a login goes on.
@@ -38,6 +39,8 @@ pub enum Progress {
 pub struct LoggedIn {
     /// The mechanism; empty where the server let the client in without.
     pub mechanism: &'static str,
+    /// What the login is tied to the TLS connection by, if it is.
+    pub binding: Option<Binding>,
     /// What the server offered, inside TLS.
     pub offered: Vec<String>,
     /// As whom, where the server says so; as it came.
@@ -66,7 +69,7 @@ impl Login {
     ) -> Result<Self, Error> {
         let machine = starttls_proto::Login::new(protocol, identity, &account.user, greeted, out)
             .ok_or(Error::NoLogin { protocol: protocol.title })?;
-        Ok(Self { machine, account, bindings, mechanism: "", exchange: None, offered: Vec::new() })
+        Ok(Self { machine, account, bindings, mechanism: "", exchange: None, offered: Vec::new(), binding: None })
     }
 
     /// What the server owes now, as a noun phrase for errors.
@@ -102,6 +105,7 @@ impl Login {
                     let (name, mut exchange) = mechanism::choose(&terms)?;
                     let initial = exchange.begin().map_err(|reason| Error::mechanism(name, reason))?;
                     self.mechanism = name;
+                    self.binding = name.ends_with("-PLUS").then(|| choice.binding());
                     self.exchange = Some(exchange);
                     choice.begin(name, initial.as_deref(), out)
                 }
@@ -121,6 +125,7 @@ impl Login {
                     }
                     return Ok(Progress::Done(LoggedIn {
                         mechanism: self.mechanism,
+                        binding: self.binding,
                         offered: self.offered,
                         user: granted.user,
                         checked: granted.checked,

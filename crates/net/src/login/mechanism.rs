@@ -27,6 +27,47 @@ pub(super) trait Exchange: Send + Sync {
     }
 }
 
+/// A mechanism by itself: what its client says, for whoever carries that to a server by hand.
+pub struct Tokens(Box<dyn Exchange>);
+
+impl Tokens {
+    /// The mechanism that the account names, for a server that offers nothing else and no channel binding.
+    ///
+    /// `challenge` is what the server said before, where it speaks first: the salt, or the time stamp.
+    ///
+    /// # Errors
+    /// [`Error::Account`] and [`Error::Mechanism`].
+    pub fn new(account: &Account, challenge: Option<&[u8]>) -> Result<Self, Error> {
+        let wanted = account.mechanism.clone().unwrap_or_default();
+        let offered = [Offered { name: wanted, challenge: challenge.map(<[u8]>::to_vec) }];
+        let bindings = Bindings::default();
+        let terms = Terms { account, offered: &offered, bindings: &bindings, binding: Binding::Exporter };
+        choose(&terms).map(|(_, exchange)| Self(exchange))
+    }
+
+    /// What the client says first; `None` if it waits for a challenge.
+    ///
+    /// # Errors
+    /// In words, if it cannot.
+    pub fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.0.begin()
+    }
+
+    /// What the client answers.
+    ///
+    /// # Errors
+    /// In words, if it cannot.
+    pub fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+        self.0.respond(challenge)
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
 /// What a mechanism works with.
 pub(super) struct Terms<'a> {
     pub(super) account: &'a Account,

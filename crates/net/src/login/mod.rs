@@ -23,3 +23,4 @@ pub use account::Account;
 pub use binding::Bindings;
 pub use error::Error;
 pub use machine::{LoggedIn, Login, Progress};
+pub use mechanism::Tokens;
