@@ -98,7 +98,7 @@ pub struct Granted {
     pub user: Option<String>,
     /// Whether that means that name and password are right; some servers only keep them until they matter.
     pub checked: bool,
-    /// What the server said, as it came.
+    /// What the server said, as it came; in words, where the protocol is not text.
     pub answer: Vec<u8>,
     /// What the server said behind it: the start of the session.
     pub unread: Vec<u8>,
@@ -109,7 +109,7 @@ pub struct Granted {
 pub struct Refused {
     /// Why.
     pub denial: Denial,
-    /// What the server said, as it came.
+    /// What the server said, as it came; in words, where the protocol is not text.
     pub answer: Vec<u8>,
 }
 
@@ -261,7 +261,7 @@ impl State {
         whole
     }
 
-    /// The next message of the server's: its meaning and its bytes.
+    /// The next message of the server's: its meaning, and as it is shown.
     fn next(&mut self, out: &mut Script) -> Result<Option<(LoginReply, Vec<u8>)>, Box<Error>> {
         let reply_to = match self.awaiting {
             Awaiting::Greeting => ReplyTo::Connect,
@@ -275,10 +275,8 @@ impl State {
             let expected = "the end of the login within 1,024 messages";
             return Err(Error::new(ErrorKind::TooLong, Side::Server, expected, &bytes));
         }
-        match self.dialect.describe(Side::Server, &bytes) {
-            Some(text) => out.heard(text.as_bytes()),
-            None => out.heard(&bytes),
-        }
+        let shown = self.dialect.describe(Side::Server, &bytes).map_or_else(|| bytes.clone(), String::into_bytes);
+        out.heard(&shown);
         let malformed = |cause| self.inbox.malformed(cause, &bytes);
         let reply = if self.awaiting == Awaiting::Greeting {
             let meaning = self.dialect.read_server(ReplyTo::Connect, &bytes).map_err(malformed)?;
@@ -296,7 +294,7 @@ impl State {
         } else {
             self.dialect.read(reply_to, &bytes).map_err(malformed)?
         };
-        Ok(Some((reply, bytes)))
+        Ok(Some((reply, shown)))
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) fn hint(
             .mechanism
             .as_ref()
             .map(|_| format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "))),
+        Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism == "SIMPLE" => Some(
+            String::from("check the password; a directory wants the whole name: cn=john,dc=example,dc=com"),
+        ),
         Error::Refused { denial: Denial::Credentials, details, .. } => Some(if credentials.token {
             match details.as_slice() {
                 [] => {

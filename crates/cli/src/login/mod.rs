@@ -24,6 +24,11 @@ use report::{Outcome, Report, escaped};
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let target: Target = args.target.parse()?;
+    if !Account::fits(target.protocol) {
+        let error = Error::NoLogin { protocol: target.protocol.title };
+        let hint = hint::hint(&target, &args.credentials, &[], &error);
+        return Err(Failed::usage(error.to_string()).hint(hint));
+    }
     let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
     let mut sink = Sink::open(&args.output)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls_proto::Said;
+use starttls_proto::{Identity, Protocol, Said};
 
 use super::mechanism;
 
@@ -102,6 +102,11 @@ impl Account {
     /// Hears every message of the login as it is said, without its secrets.
     pub fn heard_by(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
+    }
+
+    /// Whether one can log in in this protocol, as far as this library knows.
+    pub fn fits(protocol: &Protocol) -> bool {
+        (protocol.dialect)(Identity::new("")).into_login().is_some()
     }
 
     /// The names of all mechanisms that are known here, the best first.

@@ -32,7 +32,7 @@ pub enum Error {
         mechanism: String,
         /// Why.
         denial: Denial,
-        /// What it said, as it came.
+        /// What it said, as it came; in words, where the protocol is not text.
         answer: Vec<u8>,
         /// What it told the mechanism, where that is text (RFC 7628 section 3.2.2), as it came.
         details: Vec<u8>,

@@ -47,7 +47,7 @@ pub struct LoggedIn {
     pub user: Option<String>,
     /// Whether that means that name and password are right; some servers only keep them until they matter.
     pub checked: bool,
-    /// What the server said, as it came.
+    /// What the server said, as it came; in words, where the protocol is not text.
     pub answer: Vec<u8>,
     /// What the server said behind it: the start of the session.
     pub unread: Vec<u8>,

@@ -57,6 +57,9 @@ pub(super) fn name_and_password(terms: &Terms<'_>, _: &Offered) -> Begun {
 }
 
 pub(super) fn password(terms: &Terms<'_>, _: &Offered) -> Begun {
+    if [&*terms.account.user, secret(terms)].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
+        return Err(String::from("a line's end in the name or the password would end the command"));
+    }
     fixed(Some(secret(terms).as_bytes().to_vec()), None)
 }
 

@@ -27,9 +27,10 @@ impl LoginDialect for Ftp {
         true
     }
 
-    fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
         Ok(match code(msg)? {
             421 => LoginReply::Bye,
+            _ if reply_to == ReplyTo::Connect => LoginReply::Interim,
             100..=199 => LoginReply::Interim,
             331 if !self.password => LoginReply::Challenge(Vec::new()),
             // 232 is for whom the certificate was enough (RFC 2228 section 3), 202 for whom the name was.

@@ -1,4 +1,5 @@
-//! AUTHENTICATE: the `sasl` extension of IRCv3, version 3.2.
+//! AUTHENTICATE: the `sasl` extension of IRCv3, version 3.2; and PASS, the server's password (RFC 2812 section
+//! 3.1.1).
 
 use super::{Irc, Message, list};
 use crate::error::malformed;
@@ -11,6 +12,10 @@ pub(super) struct State {
     offered: Vec<Offered>,
     /// What has come of a challenge in several pieces.
     challenge: Vec<u8>,
+    /// The name to register with.
+    user: String,
+    /// The server's password was said.
+    registering: bool,
     /// As whom, by numeric 900.
     account: Option<String>,
 }
@@ -31,12 +36,23 @@ impl LoginDialect for Irc {
             Some([]) => b"PLAIN,EXTERNAL",
             _ => b"",
         };
-        names.split(|&byte| byte == b',').filter(|name| !name.is_empty()).map(Offered::named).collect()
+        let names = names.split(|&byte| byte == b',').filter(|name| !name.is_empty());
+        names.map(Offered::named).collect()
     }
 
     fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
         match msg {
-            LoginMessage::Hello { .. } => out.open("CAP LS 302\r\n"),
+            LoginMessage::Hello { user } => {
+                user.clone_into(&mut self.login.user);
+                out.open("CAP LS 302\r\n");
+            }
+            LoginMessage::Begin { mechanism: "PASSWORD", initial } => {
+                self.login.registering = true;
+                let user = &self.login.user;
+                out.open("PASS :");
+                out.secret(initial.unwrap_or_default());
+                out.open(format!("\r\nNICK {user}\r\nUSER {user} 0 * :{user}\r\nCAP END\r\n"));
+            }
             LoginMessage::Begin { mechanism, initial } => {
                 out.open(format!("CAP REQ :sasl\r\nAUTHENTICATE {mechanism}\r\n"));
                 return initial.is_none();
@@ -65,12 +81,17 @@ impl LoginDialect for Irc {
         };
         if let Some((_, more)) = message.capabilities() {
             self.login.offered.extend(self.mechanisms(msg));
-            let offered = || LoginReply::Offer(self.login.offered.clone());
-            return Ok(if more || reply_to != ReplyTo::Hello { LoginReply::Interim } else { offered() });
+            let offered = || [&*self.login.offered, &[Offered::named("PASSWORD")]].concat();
+            let all = !more && reply_to == ReplyTo::Hello;
+            return Ok(if all { LoginReply::Offer(offered()) } else { LoginReply::Interim });
         }
         Ok(match (reply_to, verb(message.command, &mut [0; 16])) {
+            // Some say 464 before, some only this.
+            (_, b"ERROR") if self.login.registering => LoginReply::Refused(Denial::Credentials),
             (_, b"ERROR") => LoginReply::Bye,
-            (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => LoginReply::Offer(Vec::new()),
+            (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => {
+                LoginReply::Offer(vec![Offered::named("PASSWORD")])
+            }
             (ReplyTo::Hello | ReplyTo::Connect, _) => LoginReply::Interim,
             (_, b"AUTHENTICATE") => self.challenged(message.parameter(0))?,
             (_, b"CAP") if message.parameter(1).eq_ignore_ascii_case(b"NAK") => {
@@ -81,10 +102,15 @@ impl LoginDialect for Irc {
                 LoginReply::Interim
             }
             (_, b"903") => LoginReply::Granted { data: None, user: self.login.account.take() },
-            (_, b"421" | b"451" | b"905" | b"906" | b"907" | b"908") => {
+            // Welcome, by the name that is on the envelope.
+            (_, b"001") => {
+                let user = String::from_utf8_lossy(message.parameter(0)).into_owned();
+                LoginReply::Granted { data: None, user: Some(user) }
+            }
+            (_, b"431" | b"432" | b"433" | b"436" | b"465" | b"421" | b"451" | b"905" | b"906" | b"907" | b"908") => {
                 LoginReply::Refused(Denial::Mechanism)
             }
-            (_, b"902" | b"904") => LoginReply::Refused(Denial::Credentials),
+            (_, b"464" | b"902" | b"904") => LoginReply::Refused(Denial::Credentials),
             _ => LoginReply::Interim,
         })
     }
