@@ -18,6 +18,8 @@ pub(crate) const TLS: u8 = 5;
 pub(crate) const VIOLATION: u8 = 6;
 /// Inconclusive: throttled, or too little evidence.
 pub(crate) const INCONCLUSIVE: u8 = 7;
+/// Authentication failed.
+pub(crate) const REFUSED: u8 = 8;
 /// Our bug.
 pub(crate) const BUG: u8 = 70;
 

@@ -7,9 +7,12 @@ mod connect;
 mod diagnose;
 mod exit;
 mod failure;
+mod inside;
 mod lab;
+mod login;
 mod output;
 mod peer;
+mod sasl;
 mod talk;
 mod target;
 mod usage;
@@ -51,6 +54,8 @@ async fn run(command: Command) -> Result<u8, Failed> {
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
         Command::Lab(args) => lab::run(&args).await,
+        Command::Login(args) => login::run(&args).await,
+        Command::Sasl(args) => sasl::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);

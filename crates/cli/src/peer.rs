@@ -6,7 +6,7 @@ use std::time::Duration;
 use starttls::{Connector, ConnectorBuilder, Endpoint, Error, Family};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::args::{Connect, Peer};
+use crate::args::{Connect, Peer, Trace};
 use crate::failure::Failed;
 use crate::target::Target;
 
@@ -23,18 +23,23 @@ pub(crate) enum Dial {
 
 impl Connect {
     pub(crate) fn connector(&self, retries: u32) -> Result<Connector, Failed> {
-        let mut builder = self.peer.builder(self.trace.insecure)?.retries(retries, Duration::from_secs(1));
-        if self.trace.insecure {
-            builder = builder.insecure();
-        }
-        if let Some(path) = &self.trace.keylog {
-            builder = builder.key_log_file(path);
-        }
-        Ok(builder.build()?)
+        self.peer.connector(&self.trace, retries)
     }
 }
 
 impl Peer {
+    /// A connector for a session that somebody watches.
+    pub(crate) fn connector(&self, trace: &Trace, retries: u32) -> Result<Connector, Failed> {
+        let mut builder = self.builder(trace.insecure)?.retries(retries, Duration::from_secs(1));
+        if trace.insecure {
+            builder = builder.insecure();
+        }
+        if let Some(path) = &trace.keylog {
+            builder = builder.key_log_file(path);
+        }
+        Ok(builder.build()?)
+    }
+
     /// What every connector of a command starts from. `insecure` is whether roots may be missing.
     pub(crate) fn builder(&self, insecure: bool) -> Result<ConnectorBuilder, Failed> {
         let mut builder = Connector::builder().timeout(self.timeout);

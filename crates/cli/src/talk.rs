@@ -111,3 +111,8 @@ fn colored(when: When, terminal: bool) -> bool {
         When::Auto => terminal && !unwanted,
     }
 }
+
+/// A word to whoever sits at the terminal.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

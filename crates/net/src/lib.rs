@@ -63,6 +63,7 @@
 //!
 //! # Features
 //! `tokio` (default) adds the asynchronous driver. The blocking one is always there.
+//! `login` (default) adds [`login`].
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
@@ -74,6 +75,8 @@ mod deadline;
 mod endpoint;
 mod error;
 mod facts;
+#[cfg(feature = "login")]
+pub mod login;
 mod machine;
 mod observe;
 mod ready;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use starttls_proto::{ClientMessage, Escaped, Event, Outgoing, Protocol, Relay, Side, What};
+use starttls_proto::{ClientMessage, Escaped, Event, Outgoing, Protocol, Relay, Said, Side, What};
 
 use crate::observe::{Chunk, Observer, Phase};
 
@@ -37,6 +37,14 @@ impl<W: Write + Send> Transcript<W> {
     pub fn new(protocol: &Protocol, writer: W) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         Self(Mutex::new(State { writer, relay, unread: [Vec::new(), Vec::new()], secret: false }))
+    }
+}
+
+impl<W: Write + Send> Transcript<W> {
+    /// Writes down a message of a login, which came without its secrets.
+    pub fn say(&self, at: Duration, said: &Said) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lines(at, said.from, &said.text);
     }
 }
 

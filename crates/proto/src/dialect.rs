@@ -1,6 +1,10 @@
 //! What a protocol has to say for itself: how its messages are cut, recognised and written.
 
+mod login;
+
 use crate::{Malformed, Scan};
+
+pub use login::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 
 /// One end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -215,6 +219,11 @@ pub trait Dialect: Send {
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
+        None
+    }
+
+    /// The same dialect, if it knows how one logs in.
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         None
     }
 }

@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod amend;
+pub mod base64;
 mod ber;
 mod boundary;
 mod client;
@@ -49,6 +50,7 @@ mod escape;
 mod greeting;
 mod inside;
 mod login;
+mod nobody;
 mod protocol;
 mod recognise;
 mod relay;
@@ -60,11 +62,13 @@ mod xml;
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{Amend, ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
+pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};
 pub use escape::Escaped;
 pub use greeting::{Greeted, Greeting, Heard};
 pub use inside::{Command, Inside};
+pub use login::{Challenge, Choice, Granted, Login, LoginStep, Refused};
 pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;
 pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};

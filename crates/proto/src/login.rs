@@ -1,47 +1,339 @@
-//! The login that never succeeds, for whoever wants to know what a server takes in cleartext.
+//! The client's side of a login inside TLS.
 
-/// Whom no server knows.
-pub(crate) const USER: &str = "starttls-probe";
+use std::fmt;
 
-/// No secret, and another one in every session.
-pub(crate) fn password(nonce: u64) -> String {
-    format!("{USER}-{nonce:016x}")
+use crate::boundary::Inbox;
+use crate::{
+    After, Binding, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed,
+    Offered, Protocol, ReplyTo, Script, ServerMessage, Side,
+};
+
+/// A client that logs in.
+///
+/// The machine does no I/O and knows no mechanism. It asks what is offered, inside TLS and of a fresh
+/// dialect, so that nothing that was said in cleartext counts; [`Choice::begin`] begins a mechanism, and
+/// [`Challenge::respond`] goes on with it. Send what it appends to the [`Script`], and give it what the
+/// server sends.
+///
+/// ```
+/// use starttls_proto::{Identity, Login, LoginStep, Script, smtp::SUBMISSION};
+///
+/// let mut script = Script::default();
+/// let identity = Identity::new("mail.example.com");
+/// let login = Login::new(&SUBMISSION, identity, "test", false, &mut script).unwrap();
+/// assert_eq!(script.take_bytes(), b"EHLO localhost\r\n");
+/// let LoginStep::Choose(choice) = login.receive(b"250-hi\r\n250 AUTH PLAIN\r\n", &mut script)? else { panic!() };
+/// assert_eq!(choice.offered[0].name, "PLAIN");
+/// let login = choice.begin("PLAIN", Some(b"\0test\0secret"), &mut script);
+/// assert_eq!(script.take_bytes(), b"AUTH PLAIN AHRlc3QAc2VjcmV0\r\n");
+/// let LoginStep::Granted(granted) = login.receive(b"235 2.7.0 Welcome\r\n", &mut script)? else { panic!() };
+/// assert_eq!(granted.answer, b"235 2.7.0 Welcome\r\n");
+/// # Ok::<(), Box<starttls_proto::Error>>(())
+/// ```
+#[must_use = "a login does nothing until it is driven"]
+pub struct Login(Box<State>);
+
+struct State {
+    dialect: Box<dyn LoginDialect>,
+    inbox: Inbox,
+    /// Input that the inbox had no room for.
+    rest: Vec<u8>,
+    awaiting: Awaiting,
+    user: String,
+    /// What waits for a challenge, since it could not go along with the beginning.
+    initial: Option<Vec<u8>>,
+    /// What the server granted, while it is asked as whom.
+    granted: Option<Granted>,
+    messages: u32,
 }
 
-/// Name and password for SASL PLAIN, in base64 (RFC 4616 section 2).
-pub(crate) fn plain(nonce: u64) -> String {
-    base64(&["", USER, &password(nonce)].join("\0"))
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaiting {
+    Greeting,
+    /// Nothing: the mechanisms are known without asking.
+    Nothing,
+    Mechanisms,
+    Verdict,
+    Name,
 }
 
-/// Name and password for HTTP, in base64 (RFC 7617 section 2).
-pub(crate) fn basic(nonce: u64) -> String {
-    base64(&[USER, &password(nonce)].join(":"))
+/// How a login goes on.
+#[must_use = "the login, or what came of it, is in here"]
+#[derive(Debug)]
+pub enum LoginStep {
+    /// Send, read, and call again.
+    Continue(Login),
+    /// The server offers its mechanisms.
+    Choose(Choice),
+    /// The mechanism has to answer.
+    Challenge(Challenge),
+    /// Logged in.
+    Granted(Granted),
+    /// Not logged in.
+    Refused(Refused),
 }
 
-/// RFC 4648 section 4.
-fn base64(text: &str) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let encode = |three: &[u8]| {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | three.get(at).map_or(0, |it| usize::from(*it)));
-        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[bits >> shift & 63]))
-    };
-    let mut out: String = text.as_bytes().chunks(3).flat_map(encode).collect();
-    let padding = (3 - text.len() % 3) % 3;
-    out.truncate(out.len() - padding);
-    out.push_str(&"=="[..padding]);
-    out
+/// The mechanisms that the server offers inside TLS.
+#[derive(Debug)]
+pub struct Choice {
+    /// In the server's order.
+    pub offered: Vec<Offered>,
+    login: Login,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The server wants an answer.
+#[derive(Debug)]
+pub struct Challenge {
+    /// What the mechanism is told.
+    pub data: Vec<u8>,
+    login: Login,
+}
 
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        // RFC 4648 section 10.
-        let words = ["", "f", "fo", "foo", "foob", "fooba", "foobar"];
-        let encoded = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
-        assert_eq!(words.map(base64), encoded);
-        assert_eq!(base64("~~~???"), "fn5+Pz8/");
+/// The server let the client in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// What the mechanism is told at the end; it may have to prove that the server knows the secret.
+    pub data: Option<Vec<u8>>,
+    /// As whom, where the server says so. It is not escaped.
+    pub user: Option<String>,
+    /// Whether that means that name and password are right; some servers only keep them until they matter.
+    pub checked: bool,
+    /// What the server said, as it came; in words, where the protocol is not text.
+    pub answer: Vec<u8>,
+    /// What the server said behind it: the start of the session.
+    pub unread: Vec<u8>,
+}
+
+/// The server did not let the client in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub denial: Denial,
+    /// What the server said, as it came; in words, where the protocol is not text.
+    pub answer: Vec<u8>,
+}
+
+/// Messages until a login has to be over.
+const MESSAGES: u32 = 1024;
+
+impl Login {
+    /// Starts a login in a session in which nothing was said yet; `None` where the protocol has none.
+    ///
+    /// `greeted` is whether the server's greeting is still to come: it is where TLS started at the first
+    /// byte, and was in cleartext otherwise.
+    pub fn new(
+        protocol: &Protocol,
+        identity: Identity,
+        user: &str,
+        greeted: bool,
+        out: &mut Script,
+    ) -> Option<Self> {
+        let identity = Identity { inside_tls: true, ..identity };
+        let mut state = State {
+            dialect: (protocol.dialect)(identity).into_login()?,
+            inbox: Inbox::endless(Side::Server, protocol),
+            rest: Vec::new(),
+            awaiting: Awaiting::Greeting,
+            user: user.to_owned(),
+            initial: None,
+            granted: None,
+            messages: 0,
+        };
+        if !(greeted && protocol.flow.greeting) {
+            match protocol.flow.after {
+                After::ServerSpeaks => state.awaiting = Awaiting::Mechanisms,
+                _ => state.ask(out),
+            }
+        }
+        Some(Self(Box::new(state)))
+    }
+
+    /// What the server owes now, as a noun phrase for errors.
+    pub fn awaits(&self) -> &'static str {
+        match self.0.awaiting {
+            Awaiting::Greeting => "the greeting",
+            Awaiting::Nothing | Awaiting::Mechanisms => "the list of mechanisms",
+            Awaiting::Verdict => "the answer to the login",
+            Awaiting::Name => "the name of the user",
+        }
+    }
+
+    /// The server closed the connection: the error that says in the middle of what.
+    pub fn closed(self) -> Box<Error> {
+        Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b"")
+    }
+
+    /// Takes what the server sent and appends what is to be sent next.
+    ///
+    /// # Errors
+    /// [`Error`] when the server broke a rule; close the connection.
+    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<LoginStep, Box<Error>> {
+        let state = &mut *self.0;
+        let pending = [&*std::mem::take(&mut state.rest), input].concat();
+        let mut input = &*pending;
+        loop {
+            input = state.inbox.push(input);
+            if state.awaiting == Awaiting::Nothing {
+                state.rest.extend_from_slice(input);
+                let offered = state.dialect.mechanisms(b"");
+                return Ok(LoginStep::Choose(Choice { offered, login: self }));
+            }
+            while let Some((reply, answer)) = state.next(out)? {
+                let step = match (state.awaiting, reply) {
+                    (Awaiting::Nothing, _) => break,
+                    (_, LoginReply::Interim) => continue,
+                    (_, LoginReply::Bye) => refused(Denial::Bye, answer),
+                    (Awaiting::Mechanisms, LoginReply::Offer(offered)) => {
+                        state.rest.extend_from_slice(input);
+                        return Ok(LoginStep::Choose(Choice { offered, login: self }));
+                    }
+                    (Awaiting::Verdict, LoginReply::Challenge(data)) => match state.initial.take() {
+                        Some(initial) => {
+                            state.say(LoginMessage::Response(&initial), out);
+                            continue;
+                        }
+                        None => {
+                            state.rest.extend_from_slice(input);
+                            return Ok(LoginStep::Challenge(Challenge { data, login: self }));
+                        }
+                    },
+                    // A server may let in whoever it knows by other means, without any mechanism.
+                    (
+                        Awaiting::Verdict | Awaiting::Mechanisms | Awaiting::Greeting,
+                        LoginReply::Granted { data, user },
+                    ) => {
+                        let checked = state.dialect.is_checked();
+                        let granted = Granted { data, user, checked, answer, unread: Vec::new() };
+                        if granted.user.is_none() && state.say(LoginMessage::WhoAmI, out) {
+                            state.awaiting = Awaiting::Name;
+                            state.granted = Some(granted);
+                            continue;
+                        }
+                        LoginStep::Granted(granted)
+                    }
+                    (Awaiting::Verdict | Awaiting::Mechanisms, LoginReply::Refused(denial)) => {
+                        refused(denial, answer)
+                    }
+                    // Whoever does not say so has let the client in all the same.
+                    (Awaiting::Name, LoginReply::Granted { user, .. }) => state.granted.take().map_or_else(
+                        || refused(Denial::Bye, answer),
+                        |granted| LoginStep::Granted(Granted { user, ..granted }),
+                    ),
+                    (Awaiting::Name, LoginReply::Refused(denial)) => match state.granted.take() {
+                        Some(granted) if denial != Denial::Credentials => LoginStep::Granted(granted),
+                        _ => refused(denial, answer),
+                    },
+                    _ => {
+                        let cause = Malformed { expected: self.awaits() };
+                        return Err(self.0.inbox.malformed(cause, &answer));
+                    }
+                };
+                return Ok(match step {
+                    LoginStep::Granted(granted) => {
+                        let unread = [&*state.inbox.take(), input].concat();
+                        LoginStep::Granted(Granted { unread, ..granted })
+                    }
+                    step => step,
+                });
+            }
+            if input.is_empty() && state.awaiting != Awaiting::Nothing {
+                return Ok(LoginStep::Continue(self));
+            }
+        }
+    }
+}
+
+fn refused(denial: Denial, answer: Vec<u8>) -> LoginStep {
+    LoginStep::Refused(Refused { denial, answer })
+}
+
+impl State {
+    /// Asks for the mechanisms, where they have to be asked for.
+    fn ask(&mut self, out: &mut Script) {
+        let user = std::mem::take(&mut self.user);
+        let asked = self.say(LoginMessage::Hello { user: &user }, out);
+        self.awaiting = if asked { Awaiting::Mechanisms } else { Awaiting::Nothing };
+    }
+
+    fn say(&mut self, message: LoginMessage<'_>, out: &mut Script) -> bool {
+        let whole = self.dialect.write(message, out);
+        out.end();
+        whole
+    }
+
+    /// The next message of the server's: its meaning, and as it is shown.
+    fn next(&mut self, out: &mut Script) -> Result<Option<(LoginReply, Vec<u8>)>, Box<Error>> {
+        let reply_to = match self.awaiting {
+            Awaiting::Greeting => ReplyTo::Connect,
+            Awaiting::Nothing | Awaiting::Mechanisms => ReplyTo::Hello,
+            Awaiting::Verdict | Awaiting::Name => ReplyTo::Other,
+        };
+        let Some(message) = self.inbox.next(&*self.dialect, reply_to)? else { return Ok(None) };
+        let bytes = self.inbox.bytes(&message).to_vec();
+        self.messages += 1;
+        if self.messages > MESSAGES {
+            let expected = "the end of the login within 1,024 messages";
+            return Err(Error::new(ErrorKind::TooLong, Side::Server, expected, &bytes));
+        }
+        let shown =
+            self.dialect.describe(Side::Server, &bytes).map_or_else(|| bytes.clone(), String::into_bytes);
+        out.heard(&shown);
+        let malformed = |cause| self.inbox.malformed(cause, &bytes);
+        let reply = if self.awaiting == Awaiting::Greeting {
+            let meaning = self.dialect.read_server(ReplyTo::Connect, &bytes).map_err(malformed)?;
+            self.dialect.read(ReplyTo::Connect, &bytes).map_err(malformed)?;
+            match meaning {
+                ServerMessage::Greeting | ServerMessage::Offer { .. } => {
+                    self.ask(out);
+                    LoginReply::Interim
+                }
+                ServerMessage::Interim => LoginReply::Interim,
+                ServerMessage::PreAuthenticated => LoginReply::Granted { data: None, user: None },
+                ServerMessage::Bye => LoginReply::Bye,
+                _ => return Err(malformed(Malformed { expected: "a greeting" })),
+            }
+        } else {
+            self.dialect.read(reply_to, &bytes).map_err(malformed)?
+        };
+        Ok(Some((reply, shown)))
+    }
+}
+
+impl Choice {
+    /// What a mechanism that is bound to its TLS connection is bound to.
+    pub fn binding(&self) -> Binding {
+        self.login.0.dialect.binding()
+    }
+
+    /// Begins a mechanism, with what it says first, if it speaks first. The empty response is one, too.
+    pub fn begin(self, mechanism: &str, initial: Option<&[u8]>, out: &mut Script) -> Login {
+        let mut login = self.login;
+        login.0.awaiting = Awaiting::Verdict;
+        if !login.0.say(LoginMessage::Begin { mechanism, initial }, out) {
+            login.0.initial = initial.map(<[u8]>::to_vec);
+        }
+        login
+    }
+}
+
+impl Challenge {
+    /// Answers.
+    pub fn respond(self, response: &[u8], out: &mut Script) -> Login {
+        let mut login = self.login;
+        login.0.say(LoginMessage::Response(response), out);
+        login
+    }
+
+    /// Breaks off; the server answers with a refusal, as a rule.
+    pub fn abort(self, out: &mut Script) -> Login {
+        let mut login = self.login;
+        login.0.say(LoginMessage::Abort, out);
+        login
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("awaits", &self.awaits()).finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::malformed;
-use crate::{Lacks, Malformed, Scan};
+use crate::{Lacks, Malformed, Scan, Script, base64};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -187,6 +187,38 @@ pub(crate) fn mentions_tls(text: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"TLS", b"STARTTLS", b"STLS", b"SSL"];
     text.split(|byte| !byte.is_ascii_alphanumeric())
         .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+}
+
+/// A challenge in Base64, as it stands behind `334` and its like; none at all is the empty one.
+pub(crate) fn challenge(text: &[u8]) -> Result<Vec<u8>, Malformed> {
+    base64::decode(text.trim_ascii()).ok_or(malformed("a challenge in Base64"))
+}
+
+/// A response in Base64 (RFC 4422 section 3.4 leaves the form to the protocol).
+pub(crate) fn respond(response: &[u8], out: &mut Script) {
+    out.secret(base64::encode(response));
+    out.open("\r\n");
+}
+
+/// Begins a mechanism with `command`, and says whether the initial response went along: it does where the
+/// line is no longer than `longest` with it. The empty one is written as `=`.
+pub(crate) fn begin(command: &str, initial: Option<&[u8]>, longest: usize, out: &mut Script) -> bool {
+    out.open(command);
+    let encoded =
+        initial.map(|bytes| if bytes.is_empty() { String::from("=") } else { base64::encode(bytes) });
+    let fits = encoded.as_ref().is_none_or(|it| command.len() + 1 + it.len() + 2 <= longest);
+    if let Some(encoded) = encoded.filter(|_| fits) {
+        out.open(" ");
+        out.secret(encoded);
+    }
+    out.open("\r\n");
+    fits
+}
+
+/// What PLAIN would say, taken apart: the name and the password (RFC 4616 section 2).
+pub(crate) fn name_and_password(initial: Option<&[u8]>) -> (&[u8], &[u8]) {
+    let mut parts = initial.unwrap_or_default().split(|&byte| byte == 0).skip(1);
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
 /// For the commands that wait for an answer, oldest first: whether a positive one is a block.

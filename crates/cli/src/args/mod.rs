@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Help, manual page and completions come from here.
 
 mod check;
+mod login;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::failure::Failed;
 use crate::target::Target;
 
 pub(crate) use check::{Check, Explain, ReportFormat};
+pub(crate) use login::{Credentials, Login, Sasl};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
 #[derive(Debug, Parser)]
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Connect(Box<Connect>),
     Explain(Explain),
     Lab(Lab),
+    Login(Box<Login>),
+    Sasl(Sasl),
     /// Print the completion script for a shell
     Completions {
         /// The shell

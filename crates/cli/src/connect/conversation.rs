@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
 use starttls::proto::{
-    ClientMessage, Escaped, Event, Outgoing, Protocol, Refusal, Relay, ServerMessage, Side, What,
+    ClientMessage, Escaped, Event, Identity, LoginDialect, Outgoing, Protocol, Refusal, Relay, ReplyTo,
+    ServerMessage, Side, What,
 };
 use starttls::{Chunk, Observer, Phase};
 
@@ -51,14 +52,24 @@ struct State {
     client: (u64, Vec<u8>),
     server: (u64, Vec<u8>),
     seen: Negotiation,
+    /// Reads the mechanisms that the server offers in cleartext, where the protocol has a login.
+    login: Option<Box<dyn LoginDialect>>,
+    mechanisms: Vec<String>,
 }
 
 impl Conversation {
     pub(crate) fn new(protocol: &Protocol, talk: Talk) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         let nothing = || (0, Vec::new());
-        let state = State { relay, client: nothing(), server: nothing(), seen: Negotiation::default() };
+        let login = (protocol.dialect)(Identity::new("")).into_login();
+        let (client, server, seen) = (nothing(), nothing(), Negotiation::default());
+        let state = State { relay, client, server, seen, login, mechanisms: Vec::new() };
         Self { talk, state: Mutex::new(state) }
+    }
+
+    /// The mechanisms that were offered in cleartext. They are told, and never used.
+    pub(crate) fn mechanisms(&self) -> Vec<String> {
+        self.state.lock().map(|state| state.mechanisms.clone()).unwrap_or_default()
     }
 
     /// What was said so far. What was cut short is shown too.
@@ -93,6 +104,11 @@ impl Conversation {
         let end = usize::try_from(event.at.end - *start).unwrap_or(usize::MAX).min(bytes.len());
         let message: Vec<u8> = bytes.drain(..end).collect();
         *start = event.at.end;
+        if let (Some(login), What::Server(_)) = (&mut state.login, event.what) {
+            // A dialect knows a list better when it has read what came before it.
+            let _ = login.read_server(ReplyTo::Hello, &message);
+            state.mechanisms.extend(login.mechanisms(&message).into_iter().map(|offered| offered.name));
+        }
         let (meaning, tone) = meaning(event.from, event.what);
         let seen = &mut state.seen;
         match event.what {
@@ -142,7 +158,7 @@ impl Observer for Conversation {
 }
 
 /// The lines of a message, without their endings, escaped.
-fn lines(message: &[u8]) -> Vec<String> {
+pub(crate) fn lines(message: &[u8]) -> Vec<String> {
     let text = message.strip_suffix(b"\n").unwrap_or(message);
     let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.map(|line| shortened(&readable(line))).collect()

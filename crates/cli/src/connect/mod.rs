@@ -1,12 +1,12 @@
 //! `starttls connect`: the hands-on tool.
 
-mod conversation;
+pub(crate) mod conversation;
 mod lab;
 mod manual;
-mod report;
-mod session;
+pub(crate) mod report;
+pub(crate) mod session;
 mod tap;
-mod text;
+pub(crate) mod text;
 
 use std::fs::File;
 use std::io::IsTerminal;

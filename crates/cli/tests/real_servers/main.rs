@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod attacks;
+mod login;
 mod middle;
 mod verified;
 
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use starttls::proto::{Protocol, protocol};
-use starttls_lab::real::{Endpoint, RealServer, SERVERS, Setup};
+use starttls_lab::real::{Endpoint, RealServer, Running, SERVERS, Setup};
 
 use run::{Run, starttls};
 
@@ -68,6 +69,13 @@ macro_rules! servers {
             visit(stringify!($name));
         })*
 
+        mod logs_in {
+            $(#[test]
+            fn $name() {
+                super::visited(stringify!($name), |peer, running| super::login::all(peer, running));
+            })*
+        }
+
         const TESTED: &[&str] = &[$(stringify!($name)),*];
     };
 }
@@ -82,6 +90,13 @@ fn every_server_is_tested() {
 }
 
 fn visit(name: &str) {
+    visited(name, |peer, _| {
+        verified::all(peer);
+        attacks::all(peer);
+    });
+}
+
+fn visited(name: &str, each: impl Fn(&Peer, &Running)) {
     let RealServer { start, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
     let setup = Setup::new().unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -91,7 +106,6 @@ fn visit(name: &str) {
             .unwrap_or_else(|| panic!("{name}: {} is not in the registry", endpoint.protocol));
         let (endpoint, root_pem) = (endpoint.clone(), setup.authority.root_pem());
         let peer = Peer { protocol, endpoint, root_pem, ca_file: ca_file.clone() };
-        verified::all(&peer);
-        attacks::all(&peer);
+        each(&peer, &running);
     }
 }

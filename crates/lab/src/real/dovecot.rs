@@ -62,7 +62,7 @@ pub(super) fn spawn(stage: &Stage<'_>, more: &str) -> Result<Daemon, Error> {
 base_dir = {dir}/run
 state_dir = {dir}/run
 log_path = /dev/stderr
-auth_mechanisms = plain login
+auth_mechanisms = plain login scram-sha-1 scram-sha-256 cram-md5
 first_valid_uid = 1
 {more}",
             users = Syntax::installed()?.users(&dir),

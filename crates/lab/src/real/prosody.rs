@@ -39,6 +39,7 @@ http_ports = {{}}
 https_ports = {{}}
 modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"disco\", \"ping\" }}
 authentication = \"internal_hashed\"
+password_hash = \"SHA-256\"
 log = {{ info = \"*console\" }}
 {tls}
 VirtualHost \"{name}\"

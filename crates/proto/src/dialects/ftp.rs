@@ -1,11 +1,13 @@
 //! FTP: RFC 4217 over RFC 2228 and RFC 959; FEAT is RFC 2389.
 
+mod login;
+
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -123,7 +125,7 @@ impl Dialect for Ftp {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
             ClientMessage::Other => "PWD",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -182,6 +184,10 @@ impl Dialect for Ftp {
             _ => {}
         }
         list.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

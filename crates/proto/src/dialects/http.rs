@@ -6,7 +6,7 @@ use head::{Body, Head};
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
     After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -103,7 +103,7 @@ impl Dialect for Http {
             ClientMessage::Probe => ("OPTIONS *", ""),
             ClientMessage::Other => ("GET /", ""),
             ClientMessage::Credentials => {
-                ("GET /", &*format!("Authorization: Basic {}\r\n", login::basic(self.me.nonce)))
+                ("GET /", &*format!("Authorization: Basic {}\r\n", nobody::basic(self.me.nonce)))
             }
             ClientMessage::Hello
             | ClientMessage::Quit

@@ -1,18 +1,20 @@
 //! IMAP: RFC 3501 and RFC 9051 section 6.2.1, RFC 2595 section 3.
 
+mod login;
+
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use crate::amend::is_channel_bound;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -42,6 +44,7 @@ pub const IMAP: Protocol = Protocol {
             quitting: false,
             turn: Turn::Command,
             command: ClientMessage::Other,
+            login: login::State::default(),
         })
     },
 };
@@ -64,6 +67,7 @@ struct Imap {
     turn: Turn,
     /// What a command in several pieces will have been.
     command: ClientMessage,
+    login: login::State,
 }
 
 /// What the client's next bytes are.
@@ -284,7 +288,7 @@ impl Dialect for Imap {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("LOGIN \"{}\" \"{}\"", login::USER, login::password(self.me.nonce))
+                &format!("LOGIN \"{}\" \"{}\"", nobody::USER, nobody::password(self.me.nonce))
             }
             ClientMessage::Other => "LIST \"\" \"\"",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -352,6 +356,10 @@ impl Dialect for Imap {
             Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
         }
         [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,12 +1,14 @@
 //! IRC: the `tls` extension of IRCv3, over RFC 1459 and RFC 2812.
 
+mod login;
+
 use crate::amend::is_channel_bound;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -24,7 +26,7 @@ pub const IRC: Protocol = Protocol {
         closes: false,
         after: After::Silent,
     },
-    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false }),
+    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 
 /// Octets of a line without tags that a server writes, at most (RFC 2812 section 2.3).
@@ -36,6 +38,7 @@ struct Irc {
     answer: Vec<u8>,
     /// Whether `tls` was in the earlier lines of a capability list.
     offered: bool,
+    login: login::State,
 }
 
 /// A message without its tags: RFC 2812 section 2.3.1.
@@ -241,7 +244,7 @@ impl Dialect for Irc {
             ClientMessage::Probe => "PING starttls",
             ClientMessage::Quit => "QUIT",
             // A server that takes either of these says nothing.
-            ClientMessage::Credentials => &format!("PASS {}", login::password(self.me.nonce)),
+            ClientMessage::Credentials => &format!("PASS {}", nobody::password(self.me.nonce)),
             ClientMessage::Other => "NICK probe",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -281,6 +284,10 @@ impl Dialect for Irc {
         let head = msg.len().saturating_sub(capabilities.len() + 2);
         let colon: &[u8] = if msg[..head].ends_with(b":") { b"" } else { b":" };
         [&msg[..head], colon, &kept.join(&b' '), b"\r\n"].concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! LDAP: StartTLS of RFC 4511 section 4.14, as used in RFC 4513 section 3.
 
+mod login;
 mod message;
 
 use message::{
@@ -10,10 +11,10 @@ use message::{
 
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, Malformed, Offer, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -35,7 +36,8 @@ pub const LDAP: Protocol = Protocol {
     dialect: |me| {
         // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).
         let next = 1 + i32::try_from(me.nonce % 0x7fff_ffff).unwrap_or(0);
-        Box::new(Ldap { me, next, id: 0, asked: 0, response: 0, answer: Vec::new(), quitting: false })
+        let login = login::State::default();
+        Box::new(Ldap { me, next, id: 0, asked: 0, response: 0, answer: Vec::new(), quitting: false, login })
     },
 };
 
@@ -52,6 +54,7 @@ struct Ldap {
     /// The answer to the last harmless command.
     answer: Vec<u8>,
     quitting: bool,
+    login: login::State,
 }
 
 impl Dialect for Ldap {
@@ -169,7 +172,7 @@ impl Dialect for Ldap {
             ClientMessage::Probe => search(b"", NO_ATTRIBUTES),
             // The schema, under its customary name.
             ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
-            ClientMessage::Credentials => simple_bind(login::USER, &login::password(self.me.nonce)),
+            ClientMessage::Credentials => simple_bind(nobody::USER, &nobody::password(self.me.nonce)),
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -228,6 +231,10 @@ impl Dialect for Ldap {
     fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {
         let lines: Option<Vec<_>> = messages(msg).map(|message| describe(&message.ok()?)).collect();
         lines.map(|lines| lines.join(", "))
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! MySQL and MariaDB: the SSLRequest of the client/server protocol, which nobody answers.
 
+mod login;
+
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, Malformed, Offer, Protocol,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect, Malformed, Offer,
+    Protocol, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -214,13 +216,17 @@ impl Dialect for MySql {
             _ => format!("packet {sequence} of {} octets", payload.len()),
         })
     }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
+    }
 }
 
 impl MySql {
     /// A name, what looks like the 20 octets that a challenge and a password make, and how they were made.
     fn login(&self) -> Vec<u8> {
         let response = format!("{:020x}", self.me.nonce);
-        let parts = [login::USER, "\0\x14", &response, PLUGIN];
+        let parts = [nobody::USER, "\0\x14", &response, PLUGIN];
         parts.concat().into_bytes()
     }
 

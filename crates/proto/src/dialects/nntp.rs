@@ -1,12 +1,14 @@
 //! NNTP: RFC 4642 and RFC 8143 over RFC 3977, with RFC 4643 for AUTHINFO.
 
+mod login;
+
 use crate::amend::{Keywords, block_amended};
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -26,7 +28,8 @@ pub const NNTP: Protocol = Protocol {
     },
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
-        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false })
+        let login = login::State::default();
+        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false, login })
     },
 };
 
@@ -38,6 +41,7 @@ struct Nntp {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    login: login::State,
 }
 
 /// What the client's next line is.
@@ -180,7 +184,7 @@ impl Dialect for Nntp {
             ClientMessage::Probe => "HELP",
             ClientMessage::Quit => "QUIT",
             // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("AUTHINFO USER {}", login::USER),
+            ClientMessage::Credentials => &format!("AUTHINFO USER {}", nobody::USER),
             ClientMessage::Other => "LIST",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -222,6 +226,10 @@ impl Dialect for Nntp {
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! NUT, for uninterruptible power supplies: RFC 9271.
 
+mod login;
+
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{command, lf_line};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The state of power supplies.
@@ -23,7 +25,7 @@ pub const NUT: Protocol = Protocol {
         closes: false,
         after: After::Silent,
     },
-    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false }),
+    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
 };
 
 struct Nut {
@@ -31,6 +33,8 @@ struct Nut {
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
+    /// A name was said, in a login.
+    named: bool,
 }
 
 impl Nut {
@@ -95,7 +99,7 @@ impl Dialect for Nut {
             ClientMessage::Probe => "VER",
             ClientMessage::Quit => "LOGOUT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USERNAME {}", login::USER),
+            ClientMessage::Credentials => &format!("USERNAME {}", nobody::USER),
             ClientMessage::Other => "LIST UPS",
             ClientMessage::Hello
             | ClientMessage::Silent
@@ -127,5 +131,9 @@ impl Dialect for Nut {
 
     fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
         msg.to_vec()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }

@@ -1,12 +1,14 @@
 //! POP3: RFC 2595 section 4 over RFC 1939, RFC 2449 and RFC 5034.
 
+mod login;
+
 use crate::amend::{Keywords, block_amended};
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -26,7 +28,8 @@ pub const POP3: Protocol = Protocol {
     },
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
-        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false })
+        let login = login::State::default();
+        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, login })
     },
 };
 
@@ -38,6 +41,7 @@ struct Pop3 {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    login: login::State,
 }
 
 /// What the client's next line is.
@@ -142,7 +146,7 @@ impl Dialect for Pop3 {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", login::USER),
+            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
             ClientMessage::Other => "STAT",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -184,6 +188,10 @@ impl Dialect for Pop3 {
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

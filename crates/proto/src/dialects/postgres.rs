@@ -1,11 +1,13 @@
 //! PostgreSQL: the SSLRequest of protocol 3 ("SSL Session Encryption" in its specification).
 
+mod login;
+
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, Malformed, Offer, Protocol, Refusal, ReplyTo,
-    Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -25,7 +27,8 @@ pub const POSTGRES: Protocol = Protocol {
     },
     dialect: |me| {
         let inside_tls = me.inside_tls;
-        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false })
+        let login = login::State::default();
+        Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false, login })
     },
 };
 
@@ -44,6 +47,7 @@ struct Postgres {
     /// The next answer is the one octet that answers GSSENCRequest.
     gss_asked: bool,
     quitting: bool,
+    login: login::State,
 }
 
 impl Dialect for Postgres {
@@ -121,7 +125,7 @@ impl Dialect for Postgres {
             }
             // A server that takes it asks for the password next.
             ClientMessage::Credentials => {
-                let user = login::USER;
+                let user = nobody::USER;
                 let parameters = format!("user\0{user}\0database\0{user}\0\0");
                 out.extend((parameters.len() as u32 + 8).to_be_bytes());
                 out.extend(PROTOCOL_3.to_be_bytes());
@@ -179,6 +183,10 @@ impl Dialect for Postgres {
             (Side::Server, _, [_]) => format!("answer {}", escaped(msg)),
             _ => format!("message {}", escaped(&[*kind])),
         })
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

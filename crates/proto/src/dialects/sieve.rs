@@ -1,15 +1,17 @@
 //! ManageSieve: RFC 5804.
 
+mod login;
+
 use crate::amend::is_channel_bound;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
     words,
 };
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, Malformed, Offer, Protocol, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Managing mail filters.
@@ -152,7 +154,7 @@ impl Dialect for Sieve {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", login::plain(self.me.nonce))
+                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", nobody::plain(self.me.nonce))
             }
             ClientMessage::Other => "LISTSCRIPTS",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -207,6 +209,10 @@ impl Dialect for Sieve {
             }
         }
         list.concat()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

@@ -1,12 +1,14 @@
 //! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
 
+mod login;
+
 use crate::amend::Keywords;
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb, words};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 const FLOW: Flow =
@@ -158,7 +160,7 @@ impl Dialect for Smtp {
             ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
             // RFC 4954 section 4: the initial response makes it one command.
             ClientMessage::Credentials => {
-                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", login::plain(self.me.nonce)).as_bytes());
+                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", nobody::plain(self.me.nonce)).as_bytes());
             }
             ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => {}
@@ -208,6 +210,10 @@ impl Dialect for Smtp {
             [b"250", if at == last { b" " } else { b"-" } as &[u8], &entry, b"\r\n"].concat()
         };
         amended.into_iter().enumerate().flat_map(line).collect()
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }
 

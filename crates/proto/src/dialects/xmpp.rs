@@ -1,16 +1,17 @@
 //! XMPP, from clients and between servers: RFC 6120 section 5.
 
 mod features;
+mod login;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
-use crate::login;
+use crate::nobody;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Binding, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -73,6 +74,8 @@ struct Xmpp {
     headers: u64,
     /// Why the stream ends, if it ends now; `None` for a goodbye.
     condition: Option<&'static str>,
+    /// What a login can be bound to its connection by.
+    binding: Binding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,7 @@ impl Xmpp {
             sent: Sent::Nothing,
             headers: 0,
             condition: Some(NOT_WELL_FORMED),
+            binding: Binding::Exporter,
         })
     }
 
@@ -320,7 +324,7 @@ impl Dialect for Xmpp {
             ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
             ClientMessage::Quit => text.push_str("</stream:stream>"),
             ClientMessage::Credentials => {
-                let plain = login::plain(self.me.nonce);
+                let plain = nobody::plain(self.me.nonce);
                 text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
             }
             // XEP-0199; between servers both addresses are needed (RFC 6120 section 8.1).
@@ -392,5 +396,9 @@ impl Dialect for Xmpp {
         let header =
             Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next()).ok()??;
         header.attribute("to").map(str::to_owned)
+    }
+
+    fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
+        Some(self)
     }
 }

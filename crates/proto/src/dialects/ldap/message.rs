@@ -8,9 +8,10 @@ use crate::{Amend, Escaped, Malformed};
 pub(crate) const STARTTLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 pub(crate) const NOTICE_OF_DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
 pub(crate) const PASSWORD_MODIFY: &[u8] = b"1.3.6.1.4.1.4203.1.11.1";
-const SUPPORTED_MECHANISMS: &[u8] = b"supportedSASLMechanisms";
 pub(crate) const SUPPORTED_EXTENSION: &[u8] = b"supportedExtension";
 pub(crate) const SUPPORTED_VERSION: &[u8] = b"supportedLDAPVersion";
+pub(crate) const SUPPORTED_MECHANISMS: &[u8] = b"supportedSASLMechanisms";
+pub(crate) const WHO_AM_I: &[u8] = b"1.3.6.1.4.1.4203.1.11.3";
 /// Asks a search for entries and none of their attributes (RFC 4511 section 4.5.1.8).
 pub(crate) const NO_ATTRIBUTES: &[u8] = b"1.1";
 
@@ -23,6 +24,7 @@ pub(crate) mod tag {
     pub(crate) const SEQUENCE: u8 = 0x30;
     pub(crate) const SET: u8 = 0x31;
     pub(crate) const BIND: u8 = 0x60;
+    pub(crate) const BIND_RESPONSE: u8 = 0x61;
     pub(crate) const UNBIND: u8 = 0x42;
     pub(crate) const ABANDON: u8 = 0x50;
     pub(crate) const SEARCH: u8 = 0x63;
@@ -42,6 +44,9 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL_ERROR: i32 = 2;
     pub(crate) const UNAVAILABLE_CRITICAL_EXTENSION: i32 = 12;
     pub(crate) const CONFIDENTIALITY_REQUIRED: i32 = 13;
+    pub(crate) const SASL_BIND_IN_PROGRESS: i32 = 14;
+    pub(crate) const INAPPROPRIATE_AUTHENTICATION: i32 = 48;
+    pub(crate) const INVALID_CREDENTIALS: i32 = 49;
     pub(crate) const BUSY: i32 = 51;
     pub(crate) const UNAVAILABLE: i32 = 52;
 }
@@ -112,19 +117,23 @@ pub(crate) fn simple_bind(name: &str, password: &str) -> Vec<u8> {
 }
 
 /// Whether this entry lists StartTLS.
-pub(crate) fn offers(mut entry: Elements<'_>) -> Result<bool, Malformed> {
+pub(crate) fn offers(entry: Elements<'_>) -> Result<bool, Malformed> {
+    Ok(values(entry, SUPPORTED_EXTENSION)?.contains(&STARTTLS))
+}
+
+/// What this entry has of an attribute.
+pub(crate) fn values<'a>(mut entry: Elements<'a>, wanted: &[u8]) -> Result<Vec<&'a [u8]>, Malformed> {
+    let mut found = Vec::new();
     entry.expect(tag::STRING)?;
     for attribute in Elements(entry.expect(tag::SEQUENCE)?) {
         let mut attribute = Elements(attribute?.1);
         let name = attribute.expect(tag::STRING)?;
-        let mut values = Elements(attribute.expect(tag::SET)?);
-        if name.eq_ignore_ascii_case(SUPPORTED_EXTENSION)
-            && values.any(|it| it == Ok((tag::STRING, STARTTLS)))
-        {
-            return Ok(true);
+        let values = Elements(attribute.expect(tag::SET)?);
+        if name.eq_ignore_ascii_case(wanted) {
+            found.extend(values.flatten().filter(|it| it.0 == tag::STRING).map(|it| it.1));
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// The same message; of an entry, with the values changed that say what can be done.
@@ -166,7 +175,7 @@ pub(crate) fn amend(original: &Message<'_>, how: Amend) -> Result<Vec<u8>, Malfo
 pub(crate) fn describe(message: &Message<'_>) -> Option<String> {
     let name = match message.op {
         tag::BIND => "BindRequest",
-        0x61 => "BindResponse",
+        tag::BIND_RESPONSE => "BindResponse",
         tag::UNBIND => "UnbindRequest",
         tag::SEARCH => "SearchRequest",
         tag::ENTRY => "SearchResultEntry",
@@ -196,7 +205,7 @@ pub(crate) fn describe(message: &Message<'_>) -> Option<String> {
     };
     let detail = match message.op {
         tag::EXTENDED => format!(" {}", readable(body.expect(0x80).ok()?)),
-        0x61 | tag::DONE | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | tag::EXTENDED_RESPONSE => {
+        tag::BIND_RESPONSE | tag::DONE | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | tag::EXTENDED_RESPONSE => {
             let (code, text) = result(&mut body).ok()?;
             let named = body.flatten().find(|it| it.0 == 0x8a).map(|it| format!(" {}", readable(it.1)));
             let text = if text.is_empty() { String::new() } else { format!(" {}", readable(text)) };

@@ -1,0 +1,128 @@
+//! A connection that was upgraded while somebody watched: where `login` and `send` start.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use starttls::proto::{Said, Side};
+use starttls::{Chunk, Connector, Encrypted, Observer, Phase, Transcript};
+
+use crate::args::{Peer, Trace};
+use crate::connect::conversation::Message;
+use crate::connect::conversation::{self, Conversation};
+use crate::connect::report::Report;
+use crate::diagnose;
+use crate::failure::Failed;
+use crate::peer::{Dial, Io};
+use crate::talk::{Talk, Tone};
+use crate::target::{Mode, Target};
+
+/// What watches a connection from its first byte: the talk, the transcript.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    talk: Talk,
+    conversation: Arc<Conversation>,
+    transcript: Option<Arc<Transcript<File>>>,
+    inside: Arc<Mutex<Inside>>,
+}
+
+#[derive(Default)]
+struct Inside {
+    at: Duration,
+    said: Vec<Message>,
+}
+
+/// Opens a connection and upgrades it.
+pub(crate) struct Opening<'a> {
+    pub(crate) peer: &'a Peer,
+    pub(crate) trace: &'a Trace,
+    pub(crate) target: &'a Target,
+    pub(crate) dial: Dial,
+    pub(crate) talk: Talk,
+}
+
+/// An encrypted session, and what was seen on the way to it.
+pub(crate) struct Opened {
+    pub(crate) session: Encrypted<Box<dyn Io>>,
+    pub(crate) watch: Watch,
+}
+
+impl Opening<'_> {
+    /// The session, or the report that says why there is none.
+    pub(crate) async fn open(&self, connector: &Connector) -> Result<Result<Opened, Box<Report>>, Failed> {
+        let (target, protocol) = (self.target, self.target.protocol);
+        let transcript = match &self.trace.transcript {
+            Some(path) => {
+                let file = File::create(path)
+                    .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+                Some(Arc::new(Transcript::new(protocol, file)))
+            }
+            None => None,
+        };
+        let conversation = Arc::new(Conversation::new(protocol, self.talk));
+        let watch = Watch { talk: self.talk, conversation, transcript, inside: Arc::default() };
+        let connector = connector.observed_by(Arc::new(watch.clone()));
+        let name = self.peer.server_name(&target.host.ascii);
+        let tried = match self.dial.open(&connector).await {
+            Ok(io) => match target.mode {
+                Mode::Upgrade => connector.upgrade(protocol, name, io).await,
+                Mode::ImplicitTls => connector.upgrade_implicit(protocol, name, io).await,
+            },
+            Err(error) => Err(error),
+        };
+        let error = match tried {
+            Ok(session) => return Ok(Ok(Opened { session, watch })),
+            Err(error) => error,
+        };
+        let mut report = Report::of_error(target, watch.conversation.finish(), &error);
+        let silent = report.negotiation.as_ref().is_none_or(|it| it.server_bytes == 0);
+        if let (true, Some(failure)) = (silent, &mut report.error)
+            && let Some(hint) = diagnose::ask_silent(target, &self.dial, &error, self.peer.timeout).await
+        {
+            failure.hint = Some(hint);
+        }
+        Ok(Err(Box::new(report)))
+    }
+}
+
+impl Watch {
+    /// One message inside TLS, without its secrets.
+    pub(crate) fn say(&self, said: &Said) {
+        let Ok(mut inside) = self.inside.lock() else { return };
+        let (prefix, tone) = match said.from {
+            Side::Client => ('C', Tone::Ours),
+            Side::Server => ('S', Tone::Theirs),
+        };
+        let lines = conversation::lines(&said.text);
+        for line in &lines {
+            self.talk.line(tone, format_args!("{prefix}: {line}"));
+        }
+        inside.said.push(Message { from: said.from.name(), meaning: "inside-tls", lines });
+        if let Some(transcript) = &self.transcript {
+            transcript.say(inside.at, said);
+        }
+    }
+
+    /// The messages inside TLS so far.
+    pub(crate) fn said(&self) -> Vec<Message> {
+        self.inside.lock().map(|inside| inside.said.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+}
+
+impl Observer for Watch {
+    fn observe(&self, chunk: &Chunk<'_>) {
+        self.conversation.observe(chunk);
+        if chunk.phase == Phase::Session {
+            // What is inside is told message by message, without the secrets.
+            if let Ok(mut inside) = self.inside.lock() {
+                inside.at = chunk.at;
+            }
+        } else if let Some(transcript) = &self.transcript {
+            transcript.observe(chunk);
+        }
+    }
+}

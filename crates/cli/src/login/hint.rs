@@ -1,0 +1,96 @@
+//! What to do about a login that failed.
+
+use starttls::login::{Account, Error};
+use starttls::proto::Denial;
+
+use crate::args::Credentials;
+use crate::exit;
+use crate::target::Target;
+
+/// The exit code for an error of a login.
+pub(super) fn code(error: &Error) -> u8 {
+    match error {
+        Error::NoLogin { .. } | Error::Account { .. } => exit::USAGE,
+        Error::NotOffered { .. } | Error::Unproven { .. } | Error::Mechanism { .. } => exit::REFUSED,
+        Error::Refused { denial, .. } => match denial {
+            Denial::Credentials | Denial::Mechanism => exit::REFUSED,
+            Denial::Temporary | Denial::Bye => exit::INCONCLUSIVE,
+        },
+        Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
+        Error::Protocol(_) => exit::VIOLATION,
+        Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,
+        _ => exit::BUG,
+    }
+}
+
+/// The cure. `cleartext` is what the server offered before TLS.
+pub(super) fn hint(
+    target: &Target,
+    credentials: &Credentials,
+    cleartext: &[String],
+    error: &Error,
+) -> Option<String> {
+    match error {
+        Error::NoLogin { .. } => Some(format!("starttls connect {target} shows the session")),
+        Error::NotOffered { wanted, offered } => not_offered(target, wanted.as_deref(), offered, cleartext),
+        Error::Account { .. } => credentials
+            .mechanism
+            .as_ref()
+            .map(|_| format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "))),
+        Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism == "SIMPLE" => Some(
+            String::from("check the password; a directory wants the whole name: cn=john,dc=example,dc=com"),
+        ),
+        Error::Refused { denial: Denial::Credentials, details, .. } => Some(if credentials.token {
+            match details.as_slice() {
+                [] => {
+                    String::from("the token may have expired, or be meant for somebody else: get a new one")
+                }
+                _ => String::from("the details say why; a token that has expired has to be got anew"),
+            }
+        } else {
+            String::from(
+                "check the password, and how the name is to be written: some servers want all of john@example.com",
+            )
+        }),
+        Error::Refused { denial: Denial::Mechanism, .. } => {
+            Some(String::from("another one of those that it offers may do: --mechanism NAME"))
+        }
+        Error::Refused { denial: Denial::Temporary, .. } => Some(String::from("it may work soon: try again")),
+        Error::Unproven { .. } => Some(String::from(
+            "somebody may be pretending to be the server: the password itself was not sent",
+        )),
+        _ => None,
+    }
+}
+
+fn not_offered(
+    target: &Target,
+    wanted: Option<&str>,
+    offered: &[String],
+    cleartext: &[String],
+) -> Option<String> {
+    let missing = |name: &&String| !offered.contains(name) && wanted.is_none_or(|wanted| *name == wanted);
+    if let Some(name) = cleartext.iter().find(missing) {
+        return Some(format!(
+            "the server offers {} only in cleartext, where everybody can read along: it is not used; the server has to offer it inside TLS",
+            starttls::proto::Escaped(name.as_bytes())
+        ));
+    }
+    let weak = offered.iter().find(|name| Account::is_weak(name));
+    if let (None, Some(weak)) = (wanted, weak) {
+        return Some(format!("what it offers is weak, and used only if it is named: --mechanism {weak}"));
+    }
+    if wanted == Some("APOP") && target.mode == crate::target::Mode::Upgrade {
+        return Some(String::from(
+            "APOP answers the greeting, and that came in cleartext: it can be used where TLS starts at the first byte (pop3s://)",
+        ));
+    }
+    match (offered, target.protocol.name) {
+        ([], "smtp") => Some(String::from("port 25 takes mail from other servers: log in at submission://")),
+        ([], _) => Some(String::from("the server may take logins on another port, or from other addresses")),
+        _ if wanted.is_some() => Some(String::from("without --mechanism the best of these is used")),
+        _ => Some(String::from(
+            "--token is for OAUTHBEARER and XOAUTH2, --cert for EXTERNAL, and a password for the others",
+        )),
+    }
+}

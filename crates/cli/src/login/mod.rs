@@ -1,0 +1,159 @@
+//! `starttls login`: upgrade, log in, and say what came of it.
+
+mod hint;
+mod report;
+pub(crate) mod secret;
+
+use std::error::Error as _;
+
+use starttls::login::{Account, Error, LoggedIn};
+use starttls::proto::Escaped;
+
+use crate::args::{Credentials, Format, Login, Peer};
+use crate::connect::report::{Failure, Report as Connection};
+use crate::connect::session::{self, Manners};
+use crate::connect::text;
+use crate::exit;
+use crate::failure::Failed;
+use crate::inside::{Opened, Opening};
+use crate::output::Sink;
+use crate::talk::{Talk, Tone};
+use crate::target::Target;
+use report::{Outcome, Report, escaped};
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
+    let target: Target = args.target.parse()?;
+    if !Account::fits(target.protocol) {
+        let error = Error::NoLogin { protocol: target.protocol.title };
+        let hint = hint::hint(&target, &args.credentials, &[], &error);
+        return Err(Failed::usage(error.to_string()).hint(hint));
+    }
+    let json = args.format == Format::Json;
+    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let mut sink = Sink::open(&args.output)?;
+    let connector = args.peer.connector(&args.trace, 0)?;
+    let dial = args.peer.dial_target(&target)?;
+    let account = args.credentials.account(&args.peer)?;
+    let opening = Opening { peer: &args.peer, trace: &args.trace, target: &target, dial, talk };
+    let Opened { mut session, watch } = match opening.open(&connector).await? {
+        Ok(opened) => opened,
+        Err(connection) => {
+            text::show(&talk, &target, &connection, None);
+            return end(Report::new(*connection, Outcome::NotEncrypted), json, &mut sink);
+        }
+    };
+    let connection = Connection::of_session(&target, watch.conversation().finish(), &session);
+    text::show(&talk, &target, &connection, None);
+    let heard = watch.clone();
+    let done = account.heard_by(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
+    let cleartext = watch.conversation().mechanisms();
+    let login = report::Login {
+        user: args.credentials.user.clone(),
+        offered_in_cleartext: escaped(&cleartext),
+        messages: watch.said(),
+        ..report::Login::default()
+    };
+    let mut report = Report::new(connection, Outcome::LoggedIn);
+    match done {
+        Ok(done) => {
+            let manners = Manners::of(target.protocol, args.peer.server_name(&target.host.ascii));
+            // The login is what counts.
+            let _ = session::leave(session, &manners).await;
+            report.login = Some(login.done(&done));
+            if !json {
+                sink.line(&verdict(&args.credentials, &done))?;
+                if !done.checked {
+                    let late =
+                        "the server only keeps name and password: it checks them when a command needs them";
+                    talk.line(Tone::Seam, late);
+                }
+            }
+        }
+        Err(error) => {
+            report.login = Some(failed(login, &error));
+            report.exit_code = hint::code(&error);
+            let refused = report.exit_code == exit::REFUSED;
+            report.outcome = if refused { Outcome::Refused } else { Outcome::Inconclusive };
+            let hint = hint::hint(&target, &args.credentials, &cleartext, &error);
+            report.error = Some(Failure { message: in_one_line(&error), hint });
+        }
+    }
+    end(report, json, &mut sink)
+}
+
+/// "authenticated as test by SCRAM-SHA-256-PLUS, bound to this connection (tls-exporter)".
+fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
+    let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.user.as_ref());
+    let user = user.map_or(String::new(), |user| format!(" as {}", Escaped(user.as_bytes())));
+    let how = match (done.mechanism, done.binding) {
+        ("", _) => String::from(" without being asked for a password"),
+        (name, None) => format!(" by {name}"),
+        (name, Some(binding)) => format!(" by {name}, bound to this connection ({})", binding.name()),
+    };
+    format!("authenticated{user}{how}")
+}
+
+fn failed(login: report::Login, error: &Error) -> report::Login {
+    match error {
+        Error::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
+        Error::Refused { mechanism, .. }
+        | Error::Mechanism { mechanism, .. }
+        | Error::Unproven { mechanism } => {
+            report::Login { mechanism: Some(mechanism.clone()).filter(|it| !it.is_empty()), ..login }
+        }
+        _ => login,
+    }
+}
+
+fn in_one_line(error: &Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+fn end(report: Report, json: bool, sink: &mut Sink) -> Result<u8, Failed> {
+    if json {
+        let line =
+            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        sink.line(&line)?;
+        return Ok(report.exit_code);
+    }
+    match report.error {
+        Some(Failure { message, hint }) => Err(Failed::new(report.exit_code, message).hint(hint)),
+        None => Ok(report.exit_code),
+    }
+}
+
+impl Credentials {
+    /// The account, with its secret.
+    pub(crate) fn account(&self, peer: &Peer) -> Result<Account, Failed> {
+        let named = self.mechanism.as_deref().map(str::to_ascii_uppercase);
+        let given = self.password_file.is_some() || self.password_command.is_some() || self.user.is_some();
+        let external = named.as_deref() == Some("EXTERNAL");
+        let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {
+            if peer.cert.is_none() {
+                let hint = String::from("--cert PEM and --key PEM give one");
+                return Err(Failed::usage("EXTERNAL needs a client certificate").hint(Some(hint)));
+            }
+            Account::certificate()
+        } else {
+            let Some(user) = &self.user else {
+                let hint =
+                    String::from("--user NAME says who; a client certificate needs no name: --cert, --key");
+                return Err(Failed::usage("who is to log in?").hint(Some(hint)));
+            };
+            let what = if self.token { "token" } else { "password" };
+            let secret = secret::read(self.password_file.as_deref(), self.password_command.as_deref(), what)?;
+            if self.token { Account::token(user, secret) } else { Account::password(user, secret) }
+        };
+        if let Some(name) = named {
+            account = account.mechanism(&name);
+        }
+        if let Some(name) = &self.authorize_as {
+            account = account.acting_as(name);
+        }
+        if let Some(name) = &self.client_name {
+            account = account.client_name(name);
+        }
+        Ok(account.timeout(peer.timeout))
+    }
+}

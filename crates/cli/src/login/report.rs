@@ -1,0 +1,127 @@
+//! What `login` found out, as data. The schema is in `docs/schema/login.json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use starttls::login::LoggedIn;
+use starttls::proto::Escaped;
+
+use crate::connect::conversation::{Message, Negotiation};
+use crate::connect::report::{self, Failure, Presented, Timings, Tls};
+
+/// Everything that one login showed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// Grows when a field changes its meaning or goes.
+    pub(crate) schema_version: u32,
+    /// The target in its canonical form.
+    pub(crate) target: String,
+    /// The scheme of the protocol.
+    pub(crate) protocol: &'static str,
+    /// Whether TLS was to start in place or at the first byte.
+    pub(crate) mode: &'static str,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The exit code of the program.
+    pub(crate) exit_code: u8,
+    /// The conversation in cleartext.
+    pub(crate) negotiation: Option<Negotiation>,
+    /// The TLS session, if there is one.
+    pub(crate) tls: Option<Tls>,
+    /// The peer's certificate, if it presented one.
+    pub(crate) certificate: Option<Presented>,
+    /// How long each step took.
+    pub(crate) timings: Timings,
+    /// The login, if it came to one.
+    pub(crate) login: Option<Login>,
+    /// What went wrong, if anything did.
+    pub(crate) error: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// Logged in.
+    LoggedIn,
+    /// The server refused the login, or offers no mechanism for it.
+    Refused,
+    /// The server could not tell, or the login broke off.
+    Inconclusive,
+    /// It did not come to a login, since the upgrade failed.
+    NotEncrypted,
+}
+
+/// The login inside TLS.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct Login {
+    /// The name that was used, if any.
+    pub(crate) user: Option<String>,
+    /// The mechanism; null where the server let us in without, or where none was begun.
+    pub(crate) mechanism: Option<String>,
+    /// What ties the login to the TLS connection, if anything does.
+    pub(crate) channel_binding: Option<&'static str>,
+    /// What the server offered inside TLS, escaped.
+    pub(crate) offered: Vec<String>,
+    /// What it had offered in cleartext, escaped. It was not used.
+    pub(crate) offered_in_cleartext: Vec<String>,
+    /// As whom, where the server says so.
+    pub(crate) authenticated_as: Option<String>,
+    /// Whether the server checked name and password; some keep them until they matter.
+    pub(crate) checked: bool,
+    /// The messages inside TLS in order, without their secrets.
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Login {
+    pub(crate) fn done(self, done: &LoggedIn) -> Self {
+        Self {
+            mechanism: Some(done.mechanism.to_owned()).filter(|it| !it.is_empty()),
+            channel_binding: done.binding.map(starttls::proto::Binding::name),
+            offered: escaped(&done.offered),
+            authenticated_as: done.user.as_ref().map(|user| Escaped(user.as_bytes()).to_string()),
+            checked: done.checked,
+            ..self
+        }
+    }
+}
+
+pub(crate) fn escaped(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| Escaped(name.as_bytes()).to_string()).collect()
+}
+
+impl Report {
+    /// What the connection showed; the login is to be told.
+    pub(crate) fn new(connection: report::Report, outcome: Outcome) -> Self {
+        Self {
+            schema_version: 1,
+            target: connection.target,
+            protocol: connection.protocol,
+            mode: connection.mode,
+            outcome,
+            exit_code: connection.exit_code,
+            negotiation: connection.negotiation,
+            tls: connection.tls,
+            certificate: connection.certificate,
+            timings: connection.timings,
+            login: None,
+            error: connection.error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Set `UPDATE_SCHEMA` to write the file anew.
+    #[test]
+    fn the_schema_in_the_docs_is_the_schema_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/login.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::Report)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == schema,
+            "docs/schema/login.json is out of date: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

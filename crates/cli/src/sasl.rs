@@ -1,0 +1,107 @@
+//! `starttls sasl`: the tokens of a mechanism, as one types them.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use starttls::login::{Account, Tokens};
+use starttls::proto::{Escaped, base64};
+
+use crate::args::Sasl;
+use crate::exit;
+use crate::failure::Failed;
+use crate::login::secret;
+
+/// Runs the command and returns its exit code.
+pub(crate) fn run(args: &Sasl) -> Result<u8, Failed> {
+    let mechanism = args.mechanism.to_ascii_uppercase();
+    if args.decode { decode(&mechanism) } else { encode(args, &mechanism) }
+}
+
+fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
+    let token = matches!(mechanism, "OAUTHBEARER" | "XOAUTH2");
+    let account = if mechanism == "EXTERNAL" {
+        Account::certificate()
+    } else {
+        let hint = || Some(String::from("--user NAME says who"));
+        let user = args.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
+        let what = if token { "token" } else { "password" };
+        let secret = secret::read(args.password_file.as_deref(), args.password_command.as_deref(), what)?;
+        if token { Account::token(user, secret) } else { Account::password(user, secret) }
+    };
+    let account = args.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
+    let mut tokens = Tokens::new(&account, None).map_err(|error| {
+        let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
+        Failed::usage(error.to_string()).hint(Some(format!("these are known: {known}")))
+    })?;
+    if let Some(first) = tokens.begin().map_err(Failed::usage)? {
+        print(&first)?;
+    }
+    // LOGIN asks for two things whose wording does not matter.
+    if mechanism == "LOGIN" {
+        for _ in 0..2 {
+            print(&tokens.respond(b"").map_err(Failed::usage)?)?;
+        }
+        return Ok(exit::DONE);
+    }
+    // PLAIN and its like are done; whoever has a challenge types it.
+    let more = mechanism.starts_with("SCRAM-") || mechanism.starts_with("CRAM-");
+    if more && std::io::stdin().is_terminal() {
+        crate::talk::say("type the server's challenge, in Base64; Ctrl-D ends");
+    }
+    for line in std::io::stdin().lock().lines().take_while(|_| more) {
+        print(&tokens.respond(&read(&line?)?).map_err(Failed::usage)?)?;
+    }
+    Ok(exit::DONE)
+}
+
+fn print(token: &[u8]) -> Result<(), Failed> {
+    // The empty token is written so where it comes first (RFC 4954 section 4).
+    let text = if token.is_empty() { String::from("=") } else { base64::encode(token) };
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+fn read(line: &str) -> Result<Vec<u8>, Failed> {
+    let text = line.trim();
+    // What stands in front of it in a conversation may come along.
+    let text = text.rsplit(' ').next().unwrap_or_default();
+    let text = if text == "=" { "" } else { text };
+    base64::decode(text.as_bytes()).ok_or_else(|| Failed::usage("this is not Base64"))
+}
+
+fn decode(mechanism: &str) -> Result<u8, Failed> {
+    for line in std::io::stdin().lock().lines() {
+        let token = read(&line?)?;
+        let shown = |part: &[u8]| match Escaped(part).to_string() {
+            empty if empty.is_empty() => String::from("(none)"),
+            text => text,
+        };
+        let mut out = std::io::stdout().lock();
+        let parts: Vec<&[u8]> = token.split(|&byte| byte == 0).collect();
+        match (mechanism, parts.as_slice()) {
+            ("PLAIN", [as_whom, user, password]) => {
+                writeln!(out, "acting as  {}", shown(as_whom))?;
+                writeln!(out, "user       {}", shown(user))?;
+                writeln!(out, "password   {}", shown(password))?;
+            }
+            ("PLAIN", _) => {
+                let hint = String::from("whom to act as, the user and the password are separated by NUL");
+                return Err(
+                    Failed::usage("this is no token of PLAIN: it has not three parts").hint(Some(hint))
+                );
+            }
+            // Fields between octets of value one (RFC 7628 section 3.1).
+            ("OAUTHBEARER" | "XOAUTH2", _) => {
+                for field in token.split(|&byte| byte == 1).filter(|field| !field.is_empty()) {
+                    writeln!(out, "{}", Escaped(field))?;
+                }
+            }
+            _ if mechanism.starts_with("SCRAM-") => {
+                for attribute in token.split(|&byte| byte == b',') {
+                    writeln!(out, "{}", Escaped(attribute))?;
+                }
+            }
+            _ => writeln!(out, "{}", shown(&token))?,
+        }
+    }
+    Ok(exit::DONE)
+}

@@ -1,0 +1,58 @@
+//! Logging in, by the best mechanism and by each of the others; and being refused.
+
+use std::process::Command;
+
+use starttls_lab::real::Running;
+
+use super::{Peer, Run, starttls};
+
+/// The mechanism that has to be chosen, and the others that have to work when they are named.
+const LOGINS: &[(&str, &str, &[&str])] = &[
+    ("smtp", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
+    ("submission", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
+    ("imap", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "USER", "SCRAM-SHA-1", "CRAM-MD5"]),
+    ("pop3", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "USER", "SCRAM-SHA-1", "CRAM-MD5"]),
+    ("sieve", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
+    // It offers what its SASL library can do, and knows its users by other means.
+    ("nntp", "", &["USER"]),
+    ("ldap", "SIMPLE", &[]),
+    ("ftp", "USER", &[]),
+    ("postgres", "SCRAM-SHA-256-PLUS", &["SCRAM-SHA-256"]),
+    ("mysql", "MYSQL_NATIVE_PASSWORD", &[]),
+    ("irc", "PASSWORD", &[]),
+    ("nut", "USER", &[]),
+    ("xmpp", "SCRAM-SHA-256", &["PLAIN"]),
+];
+
+pub(crate) fn all(peer: &Peer, running: &Running) {
+    let Some((_, best, others)) = LOGINS.iter().find(|it| it.0 == peer.protocol.name) else { return };
+    for mechanism in Some(None).filter(|_| !best.is_empty()).into_iter().chain(others.iter().map(Some)) {
+        let run = Run::of(
+            login(peer, running, &running.password).args(mechanism.map(|it| format!("--mechanism={it}"))),
+        );
+        let context = format!("{} {mechanism:?}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
+        assert_eq!(run.code, 0, "{context}");
+        assert!(run.stdout.contains(&format!("by {}", mechanism.unwrap_or(best))), "{context}");
+        assert!(!run.stderr.contains(&running.password), "{context}");
+    }
+    // It takes any password: vsftpd knows anonymous users only, upsd asks later.
+    if ["ftp", "nut"].contains(&peer.protocol.name) {
+        return;
+    }
+    let mechanism = others.first().filter(|_| best.is_empty()).map(|it| format!("--mechanism={it}"));
+    let run = Run::of(login(peer, running, "wrong").args(mechanism));
+    let context = format!("{}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
+    assert_eq!(run.code, 8, "{context}");
+    assert!(run.stderr.contains("refused the login"), "{context}");
+}
+
+fn login(peer: &Peer, running: &Running, password: &str) -> Command {
+    let user = running.user.strip_suffix(&format!("@{}", peer.endpoint.server_name)).unwrap_or(&running.user);
+    let mut command = starttls(["login", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
+    command
+        .arg(&peer.ca_file)
+        .arg(format!("{}://{}", peer.protocol.name, peer.endpoint.address))
+        .args(["--server-name", &peer.endpoint.server_name, "--user", user])
+        .env("STARTTLS_PASSWORD", password);
+    command
+}

@@ -1,0 +1,120 @@
+//! What ties a login to its TLS connection.
+
+use rustls::pki_types::CertificateDer;
+use rustls::{Connection, ProtocolVersion};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use starttls_proto::Binding;
+
+use crate::Encrypted;
+
+/// The channel bindings of one TLS connection, for mechanisms whose names end in `-PLUS`.
+#[derive(Clone, Default)]
+pub struct Bindings {
+    exporter: Option<Vec<u8>>,
+    server_end_point: Option<Vec<u8>>,
+}
+
+impl Bindings {
+    /// The data of this binding, if the connection has it.
+    pub fn data(&self, binding: Binding) -> Option<&[u8]> {
+        match binding {
+            Binding::Exporter => self.exporter.as_deref(),
+            Binding::ServerEndPoint => self.server_end_point.as_deref(),
+        }
+    }
+
+    fn of(tls: &Connection) -> Self {
+        Self {
+            exporter: exporter(tls),
+            server_end_point: tls.peer_certificates().and_then(<[_]>::first).and_then(server_end_point),
+        }
+    }
+}
+
+impl std::fmt::Debug for Bindings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bindings").finish_non_exhaustive()
+    }
+}
+
+impl<IO> Encrypted<IO> {
+    /// What a login can be tied to this connection with; of a client's connection.
+    pub fn channel_bindings(&self) -> Bindings {
+        Bindings::of(&self.tls)
+    }
+}
+
+/// RFC 9266 section 2. With TLS 1.2 it is safe only where both ends speak the extended master secret, of
+/// which rustls does not tell.
+fn exporter(tls: &Connection) -> Option<Vec<u8>> {
+    if tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    let secret = vec![0; 32];
+    tls.export_keying_material(secret, b"EXPORTER-Channel-Binding", Some(&[])).ok()
+}
+
+/// RFC 5929 section 4.1: the certificate's hash, by the function of its signature; SHA-256 instead of what is
+/// weaker. Signatures without such a function have no binding.
+fn server_end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    match signature_algorithm(certificate)? {
+        // 1.2.840.113549.1.1: md5, sha1, sha256, sha384 and sha512 with RSA; PSS says it elsewhere.
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, hash] => match hash {
+            4 | 5 | 11 => Some(Sha256::digest(certificate).to_vec()),
+            12 => Some(Sha384::digest(certificate).to_vec()),
+            13 => Some(Sha512::digest(certificate).to_vec()),
+            _ => None,
+        },
+        // 1.2.840.10045.4: ECDSA with SHA-1, and with SHA-256, SHA-384 and SHA-512.
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] | [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => {
+            Some(Sha256::digest(certificate).to_vec())
+        }
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => Some(Sha384::digest(certificate).to_vec()),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
+    }
+}
+
+/// The object identifier of a certificate's signature (RFC 5280 section 4.1.1.2), as it is encoded.
+fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+    let (certificate, _) = element(certificate, 0x30)?;
+    let (_, behind_tbs) = element(certificate, 0x30)?;
+    let (algorithm, _) = element(behind_tbs, 0x30)?;
+    element(algorithm, 0x06).map(|(oid, _)| oid)
+}
+
+/// The content of the element of DER that starts here, and what follows it.
+fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&[first, length], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81..=0x84 => {
+            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            (octets.iter().fold(0, |sum, &octet| sum << 8 | usize::from(octet)), rest)
+        }
+        _ => return None,
+    };
+    (first == tag).then(|| rest.split_at_checked(length)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_is_hashed_as_it_was_signed() {
+        let params = rcgen::CertificateParams::new([String::from("mail.example.com")]).unwrap();
+        for (algorithm, length) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, Some(32)),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, Some(48)),
+            (&rcgen::PKCS_ED25519, None),
+        ] {
+            let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            let certificate = params.clone().self_signed(&key).unwrap();
+            let hash = server_end_point(certificate.der());
+            assert_eq!(hash.as_ref().map(Vec::len), length);
+            assert_ne!(hash, Some(vec![0; 32]));
+        }
+        assert_eq!(server_end_point(&CertificateDer::from(b"\x30\x84\xff\xff\xff\xff".as_slice())), None);
+    }
+}

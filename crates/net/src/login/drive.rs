@@ -1,0 +1,133 @@
+//! A login over a stream.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use starttls_proto::{Identity, Protocol, Script};
+
+use super::{Account, Error, LoggedIn, Login, Progress};
+use crate::deadline::Deadline;
+use crate::{Encrypted, Facts, blocking};
+
+impl Account {
+    /// Logs in, in a session in which nothing was said yet.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection.
+    #[cfg(feature = "tokio")]
+    pub async fn log_in<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        stream: &mut Encrypted<IO>,
+    ) -> Result<LoggedIn, Error> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut script = Script::default();
+        let mut login = self.start(protocol, stream, &mut script)?;
+        let mut chunk = vec![0; 4096];
+        let mut count = 0;
+        let deadline = Deadline::starting_now(self.timeout);
+        loop {
+            let received = login.receive(&chunk[..count], &mut script);
+            self.tell(&mut script);
+            login = match received? {
+                Progress::Continue(login) => login,
+                Progress::Done(done) => return Ok(done),
+            };
+            let step = login.awaits();
+            let moved = async {
+                stream.write_all(&script.take_bytes()).await?;
+                stream.flush().await?;
+                stream.read(&mut chunk).await
+            };
+            let moved = tokio::time::timeout(deadline.remaining(), moved).await;
+            count = match moved.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+                Err(error) if is_end(&error) => 0,
+                done => done.map_err(|source| self.broken(step, source))?,
+            };
+            if count == 0 {
+                return Err(login.closed());
+            }
+        }
+    }
+
+    /// Logs in, in a session in which nothing was said yet, blocking.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection.
+    pub fn log_in_blocking<IO: blocking::Stream>(
+        &self,
+        protocol: &Protocol,
+        stream: &mut Encrypted<IO>,
+    ) -> Result<LoggedIn, Error> {
+        stream.wire.deadline = Some(Deadline::starting_now(self.timeout));
+        let done = self.run(protocol, stream)?;
+        stream.wire.deadline = None;
+        stream.wire.io.set_timeout(None).map_err(|source| Error::Io { step: "the session", source })?;
+        Ok(done)
+    }
+
+    fn run<IO: blocking::Stream>(
+        &self,
+        protocol: &Protocol,
+        stream: &mut Encrypted<IO>,
+    ) -> Result<LoggedIn, Error> {
+        let mut script = Script::default();
+        let mut login = self.start(protocol, stream, &mut script)?;
+        let mut chunk = vec![0; 4096];
+        let mut count = 0;
+        loop {
+            let received = login.receive(&chunk[..count], &mut script);
+            self.tell(&mut script);
+            login = match received? {
+                Progress::Continue(login) => login,
+                Progress::Done(done) => return Ok(done),
+            };
+            let step = login.awaits();
+            let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
+            count = match sent.and_then(|()| stream.read(&mut chunk)) {
+                Err(error) if is_end(&error) => 0,
+                done => done.map_err(|source| self.broken(step, source))?,
+            };
+            if count == 0 {
+                return Err(login.closed());
+            }
+        }
+    }
+
+    fn start<IO>(
+        &self,
+        protocol: &Protocol,
+        stream: &Encrypted<IO>,
+        script: &mut Script,
+    ) -> Result<Login, Error> {
+        let facts = stream.facts();
+        let mut identity = Identity::new(&self.service(facts));
+        identity.client_name = self.client_name.clone().unwrap_or(identity.client_name);
+        // Where nothing was negotiated, TLS started at the first byte.
+        let greeted = facts.timings.negotiation.is_none();
+        Login::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, script)
+    }
+
+    fn service(&self, facts: &Facts) -> String {
+        let address = || facts.address.map(|address| address.ip().to_string());
+        self.server_name.clone().or_else(|| facts.server_name.clone()).or_else(address).unwrap_or_default()
+    }
+
+    fn tell(&self, script: &mut Script) {
+        let said = script.take_said();
+        if let Some(listener) = &self.listener {
+            said.iter().for_each(|said| (listener.0)(said));
+        }
+    }
+
+    fn broken(&self, step: &'static str, source: io::Error) -> Error {
+        match source.kind() {
+            ErrorKind::TimedOut => Error::Timeout { step, limit: self.timeout },
+            _ => Error::Io { step, source },
+        }
+    }
+}
+
+/// Servers that end without a goodbye are common, and nothing here depends on how they end.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,128 @@
+//! The mechanisms that are a protocol's own, and those that are too old for a library.
+
+use hmac::{Hmac, Mac};
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+use starttls_proto::Offered;
+
+use super::account::Secret;
+use super::mechanism::{Exchange, Terms};
+
+/// An initial response, if any, and the same answer to every challenge, if it may have any.
+struct Fixed {
+    initial: Option<Vec<u8>>,
+    response: Option<Vec<u8>>,
+}
+
+impl Exchange for Fixed {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.initial.take())
+    }
+
+    fn respond(&mut self, _: &[u8]) -> Result<Vec<u8>, String> {
+        // Once: a server that asks again did not like it.
+        self.response.take().ok_or_else(|| String::from("the server asks for more than there is to say"))
+    }
+}
+
+type Begun = Result<Box<dyn Exchange>, String>;
+
+fn fixed(initial: Option<Vec<u8>>, response: Option<Vec<u8>>) -> Begun {
+    Ok(Box::new(Fixed { initial, response }))
+}
+
+fn secret<'a>(terms: &Terms<'a>) -> &'a str {
+    match &terms.account.secret {
+        Secret::Password(secret) | Secret::Token(secret) => secret,
+        Secret::Certificate => "",
+    }
+}
+
+fn challenge(offer: &Offered) -> Result<&[u8], String> {
+    offer.challenge.as_deref().ok_or_else(|| String::from("the server sent nothing to answer"))
+}
+
+/// Name and password in commands of the protocol's own.
+pub(super) fn name_and_password(terms: &Terms<'_>, _: &Offered) -> Begun {
+    let (user, password) = (&terms.account.user, secret(terms));
+    if [user, password].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
+        return Err(String::from("a line's end in the name or the password would end the command"));
+    }
+    // RFC 4513 section 5.1.2: with a name and no password nobody is logged in, and the answer is yes.
+    if password.is_empty() {
+        return Err(String::from("the password is empty"));
+    }
+    fixed(Some(["", user, password].join("\0").into_bytes()), Some(password.as_bytes().to_vec()))
+}
+
+pub(super) fn password(terms: &Terms<'_>, _: &Offered) -> Begun {
+    if [&*terms.account.user, secret(terms)].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
+        return Err(String::from("a line's end in the name or the password would end the command"));
+    }
+    fixed(Some(secret(terms).as_bytes().to_vec()), None)
+}
+
+pub(super) fn terminated_password(terms: &Terms<'_>, _: &Offered) -> Begun {
+    fixed(Some([secret(terms).as_bytes(), b"\0"].concat()), None)
+}
+
+/// PostgreSQL's MD5, for which it sends a salt.
+pub(super) fn md5(terms: &Terms<'_>, offer: &Offered) -> Begun {
+    let inner = hex(&Md5::digest([secret(terms), &terms.account.user].concat()));
+    let outer = hex(&Md5::digest([inner.as_bytes(), challenge(offer)?].concat()));
+    fixed(Some(format!("md5{outer}").into_bytes()), None)
+}
+
+/// RFC 1939 section 7.
+pub(super) fn apop(terms: &Terms<'_>, offer: &Offered) -> Begun {
+    let digest = hex(&Md5::digest([challenge(offer)?, secret(terms).as_bytes()].concat()));
+    fixed(Some(format!("{} {digest}", terms.account.user).into_bytes()), None)
+}
+
+/// RFC 2195.
+struct CramMd5 {
+    user: String,
+    password: String,
+}
+
+pub(super) fn cram_md5(terms: &Terms<'_>, _: &Offered) -> Begun {
+    Ok(Box::new(CramMd5 { user: terms.account.user.clone(), password: secret(terms).to_owned() }))
+}
+
+impl Exchange for CramMd5 {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+        let mac = Hmac::<Md5>::new_from_slice(self.password.as_bytes()).map_err(|error| error.to_string())?;
+        let digest = hex(&mac.chain_update(challenge).finalize().into_bytes());
+        Ok(format!("{} {digest}", self.user).into_bytes())
+    }
+}
+
+/// `SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password)))`.
+pub(super) fn mysql_native(terms: &Terms<'_>, offer: &Offered) -> Begun {
+    let scramble = challenge(offer)?;
+    let once = Sha1::digest(secret(terms));
+    let mask = Sha1::digest([scramble, &Sha1::digest(once)].concat());
+    fixed(Some(xor(&once, &mask)), None)
+}
+
+/// `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`; and the password itself, inside TLS, for
+/// a server that has to see it.
+pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &Offered) -> Begun {
+    let scramble = challenge(offer)?;
+    let once = Sha256::digest(secret(terms));
+    let mask = Sha256::digest([&Sha256::digest(Sha256::digest(once)), scramble].concat());
+    fixed(Some(xor(&once, &mask)), Some([secret(terms).as_bytes(), b"\0"].concat()))
+}
+
+fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
+    one.iter().zip(other).map(|(one, other)| one ^ other).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,218 @@
+//! The mechanisms of SASL, as the `rsasl` library does them.
+
+use std::sync::Arc;
+
+use rsasl::callback::{Context, Request, SessionCallback, SessionData};
+use rsasl::config::SASLConfig;
+use rsasl::mechanisms::{external, login, oauthbearer, plain, scram, xoauth2};
+use rsasl::prelude::{
+    ChannelBindingCallback, Mechanism, Mechname, Registry, SASLClient, Session, SessionError, State,
+};
+use rsasl::property::{AuthId, AuthzId, OAuthBearerToken, OverrideCBType, Password};
+use rsasl::validate::NoValidation;
+use starttls_proto::Offered;
+
+use super::account::{Account, Secret};
+use super::mechanism::{Exchange, Terms};
+
+/// Hashing rounds that a server may ask for: a second of work, and more than anybody recommends.
+const ROUNDS: u32 = 1_000_000;
+
+static UNBOUND: [Mechanism; 8] = [
+    external::EXTERNAL,
+    scram::SCRAM_SHA512,
+    scram::SCRAM_SHA256,
+    scram::SCRAM_SHA1,
+    plain::PLAIN,
+    login::LOGIN,
+    oauthbearer::OAUTHBEARER,
+    xoauth2::XOAUTH2,
+];
+
+/// With these beside them, a client tells servers which do not offer them that it could (RFC 5802 section 6).
+static BOUND: [Mechanism; 6] = [
+    scram::SCRAM_SHA512_PLUS,
+    scram::SCRAM_SHA256_PLUS,
+    scram::SCRAM_SHA1_PLUS,
+    scram::SCRAM_SHA512,
+    scram::SCRAM_SHA256,
+    scram::SCRAM_SHA1,
+];
+
+struct Sasl {
+    session: Session<NoValidation, Bound>,
+    scram: bool,
+    /// Whether the mechanism has heard all that it has to.
+    finished: bool,
+}
+
+/// What a mechanism asks for.
+struct Answers {
+    user: String,
+    as_whom: Option<String>,
+    secret: Secret,
+    /// The name of the channel binding, where there is one.
+    binding: Option<&'static str>,
+}
+
+struct Bound {
+    name: &'static str,
+    data: Vec<u8>,
+}
+
+impl ChannelBindingCallback for Bound {
+    fn get_cb_data(&self, name: &str) -> Option<&[u8]> {
+        (name == self.name && !self.data.is_empty()).then_some(&self.data)
+    }
+}
+
+impl SessionCallback for Answers {
+    fn callback(
+        &self,
+        _: &SessionData,
+        _: &Context<'_>,
+        request: &mut Request<'_>,
+    ) -> Result<(), SessionError> {
+        if let Some(as_whom) = &self.as_whom {
+            request.satisfy::<AuthzId>(as_whom)?;
+        }
+        if let Some(binding) = self.binding {
+            request.satisfy::<OverrideCBType>(binding)?;
+        }
+        match &self.secret {
+            Secret::Password(password) => request.satisfy::<Password>(password.as_bytes())?,
+            Secret::Token(token) => request.satisfy::<OAuthBearerToken>(token)?,
+            Secret::Certificate => return Ok(()),
+        };
+        request.satisfy::<AuthId>(&self.user)?;
+        Ok(())
+    }
+
+    fn enable_channel_binding(&self) -> bool {
+        self.binding.is_some()
+    }
+}
+
+pub(super) fn begin(terms: &Terms<'_>, offer: &Offered) -> Result<Box<dyn Exchange>, String> {
+    let (account, name) = (terms.account, &*offer.name);
+    let plus_offered = terms.offered.iter().any(|it| it.name.ends_with("-PLUS"));
+    let is_scram = name.starts_with("SCRAM-");
+    let data = terms.bindings.data(terms.binding);
+    // Whoever is offered the binding and does without says that he has none (RFC 5802 section 6).
+    let data = data.filter(|_| is_scram && (name.ends_with("-PLUS") || !plus_offered));
+    if name.ends_with("-PLUS") && data.is_none() {
+        return Err(format!("this TLS connection has no {} to be bound to", terms.binding.name()));
+    }
+    let sasl = Sasl::new(account, name, terms.binding.name(), data)?;
+    Ok(Box::new(sasl))
+}
+
+impl Sasl {
+    fn new(
+        account: &Account,
+        name: &str,
+        binding: &'static str,
+        data: Option<&[u8]>,
+    ) -> Result<Self, String> {
+        let scram = name.starts_with("SCRAM-");
+        let answers = Answers {
+            user: if scram { prepared(&account.user) } else { account.user.clone() },
+            as_whom: account.as_whom.clone(),
+            secret: match &account.secret {
+                Secret::Password(password) if scram => Secret::Password(prepared(password)),
+                secret => secret.clone(),
+            },
+            binding: data.map(|_| binding),
+        };
+        let registry = Registry::with_mechanisms(if data.is_some() { &BOUND } else { &UNBOUND });
+        let config = SASLConfig::builder().with_registry(registry).with_callback(answers);
+        let config: Arc<SASLConfig> = config.map_err(|error| error.to_string())?;
+        let bound = Bound { name: binding, data: data.unwrap_or_default().to_vec() };
+        let name = Mechname::parse(name.as_bytes()).map_err(|_| String::from("it has no name"))?;
+        let session = SASLClient::with_cb(config, bound).start_suggested(&[name]);
+        Ok(Self { session: session.map_err(|error| error.to_string())?, scram, finished: false })
+    }
+
+    fn step(&mut self, input: Option<&[u8]>) -> Result<Vec<u8>, String> {
+        if self.finished {
+            return Err(String::from("it was finished, and the server goes on"));
+        }
+        let mut said = Vec::new();
+        let state = self.session.step(input, &mut said).map_err(|error| in_words(&error))?;
+        self.finished = matches!(state, State::Finished(_));
+        Ok(said)
+    }
+}
+
+impl Exchange for Sasl {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if self.session.are_we_first() { self.step(None).map(Some) } else { Ok(None) }
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+        if self.scram && rounds(challenge).is_some_and(|rounds| rounds > ROUNDS) {
+            return Err(format!("the server asks for more than {ROUNDS} rounds of hashing"));
+        }
+        self.step(Some(challenge))
+    }
+
+    fn is_proven(&mut self, data: Option<&[u8]>) -> bool {
+        self.finished || self.step(data).is_ok()
+    }
+}
+
+fn in_words(error: &SessionError) -> String {
+    use std::error::Error;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text = format!("{text}: {current}");
+        cause = current.source();
+    }
+    // What the server said may be in it.
+    starttls_proto::Escaped(text.as_bytes()).to_string()
+}
+
+/// The `i=` of SCRAM (RFC 5802 section 5.1); what is no number is too many.
+fn rounds(challenge: &[u8]) -> Option<u32> {
+    let attribute = challenge.split(|&byte| byte == b',').find_map(|it| it.strip_prefix(b"i="))?;
+    Some(std::str::from_utf8(attribute).ok().and_then(|it| it.parse().ok()).unwrap_or(u32::MAX))
+}
+
+/// RFC 5802 section 5.1 wants SASLprep (RFC 4013); what it forbids is sent as it is, as others do.
+fn prepared(text: &str) -> String {
+    stringprep::saslprep(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
+}
+
+/// OAUTHBEARER (RFC 7628) and XOAUTH2: the token goes along, and a challenge says why it will not do.
+struct Token {
+    sasl: Sasl,
+    /// What answers the error, so that the server can refuse.
+    dummy: &'static [u8],
+    details: Vec<u8>,
+}
+
+pub(super) fn begin_with_token(terms: &Terms<'_>, offer: &Offered) -> Result<Box<dyn Exchange>, String> {
+    let mut account = terms.account.clone();
+    // RFC 7628 section 3.1: the name travels as whom to act.
+    account.as_whom.get_or_insert_with(|| account.user.clone());
+    let sasl = Sasl::new(&account, &offer.name, terms.binding.name(), None)?;
+    // RFC 7628 section 3.2.3.
+    let dummy: &[u8] = if offer.name == "OAUTHBEARER" { b"\x01" } else { b"" };
+    Ok(Box::new(Token { sasl, dummy, details: Vec::new() }))
+}
+
+impl Exchange for Token {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.sasl.begin()
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+        self.details = challenge.to_vec();
+        Ok(self.dummy.to_vec())
+    }
+
+    fn details(&self) -> Vec<u8> {
+        self.details.clone()
+    }
+}

@@ -1,0 +1,215 @@
+//! The words of a login inside TLS.
+
+use std::fmt;
+
+use super::{Dialect, Side};
+use crate::{Malformed, ReplyTo};
+
+/// A dialect that knows how one logs in: recognises and writes; decides nothing.
+///
+/// Mechanisms go by their names: those that SASL has registered (`PLAIN`, `SCRAM-SHA-256`), and those that
+/// the protocol has of its own: `USER` for a name and a password in commands of its own, `SIMPLE`, `APOP`,
+/// or the name that the server gives it. What they send and answer is known outside of this crate; a
+/// dialect only wraps it. The initial response of `USER` and `SIMPLE` is that of PLAIN (RFC 4616), and
+/// `USER` answers every challenge with the password.
+pub trait LoginDialect: Dialect {
+    /// What ties a login to its TLS connection in this protocol, where the mechanism can do that.
+    fn binding(&self) -> Binding {
+        Binding::Exporter
+    }
+
+    /// Whether a granted login means that name and password are right.
+    fn is_checked(&self) -> bool {
+        true
+    }
+
+    /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
+    /// that are there without being listed.
+    fn mechanisms(&self, list: &[u8]) -> Vec<Offered>;
+
+    /// Appends a message of the client's, and says whether it was said as a whole: not if the protocol has
+    /// no such message, and not if the initial response did not go along, as it must not everywhere.
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool;
+
+    /// The meaning of one whole message of the server's: of its greeting inside TLS ([`ReplyTo::Connect`],
+    /// where only what it tells for the login matters), of an answer to [`LoginMessage::Hello`]
+    /// ([`ReplyTo::Hello`]), or of any other.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it means nothing in this place.
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed>;
+}
+
+/// What ties a login to the TLS connection that it runs in, so that nobody in the middle can pass it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binding {
+    /// A secret of both ends' (RFC 9266).
+    Exporter,
+    /// The server's certificate (RFC 5929 section 4).
+    ServerEndPoint,
+}
+
+impl Binding {
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exporter => "tls-exporter",
+            Self::ServerEndPoint => "tls-server-end-point",
+        }
+    }
+}
+
+/// What a client says to log in.
+#[derive(Clone, Copy)]
+pub enum LoginMessage<'a> {
+    /// Asks which mechanisms there are; in some protocols with the name of the user.
+    Hello {
+        /// The name of the user.
+        user: &'a str,
+    },
+    /// Begins a mechanism.
+    Begin {
+        /// Its name.
+        mechanism: &'a str,
+        /// What the mechanism says first, if it speaks first.
+        initial: Option<&'a [u8]>,
+    },
+    /// Answers a challenge.
+    Response(&'a [u8]),
+    /// Breaks the exchange off.
+    Abort,
+    /// Asks who one is now.
+    WhoAmI,
+}
+
+/// A mechanism that a server offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Its name, in upper case.
+    pub name: String,
+    /// What the mechanism is told first, where that comes with the offer.
+    pub challenge: Option<Vec<u8>>,
+}
+
+impl Offered {
+    /// One that starts with what the client says, or waits for a challenge.
+    pub(crate) fn named(name: impl AsRef<[u8]>) -> Self {
+        let name = String::from_utf8_lossy(name.as_ref()).to_ascii_uppercase();
+        Self { name, challenge: None }
+    }
+}
+
+/// What a server's message means to a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginReply {
+    /// Says something, answers nothing.
+    Interim,
+    /// These are the mechanisms.
+    Offer(Vec<Offered>),
+    /// The mechanism goes on with this.
+    Challenge(Vec<u8>),
+    /// Logged in.
+    Granted {
+        /// What the mechanism is told at the end, if anything.
+        data: Option<Vec<u8>>,
+        /// As whom, where the server says so.
+        user: Option<String>,
+    },
+    /// Not logged in.
+    Refused(Denial),
+    /// The server is closing.
+    Bye,
+}
+
+/// Why there is no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// The name, the password or the token is wrong, or not good for this.
+    Credentials,
+    /// The mechanism is not known there, or not allowed.
+    Mechanism,
+    /// The server cannot tell for now.
+    Temporary,
+    /// The server is closing the connection.
+    Bye,
+}
+
+/// What is to be sent; and, for people, what was said on both sides, without the secrets.
+#[derive(Default)]
+pub struct Script {
+    bytes: Vec<u8>,
+    shown: Vec<u8>,
+    said: Vec<Said>,
+}
+
+/// One message of a login, for people. The client's secrets are blanked; it is not escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Who said it.
+    pub from: Side,
+    /// The message; in words, where the protocol is not text.
+    pub text: Vec<u8>,
+}
+
+impl Script {
+    /// Takes what is to be sent.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Takes what was said since the last time.
+    pub fn take_said(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.said)
+    }
+
+    /// Says what everybody may see.
+    pub fn open(&mut self, text: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(text.as_ref());
+        self.shown.extend_from_slice(text.as_ref());
+    }
+
+    /// Says what nobody may see.
+    pub fn secret(&mut self, bytes: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(bytes.as_ref());
+        self.shown.extend_from_slice(b"***");
+    }
+
+    /// Says what people cannot read, and how it is described to them.
+    pub fn binary(&mut self, bytes: impl AsRef<[u8]>, shown: &str) {
+        self.bytes.extend_from_slice(bytes.as_ref());
+        self.shown.extend_from_slice(shown.as_bytes());
+    }
+
+    /// What the client says now is whole.
+    pub(crate) fn end(&mut self) {
+        if !self.shown.is_empty() {
+            let text = std::mem::take(&mut self.shown);
+            self.said.push(Said { from: Side::Client, text });
+        }
+    }
+
+    /// The server said this.
+    pub(crate) fn heard(&mut self, text: &[u8]) {
+        self.said.push(Said { from: Side::Server, text: text.to_vec() });
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("octets", &self.bytes.len()).field("said", &self.said).finish()
+    }
+}
+
+impl fmt::Debug for LoginMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hello { user } => f.debug_struct("Hello").field("user", user).finish(),
+            Self::Begin { mechanism, .. } => {
+                f.debug_struct("Begin").field("mechanism", mechanism).finish_non_exhaustive()
+            }
+            Self::Response(_) => f.write_str("Response"),
+            Self::Abort => f.write_str("Abort"),
+            Self::WhoAmI => f.write_str("WhoAmI"),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! USER and PASS: RFC 959 section 4.1.1.
+
+use super::Ftp;
+use crate::error::malformed;
+use crate::text::{code, name_and_password};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+impl LoginDialect for Ftp {
+    fn mechanisms(&self, _: &[u8]) -> Vec<Offered> {
+        vec![Offered::named("USER")]
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Begin { initial, .. } => {
+                out.open("USER ");
+                out.open(name_and_password(initial).0);
+            }
+            LoginMessage::Response(password) => {
+                self.password = true;
+                out.open("PASS ");
+                out.secret(password);
+            }
+            LoginMessage::Hello { .. } | LoginMessage::Abort | LoginMessage::WhoAmI => return false,
+        }
+        out.open("\r\n");
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        Ok(match code(msg)? {
+            421 => LoginReply::Bye,
+            _ if reply_to == ReplyTo::Connect => LoginReply::Interim,
+            100..=199 => LoginReply::Interim,
+            331 if !self.password => LoginReply::Challenge(Vec::new()),
+            // 232 is for whom the certificate was enough (RFC 2228 section 3), 202 for whom the name was.
+            202 | 230 | 232 => LoginReply::Granted { data: None, user: None },
+            400..=499 => LoginReply::Refused(Denial::Temporary),
+            // 332 asks for an account besides, which nobody has any more.
+            332 | 500..=504 | 533 | 534 => LoginReply::Refused(Denial::Mechanism),
+            500..=599 => LoginReply::Refused(Denial::Credentials),
+            _ => return Err(malformed("an answer to USER or PASS")),
+        })
+    }
+}

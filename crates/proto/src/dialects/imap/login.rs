@@ -1,0 +1,102 @@
+//! AUTHENTICATE and LOGIN: RFC 9051 section 6.2, and the initial response of RFC 4959.
+
+use super::{Imap, capabilities, split};
+use crate::error::malformed;
+use crate::text::{begin, challenge, lines, name_and_password, respond, starts_with, verb, words};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+/// What is remembered of a login.
+#[derive(Default)]
+pub(super) struct State {
+    /// Of the command that waits for its answer.
+    tag: Vec<u8>,
+    offered: Vec<Offered>,
+    /// Whether the server takes initial responses.
+    initial: bool,
+}
+
+/// RFC 9051 section 4: what a server has to take.
+const LONGEST: usize = 8192;
+
+impl LoginDialect for Imap {
+    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+        let Some(range) = capabilities(list) else { return Vec::new() };
+        let listed = |name: &[u8]| words(&list[range.clone()]).any(|word| word.eq_ignore_ascii_case(name));
+        words(&list[range.clone()])
+            .filter(|word| starts_with(word, b"AUTH="))
+            .map(|word| Offered::named(&word[5..]))
+            .chain((!listed(b"LOGINDISABLED")).then(|| Offered::named("USER")))
+            .collect()
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        if matches!(msg, LoginMessage::Hello { .. } | LoginMessage::Begin { .. }) {
+            self.login.tag = self.next_tag().into_bytes();
+            out.open(&self.login.tag);
+        }
+        match msg {
+            LoginMessage::Hello { .. } => out.open(" CAPABILITY\r\n"),
+            LoginMessage::Begin { mechanism: "USER", initial } => {
+                let (name, password) = name_and_password(initial);
+                out.open(" LOGIN ");
+                out.open(quoted(name));
+                out.open(" ");
+                out.secret(quoted(password));
+                out.open("\r\n");
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                let longest = if self.login.initial { LONGEST } else { 0 };
+                return begin(&format!(" AUTHENTICATE {mechanism}"), initial, longest, out);
+            }
+            LoginMessage::Response(response) => respond(response, out),
+            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let line = lines(msg).next().unwrap_or_default();
+        let (tag, rest) = split(line);
+        let (word, text) = split(rest.unwrap_or_default());
+        if let Some(range) = capabilities(msg) {
+            self.login.offered = self.mechanisms(msg);
+            self.login.initial = words(&msg[range]).any(|word| word.eq_ignore_ascii_case(b"SASL-IR"));
+        }
+        let word = verb(word, &mut [0; 16]).to_vec();
+        match (tag, &*word) {
+            (b"*", b"BYE") => return Ok(LoginReply::Bye),
+            (b"*", _) => return Ok(LoginReply::Interim),
+            (b"+", _) => return Ok(LoginReply::Challenge(challenge(&line[1..])?)),
+            _ if reply_to == ReplyTo::Connect || *tag != *self.login.tag => {
+                return Err(malformed("an answer with the tag of the command"));
+            }
+            _ => {}
+        }
+        let coded =
+            |codes: &[&[u8]]| text.is_some_and(|text| codes.iter().any(|code| starts_with(text, code)));
+        Ok(match (reply_to, &*word) {
+            (ReplyTo::Hello, b"OK") => LoginReply::Offer(std::mem::take(&mut self.login.offered)),
+            (_, b"OK") => LoginReply::Granted { data: None, user: None },
+            // RFC 5530 section 3 has the codes.
+            (_, b"NO") if coded(&[b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]"]) => {
+                LoginReply::Refused(Denial::Temporary)
+            }
+            (_, b"NO") if coded(&[b"[PRIVACYREQUIRED]", b"[CANNOT]"]) => {
+                LoginReply::Refused(Denial::Mechanism)
+            }
+            (ReplyTo::Hello, b"NO") | (_, b"BAD") => LoginReply::Refused(Denial::Mechanism),
+            (_, b"NO") => LoginReply::Refused(Denial::Credentials),
+            _ => return Err(malformed("OK, NO or BAD behind the tag")),
+        })
+    }
+}
+
+/// RFC 9051 section 4.3: a string in quotes.
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let escaped = text.iter().flat_map(|byte| {
+        let escape: &[u8] = if b"\"\\".contains(byte) { b"\\" } else { b"" };
+        escape.iter().chain([byte])
+    });
+    b"\"".iter().chain(escaped).chain(b"\"").copied().collect()
+}

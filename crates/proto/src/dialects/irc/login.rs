@@ -1,0 +1,136 @@
+//! AUTHENTICATE: the `sasl` extension of IRCv3, version 3.2; and PASS, the server's password (RFC 2812 section
+//! 3.1.1).
+
+use super::{Irc, Message, list};
+use crate::error::malformed;
+use crate::text::verb;
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script, base64};
+
+/// What is remembered of a login.
+#[derive(Default)]
+pub(super) struct State {
+    offered: Vec<Offered>,
+    /// What has come of a challenge in several pieces.
+    challenge: Vec<u8>,
+    /// The name to register with.
+    user: String,
+    /// The server's password was said.
+    registering: bool,
+    /// As whom, by numeric 900.
+    account: Option<String>,
+}
+
+/// What travels in one piece.
+const PIECE: usize = 400;
+/// Octets of a challenge in pieces.
+const MAX_CHALLENGE: usize = 64 * 1024;
+
+impl LoginDialect for Irc {
+    fn mechanisms(&self, listed: &[u8]) -> Vec<Offered> {
+        let Ok(Some(message)) = Message::parse(listed) else { return Vec::new() };
+        let Some((capabilities, _)) = message.capabilities() else { return Vec::new() };
+        let sasl = list(capabilities).find_map(|it| it.strip_prefix(b"sasl"));
+        let names = match sasl {
+            Some([b'=', names @ ..]) => names,
+            // Without a list (version 3.1) these are what everybody has.
+            Some([]) => b"PLAIN,EXTERNAL",
+            _ => b"",
+        };
+        let names = names.split(|&byte| byte == b',').filter(|name| !name.is_empty());
+        names.map(Offered::named).collect()
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { user } => {
+                user.clone_into(&mut self.login.user);
+                out.open("CAP LS 302\r\n");
+            }
+            LoginMessage::Begin { mechanism: "PASSWORD", initial } => {
+                self.login.registering = true;
+                let user = &self.login.user;
+                out.open("PASS :");
+                out.secret(initial.unwrap_or_default());
+                out.open(format!("\r\nNICK {user}\r\nUSER {user} 0 * :{user}\r\nCAP END\r\n"));
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                out.open(format!("CAP REQ :sasl\r\nAUTHENTICATE {mechanism}\r\n"));
+                return initial.is_none();
+            }
+            LoginMessage::Response(response) => {
+                let text = base64::encode(response);
+                for piece in text.as_bytes().chunks(PIECE) {
+                    out.open("AUTHENTICATE ");
+                    out.secret(piece);
+                    out.open("\r\n");
+                }
+                // The last piece is shorter, and may be empty.
+                if text.len().is_multiple_of(PIECE) {
+                    out.open("AUTHENTICATE +\r\n");
+                }
+            }
+            LoginMessage::Abort => out.open("AUTHENTICATE *\r\n"),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let Some(message) = Message::parse(msg)?.filter(Message::is_the_servers) else {
+            return Ok(LoginReply::Interim);
+        };
+        if let Some((_, more)) = message.capabilities() {
+            self.login.offered.extend(self.mechanisms(msg));
+            let offered = || [&*self.login.offered, &[Offered::named("PASSWORD")]].concat();
+            let all = !more && reply_to == ReplyTo::Hello;
+            return Ok(if all { LoginReply::Offer(offered()) } else { LoginReply::Interim });
+        }
+        Ok(match (reply_to, verb(message.command, &mut [0; 16])) {
+            // Some say 464 before, some only this.
+            (_, b"ERROR") if self.login.registering => LoginReply::Refused(Denial::Credentials),
+            (_, b"ERROR") => LoginReply::Bye,
+            (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => {
+                LoginReply::Offer(vec![Offered::named("PASSWORD")])
+            }
+            (ReplyTo::Hello | ReplyTo::Connect, _) => LoginReply::Interim,
+            (_, b"AUTHENTICATE") => self.challenged(message.parameter(0))?,
+            (_, b"CAP") if message.parameter(1).eq_ignore_ascii_case(b"NAK") => {
+                LoginReply::Refused(Denial::Mechanism)
+            }
+            (_, b"900") => {
+                self.login.account = Some(String::from_utf8_lossy(message.parameter(2)).into_owned());
+                LoginReply::Interim
+            }
+            (_, b"903") => LoginReply::Granted { data: None, user: self.login.account.take() },
+            // Welcome, by the name that is on the envelope.
+            (_, b"001") => {
+                let user = String::from_utf8_lossy(message.parameter(0)).into_owned();
+                LoginReply::Granted { data: None, user: Some(user) }
+            }
+            (
+                _,
+                b"431" | b"432" | b"433" | b"436" | b"465" | b"421" | b"451" | b"905" | b"906" | b"907"
+                | b"908",
+            ) => LoginReply::Refused(Denial::Mechanism),
+            (_, b"464" | b"902" | b"904") => LoginReply::Refused(Denial::Credentials),
+            _ => LoginReply::Interim,
+        })
+    }
+}
+
+impl Irc {
+    /// A challenge, once all of its pieces are there.
+    fn challenged(&mut self, piece: &[u8]) -> Result<LoginReply, Malformed> {
+        if piece != b"+" {
+            self.login.challenge.extend_from_slice(piece);
+        }
+        if self.login.challenge.len() > MAX_CHALLENGE {
+            return Err(malformed("a challenge of at most 64 KiB"));
+        }
+        if piece.len() == PIECE {
+            return Ok(LoginReply::Interim);
+        }
+        let text = std::mem::take(&mut self.login.challenge);
+        base64::decode(&text).map(LoginReply::Challenge).ok_or(malformed("a challenge in Base64"))
+    }
+}

@@ -1,0 +1,73 @@
+//! The login of the connection phase, with the plugin that the server asks for.
+//!
+//! The scramble of the greeting came in cleartext, and nothing of that counts here. A login that names a plugin
+//! which nobody has makes the server name its own, and scramble anew, inside TLS (AuthSwitchRequest).
+
+use super::{
+    CHARSET, CLIENT_PLUGIN_AUTH, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_SSL, ERR, MySql, packet,
+};
+use crate::error::malformed;
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+/// Not the name of any plugin.
+const NO_PLUGIN: &[u8] = b"starttls_asks\0";
+
+impl LoginDialect for MySql {
+    fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
+        let [_, _, _, _, 0xfe, request @ ..] = msg else { return Vec::new() };
+        let mut parts = request.splitn(2, |&byte| byte == 0);
+        let (name, scramble) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let challenge = Some(scramble.strip_suffix(b"\0").unwrap_or(scramble).to_vec());
+        vec![Offered { challenge, ..Offered::named(name) }]
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        let (payload, shown) = match msg {
+            LoginMessage::Hello { user } => {
+                // The same flags as in the SSLRequest.
+                let flags = CLIENT_PROTOCOL_41 | CLIENT_SSL | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
+                let start: [&[u8]; 4] =
+                    [&flags.to_le_bytes(), &(1_u32 << 24).to_le_bytes(), &[CHARSET], &[0; 23]];
+                let login: [&[u8]; 3] = [user.as_bytes(), b"\0\0", NO_PLUGIN];
+                // Numbers go on behind the boundary, and the SSLRequest was number 1.
+                self.sequence = 1;
+                let shown = format!("HandshakeResponse user {}", crate::Escaped(user.as_bytes()));
+                ([start.concat(), login.concat()].concat(), shown)
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                let response = initial.unwrap_or_default().to_vec();
+                (response, format!("authentication response {} ***", mechanism.to_ascii_lowercase()))
+            }
+            LoginMessage::Response(response) => {
+                (response.to_vec(), String::from("authentication response ***"))
+            }
+            LoginMessage::Abort | LoginMessage::WhoAmI => return false,
+        };
+        let mut bytes = Vec::new();
+        packet(self.sequence.wrapping_add(1), &[&payload], &mut bytes);
+        out.binary(bytes, &shown);
+        true
+    }
+
+    fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let [_, _, _, sequence, payload @ ..] = msg else { return Err(malformed("a packet")) };
+        if *sequence != self.sequence.wrapping_add(2) && *sequence != self.sequence.wrapping_add(1) {
+            return Err(malformed("packets in order"));
+        }
+        self.sequence = *sequence;
+        Ok(match payload {
+            [0, ..] => LoginReply::Granted { data: None, user: None },
+            [0xfe, ..] => LoginReply::Offer(self.mechanisms(msg)),
+            // caching_sha2_password: the server knew the password's hash, and OK follows.
+            [1, 3] => LoginReply::Interim,
+            [1, data @ ..] => LoginReply::Challenge(data.to_vec()),
+            [ERR, low, high, ..] => LoginReply::Refused(match u16::from_le_bytes([*low, *high]) {
+                // Too many connections, of all or of this user.
+                1040 | 1203 | 1226 => Denial::Temporary,
+                1044 | 1045 | 1698 | 1820 | 1862 | 3118 => Denial::Credentials,
+                _ => Denial::Mechanism,
+            }),
+            _ => return Err(malformed("OK, an error or a request for the password")),
+        })
+    }
+}

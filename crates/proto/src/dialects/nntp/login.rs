@@ -1,0 +1,80 @@
+//! AUTHINFO: RFC 4643.
+
+use super::Nntp;
+use crate::error::malformed;
+use crate::text::{begin, challenge, code, lines, name_and_password, opens_with, respond, words};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+/// RFC 3977 section 3.1.
+const LONGEST: usize = 512;
+
+/// What is remembered of a login.
+#[derive(Default)]
+pub(super) struct State {
+    /// The password is the response, and not in Base64.
+    bare: bool,
+}
+
+impl LoginDialect for Nntp {
+    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+        let mut found = Vec::new();
+        for line in lines(list).skip(1) {
+            let mut arguments = words(line).skip(1);
+            if opens_with(line, b"SASL") {
+                found.extend(arguments.map(Offered::named));
+            } else if opens_with(line, b"AUTHINFO") && arguments.any(|it| it.eq_ignore_ascii_case(b"USER")) {
+                found.push(Offered::named("USER"));
+            }
+        }
+        found
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { .. } => out.open("CAPABILITIES\r\n"),
+            LoginMessage::Begin { mechanism: "USER", initial } => {
+                self.login.bare = true;
+                out.open("AUTHINFO USER ");
+                out.open(name_and_password(initial).0);
+                out.open("\r\n");
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                return begin(&format!("AUTHINFO SASL {mechanism}"), initial, LONGEST, out);
+            }
+            LoginMessage::Response(password) if self.login.bare => {
+                out.open("AUTHINFO PASS ");
+                out.secret(password);
+                out.open("\r\n");
+            }
+            // Section 2.4.2: the empty one is written as `=`.
+            LoginMessage::Response([]) => out.open("=\r\n"),
+            LoginMessage::Response(response) => respond(response, out),
+            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let data = || match msg.get(4..).unwrap_or_default() {
+            b"=\r\n" => Ok(Vec::new()),
+            text => challenge(text),
+        };
+        Ok(match (reply_to, code(msg)?) {
+            (ReplyTo::Connect, _) => LoginReply::Interim,
+            (_, 400) => LoginReply::Bye,
+            (ReplyTo::Hello, 101) => LoginReply::Offer(self.mechanisms(msg)),
+            // CAPABILITIES is younger than AUTHINFO USER (RFC 2980 section 3.1.1).
+            (ReplyTo::Hello, 500) => LoginReply::Offer(vec![Offered::named("USER")]),
+            (_, 381) => LoginReply::Challenge(Vec::new()),
+            (_, 383) => LoginReply::Challenge(data()?),
+            (ReplyTo::Other, 281) => LoginReply::Granted { data: None, user: None },
+            (ReplyTo::Other, 283) => LoginReply::Granted { data: Some(data()?), user: None },
+            (_, 403) => LoginReply::Refused(Denial::Temporary),
+            (ReplyTo::Other, 481 | 452) => LoginReply::Refused(Denial::Credentials),
+            // 502 says that nobody may log in, or that somebody has.
+            (_, 400..=599) => LoginReply::Refused(Denial::Mechanism),
+            _ => return Err(malformed("an answer to AUTHINFO")),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! USERNAME and PASSWORD: RFC 9271 section 4.2.
+
+use super::Nut;
+use crate::error::malformed;
+use crate::text::{command, name_and_password};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+impl LoginDialect for Nut {
+    fn mechanisms(&self, _: &[u8]) -> Vec<Offered> {
+        vec![Offered::named("USER")]
+    }
+
+    /// Both are kept until a command needs them.
+    fn is_checked(&self) -> bool {
+        false
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Begin { initial, .. } => {
+                self.named = false;
+                out.open("USERNAME ");
+                out.open(name_and_password(initial).0);
+            }
+            LoginMessage::Response(password) => {
+                out.open("PASSWORD ");
+                out.secret(password);
+            }
+            LoginMessage::Hello { .. } | LoginMessage::Abort | LoginMessage::WhoAmI => return false,
+        }
+        out.open("\n");
+        true
+    }
+
+    fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        Ok(match command(msg) {
+            (b"OK", b"Goodbye") => LoginReply::Bye,
+            (b"OK", _) if std::mem::replace(&mut self.named, true) => {
+                LoginReply::Granted { data: None, user: None }
+            }
+            (b"OK", _) => LoginReply::Challenge(Vec::new()),
+            (b"ERR", b"ACCESS-DENIED" | b"INVALID-USERNAME" | b"INVALID-PASSWORD") => {
+                LoginReply::Refused(Denial::Credentials)
+            }
+            (b"ERR", _) => LoginReply::Refused(Denial::Mechanism),
+            _ => return Err(malformed("OK or ERR")),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! USER, PASS and APOP: RFC 1939 section 7; AUTH: RFC 5034.
+
+use super::{Pop3, is_ok, is_temporary};
+use crate::error::malformed;
+use crate::text::{begin, challenge, lines, name_and_password, opens_with, respond, starts_with, words};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+/// What is remembered of a login.
+#[derive(Default)]
+pub(super) struct State {
+    /// The time stamp of the greeting, if that came inside TLS (RFC 1939 section 7).
+    stamp: Option<Vec<u8>>,
+    /// USER was said: what is granted is to say the password.
+    named: bool,
+    /// The password is the response, and not in Base64.
+    bare: bool,
+}
+
+/// RFC 2449 section 4.
+const LONGEST: usize = 255;
+
+impl LoginDialect for Pop3 {
+    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+        let mut found = Vec::new();
+        for line in lines(list).skip(1) {
+            if opens_with(line, b"SASL") {
+                found.extend(words(line).skip(1).map(Offered::named));
+            } else if opens_with(line, b"USER") {
+                found.push(Offered::named("USER"));
+            }
+        }
+        if let Some(stamp) = &self.login.stamp {
+            found.push(Offered { challenge: Some(stamp.clone()), ..Offered::named("APOP") });
+        }
+        found
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { .. } => out.open("CAPA\r\n"),
+            LoginMessage::Begin { mechanism: "USER", initial } => {
+                (self.login.named, self.login.bare) = (true, true);
+                out.open("USER ");
+                out.open(name_and_password(initial).0);
+                out.open("\r\n");
+            }
+            LoginMessage::Begin { mechanism: "APOP", initial } => {
+                out.open("APOP ");
+                out.secret(initial.unwrap_or_default());
+                out.open("\r\n");
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                return begin(&format!("AUTH {mechanism}"), initial, LONGEST, out);
+            }
+            LoginMessage::Response(password) if self.login.bare => {
+                out.open("PASS ");
+                out.secret(password);
+                out.open("\r\n");
+            }
+            LoginMessage::Response(response) => respond(response, out),
+            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let named = std::mem::take(&mut self.login.named);
+        Ok(match (reply_to, is_ok(msg)) {
+            (ReplyTo::Connect, _) => {
+                self.login.stamp = stamp(msg);
+                LoginReply::Interim
+            }
+            (ReplyTo::Hello, true) => LoginReply::Offer(self.mechanisms(msg)),
+            // RFC 2449 is younger than POP3; USER is all that such a server has, but for APOP.
+            (ReplyTo::Hello, false) => {
+                LoginReply::Offer([vec![Offered::named("USER")], self.mechanisms(b"")].concat())
+            }
+            (_, true) if named => LoginReply::Challenge(Vec::new()),
+            (_, true) => LoginReply::Granted { data: None, user: None },
+            _ if msg.starts_with(b"+ ") || msg == b"+\r\n" => LoginReply::Challenge(challenge(&msg[1..])?),
+            _ if !msg.starts_with(b"-ERR") => return Err(malformed("+OK, -ERR or a challenge")),
+            _ if is_temporary(msg) => LoginReply::Refused(Denial::Temporary),
+            _ if starts_with(msg, b"-ERR [SYS/PERM]") => LoginReply::Refused(Denial::Mechanism),
+            _ => LoginReply::Refused(Denial::Credentials),
+        })
+    }
+}
+
+/// The time stamp in a greeting, with its angle brackets.
+fn stamp(greeting: &[u8]) -> Option<Vec<u8>> {
+    let start = greeting.iter().position(|&byte| byte == b'<')?;
+    let end = start + greeting[start..].iter().position(|&byte| byte == b'>')?;
+    Some(greeting[start..=end].to_vec())
+}

@@ -1,0 +1,99 @@
+//! Authentication ("Start-up" and "SASL Authentication" in the specification of protocol 3.0).
+
+use super::{PROTOCOL_3, Postgres, field, number};
+use crate::error::malformed;
+use crate::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+
+/// What is remembered of a login.
+#[derive(Default)]
+pub(super) struct State {
+    sasl: bool,
+    /// What the mechanism is told at the end.
+    last: Option<Vec<u8>>,
+    /// As whom the session runs.
+    user: Option<String>,
+}
+
+/// The database that every server has.
+const DATABASE: &str = "postgres";
+
+impl LoginDialect for Postgres {
+    fn binding(&self) -> Binding {
+        Binding::ServerEndPoint
+    }
+
+    fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
+        let data = msg.get(9..).unwrap_or_default();
+        match number(msg, 5) {
+            Some(3) => vec![Offered::named("PASSWORD")],
+            Some(5) => vec![Offered { challenge: Some(data.to_vec()), ..Offered::named("MD5") }],
+            Some(7) => vec![Offered::named("GSSAPI")],
+            Some(10) => {
+                let names = data.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+                names.map(Offered::named).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { user } => {
+                let parameters = format!("user\0{user}\0database\0{DATABASE}\0\0");
+                let length = (parameters.len() as u32 + 8).to_be_bytes();
+                let message = [&length[..], &PROTOCOL_3.to_be_bytes(), parameters.as_bytes()].concat();
+                let shown = format!("StartupMessage 3.0 user {}", crate::Escaped(user.as_bytes()));
+                out.binary(message, &shown);
+            }
+            LoginMessage::Begin { mechanism: "PASSWORD" | "MD5", initial } => {
+                password(&[initial.unwrap_or_default(), b"\0"], "PasswordMessage ***", out);
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                self.login.sasl = true;
+                let length = initial.map_or(u32::MAX, |it| it.len() as u32).to_be_bytes();
+                let parts = [mechanism.as_bytes(), b"\0", &length, initial.unwrap_or_default()];
+                password(&parts, &format!("SASLInitialResponse {mechanism} ***"), out);
+            }
+            LoginMessage::Response(response) => password(&[response], "SASLResponse ***", out),
+            LoginMessage::Abort | LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let data = || msg.get(9..).unwrap_or_default().to_vec();
+        Ok(match (msg.first(), number(msg, 5)) {
+            // AuthenticationOk is not the end: the session may still fail to start.
+            (Some(b'R'), Some(0)) => LoginReply::Interim,
+            (Some(b'R'), Some(11)) if self.login.sasl => LoginReply::Challenge(data()),
+            (Some(b'R'), Some(12)) if self.login.sasl => {
+                self.login.last = Some(data());
+                LoginReply::Interim
+            }
+            (Some(b'R'), Some(_)) => LoginReply::Offer(self.mechanisms(msg)),
+            (Some(b'S'), _) => {
+                let mut parts = msg.get(5..).unwrap_or_default().split(|&byte| byte == 0);
+                if parts.next() == Some(b"session_authorization") {
+                    self.login.user = parts.next().map(|user| String::from_utf8_lossy(user).into_owned());
+                }
+                LoginReply::Interim
+            }
+            (Some(b'K' | b'N' | b'v'), _) => LoginReply::Interim,
+            (Some(b'Z'), _) => {
+                LoginReply::Granted { data: self.login.last.take(), user: self.login.user.take() }
+            }
+            (Some(b'E'), _) => LoginReply::Refused(match field(msg, b'C') {
+                [b'2', b'8', ..] => Denial::Credentials,
+                [b'5', b'3' | b'7', ..] => Denial::Temporary,
+                _ => Denial::Mechanism,
+            }),
+            _ => return Err(malformed("an answer to the login")),
+        })
+    }
+}
+
+fn password(parts: &[&[u8]], shown: &str, out: &mut Script) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let start = (length as u32 + 4).to_be_bytes();
+    out.binary([b"p", &start[..], &parts.concat()].concat(), shown);
+}

@@ -1,0 +1,87 @@
+//! AUTHENTICATE: RFC 5804 section 2.1.
+
+use super::{Sieve, Status, logical_lines, status, string};
+use crate::error::malformed;
+use crate::text::{challenge, starts_with, words};
+use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script, base64};
+
+impl LoginDialect for Sieve {
+    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+        let value = logical_lines(list).find_map(|line| {
+            let (name, rest) = string(line)?;
+            let value = || string(rest.strip_prefix(b"\"").unwrap_or(rest).trim_ascii_start());
+            name.eq_ignore_ascii_case(b"SASL").then(value).flatten()
+        });
+        value.map(|(names, _)| words(names).map(Offered::named).collect()).unwrap_or_default()
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { .. } => out.open("CAPABILITY\r\n"),
+            LoginMessage::Begin { mechanism, initial } => {
+                out.open(format!("AUTHENTICATE \"{mechanism}\""));
+                if let Some(initial) = initial {
+                    out.open(" ");
+                    write_string(initial, out);
+                }
+                out.open("\r\n");
+            }
+            LoginMessage::Response(response) => {
+                write_string(response, out);
+                out.open("\r\n");
+            }
+            LoginMessage::Abort => out.open("\"*\"\r\n"),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        let Some(status) = logical_lines(msg).last().and_then(status) else {
+            let (data, _) = string(msg).ok_or(malformed("a challenge, OK, NO or BYE"))?;
+            return Ok(LoginReply::Challenge(challenge(data)?));
+        };
+        Ok(match (reply_to, status) {
+            (_, Status::Bye) => LoginReply::Bye,
+            (ReplyTo::Connect, _) => LoginReply::Interim,
+            (ReplyTo::Hello, Status::Ok) => LoginReply::Offer(self.mechanisms(msg)),
+            (_, Status::Ok) => LoginReply::Granted { data: last_data(msg)?, user: None },
+            // RFC 5804 section 1.3 has the codes.
+            (_, Status::No(code)) if starts_with(code, b"(TRYLATER") => {
+                LoginReply::Refused(Denial::Temporary)
+            }
+            (_, Status::No(code))
+                if [&b"(ENCRYPT-NEEDED"[..], b"(AUTH-TOO-WEAK", b"(TRANSITION-NEEDED"]
+                    .iter()
+                    .any(|it| starts_with(code, it)) =>
+            {
+                LoginReply::Refused(Denial::Mechanism)
+            }
+            (ReplyTo::Hello, Status::No(_)) => LoginReply::Refused(Denial::Mechanism),
+            (_, Status::No(_)) => LoginReply::Refused(Denial::Credentials),
+        })
+    }
+}
+
+/// `OK (SASL "…")`: what the mechanism is told at the end.
+fn last_data(msg: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+    let code = b"(SASL ";
+    let Some(at) = msg.windows(code.len()).position(|it| it.eq_ignore_ascii_case(code)) else {
+        return Ok(None);
+    };
+    let (data, _) = string(&msg[at + code.len()..]).ok_or(malformed("a string"))?;
+    challenge(data).map(Some)
+}
+
+/// A string: quoted up to 1024 octets, else a literal that waits for nobody (RFC 5804 section 4).
+fn write_string(bytes: &[u8], out: &mut Script) {
+    let text = base64::encode(bytes);
+    if text.len() <= 1024 {
+        out.open("\"");
+        out.secret(text);
+        out.open("\"");
+    } else {
+        out.open(format!("{{{}+}}\r\n", text.len()));
+        out.secret(text);
+    }
+}

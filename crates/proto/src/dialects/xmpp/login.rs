@@ -1,0 +1,119 @@
+//! SASL: RFC 6120 section 6.
+
+use super::{SASL, STREAMS, Xmpp};
+use crate::error::malformed;
+use crate::text::challenge;
+use crate::xml::{self, Piece, Reader};
+use crate::{
+    Binding, ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, Offered,
+    ReplyTo, Script, base64,
+};
+
+impl LoginDialect for Xmpp {
+    fn binding(&self) -> Binding {
+        self.binding
+    }
+
+    fn mechanisms(&self, features: &[u8]) -> Vec<Offered> {
+        let mut found = Vec::new();
+        let Ok(mut reader) = Reader::new(&self.server_header, features) else { return found };
+        while let Ok(Some(element)) = reader.next() {
+            if element.is(SASL, "mechanism") {
+                let Ok(end) = reader.end_of(&element) else { break };
+                found.push(Offered::named(text(features.get(element.start..end).unwrap_or_default())));
+            }
+        }
+        found
+    }
+
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+        match msg {
+            LoginMessage::Hello { .. } => {
+                let mut hello = Vec::new();
+                self.write_client(ClientMessage::Hello, &mut hello);
+                out.open(hello);
+            }
+            LoginMessage::Begin { mechanism, initial } => {
+                let mut name = String::new();
+                xml::escape(mechanism, &mut name);
+                out.open(format!("<auth xmlns='{SASL}' mechanism='{name}'>"));
+                match initial {
+                    // Section 6.4.2: the empty response is not the absence of one.
+                    Some([]) => out.open("="),
+                    Some(initial) => out.secret(base64::encode(initial)),
+                    None => {}
+                }
+                out.open("</auth>");
+            }
+            LoginMessage::Response(response) => {
+                out.open(format!("<response xmlns='{SASL}'>"));
+                out.secret(base64::encode(response));
+                out.open("</response>");
+            }
+            LoginMessage::Abort => out.open(format!("<abort xmlns='{SASL}'/>")),
+            LoginMessage::WhoAmI => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        match xml::piece(msg) {
+            Piece::White => return Ok(LoginReply::Interim),
+            Piece::Header => return self.server_header(msg).map(|_| LoginReply::Interim),
+            _ if self.server_header.is_empty() => return Err(malformed("a stream header first")),
+            Piece::End => return Ok(LoginReply::Bye),
+            Piece::Child => {}
+        }
+        let mut reader = Reader::new(&self.server_header, msg)?;
+        let root = reader.next()?.ok_or_else(|| malformed("an element"))?;
+        let data = || match text(msg) {
+            b"=" => Ok(Vec::new()),
+            text => challenge(text),
+        };
+        Ok(match (root.namespace(), root.name()) {
+            (STREAMS, "features") => {
+                self.binding = binding(&self.server_header, msg)?;
+                LoginReply::Offer(self.mechanisms(msg))
+            }
+            (SASL, "challenge") => LoginReply::Challenge(data()?),
+            (SASL, "success") => {
+                LoginReply::Granted { data: Some(data()?).filter(|it| !it.is_empty()), user: None }
+            }
+            (SASL, "failure") => {
+                let condition = reader.next()?;
+                LoginReply::Refused(match condition.as_ref().map(|it| it.name()) {
+                    Some("temporary-auth-failure") => Denial::Temporary,
+                    Some(
+                        "invalid-mechanism"
+                        | "mechanism-too-weak"
+                        | "encryption-required"
+                        | "malformed-request",
+                    ) => Denial::Mechanism,
+                    _ => Denial::Credentials,
+                })
+            }
+            (STREAMS, "error") => LoginReply::Bye,
+            _ => return Err(malformed("an answer to the login")),
+        })
+    }
+}
+
+/// XEP-0440 lists what the server can be bound by; without a list it is the newest.
+fn binding(header: &str, features: &[u8]) -> Result<Binding, Malformed> {
+    let mut reader = Reader::new(header, features)?;
+    let (mut listed, mut exporter) = (false, false);
+    while let Some(element) = reader.next()? {
+        if element.is("urn:xmpp:sasl-cb:0", "channel-binding") {
+            listed |= element.attribute("type") == Some(Binding::ServerEndPoint.name());
+            exporter |= element.attribute("type") == Some(Binding::Exporter.name());
+        }
+    }
+    Ok(if listed && !exporter { Binding::ServerEndPoint } else { Binding::Exporter })
+}
+
+/// The text in an element of text alone.
+fn text(element: &[u8]) -> &[u8] {
+    let start = element.iter().position(|&byte| byte == b'>').map_or(element.len(), |at| at + 1);
+    let end = element.iter().rposition(|&byte| byte == b'<').unwrap_or(start);
+    element.get(start..end).unwrap_or_default()
+}
