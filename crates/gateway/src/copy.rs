@@ -19,6 +19,9 @@ const SCRATCH: usize = 64 * 1024;
 /// How often one session reads before others have their turn.
 const TURNS: usize = 16;
 
+/// How long a client may take to close when the backend has closed.
+const LINGER: Duration = Duration::from_secs(5);
+
 thread_local! {
     /// One buffer for all sessions of a thread: it is in use only while bytes are under way.
     static SCRATCH_OF_THREAD: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -104,11 +107,19 @@ impl<E: Editor> Copy<E> {
     ) -> Result<Ended, Failure> {
         loop {
             let before = self.octets();
-            let copying = poll_fn(|cx| self.poll(cx, front, back));
-            match tokio::time::timeout(idle, copying).await {
-                Ok(ended) => return ended,
+            // A backend that has ended reads no more, as a rule: the client has only to hear of it.
+            let over = self.down.closed;
+            let limit = if over { LINGER.min(idle) } else { idle };
+            let copying = poll_fn(|cx| match self.poll(cx, front, back) {
+                Poll::Pending if self.down.closed != over => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            match tokio::time::timeout(limit, copying).await {
+                Ok(Some(ended)) => return ended,
+                Ok(None) => {}
                 // Whoever moved anything since gets as long again.
                 Err(_) if self.octets() != before => {}
+                Err(_) if over => return Ok(Ended::Finished),
                 Err(_) => return Err(Failure::Idle(idle)),
             }
         }

@@ -1,11 +1,13 @@
 //! How sessions fail, by leg.
 
+use std::net::IpAddr;
 use std::time::Duration;
 use std::{fmt, io};
 
 use starttls::proto::{Escaped, Side};
 
 use crate::config::NotAdmitted;
+use crate::proxy_protocol;
 
 /// One of the two connections of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,10 @@ pub enum Failure {
         /// What the operating system, or TLS, said.
         source: io::Error,
     },
+    /// No PROXY header came from an address that has to send one, or not a good one.
+    Proxy(proxy_protocol::Error),
+    /// The client's own address, which came in the PROXY header, is not allowed here.
+    NotAllowed(IpAddr),
     /// Nothing moved for this long.
     Idle(Duration),
     /// The client did not come as far as it had to in this time.
@@ -108,15 +114,6 @@ impl Failure {
 
     pub(crate) fn protocol(error: starttls::proto::Error) -> Self {
         Self::Protocol { leg: Leg::of(error.by), expected: error.expected, received: error.received }
-    }
-
-    /// Whether another backend may do better.
-    pub(crate) fn is_the_backends(&self) -> bool {
-        match self {
-            Self::Refused { .. } | Self::Unreachable { .. } | Self::Slow { .. } | Self::Login { .. } => true,
-            Self::Tls { leg, .. } | Self::Io { leg, .. } | Self::Protocol { leg, .. } => *leg == Leg::Backend,
-            Self::NotAdmitted(_) | Self::Idle(_) | Self::Late(_) => false,
-        }
     }
 }
 
@@ -143,6 +140,8 @@ impl fmt::Display for Failure {
                     Leg::Backend => "backend",
                 }
             ),
+            Self::Proxy(cause) => cause.fmt(f),
+            Self::NotAllowed(address) => write!(f, "clients from {address} are not served here"),
             Self::Idle(limit) => write!(f, "nothing moved for {} s", limit.as_secs()),
             Self::Late(limit) => write!(f, "the client was not ready within {} s", limit.as_secs_f32()),
             Self::Login { backend, reason } => write!(f, "cannot log in to the backend {backend}: {reason}"),

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod config;
 mod copy;
 mod failure;
+mod health;
 mod names;
 pub mod proxy_protocol;
 mod serve;
@@ -14,5 +15,6 @@ pub mod watch;
 
 pub use config::Config;
 pub use failure::{Failure, Leg};
+pub use health::Health;
 pub use serve::{Gateway, Observer};
 pub use session::{Client, Record};

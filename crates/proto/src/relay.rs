@@ -181,6 +181,11 @@ impl Relay {
         }
     }
 
+    /// Goes by this rule too, from now on.
+    pub fn also(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
     /// The service that the client's last hello was for, where it says so; see [`Dialect::service`].
     pub fn service(&self) -> Option<String> {
         self.dialect.service()

@@ -10,6 +10,8 @@ use super::address::{Mode, Url};
 use super::error::Error;
 use super::reader::Value;
 use super::values::{choice, file};
+use crate::health::Health;
+
 use super::{Backend, Leg, Login, Place, ProxyVersion, Trust, Upstream, login};
 
 /// What was said of a backend, before it is known to make sense.
@@ -69,7 +71,7 @@ impl Draft {
             Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial)?),
             Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial)?),
         };
-        Ok(Backend { protocol, place, leg, send_proxy })
+        Ok(Backend { protocol, place, leg, send_proxy, health: Health::default() })
     }
 
     fn cleartext(self, protocol: &Protocol, place: &Place) -> Result<Leg, Error> {

@@ -31,6 +31,7 @@ use starttls::proto::Protocol;
 use starttls::{Acceptor, Connector};
 
 use crate::certificates::Certificates;
+use crate::health::Health;
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
 
@@ -190,6 +191,8 @@ pub struct Backend {
     pub leg: Leg,
     /// In which form it is told who the client is.
     pub send_proxy: Option<ProxyVersion>,
+    /// Whether it was ready lately.
+    pub health: Health,
 }
 
 /// Where a backend listens.

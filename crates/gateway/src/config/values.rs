@@ -31,7 +31,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Error> {
 
 /// One of a few words.
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Error> {
-    let found = choices.iter().find(|(word, _)| *word == text);
+    let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         Error::new(format!("{} is none of {}", shown(text), words.join(", ")))

@@ -1,5 +1,6 @@
 //! The gateway at work: sockets, one thread a core, reload and drain.
 
+mod recovery;
 mod sockets;
 mod worker;
 
@@ -152,6 +153,9 @@ impl Gateway {
         for (worker, socket) in self.workers.iter().zip(opened.sockets) {
             // A worker that is gone has panicked, which it does not.
             let _ = worker.orders.send(Order::Listen(post.clone(), socket));
+        }
+        if let Some(worker) = self.workers.first() {
+            let _ = worker.orders.send(Order::LookAfter(post.clone()));
         }
         self.posts.push(post);
     }

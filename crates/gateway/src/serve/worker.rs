@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::sockets::Listening;
-use super::{Observer, Post};
+use super::{Observer, Post, recovery};
 use crate::session::{self, Client, Socket};
 
 /// What a worker is told.
 pub(super) enum Order {
     Listen(Arc<Post>, Listening),
+    LookAfter(Arc<Post>),
     Stop,
 }
 
@@ -53,8 +54,12 @@ pub(super) fn run(
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let shared = Shared { sessions, observer, open };
     LocalSet::new().block_on(&runtime, async move {
-        while let Some(Order::Listen(post, socket)) = orders.recv().await {
-            spawn_local(listen(post, socket, shared.clone()));
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Listen(post, socket) => drop(spawn_local(listen(post, socket, shared.clone()))),
+                Order::LookAfter(post) => drop(spawn_local(look_after(post, shared.clone()))),
+                Order::Stop => return,
+            }
         }
     });
 }
@@ -90,6 +95,15 @@ impl Accepting {
 
 /// How long to wait when no connection can be taken, for want of file descriptors most often.
 const BREATH: Duration = Duration::from_millis(50);
+
+async fn look_after(post: Arc<Post>, mut shared: Shared) {
+    let mut place = post.open.subscribe();
+    tokio::select! {
+        () = recovery::watch(post.clone()) => {}
+        _ = shared.open.wait_for(|open| !open) => {}
+        _ = place.wait_for(|open| !open) => {}
+    }
+}
 
 async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
     let Ok(accepting) = Accepting::new(socket) else { return };

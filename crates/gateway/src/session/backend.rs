@@ -4,13 +4,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use starttls::login::Account;
 use starttls::proto::{Greeted, Greeting, Heard, Identity, Protocol, Side};
-use starttls::{Chunk, Observer, Phase};
+use starttls::{Chunk, Encrypted, Observer, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::{Socket, Stream};
-use crate::config::{Backend, Leg as Way, Place, Upstream};
+use crate::config::{Backend, Leg as Way, Login, Mechanism, Place, Upstream};
 use crate::failure::{Failure, Leg};
 
 /// A backend that is ready for a session.
@@ -21,6 +22,8 @@ pub(crate) struct Reached {
     pub(crate) greeting: Option<Vec<u8>>,
     /// What it said behind that.
     pub(crate) unread: Vec<u8>,
+    /// Whether the session is somebody's already: the gateway has logged in.
+    pub(crate) logged_in: bool,
 }
 
 /// Reaches the backend within `limit`; `header` goes out before anything else.
@@ -40,10 +43,13 @@ pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> 
             Way::Implicit(upstream) => {
                 let encrypted =
                     upstream.connector.upgrade_implicit(backend.protocol, &upstream.server_name, socket);
-                let stream = Stream::Tls(Box::new(encrypted.await.map_err(failed)?));
-                listen(backend, stream, first(backend.protocol)).await
+                let encrypted = encrypted.await.map_err(failed)?;
+                match backend.login() {
+                    Some(login) => log_in(backend, login, encrypted, limit).await,
+                    None => listen(backend, Stream::Tls(Box::new(encrypted)), first(backend.protocol)).await,
+                }
             }
-            Way::Upgrade(upstream) => upgrade(backend, upstream, socket).await,
+            Way::Upgrade(upstream) => upgrade(backend, upstream, socket, limit).await,
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
@@ -70,7 +76,12 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
     protocol.flow.greeting.then(|| Greeting::new(protocol, Identity::new("")))
 }
 
-async fn upgrade(backend: &Backend, upstream: &Upstream, socket: Socket) -> Result<Reached, Failure> {
+async fn upgrade(
+    backend: &Backend,
+    upstream: &Upstream,
+    socket: Socket,
+    limit: Duration,
+) -> Result<Reached, Failure> {
     let protocol = backend.protocol;
     // Where the session inside TLS goes on from the greeting (the challenge of a login), the client needs it.
     let heard = Arc::new(Overheard::default());
@@ -79,11 +90,39 @@ async fn upgrade(backend: &Backend, upstream: &Upstream, socket: Socket) -> Resu
         false => upstream.connector.observed_by(heard.clone()),
     };
     let encrypted = connector.upgrade(protocol, &upstream.server_name, socket).await.map_err(failed)?;
+    if let Some(login) = backend.login() {
+        return log_in(backend, login, encrypted, limit).await;
+    }
     let stream = Stream::Tls(Box::new(encrypted));
     match Greeting::behind_upgrade(protocol, Identity::new("")) {
         Some(behind) => listen(backend, stream, Some(behind)).await,
-        None => Ok(Reached { stream, greeting: heard.take(), unread: Vec::new() }),
+        None => Ok(Reached { stream, greeting: heard.take(), unread: Vec::new(), logged_in: false }),
     }
+}
+
+/// Logs in on behalf of a client that cannot (rule G5: a login exists toward verified backends only).
+async fn log_in(
+    backend: &Backend,
+    login: &Login,
+    mut stream: Encrypted<Socket>,
+    limit: Duration,
+) -> Result<Reached, Failure> {
+    let failed = |reason: String| Failure::Login { backend: backend.to_string(), reason };
+    let secret = login.secret.read().await.map_err(|cause| failed(cause.to_string()))?;
+    let account = match login.mechanism {
+        Mechanism::Plain => Account::password(&login.user, secret).mechanism("PLAIN"),
+        Mechanism::Login => Account::password(&login.user, secret).mechanism("LOGIN"),
+        Mechanism::XOAuth2 => Account::token(&login.user, secret).mechanism("XOAUTH2"),
+        Mechanism::OAuthBearer => Account::token(&login.user, secret).mechanism("OAUTHBEARER"),
+    };
+    let done = account.timeout(limit).log_in(backend.protocol, &mut stream).await;
+    let done = done.map_err(|error| failed(error.to_string()))?;
+    Ok(Reached {
+        stream: Stream::Tls(Box::new(stream)),
+        greeting: None,
+        unread: done.unread,
+        logged_in: true,
+    })
 }
 
 /// What the server said in cleartext.
@@ -114,7 +153,7 @@ async fn listen(
     greeting: Option<Greeting>,
 ) -> Result<Reached, Failure> {
     let Some(mut greeting) = greeting else {
-        return Ok(Reached { stream, greeting: None, unread: Vec::new() });
+        return Ok(Reached { stream, greeting: None, unread: Vec::new(), logged_in: false });
     };
     let mut chunk = [0; 2048];
     loop {
@@ -125,7 +164,7 @@ async fn listen(
         match greeting.receive(&chunk[..count]).map_err(|error| Failure::protocol(*error))? {
             Heard::Continue(more) => greeting = more,
             Heard::Greeted(Greeted { message, unread }) => {
-                return Ok(Reached { stream, greeting: Some(message), unread });
+                return Ok(Reached { stream, greeting: Some(message), unread, logged_in: false });
             }
             Heard::Bye(words) => return Err(Failure::Refused { backend: backend.to_string(), words }),
         }

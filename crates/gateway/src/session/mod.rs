@@ -14,9 +14,10 @@ use starttls::Facts;
 use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, Side};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::config::{Front, Listener, Offer, Route};
+use crate::config::{Backend, Front, Listener, Offer, ProxyVersion, Route};
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
+use crate::proxy_protocol::{self, Header, Identity as Identify};
 use backend::Reached;
 
 pub(crate) use stream::{Socket, Stream};
@@ -87,7 +88,8 @@ pub(crate) async fn serve(listener: &Arc<Listener>, socket: Socket, client: Clie
 }
 
 impl<'a> Session<'a> {
-    async fn run(&mut self, socket: Socket) -> Result<(), Failure> {
+    async fn run(&mut self, mut socket: Socket) -> Result<(), Failure> {
+        self.identify(&mut socket).await?;
         let flow = self.listener.protocol.flow;
         match &self.listener.front {
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
@@ -103,6 +105,24 @@ impl<'a> Session<'a> {
                 let encrypted = tls.acceptor.accept(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
             }
+        }
+    }
+
+    /// Finds out who the client is, and whether it is served here.
+    async fn identify(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        let limit = self.listener.limits.negotiation;
+        let peer = self.record.client.address.map(|address| address.ip());
+        if peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
+            let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
+            if let Header::Proxied { client, destination } =
+                header.map_err(|_| Failure::Late(limit))?.map_err(Failure::Proxy)?
+            {
+                self.record.client = Client { address: Some(client), local: Some(destination) };
+            }
+        }
+        match self.record.client.address.map(|address| address.ip()) {
+            Some(client) if !self.listener.admits(Some(client)) => Err(Failure::NotAllowed(client)),
+            _ => Ok(()),
         }
     }
 
@@ -143,14 +163,17 @@ impl<'a> Session<'a> {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
-        let Reached { stream, greeting, unread } = self.reach(route).await?;
+        let Reached { stream, greeting, unread, logged_in } = self.reach(route).await?;
+        if logged_in {
+            relay.also(rules::logged_in());
+        }
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
             After::ServerSpeaks | After::AnswerPending => true,
             _ => protocol.flow.greeting && !greeted,
         };
         if owes {
-            let words = self.first_words(greeting, inside_tls);
+            let words = self.first_words(greeting, inside_tls, logged_in);
             out.to_client.splice(0..0, words);
         }
         if !unread.is_empty() {
@@ -196,9 +219,13 @@ impl<'a> Session<'a> {
     async fn reach(&mut self, route: &Route) -> Result<Reached, Failure> {
         let began = Instant::now();
         let mut last = None;
-        for backend in &route.backends {
-            let header = Vec::new();
-            match backend::reach(backend, &header, self.listener.limits.dial).await {
+        // Those that failed lately come last: they may be all there is.
+        let (up, down): (Vec<_>, Vec<_>) = route.backends.iter().partition(|it| it.health.is_up());
+        for backend in up.into_iter().chain(down) {
+            let header = self.proxy_header(backend);
+            let reached = backend::reach(backend, &header, self.listener.limits.dial).await;
+            backend.health.set(reached.is_ok());
+            match reached {
                 Ok(reached) => {
                     self.record.backend = Some(backend.to_string());
                     self.record.upstream = reached.stream.facts().cloned();
@@ -211,6 +238,12 @@ impl<'a> Session<'a> {
         Err(last.unwrap_or(Failure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None))))
     }
 
+    /// What the backend is told of the client (rules G3, G4).
+    fn proxy_header(&self, backend: &Backend) -> Vec<u8> {
+        let Client { address, local } = self.record.client;
+        header(backend, &Identify { addresses: address.zip(local), tls: self.record.front.as_ref() })
+    }
+
     /// The service's identity on a new connection.
     fn identity(&self, inside_tls: bool) -> Identity {
         let own = self.listener.tls().map(|tls| tls.acceptor.identity());
@@ -218,7 +251,7 @@ impl<'a> Session<'a> {
     }
 
     /// What the client hears first: the backend's words where it has said them, ours where it could not.
-    fn first_words(&self, greeting: Option<Vec<u8>>, inside_tls: bool) -> Vec<u8> {
+    fn first_words(&self, greeting: Option<Vec<u8>>, inside_tls: bool, logged_in: bool) -> Vec<u8> {
         let protocol = self.listener.protocol;
         let mut dialect = (protocol.dialect)(self.identity(inside_tls));
         let mut own = Vec::new();
@@ -232,7 +265,15 @@ impl<'a> Session<'a> {
             (After::ServerSpeaks, None) => {
                 dialect.write_server(ServerMessage::Offer { starttls: false }, &mut own);
             }
-            (_, None) => dialect.write_server(ServerMessage::Greeting, &mut own),
+            (_, None) => {
+                if logged_in {
+                    dialect.write_server(ServerMessage::PreAuthenticated, &mut own);
+                }
+                // Most protocols cannot say that one is logged in, and need not.
+                if own.is_empty() {
+                    dialect.write_server(ServerMessage::Greeting, &mut own);
+                }
+            }
         }
         own
     }
@@ -258,6 +299,21 @@ impl<'a> Session<'a> {
         let ended = copy.run(front, back, self.listener.limits.idle).await;
         (self.record.octets_up, self.record.octets_down) = copy.octets();
         ended.map(drop)
+    }
+}
+
+/// Whether a backend is ready for sessions, within `limit`.
+pub(crate) async fn is_ready(backend: &Backend, limit: Duration) -> bool {
+    let nobody = Identify { addresses: None, tls: None };
+    backend::reach(backend, &header(backend, &nobody), limit).await.is_ok()
+}
+
+/// Who the client is, in the form that the backend wants to be told in.
+fn header(backend: &Backend, client: &Identify<'_>) -> Vec<u8> {
+    match backend.send_proxy {
+        None => Vec::new(),
+        Some(ProxyVersion::V1) => proxy_protocol::v1(client),
+        Some(ProxyVersion::V2) => proxy_protocol::v2(client),
     }
 }
 

@@ -34,11 +34,9 @@ pub(super) fn settled(refusal: Refusal) -> Vec<Rule> {
     rules(always().into_iter().chain(own).chain(substance.map(|it| (Moment::Client(it), Edit::Release))))
 }
 
-/// The same for clients that need not log in, since the gateway has done it for them.
-pub(super) fn logged_in() -> Vec<Rule> {
-    let mut rules = settled(Refusal::Temporary);
-    rules.insert(0, Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropCredentials) });
-    rules
+/// What is left out besides for clients that need not log in, since the gateway has done it for them.
+pub(super) fn logged_in() -> Rule {
+    Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropCredentials) }
 }
 
 /// Cleartext from a client that may upgrade at any time, and may do without, but for a login (rule S4).

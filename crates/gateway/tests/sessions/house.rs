@@ -22,8 +22,8 @@ pub(crate) struct House {
     pub(crate) lab: Lab,
     pub(crate) cleartext: Cleartext,
     pub(crate) connector: Connector,
-    certificate: (PathBuf, PathBuf),
-    _folder: TempDir,
+    pub(crate) certificate: (PathBuf, PathBuf),
+    pub(crate) folder: TempDir,
 }
 
 /// A running gateway with one listener, and what it said of the sessions that are over.
@@ -50,7 +50,7 @@ impl House {
             .build()
             .unwrap();
         let lab = Lab::start(Options::default()).unwrap();
-        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, _folder: folder }
+        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, folder }
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.

@@ -3,3 +3,4 @@
 
 mod conversions;
 mod house;
+mod ways;

@@ -1,0 +1,23 @@
+//! Backends that failed are tried until they are ready again, so that sessions need not find out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Post;
+use crate::session;
+
+/// How often a backend that failed is tried.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Looks after the backends of one listener. Never ends by itself.
+pub(super) async fn watch(post: Arc<Post>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let listener = post.listener();
+        let backends = listener.routes().iter().flat_map(|route| &route.backends);
+        for backend in backends.filter(|backend| !backend.health.is_up()) {
+            let ready = session::is_ready(backend, listener.limits.dial).await;
+            backend.health.set(ready);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The way to a backend: who is told what, who takes over, who logs in.
+
+use std::time::Duration;
+
+use starttls::proto::smtp::SUBMISSION;
+use starttls_gateway::Config;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::house::{House, say, within};
+
+/// A backend that is never there.
+async fn nobody() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_down_is_passed_over() {
+    let house = House::new();
+    let down = format!("submission://127.0.0.1:{}", nobody().await);
+    let up = format!("submission://127.0.0.1:{}", house.cleartext.address("submission").unwrap().port());
+    let running = house.gateway("submission+starttls://{}", &[down, up], None);
+    for _ in 0..3 {
+        let stream = within(house.connect(&SUBMISSION, running.address, false)).await;
+        let heard = say(stream, b"EHLO me\r\nQUIT\r\n").await;
+        assert!(heard.starts_with("250-") && heard.contains("\r\n221 "), "{heard}");
+    }
+    assert_eq!(running.ended(3).await, ["ok", "ok", "ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_backend_is_up_the_client_is_told_in_the_protocols_words() {
+    let house = House::new();
+    let down = format!("127.0.0.1:{}", nobody().await);
+    for (scheme, words) in [
+        ("submission", "421 "),
+        ("lmtp", "421 "),
+        ("imap", "* BYE "),
+        ("pop3", "-ERR "),
+        ("sieve", "BYE "),
+        ("nntp", "400 "),
+        ("ftp", "421 "),
+        ("irc", "ERROR "),
+    ] {
+        let protocol = starttls::proto::protocol(scheme).unwrap();
+        let running =
+            house.gateway(&format!("{scheme}+starttls://{{}}"), &[format!("{scheme}://{down}")], None);
+        let stream = within(house.connect(protocol, running.address, false)).await;
+        let heard = say(stream, b"").await;
+        assert!(heard.starts_with(words) || heard.contains(&format!(" {words}")), "{scheme}: {heard}");
+        let ended = running.ended(1).await;
+        assert!(ended[0].starts_with("cannot reach the backend"), "{ended:?}");
+    }
+}
+
+/// One connection to a backend of our own: everything that came before it said something.
+async fn first_line(listener: &TcpListener) -> (TcpStream, String) {
+    let (mut tcp, _) = within(listener.accept()).await.unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        line.push(within(tcp.read_u8()).await.unwrap());
+    }
+    (tcp, String::from_utf8_lossy(&line).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_the_client_is_named_by_a_proxy_header_before_any_byte_of_its_own() {
+    let house = House::new();
+    let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let text = format!(
+        "[[listener]]\nlisten = \"submission+starttls://127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\n\
+         proxy-from = [\"127.0.0.1\"]\n\
+         forward = {{ url = \"submission://127.0.0.1:{}\", send-proxy = \"v1\" }}\n",
+        house.certificate.0,
+        house.certificate.1,
+        backend.local_addr().unwrap().port()
+    );
+    let running = house.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
+    let mut tcp = TcpStream::connect(running.address).await.unwrap();
+    tcp.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 587\r\n").await.unwrap();
+    let client = within(house.connector.upgrade(&SUBMISSION, "localhost", tcp));
+    let server = async {
+        let (mut tcp, line) = first_line(&backend).await;
+        tcp.write_all(b"220 backend\r\n").await.unwrap();
+        (tcp, line)
+    };
+    let (stream, (_tcp, line)) = tokio::join!(client, server);
+    assert_eq!(line, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 587\r\n");
+    drop(stream.unwrap());
+
+    // Who is to send a header and does not is not served.
+    let mut tcp = TcpStream::connect(running.address).await.unwrap();
+    tcp.write_all(b"EHLO me\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    let _ = within(tcp.read_to_end(&mut heard)).await;
+    assert_eq!(heard, b"");
+    let ended = running.ended(2).await;
+    assert!(ended.iter().any(|it| it.starts_with("no PROXY header came")), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
+    let house = House::new();
+    let password = house.folder.path().join("password");
+    std::fs::write(&password, format!("{}\n", house.lab.password())).unwrap();
+    let config = |url: &str| {
+        format!(
+            "[[listener]]\nlisten = \"{}://127.0.0.1:0\"\n\
+             forward = {{ url = {url:?}, ca-file = {:?}, \
+             login = {{ mechanism = \"PLAIN\", user = \"test\", password-file = {password:?} }} }}\n",
+            if url.starts_with("imap") { "imap" } else { "submission" },
+            house.lab.ca_file(),
+        )
+    };
+    let device = async |url: String, said: &str| {
+        let text = config(&url);
+        let running =
+            house.start(Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}")));
+        let mut tcp = TcpStream::connect(running.address).await.unwrap();
+        tcp.write_all(said.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        within(tcp.read_to_string(&mut heard)).await.unwrap();
+        assert_eq!(running.ended(1).await, ["ok"], "{heard}");
+        heard
+    };
+    let mail = "EHLO printer\r\nMAIL FROM:<printer@example.test>\r\nRCPT TO:<test@example.test>\r\nDATA\r\n";
+    for (scheme, name) in [("submission+starttls", "submission"), ("smtps", "smtps")] {
+        let url = format!("{scheme}://localhost:{}", house.lab.endpoint(name).unwrap().address.port());
+        let heard = device(url, &format!("{mail}Subject: {name}\r\n\r\nout of paper\r\n.\r\nQUIT\r\n")).await;
+        assert!(heard.starts_with("220 ") && heard.contains("\r\n354 "), "{heard}");
+        assert!(!heard.contains("AUTH") && !heard.contains("STARTTLS"), "{heard}");
+        let delivered = house.lab.store().mail();
+        assert!(delivered.iter().any(|it| it.text.starts_with(format!("Subject: {name}").as_bytes())));
+    }
+    let url = format!("imaps://localhost:{}", house.lab.endpoint("imaps").unwrap().address.port());
+    let heard = device(url, "a SELECT INBOX\r\nz LOGOUT\r\n").await;
+    assert!(heard.starts_with("* PREAUTH ") && heard.contains("a OK "), "{heard}");
+
+    std::fs::write(&password, "wrong\n").unwrap();
+    let url = format!(
+        "submission+starttls://localhost:{}",
+        house.lab.endpoint("submission").unwrap().address.port()
+    );
+    let running = house.start(Config::parse(&config(&url), "t").unwrap());
+    let mut tcp = TcpStream::connect(running.address).await.unwrap();
+    let mut heard = String::new();
+    within(tcp.read_to_string(&mut heard)).await.unwrap();
+    assert!(heard.starts_with("421 "), "{heard}");
+    let ended = running.ended(1).await;
+    assert!(
+        ended[0].starts_with("cannot log in to the backend") && !ended[0].contains("wrong\n"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g4_a_fresh_backend_serves_after_an_optional_upgrade() {
+    let house = House::new();
+    let forward = format!("smtp://127.0.0.1:{}", house.cleartext.address("smtp").unwrap().port());
+    let optional = Some(starttls_gateway::config::Offer::Optional);
+    let running = house.gateway("smtp+starttls://{}", &[forward], optional);
+    let mut tcp = TcpStream::connect(running.address).await.unwrap();
+    let said =
+        b"EHLO before.example\r\nAUTH PLAIN AHRlc3QAeA==\r\nMAIL FROM:<before@example.test>\r\nQUIT\r\n";
+    tcp.write_all(said).await.unwrap();
+    let mut heard = String::new();
+    within(tcp.read_to_string(&mut heard)).await.unwrap();
+    assert!(heard.contains("STARTTLS\r\n") && !heard.contains("AUTH"), "{heard}");
+    assert!(heard.contains("\r\n530 5.7.0 ") && heard.contains("\r\n250 "), "{heard}");
+
+    let stream = within(house.connect(&starttls::proto::smtp::SMTP, running.address, false)).await;
+    let heard = say(stream, b"RCPT TO:<test@example.test>\r\nQUIT\r\n").await;
+    assert!(heard.starts_with("503 ") || heard.starts_with("530 "), "nothing survives: {heard}");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(!house.cleartext.heard("smtp").windows(4).any(|it| it == b"AUTH"));
+}
