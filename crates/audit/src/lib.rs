@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod channel;
 pub mod check;
 mod dialogue;
 mod draft;

@@ -49,10 +49,7 @@ pub(crate) async fn probe(plan: &Plan, offered_in_cleartext: &[String]) -> (Seen
             let usual = usual.as_deref();
             drafts.push(credentials(plan, &mut dialogue, usual, offered_in_cleartext).await);
             drafts.push(served(plan, &mut dialogue, usual).await);
-            let goodbye = dialogue.words(ClientMessage::Quit);
-            if !goodbye.is_empty() {
-                let _ = dialogue.send(&goodbye).await;
-            }
+            dialogue.goodbye().await;
         }
         Err(stop) => {
             drafts.push(Draft::untold("srv-auth-before", &stop));
@@ -254,10 +251,9 @@ async fn look(
         Ok(mut session) => {
             // Behind what may not be answered goes something that is.
             let sentinel = session.words(ClientMessage::Probe);
-            session.send(&[inside.as_bytes(), &sentinel].concat()).await;
+            let _ = session.send(&[inside.as_bytes(), &sentinel].concat()).await;
             let answer = session.message(ReplyTo::Other, plan.patience().min(SILENCE)).await;
-            let goodbye = session.words(ClientMessage::Quit);
-            session.send(&goodbye).await;
+            session.goodbye().await;
             seen.record(session.record);
             let answer = answer.as_deref().unwrap_or(b"silence");
             Ok(Escaped(answer.trim_ascii_end()).to_string())

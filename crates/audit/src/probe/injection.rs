@@ -111,7 +111,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     // the first few octets of something that is no TLS, too few to tell what they answer.
     let beyond = match &form.shape {
         Shape::Together(_) if form.inside.is_empty() && !form.silent => dialogue.listen(PLAIN).await,
-        _ => dialogue.beyond(),
+        _ => dialogue.unread(),
     };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
         return Trial { end: End::Plain(answers::shown(plan.protocol, &beyond)), record: dialogue.record };
