@@ -27,6 +27,8 @@ pub(super) struct Manner {
     pub(super) keeps_state: bool,
     /// Whether a failed handshake leads back to cleartext.
     pub(super) falls_back: bool,
+    /// Whether an octet is all that a handshake has to bring in time.
+    pub(super) restless: bool,
     /// Whether a session is greeted as authenticated.
     pub(super) preauth: bool,
     /// Whether all connections but the first are turned away.
@@ -48,6 +50,7 @@ impl Manner {
         inside: Inside::Sound,
         keeps_state: false,
         falls_back: false,
+        restless: false,
         preauth: false,
         throttles: false,
         twists: &[],

@@ -1,6 +1,6 @@
 //! What can be wrong with a server, one thing at a time.
 
-use starttls::proto::{ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{After, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
 use super::manner::{Behind, Gate, Inside, Manner};
 use super::twist::{How, Twist, mangled, offer, request_line, words};
@@ -34,8 +34,12 @@ pub enum Weakness {
     Fallback,
     /// The ClientHello is waited for without an end.
     Stall,
+    /// Each octet of a ClientHello is waited for anew.
+    Drip,
     /// Connections that were meant for another protocol are served.
     WrongAlpn,
+    /// A port with TLS from the first byte has the same certificate.
+    Shared,
     /// Sessions are authenticated when they start.
     Preauth,
     /// There is no upgrade, and cleartext is served.
@@ -75,10 +79,10 @@ pub enum Weakness {
 }
 
 use Weakness::{
-    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Eager, Expired, Fallback, Fixation, Lazy, Mangled,
-    MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly, Partial,
-    PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, SoonExpired, Split, Stall, Throttled,
-    UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
+    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Lazy,
+    Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly,
+    Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired, Split, Stall,
+    Throttled, UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -97,7 +101,9 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
     (Fallback, "srv-hs-fallback", &[]),
     (Stall, "srv-stall", &[]),
+    (Drip, "srv-stall", &[]),
     (WrongAlpn, "srv-alpn", &[]),
+    (Shared, "srv-xproto", &[]),
     (Preauth, "srv-preauth", &["srv-offered", "srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
     (NotOffered, "srv-offered", &["srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
     (RefusedForNow, "srv-upgrade", &[]),
@@ -134,7 +140,9 @@ impl Weakness {
         CapsKept,
         Fallback,
         Stall,
+        Drip,
         WrongAlpn,
+        Shared,
         Preauth,
         NotOffered,
         RefusedForNow,
@@ -179,6 +187,11 @@ impl Weakness {
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
             Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
+            Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
+            Shared => unless(
+                protocol.flow.after == After::AnswerPending,
+                "no answer is left for a client that never asked, a greeting at most",
+            ),
             PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
             OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
@@ -216,10 +229,14 @@ impl Weakness {
         }
     }
 
+    /// Whether it takes minutes to show.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Stall | Drip)
+    }
+
     /// Why nobody can tell this weakness from outside in this protocol, if nobody can.
     pub fn hidden(self, protocol: &Protocol) -> Option<&'static str> {
         match (self, protocol.name) {
-            (Stall, _) => Some("it takes minutes to show"),
             (NotEnforced, "smtp" | "lmtp") => {
                 Some("mail between servers may be served in cleartext (RFC 3207 section 4)")
             }
@@ -273,8 +290,11 @@ impl Weakness {
             Throttled => Manner { throttles: true, ..sound },
             Referral => Manner { twists: REFERRAL, ..sound },
             Alert => Manner { twists: ALERT, ..sound },
-            Stall | WrongAlpn | NoCertificate | Expired | NotYet | SoonExpired | WrongName | SelfSigned
-            | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => sound,
+            Drip => Manner { restless: true, ..sound },
+            Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
+            | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => {
+                sound
+            }
         }
     }
 }
