@@ -65,6 +65,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             return Ok(());
         }
         self.record.bytes(self.kinds[0], bytes);
+        self.put(bytes).await
+    }
+
+    /// Sends bytes that are not worth writing down.
+    pub(crate) async fn put(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         let sent = tokio::time::timeout(self.patience, async {
             self.io.write_all(bytes).await?;
             self.io.flush().await
@@ -150,6 +155,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         let until = Instant::now() + wait;
         while self.unread.len() < MAX_UNREAD && self.more(until).await == Some(true) {}
         self.unread()
+    }
+
+    /// Whether the connection ends within `wait`, whatever is said on the way.
+    pub(crate) async fn closes(&mut self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        let closed = loop {
+            match self.more(until).await {
+                Some(true) => drop(self.unread()),
+                Some(false) => break true,
+                None => break false,
+            }
+        };
+        if closed {
+            self.record.text(Kind::Event, "the server closed the connection");
+        }
+        closed
     }
 
     /// The server's message in words, where bytes do not speak for themselves.

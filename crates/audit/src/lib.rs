@@ -41,6 +41,12 @@ impl Audit {
         Ok(Self { connectors: plan::Connectors::new(&builder, limits.patience)?, limits })
     }
 
+    /// The same audit with other limits; the time for a handshake stays.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
     /// Audits one endpoint. What cannot be reached, or told, is in the report too.
     ///
     /// `target` names it in the report; `server_name` is sent in SNI and verified.

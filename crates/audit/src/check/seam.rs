@@ -125,12 +125,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "srv-xproto",
         severity: Error,
         title: "answers can be shifted between the upgrade port and the TLS port",
-        why: "The service has a port with implicit TLS and one with an upgrade, both with the same \
-            certificate. A man in the middle can connect a client of one to the other, and the first \
-            answer inside TLS then belongs to a question that the client never asked (opossum attack).",
+        why: "The service has a port with implicit TLS and one with an upgrade, both good for the same \
+            name. A man in the middle can connect a client of one to the other, and the first answer \
+            inside TLS then belongs to a question that the client never asked (opossum attack). Where \
+            only a greeting comes too many, as in mail, it is for your information.",
         fix: "Switch off the upgrade (for HTTP the TLS upgrade of RFC 2817) where the implicit TLS \
-            port serves the clients. Otherwise use different certificate names for the two ports, or \
-            require ALPN on both.",
+            port serves the clients. Otherwise use certificates for different names on the two ports; ALPN \
+            helps only if the ports take different ids.",
         spec: "RFC 2817 section 3; RFC 9325 section 3.8; CVE-2025-49812",
     },
 ];

@@ -46,6 +46,9 @@ pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
 
 const NAGIOS_UNKNOWN: u8 = 3;
 
+/// A server that waits for a handshake for longer can be held for nothing.
+const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
+
 async fn audit(args: &Check) -> Result<u8, Failed> {
     let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
         Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
@@ -208,7 +211,8 @@ fn limits(args: &Check) -> Limits {
         concurrency: args.concurrency.into(),
         pace: args.pace.unwrap_or_default(),
         patience: args.peer.timeout,
-        slow: args.slow,
+        slow: args.slow.then_some(FIVE_MINUTES),
+        implicit_port: args.implicit_port,
     }
 }
 
