@@ -19,6 +19,8 @@ pub(super) struct Manner {
     pub(super) refuses: Option<Refusal>,
     /// Whether other forms of the request than the exact one do.
     pub(super) sloppy: bool,
+    /// Whether a request is taken for one wherever it stands, in the data of other commands too.
+    pub(super) hunts: bool,
     /// What becomes of bytes behind the request.
     pub(super) behind: Behind,
     /// What is said of the upgrade inside TLS.
@@ -46,6 +48,7 @@ impl Manner {
         offers: true,
         refuses: None,
         sloppy: false,
+        hunts: false,
         behind: Behind::Close,
         inside: Inside::Sound,
         keeps_state: false,

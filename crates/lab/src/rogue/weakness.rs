@@ -18,6 +18,8 @@ pub enum Weakness {
     Partial,
     /// Other forms of the request do as well, and commands behind those are answered inside TLS.
     Variants,
+    /// A request in the data of another command is taken for one.
+    Hidden,
     /// Commands behind the request are answered in cleartext behind the go-ahead.
     PlainAnswer,
     /// What was set before TLS is in force inside.
@@ -79,10 +81,10 @@ pub enum Weakness {
 }
 
 use Weakness::{
-    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Lazy,
-    Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly,
-    Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired, Split, Stall,
-    Throttled, UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
+    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
+    Lazy, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
+    OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
+    Split, Stall, Throttled, UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -93,6 +95,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (Split, "srv-inject-split", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-partial"]),
     (Partial, "srv-inject-partial", &[]),
     (Variants, "srv-inject-variants", &[]),
+    (Hidden, "srv-inject-variants", &[]),
     (PlainAnswer, "srv-reply-plain", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-split"]),
     (Fixation, "srv-fixation", &["srv-not-enforced", "srv-auth-before"]),
     (CredentialsBefore, "srv-auth-before", &[]),
@@ -132,6 +135,7 @@ impl Weakness {
         Split,
         Partial,
         Variants,
+        Hidden,
         PlainAnswer,
         Fixation,
         CredentialsBefore,
@@ -187,6 +191,7 @@ impl Weakness {
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
             Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
+            Hidden => unless(DATA.contains(&protocol.name), "no harmless command carries data"),
             Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
             Shared => unless(
                 protocol.flow.after == After::AnswerPending,
@@ -263,6 +268,7 @@ impl Weakness {
             Split => behind(Behind::Split),
             Partial => behind(Behind::Partial),
             Variants => Manner { sloppy: true, ..behind(Behind::EagerIfSloppy) },
+            Hidden => Manner { hunts: true, ..behind(Behind::Discard) },
             PlainAnswer => behind(Behind::Plain),
             Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
             CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
@@ -301,6 +307,10 @@ impl Weakness {
 
 /// Where something can be set before anybody is known: a sender, a user, a nickname.
 const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
+
+/// Where a harmless command before TLS can carry data.
+const DATA: &[&str] =
+    &["smtp", "submission", "lmtp", "imap", "sieve", "ldap", "xmpp", "xmpp-server", "irc", "http", "nut"];
 
 const fn twist(protocols: &'static [&'static str], at: ReplyTo, how: How) -> Twist {
     Twist { protocols, at, how }
