@@ -57,8 +57,8 @@ pub(super) const CHECKS: &[Check] = &[
         id: "srv-inject-variants",
         severity: Error,
         title: "an unusual form of the request is taken, and opens the seam",
-        why: "The request is recognised with a bare line feed, trailing text, or inside data and \
-            literals, where it is no request; and the paths for such forms miss the protection that the \
+        why: "The request is recognised with a bare line feed, trailing text, or inside data such as \
+            literals, quoted strings and bodies, where it is no request; and the paths for such forms miss the protection that the \
             usual one has. Two programs that read the same bytes differently, such as a proxy and a \
             server, can be played against each other.",
         fix: "Update the server. If a setting allows bare line feeds or lenient parsing, switch it \

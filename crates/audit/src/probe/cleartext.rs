@@ -12,16 +12,16 @@ use crate::report::{Outcome, Severity};
 use crate::words::begins;
 
 /// How long a server may take to answer what many servers leave unanswered.
-const SHORT: Duration = Duration::from_millis(500);
+pub(super) const SHORT: Duration = Duration::from_millis(500);
 
 /// How long to wait before asking something else, to see from the order of the answers what is not answered.
-const NUDGE: Duration = Duration::from_millis(100);
+pub(super) const NUDGE: Duration = Duration::from_millis(100);
 
 /// How long a server may take inside TLS; silence is an answer where state is looked for.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The answer in words, or the text itself.
-fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
+pub(super) fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
     dialogue.describe(bytes).unwrap_or_else(|| Escaped(bytes.trim_ascii_end()).to_string())
 }
 

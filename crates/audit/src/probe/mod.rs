@@ -6,11 +6,13 @@ mod certificate;
 mod cleartext;
 mod crossing;
 mod fallback;
+mod hidden;
 mod injection;
 mod leaks;
 mod port;
 mod stall;
 mod tls;
+mod variants;
 
 use std::time::Instant;
 
