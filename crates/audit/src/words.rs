@@ -232,6 +232,11 @@ pub(crate) fn refers(text: &str) -> bool {
     ldap || smtp || REFERRALS.iter().any(|it| text.contains(it))
 }
 
+/// Whether the server says that it is not the one that was asked for (RFC 6120 section 4.9.3.6).
+pub(crate) fn is_somebody_else(text: &str) -> bool {
+    text.contains("<host-unknown")
+}
+
 /// Whether this is for people to read.
 pub(crate) fn alerts(text: &str) -> bool {
     ALERTS.iter().any(|it| text.contains(it))

@@ -58,9 +58,9 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Error,
         title: "an unusual form of the request is taken, and opens the seam",
         why: "The request is recognised with a bare line feed, trailing text, or inside data such as \
-            literals, quoted strings and bodies, where it is no request; and the paths for such forms miss the protection that the \
-            usual one has. Two programs that read the same bytes differently, such as a proxy and a \
-            server, can be played against each other.",
+            literals, quoted strings and bodies, where it is no request; and the paths for such forms \
+            miss the protection that the usual one has. Two programs that read the same bytes \
+            differently, such as a proxy and a server, can be played against each other.",
         fix: "Update the server. If a setting allows bare line feeds or lenient parsing, switch it \
             off on this listener.",
         spec: "RFC 5321 section 2.3.8; RFC 3207 section 4; RFC 9051 section 2.2 and 6.2.1",

@@ -10,7 +10,7 @@ use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Certificate;
 use crate::report::{Capabilities, Outcome, Presented, Step, Tls, Verdict};
-use crate::words::{alerts, refers};
+use crate::words::{alerts, is_somebody_else, refers};
 
 /// What the first connection showed.
 #[derive(Default)]
@@ -134,6 +134,10 @@ impl Baseline {
                 Verdict::Violation,
                 Draft::fail("srv-referral", format!("the server sends clients elsewhere: \"{text}\"")),
             ),
+            Stop::Bye(text) if is_somebody_else(text) => {
+                let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
+                (Verdict::Declined, Draft::fail("srv-reachable", why))
+            }
             Stop::Bye(_) => {
                 (Verdict::Inconclusive, Draft::new("srv-throttled", Outcome::Inconclusive, stop.to_string()))
             }

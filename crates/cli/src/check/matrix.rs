@@ -27,7 +27,8 @@ struct Row {
 
 /// Runs the matrix; 0 when every verdict is the expected one.
 pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
-    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) {
+    let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
+    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) || chosen.contains(&false) {
         let hint = String::from("for example: starttls check submission://mail.example.com");
         return Err(Failed::usage("no target is named").hint(Some(hint)));
     }
