@@ -156,7 +156,7 @@ const TABLE: &[Words] = &[
         // The token names an extension of the server's, and stays.
         may_repeat_offer: true,
         data: &[Data { name: "a trailing parameter", around: |it| in_line("PING :", it, "\r\n") }],
-        fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER stprobe 0 * :probe\r\n")),
+        fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER visitor 0 * :visitor\r\n")),
         ..NOTHING
     },
     Words {
