@@ -8,35 +8,17 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls_audit::{Audit, Limits};
 use starttls_conformance::{differences, read};
-use starttls_lab::real::{SERVERS, Setup};
+use starttls_lab::real::{RealServer, Setup};
 
 /// For one endpoint, on a machine that has other things to do.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-macro_rules! servers {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            audit(stringify!($name));
-        })*
+starttls_lab::each_real_server!(audit);
 
-        const TESTED: &[&str] = &[$(stringify!($name)),*];
-    };
-}
-
-servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
-
-#[test]
-fn every_server_is_tested() {
-    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
-    names.sort_unstable();
-    assert_eq!(names, TESTED);
-}
-
-fn audit(name: &str) {
+fn audit(server: &RealServer) {
+    let name = server.name;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("check/{name}.txt"));
     let expected = read(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let server = SERVERS.iter().find(|server| server.name == name).unwrap();
     for it in &expected {
         assert!(server.protocols.contains(&it.protocol.as_str()), "{name} does not speak {}", it.protocol);
     }

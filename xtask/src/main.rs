@@ -6,6 +6,7 @@ mod bench;
 mod docs;
 mod fuzz;
 mod process;
+mod proof;
 mod report;
 mod seeds;
 mod setup;
@@ -23,6 +24,7 @@ Commands:
   test                           setup, then every check and every test
   ci                             the same; what CI runs
   fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
+  proof [--runs N]               audit all rogue and sound servers of the lab N times in a row (default 20), under load
   bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
   bench audit                    what an audit costs, next to other tools (openssl, sslscan, sslyze, testssl.sh)
   bench TARGET [-- ARGS...]      run one of them; ARGS go to it (negotiation: names of protocols)
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["test" | "ci"] => suite::run(),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["bench", ref rest @ ..] => bench::run(rest),
+        ["proof", ref rest @ ..] => proof::run(rest),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -4,18 +4,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{
-    ClientMessage, Dialect, Flow, Identity, Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
-};
+use starttls::proto::{ClientMessage, Flow, Identity, Offer, Protocol, Refusal, ReplyTo, ServerMessage};
 use starttls::{Connector, Encrypted};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::channel::{Channel, Next};
 use crate::record::{Mark, Record};
 use crate::report::Kind;
-
-/// Octets that a server may say before a probe gives up listening.
-const MAX_UNREAD: usize = 256 * 1024;
 
 /// Why a connection did not get as far as the probe wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,26 +60,10 @@ pub(crate) struct Opening {
 }
 
 /// A connection in cleartext.
-pub(crate) struct Dialogue {
-    io: TcpStream,
-    pub(crate) protocol: &'static Protocol,
-    dialect: Box<dyn Dialect>,
-    unread: Vec<u8>,
-    /// The last answer.
-    pub(crate) last: Vec<u8>,
-    pub(crate) record: Record,
-    /// The longest wait for one answer.
-    pub(crate) patience: Duration,
-}
+pub(crate) type Dialogue = Channel<TcpStream>;
 
 /// A connection inside TLS.
-pub(crate) struct Inside {
-    io: Encrypted<TcpStream>,
-    dialect: Box<dyn Dialect>,
-    unread: Vec<u8>,
-    pub(crate) record: Record,
-    patience: Duration,
-}
+pub(crate) type Inside = Channel<Encrypted<TcpStream>>;
 
 impl Dialogue {
     /// Dials and says nothing yet.
@@ -112,7 +91,7 @@ impl Dialogue {
         let _ = io.set_nodelay(true);
         record.text(Kind::Event, format!("connected to {address}"));
         let dialect = (protocol.dialect)(identity);
-        Ok(Self { io, protocol, dialect, unread: Vec::new(), last: Vec::new(), record, patience })
+        Ok(Self::new(io, protocol, dialect, record, patience, [Kind::Client, Kind::Server]))
     }
 
     pub(crate) fn flow(&self) -> Flow {
@@ -146,31 +125,6 @@ impl Dialogue {
         Ok(opening)
     }
 
-    /// The bytes of a message of ours, not sent yet.
-    pub(crate) fn words(&mut self, message: ClientMessage) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.dialect.write_client(message, &mut bytes);
-        bytes
-    }
-
-    pub(crate) async fn write(&mut self, message: ClientMessage) -> Result<(), Stop> {
-        let bytes = self.words(message);
-        self.send(&bytes).await
-    }
-
-    /// Sends bytes in one segment, as far as that is ours to decide.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.record.bytes(Kind::Client, bytes);
-        let sent = tokio::time::timeout(self.patience, self.io.write_all(bytes)).await;
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            _ => {
-                self.record.text(Kind::Event, "the connection is closed");
-                Err(Stop::Closed("our own words"))
-            }
-        }
-    }
-
     /// The next message that answers something; notices and provisional replies are written down and passed over.
     pub(crate) async fn answer(
         &mut self,
@@ -190,118 +144,37 @@ impl Dialogue {
         let until = Instant::now() + patience;
         let mut all = Vec::new();
         loop {
-            let bytes = self.frame(reply_to, what, until).await?;
+            let bytes = match self.next(reply_to, until).await {
+                Next::Message(bytes) => bytes,
+                // What answers a command of ours is judged by what it says, known to the dialect or not.
+                Next::Broken(bytes, _) if reply_to == ReplyTo::Other => bytes,
+                Next::Broken(_, expected) => return Err(Stop::Malformed(expected)),
+                Next::Closed(_) => return Err(Stop::Closed(what)),
+                Next::Silent => return Err(Stop::Silent(what)),
+            };
             all.extend_from_slice(&bytes);
-            self.last.clone_from(&bytes);
             match self.dialect.read_server(reply_to, &bytes) {
                 Ok(ServerMessage::Interim) => {}
                 Ok(ServerMessage::Bye) => {
                     return Err(Stop::Bye(starttls::proto::Escaped(bytes.trim_ascii_end()).to_string()));
                 }
                 Ok(meaning) => return Ok((meaning, all)),
-                // What answers a command of ours is judged by what it says, known to the dialect or not.
                 Err(_) if reply_to == ReplyTo::Other => return Ok((ServerMessage::Other, all)),
                 Err(malformed) => return Err(Stop::Malformed(malformed.expected)),
             }
         }
     }
 
-    async fn frame(
-        &mut self,
-        reply_to: ReplyTo,
-        what: &'static str,
-        until: Instant,
-    ) -> Result<Vec<u8>, Stop> {
-        let mut scan = Scan::default();
-        loop {
-            if !self.unread.is_empty() {
-                match self.dialect.frame(Side::Server, reply_to, &self.unread, &mut scan) {
-                    Ok(Some(len)) => {
-                        let message: Vec<u8> = self.unread.drain(..len).collect();
-                        self.record.bytes(Kind::Server, &message);
-                        return Ok(message);
-                    }
-                    Ok(None) if self.unread.len() < MAX_UNREAD => {}
-                    Ok(None) => return Err(Stop::Malformed("an answer of reasonable length")),
-                    Err(malformed) => {
-                        let unread = std::mem::take(&mut self.unread);
-                        self.record.bytes(Kind::Server, &unread);
-                        if reply_to == ReplyTo::Other {
-                            return Ok(unread);
-                        }
-                        return Err(Stop::Malformed(malformed.expected));
-                    }
-                }
-            }
-            let mut buffer = [0; 8192];
-            match tokio::time::timeout_at(until.into(), self.io.read(&mut buffer)).await {
-                Ok(Ok(len)) if len > 0 => {
-                    self.unread.extend_from_slice(buffer.get(..len).unwrap_or_default())
-                }
-                Ok(_) => {
-                    self.drop_unread();
-                    self.record.text(Kind::Event, "the server closed the connection");
-                    return Err(Stop::Closed(what));
-                }
-                Err(_) => {
-                    self.drop_unread();
-                    self.record.text(Kind::Event, "silence");
-                    return Err(Stop::Silent(what));
-                }
-            }
-        }
-    }
-
-    fn drop_unread(&mut self) {
-        let unread = std::mem::take(&mut self.unread);
-        if !unread.is_empty() {
-            self.record.bytes(Kind::Server, &unread);
-        }
-    }
-
-    /// The answer to a request for TLS that was sent already.
-    pub(crate) async fn verdict(&mut self) -> Result<Result<(), Refusal>, Stop> {
+    /// The answer to a request for TLS that was sent already; a refusal in the server's own words too.
+    pub(crate) async fn verdict(&mut self) -> Result<Result<(), (Refusal, Vec<u8>)>, Stop> {
         if !self.flow().verdict {
             return Ok(Ok(()));
         }
         match self.answer(ReplyTo::Request, "the answer to the upgrade request").await? {
             (ServerMessage::Accept, _) => Ok(Ok(())),
-            (ServerMessage::Refuse(refusal), _) => Ok(Err(refusal)),
+            (ServerMessage::Refuse(refusal), answer) => Ok(Err((refusal, answer))),
             _ => Err(Stop::Malformed("the exact go-ahead")),
         }
-    }
-
-    /// What the server has said beyond its last message, and whatever comes within `wait`.
-    pub(crate) async fn listen(&mut self, wait: Duration) -> Vec<u8> {
-        let mut buffer = [0; 8192];
-        let until = Instant::now() + wait;
-        while self.unread.len() < MAX_UNREAD {
-            match tokio::time::timeout_at(until.into(), self.io.read(&mut buffer)).await {
-                Ok(Ok(len)) if len > 0 => {
-                    self.unread.extend_from_slice(buffer.get(..len).unwrap_or_default())
-                }
-                _ => break,
-            }
-        }
-        let heard = std::mem::take(&mut self.unread);
-        if !heard.is_empty() {
-            self.record.bytes(Kind::Server, &heard);
-        }
-        heard
-    }
-
-    /// The server's message in words, where bytes do not speak for themselves.
-    pub(crate) fn describe(&self, message: &[u8]) -> Option<String> {
-        self.dialect.describe(Side::Server, message)
-    }
-
-    /// What has come beyond the go-ahead already, without waiting.
-    pub(crate) fn beyond(&mut self) -> Vec<u8> {
-        let beyond = std::mem::take(&mut self.unread);
-        if !beyond.is_empty() {
-            self.record.bytes(Kind::Server, &beyond);
-        }
-        beyond
     }
 
     /// Starts TLS, with a connector that finishes whatever the certificate.
@@ -321,7 +194,8 @@ impl Dialogue {
                 let facts = io.facts();
                 let text = format!("handshake done: {}, {}", facts.version_name(), facts.cipher_suite_name());
                 self.record.text(Kind::Event, text);
-                Ok(Inside { io, dialect, unread: Vec::new(), record: self.record, patience: self.patience })
+                let kinds = [Kind::ClientInside, Kind::ServerInside];
+                Ok(Inside::new(io, self.protocol, dialect, self.record, self.patience, kinds))
             }
             Err(error) => {
                 self.record.text(Kind::Event, format!("no handshake: {error}"));
@@ -336,76 +210,18 @@ impl Inside {
         &self.io
     }
 
-    pub(crate) fn words(&mut self, message: ClientMessage) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.dialect.write_client(message, &mut bytes);
-        bytes
-    }
-
-    /// Sends bytes; whether they could be sent.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
-        if bytes.is_empty() {
-            return true;
-        }
-        self.record.bytes(Kind::ClientInside, bytes);
-        let sent = tokio::time::timeout(self.patience, async {
-            self.io.write_all(bytes).await?;
-            self.io.flush().await
-        });
-        matches!(sent.await, Ok(Ok(())))
-    }
-
-    /// The next whole message, within `wait`; `None` at the end of the connection or in silence.
+    /// The next message within `wait`; `None` at the end of the connection or in silence. An answer that is cut
+    /// short, or is none of the protocol's, is one too.
     pub(crate) async fn message(&mut self, reply_to: ReplyTo, wait: Duration) -> Option<Vec<u8>> {
-        let until = Instant::now() + wait;
-        let mut scan = Scan::default();
-        loop {
-            if !self.unread.is_empty() {
-                match self.dialect.frame(Side::Server, reply_to, &self.unread, &mut scan) {
-                    Ok(Some(len)) => {
-                        let message: Vec<u8> = self.unread.drain(..len).collect();
-                        self.record.bytes(Kind::ServerInside, &message);
-                        return Some(message);
-                    }
-                    Ok(None) if self.unread.len() < MAX_UNREAD => {}
-                    _ => return self.rest(),
-                }
-            }
-            let mut buffer = [0; 8192];
-            match tokio::time::timeout_at(until.into(), self.io.read(&mut buffer)).await {
-                Ok(Ok(len)) if len > 0 => {
-                    self.unread.extend_from_slice(buffer.get(..len).unwrap_or_default())
-                }
-                Ok(_) => {
-                    let rest = self.rest();
-                    self.record.text(Kind::Event, "the server closed the connection");
-                    return rest;
-                }
-                Err(_) => {
-                    self.record.text(Kind::Event, "silence");
-                    return None;
-                }
-            }
+        match self.next(reply_to, Instant::now() + wait).await {
+            Next::Message(message) => Some(message),
+            Next::Broken(rest, _) | Next::Closed(rest) => Some(rest).filter(|rest| !rest.is_empty()),
+            Next::Silent => None,
         }
-    }
-
-    /// What is left when nothing more comes: an answer that is cut short is one, too.
-    fn rest(&mut self) -> Option<Vec<u8>> {
-        let rest = std::mem::take(&mut self.unread);
-        if rest.is_empty() {
-            return None;
-        }
-        self.record.bytes(Kind::ServerInside, &rest);
-        Some(rest)
     }
 
     /// What the message means here.
     pub(crate) fn meaning(&mut self, reply_to: ReplyTo, message: &[u8]) -> Option<ServerMessage> {
         self.dialect.read_server(reply_to, message).ok()
-    }
-
-    /// The message in words, where bytes do not speak for themselves.
-    pub(crate) fn describe(&self, message: &[u8]) -> Option<String> {
-        self.dialect.describe(Side::Server, message)
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod channel;
 pub mod check;
 mod dialogue;
 mod draft;
@@ -38,6 +39,12 @@ impl Audit {
     /// When such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
         Ok(Self { connectors: plan::Connectors::new(&builder, limits.patience)?, limits })
+    }
+
+    /// The same audit with other limits; the time for a handshake stays.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     /// Audits one endpoint. What cannot be reached, or told, is in the report too.

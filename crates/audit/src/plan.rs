@@ -23,14 +23,17 @@ pub struct Limits {
     pub pace: Duration,
     /// The longest wait for one answer.
     pub patience: Duration,
-    /// Whether to run the checks that have to wait.
-    pub slow: bool,
+    /// For how long the checks wait that have to; by default they are not run.
+    pub slow: Option<Duration>,
+    /// Where the same service speaks TLS from the first byte. By default it is the protocol's own port, if the
+    /// upgrade is on its own too.
+    pub implicit_port: Option<u16>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (pace, patience) = (Duration::ZERO, Duration::from_secs(10));
-        Self { connections: 25, concurrency: 4, pace, patience, slow: false }
+        Self { connections: 25, concurrency: 4, pace, patience, slow: None, implicit_port: None }
     }
 }
 
@@ -121,12 +124,18 @@ impl Plan {
 
     /// Opens one connection, if the limits allow one more.
     pub(crate) async fn open(&self, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
+        self.open_port(self.port(), purpose).await
+    }
+
+    /// The same on another port of the same host.
+    pub(crate) async fn open_port(&self, port: u16, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
         if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
             self.opened.fetch_sub(1, Ordering::Relaxed);
             return Err((Stop::Budget, Record::new(purpose)));
         }
         tokio::time::sleep(self.limits.pace).await;
-        Dialogue::open(self.protocol, self.identity(), self.address, self.patience(), purpose).await
+        let address = SocketAddr::new(self.address.ip(), port);
+        Dialogue::open(self.protocol, self.identity(), address, self.patience(), purpose).await
     }
 
     /// The longest wait for one answer.
@@ -151,6 +160,12 @@ impl Plan {
     /// The port that is audited.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Where the same service speaks TLS from the first byte, as far as is known.
+    pub(crate) fn implicit_port(&self) -> Option<u16> {
+        let usual = self.protocol.implicit_tls.filter(|_| self.port() == self.protocol.port);
+        self.limits.implicit_port.or(usual.map(|tls| tls.port))
     }
 
     /// How many connections were opened.

@@ -14,6 +14,8 @@ pub(crate) struct Words {
     pub(crate) mechanisms: &'static [&'static str],
     /// State that is set in cleartext, and the command inside TLS that shows whether it is still there.
     pub(crate) fixation: Option<(&'static str, &'static str)>,
+    /// What carries data before TLS.
+    pub(crate) data: &'static [Data],
     /// Why the service may serve cleartext all the same, if it may.
     pub(crate) may_serve_cleartext: Option<&'static str>,
     /// Whether the list of capabilities may name the upgrade inside TLS too: it tells what the software
@@ -23,12 +25,26 @@ pub(crate) struct Words {
     pub(crate) harmless: ClientMessage,
 }
 
+/// A command that changes nothing, with data in which a request is none.
+pub(crate) struct Data {
+    /// What the request stands in.
+    pub(crate) name: &'static str,
+    /// The command around this request, in pieces; behind each but the last the server has to ask for more (`+`).
+    pub(crate) around: fn(&[u8]) -> Vec<Vec<u8>>,
+}
+
+/// One command on one line, with the request's line in it.
+fn in_line(before: &str, request: &[u8], behind: &str) -> Vec<Vec<u8>> {
+    vec![[before.as_bytes(), b"x ", request.trim_ascii_end(), b" x", behind.as_bytes()].concat()]
+}
+
 const NOTHING: Words = Words {
     scheme: "",
     took_credentials: &[],
     served: &[],
     mechanisms: &[],
     fixation: None,
+    data: &[],
     may_serve_cleartext: None,
     may_repeat_offer: false,
     harmless: ClientMessage::Probe,
@@ -40,6 +56,7 @@ const SMTP: Words = Words {
     served: &["250"],
     mechanisms: &["AUTH ", "AUTH="],
     fixation: Some(("MAIL FROM:<>\r\n", "RCPT TO:<postmaster@invalid>\r\n")),
+    data: &[Data { name: "a quoted string", around: |it| in_line("NOOP \"", it, "\"\r\n") }],
     may_serve_cleartext: Some("as RFC 3207 section 4 demands of a public mail server"),
     ..NOTHING
 };
@@ -53,6 +70,17 @@ const TABLE: &[Words] = &[
         took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
         served: &["OK"],
         mechanisms: &["AUTH="],
+        // RFC 2971: what a client says of itself.
+        data: &[
+            Data { name: "a quoted string", around: |it| in_line("x1 ID (\"name\" \"", it, "\")\r\n") },
+            Data {
+                name: "a literal",
+                around: |request| {
+                    let first = format!("x2 ID (\"name\" {{{}}}\r\n", 3 + request.len());
+                    vec![first.into_bytes(), [b"x\r\n", request, b")\r\n"].concat()]
+                },
+            },
+        ],
         ..NOTHING
     },
     Words {
@@ -70,6 +98,16 @@ const TABLE: &[Words] = &[
         took_credentials: &["OK", "NO"],
         served: &["OK"],
         mechanisms: &["\"SASL\" \"PLAIN", "\"SASL\" \"LOGIN"],
+        data: &[
+            Data { name: "a quoted string", around: |it| in_line("NOOP \"", it, "\"\r\n") },
+            Data {
+                name: "a literal",
+                around: |request| {
+                    let first = format!("NOOP {{{}+}}\r\nx\r\n", 3 + request.len());
+                    vec![[first.as_bytes(), request, b"\r\n"].concat()]
+                },
+            },
+        ],
         ..NOTHING
     },
     Words {
@@ -93,6 +131,7 @@ const TABLE: &[Words] = &[
         scheme: "ldap",
         took_credentials: &["*BindResponse", "*invalidCredentials"],
         served: &["*SearchResultEntry", "*: 0"],
+        data: &[Data { name: "an octet string", around: in_a_filter }],
         may_repeat_offer: true,
         ..NOTHING
     },
@@ -101,6 +140,7 @@ const TABLE: &[Words] = &[
         took_credentials: &["<success", "<challenge", "*<not-authorized"],
         served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
         mechanisms: &["<mechanism>PLAIN"],
+        data: IN_XML,
         ..NOTHING
     },
     Words {
@@ -108,25 +148,29 @@ const TABLE: &[Words] = &[
         took_credentials: &["<success", "<challenge", "*<not-authorized"],
         served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
         mechanisms: &["<mechanism>PLAIN"],
+        data: IN_XML,
         ..NOTHING
     },
     Words {
         scheme: "irc",
         // The token names an extension of the server's, and stays.
         may_repeat_offer: true,
-        fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER stprobe 0 * :probe\r\n")),
+        data: &[Data { name: "a trailing parameter", around: |it| in_line("PING :", it, "\r\n") }],
+        fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER visitor 0 * :visitor\r\n")),
         ..NOTHING
     },
     Words {
         scheme: "http",
         took_credentials: &["HTTP/1.1 401", "HTTP/1.1 403", "HTTP/1.1 2"],
         served: &["HTTP/1.1 2"],
+        data: &[Data { name: "a body", around: in_a_body }],
         ..NOTHING
     },
     Words {
         scheme: "nut",
         took_credentials: &["OK"],
         served: &["BEGIN LIST"],
+        data: &[Data { name: "a quoted string", around: |it| in_line("VER \"", it, "\"\n") }],
         fixation: Some(("USERNAME starttls-probe\n", "USERNAME starttls-probe\n")),
         ..NOTHING
     },
@@ -139,6 +183,33 @@ const TABLE: &[Words] = &[
     },
     Words { scheme: "mysql", took_credentials: &["ERR 1045", "packet"], ..NOTHING },
 ];
+
+/// RFC 6120 section 11.1 knows CDATA sections as any XML does: nothing in them is an element.
+const IN_XML: &[Data] = &[Data {
+    name: "character data",
+    around: |request| {
+        let (before, behind) =
+            (&b"<iq type='get' id='x'><ping xmlns='urn:xmpp:ping'><![CDATA["[..], b"]]></ping></iq>");
+        vec![[before, request, behind].concat()]
+    },
+}];
+
+/// A search that finds nothing: the root DSE, if its class is the request (RFC 4511 section 4.5.1).
+fn in_a_filter(request: &[u8]) -> Vec<Vec<u8>> {
+    // All lengths take one octet.
+    let element = |tag: u8, contents: &[u8]| [&[tag, contents.len() as u8][..], contents].concat();
+    let filter = [element(0x04, b"objectClass"), element(0x04, request)].concat();
+    let head = b"\x04\x00\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00";
+    let search = element(0x63, &[&head[..], &element(0xa3, &filter), b"\x30\x00"].concat());
+    vec![element(0x30, &[&b"\x02\x01\x01"[..], &search].concat())]
+}
+
+/// RFC 9110 section 9.3.7: OPTIONS may have a body, for which nobody has defined a use.
+fn in_a_body(request: &[u8]) -> Vec<Vec<u8>> {
+    let host = request.split_inclusive(|&byte| byte == b'\n').find(|line| line.starts_with(b"Host:"));
+    let length = format!("Content-Length: {}\r\n\r\n", request.len());
+    vec![[b"OPTIONS * HTTP/1.1\r\n", host.unwrap_or_default(), length.as_bytes(), request].concat()]
+}
 
 impl Words {
     pub(crate) fn of(protocol: &Protocol) -> &'static Self {
@@ -159,6 +230,11 @@ pub(crate) fn refers(text: &str) -> bool {
     // A code counts at the start of a line only: a tag may end with the same digits.
     let smtp = text.starts_with("551 ") || text.contains("\\r\\n551 ");
     ldap || smtp || REFERRALS.iter().any(|it| text.contains(it))
+}
+
+/// Whether the server says that it is not the one that was asked for (RFC 6120 section 4.9.3.6).
+pub(crate) fn is_somebody_else(text: &str) -> bool {
+    text.contains("<host-unknown")
 }
 
 /// Whether this is for people to read.

@@ -7,6 +7,7 @@ use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
 use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
+use crate::exit;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
 use starttls_audit::report::Certificate;
@@ -80,6 +81,9 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
                 .map(|other| format!("if port {} starts in cleartext, use {other}", target.port))
         }
         Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
+        Error::Declined(refused) if exit::is_somebody_else(refused) => {
+            Some(String::from("--server-name NAME asks for the name that it does serve"))
+        }
         Error::Declined(refused) => match refused.reason {
             DeclinedReason::Refused(Refusal::Temporary) => {
                 Some(String::from("it may be ready soon: --retry 5 asks again, a second apart"))

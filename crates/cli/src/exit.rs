@@ -1,5 +1,6 @@
 //! Exit codes: a contract with scripts, the same for every command.
 
+use starttls::Refused;
 use starttls::proto::{DeclinedReason, ErrorKind};
 
 /// Done; what was looked at is sound.
@@ -36,10 +37,17 @@ Exit codes:
   4   declined: the upgrade was not offered, or refused
   5   TLS failed: handshake or verification
   6   the peer broke the rules: bytes beyond the boundary, an answer before its
-      question, PREAUTH, malformed
+      question, PREAUTH, malformed; or it speaks something else, such as TLS
+      from the first byte
   7   inconclusive: throttled, or too little evidence
   8   authentication failed
   70  a bug in this program";
+
+/// Whether the server says that it is not the one that was asked for (RFC 6120 section 4.9.3.6): later is no better.
+pub(crate) fn is_somebody_else(refused: &Refused) -> bool {
+    let condition = b"<host-unknown";
+    refused.answer.windows(condition.len()).any(|it| it == condition)
+}
 
 /// The code for an error of the library's.
 pub(crate) fn code(error: &starttls::Error) -> u8 {
@@ -49,6 +57,7 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Resolve { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Io { .. } => {
             UNREACHABLE
         }
+        Error::Declined(refused) if is_somebody_else(refused) => DECLINED,
         Error::Declined(refused) if refused.reason == DeclinedReason::Bye => INCONCLUSIVE,
         Error::Declined(_) | Error::Quit(_) => DECLINED,
         Error::Protocol(error) if error.kind == ErrorKind::Closed => UNREACHABLE,

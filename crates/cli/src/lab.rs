@@ -9,14 +9,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{Format, Lab};
 use crate::exit;
 use crate::failure::Failed;
+use crate::target::is_scheme;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
     // Before anything listens, so that no signal is lost.
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    if let Some(unknown) = args.only.iter().find(|name| !is_scheme(name)) {
+        return Err(crate::target::unknown(unknown, ""));
+    }
     let running = start()?;
-    let chosen = choose(&running, &args.only)?;
+    let chosen = choose(&running, &args.only);
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", as_json(&running, &chosen))?,
@@ -41,15 +45,11 @@ pub(crate) fn start() -> Result<lab::Lab, Failed> {
         .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start the lab: {error}")))
 }
 
-fn choose<'a>(running: &'a lab::Lab, only: &[String]) -> Result<Vec<&'a lab::Endpoint>, Failed> {
-    let known = |name: &String| running.endpoint(&name.to_ascii_lowercase()).is_some();
-    if let Some(unknown) = only.iter().find(|name| !known(name)) {
-        return Err(crate::target::unknown(unknown, ""));
-    }
+fn choose<'a>(running: &'a lab::Lab, only: &[String]) -> Vec<&'a lab::Endpoint> {
     let wanted = |endpoint: &&lab::Endpoint| {
         only.is_empty() || only.iter().any(|it| it.eq_ignore_ascii_case(endpoint.scheme))
     };
-    Ok(running.endpoints().iter().filter(wanted).collect())
+    running.endpoints().iter().filter(wanted).collect()
 }
 
 fn as_json(running: &lab::Lab, chosen: &[&lab::Endpoint]) -> serde_json::Value {

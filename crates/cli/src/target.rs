@@ -166,6 +166,11 @@ fn choices(host: &str, port: Option<u16>) -> String {
     format!("say which, for example smtp{rest}, imap{rest} or ldap{rest}")
 }
 
+/// Whether targets can begin like this, by its own name.
+pub(crate) fn is_scheme(name: &str) -> bool {
+    all_schemes().any(|scheme| scheme.eq_ignore_ascii_case(name))
+}
+
 fn all_schemes() -> impl Iterator<Item = &'static str> {
     PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten()
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use starttls::Acceptor;
 use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::{Acceptor, TlsVersion};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Error;
@@ -25,13 +25,16 @@ pub const SERVER_NAME: &str = "mail.example.test";
 pub struct Options {
     /// Each server listens on its protocol's own port plus this; by default on any free port.
     pub base_port: Option<u16>,
+    /// The lowest and the highest version of TLS that the servers speak; by default all that the library does.
+    pub tls: Option<(TlsVersion, TlsVersion)>,
     /// Is told of sessions that end badly.
     pub log: Option<Log>,
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("base_port", &self.base_port).finish_non_exhaustive()
+        let (base_port, tls) = (&self.base_port, &self.tls);
+        f.debug_struct("Options").field("base_port", base_port).field("tls", tls).finish_non_exhaustive()
     }
 }
 
@@ -121,11 +124,13 @@ impl Lab {
             for (scheme, port, implicit) in
                 [Some((protocol.name, protocol.port, false)), implicit].into_iter().flatten()
             {
-                let acceptor = Acceptor::builder(protocol, "localhost")
+                let mut builder = Acceptor::builder(protocol, "localhost")
                     .certificate_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes())
-                    .capabilities(apps::capabilities(protocol))
-                    .build()
-                    .map_err(Error::Server)?;
+                    .capabilities(apps::capabilities(protocol));
+                if let Some((min, max)) = options.tls {
+                    builder = builder.tls_versions(min, max);
+                }
+                let acceptor = builder.build().map_err(Error::Server)?;
                 let (listener, address) = bind(scheme, port, options.base_port)?;
                 let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io(scheme))?;
                 let (world, log) = (Arc::clone(&world), options.log.clone());

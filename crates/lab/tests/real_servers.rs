@@ -8,41 +8,29 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls_lab::real::{Endpoint, RealServer, SERVERS, Setup};
+use starttls_lab::real::{Endpoint, RealServer, Setup};
 
 /// For an upgrade that shall succeed, and for one that shall not, which a client may wait for.
 const DEADLINE: Duration = Duration::from_secs(30);
 const NO_UPGRADE: Duration = Duration::from_secs(4);
 
-macro_rules! servers {
-    ($($name:ident)*) => {
-        $(mod $name {
-            #[test]
-            fn upgrades() {
-                super::upgrades(stringify!($name), true);
-            }
-
-            #[test]
-            fn without_tls_does_not_upgrade() {
-                super::upgrades(stringify!($name), false);
-            }
-        })*
-
-        const TESTED: &[&str] = &[$(stringify!($name)),*];
-    };
+mod upgrades {
+    starttls_lab::each_real_server!(super::with_tls);
 }
 
-servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
-
-#[test]
-fn every_server_is_tested() {
-    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
-    names.sort_unstable();
-    assert_eq!(names, TESTED);
+mod does_not_upgrade {
+    starttls_lab::each_real_server!(super::without_tls);
 }
 
-fn upgrades(name: &str, tls: bool) {
-    let RealServer { start, protocols, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
+fn with_tls(server: &RealServer) {
+    upgrades(server, true);
+}
+
+fn without_tls(server: &RealServer) {
+    upgrades(server, false);
+}
+
+fn upgrades(RealServer { name, start, protocols, .. }: &RealServer, tls: bool) {
     let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
     let root = setup.authority.write_to(running.folder()).unwrap();

@@ -57,10 +57,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "srv-inject-variants",
         severity: Error,
         title: "an unusual form of the request is taken, and opens the seam",
-        why: "The request is recognised with a bare line feed, trailing text, or inside data and \
-            literals, where it is no request; and the paths for such forms miss the protection that the \
-            usual one has. Two programs that read the same bytes differently, such as a proxy and a \
-            server, can be played against each other.",
+        why: "The request is recognised with a bare line feed, trailing text, or inside data such as \
+            literals, quoted strings and bodies, where it is no request; and the paths for such forms \
+            miss the protection that the usual one has. Two programs that read the same bytes \
+            differently, such as a proxy and a server, can be played against each other.",
         fix: "Update the server. If a setting allows bare line feeds or lenient parsing, switch it \
             off on this listener.",
         spec: "RFC 5321 section 2.3.8; RFC 3207 section 4; RFC 9051 section 2.2 and 6.2.1",
@@ -125,12 +125,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "srv-xproto",
         severity: Error,
         title: "answers can be shifted between the upgrade port and the TLS port",
-        why: "The service has a port with implicit TLS and one with an upgrade, both with the same \
-            certificate. A man in the middle can connect a client of one to the other, and the first \
-            answer inside TLS then belongs to a question that the client never asked (opossum attack).",
+        why: "The service has a port with implicit TLS and one with an upgrade, both good for the same \
+            name. A man in the middle can connect a client of one to the other, and the first answer \
+            inside TLS then belongs to a question that the client never asked (opossum attack). Where \
+            only a greeting comes too many, as in mail, it is for your information.",
         fix: "Switch off the upgrade (for HTTP the TLS upgrade of RFC 2817) where the implicit TLS \
-            port serves the clients. Otherwise use different certificate names for the two ports, or \
-            require ALPN on both.",
+            port serves the clients. Otherwise use certificates for different names on the two ports; ALPN \
+            helps only if the ports take different ids.",
         spec: "RFC 2817 section 3; RFC 9325 section 3.8; CVE-2025-49812",
     },
 ];

@@ -54,7 +54,7 @@ pub(crate) fn harmless(plan: &Plan, words: &mut dyn FnMut(ClientMessage) -> Vec<
 pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answers {
     let mut answers = Answers::default();
     let sentinel = harmless(plan, &mut |message| inside.words(message));
-    let started = inside.send(first).await && inside.send(&sentinel).await;
+    let started = inside.send(first).await.is_ok() && inside.send(&sentinel).await.is_ok();
     if started && let Some(answer) = next(inside, plan.patience()).await {
         answers.0.push(answer);
     }
@@ -66,7 +66,7 @@ pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answ
     if goodbye.is_empty() {
         return answers;
     }
-    inside.send(&goodbye).await;
+    let _ = inside.send(&goodbye).await;
     answers.all(inside, plan.patience().min(Duration::from_secs(2))).await;
     answers
 }

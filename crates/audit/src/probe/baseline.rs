@@ -10,7 +10,7 @@ use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Certificate;
 use crate::report::{Capabilities, Outcome, Presented, Step, Tls, Verdict};
-use crate::words::{alerts, refers};
+use crate::words::{alerts, is_somebody_else, refers};
 
 /// What the first connection showed.
 #[derive(Default)]
@@ -63,8 +63,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
     let asked = dialogue.record.all();
     match verdict {
         Ok(Ok(())) => {}
-        Ok(Err(refusal)) => {
-            let answer = std::mem::take(&mut dialogue.last);
+        Ok(Err((refusal, answer))) => {
             base.seen.record(dialogue.record);
             return base.refused(plan, &answer, &opening, refusal, asked);
         }
@@ -135,6 +134,10 @@ impl Baseline {
                 Verdict::Violation,
                 Draft::fail("srv-referral", format!("the server sends clients elsewhere: \"{text}\"")),
             ),
+            Stop::Bye(text) if is_somebody_else(text) => {
+                let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
+                (Verdict::Declined, Draft::fail("srv-reachable", why))
+            }
             Stop::Bye(_) => {
                 (Verdict::Inconclusive, Draft::new("srv-throttled", Outcome::Inconclusive, stop.to_string()))
             }
@@ -148,7 +151,7 @@ impl Baseline {
     }
 
     async fn inside(mut self, plan: &Plan, mut dialogue: Dialogue, opening: &Opening) -> Self {
-        let beyond = dialogue.beyond();
+        let beyond = dialogue.unread();
         let started = dialogue.record.elapsed_ms();
         if !beyond.is_empty() {
             let all = dialogue.record.all();
@@ -183,8 +186,7 @@ impl Baseline {
         let chain: Vec<_> = facts.chain.iter().map(|der| Certificate::read(der)).collect();
         let verified = facts.verdict == Trust::Verified;
         self.certificate = Some(Presented { verified, verdict: facts.verdict.to_string(), chain });
-        let goodbye = inside.words(ClientMessage::Quit);
-        inside.send(&goodbye).await;
+        inside.goodbye().await;
         let all = inside.record.all();
         let at = self.seen.record(inside.record);
         self.seen.push(
@@ -278,7 +280,7 @@ async fn asked_again(
     if hello.is_empty() {
         return (offered_again(plan, inside, false).await, before, Vec::new());
     }
-    inside.send(&hello).await;
+    let _ = inside.send(&hello).await;
     let mut said = Vec::new();
     let draft = loop {
         let Some(message) = inside.message(ReplyTo::Hello, patience).await else {
@@ -303,8 +305,7 @@ async fn asked_again(
 /// Asks once more for TLS, inside TLS.
 async fn offered_again(plan: &Plan, inside: &mut Inside, listed: bool) -> Draft {
     let id = "srv-offer-inside";
-    let request = inside.words(ClientMessage::Request);
-    inside.send(&request).await;
+    let _ = inside.write(ClientMessage::Request).await;
     let answer = inside.message(ReplyTo::Request, plan.patience()).await;
     let accepted =
         answer.and_then(|answer| inside.meaning(ReplyTo::Request, &answer)) == Some(ServerMessage::Accept);

@@ -5,23 +5,23 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
-use crate::dialogue::{Dialogue, Stop};
+use crate::dialogue::{Dialogue, Inside, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
-use crate::report::{Outcome, Severity};
+use crate::report::Outcome;
 use crate::words::begins;
 
 /// How long a server may take to answer what many servers leave unanswered.
-const SHORT: Duration = Duration::from_millis(500);
+pub(super) const SHORT: Duration = Duration::from_millis(500);
 
 /// How long to wait before asking something else, to see from the order of the answers what is not answered.
-const NUDGE: Duration = Duration::from_millis(100);
+pub(super) const NUDGE: Duration = Duration::from_millis(100);
 
 /// How long a server may take inside TLS; silence is an answer where state is looked for.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// The answer in words, or the text itself.
-fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
+pub(super) fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
     dialogue.describe(bytes).unwrap_or_else(|| Escaped(bytes.trim_ascii_end()).to_string())
 }
 
@@ -49,10 +49,7 @@ pub(crate) async fn probe(plan: &Plan, offered_in_cleartext: &[String]) -> (Seen
             let usual = usual.as_deref();
             drafts.push(credentials(plan, &mut dialogue, usual, offered_in_cleartext).await);
             drafts.push(served(plan, &mut dialogue, usual).await);
-            let goodbye = dialogue.words(ClientMessage::Quit);
-            if !goodbye.is_empty() {
-                let _ = dialogue.send(&goodbye).await;
-            }
+            dialogue.goodbye().await;
         }
         Err(stop) => {
             drafts.push(Draft::untold("srv-auth-before", &stop));
@@ -217,11 +214,11 @@ pub(crate) async fn fixation(plan: &Plan, usual: Option<&str>) -> Seen {
     let without = look(plan, "control: the same without the state", ("", usual), inside, &mut seen).await;
     let (first, second) = (seen.records.first().map(|it| it.all()), seen.records.get(1).map(|it| it.all()));
     let draft = match (with, without) {
-        (Ok(with), Ok(without)) if signature(&with) != signature(&without) => Draft::fail(
-            id,
-            format!("what was said in cleartext still holds inside TLS: \"{with}\" instead of \"{without}\""),
-        )
-        .severity(Severity::Error),
+        (Ok(with), Ok(without)) if differ(&with, &without, before) => {
+            let [with, without] = [with, without].map(|answers| answers.join("\", \""));
+            let why = format!("\"{with}\" instead of \"{without}\"");
+            Draft::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
+        }
         (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
         (Err(Stop::Closed(_)), _) => Draft::pass(id, "the server does not go on after it"),
         (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
@@ -237,7 +234,7 @@ async fn look(
     (before, usual): (&str, Option<&str>),
     inside: &str,
     seen: &mut Seen,
-) -> Result<String, Stop> {
+) -> Result<Vec<String>, Stop> {
     let _place = plan.place().await;
     let mut dialogue = match plan.open(purpose).await {
         Ok(dialogue) => dialogue,
@@ -254,19 +251,39 @@ async fn look(
         Ok(mut session) => {
             // Behind what may not be answered goes something that is.
             let sentinel = session.words(ClientMessage::Probe);
-            session.send(&[inside.as_bytes(), &sentinel].concat()).await;
-            let answer = session.message(ReplyTo::Other, plan.patience().min(SILENCE)).await;
-            let goodbye = session.words(ClientMessage::Quit);
-            session.send(&goodbye).await;
+            let _ = session.send(&[inside.as_bytes(), &sentinel].concat()).await;
+            let answers = answers(&mut session, usual, plan.patience().min(SILENCE)).await;
+            session.goodbye().await;
             seen.record(session.record);
-            let answer = answer.as_deref().unwrap_or(b"silence");
-            Ok(Escaped(answer.trim_ascii_end()).to_string())
+            Ok(answers)
         }
         Err((_, record)) => {
             seen.record(record);
             Err(Stop::Closed("the handshake"))
         }
     }
+}
+
+/// The answer to a command, if there is one, and that to the harmless one behind it.
+async fn answers(session: &mut Inside, usual: Option<&str>, wait: Duration) -> Vec<String> {
+    let mut answers = Vec::new();
+    while answers.len() < 2
+        && answers.last().is_none_or(|last: &String| Some(signature(last).as_str()) != usual)
+        && let Some(message) = session.message(ReplyTo::Other, wait).await
+    {
+        if session.meaning(ReplyTo::Other, &message) != Some(ServerMessage::Interim) {
+            answers.push(Escaped(message.trim_ascii_end()).to_string());
+        }
+    }
+    answers
+}
+
+/// Whether the answers are others than those to a client that set nothing, or know what was set.
+fn differ(with: &[String], without: &[String], set: &str) -> bool {
+    let signatures = |answers: &[String]| answers.iter().map(|it| signature(it)).collect::<Vec<_>>();
+    let value = set.split_whitespace().next_back().unwrap_or_default();
+    let knows = |answers: &[String]| answers.iter().any(|it| it.contains(value));
+    signatures(with) != signatures(without) || (knows(with) && !knows(without))
 }
 
 /// The upgrade, with a command before the request.
@@ -282,5 +299,25 @@ async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Re
     match dialogue.verdict().await? {
         Ok(()) => Ok(()),
         Err(_) => Err(Stop::Closed("the go-ahead")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differ;
+
+    #[test]
+    fn state_shows_in_the_kind_of_an_answer_or_in_the_answer_itself() {
+        let all = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (nick, nobody) = (":irc.example 451 stprobe :Register", ":irc.example 451 * :Register");
+        let pong = ":irc.example PONG irc.example";
+        for (with, without, differs) in [
+            (&[nick, pong][..], &[nobody, pong][..], true),
+            (&[nobody, pong], &[nobody, pong], false),
+            (&[":irc.example 001 stprobe :Welcome"], &[pong], true),
+            (&["-ERR [AUTH] no", "-ERR"], &["-ERR [AUTH] no", "-ERR"], false),
+        ] {
+            assert_eq!(differ(&all(with), &all(without), "NICK stprobe\r\n"), differs, "{with:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! After the go-ahead, anything but a ClientHello: the connection has to end there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use starttls::proto::ClientMessage;
 
@@ -8,7 +8,6 @@ use super::answers::{harmless, shown, signature};
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
-use crate::report::Outcome;
 use crate::words::{begins, is_final};
 
 /// A fatal alert, handshake_failure, as a client sends it that cannot go on (RFC 8446 section 6.2).
@@ -16,9 +15,6 @@ const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
 /// How long a server may take to answer in cleartext when it should not.
 const LISTEN: Duration = Duration::from_millis(700);
-
-/// A connection that waits for the ClientHello for longer than this can be held for nothing.
-const SANE: Duration = Duration::from_secs(300);
 
 /// Cleartext, and an alert with cleartext behind it, where the ClientHello belongs.
 pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
@@ -79,49 +75,12 @@ async fn fall_back(plan: &Plan, dialogue: &mut Dialogue, first: &[u8]) -> Result
     Ok(if alert { heard.get(5 + length..).unwrap_or_default().to_vec() } else { heard })
 }
 
-async fn agreed(dialogue: &mut Dialogue) -> Result<(), Stop> {
+/// The upgrade up to the go-ahead.
+pub(super) async fn agreed(dialogue: &mut Dialogue) -> Result<(), Stop> {
     dialogue.open_up().await?;
     dialogue.write(ClientMessage::Request).await?;
     match dialogue.verdict().await? {
         Ok(()) => Ok(()),
         Err(_) => Err(Stop::Closed("the go-ahead")),
     }
-}
-
-/// The go-ahead, then silence: for how long is the connection held?
-pub(crate) async fn stall(plan: &Plan) -> Seen {
-    let id = "srv-stall";
-    let mut seen = Seen::default();
-    if !plan.limits.slow {
-        seen.push(Draft::new(id, Outcome::NotApplicable, "not tried: it takes up to five minutes (--slow)"));
-        return seen;
-    }
-    let mut dialogue = match plan.open("the go-ahead, then silence").await {
-        Ok(dialogue) => dialogue,
-        Err((stop, record)) => {
-            seen.record(record);
-            seen.push(Draft::untold(id, &stop));
-            return seen;
-        }
-    };
-    let draft = match agreed(&mut dialogue).await {
-        Err(stop) => Draft::untold(id, &stop),
-        Ok(()) => {
-            let started = Instant::now();
-            dialogue.listen(SANE).await;
-            let held = started.elapsed();
-            if held < SANE {
-                Draft::pass(
-                    id,
-                    format!("a connection without a ClientHello is ended after {} s", held.as_secs()),
-                )
-            } else {
-                Draft::fail(id, "a connection without a ClientHello is held for more than five minutes")
-            }
-        }
-    };
-    let all = dialogue.record.all();
-    let at = seen.record(dialogue.record);
-    seen.push(draft.at(at, all));
-    seen
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use starttls::proto::{After, ClientMessage, Identity, ReplyTo};
 
 use super::answers::{self, Answers, harmless, signature};
+use super::variants::{Change, variants};
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -51,7 +52,7 @@ pub(crate) struct Form {
 }
 
 /// What goes over the wire as, or around, the request.
-enum Shape {
+pub(super) enum Shape {
     Plain,
     /// The request and more in one segment.
     Together(Vec<u8>),
@@ -62,7 +63,7 @@ enum Shape {
 }
 
 impl Form {
-    fn new(purpose: impl Into<String>, shape: Shape) -> Self {
+    pub(super) fn new(purpose: impl Into<String>, shape: Shape) -> Self {
         Self { purpose: purpose.into(), shape, inside: Vec::new(), silent: false }
     }
 
@@ -111,7 +112,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     // the first few octets of something that is no TLS, too few to tell what they answer.
     let beyond = match &form.shape {
         Shape::Together(_) if form.inside.is_empty() && !form.silent => dialogue.listen(PLAIN).await,
-        _ => dialogue.beyond(),
+        _ => dialogue.unread(),
     };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
         return Trial { end: End::Plain(answers::shown(plan.protocol, &beyond)), record: dialogue.record };
@@ -147,7 +148,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
 
 /// The harmless message that is injected: from a dialect of its own, so that its tag or id is none that the
 /// sentinel will have.
-fn injected(plan: &Plan) -> Vec<u8> {
+pub(super) fn injected(plan: &Plan) -> Vec<u8> {
     // It is to be read inside TLS, where packets have other numbers.
     let mut dialect = (plan.protocol.dialect)(Identity { inside_tls: true, ..plan.identity() });
     harmless(plan, &mut |message| {
@@ -198,14 +199,14 @@ pub(crate) async fn probe(plan: &Plan, harmless_in_cleartext: Option<&str>) -> S
 }
 
 /// Compares a trial with the control run.
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     normal: Answers,
     served: &'static [&'static str],
-    harmless_in_cleartext: Option<&'a str>,
+    pub(super) harmless_in_cleartext: Option<&'a str>,
 }
 
 /// What a trial with injected bytes shows.
-enum Verdict {
+pub(super) enum Verdict {
     /// More answers came than were asked for inside TLS.
     Injected(String),
     Sound(String),
@@ -213,7 +214,7 @@ enum Verdict {
 }
 
 impl Judge<'_> {
-    fn verdict(&self, end: &End) -> Verdict {
+    pub(super) fn verdict(&self, end: &End) -> Verdict {
         match end {
             End::Inside(answers) if answers.has_more_than(&self.normal) => Verdict::Injected(format!(
                 "{} answers came inside TLS where {} were due: the injected bytes were acted upon",
@@ -388,61 +389,5 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> Seen {
         _ => Draft::pass(id, "half a command does not get inside TLS"),
     };
     seen.push(draft.at(at, all));
-    seen
-}
-
-/// Makes another form of a request.
-type Change = fn(&[u8]) -> Vec<u8>;
-
-/// Forms of the request that the specification does not have.
-const VARIANTS: &[(&str, Change)] = &[
-    ("lower case", |request| request.to_ascii_lowercase()),
-    ("a trailing space", |request| with_end(request, b" ")),
-    ("a bare line feed", |request| match request.strip_suffix(b"\r\n") {
-        Some(line) => [line, b"\n"].concat(),
-        None => request.to_vec(),
-    }),
-];
-
-fn with_end(request: &[u8], more: &[u8]) -> Vec<u8> {
-    let line = request.strip_suffix(b"\r\n").or(request.strip_suffix(b"\n")).unwrap_or(request);
-    let end = request.get(line.len()..).unwrap_or_default();
-    [line, more, end].concat()
-}
-
-/// Other forms of the request, each with the probe behind it.
-async fn variants(plan: &Plan, judge: &Judge<'_>) -> Seen {
-    let id = "srv-inject-variants";
-    let mut seen = Seen::default();
-    let mut dialect = (plan.protocol.dialect)(plan.identity());
-    let mut request = Vec::new();
-    dialect.write_client(ClientMessage::Request, &mut request);
-    if !request.ends_with(b"\n") || request.windows(4).any(|it| it == b"\r\n\r\n") {
-        seen.push(Draft::new(id, Outcome::NotApplicable, "the request has one form only"));
-        return seen;
-    }
-    let (mut worst, mut untold, mut accepted) = (None, None, Vec::new());
-    for (name, change) in VARIANTS.iter().filter(|(_, change)| change(&request) != request) {
-        let form = Form::new(
-            format!("the request with {name}, and a harmless command behind it"),
-            Shape::Changed(*change, injected(plan)),
-        );
-        let Trial { end, record } = trial(plan, &form).await;
-        let all = record.all();
-        let at = seen.record(record);
-        match judge.verdict(&end) {
-            Verdict::Injected(why) => {
-                worst = Some(Draft::fail(id, format!("with {name}: {why}")).at(at, all))
-            }
-            Verdict::Sound(_) if matches!(end, End::Inside(_)) => accepted.push(*name),
-            Verdict::Sound(_) => {}
-            Verdict::Untold(stop) => untold = Some(Draft::untold(id, &stop).at(at, all)),
-        }
-    }
-    let pass = || match accepted.as_slice() {
-        [] => Draft::pass(id, "other forms of the request let nothing through"),
-        names => Draft::pass(id, format!("accepted with {}, and lets nothing through", names.join(", "))),
-    };
-    seen.push(worst.or(untold).unwrap_or_else(pass));
     seen
 }

@@ -4,11 +4,15 @@ mod answers;
 mod baseline;
 mod certificate;
 mod cleartext;
+mod crossing;
 mod fallback;
+mod hidden;
 mod injection;
 mod leaks;
 mod port;
+mod stall;
 mod tls;
+mod variants;
 
 use std::time::Instant;
 
@@ -29,17 +33,18 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
         let (cleartext, usual) = cleartext::probe(plan, &offered).await;
         seen.absorb(cleartext);
-        let (fixation, alpn, names, (versions, works)) = tokio::join!(
+        let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
             cleartext::fixation(plan, usual.as_deref()),
             tls::alpn(plan),
             tls::names(plan, usual_sha.as_deref()),
+            crossing::probe(plan, base.certificate.as_ref()),
             tls::versions(plan),
         );
         // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
         let injection = injection::probe(plan, usual.as_deref()).await;
         let fallback = fallback::probe(plan, usual.as_deref()).await;
-        let stall = fallback::stall(plan).await;
-        for part in [injection, fallback, fixation, alpn, names, versions, stall] {
+        let stall = stall::probe(plan).await;
+        for part in [injection, fallback, fixation, alpn, names, crossing, versions, stall] {
             seen.absorb(part);
         }
         throttled(&mut seen);

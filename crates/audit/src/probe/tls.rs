@@ -41,8 +41,7 @@ async fn shake(
             let facts = inside.session().facts();
             let own = facts.chain.first().map(|der| Certificate::read(der));
             let shake = Shake { version: facts.version_name().to_owned(), own, alpn: facts.alpn.clone() };
-            let goodbye = inside.words(ClientMessage::Quit);
-            inside.send(&goodbye).await;
+            inside.goodbye().await;
             (seen.record(inside.record), Ok(shake))
         }
         Err((error, record)) => (seen.record(record), Err(Stop::Unreachable(error.to_string()))),

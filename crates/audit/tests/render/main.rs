@@ -5,5 +5,6 @@ mod browser;
 mod filter;
 mod formats;
 mod hostile;
+mod readers;
 mod sample;
 mod snapshots;

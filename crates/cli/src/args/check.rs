@@ -83,6 +83,11 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) slow: bool,
 
+    /// Where the same service speaks TLS from the first byte [default: the protocol's port for that, when
+    /// the upgrade is on its own port]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) implicit_port: Option<u16>,
+
     /// How the report looks; with json, several endpoints are one line each as they are done
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,

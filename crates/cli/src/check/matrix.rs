@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use starttls::proto::{PROTOCOLS, Protocol};
-use starttls_audit::Audit;
 use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::sync::Semaphore;
@@ -27,7 +27,8 @@ struct Row {
 
 /// Runs the matrix; 0 when every verdict is the expected one.
 pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
-    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) {
+    let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
+    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) || chosen.contains(&false) {
         let hint = String::from("for example: starttls check submission://mail.example.com");
         return Err(Failed::usage("no target is named").hint(Some(hint)));
     }
@@ -80,11 +81,14 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed>
         }));
     }
     for (turn, weakness) in Weakness::ALL.iter().copied().enumerate() {
-        let Some(protocol) = protocol_for(weakness, turn) else { continue };
+        let Some(protocol) = protocol_for(weakness, turn).filter(|_| args.slow || !weakness.is_slow()) else {
+            continue;
+        };
         let rogue = Rogue::start(protocol, weakness, &authority);
         let rogue = rogue
             .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start a rogue: {error}")))?;
-        let (audit, slots) = (audit.clone(), slots.clone());
+        let limits = Limits { implicit_port: rogue.implicit_port(), ..super::limits(args) };
+        let (audit, slots) = (audit.with_limits(limits), slots.clone());
         tasks.push(tokio::spawn(async move {
             let _slot = slots.acquire().await;
             let target = format!("{}://{}:{}", protocol.name, rogue.server_name(), rogue.address().port());

@@ -25,15 +25,7 @@ use run::{Item, Queue};
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
-    if args.list {
-        return list(args);
-    }
-    let ended = if args.targets.is_empty() && args.file.is_none() {
-        matrix::run(args).await
-    } else {
-        audit(args).await
-    };
-    match ended {
+    match tried(args).await {
         // Where 2 is "critical", what was not even tried must not be it.
         Err(failed) if args.format == ReportFormat::Nagios && !failed.message.is_empty() => {
             use std::io::Write;
@@ -44,12 +36,24 @@ pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
     }
 }
 
-const NAGIOS_UNKNOWN: u8 = 3;
-
-async fn audit(args: &Check) -> Result<u8, Failed> {
+/// Wrong names of checks are told before anything is done.
+async fn tried(args: &Check) -> Result<u8, Failed> {
     let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
         Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
     })?;
+    match () {
+        () if args.list => list(args),
+        () if args.targets.is_empty() && args.file.is_none() => matrix::run(args).await,
+        () => audit(args, &selection).await,
+    }
+}
+
+const NAGIOS_UNKNOWN: u8 = 3;
+
+/// A server that waits for a handshake for longer can be held for nothing.
+const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
+
+async fn audit(args: &Check, selection: &Selection) -> Result<u8, Failed> {
     let older = args.baseline.as_deref().map(older).transpose()?;
     let mut targets = targets::read(args)?;
     if targets.is_empty() {
@@ -208,7 +212,8 @@ fn limits(args: &Check) -> Limits {
         concurrency: args.concurrency.into(),
         pace: args.pace.unwrap_or_default(),
         patience: args.peer.timeout,
-        slow: args.slow,
+        slow: args.slow.then_some(FIVE_MINUTES),
+        implicit_port: args.implicit_port,
     }
 }
 

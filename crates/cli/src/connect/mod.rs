@@ -89,10 +89,9 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
         Err(error) => {
             let mut report = Report::of_error(target, conversation.finish(), &error);
             let silent = report.negotiation.as_ref().is_some_and(|it| it.server_bytes == 0);
-            if let (true, Some(failure)) = (silent, &mut report.error)
-                && let Some(hint) = diagnose::ask_silent(target, &dial, &error, args.peer.timeout).await
+            if silent && let Some(hint) = diagnose::ask_silent(target, &dial, &error, args.peer.timeout).await
             {
-                failure.hint = Some(hint);
+                report = report.speaks_something_else(hint);
             }
             return failed(args, target, &report, &talk, sink);
         }

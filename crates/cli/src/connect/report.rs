@@ -155,6 +155,12 @@ impl Report {
         Self { outcome, exit_code: code, error: Some(Failure { message, hint }), ..self }
     }
 
+    /// The same, of a port that said nothing and turned out to speak something else, which this tells.
+    pub(crate) fn speaks_something_else(self, hint: String) -> Self {
+        let error = self.error.map(|failure| Failure { hint: Some(hint), ..failure });
+        Self { outcome: Outcome::Violation, exit_code: exit::VIOLATION, error, ..self }
+    }
+
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
         // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
         let unanswered = negotiation.offered == Some(false)

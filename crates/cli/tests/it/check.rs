@@ -168,3 +168,19 @@ fn a_server_that_throttles_is_no_server_without_tls() {
     assert!(ids.clone().any(|finding| finding["id"] == "srv-throttled"), "{report}");
     assert!(ids.clone().all(|finding| finding["outcome"] != "fail"), "{report}");
 }
+
+#[test]
+fn what_makes_no_sense_is_told_before_anything_starts() {
+    let cases: [&[&str]; 5] = [
+        &["--only", "nonsense"],
+        &["--skip", "nonsense", "--list"],
+        &["--only", "nonsense", "smtp://localhost:1"],
+        &["--baseline", "report.json"],
+        &["smtp://localhost:1", "smpt://localhost:1"],
+    ];
+    for args in cases {
+        let run = Run::of(starttls(["check"]).args(args)).exits(2);
+        assert_eq!(run.stdout, "", "{args:?}");
+        assert!(run.stderr.starts_with("error: "), "{args:?}: {}", run.stderr);
+    }
+}

@@ -32,9 +32,9 @@ fn the_lab_by_another_scheme_than_its_own() {
     let lab = lab();
     let cases = [
         // An upgrade wanted where TLS starts at the first byte: the server waits, or sends an alert.
-        ("imap", "imaps", 3),
-        ("submission", "smtps", 3),
-        ("smtp", "smtps", 3),
+        ("imap", "imaps", 6),
+        ("submission", "smtps", 6),
+        ("smtp", "smtps", 6),
         ("ldap", "ldaps", 6),
         ("xmpp", "xmpps", 6),
         ("postgres", "ldaps", 6),
@@ -72,7 +72,7 @@ fn the_lab_by_another_scheme_than_its_own() {
 #[test]
 fn a_web_server_where_something_else_belongs() {
     let mut all = String::new();
-    for (scheme, code) in [("smtp", 3), ("ldap", 6), ("imaps", 5), ("https", 5), ("xmpp", 6)] {
+    for (scheme, code) in [("smtp", 6), ("ldap", 6), ("imaps", 5), ("https", 5), ("xmpp", 6)] {
         let (ended, said) = at(scheme, web());
         all += &format!("{scheme}:// at a web server, exit {ended}\n{said}\n\n");
         assert_eq!(ended, code, "{scheme}: {said}");
@@ -84,7 +84,7 @@ fn a_web_server_where_something_else_belongs() {
 fn a_port_that_closes_without_a_word_is_asked_what_it_speaks() {
     let silent = server([Step::HearAny, send(b"\x15\x03\x01\x00\x02\x02\x46")]);
     let (code, said) = at("nntp", silent);
-    assert_eq!(code, 3, "{said}");
+    assert_eq!(code, 6, "{said}");
     assert!(said.contains("speaks TLS from the first byte: use nntps://127.0.0.1:"), "{said}");
 }
 
@@ -110,4 +110,28 @@ fn an_address_of_ipv6_stays_in_brackets() {
     });
     let run = Run::of(&mut starttls(["connect", &format!("imap://[::1]:{port}")])).exits(6);
     assert!(run.stderr.contains(&format!("use pop3://[::1]:{port}")), "{}", run.stderr);
+}
+
+#[test]
+fn check_and_connect_say_the_same_by_their_exit_codes() {
+    let lab = lab();
+    for (dialled, serves) in [("imap", "imaps"), ("ldap", "ldaps"), ("smtp", "imap")] {
+        let port = endpoint(&lab, serves).address.port();
+        let target = format!("{dialled}://localhost:{port}");
+        for command in ["check", "connect"] {
+            Run::of(&mut starttls([command, "--timeout", "5s", &target])).exits(6);
+        }
+    }
+}
+
+/// RFC 6120 section 4.9.3.6: that it serves another name is no fault of the server's.
+#[test]
+fn a_domain_that_is_not_served_is_declined() {
+    let lab = lab();
+    let target = format!("xmpp://localhost:{}", endpoint(&lab, "xmpp").address.port());
+    for command in ["check", "connect"] {
+        let run = Run::of(&mut starttls([command, "--server-name", "other.example", &target])).exits(4);
+        let said = run.stdout + &run.stderr;
+        assert!(said.contains("host-unknown"), "{said}");
+    }
 }

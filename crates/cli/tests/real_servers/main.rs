@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use starttls::proto::{Protocol, protocol};
-use starttls_lab::real::{Endpoint, RealServer, Running, SERVERS, Setup};
+use starttls_lab::real::{Endpoint, RealServer, Running, Setup};
 
 use run::{Run, starttls};
 
@@ -62,42 +62,26 @@ impl Peer {
     }
 }
 
-macro_rules! servers {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            visit(stringify!($name));
-        })*
-
-        mod logs_in {
-            $(#[test]
-            fn $name() {
-                super::visited(stringify!($name), |peer, running| super::login::all(peer, running));
-            })*
-        }
-
-        const TESTED: &[&str] = &[$(stringify!($name)),*];
-    };
+mod upgrades {
+    starttls_lab::each_real_server!(super::upgrades);
 }
 
-servers! { cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd }
-
-#[test]
-fn every_server_is_tested() {
-    let mut names: Vec<_> = SERVERS.iter().map(|server| server.name).collect();
-    names.sort_unstable();
-    assert_eq!(names, TESTED);
+mod logs_in {
+    starttls_lab::each_real_server!(super::logs_in);
 }
 
-fn visit(name: &str) {
-    visited(name, |peer, _| {
+fn upgrades(server: &RealServer) {
+    visit(server, |peer, _| {
         verified::all(peer);
         attacks::all(peer);
     });
 }
 
-fn visited(name: &str, each: impl Fn(&Peer, &Running)) {
-    let RealServer { start, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
+fn logs_in(server: &RealServer) {
+    visit(server, |peer, running| login::all(peer, running));
+}
+
+fn visit(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &Running)) {
     let setup = Setup::new().unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
     let ca_file = setup.authority.write_to(running.folder()).unwrap();

@@ -16,7 +16,8 @@
 //!    Name programs only through [`process::program`](crate::process::program), which names the
 //!    package when one is missing.
 //! 2. Add a row to [`SERVERS`], with every Debian package it needs.
-//! 3. Add a test to `tests/real_servers.rs` that upgrades with somebody else's client.
+//! 3. Add its name to [`each_real_server`](crate::each_real_server), by which every test of real servers runs.
+//! 4. Add a test to `tests/real_servers.rs` that upgrades with somebody else's client.
 
 mod cups;
 mod dovecot;
@@ -100,6 +101,36 @@ pub const SERVERS: &[RealServer] = &[
     },
     RealServer { name: "inspircd", packages: &["inspircd"], protocols: &["irc"], start: inspircd::start },
 ];
+
+/// The server that is called this.
+pub fn server(name: &str) -> Option<&'static RealServer> {
+    SERVERS.iter().find(|server| server.name == name)
+}
+
+/// One test per server of [`SERVERS`](crate::real::SERVERS), each of which calls this function with it; and one that
+/// none is left out.
+#[macro_export]
+macro_rules! each_real_server {
+    ($test:path) => {
+        $crate::each_real_server! {
+            $test: cups dovecot inn inspircd mariadb nut openldap postfix postgresql prosody vsftpd
+        }
+    };
+    ($test:path: $($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            let name = stringify!($name);
+            $test($crate::real::server(name).unwrap_or_else(|| panic!("there is no server {name}")));
+        })*
+
+        #[test]
+        fn every_server_is_tested() {
+            let mut names: Vec<_> = $crate::real::SERVERS.iter().map(|server| server.name).collect();
+            names.sort_unstable();
+            assert_eq!(names, [$(stringify!($name)),*]);
+        }
+    };
+}
 
 /// The Debian packages of the clients that tests use.
 pub const CLIENT_PACKAGES: &[&str] = &[

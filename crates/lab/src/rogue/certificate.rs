@@ -15,13 +15,41 @@ use crate::{Error, SERVER_NAME, apps};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// For a handshake that does not end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The acceptor of a server with this weakness, or of a sound one.
-pub(super) fn acceptor(
+/// The lowest and the highest version of TLS, if not all that there are.
+pub(super) type Versions = Option<(TlsVersion, TlsVersion)>;
+
+/// What ends TLS for a server: behind its upgrade, and on a port of its own where there is one.
+pub(super) struct Doors {
+    pub(super) upgrade: Acceptor,
+    pub(super) implicit: Option<Acceptor>,
+}
+
+/// The doors of a server with this weakness, or of a sound one.
+pub(super) fn doors(
     protocol: &'static Protocol,
     weakness: Option<Weakness>,
     authority: &Authority,
+    versions: Versions,
+) -> Result<Doors, Error> {
+    let upgrade = acceptor(protocol, weakness, authority, versions)?;
+    let implicit =
+        (weakness == Some(Weakness::Shared) && protocol.implicit_tls.is_some()).then(|| upgrade.clone());
+    Ok(Doors { upgrade, implicit })
+}
+
+/// The doors of a sound server whose port with TLS from the first byte has a certificate for another name.
+pub(super) fn doors_apart(protocol: &'static Protocol, authority: &Authority) -> Result<Doors, Error> {
+    let other = acceptor(protocol, Some(Weakness::WrongName), authority, None)?;
+    Ok(Doors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
+}
+
+fn acceptor(
+    protocol: &'static Protocol,
+    weakness: Option<Weakness>,
+    authority: &Authority,
+    versions: Versions,
 ) -> Result<Acceptor, Error> {
     let now = SystemTime::now();
     let sound = Leaf {
@@ -53,11 +81,15 @@ pub(super) fn acceptor(
         .certificate_pem(chain, issued.key_pem)
         .capabilities(apps::capabilities(protocol))
         .timeout(PATIENCE);
+    let builder = match versions {
+        Some((min, max)) => builder.tls_versions(min, max),
+        None => builder,
+    };
     let builder = match weakness {
         Some(Weakness::NoCertificate) => builder.resolver(Arc::new(Nothing)),
         Some(Weakness::OldTlsOnly) => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
         Some(Weakness::WrongAlpn) => builder.without_alpn(),
-        Some(Weakness::Stall) => builder.timeout(DAY),
+        Some(Weakness::Stall | Weakness::Drip) => builder.timeout(DAY),
         _ => builder,
     };
     builder.build().map_err(Error::Server)

@@ -19,6 +19,9 @@ pub(super) struct Asked {
     pub(super) before: Vec<u8>,
 }
 
+/// As far as a request is looked for.
+const HUNT: usize = 2048;
+
 /// Where an engine leaves what it was asked, since its session owns it.
 pub(super) type Note = Arc<Mutex<Option<Asked>>>;
 
@@ -100,6 +103,15 @@ impl Loose {
 
     /// The next message, and whether it is a request in a form that is none.
     fn cut(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
+        if self.manner.hunts
+            && !self.inside
+            && let Some(request) = hunted(self.protocol, &self.inbox)
+        {
+            // What stands around it is dropped.
+            self.inbox.clear();
+            self.scan = Scan::default();
+            return Ok(Some((request, false)));
+        }
         if self.manner.sloppy
             && !self.inside
             && let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n')
@@ -216,6 +228,8 @@ impl Engine for Loose {
                     self.say(ServerMessage::Bye, ReplyTo::Other, out);
                     return Ok(Some(Command::Quit));
                 }
+                // Only IMAP waits to be asked for the rest.
+                ClientMessage::Partial if self.manner.hunts => out.extend_from_slice(b"+ Go on\r\n"),
                 ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
                     if self.admits(meaning) {
                         self.before.extend_from_slice(&message);
@@ -258,6 +272,23 @@ fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
     (1..=words.len()).rev().find_map(|count| {
         let form = [&words[..count].join(&b' '), ending].concat();
         [form.clone(), form.to_ascii_uppercase()].into_iter().find(|form| is_request(form))
+    })
+}
+
+/// The first request in these bytes, wherever it stands.
+fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
+    let bytes = bytes.get(..HUNT).unwrap_or(bytes);
+    (0..bytes.len()).find_map(|start| {
+        let rest = &bytes[start..];
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let mut dialect = (protocol.dialect)(Identity::new(""));
+        let framed = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
+        match framed {
+            Ok(Some(end)) if dialect.read_client(&rest[..end]) == Ok(ClientMessage::Request) => {
+                Some(rest[..end].to_vec())
+            }
+            _ => end.and_then(|end| meant(protocol, &rest[..=end])),
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::engine::{Asked, Loose, Note, messages, taken};
 use super::manner::{Behind, Inside, Manner};
-use super::wire::{CHUNK, Clear, Early, How, record};
+use super::wire::{CHUNK, Clear, Early, How, Restless, record};
 use crate::apps::{self, World};
 use crate::session::{Ends, Engine, Session, SessionError, Stream, within};
 
@@ -22,7 +22,7 @@ pub(super) struct House {
     pub(super) protocol: &'static Protocol,
     pub(super) manner: Manner,
     pub(super) acceptor: Acceptor,
-    pub(super) world: World,
+    pub(super) world: Arc<World>,
     /// Whether a connection was served.
     pub(super) served: AtomicBool,
 }
@@ -120,6 +120,8 @@ impl House {
                 Some(tls) => Box::new(tls),
                 None => return self.fall_back(tcp, ends, &identity).await,
             }
+        } else if self.manner.restless {
+            Box::new(self.acceptor.accept_implicit(Restless::new(tcp)).await?)
         } else {
             Box::new(self.acceptor.accept_implicit(tcp).await?)
         };

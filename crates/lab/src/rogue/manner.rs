@@ -19,6 +19,8 @@ pub(super) struct Manner {
     pub(super) refuses: Option<Refusal>,
     /// Whether other forms of the request than the exact one do.
     pub(super) sloppy: bool,
+    /// Whether a request is taken for one wherever it stands, in the data of other commands too.
+    pub(super) hunts: bool,
     /// What becomes of bytes behind the request.
     pub(super) behind: Behind,
     /// What is said of the upgrade inside TLS.
@@ -27,6 +29,8 @@ pub(super) struct Manner {
     pub(super) keeps_state: bool,
     /// Whether a failed handshake leads back to cleartext.
     pub(super) falls_back: bool,
+    /// Whether an octet is all that a handshake has to bring in time.
+    pub(super) restless: bool,
     /// Whether a session is greeted as authenticated.
     pub(super) preauth: bool,
     /// Whether all connections but the first are turned away.
@@ -44,10 +48,12 @@ impl Manner {
         offers: true,
         refuses: None,
         sloppy: false,
+        hunts: false,
         behind: Behind::Close,
         inside: Inside::Sound,
         keeps_state: false,
         falls_back: false,
+        restless: false,
         preauth: false,
         throttles: false,
         twists: &[],

@@ -31,10 +31,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use starttls::Acceptor;
+use starttls::TlsVersion;
 use starttls::proto::Protocol;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 pub use odd::Odd;
 pub use weakness::Weakness;
@@ -42,7 +42,9 @@ pub use weakness::Weakness;
 use crate::Error;
 use crate::apps::World;
 use crate::ca::Authority;
+use crate::server::Server;
 use crate::store::Store;
+use certificate::Doors;
 use house::House;
 use manner::{Gate, Manner};
 
@@ -50,8 +52,10 @@ use manner::{Gate, Manner};
 pub struct Rogue {
     protocol: &'static Protocol,
     address: SocketAddr,
+    implicit_port: Option<u16>,
     house: Arc<House>,
-    task: JoinHandle<()>,
+    /// Its listeners, which end with it.
+    _tasks: JoinSet<()>,
     /// The threads that all rogues share, which end with the last of them.
     _threads: Arc<Threads>,
 }
@@ -77,24 +81,49 @@ impl Rogue {
         weakness: Weakness,
         authority: &Authority,
     ) -> Result<Self, Error> {
-        let acceptor = certificate::acceptor(protocol, Some(weakness), authority)?;
-        Self::with(protocol, weakness.manner(), acceptor)
+        Self::with(
+            protocol,
+            weakness.manner(),
+            certificate::doors(protocol, Some(weakness), authority, None)?,
+        )
     }
 
-    fn with(protocol: &'static Protocol, manner: Manner, acceptor: Acceptor) -> Result<Self, Error> {
+    /// The same with these versions of TLS only, the lowest and the highest, whatever the weakness is; but
+    /// [`Weakness::OldTlsOnly`] has its own.
+    ///
+    /// # Errors
+    /// As [`Rogue::start`].
+    pub fn start_with(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+        tls: (TlsVersion, TlsVersion),
+    ) -> Result<Self, Error> {
+        let doors = certificate::doors(protocol, Some(weakness), authority, Some(tls))?;
+        Self::with(protocol, weakness.manner(), doors)
+    }
+
+    fn with(protocol: &'static Protocol, manner: Manner, doors: Doors) -> Result<Self, Error> {
         let threads = Threads::shared()?;
         let guard = threads.handle().map(Runtime::enter);
-        let listener =
-            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io(protocol.name))?;
-        listener.set_nonblocking(true).map_err(Error::io(protocol.name))?;
-        let address = listener.local_addr().map_err(Error::io(protocol.name))?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io(protocol.name))?;
         let (user, password) = (String::from("test"), crate::lab::password());
-        let world = World { store: Store::default(), user, password, open: manner.gate == Gate::Open };
+        let open = manner.gate == Gate::Open;
+        let world = Arc::new(World { store: Store::default(), user, password, open });
+        let mut tasks = JoinSet::new();
+        let mut implicit_port = None;
+        if let (Some(acceptor), Some(tls)) = (doors.implicit, protocol.implicit_tls) {
+            let (listener, address) = listener(protocol)?;
+            implicit_port = Some(address.port());
+            let world = Arc::clone(&world);
+            tasks
+                .spawn(Server { scheme: tls.name, implicit: true, acceptor, world, log: None }.run(listener));
+        }
+        let (listener, address) = listener(protocol)?;
+        let acceptor = doors.upgrade;
         let house = Arc::new(House { protocol, manner, acceptor, world, served: AtomicBool::new(false) });
-        let task = tokio::spawn(Arc::clone(&house).run(listener));
+        tasks.spawn(Arc::clone(&house).run(listener));
         drop(guard);
-        Ok(Self { protocol, address, house, task, _threads: threads })
+        Ok(Self { protocol, address, implicit_port, house, _tasks: tasks, _threads: threads })
     }
 
     /// The protocol it speaks.
@@ -105,6 +134,11 @@ impl Rogue {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port where it speaks TLS from the first byte, if it has one.
+    pub fn implicit_port(&self) -> Option<u16> {
+        self.implicit_port
     }
 
     /// The name that it should have a certificate for.
@@ -123,10 +157,13 @@ impl Rogue {
     }
 }
 
-impl Drop for Rogue {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Any free port.
+fn listener(protocol: &Protocol) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {
+    let failed = || Error::io(protocol.name);
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed())?;
+    listener.set_nonblocking(true).map_err(failed())?;
+    let address = listener.local_addr().map_err(failed())?;
+    Ok((tokio::net::TcpListener::from_std(listener).map_err(failed())?, address))
 }
 
 struct Threads(Option<Runtime>);

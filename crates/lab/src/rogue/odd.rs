@@ -27,6 +27,8 @@ enum Kind {
     Unannounced,
     /// It has a way of its own with bytes behind the request.
     Reaction(Behind),
+    /// Its port with TLS from the first byte has a certificate of its own.
+    Apart,
 }
 
 const SMTP: &[&str] = &["smtp", "submission", "lmtp"];
@@ -126,6 +128,7 @@ const ALL: &[Odd] = &[
     words("a length where there is no body", &[
         twist(&["http"], Request, How::Replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n")),
     ]),
+    Odd { name: "TLS from the first byte has another name", kind: Kind::Apart },
     reaction("bytes behind the request are discarded", Behind::Discard),
     reaction("bytes behind the request end the connection after the go-ahead", Behind::CloseAfter),
     reaction("bytes behind the request get it refused", Behind::Refuse),
@@ -159,6 +162,7 @@ impl Odd {
                 twists.iter().any(|it| it.is_for(protocol) && (!it.protocols.is_empty() || lower))
             }
             Kind::Paced(_) => true,
+            Kind::Apart => protocol.implicit_tls.is_some(),
             Kind::Unannounced | Kind::Reaction(_) => protocol.flow.verdict,
         }
     }
@@ -173,9 +177,14 @@ impl Odd {
             Kind::Words(twists) => Manner { twists, ..sound },
             Kind::Paced(pace) => Manner { pace, ..sound },
             Kind::Unannounced => Manner { offers: false, ..sound },
+            Kind::Apart => sound,
             Kind::Reaction(behind) => Manner { behind, ..sound },
         };
-        Rogue::with(protocol, manner, certificate::acceptor(protocol, None, authority)?)
+        let doors = match self.kind {
+            Kind::Apart => certificate::doors_apart(protocol, authority)?,
+            _ => certificate::doors(protocol, None, authority, None)?,
+        };
+        Rogue::with(protocol, manner, doors)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a server, one thing at a time.
 
-use starttls::proto::{ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{After, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
 use super::manner::{Behind, Gate, Inside, Manner};
 use super::twist::{How, Twist, mangled, offer, request_line, words};
@@ -18,6 +18,8 @@ pub enum Weakness {
     Partial,
     /// Other forms of the request do as well, and commands behind those are answered inside TLS.
     Variants,
+    /// A request in the data of another command is taken for one.
+    Hidden,
     /// Commands behind the request are answered in cleartext behind the go-ahead.
     PlainAnswer,
     /// What was set before TLS is in force inside.
@@ -34,8 +36,12 @@ pub enum Weakness {
     Fallback,
     /// The ClientHello is waited for without an end.
     Stall,
+    /// Each octet of a ClientHello is waited for anew.
+    Drip,
     /// Connections that were meant for another protocol are served.
     WrongAlpn,
+    /// A port with TLS from the first byte has the same certificate.
+    Shared,
     /// Sessions are authenticated when they start.
     Preauth,
     /// There is no upgrade, and cleartext is served.
@@ -75,10 +81,10 @@ pub enum Weakness {
 }
 
 use Weakness::{
-    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Eager, Expired, Fallback, Fixation, Lazy, Mangled,
-    MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside, OldTlsOnly, Partial,
-    PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, SoonExpired, Split, Stall, Throttled,
-    UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
+    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
+    Lazy, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
+    OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
+    Split, Stall, Throttled, UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -89,6 +95,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (Split, "srv-inject-split", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-partial"]),
     (Partial, "srv-inject-partial", &[]),
     (Variants, "srv-inject-variants", &[]),
+    (Hidden, "srv-inject-variants", &[]),
     (PlainAnswer, "srv-reply-plain", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-split"]),
     (Fixation, "srv-fixation", &["srv-not-enforced", "srv-auth-before"]),
     (CredentialsBefore, "srv-auth-before", &[]),
@@ -97,7 +104,9 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
     (Fallback, "srv-hs-fallback", &[]),
     (Stall, "srv-stall", &[]),
+    (Drip, "srv-stall", &[]),
     (WrongAlpn, "srv-alpn", &[]),
+    (Shared, "srv-xproto", &[]),
     (Preauth, "srv-preauth", &["srv-offered", "srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
     (NotOffered, "srv-offered", &["srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
     (RefusedForNow, "srv-upgrade", &[]),
@@ -126,6 +135,7 @@ impl Weakness {
         Split,
         Partial,
         Variants,
+        Hidden,
         PlainAnswer,
         Fixation,
         CredentialsBefore,
@@ -134,7 +144,9 @@ impl Weakness {
         CapsKept,
         Fallback,
         Stall,
+        Drip,
         WrongAlpn,
+        Shared,
         Preauth,
         NotOffered,
         RefusedForNow,
@@ -179,6 +191,12 @@ impl Weakness {
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
             Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
+            Hidden => unless(DATA.contains(&protocol.name), "no harmless command carries data"),
+            Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
+            Shared => unless(
+                protocol.flow.after == After::AnswerPending,
+                "no answer is left for a client that never asked, a greeting at most",
+            ),
             PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
             OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
@@ -216,10 +234,14 @@ impl Weakness {
         }
     }
 
+    /// Whether it takes minutes to show.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Stall | Drip)
+    }
+
     /// Why nobody can tell this weakness from outside in this protocol, if nobody can.
     pub fn hidden(self, protocol: &Protocol) -> Option<&'static str> {
         match (self, protocol.name) {
-            (Stall, _) => Some("it takes minutes to show"),
             (NotEnforced, "smtp" | "lmtp") => {
                 Some("mail between servers may be served in cleartext (RFC 3207 section 4)")
             }
@@ -246,6 +268,7 @@ impl Weakness {
             Split => behind(Behind::Split),
             Partial => behind(Behind::Partial),
             Variants => Manner { sloppy: true, ..behind(Behind::EagerIfSloppy) },
+            Hidden => Manner { hunts: true, ..behind(Behind::Discard) },
             PlainAnswer => behind(Behind::Plain),
             Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
             CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
@@ -273,14 +296,21 @@ impl Weakness {
             Throttled => Manner { throttles: true, ..sound },
             Referral => Manner { twists: REFERRAL, ..sound },
             Alert => Manner { twists: ALERT, ..sound },
-            Stall | WrongAlpn | NoCertificate | Expired | NotYet | SoonExpired | WrongName | SelfSigned
-            | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => sound,
+            Drip => Manner { restless: true, ..sound },
+            Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
+            | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => {
+                sound
+            }
         }
     }
 }
 
 /// Where something can be set before anybody is known: a sender, a user, a nickname.
 const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
+
+/// Where a harmless command before TLS can carry data.
+const DATA: &[&str] =
+    &["smtp", "submission", "lmtp", "imap", "sieve", "ldap", "xmpp", "xmpp-server", "irc", "http", "nut"];
 
 const fn twist(protocols: &'static [&'static str], at: ReplyTo, how: How) -> Twist {
     Twist { protocols, at, how }

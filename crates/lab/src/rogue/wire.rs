@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
+use super::certificate::PATIENCE;
 use super::manner::Pace;
 
 /// Octets that are looked at in one go.
@@ -94,6 +95,46 @@ impl AsyncWrite for Clear {
     /// The connection goes on to TLS, or is dropped.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A stream on which every octet buys more time.
+pub(super) struct Restless<S> {
+    stream: S,
+    patience: Pin<Box<Sleep>>,
+}
+
+impl<S> Restless<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, patience: Box::pin(sleep(PATIENCE)) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Restless<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            self.patience.as_mut().reset(Instant::now() + PATIENCE);
+            return Poll::Ready(read);
+        }
+        self.patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Restless<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

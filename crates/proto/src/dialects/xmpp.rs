@@ -66,6 +66,8 @@ struct Xmpp {
     /// The stream headers as they came: prefixes declared there hold for the whole stream.
     client_header: String,
     server_header: String,
+    /// Whether the server's header has another name than was asked for: nothing but an error may follow.
+    other_name: bool,
     /// Whether a header may come: at the start, and behind SASL (RFC 6120 section 4.3.3).
     may_open: bool,
     /// What the client was sent so far.
@@ -92,6 +94,7 @@ impl Xmpp {
             content,
             client_header: String::new(),
             server_header: String::new(),
+            other_name: false,
             may_open: true,
             sent: Sent::Nothing,
             headers: 0,
@@ -137,16 +140,15 @@ impl Xmpp {
             return Err(malformed("a stream header with the right namespaces"));
         }
         let name = &self.me.server_name;
-        if !name.is_empty() && header.attribute("from").is_some_and(|from| !from.eq_ignore_ascii_case(name)) {
-            return Err(malformed("a stream from the name that was asked for"));
-        }
+        let other = |from: &str| !name.is_empty() && !from.eq_ignore_ascii_case(name);
+        self.other_name = header.attribute("from").is_some_and(other);
         if msg.len() > MAX_HEADER {
             return Err(malformed("a stream header of at most 4 KiB"));
         }
         self.sent = Sent::Header;
         self.server_header = String::from_utf8_lossy(msg).into_owned();
         // RFC 6120 section 4.7.5: without a version there will be no features.
-        Ok(if speaks_1_0(&header) {
+        Ok(if speaks_1_0(&header) || self.other_name {
             ServerMessage::Interim
         } else {
             ServerMessage::Offer { starttls: false }
@@ -289,6 +291,10 @@ impl Dialect for Xmpp {
             if child.depth == 1 && child.is(ERRORS, "text") {
                 tls_required |= msg.get(child.start..reader.end_of(&child)?).is_some_and(mentions_tls);
             }
+        }
+        // A server that does not know the name may give its own, and say so next (RFC 6120 section 4.9.3.6).
+        if self.other_name && !root.is(STREAMS, "error") {
+            return Err(malformed("a stream from the name that was asked for"));
         }
         Ok(match (root.namespace(), root.name()) {
             (STREAMS, "features") => ServerMessage::Offer { starttls },

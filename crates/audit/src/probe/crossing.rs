@@ -1,0 +1,126 @@
+//! The same service with TLS from the first byte, on a port of its own: can a client of one port be led to the other?
+//!
+//! Whoever is in the middle speaks the cleartext part himself and joins the handshakes. Neither end notices when
+//! both ports are good for the same name and take the same ALPN id; and what the server says inside TLS without
+//! being asked there is then taken for an answer (CVE-2025-49812).
+
+use starttls::Error;
+use starttls::proto::{After, Escaped, ReplyTo};
+
+use crate::dialogue::Stop;
+use crate::draft::{Draft, Seen};
+use crate::plan::Plan;
+use crate::report::{Certificate, Outcome, Presented};
+
+const ID: &str = "srv-xproto";
+
+/// What is said inside TLS without having been asked for there.
+enum Unasked {
+    /// The answer to the request before TLS: one too many for a client of the TLS port.
+    Answer,
+    /// The greeting on the TLS port: one too many for a client that upgrades.
+    Greeting,
+}
+
+impl Unasked {
+    fn by(plan: &Plan) -> Option<Self> {
+        let flow = plan.protocol.flow;
+        match flow.after {
+            After::AnswerPending => Some(Self::Answer),
+            After::Silent if flow.greeting => Some(Self::Greeting),
+            _ => None,
+        }
+    }
+}
+
+/// Shakes hands on the TLS port as a client that upgrades would, and listens.
+pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
+    let mut seen = Seen::default();
+    let na = |why: String| Draft::new(ID, Outcome::NotApplicable, why);
+    let Some(unasked) = Unasked::by(plan) else {
+        seen.push(na(String::from(
+            "inside TLS this protocol's servers say nothing that was not asked for there",
+        )));
+        return seen;
+    };
+    let Some(port) = plan.implicit_port() else {
+        seen.push(na(String::from("no port is known where TLS starts at the first byte (--implicit-port)")));
+        return seen;
+    };
+    let _place = plan.place().await;
+    let purpose = format!("port {port}, by a client that upgrades");
+    let mut dialogue = match plan.open_port(port, &purpose).await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => {
+            let draft = match &stop {
+                Stop::Unreachable(why) => na(format!("port {port} is closed: {why}")),
+                _ => Draft::untold(ID, &stop),
+            };
+            let all = record.all();
+            let at = seen.record(record);
+            seen.push(draft.at(at, all));
+            return seen;
+        }
+    };
+    dialogue.patience = plan.doubt();
+    let (draft, record) = match dialogue
+        .secure(&plan.connectors.open, &plan.server_name, plan.identity())
+        .await
+    {
+        Err((error, record)) => (unshaken(port, &error), record),
+        Ok(mut inside) => {
+            let facts = inside.session().facts().clone();
+            let own = facts.chain.first().map(|der| Certificate::read(der));
+            let verified = facts.verdict == starttls::Verdict::Verified;
+            let said = match unasked {
+                Unasked::Answer => None,
+                Unasked::Greeting => inside.message(ReplyTo::Connect, plan.patience()).await,
+            };
+            inside.goodbye().await;
+            let same = upgraded.is_some_and(|it| alike(it, own.as_ref(), verified));
+            let alpn = match &facts.alpn {
+                Some(id) => format!("both ports take the ALPN id {}", Escaped(id)),
+                None => String::from("ALPN does not tell the ports apart"),
+            };
+            let draft = match (same, &unasked, said) {
+                (false, ..) => Draft::pass(ID, format!("port {port} has a certificate for other names")),
+                (true, Unasked::Answer, _) => {
+                    let why = "the first answer inside an upgrade belongs to the request before it";
+                    Draft::new(
+                        ID,
+                        Outcome::Warning,
+                        format!("clients of port {port} can be led here, where {why}"),
+                    )
+                }
+                (true, Unasked::Greeting, Some(_)) => {
+                    let why = "a greeting comes where the answer to their first command belongs";
+                    Draft::new(ID, Outcome::Info, format!("clients can be led to port {port}, where {why}"))
+                }
+                (true, Unasked::Greeting, None) => {
+                    Draft::pass(ID, format!("port {port} says nothing that could be taken for an answer"))
+                }
+            };
+            (draft.details(vec![alpn]), inside.record)
+        }
+    };
+    let all = record.all();
+    let at = seen.record(record);
+    seen.push(draft.at(at, all));
+    seen
+}
+
+/// Without a handshake there is nothing to join.
+fn unshaken(port: u16, error: &Error) -> Draft {
+    match error {
+        Error::Tls(_) => {
+            Draft::pass(ID, format!("port {port} refuses the handshake of a client that upgrades"))
+        }
+        _ => Draft::new(ID, Outcome::NotApplicable, format!("port {port} does not speak TLS: {error}")),
+    }
+}
+
+/// Whether a client cannot tell the two by their certificates.
+fn alike(upgraded: &Presented, own: Option<&Certificate>, verified: bool) -> bool {
+    let sha256 = |it: &Certificate| it.sha256.clone();
+    (upgraded.verified && verified) || upgraded.chain.first().map(sha256) == own.map(sha256)
+}

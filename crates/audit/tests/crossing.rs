@@ -1,0 +1,76 @@
+//! A port with TLS from the first byte beside the upgrade: harmless, worth knowing, or an attack, by what joins them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::{PROTOCOLS, Protocol, http::HTTP, imap::IMAP};
+use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::{Audit, Limits};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Odd, Rogue, Weakness};
+
+const ID: &str = "srv-xproto";
+
+/// What the audit makes of this server when the TLS port is there.
+async fn crossing(rogue: &Rogue, root: &str, implicit_port: Option<u16>) -> Finding {
+    let limits = Limits { implicit_port, ..Limits::default() };
+    let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
+    let protocol = rogue.protocol();
+    let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), rogue.address());
+    let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
+    assert!(report.connections <= limits.connections, "{}: {}", protocol.name, report.connections);
+    report.findings.into_iter().find(|it| it.id == ID).unwrap()
+}
+
+fn speaks_tls_first(protocol: &&'static Protocol) -> bool {
+    protocol.implicit_tls.is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_certificate_joins_the_ports() {
+    let authority = Authority::new().unwrap();
+    for protocol in PROTOCOLS.iter().copied().filter(speaks_tls_first) {
+        let rogue = Rogue::start(protocol, Weakness::Shared, &authority).unwrap();
+        let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
+        let expected = match protocol.name {
+            "http" => Outcome::Warning,
+            // Nothing is said inside TLS before it is asked for.
+            "ldap" | "xmpp" | "xmpp-server" | "irc" => Outcome::NotApplicable,
+            _ => Outcome::Info,
+        };
+        assert_eq!(found.outcome, expected, "{}: {}", protocol.name, found.summary);
+        assert_eq!(found.evidence.is_empty(), expected == Outcome::NotApplicable, "{}", protocol.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_for_another_name_keeps_them_apart() {
+    let authority = Authority::new().unwrap();
+    let apart = Odd::ALL.iter().find(|odd| odd.name() == "TLS from the first byte has another name").unwrap();
+    for protocol in [&HTTP, &IMAP] {
+        let server = apart.start(protocol, &authority).unwrap();
+        let found = crossing(&server, &authority.root_pem(), server.implicit_port()).await;
+        assert_eq!(found.outcome, Outcome::Pass, "{}: {}", protocol.name, found.summary);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_alpn_id_keeps_them_apart() {
+    let authority = Authority::new().unwrap();
+    let [web, mail] = [&HTTP, &IMAP].map(|it| Rogue::start(it, Weakness::Shared, &authority).unwrap());
+    let found = crossing(&web, &authority.root_pem(), mail.implicit_port()).await;
+    assert_eq!(found.outcome, Outcome::Pass, "{}", found.summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_such_a_port_there_is_nothing_to_join() {
+    let authority = Authority::new().unwrap();
+    let rogue = Rogue::start(&HTTP, Weakness::Alert, &authority).unwrap();
+    // Nobody listens on port 1; its own upgrade port answers a ClientHello in cleartext, or not at all.
+    for port in [None, Some(1), Some(rogue.address().port())] {
+        let found = crossing(&rogue, &authority.root_pem(), port).await;
+        assert_eq!(found.outcome, Outcome::NotApplicable, "{port:?}: {}", found.summary);
+    }
+}

@@ -1,0 +1,50 @@
+//! A handshake that does not come, or does not get on: who ends it in time is told from who does not.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::{PROTOCOLS, Protocol};
+use starttls_audit::report::Outcome;
+use starttls_audit::{Audit, Limits};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Rogue, Weakness};
+
+/// The lab's rogues give a handshake five seconds, unless that is what is wrong with them.
+const LIMIT: Duration = Duration::from_secs(9);
+
+async fn judge(protocol: &'static Protocol, weakness: Weakness, authority: &Authority) -> (Outcome, String) {
+    let rogue = Rogue::start(protocol, weakness, authority).unwrap();
+    let limits = Limits { slow: Some(LIMIT), ..Limits::default() };
+    let root = authority.root_pem();
+    let audit =
+        Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.as_str()), limits).unwrap();
+    let audited = audit.endpoint(protocol, protocol.name, rogue.server_name(), rogue.address());
+    let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
+    let found = report.findings.into_iter().find(|it| it.id == "srv-stall").unwrap();
+    (found.outcome, format!("{}: {weakness:?}: {}", protocol.name, found.summary))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_has_its_time_as_a_whole() {
+    let authority = Arc::new(Authority::new().unwrap());
+    let mut audits = tokio::task::JoinSet::new();
+    // The last is about the certificate, and as good as sound here.
+    let cases = [
+        (Weakness::Stall, Outcome::Fail),
+        (Weakness::Drip, Outcome::Warning),
+        (Weakness::SoonExpired, Outcome::Pass),
+    ];
+    for (weakness, expected) in cases {
+        for protocol in PROTOCOLS.iter().copied() {
+            let authority = Arc::clone(&authority);
+            audits.spawn(async move { (expected, judge(protocol, weakness, &authority).await) });
+        }
+    }
+    while let Some(audit) = audits.join_next().await {
+        let (expected, (outcome, shown)) = audit.unwrap();
+        assert_eq!(outcome, expected, "{shown}");
+    }
+}
