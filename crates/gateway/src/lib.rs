@@ -1,6 +1,7 @@
 //! Sound STARTTLS in front of any server, and toward any server.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod certificates;
 pub mod config;
 mod copy;
