@@ -94,7 +94,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// All of them, for metrics.
+    /// All of them, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Total, Self::Listener, Self::Address, Self::Rate];
 
     /// In one word.
