@@ -1,13 +1,17 @@
 //! Sound STARTTLS in front of any server, and toward any server.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod certificates;
 pub mod config;
 mod copy;
 mod failure;
 mod health;
+pub mod log;
+pub mod metrics;
 mod names;
 pub mod proxy_protocol;
+pub mod report;
 mod serve;
 mod session;
 pub mod tickets;

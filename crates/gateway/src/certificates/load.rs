@@ -157,6 +157,7 @@ impl Certificate {
                 SignatureAlgorithm::ED25519 => "Ed25519",
                 _ => "other",
             },
+            not_after: self.not_after,
             days_left: (self.not_after - now()).div_euclid(DAY),
             ocsp: self.key.ocsp.is_some(),
         }

@@ -49,6 +49,8 @@ pub struct Summary {
     pub names: Vec<String>,
     /// The kind of its key: `ECDSA`, `RSA`…
     pub key: &'static str,
+    /// When it expires, in seconds since 1970.
+    pub not_after: i64,
     /// Whole days until it expires; negative when it has.
     pub days_left: i64,
     /// Whether an OCSP response is sent along.

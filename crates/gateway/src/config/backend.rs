@@ -132,6 +132,10 @@ impl Draft {
                 return Err(Error::new(format!("logging in is not known for {}", protocol.title))
                     .hint(format!("it is for {}", WITH_LOGIN.join(", "))));
             }
+            (false, Some(login)) if login.secret().is_none() && self.certificate.is_none() => {
+                return Err(Error::new("EXTERNAL logs in by a client certificate, and there is none")
+                    .hint("add cert = \"/path\" and key = \"/path\" to the backend"));
+            }
             (false, login) => Trust::Verified(login),
             (true, None) => Trust::Unverified,
             (true, Some(_)) => {

@@ -8,7 +8,7 @@ use super::error::{Error, shown};
 use super::listener::{self, parse_limits};
 use super::reader::{Source, Value};
 use super::values::{duration, is_exposed};
-use super::{Config, Limits, Listener, Log, Secret, Trust};
+use super::{Config, Limits, Listener, Log, Login, Secret, Trust};
 use crate::tickets::TicketKeys;
 
 /// How long sessions may go on after the order to stop, unless that is said.
@@ -91,7 +91,7 @@ impl Listener {
             if backend.upstream().is_some_and(|it| matches!(it.trust, Trust::Unverified)) {
                 warnings.push(format!("anybody can be {backend}, which is not verified: \"insecure\""));
             }
-            if let Some(Secret::File(path)) = backend.login().map(|login| &login.secret)
+            if let Some(Secret::File(path)) = backend.login().and_then(Login::secret)
                 && is_exposed(path)
             {
                 warnings.push(format!("{} can be read by every user: chmod o-rwx", path.display()));

@@ -6,35 +6,59 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use starttls::login::Account;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
-use super::error::Error;
+use super::error::{Error, nearest, shown};
 use super::reader::{Table, Value};
-use super::values::choice;
 
 /// How the gateway logs in to a backend.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// By which SASL mechanism.
-    pub mechanism: Mechanism,
-    /// As whom.
-    pub user: String,
-    /// With what.
-    pub secret: Secret,
+    user: String,
+    /// The only one that will do; otherwise the best that the backend offers.
+    mechanism: Option<String>,
+    proof: Proof,
 }
 
-/// SASL mechanisms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// RFC 4616.
-    Plain,
-    /// The one that was never specified, for servers that have no other.
-    Login,
-    /// Google's and Microsoft's own.
-    XOAuth2,
-    /// RFC 7628.
-    OAuthBearer,
+#[derive(Clone, Debug)]
+enum Proof {
+    Password(Secret),
+    Token(Secret),
+    /// The client certificate toward the backend.
+    Certificate,
+}
+
+impl Login {
+    /// As whom; empty where the client certificate says it.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Where the password or token comes from; nothing where there is a certificate instead.
+    pub fn secret(&self) -> Option<&Secret> {
+        match &self.proof {
+            Proof::Password(secret) | Proof::Token(secret) => Some(secret),
+            Proof::Certificate => None,
+        }
+    }
+
+    /// The account, with its secret as it is now.
+    ///
+    /// # Errors
+    /// When the secret cannot be had.
+    pub async fn account(&self) -> io::Result<Account> {
+        let account = match &self.proof {
+            Proof::Password(secret) => Account::password(&self.user, secret.read().await?),
+            Proof::Token(secret) => Account::token(&self.user, secret.read().await?),
+            Proof::Certificate => Account::certificate(),
+        };
+        Ok(match &self.mechanism {
+            Some(name) => account.mechanism(name),
+            None => account,
+        })
+    }
 }
 
 /// Where a password or token comes from. It is read anew for each session, so that it can change.
@@ -114,17 +138,35 @@ fn first_line(bytes: &[u8]) -> io::Result<String> {
 
 pub(super) fn parse(value: Value<'_>) -> Result<Login, Error> {
     let mut table = value.table("login")?;
-    let mechanisms = &[
-        ("plain", Mechanism::Plain),
-        ("login", Mechanism::Login),
-        ("xoauth2", Mechanism::XOAuth2),
-        ("oauthbearer", Mechanism::OAuthBearer),
-    ];
-    let mechanism = table.read("mechanism", |text| choice(text, mechanisms))?.unwrap_or(Mechanism::Plain);
-    let user = table.need("user")?.read(user)?;
-    let secret = secret(&mut table)?;
+    let mechanism = table.read("mechanism", mechanism)?;
+    let login = match mechanism.as_deref() {
+        Some("EXTERNAL") => Login { user: String::new(), mechanism, proof: Proof::Certificate },
+        name => {
+            let is_token = name.is_some_and(|name| ["XOAUTH2", "OAUTHBEARER"].contains(&name));
+            let user = table.need("user")?.read(user)?;
+            let secret = secret(&mut table)?;
+            let proof = if is_token { Proof::Token(secret) } else { Proof::Password(secret) };
+            Login { user, mechanism, proof }
+        }
+    };
     table.end()?;
-    Ok(Login { mechanism, user, secret })
+    Ok(login)
+}
+
+fn mechanism(text: &str) -> Result<String, Error> {
+    let name = text.to_ascii_uppercase();
+    if Account::mechanisms().any(|known| known == name) {
+        return Ok(name);
+    }
+    let known: Vec<_> = Account::mechanisms().collect();
+    let hint = match nearest(&name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!(
+            "there are {}; without one, the best is chosen of what the backend offers",
+            known.join(", ")
+        ),
+    };
+    Err(Error::new(format!("no mechanism is called {}", shown(text))).hint(hint))
 }
 
 fn user(text: &str) -> Result<String, Error> {

@@ -39,7 +39,7 @@ pub use address::Address;
 pub use arguments::Arguments;
 pub use client_auth::{ClientPolicy, NotAdmitted};
 pub use error::Error;
-pub use login::{Login, Mechanism, Secret};
+pub use login::{Login, Secret};
 pub use networks::Networks;
 
 pub(crate) use error::shown;

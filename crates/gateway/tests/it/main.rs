@@ -6,5 +6,6 @@ mod client;
 mod config;
 mod folder;
 mod mistakes;
+mod observed;
 mod proxy_protocol;
 mod tickets;

@@ -124,7 +124,7 @@ fn each_mistake_has_its_message() {
         device(", login = { user = \"me\", password = \"secret\" }"),
         device(", login = { user = \"me\", password-file = \"DIR/none\" }"),
         device(", login = { user = \"me\", password-file = \"DIR/password\", password-command = [\"x\"] }"),
-        device(", login = { user = \"me\", mechanism = \"cram-md5\", password-file = \"DIR/password\" }"),
+        device(", login = { user = \"me\", mechanism = \"xoauth\", password-file = \"DIR/password\" }"),
         format!(
             "[[listener]]\nlisten = \"ldap://127.0.0.1\"\nforward = {{ url = \"ldaps://ldap.example.com\", {LOGIN} }}\n"
         ),

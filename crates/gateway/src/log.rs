@@ -1,0 +1,138 @@
+//! One line of JSON for each session, and for what happens to the gateway itself.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::Log;
+
+/// Lines that may wait for a slow disk or pipe.
+const WAITING: usize = 4096;
+
+/// Writes lines on a thread of its own: a session never waits for the disk. When lines come faster than
+/// they can be written, some are left out, and the log says how many.
+#[derive(Debug)]
+pub struct Logger {
+    lines: Option<SyncSender<Order>>,
+    lost: AtomicU64,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Line(String),
+    Reopen,
+}
+
+/// A line about the gateway itself.
+#[derive(Serialize)]
+struct Event<'a> {
+    time: String,
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<u64>,
+}
+
+impl Logger {
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// When its file cannot be opened.
+    pub fn open(log: &Log) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let out = match log {
+            Log::Nowhere => return Ok(Self { lines: None, lost: AtomicU64::new(0), writer: None }),
+            log => open(log)?,
+        };
+        let again = log.clone();
+        let writer = std::thread::Builder::new()
+            .name(String::from("log"))
+            .spawn(move || write(&receiver, out, &again))?;
+        Ok(Self { lines: Some(sender), lost: AtomicU64::new(0), writer: Some(writer) })
+    }
+
+    /// Writes what happened to the gateway itself: `event` in a word, `what` in a few.
+    pub fn event(&self, event: &str, what: &str) {
+        self.write(&Event { time: now(), event, what: Some(what), lines: None });
+    }
+
+    /// Writes one line.
+    pub fn write(&self, line: &impl Serialize) {
+        let Some(lines) = &self.lines else { return };
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let loss = || Event { time: now(), event: "lost", what: None, lines: Some(lost) };
+        let said = lost == 0 || send(lines, &loss());
+        if !said {
+            self.lost.fetch_add(lost, Ordering::Relaxed);
+        }
+        if !send(lines, line) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Opens a file anew, which was moved out of the way. Where that fails the old one is written on.
+    pub fn reopen(&self) {
+        if let Some(lines) = &self.lines {
+            // A full queue is a busy log; whoever rotates it will do so again.
+            let _ = lines.try_send(Order::Reopen);
+        }
+    }
+}
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        self.lines = None;
+        if let Some(writer) = self.writer.take() {
+            // It ends when it has written what waits; if it panicked there is nothing left to do.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The time of a line, to the millisecond.
+pub fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
+    // The format fails for years that nobody here will see.
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+fn send(lines: &SyncSender<Order>, line: &impl Serialize) -> bool {
+    let text = serde_json::to_string(line);
+    text.is_ok_and(|text| lines.try_send(Order::Line(text + "\n")).is_ok())
+}
+
+fn open(log: &Log) -> io::Result<Box<dyn Write + Send>> {
+    Ok(match log {
+        Log::Stderr => Box::new(io::stderr()),
+        Log::Stdout => Box::new(io::stdout()),
+        Log::File(path) => {
+            // Addresses of people are in it.
+            Box::new(OpenOptions::new().create(true).append(true).mode(0o640).open(path)? as File)
+        }
+        Log::Nowhere => Box::new(io::sink()),
+    })
+}
+
+fn write(lines: &Receiver<Order>, mut out: Box<dyn Write + Send>, log: &Log) {
+    while let Ok(order) = lines.recv() {
+        match order {
+            // A full disk must not stop the gateway, and there is nowhere to say so.
+            Order::Line(line) => drop(out.write_all(line.as_bytes())),
+            Order::Reopen => {
+                if let Ok(new) = open(log) {
+                    out = new;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What is said of a session when it is over: its line in the log, its verdict in the metrics.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use starttls::proto::{ErrorKind, Escaped};
+use starttls::{Error, Facts};
+
+use crate::config::Listener;
+use crate::log::Logger;
+use crate::metrics::{ListenerMetrics, Metrics};
+use crate::{Failure, Leg, Observer, Record};
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// In good order, inside TLS where the listener has TLS.
+    Done,
+    /// In good order, in cleartext, on a listener that lets the client choose.
+    Cleartext,
+    /// The client left before the upgrade, or was shown that there is no way around it.
+    NotUpgraded,
+    /// The name that the client wants, or its certificate, has no way on.
+    NotAdmitted,
+    /// The client broke a rule of the negotiation: bytes behind the boundary, a malformed message.
+    Violation,
+    /// The handshake with the client failed.
+    HandshakeFailed,
+    /// The client was too slow before TLS stood, or nothing moved for too long.
+    TimedOut,
+    /// The connection with the client broke.
+    ClientBroke,
+    /// No backend could be reached, or none came as far as a session.
+    BackendDown,
+    /// The connection with the backend broke in the middle of the session.
+    BackendBroke,
+    /// The backend did not take the gateway's login.
+    LoginFailed,
+}
+
+impl Verdict {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 11] = [
+        Self::Done,
+        Self::Cleartext,
+        Self::NotUpgraded,
+        Self::NotAdmitted,
+        Self::Violation,
+        Self::HandshakeFailed,
+        Self::TimedOut,
+        Self::ClientBroke,
+        Self::BackendDown,
+        Self::BackendBroke,
+        Self::LoginFailed,
+    ];
+
+    /// As it is in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cleartext => "cleartext",
+            Self::NotUpgraded => "not-upgraded",
+            Self::NotAdmitted => "not-admitted",
+            Self::Violation => "violation",
+            Self::HandshakeFailed => "handshake-failed",
+            Self::TimedOut => "timed-out",
+            Self::ClientBroke => "client-broke",
+            Self::BackendDown => "backend-down",
+            Self::BackendBroke => "backend-broke",
+            Self::LoginFailed => "login-failed",
+        }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl Verdict {
+    /// How a session of this listener ended.
+    pub fn of(listener: &Listener, record: &Record) -> Self {
+        let Some(failure) = &record.failure else {
+            let cleartext = listener.tls().is_some() && record.front.is_none();
+            return if cleartext { Self::Cleartext } else { Self::Done };
+        };
+        let backend = if record.backend.is_some() { Self::BackendBroke } else { Self::BackendDown };
+        match failure {
+            Failure::Tls { leg: Leg::Front, source } => Self::of_front(source),
+            Failure::Tls { leg: Leg::Backend, .. } => Self::BackendDown,
+            Failure::Refused { .. } | Failure::Unreachable { .. } | Failure::Slow { .. } => Self::BackendDown,
+            Failure::NotAdmitted(_) => Self::NotAdmitted,
+            Failure::Protocol { leg: Leg::Front, .. } => Self::Violation,
+            Failure::Io { leg: Leg::Front, .. } => Self::ClientBroke,
+            Failure::Protocol { leg: Leg::Backend, .. } | Failure::Io { leg: Leg::Backend, .. } => backend,
+            Failure::Idle(_) | Failure::Late(_) => Self::TimedOut,
+            Failure::Login { .. } => Self::LoginFailed,
+        }
+    }
+
+    fn of_front(error: &Error) -> Self {
+        match error {
+            Error::Quit(_) => Self::NotUpgraded,
+            Error::Protocol(error) if error.kind == ErrorKind::Closed => Self::NotUpgraded,
+            Error::Protocol(_) | Error::PlaintextNotTls { .. } => Self::Violation,
+            Error::Timeout { .. } => Self::TimedOut,
+            Error::Io { .. } => Self::ClientBroke,
+            _ => Self::HandshakeFailed,
+        }
+    }
+}
+
+/// Writes the log and counts, for every session.
+#[derive(Debug)]
+pub struct Reporter {
+    /// The log.
+    pub log: Logger,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// What was asked for before, by the listener's name.
+    listeners: RwLock<HashMap<String, ListenerMetrics>>,
+}
+
+impl Reporter {
+    /// Reports to both.
+    pub fn new(log: Logger, metrics: Arc<Metrics>) -> Self {
+        Self { log, metrics, listeners: RwLock::default() }
+    }
+
+    fn listener(&self, name: &str) -> ListenerMetrics {
+        let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        known.unwrap_or_else(|| {
+            let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+            listeners.entry(name.to_owned()).or_insert_with(|| self.metrics.listener(name)).clone()
+        })
+    }
+}
+
+impl Observer for Reporter {
+    fn session(&self, listener: &Listener, record: &Record) {
+        self.listener(&listener.name).ended(listener, record);
+        self.log.write(&Line::of(listener, record));
+    }
+}
+
+/// The line of one session: facts, and no content.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line<'a> {
+    /// When it ended: UTC, RFC 3339.
+    pub time: String,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The protocol's name.
+    pub protocol: &'static str,
+    /// The client, as a PROXY header named it where one is due.
+    pub client: Option<SocketAddr>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What went wrong, in words; what a peer said in it is escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The name that the client wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// The backend that it was handed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<&'a str>,
+    /// Octets from the client to the backend, inside TLS.
+    pub sent: u64,
+    /// Octets from the backend to the client, inside TLS.
+    pub received: u64,
+    /// How long everything took, in milliseconds.
+    #[serde(rename = "duration_ms")]
+    pub duration: Milliseconds,
+    /// Until the client's TLS stood.
+    #[serde(rename = "until_tls_ms", skip_serializing_if = "Option::is_none")]
+    pub until_tls: Option<Milliseconds>,
+    /// From then until the backend was ready.
+    #[serde(rename = "until_backend_ms", skip_serializing_if = "Option::is_none")]
+    pub until_backend: Option<Milliseconds>,
+    /// The client's TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// The backend's TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_tls: Option<Tls>,
+}
+
+impl<'a> Line<'a> {
+    /// What there is to say of a session of this listener.
+    pub fn of(listener: &'a Listener, record: &'a Record) -> Self {
+        Self {
+            time: crate::log::now(),
+            listener: &listener.name,
+            protocol: listener.protocol.name,
+            client: record.client.address,
+            verdict: Verdict::of(listener, record),
+            error: record.failure.as_ref().map(with_causes),
+            server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
+            backend: record.backend.as_deref(),
+            sent: record.octets_up,
+            received: record.octets_down,
+            duration: Milliseconds(record.duration),
+            until_tls: record.until_tls.map(Milliseconds),
+            until_backend: record.until_backend.map(Milliseconds),
+            tls: record.front.as_ref().map(Tls::from),
+            backend_tls: record.upstream.as_ref().map(Tls::from),
+        }
+    }
+}
+
+/// One line: the failure and its causes.
+fn with_causes(failure: &Failure) -> String {
+    let mut line = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(current) = cause {
+        line = format!("{line}: {current}");
+        cause = current.source();
+    }
+    line
+}
+
+/// What is known of one leg's TLS.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tls {
+    /// "TLS 1.3".
+    pub version: &'static str,
+    /// By its registered name.
+    pub cipher_suite: String,
+    /// By its registered name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// "full" or "resumed".
+    pub kind: &'static str,
+    /// What ALPN agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// Whether the peer presented a certificate, and whether it is good.
+    pub certificate: String,
+    /// From the greeting to the go-ahead.
+    #[serde(rename = "negotiation_ms", skip_serializing_if = "Option::is_none")]
+    pub negotiation: Option<Milliseconds>,
+    /// From the go-ahead to the end of the handshake.
+    #[serde(rename = "handshake_ms", skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<Milliseconds>,
+}
+
+impl From<&Facts> for Tls {
+    fn from(facts: &Facts) -> Self {
+        Self {
+            version: facts.version_name(),
+            cipher_suite: facts.cipher_suite_name(),
+            group: facts.group_name(),
+            kind: facts.kind_name(),
+            alpn: facts.alpn.as_deref().map(|alpn| Escaped(alpn).to_string()),
+            certificate: facts.verdict.to_string(),
+            negotiation: facts.timings.negotiation.map(Milliseconds),
+            handshake: facts.timings.handshake.map(Milliseconds),
+        }
+    }
+}
+
+/// A time, shown in milliseconds with three digits behind the point.
+#[derive(Clone, Copy, Debug)]
+pub struct Milliseconds(pub Duration);
+
+impl Serialize for Milliseconds {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64((self.0.as_secs_f64() * 1_000_000.0).round() / 1000.0)
+    }
+}

@@ -1,0 +1,209 @@
+//! What others see of the gateway: its log and its metrics.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use starttls_gateway::admission::Refused;
+use starttls_gateway::config::{Listener, Log};
+use starttls_gateway::log::Logger;
+use starttls_gateway::metrics::{Metrics, serve};
+use starttls_gateway::report::Reporter;
+use starttls_gateway::{Client, Failure, Leg, Observer, Record};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::client::DEADLINE;
+use crate::folder::Folder;
+
+fn listener() -> Listener {
+    let folder = Folder::new();
+    let text = "[[listener]]\nname = \"mx\"\nlisten = \"smtps://127.0.0.1\"\ncertificates = \"DIR/live\"\nforward = \"smtp://127.0.0.1\"\n";
+    folder.parse(text).unwrap().listeners.remove(0)
+}
+
+fn record(failure: Option<Failure>) -> Record {
+    Record {
+        client: Client { address: Some("192.0.2.1:50000".parse().unwrap()), local: None },
+        front: None,
+        server_name: Some(String::from("a.example.com")),
+        backend: Some(String::from("smtp://127.0.0.1:25")),
+        upstream: None,
+        octets_up: 1000,
+        octets_down: 20,
+        until_tls: None,
+        until_backend: Some(Duration::from_millis(3)),
+        duration: Duration::from_micros(1_234_567),
+        failure,
+    }
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_session_is_one_line_of_json() {
+    let folder = Folder::empty();
+    let path = folder.path().join("log");
+    let log = Logger::open(&Log::File(path.clone())).unwrap();
+    let reporter = Reporter::new(log, Arc::default());
+    let received = b"\x1b[31m\nfaked line\xff".to_vec();
+    let broken = Failure::Protocol { leg: Leg::Front, expected: "a command", received };
+    reporter.session(&listener(), &record(Some(broken)));
+    reporter.log.event("reloaded", "2 certificates");
+    drop(reporter);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.is_ascii() && !text.contains('\x1b'), "{text}");
+    let [session, event] = &lines(&text)[..] else { panic!("{text}") };
+    for (key, value) in [
+        ("listener", "mx".into()),
+        ("protocol", "submission".into()),
+        ("client", "192.0.2.1:50000".into()),
+        ("verdict", "violation".into()),
+        ("error", r#"front: expected a command, got "\x1b[31m\nfaked line\xff""#.into()),
+        ("backend", "smtp://127.0.0.1:25".into()),
+        ("until_backend_ms", Value::from(3.0)),
+        ("sent", 1000.into()),
+        ("received", 20.into()),
+        ("duration_ms", Value::from(1234.567)),
+        ("server_name", "a.example.com".into()),
+        ("tls", Value::Null),
+    ] {
+        assert_eq!(session[key], value, "{text}");
+    }
+    assert!(session["time"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&event["event"], &event["what"]), (&"reloaded".into(), &"2 certificates".into()));
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_opened_anew() {
+    let folder = Folder::empty();
+    let path = folder.path().join("log");
+    let log = Logger::open(&Log::File(path.clone())).unwrap();
+    log.event("one", "");
+    // Until it is written, so that the order of lines and the move is known.
+    let started = std::time::Instant::now();
+    while fs::read_to_string(&path).unwrap().is_empty() {
+        assert!(started.elapsed() < DEADLINE);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::rename(&path, folder.path().join("old")).unwrap();
+    log.reopen();
+    log.event("two", "");
+    drop(log);
+    let events = |name: &str| lines(&fs::read_to_string(folder.path().join(name)).unwrap());
+    assert_eq!((&events("old")[0]["event"], &events("log")[0]["event"]), (&"one".into(), &"two".into()));
+}
+
+#[test]
+fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
+    let folder = Folder::empty();
+    let path = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // Held open at both ends, and read by nobody.
+    let held = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let log = Logger::open(&Log::File(path.clone())).unwrap();
+    for _ in 0..20_000 {
+        log.event("flood", "0123456789012345678901234567890123456789");
+    }
+    let (sender, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        use std::io::{BufRead, BufReader};
+        BufReader::new(held).lines().for_each(|line| drop(sender.send(line.unwrap())));
+    });
+    let next = || serde_json::from_str::<Value>(&heard.recv_timeout(DEADLINE).unwrap()).unwrap();
+    // Some room first.
+    let mut written = (0..100).filter(|_| next()["event"] == "flood").count() as u64;
+    log.event("last", "");
+    let lost = loop {
+        let line = next();
+        match line["event"].as_str().unwrap() {
+            "flood" => written += 1,
+            "lost" => break line["lines"].as_u64().unwrap(),
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(next()["event"], "last");
+    assert_eq!(written + lost, 20_000);
+}
+
+async fn asked(metrics: &Arc<Metrics>, request: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, metrics.clone()));
+    let asking = async {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // Whoever sends what is not read is reset.
+        let _ = tcp.read_to_string(&mut answer).await;
+        answer
+    };
+    let answer = timeout(DEADLINE, asking).await.unwrap();
+    serving.abort();
+    answer
+}
+
+#[tokio::test]
+async fn metrics_are_counted_and_shown() {
+    let metrics = Arc::new(Metrics::new());
+    let mx = metrics.listener("mx");
+    let folder = Folder::new();
+    let text = "[[listener]]\nlisten = \"imaps://127.0.0.1\"\ncertificates = \"DIR/live\"\nforward = \"imap://127.0.0.1\"\n";
+    let config = folder.parse(text).unwrap();
+    metrics.certificates("imaps", &config.listeners[0].tls().unwrap().certificates);
+    let open = mx.connected();
+    drop(mx.connected());
+    mx.refused(Refused::Rate);
+    mx.ended(&listener(), &record(None));
+    mx.ended(&listener(), &record(Some(Failure::Idle(Duration::from_secs(1)))));
+    metrics.reloaded(false);
+    let answer = asked(&metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text;"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    for line in [
+        "starttls_gateway_connections_total{listener=\"mx\"} 2",
+        "starttls_gateway_open_connections{listener=\"mx\"} 1",
+        "starttls_gateway_refused_total{listener=\"mx\",reason=\"rate\"} 1",
+        "starttls_gateway_refused_total{listener=\"mx\",reason=\"total\"} 0",
+        "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"cleartext\"} 1",
+        "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"timed-out\"} 1",
+        "starttls_gateway_payload_bytes_total{listener=\"mx\",to=\"backend\"} 2000",
+        "starttls_gateway_session_seconds_bucket{le=\"1.0\",listener=\"mx\"} 0",
+        "starttls_gateway_session_seconds_bucket{le=\"5.0\",listener=\"mx\"} 2",
+        "starttls_gateway_reloads_total{outcome=\"kept\"} 1",
+        "# EOF",
+    ] {
+        assert!(body.lines().any(|it| it == line), "{line} is not in\n{body}");
+    }
+    assert_eq!(
+        body.lines().filter(|line| line.starts_with("starttls_gateway_certificate_expiry")).count(),
+        2
+    );
+    drop(open);
+    assert!(metrics.render().contains("starttls_gateway_open_connections{listener=\"mx\"} 0\n"));
+}
+
+#[tokio::test]
+async fn health_is_asked_for() {
+    let metrics = Arc::new(Metrics::new());
+    for (request, status, body) in [
+        ("GET /health HTTP/1.1\r\n\r\n", "200 OK", "ok\n"),
+        ("HEAD /health HTTP/1.1\r\n\r\n", "200 OK", ""),
+        ("GET /else HTTP/1.1\r\n\r\n", "404 Not Found", "there are /metrics and /health\n"),
+        ("POST /health HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "only GET and HEAD\n"),
+    ] {
+        let answer = asked(&metrics, request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        assert_eq!(answer.split_once("\r\n\r\n").unwrap().1, body);
+    }
+    metrics.drain();
+    let answer = asked(&metrics, "GET /health HTTP/1.1\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    // A head without an end is no request.
+    assert_eq!(asked(&metrics, &"x".repeat(20_000)).await, "");
+}
