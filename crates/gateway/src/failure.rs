@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use starttls::proto::{Escaped, Side};
 
+use crate::admission::Refused;
 use crate::config::NotAdmitted;
 use crate::proxy_protocol;
 
@@ -88,6 +89,8 @@ pub enum Failure {
     },
     /// No PROXY header came from an address that has to send one, or not a good one.
     Proxy(proxy_protocol::Error),
+    /// There are too many connections, or they come too fast.
+    Crowded(Refused),
     /// The client's own address, which came in the PROXY header, is not allowed here.
     NotAllowed(IpAddr),
     /// Nothing moved for this long.
@@ -141,6 +144,7 @@ impl fmt::Display for Failure {
                 }
             ),
             Self::Proxy(cause) => cause.fmt(f),
+            Self::Crowded(reason) => reason.fmt(f),
             Self::NotAllowed(address) => write!(f, "clients from {address} are not served here"),
             Self::Idle(limit) => write!(f, "nothing moved for {} s", limit.as_secs()),
             Self::Late(limit) => write!(f, "the client was not ready within {} s", limit.as_secs_f32()),

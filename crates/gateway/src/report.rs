@@ -25,6 +25,8 @@ pub enum Verdict {
     NotUpgraded,
     /// The name that the client wants, or its certificate, has no way on.
     NotAdmitted,
+    /// A limit turned the client away.
+    Refused,
     /// The client broke a rule of the negotiation: bytes behind the boundary, a malformed message.
     Violation,
     /// The handshake with the client failed.
@@ -43,11 +45,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Done,
         Self::Cleartext,
         Self::NotUpgraded,
         Self::NotAdmitted,
+        Self::Refused,
         Self::Violation,
         Self::HandshakeFailed,
         Self::TimedOut,
@@ -64,6 +67,7 @@ impl Verdict {
             Self::Cleartext => "cleartext",
             Self::NotUpgraded => "not-upgraded",
             Self::NotAdmitted => "not-admitted",
+            Self::Refused => "refused",
             Self::Violation => "violation",
             Self::HandshakeFailed => "handshake-failed",
             Self::TimedOut => "timed-out",
@@ -93,8 +97,9 @@ impl Verdict {
             Failure::Tls { leg: Leg::Front, source } => Self::of_front(source),
             Failure::Tls { leg: Leg::Backend, .. } => Self::BackendDown,
             Failure::Refused { .. } | Failure::Unreachable { .. } | Failure::Slow { .. } => Self::BackendDown,
-            Failure::NotAdmitted(_) => Self::NotAdmitted,
-            Failure::Protocol { leg: Leg::Front, .. } => Self::Violation,
+            Failure::NotAdmitted(_) | Failure::NotAllowed(_) => Self::NotAdmitted,
+            Failure::Crowded(_) => Self::Refused,
+            Failure::Protocol { leg: Leg::Front, .. } | Failure::Proxy(_) => Self::Violation,
             Failure::Io { leg: Leg::Front, .. } => Self::ClientBroke,
             Failure::Protocol { leg: Leg::Backend, .. } | Failure::Io { leg: Leg::Backend, .. } => backend,
             Failure::Idle(_) | Failure::Late(_) => Self::TimedOut,
@@ -141,6 +146,10 @@ impl Reporter {
 }
 
 impl Observer for Reporter {
+    fn connected(&self, listener: &Listener) {
+        self.listener(&listener.name).connected();
+    }
+
     fn session(&self, listener: &Listener, record: &Record) {
         self.listener(&listener.name).ended(listener, record);
         self.log.write(&Line::of(listener, record));

@@ -13,11 +13,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::Record;
 use crate::admission::Refused;
 use crate::certificates::Certificates;
 use crate::config::Listener;
 use crate::report::Verdict;
+use crate::{Failure, Record};
 
 pub use http::serve;
 
@@ -203,33 +203,20 @@ pub struct ListenerMetrics {
     session: Histogram,
 }
 
-/// A connection that is counted as open, until it is dropped.
-#[derive(Debug)]
-#[must_use = "the connection counts as open for as long as this is kept"]
-pub struct Open(Gauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl ListenerMetrics {
-    /// A connection came in.
-    pub fn connected(&self) -> Open {
+    /// A connection came in; [`ended`](Self::ended) follows.
+    pub fn connected(&self) {
         self.connections.inc();
         self.open.inc();
-        Open(self.open.clone())
-    }
-
-    /// It was turned away by a limit.
-    pub fn refused(&self, reason: Refused) {
-        self.refused[reason as usize].inc();
     }
 
     /// A session of this listener is over.
     pub fn ended(&self, listener: &Listener, record: &Record) {
+        self.open.dec();
         self.sessions[Verdict::of(listener, record) as usize].inc();
+        if let Some(Failure::Crowded(reason)) = &record.failure {
+            self.refused[*reason as usize].inc();
+        }
         self.to_backend.inc_by(record.octets_up);
         self.to_client.inc_by(record.octets_down);
         self.session.observe(record.duration.as_secs_f64());

@@ -14,13 +14,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use crate::admission::{Admission, Total};
 use crate::config::{Address, Config, Listener};
 use crate::session::Record;
 use sockets::Opened;
 use worker::Order;
 
-/// Hears of every session when it is over.
+/// Hears of every session.
 pub trait Observer: Send + Sync {
+    /// A connection to this listener came in.
+    fn connected(&self, _listener: &Listener) {}
+
     /// A session of this listener is over.
     fn session(&self, listener: &Listener, record: &Record);
 }
@@ -35,6 +39,7 @@ impl<F: Fn(&Listener, &Record) + Send + Sync> Observer for F {
 pub struct Gateway {
     workers: Vec<Worker>,
     posts: Vec<Arc<Post>>,
+    total: Arc<Total>,
     sessions: Arc<AtomicUsize>,
     /// False when no more connections are taken.
     open: watch::Sender<bool>,
@@ -51,6 +56,7 @@ pub(crate) struct Post {
     address: Address,
     bound: Option<SocketAddr>,
     listener: RwLock<Arc<Listener>>,
+    admission: Admission,
     /// False when the place is given up.
     open: watch::Sender<bool>,
 }
@@ -64,6 +70,7 @@ impl Post {
     }
 
     fn set(&self, listener: Listener) {
+        self.admission.adjust(listener.limits);
         let mut current = self.listener.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         *current = Arc::new(listener);
     }
@@ -97,7 +104,8 @@ impl Gateway {
             })
             .collect();
         let drain = config.drain;
-        let mut gateway = Self { workers: workers?, posts: Vec::new(), sessions, open, drain };
+        let total = Total::new(config.connections);
+        let mut gateway = Self { workers: workers?, posts: Vec::new(), total, sessions, open, drain };
         for (listener, opened) in config.listeners.into_iter().zip(opened) {
             gateway.post(listener, opened);
         }
@@ -139,6 +147,7 @@ impl Gateway {
         for (listener, opened) in added.into_iter().zip(opened) {
             self.post(listener, opened);
         }
+        self.total.adjust(config.connections);
         self.drain = config.drain;
         Ok(())
     }
@@ -147,6 +156,7 @@ impl Gateway {
         let post = Arc::new(Post {
             address: listener.address.clone(),
             bound: opened.bound,
+            admission: Admission::new(self.total.clone(), listener.limits),
             listener: RwLock::new(Arc::new(listener)),
             open: watch::Sender::new(true),
         });

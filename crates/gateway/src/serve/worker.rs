@@ -116,10 +116,12 @@ async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
         };
         match accepted {
             Ok((socket, client)) => {
-                let (listener, observer) = (post.listener(), shared.observer.clone());
+                let (post, observer) = (post.clone(), shared.observer.clone());
                 let counted = Counted::new(&shared.sessions);
                 spawn_local(async move {
-                    let record = session::serve(&listener, socket, client).await;
+                    let listener = post.listener();
+                    observer.connected(&listener);
+                    let record = session::serve(&listener, &post.admission, socket, client).await;
                     observer.session(&listener, &record);
                     drop(counted);
                 });

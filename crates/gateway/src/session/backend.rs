@@ -4,14 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::login::Account;
 use starttls::proto::{Greeted, Greeting, Heard, Identity, Protocol, Side};
 use starttls::{Chunk, Encrypted, Observer, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::stream::{Socket, Stream};
-use crate::config::{Backend, Leg as Way, Login, Mechanism, Place, Upstream};
+use crate::config::{Backend, Leg as Way, Login, Place, Upstream};
 use crate::failure::{Failure, Leg};
 
 /// A backend that is ready for a session.
@@ -108,13 +107,7 @@ async fn log_in(
     limit: Duration,
 ) -> Result<Reached, Failure> {
     let failed = |reason: String| Failure::Login { backend: backend.to_string(), reason };
-    let secret = login.secret.read().await.map_err(|cause| failed(cause.to_string()))?;
-    let account = match login.mechanism {
-        Mechanism::Plain => Account::password(&login.user, secret).mechanism("PLAIN"),
-        Mechanism::Login => Account::password(&login.user, secret).mechanism("LOGIN"),
-        Mechanism::XOAuth2 => Account::token(&login.user, secret).mechanism("XOAUTH2"),
-        Mechanism::OAuthBearer => Account::token(&login.user, secret).mechanism("OAUTHBEARER"),
-    };
+    let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
     let done = account.timeout(limit).log_in(backend.protocol, &mut stream).await;
     let done = done.map_err(|error| failed(error.to_string()))?;
     Ok(Reached {

@@ -7,13 +7,13 @@ mod sequence;
 mod stream;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starttls::Facts;
 use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, Side};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::admission::Admission;
 use crate::config::{Backend, Front, Listener, Offer, ProxyVersion, Route};
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
@@ -66,7 +66,12 @@ struct Session<'a> {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(listener: &Arc<Listener>, socket: Socket, client: Client) -> Record {
+pub(crate) async fn serve(
+    listener: &Listener,
+    admission: &Admission,
+    socket: Socket,
+    client: Client,
+) -> Record {
     let record = Record {
         client,
         front: None,
@@ -82,14 +87,24 @@ pub(crate) async fn serve(listener: &Arc<Listener>, socket: Socket, client: Clie
     };
     let mut session = Session { listener, began: Instant::now(), record };
     // The state of the negotiation is far larger than that of the copying: it is not kept meanwhile.
-    session.record.failure = Box::pin(session.run(socket)).await.err();
+    session.record.failure = Box::pin(session.run(admission, socket)).await.err();
     session.record.duration = session.began.elapsed();
     session.record
 }
 
 impl<'a> Session<'a> {
-    async fn run(&mut self, mut socket: Socket) -> Result<(), Failure> {
+    async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), Failure> {
         self.identify(&mut socket).await?;
+        let _admitted = match admission.admit(self.record.client.address.map(|address| address.ip())) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                // Where TLS comes first there are no words for it.
+                if !matches!(self.listener.front, Front::Implicit(_)) {
+                    self.farewell(&mut Stream::Clear(socket)).await;
+                }
+                return Err(Failure::Crowded(reason));
+            }
+        };
         let flow = self.listener.protocol.flow;
         match &self.listener.front {
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,

@@ -155,10 +155,9 @@ async fn metrics_are_counted_and_shown() {
     let text = "[[listener]]\nlisten = \"imaps://127.0.0.1\"\ncertificates = \"DIR/live\"\nforward = \"imap://127.0.0.1\"\n";
     let config = folder.parse(text).unwrap();
     metrics.certificates("imaps", &config.listeners[0].tls().unwrap().certificates);
-    let open = mx.connected();
-    drop(mx.connected());
-    mx.refused(Refused::Rate);
+    (0..4).for_each(|_| mx.connected());
     mx.ended(&listener(), &record(None));
+    mx.ended(&listener(), &record(Some(Failure::Crowded(Refused::Rate))));
     mx.ended(&listener(), &record(Some(Failure::Idle(Duration::from_secs(1)))));
     metrics.reloaded(false);
     let answer = asked(&metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -166,15 +165,15 @@ async fn metrics_are_counted_and_shown() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text;"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
     for line in [
-        "starttls_gateway_connections_total{listener=\"mx\"} 2",
+        "starttls_gateway_connections_total{listener=\"mx\"} 4",
         "starttls_gateway_open_connections{listener=\"mx\"} 1",
         "starttls_gateway_refused_total{listener=\"mx\",reason=\"rate\"} 1",
         "starttls_gateway_refused_total{listener=\"mx\",reason=\"total\"} 0",
         "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"cleartext\"} 1",
         "starttls_gateway_sessions_total{listener=\"mx\",verdict=\"timed-out\"} 1",
-        "starttls_gateway_payload_bytes_total{listener=\"mx\",to=\"backend\"} 2000",
+        "starttls_gateway_payload_bytes_total{listener=\"mx\",to=\"backend\"} 3000",
         "starttls_gateway_session_seconds_bucket{le=\"1.0\",listener=\"mx\"} 0",
-        "starttls_gateway_session_seconds_bucket{le=\"5.0\",listener=\"mx\"} 2",
+        "starttls_gateway_session_seconds_bucket{le=\"5.0\",listener=\"mx\"} 3",
         "starttls_gateway_reloads_total{outcome=\"kept\"} 1",
         "# EOF",
     ] {
@@ -184,7 +183,7 @@ async fn metrics_are_counted_and_shown() {
         body.lines().filter(|line| line.starts_with("starttls_gateway_certificate_expiry")).count(),
         2
     );
-    drop(open);
+    mx.ended(&listener(), &record(None));
     assert!(metrics.render().contains("starttls_gateway_open_connections{listener=\"mx\"} 0\n"));
 }
 
