@@ -46,6 +46,8 @@ pub enum Moment {
     Client(ClientMessage),
     /// When the server sends this.
     Server(ServerMessage),
+    /// When the server sends what answers this, whatever it says.
+    Reply(ReplyTo),
     /// Whenever this side sends a message: an offer may be spread over several.
     Any(Side),
 }
@@ -59,12 +61,21 @@ pub enum Edit {
     Drop,
     /// Sends these bytes instead.
     Replace(Vec<u8>),
+    /// Sends the message with the second in place of the first, wherever that stands in it.
+    Swap(Vec<u8>, Vec<u8>),
     /// Sends these bytes first.
     Before(Vec<u8>),
     /// Sends these bytes right behind.
     After(Vec<u8>),
     /// Swallows the client's message and answers it in the server's place.
     Answer(ServerMessage),
+    /// Swallows the client's message and answers it with these words, tied to it as the protocol has it.
+    Reply(Vec<u8>),
+    /// Sends these words right behind, as the answer to the question that is so many behind the client's last
+    /// one: 0 is that one, 1 is not put yet.
+    Foretell(u32, Vec<u8>),
+    /// Ends a segment right behind.
+    Cut,
 }
 
 /// An edit and the moment for it.
@@ -83,6 +94,8 @@ pub struct Outgoing {
     pub to_client: Vec<u8>,
     /// For the server.
     pub to_server: Vec<u8>,
+    /// Where a segment for the client ends before all is said, counted from the start of `to_client`.
+    pub cuts: Vec<usize>,
 }
 
 impl Outgoing {
@@ -105,6 +118,8 @@ pub struct Relay {
     rules: Vec<Rule>,
     client: Lane,
     server: Lane,
+    /// Whether what comes beyond the boundary is kept for the caller.
+    stops: bool,
     /// What the client's commands make the server's next messages answer, oldest first.
     due: VecDeque<ReplyTo>,
 }
@@ -112,6 +127,8 @@ pub struct Relay {
 struct Lane {
     inbox: Inbox,
     reading: Reading,
+    /// What came beyond the boundary, for a relay that stops there.
+    beyond: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +137,8 @@ enum Reading {
     /// The request is out; whether TLS follows, the answer will tell.
     AwaitingVerdict,
     Opaque,
+    /// Beyond the boundary, where the relay stops there.
+    Beyond,
 }
 
 /// What became of a message that passed the rules.
@@ -142,31 +161,55 @@ impl std::fmt::Debug for Relay {
 impl Relay {
     /// A relay for one connection.
     pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
-        let lane = |from| Lane { inbox: Inbox::endless(from, protocol), reading: Reading::Messages };
+        let lane = |from| Lane {
+            inbox: Inbox::endless(from, protocol),
+            reading: Reading::Messages,
+            beyond: Vec::new(),
+        };
         Self {
             dialect: (protocol.dialect)(Identity::new("")),
             flow: protocol.flow,
             rules,
             client: lane(Side::Client),
             server: lane(Side::Server),
+            stops: false,
             due: VecDeque::from_iter(protocol.flow.greeting.then_some(ReplyTo::Connect)),
+        }
+    }
+
+    /// The same for who has TLS of his own with both sides: what comes beyond the boundary does not pass, but
+    /// is kept for [`into_beyond`](Self::into_beyond).
+    #[must_use]
+    pub fn until_boundary(self) -> Self {
+        Self { stops: true, ..self }
+    }
+
+    /// What this side sent beyond the boundary, where the relay stops there.
+    #[must_use]
+    pub fn into_beyond(self, from: Side) -> Vec<u8> {
+        match from {
+            Side::Client => self.client.beyond,
+            Side::Server => self.server.beyond,
         }
     }
 
     /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
     pub fn receive(&mut self, from: Side, mut input: &[u8], out: &mut Outgoing, events: &mut Vec<Event>) {
-        if self.rules.is_empty() {
+        if self.observes() {
             out.to(from.peer()).extend_from_slice(input);
         }
         while !input.is_empty() {
-            if self.lane(from).reading == Reading::Opaque {
-                return self.pass(from.peer(), input, out);
+            match self.lane(from).reading {
+                Reading::Beyond => return self.lane(from).beyond.extend_from_slice(input),
+                Reading::Opaque => return self.pass(from.peer(), input, out),
+                Reading::Messages | Reading::AwaitingVerdict => {}
             }
             let rest = self.lane(from).inbox.push(input);
             self.read(from, out, events);
             // An answer may have made the client's bytes behind its request readable.
             self.read(from.peer(), out, events);
-            if rest.len() == input.len() && self.lane(from).reading != Reading::Opaque {
+            let reading = self.lane(from).reading;
+            if rest.len() == input.len() && matches!(reading, Reading::Messages | Reading::AwaitingVerdict) {
                 self.lose("the answer to the request", from, out, events);
             }
             input = rest;
@@ -180,9 +223,14 @@ impl Relay {
         }
     }
 
+    /// Whether every byte passes at once and unchanged.
+    fn observes(&self) -> bool {
+        self.rules.is_empty() && !self.stops
+    }
+
     /// Sends edited bytes; an observer has sent the original ones already.
     fn pass(&self, to: Side, bytes: &[u8], out: &mut Outgoing) {
-        if !self.rules.is_empty() {
+        if !self.observes() {
             out.to(to).extend_from_slice(bytes);
         }
     }
@@ -204,7 +252,7 @@ impl Relay {
             let what = what.unwrap_or_else(|cause| What::Lost { expected: cause.expected });
             let text = self.dialect.describe(from, &message);
             events.push(Event { from, at: end - message.len() as u64..end, what, text });
-            let fate = self.edit(from, message, what, out);
+            let fate = self.edit(from, reply_to, message, what, out);
             match what {
                 What::Client(meaning) if fate != Fate::Swallowed => self.follow_client(meaning, out, events),
                 What::Server(meaning) => self.follow_server(meaning, fate, out, events),
@@ -218,37 +266,58 @@ impl Relay {
     }
 
     /// Applies the rules to a message and sends what they leave of it.
-    fn edit(&mut self, from: Side, message: Vec<u8>, what: What, out: &mut Outgoing) -> Fate {
-        let (mut message, mut behind, mut fate) = (Some(message), Vec::new(), Fate::Untouched);
+    fn edit(
+        &mut self,
+        from: Side,
+        reply_to: ReplyTo,
+        message: Vec<u8>,
+        what: What,
+        out: &mut Outgoing,
+    ) -> Fate {
+        let (mut message, mut fate) = (Some(message), Fate::Untouched);
         let onward = from.peer();
-        for rule in &self.rules {
-            let applies = match rule.at {
-                Moment::Client(meaning) => what == What::Client(meaning),
-                Moment::Server(meaning) => what == What::Server(meaning),
-                Moment::Any(side) => from == side,
-            };
-            if !applies {
-                continue;
-            }
-            match &rule.edit {
-                Edit::Before(first) => out.to(onward).extend_from_slice(first),
-                Edit::After(more) => behind.extend_from_slice(more),
-                Edit::StripOffer => {
-                    let stripped = message.as_ref().map(|it| self.dialect.strip_offer(it));
-                    if stripped != message {
-                        (message, fate) = (stripped, Fate::Changed);
-                    }
-                }
-                Edit::Replace(with) => (message, fate) = (Some(with.clone()), Fate::Changed),
-                Edit::Drop => (message, fate) = (None, Fate::Swallowed),
+        let applies = |rule: &&Rule| match rule.at {
+            Moment::Client(meaning) => what == What::Client(meaning),
+            Moment::Server(meaning) => what == What::Server(meaning),
+            Moment::Reply(to) => from == Side::Server && reply_to == to,
+            Moment::Any(side) => from == side,
+        };
+        for rule in self.rules.iter().filter(applies) {
+            let edited = match &rule.edit {
+                Edit::StripOffer => message.as_ref().map(|it| self.dialect.strip_offer(it)),
+                Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
+                Edit::Replace(with) => Some(with.clone()),
+                Edit::Drop => None,
                 Edit::Answer(answer) => {
-                    (message, fate) = (None, Fate::Swallowed);
                     self.dialect.write_server(*answer, &mut out.to_client);
+                    None
                 }
+                Edit::Reply(words) => {
+                    self.dialect.write_answer(0, words, &mut out.to_client);
+                    None
+                }
+                Edit::Before(first) => {
+                    out.to(onward).extend_from_slice(first);
+                    continue;
+                }
+                Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
+            };
+            if edited.is_none() {
+                fate = Fate::Swallowed;
+            } else if edited != message {
+                fate = Fate::Changed;
             }
+            message = edited;
         }
         self.pass(onward, &message.unwrap_or_default(), out);
-        self.pass(onward, &behind, out);
+        for rule in self.rules.iter().filter(applies) {
+            match &rule.edit {
+                Edit::After(more) => out.to(onward).extend_from_slice(more),
+                Edit::Foretell(ahead, words) => self.dialect.write_answer(*ahead, words, &mut out.to_client),
+                Edit::Cut => out.cuts.push(out.to_client.len()),
+                _ => {}
+            }
+        }
         fate
     }
 
@@ -310,7 +379,13 @@ impl Relay {
                 events.push(Event { from, at, what: What::BeyondBoundary, text: None });
             }
         }
-        self.open(out);
+        if !self.stops {
+            return self.open(out);
+        }
+        for lane in [&mut self.client, &mut self.server] {
+            lane.beyond = lane.inbox.take();
+            lane.reading = Reading::Beyond;
+        }
     }
 
     fn lose(&mut self, expected: &'static str, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
@@ -328,4 +403,22 @@ impl Relay {
             self.lane(from).reading = Reading::Opaque;
         }
     }
+}
+
+/// A message with the one in place of the other.
+fn swapped(message: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(message.len()), message);
+    while let Some((first, behind)) = rest.split_first() {
+        match rest.strip_prefix(old).filter(|_| !old.is_empty()) {
+            Some(behind) => {
+                out.extend_from_slice(new);
+                rest = behind;
+            }
+            None => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    out
 }

@@ -217,6 +217,11 @@ impl Dialect for Ldap {
         out.extend(bytes);
     }
 
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        let ahead = i32::try_from(ahead).unwrap_or(i32::MAX);
+        out.extend(encode(self.id.saturating_add(ahead), words));
+    }
+
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         let stripped: Result<Vec<_>, Malformed> = messages(msg).map(|message| strip(&message?)).collect();
         stripped.map_or_else(|_| msg.to_vec(), |messages| messages.concat())

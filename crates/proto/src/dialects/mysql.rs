@@ -177,6 +177,10 @@ impl Dialect for MySql {
         packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
 
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        packet(self.sequence.wrapping_add(1 + ahead as u8), &[words], out);
+    }
+
     fn strip_offer(&self, msg: &[u8]) -> Vec<u8> {
         let mut stripped = msg.to_vec();
         if let Some((at, flags)) = greeting(msg)
