@@ -1,6 +1,7 @@
 //! A throw-away certificate authority, embedded servers and launchers for real ones.
 //!
 //! - [`Lab`] runs a sound server for every protocol on loopback;
+//! - [`Props`] is what attacks on clients are played with;
 //! - [`rogue`] runs servers that are wrong, or odd, in one way each;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
@@ -12,6 +13,7 @@ pub mod ca;
 mod error;
 mod lab;
 pub mod process;
+mod props;
 pub mod real;
 pub mod rogue;
 mod server;
@@ -20,6 +22,7 @@ mod store;
 
 pub use error::Error;
 pub use lab::{Endpoint, Lab, Options, SERVER_NAME};
+pub use props::Props;
 pub use server::{Incident, Log};
 pub use session::SessionError;
 pub use store::{Mail, Store};

@@ -120,6 +120,8 @@ pub struct Relay {
     server: Lane,
     /// Whether what comes beyond the boundary is kept for the caller.
     stops: bool,
+    /// Whether a moment of a rule has come.
+    applied: bool,
     /// What the client's commands make the server's next messages answer, oldest first.
     due: VecDeque<ReplyTo>,
 }
@@ -173,6 +175,7 @@ impl Relay {
             client: lane(Side::Client),
             server: lane(Side::Server),
             stops: false,
+            applied: false,
             due: VecDeque::from_iter(protocol.flow.greeting.then_some(ReplyTo::Connect)),
         }
     }
@@ -182,6 +185,11 @@ impl Relay {
     #[must_use]
     pub fn until_boundary(self) -> Self {
         Self { stops: true, ..self }
+    }
+
+    /// Whether the moment of any rule has come.
+    pub fn has_applied(&self) -> bool {
+        self.applied
     }
 
     /// What this side sent beyond the boundary, where the relay stops there.
@@ -282,6 +290,7 @@ impl Relay {
             Moment::Reply(to) => from == Side::Server && reply_to == to,
             Moment::Any(side) => from == side,
         };
+        self.applied |= self.rules.iter().any(|rule| applies(&rule));
         for rule in self.rules.iter().filter(applies) {
             let edited = match &rule.edit {
                 Edit::StripOffer => message.as_ref().map(|it| self.dialect.strip_offer(it)),

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Help, manual page and completions come from here.
 
+mod attack;
 mod check;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::exit;
 use crate::failure::Failed;
 use crate::target::Target;
 
+pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
@@ -23,6 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Attack(Box<Attack>),
     Check(Box<Check>),
     Connect(Box<Connect>),
     Explain(Explain),

@@ -1,0 +1,3 @@
+//! The report, for people and for machines.
+
+pub mod text;
