@@ -119,7 +119,7 @@ impl Campaign {
             runs.push(task.await.map_err(|error| error.to_string())??);
         }
         let unheard = if mute.is_some() { runs.remove(0).records } else { Vec::new() };
-        let baseline: Baseline = judge::baseline(&control_run.records, &unheard);
+        let baseline: Baseline = judge::baseline(&control_run.records, &control_run.ran.output, &unheard);
         let tested = scenarios
             .iter()
             .zip(&runs)

@@ -1,6 +1,6 @@
 //! Verdicts by evidence: what was seen on the wire and in the client's output, compared with a run without an attack.
 
-use starttls::proto::{ClientMessage, Escaped};
+use starttls::proto::{ClientMessage, Escaped, Side};
 
 use crate::canary::{Canary, contains};
 use crate::record::{Entry, Layer, Record};
@@ -17,7 +17,12 @@ pub(crate) struct Baseline {
     pub(crate) unanswered: usize,
     /// Messages in cleartext that are nobody's business before TLS.
     pub(crate) in_cleartext: usize,
+    /// Whether it prints what the server says in cleartext: what it prints is then no sign of belief.
+    pub(crate) traces: bool,
 }
+
+/// Octets of a line that is not in an output by chance.
+const SHORTEST_TRACE: usize = 12;
 
 /// What a verdict rests on.
 pub(crate) struct Seen<'a> {
@@ -81,10 +86,24 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen<'_>, baseline: Baseline) ->
 }
 
 /// What the client does in runs without an attack.
-pub(crate) fn baseline(control: &[Record], mute: &[Record]) -> Baseline {
+pub(crate) fn baseline(control: &[Record], output: &[u8], mute: &[Record]) -> Baseline {
     let spoken = |records: &[Record]| most_said(records, Layer::Inside);
     let in_cleartext = control.iter().map(|record| substance(record).count()).max().unwrap_or(0);
-    Baseline { answered: spoken(control), unanswered: spoken(mute), in_cleartext }
+    let traces = control.iter().any(|record| traces(record, output));
+    Baseline { answered: spoken(control), unanswered: spoken(mute), in_cleartext, traces }
+}
+
+/// Whether a line that the server said in cleartext only is in the output.
+fn traces(record: &Record, output: &[u8]) -> bool {
+    let said = |layer| record.entries.iter().filter(move |it| it.from == Side::Server && it.layer == layer);
+    let lines = |entry: &Entry| {
+        let lines = entry.bytes.split(|byte| matches!(byte, b'\r' | b'\n')).map(<[u8]>::to_vec);
+        lines.collect::<Vec<_>>()
+    };
+    let mut in_cleartext = said(Layer::Cleartext).flat_map(lines).filter(|line| line.len() >= SHORTEST_TRACE);
+    in_cleartext.any(|line| {
+        contains(output, &line) && !said(Layer::Inside).any(|entry| contains(&entry.bytes, &line))
+    })
 }
 
 fn trouble(seen: &Seen<'_>) -> Option<String> {
@@ -160,7 +179,8 @@ fn prove(proof: Proof, seen: &Seen<'_>, baseline: Baseline) -> Option<Evidence> 
             let what = "says inside TLS what only the injected bytes said";
             let said = first(seen, Layer::Inside, what, |_, entry| canary.mark_in(&entry.bytes));
             let what = "shows as part of the session inside TLS what came before it";
-            said.or_else(|| (goes_on && canary.mark_in(output)).then(|| printed(what, output, canary)))
+            let shown = goes_on && !baseline.traces && canary.mark_in(output);
+            said.or_else(|| shown.then(|| printed(what, output, canary)))
         }
         Proof::Terminal => {
             let obeyed = ["\x1b[31m", "\u{9b}31m"]

@@ -117,10 +117,6 @@ impl Records {
         std::mem::take(&mut *self.lock())
     }
 
-    pub(crate) fn copy(&self, number: usize) -> Option<Record> {
-        self.lock().get(number).cloned()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 //! - [`Lab`] runs a sound server for every protocol on loopback;
 //! - [`Props`] is what attacks on clients are played with;
 //! - [`rogue`] runs servers that are wrong, or odd, in one way each;
+//! - [`weak`] runs clients that can be fooled, in one way each;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
 //! - [`real`] launches released servers from their Debian packages.
@@ -19,6 +20,7 @@ pub mod rogue;
 mod server;
 mod session;
 mod store;
+pub mod weak;
 
 pub use error::Error;
 pub use lab::{Endpoint, Lab, Options, SERVER_NAME};

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::prefixed::Prefixed;
+use super::scribe::Scribe;
 use super::{CHUNK, DIAL, Middle};
 use crate::record::Layer;
 use crate::scenario::{Handshake, Inside};
@@ -79,7 +80,8 @@ impl Middle {
                 break;
             }
         }
-        self.hear(number, &heard);
+        let mut scribe = Scribe::new(self.protocol, &self.records, number);
+        scribe.heard(&heard)?;
         let answer = match self.handshake {
             Handshake::Garbage => GARBAGE.to_vec(),
             Handshake::Alert => ALERT.to_vec(),
@@ -88,8 +90,9 @@ impl Middle {
         };
         self.records.with(number, |record| record.push(Side::Server, Layer::Tls, None, &answer, None));
         client.write_all(&answer).await?;
+        let mut scribe = Scribe::new(self.protocol, &self.records, number);
         // A client that goes on in cleartext is served there, as far as the server behind does that.
-        let mut from_server = [0; CHUNK];
+        let (mut from_server, mut server_is_open) = ([0; CHUNK], true);
         loop {
             tokio::select! {
                 read = client.read(&mut buffer) => {
@@ -97,17 +100,20 @@ impl Middle {
                     if read == 0 {
                         return Ok(());
                     }
-                    self.hear(number, &buffer[..read]);
-                    if !is_record(&buffer[..read]) {
-                        server.write_all(&buffer[..read]).await?;
+                    if is_record(&buffer[..read]) {
+                        let said = &buffer[..read];
+                        self.records.with(number, |record| {
+                            record.push(Side::Client, Layer::Tls, None, said, None);
+                        });
+                    } else {
+                        scribe.heard(&buffer[..read])?;
+                        server_is_open &= server.write_all(&buffer[..read]).await.is_ok();
                     }
                 }
-                read = server.read(&mut from_server) => {
-                    let read = read?;
-                    if read == 0 {
-                        return Ok(());
-                    }
-                    let said = &from_server[..read];
+                read = server.read(&mut from_server), if server_is_open => {
+                    // The server behind has less patience than the client, perhaps.
+                    let said = &from_server[..read.unwrap_or(0)];
+                    server_is_open = !said.is_empty();
                     self.records.with(number, |record| {
                         record.push(Side::Server, Layer::Cleartext, None, said, None);
                     });
@@ -115,11 +121,6 @@ impl Middle {
                 }
             }
         }
-    }
-
-    fn hear(&self, number: usize, bytes: &[u8]) {
-        let layer = if is_record(bytes) { Layer::Tls } else { Layer::Cleartext };
-        self.records.with(number, |record| record.push(Side::Client, layer, None, bytes, None));
     }
 }
 

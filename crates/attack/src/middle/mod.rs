@@ -3,13 +3,14 @@
 mod handshake;
 mod inside;
 mod prefixed;
+mod scribe;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::{Event, Outgoing, Protocol, Relay, Rule, Side, What};
+use starttls::proto::{Outgoing, Protocol, Relay, Rule, Side, What};
 use starttls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::record::{Layer, Records};
 use crate::scenario::{Handshake, Inside};
+use scribe::Scribe;
 
 /// The server behind the man in the middle.
 #[derive(Clone, Debug)]
@@ -52,8 +54,6 @@ const CHUNK: usize = 16 * 1024;
 const DIAL: Duration = Duration::from_secs(10);
 /// How long connections may take to end when the client under test has ended.
 const LINGER: Duration = Duration::from_secs(1);
-/// Octets in cleartext of one side, in one connection.
-const LIMIT: usize = 4 << 20;
 
 /// How the cleartext part ended.
 enum Cleartext {
@@ -125,7 +125,7 @@ impl Middle {
     ) -> io::Result<Cleartext> {
         let relay = Relay::new(self.protocol, self.rules.clone());
         let mut relay = if self.acceptor.is_some() { relay.until_boundary() } else { relay };
-        let mut scribe = Scribe::new(self, number);
+        let mut scribe = Scribe::new(self.protocol, &self.records, number);
         let (mut from_client, mut from_server) = ([0; CHUNK], [0; CHUNK]);
         let mut server_is_open = true;
         loop {
@@ -146,7 +146,9 @@ impl Middle {
             }
             let (mut out, mut events) = (Outgoing::default(), Vec::new());
             relay.receive(side, bytes, &mut out, &mut events);
-            scribe.heard(side, bytes, &events)?;
+            if side == Side::Client {
+                scribe.heard(bytes)?;
+            }
             let applied = relay.has_applied();
             self.records.with(number, |record| record.applied |= applied);
             if server_is_open && server.write_all(&out.to_server).await.is_err() {
@@ -155,6 +157,7 @@ impl Middle {
             self.tell(number, client, &out).await?;
             if events.iter().any(|event| event.what == What::Boundary) {
                 self.records.with(number, |record| record.answered = true);
+                scribe.answered();
                 if self.acceptor.is_some() {
                     return Ok(Cleartext::Boundary(relay.into_beyond(Side::Client)));
                 }
@@ -189,67 +192,5 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     match listener {
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Writes down what the client says in cleartext, message by message as far as it can be read.
-struct Scribe<'a> {
-    middle: &'a Middle,
-    number: usize,
-    /// What the client said and is no whole message yet, and where that starts.
-    unread: Vec<u8>,
-    start: u64,
-    /// Whether nothing more can be read.
-    lost: bool,
-}
-
-impl<'a> Scribe<'a> {
-    fn new(middle: &'a Middle, number: usize) -> Self {
-        Self { middle, number, unread: Vec::new(), start: 0, lost: false }
-    }
-
-    fn heard(&mut self, side: Side, bytes: &[u8], events: &[Event]) -> io::Result<()> {
-        if side == Side::Client {
-            self.unread.extend_from_slice(bytes);
-        }
-        for event in events {
-            let ours = event.from == Side::Client;
-            match event.what {
-                What::Client(meaning) => {
-                    let length = usize::try_from(event.at.end - self.start).unwrap_or(usize::MAX);
-                    let message: Vec<u8> = self.unread.drain(..length.min(self.unread.len())).collect();
-                    self.start = event.at.end;
-                    self.middle.records.with(self.number, |record| {
-                        record.push(
-                            Side::Client,
-                            Layer::Cleartext,
-                            Some(meaning),
-                            &message,
-                            event.text.clone(),
-                        );
-                    });
-                }
-                What::Boundary if ours => self.lost = true,
-                What::Lost { .. } => self.lost = true,
-                _ => {}
-            }
-        }
-        let opens_tls = self.unread.starts_with(&[0x16, 3]);
-        if self.lost || opens_tls {
-            let raw = std::mem::take(&mut self.unread);
-            self.start += raw.len() as u64;
-            let layer = if opens_tls { Layer::Tls } else { Layer::Cleartext };
-            // Behind the boundary is TLS, whatever it looks like.
-            let answered = events.iter().any(|event| event.what == What::Boundary)
-                || self.middle.records.copy(self.number).is_some_and(|record| record.answered);
-            let layer = if answered { Layer::Tls } else { layer };
-            self.middle.records.with(self.number, |record| {
-                record.push(Side::Client, layer, None, &raw, None);
-            });
-        }
-        match self.unread.len() > LIMIT {
-            true => Err(io::ErrorKind::InvalidData.into()),
-            false => Ok(()),
-        }
     }
 }

@@ -6,7 +6,7 @@ mod words;
 
 use serde::Deserialize;
 use starttls::proto::{
-    ClientMessage, Edit, Identity, Moment, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage, Side,
+    ClientMessage, Edit, Moment, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage, Side,
 };
 
 pub(crate) use list::FILES;
@@ -54,6 +54,8 @@ pub struct Scenario {
     pub(crate) pause: u64,
     #[serde(default, rename = "rule")]
     rules: Vec<RuleSpec>,
+    /// The scenario whose rules come behind its own.
+    like: Option<String>,
 }
 
 fn sound() -> String {
@@ -165,10 +167,15 @@ impl Scenario {
     /// # Errors
     /// A file that is not well-formed; the tests rule that out.
     pub fn all() -> Result<Vec<Self>, String> {
-        FILES
-            .iter()
-            .map(|(name, text)| Self::read(text).map_err(|error| format!("{name}: {error}")))
-            .collect()
+        let read = |(name, text): &(&str, &str)| Self::read(text).map_err(|error| format!("{name}: {error}"));
+        let mut all = FILES.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        for at in 0..all.len() {
+            let Some(other) = all[at].like.take() else { continue };
+            let like = all.iter().find(|it| it.id == other);
+            let rules = like.map(|it| it.rules.clone()).ok_or_else(|| format!("there is no {other}"))?;
+            all[at].rules.extend(rules);
+        }
+        Ok(all)
     }
 
     /// Reads a file.
@@ -200,6 +207,7 @@ impl Scenario {
             handshake: Handshake::Done,
             pause: 0,
             rules: Vec::new(),
+            like: None,
         }
     }
 
@@ -227,7 +235,8 @@ impl Scenario {
             };
             return Some(String::from(what));
         }
-        let wordless = self.rules.iter().any(|rule| !rule.has_words_for(protocol));
+        let mut wordy = self.rules.iter().filter(|rule| rule.is_wordy()).peekable();
+        let wordless = wordy.peek().is_some() && !wordy.any(|rule| rule.can_be_said_in(protocol));
         wordless.then(|| String::from("there are no words for it in this protocol"))
     }
 
@@ -247,7 +256,8 @@ impl Scenario {
     /// # Errors
     /// Words that cannot be said.
     pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<Rule>, String> {
-        self.rules.iter().map(|rule| rule.made(protocol, with)).collect()
+        let sayable = self.rules.iter().filter(|rule| !rule.is_wordy() || rule.can_be_said_in(protocol));
+        sayable.map(|rule| rule.made(protocol, with)).collect()
     }
 }
 
@@ -258,16 +268,13 @@ impl RuleSpec {
             .flatten()
     }
 
-    fn has_words_for(&self, protocol: &Protocol) -> bool {
-        let can_say = self.answer.as_deref().is_none_or(|name| {
-            let mut out = Vec::new();
-            let mut dialect = (protocol.dialect)(Identity::new("localhost"));
-            server_message(name).is_ok_and(|message| {
-                dialect.write_server(message, &mut out);
-                !out.is_empty()
-            })
-        });
-        can_say && self.words().all(|words| words.of(protocol.name).is_some())
+    /// Whether it says something in a protocol's own words.
+    fn is_wordy(&self) -> bool {
+        self.words().next().is_some()
+    }
+
+    fn can_be_said_in(&self, protocol: &Protocol) -> bool {
+        self.words().all(|words| words.of(protocol.name).is_some())
     }
 
     fn mentions(&self, what: &str) -> bool {
@@ -304,6 +311,7 @@ fn moment(text: &str) -> Result<Moment, String> {
         "client credentials" => Moment::Client(ClientMessage::Credentials),
         "client other" => Moment::Client(ClientMessage::Other),
         "server any" => Moment::Any(Side::Server),
+        "server offer" => Moment::Server(ServerMessage::Offer { starttls: true }),
         "server accept" => Moment::Server(ServerMessage::Accept),
         "reply greeting" => Moment::Reply(ReplyTo::Connect),
         "reply hello" => Moment::Reply(ReplyTo::Hello),
@@ -324,4 +332,57 @@ fn server_message(text: &str) -> Result<ServerMessage, String> {
         "preauthenticated" => ServerMessage::PreAuthenticated,
         _ => return Err(format!("there is no message \"{text}\"")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starttls::proto::PROTOCOLS;
+
+    #[test]
+    fn every_scenario_can_be_played_wherever_it_applies() {
+        let canary = crate::canary::Canary::new("user", "password");
+        let filling = Filling { canary: &canary, port: 40_000 };
+        for scenario in Scenario::all().unwrap() {
+            let applies: Vec<_> =
+                PROTOCOLS.iter().filter(|protocol| scenario.inapplicable(protocol).is_none()).collect();
+            assert!(!applies.is_empty(), "{} applies nowhere", scenario.id);
+            for protocol in applies {
+                let rules = scenario.rules(protocol, filling);
+                assert!(rules.is_ok(), "{} in {}: {rules:?}", scenario.id, protocol.name);
+                let silent = rules.is_ok_and(|rules| rules.is_empty());
+                let acts = scenario.handshake != Handshake::Done || scenario.certificate != SOUND_CERTIFICATE;
+                assert!(!silent || acts, "{} does nothing in {}", scenario.id, protocol.name);
+            }
+            let named = scenario.rules.iter().flat_map(RuleSpec::words).flat_map(Words::protocols);
+            let excepted = scenario.except.iter().flat_map(|it| &it.protocols).map(String::as_str);
+            let listed = scenario.protocols.iter().map(String::as_str);
+            for name in named.chain(excepted).chain(listed) {
+                assert!(starttls::proto::protocol(name).is_some(), "{}: there is no {name}", scenario.id);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_the_names_of_their_files_and_texts_are_there() {
+        for ((name, text), scenario) in FILES.iter().zip(Scenario::all().unwrap()) {
+            assert_eq!(*name, scenario.id);
+            let texts =
+                [&scenario.title, &scenario.reference, &scenario.what, &scenario.sound, &scenario.fooled];
+            assert!(texts.iter().all(|text| !text.trim().is_empty()), "{name}");
+            assert!(text.lines().all(|line| line.len() < 400), "{name}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let start = "id = \"x\"\ntitle = \"\"\nreference = \"\"\nwhat = \"\"\nsound = \"\"\nfooled = \"\"\n";
+        assert!(Scenario::read(start).is_ok());
+        for more in ["colour = 1", "[[rule]]\nat = \"noon\"\ndrop = true", "proof = [\"hearsay\"]"] {
+            assert!(Scenario::read(&format!("{start}{more}")).is_err(), "{more}");
+        }
+        let idle = Scenario::read(&format!("{start}[[rule]]\nat = \"client any\"")).unwrap();
+        let canary = crate::canary::Canary::new("", "");
+        assert!(idle.rules(PROTOCOLS[0], Filling { canary: &canary, port: 1 }).is_err());
+    }
 }

@@ -14,7 +14,8 @@ pub(super) enum Words {
     ByProtocol(BTreeMap<String, Text>),
 }
 
-/// Text as it is said, or octets in hexadecimal. `{mark}`, `{user}`, `{port}` and `{many}` stand for what a run has.
+/// Text as it is said, or octets in hexadecimal. `{mark}`, `{user}` and `{port}` stand for what a run has, `{many}`
+/// for more than fifty mechanisms, and `{many:AUTH=}` for the same with something before each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Text {
@@ -41,12 +42,12 @@ impl Words {
         }
     }
 
-    /// Every text and the protocols it is for; for the tests of the scenarios.
+    /// The protocols that have words of their own.
     #[cfg(test)]
-    pub(super) fn all(&self) -> Vec<(&str, &Text)> {
+    pub(super) fn protocols(&self) -> Vec<&str> {
         match self {
-            Self::Everywhere(text) => vec![("", text)],
-            Self::ByProtocol(texts) => texts.iter().map(|(names, text)| (names.as_str(), text)).collect(),
+            Self::Everywhere(_) => Vec::new(),
+            Self::ByProtocol(texts) => texts.keys().flat_map(|names| names.split(' ')).collect(),
         }
     }
 }
@@ -64,16 +65,20 @@ impl Text {
 fn filled(text: &str, with: Filling<'_>) -> String {
     let Filling { canary, port } = with;
     let text = text.replace("{mark}", &canary.mark).replace("{user}", &canary.user);
-    text.replace("{port}", &format!("{port:05}")).replace("{many}", &many())
+    let text = text.replace("{port}", &format!("{port:05}")).replace("{many}", &many(""));
+    match text.split_once("{many:").and_then(|(start, rest)| Some((start, rest.split_once('}')?))) {
+        Some((start, (prefix, end))) => [start, &many(prefix), end].concat(),
+        None => text,
+    }
 }
 
-/// As many names of SASL mechanisms as no client expects, the known ones first.
-fn many() -> String {
+/// As many names of SASL mechanisms as no client expects, the known ones first, each behind the prefix.
+fn many(prefix: &str) -> String {
     let known =
         ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "EXTERNAL", "NTLM"];
     let made_up = (1..=47).map(|number| format!("X-MECHANISM-{number:02}"));
-    let names: Vec<String> = known.into_iter().map(String::from).chain(made_up).collect();
-    names.join(" ")
+    let names = known.into_iter().map(String::from).chain(made_up);
+    names.map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Octets in hexadecimal, with texts in single quotes: `04 10 '{mark}'`.
