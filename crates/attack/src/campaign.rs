@@ -103,21 +103,26 @@ impl Campaign {
             .any(|it| it.inside == Inside::Mute)
             .then(|| Arc::new(Scenario::control(Inside::Mute)));
         let slots = Arc::new(Semaphore::new(campaign.jobs.max(1)));
-        let tasks: Vec<_> = mute
-            .iter()
-            .chain(&scenarios)
-            .map(|scenario| {
+        let mut turns: Vec<(usize, &Arc<Scenario>)> = mute.iter().chain(&scenarios).enumerate().collect();
+        // What makes the client wait goes first, and the others while it does.
+        turns.sort_by_key(|(_, scenario)| !scenario.makes_wait());
+        let tasks: Vec<_> = turns
+            .into_iter()
+            .map(|(turn, scenario)| {
                 let (campaign, slots, scenario) = (campaign.clone(), slots.clone(), scenario.clone());
-                tokio::spawn(async move {
+                let run = async move {
                     let _slot = slots.acquire().await;
                     campaign.once(&scenario).await
-                })
+                };
+                (turn, tokio::spawn(run))
             })
             .collect();
         let mut runs = Vec::new();
-        for task in tasks {
-            runs.push(task.await.map_err(|error| error.to_string())??);
+        for (turn, task) in tasks {
+            runs.push((turn, task.await.map_err(|error| error.to_string())??));
         }
+        runs.sort_by_key(|(turn, _)| *turn);
+        let mut runs: Vec<Run> = runs.into_iter().map(|(_, run)| run).collect();
         let unheard = if mute.is_some() { runs.remove(0).records } else { Vec::new() };
         let baseline: Baseline = judge::baseline(&control_run.records, &control_run.ran.output, &unheard);
         let tested = scenarios

@@ -246,6 +246,11 @@ impl Scenario {
         self.handshake != Handshake::Done || self.proof.iter().any(|proof| inside.contains(proof))
     }
 
+    /// Whether the client may wait until its time is over.
+    pub(crate) fn makes_wait(&self) -> bool {
+        self.handshake == Handshake::Stall || self.rules.iter().any(|rule| rule.drop)
+    }
+
     /// Whether it says where to go.
     pub(crate) fn refers(&self) -> bool {
         self.rules.iter().any(|rule| rule.mentions("{port}"))

@@ -67,10 +67,25 @@ fn code(outcome: Outcome) -> u8 {
 
 fn shown(args: &Attack, report: &Report) -> String {
     match args.format {
-        AttackFormat::Text | AttackFormat::Json | AttackFormat::Junit | AttackFormat::Sarif => {
-            render::text::render(report, render::text::Style { verbose: args.output.verbose, paint: None })
-        }
+        AttackFormat::Text => render::text::render(report, style(args)),
+        AttackFormat::Json => render::json::render(report),
+        AttackFormat::Junit => render::junit::render(report),
+        AttackFormat::Sarif => render::sarif::render(report),
     }
+}
+
+fn style(args: &Attack) -> render::text::Style {
+    let colored = Talk::result(&args.output).is_colored() && args.output.output.is_none();
+    render::text::Style { verbose: args.output.verbose, paint: colored.then_some(paint) }
+}
+
+fn paint(outcome: Outcome) -> (&'static str, &'static str) {
+    let color = match outcome {
+        Outcome::Sound => "\x1b[1;32m",
+        Outcome::Fooled => "\x1b[1;31m",
+        Outcome::Refused | Outcome::Hung | Outcome::Inconclusive => "\x1b[33m",
+    };
+    (color, "\x1b[0m")
 }
 
 /// What this is, for whoever finds it running.
@@ -113,6 +128,26 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
             && !named(&it.id, &args.skip)
     };
     Ok(all.into_iter().filter(kept).collect())
+}
+
+/// `starttls explain ID`, for a scenario; `None` if there is none with this id.
+pub(crate) fn explain(id: &str) -> Result<Option<String>, Failed> {
+    let scenario = scenarios()?.into_iter().find(|scenario| scenario.id == id);
+    Ok(scenario.map(|it| {
+        let everywhere = starttls::proto::PROTOCOLS.iter();
+        let names: Vec<_> =
+            everywhere.filter(|protocol| it.inapplicable(protocol).is_none()).map(|it| it.name).collect();
+        format!(
+            "{}: {}\n\nWhat happens\n{}\n\nA sound client\n{}\n\nA client that is fooled\n{}\n\nProtocols\n{}\n\nReference\n{}\n",
+            it.id,
+            it.title,
+            it.what.trim(),
+            it.sound,
+            it.fooled,
+            names.join(" "),
+            it.reference
+        )
+    }))
 }
 
 fn unknown(id: &str) -> Failed {
