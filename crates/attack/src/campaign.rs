@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starttls::Acceptor;
-use starttls::proto::{Escaped, Protocol};
+use starttls::proto::Protocol;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -15,7 +15,7 @@ use crate::canary::Canary;
 use crate::judge::{self, Baseline, Seen, Verdict};
 use crate::middle::{Middle, Upstream};
 use crate::record::{Record, Records};
-use crate::report::{Outcome, Report, SCHEMA_VERSION, Tested, Transcript};
+use crate::report::{Outcome, Report, SCHEMA_VERSION, Tested};
 use crate::scenario::{Filling, Inside, Scenario};
 use crate::subject::{Ran, Subject, Target};
 
@@ -151,13 +151,11 @@ impl Campaign {
         let canary = Canary::new(&backing.user, &backing.password);
         let listener = listen().await?;
         let elsewhere = if scenario.refers() { Some(listen().await?) } else { None };
-        let port =
-            |listener: &TcpListener| listener.local_addr().map(|it| it.port()).map_err(|it| it.to_string());
-        let filling = Filling { canary: &canary, port: elsewhere.as_ref().map_or(Ok(0), port)? };
+        let filling = Filling { canary: &canary, port: elsewhere.as_ref().map_or(0, port) };
         let target = Target {
             protocol: self.protocol.name,
             host: String::from("localhost"),
-            port: port(&listener)?,
+            port: port(&listener),
             ca_file: self.stage.ca_file().to_owned(),
             user: backing.user.clone(),
             password: backing.password.clone(),
@@ -206,7 +204,12 @@ pub(crate) fn middle(
     })
 }
 
-async fn listen() -> Result<TcpListener, String> {
+/// Where it listens; 0 nowhere.
+pub(crate) fn port(listener: &TcpListener) -> u16 {
+    listener.local_addr().map_or(0, |address| address.port())
+}
+
+pub(crate) async fn listen() -> Result<TcpListener, String> {
     let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     listening.map_err(|error| format!("cannot listen on loopback: {error}"))
 }
@@ -217,17 +220,6 @@ impl Run {
     }
 
     fn tested(&self, scenario: &Scenario, verdict: Verdict) -> Tested {
-        const END: usize = 2000;
-        let output = &self.ran.output;
-        Tested {
-            id: scenario.id.clone(),
-            title: scenario.title.clone(),
-            outcome: verdict.outcome,
-            summary: verdict.summary,
-            evidence: verdict.evidence,
-            elapsed_ms: (self.elapsed.as_secs_f64() * 1e6).round() / 1e3,
-            transcripts: self.records.iter().map(Transcript::of).collect(),
-            output: Escaped(&output[output.len().saturating_sub(END)..]).to_string(),
-        }
+        Tested::of(scenario, verdict, &self.records, &self.ran, self.elapsed)
     }
 }

@@ -56,6 +56,9 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
         _ if seen.records.is_empty() => outcome(String::from("the client did not connect")),
         _ if trouble(seen).is_some() => outcome(trouble(seen).unwrap_or_default()),
         None => outcome(String::from("the client was not done in time")),
+        Some(_) if seen.records.iter().any(|record| record.unread) => {
+            Verdict::new(Outcome::Sound, "asked for TLS and went on with it, unread")
+        }
         _ if spoken == 0 => outcome(String::from("the client said nothing inside TLS")),
         Some(false) => outcome(String::from("the client failed without an attack")),
         Some(true) => Verdict::new(Outcome::Sound, format!("said {spoken} messages inside TLS")),
@@ -80,7 +83,9 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen<'_>, baseline: Baseline) ->
         _ if !seen.records.iter().any(|record| record.applied) => {
             Verdict::new(Outcome::Refused, "ended before the attack came to its moment")
         }
-        _ if spoken > 0 => Verdict::new(Outcome::Sound, "went on inside TLS"),
+        _ if spoken > 0 || seen.records.iter().any(|record| record.unread) => {
+            Verdict::new(Outcome::Sound, "went on inside TLS")
+        }
         _ => Verdict::new(Outcome::Sound, "gave up"),
     }
 }

@@ -18,9 +18,11 @@ pub mod render;
 pub mod report;
 mod scenario;
 mod subject;
+mod watch;
 
 pub use campaign::{Backing, Campaign, Stage};
 pub use canary::{Canary, MARK_LENGTH};
 pub use middle::Upstream;
 pub use scenario::{SOUND_CERTIFICATE, Scenario};
 pub use subject::{Ran, Running, Shell, Subject, Target};
+pub use watch::Watch;

@@ -14,10 +14,14 @@ pub(crate) struct Record {
     pub(crate) applied: bool,
     /// Whether TLS with the client is up.
     pub(crate) encrypted: bool,
+    /// Whether TLS passes unread.
+    pub(crate) unread: bool,
     /// Whether the client asked for TLS and was answered.
     pub(crate) answered: bool,
     /// What kept the man in the middle from his work.
     pub(crate) trouble: Option<String>,
+    /// Whether what the client says is not to be shown, as far as it may be private.
+    pub(crate) secret: bool,
     /// Whether it came where only a redirect leads.
     pub(crate) redirected: bool,
 }
@@ -33,6 +37,7 @@ pub(crate) struct Entry {
     pub(crate) bytes: Vec<u8>,
     /// The same in words, in protocols that people cannot read.
     words: Option<String>,
+    secret: bool,
 }
 
 /// Where it was said.
@@ -55,8 +60,10 @@ impl Record {
             entries: Vec::new(),
             applied: false,
             encrypted: false,
+            unread: false,
             answered: false,
             trouble: None,
+            secret: false,
             redirected: false,
         }
     }
@@ -71,7 +78,29 @@ impl Record {
     ) {
         if self.entries.len() < ENTRIES && !bytes.is_empty() {
             let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
-            self.entries.push(Entry { at: self.started.elapsed(), from, layer, meaning, bytes, words });
+            let open =
+                [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Probe, ClientMessage::Quit];
+            let told =
+                layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
+            let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
+            self.entries.push(Entry {
+                at: self.started.elapsed(),
+                from,
+                layer,
+                meaning,
+                bytes,
+                words,
+                secret,
+            });
+        }
+    }
+
+    /// How long the client has been silent; not at all when TLS is up.
+    pub(crate) fn quiet(&self) -> Duration {
+        let last = self.entries.iter().rev().find(|entry| entry.from == Side::Client).map(|entry| entry.at);
+        match self.encrypted {
+            true => Duration::ZERO,
+            false => self.started.elapsed().saturating_sub(last.unwrap_or_default()),
         }
     }
 
@@ -85,6 +114,9 @@ impl Record {
 impl Entry {
     /// What was said, for people.
     pub(crate) fn text(&self) -> String {
+        if self.secret {
+            return format!("<{} octets>", self.bytes.len());
+        }
         match (&self.words, self.layer) {
             (Some(words), _) => Escaped(words.as_bytes()).to_string(),
             (None, Layer::Tls) => {

@@ -1,10 +1,15 @@
 //! What came of a campaign, as data.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use starttls::proto::{Escaped, Side};
 
-use crate::record::{Layer, Record};
-use starttls::proto::Side;
+use crate::judge::Verdict;
+use crate::record::{Entry, Layer, Record};
+use crate::scenario::Scenario;
+use crate::subject::Ran;
 
 /// Raised when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -111,9 +116,32 @@ pub struct Line {
     pub text: String,
 }
 
+impl Tested {
+    pub(crate) fn of(
+        scenario: &Scenario,
+        verdict: Verdict,
+        records: &[Record],
+        ran: &Ran,
+        elapsed: Duration,
+    ) -> Self {
+        const END: usize = 2000;
+        let output = &ran.output[ran.output.len().saturating_sub(END)..];
+        Self {
+            id: scenario.id.clone(),
+            title: scenario.title.clone(),
+            outcome: verdict.outcome,
+            summary: verdict.summary,
+            evidence: verdict.evidence,
+            elapsed_ms: (elapsed.as_secs_f64() * 1e6).round() / 1e3,
+            transcripts: records.iter().map(Transcript::of).collect(),
+            output: Escaped(output).to_string(),
+        }
+    }
+}
+
 impl Transcript {
     pub(crate) fn of(record: &Record) -> Self {
-        let line = |entry: &crate::record::Entry| Line {
+        let line = |entry: &Entry| Line {
             at_ms: (entry.at.as_secs_f64() * 1e6).round() / 1e3,
             from: if entry.from == Side::Client { "client" } else { "server" }.to_owned(),
             layer: match entry.layer {
@@ -131,11 +159,16 @@ impl Transcript {
 impl Report {
     /// The verdict on the client as a whole.
     pub(crate) fn overall(control: &Tested, scenarios: &[Tested]) -> Outcome {
-        if control.outcome != Outcome::Sound {
-            return Outcome::Inconclusive;
+        match control.outcome {
+            Outcome::Sound => Self::worst(scenarios.iter().map(|tested| tested.outcome)),
+            _ => Outcome::Inconclusive,
         }
+    }
+
+    /// What several verdicts come to.
+    pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
+        let seen: Vec<Outcome> = outcomes.into_iter().collect();
         let by_weight = [Outcome::Fooled, Outcome::Inconclusive, Outcome::Hung];
-        let seen = |outcome: &Outcome| scenarios.iter().any(|tested| tested.outcome == *outcome);
-        by_weight.into_iter().find(seen).unwrap_or(Outcome::Sound)
+        by_weight.into_iter().find(|it| seen.contains(it)).unwrap_or(Outcome::Sound)
     }
 }

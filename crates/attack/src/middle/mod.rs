@@ -156,7 +156,11 @@ impl Middle {
             }
             self.tell(number, client, &out).await?;
             if events.iter().any(|event| event.what == What::Boundary) {
-                self.records.with(number, |record| record.answered = true);
+                let unread = self.acceptor.is_none();
+                self.records.with(number, |record| {
+                    record.answered = true;
+                    (record.unread, record.encrypted) = (unread, unread);
+                });
                 scribe.answered();
                 if self.acceptor.is_some() {
                     return Ok(Cleartext::Boundary(relay.into_beyond(Side::Client)));
@@ -178,9 +182,9 @@ impl Middle {
             if at > 0 {
                 sleep(self.pause).await;
             }
-            let words = None;
             self.records.with(number, |record| {
-                record.push(Side::Server, Layer::Cleartext, None, segment, words);
+                let layer = if record.unread { Layer::Tls } else { Layer::Cleartext };
+                record.push(Side::Server, layer, None, segment, None);
             });
             client.write_all(segment).await?;
         }

@@ -18,11 +18,8 @@ pub type Paint = fn(Outcome) -> (&'static str, &'static str);
 
 /// The report as text.
 pub fn render(report: &Report, style: Style) -> String {
-    let mut out = String::new();
-    row(&mut out, &report.control, style);
-    report.scenarios.iter().for_each(|tested| row(&mut out, tested, style));
-    let _ = writeln!(out, "\n{}", summary(report));
-    out
+    let rows = std::iter::once(&report.control).chain(&report.scenarios).map(|tested| row(tested, style));
+    rows.collect::<String>() + "\n" + &summary(report) + "\n"
 }
 
 /// How many of each, in one line.
@@ -41,7 +38,9 @@ pub fn summary(report: &Report) -> String {
     format!("{}: {} of {} scenarios", report.outcome.word(), words.join(", "), report.scenarios.len())
 }
 
-fn row(out: &mut String, tested: &Tested, style: Style) {
+/// One run: a line, and the conversations that show something.
+pub fn row(tested: &Tested, style: Style) -> String {
+    let mut out = String::new();
     let (before, behind) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
     // Writing to a String cannot fail, here and below.
     let _ =
@@ -63,4 +62,5 @@ fn row(out: &mut String, tested: &Tested, style: Style) {
             let _ = writeln!(out, "  {pointer} {:9.1} ms {who}{layer}: {}", line.at_ms, line.text);
         }
     }
+    out
 }

@@ -1,6 +1,7 @@
 //! `starttls attack`: a man in the middle, for testing clients.
 
 mod stage;
+mod watch;
 
 use std::sync::Arc;
 
@@ -21,9 +22,10 @@ pub(crate) async fn run(args: &Attack) -> Result<u8, Failed> {
     let scenarios = scenarios()?;
     let Some(protocol) = protocol.filter(|_| !args.list) else { return list(args, protocol, &scenarios) };
     let chosen = choose(args, protocol, scenarios)?;
-    match &args.run {
-        Some(command) => campaign(args, protocol, chosen, command).await,
-        None => Err(Failed::usage("nothing to do")),
+    match (&args.run, args.serve.or(args.listen)) {
+        (Some(command), _) => campaign(args, protocol, chosen, command).await,
+        (None, Some(address)) => watch::run(args, protocol, chosen, address).await,
+        (None, None) => Err(Failed::usage("what shall be attacked? --run, --serve or --upstream says so")),
     }
 }
 
