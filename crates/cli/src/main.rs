@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod attack;
 mod check;
 mod connect;
 mod diagnose;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<u8, Failed> {
     match command {
+        Command::Attack(args) => attack::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,

@@ -2,7 +2,9 @@
 //!
 //! - [`Lab`] runs a sound server for every protocol on loopback;
 //! - [`Cleartext`] runs servers without TLS, for whoever brings it to them;
+//! - [`Props`] is what attacks on clients are played with;
 //! - [`rogue`] runs servers that are wrong, or odd, in one way each;
+//! - [`weak`] runs clients that can be fooled, in one way each;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
 //! - [`real`] launches released servers from their Debian packages.
@@ -14,15 +16,18 @@ mod cleartext;
 mod error;
 mod lab;
 pub mod process;
+mod props;
 pub mod real;
 pub mod rogue;
 mod server;
 mod session;
 mod store;
+pub mod weak;
 
 pub use cleartext::Cleartext;
 pub use error::Error;
 pub use lab::{Endpoint, Lab, Options, SERVER_NAME};
+pub use props::Props;
 pub use server::{Incident, Log};
 pub use session::SessionError;
 pub use store::{Mail, Store};

@@ -209,6 +209,14 @@ pub trait Dialect: Send {
     /// nothing where the protocol has no such message.
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>);
 
+    /// Appends an answer in these words, for a man in the middle: to the last message read by
+    /// [`read_client`](Self::read_client), or to the one that will come so many behind it, as far as its tag, id
+    /// or number can be guessed. Where nothing ties an answer to its question, the words are all.
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        let _ = ahead;
+        out.extend_from_slice(words);
+    }
+
     /// The same message with this change, still well-formed; unchanged where there is nothing to change.
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8>;
 

@@ -1,105 +1,14 @@
 //! The middle: watches both directions of a negotiation, or edits them.
 
+mod rule;
+
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use crate::boundary::Inbox;
-use crate::{
-    Amend, ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade,
-};
+use crate::{ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade};
+use rule::swapped;
 
-/// Something the relay saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Who sent it.
-    pub from: Side,
-    /// Where it lies in what that side sent, counted from the first byte of the connection.
-    pub at: Range<u64>,
-    /// What it was.
-    pub what: What,
-    /// The message in words, in protocols that people cannot read.
-    pub text: Option<String>,
-}
-
-/// What the relay saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum What {
-    /// A message of the client's: the request is [`ClientMessage::Request`], credentials in cleartext
-    /// are [`ClientMessage::Credentials`].
-    Client(ClientMessage),
-    /// A message of the server's: offered, accepted, refused.
-    Server(ServerMessage),
-    /// This side's cleartext ends here: what follows is TLS, and passes unread.
-    Boundary,
-    /// This side sent cleartext beyond its boundary.
-    BeyondBoundary,
-    /// These bytes are no message of the protocol. What follows passes unread, in both directions.
-    Lost {
-        /// What should have been there.
-        expected: &'static str,
-    },
-}
-
-/// When a rule applies. It names no protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// When the client sends this.
-    Client(ClientMessage),
-    /// When the server sends this.
-    Server(ServerMessage),
-    /// Whenever this side sends a message: an offer may be spread over several.
-    Any(Side),
-}
-
-/// What a rule does with the message that it applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
-    /// Changes what the message says somebody can do or is.
-    Amend(Amend),
-    /// Swallows the message.
-    Drop,
-    /// Sends these bytes instead.
-    Replace(Vec<u8>),
-    /// Sends these bytes first.
-    Before(Vec<u8>),
-    /// Sends these bytes right behind.
-    After(Vec<u8>),
-    /// Swallows the client's message and answers it in the server's place, when its turn comes.
-    Answer(ServerMessage),
-    /// Lets the client's message pass, and everything behind it unread; the server is read until it has
-    /// answered what came before.
-    Release,
-    /// Swallows the client's request and stops there: [`Relay::upgrade`] grants it.
-    Grant,
-}
-
-/// An edit and the moment for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// When.
-    pub at: Moment,
-    /// What.
-    pub edit: Edit,
-}
-
-/// What the relay has to send on, to each side.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outgoing {
-    /// For the client.
-    pub to_client: Vec<u8>,
-    /// For the server.
-    pub to_server: Vec<u8>,
-}
-
-impl Outgoing {
-    fn to(&mut self, side: Side) -> &mut Vec<u8> {
-        match side {
-            Side::Client => &mut self.to_client,
-            Side::Server => &mut self.to_server,
-        }
-    }
-}
+pub use rule::{Edit, Event, Moment, Outgoing, Rule, What};
 
 /// Stands between a client and a server and reads both.
 ///
@@ -112,6 +21,10 @@ pub struct Relay {
     rules: Vec<Rule>,
     client: Lane,
     server: Lane,
+    /// Whether what comes beyond the boundary is kept for the caller.
+    stops: bool,
+    /// Whether a moment of a rule has come.
+    applied: bool,
     /// What the client waits for, oldest first.
     due: VecDeque<Due>,
 }
@@ -128,6 +41,8 @@ enum Due {
 struct Lane {
     inbox: Inbox,
     reading: Reading,
+    /// What came beyond the boundary, for a relay that stops there.
+    beyond: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,6 +53,8 @@ enum Reading {
     /// The request is granted; what follows stays unread.
     Granted,
     Opaque,
+    /// Beyond the boundary, where the relay stops there.
+    Beyond,
 }
 
 /// What became of a message that passed the rules.
@@ -170,14 +87,41 @@ impl Relay {
     /// A relay for a session that goes on: the server has greeted already. What the relay says in the
     /// server's place it says as `identity`.
     pub fn within(protocol: &Protocol, identity: Identity, rules: Vec<Rule>) -> Self {
-        let lane = |from| Lane { inbox: Inbox::endless(from, protocol), reading: Reading::Messages };
+        let lane = |from| Lane {
+            inbox: Inbox::endless(from, protocol),
+            reading: Reading::Messages,
+            beyond: Vec::new(),
+        };
         Self {
             dialect: (protocol.dialect)(identity),
             flow: protocol.flow,
             rules,
             client: lane(Side::Client),
             server: lane(Side::Server),
+            stops: false,
+            applied: false,
             due: VecDeque::new(),
+        }
+    }
+
+    /// The same for who has TLS of his own with both sides: what comes beyond the boundary does not pass, but
+    /// is kept for [`into_beyond`](Self::into_beyond).
+    #[must_use]
+    pub fn until_boundary(self) -> Self {
+        Self { stops: true, ..self }
+    }
+
+    /// Whether the moment of any rule has come.
+    pub fn has_applied(&self) -> bool {
+        self.applied
+    }
+
+    /// What this side sent beyond the boundary, where the relay stops there.
+    #[must_use]
+    pub fn into_beyond(self, from: Side) -> Vec<u8> {
+        match from {
+            Side::Client => self.client.beyond,
+            Side::Server => self.server.beyond,
         }
     }
 
@@ -218,18 +162,22 @@ impl Relay {
 
     /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
     pub fn receive(&mut self, from: Side, mut input: &[u8], out: &mut Outgoing, events: &mut Vec<Event>) {
-        if self.rules.is_empty() {
+        if self.observes() {
             out.to(from.peer()).extend_from_slice(input);
         }
         while !input.is_empty() {
-            if self.lane(from).reading == Reading::Opaque {
-                return self.pass(from.peer(), input, out);
+            match self.lane(from).reading {
+                Reading::Beyond => return self.lane(from).beyond.extend_from_slice(input),
+                Reading::Opaque => return self.pass(from.peer(), input, out),
+                Reading::Messages | Reading::AwaitingVerdict | Reading::Granted => {}
             }
             let rest = self.lane(from).inbox.push(input);
             self.read(from, out, events);
             // An answer may have made the client's bytes behind its request readable.
             self.read(from.peer(), out, events);
-            if rest.len() == input.len() && self.lane(from).reading != Reading::Opaque {
+            let reading = self.lane(from).reading;
+            let passed = matches!(reading, Reading::Opaque | Reading::Beyond);
+            if rest.len() == input.len() && !passed {
                 self.lose("the answer to the request", from, out, events);
             }
             input = rest;
@@ -243,9 +191,14 @@ impl Relay {
         }
     }
 
+    /// Whether every byte passes at once and unchanged.
+    fn observes(&self) -> bool {
+        self.rules.is_empty() && !self.stops
+    }
+
     /// Sends edited bytes; an observer has sent the original ones already.
     fn pass(&self, to: Side, bytes: &[u8], out: &mut Outgoing) {
-        if !self.rules.is_empty() {
+        if !self.observes() {
             out.to(to).extend_from_slice(bytes);
         }
     }
@@ -270,7 +223,7 @@ impl Relay {
             let what = what.unwrap_or_else(|cause| What::Lost { expected: cause.expected });
             let text = self.dialect.describe(from, &message);
             events.push(Event { from, at: end - message.len() as u64..end, what, text });
-            let fate = self.edit(from, message, what, out);
+            let fate = self.edit(from, reply_to, message, what, out);
             match what {
                 What::Client(_) if fate == Fate::Released => return self.release(out),
                 What::Client(_) if fate == Fate::Granted => self.client.reading = Reading::Granted,
@@ -286,41 +239,74 @@ impl Relay {
     }
 
     /// Applies the rules to a message and sends what they leave of it.
-    fn edit(&mut self, from: Side, message: Vec<u8>, what: What, out: &mut Outgoing) -> Fate {
-        let (mut message, mut behind, mut fate) = (Some(message), Vec::new(), Fate::Untouched);
+    fn edit(
+        &mut self,
+        from: Side,
+        reply_to: ReplyTo,
+        message: Vec<u8>,
+        what: What,
+        out: &mut Outgoing,
+    ) -> Fate {
+        let (mut message, mut fate) = (Some(message), Fate::Untouched);
         let onward = from.peer();
-        for rule in &self.rules {
-            let applies = match rule.at {
-                Moment::Client(meaning) => what == What::Client(meaning),
-                Moment::Server(meaning) => what == What::Server(meaning),
-                Moment::Any(side) => from == side,
-            };
-            if !applies {
-                continue;
-            }
-            match &rule.edit {
-                Edit::Before(first) => out.to(onward).extend_from_slice(first),
-                Edit::After(more) => behind.extend_from_slice(more),
-                Edit::Amend(how) => {
-                    let amended = message.as_ref().map(|it| self.dialect.amend(from, it, *how));
-                    if amended != message {
-                        (message, fate) = (amended, Fate::Changed);
-                    }
-                }
-                Edit::Replace(with) => (message, fate) = (Some(with.clone()), Fate::Changed),
-                Edit::Drop => (message, fate) = (None, Fate::Swallowed),
+        let applies = |rule: &&Rule| match rule.at {
+            Moment::Client(meaning) => what == What::Client(meaning),
+            Moment::Server(meaning) => what == What::Server(meaning),
+            Moment::Reply(to) => from == Side::Server && reply_to == to,
+            Moment::Any(side) => from == side,
+        };
+        self.applied |= self.rules.iter().any(|rule| applies(&rule));
+        for rule in self.rules.iter().filter(applies) {
+            let edited = match &rule.edit {
+                Edit::Amend(how) => message.as_ref().map(|it| self.dialect.amend(from, it, *how)),
+                Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
+                Edit::Replace(with) => Some(with.clone()),
+                Edit::Drop => None,
                 Edit::Answer(answer) => {
-                    (message, fate) = (None, Fate::Swallowed);
+                    self.dialect.write_server(*answer, &mut out.to_client);
+                    None
+                }
+                Edit::AnswerInTurn(answer) => {
                     let mut answered = Vec::new();
                     self.dialect.write_server(*answer, &mut answered);
                     self.due.push_back(Due::Ours(answered));
+                    None
                 }
-                Edit::Release => fate = Fate::Released,
-                Edit::Grant => (message, fate) = (None, Fate::Granted),
-            }
+                Edit::Reply(words) => {
+                    self.dialect.write_answer(0, words, &mut out.to_client);
+                    None
+                }
+                Edit::Before(first) => {
+                    out.to(onward).extend_from_slice(first);
+                    continue;
+                }
+                Edit::Release => {
+                    fate = Fate::Released;
+                    continue;
+                }
+                Edit::Grant => {
+                    (message, fate) = (None, Fate::Granted);
+                    continue;
+                }
+                Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
+            };
+            fate = match &edited {
+                _ if matches!(fate, Fate::Released | Fate::Granted) => fate,
+                None => Fate::Swallowed,
+                Some(_) if edited != message => Fate::Changed,
+                Some(_) => fate,
+            };
+            message = edited;
         }
         self.pass(onward, &message.unwrap_or_default(), out);
-        self.pass(onward, &behind, out);
+        for rule in self.rules.iter().filter(applies) {
+            match &rule.edit {
+                Edit::After(more) => out.to(onward).extend_from_slice(more),
+                Edit::Foretell(ahead, words) => self.dialect.write_answer(*ahead, words, &mut out.to_client),
+                Edit::Cut => out.cuts.push(out.to_client.len()),
+                _ => {}
+            }
+        }
         self.answer(out);
         fate
     }
@@ -406,7 +392,13 @@ impl Relay {
                 events.push(Event { from, at, what: What::BeyondBoundary, text: None });
             }
         }
-        self.open(out);
+        if !self.stops {
+            return self.open(out);
+        }
+        for lane in [&mut self.client, &mut self.server] {
+            lane.beyond = lane.inbox.take();
+            lane.reading = Reading::Beyond;
+        }
     }
 
     fn lose(&mut self, expected: &'static str, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {

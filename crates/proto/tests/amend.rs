@@ -151,8 +151,8 @@ fn an_upgrade_that_is_put_in_is_offered() {
 }
 
 const INSIDE: [(Moment, Edit); 5] = [
-    (Moment::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Refuse(Refusal::Permanent))),
-    (Moment::Client(ClientMessage::OnBehalf), Edit::Answer(ServerMessage::Other)),
+    (Moment::Client(ClientMessage::Request), Edit::AnswerInTurn(ServerMessage::Refuse(Refusal::Permanent))),
+    (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
     (Moment::Client(ClientMessage::Other), Edit::Release),
     (Moment::Client(ClientMessage::Credentials), Edit::Release),
     (Moment::Any(Side::Server), Edit::Amend(Amend::DropUpgrade)),

@@ -181,3 +181,56 @@ fn replaced_and_prefixed_messages_arrive_as_written() {
         assert_eq!(out.to_server, b"twoone", "{}", protocol.name);
     }
 }
+
+#[test]
+fn a_relay_that_stops_keeps_what_comes_beyond_the_boundary() {
+    for protocol in PROTOCOLS {
+        let (mut said, mut heard) = (Vec::new(), Vec::new());
+        let client = Client::new(protocol, identity(), &mut said);
+        let server = Server::new(protocol, identity(), Tls::Available, &mut heard);
+        let mut relay = Relay::new(protocol, Vec::new()).until_boundary();
+        let (mut client, mut server) = (Some(client), Some(server));
+        let (mut out, mut events) = (Outgoing::default(), Vec::new());
+        for _turn in 0..20 {
+            relay.receive(Side::Server, &std::mem::take(&mut heard), &mut out, &mut events);
+            relay.receive(Side::Client, &std::mem::take(&mut said), &mut out, &mut events);
+            let to_server = std::mem::take(&mut out.to_server);
+            let served = server.take().map(|machine| machine.receive(&to_server, &mut heard));
+            if let Some(Ok(Progress::Continue(machine))) = served {
+                server = Some(machine);
+            }
+            if let (Some(machine), to_client) = (client.take(), std::mem::take(&mut out.to_client)) {
+                match machine.receive(&to_client, &mut said) {
+                    Ok(Progress::Continue(machine)) => client = Some(machine),
+                    Ok(Progress::Upgrade(_)) => said.extend_from_slice(b"\x16\x03hello"),
+                    other => panic!("{}: {other:?}", protocol.name),
+                }
+            }
+        }
+        assert_eq!(out, Outgoing::default(), "{}", protocol.name);
+        assert_eq!(relay.into_beyond(Side::Client), b"\x16\x03hello", "{}", protocol.name);
+    }
+}
+
+#[test]
+fn an_answer_is_tied_to_its_question_and_to_those_to_come() {
+    let asked = |name, question: &[u8], edits: Vec<Edit>| {
+        let protocol = starttls_proto::protocol(name).expect("it is known");
+        let rules = edits.into_iter().map(|edit| Rule { at: Moment::Any(Side::Client), edit }).collect();
+        let (mut relay, mut out) = (Relay::new(protocol, rules), Outgoing::default());
+        relay.receive(Side::Client, question, &mut out, &mut Vec::new());
+        out
+    };
+    let answers = || vec![Edit::Reply(b"NO\r\n".to_vec()), Edit::Cut, Edit::Foretell(3, b"OK\r\n".to_vec())];
+    let out = asked("imap", b"XY098 CAPABILITY\r\n", answers());
+    assert_eq!(out.to_client, b"XY098 NO\r\nXY101 OK\r\n");
+    assert_eq!((out.cuts, out.to_server), (vec![10], Vec::new()));
+    assert_eq!(asked("imap", b"tag STARTTLS\r\n", answers()).to_client, b"tag NO\r\ntag OK\r\n");
+    assert_eq!(asked("pop3", b"CAPA\r\n", answers()).to_client, b"NO\r\nOK\r\n");
+    // An abandon, whose id is 127.
+    let out =
+        asked("ldap", b"\x30\x06\x02\x01\x7f\x50\x01\x01", vec![Edit::Foretell(1, b"\x78\x00".to_vec())]);
+    assert_eq!(out.to_client, b"\x30\x06\x02\x02\x00\x80\x78\x00");
+    let swap = || Edit::Swap(b"AP".to_vec(), b"-".to_vec());
+    assert_eq!(asked("pop3", b"CAPA\r\n", vec![swap()]).to_server, b"C-A\r\n");
+}

@@ -111,10 +111,10 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
-/// Say what a check looks for, why it matters, and what to do
+/// Say what a check looks for or what an attack does, why it matters, and what to do
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The id of the check, as reports and `check --list` have it
+    /// The id of the check or the attack, as reports, `check --list` and `attack --list` have it
     pub(crate) id: String,
 }
 

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Help, manual page and completions come from here.
 
+mod attack;
 mod check;
 mod login;
 
@@ -12,6 +13,7 @@ use crate::exit;
 use crate::failure::Failed;
 use crate::target::Target;
 
+pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use login::{Credentials, Login, Sasl};
 
@@ -25,6 +27,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Attack(Box<Attack>),
     Check(Box<Check>),
     Connect(Box<Connect>),
     Explain(Explain),

@@ -238,9 +238,13 @@ fn list(args: &Check) -> Result<u8, Failed> {
 /// `starttls explain ID`.
 pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
     use std::io::Write;
+    if let Some(scenario) = crate::attack::explain(&args.id)? {
+        write!(std::io::stdout().lock(), "{scenario}")?;
+        return Ok(exit::DONE);
+    }
     let row = check(&args.id).ok_or_else(|| {
-        let hint = String::from("see them all: starttls check --list");
-        Failed::usage(format!("there is no check \"{}\"", args.id.escape_debug())).hint(Some(hint))
+        let hint = String::from("see them all: starttls check --list, starttls attack --list");
+        Failed::usage(format!("there is no check or attack \"{}\"", args.id.escape_debug())).hint(Some(hint))
     })?;
     let severity = format!("{:?}", row.severity).to_lowercase();
     let mut out = std::io::stdout().lock();

@@ -15,7 +15,7 @@ fn rules(of: impl IntoIterator<Item = (Moment, Edit)>) -> Vec<Rule> {
 /// is part of (rule G3).
 fn always() -> [(Moment, Edit); 4] {
     [
-        (Moment::Client(ClientMessage::OnBehalf), Edit::Answer(ServerMessage::Other)),
+        (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
         (Moment::Any(Side::Client), Edit::Amend(Amend::DropOnBehalf)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropOnBehalf)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropChannelBinding)),
@@ -28,7 +28,7 @@ pub(super) fn settled(refusal: Refusal) -> Vec<Rule> {
     let substance =
         [ClientMessage::Credentials, ClientMessage::Other, ClientMessage::Partial, ClientMessage::Quit];
     let own = [
-        (Moment::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Refuse(refusal))),
+        (Moment::Client(ClientMessage::Request), Edit::AnswerInTurn(ServerMessage::Refuse(refusal))),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropUpgrade)),
     ];
     rules(always().into_iter().chain(own).chain(substance.map(|it| (Moment::Client(it), Edit::Release))))
@@ -43,7 +43,7 @@ pub(super) fn logged_in() -> Rule {
 pub(super) fn optional() -> Vec<Rule> {
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
-        (Moment::Client(ClientMessage::Credentials), Edit::Answer(ServerMessage::TlsRequired)),
+        (Moment::Client(ClientMessage::Credentials), Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
     ];
@@ -61,7 +61,7 @@ pub(super) fn greeting_only() -> Vec<Rule> {
         ClientMessage::Partial,
         ClientMessage::Quit,
     ];
-    let refused = others.map(|it| (Moment::Client(it), Edit::Answer(ServerMessage::TlsRequired)));
+    let refused = others.map(|it| (Moment::Client(it), Edit::AnswerInTurn(ServerMessage::TlsRequired)));
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
         (Moment::Client(ClientMessage::Silent), Edit::Drop),

@@ -337,6 +337,11 @@ impl Dialect for Imap {
         }
     }
 
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        let parts: [&[u8]; 3] = [&counted_on(&self.tag, ahead), b" ", words];
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+    }
+
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         let Some(list) = capabilities(msg).filter(|_| from == Side::Server) else { return msg.to_vec() };
         let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
@@ -361,6 +366,15 @@ impl Dialect for Imap {
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
+}
+
+/// The tag of a client that counts in decimal, so many commands later.
+fn counted_on(tag: &[u8], ahead: u32) -> Vec<u8> {
+    let digits = tag.iter().rev().take(9).take_while(|it| it.is_ascii_digit()).count();
+    let (start, number) = tag.split_at(tag.len() - digits);
+    let number = number.iter().fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'));
+    let number = if digits == 0 { String::new() } else { format!("{:0digits$}", number.wrapping_add(ahead)) };
+    [start, number.as_bytes()].concat()
 }
 
 /// A line's first word, and what follows the one space behind it.

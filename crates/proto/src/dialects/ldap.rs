@@ -220,6 +220,11 @@ impl Dialect for Ldap {
         out.extend(bytes);
     }
 
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        let ahead = i32::try_from(ahead).unwrap_or(i32::MAX);
+        out.extend(encode(self.id.saturating_add(ahead), words));
+    }
+
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         if from == Side::Client {
             return msg.to_vec();

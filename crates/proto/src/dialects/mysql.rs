@@ -180,6 +180,10 @@ impl Dialect for MySql {
         packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
 
+    fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
+        packet(self.sequence.wrapping_add(1 + ahead as u8), &[words], out);
+    }
+
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         let mut amended = msg.to_vec();
         if from == Side::Server

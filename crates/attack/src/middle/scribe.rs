@@ -1,0 +1,91 @@
+//! Writes down what a client says in cleartext, message by message as far as it can be read.
+
+use std::io;
+
+use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, Side};
+
+use crate::record::{Layer, Records};
+
+/// Octets that are no message yet.
+const LIMIT: usize = 1 << 20;
+
+/// It reads on whatever the server said, since a client that is fooled does so too.
+pub(super) struct Scribe<'a> {
+    records: &'a Records,
+    number: usize,
+    dialect: Box<dyn Dialect>,
+    scan: Scan,
+    unread: Vec<u8>,
+    /// Whether nothing more can be read.
+    lost: bool,
+    /// Whether TLS comes next, or has come.
+    answered: bool,
+}
+
+impl<'a> Scribe<'a> {
+    pub(super) fn new(protocol: &Protocol, records: &'a Records, number: usize) -> Self {
+        let dialect = (protocol.dialect)(Identity::new(""));
+        let (scan, unread) = (Scan::default(), Vec::new());
+        Self { records, number, dialect, scan, unread, lost: false, answered: false }
+    }
+
+    /// The request was answered as the client wants it: TLS comes next.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
+        self.unread.clear();
+    }
+
+    /// Writes down what came.
+    ///
+    /// # Errors
+    /// When it is too much.
+    pub(super) fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.unread.extend_from_slice(bytes);
+        while !self.unread.is_empty() {
+            if self.answered || opens_tls(&self.unread) {
+                self.lost = true;
+                self.write(Layer::Tls, None, self.unread.len());
+                break;
+            }
+            if self.lost {
+                self.write(Layer::Cleartext, None, self.unread.len());
+                break;
+            }
+            match self.dialect.frame(Side::Client, ReplyTo::Other, &self.unread, &mut self.scan) {
+                Ok(Some(end)) => {
+                    self.scan = Scan::default();
+                    let message: Vec<u8> = self.unread[..end].to_vec();
+                    let meaning = self.dialect.read_client(&message).ok();
+                    // Where nobody answers the request, TLS starts with it; elsewhere the next bytes tell.
+                    self.write(Layer::Cleartext, meaning, end);
+                }
+                Ok(None) => break,
+                Err(_) => self.lost = true,
+            }
+        }
+        if self.unread.len() > LIMIT { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    }
+
+    fn write(&mut self, layer: Layer, meaning: Option<ClientMessage>, end: usize) {
+        let message: Vec<u8> = self.unread.drain(..end).collect();
+        let words =
+            if layer == Layer::Cleartext { self.dialect.describe(Side::Client, &message) } else { None };
+        self.records.with(self.number, |record| {
+            record.push(Side::Client, layer, meaning, &message, words);
+        });
+    }
+}
+
+impl Drop for Scribe<'_> {
+    fn drop(&mut self) {
+        if !self.unread.is_empty() {
+            let layer = if self.answered { Layer::Tls } else { Layer::Cleartext };
+            self.write(layer, None, self.unread.len());
+        }
+    }
+}
+
+/// Whether this starts as a TLS handshake does (RFC 8446 section 5.1).
+fn opens_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x16, 3, ..])
+}

@@ -1,0 +1,155 @@
+//! What happened on the connections of a run, one entry for each thing said.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use starttls::proto::{ClientMessage, Escaped, Side};
+
+/// One connection of the client under test.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    started: Instant,
+    pub(crate) entries: Vec<Entry>,
+    /// Whether the moment of the attack has come.
+    pub(crate) applied: bool,
+    /// Whether TLS with the client is up.
+    pub(crate) encrypted: bool,
+    /// Whether TLS passes unread.
+    pub(crate) unread: bool,
+    /// Whether the client asked for TLS and was answered.
+    pub(crate) answered: bool,
+    /// What kept the man in the middle from his work.
+    pub(crate) trouble: Option<String>,
+    /// Whether what the client says is not to be shown, as far as it may be private.
+    pub(crate) secret: bool,
+    /// Whether it came where only a redirect leads.
+    pub(crate) redirected: bool,
+}
+
+/// One thing said.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: Duration,
+    pub(crate) from: Side,
+    pub(crate) layer: Layer,
+    /// What it means, for what the client said.
+    pub(crate) meaning: Option<ClientMessage>,
+    pub(crate) bytes: Vec<u8>,
+    /// The same in words, in protocols that people cannot read.
+    words: Option<String>,
+    secret: bool,
+}
+
+/// Where it was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    Cleartext,
+    /// In place of cleartext, or of what belongs inside TLS: a handshake, an alert.
+    Tls,
+    Inside,
+}
+
+/// Octets of one entry, and entries of one connection, that are kept.
+const ENTRY: usize = 2048;
+const ENTRIES: usize = 500;
+
+impl Record {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            entries: Vec::new(),
+            applied: false,
+            encrypted: false,
+            unread: false,
+            answered: false,
+            trouble: None,
+            secret: false,
+            redirected: false,
+        }
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        from: Side,
+        layer: Layer,
+        meaning: Option<ClientMessage>,
+        bytes: &[u8],
+        words: Option<String>,
+    ) {
+        if self.entries.len() < ENTRIES && !bytes.is_empty() {
+            let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
+            let open =
+                [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Probe, ClientMessage::Quit];
+            let told =
+                layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
+            let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
+            self.entries.push(Entry {
+                at: self.started.elapsed(),
+                from,
+                layer,
+                meaning,
+                bytes,
+                words,
+                secret,
+            });
+        }
+    }
+
+    /// How long the client has been silent; not at all when TLS is up.
+    pub(crate) fn quiet(&self) -> Duration {
+        let last = self.entries.iter().rev().find(|entry| entry.from == Side::Client).map(|entry| entry.at);
+        match self.encrypted {
+            true => Duration::ZERO,
+            false => self.started.elapsed().saturating_sub(last.unwrap_or_default()),
+        }
+    }
+
+    /// What the client said there, and where it stands.
+    pub(crate) fn said(&self, layer: Layer) -> impl Iterator<Item = (usize, &Entry)> {
+        let wanted = move |entry: &Entry| entry.from == Side::Client && entry.layer == layer;
+        self.entries.iter().enumerate().filter(move |(_, entry)| wanted(entry))
+    }
+}
+
+impl Entry {
+    /// What was said, for people.
+    pub(crate) fn text(&self) -> String {
+        if self.secret {
+            return format!("<{} octets>", self.bytes.len());
+        }
+        match (&self.words, self.layer) {
+            (Some(words), _) => Escaped(words.as_bytes()).to_string(),
+            (None, Layer::Tls) => {
+                format!("<{} octets: {}>", self.bytes.len(), Escaped(&self.bytes[..self.bytes.len().min(16)]))
+            }
+            (None, _) => Escaped(&self.bytes).to_string(),
+        }
+    }
+}
+
+/// The records of all connections of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Records(Mutex<Vec<Record>>);
+
+impl Records {
+    /// Starts a record and returns its number.
+    pub(crate) fn open(&self) -> usize {
+        let mut records = self.lock();
+        records.push(Record::new());
+        records.len() - 1
+    }
+
+    pub(crate) fn with(&self, number: usize, write: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.lock().get_mut(number) {
+            write(record);
+        }
+    }
+
+    pub(crate) fn taken(&self) -> Vec<Record> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,66 @@
+//! The report for people: one line a scenario, and what shows that a client was fooled.
+
+use std::fmt::Write;
+
+use crate::report::{Outcome, Report, Tested};
+
+/// How it looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Whether every transcript is shown, not only those of evidence.
+    pub verbose: bool,
+    /// What makes an outcome stand out on a terminal.
+    pub paint: Option<Paint>,
+}
+
+/// What goes before and behind the word for an outcome.
+pub type Paint = fn(Outcome) -> (&'static str, &'static str);
+
+/// The report as text.
+pub fn render(report: &Report, style: Style) -> String {
+    let rows = std::iter::once(&report.control).chain(&report.scenarios).map(|tested| row(tested, style));
+    rows.collect::<String>() + "\n" + &summary(report) + "\n"
+}
+
+/// How many of each, in one line.
+pub fn summary(report: &Report) -> String {
+    if report.control.outcome != Outcome::Sound {
+        return format!("inconclusive: without an attack, {}", report.control.summary);
+    }
+    let outcomes = [Outcome::Fooled, Outcome::Hung, Outcome::Inconclusive, Outcome::Refused, Outcome::Sound];
+    let count = |outcome| report.scenarios.iter().filter(|tested| tested.outcome == outcome).count();
+    let counted = outcomes.map(|outcome| (outcome, count(outcome)));
+    let words: Vec<String> = counted
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| format!("{count} {}", outcome.word()))
+        .collect();
+    format!("{}: {} of {} scenarios", report.outcome.word(), words.join(", "), report.scenarios.len())
+}
+
+/// One run: a line, and the conversations that show something.
+pub fn row(tested: &Tested, style: Style) -> String {
+    let mut out = String::new();
+    let (before, behind) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
+    // Writing to a String cannot fail, here and below.
+    let _ =
+        writeln!(out, "{:<24} {before}{:<12}{behind} {}", tested.id, tested.outcome.word(), tested.summary);
+    let shown = |at: usize| tested.evidence.iter().any(|it| it.transcript == Some(at));
+    for (at, transcript) in tested.transcripts.iter().enumerate() {
+        if !style.verbose && !shown(at) {
+            continue;
+        }
+        for (number, line) in transcript.entries.iter().enumerate() {
+            let is_evidence =
+                tested.evidence.iter().any(|it| (it.transcript, it.entry) == (Some(at), Some(number)));
+            let pointer = if is_evidence { '>' } else { ' ' };
+            let who = if line.from == "client" { 'C' } else { 'S' };
+            let layer = match line.layer.as_str() {
+                "inside" => " inside TLS",
+                _ => "",
+            };
+            let _ = writeln!(out, "  {pointer} {:9.1} ms {who}{layer}: {}", line.at_ms, line.text);
+        }
+    }
+    out
+}

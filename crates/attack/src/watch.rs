@@ -1,0 +1,162 @@
+//! One connection after the other, for clients that somebody else drives: in the foreground, with a verdict for each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use starttls::proto::Protocol;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::campaign::{Stage, middle};
+use crate::canary::Canary;
+use crate::judge::{self, Baseline, Seen};
+use crate::middle::Upstream;
+use crate::record::Records;
+use crate::report::{Outcome, Tested};
+use crate::scenario::{Filling, Inside, Scenario};
+use crate::subject::Ran;
+
+/// A man in the middle for whoever comes: the first connection is not attacked, to compare with; then the scenarios
+/// take turns.
+pub struct Watch {
+    /// The protocol.
+    pub protocol: &'static Protocol,
+    /// The scenarios.
+    pub scenarios: Vec<Scenario>,
+    /// The certificates.
+    pub stage: Arc<dyn Stage>,
+    /// The server behind.
+    pub upstream: Upstream,
+    /// Whether TLS passes unread where a scenario can do without it, and what clients say is not shown: the server
+    /// behind is a real one.
+    pub real: bool,
+    /// Who may log in, and with which password, where that is known.
+    pub canary: Canary,
+    /// How long a client may be silent before TLS is up.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Serves until it is dropped; each verdict goes to `verdicts` as it falls.
+    ///
+    /// # Errors
+    /// What kept it from serving, in words.
+    pub async fn run(self, listener: TcpListener, verdicts: mpsc::Sender<Tested>) -> Result<(), String> {
+        let watch = Arc::new(self);
+        // What the client does when nobody attacks it has to be known before the first attack is judged.
+        let mut known = Known::default();
+        let mut turn = 0;
+        let mut attacks = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = attacks.join_next() => continue,
+            };
+            let (tcp, _) = accepted.map_err(|error| format!("cannot accept connections: {error}"))?;
+            let needs_mute = watch.scenarios.iter().any(|it| it.inside == Inside::Mute);
+            let control = match (known.control.is_some(), known.mute.is_some()) {
+                (false, _) => Some(Inside::Pass),
+                (true, false) if needs_mute => Some(Inside::Mute),
+                _ => None,
+            };
+            if let Some(inside) = control {
+                let scenario = Scenario::control(inside);
+                let (records, ended, elapsed) = watch.once(&scenario, tcp).await?;
+                let ran = Ran { ended, output: Vec::new() };
+                let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
+                let verdict = judge::control(&seen);
+                let sound = verdict.outcome == Outcome::Sound;
+                // A verdict that nobody hears is one all the same.
+                let _ = verdicts.send(Tested::of(&scenario, verdict, &records, &ran, elapsed)).await;
+                match inside {
+                    Inside::Mute => known.mute = Some(records),
+                    Inside::Pass if sound => known.control = Some(records),
+                    // The next connection has another try.
+                    Inside::Pass => {}
+                }
+                continue;
+            }
+            let Some(scenario) = watch.scenarios.get(turn % watch.scenarios.len().max(1)).cloned() else {
+                return Ok(());
+            };
+            turn += 1;
+            let (watch, verdicts, baseline) = (watch.clone(), verdicts.clone(), known.baseline());
+            attacks.spawn(async move {
+                let Ok((records, ended, elapsed)) = watch.once(&scenario, tcp).await else { return };
+                let ran = Ran { ended, output: Vec::new() };
+                let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
+                let verdict = judge::judge(&scenario, &seen, baseline);
+                let _ = verdicts.send(Tested::of(&scenario, verdict, &records, &ran, elapsed)).await;
+            });
+        }
+    }
+
+    /// Serves one connection to its end, or until the client has been silent for too long.
+    async fn once(
+        &self,
+        scenario: &Scenario,
+        tcp: tokio::net::TcpStream,
+    ) -> Result<(Vec<crate::record::Record>, Option<bool>, Duration), String> {
+        let started = Instant::now();
+        let records = Arc::new(Records::default());
+        let elsewhere = if scenario.refers() { Some(crate::campaign::listen().await?) } else { None };
+        let port = elsewhere.as_ref().map_or(0, crate::campaign::port);
+        let filling = Filling { canary: &self.canary, port };
+        let mut middle =
+            middle(self.protocol, scenario, filling, &*self.stage, self.upstream.clone(), &records)?;
+        if self.real && !scenario.needs_tls() {
+            middle.acceptor = None;
+        }
+        let number = records.open();
+        records.with(number, |record| record.secret = self.real);
+        let redirected = async {
+            match &elsewhere {
+                Some(listener) => drop(listener.accept().await),
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            () = middle.serve(number, tcp) => Some(true),
+            () = redirected => {
+                let number = records.open();
+                records.with(number, |record| record.redirected = true);
+                Some(true)
+            }
+            () = silence(&records, number, self.timeout) => None,
+        };
+        Ok((records.taken(), ended, started.elapsed()))
+    }
+}
+
+/// The runs without an attack.
+#[derive(Default)]
+struct Known {
+    control: Option<Vec<crate::record::Record>>,
+    mute: Option<Vec<crate::record::Record>>,
+}
+
+impl Known {
+    fn baseline(&self) -> Baseline {
+        let records = |of: &Option<Vec<crate::record::Record>>| of.clone().unwrap_or_default();
+        judge::baseline(&records(&self.control), &[], &records(&self.mute))
+    }
+}
+
+/// Waits until the client has said nothing for so long, and TLS is not up.
+async fn silence(records: &Records, number: usize, timeout: Duration) {
+    loop {
+        let mut quiet = Duration::ZERO;
+        records.with(number, |record| quiet = record.quiet());
+        match timeout.checked_sub(quiet) {
+            Some(left) => tokio::time::sleep(left.max(Duration::from_millis(10))).await,
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Every scenario catches the weak client that it is for, in every protocol, and none accuses the sound one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use starttls::TlsVersion;
+use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls_attack::Scenario;
+use starttls_attack::report::{Outcome, Report};
+use starttls_lab::weak::Flaw;
+use support::{Lab, attack};
+use tokio::sync::Semaphore;
+
+/// What catches a client with this flaw: ids, or what they begin with; and the verdict.
+fn caught_by(flaw: Flaw) -> (&'static [&'static str], Outcome) {
+    let ids: &[&str] = match flaw {
+        Flaw::FallsBack => {
+            &["cli-strip", "cli-mangle", "cli-no-caps", "cli-refuse", "cli-many-sasl", "cli-challenge"]
+        }
+        Flaw::KeepsBuffer => &["cli-inject"],
+        Flaw::KeepsCapabilities => &["cli-state-caps"],
+        Flaw::BelievesPreauth => &["cli-preauth"],
+        Flaw::FollowsReferrals => &["cli-redirect"],
+        Flaw::BelievesPresent => &["cli-presend"],
+        Flaw::IgnoresNames => &["cli-cert"],
+        Flaw::NeverTimesOut => &["cli-silence", "cli-hs-stall"],
+        Flaw::ShowsAnything => &["cli-spoof"],
+        Flaw::OldTls => &["cli-hs-old"],
+    };
+    (ids, if flaw == Flaw::NeverTimesOut { Outcome::Hung } else { Outcome::Fooled })
+}
+
+/// What a scenario cannot show of a client with this flaw in this protocol, and why.
+fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
+    let mut greeting = Vec::new();
+    (protocol.dialect)(Identity::new("localhost"))
+        .write_server(ServerMessage::PreAuthenticated, &mut greeting);
+    match (flaw, id, protocol.name) {
+        (Flaw::BelievesPreauth, ..) if greeting.is_empty() => Some("no greeting says so to this client"),
+        (Flaw::KeepsBuffer, "cli-inject-future", "pop3") => {
+            Some("it asks for a list first, and waits for the end of that")
+        }
+        (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "postgres") => {
+            Some("it goes on whatever the answer to its login, and can show nothing of a packet")
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with the verdicts on a client with this flaw.
+async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: TlsVersion) -> Vec<String> {
+    let (ids, expected) = caught_by(flaw);
+    let meant = |it: &Scenario| {
+        ids.iter().any(|start| it.id.starts_with(start)) && hidden(protocol, flaw, &it.id).is_none()
+    };
+    let report = attack(&lab, protocol, Some(flaw), tls, &meant).await;
+    differences(&report, expected, &format!("{} {flaw:?} {tls:?}", protocol.name))
+}
+
+/// What is wrong with the verdicts on the sound client.
+async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -> Vec<String> {
+    let report = attack(&lab, protocol, None, tls, &|_| true).await;
+    differences(&report, Outcome::Sound, &format!("{} {tls:?}", protocol.name))
+}
+
+fn differences(report: &Report, expected: Outcome, what: &str) -> Vec<String> {
+    let others = report.scenarios.iter().filter(|it| it.outcome != expected).map(|it| (it, expected));
+    let control = Some((&report.control, Outcome::Sound)).filter(|it| it.0.outcome != Outcome::Sound);
+    let wrong = control.into_iter().chain(others);
+    wrong
+        .map(|(it, expected)| {
+            format!("{what}: {} is {:?}, not {expected:?}: {}", it.id, it.outcome, it.summary)
+        })
+        .collect()
+}
+
+/// Does it for every protocol, some at a time, and fails with all that is wrong.
+async fn everywhere<F: Future<Output = Vec<String>> + Send + 'static>(
+    does: impl Fn(Arc<Lab>, &'static Protocol) -> F,
+) {
+    let (lab, slots) = (Lab::new(), Arc::new(Semaphore::new(8)));
+    let task = |protocol| {
+        let (slots, doing) = (slots.clone(), does(lab.clone(), protocol));
+        tokio::spawn(async move {
+            let _slot = slots.acquire().await;
+            doing.await
+        })
+    };
+    let tasks: Vec<_> = PROTOCOLS.iter().copied().map(task).collect();
+    let mut wrong = Vec::new();
+    for task in tasks {
+        wrong.extend(task.await.unwrap());
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// How often everything is done: `ATTACK_RUNS=20` for those who have the time.
+fn runs() -> u32 {
+    std::env::var("ATTACK_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(1)
+}
+
+/// In each run the other version of TLS for each second flaw.
+fn tls(run: u32, flaw: Flaw) -> TlsVersion {
+    let odd = (run + Flaw::ALL.iter().position(|it| *it == flaw).unwrap_or(0) as u32) % 2;
+    if odd == 1 { TlsVersion::Tls12 } else { TlsVersion::Tls13 }
+}
+
+macro_rules! flaws {
+    ($($name:ident $flaw:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            for run in 0..runs() {
+                let tls = tls(run, Flaw::$flaw);
+                everywhere(|lab, protocol| is_caught(lab, protocol, Flaw::$flaw, tls)).await;
+            }
+        })*
+
+        #[test]
+        fn every_flaw_is_tested() {
+            assert_eq!(Flaw::ALL, [$(Flaw::$flaw),*]);
+        }
+    };
+}
+
+flaws! {
+    falls_back FallsBack
+    keeps_its_buffer KeepsBuffer
+    keeps_capabilities KeepsCapabilities
+    believes_preauth BelievesPreauth
+    follows_referrals FollowsReferrals
+    believes_what_was_sent_before BelievesPresent
+    ignores_names IgnoresNames
+    never_times_out NeverTimesOut
+    shows_anything ShowsAnything
+    speaks_old_tls OldTls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sound_client_is_sound_by_tls_1_2() {
+    for _ in 0..runs() {
+        everywhere(|lab, protocol| is_sound(lab, protocol, TlsVersion::Tls12)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sound_client_is_sound_by_tls_1_3() {
+    for _ in 0..runs() {
+        everywhere(|lab, protocol| is_sound(lab, protocol, TlsVersion::Tls13)).await;
+    }
+}

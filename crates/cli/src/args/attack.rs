@@ -1,0 +1,94 @@
+//! Arguments of `attack`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Output, duration};
+
+/// Test whether a client can be fooled: play the man in the middle, once per attack, and say what it fell for
+///
+/// A server is started on this machine, with a man in the middle before it. The client under test runs once without
+/// an attack, which has to succeed, and once for each scenario. Verdicts rest on what was seen: credentials and
+/// commands in cleartext, or what only injected bytes explain.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  starttls attack imap --run './my-client --host {host} --port {port} --ca {ca} --user {user}'
+  starttls attack smtp --run 'swaks -s {host}:{port} -tls --tls-verify --tls-ca-path {ca} …' --format junit
+  starttls attack imap --serve 127.0.0.1:1143 --scenario cli-strip-offer
+  starttls attack smtp --upstream smtp://mail.example.com --listen 127.0.0.1:2525
+  starttls attack --list                                starttls explain cli-strip-offer
+
+The client also finds its target in STARTTLS_HOST, STARTTLS_PORT, STARTTLS_CA, STARTTLS_USER and
+STARTTLS_PASSWORD. The exit code is 1 when a scenario fooled the client, and 7 when nothing did and
+one stayed undecided (hung, inconclusive), or the run without an attack failed.")]
+pub(crate) struct Attack {
+    /// The protocol: smtp, imap, ldap…
+    #[arg(required_unless_present = "list")]
+    pub(crate) protocol: Option<String>,
+
+    /// Run this command as the client under test; {host}, {port}, {ca}, {user} and {password} are filled in
+    #[arg(long, value_name = "COMMAND", required_unless_present_any = ["serve", "upstream", "list"], conflicts_with_all = ["serve", "upstream"])]
+    pub(crate) run: Option<String>,
+
+    /// Serve here, in the foreground, for a client that a person drives; its first connection is not attacked
+    #[arg(long, value_name = "ADDR:PORT", requires = "scenario", conflicts_with = "upstream")]
+    pub(crate) serve: Option<SocketAddr>,
+
+    /// Stand before this server instead of one on this machine: PROTO://HOST[:PORT]
+    #[arg(long, value_name = "TARGET", requires = "listen")]
+    pub(crate) upstream: Option<String>,
+
+    /// Where the man in the middle before --upstream listens
+    #[arg(long, value_name = "ADDR:PORT", requires = "upstream")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// With --serve and --upstream: the attack [default with --upstream: all, one connection each]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["run", "only", "skip"])]
+    pub(crate) scenario: Option<String>,
+
+    /// List the scenarios, of one protocol or of all, and do nothing else
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Only these scenarios, by id or by what their ids begin with (cli-cert)
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+
+    /// Not these scenarios
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+
+    /// Runs of the client at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+
+    /// How long one run of the client may take: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// Listen beyond this machine, at the address given: you are allowed to attack whoever comes
+    #[arg(long)]
+    pub(crate) i_am_authorised_to_test: bool,
+
+    /// With --upstream: trust these root certificates of the server's too
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// How the report looks; junit and sarif are for build servers
+    #[arg(long, value_enum, default_value_t = AttackFormat::Text)]
+    pub(crate) format: AttackFormat,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AttackFormat {
+    Text,
+    Json,
+    Junit,
+    Sarif,
+}

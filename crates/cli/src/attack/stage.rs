@@ -1,0 +1,59 @@
+//! What attacks are played with: the lab's servers and certificates.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use starttls::Connector;
+use starttls::proto::Protocol;
+use starttls_attack::{Backing, Stage, Upstream};
+use starttls_lab::Props;
+
+use crate::exit;
+use crate::failure::Failed;
+
+/// A server of the lab's for each run, and certificates, made when they are wanted first.
+pub(super) struct LabStage {
+    props: Props,
+    connector: Connector,
+    certificates: Mutex<HashMap<String, (String, String)>>,
+}
+
+impl LabStage {
+    pub(super) fn new() -> Result<Self, Failed> {
+        let props = Props::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build()?;
+        Ok(Self { props, connector, certificates: Mutex::default() })
+    }
+}
+
+impl Stage for LabStage {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
+        let server = self.props.server(protocol).map_err(|error| error.to_string())?;
+        Ok(Backing {
+            upstream: Upstream {
+                address: server.address(),
+                server_name: server.server_name().to_owned(),
+                connector: self.connector.clone(),
+            },
+            user: server.user().to_owned(),
+            password: server.password().to_owned(),
+            keep: Box::new(server),
+        })
+    }
+
+    fn certificate(&self, name: &str) -> Option<(String, String)> {
+        let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pair) = made.get(name) {
+            return Some(pair.clone());
+        }
+        let issued = self.props.certificate(name).ok()??;
+        let pair = (issued.chain_pem, issued.key_pem);
+        made.insert(name.to_owned(), pair.clone());
+        Some(pair)
+    }
+
+    fn ca_file(&self) -> &Path {
+        self.props.ca_file()
+    }
+}

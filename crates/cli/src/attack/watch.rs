@@ -1,0 +1,107 @@
+//! `attack --serve` and `attack --upstream`: in the foreground, one connection after the other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use starttls::Connector;
+use starttls::proto::Protocol;
+use starttls_attack::report::Report;
+use starttls_attack::{Backing, Canary, Scenario, Stage, Upstream, Watch, render};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::stage::LabStage;
+use super::{banner, style};
+use crate::args::{Attack, AttackFormat};
+use crate::exit;
+use crate::failure::Failed;
+use crate::output::Sink;
+use crate::talk::{Talk, Tone};
+use crate::target::{Mode, Target};
+
+/// Serves until Ctrl-C; the exit code is that of the verdicts that fell.
+pub(super) async fn run(
+    args: &Attack,
+    protocol: &'static Protocol,
+    scenarios: Vec<Scenario>,
+    address: SocketAddr,
+) -> Result<u8, Failed> {
+    if !address.ip().is_loopback() && !args.i_am_authorised_to_test {
+        let hint = String::from("if you may attack whoever comes, say so: --i-am-authorised-to-test");
+        return Err(Failed::usage(format!("{address} is not on this machine")).hint(Some(hint)));
+    }
+    let mut sink = Sink::open(&args.output)?;
+    let stage = Arc::new(LabStage::new()?);
+    let (backing, real) = match &args.upstream {
+        Some(target) => (real(args, protocol, target).await?, true),
+        None => {
+            let backing = stage.upstream(protocol);
+            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error))?, false)
+        }
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Failed::usage(format!("cannot listen on {address}: {error}")))?;
+    let bound = listener.local_addr()?;
+    let talk = Talk::new(&args.output);
+    banner(&talk, protocol, &format!("listening on {bound}"));
+    talk.fact("ca file", stage.ca_file().display());
+    if !real {
+        talk.fact("user", &backing.user);
+        talk.fact("password", &backing.password);
+    }
+    let names: Vec<_> = scenarios.iter().map(|it| it.id.as_str()).collect();
+    talk.fact("scenarios", names.join(" "));
+    talk.line(Tone::Plain, "The first connection is not attacked, to compare with. Ctrl-C stops.\n");
+    let watch = Watch {
+        protocol,
+        scenarios,
+        stage: stage.clone(),
+        upstream: backing.upstream.clone(),
+        real,
+        canary: Canary::new(&backing.user, &backing.password),
+        timeout: args.timeout,
+    };
+    let (sender, mut verdicts) = mpsc::channel(64);
+    let mut serving = std::pin::pin!(watch.run(listener, sender));
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut seen = Vec::new();
+    let result = loop {
+        tokio::select! {
+            _ = &mut interrupted => break Ok(()),
+            ended = &mut serving => break ended,
+            Some(tested) = verdicts.recv() => {
+                let shown = match args.format {
+                    AttackFormat::Text => render::text::row(&tested, style(args)),
+                    AttackFormat::Json | AttackFormat::Junit | AttackFormat::Sarif => render::json::line(&tested),
+                };
+                seen.push(tested.outcome);
+                sink.line(shown.trim_end())?;
+            }
+        }
+    };
+    let _ = tokio::task::spawn_blocking(move || drop((backing.keep, stage))).await;
+    result.map_err(|error| Failed::new(exit::UNREACHABLE, error))?;
+    Ok(super::code(Report::worst(seen)))
+}
+
+/// The real server behind, for which nobody's password is known here.
+async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Result<Backing, Failed> {
+    let target: Target = target.parse()?;
+    if target.mode != Mode::Upgrade || target.protocol != protocol {
+        return Err(Failed::usage(format!("{target} is no {} server that upgrades", protocol.title)));
+    }
+    let mut builder = Connector::builder();
+    if let Some(path) = &args.ca_file {
+        let pem = std::fs::read(path)
+            .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+        builder = builder.roots_pem(pem);
+    }
+    let name = target.host.ascii.clone();
+    let unreachable = |error: std::io::Error| Failed::new(exit::UNREACHABLE, format!("{name}: {error}"));
+    let mut found = tokio::net::lookup_host((name.as_str(), target.port)).await.map_err(unreachable)?;
+    let address =
+        found.next().ok_or_else(|| Failed::new(exit::UNREACHABLE, format!("{name} has no address")))?;
+    let upstream = Upstream { address, server_name: name.clone(), connector: builder.build()? };
+    Ok(Backing { upstream, user: String::new(), password: String::new(), keep: Box::new(()) })
+}

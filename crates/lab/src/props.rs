@@ -1,0 +1,86 @@
+//! What it takes to attack a client: servers that serve everything in cleartext too, and certificates, good and bad.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use starttls::proto::Protocol;
+
+use crate::ca::{Authority, Issued, KeyKind, Leaf, Usage};
+use crate::process::Scratch;
+use crate::rogue::{Rogue, Weakness};
+use crate::{Error, SERVER_NAME};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The props of an attack; its folder goes with it.
+pub struct Props {
+    authority: Authority,
+    ca_file: PathBuf,
+    /// Removed on drop.
+    _scratch: Scratch,
+}
+
+impl std::fmt::Debug for Props {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Props").field("ca_file", &self.ca_file).finish_non_exhaustive()
+    }
+}
+
+impl Props {
+    /// Makes an authority.
+    ///
+    /// # Errors
+    /// When a key or a folder cannot be had.
+    pub fn new() -> Result<Self, Error> {
+        let (authority, scratch) = (Authority::new()?, Scratch::new()?);
+        let ca_file = authority.write_to(scratch.path())?;
+        Ok(Self { authority, ca_file, _scratch: scratch })
+    }
+
+    /// The root certificate, which a client under test is told to trust.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// The same.
+    pub fn root_pem(&self) -> String {
+        self.authority.root_pem()
+    }
+
+    /// A server that offers the upgrade and does it, and serves in cleartext whoever does not ask: what a client
+    /// that can be fooled then says, it says to somebody who answers.
+    ///
+    /// # Errors
+    /// When a port, a certificate or a thread cannot be had.
+    pub fn server(&self, protocol: &'static Protocol) -> Result<Rogue, Error> {
+        Rogue::start(protocol, Weakness::NotEnforced, &self.authority)
+    }
+
+    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name.
+    ///
+    /// # Errors
+    /// When a key cannot be had.
+    pub fn certificate(&self, name: &str) -> Result<Option<Issued>, Error> {
+        let now = SystemTime::now();
+        let sound = Leaf {
+            dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
+            ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            ..Leaf::default()
+        };
+        let nameless = Leaf { dns: Vec::new(), ips: Vec::new(), ..sound.clone() };
+        let leaf = match name {
+            "sound" => sound,
+            "rsa" => Leaf { key: KeyKind::Rsa2048, ..sound },
+            "expired" => Leaf { not_before: now - 60 * DAY, not_after: now - 2 * DAY, ..sound },
+            "not-yet" => Leaf { not_before: now + 2 * DAY, ..sound },
+            "wrong-host" => Leaf { dns: vec![String::from("other.example.test")], ..nameless },
+            "wrong-eku" => Leaf { usage: Usage::Client, ..sound },
+            "cn-only" => Leaf { common_name: Some(String::from("localhost")), ..nameless },
+            "selfsigned" => return Authority::self_signed(&sound).map(Some),
+            "unknown-root" => return Authority::named("unknown")?.issue(&sound).map(Some),
+            _ => return Ok(None),
+        };
+        self.authority.issue(&leaf).map(Some)
+    }
+}

@@ -1,0 +1,100 @@
+//! One conversation of a client's, in cleartext or inside TLS: says what its dialect writes, hears what it reads.
+
+use std::io;
+use std::time::Duration;
+
+use starttls::proto::{ClientMessage, Dialect, Identity, ReplyTo, Scan, ServerMessage, Side};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::{Client, Flaw};
+use crate::session::{LIMIT, Stream};
+
+pub(super) struct Conversation {
+    pub(super) stream: Box<dyn Stream>,
+    dialect: Box<dyn Dialect>,
+    pub(super) inside: bool,
+    /// What came and was not heard yet.
+    pub(super) buffer: Vec<u8>,
+    /// All that was heard.
+    pub(super) heard: Vec<u8>,
+    patience: Option<Duration>,
+    /// Messages said.
+    pub(super) said: u32,
+}
+
+impl Conversation {
+    /// Tags and ids count from one, as with most clients: they can be guessed.
+    fn new(client: &Client, stream: Box<dyn Stream>, inside: bool, buffer: Vec<u8>) -> Self {
+        let me = Identity { inside_tls: inside, nonce: 0, ..Identity::new("localhost") };
+        let dialect = (client.protocol.dialect)(me);
+        let patience = Some(client.patience).filter(|_| client.flaw != Some(Flaw::NeverTimesOut));
+        Self { stream, dialect, inside, buffer, heard: Vec::new(), patience, said: 0 }
+    }
+
+    pub(super) fn clear(client: &Client, stream: Box<dyn Stream>) -> Self {
+        Self::new(client, stream, false, Vec::new())
+    }
+
+    /// Goes on inside TLS, with what is left from before, and so many messages later.
+    pub(super) fn inside(client: &Client, stream: Box<dyn Stream>, buffer: Vec<u8>, said: u32) -> Self {
+        let mut conversation = Self::new(client, stream, true, buffer);
+        // Tags and ids go on from where they were.
+        for _ in 0..said {
+            conversation.dialect.write_client(ClientMessage::Request, &mut Vec::new());
+        }
+        conversation
+    }
+
+    /// Says this, and tells how long it was: some protocols have no such message.
+    pub(super) async fn say(&mut self, message: ClientMessage) -> io::Result<usize> {
+        let mut out = Vec::new();
+        self.dialect.write_client(message, &mut out);
+        self.said += 1;
+        self.stream.write_all(&out).await?;
+        self.stream.flush().await?;
+        Ok(out.len())
+    }
+
+    /// Hears the answer to this; nothing where it makes no sense.
+    pub(super) async fn hear(&mut self, to: ReplyTo) -> io::Result<Option<ServerMessage>> {
+        loop {
+            let Some(message) = self.message(to).await? else { return Ok(None) };
+            match self.dialect.read_server(to, &message) {
+                Ok(ServerMessage::Interim) => {}
+                Ok(meaning) => return Ok(Some(meaning)),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// The next message; nothing where the bytes make none.
+    async fn message(&mut self, to: ReplyTo) -> io::Result<Option<Vec<u8>>> {
+        let mut scan = Scan::default();
+        loop {
+            match self.dialect.frame(Side::Server, to, &self.buffer, &mut scan) {
+                Ok(Some(end)) => {
+                    let message: Vec<u8> = self.buffer.drain(..end).collect();
+                    self.heard.extend_from_slice(&message);
+                    return Ok(Some(message));
+                }
+                Ok(None) if self.buffer.len() < LIMIT => {}
+                Ok(None) => return Err(io::Error::other("too long a message")),
+                Err(_) => {
+                    self.heard.append(&mut self.buffer);
+                    return Ok(None);
+                }
+            }
+            let mut chunk = [0; 8 * 1024];
+            let reading = self.stream.read(&mut chunk);
+            let read = match self.patience {
+                Some(patience) => timeout(patience, reading).await.map_err(|_| io::ErrorKind::TimedOut)??,
+                None => reading.await?,
+            };
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.buffer.extend_from_slice(&chunk[..read]);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Clients that can be fooled in one way each, on purpose, for every protocol; and a sound one to compare with.
+//!
+//! ```
+//! use starttls_lab::weak::{Client, Flaw};
+//!
+//! let weak = Client::new(&starttls::proto::imap::IMAP, Some(Flaw::FallsBack), "");
+//! assert_eq!(weak.flaw(), Some(Flaw::FallsBack));
+//! ```
+//!
+//! What such a client does once it believes that all is well is the same for all: it asks what there is, tries to
+//! log in as nobody, asks for something, and says goodbye.
+
+mod conversation;
+mod old_tls;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use starttls::proto::{After, ClientMessage, Offer, Protocol, ReplyTo, ServerMessage};
+use starttls::{Connector, TlsVersion};
+use tokio::net::TcpStream;
+
+use conversation::Conversation;
+
+/// One way to be fooled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flaw {
+    /// Goes on in cleartext when there is no upgrade.
+    FallsBack,
+    /// Reads inside TLS what came behind the go-ahead.
+    KeepsBuffer,
+    /// Believes inside TLS what the server said of itself before.
+    KeepsCapabilities,
+    /// Goes on in cleartext when it is told that it is logged in.
+    BelievesPreauth,
+    /// Goes where it is told to go, before TLS.
+    FollowsReferrals,
+    /// Takes for an answer what was said before the question.
+    BelievesPresent,
+    /// Does not verify the certificate.
+    IgnoresNames,
+    /// Waits for ever.
+    NeverTimesOut,
+    /// Shows what it hears as it is.
+    ShowsAnything,
+    /// Tries TLS 1.0 when no later version will do.
+    OldTls,
+}
+
+impl Flaw {
+    /// Every flaw.
+    pub const ALL: &'static [Self] = &[
+        Self::FallsBack,
+        Self::KeepsBuffer,
+        Self::KeepsCapabilities,
+        Self::BelievesPreauth,
+        Self::FollowsReferrals,
+        Self::BelievesPresent,
+        Self::IgnoresNames,
+        Self::NeverTimesOut,
+        Self::ShowsAnything,
+        Self::OldTls,
+    ];
+}
+
+/// Where a login and its like get no answer unless they fail (RFC 2812 section 3.1).
+const UNANSWERED: &[&str] = &["irc"];
+
+/// A client with a flaw, or without any.
+#[derive(Clone, Debug)]
+pub struct Client {
+    protocol: &'static Protocol,
+    flaw: Option<Flaw>,
+    roots: String,
+    versions: (TlsVersion, TlsVersion),
+    patience: Duration,
+}
+
+/// How a client ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Whether it got what it wanted.
+    pub well: bool,
+    /// What it printed.
+    pub printed: Vec<u8>,
+}
+
+/// What came of a step before TLS.
+enum Step {
+    /// TLS comes next.
+    Upgrade,
+    /// The rest in cleartext.
+    Cleartext,
+    /// The rest elsewhere.
+    Elsewhere(u16),
+}
+
+impl Client {
+    /// A client that trusts these roots, in PEM.
+    pub fn new(protocol: &'static Protocol, flaw: Option<Flaw>, roots: &str) -> Self {
+        let versions = (TlsVersion::Tls12, TlsVersion::Tls13);
+        Self { protocol, flaw, roots: roots.to_owned(), versions, patience: Duration::from_secs(5) }
+    }
+
+    /// What is wrong with it.
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.flaw
+    }
+
+    /// The same with this version of TLS only.
+    #[must_use]
+    pub fn tls(self, version: TlsVersion) -> Self {
+        Self { versions: (version, version), ..self }
+    }
+
+    /// The same, waiting so long for each answer.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// Connects, upgrades, does what clients do, and ends.
+    pub async fn run(&self, server_name: &str, address: SocketAddr) -> Ended {
+        let mut printed = Vec::new();
+        let well = self.session(server_name, address, &mut printed).await;
+        if let Err(error) = &well {
+            printed.extend(format!("error: {error}\n").into_bytes());
+        }
+        Ended { well: well.is_ok(), printed }
+    }
+
+    async fn session(&self, server_name: &str, address: SocketAddr, printed: &mut Vec<u8>) -> io::Result<()> {
+        let attempt = self.attempt(server_name, address, printed, false).await;
+        match attempt {
+            Err(_) if self.is(Flaw::OldTls) => self.attempt(server_name, address, printed, true).await,
+            attempt => attempt,
+        }
+    }
+
+    /// One connection; with TLS 1.0 if that is wanted.
+    async fn attempt(
+        &self,
+        server_name: &str,
+        address: SocketAddr,
+        printed: &mut Vec<u8>,
+        old: bool,
+    ) -> io::Result<()> {
+        let builder = Connector::builder()
+            .no_system_roots()
+            .roots_pem(self.roots.as_bytes())
+            .tls_versions(self.versions.0, self.versions.1)
+            .timeout(if self.is(Flaw::NeverTimesOut) { Duration::from_secs(3600) } else { self.patience });
+        let builder = if self.is(Flaw::IgnoresNames) { builder.insecure() } else { builder };
+        let connector = builder.build().map_err(io::Error::other)?;
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        if self.flaw.is_none() {
+            // The library's own client.
+            let tls = connector.upgrade(self.protocol, server_name, tcp).await.map_err(io::Error::other)?;
+            let inside = Conversation::inside(self, Box::new(tls), Vec::new(), 0);
+            return self.act(inside, printed).await;
+        }
+        let mut clear = Conversation::clear(self, Box::new(tcp));
+        let step = self.negotiate(&mut clear).await;
+        if self.is(Flaw::ShowsAnything) {
+            printed.extend(&clear.heard);
+        }
+        match step? {
+            Step::Cleartext => return self.act(clear, printed).await,
+            Step::Elsewhere(port) => {
+                let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+                return old_tls::sign_of_life(&mut tcp).await;
+            }
+            Step::Upgrade if old => return old_tls::handshake(clear.stream).await,
+            Step::Upgrade => {}
+        }
+        if self.is(Flaw::KeepsCapabilities) {
+            let words = clear.heard.split(|byte| !byte.is_ascii_alphanumeric());
+            words.for_each(|word| printed.extend([b"the server can ", word, b"\n"].concat()));
+        }
+        let kept = if self.is(Flaw::KeepsBuffer) { std::mem::take(&mut clear.buffer) } else { Vec::new() };
+        let said = clear.said;
+        let tls = connector
+            .upgrade_implicit(self.protocol, server_name, clear.stream)
+            .await
+            .map_err(io::Error::other)?;
+        self.act(Conversation::inside(self, Box::new(tls), kept, said), printed).await
+    }
+
+    /// The cleartext part.
+    async fn negotiate(&self, clear: &mut Conversation) -> io::Result<Step> {
+        let flow = self.protocol.flow;
+        let mut offered = None;
+        if flow.greeting {
+            let greeting = clear.hear(ReplyTo::Connect).await?;
+            match greeting {
+                Some(ServerMessage::Greeting) => {}
+                Some(ServerMessage::Offer { starttls }) => offered = Some(starttls),
+                _ if self.is(Flaw::BelievesPreauth) => return Ok(Step::Cleartext),
+                _ => return self.no_upgrade(clear, "no greeting"),
+            }
+            if let Some(port) = self.referral(clear) {
+                return Ok(Step::Elsewhere(port));
+            }
+        }
+        if flow.offer == Offer::AfterHello {
+            clear.say(ClientMessage::Hello).await?;
+            if let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await? {
+                offered = Some(starttls);
+            }
+        }
+        if let Some(port) = self.referral(clear) {
+            return Ok(Step::Elsewhere(port));
+        }
+        if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.verdict) {
+            return self.no_upgrade(clear, "no offer");
+        }
+        if !clear.buffer.is_empty() && !self.is(Flaw::BelievesPresent) {
+            return Err(io::Error::other("an answer before its question"));
+        }
+        clear.say(ClientMessage::Request).await?;
+        if !flow.verdict {
+            return Ok(Step::Upgrade);
+        }
+        let answer = if self.is(Flaw::BelievesPresent) && !clear.buffer.is_empty() {
+            Some(ServerMessage::Accept)
+        } else {
+            clear.hear(ReplyTo::Request).await?
+        };
+        if let Some(port) = self.referral(clear) {
+            return Ok(Step::Elsewhere(port));
+        }
+        match answer {
+            Some(ServerMessage::Accept) => {}
+            _ => return self.no_upgrade(clear, "no upgrade"),
+        }
+        let careless = [Flaw::KeepsBuffer, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
+        if !clear.buffer.is_empty() && !careless {
+            return Err(io::Error::other("bytes behind the go-ahead"));
+        }
+        Ok(Step::Upgrade)
+    }
+
+    fn no_upgrade(&self, clear: &mut Conversation, why: &'static str) -> io::Result<Step> {
+        match self.is(Flaw::FallsBack) {
+            true => {
+                clear.buffer.clear();
+                Ok(Step::Cleartext)
+            }
+            false => Err(io::Error::other(why)),
+        }
+    }
+
+    /// Where the server has sent the client, if it listens to that.
+    fn referral(&self, clear: &Conversation) -> Option<u16> {
+        if !self.is(Flaw::FollowsReferrals) {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&clear.heard).into_owned();
+        let (_, behind) = text.split_once("127.0.0.1:")?;
+        let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    }
+
+    /// What a client does when it believes that all is well.
+    async fn act(&self, mut talk: Conversation, printed: &mut Vec<u8>) -> io::Result<()> {
+        let done = self.exchange(&mut talk).await;
+        printed.extend(&talk.heard);
+        done
+    }
+
+    async fn exchange(&self, talk: &mut Conversation) -> io::Result<()> {
+        let flow = self.protocol.flow;
+        if talk.inside {
+            if matches!(flow.after, After::ServerSpeaks | After::AnswerPending) {
+                talk.hear(ReplyTo::Other).await?;
+            }
+            let knows = self.is(Flaw::KeepsCapabilities) && flow.after != After::StreamRestart;
+            if flow.offer == Offer::AfterHello && !knows {
+                talk.say(ClientMessage::Hello).await?;
+                talk.hear(ReplyTo::Hello).await?;
+            }
+        }
+        let mut said = 0;
+        for message in [ClientMessage::Credentials, ClientMessage::Other] {
+            // Who is turned away for good is not asked for more.
+            match talk.say(message).await {
+                Ok(0) => continue,
+                Ok(_) => said += 1,
+                Err(_) if said > 0 => break,
+                Err(error) => return Err(error),
+            }
+            if UNANSWERED.contains(&self.protocol.name) {
+                continue;
+            }
+            match talk.hear(ReplyTo::Other).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let _ = talk.say(ClientMessage::Quit).await;
+        Ok(())
+    }
+}
