@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Help, manual page and completions come from here.
 
 mod check;
+mod gateway;
 mod login;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::failure::Failed;
 use crate::target::Target;
 
 pub(crate) use check::{Check, Explain, ReportFormat};
+pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use login::{Credentials, Login, Sasl};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
@@ -28,6 +30,7 @@ pub(crate) enum Command {
     Check(Box<Check>),
     Connect(Box<Connect>),
     Explain(Explain),
+    Gateway(Box<Gateway>),
     Lab(Lab),
     Login(Box<Login>),
     Sasl(Sasl),
