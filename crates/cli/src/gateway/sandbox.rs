@@ -54,3 +54,37 @@ fn written(config: &Config) -> Vec<PathBuf> {
     };
     sockets.chain(log).map(folder).chain([null]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_needed_is_forbidden() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = inside.path().display();
+        let text = format!(
+            "log = \"{dir}/log\"\n[[listener]]\nlisten = \"smtp://unix:{dir}/socket\"\n\
+             forward = {{ url = \"smtps://smtp.example.com\", insecure = true }}\n"
+        );
+        let config = Config::parse(&text, "gateway.toml").unwrap();
+        let tried = std::thread::spawn(move || {
+            let confined = enter(&config).unwrap();
+            let refused = |done: std::io::Result<()>| {
+                done.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+            };
+            let write = |path: &Path| fs::write(path.join("log"), "");
+            write(inside.path()).unwrap();
+            fs::read("/proc/self/comm").unwrap();
+            let program = refused(Command::new("true").status().map(drop));
+            (confined, refused(write(outside.path())), program)
+        });
+        let (confined, write, program) = tried.join().unwrap();
+        let enforced = confined == "files are confined";
+        assert_eq!((write, program), (enforced, enforced), "{confined}");
+    }
+}

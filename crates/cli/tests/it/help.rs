@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 6] = ["check", "connect", "explain", "lab", "completions", "man"];
+const COMMANDS: [&str; 7] = ["check", "connect", "explain", "gateway", "lab", "completions", "man"];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {
