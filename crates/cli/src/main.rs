@@ -8,6 +8,7 @@ mod connect;
 mod diagnose;
 mod exit;
 mod failure;
+mod gateway;
 mod inside;
 mod lab;
 mod login;
@@ -55,6 +56,7 @@ async fn run(command: Command) -> Result<u8, Failed> {
         Command::Check(args) => check::run(&args).await,
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
+        Command::Gateway(args) => gateway::run(&args).await,
         Command::Lab(args) => lab::run(&args).await,
         Command::Login(args) => login::run(&args).await,
         Command::Sasl(args) => sasl::run(&args),

@@ -102,6 +102,11 @@ pub(crate) fn error(message: &dyn std::fmt::Display, hint: Option<&str>) {
     }
 }
 
+/// What works, and should not stay as it is.
+pub(crate) fn warning(message: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
+}
+
 fn colored(when: When, terminal: bool) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");

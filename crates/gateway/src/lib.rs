@@ -14,6 +14,7 @@ pub mod proxy_protocol;
 pub mod report;
 mod serve;
 mod session;
+mod systemd;
 pub mod tickets;
 pub mod watch;
 
@@ -21,4 +22,4 @@ pub use config::Config;
 pub use failure::{Failure, Leg};
 pub use health::Health;
 pub use serve::{Gateway, Observer};
-pub use session::{Client, Record};
+pub use session::{Client, Record, probe};

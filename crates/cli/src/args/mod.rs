@@ -2,6 +2,7 @@
 
 mod attack;
 mod check;
+mod gateway;
 mod login;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::target::Target;
 
 pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
+pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use login::{Credentials, Login, Sasl};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
@@ -31,6 +33,7 @@ pub(crate) enum Command {
     Check(Box<Check>),
     Connect(Box<Connect>),
     Explain(Explain),
+    Gateway(Box<Gateway>),
     Lab(Lab),
     Login(Box<Login>),
     Sasl(Sasl),

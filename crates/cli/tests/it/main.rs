@@ -10,6 +10,7 @@ mod check_formats;
 mod connection;
 mod deadlines;
 mod escaping;
+mod gateway;
 mod help;
 mod lab;
 mod manual;

@@ -94,7 +94,7 @@ impl Draft {
         }
         if !self.allow_cleartext && !stays_here(place) {
             return Err(Error::new(format!("what is sent to {place} would leave this machine in cleartext"))
-                .hint(format!("write {upgraded}://{place}, or add allow-cleartext = true to the backend")));
+                .hint(format!("write {upgraded}://{place}, or permit it: allow-cleartext")));
         }
         Ok(Leg::Cleartext)
     }

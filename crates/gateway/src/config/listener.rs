@@ -188,7 +188,7 @@ impl Draft {
 
     /// What the listener's openness forbids (rule G5).
     fn guard(&self, url: &Url<'_>, address: &Address) -> Result<(), Error> {
-        let hint = "name who may connect, as in allow = [\"192.0.2.0/24\"]";
+        let hint = "name the networks that may connect: allow";
         if self.routes.is_empty() {
             return Err(
                 Error::new("the listener forwards to nowhere").hint("forward = \"smtp://127.0.0.1:2525\"")
@@ -258,7 +258,7 @@ impl Draft {
     fn tls(&self, url: &Url<'_>) -> Result<Tls, Error> {
         if self.sources.is_empty() {
             return Err(Error::new("the listener has no certificate")
-                .hint("cert and key name one, certificates a folder of them"));
+                .hint("cert and key name one; certificates, or --certs, a folder of them"));
         }
         let certificates = Arc::new(Certificates::load(
             &self.sources,

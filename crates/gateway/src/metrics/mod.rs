@@ -161,11 +161,15 @@ impl Metrics {
         self.reloads.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// These are a listener's certificates from now on.
-    pub fn certificates(&self, listener: &str, certificates: &Certificates) {
-        for summary in certificates.summaries() {
-            let of = OfCertificate { listener: listener.into(), path: summary.path.display().to_string() };
-            self.certificates.get_or_create(&of).set(summary.not_after);
+    /// These are the certificates from now on, by the names of their listeners.
+    pub fn certificates<'a>(&self, all: impl Iterator<Item = (&'a str, &'a Certificates)>) {
+        self.certificates.clear();
+        for (listener, certificates) in all {
+            for summary in certificates.summaries() {
+                let path = summary.path.display().to_string();
+                let of = OfCertificate { listener: listener.into(), path };
+                self.certificates.get_or_create(&of).set(summary.not_after);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Address;
+use crate::systemd::{self, Passed};
 
 /// A socket that listens.
 pub(super) enum Listening {
@@ -25,7 +26,7 @@ pub(super) struct Opened {
 const BACKLOG: i32 = 1024;
 
 /// Opens as many sockets as there are threads. The kernel spreads connections over those of one TCP address; a
-/// socket in the file system is shared.
+/// socket in the file system is shared, and so is one that the service manager opened.
 pub(super) fn open(address: &Address, threads: usize) -> io::Result<Opened> {
     match address {
         Address::Tcp(address) => {
@@ -35,16 +36,21 @@ pub(super) fn open(address: &Address, threads: usize) -> io::Result<Opened> {
             let sockets: io::Result<Vec<_>> = [Ok(first)].into_iter().chain(others).collect();
             Ok(Opened { bound: Some(bound), sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
         }
-        Address::Unix(path) => {
-            let first = unix(path)?;
-            let sockets: io::Result<Vec<_>> = (0..threads).map(|_| first.try_clone()).collect();
-            Ok(Opened { bound: None, sockets: sockets?.into_iter().map(Listening::Unix).collect() })
-        }
-        Address::Systemd(name) => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("the service manager passed no socket called {name}"),
-        )),
+        Address::Unix(path) => shared_unix(&unix(path)?, threads),
+        Address::Systemd(name) => match systemd::take(name)? {
+            Passed::Unix(socket) => shared_unix(&socket, threads),
+            Passed::Tcp(socket) => {
+                let sockets: io::Result<Vec<_>> = (0..threads).map(|_| socket.try_clone()).collect();
+                let bound = Some(socket.local_addr()?);
+                Ok(Opened { bound, sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
+            }
+        },
     }
+}
+
+fn shared_unix(socket: &UnixListener, threads: usize) -> io::Result<Opened> {
+    let sockets: io::Result<Vec<_>> = (0..threads).map(|_| socket.try_clone()).collect();
+    Ok(Opened { bound: None, sockets: sockets?.into_iter().map(Listening::Unix).collect() })
 }
 
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -317,10 +317,15 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether a backend is ready for sessions, within `limit`.
-pub(crate) async fn is_ready(backend: &Backend, limit: Duration) -> bool {
+/// Reaches a backend as a session would, a login included, and leaves. The facts are those of its TLS, if there
+/// is TLS.
+///
+/// # Errors
+/// As for a session.
+pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<Facts>, Failure> {
     let nobody = Identify { addresses: None, tls: None };
-    backend::reach(backend, &header(backend, &nobody), limit).await.is_ok()
+    let reached = backend::reach(backend, &header(backend, &nobody), limit).await?;
+    Ok(reached.stream.facts().cloned())
 }
 
 /// Who the client is, in the form that the backend wants to be told in.

@@ -4,6 +4,7 @@
 mod certificates;
 mod client;
 mod config;
+mod docs;
 mod folder;
 mod mistakes;
 mod observed;

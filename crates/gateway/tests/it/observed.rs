@@ -154,7 +154,8 @@ async fn metrics_are_counted_and_shown() {
     let folder = Folder::new();
     let text = "[[listener]]\nlisten = \"imaps://127.0.0.1\"\ncertificates = \"DIR/live\"\nforward = \"imap://127.0.0.1\"\n";
     let config = folder.parse(text).unwrap();
-    metrics.certificates("imaps", &config.listeners[0].tls().unwrap().certificates);
+    let certificates = &config.listeners[0].tls().unwrap().certificates;
+    metrics.certificates([("imaps", &**certificates)].into_iter());
     (0..4).for_each(|_| mx.connected());
     mx.ended(&listener(), &record(None));
     mx.ended(&listener(), &record(Some(Failure::Crowded(Refused::Rate))));

@@ -1,0 +1,63 @@
+//! `starttls gateway`: STARTTLS in front of anything, and toward anything.
+
+mod plan;
+mod sandbox;
+mod service;
+
+use starttls_gateway::Config;
+use starttls_gateway::config::{Arguments, Error, Offer};
+
+use crate::args;
+use crate::exit;
+use crate::failure::Failed;
+use crate::talk;
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
+    let config = load(args)?;
+    for warning in &config.warnings {
+        talk::warning(warning);
+    }
+    if args.plan {
+        return plan::show(&config).await;
+    }
+    if args.check {
+        let count = config.listeners.len();
+        let listeners = if count == 1 { "listener" } else { "listeners" };
+        plan::say(&format!("the configuration is sound: {count} {listeners}\n"))?;
+        return Ok(exit::DONE);
+    }
+    service::run(args, config).await
+}
+
+/// The configuration, as it is at this moment.
+fn load(args: &args::Gateway) -> Result<Config, Failed> {
+    let loaded = match &args.config {
+        Some(path) => Config::read(path),
+        None => Config::from_arguments(&arguments(args)),
+    };
+    loaded.map_err(failed)
+}
+
+fn arguments(args: &args::Gateway) -> Arguments {
+    let args::Gateway { listen, forward, front, backend, .. } = args;
+    Arguments {
+        listen: listen.clone().unwrap_or_default(),
+        forward: forward.clone(),
+        certificate: front.cert.clone().zip(front.key.clone()),
+        directory: front.certs.clone(),
+        starttls: front.starttls.map(|offer| match offer {
+            args::Offer::Required => Offer::Required,
+            args::Offer::Optional => Offer::Optional,
+            args::Offer::Hidden => Offer::Hidden,
+        }),
+        allow: front.allow.clone(),
+        ca_file: backend.ca_file.clone(),
+        server_name: backend.server_name.clone(),
+        allow_cleartext: backend.allow_cleartext,
+    }
+}
+
+fn failed(error: Error) -> Failed {
+    Failed::usage(error.to_string()).hint(error.cure().map(str::to_owned))
+}

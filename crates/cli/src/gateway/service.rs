@@ -1,0 +1,248 @@
+//! The gateway's life as a service: start, reload, drain; what its manager, its log and its metrics are told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use starttls_gateway::certificates::Certificates;
+use starttls_gateway::config::{Listener, Log};
+use starttls_gateway::log::Logger;
+use starttls_gateway::metrics::{self, Metrics};
+use starttls_gateway::report::Reporter;
+use starttls_gateway::watch::{self, Event, Watched};
+use starttls_gateway::{Config, Gateway};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{load, sandbox};
+use crate::args;
+use crate::exit;
+use crate::failure::Failed;
+
+/// Serves until it is told to stop.
+pub(super) async fn run(args: &args::Gateway, config: Config) -> Result<u8, Failed> {
+    // Landlock confines a thread and what it starts: everything that serves begins on one that is confined.
+    std::thread::scope(|scope| {
+        let serving = std::thread::Builder::new().name(String::from("service")).spawn_scoped(scope, || {
+            let confined = sandbox::enter(&config);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let confined =
+                confined.map_or_else(|error| format!("files are not confined: {error}"), String::from);
+            runtime.block_on(serve(args, config, &confined))
+        });
+        let ended = serving.map_err(Failed::from)?.join();
+        ended.unwrap_or_else(|_| Err(Failed::new(exit::BUG, "the gateway panicked")))
+    })
+}
+
+async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u8, Failed> {
+    // Before anything listens, so that no signal is lost.
+    let mut signals = Signals::new()?;
+    let fixed = Fixed::of(&config);
+    let log = Logger::open(&config.log)
+        .map_err(|error| Failed::usage(format!("cannot write the log {}: {error}", shown(&config.log))))?;
+    let reporter = Arc::new(Reporter::new(log, Arc::new(Metrics::new())));
+    let asked = match config.metrics {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+            Failed::new(exit::UNREACHABLE, format!("cannot listen on {address} for metrics: {error}"))
+        })?),
+        None => None,
+    };
+    let mut life = Life::new(&config, reporter.clone());
+    let mut gateway = Gateway::start(config, reporter.clone()).map_err(unstarted)?;
+    let metrics = reporter.metrics.clone();
+    let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
+    reporter.log.event("started", &format!("{}; {confined}", addresses(&gateway)));
+    tell(&[NotifyState::Ready]);
+    while signals.next().await == Order::Reload {
+        let since = NotifyState::monotonic_usec_now();
+        tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+        reporter.log.reopen();
+        let reloaded = reload(args, &fixed, &mut gateway, &reporter);
+        metrics.reloaded(reloaded.is_ok());
+        match reloaded {
+            Ok(new) => {
+                life = new;
+                reporter.log.event("reloaded", &addresses(&gateway));
+            }
+            Err(failed) => {
+                let hint = failed.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                reporter.log.event("kept", &format!("{failed}{hint}"));
+            }
+        }
+        tell(&[NotifyState::Ready]);
+    }
+    tell(&[NotifyState::Stopping]);
+    metrics.drain();
+    reporter.log.event("draining", &sessions(gateway.sessions()));
+    let draining = spawn_blocking(move || gateway.drain());
+    tokio::select! {
+        cut = draining => {
+            let cut = cut.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+            reporter.log.event("stopped", &format!("{} cut off", sessions(cut)));
+        }
+        // Whoever says it twice means now.
+        () = signals.stop() => reporter.log.event("stopped", "at once"),
+    }
+    drop(life);
+    answering.iter().for_each(JoinHandle::abort);
+    Ok(exit::DONE)
+}
+
+/// Takes over the configuration as it is now, all or nothing (rule G6).
+fn reload(
+    args: &args::Gateway,
+    fixed: &Fixed,
+    gateway: &mut Gateway,
+    reporter: &Arc<Reporter>,
+) -> Result<Life, Failed> {
+    let config = load(args)?;
+    if Fixed::of(&config) != *fixed {
+        return Err(Failed::usage("where the log and the metrics are changes with a restart only"));
+    }
+    for warning in &config.warnings {
+        reporter.log.event("warning", warning);
+    }
+    let watched = Watch::of(&config);
+    gateway.reload(config).map_err(unstarted)?;
+    Ok(Life::watching(watched, reporter.clone()))
+}
+
+/// What stays as it is for as long as the process lives.
+#[derive(PartialEq, Eq)]
+struct Fixed {
+    log: Log,
+    metrics: Option<SocketAddr>,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self { log: config.log.clone(), metrics: config.metrics }
+    }
+}
+
+/// What has to be looked after for as long as a configuration is in use.
+struct Life {
+    task: JoinHandle<()>,
+}
+
+/// What changes on disk, and whose certificates are shown in the metrics.
+struct Watch {
+    all: Vec<Arc<dyn Watched>>,
+    certificates: Vec<(String, Arc<Certificates>)>,
+}
+
+impl Watch {
+    fn of(config: &Config) -> Self {
+        let tls = |listener: &Listener| Some((listener.name.clone(), listener.tls()?.certificates.clone()));
+        Self { all: config.watched(), certificates: config.listeners.iter().filter_map(tls).collect() }
+    }
+
+    fn count(&self, metrics: &Metrics) {
+        metrics.certificates(
+            self.certificates.iter().map(|(name, certificates)| (name.as_str(), &**certificates)),
+        );
+    }
+}
+
+impl Life {
+    fn new(config: &Config, reporter: Arc<Reporter>) -> Self {
+        Self::watching(Watch::of(config), reporter)
+    }
+
+    fn watching(watched: Watch, reporter: Arc<Reporter>) -> Self {
+        watched.count(&reporter.metrics);
+        let all = watched.all.clone();
+        let task = tokio::spawn(watch::watch(all, move |event| {
+            let done = matches!(event, Event::Reloaded(_));
+            reporter.metrics.reloaded(done);
+            match event {
+                Event::Reloaded(renewed) => {
+                    watched.count(&reporter.metrics);
+                    let files: Vec<_> = renewed.files().iter().map(|it| it.display().to_string()).collect();
+                    reporter.log.event("renewed", &files.join(" "));
+                }
+                Event::Kept(error) => reporter.log.event("kept", &error.to_string()),
+            }
+        }));
+        Self { task }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What somebody wants of the service.
+#[derive(PartialEq, Eq)]
+enum Order {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.hangup.recv() => Order::Reload,
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Order::Stop {}
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn tell(states: &[NotifyState<'_>]) {
+    // Who does not listen need not know.
+    let _ = sd_notify::notify(states);
+}
+
+fn addresses(gateway: &Gateway) -> String {
+    let each = gateway.addresses().into_iter().map(|(name, address)| match address {
+        Some(address) => format!("{name} listens on {address}"),
+        None => format!("{name} listens"),
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn sessions(count: usize) -> String {
+    if count == 1 { String::from("1 session") } else { format!("{count} sessions") }
+}
+
+fn unstarted(error: std::io::Error) -> Failed {
+    let hint = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Some(
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or a socket from the service manager",
+        ),
+        std::io::ErrorKind::AddrInUse => Some("another program listens there: ss -ltnp shows which"),
+        _ => None,
+    };
+    Failed::new(exit::UNREACHABLE, error.to_string()).hint(hint.map(str::to_owned))
+}
+
+fn shown(log: &Log) -> String {
+    match log {
+        Log::File(path) => path.display().to_string(),
+        _ => String::from("to this terminal"),
+    }
+}

@@ -1,0 +1,322 @@
+//! `starttls gateway`: what it says before it starts, and its life as a service.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use starttls_lab::Cleartext;
+use starttls_lab::ca::{Authority, Leaf};
+use tempfile::TempDir;
+
+use crate::shows;
+use crate::support::run::{DEADLINE, Live};
+use crate::support::{Run, starttls};
+use crate::{endpoint, lab};
+
+/// Servers without TLS, and a certificate to put in front of them.
+struct House {
+    cleartext: Cleartext,
+    authority: Authority,
+    dir: TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        let (cleartext, authority) = (Cleartext::start().unwrap(), Authority::new().unwrap());
+        let house = Self { cleartext, authority, dir: tempfile::tempdir().unwrap() };
+        house.authority.write_to(house.dir.path()).unwrap();
+        house.issue("localhost");
+        house
+    }
+
+    /// A certificate in the place of the one that is there.
+    fn issue(&self, name: &str) {
+        let issued = self.authority.issue(&Leaf::named(name)).unwrap();
+        for (file, text) in [("localhost.key", &issued.key_pem), ("localhost.pem", &issued.chain_pem)] {
+            self.write(file, text);
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file in one step, and for its owner only.
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let (new, path) = (self.path("new"), self.path(name));
+        fs::write(&new, text).unwrap();
+        fs::set_permissions(&new, PermissionsExt::from_mode(0o600)).unwrap();
+        fs::rename(new, &path).unwrap();
+        path
+    }
+
+    fn imap(&self) -> String {
+        format!("imap://{}", self.cleartext.address("imap").unwrap())
+    }
+
+    /// A gateway in front of the IMAP server, on a free port.
+    fn gateway(&self) -> Command {
+        let mut command = starttls(["gateway", "imap+starttls://127.0.0.1:0", &self.imap()]);
+        command.arg("--cert").arg(self.path("localhost.pem")).arg("--key").arg(self.path("localhost.key"));
+        command
+    }
+
+    /// A configuration file with a listener for IMAP.
+    fn configuration(&self, more: &str) -> PathBuf {
+        let (dir, imap) = (self.dir.path().display(), self.imap());
+        let text = format!(
+            "log = \"{dir}/log\"\n{more}\n[[listener]]\nname = \"imap\"\nlisten = \"imap+starttls://127.0.0.1:0\"\n\
+             cert = \"{dir}/localhost.pem\"\nkey = \"{dir}/localhost.key\"\nforward = \"{imap}\"\n"
+        );
+        self.write("gateway.toml", &text)
+    }
+
+    /// Upgrades as a client; the exit code is the outcome.
+    fn connect(&self, port: u16) -> Run {
+        let mut command =
+            starttls(["connect", "--no-system-roots", "--server-name", "localhost", "--ca-file"]);
+        Run::of(command.arg(self.path("root.pem")).arg(format!("imap://127.0.0.1:{port}")))
+    }
+
+    /// The lines of the log, once the last one is of this event.
+    fn logged(&self, event: &str) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if lines.last().is_some_and(|last| last["event"] == event) {
+                return lines;
+            }
+            assert!(started.elapsed() < DEADLINE, "nothing of {event} in\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn signal(live: &Live, signal: Signal) {
+    kill(Pid::from_raw(live.id() as i32), signal).unwrap();
+}
+
+/// The port behind the last "listens on 127.0.0.1:".
+fn port(text: &str) -> u16 {
+    let (_, rest) = text.rsplit_once("listens on 127.0.0.1:").unwrap();
+    rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse().unwrap()
+}
+
+#[test]
+fn mistakes_are_named_with_their_cure() {
+    let house = House::new();
+    let (cert, key) = (house.path("localhost.pem"), house.path("localhost.key"));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let config =
+        house.write("bad.toml", "[[listener]]\nlisten = \"imap+starttls://:143\"\nforwards = \"x\"\n");
+    let mistakes: &[&[&str]] = &[
+        &["gateway"],
+        &["gateway", ":587"],
+        &["gateway", ":587", "smtp://127.0.0.1:25"],
+        &["gateway", ":587", "smtp://127.0.0.1:25", "--cert", cert],
+        &["gateway", ":587", "smtp://127.0.0.1:25", "--cert", cert, "--key", "/does/not/exist"],
+        &["gateway", ":587", "smtp://192.0.2.1:25", "--cert", cert, "--key", key],
+        &["gateway", ":587", "imap://127.0.0.1", "--cert", cert, "--key", key],
+        &["gateway", ":587", "smtp://127.0.0.1:25", "--cert", cert, "--key", key, "--starttls", "maybe"],
+        &["gateway", "smtp://:25", "smtp+starttls://smtp.example.com"],
+        &["gateway", "-c", "/does/not/exist"],
+        &["gateway", "-c", config.to_str().unwrap()],
+        &["gateway", "-c", config.to_str().unwrap(), "--check", "--plan"],
+        &["gateway", "-c", config.to_str().unwrap(), "--allow", "192.0.2.1"],
+    ];
+    let mut all = String::new();
+    for mistake in mistakes {
+        let run = Run::of(&mut starttls(*mistake)).exits(2);
+        assert_eq!(run.stdout, "", "{mistake:?}");
+        all += &format!("$ starttls {}\n{}\n", mistake.join(" "), run.stderr);
+    }
+    shows!("gateway-usage", all.replace(house.dir.path().to_str().unwrap(), "DIR"));
+}
+
+#[test]
+fn a_sound_configuration_is_said_to_be_sound() {
+    let house = House::new();
+    let run = Run::of(house.gateway().arg("--check")).exits(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("the configuration is sound: 1 listener\n", ""));
+    fs::set_permissions(house.path("localhost.key"), PermissionsExt::from_mode(0o644)).unwrap();
+    Run::of(house.gateway().arg("--check")).exits(0).says("warning: the key of the certificate ");
+}
+
+#[test]
+fn a_plan_tries_every_backend() {
+    let (house, lab) = (House::new(), lab());
+    let dir = house.dir.path().display();
+    let (imap, upgraded) = (house.imap(), endpoint(&lab, "imap").address.port());
+    let text = format!(
+        "[[listener]]\nname = \"imap\"\nlisten = \"imaps://127.0.0.1:0\"\ncert = \"{dir}/localhost.pem\"\n\
+         key = \"{dir}/localhost.key\"\nforward = [\"{imap}\", \"imap://127.0.0.1:1\"]\n\
+         [[listener.route]]\nnames = [\"a.example.com\", \"*.example.org\"]\n\
+         forward = {{ url = \"imap+starttls://localhost:{upgraded}\", ca-file = \"{}\" }}\n\
+         [[listener]]\nname = \"device\"\nlisten = \"imap://127.0.0.1:143\"\n\
+         forward = {{ url = \"imap+starttls://localhost:{upgraded}\", insecure = true }}\n",
+        lab.ca_file().display()
+    );
+    let config = house.write("plan.toml", &text);
+    let run = Run::of(starttls(["gateway", "--plan", "-c"]).arg(&config)).exits(3);
+    shows!("gateway-plan", run.stdout);
+    run.says("warning: anybody can be imap+starttls://localhost:");
+    // Without the one that is not there, and with one that is not whom it should be.
+    let other = text
+        .replace(", \"imap://127.0.0.1:1\"", "")
+        .replace("insecure = true", "server-name = \"x.example\"");
+    house.write("plan.toml", &other);
+    let run = Run::of(starttls(["gateway", "--plan", "-c"]).arg(config)).exits(5);
+    assert!(run.stdout.contains("FAILED, backend: the certificate is not accepted"), "{}", run.stdout);
+}
+
+#[test]
+fn it_serves_until_it_is_told_to_stop() {
+    let house = House::new();
+    let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration("")));
+    let port = port(house.logged("started")[0]["what"].as_str().unwrap());
+    house.connect(port).exits(0);
+    // A session that goes on holds the end up, and is cut when the order comes again.
+    let mut open = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    open.set_read_timeout(Some(DEADLINE)).unwrap();
+    open.read_exact(&mut [0; 4]).unwrap();
+    signal(&live, Signal::SIGTERM);
+    let log = house.logged("draining");
+    assert_eq!(log.last().unwrap()["what"], "1 session");
+    assert!(log.iter().any(|line| line["verdict"] == "done"), "{log:?}");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    signal(&live, Signal::SIGINT);
+    let run = live.end().exits(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    assert_eq!(house.logged("stopped").last().unwrap()["what"], "at once");
+}
+
+#[test]
+fn g6_a_reload_is_all_or_nothing_and_renewed_certificates_are_noticed() {
+    let house = House::new();
+    let config = house.configuration("drain = \"1s\"");
+    let live = Live::start(starttls(["gateway", "-c"]).arg(&config));
+    let port = port(house.logged("started")[0]["what"].as_str().unwrap());
+    house.connect(port).exits(0);
+
+    house.configuration("drian = \"1s\"");
+    signal(&live, Signal::SIGHUP);
+    let kept = house.logged("kept");
+    let what = kept.last().unwrap()["what"].as_str().unwrap();
+    assert!(what.contains("there is no key \"drian\"") && what.contains("did you mean"), "{what}");
+    house.connect(port).exits(0);
+
+    // Where it listens is taken over, for the address is the same.
+    house.configuration("drain = \"2s\"");
+    fs::rename(house.path("log"), house.path("old-log")).unwrap();
+    signal(&live, Signal::SIGHUP);
+    let reloaded = house.logged("reloaded");
+    assert!(reloaded[0]["what"].as_str().unwrap().contains(&format!(":{port}")));
+    house.connect(port).exits(0);
+
+    house.issue("renewed.example");
+    house.logged("renewed");
+    house.connect(port).exits(5).says("renewed.example");
+
+    house.configuration("metrics = \"127.0.0.1:9464\"");
+    signal(&live, Signal::SIGHUP);
+    let kept = house.logged("kept");
+    assert!(kept.last().unwrap()["what"].as_str().unwrap().contains("restart"));
+    signal(&live, Signal::SIGTERM);
+    live.end().exits(0);
+    house.logged("stopped");
+}
+
+#[test]
+fn systemd_is_told_and_its_sockets_are_served() {
+    let house = House::new();
+    let told = UnixDatagram::bind(house.path("notify")).unwrap();
+    told.set_read_timeout(Some(DEADLINE)).unwrap();
+    let next = || {
+        let mut text = [0; 256];
+        let length = told.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    // What systemd does before it starts a service: the socket is descriptor 3.
+    let launch = "import os, socket, sys\n\
+         listener = socket.create_server(('127.0.0.1', 0))\n\
+         os.dup2(listener.fileno(), 3)\n\
+         os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES='mail')\n\
+         print(listener.getsockname()[1], flush=True)\n\
+         os.execv(sys.argv[1], sys.argv[1:])\n";
+    let gateway = house.gateway();
+    let arguments: Vec<_> = gateway.get_args().map(|it| match it.to_str() {
+        Some("imap+starttls://127.0.0.1:0") => "imap+starttls://systemd:mail".into(),
+        _ => it.to_owned(),
+    });
+    let mut python = Command::new("python3");
+    python.args(["-c", launch]).arg(gateway.get_program()).args(arguments);
+    let mut live = Live::start(python.env("NOTIFY_SOCKET", house.path("notify")));
+    live.hears("\n");
+    let port = live.stdout().trim().parse().unwrap();
+    assert_eq!(next().trim(), "READY=1");
+    house.connect(port).exits(0);
+    signal(&live, Signal::SIGHUP);
+    let reloading = next();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(next().trim(), "READY=1");
+    house.connect(port).exits(0);
+    signal(&live, Signal::SIGTERM);
+    assert_eq!(next().trim(), "STOPPING=1");
+    live.end().exits(0);
+}
+
+#[test]
+fn metrics_and_health_have_an_address_of_their_own() {
+    let house = House::new();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = house.configuration(&format!("metrics = \"{address}\""));
+    let live = Live::start(starttls(["gateway", "-c"]).arg(&config));
+    let port = port(house.logged("started")[0]["what"].as_str().unwrap());
+    house.connect(port).exits(0);
+    let ask = |path: &str| {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        write!(tcp, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask("/health").starts_with("HTTP/1.1 200 OK"));
+    let started = Instant::now();
+    while !ask("/metrics").contains("starttls_gateway_sessions_total{listener=\"imap\",verdict=\"done\"} 1") {
+        assert!(started.elapsed() < DEADLINE, "{}", ask("/metrics"));
+    }
+    assert!(
+        ask("/metrics").contains("starttls_gateway_certificate_expiry_timestamp_seconds{listener=\"imap\"")
+    );
+    signal(&live, Signal::SIGTERM);
+    live.end().exits(0);
+}
+
+/// Landlock holds for a thread and those that it starts: all that serve must be among them.
+#[test]
+fn every_thread_that_serves_is_confined() {
+    let house = House::new();
+    let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration("")));
+    let started = house.logged("started");
+    assert!(started[0]["what"].as_str().unwrap().contains("confined"), "{started:?}");
+    let tasks = fs::read_dir(format!("/proc/{}/task", live.id())).unwrap();
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let of = |task: fs::DirEntry| (read(task.path().join("comm")), read(task.path().join("status")));
+    let serving: Vec<_> =
+        tasks.map(|task| of(task.unwrap())).filter(|(name, _)| name.starts_with("gateway-")).collect();
+    assert!(!serving.is_empty());
+    for (name, status) in serving {
+        assert!(status.contains("NoNewPrivs:\t1"), "{name}: {status}");
+    }
+    signal(&live, Signal::SIGTERM);
+    live.end().exits(0);
+}
