@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use starttls::proto::After;
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
@@ -266,7 +267,10 @@ impl Draft {
             self.unknown_names,
         )?);
         let greeting = self.server_name.clone().or_else(|| certificates.default_name());
-        let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
+        // A stream is for the service that the client names, one of many.
+        let any = url.protocol.flow.after == After::StreamRestart && self.server_name.is_none();
+        let greeting =
+            if any { String::new() } else { greeting.unwrap_or_else(|| String::from("localhost")) };
         let mut builder = Acceptor::builder(url.protocol, &greeting)
             .resolver(certificates.clone())
             .timeout(self.limits.negotiation);

@@ -14,7 +14,7 @@ use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMe
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::admission::Admission;
-use crate::config::{Backend, Front, Listener, Offer, ProxyVersion, Route};
+use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, Route};
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
 use crate::proxy_protocol::{self, Header, Identity as Identify};
@@ -219,7 +219,14 @@ impl<'a> Session<'a> {
             }
         };
         let state = tokio::time::timeout(limit, reading).await.map_err(|_| Failure::Late(limit))??;
-        self.record.server_name = relay.service().or(self.record.server_name.take());
+        let (wanted, verified) = (relay.service(), self.record.server_name.take());
+        // TLS was shaken hands on with one service; the stream is not for another.
+        if let (Some(wanted), Some(verified)) = (&wanted, &verified)
+            && !wanted.eq_ignore_ascii_case(verified)
+        {
+            return Err(Failure::NotAdmitted(NotAdmitted::NoRoute(Some(wanted.clone()))));
+        }
+        self.record.server_name = wanted.or(verified);
         Ok(state)
     }
 
@@ -250,7 +257,7 @@ impl<'a> Session<'a> {
                 Err(failure) => last = Some(failure),
             }
         }
-        Err(last.unwrap_or(Failure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None))))
+        Err(last.unwrap_or(Failure::NotAdmitted(NotAdmitted::NoRoute(None))))
     }
 
     /// What the backend is told of the client (rules G3, G4).

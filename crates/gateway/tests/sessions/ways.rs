@@ -174,3 +174,29 @@ async fn g4_a_fresh_backend_serves_after_an_optional_upgrade() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(!house.cleartext.heard("smtp").windows(4).any(|it| it == b"AUTH"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_where_its_service_is_and_not_where_tls_was_not_for() {
+    let house = House::new();
+    let xmpp = starttls::proto::protocol("xmpp").unwrap();
+    let up = house.cleartext.address("xmpp").unwrap().port();
+    let text = format!(
+        "[[listener]]\nlisten = \"xmpp+starttls://127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\n\
+         [[listener.route]]\nnames = [\"localhost\"]\nforward = \"xmpp://127.0.0.1:{up}\"\n",
+        house.certificate.0, house.certificate.1,
+    );
+    let running = house.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
+    let stream = |to: &str| {
+        format!(
+            "<stream:stream to='{to}' version='1.0' xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams'></stream:stream>"
+        )
+    };
+    let connected = within(house.connect(xmpp, running.address, false)).await;
+    let heard = say(connected, stream("localhost").as_bytes()).await;
+    assert!(heard.contains("<mechanism>PLAIN</mechanism>"), "{heard}");
+    let connected = within(house.connect(xmpp, running.address, false)).await;
+    let heard = say(connected, stream("other.example").as_bytes()).await;
+    assert!(!heard.contains("<mechanism>"), "{heard}");
+    assert_eq!(running.ended(2).await[1], "there is no route for \"other.example\"");
+}
