@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod dialects;
+mod front;
 mod machines;
 mod relay;
 
 pub use dialects::dialects;
+pub use front::front;
 pub use machines::{client, server};
 pub use relay::relay;
 

@@ -48,7 +48,7 @@ fn in_order(events: &[Event], from: Side, sent: usize) {
     assert!(end <= sent as u64, "an event at {end} of {sent}");
 }
 
-fn pieces(mut encoded: &[u8]) -> impl Iterator<Item = (Side, &[u8])> {
+pub(crate) fn pieces(mut encoded: &[u8]) -> impl Iterator<Item = (Side, &[u8])> {
     std::iter::from_fn(move || {
         let (&head, rest) = encoded.split_first()?;
         let (piece, behind) = rest.split_at(rest.len().min(usize::from(head & 0x7f)));

@@ -1,0 +1,51 @@
+//! The front door of a gateway: a client in cleartext, before and after it asks for TLS.
+
+use starttls_proto::{
+    Amend, ClientMessage, Edit, Event, Identity, Moment, Outgoing, Relay, Rule, ServerMessage, Side,
+};
+
+use crate::choose;
+use crate::relay::pieces;
+
+/// The pieces of [`relay`](crate::relay()). Where TLS is required nothing of the client's passes (rule G1), where it
+/// is optional no login does (rule S4), and a granted request with a byte behind it is no upgrade (rule B1).
+pub fn front(input: &[u8]) {
+    let Some((protocol, _, encoded)) = choose(input) else { return };
+    let everything = [
+        ClientMessage::Hello,
+        ClientMessage::Probe,
+        ClientMessage::OnBehalf,
+        ClientMessage::Credentials,
+        ClientMessage::Other,
+        ClientMessage::Partial,
+        ClientMessage::Quit,
+        ClientMessage::Silent,
+    ];
+    let grant = (Moment::Client(ClientMessage::Request), Edit::Grant);
+    let refuse = Edit::AnswerInTurn(ServerMessage::TlsRequired);
+    let required = everything.map(|it| (Moment::Client(it), refuse.clone()));
+    let optional = [
+        (Moment::Client(ClientMessage::Credentials), refuse),
+        (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
+        (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
+        (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
+    ];
+    for (rules, is_required) in [(required.to_vec(), true), (optional.to_vec(), false)] {
+        let rules = rules.into_iter().chain([grant.clone()]).map(|(at, edit)| Rule { at, edit }).collect();
+        let mut relay = Relay::within(protocol, Identity::new("mail.example.com"), rules);
+        for (from, piece) in pieces(encoded) {
+            let (mut out, mut events) = (Outgoing::default(), Vec::<Event>::new());
+            relay.receive(from, piece, &mut out, &mut events);
+            // A relay that has lost its way is the end of the session.
+            if relay.is_opaque() {
+                break;
+            }
+            assert!(!is_required || out.to_server.is_empty(), "a cleartext octet passed");
+        }
+        if relay.is_granted() {
+            let mut words = Vec::new();
+            let upgrade = relay.upgrade(&mut words);
+            assert!(upgrade.is_ok() || !words.is_empty() || !protocol.flow.verdict, "an end without a word");
+        }
+    }
+}
