@@ -69,7 +69,15 @@ impl Login {
     ) -> Result<Self, Error> {
         let machine = starttls_proto::Login::new(protocol, identity, &account.user, greeted, out)
             .ok_or(Error::NoLogin { protocol: protocol.title })?;
-        Ok(Self { machine, account, bindings, mechanism: "", exchange: None, offered: Vec::new(), binding: None })
+        Ok(Self {
+            machine,
+            account,
+            bindings,
+            mechanism: "",
+            exchange: None,
+            offered: Vec::new(),
+            binding: None,
+        })
     }
 
     /// What the server owes now, as a noun phrase for errors.
