@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod connect;
 mod diagnose;
+mod dns;
 mod exit;
 mod failure;
 mod inside;
@@ -13,6 +14,7 @@ mod login;
 mod output;
 mod peer;
 mod sasl;
+mod send;
 mod talk;
 mod target;
 mod usage;
@@ -56,6 +58,7 @@ async fn run(command: Command) -> Result<u8, Failed> {
         Command::Lab(args) => lab::run(&args).await,
         Command::Login(args) => login::run(&args).await,
         Command::Sasl(args) => sasl::run(&args),
+        Command::Send(args) => send::run(&args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);

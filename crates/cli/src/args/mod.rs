@@ -2,6 +2,7 @@
 
 mod check;
 mod login;
+mod send;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::target::Target;
 
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use login::{Credentials, Login, Sasl};
+pub(crate) use send::{Send, Stop};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
 #[derive(Debug, Parser)]
@@ -31,6 +33,7 @@ pub(crate) enum Command {
     Lab(Lab),
     Login(Box<Login>),
     Sasl(Sasl),
+    Send(Box<Send>),
     /// Print the completion script for a shell
     Completions {
         /// The shell

@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
             }
         }
         Err(error) => {
-            report.login = Some(failed(login, &error));
+            report.login = Some(known(login, &error));
             report.exit_code = hint::code(&error);
             let refused = report.exit_code == exit::REFUSED;
             report.outcome = if refused { Outcome::Refused } else { Outcome::Inconclusive };
@@ -94,7 +94,17 @@ fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
     format!("authenticated{user}{how}")
 }
 
-fn failed(login: report::Login, error: &Error) -> report::Login {
+/// A login that failed, for a command that wanted more than that.
+pub(crate) fn failed(
+    target: &Target,
+    credentials: &Credentials,
+    cleartext: &[String],
+    error: &Error,
+) -> Failed {
+    Failed::new(hint::code(error), in_one_line(error)).hint(hint::hint(target, credentials, cleartext, error))
+}
+
+fn known(login: report::Login, error: &Error) -> report::Login {
     match error {
         Error::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
         Error::Refused { mechanism, .. }

@@ -220,7 +220,7 @@ impl Submission {
             true => Ok(()),
             false => Err(Error::Lacks { extension, why }),
         };
-        if let Some(limit) = extensions.parameters("SIZE") {
+        if let Some(limit) = extensions.parameters("SIZE").filter(|_| octets > 0) {
             let limit = limit.trim().parse().unwrap_or(0);
             if limit != 0 && octets > limit {
                 return Err(Error::TooLarge { octets, limit });
