@@ -234,9 +234,23 @@ impl<'a> Sender<'a> {
         if !refused.is_empty() {
             let passing = refused.iter().all(|told| told.is_temporary());
             report.exit_code = if passing { exit::INCONCLUSIVE } else { exit::FINDINGS };
+            let (some, all) = (refused.len(), report.recipients.len());
+            let login =
+                refused.iter().any(|told| told.code.is_some_and(wants_login)) && self.account.is_none();
+            report.error = Some(Failure {
+                message: format!("the server refused {some} of {all} recipients"),
+                hint: login.then(|| String::from(LOG_IN)),
+            });
         }
         report
     }
+}
+
+const LOG_IN: &str = "the server may want a login first: --user NAME";
+
+/// Whether a server may say so to somebody who did not log in.
+fn wants_login(code: u16) -> bool {
+    [530, 550, 554].contains(&code)
 }
 
 /// The server's no, and the cure.
@@ -249,8 +263,7 @@ fn failed(error: &Error, logged_in: bool) -> Failed {
             exit::INCONCLUSIVE
         }
         Error::Rejected { reply, .. } => {
-            let wants = [530, 550, 554].contains(&reply.code) && !logged_in;
-            hint = wants.then_some("the server may want a login first: --user NAME");
+            hint = (wants_login(reply.code) && !logged_in).then_some(LOG_IN);
             exit::FINDINGS
         }
         Error::Lacks { extension, .. } => {

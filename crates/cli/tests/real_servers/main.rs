@@ -6,6 +6,7 @@
 
 mod attacks;
 mod login;
+mod mail;
 mod middle;
 mod verified;
 
