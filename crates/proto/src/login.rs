@@ -275,7 +275,8 @@ impl State {
             let expected = "the end of the login within 1,024 messages";
             return Err(Error::new(ErrorKind::TooLong, Side::Server, expected, &bytes));
         }
-        let shown = self.dialect.describe(Side::Server, &bytes).map_or_else(|| bytes.clone(), String::into_bytes);
+        let shown =
+            self.dialect.describe(Side::Server, &bytes).map_or_else(|| bytes.clone(), String::into_bytes);
         out.heard(&shown);
         let malformed = |cause| self.inbox.malformed(cause, &bytes);
         let reply = if self.awaiting == Awaiting::Greeting {

@@ -140,7 +140,7 @@ mod tests {
         let (offered, bindings) = ([offer.clone()], Bindings::default());
         let terms = Terms { account, offered: &offered, bindings: &bindings, binding: Binding::Exporter };
         let mut exchange = begin(&terms, &offer).unwrap();
-        exchange.begin().unwrap().map_or_else(|| exchange.respond(told).unwrap(), |initial| initial)
+        exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(told).unwrap())
     }
 
     #[test]

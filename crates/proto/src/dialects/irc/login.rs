@@ -107,9 +107,11 @@ impl LoginDialect for Irc {
                 let user = String::from_utf8_lossy(message.parameter(0)).into_owned();
                 LoginReply::Granted { data: None, user: Some(user) }
             }
-            (_, b"431" | b"432" | b"433" | b"436" | b"465" | b"421" | b"451" | b"905" | b"906" | b"907" | b"908") => {
-                LoginReply::Refused(Denial::Mechanism)
-            }
+            (
+                _,
+                b"431" | b"432" | b"433" | b"436" | b"465" | b"421" | b"451" | b"905" | b"906" | b"907"
+                | b"908",
+            ) => LoginReply::Refused(Denial::Mechanism),
             (_, b"464" | b"902" | b"904") => LoginReply::Refused(Denial::Credentials),
             _ => LoginReply::Interim,
         })
