@@ -98,6 +98,10 @@ fn visit(name: &str) {
 }
 
 fn visited(name: &str, each: impl Fn(&Peer, &Running)) {
+    with_setup(name, |peer, running, _| each(peer, running));
+}
+
+fn with_setup(name: &str, each: impl Fn(&Peer, &Running, &Setup)) {
     let RealServer { start, .. } = SERVERS.iter().find(|server| server.name == name).unwrap();
     let setup = Setup::new().unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -107,6 +111,6 @@ fn visited(name: &str, each: impl Fn(&Peer, &Running)) {
             .unwrap_or_else(|| panic!("{name}: {} is not in the registry", endpoint.protocol));
         let (endpoint, root_pem) = (endpoint.clone(), setup.authority.root_pem());
         let peer = Peer { protocol, endpoint, root_pem, ca_file: ca_file.clone() };
-        each(&peer, &running);
+        each(&peer, &running, &setup);
     }
 }
