@@ -92,6 +92,11 @@ impl Watch {
 
     /// One message inside TLS, without its secrets.
     pub(crate) fn say(&self, said: &Said) {
+        self.tell(said, "inside-tls");
+    }
+
+    /// One message, without its secrets, and where it was said.
+    pub(crate) fn tell(&self, said: &Said, meaning: &'static str) {
         let Ok(mut inside) = self.inside.lock() else { return };
         let (prefix, tone) = match said.from {
             Side::Client => ('C', Tone::Ours),
@@ -101,7 +106,7 @@ impl Watch {
         for line in &lines {
             self.talk.line(tone, format_args!("{prefix}: {line}"));
         }
-        inside.said.push(Message { from: said.from.name(), meaning: "inside-tls", lines });
+        inside.said.push(Message { from: said.from.name(), meaning, lines });
         if let Some(transcript) = &self.transcript {
             transcript.say(inside.at, said);
         }

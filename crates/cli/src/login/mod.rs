@@ -137,6 +137,11 @@ impl Credentials {
     /// The account, with its secret.
     pub(crate) fn account(&self, peer: &Peer) -> Result<Account, Failed> {
         let named = self.mechanism.as_deref().map(str::to_ascii_uppercase);
+        if let Some(name) = named.as_deref().filter(|name| !Account::mechanisms().any(|it| it == *name)) {
+            let hint = format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "));
+            let what = format!("there is no mechanism {}", Escaped(name.as_bytes()));
+            return Err(Failed::usage(what).hint(Some(hint)));
+        }
         let given = self.password_file.is_some() || self.password_command.is_some() || self.user.is_some();
         let external = named.as_deref() == Some("EXTERNAL");
         let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {

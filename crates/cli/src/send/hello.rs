@@ -9,6 +9,8 @@ use crate::exit;
 use crate::failure::Failed;
 use crate::inside::Watch;
 
+const CLEARTEXT: &str = "cleartext";
+
 /// Octets that a greeting and an answer may have.
 const MAX: usize = 64 * 1024;
 
@@ -25,7 +27,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
         {
             let answer = answer(&mut io, &*dialect, reply_to, &mut heard).await?;
-            watch.say(&Said { from: Side::Server, text: answer.clone() });
+            watch.tell(&Said { from: Side::Server, text: answer.clone() }, CLEARTEXT);
             let meaning = dialect.read_server(reply_to, &answer);
             if let Ok(ServerMessage::Bye) | Err(_) = meaning {
                 let what = "the server turned the connection away";
@@ -33,7 +35,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
             }
             let mut words = Vec::new();
             dialect.write_client(message, &mut words);
-            watch.say(&Said { from: Side::Client, text: words.clone() });
+            watch.tell(&Said { from: Side::Client, text: words.clone() }, CLEARTEXT);
             io.write_all(&words).await?;
             io.flush().await?;
         }

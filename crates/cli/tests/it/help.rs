@@ -3,7 +3,8 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 6] = ["check", "connect", "explain", "lab", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["check", "connect", "explain", "lab", "login", "sasl", "send", "completions", "man"];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {
