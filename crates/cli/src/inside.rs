@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::proto::{Said, Side};
+use starttls::proto::{Protocol, Said, Side};
 use starttls::{Chunk, Connector, Encrypted, Observer, Phase, Transcript};
 
 use crate::args::{Peer, Trace};
@@ -51,16 +51,7 @@ impl Opening<'_> {
     /// The session, or the report that says why there is none.
     pub(crate) async fn open(&self, connector: &Connector) -> Result<Result<Opened, Box<Report>>, Failed> {
         let (target, protocol) = (self.target, self.target.protocol);
-        let transcript = match &self.trace.transcript {
-            Some(path) => {
-                let file = File::create(path)
-                    .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-                Some(Arc::new(Transcript::new(protocol, file)))
-            }
-            None => None,
-        };
-        let conversation = Arc::new(Conversation::new(protocol, self.talk));
-        let watch = Watch { talk: self.talk, conversation, transcript, inside: Arc::default() };
+        let watch = Watch::new(self.trace, protocol, self.talk)?;
         let connector = connector.observed_by(Arc::new(watch.clone()));
         let name = self.peer.server_name(&target.host.ascii);
         let tried = match self.dial.open(&connector).await {
@@ -86,8 +77,26 @@ impl Opening<'_> {
 }
 
 impl Watch {
+    pub(crate) fn new(trace: &Trace, protocol: &Protocol, talk: Talk) -> Result<Self, Failed> {
+        let transcript = match &trace.transcript {
+            Some(path) => {
+                let file = File::create(path)
+                    .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
+                Some(Arc::new(Transcript::new(protocol, file)))
+            }
+            None => None,
+        };
+        let conversation = Arc::new(Conversation::new(protocol, talk));
+        Ok(Self { talk, conversation, transcript, inside: Arc::default() })
+    }
+
     /// One message inside TLS, without its secrets.
     pub(crate) fn say(&self, said: &Said) {
+        self.tell(said, "inside-tls");
+    }
+
+    /// One message, without its secrets, and where it was said.
+    pub(crate) fn tell(&self, said: &Said, meaning: &'static str) {
         let Ok(mut inside) = self.inside.lock() else { return };
         let (prefix, tone) = match said.from {
             Side::Client => ('C', Tone::Ours),
@@ -97,7 +106,7 @@ impl Watch {
         for line in &lines {
             self.talk.line(tone, format_args!("{prefix}: {line}"));
         }
-        inside.said.push(Message { from: said.from.name(), meaning: "inside-tls", lines });
+        inside.said.push(Message { from: said.from.name(), meaning, lines });
         if let Some(transcript) = &self.transcript {
             transcript.say(inside.at, said);
         }

@@ -6,6 +6,7 @@ mod attack;
 mod check;
 mod connect;
 mod diagnose;
+mod dns;
 mod exit;
 mod failure;
 mod gateway;
@@ -15,6 +16,7 @@ mod login;
 mod output;
 mod peer;
 mod sasl;
+mod send;
 mod talk;
 mod target;
 mod usage;
@@ -60,6 +62,7 @@ async fn run(command: Command) -> Result<u8, Failed> {
         Command::Lab(args) => lab::run(&args).await,
         Command::Login(args) => login::run(&args).await,
         Command::Sasl(args) => sasl::run(&args),
+        Command::Send(args) => send::run(&args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "starttls", &mut script);

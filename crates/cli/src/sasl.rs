@@ -97,7 +97,7 @@ fn decode(mechanism: &str) -> Result<u8, Failed> {
             }
             _ if mechanism.starts_with("SCRAM-") => {
                 for attribute in token.split(|&byte| byte == b',') {
-                    writeln!(out, "{}", Escaped(attribute))?;
+                    writeln!(out, "{}", shown(attribute))?;
                 }
             }
             _ => writeln!(out, "{}", shown(&token))?,

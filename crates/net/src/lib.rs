@@ -63,7 +63,7 @@
 //!
 //! # Features
 //! `tokio` (default) adds the asynchronous driver. The blocking one is always there.
-//! `login` (default) adds [`login`].
+//! `login` (default) adds [`login`] and [`submission`].
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
@@ -82,6 +82,8 @@ mod observe;
 mod ready;
 mod server;
 mod stream;
+#[cfg(feature = "login")]
+pub mod submission;
 mod tls;
 mod transcript;
 mod verify;

@@ -92,6 +92,12 @@ impl Error {
     /// How many of the offending bytes an error keeps.
     pub const EXCERPT: usize = 200;
 
+    /// For machines beyond this crate that read what a server says: it broke a rule.
+    #[cold]
+    pub fn of_server(kind: ErrorKind, expected: &'static str, received: &[u8]) -> Box<Self> {
+        Self::new(kind, Side::Server, expected, received)
+    }
+
     #[cold]
     pub(crate) fn new(kind: ErrorKind, by: Side, expected: &'static str, received: &[u8]) -> Box<Self> {
         let received = received[..received.len().min(Self::EXCERPT)].to_vec();

@@ -148,7 +148,7 @@ impl From<SeverityArg> for Severity {
     }
 }
 
-fn dns_server(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let with_usual_port = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
     with_usual_port

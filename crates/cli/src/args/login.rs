@@ -27,12 +27,12 @@ pub(crate) struct Login {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
     pub(crate) target: String,
 
-    #[command(flatten)]
-    pub(crate) credentials: Credentials,
-
     /// json: one object on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 
     #[command(flatten)]
     pub(crate) peer: Peer,
@@ -90,7 +90,7 @@ pub(crate) struct Sasl {
     pub(crate) mechanism: String,
 
     /// Read tokens in Base64 from standard input, one a line, and show what is in them
-    #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "token", "authorize_as"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "authorize_as"])]
     pub(crate) decode: bool,
 
     /// The name of the user

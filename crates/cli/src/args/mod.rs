@@ -4,6 +4,7 @@ mod attack;
 mod check;
 mod gateway;
 mod login;
+mod send;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use login::{Credentials, Login, Sasl};
+pub(crate) use send::{Send, Stop};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ pub(crate) enum Command {
     Lab(Lab),
     Login(Box<Login>),
     Sasl(Sasl),
+    Send(Box<Send>),
     /// Print the completion script for a shell
     Completions {
         /// The shell

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use starttls::proto::{Protocol, protocol};
 
-use super::dns::{Answer, Dns, Host as Announced};
 use super::run::Place;
+use crate::dns::{Answer, Dns, Host as Announced};
 use crate::target::Host;
 
 /// What was looked up, and what is there to audit.

@@ -1,6 +1,5 @@
 //! `starttls check`: the audit.
 
-mod dns;
 mod domain;
 mod earlier;
 mod matrix;

@@ -10,11 +10,11 @@ use starttls_audit::{Audit, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
-use super::dns::{Dns, Family};
 use super::domain;
 use super::earlier::Earlier;
 use super::targets::{Line, Meaning};
 use crate::args::Check;
+use crate::dns::{Dns, Family};
 use crate::exit;
 use crate::failure::Failed;
 use crate::target::{Host, Target, split_port};

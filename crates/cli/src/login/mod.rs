@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
             }
         }
         Err(error) => {
-            report.login = Some(failed(login, &error));
+            report.login = Some(known(login, &error));
             report.exit_code = hint::code(&error);
             let refused = report.exit_code == exit::REFUSED;
             report.outcome = if refused { Outcome::Refused } else { Outcome::Inconclusive };
@@ -94,7 +94,17 @@ fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
     format!("authenticated{user}{how}")
 }
 
-fn failed(login: report::Login, error: &Error) -> report::Login {
+/// A login that failed, for a command that wanted more than that.
+pub(crate) fn failed(
+    target: &Target,
+    credentials: &Credentials,
+    cleartext: &[String],
+    error: &Error,
+) -> Failed {
+    Failed::new(hint::code(error), in_one_line(error)).hint(hint::hint(target, credentials, cleartext, error))
+}
+
+fn known(login: report::Login, error: &Error) -> report::Login {
     match error {
         Error::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
         Error::Refused { mechanism, .. }
@@ -127,6 +137,11 @@ impl Credentials {
     /// The account, with its secret.
     pub(crate) fn account(&self, peer: &Peer) -> Result<Account, Failed> {
         let named = self.mechanism.as_deref().map(str::to_ascii_uppercase);
+        if let Some(name) = named.as_deref().filter(|name| !Account::mechanisms().any(|it| it == *name)) {
+            let hint = format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "));
+            let what = format!("there is no mechanism {}", Escaped(name.as_bytes()));
+            return Err(Failed::usage(what).hint(Some(hint)));
+        }
         let given = self.password_file.is_some() || self.password_command.is_some() || self.user.is_some();
         let external = named.as_deref() == Some("EXTERNAL");
         let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {

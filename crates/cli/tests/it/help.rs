@@ -3,7 +3,19 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 8] = ["attack", "check", "connect", "explain", "gateway", "lab", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "attack",
+    "check",
+    "connect",
+    "explain",
+    "gateway",
+    "lab",
+    "login",
+    "sasl",
+    "send",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {

@@ -13,11 +13,13 @@ mod escaping;
 mod gateway;
 mod help;
 mod lab;
+mod login;
 mod manual;
 mod output;
 mod refusals;
 mod report;
 mod schema;
+mod send;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;
@@ -85,6 +87,6 @@ const FILTERS: &[(&str, &str)] = &[
     // Behind the stream's id, which may look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),
     (r"in cleartext were [0-9]+ bytes sent, [0-9]+ received", "in cleartext were N bytes sent, N received"),
-    (r"(Extended(Request|Response)) [0-9]+", "$1 ID"),
+    (r"((Bind|Extended|Search)[A-Za-z]+) [0-9]+", "$1 ID"),
     (r"/tmp/starttls-lab-[A-Za-z0-9]+", "FOLDER"),
 ];

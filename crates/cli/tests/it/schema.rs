@@ -34,8 +34,9 @@ fn check(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
                 kind => is(value, kind),
             },
             "const" => value == wanted,
-            "minimum" => value.as_f64() >= wanted.as_f64(),
-            "maximum" => value.as_f64() <= wanted.as_f64(),
+            // They hold for numbers only, which null is not.
+            "minimum" => value.is_null() || value.as_f64() >= wanted.as_f64(),
+            "maximum" => value.is_null() || value.as_f64() <= wanted.as_f64(),
             "anyOf" | "oneOf" => wanted.as_array().unwrap().iter().any(|it| check(value, it, root).is_ok()),
             "items" => {
                 value.as_array().into_iter().flatten().try_for_each(|item| check(item, wanted, root))?;

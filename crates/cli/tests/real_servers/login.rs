@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use starttls_lab::ca::{Leaf, Usage};
 use starttls_lab::real::Running;
 
 use super::{Peer, Run, starttls};
@@ -55,4 +56,25 @@ fn login(peer: &Peer, running: &Running, password: &str) -> Command {
         .args(["--server-name", &peer.endpoint.server_name, "--user", user])
         .env("STARTTLS_PASSWORD", password);
     command
+}
+
+#[test]
+fn a_certificate_is_enough_where_the_server_says_so() {
+    super::with_setup(starttls_lab::real::server("openldap").unwrap(), |peer, running, setup| {
+        let leaf = Leaf { usage: Usage::Client, ..Leaf::named("john.example.test") };
+        let issued = setup.authority.issue(&leaf).unwrap();
+        let (cert, key) = (running.folder().join("john.pem"), running.folder().join("john.key"));
+        std::fs::write(&cert, issued.chain_pem).unwrap();
+        std::fs::write(&key, issued.key_pem).unwrap();
+        let mut command = starttls(["login", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
+        command.arg(&peer.ca_file).arg(format!("ldap://{}", peer.endpoint.address));
+        command
+            .args(["--server-name", &peer.endpoint.server_name])
+            .arg("--cert")
+            .arg(cert)
+            .arg("--key")
+            .arg(key);
+        let run = Run::of(&mut command).exits(0);
+        assert_eq!(run.stdout, "authenticated as dn:cn=john.example.test by EXTERNAL\n");
+    });
 }

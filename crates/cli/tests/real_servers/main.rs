@@ -6,6 +6,7 @@
 
 mod attacks;
 mod login;
+mod mail;
 mod middle;
 mod verified;
 
@@ -81,7 +82,11 @@ fn logs_in(server: &RealServer) {
     visit(server, |peer, running| login::all(peer, running));
 }
 
-fn visit(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &Running)) {
+fn visit(server: &RealServer, each: impl Fn(&Peer, &Running)) {
+    with_setup(server, |peer, running, _| each(peer, running));
+}
+
+fn with_setup(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &Running, &Setup)) {
     let setup = Setup::new().unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
     let ca_file = setup.authority.write_to(running.folder()).unwrap();
@@ -90,6 +95,6 @@ fn visit(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &Runn
             .unwrap_or_else(|| panic!("{name}: {} is not in the registry", endpoint.protocol));
         let (endpoint, root_pem) = (endpoint.clone(), setup.authority.root_pem());
         let peer = Peer { protocol, endpoint, root_pem, ca_file: ca_file.clone() };
-        each(&peer, &running);
+        each(&peer, &running, &setup);
     }
 }

@@ -1,13 +1,13 @@
-//! IRC (RFC 2812): registration, pings, and empty channels.
+//! IRC (RFC 2812): registration, pings, and empty channels; and SASL PLAIN (IRCv3 `sasl`).
 
-use super::{Context, Served};
+use super::{Context, Served, sasl};
 use crate::session::SessionError;
 
 pub(super) fn serve(context: Context<'_>) -> Served<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, acceptor, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(Context { session, acceptor, world }: Context<'_>) -> Result<(), SessionError> {
     let server = acceptor.identity().server_name;
     let (mut nick, mut user, mut registered) = (String::from("*"), false, false);
     while let Some(line) = session.next_command().await? {
@@ -29,12 +29,32 @@ async fn run(Context { session, acceptor, .. }: Context<'_>) -> Result<(), Sessi
             "NICK" => nick = first.to_owned(),
             "USER" if registered => session.say(format!(":{server} 462 {nick} :Once is enough")),
             "USER" => user = true,
+            "CAP" if first.eq_ignore_ascii_case("REQ") => {
+                let wanted = parameters.split_once(' ').map_or("", |it| it.1).trim_start_matches(':');
+                let answer = if wanted.trim() == "sasl" { "ACK" } else { "NAK" };
+                session.say(format!(":{server} CAP {nick} {answer} :{wanted}"));
+                continue;
+            }
             "CAP" | "PASS" => continue,
             "PING" => {
                 session.say(format!(":{server} PONG {server} :{first}"));
                 continue;
             }
             "PONG" => continue,
+            "AUTHENTICATE" if first.eq_ignore_ascii_case("PLAIN") => {
+                session.say("AUTHENTICATE +");
+                let response = session.line().await?;
+                let response = response.strip_prefix(b"AUTHENTICATE ").unwrap_or_default();
+                if sasl::plain(world, response) {
+                    let user = &world.user;
+                    session
+                        .say(format!(":{server} 900 {nick} {nick}!{user}@{server} {user} :You are {user}"));
+                    session.say(format!(":{server} 903 {nick} :SASL authentication successful"));
+                } else {
+                    session.say(format!(":{server} 904 {nick} :SASL authentication failed"));
+                }
+                continue;
+            }
             "AUTHENTICATE" => {
                 session.say(format!(":{server} 904 {nick} :SASL authentication failed"));
                 continue;

@@ -75,7 +75,7 @@ const APPS: &[App] = &[
     App { protocol: "imap", capabilities: &["AUTH=PLAIN", "SASL-IR", "ID", "IDLE", "NAMESPACE", "UNSELECT"], serve: imap::serve },
     App { protocol: "pop3", capabilities: &["USER", "SASL PLAIN", "TOP", "UIDL", "RESP-CODES"], serve: pop3::serve },
     App { protocol: "sieve", capabilities: &["\"SASL\" \"PLAIN\""], serve: sieve::serve },
-    App { protocol: "nntp", capabilities: &["READER", "AUTHINFO USER", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
+    App { protocol: "nntp", capabilities: &["READER", "AUTHINFO USER SASL", "SASL PLAIN", "LIST ACTIVE NEWSGROUPS OVERVIEW.FMT", "OVER"], serve: nntp::serve },
     App { protocol: "ldap", capabilities: &["supportedExtension: 1.3.6.1.4.1.4203.1.11.3", "namingContexts: dc=example,dc=test"], serve: ldap::serve },
     App { protocol: "ftp", capabilities: &["EPSV", "SIZE", "MDTM", "MLST type*;size*;modify*;", "UTF8"], serve: ftp::serve },
     App { protocol: "http", capabilities: &[], serve: http::serve },
@@ -83,7 +83,7 @@ const APPS: &[App] = &[
     App { protocol: "xmpp", capabilities: &["PLAIN"], serve: xmpp::serve },
     App { protocol: "xmpp-server", capabilities: &["EXTERNAL"], serve: hello_only },
     App { protocol: "postgres", capabilities: &[], serve: postgres::serve },
-    App { protocol: "irc", capabilities: &[], serve: irc::serve },
+    App { protocol: "irc", capabilities: &["sasl=PLAIN"], serve: irc::serve },
     App { protocol: "nut", capabilities: &[], serve: nut::serve },
 ];
 

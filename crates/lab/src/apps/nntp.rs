@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{Context, Served, words};
+use super::{Context, Served, sasl, words};
 use crate::session::{Session, SessionError};
 use crate::store::Mail;
 
@@ -36,6 +36,17 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
             ("AUTHINFO", "USER") => {
                 user = words.get(2).cloned().unwrap_or_default();
                 session.say("381 And the password?");
+            }
+            ("AUTHINFO", "SASL") if upper(2) == "PLAIN" => {
+                let response = match words.get(3) {
+                    Some(initial) => initial.clone().into_bytes(),
+                    None => {
+                        session.say("383 =");
+                        session.line().await?
+                    }
+                };
+                authenticated = sasl::plain(world, &response);
+                session.say(if authenticated { "281 Welcome" } else { "481 Wrong user or password" });
             }
             ("AUTHINFO", "PASS") if user.is_empty() => session.say("482 The user first"),
             ("AUTHINFO", "PASS") => {

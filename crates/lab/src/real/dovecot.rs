@@ -1,8 +1,9 @@
 //! Dovecot: IMAP, POP3, ManageSieve and LMTP.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{Endpoint, Running, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, program, run, user};
 
@@ -12,14 +13,19 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     let stage = Stage::new(setup, "imap.example.test")?;
     let endpoints = ["imap", "pop3", "sieve", "lmtp"].map(|protocol| stage.endpoint(protocol));
     let endpoints = endpoints.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let tls = if setup.tls { Some(stage.certificate(&user("root", "base-passwd")?)?) } else { None };
+    let services = services(&endpoints, tls.as_ref())?;
+    let main = spawn(&stage, &format!("protocols = imap pop3 sieve lmtp\n{services}"))?;
+    stage.running("test", endpoints, vec![main])
+}
+
+/// What serves these endpoints, with this certificate and its key.
+pub(super) fn services(endpoints: &[Endpoint], tls: Option<&(PathBuf, PathBuf)>) -> Result<String, Error> {
     let syntax = Syntax::installed()?;
-    let tls = stage.tls(
-        || {
-            let (chain, key) = stage.certificate(&user("root", "base-passwd")?)?;
-            Ok(syntax.certificate(&chain.display().to_string(), &key.display().to_string()))
-        },
-        syntax.without_tls(),
-    )?;
+    let tls = tls.map_or_else(
+        || String::from(syntax.without_tls()),
+        |(chain, key)| syntax.certificate(&chain.display().to_string(), &key.display().to_string()),
+    );
     let listeners: String = endpoints
         .iter()
         .map(|endpoint| {
@@ -45,8 +51,7 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
             )
         })
         .collect();
-    let main = spawn(&stage, &format!("protocols = imap pop3 sieve lmtp\n{tls}{listeners}"))?;
-    stage.running("test", endpoints, vec![main])
+    Ok(tls + &listeners)
 }
 
 /// A Dovecot that knows the one user, with or without `@example.test`, and whatever `more` says.

@@ -132,6 +132,14 @@ macro_rules! each_real_server {
     };
 }
 
+/// Postfix, and behind it a Dovecot that keeps the mail: SMTP, submission, IMAP and POP3.
+///
+/// # Errors
+/// When a program is missing, or does not start.
+pub fn start_mail_host(setup: &Setup) -> Result<Running, Error> {
+    postfix::start_with_mailbox(setup)
+}
+
 /// The Debian packages of the clients that tests use.
 pub const CLIENT_PACKAGES: &[&str] = &[
     "cups-ipp-utils",

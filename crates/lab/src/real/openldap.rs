@@ -21,7 +21,7 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
             let issuers = stage.scratch.file("issuers.pem", &issuers)?;
             Ok(format!(
                 "TLSCACertificateFile {}\nTLSCertificateFile {}\nTLSCertificateKeyFile {}\n\
-                 security simple_bind=1\n",
+                 TLSVerifyClient try\nsecurity simple_bind=1\n",
                 issuers.display(),
                 chain.display(),
                 key.display()

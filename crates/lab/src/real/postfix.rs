@@ -1,4 +1,4 @@
-//! Postfix: SMTP and submission. Logins are checked by a Dovecot that does nothing else.
+//! Postfix: SMTP and submission. Logins are checked by a Dovecot that does nothing else, or keeps the mail.
 
 use std::process::Command;
 
@@ -7,9 +7,20 @@ use crate::Error;
 use crate::process::{Daemon, program, run, user};
 
 pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+    launch(setup, false)
+}
+
+/// With a Dovecot behind it that keeps the mail, for IMAP and POP3.
+pub(super) fn start_with_mailbox(setup: &Setup) -> Result<Running, Error> {
+    launch(setup, true)
+}
+
+fn launch(setup: &Setup, mailbox: bool) -> Result<Running, Error> {
     let stage = Stage::new(setup, "mail.example.test")?;
     let owner = user("postfix", "postfix")?;
-    let endpoints = vec![stage.endpoint("smtp")?, stage.endpoint("submission")?];
+    let kept: &[&str] = if mailbox { &["imap", "pop3"] } else { &[] };
+    let endpoints = ["smtp", "submission"].iter().chain(kept).map(|protocol| stage.endpoint(protocol));
+    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
 
     let name = &stage.server_name;
     let dir = stage.scratch.path().display().to_string();
@@ -17,11 +28,16 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     for (folder, owner) in [("etc", &root), ("queue", &root), ("data", &owner), ("mail", &owner)] {
         stage.scratch.dir(folder, owner)?;
     }
-    let (auth_socket, auth) = auth(&stage)?;
-    let tls = stage.tls(
-        || {
-            let (chain, key) = stage.certificate(&root)?;
-            Ok(format!(
+    let certificate = if setup.tls { Some(stage.certificate(&root)?) } else { None };
+    let services = match endpoints.get(2..) {
+        Some(kept @ [_, ..]) => dovecot::services(kept, certificate.as_ref())?,
+        _ => String::from("ssl = no\n"),
+    };
+    let auth = auth(&stage, mailbox, &services)?;
+    let tls = certificate.as_ref().map_or_else(
+        || String::from("smtpd_tls_security_level = none"),
+        |(chain, key)| {
+            format!(
                 "smtpd_tls_security_level = may
 smtpd_tls_cert_file = {}
 smtpd_tls_key_file = {}
@@ -29,10 +45,17 @@ smtpd_tls_auth_only = yes
 tls_random_source = dev:/dev/urandom",
                 chain.display(),
                 key.display()
-            ))
+            )
         },
-        "smtpd_tls_security_level = none",
-    )?;
+    );
+    // A message may be larger than what Postfix takes by default.
+    let transport = if mailbox {
+        format!(
+            "virtual_transport = lmtp:unix:{dir}/lmtp\nmessage_size_limit = 67108864\nvirtual_mailbox_limit = 0"
+        )
+    } else {
+        String::new()
+    };
     let (uid, gid) = (owner.uid, owner.gid);
     stage.scratch.file(
         "etc/main.cf",
@@ -58,9 +81,10 @@ virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_sasl_type = dovecot
-smtpd_sasl_path = {auth_socket}
+smtpd_sasl_path = {dir}/auth
 smtpd_sasl_auth_enable = yes
 {tls}
+{transport}
 ",
         ),
     )?;
@@ -81,6 +105,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
@@ -100,23 +125,25 @@ postlog unix-dgram n - n - 1 postlogd
     stage.running("test@example.test", endpoints, vec![master, auth])
 }
 
-fn auth(stage: &Stage<'_>) -> Result<(String, Daemon), Error> {
-    let socket = stage.scratch.path().join("auth");
-    let mut auth = dovecot::spawn(
-        stage,
-        &format!(
-            "protocols =
-ssl = no
-service auth {{
+/// Checks logins, and keeps the mail if there is a mailbox.
+fn auth(stage: &Stage<'_>, mailbox: bool, services: &str) -> Result<Daemon, Error> {
+    let listener = |service: &str, socket: &str| {
+        let path = stage.scratch.path().join(socket);
+        format!(
+            "service {service} {{
   unix_listener {} {{
     user = postfix
     mode = 0600
   }}
 }}
 ",
-            socket.display()
-        ),
-    )?;
-    auth.wait_until(START, || socket.exists())?;
-    Ok((socket.display().to_string(), auth))
+            path.display()
+        )
+    };
+    let (protocols, more) =
+        if mailbox { ("imap pop3 lmtp", listener("lmtp", "lmtp")) } else { ("", String::new()) };
+    let config = format!("protocols = {protocols}\n{services}{}{more}", listener("auth", "auth"));
+    let mut dovecot = dovecot::spawn(stage, &config)?;
+    dovecot.wait_until(START, || stage.scratch.path().join("auth").exists())?;
+    Ok(dovecot)
 }

@@ -50,7 +50,7 @@ fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
         "ftp" => (b"USER a\r\n", "331 "),
         "postgres" => return (postgres_startup(), "R"),
         "mysql" => return (mysql_login(1), ",\0\0\u{2}\u{fffd}caching_sha2"),
-        "irc" => (b"AUTHENTICATE PLAIN\r\n", ":localhost 904 "),
+        "irc" => (b"AUTHENTICATE PLAIN\r\n", "AUTHENTICATE +"),
         "nut" => (b"USERNAME a\n", "OK"),
         "xmpp" => (
             b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>",

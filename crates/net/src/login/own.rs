@@ -115,7 +115,7 @@ pub(super) fn mysql_native(terms: &Terms<'_>, offer: &Offered) -> Begun {
 pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &Offered) -> Begun {
     let scramble = challenge(offer)?;
     let once = Sha256::digest(secret(terms));
-    let mask = Sha256::digest([&Sha256::digest(Sha256::digest(once)), scramble].concat());
+    let mask = Sha256::digest([&Sha256::digest(once), scramble].concat());
     fixed(Some(xor(&once, &mask)), Some([secret(terms).as_bytes(), b"\0"].concat()))
 }
 
@@ -125,4 +125,58 @@ fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls_proto::{Binding, base64};
+
+    use super::*;
+    use crate::login::{Account, Bindings};
+
+    /// What an account says first by this mechanism, to this challenge.
+    fn said(begin: fn(&Terms<'_>, &Offered) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
+        let offer = Offered { name: String::new(), challenge: Some(told.to_vec()) };
+        let (offered, bindings) = ([offer.clone()], Bindings::default());
+        let terms = Terms { account, offered: &offered, bindings: &bindings, binding: Binding::Exporter };
+        let mut exchange = begin(&terms, &offer).unwrap();
+        exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(told).unwrap())
+    }
+
+    #[test]
+    fn the_examples_of_the_rfcs() {
+        // RFC 2195 section 2.
+        let tim = Account::password("tim", "tanstaaftanstaaf");
+        let told = b"<1896.697170952@postoffice.reston.mci.net>";
+        assert_eq!(
+            base64::encode(&said(cram_md5, &tim, told)),
+            "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"
+        );
+        // RFC 1939 section 7.
+        let mrose = Account::password("mrose", "tanstaaf");
+        let told = b"<1896.697170952@dbc.mtview.ca.us>";
+        assert_eq!(said(apop, &mrose, told), b"mrose c4c9334bac560ecc979e58001b3e22fb");
+    }
+
+    #[test]
+    fn what_databases_want() {
+        let account = Account::password("test", "secret");
+        assert_eq!(said(md5, &account, &[1, 2, 3, 4]), b"md5594f15006e55e17dff918116ee00778f");
+        let scramble = b"0123456789abcdefghij";
+        let native = "f5cac3f3b3df2133feb57db682c71e6ed433a988";
+        assert_eq!(hex(&said(mysql_native, &account, scramble)), native);
+        let caching = "7e4adda2f2d5ef09b4147518becb0cee2939376203650a8c2bb2815959364bd0";
+        assert_eq!(hex(&said(caching_sha2, &account, scramble)), caching);
+    }
+
+    #[test]
+    fn a_name_cannot_end_its_command() {
+        let offered = [Offered { name: String::from("USER"), challenge: None }];
+        let (bindings, binding) = (Bindings::default(), Binding::Exporter);
+        for (user, password) in [("a\r\nb", "c"), ("a", "b\nc"), ("a\0", "b"), ("a", "")] {
+            let account = &Account::password(user, password);
+            let terms = Terms { account, offered: &offered, bindings: &bindings, binding };
+            assert!(name_and_password(&terms, &offered[0]).is_err(), "{user:?} {password:?}");
+        }
+    }
 }

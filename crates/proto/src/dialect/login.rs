@@ -181,7 +181,7 @@ impl Script {
     }
 
     /// What the client says now is whole.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if !self.shown.is_empty() {
             let text = std::mem::take(&mut self.shown);
             self.said.push(Said { from: Side::Client, text });
@@ -189,7 +189,7 @@ impl Script {
     }
 
     /// The server said this.
-    pub(crate) fn heard(&mut self, text: &[u8]) {
+    pub fn heard(&mut self, text: &[u8]) {
         self.said.push(Said { from: Side::Server, text: text.to_vec() });
     }
 }

@@ -1,0 +1,72 @@
+//! `--until ehlo`: what the server says before TLS.
+
+use starttls::proto::{ClientMessage, Dialect, Identity, ReplyTo, Said, Scan, ServerMessage, Side};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::Hop;
+use crate::args::Send;
+use crate::exit;
+use crate::failure::Failed;
+use crate::inside::Watch;
+
+const CLEARTEXT: &str = "cleartext";
+
+/// Octets that a greeting and an answer may have.
+const MAX: usize = 64 * 1024;
+
+/// Greets, asks what there is, and leaves.
+pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Failed> {
+    let connector = args.peer.connector(&args.trace, 0)?;
+    let mut io = hop.dial.open(&connector).await?;
+    let asking = async {
+        let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
+        identity.client_name = args.credentials.client_name.clone().unwrap_or(identity.client_name);
+        let mut dialect = (hop.target.protocol.dialect)(identity);
+        let mut heard = Vec::new();
+        for (reply_to, message) in
+            [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
+        {
+            let answer = answer(&mut io, &*dialect, reply_to, &mut heard).await?;
+            watch.tell(&Said { from: Side::Server, text: answer.clone() }, CLEARTEXT);
+            let meaning = dialect.read_server(reply_to, &answer);
+            if let Ok(ServerMessage::Bye) | Err(_) = meaning {
+                let what = "the server turned the connection away";
+                return Err(Failed::new(exit::INCONCLUSIVE, what));
+            }
+            let mut words = Vec::new();
+            dialect.write_client(message, &mut words);
+            watch.tell(&Said { from: Side::Client, text: words.clone() }, CLEARTEXT);
+            io.write_all(&words).await?;
+            io.flush().await?;
+        }
+        Ok(())
+    };
+    let late = || Failed::new(exit::UNREACHABLE, format!("timed out after {:?}", args.peer.timeout));
+    tokio::time::timeout(args.peer.timeout, asking).await.map_err(|_| late())?
+}
+
+async fn answer(
+    io: &mut (impl AsyncReadExt + Unpin),
+    dialect: &dyn Dialect,
+    reply_to: ReplyTo,
+    heard: &mut Vec<u8>,
+) -> Result<Vec<u8>, Failed> {
+    let mut scan = Scan::default();
+    let mut chunk = vec![0; 4096];
+    loop {
+        match dialect.frame(Side::Server, reply_to, heard, &mut scan) {
+            Ok(Some(length)) => return Ok(heard.drain(..length).collect()),
+            Ok(None) if heard.len() < MAX => {}
+            _ => {
+                return Err(Failed::new(
+                    exit::VIOLATION,
+                    "the server's answer is no answer in this protocol",
+                ));
+            }
+        }
+        match io.read(&mut chunk).await? {
+            0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
+            count => heard.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `starttls send`: hand in a message and show each step.
+
+mod compose;
+mod hello;
+mod report;
+mod route;
+
+use starttls::Connector;
+use starttls::login::{Account, LoggedIn};
+use starttls::submission::{Delivered, Delivery, Error, Message, Notify};
+
+use crate::args::{Format, Send, Stop};
+use crate::connect::report::{Failure, Report as Connection};
+use crate::connect::session::{self, Manners};
+use crate::connect::text;
+use crate::exit;
+use crate::failure::Failed;
+use crate::inside::{Opened, Opening, Watch};
+use crate::login;
+use crate::output::Sink;
+use crate::talk::{Talk, Tone};
+use report::{Attempt, Outcome, Report, Told};
+use route::Hop;
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
+    let json = args.format == Format::Json;
+    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let mut sink = Sink::open(&args.output)?;
+    let sender = Sender::new(args, talk)?;
+    let hops = route::hops(args).await?;
+    if args.until == Some(Stop::Ehlo) {
+        return sender.look(&hops, json, &mut sink).await;
+    }
+    let mut attempts = Vec::new();
+    let mut ended = None;
+    for hop in &hops {
+        if args.mx {
+            talk.line(Tone::Heading, format_args!("{}", hop.target));
+        }
+        let (attempt, end) = sender.attempt(hop).await?;
+        attempts.push(attempt);
+        // The next one may do what this one could not, unless it has said a last word.
+        let next =
+            matches!(&end, Err(failed) if failed.code != exit::FINDINGS && failed.code != exit::REFUSED);
+        ended = Some(end);
+        if !next {
+            break;
+        }
+    }
+    let ended = ended.unwrap_or_else(|| Err(Failed::new(exit::UNREACHABLE, "there is no server to try")));
+    let report = sender.report(attempts, ended);
+    if json {
+        let line =
+            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        sink.line(&line)?;
+        return Ok(report.exit_code);
+    }
+    for told in &report.recipients {
+        sink.line(&in_words(told, report.outcome))?;
+    }
+    match report.error {
+        Some(Failure { message, hint }) => Err(Failed::new(report.exit_code, message).hint(hint)),
+        None => Ok(report.exit_code),
+    }
+}
+
+fn in_words(told: &Told, outcome: Outcome) -> String {
+    let verdict = match (outcome, told.accepted) {
+        (Outcome::Stopped, true) => "would be accepted",
+        (_, true) => "accepted",
+        (_, false) => "refused",
+    };
+    let said = told.code.map(|code| format!(": {code} {}", told.text.as_deref().unwrap_or_default()));
+    let address = starttls::proto::Escaped(told.address.as_bytes()).to_string();
+    format!("{address} {verdict}{}", said.unwrap_or_default())
+}
+
+/// What is the same for every server that is tried.
+struct Sender<'a> {
+    args: &'a Send,
+    talk: Talk,
+    connector: Connector,
+    account: Option<Account>,
+    delivery: Delivery,
+    octets: Option<usize>,
+}
+
+impl<'a> Sender<'a> {
+    fn new(args: &'a Send, talk: Talk) -> Result<Self, Failed> {
+        let credentials = &args.credentials;
+        let logs_in = credentials.user.is_some() || credentials.mechanism.is_some();
+        let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
+        let account = (logs_in && !no_login).then(|| credentials.account(&args.peer)).transpose()?;
+        // Standard input may hold the password before the message, and whoever only looks needs neither.
+        let wanted = !matches!(args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth | Stop::Rcpt));
+        let message = if wanted { Some(compose::message(args)?) } else { None };
+        let octets = message.as_ref().map(|message| message.as_bytes().len());
+        let empty = || Message::new(Vec::new()).map_err(|error| Failed::usage(error.to_string()));
+        let message = message.map_or_else(empty, Ok)?;
+        let delivery = Delivery::new(args.from.as_str(), args.to.iter().map(String::as_str), message);
+        let mut delivery = delivery.map_err(|error| Failed::usage(error.to_string()))?;
+        if let Some(stop) = args.until {
+            delivery = delivery.until(stop.until());
+        }
+        if args.require_tls {
+            delivery = delivery.require_tls();
+        }
+        if args.no_chunking {
+            delivery = delivery.without_chunking();
+        }
+        if let Some(name) = &args.credentials.client_name {
+            delivery = delivery.client_name(name);
+        }
+        let notify: Vec<Notify> = args.notify.iter().map(|when| (*when).into()).collect();
+        let connector = args.peer.connector(&args.trace, 0)?;
+        Ok(Self { args, talk, connector, account, delivery: delivery.notify(&notify), octets })
+    }
+
+    /// The first server that answers, before TLS.
+    async fn look(&self, hops: &[Hop], json: bool, sink: &mut Sink) -> Result<u8, Failed> {
+        let mut last = Failed::new(exit::UNREACHABLE, "there is no server to try");
+        for hop in hops {
+            let watch = Watch::new(&self.args.trace, hop.target.protocol, self.talk)?;
+            match hello::run(self.args, hop, &watch).await {
+                Ok(()) if !json => return Ok(exit::DONE),
+                Ok(()) => {
+                    let attempt = Attempt { messages: watch.said(), ..Attempt::to(&hop.target) };
+                    let report = self.report(vec![attempt], Ok(None));
+                    let line = serde_json::to_string(&report);
+                    sink.line(&line.map_err(|error| Failed::new(exit::BUG, error.to_string()))?)?;
+                    return Ok(exit::DONE);
+                }
+                Err(failed) => last = failed,
+            }
+        }
+        Err(last)
+    }
+
+    /// One server: what was seen there, and what came of it.
+    async fn attempt(&self, hop: &Hop) -> Result<(Attempt, Result<Option<Delivered>, Failed>), Failed> {
+        let (args, target) = (self.args, &hop.target);
+        let (peer, trace, dial, talk) = (&args.peer, &args.trace, hop.dial.clone(), self.talk);
+        let opening = Opening { peer, trace, target, dial, talk };
+        let Opened { mut session, watch } = match opening.open(&self.connector).await? {
+            Ok(opened) => opened,
+            Err(connection) => {
+                text::show(&talk, target, &connection, None);
+                let code = connection.exit_code;
+                let failure = connection.error.as_ref();
+                let message = failure.map(|it| it.message.clone()).unwrap_or_default();
+                let failed = Failed::new(code, message).hint(failure.and_then(|it| it.hint.clone()));
+                return Ok((Attempt::new(target, *connection), Err(failed)));
+            }
+        };
+        let connection = Connection::of_session(target, watch.conversation().finish(), &session);
+        text::show(&talk, target, &connection, None);
+        let mut attempt = Attempt::new(target, connection);
+        let done = self.inside(hop, &watch, &mut session, &mut attempt).await;
+        // Whoever stops at DATA must not say goodbye: what it says would be the message.
+        if args.until != Some(Stop::Data) {
+            let manners = Manners::of(target.protocol, peer.server_name(&target.host.ascii));
+            let _ = session::leave(session, &manners).await;
+        }
+        attempt.messages = watch.said();
+        attempt.error = done.as_ref().err().map(|failed| failed.message.clone());
+        Ok((attempt, done))
+    }
+
+    async fn inside(
+        &self,
+        hop: &Hop,
+        watch: &Watch,
+        session: &mut starttls::Encrypted<Box<dyn crate::peer::Io>>,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Delivered>, Failed> {
+        let protocol = hop.target.protocol;
+        let mut login: Option<LoggedIn> = None;
+        if let Some(account) = &self.account {
+            let heard = watch.clone();
+            let done = account.clone().heard_by(move |said| heard.say(said)).log_in(protocol, session).await;
+            let offered = watch.conversation().mechanisms();
+            let done =
+                done.map_err(|error| login::failed(&hop.target, &self.args.credentials, &offered, &error))?;
+            attempt.mechanism = Some(done.mechanism.to_owned());
+            login = Some(done);
+        }
+        if self.args.until == Some(Stop::Auth) && login.is_some() {
+            return Ok(None);
+        }
+        let heard = watch.clone();
+        let delivery = self.delivery.clone().heard_by(move |said| heard.say(said));
+        let delivered = delivery
+            .send(protocol, session, login.as_ref())
+            .await
+            .map_err(|error| failed(&error, self.account.is_some()))?;
+        attempt.show(&delivered);
+        Ok(Some(delivered))
+    }
+
+    fn report(&self, attempts: Vec<Attempt>, ended: Result<Option<Delivered>, Failed>) -> Report {
+        let stopped = self.args.until.is_some();
+        let mut report = Report {
+            schema_version: 1,
+            octets: self.octets,
+            outcome: Outcome::NotSent,
+            exit_code: exit::DONE,
+            attempts,
+            recipients: Vec::new(),
+            error: None,
+        };
+        let delivered = match ended {
+            Ok(delivered) => delivered,
+            Err(Failed { code, message, hint }) => {
+                report.exit_code = code;
+                report.outcome = if code == exit::FINDINGS { Outcome::Refused } else { Outcome::NotSent };
+                report.error = Some(Failure { message, hint });
+                return report;
+            }
+        };
+        let asked = !matches!(self.args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth));
+        if let Some(delivered) = delivered.filter(|_| asked) {
+            let whole = delivered.reply.as_ref().filter(|_| !stopped);
+            report.recipients = delivered.recipients.iter().map(|it| Told::of(it, whole)).collect();
+        }
+        let accepted = report.recipients.iter().filter(|told| told.accepted).count();
+        report.outcome = match accepted {
+            _ if stopped && accepted == report.recipients.len() => Outcome::Stopped,
+            0 => Outcome::Refused,
+            some if some == report.recipients.len() => Outcome::Accepted,
+            _ => Outcome::PartlyAccepted,
+        };
+        let refused: Vec<&Told> = report.recipients.iter().filter(|told| !told.accepted).collect();
+        if !refused.is_empty() {
+            let passing = refused.iter().all(|told| told.is_temporary());
+            report.exit_code = if passing { exit::INCONCLUSIVE } else { exit::FINDINGS };
+            let (some, all) = (refused.len(), report.recipients.len());
+            let login =
+                refused.iter().any(|told| told.code.is_some_and(wants_login)) && self.account.is_none();
+            report.error = Some(Failure {
+                message: format!("the server refused {some} of {all} recipients"),
+                hint: login.then(|| String::from(LOG_IN)),
+            });
+        }
+        report
+    }
+}
+
+const LOG_IN: &str = "the server may want a login first: --user NAME";
+
+/// Whether a server may say so to somebody who did not log in.
+fn wants_login(code: u16) -> bool {
+    [530, 550, 554].contains(&code)
+}
+
+/// The server's no, and the cure.
+fn failed(error: &Error, logged_in: bool) -> Failed {
+    let mut hint = None;
+    let code = match error {
+        Error::Message { .. } | Error::Address { .. } => exit::USAGE,
+        Error::Rejected { reply, .. } if reply.is_temporary() => {
+            hint = Some("it may work soon: try again");
+            exit::INCONCLUSIVE
+        }
+        Error::Rejected { reply, .. } => {
+            hint = (wants_login(reply.code) && !logged_in).then_some(LOG_IN);
+            exit::FINDINGS
+        }
+        Error::Lacks { extension, .. } => {
+            hint = match *extension {
+                "SMTPUTF8" => Some("a message that is built here needs it for addresses only"),
+                "REQUIRETLS" => Some(
+                    "without --require-tls this server takes the message, and promises nothing about the next",
+                ),
+                "DSN" => Some("without --notify the message goes out"),
+                _ => Some("a message that is built here needs none"),
+            };
+            exit::FINDINGS
+        }
+        Error::TooLarge { .. } => exit::FINDINGS,
+        Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
+        Error::Protocol(_) => exit::VIOLATION,
+        Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,
+        _ => exit::BUG,
+    };
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Failed::new(code, format!("{error}{cause}")).hint(hint.map(str::to_owned))
+}

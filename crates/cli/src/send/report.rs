@@ -1,0 +1,154 @@
+//! What `send` came to, as data. The schema is in `docs/schema/send.json`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use starttls::proto::Escaped;
+use starttls::submission::{Delivered, Recipient, Reply};
+
+use crate::connect::conversation::{Message, Negotiation};
+use crate::connect::report::{self, Failure, Presented, Tls};
+use crate::target::Target;
+
+/// Everything that came of a message.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// Grows when a field changes its meaning or goes.
+    pub(crate) schema_version: u32,
+    /// The octets of the message as it was to arrive; null where none was needed.
+    pub(crate) octets: Option<usize>,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// The exit code of the program.
+    pub(crate) exit_code: u8,
+    /// The servers that were tried, the last one last.
+    pub(crate) attempts: Vec<Attempt>,
+    /// The recipients, in order.
+    pub(crate) recipients: Vec<Told>,
+    /// What went wrong, if anything did.
+    pub(crate) error: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The server took the message on for all recipients.
+    Accepted,
+    /// For some of them.
+    PartlyAccepted,
+    /// For none.
+    Refused,
+    /// It was not to be sent (`--until`).
+    Stopped,
+    /// It did not come to that.
+    NotSent,
+}
+
+/// One server that was tried.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Attempt {
+    /// The target in its canonical form.
+    pub(crate) target: String,
+    /// The conversation in cleartext.
+    pub(crate) negotiation: Option<Negotiation>,
+    /// The TLS session, if there is one.
+    pub(crate) tls: Option<Tls>,
+    /// The server's certificate, if it presented one.
+    pub(crate) certificate: Option<Presented>,
+    /// The mechanism of the login, if there was one.
+    pub(crate) mechanism: Option<String>,
+    /// What the server offers inside TLS, escaped.
+    pub(crate) extensions: Vec<String>,
+    /// The extensions that were made use of.
+    pub(crate) used: Vec<&'static str>,
+    /// The messages inside TLS in order, without secrets and without the message itself.
+    pub(crate) messages: Vec<Message>,
+    /// What went wrong here, if anything did.
+    pub(crate) error: Option<String>,
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct Told {
+    /// The address.
+    pub(crate) address: String,
+    /// Whether the server took it on, and the message with it.
+    pub(crate) accepted: bool,
+    /// The code of its last word about it.
+    pub(crate) code: Option<u16>,
+    /// The text of that, escaped.
+    pub(crate) text: Option<String>,
+}
+
+impl Attempt {
+    pub(crate) fn new(target: &Target, connection: report::Report) -> Self {
+        Self {
+            negotiation: connection.negotiation,
+            tls: connection.tls,
+            certificate: connection.certificate,
+            error: connection.error.map(|failure| failure.message),
+            ..Self::to(target)
+        }
+    }
+
+    /// A server to which only cleartext was spoken.
+    pub(crate) fn to(target: &Target) -> Self {
+        Self {
+            target: target.to_string(),
+            negotiation: None,
+            tls: None,
+            certificate: None,
+            mechanism: None,
+            extensions: Vec::new(),
+            used: Vec::new(),
+            messages: Vec::new(),
+            error: None,
+        }
+    }
+
+    pub(crate) fn show(&mut self, delivered: &Delivered) {
+        self.extensions = delivered.extensions.iter().map(|it| Escaped(it.as_bytes()).to_string()).collect();
+        self.used.clone_from(&delivered.used);
+    }
+}
+
+impl Told {
+    /// The last word about a recipient: its own, or that about the message.
+    pub(crate) fn of(recipient: &Recipient, whole: Option<&Reply>) -> Self {
+        let reply = if recipient.is_accepted() {
+            whole.or(recipient.reply.as_ref())
+        } else {
+            recipient.reply.as_ref()
+        };
+        Self {
+            address: recipient.address.clone(),
+            accepted: recipient.is_accepted() && whole.is_none_or(Reply::is_positive),
+            code: reply.map(|reply| reply.code),
+            text: reply.map(|reply| {
+                let lines: Vec<String> = reply.lines.iter().map(|line| Escaped(line).to_string()).collect();
+                lines.join(" ")
+            }),
+        }
+    }
+
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.code.is_some_and(|code| (400..500).contains(&code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Set `UPDATE_SCHEMA` to write the file anew.
+    #[test]
+    fn the_schema_in_the_docs_is_the_schema_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/send.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::Report)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == schema,
+            "docs/schema/send.json is out of date: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

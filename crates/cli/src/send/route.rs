@@ -1,0 +1,96 @@
+//! Where a message goes: to the server that was named, or to a domain's exchangers in order of preference.
+
+use starttls::proto::smtp::SMTP;
+
+use crate::args::Send;
+use crate::dns::{Answer, Dns, Family};
+use crate::exit;
+use crate::failure::Failed;
+use crate::peer::Dial;
+use crate::target::{Host, Mode, Target};
+
+/// A server to try.
+pub(super) struct Hop {
+    pub(super) target: Target,
+    pub(super) dial: Dial,
+}
+
+/// The servers to try, the preferred first.
+pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
+    if let Some(target) = &args.target {
+        let target: Target = target.parse()?;
+        if !["smtp", "submission", "lmtp"].contains(&target.protocol.name) {
+            let hint = String::from("submission://, smtp://, smtps:// and lmtp:// do");
+            return Err(Failed::usage(format!("{} takes no mail", target.protocol.title)).hint(Some(hint)));
+        }
+        let dial = args.peer.dial_target(&target)?;
+        return Ok(vec![Hop { target, dial }]);
+    }
+    let domain = domain(args)?;
+    let family = match (args.peer.ipv4, args.peer.ipv6) {
+        (true, _) => Family::V4,
+        (_, true) => Family::V6,
+        _ => Family::Any,
+    };
+    let dns = Dns::new(args.resolver, family, args.peer.timeout);
+    let mut hops = Vec::new();
+    let mut last = None;
+    for name in exchangers(&dns, &domain).await? {
+        let target = Target { protocol: &SMTP, mode: Mode::Upgrade, host: name.parse()?, port: SMTP.port };
+        if args.peer.connect.is_some() {
+            let dial = args.peer.dial_target(&target)?;
+            hops.push(Hop { target, dial });
+            continue;
+        }
+        match dns.addresses(&name).await {
+            Ok(addresses) => {
+                for address in addresses {
+                    let endpoint = starttls::Endpoint::new(args.peer.server_name(&name), SMTP.port);
+                    let dial = Dial::Tcp(endpoint.at(address.to_string(), SMTP.port));
+                    hops.push(Hop { target: target.clone(), dial });
+                }
+            }
+            Err(why) => last = Some(format!("no address of {name}: {why}")),
+        }
+    }
+    if hops.is_empty() {
+        let why = last.unwrap_or_else(|| format!("no exchanger of {} has an address", domain.ascii));
+        return Err(Failed::new(exit::UNREACHABLE, why));
+    }
+    Ok(hops)
+}
+
+/// RFC 5321 section 5.1: without MX records the domain itself; RFC 7505: with the null one nobody.
+async fn exchangers(dns: &Dns, domain: &Host) -> Result<Vec<String>, Failed> {
+    match dns.exchangers(&domain.ascii).await {
+        Answer::Records(hosts) => {
+            let names: Vec<String> = hosts.into_iter().filter_map(|host| host.name).collect();
+            if names.is_empty() {
+                let why = format!("{} takes no mail: its MX record says so (RFC 7505)", domain.ascii);
+                return Err(Failed::new(exit::FINDINGS, why));
+            }
+            Ok(names)
+        }
+        Answer::Nothing => Ok(vec![domain.ascii.clone()]),
+        Answer::NoSuchName => {
+            Err(Failed::new(exit::UNREACHABLE, format!("there is no domain {}", domain.ascii)))
+        }
+        Answer::Failed(why) => Err(Failed::new(
+            exit::UNREACHABLE,
+            format!("the exchangers of {} are not known: {why}", domain.ascii),
+        )),
+    }
+}
+
+/// The one domain of all recipients.
+fn domain(args: &Send) -> Result<Host, Failed> {
+    let mut domains = args.to.iter().map(|to| to.rsplit_once('@').map_or("", |(_, domain)| domain));
+    let first = domains.next().unwrap_or_default();
+    if first.is_empty() {
+        return Err(Failed::usage("with --mx a recipient has a domain: NAME@DOMAIN"));
+    }
+    if !domains.all(|domain| domain.eq_ignore_ascii_case(first)) {
+        return Err(Failed::usage("with --mx all recipients are of one domain"));
+    }
+    first.parse()
+}

@@ -1,0 +1,304 @@
+//! The delivery without I/O: RFC 5321 section 4.1, RFC 2033, and the extensions.
+
+use std::fmt;
+
+use starttls_proto::{Dialect, Error as Broken, ErrorKind, Identity, Protocol, ReplyTo, Scan, Script, Side};
+
+use super::delivery::{Delivered, Delivery, Recipient, Until};
+use super::{Error, Extensions, Reply};
+
+/// A delivery inside TLS, without I/O.
+///
+/// Send what it appends to the script, and give it what the server sends.
+#[must_use = "a delivery does nothing until it is driven"]
+pub struct Submission {
+    delivery: Delivery,
+    dialect: Box<dyn Dialect>,
+    /// One reply for each recipient behind the message (RFC 2033 section 4.2).
+    each: bool,
+    hello: Vec<u8>,
+    inbox: Vec<u8>,
+    scan: Scan,
+    awaiting: Awaiting,
+    /// Recipients that were named, and those that were answered.
+    named: usize,
+    answered: usize,
+    done: Delivered,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaiting {
+    Greeting,
+    Hello,
+    Mail,
+    Recipients,
+    GoAhead,
+    /// The answer to the message, for the recipients from this one on where there is one for each.
+    Verdict(usize),
+}
+
+/// How a delivery goes on.
+#[must_use = "the delivery, or what came of it, is in here"]
+#[expect(clippy::large_enum_variant, reason = "it is moved once for each piece that is read")]
+#[derive(Debug)]
+pub enum Progress {
+    /// Send, read, and call again.
+    Continue(Submission),
+    /// It went as far as it should.
+    Done(Delivered),
+}
+
+/// Octets of a reply.
+const MAX_REPLY: usize = 64 * 1024;
+
+impl Submission {
+    /// Starts a delivery; `greeted` is whether the server's greeting is still to come.
+    pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut Script) -> Self {
+        let identity =
+            Identity { client_name: delivery.client_name.clone(), inside_tls: true, ..Identity::new("") };
+        let mut dialect = (protocol.dialect)(identity);
+        let mut hello = Vec::new();
+        dialect.write_client(starttls_proto::ClientMessage::Hello, &mut hello);
+        let recipients =
+            delivery.to.iter().map(|to| Recipient { address: to.clone(), reply: None }).collect();
+        let done = Delivered { extensions: Extensions::default(), used: Vec::new(), recipients, reply: None };
+        let mut submission = Self {
+            each: hello.starts_with(b"LHLO"),
+            hello,
+            delivery,
+            dialect,
+            inbox: Vec::new(),
+            scan: Scan::default(),
+            awaiting: Awaiting::Greeting,
+            named: 0,
+            answered: 0,
+            done,
+        };
+        if !greeted {
+            submission.ask(out);
+        }
+        submission
+    }
+
+    /// What the server owes now, as a noun phrase for errors.
+    pub fn awaits(&self) -> &'static str {
+        match self.awaiting {
+            Awaiting::Greeting => "the greeting",
+            Awaiting::Hello => "the list of extensions",
+            Awaiting::Mail => "the answer to MAIL",
+            Awaiting::Recipients => "the answer to RCPT",
+            Awaiting::GoAhead => "the answer to DATA",
+            Awaiting::Verdict(_) => "the answer to the message",
+        }
+    }
+
+    /// Whether the server may take longer than for any other answer (RFC 5321 section 4.5.3.2.6).
+    pub(super) fn is_at_the_end(&self) -> bool {
+        matches!(self.awaiting, Awaiting::Verdict(_))
+    }
+
+    /// The server closed the connection: the error that says in the middle of what.
+    pub fn closed(self) -> Error {
+        self.broken(ErrorKind::Closed, b"")
+    }
+
+    /// Takes what the server sent and appends what is to be sent next.
+    ///
+    /// # Errors
+    /// [`Error`]; close the connection.
+    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<Progress, Error> {
+        self.inbox.extend_from_slice(input);
+        loop {
+            let cut = self.dialect.frame(Side::Server, ReplyTo::Other, &self.inbox, &mut self.scan);
+            let length = match cut {
+                Ok(Some(length)) => length,
+                Ok(None) if self.inbox.len() < MAX_REPLY => return Ok(Progress::Continue(self)),
+                Ok(None) => return Err(self.broken(ErrorKind::TooLong, &self.inbox)),
+                Err(_) => return Err(self.broken(ErrorKind::Malformed, &self.inbox)),
+            };
+            let message: Vec<u8> = self.inbox.drain(..length).collect();
+            self.scan = Scan::default();
+            out.heard(&message);
+            if self.take(Reply::read(&message), out)? {
+                return Ok(Progress::Done(self.done));
+            }
+        }
+    }
+
+    /// Takes one reply; `true` at the end.
+    fn take(&mut self, reply: Reply, out: &mut Script) -> Result<bool, Error> {
+        match self.awaiting {
+            Awaiting::Greeting => {
+                positive("the connection", reply)?;
+                self.ask(out);
+            }
+            Awaiting::Hello => {
+                let reply = positive("EHLO", reply)?;
+                self.done.extensions = Extensions::read(&reply);
+                if self.delivery.until == Until::Hello {
+                    return Ok(true);
+                }
+                self.mail(out)?;
+            }
+            Awaiting::Mail => {
+                positive("MAIL", reply)?;
+                self.awaiting = Awaiting::Recipients;
+                if self.named == 0 {
+                    self.recipient(out);
+                }
+            }
+            Awaiting::Recipients => {
+                if let Some(recipient) = self.done.recipients.get_mut(self.answered) {
+                    recipient.reply = Some(reply);
+                }
+                self.answered += 1;
+                match self.named < self.done.recipients.len() {
+                    true => self.recipient(out),
+                    false if self.answered == self.named => return self.message(out),
+                    false => {}
+                }
+            }
+            Awaiting::GoAhead if reply.code == 354 => {
+                if self.delivery.until == Until::Data {
+                    self.done.reply = Some(reply);
+                    return Ok(true);
+                }
+                let octets = self.delivery.message.as_bytes().len();
+                out.binary(self.delivery.message.stuffed(), &format!("<{octets} octets of message>"));
+                out.end();
+                self.awaiting = self.verdict_from(0);
+            }
+            Awaiting::GoAhead => return Err(Error::Rejected { command: "DATA", reply }),
+            Awaiting::Verdict(at) if self.each => {
+                if let Some(recipient) = self.done.recipients.get_mut(at) {
+                    recipient.reply = Some(reply);
+                }
+                self.awaiting = self.verdict_from(at + 1);
+                return Ok(self.awaiting == Awaiting::Verdict(self.done.recipients.len()));
+            }
+            Awaiting::Verdict(_) => {
+                self.done.reply = Some(positive("the message", reply)?);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn ask(&mut self, out: &mut Script) {
+        out.open(&self.hello);
+        out.end();
+        self.awaiting = Awaiting::Hello;
+    }
+
+    /// MAIL, and RCPT with it where the server takes them in one go (RFC 2920).
+    fn mail(&mut self, out: &mut Script) -> Result<(), Error> {
+        let parameters = self.parameters()?;
+        out.open(format!("MAIL FROM:<{}>{parameters}\r\n", self.delivery.from));
+        out.end();
+        self.awaiting = Awaiting::Mail;
+        if self.done.extensions.has("PIPELINING") {
+            self.done.used.push("PIPELINING");
+            while self.named < self.done.recipients.len() {
+                self.recipient(out);
+            }
+        }
+        Ok(())
+    }
+
+    fn parameters(&mut self) -> Result<String, Error> {
+        let (delivery, extensions) = (&self.delivery, &self.done.extensions);
+        let octets = delivery.message.as_bytes().len();
+        let mut parameters = String::new();
+        let mut using = |keyword: &'static str, parameter: &str| {
+            self.done.used.push(keyword);
+            if !parameter.is_empty() {
+                parameters.push(' ');
+                parameters.push_str(parameter);
+            }
+        };
+        let needs = |extension, why| match extensions.has(extension) {
+            true => Ok(()),
+            false => Err(Error::Lacks { extension, why }),
+        };
+        if let Some(limit) = extensions.parameters("SIZE").filter(|_| octets > 0) {
+            let limit = limit.trim().parse().unwrap_or(0);
+            if limit != 0 && octets > limit {
+                return Err(Error::TooLarge { octets, limit });
+            }
+            using("SIZE", &format!("SIZE={octets}"));
+        }
+        if delivery.message.is_8bit() {
+            needs("8BITMIME", "the message has octets beyond ASCII")?;
+            using("8BITMIME", "BODY=8BITMIME");
+        }
+        let addresses = delivery.to.iter().chain([&delivery.from]).all(|it| it.is_ascii());
+        if !addresses || delivery.message.has_utf8_header() {
+            let why = if addresses {
+                "the message's header has more than ASCII in it"
+            } else {
+                "an address has more than ASCII in it"
+            };
+            needs("SMTPUTF8", why)?;
+            using("SMTPUTF8", "SMTPUTF8");
+        }
+        if delivery.require_tls {
+            needs("REQUIRETLS", "verified TLS on all of the way was asked for")?;
+            using("REQUIRETLS", "REQUIRETLS");
+        }
+        if delivery.notify.is_some() {
+            needs("DSN", "reports were asked for")?;
+            using("DSN", "");
+        }
+        Ok(parameters)
+    }
+
+    fn recipient(&mut self, out: &mut Script) {
+        let Some(recipient) = self.done.recipients.get(self.named) else { return };
+        let notify = self.delivery.notify.as_ref().map(|when| format!(" NOTIFY={when}")).unwrap_or_default();
+        out.open(format!("RCPT TO:<{}>{notify}\r\n", recipient.address));
+        out.end();
+        self.named += 1;
+    }
+
+    /// The message, or the question for it; `true` where it ends before.
+    fn message(&mut self, out: &mut Script) -> Result<bool, Error> {
+        let accepted = self.done.recipients.iter().any(Recipient::is_accepted);
+        if !accepted || self.delivery.until == Until::Recipients {
+            return Ok(true);
+        }
+        let chunking = self.delivery.chunking && self.delivery.until == Until::End;
+        if chunking && self.done.extensions.has("CHUNKING") {
+            self.done.used.push("CHUNKING");
+            let bytes = self.delivery.message.as_bytes();
+            let octets = bytes.len();
+            out.open(format!("BDAT {octets} LAST\r\n"));
+            out.binary(bytes, &format!("<{octets} octets of message>"));
+            self.awaiting = self.verdict_from(0);
+        } else {
+            out.open("DATA\r\n");
+            self.awaiting = Awaiting::GoAhead;
+        }
+        out.end();
+        Ok(false)
+    }
+
+    /// The next recipient that is owed a verdict.
+    fn verdict_from(&self, at: usize) -> Awaiting {
+        let next = self.done.recipients.iter().skip(at).position(Recipient::is_accepted);
+        Awaiting::Verdict(next.map_or(self.done.recipients.len(), |next| at + next))
+    }
+
+    fn broken(&self, kind: ErrorKind, bytes: &[u8]) -> Error {
+        Error::Protocol(Broken::of_server(kind, self.awaits(), bytes))
+    }
+}
+
+fn positive(command: &'static str, reply: Reply) -> Result<Reply, Error> {
+    if reply.is_positive() { Ok(reply) } else { Err(Error::Rejected { command, reply }) }
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("awaits", &self.awaits()).finish_non_exhaustive()
+    }
+}

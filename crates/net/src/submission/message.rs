@@ -1,0 +1,146 @@
+//! The message: bytes that are passed on as they are, and refused if they could be read in two ways.
+
+use std::sync::Arc;
+
+use super::Error;
+
+/// A message, its lines ended with CRLF and with nothing else.
+///
+/// A CR or LF alone is refused: where one server takes it for a line's end and the next does not, a message
+/// can hold another one that nobody checked (SMTP smuggling). Nothing else is looked at, and nothing changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    bytes: Arc<[u8]>,
+}
+
+impl Message {
+    /// A message as it is to arrive (RFC 5321 section 2.3.8).
+    ///
+    /// # Errors
+    /// [`Error::Message`] where a CR or LF stands alone.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        let mut before = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            let bare = match byte {
+                b'\n' => before != b'\r',
+                _ => before == b'\r',
+            };
+            if bare {
+                return Err(bare_end(&bytes, at, byte));
+            }
+            before = byte;
+        }
+        if before == b'\r' {
+            return Err(bare_end(&bytes, bytes.len(), 0));
+        }
+        Ok(Self { bytes: bytes.into() })
+    }
+
+    /// A message as it is in a file, where lines may end with LF: with LF all of them, or none.
+    ///
+    /// # Errors
+    /// [`Error::Message`] where they do not all end alike.
+    pub fn from_text(text: &[u8]) -> Result<Self, Error> {
+        if text.contains(&b'\r') {
+            return Self::new(text);
+        }
+        let mut bytes = Vec::with_capacity(text.len() + text.len() / 32);
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(line) => bytes.extend_from_slice(&[line, b"\r\n"].concat()),
+                None => bytes.extend_from_slice(line),
+            }
+        }
+        Self::new(bytes)
+    }
+
+    /// The bytes as they are to arrive.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether 8BITMIME is needed (RFC 6152).
+    pub fn is_8bit(&self) -> bool {
+        !self.bytes.is_ascii()
+    }
+
+    /// Whether there is more than ASCII in the header, so that SMTPUTF8 is needed (RFC 6531 section 3.1).
+    pub fn has_utf8_header(&self) -> bool {
+        let end = self.bytes.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(self.bytes.len());
+        !self.bytes[..end].is_ascii()
+    }
+
+    /// As DATA wants it: one more dot in front of each line that starts with one, and a line of one dot at the
+    /// end (RFC 5321 section 4.5.2). A last line without its end gets one, since there is no other way.
+    pub(super) fn stuffed(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes.len() + self.bytes.len() / 64 + 5);
+        for line in self.bytes.split_inclusive(|&byte| byte == b'\n') {
+            if line.starts_with(b".") {
+                out.push(b'.');
+            }
+            out.extend_from_slice(line);
+        }
+        if !out.is_empty() && !out.ends_with(b"\r\n") {
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b".\r\n");
+        out
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message").field("octets", &self.bytes.len()).finish()
+    }
+}
+
+fn bare_end(bytes: &[u8], at: usize, byte: u8) -> Error {
+    let what = if byte == b'\n' { "LF" } else { "CR" };
+    let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+    Error::Message {
+        what: format!("a {what} stands alone in line {line}: servers could take it for a line's end, or not"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_crlf_ends_a_line() {
+        for good in [&b""[..], b"a", b"a\r\n", b"a\r\n.\r\nb", b"\r\n\r\n"] {
+            assert_eq!(Message::new(good).unwrap().as_bytes(), good);
+        }
+        for bad in [&b"\n"[..], b"a\nb", b"a\rb", b"a\r", b"a\r\r\n", b"\r\n.\n", b"a\n.\r\n"] {
+            assert!(Message::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn text_has_one_kind_of_line_end() {
+        assert_eq!(Message::from_text(b"a\n\nb").unwrap().as_bytes(), b"a\r\n\r\nb");
+        assert_eq!(Message::from_text(b"a\r\nb\r\n").unwrap().as_bytes(), b"a\r\nb\r\n");
+        for mixed in [&b"a\nb\r\n"[..], b"a\r\n.\n", b"a\rb\n"] {
+            assert!(Message::from_text(mixed).is_err(), "{mixed:?}");
+        }
+    }
+
+    #[test]
+    fn dots_are_doubled_and_the_end_is_one() {
+        let stuffed = |text: &[u8]| Message::new(text).unwrap().stuffed();
+        assert_eq!(stuffed(b""), b".\r\n");
+        assert_eq!(stuffed(b".\r\n..a\r\nb."), b"..\r\n...a\r\nb.\r\n.\r\n");
+    }
+
+    #[test]
+    fn what_a_message_needs() {
+        let needs = |text: &str| {
+            let message = Message::new(text).unwrap();
+            (message.is_8bit(), message.has_utf8_header())
+        };
+        assert_eq!(needs("Subject: a\r\n\r\nb"), (false, false));
+        assert_eq!(needs("Subject: a\r\n\r\n\u{e4}"), (true, false));
+        assert_eq!(needs("Subject: \u{e4}\r\n\r\nb"), (true, true));
+    }
+}

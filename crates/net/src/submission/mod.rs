@@ -1,0 +1,36 @@
+//! Handing in mail, inside TLS and nowhere else: SMTP, submission and LMTP.
+//!
+//! A [`Delivery`] is a [`Message`] in its envelope; [`Delivery::send`] hands it in over an
+//! [`Encrypted`](crate::Encrypted) stream, [`Delivery::send_blocking`] over a blocking one, and [`Submission`]
+//! is the machine that both of them drive. Building messages is not its business: it passes bytes on.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tokio")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use starttls::submission::{Delivery, Message};
+//! use starttls::{Connector, login::Account, proto::smtp::SUBMISSION};
+//!
+//! let message = Message::from_text(b"From: john@example.com\nTo: jane@example.org\n\nHello!\n")?;
+//! let delivery = Delivery::new("john@example.com", ["jane@example.org"], message)?;
+//! let mut stream = Connector::builder().build()?.connect(&SUBMISSION, ("mail.example.com", 587)).await?;
+//! let login = Account::password("john", "sesame").log_in(&SUBMISSION, &mut stream).await?;
+//! let delivered = delivery.send(&SUBMISSION, &mut stream, Some(&login)).await?;
+//! for recipient in delivered.recipients {
+//!     println!("{}: {}", recipient.address, recipient.is_accepted());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod delivery;
+mod drive;
+mod error;
+mod machine;
+mod message;
+mod reply;
+
+pub use delivery::{Delivered, Delivery, Notify, Recipient, Until};
+pub use error::Error;
+pub use machine::{Progress, Submission};
+pub use message::Message;
+pub use reply::{Extensions, Reply};
