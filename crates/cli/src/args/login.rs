@@ -90,7 +90,7 @@ pub(crate) struct Sasl {
     pub(crate) mechanism: String,
 
     /// Read tokens in Base64 from standard input, one a line, and show what is in them
-    #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "token", "authorize_as"])]
+    #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "authorize_as"])]
     pub(crate) decode: bool,
 
     /// The name of the user
