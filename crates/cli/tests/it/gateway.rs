@@ -1,5 +1,6 @@
 //! `starttls gateway`: what it says before it starts, and its life as a service.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -253,8 +254,8 @@ fn systemd_is_told_and_its_sockets_are_served() {
          print(listener.getsockname()[1], flush=True)\n\
          os.execv(sys.argv[1], sys.argv[1:])\n";
     let gateway = house.gateway();
-    let arguments: Vec<_> = gateway.get_args().map(|it| match it.to_str() {
-        Some("imap+starttls://127.0.0.1:0") => "imap+starttls://systemd:mail".into(),
+    let arguments = gateway.get_args().map(|it| match it.to_str() {
+        Some("imap+starttls://127.0.0.1:0") => OsString::from("imap+starttls://systemd:mail"),
         _ => it.to_owned(),
     });
     let mut python = Command::new("python3");
