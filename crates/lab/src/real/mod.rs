@@ -106,13 +106,17 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "cups-ipp-utils",
     "curl",
     "gnutls-bin",
+    "go-sendxmpp",
     "ldap-utils",
     "libnss-wrapper",
     "mariadb-client",
+    "nut-client",
     "openssl",
     "postgresql-client",
     "procps",
     "python3",
+    "python3-slixmpp",
+    "sieve-connect",
     "swaks",
 ];
 
