@@ -1,11 +1,9 @@
 //! The way to a backend: dial, PROXY header, TLS, greeting.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::proto::{Greeted, Greeting, Heard, Identity, Protocol, Side};
-use starttls::{Chunk, Observer, Phase};
+use starttls::proto::{Greeted, Greeting, Heard, Identity, Progress, Protocol, Upgrade};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -21,6 +19,8 @@ pub(crate) struct Reached {
     pub(crate) greeting: Option<Vec<u8>>,
     /// What it said behind that.
     pub(crate) unread: Vec<u8>,
+    /// The upgrade that it awaits.
+    pub(crate) pending: Option<Pending>,
 }
 
 /// Reaches the backend within `limit`; `header` goes out before anything else.
@@ -72,38 +72,55 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
 
 async fn upgrade(backend: &Backend, upstream: &Upstream, socket: Socket) -> Result<Reached, Failure> {
     let protocol = backend.protocol;
-    // Where the session inside TLS goes on from the greeting (the challenge of a login), the client needs it.
-    let heard = Arc::new(Overheard::default());
-    let connector = match protocol.flow.verdict {
-        true => upstream.connector.clone(),
-        false => upstream.connector.observed_by(heard.clone()),
-    };
-    let encrypted = connector.upgrade(protocol, &upstream.server_name, socket).await.map_err(failed)?;
-    let stream = Stream::Tls(Box::new(encrypted));
-    match Greeting::behind_upgrade(protocol, Identity::new("")) {
-        Some(behind) => listen(backend, stream, Some(behind)).await,
-        None => Ok(Reached { stream, greeting: heard.take(), unread: Vec::new() }),
+    if !protocol.flow.verdict {
+        return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
+    }
+    let encrypted =
+        upstream.connector.upgrade(protocol, &upstream.server_name, socket).await.map_err(failed)?;
+    let behind = Greeting::behind_upgrade(protocol, Identity::new(""));
+    listen(backend, Stream::Tls(Box::new(encrypted)), behind).await
+}
+
+/// An upgrade that the server offered in its greeting, and will not answer: the client's own words have to be
+/// known before it is asked for, since it is asked with some of them.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    upgrade: Upgrade,
+    upstream: Upstream,
+    protocol: &'static Protocol,
+}
+
+impl Pending {
+    /// Asks for TLS in these words, and does the handshake.
+    ///
+    /// # Errors
+    /// [`Failure`] when the connection breaks or the server cannot prove its name.
+    pub(crate) async fn ask(self, stream: Stream, request: &[u8]) -> Result<Stream, Failure> {
+        let Self { upgrade, upstream, protocol } = self;
+        let Stream::Clear(mut socket) = stream else { return Ok(stream) };
+        socket.write_all(request).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+        let ready = upstream.connector.agreed(protocol, &upstream.server_name, socket, upgrade);
+        let encrypted = ready.map_err(failed)?.handshake().await.map_err(failed)?;
+        Ok(Stream::Tls(Box::new(encrypted)))
     }
 }
 
-/// What the server said in cleartext.
-#[derive(Default)]
-struct Overheard(Mutex<Vec<u8>>);
-
-impl Overheard {
-    fn take(&self) -> Option<Vec<u8>> {
-        let words = self.0.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default();
-        (!words.is_empty()).then_some(words)
-    }
-}
-
-impl Observer for Overheard {
-    fn observe(&self, chunk: &Chunk<'_>) {
-        if (chunk.from, chunk.phase) == (Side::Server, Phase::Negotiation)
-            && let Ok(mut words) = self.0.lock()
-        {
-            words.extend_from_slice(chunk.bytes);
-        }
+impl Reached {
+    /// Holds the server to the upgrade in its greeting.
+    fn agreeing(mut self, backend: &Backend, upstream: &Upstream) -> Result<Self, Failure> {
+        let said = [self.greeting.as_deref().unwrap_or_default(), &self.unread].concat();
+        let client = starttls::proto::Client::new(backend.protocol, Identity::new(""), &mut Vec::new());
+        let upgrade =
+            match client.receive(&said, &mut Vec::new()).map_err(|error| Failure::protocol(*error))? {
+                Progress::Upgrade(upgrade) => upgrade,
+                Progress::Continue(client) => return Err(Failure::protocol(*client.closed())),
+                Progress::End(declined) => {
+                    let source = starttls::Error::Declined((&declined).into());
+                    return Err(failed(source));
+                }
+            };
+        self.pending = Some(Pending { upgrade, upstream: upstream.clone(), protocol: backend.protocol });
+        Ok(self)
     }
 }
 
@@ -114,7 +131,7 @@ async fn listen(
     greeting: Option<Greeting>,
 ) -> Result<Reached, Failure> {
     let Some(mut greeting) = greeting else {
-        return Ok(Reached { stream, greeting: None, unread: Vec::new() });
+        return Ok(Reached { stream, greeting: None, unread: Vec::new(), pending: None });
     };
     let mut chunk = [0; 2048];
     loop {
@@ -125,7 +142,7 @@ async fn listen(
         match greeting.receive(&chunk[..count]).map_err(|error| Failure::protocol(*error))? {
             Heard::Continue(more) => greeting = more,
             Heard::Greeted(Greeted { message, unread }) => {
-                return Ok(Reached { stream, greeting: Some(message), unread });
+                return Ok(Reached { stream, greeting: Some(message), unread, pending: None });
             }
             Heard::Bye(words) => return Err(Failure::Refused { backend: backend.to_string(), words }),
         }

@@ -89,16 +89,17 @@ pub(crate) async fn serve(listener: &Arc<Listener>, socket: Socket, client: Clie
 impl<'a> Session<'a> {
     async fn run(&mut self, socket: Socket) -> Result<(), Failure> {
         let flow = self.listener.protocol.flow;
+        let relays = flow.after == After::SequenceContinues;
         match &self.listener.front {
+            Front::Cleartext if relays => self.relayed_greeting(socket, None).await,
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
             Front::Implicit(tls) => {
                 let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
+            // Where the client says nothing before its request but its login, nothing is optional (rule S4).
+            Front::Upgrade(_, tls) if relays => self.relayed_greeting(socket, Some(tls)).await,
             Front::Upgrade(Offer::Optional, tls) => self.optional(socket, tls).await,
-            Front::Upgrade(_, tls) if flow.after == After::SequenceContinues => {
-                self.relayed_greeting(socket, tls).await
-            }
             Front::Upgrade(_, tls) => {
                 let encrypted = tls.acceptor.accept(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
@@ -143,7 +144,7 @@ impl<'a> Session<'a> {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
-        let Reached { stream, greeting, unread } = self.reach(route).await?;
+        let Reached { stream, greeting, unread, .. } = self.reach(route).await?;
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
             After::ServerSpeaks | After::AnswerPending => true,
