@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use starttls::proto::After;
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
@@ -265,7 +266,10 @@ impl Draft {
             self.default_certificate.as_deref(),
             self.unknown_names,
         )?);
-        let greeting = self.server_name.clone().or_else(|| certificates.default_name());
+        // Where the client says whom it wants, nobody is whoever it wants: the routes decide.
+        let asked = url.protocol.flow.after == After::StreamRestart;
+        let usual = || if asked { Some(String::new()) } else { certificates.default_name() };
+        let greeting = self.server_name.clone().or_else(usual);
         let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
         let mut builder = Acceptor::builder(url.protocol, &greeting)
             .resolver(certificates.clone())
