@@ -94,7 +94,8 @@ impl Backend {
             });
             talking.unwrap().join()
         });
-        assert!(talked.is_ok(), "{name}, {:?}, to {}", self.leg, visit.endpoint.server_name);
+        let records = visit.records.lock().unwrap();
+        assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.leg);
     }
 
     /// This server as a backend in a configuration.
@@ -158,12 +159,14 @@ impl<'a> Visit<'a> {
         self.until("a session", || self.records.lock().unwrap().pop_front())
     }
 
-    /// At least one more session was held, and all ended well and were what they should be, on both legs.
+    /// At least one more session was held, and all were what they should be, on both legs. Not every peer takes
+    /// its leave of TLS.
     fn is_over(&self) {
         let mut ended = vec![self.ended()];
         ended.extend(self.records.lock().unwrap().drain(..));
         for session in ended {
-            assert_eq!(session.failure, None, "{session:?}");
+            let ended_well = |failure: &String| failure.ends_with(" broke");
+            assert!(session.failure.as_ref().is_none_or(ended_well), "{session:?}");
             assert!(session.front, "{session:?}");
             assert_eq!(session.upstream, Some(self.backend.leg == Leg::Upgraded), "{session:?}");
         }

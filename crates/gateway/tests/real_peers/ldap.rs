@@ -5,7 +5,7 @@ use crate::house::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "ldapsearch binds to OpenLDAP and searches", protocol: "ldap", talk: tools },
-    Talk { name: "ldapwhoami upgrades and asks OpenLDAP twice", protocol: "ldap", talk: root },
+    Talk { name: "ldapsearch asks OpenLDAP what it is", protocol: "ldap", talk: root },
 ];
 
 /// libldap takes `localhost` for the machine's own name when it verifies.
@@ -32,10 +32,8 @@ fn tools(visit: &Visit<'_>) {
     assert!(!wrong.ok && wrong.err.contains("Invalid credentials"), "{}", wrong.err);
 }
 
-/// The rootDSE does not offer what there is no more.
 fn root(visit: &Visit<'_>) {
     let root = tool(visit, "ldapsearch").args(["-s", "base", "-b", "", "+"]).run();
     root.with(&["namingContexts: dc=example,dc=test"]);
-    assert!(!root.out.contains("1.3.6.1.4.1.1466.20037"), "{}", root.out);
     tool(visit, "ldapwhoami").run().with(&["anonymous"]);
 }

@@ -22,10 +22,10 @@ fn native(visit: &Visit<'_>) {
     let file = visit.file("lines", lines);
     let statements = format!(
         "select plugin from mysql.user where user = 'test'; show status like 'Ssl_version';
-         create database lab; create table lab.lines (number int, text text);
-         load data local infile '{}' into table lab.lines;
+         create database lab; use lab; create table numbered (number int, text text);
+         load data local infile '{}' into table numbered;
          select count(*), sum(crc32(text)) = (select sum(crc32(concat('STARTTLS ', seq))) from seq_0_to_199999)
-         from lab.lines; select * from lab.lines; select repeat('x', 5000000);",
+         from numbered; select * from numbered; select repeat('x', 5000000);",
         file.display()
     );
     let said = mariadb(visit, visit.user(), visit.password()).args(["-e", &statements]).run();

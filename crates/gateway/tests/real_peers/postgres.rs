@@ -56,17 +56,26 @@ fn psql_wrong(visit: &Visit<'_>) {
     assert!(!said.ok && said.err.contains("password authentication failed"), "{}", said.err);
 }
 
-/// Never offered to the client, since it cannot work.
+/// The channel is the front's. A server that sees another one takes the gateway for what it is.
 fn psql_bound(visit: &Visit<'_>) {
-    let said = run_psql(visit.password(), &target(visit, "require")).args(["-c", "select 1"]).run();
-    assert!(!said.ok && said.err.contains("channel binding is required"), "{}", said.err);
-    let said = run_psql(visit.password(), &target(visit, "prefer")).args(["-c", "select 1"]).run();
-    match visit.backend.leg {
-        Leg::Cleartext => drop(said.with(&["1\n"])),
-        Leg::Upgraded => {
-            assert!(!said.ok && said.err.contains("SCRAM channel binding negotiation error"), "{}", said.err)
+    let [prefer, require] = ["prefer", "require"].map(|channel_binding| {
+        run_psql(visit.password(), &target(visit, channel_binding)).args(["-c", "select 1"]).run()
+    });
+    let refused = match visit.backend.leg {
+        Leg::Cleartext => {
+            prefer.with(&["1\n"]);
+            "channel binding is required"
         }
-    }
+        Leg::Upgraded => {
+            assert!(
+                !prefer.ok && prefer.err.contains("SCRAM channel binding check failed"),
+                "{}",
+                prefer.err
+            );
+            "SCRAM channel binding check failed"
+        }
+    };
+    assert!(!require.ok && require.err.contains(refused), "{}", require.err);
 }
 
 /// A cancel request is a connection of its own; psql says it in cleartext, which goes nowhere.
@@ -94,7 +103,7 @@ def send(stream, kind, body):
 tls = connect()
 send(tls, b'', struct.pack('!i', 0x30000) + b'user\\0' + user.encode() + b'\\0database\\0postgres\\0\\0')
 kind, body = message(tls)
-assert (kind, body) == (b'R', b'\\0\\0\\0\\x0aSCRAM-SHA-256\\0\\0'), body
+assert kind == b'R' and b'SCRAM-SHA-256\\0' in body, body
 first = 'n=,r=' + base64.b64encode(os.urandom(18)).decode()
 send(tls, b'p', b'SCRAM-SHA-256\\0' + struct.pack('!i', len(first) + 3) + b'n,,' + first.encode())
 kind, body = message(tls)
@@ -124,9 +133,12 @@ tls.settimeout(20)
 cancel = connect()
 cancel.sendall(struct.pack('!ii', 16, 80877102) + backend)
 assert cancel.recv(1) == b''
-kind, body = message(tls)
-assert kind == b'E' and b'57014' in body, body
+while kind != b'E':
+    kind, body = message(tls)
+assert b'57014' in body, body
 send(tls, b'X', b'')
-assert tls.recv(1000)[:1] == b'Z'",
+assert message(tls)[0] == b'Z'",
     );
+    let clear = visit.ended();
+    assert_eq!((clear.front, clear.upstream), (false, None));
 }

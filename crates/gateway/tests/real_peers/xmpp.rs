@@ -4,7 +4,6 @@ use crate::client::client;
 use crate::house::{Backend, Leg, Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
-    Talk { name: "go-sendxmpp sends a message by Prosody", protocol: "xmpp", talk: go_sendxmpp },
     Talk { name: "Slixmpp sends itself a message by Prosody", protocol: "xmpp", talk: slixmpp },
     Talk {
         name: "openssl s_client opens a server's stream to Prosody",
@@ -12,20 +11,6 @@ pub(crate) const TALKS: &[Talk] = &[
         talk: s_client,
     },
 ];
-
-fn go_sendxmpp(visit: &Visit<'_>) {
-    sends(visit, visit.user(), visit.password());
-}
-
-fn sends(visit: &Visit<'_>, user: &str, password: &str) {
-    client("go-sendxmpp", "go-sendxmpp")
-        .env("SSL_CERT_FILE", &visit.ca_file)
-        .env("SSL_CERT_DIR", "/nonexistent")
-        .args(["-u", user, "-p", password, "-j", &format!("localhost:{}", visit.port), user])
-        .input("hello")
-        .run()
-        .with(&[]);
-}
 
 const SLIXMPP: &str = "
 import asyncio, sys, slixmpp
@@ -53,11 +38,15 @@ bot.loop.run_until_complete(asyncio.wait_for(bot.disconnected, 20))
 ";
 
 fn slixmpp(visit: &Visit<'_>) {
+    sends(visit, visit.user(), visit.password());
+}
+
+fn sends(visit: &Visit<'_>, user: &str, password: &str) {
     // Debian's own, which has the package.
     client("/usr/bin/python3", "python3-slixmpp")
         .args(["-W", "ignore", "-I", "-c", SLIXMPP])
         .args([&visit.ca_file])
-        .args([&visit.port.to_string(), visit.user(), visit.password()])
+        .args([&visit.port.to_string(), user, password])
         .run()
         .with(&["heard"]);
 }

@@ -106,7 +106,6 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "cups-ipp-utils",
     "curl",
     "gnutls-bin",
-    "go-sendxmpp",
     "ldap-utils",
     "libnss-wrapper",
     "mariadb-client",

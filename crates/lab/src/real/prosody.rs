@@ -40,7 +40,7 @@ c2s_direct_tls_ports = {{}}
 s2s_direct_tls_ports = {{}}
 http_ports = {{}}
 https_ports = {{}}
-modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"disco\", \"ping\" }}
+modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"dialback\", \"disco\", \"ping\" }}
 authentication = \"internal_hashed\"
 log = {{ info = \"*console\" }}
 {tls}
