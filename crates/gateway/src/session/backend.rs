@@ -23,11 +23,17 @@ pub(crate) struct Reached {
     pub(crate) pending: Option<Pending>,
 }
 
-/// Reaches the backend within `limit`; `header` goes out before anything else.
+/// Reaches the backend within `limit`; `header` goes out before anything else. `asked` is what the client said of
+/// both ends, where a backend has to hear the same before TLS.
 ///
 /// # Errors
 /// [`Failure`] when it cannot be reached, or is not ready to serve.
-pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> Result<Reached, Failure> {
+pub(crate) async fn reach(
+    backend: &Backend,
+    header: &[u8],
+    asked: Option<&Identity>,
+    limit: Duration,
+) -> Result<Reached, Failure> {
     let reaching = async {
         let mut socket = dial(&backend.place)
             .await
@@ -43,7 +49,7 @@ pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> 
                 let stream = Stream::Tls(Box::new(encrypted.await.map_err(failed)?));
                 listen(backend, stream, first(backend.protocol)).await
             }
-            Way::Upgrade(upstream) => upgrade(backend, upstream, socket).await,
+            Way::Upgrade(upstream) => upgrade(backend, upstream, asked, socket).await,
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
@@ -70,13 +76,22 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
     protocol.flow.greeting.then(|| Greeting::new(protocol, Identity::new("")))
 }
 
-async fn upgrade(backend: &Backend, upstream: &Upstream, socket: Socket) -> Result<Reached, Failure> {
+async fn upgrade(
+    backend: &Backend,
+    upstream: &Upstream,
+    asked: Option<&Identity>,
+    socket: Socket,
+) -> Result<Reached, Failure> {
     let protocol = backend.protocol;
     if !protocol.flow.verdict {
         return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
     }
-    let encrypted =
-        upstream.connector.upgrade(protocol, &upstream.server_name, socket).await.map_err(failed)?;
+    let (connector, name) = (&upstream.connector, &upstream.server_name);
+    let encrypted = match asked {
+        Some(asked) => connector.upgrade_as(protocol, asked.clone(), name, socket).await,
+        None => connector.upgrade(protocol, name, socket).await,
+    };
+    let encrypted = encrypted.map_err(failed)?;
     let behind = Greeting::behind_upgrade(protocol, Identity::new(""));
     listen(backend, Stream::Tls(Box::new(encrypted)), behind).await
 }

@@ -85,7 +85,7 @@ impl Session<'_> {
         let nowhere = || Failure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None));
         let listener = self.listener;
         let route: &Route = listener.default_route().ok_or_else(nowhere)?;
-        self.reach(route).await
+        self.reach(route, None).await
     }
 
     /// Relays until the client's request is granted, and does the handshake. `None` when the session ended without

@@ -144,7 +144,12 @@ impl<'a> Session<'a> {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
-        let Reached { stream, greeting, unread, .. } = self.reach(route).await?;
+        let asked = relay.service().map(|service| {
+            let identity = Identity::new(&service);
+            let client_name = relay.client().map(|name| Identity::new(&name).server_name);
+            Identity { client_name: client_name.unwrap_or(identity.client_name), ..identity }
+        });
+        let Reached { stream, greeting, unread, .. } = self.reach(route, asked.as_ref()).await?;
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
             After::ServerSpeaks | After::AnswerPending => true,
@@ -194,12 +199,12 @@ impl<'a> Session<'a> {
     }
 
     /// The first backend of the route that is ready.
-    async fn reach(&mut self, route: &Route) -> Result<Reached, Failure> {
+    async fn reach(&mut self, route: &Route, asked: Option<&Identity>) -> Result<Reached, Failure> {
         let began = Instant::now();
         let mut last = None;
         for backend in &route.backends {
             let header = Vec::new();
-            match backend::reach(backend, &header, self.listener.limits.dial).await {
+            match backend::reach(backend, &header, asked, self.listener.limits.dial).await {
                 Ok(reached) => {
                     self.record.backend = Some(backend.to_string());
                     self.record.upstream = reached.stream.facts().cloned();
