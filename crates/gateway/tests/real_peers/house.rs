@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use starttls::Connector;
+use starttls_audit::report::Outcome;
+use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Record};
 use starttls_lab::ca::{Authority, Leaf};
@@ -96,6 +99,27 @@ impl Backend {
         });
         let records = visit.records.lock().unwrap();
         assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.leg);
+    }
+
+    /// The auditor finds nothing on the front of any of the server's protocols.
+    pub(crate) fn is_audited(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for endpoint in &self.running.endpoints {
+            let visit = Visit::to(self, endpoint.protocol);
+            let root = std::fs::read(&visit.ca_file).unwrap();
+            let connector = || Connector::builder().no_system_roots().roots_pem(root.clone());
+            let audit = Audit::new(connector, Limits::default()).unwrap();
+            let protocol = starttls::proto::protocol(endpoint.protocol).unwrap();
+            let address = ([127, 0, 0, 1], visit.port).into();
+            let audit = audit.endpoint(protocol, "the front", &endpoint.server_name, address);
+            let audit = async { tokio::time::timeout(2 * DEADLINE, audit).await.unwrap() };
+            let report = runtime.block_on(audit);
+            assert!(report.tls.is_some(), "{}: {}", protocol.name, report.summary);
+            let usual = [Outcome::Pass, Outcome::Info, Outcome::NotApplicable];
+            let findings = report.findings.iter().filter(|it| !usual.contains(&it.outcome));
+            let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();
+            assert!(findings.is_empty(), "{} to {:?}: {findings:?}", protocol.name, self.leg);
+        }
     }
 
     /// This server as a backend in a configuration.

@@ -44,6 +44,7 @@ macro_rules! servers {
             fn talk(leg: Leg) {
                 let backend = Backend::start(stringify!($name), leg);
                 [$($talks),+].concat().into_iter().for_each(|talk| backend.hears(talk));
+                backend.is_audited();
             }
         })+
 
