@@ -8,14 +8,15 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use starttls_proto::{Identity, Protocol, Side};
+use starttls_proto::{Identity, Protocol, Side, Upgrade};
 
 use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
 use crate::observe::{Observer, Tap};
 use crate::tls::{self, Keys, Options, TlsVersion};
 use crate::verify::Trust;
-use crate::{Error, Refused};
+use crate::wire::Wire;
+use crate::{Error, Ready, Refused};
 
 /// Connects, negotiates, and hands out nothing but encrypted streams.
 ///
@@ -59,6 +60,22 @@ impl Connector {
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Self { shared: self.shared.clone(), observer: Some(observer) }
+    }
+
+    /// A connection on which an upgrade was agreed by other means than this connector's own negotiation. The
+    /// deadline starts anew.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the server's name is none.
+    pub fn agreed<IO>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+        upgrade: Upgrade,
+    ) -> Result<Ready<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        Ok(Ready::new(Wire::new(io, attempt.tap.clone()), upgrade, attempt))
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

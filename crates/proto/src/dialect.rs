@@ -225,6 +225,11 @@ pub trait Dialect: Send {
         None
     }
 
+    /// Who the client said it is in its last hello, where a server goes by it (the domain of another server).
+    fn client(&self) -> Option<String> {
+        None
+    }
+
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
         None

@@ -135,6 +135,11 @@ impl Relay {
         self.dialect.service()
     }
 
+    /// Who the client said it is in its last hello; see [`Dialect::client`].
+    pub fn client(&self) -> Option<String> {
+        self.dialect.client()
+    }
+
     /// Whether everything passes unread from here on, in both directions.
     pub fn is_opaque(&self) -> bool {
         self.client.reading == Reading::Opaque && self.server.reading == Reading::Opaque

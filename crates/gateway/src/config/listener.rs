@@ -266,11 +266,11 @@ impl Draft {
             self.default_certificate.as_deref(),
             self.unknown_names,
         )?);
-        let greeting = self.server_name.clone().or_else(|| certificates.default_name());
-        // A stream is for the service that the client names, one of many.
-        let any = url.protocol.flow.after == After::StreamRestart && self.server_name.is_none();
-        let greeting =
-            if any { String::new() } else { greeting.unwrap_or_else(|| String::from("localhost")) };
+        // Where the client says whom it wants, nobody is whoever it wants: the routes decide.
+        let asked = url.protocol.flow.after == After::StreamRestart;
+        let usual = || if asked { Some(String::new()) } else { certificates.default_name() };
+        let greeting = self.server_name.clone().or_else(usual);
+        let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
         let mut builder = Acceptor::builder(url.protocol, &greeting)
             .resolver(certificates.clone())
             .timeout(self.limits.negotiation);

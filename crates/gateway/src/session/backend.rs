@@ -1,11 +1,10 @@
 //! The way to a backend: dial, PROXY header, TLS, greeting.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::proto::{Greeted, Greeting, Heard, Identity, Protocol, Side};
-use starttls::{Chunk, Encrypted, Observer, Phase};
+use starttls::Encrypted;
+use starttls::proto::{Greeted, Greeting, Heard, Identity, Progress, Protocol, Upgrade};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -23,13 +22,21 @@ pub(crate) struct Reached {
     pub(crate) unread: Vec<u8>,
     /// Whether the session is somebody's already: the gateway has logged in.
     pub(crate) logged_in: bool,
+    /// The upgrade that it awaits.
+    pub(crate) pending: Option<Pending>,
 }
 
-/// Reaches the backend within `limit`; `header` goes out before anything else.
+/// Reaches the backend within `limit`; `header` goes out before anything else. `asked` is what the client said of
+/// both ends, where a backend has to hear the same before TLS.
 ///
 /// # Errors
 /// [`Failure`] when it cannot be reached, or is not ready to serve.
-pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> Result<Reached, Failure> {
+pub(crate) async fn reach(
+    backend: &Backend,
+    header: &[u8],
+    asked: Option<&Identity>,
+    limit: Duration,
+) -> Result<Reached, Failure> {
     let reaching = async {
         let mut socket = dial(&backend.place)
             .await
@@ -48,7 +55,7 @@ pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> 
                     None => listen(backend, Stream::Tls(Box::new(encrypted)), first(backend.protocol)).await,
                 }
             }
-            Way::Upgrade(upstream) => upgrade(backend, upstream, socket, limit).await,
+            Way::Upgrade(upstream) => upgrade(backend, upstream, asked, socket, limit).await,
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
@@ -78,25 +85,25 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
 async fn upgrade(
     backend: &Backend,
     upstream: &Upstream,
+    asked: Option<&Identity>,
     socket: Socket,
     limit: Duration,
 ) -> Result<Reached, Failure> {
     let protocol = backend.protocol;
-    // Where the session inside TLS goes on from the greeting (the challenge of a login), the client needs it.
-    let heard = Arc::new(Overheard::default());
-    let connector = match protocol.flow.verdict {
-        true => upstream.connector.clone(),
-        false => upstream.connector.observed_by(heard.clone()),
+    if !protocol.flow.verdict {
+        return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
+    }
+    let (connector, name) = (&upstream.connector, &upstream.server_name);
+    let encrypted = match asked {
+        Some(asked) => connector.upgrade_as(protocol, asked.clone(), name, socket).await,
+        None => connector.upgrade(protocol, name, socket).await,
     };
-    let encrypted = connector.upgrade(protocol, &upstream.server_name, socket).await.map_err(failed)?;
+    let encrypted = encrypted.map_err(failed)?;
     if let Some(login) = backend.login() {
         return log_in(backend, login, encrypted, limit).await;
     }
-    let stream = Stream::Tls(Box::new(encrypted));
-    match Greeting::behind_upgrade(protocol, Identity::new("")) {
-        Some(behind) => listen(backend, stream, Some(behind)).await,
-        None => Ok(Reached { stream, greeting: heard.take(), unread: Vec::new(), logged_in: false }),
-    }
+    let behind = Greeting::behind_upgrade(protocol, Identity::new(""));
+    listen(backend, Stream::Tls(Box::new(encrypted)), behind).await
 }
 
 /// Logs in on behalf of a client that cannot (rule G5: a login exists toward verified backends only).
@@ -110,32 +117,54 @@ async fn log_in(
     let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
     let done = account.timeout(limit).log_in(backend.protocol, &mut stream).await;
     let done = done.map_err(|error| failed(error.to_string()))?;
-    Ok(Reached {
-        stream: Stream::Tls(Box::new(stream)),
-        greeting: None,
-        unread: done.unread,
-        logged_in: true,
-    })
+    Ok(Reached { unread: done.unread, logged_in: true, ..Reached::new(Stream::Tls(Box::new(stream))) })
 }
 
-/// What the server said in cleartext.
-#[derive(Default)]
-struct Overheard(Mutex<Vec<u8>>);
+/// An upgrade that the server offered in its greeting, and will not answer: the client's own words have to be
+/// known before it is asked for, since it is asked with some of them.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    upgrade: Upgrade,
+    upstream: Upstream,
+    protocol: &'static Protocol,
+}
 
-impl Overheard {
-    fn take(&self) -> Option<Vec<u8>> {
-        let words = self.0.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default();
-        (!words.is_empty()).then_some(words)
+impl Pending {
+    /// Asks for TLS in these words, and does the handshake.
+    ///
+    /// # Errors
+    /// [`Failure`] when the connection breaks or the server cannot prove its name.
+    pub(crate) async fn ask(self, stream: Stream, request: &[u8]) -> Result<Stream, Failure> {
+        let Self { upgrade, upstream, protocol } = self;
+        let Stream::Clear(mut socket) = stream else { return Ok(stream) };
+        socket.write_all(request).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+        let ready = upstream.connector.agreed(protocol, &upstream.server_name, socket, upgrade);
+        let encrypted = ready.map_err(failed)?.handshake().await.map_err(failed)?;
+        Ok(Stream::Tls(Box::new(encrypted)))
     }
 }
 
-impl Observer for Overheard {
-    fn observe(&self, chunk: &Chunk<'_>) {
-        if (chunk.from, chunk.phase) == (Side::Server, Phase::Negotiation)
-            && let Ok(mut words) = self.0.lock()
-        {
-            words.extend_from_slice(chunk.bytes);
-        }
+impl Reached {
+    /// A backend that has said nothing yet.
+    fn new(stream: Stream) -> Self {
+        Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None }
+    }
+
+    /// Holds the server to the upgrade in its greeting.
+    fn agreeing(mut self, backend: &Backend, upstream: &Upstream) -> Result<Self, Failure> {
+        let said = [self.greeting.as_deref().unwrap_or_default(), &self.unread].concat();
+        let client = starttls::proto::Client::new(backend.protocol, Identity::new(""), &mut Vec::new());
+        let upgrade =
+            match client.receive(&said, &mut Vec::new()).map_err(|error| Failure::protocol(*error))? {
+                Progress::Upgrade(upgrade) => upgrade,
+                Progress::Continue(client) => return Err(Failure::protocol(*client.closed())),
+                Progress::End(declined) => {
+                    let source = starttls::Error::Declined((&declined).into());
+                    return Err(failed(source));
+                }
+            };
+        self.pending = Some(Pending { upgrade, upstream: upstream.clone(), protocol: backend.protocol });
+        Ok(self)
     }
 }
 
@@ -146,7 +175,7 @@ async fn listen(
     greeting: Option<Greeting>,
 ) -> Result<Reached, Failure> {
     let Some(mut greeting) = greeting else {
-        return Ok(Reached { stream, greeting: None, unread: Vec::new(), logged_in: false });
+        return Ok(Reached::new(stream));
     };
     let mut chunk = [0; 2048];
     loop {
@@ -157,7 +186,7 @@ async fn listen(
         match greeting.receive(&chunk[..count]).map_err(|error| Failure::protocol(*error))? {
             Heard::Continue(more) => greeting = more,
             Heard::Greeted(Greeted { message, unread }) => {
-                return Ok(Reached { stream, greeting: Some(message), unread, logged_in: false });
+                return Ok(Reached { greeting: Some(message), unread, ..Reached::new(stream) });
             }
             Heard::Bye(words) => return Err(Failure::Refused { backend: backend.to_string(), words }),
         }

@@ -3,10 +3,10 @@
 use starttls::proto::{Amend, Outgoing, Relay, Side};
 
 use super::backend::Reached;
-use super::sequence::Sequence;
+use super::sequence::{self, Sequence};
 use super::{Session, Socket, Stream, rules, say};
 use crate::config::{Route, Tls};
-use crate::copy::{Copy, Ended};
+use crate::copy::{Copy, Editor, Ended};
 use crate::failure::Failure;
 
 impl Session<'_> {
@@ -33,33 +33,51 @@ impl Session<'_> {
         }
     }
 
-    /// A front whose greeting the session inside TLS depends on, and which is the backend's for that reason. The
-    /// client is told nothing but this, and the backend nothing at all.
-    pub(super) async fn relayed_greeting(&mut self, socket: Socket, tls: &Tls) -> Result<(), Failure> {
+    /// A front whose greeting the session behind it depends on, and which is the backend's for that reason. Before
+    /// TLS the client is told nothing but this, and the backend nothing at all.
+    pub(super) async fn relayed_greeting(
+        &mut self,
+        socket: Socket,
+        tls: Option<&Tls>,
+    ) -> Result<(), Failure> {
         let mut front = Stream::Clear(socket);
-        let reached = match self.cleartext_backend().await {
+        let Reached { stream: mut back, greeting, pending, .. } = match self.cleartext_backend().await {
             Ok(reached) => reached,
             Err(failure) => {
                 self.farewell(&mut front).await;
                 return Err(failure);
             }
         };
-        let protocol = self.listener.protocol;
-        let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
-        let greeting = reached.greeting.unwrap_or_default();
+        let (protocol, limit) = (self.listener.protocol, self.listener.limits.negotiation);
         let dialect = (protocol.dialect)(self.identity(false));
-        let to_client = dialect.amend(Side::Server, &greeting, Amend::AddUpgrade);
-        let out = Outgoing { to_client, ..Outgoing::default() };
-        let limit = self.listener.limits.negotiation;
-        let Some((mut front, mut back)) = self.granted(front, reached.stream, relay, out, limit, tls).await?
-        else {
-            return Ok(());
-        };
+        let how = if tls.is_some() { Amend::AddUpgrade } else { Amend::DropUpgrade };
+        let greeting = dialect.amend(Side::Server, &greeting.unwrap_or_default(), how);
+        if let Some(tls) = tls {
+            let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
+            let out = Outgoing { to_client: greeting, ..Outgoing::default() };
+            let Some(granted) = self.granted(front, back, relay, out, limit, tls).await? else {
+                return Ok(());
+            };
+            (front, back) = granted;
+        } else {
+            say(&mut front, &greeting).await;
+        }
         self.stands(&front);
         self.route(&front)?;
-        // Toward a backend inside TLS there was a request on both legs.
-        let sequence = back.facts().is_none().then(Sequence::default);
-        self.copy(&mut front, &mut back, sequence, Outgoing::default()).await
+        let mut login = Vec::new();
+        if let Some(pending) = pending {
+            let reading = sequence::login(&mut front);
+            login = tokio::time::timeout(limit, reading).await.map_err(|_| Failure::Late(limit))??;
+            back = pending.ask(back, &sequence::request(&login)).await?;
+            self.record.upstream = back.facts().cloned();
+        }
+        let mut out = Outgoing::default();
+        let mut sequence = Sequence::between(front.facts().is_some(), back.facts().is_some());
+        match &mut sequence {
+            Some(sequence) => drop(sequence.receive(Side::Client, &login, &mut out)?),
+            None => out.to_server = login,
+        }
+        self.copy(&mut front, &mut back, sequence, out).await
     }
 
     /// A backend for a client of whom nothing is known yet.
@@ -67,7 +85,7 @@ impl Session<'_> {
         let nowhere = || Failure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None));
         let listener = self.listener;
         let route: &Route = listener.default_route().ok_or_else(nowhere)?;
-        self.reach(route).await
+        self.reach(route, None).await
     }
 
     /// Relays until the client's request is granted, and does the handshake. `None` when the session ended without

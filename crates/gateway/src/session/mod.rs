@@ -106,16 +106,17 @@ impl<'a> Session<'a> {
             }
         };
         let flow = self.listener.protocol.flow;
+        let relays = flow.after == After::SequenceContinues;
         match &self.listener.front {
+            Front::Cleartext if relays => self.relayed_greeting(socket, None).await,
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
             Front::Implicit(tls) => {
                 let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
+            // Where the client says nothing before its request but its login, nothing is optional (rule S4).
+            Front::Upgrade(_, tls) if relays => self.relayed_greeting(socket, Some(tls)).await,
             Front::Upgrade(Offer::Optional, tls) => self.optional(socket, tls).await,
-            Front::Upgrade(_, tls) if flow.after == After::SequenceContinues => {
-                self.relayed_greeting(socket, tls).await
-            }
             Front::Upgrade(_, tls) => {
                 let encrypted = tls.acceptor.accept(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
@@ -178,7 +179,12 @@ impl<'a> Session<'a> {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
-        let Reached { stream, greeting, unread, logged_in } = self.reach(route).await?;
+        let asked = relay.service().map(|service| {
+            let identity = Identity::new(&service);
+            let client_name = relay.client().map(|name| Identity::new(&name).server_name);
+            Identity { client_name: client_name.unwrap_or(identity.client_name), ..identity }
+        });
+        let Reached { stream, greeting, unread, logged_in, .. } = self.reach(route, asked.as_ref()).await?;
         if logged_in {
             relay.also(rules::logged_in());
         }
@@ -238,14 +244,14 @@ impl<'a> Session<'a> {
     }
 
     /// The first backend of the route that is ready.
-    async fn reach(&mut self, route: &Route) -> Result<Reached, Failure> {
+    async fn reach(&mut self, route: &Route, asked: Option<&Identity>) -> Result<Reached, Failure> {
         let began = Instant::now();
         let mut last = None;
         // Those that failed lately come last: they may be all there is.
         let (up, down): (Vec<_>, Vec<_>) = route.backends.iter().partition(|it| it.health.is_up());
         for backend in up.into_iter().chain(down) {
             let header = self.proxy_header(backend);
-            let reached = backend::reach(backend, &header, self.listener.limits.dial).await;
+            let reached = backend::reach(backend, &header, asked, self.listener.limits.dial).await;
             backend.health.set(reached.is_ok());
             match reached {
                 Ok(reached) => {
@@ -331,7 +337,7 @@ impl<'a> Session<'a> {
 /// As for a session.
 pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<Facts>, Failure> {
     let nobody = Identify { addresses: None, tls: None };
-    let reached = backend::reach(backend, &header(backend, &nobody), limit).await?;
+    let reached = backend::reach(backend, &header(backend, &nobody), None, limit).await?;
     Ok(reached.stream.facts().cloned())
 }
 

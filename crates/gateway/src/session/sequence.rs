@@ -1,26 +1,82 @@
-//! Packets whose numbers go on across the boundary (MySQL): the client's SSLRequest was one more packet than the
-//! backend has seen, until the login is over and numbers start anew with each command.
+//! Packets whose numbers go on across the boundary (MySQL): where one leg has TLS and the other has none, an
+//! SSLRequest was one packet more on one of them, until the login is over and numbers start anew with each command.
 
 use starttls::proto::{Outgoing, Side};
+use tokio::io::AsyncReadExt;
 
 use crate::copy::{Editor, State};
 use crate::failure::{Failure, Leg};
+use crate::session::Stream;
 
 /// Octets before a packet's payload: three of length, one of number.
 const HEADER: usize = 4;
 /// More than any packet of a login has.
 const LONGEST: usize = 64 * 1024;
-/// In the flags at the start of a HandshakeResponse; it would promise the backend a TLS that is not there.
+/// In the flags at the start of a login.
 const CLIENT_SSL: u32 = 0x800;
 /// The first octet of the packets that end a login.
 const ENDS: [u8; 2] = [0x00, 0xff];
 
-/// The packets of a login toward a backend in cleartext, with their numbers put right.
-#[derive(Debug, Default)]
+/// Octets that a login has in common with an SSLRequest: flags, the largest packet, a character set, and 23 more.
+const COMMON: usize = 32;
+
+/// Reads a client's login, and nothing behind it.
+///
+/// # Errors
+/// [`Failure`] when the client sends anything else, or leaves.
+pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, Failure> {
+    let mut login = vec![0; HEADER];
+    let mut read = 0;
+    while read < login.len() {
+        match front.read(&mut login[read..]).await {
+            Ok(0) => return Err(Failure::io(Leg::Front, std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => read += count,
+            Err(cause) => return Err(Failure::io(Leg::Front, cause)),
+        }
+        if let Some(length) = whole(&login, Side::Client)?
+            && read == HEADER
+        {
+            login.resize(length, 0);
+        }
+    }
+    match login.len() {
+        0..=36 => Err(Failure::Protocol { leg: Leg::Front, expected: "a login", received: login }),
+        _ => Ok(login),
+    }
+}
+
+/// The SSLRequest that goes with this login: a server goes by the flags in either, so they have to be the same.
+pub(super) fn request(login: &[u8]) -> Vec<u8> {
+    let common = login.get(HEADER..HEADER + COMMON).unwrap_or_default();
+    let mut request = [&[COMMON as u8, 0, 0, 1], common].concat();
+    set_ssl(&mut request, true);
+    request
+}
+
+/// Says whether there is TLS below a packet that starts with flags.
+fn set_ssl(packet: &mut [u8], ssl: bool) {
+    if let Some(flags) = packet.get_mut(HEADER..).and_then(|payload| payload.first_chunk_mut()) {
+        let others = u32::from_le_bytes(*flags) & !CLIENT_SSL;
+        *flags = (others | if ssl { CLIENT_SSL } else { 0 }).to_le_bytes();
+    }
+}
+
+/// The packets of a login between legs of which one has TLS, with their numbers put right.
+#[derive(Debug)]
 pub(super) struct Sequence {
+    /// Whether the backend's leg is the one with TLS.
+    backend: bool,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     answered: bool,
+}
+
+impl Sequence {
+    /// For these legs, inside TLS or not; `None` where the numbers are the same on both.
+    pub(super) fn between(front: bool, backend: bool) -> Option<Self> {
+        let (from_client, from_server, answered) = (Vec::new(), Vec::new(), false);
+        (front != backend).then_some(Self { backend, from_client, from_server, answered })
+    }
 }
 
 impl Editor for Sequence {
@@ -34,17 +90,17 @@ impl Editor for Sequence {
             let ends = packet.get(HEADER).is_some_and(|kind| ENDS.contains(kind));
             match from {
                 Side::Client => {
-                    packet[3] = packet[3].wrapping_sub(1);
-                    if !self.answered
-                        && let Some(flags) = packet[HEADER..].first_chunk_mut()
-                    {
-                        *flags = (u32::from_le_bytes(*flags) & !CLIENT_SSL).to_le_bytes();
+                    packet[3] =
+                        if self.backend { packet[3].wrapping_add(1) } else { packet[3].wrapping_sub(1) };
+                    if !std::mem::replace(&mut self.answered, true) {
+                        // It would promise the backend a TLS that is not there, or deny one that is (rule G4).
+                        set_ssl(&mut packet, self.backend);
                     }
-                    self.answered = true;
                     out.to_server.append(&mut packet);
                 }
                 Side::Server => {
-                    packet[3] = packet[3].wrapping_add(1);
+                    packet[3] =
+                        if self.backend { packet[3].wrapping_sub(1) } else { packet[3].wrapping_add(1) };
                     out.to_client.append(&mut packet);
                     if ends {
                         out.to_client.append(&mut self.from_server);
@@ -60,6 +116,13 @@ impl Editor for Sequence {
 
 /// Takes the first packet, if it is whole.
 fn cut(unread: &mut Vec<u8>, from: Side) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(end) = whole(unread, from)?.filter(|end| *end <= unread.len()) else { return Ok(None) };
+    let rest = unread.split_off(end);
+    Ok(Some(std::mem::replace(unread, rest)))
+}
+
+/// The length of the packet that starts so.
+fn whole(unread: &[u8], from: Side) -> Result<Option<usize>, Failure> {
     let Some([a, b, c, _]) = unread.first_chunk::<HEADER>() else { return Ok(None) };
     let end = HEADER + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
     if end > LONGEST {
@@ -70,11 +133,7 @@ fn cut(unread: &mut Vec<u8>, from: Side) -> Result<Option<Vec<u8>>, Failure> {
             received,
         });
     }
-    if unread.len() < end {
-        return Ok(None);
-    }
-    let rest = unread.split_off(end);
-    Ok(Some(std::mem::replace(unread, rest)))
+    Ok(Some(end))
 }
 
 #[cfg(test)]
@@ -87,31 +146,53 @@ mod tests {
 
     #[test]
     fn numbers_are_put_right_until_the_login_is_over() {
-        let login = [(CLIENT_SSL | 0x8_0200).to_le_bytes().as_slice(), b"rest"].concat();
-        let passed = [0x8_0200_u32.to_le_bytes().as_slice(), b"rest"].concat();
-        for size in 1..20 {
-            let mut sequence = Sequence::default();
-            let mut says = |from, bytes: Vec<u8>| {
-                let mut out = Outgoing::default();
-                let mut state = State::Reading;
-                for piece in bytes.chunks(size) {
-                    state = sequence.receive(from, piece, &mut out).unwrap();
-                }
-                (state, out.to_server, out.to_client)
-            };
-            assert_eq!(says(Side::Client, packet(2, &login)), (State::Reading, packet(1, &passed), vec![]));
-            // A switch of methods, and its answer.
-            let switch = packet(2, b"\xfemysql_native_password\0");
-            let switched = packet(3, b"\xfemysql_native_password\0");
-            assert_eq!(says(Side::Server, switch), (State::Reading, vec![], switched));
-            assert_eq!(says(Side::Client, packet(4, b"20")), (State::Reading, packet(3, b"20"), vec![]));
-            assert_eq!(says(Side::Server, packet(4, &[0])), (State::Opaque, vec![], packet(5, &[0])));
+        let login = |flags: u32| [flags.to_le_bytes().as_slice(), &[7; 40]].concat();
+        let (with, without) = (login(0x8_0200 | CLIENT_SSL), login(0x8_0200));
+        // Which leg has TLS, the number of the login there, and what becomes of it.
+        for (front, number, said, onward) in
+            [(true, 2, &with, (1, &without)), (false, 1, &without, (2, &with))]
+        {
+            let passed = |there: u8, here: u8| if front { there } else { here };
+            for size in 1..20 {
+                let mut sequence = Sequence::between(front, !front).unwrap();
+                let mut says = |from, bytes: Vec<u8>| {
+                    let mut out = Outgoing::default();
+                    let mut state = State::Reading;
+                    for piece in bytes.chunks(size) {
+                        state = sequence.receive(from, piece, &mut out).unwrap();
+                    }
+                    (state, out.to_server, out.to_client)
+                };
+                let logged_in = says(Side::Client, packet(number, said));
+                assert_eq!(logged_in, (State::Reading, packet(onward.0, onward.1), vec![]));
+                // A switch of methods, and its answer.
+                let switch = |number| packet(number, b"\xfemysql_native_password\0");
+                let switched = (State::Reading, vec![], switch(passed(3, 2)));
+                assert_eq!(says(Side::Server, switch(passed(2, 3))), switched);
+                let answered = (State::Reading, packet(passed(3, 4), b"20"), vec![]);
+                assert_eq!(says(Side::Client, packet(passed(4, 3), b"20")), answered);
+                let over = (State::Opaque, vec![], packet(passed(5, 4), &[0]));
+                assert_eq!(says(Side::Server, packet(passed(4, 5), &[0])), over);
+            }
         }
+        assert!(Sequence::between(true, true).is_none() && Sequence::between(false, false).is_none());
+    }
+
+    #[test]
+    fn the_request_has_the_flags_of_the_login() {
+        let login = [&packet(2, &0x8_0200_u32.to_le_bytes())[..], &[7; 60]].concat();
+        let expected = packet(1, &[&(0x8_0200 | CLIENT_SSL).to_le_bytes()[..], &[7; 28]].concat());
+        assert_eq!(request(&login), expected);
     }
 
     #[test]
     fn endless_packets_are_refused() {
         let mut out = Outgoing::default();
-        assert!(Sequence::default().receive(Side::Client, &[0xff, 0xff, 0xff, 2], &mut out).is_err());
+        assert!(
+            Sequence::between(true, false)
+                .unwrap()
+                .receive(Side::Client, &[0xff, 0xff, 0xff, 2], &mut out)
+                .is_err()
+        );
     }
 }

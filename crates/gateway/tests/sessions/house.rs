@@ -22,6 +22,8 @@ pub(crate) struct House {
     pub(crate) lab: Lab,
     pub(crate) cleartext: Cleartext,
     pub(crate) connector: Connector,
+    /// What clients trust.
+    pub(crate) root_pem: String,
     pub(crate) certificate: (PathBuf, PathBuf),
     pub(crate) folder: TempDir,
 }
@@ -50,7 +52,8 @@ impl House {
             .build()
             .unwrap();
         let lab = Lab::start(Options::default()).unwrap();
-        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, folder }
+        let (cleartext, root_pem) = (Cleartext::start().unwrap(), authority.root_pem());
+        Self { lab, cleartext, connector, root_pem, certificate, folder }
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.

@@ -18,8 +18,7 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
         || {
             let (chain, key) = stage.certificate(&owner)?;
             Ok(format!(
-                r#"<module name="cap">
-<module name="ssl_gnutls">
+                r#"<module name="ssl_gnutls">
 <module name="starttls">
 <sslprofile name="lab" provider="gnutls" certfile="{}" keyfile="{}">
 <starttls provider="lab">
@@ -41,6 +40,7 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
 <class name="none"><type name="none" classes="none">
 <options prefixquit="">
 <performance softlimit="500" nouserdns="yes">
+<module name="cap">
 <log method="file" type="* -USERINPUT -USEROUTPUT" level="default" target="{dir}/log/inspircd.log">
 {tls}"#,
             name = stage.server_name,

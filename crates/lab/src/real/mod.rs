@@ -148,10 +148,13 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "ldap-utils",
     "libnss-wrapper",
     "mariadb-client",
+    "nut-client",
     "openssl",
     "postgresql-client",
     "procps",
     "python3",
+    "python3-slixmpp",
+    "sieve-connect",
     "swaks",
 ];
 

@@ -23,7 +23,10 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     stage.scratch.secret("upsd.conf", &format!("LISTEN {ip} {port}\n{tls}"), &owner)?;
     stage.scratch.secret(
         "upsd.users",
-        &format!("[test]\n  password = {}\n  upsmon secondary\n", stage.password),
+        &format!(
+            "[test]\n  password = {}\n  actions = SET\n  instcmds = ALL\n  upsmon secondary\n",
+            stage.password
+        ),
         &owner,
     )?;
     let at_home = |mut command: Command| {

@@ -1,10 +1,13 @@
-//! Prosody: one host for clients and for servers.
+//! Prosody: two hosts, for clients and for servers.
 
 use std::process::Command;
 
 use super::{Running, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, run, user};
+
+/// Served beside the name of the certificate, with the same user and password.
+const OTHER: &str = "other.example.test";
 
 pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     let stage = Stage::new(setup, "xmpp.example.test")?;
@@ -37,21 +40,24 @@ c2s_direct_tls_ports = {{}}
 s2s_direct_tls_ports = {{}}
 http_ports = {{}}
 https_ports = {{}}
-modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"disco\", \"ping\" }}
+modules_enabled = {{ \"roster\", \"saslauth\", \"tls\", \"dialback\", \"disco\", \"ping\" }}
 authentication = \"internal_hashed\"
 password_hash = \"SHA-256\"
 log = {{ info = \"*console\" }}
 {tls}
 VirtualHost \"{name}\"
+VirtualHost \"{OTHER}\"
 ",
             ip = stage.ip,
             c2s = client.address.port(),
             s2s = server.address.port(),
         ),
     )?;
-    let register = ["register", "test", name, &stage.password];
     let control = program("prosodyctl", "prosody")?;
-    run(as_user(&owner, Command::new(control).arg("--config").arg(&config).args(register)))?;
+    for host in [name, OTHER] {
+        let register = ["register", "test", host, &stage.password];
+        run(as_user(&owner, Command::new(&control).arg("--config").arg(&config).args(register)))?;
+    }
     let prosody = program("prosody", "prosody")?;
     let prosody = Daemon::spawn(
         &stage.scratch,

@@ -1,15 +1,8 @@
-//! Runs somebody else's client against the lab, within a deadline.
+//! The lab, for somebody else's client.
 
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use starttls_lab::process::program;
 use starttls_lab::{Endpoint, Lab, Options};
 
-/// The time for one client, from start to end.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) use crate::client::{Client, Said, base64, client};
 
 #[expect(clippy::print_stderr, reason = "it is shown if the test fails")]
 pub(crate) fn lab() -> Lab {
@@ -21,98 +14,7 @@ pub(crate) fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
     lab.endpoint(scheme).unwrap_or_else(|| panic!("the lab does not serve {scheme}"))
 }
 
-/// What a client said, and whether it was content.
-pub(crate) struct Said {
-    pub ok: bool,
-    pub out: String,
-    pub err: String,
-}
-
-impl Said {
-    /// Requires success, and each of these texts in the standard output.
-    #[track_caller]
-    pub(crate) fn with(&self, expected: &[&str]) -> &Self {
-        assert!(self.ok, "failed\nout: {}\nerr: {}", self.out, self.err);
-        for text in expected {
-            assert!(self.out.contains(text), "no {text:?}\nout: {}\nerr: {}", self.out, self.err);
-        }
-        self
-    }
-}
-
-/// A client to be run: the program, and its Debian package for whoever lacks it.
-pub(crate) struct Client(Command, Vec<u8>);
-
-pub(crate) fn client(name: &str, package: &'static str) -> Client {
-    let path = program(name, package).unwrap_or_else(|missing| panic!("{missing}"));
-    let mut command = Command::new(path);
-    // No configuration of whoever runs the tests.
-    command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
-    Client(command, Vec::new())
-}
-
-impl Client {
-    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.0.args(args);
-        self
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.0.env(name, value);
-        self
-    }
-
-    pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.1 = input.into();
-        self
-    }
-
-    /// Runs it to its end; kills it when the time is over.
-    #[track_caller]
-    pub(crate) fn run(mut self) -> Said {
-        let mut child: Child =
-            self.0.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = self.1;
-        // A client that ends early breaks the pipe, and is judged by what it said.
-        thread::spawn(move || drop(stdin.write_all(&input)));
-        let (out, err) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
-        let start = Instant::now();
-        let status = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break Some(status),
-                None if start.elapsed() > DEADLINE => {
-                    child.kill().unwrap();
-                    child.wait().unwrap();
-                    break None;
-                }
-                None => thread::sleep(Duration::from_millis(10)),
-            }
-        };
-        let (out, err) = (out.join().unwrap(), err.join().unwrap());
-        assert!(status.is_some(), "{:?} was not done in time\nout: {out}\nerr: {err}", self.0);
-        Said { ok: status.is_some_and(|status| status.success()), out, err }
-    }
-}
-
-fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
-}
-
 /// The initial response of SASL PLAIN, as Base64.
 pub(crate) fn plain(lab: &Lab) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let text = format!("\0{}\0{}", lab.user(), lab.password());
-    let groups = text.as_bytes().chunks(3).flat_map(|group| {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
-        (0..4).map(move |at| match at <= group.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]),
-            false => '=',
-        })
-    });
-    groups.collect()
+    base64(&format!("\0{}\0{}", lab.user(), lab.password()))
 }

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use starttls_proto::{Client, Protocol, Server};
+use starttls_proto::{Client, Identity, Protocol, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
@@ -34,7 +34,11 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        self.agree(protocol, to.server_name(), attempt, tcp).await?.required()?.handshake().await
+        self.agree(protocol, self.identity(to.server_name()), attempt, tcp)
+            .await?
+            .required()?
+            .handshake()
+            .await
     }
 
     /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
@@ -47,7 +51,7 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Outcome<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        or_cleartext(self.agree(protocol, to.server_name(), attempt, tcp).await?).await
+        or_cleartext(self.agree(protocol, self.identity(to.server_name()), attempt, tcp).await?).await
     }
 
     /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
@@ -77,6 +81,22 @@ impl Connector {
         self.negotiate(protocol, server_name, io).await?.handshake().await
     }
 
+    /// Like [`upgrade`](Self::upgrade), with other names in cleartext than the one that is verified: for somebody
+    /// in between, who says there what its own client will say inside TLS.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn upgrade_as<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        self.agree(protocol, identity, attempt, io).await?.required()?.handshake().await
+    }
+
     /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
     ///
     /// # Errors
@@ -88,7 +108,7 @@ impl Connector {
         io: IO,
     ) -> Result<Outcome<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        or_cleartext(self.agree(protocol, server_name, attempt, io).await?).await
+        or_cleartext(self.agree(protocol, self.identity(server_name), attempt, io).await?).await
     }
 
     /// Starts TLS on a stream at its first byte.
@@ -117,7 +137,7 @@ impl Connector {
         io: IO,
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        self.agree(protocol, server_name, attempt, io).await?.required()
+        self.agree(protocol, self.identity(server_name), attempt, io).await?.required()
     }
 
     /// Dials and says nothing.
@@ -148,13 +168,13 @@ impl Connector {
     async fn agree<IO: Stream>(
         &self,
         protocol: &Protocol,
-        server_name: &str,
+        identity: Identity,
         attempt: Attempt,
         io: IO,
     ) -> Result<Agreement<IO>, Error> {
         let mut wire = Wire::new(io, attempt.tap.clone());
         let mut out = Vec::new();
-        let mut client = Client::new(protocol, self.identity(server_name), &mut out);
+        let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.retry();
         loop {
             let declined = match drive(&mut wire, client, &mut out, &attempt.deadline).await? {

@@ -155,6 +155,13 @@ impl Xmpp {
         })
     }
 
+    /// An attribute of the client's header.
+    fn asked(&self, name: &str) -> Option<String> {
+        let header =
+            Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next()).ok()??;
+        header.attribute(name).map(str::to_owned)
+    }
+
     /// Appends a header with a new id (RFC 6120 section 4.7.3).
     fn open(&mut self, out: &mut String) {
         self.headers += 1;
@@ -399,9 +406,12 @@ impl Dialect for Xmpp {
     }
 
     fn service(&self) -> Option<String> {
-        let header =
-            Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next()).ok()??;
-        header.attribute("to").map(str::to_owned)
+        self.asked("to")
+    }
+
+    /// A user's address is nobody's business in cleartext (RFC 6120 section 4.7.1).
+    fn client(&self) -> Option<String> {
+        (self.content == "jabber:server").then(|| self.asked("from")).flatten()
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

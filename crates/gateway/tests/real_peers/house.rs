@@ -1,0 +1,251 @@
+//! A real server, a gateway in front of it, and clients that trust the gateway's certificate.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use starttls::Connector;
+use starttls_audit::report::Outcome;
+use starttls_audit::{Audit, Limits};
+use starttls_gateway::config::Listener;
+use starttls_gateway::{Config, Gateway, Record};
+use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::real::{Endpoint, Running, SERVERS, Setup};
+use tempfile::TempDir;
+
+use crate::client::{Client, client};
+
+/// How long something may take that happens by itself.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The way from the gateway to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leg {
+    /// The server has its TLS off.
+    Cleartext,
+    /// The server wants TLS, and the gateway verifies it.
+    Upgraded,
+}
+
+/// What a client has to say.
+#[derive(Clone, Copy)]
+pub(crate) struct Talk {
+    /// Who says what.
+    pub(crate) name: &'static str,
+    pub(crate) protocol: &'static str,
+    pub(crate) talk: fn(&Visit<'_>),
+}
+
+/// A server without a gateway.
+pub(crate) struct Backend {
+    pub(crate) leg: Leg,
+    pub(crate) running: Running,
+    folder: TempDir,
+    root: PathBuf,
+}
+
+/// A gateway, for one client.
+pub(crate) struct Visit<'a> {
+    pub(crate) backend: &'a Backend,
+    /// Where the server listens, and its name.
+    pub(crate) endpoint: &'a Endpoint,
+    /// The gateway's port, on localhost.
+    pub(crate) port: u16,
+    /// What a client has to trust.
+    pub(crate) ca_file: PathBuf,
+    records: Arc<Mutex<VecDeque<Ended>>>,
+    _gateway: Gateway,
+}
+
+/// What is left of a session.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Whether the front came to TLS.
+    pub(crate) front: bool,
+    /// Whether the leg to the backend was in TLS; `None` when there was none.
+    pub(crate) upstream: Option<bool>,
+    /// The name the client asked for.
+    pub(crate) server_name: Option<String>,
+    pub(crate) failure: Option<String>,
+}
+
+impl Backend {
+    pub(crate) fn start(name: &str, leg: Leg) -> Self {
+        let server = SERVERS.iter().find(|server| server.name == name).unwrap();
+        let setup = match leg {
+            Leg::Cleartext => Setup::without_tls(),
+            Leg::Upgraded => Setup::new(),
+        }
+        .unwrap();
+        let running = (server.start)(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let folder = tempfile::tempdir().unwrap();
+        let root = setup.authority.write_to(folder.path()).unwrap();
+        Self { leg, running, folder, root }
+    }
+
+    /// Puts a gateway in front of itself for one client, and has it talk.
+    pub(crate) fn hears(&self, Talk { name, protocol, talk }: Talk) {
+        let visit = Visit::to(self, protocol);
+        // The name is what a panic shows.
+        let talking = thread::Builder::new().name(format!("{name}, {:?}", self.leg));
+        let talked = thread::scope(|scope| {
+            let talking = talking.spawn_scoped(scope, || {
+                talk(&visit);
+                visit.is_over();
+            });
+            talking.unwrap().join()
+        });
+        let records = visit.records.lock().unwrap();
+        assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.leg);
+    }
+
+    /// The auditor finds nothing on the front of any of the server's protocols.
+    pub(crate) fn is_audited(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for endpoint in &self.running.endpoints {
+            let visit = Visit::to(self, endpoint.protocol);
+            let root = std::fs::read(&visit.ca_file).unwrap();
+            let connector = || Connector::builder().no_system_roots().roots_pem(root.clone());
+            let audit = Audit::new(connector, Limits::default()).unwrap();
+            let protocol = starttls::proto::protocol(endpoint.protocol).unwrap();
+            let address = ([127, 0, 0, 1], visit.port).into();
+            let audit = audit.endpoint(protocol, "the front", &endpoint.server_name, address);
+            let audit = async { tokio::time::timeout(2 * DEADLINE, audit).await.unwrap() };
+            let report = runtime.block_on(audit);
+            assert!(report.tls.is_some(), "{}: {}", protocol.name, report.summary);
+            let usual = [Outcome::Pass, Outcome::Info, Outcome::NotApplicable];
+            let findings = report.findings.iter().filter(|it| !usual.contains(&it.outcome));
+            let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();
+            assert!(findings.is_empty(), "{} to {:?}: {findings:?}", protocol.name, self.leg);
+        }
+    }
+
+    /// This server as a backend in a configuration.
+    pub(crate) fn forward(&self, endpoint: &Endpoint) -> String {
+        let (scheme, address) = (endpoint.protocol, endpoint.address);
+        match self.leg {
+            Leg::Cleartext => format!("\"{scheme}://{address}\""),
+            Leg::Upgraded => format!(
+                "{{ url = \"{scheme}+starttls://{address}\", server-name = {:?}, ca-file = {:?}, \
+                 no-system-roots = true }}",
+                endpoint.server_name, self.root
+            ),
+        }
+    }
+}
+
+impl<'a> Visit<'a> {
+    fn to(backend: &'a Backend, protocol: &str) -> Self {
+        let endpoint = backend.running.endpoint(protocol).unwrap();
+        Self::by(backend, endpoint, &format!("forward = {}", backend.forward(endpoint)))
+    }
+
+    /// A gateway with these lines about where to go.
+    pub(crate) fn by(backend: &'a Backend, endpoint: &'a Endpoint, routes: &str) -> Self {
+        let folder = tempfile::tempdir_in(backend.folder.path()).unwrap().keep();
+        let authority = Authority::new().unwrap();
+        let ca_file = authority.write_to(&folder).unwrap();
+        let names = ["localhost", "*.example.test"].map(String::from).to_vec();
+        let leaf = Leaf { dns: names, ips: vec!["127.0.0.1".parse().unwrap()], ..Leaf::default() };
+        let (cert, key) = authority.issue(&leaf).unwrap().write_to(&folder, "front").unwrap();
+        let text = format!(
+            "[[listener]]\nlisten = \"{}+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n{routes}\n",
+            endpoint.protocol
+        );
+        let config = Config::parse(&text, "gateway.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let records = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = records.clone();
+        let observer = move |_: &Listener, record: &Record| {
+            kept.lock().unwrap().push_back(Ended {
+                front: record.front.is_some(),
+                upstream: record.backend.as_ref().map(|_| record.upstream.is_some()),
+                server_name: record.server_name.clone(),
+                failure: record.failure.as_ref().map(ToString::to_string),
+            });
+        };
+        let gateway = Gateway::start(config, Arc::new(observer)).unwrap();
+        let port = gateway.addresses()[0].1.unwrap().port();
+        Self { backend, endpoint, port, ca_file, records, _gateway: gateway }
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.backend.running.user
+    }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.backend.running.password
+    }
+
+    /// How the next session ended.
+    pub(crate) fn ended(&self) -> Ended {
+        self.until("a session", || self.records.lock().unwrap().pop_front())
+    }
+
+    /// At least one more session was held, and all were what they should be, on both legs. Not every peer takes
+    /// its leave of TLS.
+    fn is_over(&self) {
+        let mut ended = vec![self.ended()];
+        ended.extend(self.records.lock().unwrap().drain(..));
+        for session in ended {
+            let ended_well = |failure: &String| failure.ends_with(" broke");
+            assert!(session.failure.as_ref().is_none_or(ended_well), "{session:?}");
+            assert!(session.front, "{session:?}");
+            assert_eq!(session.upstream, Some(self.backend.leg == Leg::Upgraded), "{session:?}");
+        }
+    }
+
+    /// Waits for something that the server does by itself.
+    pub(crate) fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(done) = done() {
+                return done;
+            }
+            assert!(start.elapsed() < DEADLINE, "{what} was not there in time");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for a file below the server's folder with this in it.
+    pub(crate) fn finds(&self, folder: &str, text: &str) -> Vec<u8> {
+        let folder = self.backend.running.folder().join(folder);
+        self.until(text, || {
+            let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mut contents = files.filter_map(|file| std::fs::read(file.path()).ok());
+            contents.find(|content| content.windows(text.len()).any(|window| window == text.as_bytes()))
+        })
+    }
+
+    /// Writes a file for a client.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.ca_file.with_file_name(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// `openssl s_client`, which upgrades, verifies, says this and waits for the server's end.
+    pub(crate) fn s_client(&self, input: impl Into<Vec<u8>>) -> Client {
+        let name = &self.endpoint.server_name;
+        client("openssl", "openssl")
+            .args(["s_client", "-starttls", self.endpoint.protocol, "-connect"])
+            .args([format!("localhost:{}", self.port)])
+            .args(["-servername", name, "-verify_hostname", name, "-verify_return_error"])
+            .args(["-quiet", "-no-CApath", "-no-CAstore", "-CAfile"])
+            .args([&self.ca_file])
+            .input(input)
+    }
+
+    /// Python's standard library. The script has `context`, `port`, `user`, `password` and `name`.
+    pub(crate) fn python(&self, script: &str) {
+        let start = "import ssl, sys\nca, port, user, password, name = sys.argv[1:]\nport = int(port)\n\
+            context = ssl.create_default_context(cafile=ca)\n";
+        client("python3", "python3")
+            .args(["-W", "ignore", "-I", "-c", &format!("{start}{script}\nprint('done')")])
+            .args([&self.ca_file])
+            .args([&self.port.to_string(), self.user(), self.password(), &self.endpoint.server_name])
+            .run()
+            .with(&["done"]);
+    }
+}

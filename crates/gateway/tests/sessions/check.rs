@@ -1,0 +1,51 @@
+//! The auditor finds nothing on a front, whatever stands behind it.
+
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::{After, PROTOCOLS, Protocol};
+use starttls_audit::report::Outcome;
+use starttls_audit::{Audit, Limits};
+use starttls_gateway::config::Offer;
+
+use crate::house::House;
+
+/// For one listener, on a machine that has other things to do.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn required_fronts_have_no_findings() {
+    let house = House::new();
+    let mut found = Vec::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        found.extend(audit(&house, protocol, None).await);
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// A public server takes mail from those that do without (RFC 3207 section 4).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_optional_smtp_front_has_no_findings() {
+    let house = House::new();
+    let found = audit(&house, &starttls::proto::smtp::SMTP, Some(Offer::Optional)).await;
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+async fn audit(house: &House, protocol: &'static Protocol, offer: Option<Offer>) -> Vec<String> {
+    let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+    let running = house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], offer);
+    let roots = house.root_pem.clone();
+    let audit =
+        Audit::new(|| Connector::builder().no_system_roots().roots_pem(roots.clone()), Limits::default())
+            .unwrap();
+    let target = format!("{}://localhost", protocol.name);
+    let audit = audit.endpoint(protocol, &target, "localhost", running.address);
+    let report = tokio::time::timeout(DEADLINE, audit).await.unwrap();
+    assert!(report.tls.is_some() && report.findings.len() > 10, "{}: {}", protocol.name, report.summary);
+    let bad = report
+        .findings
+        .iter()
+        .filter(|it| !matches!(it.outcome, Outcome::Pass | Outcome::Info | Outcome::NotApplicable));
+    bad.map(|it| format!("{}: {} {:?}: {} {:?}", protocol.name, it.id, it.outcome, it.summary, it.evidence))
+        .collect()
+}
