@@ -3,8 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 8] =
-    ["attack", "check", "connect", "explain", "gateway", "lab", "completions", "man"];
+const COMMANDS: [&str; 8] = ["attack", "check", "connect", "explain", "gateway", "lab", "completions", "man"];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {

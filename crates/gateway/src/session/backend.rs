@@ -23,6 +23,14 @@ pub(crate) struct Reached {
     pub(crate) unread: Vec<u8>,
     /// Whether the session is somebody's already: the gateway has logged in.
     pub(crate) logged_in: bool,
+    /// What did TLS with it, for the other connections of the session.
+    pub(crate) upstream: Option<Upstream>,
+}
+
+impl Reached {
+    fn new(stream: Stream, greeting: Option<Vec<u8>>, unread: Vec<u8>) -> Self {
+        Self { stream, greeting, unread, logged_in: false, upstream: None }
+    }
 }
 
 /// Reaches the backend within `limit`; `header` goes out before anything else.
@@ -40,19 +48,43 @@ pub(crate) async fn reach(backend: &Backend, header: &[u8], limit: Duration) -> 
         match &backend.leg {
             Way::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
             Way::Implicit(upstream) => {
-                let encrypted =
-                    upstream.connector.upgrade_implicit(backend.protocol, &upstream.server_name, socket);
-                let encrypted = encrypted.await.map_err(failed)?;
-                match backend.login() {
+                let upstream = of_one_session(upstream, backend.protocol);
+                let encrypted = implicit(backend.protocol, &upstream, socket).await?;
+                let reached = match backend.login() {
                     Some(login) => log_in(backend, login, encrypted, limit).await,
                     None => listen(backend, Stream::Tls(Box::new(encrypted)), first(backend.protocol)).await,
-                }
+                };
+                Ok(Reached { upstream: Some(upstream), ..reached? })
             }
-            Way::Upgrade(upstream) => upgrade(backend, upstream, socket, limit).await,
+            Way::Upgrade(upstream) => {
+                let upstream = of_one_session(upstream, backend.protocol);
+                let reached = upgrade(backend, &upstream, socket, limit).await?;
+                Ok(Reached { upstream: Some(upstream), ..reached })
+            }
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
     tokio::time::timeout(limit, reaching).await.map_err(slow)?
+}
+
+/// TLS from the first byte.
+///
+/// # Errors
+/// [`Failure::Tls`].
+pub(super) async fn implicit(
+    protocol: &Protocol,
+    upstream: &Upstream,
+    socket: Socket,
+) -> Result<Encrypted<Socket>, Failure> {
+    upstream.connector.upgrade_implicit(protocol, &upstream.server_name, socket).await.map_err(failed)
+}
+
+/// What the connections of a session have in common, where it has more than one.
+fn of_one_session(upstream: &Upstream, protocol: &Protocol) -> Upstream {
+    match protocol.flow.data_connections {
+        true => Upstream { connector: upstream.connector.of_one_session(), ..upstream.clone() },
+        false => upstream.clone(),
+    }
 }
 
 fn failed(source: starttls::Error) -> Failure {
@@ -95,7 +127,7 @@ async fn upgrade(
     let stream = Stream::Tls(Box::new(encrypted));
     match Greeting::behind_upgrade(protocol, Identity::new("")) {
         Some(behind) => listen(backend, stream, Some(behind)).await,
-        None => Ok(Reached { stream, greeting: heard.take(), unread: Vec::new(), logged_in: false }),
+        None => Ok(Reached::new(stream, heard.take(), Vec::new())),
     }
 }
 
@@ -110,12 +142,7 @@ async fn log_in(
     let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
     let done = account.timeout(limit).log_in(backend.protocol, &mut stream).await;
     let done = done.map_err(|error| failed(error.to_string()))?;
-    Ok(Reached {
-        stream: Stream::Tls(Box::new(stream)),
-        greeting: None,
-        unread: done.unread,
-        logged_in: true,
-    })
+    Ok(Reached { logged_in: true, ..Reached::new(Stream::Tls(Box::new(stream)), None, done.unread) })
 }
 
 /// What the server said in cleartext.
@@ -146,7 +173,7 @@ async fn listen(
     greeting: Option<Greeting>,
 ) -> Result<Reached, Failure> {
     let Some(mut greeting) = greeting else {
-        return Ok(Reached { stream, greeting: None, unread: Vec::new(), logged_in: false });
+        return Ok(Reached::new(stream, None, Vec::new()));
     };
     let mut chunk = [0; 2048];
     loop {
@@ -157,7 +184,7 @@ async fn listen(
         match greeting.receive(&chunk[..count]).map_err(|error| Failure::protocol(*error))? {
             Heard::Continue(more) => greeting = more,
             Heard::Greeted(Greeted { message, unread }) => {
-                return Ok(Reached { stream, greeting: Some(message), unread, logged_in: false });
+                return Ok(Reached::new(stream, Some(message), unread));
             }
             Heard::Bye(words) => return Err(Failure::Refused { backend: backend.to_string(), words }),
         }

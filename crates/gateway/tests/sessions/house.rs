@@ -23,6 +23,8 @@ pub(crate) struct House {
     pub(crate) cleartext: Cleartext,
     pub(crate) connector: Connector,
     pub(crate) certificate: (PathBuf, PathBuf),
+    /// Whom clients have to trust.
+    pub(crate) root: PathBuf,
     pub(crate) folder: TempDir,
 }
 
@@ -43,6 +45,8 @@ impl House {
         let authority = Authority::new().unwrap();
         let leaf = Leaf { dns: vec![String::from("localhost")], ..Leaf::default() };
         let certificate = authority.issue(&leaf).unwrap().write_to(folder.path(), "front").unwrap();
+        let root = folder.path().join("root.pem");
+        std::fs::write(&root, authority.root_pem()).unwrap();
         let connector = Connector::builder()
             .no_system_roots()
             .roots_pem(authority.root_pem())
@@ -50,7 +54,7 @@ impl House {
             .build()
             .unwrap();
         let lab = Lab::start(Options::default()).unwrap();
-        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, folder }
+        Self { lab, cleartext: Cleartext::start().unwrap(), connector, certificate, root, folder }
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.
