@@ -34,6 +34,16 @@ pub(crate) trait Editor {
     /// # Errors
     /// [`Failure`] ends the session; nothing of `out` is sent.
     fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure>;
+
+    /// Octets that the session moved elsewhere so far: to the backend, and to the client.
+    fn elsewhere(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// Whether goodbye was said: either side may hang up without another word, as many do.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// What an editor is up to.
@@ -76,18 +86,32 @@ pub(crate) struct Copy<E> {
     /// From the backend to the client.
     down: Lane,
     stopping: bool,
+    one_way: bool,
 }
 
 impl<E: Editor> Copy<E> {
     /// Starts with what is to be sent before anything that is read.
     pub(crate) fn new(editor: Option<E>, first: Outgoing) -> Self {
         let lane = |unsent| Lane { unsent, ..Lane::default() };
-        Self { editor, up: lane(first.to_server), down: lane(first.to_client), stopping: false }
+        Self {
+            editor,
+            up: lane(first.to_server),
+            down: lane(first.to_client),
+            stopping: false,
+            one_way: false,
+        }
+    }
+
+    /// Where one side sends and the other has nothing to say: a backend that is done is not kept waiting for the
+    /// client's end.
+    pub(crate) fn one_way(self) -> Self {
+        Self { one_way: true, ..self }
     }
 
     /// Octets to the backend, and to the client.
     pub(crate) fn octets(&self) -> (u64, u64) {
-        (self.up.octets, self.down.octets)
+        let (up, down) = self.editor.as_ref().map(Editor::elsewhere).unwrap_or_default();
+        (self.up.octets + up, self.down.octets + down)
     }
 
     /// The editor, if it has not become superfluous.
@@ -163,6 +187,7 @@ impl<E: Editor> Copy<E> {
             Side::Client => (&mut self.up, &mut self.down),
             Side::Server => (&mut self.down, &mut self.up),
         };
+        let over = self.editor.as_ref().is_some_and(Editor::is_over);
         let (reads, writes) = (Leg::of(from), Leg::of(from.peer()));
         // What an editor says to the other side must not pile up while that side does not read.
         if !lane.is_empty() || (self.editor.is_some() && !other.is_empty()) {
@@ -177,6 +202,10 @@ impl<E: Editor> Copy<E> {
                 _ => {}
             }
             lane.closed = true;
+            if self.one_way && from == Side::Server {
+                // A courtesy; the client's own end does it again.
+                let _ = Pin::new(source).poll_shutdown(cx);
+            }
             return Poll::Ready(Ok(()));
         }
         SCRATCH_OF_THREAD.with_borrow_mut(|scratch| {
@@ -184,7 +213,7 @@ impl<E: Editor> Copy<E> {
             match Pin::new(source).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) => {}
                 // Whoever was told that this is the end may hang up without another word.
-                Poll::Ready(Err(error)) if other.closed && gone(&error) => {}
+                Poll::Ready(Err(error)) if (over || other.closed) && gone(&error) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(reads, error))),
                 Poll::Pending => return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause)),
             }

@@ -58,6 +58,7 @@ impl Cleartext {
             user: String::from("test"),
             password: password(),
             open: false,
+            clear: true,
         });
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)

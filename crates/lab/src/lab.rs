@@ -110,6 +110,7 @@ impl Lab {
             user: String::from("test"),
             password: password(),
             open: false,
+            clear: false,
         });
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)

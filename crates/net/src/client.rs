@@ -14,18 +14,26 @@ use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
 use crate::observe::{Observer, Tap};
 use crate::tls::{self, Keys, Options, TlsVersion};
-use crate::verify::Trust;
+use crate::verify::{Recorder, Trust};
 use crate::wire::Wire;
 use crate::{Error, Ready, Refused};
 
 /// Connects, negotiates, and hands out nothing but encrypted streams.
 ///
 /// Cheap to clone, and good for any number of connections. Every certificate is verified anew:
-/// no session is resumed.
+/// no session is resumed, but for the connections [`of_one_session`](Self::of_one_session).
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<Shared>,
     observer: Option<Arc<dyn Observer>>,
+    session: Option<OneSession>,
+}
+
+/// What the connections of one session have in common. rustls resumes what the same verifier has verified.
+#[derive(Clone)]
+struct OneSession {
+    resumption: Resumption,
+    recorder: Arc<Recorder>,
 }
 
 struct Shared {
@@ -59,7 +67,16 @@ impl Connector {
     /// The same connector with a tap on its connections. One observer usually belongs to one connection.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
-        Self { shared: self.shared.clone(), observer: Some(observer) }
+        Self { observer: Some(observer), ..self.clone() }
+    }
+
+    /// The same connector for the connections of one session, where a protocol has several (FTP): each resumes
+    /// the TLS session of those before it, whose certificate was verified then. Nobody else's is resumed.
+    #[must_use]
+    pub fn of_one_session(&self) -> Self {
+        let resumption = Resumption::in_memory_sessions(1);
+        let session = OneSession { resumption, recorder: self.shared.trust.recorder() };
+        Self { session: Some(session), ..self.clone() }
     }
 
     /// A connection on which an upgrade was agreed by other means than this connector's own negotiation. The
@@ -106,8 +123,14 @@ impl Connector {
         let name = ServerName::try_from(address.unwrap_or(server_name).to_owned()).map_err(|cause| {
             Error::config_because("the server's name is neither a host name nor an address", cause)
         })?;
-        let recorder = self.shared.trust.recorder();
         let mut config = self.shared.config.clone();
+        let recorder = match &self.session {
+            None => self.shared.trust.recorder(),
+            Some(OneSession { resumption, recorder }) => {
+                config.resumption = resumption.clone();
+                recorder.clone()
+            }
+        };
         config.dangerous().set_certificate_verifier(recorder.clone());
         config.alpn_protocols = match &self.shared.alpn {
             Some(instead) => instead.clone(),
@@ -237,7 +260,7 @@ impl ConnectorBuilder {
         config.key_log = self.options.key_log()?;
         let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
         let shared = Shared { config, trust, alpn: self.alpn, timeout, retry: self.retry, client_name };
-        Ok(Connector { shared: Arc::new(shared), observer: None })
+        Ok(Connector { shared: Arc::new(shared), observer: None, session: None })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::{ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use starttls_proto::{Identity, Protocol, Side, Tls, Upgrade};
 
@@ -64,6 +64,23 @@ impl Acceptor {
         Self { observer: Some(observer), ..self.clone() }
     }
 
+    /// The same acceptor with other tickets, and a memory of its own for clients without: what this one resumes,
+    /// the other does only if those tickets say so.
+    #[must_use]
+    pub fn with_tickets(&self, tickets: Arc<dyn ProducesTickets>) -> Self {
+        let config = self.config.as_deref().cloned().map(|mut config| {
+            config.session_storage = ServerSessionMemoryCache::new(MEMORY);
+            config.ticketer = tickets;
+            Arc::new(config)
+        });
+        Self { config, ..self.clone() }
+    }
+
+    /// What makes the tickets that sessions are resumed by; nothing where there is no TLS to be had.
+    pub fn tickets(&self) -> Option<Arc<dyn ProducesTickets>> {
+        self.config.as_ref().map(|config| config.ticketer.clone())
+    }
+
     /// The protocol that is served.
     pub fn protocol(&self) -> &'static Protocol {
         self.protocol
@@ -97,6 +114,9 @@ impl Acceptor {
         Attempt::new(plan, tap, Deadline::starting_now(self.timeout))
     }
 }
+
+/// Sessions that are remembered for clients without tickets, where an acceptor is made for a few connections.
+const MEMORY: usize = 4;
 
 /// Builds an [`Acceptor`].
 #[derive(Debug)]

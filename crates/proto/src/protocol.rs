@@ -60,6 +60,8 @@ pub struct Flow {
     pub closes: bool,
     /// Who speaks first inside TLS.
     pub after: After,
+    /// Whether a session has more connections than its first one (FTP).
+    pub data_connections: bool,
 }
 
 /// Where the server says that it can upgrade.

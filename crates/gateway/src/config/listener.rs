@@ -27,6 +27,7 @@ pub(super) struct Draft {
     pub(super) unknown_names: UnknownNames,
     pub(super) allow: Option<Networks>,
     pub(super) proxy_from: Networks,
+    pub(super) resumed_data: Option<bool>,
     pub(super) limits: Limits,
     pub(super) routes: Vec<Route>,
     pub(super) tickets: Option<Arc<TicketKeys>>,
@@ -45,6 +46,7 @@ pub(super) fn parse(
         table.take("limits").map_or(Ok(limits), |value| parse_limits(value.table("limits")?, limits))?;
     let path = |text: &str| Ok(PathBuf::from(text));
     let offers = &[("required", Offer::Required), ("optional", Offer::Optional), ("hidden", Offer::Hidden)];
+    let resumption = &[("optional", false), ("required", true)];
     let unknown = &[("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let mut draft = Draft {
         name: table.read("name", label)?,
@@ -54,6 +56,7 @@ pub(super) fn parse(
         unknown_names: table.read("unknown-names", |text| choice(text, unknown))?.unwrap_or_default(),
         allow: table.list("allow").map(networks).transpose()?,
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
+        resumed_data: table.read("data-resumption", |text| choice(text, resumption))?,
         limits,
         tickets,
         ..Draft::default()
@@ -178,13 +181,20 @@ impl Draft {
         self.guard(url, &address)?;
         let name = self.name(url)?;
         let front = self.front(url)?;
+        let data_inside_tls = url.protocol.flow.data_connections && !matches!(front, Front::Cleartext);
+        if self.resumed_data.is_some() && !data_inside_tls {
+            return Err(Error::new("\"data-resumption\" is for data connections inside TLS")
+                .hint("it goes with ftp+starttls:// and ftps://"));
+        }
         let routes = Routes::new(self.routes)?;
         if matches!(front, Front::Cleartext) && routes.default.is_none() {
             return Err(Error::new("a listener without TLS learns no names to route by")
                 .hint("add forward = \"…\" to it, which is for everybody"));
         }
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
-        Ok(Listener { name, protocol: url.protocol, front, address, allow, proxy_from, limits, routes })
+        let resumed_data_only = self.resumed_data.unwrap_or_default();
+        let protocol = url.protocol;
+        Ok(Listener { name, protocol, front, address, allow, proxy_from, limits, resumed_data_only, routes })
     }
 
     /// What the listener's openness forbids (rule G5).

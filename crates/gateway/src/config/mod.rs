@@ -94,6 +94,9 @@ pub struct Listener {
     pub proxy_from: Networks,
     /// How much is too much.
     pub limits: Limits,
+    /// Whether data connections (FTP) have to resume the TLS session of their control connection. If not, the
+    /// client's address decides alone.
+    pub resumed_data_only: bool,
     routes: Routes,
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Reached {
     pub(crate) logged_in: bool,
     /// The upgrade that it awaits.
     pub(crate) pending: Option<Pending>,
+    /// What did TLS with it, for the other connections of the session.
+    pub(crate) upstream: Option<Upstream>,
 }
 
 /// Reaches the backend within `limit`; `header` goes out before anything else. `asked` is what the client said of
@@ -47,19 +49,43 @@ pub(crate) async fn reach(
         match &backend.leg {
             Way::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
             Way::Implicit(upstream) => {
-                let encrypted =
-                    upstream.connector.upgrade_implicit(backend.protocol, &upstream.server_name, socket);
-                let encrypted = encrypted.await.map_err(failed)?;
-                match backend.login() {
+                let upstream = of_one_session(upstream, backend.protocol);
+                let encrypted = implicit(backend.protocol, &upstream, socket).await?;
+                let reached = match backend.login() {
                     Some(login) => log_in(backend, login, encrypted, limit).await,
                     None => listen(backend, Stream::Tls(Box::new(encrypted)), first(backend.protocol)).await,
-                }
+                };
+                Ok(Reached { upstream: Some(upstream), ..reached? })
             }
-            Way::Upgrade(upstream) => upgrade(backend, upstream, asked, socket, limit).await,
+            Way::Upgrade(upstream) => {
+                let upstream = of_one_session(upstream, backend.protocol);
+                let reached = upgrade(backend, &upstream, asked, socket, limit).await?;
+                Ok(Reached { upstream: Some(upstream), ..reached })
+            }
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
     tokio::time::timeout(limit, reaching).await.map_err(slow)?
+}
+
+/// TLS from the first byte.
+///
+/// # Errors
+/// [`Failure::Tls`].
+pub(super) async fn implicit(
+    protocol: &Protocol,
+    upstream: &Upstream,
+    socket: Socket,
+) -> Result<Encrypted<Socket>, Failure> {
+    upstream.connector.upgrade_implicit(protocol, &upstream.server_name, socket).await.map_err(failed)
+}
+
+/// What the connections of a session have in common, where it has more than one.
+fn of_one_session(upstream: &Upstream, protocol: &Protocol) -> Upstream {
+    match protocol.flow.data_connections {
+        true => Upstream { connector: upstream.connector.of_one_session(), ..upstream.clone() },
+        false => upstream.clone(),
+    }
 }
 
 fn failed(source: starttls::Error) -> Failure {
@@ -147,7 +173,7 @@ impl Pending {
 impl Reached {
     /// A backend that has said nothing yet.
     fn new(stream: Stream) -> Self {
-        Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None }
+        Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None, upstream: None }
     }
 
     /// Holds the server to the upgrade in its greeting.

@@ -109,7 +109,8 @@ impl Session<'_> {
         let upgrade = relay.upgrade(&mut words);
         say(&mut socket, &words).await;
         let upgrade = upgrade.map_err(|error| Failure::protocol(*error))?;
-        let encrypted = tls.acceptor.agreed(socket, upgrade).handshake().await.map_err(Failure::front)?;
+        let encrypted =
+            self.acceptor(tls).agreed(socket, upgrade).handshake().await.map_err(Failure::front)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
     }
 }

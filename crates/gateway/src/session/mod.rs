@@ -2,6 +2,7 @@
 
 mod backend;
 mod front;
+mod ftp;
 mod rules;
 mod sequence;
 mod stream;
@@ -9,16 +10,17 @@ mod stream;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use starttls::Facts;
 use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, Side};
+use starttls::{Acceptor, Facts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::admission::Admission;
-use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, Route};
+use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, Route, Tls};
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
 use crate::proxy_protocol::{self, Header, Identity as Identify};
 use backend::Reached;
+use ftp::Tied;
 
 pub(crate) use stream::{Socket, Stream};
 
@@ -63,6 +65,8 @@ struct Session<'a> {
     listener: &'a Listener,
     began: Instant,
     record: Record,
+    /// Where the session has data connections: whose TLS sessions resume whose.
+    tied: Option<Box<Tied>>,
 }
 
 /// Serves one connection to its end.
@@ -85,7 +89,9 @@ pub(crate) async fn serve(
         duration: Duration::ZERO,
         failure: None,
     };
-    let mut session = Session { listener, began: Instant::now(), record };
+    let tied = listener.tls().filter(|_| listener.protocol.flow.data_connections);
+    let tied = tied.and_then(|tls| Tied::new(&tls.acceptor)).map(Box::new);
+    let mut session = Session { listener, began: Instant::now(), record, tied };
     // The state of the negotiation is far larger than that of the copying: it is not kept meanwhile.
     session.record.failure = Box::pin(session.run(admission, socket)).await.err();
     session.record.duration = session.began.elapsed();
@@ -111,14 +117,14 @@ impl<'a> Session<'a> {
             Front::Cleartext if relays => self.relayed_greeting(socket, None).await,
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
             Front::Implicit(tls) => {
-                let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(Failure::front)?;
+                let encrypted = self.acceptor(tls).accept_implicit(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
             // Where the client says nothing before its request but its login, nothing is optional (rule S4).
             Front::Upgrade(_, tls) if relays => self.relayed_greeting(socket, Some(tls)).await,
             Front::Upgrade(Offer::Optional, tls) => self.optional(socket, tls).await,
             Front::Upgrade(_, tls) => {
-                let encrypted = tls.acceptor.accept(socket).await.map_err(Failure::front)?;
+                let encrypted = self.acceptor(tls).accept(socket).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
             }
         }
@@ -145,6 +151,9 @@ impl<'a> Session<'a> {
     /// The front stands as it is: goes on with a backend. `greeted` says whether the client was greeted before.
     async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
         self.stands(&front);
+        if self.listener.protocol.flow.data_connections {
+            return self.tracked(front, greeted).await;
+        }
         let mut out = Outgoing::default();
         let ready = match self.prepare(&mut front, greeted, &mut out).await {
             Ok(ready) => ready,
@@ -155,6 +164,11 @@ impl<'a> Session<'a> {
         };
         let (mut back, editor) = ready;
         self.copy(&mut front, &mut back, editor, out).await
+    }
+
+    /// What does the front's TLS in this session.
+    fn acceptor<'b>(&'b self, tls: &'b Tls) -> &'b Acceptor {
+        self.tied.as_deref().map_or(&tls.acceptor, Tied::control)
     }
 
     /// Notes how far the front has come.

@@ -29,6 +29,13 @@ impl Stream {
             Self::Tls(tls) => Some(tls.facts()),
         }
     }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        match self {
+            Self::Clear(socket) => socket,
+            Self::Tls(tls) => tls.io(),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -25,6 +25,8 @@ pub(crate) struct House {
     /// What clients trust.
     pub(crate) root_pem: String,
     pub(crate) certificate: (PathBuf, PathBuf),
+    /// Whom clients have to trust.
+    pub(crate) root: PathBuf,
     pub(crate) folder: TempDir,
 }
 
@@ -45,6 +47,8 @@ impl House {
         let authority = Authority::new().unwrap();
         let leaf = Leaf { dns: vec![String::from("localhost")], ..Leaf::default() };
         let certificate = authority.issue(&leaf).unwrap().write_to(folder.path(), "front").unwrap();
+        let root = folder.path().join("root.pem");
+        std::fs::write(&root, authority.root_pem()).unwrap();
         let connector = Connector::builder()
             .no_system_roots()
             .roots_pem(authority.root_pem())
@@ -53,7 +57,7 @@ impl House {
             .unwrap();
         let lab = Lab::start(Options::default()).unwrap();
         let (cleartext, root_pem) = (Cleartext::start().unwrap(), authority.root_pem());
-        Self { lab, cleartext, connector, root_pem, certificate, folder }
+        Self { lab, cleartext, connector, root_pem, certificate, root, folder }
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.

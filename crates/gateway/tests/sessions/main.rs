@@ -3,5 +3,6 @@
 
 mod check;
 mod conversions;
+mod ftp;
 mod house;
 mod ways;

@@ -1,4 +1,4 @@
-//! FTP (RFC 959, RFC 4217, RFC 2428, RFC 3659): one folder, and data over TLS only.
+//! FTP (RFC 959, RFC 4217, RFC 2428, RFC 3659): one folder, and data over TLS only, where there is TLS.
 
 use starttls::proto::Command;
 
@@ -14,7 +14,8 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
     let mut user = String::new();
     let mut authenticated = false;
     // RFC 4217 section 9: PBSZ comes before PROT, and data is in cleartext until PROT P.
-    let (mut pbsz, mut protected) = (false, false);
+    let (mut pbsz, mut protected) = (false, world.clear);
+    let acceptor = (!world.clear).then_some(acceptor);
     let mut data = Data::default();
     while let Some(command) = session.next().await? {
         let line = match command {
@@ -36,6 +37,7 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
                 authenticated = world.admits(user.as_bytes(), argument.as_bytes());
                 session.say(if authenticated { "230 Welcome" } else { "530 Wrong user or password" });
             }
+            ("PBSZ" | "PROT", _) if world.clear => session.say("502 There is no TLS here"),
             ("PBSZ", _) => {
                 pbsz = true;
                 session.say("200 PBSZ=0");

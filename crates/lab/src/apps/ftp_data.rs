@@ -1,13 +1,13 @@
-//! FTP's data connections: passive, TLS from the first byte, one for each transfer.
+//! FTP's data connections: passive, one for each transfer, TLS from the first byte where there is TLS.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use starttls::{Acceptor, Encrypted};
+use starttls::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use crate::session::{LIMIT, Session, SessionError, within};
+use crate::session::{LIMIT, Session, SessionError, Stream, within};
 
 /// How long a client may take to connect.
 const DIAL: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Data {
     pub(super) async fn send(
         &mut self,
         session: &mut Session,
-        acceptor: &Acceptor,
+        acceptor: Option<&Acceptor>,
         content: &[u8],
     ) -> Result<(), SessionError> {
         let Some(mut stream) = self.open(session, acceptor).await? else { return Ok(()) };
@@ -71,7 +71,7 @@ impl Data {
     pub(super) async fn receive(
         &mut self,
         session: &mut Session,
-        acceptor: &Acceptor,
+        acceptor: Option<&Acceptor>,
     ) -> Result<Option<Vec<u8>>, SessionError> {
         let Some(stream) = self.open(session, acceptor).await? else { return Ok(None) };
         let mut content = Vec::new();
@@ -93,8 +93,8 @@ impl Data {
     async fn open(
         &mut self,
         session: &mut Session,
-        acceptor: &Acceptor,
-    ) -> Result<Option<Encrypted<TcpStream>>, SessionError> {
+        acceptor: Option<&Acceptor>,
+    ) -> Result<Option<Box<dyn Stream>>, SessionError> {
         let Some(listener) = self.0.take() else {
             session.say("425 EPSV or PASV first");
             return Ok(None);
@@ -114,8 +114,9 @@ impl Data {
             session.say("425 Somebody else connected");
             return Ok(None);
         }
+        let Some(acceptor) = acceptor else { return Ok(Some(Box::new(stream))) };
         match acceptor.accept_implicit(stream).await {
-            Ok(stream) => Ok(Some(stream)),
+            Ok(stream) => Ok(Some(Box::new(stream))),
             Err(_) => {
                 session.say("522 TLS failed on the data connection");
                 Ok(None)

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) password: String,
     /// Whether mail is submitted by anybody.
     pub(crate) open: bool,
+    /// Whether there is no TLS to be had.
+    pub(crate) clear: bool,
 }
 
 impl World {

@@ -1,4 +1,4 @@
-//! vsftpd: anonymous logins only, since others would need accounts of the system.
+//! vsftpd: anonymous logins only, since others would need accounts of the system. They may write to `incoming`.
 
 use std::process::Command;
 
@@ -12,6 +12,7 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
     let endpoint = stage.endpoint("ftp")?;
     let dir = stage.scratch.path().display();
     stage.scratch.dir("pub", &root)?;
+    stage.scratch.dir("pub/incoming", &user("ftp", "vsftpd")?)?;
     stage.scratch.dir("empty", &root)?;
     let tls = stage.tls(
         || {
@@ -24,7 +25,7 @@ ssl_ciphers=HIGH
 allow_anon_ssl=YES
 force_anon_logins_ssl=YES
 force_anon_data_ssl=YES
-require_ssl_reuse=NO",
+require_ssl_reuse=YES",
                 chain.display(),
                 key.display()
             ))
@@ -42,6 +43,10 @@ background=NO
 anonymous_enable=YES
 local_enable=NO
 anon_root={dir}/pub
+write_enable=YES
+anon_upload_enable=YES
+anon_other_write_enable=YES
+anon_umask=022
 secure_chroot_dir={dir}/empty
 seccomp_sandbox=NO
 xferlog_enable=NO

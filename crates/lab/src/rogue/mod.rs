@@ -108,7 +108,7 @@ impl Rogue {
         let guard = threads.handle().map(Runtime::enter);
         let (user, password) = (String::from("test"), crate::lab::password());
         let open = manner.gate == Gate::Open;
-        let world = Arc::new(World { store: Store::default(), user, password, open });
+        let world = Arc::new(World { store: Store::default(), user, password, open, clear: false });
         let mut tasks = JoinSet::new();
         let mut implicit_port = None;
         if let (Some(acceptor), Some(tls)) = (doors.implicit, protocol.implicit_tls) {

@@ -188,6 +188,7 @@ const UNANSWERED: Protocol = Protocol {
         verdict: false,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |_| Box::new(Unanswered),
     ..smtp::SMTP

@@ -24,6 +24,7 @@ pub const FTP: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: true,
     },
     dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
 };

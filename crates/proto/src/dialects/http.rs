@@ -26,6 +26,7 @@ pub const HTTP: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::AnswerPending,
+        data_connections: false,
     },
     dialect: |me| Box::new(Http { me, body: Body::None, answers_head: false }),
 };

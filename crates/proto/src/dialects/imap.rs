@@ -31,6 +31,7 @@ pub const IMAP: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| {
         Box::new(Imap {

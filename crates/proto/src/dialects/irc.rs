@@ -25,6 +25,7 @@ pub const IRC: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };

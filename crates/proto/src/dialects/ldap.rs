@@ -32,6 +32,7 @@ pub const LDAP: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| {
         // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).

@@ -24,6 +24,7 @@ pub const MYSQL: Protocol = Protocol {
         verdict: false,
         closes: true,
         after: After::SequenceContinues,
+        data_connections: false,
     },
     dialect: |me| Box::new(MySql { me, phase: Phase::Greeted, sequence: 0, out_of_order: false }),
 };

@@ -24,6 +24,7 @@ pub const NUT: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
 };

@@ -25,6 +25,7 @@ pub const POP3: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);

@@ -24,6 +24,7 @@ pub const POSTGRES: Protocol = Protocol {
         verdict: true,
         closes: true,
         after: After::Silent,
+        data_connections: false,
     },
     dialect: |me| {
         let inside_tls = me.inside_tls;

@@ -28,6 +28,7 @@ pub const SIEVE: Protocol = Protocol {
         verdict: true,
         closes: false,
         after: After::ServerSpeaks,
+        data_connections: false,
     },
     dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false }),
 };

@@ -11,8 +11,14 @@ use crate::{
     Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-const FLOW: Flow =
-    Flow { greeting: true, offer: Offer::AfterHello, verdict: true, closes: false, after: After::Silent };
+const FLOW: Flow = Flow {
+    greeting: true,
+    offer: Offer::AfterHello,
+    verdict: true,
+    closes: false,
+    after: After::Silent,
+    data_connections: false,
+};
 
 /// Mail between servers.
 pub const SMTP: Protocol = Protocol {

@@ -28,6 +28,7 @@ pub const XMPP: Protocol = Protocol {
         verdict: true,
         closes: true,
         after: After::StreamRestart,
+        data_connections: false,
     },
     dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
 };

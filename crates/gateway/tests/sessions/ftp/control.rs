@@ -1,0 +1,139 @@
+//! The control connection: what passes, what is answered, and in which order.
+
+use starttls::Connector;
+use starttls_audit::report::{Outcome, Verdict};
+use starttls_audit::{Audit, Limits};
+use starttls_lab::Cleartext;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::{FTP, Session, gateway, vsftpd};
+use crate::house::{House, Running, within};
+
+fn cleartext(house: &House) -> (Running, (&str, &str)) {
+    let server: &Cleartext = &house.cleartext;
+    let gateway = gateway(house, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
+    (gateway, (server.user(), server.password()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn features_are_those_that_hold() {
+    let house = House::new();
+    for (server, gateway) in [vsftpd(&house, true), vsftpd(&house, false)] {
+        let mut session = Session::start(&house, gateway.address).await;
+        let features = session.expect("feat", "211").await;
+        for listed in ["\r\n PBSZ\r\n", "\r\n PROT\r\n", "\r\n EPSV\r\n", "\r\n SIZE\r\n"] {
+            assert_eq!(features.matches(listed).count(), 1, "{listed} in {features}");
+        }
+        assert!(!features.contains("AUTH") && !features.contains("EPRT"), "{features}");
+        drop(server);
+    }
+}
+
+/// Rules S3 and S4, and every other way to do without TLS or to lead data elsewhere: the backend hears none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_weakens_the_session_is_refused() {
+    let house = House::new();
+    let (gateway, login) = cleartext(&house);
+    let mut session = Session::start(&house, gateway.address).await;
+    session.expect("EPSV", "522").await;
+    session.expect("PASV", "522").await;
+    let mut session = Session::ready(&house, gateway.address, login).await;
+    let refused = [
+        ("AUTH TLS", "503"),
+        ("auth ssl", "503"),
+        ("ADAT x", "503"),
+        ("CCC", "534"),
+        ("PROT C", "534"),
+        ("PROT E", "536"),
+        ("PROT X", "504"),
+        ("PORT 127,0,0,1,4,1", "502"),
+        ("EPRT |1|127.0.0.1|1025|", "502"),
+        ("LPSV", "502"),
+        ("CPSV", "502"),
+        ("SSCN ON", "502"),
+        ("REIN", "502"),
+        ("P@SW", "500"),
+        (" PORT 127,0,0,1,4,1", "500"),
+        ("PORT\t127,0,0,1,4,1", "500"),
+        ("EPSV 2", "522"),
+        ("EPSV x", "522"),
+    ];
+    for (command, code) in refused {
+        session.expect(command, code).await;
+    }
+    assert_eq!(session.retrieve("welcome.txt").await, &*house.cleartext.store().file("welcome.txt").unwrap());
+    session.expect("EPSV ALL", "200").await;
+    session.expect("PASV", "503").await;
+    session.expect("QUIT", "221").await;
+    let heard = String::from_utf8(house.cleartext.heard("ftp")).unwrap().to_ascii_uppercase();
+    for (command, _) in refused {
+        assert!(!heard.contains(command.trim()), "{command} in {heard}");
+    }
+    assert!(!heard.contains("PROT") && !heard.contains("PBSZ"), "{heard}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_come_in_their_order() {
+    let house = House::new();
+    let (gateway, (user, password)) = cleartext(&house);
+    let mut session = Session::start(&house, gateway.address).await;
+    let said = format!(
+        "NOOP\r\nPBSZ 0\r\nUSER {user}\r\nAUTH TLS\r\nPASS {password}\r\nPROT P\r\nFEAT\r\nCCC\r\nEPSV\r\nMLST welcome.txt\r\nPORT 1,2,3,4,5,6\r\nQUIT"
+    );
+    session.send(&said).await;
+    for code in ["200", "200", "331", "503", "230", "200", "211", "534", "229", "250", "502", "221"] {
+        let reply = session.reply().await;
+        assert!(reply.starts_with(code), "{code}: {reply}");
+    }
+    let mut rest = Vec::new();
+    within(session.control.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"");
+    drop(session);
+    assert_eq!(gateway.ended(1).await, ["ok"]);
+}
+
+/// The interrupt and the synch of Telnet before an ABOR, with and without the octet that TCP may take elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_comes_with_telnet_before_it() {
+    let house = House::new();
+    let (server, gateway) = vsftpd(&house, true);
+    std::fs::write(server.folder().join("pub/file"), "content").unwrap();
+    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    for synch in [&b"\xff\xf4\xff\xf2"[..], b"\xff\xf4\xff", b"\xf2"] {
+        within(session.control.write_all(synch)).await.unwrap();
+        session.expect("ABOR", "225").await;
+        assert_eq!(session.retrieve("file").await, b"content");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_line_ends_the_session() {
+    let house = House::new();
+    let (gateway, _) = cleartext(&house);
+    for said in [b"NOOP\nPORT 1,2,3,4,5,6\r\n".to_vec(), b"NOOP\rPWD\r\n".to_vec(), vec![b'x'; 10_000]] {
+        let mut session = Session::start(&house, gateway.address).await;
+        within(session.control.write_all(&said)).await.unwrap();
+        within(session.control.flush()).await.unwrap();
+        let mut heard = Vec::new();
+        assert!(within(session.control.read_to_end(&mut heard)).await.is_err(), "{}", heard.escape_ascii());
+        assert_eq!(heard, b"");
+    }
+    let ended = gateway.ended(3).await;
+    assert!(ended.iter().all(|failure| failure.starts_with("front: expected a")), "{ended:?}");
+    let heard = house.cleartext.heard("ftp");
+    assert_eq!(heard, b"", "{}", heard.escape_ascii());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_auditor_finds_nothing() {
+    let house = House::new();
+    let root = std::fs::read(&house.root).unwrap();
+    let audit =
+        Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.clone()), Limits::default());
+    let audit = audit.unwrap();
+    for (_server, gateway) in [vsftpd(&house, true), vsftpd(&house, false)] {
+        let report = within(audit.endpoint(FTP, "ftp://localhost", "localhost", gateway.address)).await;
+        let found: Vec<_> = report.findings.iter().filter(|it| it.outcome == Outcome::Fail).collect();
+        assert!(report.outcome == Verdict::Sound && found.is_empty(), "{found:#?}");
+    }
+}

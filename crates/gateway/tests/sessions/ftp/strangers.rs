@@ -1,0 +1,264 @@
+//! Data connections of those who are not meant, and those that end too early.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use starttls::rustls::HandshakeKind;
+use starttls_gateway::Config;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::support::{Session, gateway, vsftpd};
+use crate::house::{House, Running, within};
+
+fn cleartext(house: &House) -> (Running, (&str, &str)) {
+    let server = &house.cleartext;
+    let gateway = gateway(house, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
+    (gateway, (server.user(), server.password()))
+}
+
+/// Whether nothing more comes on a connection, by an end or by a reset.
+async fn is_over(mut tcp: TcpStream) -> bool {
+    !matches!(within(tcp.read(&mut [0; 1])).await, Ok(1))
+}
+
+/// Waits until nobody listens there any more.
+async fn closes(address: SocketAddr) {
+    within(async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_turned_away_and_the_client_is_not() {
+    let house = House::new();
+    let (gateway, login) = cleartext(&house);
+    let mut session = Session::ready(&house, gateway.address, login).await;
+    let address = session.passive().await;
+    for host in 2..5 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0))).unwrap();
+        assert!(is_over(within(socket.connect(address)).await.unwrap()).await);
+    }
+    let tcp = within(TcpStream::connect(address)).await.unwrap();
+    session.expect("RETR welcome.txt", "150").await;
+    let mut data = session.protect(tcp).await.unwrap();
+    let mut content = Vec::new();
+    within(data.read_to_end(&mut content)).await.unwrap();
+    assert_eq!(content, &*house.cleartext.store().file("welcome.txt").unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_is_for_one_connection_of_one_session() {
+    let house = House::new();
+    let (gateway, login) = cleartext(&house);
+    let mut session = Session::ready(&house, gateway.address, login).await;
+    // The next question closes it.
+    let first = session.passive().await;
+    let second = session.passive().await;
+    closes(first).await;
+    // So does the first connection.
+    let tcp = within(TcpStream::connect(second)).await.unwrap();
+    session.expect("RETR welcome.txt", "150").await;
+    let data = session.protect(tcp).await.unwrap();
+    closes(second).await;
+    drop(data);
+    session.reply().await;
+    // And so does the end of the session.
+    let third = session.passive().await;
+    session.expect("QUIT", "221").await;
+    drop(session);
+    gateway.ended(1).await;
+    closes(third).await;
+}
+
+/// Rule S9.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_connection_resumes_its_own_control_session_only() {
+    let house = House::new();
+    let (gateway, login) = cleartext(&house);
+    let other = Session::ready(&house, gateway.address, login).await;
+    let mut session = Session::ready(&house, gateway.address, login).await;
+    for (connector, kind) in
+        [(&other.connector, HandshakeKind::Full), (&session.connector.clone(), HandshakeKind::Resumed)]
+    {
+        let address = session.passive().await;
+        let tcp = within(TcpStream::connect(address)).await.unwrap();
+        session.expect("RETR welcome.txt", "150").await;
+        let upgraded = within(connector.upgrade_implicit(super::support::FTP, "localhost", tcp)).await;
+        let mut data = upgraded.unwrap();
+        let is = data.facts().kind;
+        assert!(
+            is == Some(kind) || kind != HandshakeKind::Resumed && is != Some(HandshakeKind::Resumed),
+            "{is:?}"
+        );
+        within(data.read_to_end(&mut Vec::new())).await.unwrap();
+        assert!(session.reply().await.starts_with("226"));
+    }
+    // Another control connection resumes either, as it would in any other protocol.
+    let endpoint = starttls::Endpoint::new("localhost", 0).at("127.0.0.1", gateway.address.port());
+    let again = within(other.connector.connect(super::support::FTP, endpoint)).await.unwrap();
+    assert_eq!(again.facts().kind, Some(HandshakeKind::Resumed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_resume_is_refused_where_that_is_required() {
+    let house = House::new();
+    let (certificate, key) = &house.certificate;
+    let text = format!(
+        "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
+         data-resumption = \"required\"\n",
+        house.cleartext.address("ftp").unwrap(),
+        certificate.display(),
+        key.display(),
+    );
+    let gateway = house.start(Config::parse(&text, "gateway.toml").unwrap());
+    let login = (house.cleartext.user(), house.cleartext.password());
+    let mut session = Session::ready(&house, gateway.address, login).await;
+    let address = session.passive().await;
+    let tcp = within(TcpStream::connect(address)).await.unwrap();
+    session.expect("STOR kept", "150").await;
+    let upgraded = within(house.connector.upgrade_implicit(super::support::FTP, "localhost", tcp)).await;
+    let written = async {
+        let mut data = upgraded?;
+        data.write_all(b"content").await?;
+        data.shutdown().await?;
+        data.read_u8().await?;
+        Ok::<_, Box<dyn std::error::Error>>(())
+    };
+    assert!(within(written).await.is_err());
+    assert!(session.reply().await.starts_with("426"));
+    assert!(house.cleartext.store().file("kept").is_none());
+    session.retrieve("welcome.txt").await;
+}
+
+/// A cut upload is no whole file, on either kind of backend.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_cut_is_not_kept() {
+    let house = House::new();
+    let plain = cleartext(&house);
+    let root = house.lab.ca_file();
+    let upgraded = format!("ftp+starttls://localhost:{}", house.lab.endpoint("ftp").unwrap().address.port());
+    let upgraded = gateway(&house, &upgraded, Some(root), "localhost");
+    let login = (house.lab.user(), house.lab.password());
+    for (gateway, login) in [plain, (upgraded, login)] {
+        let mut session = Session::ready(&house, gateway.address, login).await;
+        for (name, cut) in [("cut", true), ("whole", false)] {
+            let address = session.passive().await;
+            let tcp = within(TcpStream::connect(address)).await.unwrap();
+            session.expect(&format!("STOR {name}"), "150").await;
+            let mut data = session.protect(tcp).await.unwrap();
+            within(data.write_all(b"content")).await.unwrap();
+            within(data.flush()).await.unwrap();
+            if !cut {
+                within(data.shutdown()).await.unwrap();
+            }
+            drop(data);
+            let reply = session.reply().await;
+            // What the backend calls it depends on how far it came.
+            let codes: &[&str] = if cut { &["426", "522"] } else { &["226"] };
+            assert!(codes.contains(&&reply[..3]), "{name}: {reply}");
+        }
+    }
+    for store in [house.cleartext.store(), house.lab.store()] {
+        assert!(store.file("cut").is_none());
+        assert_eq!(store.file("whole").as_deref(), Some(&b"content"[..]));
+    }
+}
+
+/// A backend that says whatever it likes, and counts who connects for data.
+struct Liar {
+    control: TcpListener,
+    data: TcpListener,
+}
+
+impl Liar {
+    async fn new() -> Self {
+        let [control, data] =
+            [within(TcpListener::bind("127.0.0.1:0")), within(TcpListener::bind("127.0.0.1:0"))];
+        Self { control: control.await.unwrap(), data: data.await.unwrap() }
+    }
+
+    /// Answers PASV with this host and the data listener's port, and RETR with some octets and an end or a reset.
+    async fn serve(self, host: [u8; 4], reset: bool) {
+        let (control, _) = self.control.accept().await.unwrap();
+        let mut control = BufReader::new(control);
+        control.write_all(b"220 Hello\r\n").await.unwrap();
+        let mut line = String::new();
+        while control.read_line(&mut line).await.is_ok_and(|count| count > 0) {
+            let answer = match &*line.trim_end().split(' ').next().unwrap().to_ascii_uppercase() {
+                "USER" => String::from("331 Yes?\r\n"),
+                "PASS" => String::from("230 Well\r\n"),
+                "PASV" => {
+                    let ([a, b, c, d], [high, low]) =
+                        (host, self.data.local_addr().unwrap().port().to_be_bytes());
+                    format!("227 Passive ({a},{b},{c},{d},{high},{low})\r\n")
+                }
+                "MDTM" => String::from("229 Nobody asked (|||22|)\r\n"),
+                "RETR" => {
+                    let (mut data, _) = self.data.accept().await.unwrap();
+                    control.write_all(b"150 Here\r\n").await.unwrap();
+                    data.write_all(b"content").await.unwrap();
+                    // So that it arrives before the reset.
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    if reset {
+                        socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO)).unwrap();
+                    }
+                    String::from("226 Done\r\n")
+                }
+                _ => String::from("500 What?\r\n"),
+            };
+            control.write_all(answer.as_bytes()).await.unwrap();
+            line.clear();
+        }
+    }
+}
+
+async fn liar(house: &House, host: [u8; 4], reset: bool) -> (Session, Running) {
+    let liar = Liar::new().await;
+    let gateway = gateway(house, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
+    tokio::spawn(liar.serve(host, reset));
+    (Session::ready(house, gateway.address, ("me", "me")).await, gateway)
+}
+
+/// The address in the answer to PASV is the control connection's, whatever it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_cannot_send_the_gateway_elsewhere() {
+    let house = House::new();
+    let (mut session, _gateway) = liar(&house, [192, 0, 2, 1], false).await;
+    assert_eq!(session.retrieve("file").await, b"content");
+    // Nor the client.
+    session.expect("MDTM file", "502").await;
+    let reply = session.expect("PASV", "227").await;
+    assert!(reply.contains("(127,0,0,1,"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_cut_has_no_end() {
+    let house = House::new();
+    let (mut session, _gateway) = liar(&house, [127, 0, 0, 1], true).await;
+    let address = session.passive().await;
+    let tcp = within(TcpStream::connect(address)).await.unwrap();
+    session.expect("RETR file", "150").await;
+    let mut data = session.protect(tcp).await.unwrap();
+    let mut content = Vec::new();
+    assert!(within(data.read_to_end(&mut content)).await.is_err());
+    assert_eq!(content, b"content");
+}
+
+/// Nobody comes for the data: the listener does not stay, and the session does.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_come() {
+    let house = House::new();
+    let (_server, gateway) = vsftpd(&house, true);
+    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    for _ in 0..50 {
+        session.passive().await;
+    }
+    session.expect("QUIT", "221").await;
+    drop(session);
+    assert_eq!(gateway.ended(1).await, ["ok"]);
+}

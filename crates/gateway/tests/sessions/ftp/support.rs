@@ -1,0 +1,168 @@
+//! A client of FTP that does as it is told, and programs that do as they like.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use starttls::proto::{Protocol, ftp};
+use starttls::{Connector, Encrypted, Endpoint};
+use starttls_gateway::Config;
+use starttls_gateway::config::Arguments;
+use starttls_lab::process::program;
+use starttls_lab::real::{self, SERVERS, Setup};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::house::{House, Running, within};
+
+pub(super) const FTP: &Protocol = &ftp::FTP;
+
+/// Runs a program to its end, within this time, and gives back what it said. It has to succeed.
+pub(super) async fn run_for<A: AsRef<OsStr>>(
+    limit: Duration,
+    (name, package): (&str, &'static str),
+    args: impl IntoIterator<Item = A>,
+) -> String {
+    let mut command = Command::new(program(name, package).unwrap());
+    // No configuration of whoever runs the tests.
+    command.args(args).env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let ended = tokio::time::timeout(limit, command.output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("{name} was not done in time")).unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} failed\nout: {out}\nerr: {err}");
+    out.into_owned()
+}
+
+pub(super) async fn run<A: AsRef<OsStr>>(
+    program: (&str, &'static str),
+    args: impl IntoIterator<Item = A>,
+) -> String {
+    run_for(Duration::from_secs(60), program, args).await
+}
+
+/// vsftpd, with or without TLS of its own, and a gateway in front of it.
+pub(super) fn vsftpd(house: &House, tls: bool) -> (real::Running, Running) {
+    let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
+    let server = SERVERS.iter().find(|server| server.name == "vsftpd").unwrap();
+    let running = (server.start)(&setup).unwrap();
+    let endpoint = running.endpoint("ftp").unwrap();
+    let ca_file = tls.then(|| running.folder().join("root.pem"));
+    if let Some(file) = &ca_file {
+        std::fs::write(file, setup.authority.root_pem()).unwrap();
+    }
+    let scheme = if tls { "ftp+starttls" } else { "ftp" };
+    let gateway = gateway(
+        house,
+        &format!("{scheme}://{}", endpoint.address),
+        ca_file.as_deref(),
+        &endpoint.server_name,
+    );
+    (running, gateway)
+}
+
+/// A gateway that upgrades in front of this backend.
+pub(super) fn gateway(house: &House, forward: &str, ca_file: Option<&Path>, server_name: &str) -> Running {
+    let config = Config::from_arguments(&Arguments {
+        listen: String::from("ftp+starttls://127.0.0.1:0"),
+        forward: vec![forward.to_owned()],
+        certificate: Some(house.certificate.clone()),
+        ca_file: ca_file.map(Path::to_owned),
+        server_name: ca_file.map(|_| server_name.to_owned()),
+        ..Arguments::default()
+    });
+    house.start(config.unwrap())
+}
+
+/// A control connection inside TLS.
+pub(super) struct Session {
+    pub(super) control: BufReader<Encrypted<TcpStream>>,
+    /// Its data connections resume what it agreed on.
+    pub(super) connector: Connector,
+    gateway: SocketAddr,
+}
+
+impl Session {
+    /// Connects and upgrades.
+    pub(super) async fn start(house: &House, gateway: SocketAddr) -> Self {
+        let connector = house.connector.of_one_session();
+        let endpoint =
+            Endpoint::new("localhost", gateway.port()).at(gateway.ip().to_string(), gateway.port());
+        let control = within(connector.connect(FTP, endpoint)).await.unwrap();
+        Self { control: BufReader::new(control), connector, gateway }
+    }
+
+    /// The same, logged in and with protected data.
+    pub(super) async fn ready(house: &House, gateway: SocketAddr, (user, password): (&str, &str)) -> Self {
+        let mut session = Self::start(house, gateway).await;
+        session.expect(&format!("USER {user}"), "331").await;
+        session.expect(&format!("PASS {password}"), "230").await;
+        session.expect("PBSZ 0", "200").await;
+        session.expect("PROT P", "200").await;
+        session
+    }
+
+    pub(super) async fn send(&mut self, line: &str) {
+        let sending = async {
+            self.control.write_all(format!("{line}\r\n").as_bytes()).await?;
+            self.control.flush().await
+        };
+        within(sending).await.unwrap();
+    }
+
+    /// The next reply, whole.
+    pub(super) async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            let count = within(self.control.read_line(&mut reply)).await.unwrap();
+            assert!(count > 0, "the end behind {reply:?}");
+            if reply.as_bytes()[start + 3] == b' ' && reply[..3] == reply[start..start + 3] {
+                return reply;
+            }
+        }
+    }
+
+    /// Says this, and has to be answered with this code.
+    #[track_caller]
+    pub(super) fn expect<'a>(
+        &'a mut self,
+        line: &'a str,
+        code: &'a str,
+    ) -> impl Future<Output = String> + 'a {
+        let caller = std::panic::Location::caller();
+        async move {
+            self.send(line).await;
+            let reply = self.reply().await;
+            assert!(reply.starts_with(code), "{caller}: {line}: {reply}");
+            reply
+        }
+    }
+
+    /// Where the next data connection goes.
+    pub(super) async fn passive(&mut self) -> SocketAddr {
+        let reply = self.expect("EPSV", "229").await;
+        let port = reply.split('|').nth(3).unwrap().parse().unwrap();
+        SocketAddr::new(self.gateway.ip(), port)
+    }
+
+    /// TLS on a data connection, resuming the control connection's session.
+    pub(super) async fn protect(&self, tcp: TcpStream) -> Result<Encrypted<TcpStream>, starttls::Error> {
+        within(self.connector.upgrade_implicit(FTP, "localhost", tcp)).await
+    }
+
+    /// A whole download.
+    pub(super) async fn retrieve(&mut self, name: &str) -> Vec<u8> {
+        let address = self.passive().await;
+        let tcp = within(TcpStream::connect(address)).await.unwrap();
+        self.expect(&format!("RETR {name}"), "150").await;
+        let mut data = self.protect(tcp).await.unwrap();
+        let mut content = Vec::new();
+        within(data.read_to_end(&mut content)).await.unwrap();
+        assert!(self.reply().await.starts_with("226"));
+        content
+    }
+}
