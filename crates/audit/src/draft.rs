@@ -84,6 +84,12 @@ impl Seen {
         self.drafts.push(draft);
     }
 
+    /// Adds a draft that the whole of this record shows.
+    pub(crate) fn push_shown(&mut self, draft: Draft, record: usize) {
+        let all = self.records.get(record).map(Record::all);
+        self.push(all.into_iter().fold(draft, |draft, all| draft.at(record, all)));
+    }
+
     /// Takes over what another part of the probe saw.
     pub(crate) fn absorb(&mut self, other: Self) {
         let base = self.records.len();

@@ -56,9 +56,8 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
                 Stop::Unreachable(why) => na(format!("port {port} is closed: {why}")),
                 _ => Draft::untold(ID, &stop),
             };
-            let all = record.all();
             let at = seen.record(record);
-            seen.push(draft.at(at, all));
+            seen.push_shown(draft, at);
             return seen;
         }
     };
@@ -103,9 +102,8 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
             (draft.details(vec![alpn]), inside.record)
         }
     };
-    let all = record.all();
     let at = seen.record(record);
-    seen.push(draft.at(at, all));
+    seen.push_shown(draft, at);
     seen
 }
 

@@ -47,8 +47,9 @@ pub(crate) struct Form {
     shape: Shape,
     /// What is said inside TLS before the sentinel.
     inside: Vec<u8>,
-    /// Stay silent after the handshake, to see who answers all the same.
-    silent: bool,
+    /// Stay silent for so long after the handshake, or longer with a server that is slow, to see who answers all the
+    /// same.
+    silent: Option<Duration>,
 }
 
 /// What goes over the wire as, or around, the request.
@@ -64,7 +65,7 @@ pub(super) enum Shape {
 
 impl Form {
     pub(super) fn new(purpose: impl Into<String>, shape: Shape) -> Self {
-        Self { purpose: purpose.into(), shape, inside: Vec::new(), silent: false }
+        Self { purpose: purpose.into(), shape, inside: Vec::new(), silent: None }
     }
 
     fn segments(&self, request: Vec<u8>) -> Vec<(Duration, Vec<u8>)> {
@@ -111,7 +112,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     // An answer in cleartext may come a moment behind the go-ahead. Once our ClientHello is out it would be seen as
     // the first few octets of something that is no TLS, too few to tell what they answer.
     let beyond = match &form.shape {
-        Shape::Together(_) if form.inside.is_empty() && !form.silent => dialogue.listen(PLAIN).await,
+        Shape::Together(_) if form.inside.is_empty() && form.silent.is_none() => dialogue.listen(PLAIN).await,
         _ => dialogue.unread(),
     };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
@@ -122,15 +123,19 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     }
     match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(mut inside) => {
-            if form.silent {
+            if let Some(wait) = form.silent {
+                // What took so long until now takes its time for an answer too.
+                let slow = Duration::from_secs_f64(inside.record.elapsed_ms() / 200.0);
+                let mut wait = wait.max(slow).min(plan.patience());
                 let mut answers = Answers::default();
                 // What a server says by itself inside TLS is no answer.
                 match plan.protocol.flow.after {
-                    After::ServerSpeaks => drop(inside.message(ReplyTo::Connect, EAGER).await),
-                    After::AnswerPending => drop(inside.message(ReplyTo::Other, EAGER).await),
+                    After::ServerSpeaks => drop(inside.message(ReplyTo::Connect, wait).await),
+                    After::AnswerPending => drop(inside.message(ReplyTo::Other, wait).await),
                     _ => {}
                 }
-                while let Some(answer) = inside.message(ReplyTo::Other, EAGER).await {
+                while let Some(answer) = inside.message(ReplyTo::Other, wait).await {
+                    wait = EAGER;
                     answers.0.push(answers::shown(plan.protocol, &answer));
                 }
                 return Trial { end: End::Inside(answers), record: inside.record };
@@ -283,7 +288,9 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
         }
         Verdict::Injected(why) => {
             let purpose = "the same, and silence inside TLS";
-            let silent = Form { silent: true, ..Form::new(purpose, Shape::Together(injected(plan))) };
+            // There is something to find: no hurry now.
+            let silent = Some(plan.patience());
+            let silent = Form { silent, ..Form::new(purpose, Shape::Together(injected(plan))) };
             let Trial { end, record } = trial(plan, &silent).await;
             let eager = matches!(&end, End::Inside(answers) if !answers.0.is_empty());
             let silence = record.all();
@@ -309,8 +316,10 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
 async fn alone(plan: &Plan) -> (Draft, Record) {
     let id = "srv-inject-eager";
     let shape = Shape::Together(injected(plan));
-    let form =
-        Form { silent: true, ..Form::new("the request and the beginning of a session, and silence", shape) };
+    let form = Form {
+        silent: Some(EAGER),
+        ..Form::new("the request and the beginning of a session, and silence", shape)
+    };
     let Trial { end, record } = trial(plan, &form).await;
     let draft = match &end {
         End::Inside(answers) => match answers.0.iter().find(|answer| begins(answer, plan.words.served)) {

@@ -67,8 +67,7 @@ pub(crate) async fn versions(plan: &Plan) -> (Seen, Vec<String>) {
         false => Draft::new("tls-old", Outcome::Warning, "TLS 1.3 is not available"),
     };
     let last = seen.records.len().saturating_sub(1);
-    let mark = seen.records.get(last).map(|record| record.all());
-    seen.push(mark.into_iter().fold(draft, |draft, mark| draft.at(last, mark)));
+    seen.push_shown(draft, last);
     (seen, works)
 }
 
@@ -92,8 +91,7 @@ pub(crate) async fn alpn(plan: &Plan) -> Seen {
         Err(Stop::Unreachable(_)) => Draft::pass(id, "another protocol's ALPN id is refused"),
         Err(stop) => Draft::untold(id, &stop),
     };
-    let mark = seen.records.get(at).map(|record| record.all());
-    seen.push(mark.into_iter().fold(draft, |draft, mark| draft.at(at, mark)));
+    seen.push_shown(draft, at);
     seen
 }
 
@@ -122,8 +120,7 @@ pub(crate) async fn names(plan: &Plan, usual: Option<&str>) -> Seen {
             }
             Err(stop) => Draft::untold(id, &stop),
         };
-        let mark = seen.records.get(at).map(|record| record.all());
-        seen.push(mark.into_iter().fold(draft, |draft, mark| draft.at(at, mark)));
+        seen.push_shown(draft, at);
     }
     seen
 }
