@@ -59,7 +59,9 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
         Some(_) if seen.records.iter().any(|record| record.unread) => {
             Verdict::new(Outcome::Sound, "asked for TLS and went on with it, unread")
         }
-        _ if spoken == 0 => outcome(String::from("the client said nothing inside TLS")),
+        _ if !seen.records.iter().any(|record| record.encrypted) => {
+            outcome(String::from("the client did not get through TLS"))
+        }
         Some(false) => outcome(String::from("the client failed without an attack")),
         Some(true) => Verdict::new(Outcome::Sound, format!("said {spoken} messages inside TLS")),
     }
