@@ -9,7 +9,11 @@
 //!
 //! Where nothing is said a check is expected to pass, to inform or not to apply. `exclude` takes a check out of the
 //! run; its id may end in `*`.
+//!
+//! [`attack`] has the same for clients.
 #![forbid(unsafe_code)]
+
+pub mod attack;
 
 use starttls_audit::check::check;
 use starttls_audit::report::{Finding, Outcome};
@@ -63,7 +67,7 @@ fn expectation(line: &str) -> Option<Expectation> {
     (known && !reason.is_empty()).then_some(expectation)
 }
 
-fn word(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn word(text: &str) -> Option<(&str, &str)> {
     text.split_once(char::is_whitespace).map(|(word, rest)| (word, rest.trim_start()))
 }
 

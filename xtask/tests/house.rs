@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-attack",
         ],
     ),
-    ("starttls-conformance", &["starttls-audit"]),
+    ("starttls-conformance", &["starttls-audit", "starttls-attack"]),
     ("xtask", &["starttls-proto"]),
 ];
 

@@ -59,7 +59,9 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
         Some(_) if seen.records.iter().any(|record| record.unread) => {
             Verdict::new(Outcome::Sound, "asked for TLS and went on with it, unread")
         }
-        _ if spoken == 0 => outcome(String::from("the client said nothing inside TLS")),
+        _ if !seen.records.iter().any(|record| record.encrypted) => {
+            outcome(String::from("the client did not get through TLS"))
+        }
         Some(false) => outcome(String::from("the client failed without an attack")),
         Some(true) => Verdict::new(Outcome::Sound, format!("said {spoken} messages inside TLS")),
     }
@@ -74,18 +76,18 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen<'_>, baseline: Baseline) ->
         return Verdict { outcome: Outcome::Fooled, summary: first.text.clone(), evidence };
     }
     let spoken = most_said(seen.records, Layer::Inside);
+    let applied = seen.records.iter().any(|record| record.applied);
     match seen.ran.ended {
         _ if seen.records.is_empty() => Verdict::new(Outcome::Inconclusive, "the client did not connect"),
         _ if trouble(seen).is_some() => {
             Verdict::new(Outcome::Inconclusive, trouble(seen).unwrap_or_default())
         }
         None => Verdict::new(Outcome::Hung, "still waiting when its time was over"),
-        _ if !seen.records.iter().any(|record| record.applied) => {
-            Verdict::new(Outcome::Refused, "ended before the attack came to its moment")
-        }
-        _ if spoken > 0 || seen.records.iter().any(|record| record.unread) => {
-            Verdict::new(Outcome::Sound, "went on inside TLS")
-        }
+        _ if spoken > 0 || seen.records.iter().any(|record| record.unread) => match applied {
+            true => Verdict::new(Outcome::Sound, "went on inside TLS"),
+            false => Verdict::new(Outcome::Sound, "went on inside TLS; the moment of the attack never came"),
+        },
+        _ if !applied => Verdict::new(Outcome::Refused, "gave up before the attack came to its moment"),
         _ => Verdict::new(Outcome::Sound, "gave up"),
     }
 }
@@ -214,7 +216,11 @@ fn prove(proof: Proof, seen: &Seen<'_>, baseline: Baseline) -> Option<Evidence> 
                 !record.answered
             })
         }
-        Proof::Certificate => nth_inside(seen, "trusts the certificate, and says inside TLS", 0),
+        // What asks and tells nothing may be said before the certificate is looked at.
+        Proof::Certificate => {
+            let what = "trusts the certificate, and says inside TLS";
+            first(seen, Layer::Inside, what, |_, entry| entry.meaning == Some(ClientMessage::Other))
+        }
         Proof::KeyExchange => first(seen, Layer::Tls, "goes on with a handshake in TLS 1.0", |_, entry| {
             matches!(*entry.bytes, [0x16, 3, 1, _, _, 0x10, ..])
         }),

@@ -29,28 +29,32 @@ impl Middle {
             return;
         }
         let Some(acceptor) = &self.acceptor else { return };
-        let sound = self.rules.is_empty();
-        let accepted = acceptor.accept_implicit(Prefixed::new(early, client)).await;
-        self.records.with(number, |record| {
-            record.applied |= sound;
-            record.encrypted = accepted.is_ok();
-        });
-        let client = match accepted {
-            Ok(client) => client,
-            Err(error) => return self.note(number, &format!("the handshake failed: {error}")),
+        let handshake = async {
+            let accepted = acceptor.accept_implicit(Prefixed::new(early, client)).await;
+            self.records.with(number, |record| {
+                // A certificate is an attack too.
+                record.applied |= self.rules.is_empty();
+                record.encrypted = accepted.is_ok();
+            });
+            accepted
         };
         if self.inside == Inside::Mute {
-            return self.mute(number, client).await;
+            return match handshake.await {
+                Ok(client) => self.mute(number, client).await,
+                Err(error) => self.note(number, &format!("the handshake failed: {error}")),
+            };
         }
         let connector = &self.upstream.connector;
+        // At once, since the server behind has less patience than the client, perhaps.
         let upgrading = connector.upgrade_implicit(self.protocol, &self.upstream.server_name, server);
-        match timeout(DIAL, upgrading).await {
-            Ok(Ok(server)) => self.pass_inside(number, client, server).await,
-            Ok(Err(error)) => {
+        match tokio::join!(handshake, timeout(DIAL, upgrading)) {
+            (Err(error), _) => self.note(number, &format!("the handshake failed: {error}")),
+            (Ok(client), Ok(Ok(server))) => self.pass_inside(number, client, server).await,
+            (Ok(_), Ok(Err(error))) => {
                 let text = format!("TLS with the server behind failed: {error}");
                 self.records.with(number, |record| record.trouble = Some(text));
             }
-            Err(_) => {
+            (Ok(_), Err(_)) => {
                 let text = String::from("TLS with the server behind took too long");
                 self.records.with(number, |record| record.trouble = Some(text));
             }

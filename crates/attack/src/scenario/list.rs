@@ -71,4 +71,13 @@ mod tests {
         listed.sort_unstable();
         assert_eq!(found, listed);
     }
+    #[test]
+    fn the_documentation_has_every_scenario() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/attack.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        for scenario in crate::Scenario::all().unwrap() {
+            let row = format!("| `{}` | {} |", scenario.id, scenario.title);
+            assert!(page.contains(&row), "docs/attack.md lacks: {row}");
+        }
+    }
 }

@@ -2,17 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+#[path = "../stage/mod.rs"]
+mod stage;
 mod support;
 
 use std::future::Future;
 use std::sync::Arc;
 
+use stage::Lab;
 use starttls::TlsVersion;
 use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_attack::Scenario;
 use starttls_attack::report::{Outcome, Report};
 use starttls_lab::weak::Flaw;
-use support::{Lab, attack};
+use support::attack;
 use tokio::sync::Semaphore;
 
 /// What catches a client with this flaw: ids, or what they begin with; and the verdict.

@@ -1,58 +1,20 @@
-//! The lab's props as a stage, and its clients as subjects.
+//! The lab's clients as subjects.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use starttls::TlsVersion;
 use starttls::proto::Protocol;
-use starttls::{Connector, TlsVersion};
 use starttls_attack::report::Report;
-use starttls_attack::{Backing, Campaign, Ran, Running, Scenario, Stage, Subject, Target, Upstream};
-use starttls_lab::Props;
+use starttls_attack::{Campaign, Ran, Running, Scenario, Subject, Target};
 use starttls_lab::weak::{Client, Flaw};
+
+use crate::stage::Lab;
 
 /// How long a client waits for an answer; how long it may take in all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(12);
-
-pub(crate) struct Lab {
-    props: Props,
-    connector: Connector,
-    certificates: Mutex<HashMap<String, (String, String)>>,
-}
-
-impl Lab {
-    pub(crate) fn new() -> Arc<Self> {
-        let props = Props::new().unwrap();
-        let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build().unwrap();
-        Arc::new(Self { props, connector, certificates: Mutex::default() })
-    }
-}
-
-impl Stage for Lab {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
-        let server = self.props.server(protocol).map_err(|error| error.to_string())?;
-        let (address, server_name) = (server.address(), server.server_name().to_owned());
-        let upstream = Upstream { address, server_name, connector: self.connector.clone() };
-        let (user, password) = (server.user().to_owned(), server.password().to_owned());
-        Ok(Backing { upstream, user, password, keep: Box::new(server) })
-    }
-
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
-        let mut made = self.certificates.lock().unwrap();
-        let make = || self.props.certificate(name).unwrap().map(|it| (it.chain_pem, it.key_pem));
-        if !made.contains_key(name) {
-            made.insert(name.to_owned(), make()?);
-        }
-        made.get(name).cloned()
-    }
-
-    fn ca_file(&self) -> &Path {
-        self.props.ca_file()
-    }
-}
 
 /// A client of the lab's.
 pub(crate) struct Local {

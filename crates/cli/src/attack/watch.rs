@@ -8,6 +8,7 @@ use starttls::proto::Protocol;
 use starttls_attack::report::Report;
 use starttls_attack::{Backing, Canary, Scenario, Stage, Upstream, Watch, render};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::stage::LabStage;
@@ -30,6 +31,8 @@ pub(super) async fn run(
         let hint = String::from("if you may attack whoever comes, say so: --i-am-authorised-to-test");
         return Err(Failed::usage(format!("{address} is not on this machine")).hint(Some(hint)));
     }
+    // Before anything listens, so that no signal is lost.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut sink = Sink::open(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
     let (backing, real) = match &args.upstream {
@@ -64,11 +67,10 @@ pub(super) async fn run(
     };
     let (sender, mut verdicts) = mpsc::channel(64);
     let mut serving = std::pin::pin!(watch.run(listener, sender));
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut seen = Vec::new();
     let result = loop {
         tokio::select! {
-            _ = &mut interrupted => break Ok(()),
+            _ = interrupted.recv() => break Ok(()),
             ended = &mut serving => break ended,
             Some(tested) = verdicts.recv() => {
                 let shown = match args.format {

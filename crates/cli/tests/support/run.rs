@@ -103,6 +103,11 @@ impl Live {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
+    /// What came on standard error so far.
+    pub(crate) fn stderr(&self) -> &str {
+        std::str::from_utf8(&self.stderr).unwrap()
+    }
+
     /// Types this. A program that does not listen any more is no failure.
     pub(crate) fn say(&mut self, input: &[u8]) {
         let _ = self.stdin.as_mut().unwrap().write_all(input);

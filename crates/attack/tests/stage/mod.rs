@@ -1,0 +1,47 @@
+//! The lab's props as a stage, for tests here and elsewhere.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use starttls::Connector;
+use starttls::proto::Protocol;
+use starttls_attack::{Backing, Stage, Upstream};
+use starttls_lab::Props;
+
+pub(crate) struct Lab {
+    pub(crate) props: Props,
+    connector: Connector,
+    certificates: Mutex<HashMap<String, (String, String)>>,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Arc<Self> {
+        let props = Props::new().unwrap();
+        let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build().unwrap();
+        Arc::new(Self { props, connector, certificates: Mutex::default() })
+    }
+}
+
+impl Stage for Lab {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
+        let server = self.props.server(protocol).map_err(|error| error.to_string())?;
+        let (address, server_name) = (server.address(), server.server_name().to_owned());
+        let upstream = Upstream { address, server_name, connector: self.connector.clone() };
+        let (user, password) = (server.user().to_owned(), server.password().to_owned());
+        Ok(Backing { upstream, user, password, keep: Box::new(server) })
+    }
+
+    fn certificate(&self, name: &str) -> Option<(String, String)> {
+        let mut made = self.certificates.lock().unwrap();
+        let make = || self.props.certificate(name).unwrap().map(|it| (it.chain_pem, it.key_pem));
+        if !made.contains_key(name) {
+            made.insert(name.to_owned(), make()?);
+        }
+        made.get(name).cloned()
+    }
+
+    fn ca_file(&self) -> &Path {
+        self.props.ca_file()
+    }
+}
