@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -29,6 +30,8 @@ pub struct Logger {
 enum Order {
     Line(String),
     Reopen,
+    /// Says when everything before it is written.
+    Flush(SyncSender<()>),
 }
 
 /// A line about the gateway itself.
@@ -76,6 +79,15 @@ impl Logger {
         }
         if !send(lines, line) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything is written, but not long. The end of the last owner waits for that anyway.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.lines.as_ref().is_some_and(|lines| lines.try_send(Order::Flush(done)).is_ok()) {
+            // A disk that is slower than this will not get the rest.
+            let _ = written.recv_timeout(Duration::from_secs(1));
         }
     }
 
@@ -128,6 +140,8 @@ fn write(lines: &Receiver<Order>, mut out: Box<dyn Write + Send>, log: &Log) {
         match order {
             // A full disk must not stop the gateway, and there is nowhere to say so.
             Order::Line(line) => drop(out.write_all(line.as_bytes())),
+            // Who asked may have gone.
+            Order::Flush(done) => drop(done.try_send(())),
             Order::Reopen => {
                 if let Ok(new) = open(log) {
                     out = new;

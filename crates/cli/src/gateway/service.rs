@@ -29,7 +29,10 @@ pub(super) async fn run(args: &args::Gateway, config: Config) -> Result<u8, Fail
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let confined =
                 confined.map_or_else(|error| format!("files are not confined: {error}"), String::from);
-            runtime.block_on(serve(args, config, &confined))
+            let ended = runtime.block_on(serve(args, config, &confined));
+            // Sessions that were to end at once are not waited for.
+            runtime.shutdown_background();
+            ended
         });
         let ended = serving.map_err(Failed::from)?.join();
         ended.unwrap_or_else(|_| Err(Failed::new(exit::BUG, "the gateway panicked")))
@@ -85,6 +88,7 @@ async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u
         // Whoever says it twice means now.
         () = signals.stop() => reporter.log.event("stopped", "at once"),
     }
+    reporter.log.flush();
     drop(life);
     answering.iter().for_each(JoinHandle::abort);
     Ok(exit::DONE)

@@ -243,13 +243,14 @@ fn systemd_is_told_and_its_sockets_are_served() {
     told.set_read_timeout(Some(DEADLINE)).unwrap();
     let next = || {
         let mut text = [0; 256];
-        let length = told.recv(&mut text).unwrap();
+        let length = told.recv(&mut text).expect("the service manager is told in time");
         String::from_utf8_lossy(&text[..length]).into_owned()
     };
     // What systemd does before it starts a service: the socket is descriptor 3.
     let launch = "import os, socket, sys\n\
          listener = socket.create_server(('127.0.0.1', 0))\n\
          os.dup2(listener.fileno(), 3)\n\
+         os.set_inheritable(3, True)\n\
          os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES='mail')\n\
          print(listener.getsockname()[1], flush=True)\n\
          os.execv(sys.argv[1], sys.argv[1:])\n";

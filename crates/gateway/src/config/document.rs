@@ -10,6 +10,7 @@ use super::reader::{Source, Value};
 use super::values::{duration, is_exposed};
 use super::{Config, Limits, Listener, Log, Login, Secret, Trust};
 use crate::tickets::TicketKeys;
+use crate::watch::Watched;
 
 /// How long sessions may go on after the order to stop, unless that is said.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
@@ -36,13 +37,12 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
         let hint = "add [[listener]] with listen = \"…\" and forward = \"…\"";
         return Err(Error::new("there is no listener").hint(hint).at(|| source.name.to_owned()));
     }
-    Ok(Config {
-        connections: limits.connections,
-        drain,
-        log,
-        metrics,
-        ..Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?
-    })
+    let config = Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?;
+    let exposed = shared.iter().flat_map(|keys| keys.files()).filter(|path| is_exposed(path));
+    let exposed = exposed.map(|path| format!("{} can be read by every user: chmod o-rwx", path.display()));
+    let warnings = config.warnings.into_iter().chain(exposed).collect();
+    let connections = limits.connections;
+    Ok(Config { connections, drain, log, metrics, warnings, tickets: shared, ..config })
 }
 
 fn one(value: Value<'_>, limits: Limits, tickets: Option<Arc<TicketKeys>>) -> Result<Listener, Error> {

@@ -221,6 +221,10 @@ impl Draft {
                     .hint(format!("listen on 127.0.0.1, or {hint}")));
             }
         }
+        if let Some(wide) = self.proxy_from.strangers() {
+            return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
+                .hint("whoever is in there says who the client is: name the proxies, no more"));
+        }
         if backends().all(|backend| backend.login().is_none()) {
             return Ok(());
         }
@@ -231,8 +235,9 @@ impl Draft {
                 Err(Error::new("whoever reaches this listener would be logged in to the backend")
                     .hint(format!("listen on 127.0.0.1 or a unix socket, or {hint}")))
             }
-            Some(allow) if allow.is_everybody() => {
-                Err(Error::new("\"allow\" lets everybody be logged in to the backend").hint(hint))
+            Some(allow) if let Some(wide) = allow.strangers() => {
+                Err(Error::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))
+                    .hint(hint))
             }
             _ => Ok(()),
         }

@@ -18,9 +18,12 @@ impl Networks {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether this is everybody, in one of the two families.
-    pub(crate) fn is_everybody(&self) -> bool {
-        self.0.iter().any(|network| network.prefix_len() == 0)
+    /// A network that is too wide for anybody to know who is in it: wider than 10.0.0.0/8 and fc00::/7.
+    pub(crate) fn strangers(&self) -> Option<&IpNet> {
+        self.0.iter().find(|network| match network {
+            IpNet::V4(network) => network.prefix_len() < 8,
+            IpNet::V6(network) => network.prefix_len() < 7,
+        })
     }
 
     pub(crate) fn add(&mut self, text: &str) -> Result<(), Error> {

@@ -46,6 +46,7 @@ fn each_mistake_has_its_message() {
         tls("allow = [\"192.0.2.1/24\"]"),
         tls("allow = \"everybody\""),
         tls("proxy-from = [25]"),
+        tls("proxy-from = [\"10.0.0.0/8\", \"0.0.0.0/0\"]"),
         tls("limits = { dial = 3 }"),
         format!("{}{}", tls(""), tls("name = \"other\"")),
         // URLs.
@@ -166,8 +167,13 @@ fn g5_a_login_needs_a_local_listener_and_a_verified_backend() {
         ("allow = [\"192.0.2.0/24\"]\n", Some(true)),
         ("allow = [\"0.0.0.0/0\"]\n", Some(false)),
         ("allow = [\"192.0.2.0/24\", \"::/0\"]\n", Some(false)),
+        ("allow = [\"0.0.0.0/1\", \"128.0.0.0/1\"]\n", Some(false)),
     ];
-    let proxies = [("", true), ("proxy-from = [\"127.0.0.1\"]\n", false)];
+    let proxies = [
+        ("", Some(true)),
+        ("proxy-from = [\"127.0.0.1\"]\n", Some(false)),
+        ("proxy-from = [\"::/0\"]\n", None),
+    ];
     let backends = [
         ("smtp+starttls://smtp.example.com", "", true),
         ("smtps://127.0.0.1", "", true),
@@ -189,7 +195,7 @@ fn g5_a_login_needs_a_local_listener_and_a_verified_backend() {
                         "[[listener]]\nlisten = \"{listen}\"\n{certificate}{allow}{proxy}\
                          forward = {{ url = \"{url}\"{more}, {LOGIN} }}\n"
                     );
-                    let sound = verified && few.unwrap_or(local && direct);
+                    let sound = verified && direct.is_some_and(|direct| few.unwrap_or(local && direct));
                     assert_eq!(folder.parse(&text).is_ok(), sound, "{text}");
                 }
             }

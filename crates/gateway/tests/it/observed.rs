@@ -115,8 +115,8 @@ fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
         BufReader::new(held).lines().for_each(|line| drop(sender.send(line.unwrap())));
     });
     let next = || serde_json::from_str::<Value>(&heard.recv_timeout(DEADLINE).unwrap()).unwrap();
-    // Some room first.
-    let mut written = (0..100).filter(|_| next()["event"] == "flood").count() as u64;
+    // More than a pipe holds, so that there is room in the queue.
+    let mut written = (0..2000).filter(|_| next()["event"] == "flood").count() as u64;
     log.event("last", "");
     let lost = loop {
         let line = next();

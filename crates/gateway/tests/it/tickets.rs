@@ -42,6 +42,34 @@ async fn s9_gateways_that_share_keys_resume_each_others_sessions_and_no_others()
     assert_eq!(kind(&one, "a.example.com").await, Full);
 }
 
+#[tokio::test]
+async fn a_file_of_keys_is_read_anew() {
+    let folder = Folder::new();
+    let path = folder.write("tickets", KEY);
+    let text = "ticket-keys = \"DIR/tickets\"\n[[listener]]\nname = \"imaps\"\nlisten = \"imaps://127.0.0.1\"\n\
+         certificates = \"DIR/live\"\nforward = \"imap://127.0.0.1\"\n";
+    let gateway = folder.parse(text).unwrap();
+    let watched = gateway.watched();
+    let keys = watched.iter().find(|it| it.files().contains(&path)).unwrap();
+    let client = config(&folder, None, None);
+    let kind = async || {
+        let acceptor = &gateway.listeners[0].tls().unwrap().acceptor;
+        meet(acceptor, &client, "a.example.com").await.unwrap().kind
+    };
+    assert_eq!((kind().await, kind().await), (Full, Resumed));
+    // A new key in front of the old one, and then without it.
+    let new = KEY.replace('0', "1");
+    folder.write("tickets", &format!("{new}{KEY}"));
+    keys.reload().unwrap();
+    assert_eq!(kind().await, Resumed);
+    folder.write("tickets", "no key\n");
+    assert!(keys.reload().unwrap_err().to_string().contains("64 hexadecimal digits"));
+    assert_eq!(kind().await, Resumed);
+    folder.write("tickets", &KEY.replace('0', "2"));
+    keys.reload().unwrap();
+    assert_eq!((kind().await, kind().await), (Full, Resumed));
+}
+
 /// Without a file the keys live as long as the process, over any number of configurations.
 #[tokio::test]
 async fn sessions_survive_a_new_configuration() {
