@@ -79,7 +79,7 @@ fn upgrades(server: &RealServer) {
 }
 
 fn logs_in(server: &RealServer) {
-    visit(server, |peer, running| login::all(peer, running));
+    visit(server, login::all);
 }
 
 fn visit(server: &RealServer, each: impl Fn(&Peer, &Running)) {
