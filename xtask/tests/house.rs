@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// A role is written once, for every protocol.
-const ROLES: &[&str] = &["client.rs", "server.rs", "relay.rs", "inside.rs", "boundary.rs"];
+const ROLES: &[&str] = &["client.rs", "server.rs", "relay.rs", "inside.rs", "login.rs", "boundary.rs"];
 
 /// About 400, and some.
 const MAX_LINES: usize = 450;
