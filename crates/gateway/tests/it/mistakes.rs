@@ -47,6 +47,7 @@ fn each_mistake_has_its_message() {
         tls("allow = \"everybody\""),
         tls("proxy-from = [25]"),
         tls("limits = { dial = 3 }"),
+        tls("data-resumption = \"required\""),
         format!("{}{}", tls(""), tls("name = \"other\"")),
         // URLs.
         listener("listen = \":25\"\nforward = \"smtp://127.0.0.1:2525\""),
