@@ -197,6 +197,8 @@ impl Liar {
                     format!("227 Passive ({a},{b},{c},{d},{high},{low})\r\n")
                 }
                 "EPSV" => format!("229 Extended (|||{}|)\r\n", self.data.local_addr().unwrap().port()),
+                "ABOR" => String::new(),
+                "STAT" => String::from("226 Once\r\n226 Twice\r\n"),
                 "MDTM" => String::from("229 Nobody asked (|||22|)\r\n"),
                 "RETR" => {
                     let (mut data, _) = self.data.accept().await.unwrap();
@@ -261,6 +263,21 @@ async fn nobody_has_to_come() {
     session.expect("QUIT", "221").await;
     drop(session);
     assert_eq!(gateway.ended(1).await, ["ok"]);
+}
+
+/// Some answer an ABOR once, some twice, some not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_may_miscount_its_answers() {
+    let house = House::new();
+    let (mut session, _gateway) = liar(&house, [127, 0, 0, 1], false).await;
+    session.send("ABOR").await;
+    assert_eq!(session.retrieve("file").await, b"content");
+    session.send("STAT").await;
+    session.send("EPSV").await;
+    for code in ["226", "226", "229"] {
+        assert!(session.reply().await.starts_with(code));
+    }
+    assert_eq!(session.retrieve("file").await, b"content");
 }
 
 /// The backend is asked in the form that its own address needs.
