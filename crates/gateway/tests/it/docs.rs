@@ -5,6 +5,7 @@ use starttls_gateway::Config;
 use crate::folder::Folder;
 
 const MANUAL: &str = include_str!("../../../../docs/gateway.md");
+const FTP: &str = include_str!("../../../../docs/gateway-ftp.md");
 
 /// Every example works as it stands, but for where its files are.
 #[test]
@@ -19,8 +20,11 @@ fn the_examples_work() {
     folder.write("printer.password", "secret");
     folder.write("ticket-keys", &"0123456789abcdef".repeat(4));
     let dir = folder.path().to_str().unwrap();
-    let examples: Vec<_> =
-        MANUAL.split("```toml\n").skip(1).map(|it| it.split("```").next().unwrap()).collect();
+    let examples: Vec<_> = [MANUAL, FTP]
+        .iter()
+        .flat_map(|it| it.split("```toml\n").skip(1))
+        .map(|it| it.split("```").next().unwrap())
+        .collect();
     assert!(examples.len() > 5);
     for example in examples {
         let text =

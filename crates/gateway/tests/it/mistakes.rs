@@ -48,6 +48,7 @@ fn each_mistake_has_its_message() {
         tls("proxy-from = [25]"),
         tls("proxy-from = [\"10.0.0.0/8\", \"0.0.0.0/0\"]"),
         tls("limits = { dial = 3 }"),
+        tls("data-resumption = \"required\""),
         format!("{}{}", tls(""), tls("name = \"other\"")),
         // URLs.
         listener("listen = \":25\"\nforward = \"smtp://127.0.0.1:2525\""),

@@ -71,6 +71,36 @@ async fn every_protocol_upgrades_on_both_drivers() {
     }
 }
 
+/// Whether the server resumed a session with this client, which says something so that tickets arrive.
+async fn resumes(connector: &Connector, acceptor: &Acceptor) -> bool {
+    let (client, server) = meet(connector, acceptor, 4096).await;
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    server.write_all(b"x").await.unwrap();
+    client.read_exact(&mut [0]).await.unwrap();
+    assert_eq!(client.facts().kind, server.facts().kind);
+    assert_eq!(client.facts().verdict, Verdict::Verified);
+    assert_eq!(client.facts().chain.len(), 1);
+    client.facts().kind == Some(HandshakeKind::Resumed)
+}
+
+/// Rule S9.
+#[tokio::test]
+async fn sessions_are_resumed_where_they_belong() {
+    let authority = Authority::new();
+    for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let acceptor = authority.acceptor().build().unwrap();
+        let connector = authority.connector().tls_versions(only, only).build().unwrap();
+        let session = connector.of_one_session();
+        let known = [&session, &session, &connector, &connector.of_one_session(), &session];
+        for (connector, expected) in known.into_iter().zip([false, true, false, false, true]) {
+            assert_eq!(resumes(connector, &acceptor).await, expected, "{only:?}");
+        }
+        // One with tickets, and with a memory, of its own.
+        let tickets = acceptor.tickets().unwrap();
+        assert!(!resumes(&session, &acceptor.with_tickets(tickets)).await, "{only:?}");
+    }
+}
+
 #[tokio::test]
 async fn facts_of_both_versions() {
     let authority = Authority::new();

@@ -244,8 +244,7 @@ impl Control {
             }
         };
         self.open = (!last).then_some(code);
-        let addresses = matches!(&code, b"227" | b"228" | b"229");
-        if !addresses && matches!(self.due.front(), None | Some(Due::Reply)) {
+        if !is_address(code) && matches!(self.due.front(), None | Some(Due::Reply)) {
             out.to_client.extend_from_slice(line);
         } else {
             self.reply.extend_from_slice(line);
@@ -265,9 +264,17 @@ impl Control {
     fn replied(&mut self, code: [u8; 3], whole: Vec<u8>, out: &mut Outgoing) {
         let good = code[0] == b'2';
         self.over |= matches!(&code, b"221" | b"421");
+        if is_address(code) && self.due.iter().any(|due| matches!(due, Due::Passive { .. })) {
+            // There is but one question to that, even if one before it (an ABOR) had no answer of its own.
+            while !matches!(self.due.front(), Some(Due::Passive { .. })) {
+                self.due.pop_front();
+                self.settle(out);
+            }
+        }
         match self.due.front() {
-            // More follows.
+            // More follows, or it answers something else.
             _ if code[0] == b'1' => out.to_client.extend_from_slice(&whole),
+            Some(Due::Passive { .. }) if good && !is_address(code) => out.to_client.extend_from_slice(&whole),
             None | Some(Due::Reply | Due::Ours(_)) => {
                 self.due.pop_front();
                 if !whole.is_empty() {
@@ -305,6 +312,11 @@ impl Control {
             None => b"425 There is no data connection to be had\r\n".to_vec(),
         }
     }
+}
+
+/// Whether a reply tells where to connect for data: the answers to PASV, LPSV and EPSV.
+fn is_address(code: [u8; 3]) -> bool {
+    matches!(&code, b"227" | b"228" | b"229")
 }
 
 /// The line without the Telnet commands before it: the interrupt and the synch that precede an ABOR (RFC 959

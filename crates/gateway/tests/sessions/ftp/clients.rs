@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::{gateway, run, vsftpd};
+use super::support::{Session, gateway, run, vsftpd, vsftpd_behind};
 use crate::house::House;
 
 const CURL: (&str, &str) = ("curl", "curl");
@@ -87,4 +87,56 @@ async fn vsftpd_that_wants_tls_resumed() {
     let house = House::new();
     let (_server, gateway) = vsftpd(&house, true);
     all(&house, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
+}
+
+/// A front on IPv6, or on both families, before a backend on IPv4: each leg has its own form.
+#[tokio::test(flavor = "multi_thread")]
+async fn families_of_addresses_need_not_agree() {
+    let house = House::new();
+    let (server, gateway) = vsftpd_behind(&house, true, "ftp+starttls://[::1]:0");
+    std::fs::write(server.folder().join("pub/file"), "content").unwrap();
+    let port = gateway.address.port();
+    let to = format!("localhost:{port}:[::1]");
+    let url = format!("ftp://localhost:{port}/file");
+    let args = ["-q", "-sS", "--ssl-reqd", "--max-time", "30", "--cacert", house.root.to_str().unwrap()];
+    assert_eq!(run(CURL, args.into_iter().chain(["--resolve", &to, &url])).await, "content");
+    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    session.expect("PASV", "522").await;
+    session.expect("EPSV 1", "522").await;
+    assert_eq!(session.retrieve("file").await, b"content");
+
+    let (server, gateway) = vsftpd_behind(&house, false, "ftp+starttls://[::]:0");
+    std::fs::write(server.folder().join("pub/file"), "content").unwrap();
+    let port = gateway.address.port();
+    assert_eq!(curl(&house, port, "ftp:me", "file", &["--disable-epsv"]).await, "content");
+}
+
+/// A client that knows no TLS, on this machine, and a server that demands it.
+#[tokio::test(flavor = "multi_thread")]
+async fn cleartext_toward_a_server_that_demands_tls() {
+    let house = House::new();
+    let (server, gateway) = vsftpd_behind(&house, true, "ftp://127.0.0.1:0");
+    let file = house.root.with_file_name("file");
+    std::fs::write(&file, "content").unwrap();
+    let url = format!("ftp://{}/incoming/file", gateway.address);
+    for mode in ["--ftp-pasv", "--disable-epsv"] {
+        run(CURL, ["-q", "-sS", "--max-time", "30", mode, "-T", file.to_str().unwrap(), &url]).await;
+        assert_eq!(run(CURL, ["-q", "-sS", "--max-time", "30", mode, &url]).await, "content");
+    }
+    assert_eq!(std::fs::read(server.folder().join("pub/incoming/file")).unwrap(), b"content");
+    for (quote, answer) in [("*PBSZ 0", "< 503 "), ("*PROT P", "< 503 "), ("*AUTH TLS", "< 431 ")] {
+        let args = ["-q", "-sS", "--max-time", "30", "-Q", quote, "-v", "--stderr", "-", &url];
+        let said = run(CURL, args).await;
+        assert!(said.contains(answer), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_from_the_first_byte() {
+    let house = House::new();
+    let (server, gateway) = vsftpd_behind(&house, true, "ftps://127.0.0.1:0");
+    std::fs::write(server.folder().join("pub/file"), "content").unwrap();
+    let url = format!("ftps://localhost:{}/file", gateway.address.port());
+    let args = ["-q", "-sS", "--ipv4", "--max-time", "30", "--cacert", house.root.to_str().unwrap(), &url];
+    assert_eq!(run(CURL, args).await, "content");
 }

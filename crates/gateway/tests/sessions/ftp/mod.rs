@@ -5,3 +5,4 @@ mod clients;
 mod control;
 mod strangers;
 mod support;
+mod transfers;

@@ -176,9 +176,8 @@ struct Liar {
 }
 
 impl Liar {
-    async fn new() -> Self {
-        let [control, data] =
-            [within(TcpListener::bind("127.0.0.1:0")), within(TcpListener::bind("127.0.0.1:0"))];
+    async fn new(host: &str) -> Self {
+        let [control, data] = [within(TcpListener::bind((host, 0))), within(TcpListener::bind((host, 0)))];
         Self { control: control.await.unwrap(), data: data.await.unwrap() }
     }
 
@@ -197,6 +196,9 @@ impl Liar {
                         (host, self.data.local_addr().unwrap().port().to_be_bytes());
                     format!("227 Passive ({a},{b},{c},{d},{high},{low})\r\n")
                 }
+                "EPSV" => format!("229 Extended (|||{}|)\r\n", self.data.local_addr().unwrap().port()),
+                "ABOR" => String::new(),
+                "STAT" => String::from("226 Once\r\n226 Twice\r\n"),
                 "MDTM" => String::from("229 Nobody asked (|||22|)\r\n"),
                 "RETR" => {
                     let (mut data, _) = self.data.accept().await.unwrap();
@@ -218,7 +220,7 @@ impl Liar {
 }
 
 async fn liar(house: &House, host: [u8; 4], reset: bool) -> (Session, Running) {
-    let liar = Liar::new().await;
+    let liar = Liar::new("127.0.0.1").await;
     let gateway = gateway(house, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
     tokio::spawn(liar.serve(host, reset));
     (Session::ready(house, gateway.address, ("me", "me")).await, gateway)
@@ -261,4 +263,31 @@ async fn nobody_has_to_come() {
     session.expect("QUIT", "221").await;
     drop(session);
     assert_eq!(gateway.ended(1).await, ["ok"]);
+}
+
+/// Some answer an ABOR once, some twice, some not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_may_miscount_its_answers() {
+    let house = House::new();
+    let (mut session, _gateway) = liar(&house, [127, 0, 0, 1], false).await;
+    session.send("ABOR").await;
+    assert_eq!(session.retrieve("file").await, b"content");
+    session.send("STAT").await;
+    session.send("EPSV").await;
+    for code in ["226", "226", "229"] {
+        assert!(session.reply().await.starts_with(code));
+    }
+    assert_eq!(session.retrieve("file").await, b"content");
+}
+
+/// The backend is asked in the form that its own address needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_may_be_on_ipv6() {
+    let house = House::new();
+    let liar = Liar::new("::1").await;
+    let gateway = gateway(&house, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
+    tokio::spawn(liar.serve([0; 4], false));
+    let mut session = Session::ready(&house, gateway.address, ("me", "me")).await;
+    session.expect("PASV", "227").await;
+    assert_eq!(session.retrieve("file").await, b"content");
 }

@@ -46,6 +46,11 @@ pub(super) async fn run<A: AsRef<OsStr>>(
 
 /// vsftpd, with or without TLS of its own, and a gateway in front of it.
 pub(super) fn vsftpd(house: &House, tls: bool) -> (real::Running, Running) {
+    vsftpd_behind(house, tls, "ftp+starttls://127.0.0.1:0")
+}
+
+/// The same, on this URL.
+pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::Running, Running) {
     let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
     let server = SERVERS.iter().find(|server| server.name == "vsftpd").unwrap();
     let running = (server.start)(&setup).unwrap();
@@ -55,8 +60,9 @@ pub(super) fn vsftpd(house: &House, tls: bool) -> (real::Running, Running) {
         std::fs::write(file, setup.authority.root_pem()).unwrap();
     }
     let scheme = if tls { "ftp+starttls" } else { "ftp" };
-    let gateway = gateway(
+    let gateway = gateway_on(
         house,
+        listen,
         &format!("{scheme}://{}", endpoint.address),
         ca_file.as_deref(),
         &endpoint.server_name,
@@ -66,10 +72,20 @@ pub(super) fn vsftpd(house: &House, tls: bool) -> (real::Running, Running) {
 
 /// A gateway that upgrades in front of this backend.
 pub(super) fn gateway(house: &House, forward: &str, ca_file: Option<&Path>, server_name: &str) -> Running {
+    gateway_on(house, "ftp+starttls://127.0.0.1:0", forward, ca_file, server_name)
+}
+
+fn gateway_on(
+    house: &House,
+    listen: &str,
+    forward: &str,
+    ca_file: Option<&Path>,
+    server_name: &str,
+) -> Running {
     let config = Config::from_arguments(&Arguments {
-        listen: String::from("ftp+starttls://127.0.0.1:0"),
+        listen: listen.to_owned(),
         forward: vec![forward.to_owned()],
-        certificate: Some(house.certificate.clone()),
+        certificate: (!listen.starts_with("ftp://")).then(|| house.certificate.clone()),
         ca_file: ca_file.map(Path::to_owned),
         server_name: ca_file.map(|_| server_name.to_owned()),
         ..Arguments::default()

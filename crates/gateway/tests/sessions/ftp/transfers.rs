@@ -1,0 +1,78 @@
+//! Transfers that are aborted, slow, or stand still.
+
+use std::fs::File;
+use std::time::Duration;
+
+use starttls_gateway::Config;
+use starttls_lab::real;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::support::{Session, vsftpd};
+use crate::house::{House, Running, within};
+
+/// Far more than what the sockets on the way hold.
+const LARGE: u64 = 512 << 20;
+
+fn large(server: &real::Running) {
+    File::create(server.folder().join("pub/large")).unwrap().set_len(LARGE).unwrap();
+    std::fs::write(server.folder().join("pub/small"), "content").unwrap();
+}
+
+/// vsftpd without TLS behind a gateway that waits for so long.
+fn impatient(house: &House, idle: &str) -> (real::Running, Running) {
+    let (server, _) = vsftpd(house, false);
+    large(&server);
+    let (certificate, key) = &house.certificate;
+    let text = format!(
+        "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
+         limits = {{ idle = \"{idle}\" }}\n",
+        server.endpoint("ftp").unwrap().address,
+        certificate.display(),
+        key.display(),
+    );
+    (server, house.start(Config::parse(&text, "gateway.toml").unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_transfer_leaves_the_session() {
+    let house = House::new();
+    for tls in [false, true] {
+        let (server, gateway) = vsftpd(&house, tls);
+        large(&server);
+        let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+        let address = session.passive().await;
+        let tcp = within(TcpStream::connect(address)).await.unwrap();
+        session.expect("RETR large", "150").await;
+        let mut data = session.protect(tcp).await.unwrap();
+        within(data.read_exact(&mut [0; 1000])).await.unwrap();
+        session.send("ABOR").await;
+        drop(data);
+        assert!(session.reply().await.starts_with("426"));
+        let reply = session.reply().await;
+        assert!(reply.starts_with("225") || reply.starts_with("226"), "{reply}");
+        assert_eq!(session.retrieve("small").await, b"content");
+    }
+}
+
+/// A control connection on which nothing is said is not idle while data moves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_transfer_is_not_idle() {
+    let house = House::new();
+    let (_server, gateway) = impatient(&house, "3s");
+    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let address = session.passive().await;
+    let tcp = within(TcpStream::connect(address)).await.unwrap();
+    session.expect("RETR large", "150").await;
+    let mut data = session.protect(tcp).await.unwrap();
+    let mut piece = vec![0; 2 << 20];
+    for _ in 0..20 {
+        within(data.read_exact(&mut piece)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    session.send("NOOP").await;
+    // Until it stands still.
+    assert_eq!(gateway.ended(1).await, ["nothing moved for 3 s"]);
+    let rest = within(data.read_to_end(&mut Vec::new())).await;
+    assert!(rest.is_err(), "{rest:?}");
+}
