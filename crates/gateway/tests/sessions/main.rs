@@ -4,4 +4,6 @@
 mod check;
 mod conversions;
 mod house;
+mod required;
+mod scripted;
 mod ways;
