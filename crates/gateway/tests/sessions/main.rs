@@ -4,6 +4,8 @@
 mod check;
 mod conversions;
 mod house;
+mod inside;
+mod optional;
 mod required;
 mod scripted;
 mod ways;

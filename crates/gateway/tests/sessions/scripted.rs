@@ -73,5 +73,8 @@ async fn serve(
         let words = answer(&line);
         heard.lock().unwrap()[place].push_str(&line);
         tcp.write_all(words?.as_bytes()).await.ok()?;
+        if line == "QUIT\r\n" {
+            return None;
+        }
     }
 }
