@@ -218,11 +218,8 @@ impl Dialect for Ldap {
                 self.result(code::CONFIDENTIALITY_REQUIRED, "TLS is required: ask for StartTLS first")
             }
             ServerMessage::Other => std::mem::take(&mut self.answer),
-            // RFC 4511 section 4.4.1.
-            ServerMessage::Bye if !self.quitting => {
-                let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
-                encode(0, &outcome(tag::EXTENDED_RESPONSE, code::PROTOCOL_ERROR, "closing", &name))
-            }
+            ServerMessage::Unavailable => notice(code::UNAVAILABLE, "cannot serve for now"),
+            ServerMessage::Bye if !self.quitting => notice(code::PROTOCOL_ERROR, "closing"),
             ServerMessage::Bye
             | ServerMessage::Greeting
             | ServerMessage::PreAuthenticated
@@ -354,6 +351,12 @@ fn is_critical(behind: Elements<'_>) -> Result<bool, Malformed> {
         }
     }
     Ok(critical)
+}
+
+/// The notice of disconnection (RFC 4511 section 4.4.1).
+fn notice(code: i32, text: &str) -> Vec<u8> {
+    let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
+    encode(0, &outcome(tag::EXTENDED_RESPONSE, code, text, &name))
 }
 
 /// RFC 4511 section 4.14.2: success names StartTLS, if anything, and carries no value and no referral.

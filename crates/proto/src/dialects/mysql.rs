@@ -166,6 +166,7 @@ impl Dialect for MySql {
             }
             ServerMessage::Refuse(_) if self.me.inside_tls => (1043, "08S01", "TLS is active already"),
             ServerMessage::Refuse(_) => (1043, "08S01", "TLS is not available for now"),
+            ServerMessage::Unavailable => (1053, "08S01", "The server cannot serve for now"),
             ServerMessage::Bye if self.out_of_order => (1156, "08S01", "Got packets out of order"),
             ServerMessage::Bye if self.phase != Phase::Commands => (1043, "08S01", "Bad handshake"),
             // COM_QUIT is not answered.
