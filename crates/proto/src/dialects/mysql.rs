@@ -178,7 +178,10 @@ impl Dialect for MySql {
             | ServerMessage::Other => return,
         };
         let text = format!("#{state}{text}");
-        packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
+        // Where the greeting belongs, nothing has been numbered yet.
+        let first = self.phase == Phase::Greeted && self.sequence == 0;
+        let number = if first { 0 } else { self.sequence.wrapping_add(1) };
+        packet(number, &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
 
     fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {
