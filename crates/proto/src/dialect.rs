@@ -107,6 +107,9 @@ pub enum ServerMessage {
     PreAuthenticated,
     /// The server is closing, throttling, or unable to serve.
     Bye,
+    /// The server cannot serve for now, whatever the client says, and closes. Only ever written: who reads it reads
+    /// [`Bye`](Self::Bye).
+    Unavailable,
     /// Says something, answers nothing: a provisional reply, an untagged line, a notice.
     Interim,
     /// Any other answer.

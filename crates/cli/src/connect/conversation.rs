@@ -201,7 +201,7 @@ fn meaning(from: Side, what: What) -> (&'static str, Tone) {
             ServerMessage::Refuse(Refusal::Permanent) => ("refuse-permanent", Tone::Bad),
             ServerMessage::TlsRequired => ("tls-required", tone),
             ServerMessage::PreAuthenticated => ("pre-authenticated", Tone::Bad),
-            ServerMessage::Bye => ("bye", Tone::Bad),
+            ServerMessage::Bye | ServerMessage::Unavailable => ("bye", Tone::Bad),
             ServerMessage::Interim => ("interim", tone),
             ServerMessage::Other => ("other", tone),
         },

@@ -323,8 +323,11 @@ impl<'a> Session<'a> {
     /// Closes a front behind which there is no backend, in the protocol's own words.
     async fn farewell(&self, front: &mut Stream) {
         let mut words = Vec::new();
-        let mut dialect = (self.listener.protocol.dialect)(self.identity(front.facts().is_some()));
-        dialect.write_server(ServerMessage::Bye, &mut words);
+        let mut identity = self.identity(front.facts().is_some());
+        if let (true, Some(asked)) = (identity.server_name.is_empty(), &self.record.server_name) {
+            identity = Identity { server_name: Identity::new(asked).server_name, ..identity };
+        }
+        (self.listener.protocol.dialect)(identity).write_server(ServerMessage::Unavailable, &mut words);
         say(front, &words).await;
         // A courtesy, as the words.
         let _ = tokio::time::timeout(COURTESY, front.shutdown()).await;

@@ -49,4 +49,9 @@ fn ed25519(visit: &Visit<'_>) {
 fn wrong(visit: &Visit<'_>) {
     let said = mariadb(visit, visit.user(), "wrong").args(["-e", "select 1"]).run();
     assert!(!said.ok && said.err.contains("ERROR 1045"), "{}", said.err);
+
+    // Nobody listens there.
+    let down = Visit::by(visit.backend, visit.endpoint, "forward = \"mysql://127.0.0.1:1\"");
+    let said = mariadb(&down, visit.user(), "secret").args(["-e", "select 1"]).run();
+    assert!(!said.ok && said.err.contains("cannot serve for now"), "{}", said.err);
 }

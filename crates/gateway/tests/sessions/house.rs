@@ -156,3 +156,27 @@ pub(crate) async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String
     })
     .await
 }
+
+/// A client without TLS, which has heard the greeting if there is one.
+pub(crate) async fn cleartext(protocol: &Protocol, to: SocketAddr) -> TcpStream {
+    let mut tcp = TcpStream::connect(to).await.unwrap();
+    if protocol.flow.greeting {
+        within(tcp.readable()).await.unwrap();
+        // A greeting comes in one piece.
+        assert!(tcp.read(&mut [0; 4096]).await.unwrap() > 0, "{}", protocol.name);
+    }
+    tcp
+}
+
+/// Says this in cleartext and no more, and reads to the end, whatever it is.
+pub(crate) async fn tell(mut tcp: TcpStream, said: &[u8]) -> Vec<u8> {
+    within(async {
+        let mut heard = Vec::new();
+        // Whoever is refused may be hung up on.
+        let _ = tcp.write_all(said).await;
+        let _ = tcp.shutdown().await;
+        let _ = tcp.read_to_end(&mut heard).await;
+        heard
+    })
+    .await
+}

@@ -5,4 +5,8 @@ mod check;
 mod conversions;
 mod ftp;
 mod house;
+mod inside;
+mod optional;
+mod required;
+mod scripted;
 mod ways;

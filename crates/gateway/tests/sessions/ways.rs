@@ -28,31 +28,6 @@ async fn a_backend_that_is_down_is_passed_over() {
     assert_eq!(running.ended(3).await, ["ok", "ok", "ok"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_no_backend_is_up_the_client_is_told_in_the_protocols_words() {
-    let house = House::new();
-    let down = format!("127.0.0.1:{}", nobody().await);
-    for (scheme, words) in [
-        ("submission", "421 "),
-        ("lmtp", "421 "),
-        ("imap", "* BYE "),
-        ("pop3", "-ERR "),
-        ("sieve", "BYE "),
-        ("nntp", "400 "),
-        ("ftp", "421 "),
-        ("irc", "ERROR "),
-    ] {
-        let protocol = starttls::proto::protocol(scheme).unwrap();
-        let running =
-            house.gateway(&format!("{scheme}+starttls://{{}}"), &[format!("{scheme}://{down}")], None);
-        let stream = within(house.connect(protocol, running.address, false)).await;
-        let heard = say(stream, b"").await;
-        assert!(heard.starts_with(words) || heard.contains(&format!(" {words}")), "{scheme}: {heard}");
-        let ended = running.ended(1).await;
-        assert!(ended[0].starts_with("cannot reach the backend"), "{ended:?}");
-    }
-}
-
 /// One connection to a backend of our own: everything that came before it said something.
 async fn first_line(listener: &TcpListener) -> (TcpStream, String) {
     let (mut tcp, _) = within(listener.accept()).await.unwrap();

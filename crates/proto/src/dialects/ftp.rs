@@ -157,6 +157,8 @@ impl Dialect for Ftp {
             ServerMessage::Refuse(Refusal::Temporary) => "431 TLS is not available for now",
             ServerMessage::Refuse(Refusal::Permanent) => "503 TLS is active already",
             ServerMessage::TlsRequired => "530 AUTH TLS comes first",
+            // RFC 959 section 4.2.1.
+            ServerMessage::Unavailable => "421 Service not available for now",
             ServerMessage::Bye if self.quitting => "221 Goodbye",
             ServerMessage::Bye => "421 Closing the control connection",
             ServerMessage::Other => self.answer,

@@ -135,6 +135,10 @@ impl Dialect for Http {
                 ("503 TLS Not Available For Now", "Retry-After: 60\r\n")
             }
             ServerMessage::Refuse(Refusal::Permanent) => ("409 TLS Is Active Already", ""),
+            // RFC 9110 section 15.6.4.
+            ServerMessage::Unavailable => {
+                ("503 Service Unavailable", "Retry-After: 60\r\nConnection: close\r\n")
+            }
             // A request whose body nobody reads was answered when it was refused.
             ServerMessage::Bye if self.body == Body::None => ("400 Bad Request", "Connection: close\r\n"),
             ServerMessage::Bye

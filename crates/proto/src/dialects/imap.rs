@@ -327,6 +327,10 @@ impl Dialect for Imap {
             }
             ServerMessage::Refuse(Refusal::Permanent) => (String::new(), "BAD TLS is active already"),
             ServerMessage::TlsRequired => (String::new(), "NO [PRIVACYREQUIRED] STARTTLS comes first"),
+            // RFC 5530 section 3.
+            ServerMessage::Unavailable => {
+                (format!("* BYE [UNAVAILABLE] {name} cannot serve for now\r\n"), "")
+            }
             ServerMessage::Bye if self.quitting => (String::from("* BYE Until next time\r\n"), "OK Bye"),
             ServerMessage::Bye => (format!("* BYE {name} is closing the connection\r\n"), ""),
             ServerMessage::Other => (String::from(self.answer.0), self.answer.1),

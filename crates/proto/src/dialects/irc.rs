@@ -262,6 +262,10 @@ impl Dialect for Irc {
             // There is no numeric for it. The connection stays: clients send NICK and USER in one go with
             // CAP LS, and STARTTLS when they have read the answer.
             ServerMessage::TlsRequired => b"451 * :STARTTLS comes first; what was sent before it is not kept",
+            ServerMessage::Unavailable => {
+                out.extend_from_slice(b"ERROR :Closing link (cannot serve for now)\r\n");
+                return;
+            }
             ServerMessage::Bye => {
                 out.extend_from_slice(b"ERROR :Closing link\r\n");
                 return;

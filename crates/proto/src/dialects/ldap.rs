@@ -3,6 +3,8 @@
 mod login;
 mod message;
 
+use std::collections::VecDeque;
+
 use message::{
     Message, NO_ATTRIBUTES, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION,
     SUPPORTED_VERSION, amend, attribute, code, describe, encode, is_before_the_end, messages, offers,
@@ -37,10 +39,13 @@ pub const LDAP: Protocol = Protocol {
     dialect: |me| {
         // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).
         let next = 1 + i32::try_from(me.nonce % 0x7fff_ffff).unwrap_or(0);
-        let login = login::State::default();
-        Box::new(Ldap { me, next, id: 0, asked: 0, response: 0, answer: Vec::new(), quitting: false, login })
+        let (asked, login) = (VecDeque::new(), login::State::default());
+        Box::new(Ldap { me, next, id: 0, asked, response: 0, answer: Vec::new(), quitting: false, login })
     },
 };
+
+/// Hellos and requests that may wait for an answer; a client sends one at a time.
+const MAX_ASKED: usize = 32;
 
 struct Ldap {
     me: Identity,
@@ -48,8 +53,8 @@ struct Ldap {
     next: i32,
     /// The id of the client's last message, which our answer carries.
     id: i32,
-    /// The id of the last hello or request, which its answer must carry.
-    asked: i32,
+    /// The ids of hellos and requests that wait for their answers, which must carry them.
+    asked: VecDeque<i32>,
     /// The kind of response that the client's last message wants.
     response: u8,
     /// The answer to the last harmless command.
@@ -123,7 +128,7 @@ impl Dialect for Ldap {
             return Ok(self.answering(self.result(code::UNAVAILABLE_CRITICAL_EXTENSION, "no such control")));
         }
         if matches!(meaning, ClientMessage::Hello | ClientMessage::Request) {
-            self.asked = self.id;
+            self.asking(self.id);
         }
         Ok(meaning)
     }
@@ -147,7 +152,8 @@ impl Dialect for Ldap {
             ReplyTo::Request => Some(tag::EXTENDED_RESPONSE),
             ReplyTo::Connect | ReplyTo::Other => None,
         };
-        if id == 0 || (answer.is_some() && id != self.asked) {
+        let asked = self.asked.iter().position(|asked| *asked == id);
+        if id == 0 || (answer.is_some() && asked.is_none()) {
             return Err(malformed("an answer with the message id of the question"));
         }
         if answer.is_some_and(|answer| answer != op) {
@@ -155,6 +161,9 @@ impl Dialect for Ldap {
         }
         if is_before_the_end(op) {
             return Ok(ServerMessage::Interim);
+        }
+        if let (Some(asked), Some(_)) = (asked, answer) {
+            self.asked.remove(asked);
         }
         let (code, _) = result(&mut body)?;
         Ok(match (reply_to, code) {
@@ -179,13 +188,15 @@ impl Dialect for Ldap {
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
         if matches!(msg, ClientMessage::Hello | ClientMessage::Request) {
-            self.asked = self.next;
+            self.asking(self.next);
         }
         out.extend(encode(self.next, &operation));
         self.next = self.next.checked_add(1).unwrap_or(1);
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        // What is answered here is nobody else's to answer.
+        self.asked.pop_back_if(|asked| *asked == self.id);
         let bytes = match msg {
             ServerMessage::Offer { starttls } => {
                 let mut attributes = attribute(SUPPORTED_VERSION, &[b"3"]);
@@ -208,11 +219,8 @@ impl Dialect for Ldap {
                 self.result(code::CONFIDENTIALITY_REQUIRED, "TLS is required: ask for StartTLS first")
             }
             ServerMessage::Other => std::mem::take(&mut self.answer),
-            // RFC 4511 section 4.4.1.
-            ServerMessage::Bye if !self.quitting => {
-                let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
-                encode(0, &outcome(tag::EXTENDED_RESPONSE, code::PROTOCOL_ERROR, "closing", &name))
-            }
+            ServerMessage::Unavailable => notice(code::UNAVAILABLE, "cannot serve for now"),
+            ServerMessage::Bye if !self.quitting => notice(code::PROTOCOL_ERROR, "closing"),
             ServerMessage::Bye
             | ServerMessage::Greeting
             | ServerMessage::PreAuthenticated
@@ -245,6 +253,14 @@ impl Dialect for Ldap {
 }
 
 impl Ldap {
+    /// Waits for an answer, as long as there are not too many.
+    fn asking(&mut self, id: i32) {
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(id);
+    }
+
     fn answering(&mut self, answer: Vec<u8>) -> ClientMessage {
         self.answer = answer;
         ClientMessage::Probe
@@ -338,6 +354,12 @@ fn is_critical(behind: Elements<'_>) -> Result<bool, Malformed> {
     Ok(critical)
 }
 
+/// The notice of disconnection (RFC 4511 section 4.4.1).
+fn notice(code: i32, text: &str) -> Vec<u8> {
+    let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
+    encode(0, &outcome(tag::EXTENDED_RESPONSE, code, text, &name))
+}
+
 /// RFC 4511 section 4.14.2: success names StartTLS, if anything, and carries no value and no referral.
 /// Elements that nobody knows are to be ignored (section 4).
 fn accepted(behind: Elements<'_>) -> Result<ServerMessage, Malformed> {
@@ -380,10 +402,30 @@ mod tests {
         }
         assert_eq!(client.read_server(ReplyTo::Hello, &answer), Ok(ServerMessage::Offer { starttls: true }));
         let stripped = client.amend(Side::Server, &answer, Amend::DropUpgrade);
-        let (_, without) = searched(ServerMessage::Offer { starttls: false });
+        let (mut client, without) = searched(ServerMessage::Offer { starttls: false });
         assert_eq!(stripped, without);
         let offer = client.read_server(ReplyTo::Hello, &stripped);
         assert_eq!(offer, Ok(ServerMessage::Offer { starttls: false }));
+    }
+
+    #[test]
+    fn each_question_has_one_answer_even_if_more_is_asked_before_it() {
+        let (mut server, [mut first, mut second]) = (dialect(), [const { Vec::new() }; 2]);
+        let (mut watched, mut answers) = (dialect(), Vec::new());
+        let mut client = dialect();
+        for question in [&mut first, &mut second] {
+            client.write_client(ClientMessage::Hello, question);
+            assert_eq!(watched.read_client(question), Ok(ClientMessage::Hello));
+            assert_eq!(server.read_client(question), Ok(ClientMessage::Hello));
+            let mut answer = Vec::new();
+            server.write_server(ServerMessage::Offer { starttls: true }, &mut answer);
+            answers.push(answer);
+        }
+        for answer in &answers {
+            let read = watched.read_server(ReplyTo::Hello, answer);
+            assert_eq!(read, Ok(ServerMessage::Offer { starttls: true }));
+        }
+        assert!(watched.read_server(ReplyTo::Hello, &answers[1]).is_err());
     }
 
     #[test]

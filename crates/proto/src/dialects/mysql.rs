@@ -167,6 +167,7 @@ impl Dialect for MySql {
             }
             ServerMessage::Refuse(_) if self.me.inside_tls => (1043, "08S01", "TLS is active already"),
             ServerMessage::Refuse(_) => (1043, "08S01", "TLS is not available for now"),
+            ServerMessage::Unavailable => (1053, "08S01", "The server cannot serve for now"),
             ServerMessage::Bye if self.out_of_order => (1156, "08S01", "Got packets out of order"),
             ServerMessage::Bye if self.phase != Phase::Commands => (1043, "08S01", "Bad handshake"),
             // COM_QUIT is not answered.
@@ -178,7 +179,10 @@ impl Dialect for MySql {
             | ServerMessage::Other => return,
         };
         let text = format!("#{state}{text}");
-        packet(self.sequence.wrapping_add(1), &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
+        // Where the greeting belongs, nothing has been numbered yet.
+        let first = self.phase == Phase::Greeted && self.sequence == 0;
+        let number = if first { 0 } else { self.sequence.wrapping_add(1) };
+        packet(number, &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
 
     fn write_answer(&self, ahead: u32, words: &[u8], out: &mut Vec<u8>) {

@@ -216,6 +216,8 @@ impl Dialect for Nntp {
             ServerMessage::Refuse(Refusal::Temporary) => String::from("580 TLS is not available for now"),
             ServerMessage::Refuse(Refusal::Permanent) => String::from("502 TLS is active already"),
             ServerMessage::TlsRequired => String::from("483 STARTTLS comes first"),
+            // RFC 3977 section 3.2.1.
+            ServerMessage::Unavailable => format!("400 {name} cannot serve for now"),
             ServerMessage::Bye if self.quitting => String::from("205 Bye"),
             ServerMessage::Bye => format!("400 {name} is closing the connection"),
             ServerMessage::Other => String::from(self.answer),

@@ -117,6 +117,7 @@ impl Dialect for Nut {
             ServerMessage::Refuse(Refusal::Temporary) => "ERR FEATURE-NOT-CONFIGURED",
             ServerMessage::Refuse(Refusal::Permanent) => "ERR ALREADY-SSL-MODE",
             ServerMessage::TlsRequired => "ERR ACCESS-DENIED",
+            ServerMessage::Unavailable => "ERR DRIVER-NOT-CONNECTED",
             ServerMessage::Bye if self.quitting => "OK Goodbye",
             // There is no goodbye of the server's own.
             ServerMessage::Bye => "ERR INVALID-ARGUMENT",

@@ -178,6 +178,8 @@ impl Dialect for Pop3 {
             }
             ServerMessage::Refuse(Refusal::Permanent) => String::from("-ERR TLS is active already"),
             ServerMessage::TlsRequired => String::from("-ERR STLS comes first"),
+            // RFC 3206 section 4.
+            ServerMessage::Unavailable => String::from("-ERR [SYS/TEMP] Cannot serve for now"),
             ServerMessage::Bye if self.quitting => String::from("+OK Bye"),
             ServerMessage::Bye => String::from("-ERR Closing the connection"),
             ServerMessage::Other => String::from(self.answer),

@@ -153,6 +153,7 @@ impl Dialect for Postgres {
             // After N a client may go on in cleartext, as `sslmode=prefer` does; after an error none does.
             ServerMessage::Refuse(Refusal::Temporary) => fatal("57P03", "TLS is not available for now", out),
             ServerMessage::TlsRequired => fatal("28000", "SSL required: send SSLRequest first", out),
+            ServerMessage::Unavailable => fatal("57P03", "the server cannot serve for now", out),
             ServerMessage::Bye if !self.quitting => fatal("08P01", "invalid message before TLS", out),
             ServerMessage::Bye
             | ServerMessage::Greeting

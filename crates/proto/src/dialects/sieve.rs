@@ -174,6 +174,8 @@ impl Dialect for Sieve {
             ServerMessage::Refuse(Refusal::Temporary) => b"NO (TRYLATER) \"TLS is not available for now\"",
             ServerMessage::Refuse(Refusal::Permanent) => b"NO \"TLS is active already\"",
             ServerMessage::TlsRequired => b"NO (ENCRYPT-NEEDED) \"STARTTLS comes first\"",
+            // RFC 5804 section 1.3.
+            ServerMessage::Unavailable => b"BYE (TRYLATER) \"Cannot serve for now\"",
             ServerMessage::Bye if self.quitting => b"OK \"Bye\"",
             ServerMessage::Bye => b"BYE \"Closing the connection\"",
             ServerMessage::Other => &self.answer,

@@ -193,6 +193,8 @@ impl Dialect for Smtp {
             ServerMessage::Refuse(Refusal::Temporary) => String::from("454 4.7.0 TLS not available for now"),
             ServerMessage::Refuse(Refusal::Permanent) => String::from("503 5.5.1 TLS is active already"),
             ServerMessage::TlsRequired => String::from("530 5.7.0 Must issue a STARTTLS command first"),
+            // RFC 5321 section 3.8.
+            ServerMessage::Unavailable => format!("421 4.3.2 {name} cannot serve for now"),
             ServerMessage::Bye if self.quitting => String::from("221 2.0.0 Bye"),
             ServerMessage::Bye => format!("421 4.7.0 {name} closing connection"),
             ServerMessage::Other => self.answer.clone(),

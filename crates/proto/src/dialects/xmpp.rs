@@ -378,6 +378,9 @@ impl Dialect for Xmpp {
             (ServerMessage::Offer { starttls }, _) => self.features(starttls, &mut text),
             (ServerMessage::Accept, _) => text.push_str(&format!("<proceed xmlns='{TLS}'/>")),
             (ServerMessage::Refuse(_), _) => text.push_str(&format!("<failure xmlns='{TLS}'/>")),
+            // RFC 6120 section 4.9.3.6.
+            (ServerMessage::Unavailable, _) => text
+                .push_str(&format!("<stream:error><internal-server-error xmlns='{ERRORS}'/></stream:error>")),
             (_, Some(ENCRYPTION_REQUIRED)) => {
                 text.push_str(&format!("<failure xmlns='{SASL}'><encryption-required/></failure>"));
             }

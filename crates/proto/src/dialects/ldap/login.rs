@@ -47,7 +47,7 @@ impl LoginDialect for Ldap {
             }
         };
         let message = encode(self.next, &operation);
-        self.asked = self.next;
+        self.asked = [self.next].into();
         self.next = self.next.checked_add(1).unwrap_or(1);
         let shown = self.describe(Side::Client, &message).unwrap_or_default();
         out.binary(message, &(shown + &detail));
@@ -62,7 +62,7 @@ impl LoginDialect for Ldap {
             let named = body.flatten().any(|it| it == (0x8a, NOTICE_OF_DISCONNECTION));
             return Ok(if named { LoginReply::Bye } else { LoginReply::Interim });
         }
-        if message.id != self.asked {
+        if !self.asked.contains(&message.id) {
             return Err(malformed("an answer with the message id of the question"));
         }
         if reply_to == ReplyTo::Hello {

@@ -1,0 +1,194 @@
+//! Fronts on which a client may do without TLS, or is not told of it.
+
+use starttls::proto::smtp::SMTP;
+use starttls_gateway::config::Offer;
+use starttls_lab::Store;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::house::{House, Running, cleartext, tell, within};
+use crate::scripted::Scripted;
+
+/// Lines of a message that look like commands and answers.
+const DECEPTIVE: &str = "STARTTLS\r\nAUTH PLAIN AAAA\r\nXCLIENT ADDR=192.0.2.1\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n\
+    ..\r\n..STARTTLS\r\nQUIT\r\n";
+
+fn front(house: &House, backend: &str, offer: Offer) -> Running {
+    house.gateway("smtp+starttls://{}", &[String::from(backend)], Some(offer))
+}
+
+async fn told(running: &Running, said: &str) -> String {
+    let heard = tell(cleartext(&SMTP, running.address).await, said.as_bytes()).await;
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+/// RFC 3207 section 4: a public server does not require TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn optional_mail_is_taken_in_cleartext() {
+    let house = House::new();
+    let running =
+        front(&house, &format!("smtp://{}", house.cleartext.address("smtp").unwrap()), Offer::Optional);
+    let mut tcp = cleartext(&SMTP, running.address).await;
+    let start = "EHLO me\r\nMAIL FROM:<a@example.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n";
+    tcp.write_all(start.as_bytes()).await.unwrap();
+    let heard = until(&mut tcp, "354 ").await;
+    assert!(heard.contains("STARTTLS\r\n") && !heard.contains("AUTH"), "{heard}");
+    let heard = tell(tcp, format!("{DECEPTIVE}.\r\nQUIT\r\n").as_bytes()).await;
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("Delivered as") && heard.ends_with("221 2.0.0 Bye\r\n"), "{heard}");
+    assert_eq!(delivered(house.cleartext.store()), DECEPTIVE.replace("\r\n..", "\r\n."));
+    assert_eq!(running.ended(1).await, ["ok"]);
+}
+
+fn delivered(store: &Store) -> String {
+    String::from_utf8_lossy(&store.mail().last().unwrap().text).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s4_optional_cleartext_has_no_logins() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let logins = ["AUTH PLAIN AHUAcA==", "AUTH PLAIN", "auth login", "AUTH SCRAM-SHA-256-PLUS biws"];
+    for login in logins {
+        let heard = told(&running, &format!("EHLO me\r\n{login}\r\nNOOP\r\nQUIT\r\n")).await;
+        assert!(!heard.contains("AUTH") && !heard.contains("235 "), "{login}: {heard}");
+        assert_eq!(heard.matches("530 ").count(), 1, "{login}: {heard}");
+        assert!(heard.ends_with("221 2.0.0 bye\r\n"), "{login}: {heard}");
+    }
+    let heard = backend.heard();
+    assert_eq!(heard.len(), logins.len());
+    assert!(heard.iter().all(|it| !it.to_ascii_uppercase().contains("AUTH")), "{heard:?}");
+}
+
+/// Nothing of what was said before the upgrade survives it: another connection to the backend serves the client.
+#[tokio::test(flavor = "multi_thread")]
+async fn b3_an_optional_upgrade_starts_afresh() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let mut tcp = cleartext(&SMTP, running.address).await;
+    lines(&mut tcp, "EHLO before\r\n", "250 8BITMIME\r\n").await;
+    lines(&mut tcp, "MAIL FROM:<before@example.test>\r\n", "250 2.0.0 OK\r\n").await;
+    lines(&mut tcp, "RSET\r\n", "250 2.0.0 OK\r\n").await;
+    let mut tls = within(house.connector.upgrade(&SMTP, "localhost", Greeted::new(tcp))).await.unwrap();
+    tls.write_all(b"EHLO inside\r\nMAIL FROM:<inside@example.test>\r\nQUIT\r\n").await.unwrap();
+    let mut heard = String::new();
+    within(tls.read_to_string(&mut heard)).await.unwrap();
+    assert!(heard.contains("AUTH PLAIN\r\n") && !heard.contains("STARTTLS"), "{heard}");
+    let connections = backend.heard();
+    assert_eq!(connections.len(), 2, "{connections:?}");
+    assert!(connections[0].contains("before@") && !connections[0].contains("inside"), "{connections:?}");
+    assert!(connections[1].contains("inside@") && !connections[1].contains("before"), "{connections:?}");
+    assert!(!connections.concat().contains("STARTTLS"), "{connections:?}");
+}
+
+/// What a client injects behind its request is neither a backend's nor anybody's inside TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_b2_an_optional_front_takes_nothing_behind_the_request() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    for (count, injected) in ["MAIL FROM:<injected>\r\n", "MAIL FROM:<injected", "\n"].iter().enumerate() {
+        told(&running, &format!("EHLO me\r\nSTARTTLS\r\n{injected}")).await;
+        let ended = running.ended(count + 1).await;
+        assert!(ended[count].starts_with("front: expected"), "{injected:?}: {ended:?}");
+    }
+    assert!(!backend.heard().concat().contains("injected"), "{:?}", backend.heard());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b5_a_failed_optional_handshake_ends_the_connection() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let mut tcp = cleartext(&SMTP, running.address).await;
+    lines(&mut tcp, "EHLO me\r\n", "250 8BITMIME\r\n").await;
+    lines(&mut tcp, "STARTTLS\r\n", "220 ").await;
+    let heard = tell(tcp, b"MAIL FROM:<cleartext>\r\nQUIT\r\n").await;
+    assert!(matches!(heard.first(), None | Some(0x15)), "{heard:?}");
+    assert!(!backend.heard().concat().contains("cleartext"), "{:?}", backend.heard());
+}
+
+/// The upgrade is not announced, and granted; everything else is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn hidden_upgrades_are_granted_and_not_offered() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Hidden);
+    let mut tcp = cleartext(&SMTP, running.address).await;
+    tcp.write_all(b"EHLO me\r\nMAIL FROM:<>\r\n").await.unwrap();
+    let heard = until(&mut tcp, "530 ").await;
+    assert!(!heard.contains("STARTTLS\r\n") && !heard.contains("AUTH"), "{heard}");
+    assert_eq!(backend.heard(), Vec::<String>::new());
+    let stream = within(house.connect(&SMTP, running.address, false)).await;
+    let heard = crate::house::say(stream, b"EHLO me\r\nQUIT\r\n").await;
+    assert!(heard.contains("AUTH PLAIN"), "{heard}");
+}
+
+/// Says a line and waits for this in the answer.
+async fn lines(tcp: &mut tokio::net::TcpStream, said: &str, wanted: &str) {
+    tcp.write_all(said.as_bytes()).await.unwrap();
+    until(tcp, wanted).await;
+}
+
+async fn until(tcp: &mut tokio::net::TcpStream, wanted: &str) -> String {
+    within(async {
+        let (mut heard, mut chunk) = (String::new(), [0; 4096]);
+        while !heard.contains(wanted) {
+            let count = tcp.read(&mut chunk).await.unwrap();
+            assert!(count > 0, "no {wanted:?} in {heard:?}");
+            heard.push_str(&String::from_utf8_lossy(&chunk[..count]));
+        }
+        heard
+    })
+    .await
+}
+
+/// A connection whose greeting was read before: a client that starts anew hears another.
+struct Greeted {
+    tcp: tokio::net::TcpStream,
+    greeting: &'static [u8],
+}
+
+impl Greeted {
+    fn new(tcp: tokio::net::TcpStream) -> Self {
+        Self { tcp, greeting: b"220 again\r\n" }
+    }
+}
+
+mod io {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    impl AsyncRead for super::Greeted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match std::mem::take(&mut self.greeting) {
+                [] => Pin::new(&mut self.tcp).poll_read(cx, buf),
+                greeting => {
+                    buf.put_slice(greeting);
+                    Poll::Ready(Ok(()))
+                }
+            }
+        }
+    }
+
+    impl AsyncWrite for super::Greeted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.tcp).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.tcp).poll_shutdown(cx)
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Fronts on which TLS is required: what comes in cleartext goes nowhere.
+
+use starttls::proto::ClientMessage::{Credentials, Hello, Other, Probe, Quit, Request};
+use starttls::proto::{After, Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls_gateway::config::Offer;
+
+use crate::house::{House, Running, cleartext, say, tell, within, words};
+use crate::scripted::Scripted;
+
+/// The start of a ClientHello, whose rest never comes.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+/// What a client may say in cleartext that is none of a backend's business.
+fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
+    // As a client that has no TLS says it.
+    let words = |messages| {
+        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+        let mut out = Vec::new();
+        <[_]>::iter(messages).for_each(|message| dialect.write_client(*message, &mut out));
+        out
+    };
+    let partial = |mut bytes: Vec<u8>| {
+        bytes.pop();
+        bytes
+    };
+    vec![
+        ("a command", words(&[Other])),
+        ("a hello and a command", words(&[Hello, Other])),
+        ("a login", words(&[Credentials])),
+        ("a hello and a login", words(&[Hello, Credentials])),
+        ("a no-op", words(&[Probe, Other])),
+        ("a goodbye", words(&[Quit])),
+        ("a command behind the request", words(&[Hello, Request, Other])),
+        ("a login behind the request", words(&[Request, Credentials])),
+        ("half a command behind the request", partial(words(&[Request, Other]))),
+        ("half a command", partial(words(&[Other]))),
+        ("an octet behind the request", [words(&[Request]), b"\n".to_vec()].concat()),
+        ("garbage behind the request", [words(&[Request]), b"\0\xff\r\n".repeat(100)].concat()),
+        ("TLS at once", CLIENT_HELLO.to_vec()),
+        ("lines of nothing", b"\r\n".repeat(2000)),
+        ("a line without end", vec![b'A'; 200_000]),
+        ("garbage", b"\0\xff\r\n\x80\n\n{99}\r\n<a>\x01\x02".repeat(50)),
+        ("a PROXY header", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".to_vec()),
+        ("commands one after the other", words(&[Hello, Other]).repeat(100)),
+    ]
+}
+
+/// MySQL's greeting, which is the backend's in front and behind.
+fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
+    let mut greeting = Vec::new();
+    (mysql.dialect)(Identity::new("")).write_server(ServerMessage::Offer { starttls: false }, &mut greeting);
+    greeting
+}
+
+async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Vec<u8>) {
+    let mut told = 0;
+    for (what, bytes) in cleartext_words(protocol) {
+        let front = cleartext(protocol, running.address).await;
+        tell(front, &bytes).await;
+        told += 1;
+        running.ended(told).await;
+        let heard = heard();
+        assert!(heard.is_empty(), "{}: {what}: {}", protocol.name, heard.escape_ascii());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g1_no_cleartext_octet_reaches_a_backend() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        for offer in [Offer::Required, Offer::Hidden] {
+            let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+            let running = house.gateway(&front(protocol), &[backend], Some(offer));
+            g1_holds(protocol, &running, || house.cleartext.heard(protocol.name)).await;
+        }
+        // The backend is there, and hears what comes in TLS.
+        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let stream = within(house.connect(protocol, running.address, false)).await;
+        say(stream, &something(protocol)).await;
+        assert!(!house.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
+    }
+}
+
+/// Where the greeting is the backend's, the backend is there, and hears nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == After::SequenceContinues) {
+        for offer in [Offer::Required, Offer::Optional] {
+            let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
+            let running = house.gateway(
+                &front(protocol),
+                &[format!("{}://{}", protocol.name, backend.address)],
+                Some(offer),
+            );
+            g1_holds(protocol, &running, || backend.heard().concat().into_bytes()).await;
+            assert!(!backend.heard().is_empty(), "it was not even asked for its greeting");
+        }
+    }
+}
+
+/// Something to say: not every protocol has a hello.
+fn something(protocol: &Protocol) -> Vec<u8> {
+    let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
+    said.into_iter().find(|said| !said.is_empty()).unwrap()
+}
+
+fn front(protocol: &Protocol) -> String {
+    format!("{}+starttls://{{}}", protocol.name)
+}
+
+/// Whatever is behind the request ends the connection, before anybody is asked for a backend.
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let request = asks(protocol);
+        let injected = [something(protocol), words(protocol, &[Credentials]), b"\n".to_vec()];
+        for (count, bytes) in injected.into_iter().enumerate() {
+            let said = [&request, &bytes[..]].concat();
+            tell(cleartext(protocol, running.address).await, &said).await;
+            let ended = running.ended(count + 1).await;
+            let why = &ended[count];
+            assert!(why.contains("(rule B2)"), "{}, behind the request {:?}: {why}", protocol.name, bytes);
+        }
+        assert_eq!(house.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+    }
+}
+
+/// What a client says up to its request, the request included.
+fn asks(protocol: &Protocol) -> Vec<u8> {
+    let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+    let mut out = Vec::new();
+    dialect.write_client(Hello, &mut out);
+    dialect.write_client(Request, &mut out);
+    out
+}
+
+/// No way back to cleartext, and no backend.
+#[tokio::test(flavor = "multi_thread")]
+async fn b5_a_failed_handshake_ends_the_connection() {
+    let house = House::new();
+    let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let garbage = words(protocol, &[Hello, Other, Credentials]);
+        for (count, bytes) in [garbage, alert.clone(), b"\x16\x03\x01\x40\x01".to_vec()].iter().enumerate() {
+            let mut tcp = cleartext(protocol, running.address).await;
+            let answer = within(ask(&mut tcp, &asks(protocol))).await;
+            assert!(!answer.is_empty(), "{}", protocol.name);
+            let heard = tell(tcp, bytes).await;
+            // TLS's own last words, or none.
+            assert!(matches!(heard.first(), None | Some(0x15)), "{}: {heard:?}", protocol.name);
+            let ended = running.ended(count + 1).await;
+            assert!(ended[count].starts_with("front: "), "{}: {ended:?}", protocol.name);
+        }
+        assert_eq!(house.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+    }
+}
+
+/// Says this, and waits until nothing more comes for a moment.
+async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    tcp.write_all(said).await.unwrap();
+    let mut heard = Vec::new();
+    let pause = std::time::Duration::from_millis(150);
+    let mut chunk = [0; 4096];
+    while let Ok(count) = tokio::time::timeout(pause, tcp.read(&mut chunk)).await {
+        match count.unwrap() {
+            0 => break,
+            count => heard.extend_from_slice(&chunk[..count]),
+        }
+    }
+    heard
+}
+
+/// Inside TLS the upgrade is neither offered nor granted, and no backend is asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_s4_there_is_one_upgrade() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let stream = within(house.connect(protocol, running.address, false)).await;
+        let heard = say(stream, &words(protocol, &[Hello, Request, Quit])).await;
+        assert!(!heard.is_empty(), "{}", protocol.name);
+        let request = words(protocol, &[Request]);
+        let behind = house.cleartext.heard(protocol.name);
+        assert!(!contains(&behind, &request), "{}: {}", protocol.name, behind.escape_ascii());
+        let mut granted = Vec::new();
+        let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+        dialect.write_server(ServerMessage::Accept, &mut granted);
+        // PostgreSQL's is a single letter.
+        assert!(granted.len() == 1 || !contains(heard.as_bytes(), &granted), "{}: {heard}", protocol.name);
+        for offer in ["STARTTLS", "STLS", "AUTH TLS", "1.3.6.1.4.1.1466.20037"] {
+            let listed = heard.lines().any(|line| line.trim_start_matches("250-").trim() == offer);
+            assert!(!listed, "{} offers {offer}: {heard}", protocol.name);
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// In cleartext each command but the request and its like is refused, in the protocol's own words.
+#[tokio::test(flavor = "multi_thread")]
+async fn s1_s4_commands_and_logins_are_refused_before_tls() {
+    let house = House::new();
+    let refusals = [
+        ("smtp", "530 "),
+        ("submission", "530 "),
+        ("lmtp", "530 "),
+        ("imap", " NO "),
+        ("pop3", "-ERR"),
+        ("sieve", "NO "),
+        ("ftp", "530 "),
+        ("nntp", "483 "),
+        ("irc", " 451 "),
+        ("nut", "ERR "),
+        ("http", "426 "),
+        ("postgres", "C28000"),
+        ("xmpp", "encryption-required"),
+    ];
+    for (name, refusal) in refusals {
+        let protocol = starttls::proto::protocol(name).unwrap();
+        let backend = format!("{name}://{}", house.cleartext.address(name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+        let mut login = Vec::new();
+        dialect.write_client(Hello, &mut login);
+        dialect.write_client(Credentials, &mut login);
+        let mut front = cleartext(protocol, running.address).await;
+        let heard = within(ask(&mut front, &login)).await;
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert!(heard.contains(refusal), "{name}: {heard}");
+        assert!(!heard.contains("PLAIN"), "{name} offers a login in cleartext: {heard}");
+    }
+}
+
+/// A request that is not exactly one.
+#[tokio::test(flavor = "multi_thread")]
+async fn s2_nothing_else_is_a_request() {
+    let house = House::new();
+    for offer in [Offer::Required, Offer::Optional] {
+        for request in ["STARTTLS x\r\n", "STARTTLS\n", "STARTTLS\0\r\n", "START TLS\r\n", "XSTARTTLS\r\n"] {
+            let backend = format!("smtp://{}", house.cleartext.address("smtp").unwrap());
+            let running = house.gateway("smtp+starttls://{}", &[backend], Some(offer));
+            let front = cleartext(&starttls::proto::smtp::SMTP, running.address).await;
+            let heard = tell(front, format!("EHLO me\r\n{request}").as_bytes()).await;
+            let heard = String::from_utf8_lossy(&heard).into_owned();
+            assert!(!heard.contains("220 "), "{offer:?} {request:?}: {heard}");
+        }
+    }
+}
