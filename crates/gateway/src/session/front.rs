@@ -16,7 +16,7 @@ impl Session<'_> {
         let mut front = Stream::Clear(socket);
         let relay = Relay::within(self.listener.protocol, self.identity(false), rules::optional());
         let mut out = Outgoing::default();
-        let reached = match self.cleartext_backend().await {
+        let reached = match Box::pin(self.cleartext_backend()).await {
             Ok(reached) => reached,
             Err(failure) => {
                 self.farewell(&mut front).await;
@@ -37,7 +37,7 @@ impl Session<'_> {
     /// client is told nothing but this, and the backend nothing at all.
     pub(super) async fn relayed_greeting(&mut self, socket: Socket, tls: &Tls) -> Result<(), Failure> {
         let mut front = Stream::Clear(socket);
-        let reached = match self.cleartext_backend().await {
+        let reached = match Box::pin(self.cleartext_backend()).await {
             Ok(reached) => reached,
             Err(failure) => {
                 self.farewell(&mut front).await;
@@ -91,7 +91,8 @@ impl Session<'_> {
         let upgrade = relay.upgrade(&mut words);
         say(&mut socket, &words).await;
         let upgrade = upgrade.map_err(|error| Failure::protocol(*error))?;
-        let encrypted = tls.acceptor.agreed(socket, upgrade).handshake().await.map_err(Failure::front)?;
+        let handshake = Box::pin(tls.acceptor.agreed(socket, upgrade).handshake());
+        let encrypted = handshake.await.map_err(Failure::front)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
     }
 }

@@ -80,8 +80,7 @@ pub(crate) async fn serve(listener: &Arc<Listener>, socket: Socket, client: Clie
         failure: None,
     };
     let mut session = Session { listener, began: Instant::now(), record };
-    // The state of the negotiation is far larger than that of the copying: it is not kept meanwhile.
-    session.record.failure = Box::pin(session.run(socket)).await.err();
+    session.record.failure = session.run(socket).await.err();
     session.record.duration = session.began.elapsed();
     session.record
 }
@@ -92,15 +91,16 @@ impl<'a> Session<'a> {
         match &self.listener.front {
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
             Front::Implicit(tls) => {
-                let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(Failure::front)?;
+                let encrypted =
+                    Box::pin(tls.acceptor.accept_implicit(socket)).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
-            Front::Upgrade(Offer::Optional, tls) => self.optional(socket, tls).await,
+            Front::Upgrade(Offer::Optional, tls) => Box::pin(self.optional(socket, tls)).await,
             Front::Upgrade(_, tls) if flow.after == After::SequenceContinues => {
-                self.relayed_greeting(socket, tls).await
+                Box::pin(self.relayed_greeting(socket, tls)).await
             }
             Front::Upgrade(_, tls) => {
-                let encrypted = tls.acceptor.accept(socket).await.map_err(Failure::front)?;
+                let encrypted = Box::pin(tls.acceptor.accept(socket)).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
             }
         }
@@ -110,10 +110,10 @@ impl<'a> Session<'a> {
     async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
         self.stands(&front);
         let mut out = Outgoing::default();
-        let ready = match self.prepare(&mut front, greeted, &mut out).await {
+        let ready = match Box::pin(self.prepare(&mut front, greeted, &mut out)).await {
             Ok(ready) => ready,
             Err(failure) => {
-                self.farewell(&mut front).await;
+                Box::pin(self.farewell(&mut front)).await;
                 return Err(failure);
             }
         };
