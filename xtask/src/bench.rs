@@ -11,12 +11,19 @@ const DOCUMENT: &str = "docs/benchmarks.md";
 const CORE: [&str; 2] = ["<!-- figures: written by `cargo xtask bench` -->\n", "<!-- end of figures -->\n"];
 const AUDIT: [&str; 2] =
     ["<!-- audit: written by `cargo xtask bench audit` -->\n", "<!-- end of audit -->\n"];
+const GATEWAY: [&str; 2] =
+    ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
+/// The heads of their tables.
+const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
+const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
+                       | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
 
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     match *args {
         [] => measure(true),
         ["--check"] => measure(false),
-        ["audit"] => publish(AUDIT, &tools(&output("starttls-cli", "tools")?)?),
+        ["audit"] => publish(AUDIT, &cells(TOOLS, &output("starttls-cli", "tools")?)?),
+        ["gateway"] => publish(GATEWAY, &cells(PROXIES, &output("starttls-gateway", "gateway")?)?),
         [name, ref rest @ ..] => {
             let mut command = cargo(["bench", "--workspace", "--locked", "--bench", name]);
             command.args(rest);
@@ -88,11 +95,11 @@ fn facts() -> Result<String, String> {
     ))
 }
 
-fn tools(lines: &str) -> Result<String, String> {
-    let mut table = facts()?
-        + "\n| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
+/// A table of lines whose first word says that they belong to it.
+fn cells(head: &str, lines: &str) -> Result<String, String> {
+    let mut table = format!("{}\n{head}", facts()?);
     for line in lines.lines() {
-        if let Some(("tool", cells)) = line.split_once('\t') {
+        if let Some(("tool" | "gateway", cells)) = line.split_once('\t') {
             let _ = writeln!(table, "| {} |", cells.replace('\t', " | "));
         }
     }

@@ -27,6 +27,7 @@ Commands:
   proof [--runs N]               audit all rogue and sound servers of the lab N times in a row (default 20), under load
   bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
   bench audit                    what an audit costs, next to other tools (openssl, sslscan, sslyze, testssl.sh)
+  bench gateway                  what the gateway costs, next to stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one of them; ARGS go to it (negotiation: names of protocols)
   docs-check                     check that every file named in the documentation exists
   help                           this text

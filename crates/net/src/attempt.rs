@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, Server
 use crate::Error;
 use crate::deadline::Deadline;
 use crate::facts::{Facts, Timings, Verdict};
-use crate::observe::{Phase, Tap};
+use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
 use crate::verify::{Recorder, Seen, in_words};
 use crate::wire::Wire;
@@ -133,8 +133,7 @@ impl<IO> Handshake<IO> {
     /// The handshake is done: collects what is known.
     pub(crate) fn finish(self) -> Encrypted<IO> {
         let Self { tls, mut wire, mut attempt } = self;
-        wire.phase = Phase::Session;
-        wire.deadline = None;
+        wire.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
         let server_name = match (&attempt.plan, &tls) {
             (Plan::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),

@@ -1,6 +1,7 @@
 //! The encrypted stream. Written once, over `Read` and `Write`; the asynchronous side lends it a stream
 //! that says `WouldBlock` where it has to wait.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 
 use rustls::Connection;
@@ -8,6 +9,17 @@ use rustls::Connection;
 use crate::facts::Facts;
 use crate::observe::Phase;
 use crate::wire::Wire;
+
+/// From this size on, who reads wants much at once, and gets it with one call to the system instead of one for
+/// every 4 KiB, which is as much as rustls asks for.
+const LARGE: usize = 16 * 1024;
+/// Octets of TLS that are read at once then.
+const SCRATCH_LEN: usize = 64 * 1024;
+
+thread_local! {
+    /// Lent to whoever reads; streams that wait hold none. Two that read within each other have two.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A stream inside TLS, and the facts of how it came about.
 ///
@@ -76,13 +88,57 @@ pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut
             done => return done,
         }
         // At the end of the connection the reader above knows whether it ended well.
-        tls.read_tls(io)?;
-        if let Err(error) = tls.process_new_packets() {
-            // The alert is a courtesy.
-            let _ = push(tls, io);
-            return Err(io::Error::new(ErrorKind::InvalidData, error));
+        if buf.len() < LARGE {
+            tls.read_tls(io)?;
+            process(tls, io)?;
+            continue;
+        }
+        let mut scratch = SCRATCH.take();
+        scratch.resize(SCRATCH_LEN, 0);
+        let done = read_many(tls, io, buf, &mut scratch);
+        SCRATCH.set(scratch);
+        match done? {
+            0 => {}
+            count => return Ok(count),
         }
     }
+}
+
+/// Reads as much as there is, and takes it apart record by record.
+///
+/// No more is read than fits into `buf` once it is decrypted, so that TLS keeps less than a record of it.
+fn read_many(
+    tls: &mut Connection,
+    io: &mut (impl Read + Write),
+    buf: &mut [u8],
+    scratch: &mut [u8],
+) -> io::Result<usize> {
+    let most = buf.len().min(scratch.len());
+    let count = io.read(&mut scratch[..most])?;
+    let mut unread = &scratch[..count];
+    let mut taken = 0;
+    loop {
+        // It takes nothing at the end, and nothing behind a close_notify.
+        let done = tls.read_tls(&mut unread)? == 0 || unread.is_empty();
+        process(tls, io)?;
+        match tls.reader().read(&mut buf[taken..]) {
+            Ok(count) => taken += count,
+            // The next reading says how it ended.
+            Err(error) if error.kind() == ErrorKind::WouldBlock || taken > 0 => {}
+            Err(error) => return Err(error),
+        }
+        if done {
+            return Ok(taken);
+        }
+    }
+}
+
+fn process(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
+    tls.process_new_packets().map(drop).map_err(|error| {
+        // The alert is a courtesy.
+        let _ = push(tls, io);
+        io::Error::new(ErrorKind::InvalidData, error)
+    })
 }
 
 pub(crate) fn write(tls: &mut Connection, io: &mut impl Write, buf: &[u8]) -> io::Result<usize> {

@@ -52,6 +52,13 @@ impl<IO> Wire<IO> {
         self.early = early;
     }
 
+    /// The handshake is over, and with it what was kept for explaining its failure.
+    pub(crate) fn begin_session(&mut self) {
+        self.phase = Phase::Session;
+        self.deadline = None;
+        self.opening = Vec::new();
+    }
+
     pub(crate) fn has_early(&self) -> bool {
         !self.early.is_empty()
     }

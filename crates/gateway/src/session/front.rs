@@ -16,7 +16,7 @@ impl Session<'_> {
         let mut front = Stream::Clear(socket);
         let relay = Relay::within(self.listener.protocol, self.identity(false), rules::optional());
         let mut out = Outgoing::default();
-        let reached = match self.cleartext_backend().await {
+        let reached = match Box::pin(self.cleartext_backend()).await {
             Ok(reached) => reached,
             Err(failure) => {
                 self.farewell(&mut front).await;
@@ -41,7 +41,8 @@ impl Session<'_> {
         tls: Option<&Tls>,
     ) -> Result<(), Failure> {
         let mut front = Stream::Clear(socket);
-        let Reached { stream: mut back, greeting, pending, .. } = match self.cleartext_backend().await {
+        let reaching = Box::pin(self.cleartext_backend());
+        let Reached { stream: mut back, greeting, pending, .. } = match reaching.await {
             Ok(reached) => reached,
             Err(failure) => {
                 self.farewell(&mut front).await;
@@ -109,8 +110,8 @@ impl Session<'_> {
         let upgrade = relay.upgrade(&mut words);
         say(&mut socket, &words).await;
         let upgrade = upgrade.map_err(|error| Failure::protocol(*error))?;
-        let encrypted =
-            self.acceptor(tls).agreed(socket, upgrade).handshake().await.map_err(Failure::front)?;
+        let handshake = Box::pin(self.acceptor(tls).agreed(socket, upgrade).handshake());
+        let encrypted = handshake.await.map_err(Failure::front)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
     }
 }

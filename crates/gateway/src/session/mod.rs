@@ -92,21 +92,21 @@ pub(crate) async fn serve(
     let tied = listener.tls().filter(|_| listener.protocol.flow.data_connections);
     let tied = tied.and_then(|tls| Tied::new(&tls.acceptor)).map(Box::new);
     let mut session = Session { listener, began: Instant::now(), record, tied };
-    // The state of the negotiation is far larger than that of the copying: it is not kept meanwhile.
-    session.record.failure = Box::pin(session.run(admission, socket)).await.err();
+    session.record.failure = session.run(admission, socket).await.err();
     session.record.duration = session.began.elapsed();
     session.record
 }
 
 impl<'a> Session<'a> {
     async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), Failure> {
-        self.identify(&mut socket).await?;
+        // What is over before the copying is boxed, so that it is not kept meanwhile: it is far larger.
+        Box::pin(self.identify(&mut socket)).await?;
         let _admitted = match admission.admit(self.record.client.address.map(|address| address.ip())) {
             Ok(admitted) => admitted,
             Err(reason) => {
                 // Where TLS comes first there are no words for it.
                 if !matches!(self.listener.front, Front::Implicit(_)) {
-                    self.farewell(&mut Stream::Clear(socket)).await;
+                    Box::pin(self.farewell(&mut Stream::Clear(socket))).await;
                 }
                 return Err(Failure::Crowded(reason));
             }
@@ -114,17 +114,18 @@ impl<'a> Session<'a> {
         let flow = self.listener.protocol.flow;
         let relays = flow.after == After::SequenceContinues;
         match &self.listener.front {
-            Front::Cleartext if relays => self.relayed_greeting(socket, None).await,
+            Front::Cleartext if relays => Box::pin(self.relayed_greeting(socket, None)).await,
             Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
             Front::Implicit(tls) => {
-                let encrypted = self.acceptor(tls).accept_implicit(socket).await.map_err(Failure::front)?;
+                let encrypted =
+                    Box::pin(self.acceptor(tls).accept_implicit(socket)).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
             // Where the client says nothing before its request but its login, nothing is optional (rule S4).
-            Front::Upgrade(_, tls) if relays => self.relayed_greeting(socket, Some(tls)).await,
-            Front::Upgrade(Offer::Optional, tls) => self.optional(socket, tls).await,
+            Front::Upgrade(_, tls) if relays => Box::pin(self.relayed_greeting(socket, Some(tls))).await,
+            Front::Upgrade(Offer::Optional, tls) => Box::pin(self.optional(socket, tls)).await,
             Front::Upgrade(_, tls) => {
-                let encrypted = self.acceptor(tls).accept(socket).await.map_err(Failure::front)?;
+                let encrypted = Box::pin(self.acceptor(tls).accept(socket)).await.map_err(Failure::front)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
             }
         }
@@ -152,13 +153,13 @@ impl<'a> Session<'a> {
     async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
         self.stands(&front);
         if self.listener.protocol.flow.data_connections {
-            return self.tracked(front, greeted).await;
+            return Box::pin(self.tracked(front, greeted)).await;
         }
         let mut out = Outgoing::default();
-        let ready = match self.prepare(&mut front, greeted, &mut out).await {
+        let ready = match Box::pin(self.prepare(&mut front, greeted, &mut out)).await {
             Ok(ready) => ready,
             Err(failure) => {
-                self.farewell(&mut front).await;
+                Box::pin(self.farewell(&mut front)).await;
                 return Err(failure);
             }
         };

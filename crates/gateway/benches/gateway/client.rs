@@ -1,0 +1,193 @@
+//! The clients: TLS 1.3 with X25519 and AES-256-GCM, never resumed, and everything that comes back is looked at.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use starttls::rustls::client::Resumption;
+use starttls::rustls::crypto::aws_lc_rs;
+use starttls::rustls::pki_types::pem::PemObject;
+use starttls::rustls::pki_types::{CertificateDer, ServerName};
+use starttls::rustls::version::TLS13;
+use starttls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::Outcome;
+use crate::backend::{CHUNK, Pattern};
+
+/// Clients at once, where there are many.
+const THREADS: usize = 4;
+/// How long anybody waits for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+struct Clients {
+    address: SocketAddr,
+    starttls: bool,
+    config: Arc<ClientConfig>,
+}
+
+/// Prints its figure, or what it has done.
+pub(crate) fn run(args: &[&str]) -> Outcome<()> {
+    let [what, address, front, root, count] = *args else { return Err("a client has five arguments".into()) };
+    let clients = Clients { address: address.parse()?, starttls: front == "STARTTLS", config: config(root)? };
+    let count: u64 = count.parse()?;
+    match what {
+        "patient" => {
+            let mut took = Vec::new();
+            for number in 0..count {
+                let start = Instant::now();
+                clients.session(number)?;
+                took.push(start.elapsed());
+            }
+            took.sort_unstable();
+            println!("{}", took[took.len() / 2].as_secs_f64() * 1000.0);
+        }
+        "sessions" => {
+            clients.at_once(count as usize, |number| clients.session(number as u64))?;
+            println!("{count}");
+        }
+        "hold" => {
+            let mut held = clients.at_once(count as usize, |number| clients.open(number as u64))?;
+            // Whoever was the last has had its turn when the server has.
+            thread::sleep(Duration::from_millis(500));
+            println!("held");
+            io::stdin().read_line(&mut String::new())?;
+            for stream in &mut held {
+                stream.write_all(b"NOOP\r\n")?;
+                expect(stream, "250")?;
+            }
+        }
+        "up" => {
+            let (mut stream, pattern, mut sent) = (clients.open(0)?, Pattern::new(), 0);
+            stream.write_all(format!("XTAKE {count}\r\n").as_bytes())?;
+            while sent < count {
+                let part = pattern.at(sent, CHUNK.min((count - sent) as usize));
+                stream.write_all(part)?;
+                sent += part.len() as u64;
+            }
+            expect(&mut stream, "250 as sent")?;
+            println!("{count}");
+        }
+        "down" => {
+            let (mut stream, pattern, mut taken) = (clients.open(0)?, Pattern::new(), 0);
+            stream.write_all(format!("XSEND {count}\r\n").as_bytes())?;
+            let mut chunk = vec![0; CHUNK];
+            while taken < count {
+                let got = stream.read(&mut chunk)?;
+                if got == 0 || chunk[..got] != *pattern.at(taken, got) {
+                    return Err("not what was sent".into());
+                }
+                taken += got as u64;
+            }
+            println!("{count}");
+        }
+        _ => return Err("clients do not do this".into()),
+    }
+    Ok(())
+}
+
+fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(root)? {
+        roots.add(root?)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+impl Clients {
+    /// Does something so many times, a few at once.
+    fn at_once<T: Send>(&self, count: usize, work: impl Fn(usize) -> Outcome<T> + Sync) -> Outcome<Vec<T>> {
+        let next = AtomicUsize::new(0);
+        let share = || {
+            let mut done = Vec::new();
+            loop {
+                match next.fetch_add(1, Ordering::Relaxed) {
+                    number if number >= count => return Ok(done),
+                    number => done.push(work(number).map_err(|e| format!("{}: {e}", self.address))?),
+                }
+            }
+        };
+        let shares: Vec<Result<Vec<T>, String>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
+            threads
+                .into_iter()
+                .map(|it| it.join().unwrap_or_else(|_| Err("a client panicked".into())))
+                .collect()
+        });
+        let mut all = Vec::new();
+        for share in shares {
+            all.extend(share?);
+        }
+        Ok(all)
+    }
+
+    fn session(&self, number: u64) -> Outcome<()> {
+        let mut stream = self.open(number)?;
+        stream.write_all(b"QUIT\r\n")?;
+        expect(&mut stream, "221")?;
+        stream.conn.send_close_notify();
+        // The server may be gone already.
+        let _ = stream.flush();
+        Ok(())
+    }
+
+    /// A session as far as the backend has answered for a recipient of its own.
+    fn open(&self, number: u64) -> Outcome<Tls> {
+        let mut tcp = TcpStream::connect(self.address)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        tcp.set_write_timeout(Some(PATIENCE))?;
+        if self.starttls {
+            expect(&mut tcp, "220")?;
+            tcp.write_all(b"EHLO client\r\n")?;
+            expect(&mut tcp, "250")?;
+            tcp.write_all(b"STARTTLS\r\n")?;
+            expect(&mut tcp, "220")?;
+        }
+        let name = ServerName::try_from("localhost")?;
+        let mut stream = StreamOwned::new(ClientConnection::new(self.config.clone(), name)?, tcp);
+        if !self.starttls {
+            expect(&mut stream, "220")?;
+        }
+        stream.write_all(b"EHLO client\r\n")?;
+        expect(&mut stream, "250")?;
+        stream.write_all(b"MAIL FROM:<from@example.com>\r\n")?;
+        expect(&mut stream, "250")?;
+        stream.write_all(format!("RCPT TO:<{number}@example.com>\r\n").as_bytes())?;
+        expect(&mut stream, &format!("250 TO:<{number}@example.com>"))?;
+        Ok(stream)
+    }
+}
+
+/// Reads one reply, which begins with this.
+fn expect(stream: &mut impl Read, begin: &str) -> Outcome<()> {
+    let (mut reply, mut chunk) = (Vec::new(), [0; 1024]);
+    loop {
+        let got = stream.read(&mut chunk)?;
+        reply.extend_from_slice(&chunk[..got]);
+        let last = |reply: &[u8]| {
+            reply.split(|byte| *byte == b'\n').rev().nth(1).map(|line| line.get(3) == Some(&b' '))
+        };
+        match reply.last() {
+            Some(b'\n') if last(&reply) == Some(true) => break,
+            _ if got == 0 => return Err(format!("{begin} was not said: \"{}\"", reply.escape_ascii()).into()),
+            _ => {}
+        }
+    }
+    match reply.starts_with(begin.as_bytes()) {
+        true => Ok(()),
+        false => Err(format!("{begin} expected: \"{}\"", reply.escape_ascii()).into()),
+    }
+}

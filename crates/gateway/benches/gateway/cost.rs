@@ -1,0 +1,102 @@
+//! What a server under test has used up.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::load::Load;
+use crate::servers::Running;
+use crate::{BULK, Outcome, PATIENT, SESSIONS};
+
+/// One round of one server.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    /// Processor time of a session, in milliseconds.
+    pub(crate) session: f64,
+    /// Processor seconds for a GiB from the client to the backend.
+    pub(crate) up: f64,
+    /// And for one from the backend to the client.
+    pub(crate) down: f64,
+    /// How long a session takes when there is no other, in milliseconds.
+    pub(crate) latency: f64,
+}
+
+impl Running<'_> {
+    /// All costs but that of memory.
+    pub(crate) fn cost(&self, load: &Load) -> Outcome<Cost> {
+        let gib = BULK as f64 / f64::from(1 << 30);
+        let latency = load.run(self, "patient", PATIENT as u64)?;
+        let session = self.during(|| load.run(self, "sessions", SESSIONS as u64))?;
+        let up = self.during(|| load.run(self, "up", BULK))?;
+        let down = self.during(|| load.run(self, "down", BULK))?;
+        Ok(Cost {
+            session: session.as_secs_f64() * 1000.0 / SESSIONS as f64,
+            up: up.as_secs_f64() / gib,
+            down: down.as_secs_f64() / gib,
+            latency,
+        })
+    }
+
+    /// KiB per connection, with so many of them, after their handshake and with their backend.
+    pub(crate) fn held(&self, load: &Load, count: usize) -> Outcome<f64> {
+        load.run(self, "sessions", 20)?;
+        let before = self.memory()?;
+        let holding = load.hold(self, count)?;
+        let after = self.memory()?;
+        holding.release()?;
+        Ok((after as f64 - before as f64) / count as f64)
+    }
+
+    fn during<T>(&self, work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {
+        let before = self.processor()?;
+        work()?;
+        Ok(self.processor()?.saturating_sub(before))
+    }
+
+    /// User and system time of all its processes.
+    fn processor(&self) -> Outcome<Duration> {
+        let ticks: u64 = self.stats()?.iter().map(|stat| stat.ticks).sum();
+        let per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second))
+    }
+
+    /// KiB of all its processes, each with its part of what they share.
+    fn memory(&self) -> Outcome<u64> {
+        let mut sum = 0;
+        for stat in self.stats()? {
+            let path = format!("/proc/{}/smaps_rollup", stat.id);
+            let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+            let word =
+                line.and_then(|line| line.split_whitespace().next()).ok_or("no Pss in smaps_rollup")?;
+            sum += word.parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
+    /// The processes of its group.
+    fn stats(&self) -> Outcome<Vec<Stat>> {
+        let ids =
+            fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let group: Vec<Stat> =
+            ids.filter_map(Stat::read).filter(|stat| stat.group == self.daemon.id()).collect();
+        if group.is_empty() { Err("the server is gone".into()) } else { Ok(group) }
+    }
+}
+
+struct Stat {
+    id: u32,
+    group: u32,
+    ticks: u64,
+}
+
+impl Stat {
+    fn read(id: u32) -> Option<Self> {
+        // proc_pid_stat(5): the name may hold anything; behind it comes field 3.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self { id, group: field(5)?.try_into().ok()?, ticks: field(14)? + field(15)? })
+    }
+}

@@ -1,0 +1,138 @@
+//! What the gateway costs, next to other TLS proxies on the same machine in the same run.
+//!
+//! `cargo xtask bench gateway` runs it and writes `docs/benchmarks.md`, which says how it is measured. The server
+//! under test has one core, everything else another; clients and the backend are processes of their own, so that
+//! their work is not the server's.
+//!
+//! `cargo bench --package starttls-gateway --bench gateway -- NAME…` measures only servers whose name has a NAME in it.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
+
+mod backend;
+mod client;
+mod cost;
+mod load;
+mod servers;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::process::Scratch;
+
+use cost::Cost;
+use load::{Backend, Load};
+use servers::{SERVERS, Server};
+
+/// The median of an odd number, for everything that differs from time to time.
+const RUNS: usize = 5;
+/// Sessions in a row, for what one costs.
+const SESSIONS: usize = 1000;
+/// Sessions in a row, one at a time, for how long one takes.
+const PATIENT: usize = 300;
+/// Octets each way.
+const BULK: u64 = 1 << 29;
+/// Connections that are held.
+const HELD: usize = 5000;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["client", ref what @ ..] => client::run(what),
+        ["backend"] => backend::run(),
+        ["gateway", file] => servers::gateway(file.as_ref()),
+        _ if words.contains(&"--bench") => {
+            compare(&words.into_iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>())
+        }
+        // `cargo test --benches` asks for nothing that would take time.
+        _ => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the servers are started with.
+struct Setup {
+    scratch: Scratch,
+    /// The chain and the key, and both in one file.
+    chain: PathBuf,
+    key: PathBuf,
+    both: PathBuf,
+    root: PathBuf,
+    backend: SocketAddr,
+    /// Where nginx asks for the backend of a recipient.
+    directory: SocketAddr,
+}
+
+fn compare(wanted: &[&str]) -> Outcome<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let held = HELD.min(usize::try_from(most)?.saturating_sub(200) / 2);
+    if held < HELD {
+        eprintln!("only {held} connections are held: the limit of open files forbids more");
+    }
+    let backend = Backend::start()?;
+    let setup = setup(&backend)?;
+    let load = Load { root: setup.root.clone() };
+    let servers: Vec<&Server> = SERVERS
+        .iter()
+        .filter(|it| wanted.is_empty() || wanted.iter().any(|word| it.name.contains(word)))
+        .collect();
+
+    let mut table: Vec<Vec<Cost>> = servers.iter().map(|_| Vec::new()).collect();
+    let mut idle = Vec::new();
+    for server in &servers {
+        // Each begins anew: an allocator keeps what it once had.
+        let running = server.start(&setup)?;
+        let kib = running.held(&load, held)?;
+        eprintln!("{}, {}: {kib:.1} KiB per connection", server.name, server.front.name());
+        idle.push(kib);
+    }
+    let running = servers.iter().map(|it| it.start(&setup)).collect::<Outcome<Vec<_>>>()?;
+    for round in 1..=RUNS {
+        for (running, costs) in running.iter().zip(&mut table) {
+            let cost = running.cost(&load)?;
+            eprintln!("{}, {} {round}/{RUNS}: {cost:?}", running.server.name, running.server.front.name());
+            costs.push(cost);
+        }
+    }
+    for ((server, costs), idle) in servers.iter().zip(&table).zip(idle) {
+        let middle = |of: fn(&Cost) -> f64| {
+            let mut all: Vec<f64> = costs.iter().map(of).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        let (name, version, front) = (server.name, server.version()?, server.front.name());
+        println!(
+            "gateway\t{name} {version}\t{front}\t{:.3}\t{:.2}\t{:.2}\t{idle:.1}\t{:.2}",
+            middle(|it| it.session),
+            middle(|it| it.up),
+            middle(|it| it.down),
+            middle(|it| it.latency),
+        );
+    }
+    Ok(())
+}
+
+fn setup(backend: &Backend) -> Outcome<Setup> {
+    let scratch = Scratch::new()?;
+    let authority = Authority::new()?;
+    let issued = authority.issue(&Leaf::named("localhost"))?;
+    let (chain, key) = issued.write_to(scratch.path(), "front")?;
+    let both = scratch.path().join("both.pem");
+    std::fs::write(&both, [std::fs::read(&chain)?, std::fs::read(&key)?].concat())?;
+    let root = scratch.path().join("root.pem");
+    std::fs::write(&root, authority.root_pem())?;
+    Ok(Setup { scratch, chain, key, both, root, backend: backend.smtp, directory: backend.directory })
+}

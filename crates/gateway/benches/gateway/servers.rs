@@ -1,0 +1,218 @@
+//! The servers under test: ours and others from Debian, each with one core and one thread or process for the work.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use starttls::proto::Escaped;
+use starttls_gateway::config::Listener;
+use starttls_gateway::{Config, Gateway, Record};
+use starttls_lab::process::{Daemon, free_port, own_loopback, program};
+
+use crate::{Outcome, Setup};
+
+/// The core of the server under test.
+const CORE: &str = "0";
+
+/// Where TLS begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Front {
+    Upgrade,
+    Implicit,
+}
+
+impl Front {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Upgrade => "STARTTLS",
+            Self::Implicit => "implicit",
+        }
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    pub(crate) front: Front,
+    program: &'static str,
+    package: &'static str,
+    version: &'static [&'static str],
+    config: &'static str,
+    args: &'static [&'static str],
+}
+
+/// `{…}` stands for what differs from run to run; `{config}` is the file with the text in `config`.
+pub(crate) const SERVERS: [Server; 8] = [
+    Server {
+        name: "starttls gateway",
+        front: Front::Upgrade,
+        program: "{self}",
+        package: "",
+        version: &[],
+        config: OURS,
+        args: &["gateway", "{config}"],
+    },
+    Server {
+        name: "nginx mail",
+        front: Front::Upgrade,
+        program: "nginx",
+        package: "nginx libnginx-mod-mail",
+        version: &["-v"],
+        config: "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n{nginx}\nmail {\n\
+                 auth_http {directory}/;\nserver_name localhost;\nserver {\nlisten {address};\nprotocol smtp;\n\
+                 smtp_auth none;\nxclient off;\nstarttls only;\nssl_certificate {chain};\n\
+                 ssl_certificate_key {key};\nssl_protocols TLSv1.3;\ntimeout 10m;\nproxy_timeout 10m;\n}\n}\n",
+        args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
+    },
+    Server {
+        name: "stunnel",
+        front: Front::Upgrade,
+        program: "stunnel",
+        package: "stunnel4",
+        version: &["-version"],
+        config: "{stunnel}protocol = smtp\n",
+        args: &["{config}"],
+    },
+    Server {
+        name: "starttls gateway",
+        front: Front::Implicit,
+        program: "{self}",
+        package: "",
+        version: &[],
+        config: OURS,
+        args: &["gateway", "{config}"],
+    },
+    Server {
+        name: "stunnel",
+        front: Front::Implicit,
+        program: "stunnel",
+        package: "stunnel4",
+        version: &["-version"],
+        config: "{stunnel}",
+        args: &["{config}"],
+    },
+    Server {
+        name: "nginx stream",
+        front: Front::Implicit,
+        program: "nginx",
+        package: "nginx libnginx-mod-stream",
+        version: &["-v"],
+        config: "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{nginx}\nstream {\nserver {\n\
+                 listen {address} ssl;\nproxy_pass {backend};\nssl_certificate {chain};\n\
+                 ssl_certificate_key {key};\nssl_protocols TLSv1.3;\n}\n}\n",
+        args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
+    },
+    Server {
+        name: "HAProxy",
+        front: Front::Implicit,
+        program: "haproxy",
+        package: "haproxy",
+        version: &["-v"],
+        config: "global\nnbthread 1\nmaxconn 8000\ndefaults\nmode tcp\ntimeout connect 10s\ntimeout client 10m\n\
+                 timeout server 10m\nlisten front\nbind {address} ssl crt {both} ssl-min-ver TLSv1.3\n\
+                 server backend {backend}\n",
+        args: &["-db", "-f", "{config}"],
+    },
+    Server {
+        name: "hitch",
+        front: Front::Implicit,
+        program: "hitch",
+        package: "hitch",
+        version: &["--version"],
+        config: "frontend = \"[{ip}]:{port}\"\nbackend = \"[{backend-ip}]:{backend-port}\"\npem-file = \"{both}\"\n\
+                 workers = 1\ndaemon = off\ntls-protos = TLSv1.3\nuser = \"nobody\"\n",
+        args: &["--config={config}"],
+    },
+];
+
+const OURS: &str = "log = \"none\"\n[limits]\nconnections = 9000\n\n[[listener]]\nlisten = \"{scheme}://{address}\"\n\
+                    cert = \"{chain}\"\nkey = \"{key}\"\nforward = \"smtp://{backend}\"\n\
+                    limits = { connections-per-address = 9000, handshakes-per-second = 100000 }\n";
+
+const NGINX: &str = "daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {folder}/nginx-{port}.pid;\n\
+                     error_log stderr error;\nevents { worker_connections 18000; }";
+
+const STUNNEL: &str = "foreground = yes\npid =\nsyslog = no\ndebug = 3\n[front]\naccept = {address}\nconnect = {backend}\n\
+                       cert = {both}\nsslVersionMin = TLSv1.3\nTIMEOUTidle = 600\n";
+
+/// A server under test.
+pub(crate) struct Running<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) daemon: Daemon,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(&self, setup: &Setup) -> Outcome<Running<'_>> {
+        let address = free_port(own_loopback())?;
+        let name = format!("{}-{}", self.name.replace(' ', "-"), address.port());
+        let config = setup.scratch.path().join(format!("{name}.conf"));
+        let scheme = match self.front {
+            Front::Upgrade => "smtp+starttls",
+            Front::Implicit => "smtps",
+        };
+        let words = [
+            ("{nginx}", NGINX.into()),
+            ("{stunnel}", STUNNEL.into()),
+            ("{self}", std::env::current_exe()?.display().to_string()),
+            ("{config}", config.display().to_string()),
+            ("{folder}", setup.scratch.path().display().to_string()),
+            ("{chain}", setup.chain.display().to_string()),
+            ("{key}", setup.key.display().to_string()),
+            ("{both}", setup.both.display().to_string()),
+            ("{scheme}", scheme.into()),
+            ("{address}", address.to_string()),
+            ("{ip}", address.ip().to_string()),
+            ("{port}", address.port().to_string()),
+            ("{backend}", setup.backend.to_string()),
+            ("{backend-ip}", setup.backend.ip().to_string()),
+            ("{backend-port}", setup.backend.port().to_string()),
+            ("{directory}", setup.directory.to_string()),
+        ];
+        let fill =
+            |text: &str| words.iter().fold(text.to_owned(), |text, (mark, value)| text.replace(mark, value));
+        std::fs::write(&config, fill(self.config))?;
+        let path = match self.package {
+            "" => std::env::current_exe()?,
+            package => program(self.program, package)?,
+        };
+        let mut command = Command::new("taskset");
+        command.args(["-c", CORE]).arg(path).args(self.args.iter().map(|arg| fill(arg)));
+        let mut daemon = Daemon::spawn(&setup.scratch, &name, &mut command)?;
+        daemon.wait_listening(address, Duration::from_secs(20))?;
+        Ok(Running { server: self, daemon, address })
+    }
+
+    pub(crate) fn version(&self) -> Outcome<String> {
+        if self.package.is_empty() {
+            return Ok(env!("CARGO_PKG_VERSION").into());
+        }
+        let output = Command::new(program(self.program, self.package)?).args(self.version).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let numbers = said.split(|c: char| c.is_whitespace() || c == '/' || c == '-');
+        let mut numbers =
+            numbers.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
+        Ok(numbers.next().unwrap_or("?").to_owned())
+    }
+}
+
+impl Running<'_> {
+    /// What it said, if it said anything.
+    pub(crate) fn log(&self) -> String {
+        let log = self.daemon.log();
+        format!("its log: {}", Escaped(&log[log.len().saturating_sub(2000)..]))
+    }
+}
+
+/// The gateway, as long as its input is open.
+pub(crate) fn gateway(config: &Path) -> Outcome<()> {
+    let quiet = |_: &Listener, _: &Record| {};
+    let gateway = Gateway::start(Config::read(config)?, Arc::new(quiet))?;
+    loop {
+        std::thread::park();
+        // It ends by a signal.
+        let _ = &gateway;
+    }
+}
