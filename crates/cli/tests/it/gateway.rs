@@ -8,11 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use starttls::proto::imap::IMAP;
+use starttls::{Connector, Endpoint};
 use starttls_lab::Cleartext;
 use starttls_lab::ca::{Authority, Leaf};
 use tempfile::TempDir;
@@ -321,4 +324,93 @@ fn every_thread_that_serves_is_confined() {
     }
     signal(&live, Signal::SIGTERM);
     live.end().exits(0);
+}
+
+#[test]
+fn no_session_fails_while_everything_is_read_anew_a_hundred_times() {
+    let house = House::new();
+    // All clients have one address here.
+    let fast = "[limits]\nhandshakes-per-second = 100000";
+    let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration(fast)));
+    let port = port(house.logged("started")[0]["what"].as_str().unwrap());
+    let connector = house.connector();
+    let done = AtomicBool::new(false);
+    let sessions = std::thread::scope(|scope| {
+        let client = || {
+            let mut sessions = 0;
+            while !done.load(Ordering::Relaxed) {
+                say(house.session(&connector, port), "a NOOP\r\nb LOGOUT\r\n", "b OK");
+                sessions += 1;
+            }
+            sessions
+        };
+        let clients = [(); 2].map(|()| scope.spawn(client));
+        for number in 1..=100 {
+            house.configuration(&format!("drain = \"{number}s\"\n{fast}"));
+            signal(&live, Signal::SIGHUP);
+            house.reloaded(number);
+        }
+        done.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().unwrap())
+    });
+    assert!(sessions.iter().all(|count| *count > 1), "{sessions:?}");
+    signal(&live, Signal::SIGTERM);
+    live.end().exits(0);
+    let log = house.logged("stopped");
+    let verdicts: Vec<_> = log.iter().filter(|line| line["verdict"] != Value::Null).collect();
+    assert_eq!(verdicts.len(), sessions.iter().sum::<usize>());
+    assert!(verdicts.iter().all(|line| line["verdict"] == "done"), "{verdicts:?}");
+}
+
+#[test]
+fn sessions_that_are_there_may_finish_when_it_stops() {
+    let house = House::new();
+    let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration("drain = \"50s\"")));
+    let port = port(house.logged("started")[0]["what"].as_str().unwrap());
+    let connector = house.connector();
+    let sessions: Vec<_> = (0..5).map(|_| house.session(&connector, port)).collect();
+    signal(&live, Signal::SIGTERM);
+    assert_eq!(house.logged("draining").last().unwrap()["what"], "5 sessions");
+    for session in sessions {
+        say(session, "a NOOP\r\nb LOGOUT\r\n", "b OK");
+    }
+    live.end().exits(0);
+    let log = house.logged("stopped");
+    assert_eq!(log.last().unwrap()["what"], "0 sessions cut off");
+    assert_eq!(log.iter().filter(|line| line["verdict"] == "done").count(), 5);
+}
+
+type Session = starttls::Encrypted<TcpStream>;
+
+/// Says this, and hears that before the server closes.
+fn say(mut session: Session, said: &str, heard: &str) {
+    session.write_all(said.as_bytes()).unwrap();
+    session.flush().unwrap();
+    let mut answer = String::new();
+    session.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(heard), "{answer}");
+}
+
+impl House {
+    fn connector(&self) -> Connector {
+        let builder = Connector::builder().no_system_roots().roots_pem(self.authority.root_pem());
+        builder.timeout(DEADLINE).build().unwrap()
+    }
+
+    fn session(&self, connector: &Connector, port: u16) -> Session {
+        let to = Endpoint::new("localhost", port).at("127.0.0.1", port);
+        let session = connector.blocking().connect(&IMAP, to).unwrap();
+        session.io().set_read_timeout(Some(DEADLINE)).unwrap();
+        session
+    }
+
+    /// Waits until everything was read anew so many times.
+    fn reloaded(&self, times: usize) {
+        let started = Instant::now();
+        let log = || fs::read_to_string(self.path("log")).unwrap();
+        while log().matches("\"event\":\"reloaded\"").count() < times {
+            assert!(started.elapsed() < DEADLINE, "{}", log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
 }

@@ -100,16 +100,45 @@ async fn g6_a_reload_is_all_or_nothing() {
     assert_eq!(presented(&folder, &certificates, "new.example.net").await.unwrap(), "new.example.net");
 }
 
+/// Lets `live/mail` lead there, in one step.
+fn link(folder: &Folder, to: &str) {
+    fs::create_dir_all(folder.path().join("live")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join(to), folder.path().join("next")).unwrap();
+    fs::rename(folder.path().join("next"), folder.path().join("live/mail")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_handshake_fails_while_certificates_are_swapped() {
+    let folder = Arc::new(Folder::empty());
+    folder.live("archive/0", &["even.example.com", "mail.example.com"]);
+    folder.live("archive/1", &["odd.example.com", "mail.example.com"]);
+    link(&folder, "archive/0");
+    let certificates = certificates(&folder, "live", UnknownNames::Refuse);
+    let (swapping, swapped) = (folder.clone(), certificates.clone());
+    let swaps = tokio::task::spawn_blocking(move || {
+        for number in 1..=100 {
+            link(&swapping, &format!("archive/{}", number % 2));
+            swapped.reload().unwrap();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    while !swaps.is_finished() || seen.is_empty() {
+        seen.insert(presented(&folder, &certificates, "mail.example.com").await.unwrap());
+    }
+    timeout(DEADLINE, swaps).await.unwrap().unwrap();
+    assert!(
+        seen.iter().all(|name| ["even.example.com", "odd.example.com"].contains(&name.as_str())),
+        "{seen:?}"
+    );
+}
+
 #[tokio::test]
 async fn renewals_are_noticed_also_behind_symbolic_links() {
     let folder = Folder::empty();
     folder.live("archive/1", &["old.example.com"]);
     folder.live("archive/2", &["new.example.com"]);
-    let link = |to: &str| {
-        std::os::unix::fs::symlink(folder.path().join(to), folder.path().join("next")).unwrap();
-        fs::rename(folder.path().join("next"), folder.path().join("live/mail")).unwrap();
-    };
-    fs::create_dir(folder.path().join("live")).unwrap();
+    let link = |to: &str| link(&folder, to);
     link("archive/1");
     let certificates = certificates(&folder, "live", UnknownNames::Default);
     let (tell, mut told) = unbounded_channel();

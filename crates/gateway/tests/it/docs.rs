@@ -1,6 +1,7 @@
 //! The manual says what the code does.
 
 use starttls_gateway::Config;
+use starttls_gateway::report::Verdict;
 
 use crate::folder::Folder;
 
@@ -63,4 +64,11 @@ fn every_key_is_explained() {
         }
     }
     assert!(count > 40, "{count}");
+}
+
+#[test]
+fn every_verdict_is_explained() {
+    for verdict in Verdict::ALL {
+        assert!(MANUAL.contains(&format!("| `{}` |", verdict.name())), "{}", verdict.name());
+    }
 }
