@@ -15,7 +15,7 @@ use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_attack::Scenario;
 use starttls_attack::report::{Outcome, Report};
 use starttls_lab::weak::Flaw;
-use support::attack;
+use support::{IMPATIENT, PATIENT, attack};
 use tokio::sync::Semaphore;
 
 /// What catches a client with this flaw: ids, or what they begin with; and the verdict.
@@ -60,14 +60,20 @@ async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: 
     let meant = |it: &Scenario| {
         ids.iter().any(|start| it.id.starts_with(start)) && hidden(protocol, flaw, &it.id).is_none()
     };
-    let report = attack(&lab, protocol, Some(flaw), tls, &meant).await;
+    let patience = if flaw == Flaw::NeverTimesOut { IMPATIENT } else { PATIENT };
+    let report = attack(&lab, protocol, Some(flaw), tls, patience, &meant).await;
     differences(&report, expected, &format!("{} {flaw:?} {tls:?}", protocol.name))
 }
 
 /// What is wrong with the verdicts on the sound client.
 async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -> Vec<String> {
-    let report = attack(&lab, protocol, None, tls, &|_| true).await;
-    differences(&report, Outcome::Sound, &format!("{} {tls:?}", protocol.name))
+    let what = format!("{} {tls:?}", protocol.name);
+    let waits = |it: &Scenario| caught_by(Flaw::NeverTimesOut).0.iter().any(|start| it.id.starts_with(start));
+    let report = attack(&lab, protocol, None, tls, PATIENT, &|it| !waits(it)).await;
+    let mut wrong = differences(&report, Outcome::Sound, &what);
+    let report = attack(&lab, protocol, None, tls, IMPATIENT, &waits).await;
+    wrong.extend(differences(&report, Outcome::Sound, &what));
+    wrong
 }
 
 fn differences(report: &Report, expected: Outcome, what: &str) -> Vec<String> {

@@ -12,9 +12,10 @@ use starttls_lab::weak::{Client, Flaw};
 
 use crate::stage::Lab;
 
-/// How long a client waits for an answer; how long it may take in all.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-const TIMEOUT: Duration = Duration::from_secs(12);
+/// How long clients wait for an answer that comes, on a machine that has other things to do.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+/// The same for one that does not come.
+pub(crate) const IMPATIENT: Duration = Duration::from_secs(8);
 
 /// A client of the lab's.
 pub(crate) struct Local {
@@ -45,15 +46,16 @@ pub(crate) async fn attack(
     protocol: &'static Protocol,
     flaw: Option<Flaw>,
     tls: TlsVersion,
+    patience: Duration,
     only: &(dyn Fn(&Scenario) -> bool + Sync),
 ) -> Report {
-    let client = Client::new(protocol, flaw, &lab.props.root_pem()).tls(tls).patience(PATIENCE);
+    let client = Client::new(protocol, flaw, &lab.props.root_pem()).tls(tls).patience(patience);
     let campaign = Campaign {
         protocol,
         scenarios: Scenario::all().unwrap().into_iter().filter(|it| only(it)).collect(),
         stage: lab.clone(),
         subject: Arc::new(Local { client }),
-        timeout: TIMEOUT,
+        timeout: patience * 2,
         jobs: 16,
     };
     tokio::time::timeout(Duration::from_secs(180), campaign.run()).await.unwrap().unwrap()

@@ -176,7 +176,7 @@ impl Client {
                 let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
                 return old_tls::sign_of_life(&mut tcp).await;
             }
-            Step::Upgrade if old => return old_tls::handshake(clear.stream).await,
+            Step::Upgrade if old => return old_tls::handshake(clear.stream, self.patience).await,
             Step::Upgrade => {}
         }
         if self.is(Flaw::KeepsCapabilities) {

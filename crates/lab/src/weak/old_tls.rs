@@ -15,12 +15,10 @@ const BEHIND_RANDOM: &[u8] = &[0, 0, 2, 0x00, 0x2f, 1, 0];
 const KEY_EXCHANGE: &[u8] = &[0x16, 3, 1, 0, 6, 0x10, 0, 0, 2, 0, 0];
 
 /// Says hello in TLS 1.0, and goes on if the server does.
-pub(super) async fn handshake(mut stream: Box<dyn Stream>) -> io::Result<()> {
+pub(super) async fn handshake(mut stream: Box<dyn Stream>, patience: Duration) -> io::Result<()> {
     stream.write_all(&[CLIENT_HELLO, &[5; 32], BEHIND_RANDOM].concat()).await?;
     let mut heard = [0; 5];
-    timeout(Duration::from_secs(5), stream.read_exact(&mut heard))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+    timeout(patience, stream.read_exact(&mut heard)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     // A server that speaks no TLS 1.0 says so in an alert.
     if heard[..3] != [0x16, 3, 1] {
         return Err(io::Error::other("no TLS 1.0"));
