@@ -72,7 +72,7 @@ pub(crate) struct Credentials {
     #[arg(long, value_name = "NAME")]
     pub(crate) authorize_as: Option<String>,
 
-    /// Our own name, where the protocol has one (EHLO) [default: localhost]
+    /// Our own name inside TLS, where the protocol has one (EHLO) [default: localhost]
     #[arg(long, value_name = "NAME")]
     pub(crate) client_name: Option<String>,
 }

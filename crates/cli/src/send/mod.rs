@@ -91,7 +91,7 @@ impl<'a> Sender<'a> {
         let credentials = &args.credentials;
         let logs_in = credentials.user.is_some() || credentials.mechanism.is_some();
         let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
-        let account = (logs_in && !no_login).then(|| credentials.account(&args.peer)).transpose()?;
+        let account = (logs_in && !no_login).then(|| credentials.account(&args.peer, None)).transpose()?;
         // Standard input may hold the password before the message, and whoever only looks needs neither.
         let wanted = !matches!(args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth | Stop::Rcpt));
         let message = if wanted { Some(compose::message(args)?) } else { None };

@@ -48,12 +48,11 @@ pub(crate) fn all(peer: &Peer, running: &Running) {
 }
 
 fn login(peer: &Peer, running: &Running, password: &str) -> Command {
-    let user = running.user.strip_suffix(&format!("@{}", peer.endpoint.server_name)).unwrap_or(&running.user);
     let mut command = starttls(["login", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
     command
         .arg(&peer.ca_file)
         .arg(format!("{}://{}", peer.protocol.name, peer.endpoint.address))
-        .args(["--server-name", &peer.endpoint.server_name, "--user", user])
+        .args(["--server-name", &peer.endpoint.server_name, "--user", &running.user])
         .env("STARTTLS_PASSWORD", password);
     command
 }
