@@ -1,12 +1,13 @@
 //! Transfers that are aborted, slow, or stand still.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use starttls_gateway::Config;
 use starttls_lab::real;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::support::{Session, vsftpd};
 use crate::house::{House, Running, within};
@@ -19,14 +20,14 @@ fn large(server: &real::Running) {
     std::fs::write(server.folder().join("pub/small"), "content").unwrap();
 }
 
-/// vsftpd without TLS behind a gateway that waits for so long.
-fn impatient(house: &House, idle: &str) -> (real::Running, Running) {
+/// vsftpd without TLS behind a gateway with these limits.
+fn impatient(house: &House, limits: &str) -> (real::Running, Running) {
     let (server, _) = vsftpd(house, false);
     large(&server);
     let (certificate, key) = &house.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
-         limits = {{ idle = \"{idle}\" }}\n",
+         limits = {{ {limits} }}\n",
         server.endpoint("ftp").unwrap().address,
         certificate.display(),
         key.display(),
@@ -59,7 +60,7 @@ async fn an_aborted_transfer_leaves_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_transfer_is_not_idle() {
     let house = House::new();
-    let (_server, gateway) = impatient(&house, "3s");
+    let (_server, gateway) = impatient(&house, "idle = \"3s\"");
     let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
@@ -75,4 +76,26 @@ async fn a_slow_transfer_is_not_idle() {
     assert_eq!(gateway.ended(1).await, ["nothing moved for 3 s"]);
     let rest = within(data.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_err(), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_waited_for_forever() {
+    let house = House::new();
+    let (_server, gateway) = impatient(&house, "negotiation = \"5s\"");
+    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let address = session.passive().await;
+    let knock = || async {
+        // From an address that is turned away, and changes nothing.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+        socket.connect(address).await
+    };
+    assert!(within(knock()).await.is_ok());
+    within(async {
+        while knock().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(session.retrieve("small").await, b"content");
 }
