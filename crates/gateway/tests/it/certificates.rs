@@ -86,6 +86,28 @@ async fn rsa_and_ecdsa_stand_side_by_side() {
 }
 
 #[tokio::test]
+async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
+    let folder = Folder::new();
+    let certificates = certificates(&folder, "live", UnknownNames::Default);
+    let acceptor =
+        Acceptor::builder(&IMAP, "mail.example.com").resolver(certificates.clone()).build().unwrap();
+    let connector = Connector::builder().no_system_roots().roots_pem(folder.authority.root_pem());
+    let connector = connector.build().unwrap();
+    let stapled = async || {
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let both =
+            async { tokio::join!(connector.upgrade(&IMAP, "a.example.com", near), acceptor.accept(far)) };
+        timeout(DEADLINE, both).await.unwrap().0.unwrap().facts().ocsp_stapled
+    };
+    assert!(!stapled().await);
+    // The form is looked at, and no more: what is in it is between the authority and the client.
+    folder.write("live/a.example.com/fullchain.ocsp", "\x30\x03\x0a\x01\x00");
+    certificates.reload().unwrap();
+    assert!(stapled().await);
+    assert_eq!(certificates.summaries().iter().filter(|it| it.ocsp).count(), 1);
+}
+
+#[tokio::test]
 async fn g6_a_reload_is_all_or_nothing() {
     let folder = Folder::new();
     let certificates = certificates(&folder, "live", UnknownNames::Refuse);
