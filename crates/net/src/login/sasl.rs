@@ -42,8 +42,15 @@ static BOUND: [Mechanism; 6] = [
 struct Sasl {
     session: Session<NoValidation, Bound>,
     scram: bool,
-    /// Whether the mechanism has heard all that it has to.
-    finished: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// The mechanism has heard all that it has to.
+    Finished,
+    Failed,
 }
 
 /// What a mechanism asks for.
@@ -130,16 +137,22 @@ impl Sasl {
         let bound = Bound { name: binding, data: data.unwrap_or_default().to_vec() };
         let name = Mechname::parse(name.as_bytes()).map_err(|_| String::from("it has no name"))?;
         let session = SASLClient::with_cb(config, bound).start_suggested(&[name]);
-        Ok(Self { session: session.map_err(|error| error.to_string())?, scram, finished: false })
+        Ok(Self { session: session.map_err(|error| error.to_string())?, scram, stage: Stage::Running })
     }
 
     fn step(&mut self, input: Option<&[u8]>) -> Result<Vec<u8>, String> {
-        if self.finished {
-            return Err(String::from("it was finished, and the server goes on"));
+        // The library must not be asked again when it has finished or failed.
+        match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Running => {}
+            _ => return Err(String::from("it was over, and the server goes on")),
+        }
+        // It reads attributes without looking how long they are.
+        if self.scram && input.is_some_and(|input| !input.split(|&byte| byte == b',').all(is_attribute)) {
+            return Err(String::from("what the server said has not the form of SCRAM"));
         }
         let mut said = Vec::new();
         let state = self.session.step(input, &mut said).map_err(|error| in_words(&error))?;
-        self.finished = matches!(state, State::Finished(_));
+        self.stage = if matches!(state, State::Finished(_)) { Stage::Finished } else { Stage::Running };
         Ok(said)
     }
 }
@@ -157,7 +170,7 @@ impl Exchange for Sasl {
     }
 
     fn is_proven(&mut self, data: Option<&[u8]>) -> bool {
-        self.finished || self.step(data).is_ok()
+        self.stage == Stage::Finished || self.step(data).is_ok()
     }
 }
 
@@ -171,6 +184,11 @@ fn in_words(error: &SessionError) -> String {
     }
     // What the server said may be in it.
     starttls_proto::Escaped(text.as_bytes()).to_string()
+}
+
+/// RFC 5802 section 5: `attr-val`.
+fn is_attribute(text: &[u8]) -> bool {
+    matches!(text, [name, b'=', ..] if name.is_ascii_alphabetic())
 }
 
 /// The `i=` of SCRAM (RFC 5802 section 5.1); what is no number is too many.

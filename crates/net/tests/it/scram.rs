@@ -3,7 +3,7 @@
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use starttls::Encrypted;
-use starttls::login::{Account, Error, LoggedIn};
+use starttls::login::{Account, Error, LoggedIn, Tokens};
 use starttls::proto::{Binding, base64, smtp::SMTP};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
@@ -143,4 +143,32 @@ async fn a_server_cannot_keep_the_client_busy() {
     assert!(error.contains("more than 1000000 rounds"), "{error}");
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::WrongNonce).await;
     assert!(matches!(done, Err(Error::Mechanism { .. })), "{done:?}");
+}
+
+/// Challenges that are almost right, from a linear congruential generator.
+#[test]
+fn noise_never_panics() {
+    let mut state = 7_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    for round in 0..2000 {
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "LOGIN", "CRAM-MD5"] {
+            let token = mechanism == "OAUTHBEARER";
+            let account = if token { Account::token("user", "token") } else { pencil() };
+            let mut tokens = Tokens::new(&account.mechanism(mechanism), None).unwrap();
+            let first = tokens.begin().unwrap().unwrap_or_default();
+            let nonce = first.rsplit(|&byte| byte == b'=').next().unwrap();
+            let mut told = [b"r=".as_slice(), nonce, b"x,s=c2FsdA==,i=1,m=x"].concat();
+            for _ in 0..next() % 3 {
+                let at = next() % told.len();
+                told[at] = [b'=', b',', b'r', b'i', 0, 0xff, b'9', b'-'][next() % 8];
+            }
+            told.truncate(told.len() - next() % 12);
+            // Whether it is taken or not: it comes back.
+            let _ = tokens.respond(&told);
+            let _ = tokens.respond(if round % 2 == 0 { b"v=AA==" } else { b"e=no" });
+        }
+    }
 }
