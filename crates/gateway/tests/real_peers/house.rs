@@ -122,6 +122,11 @@ impl Backend {
         }
     }
 
+    /// A new folder, which goes away with the server.
+    fn own_folder(&self) -> PathBuf {
+        tempfile::tempdir_in(self.folder.path()).unwrap().keep()
+    }
+
     /// This server as a backend in a configuration.
     pub(crate) fn forward(&self, endpoint: &Endpoint) -> String {
         let (scheme, address) = (endpoint.protocol, endpoint.address);
@@ -144,12 +149,31 @@ impl<'a> Visit<'a> {
 
     /// A gateway with these lines about where to go.
     pub(crate) fn by(backend: &'a Backend, endpoint: &'a Endpoint, routes: &str) -> Self {
-        let folder = tempfile::tempdir_in(backend.folder.path()).unwrap().keep();
+        let folder = backend.own_folder();
         let authority = Authority::new().unwrap();
         let ca_file = authority.write_to(&folder).unwrap();
         let names = ["localhost", "*.example.test"].map(String::from).to_vec();
         let leaf = Leaf { dns: names, ips: vec!["127.0.0.1".parse().unwrap()], ..Leaf::default() };
-        let (cert, key) = authority.issue(&leaf).unwrap().write_to(&folder, "front").unwrap();
+        let certificate = authority.issue(&leaf).unwrap().write_to(&folder, "front").unwrap();
+        Self::presenting(&certificate, ca_file, backend, endpoint, routes)
+    }
+
+    /// A gateway with the server's own certificate.
+    pub(crate) fn with_the_servers_certificate(backend: &'a Backend, endpoint: &'a Endpoint) -> Self {
+        let certificate = ["server.pem", "server.key"].map(|name| backend.running.folder().join(name));
+        let ca_file = backend.own_folder().join("root.pem");
+        std::fs::copy(&backend.root, &ca_file).unwrap();
+        let forward = format!("forward = {}", backend.forward(endpoint));
+        Self::presenting(&certificate.into(), ca_file, backend, endpoint, &forward)
+    }
+
+    fn presenting(
+        (cert, key): &(PathBuf, PathBuf),
+        ca_file: PathBuf,
+        backend: &'a Backend,
+        endpoint: &'a Endpoint,
+        routes: &str,
+    ) -> Self {
         let text = format!(
             "[[listener]]\nlisten = \"{}+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n{routes}\n",
             endpoint.protocol

@@ -76,6 +76,14 @@ fn psql_bound(visit: &Visit<'_>) {
         }
     };
     assert!(!require.ok && require.err.contains(refused), "{}", require.err);
+    if visit.backend.leg == Leg::Upgraded {
+        // The binding is to the certificate (RFC 5929 section 4), which may be the same on both legs.
+        let same = Visit::with_the_servers_certificate(visit.backend, visit.endpoint);
+        let name = &visit.endpoint.server_name;
+        let target =
+            target(&same, "require").replace("host=localhost", &format!("host={name} hostaddr=127.0.0.1"));
+        run_psql(visit.password(), &target).args(["-c", "select 1"]).run().with(&["1\n"]);
+    }
 }
 
 /// A cancel request is a connection of its own; psql says it in cleartext, which goes nowhere.
