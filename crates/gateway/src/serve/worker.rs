@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
 
 use super::sockets::Listening;
 use super::{Observer, Post};
@@ -52,9 +51,9 @@ pub(super) fn run(
 ) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let shared = Shared { sessions, observer, open };
-    LocalSet::new().block_on(&runtime, async move {
+    runtime.block_on(async move {
         while let Some(Order::Listen(post, socket)) = orders.recv().await {
-            spawn_local(listen(post, socket, shared.clone()));
+            tokio::spawn(listen(post, socket, shared.clone()));
         }
     });
 }
@@ -104,7 +103,7 @@ async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
             Ok((socket, client)) => {
                 let (listener, observer) = (post.listener(), shared.observer.clone());
                 let counted = Counted::new(&shared.sessions);
-                spawn_local(async move {
+                tokio::spawn(async move {
                     let record = session::serve(&listener, socket, client).await;
                     observer.session(&listener, &record);
                     drop(counted);
