@@ -163,31 +163,35 @@ impl Clients {
         }
         stream.write_all(b"EHLO client\r\n")?;
         expect(&mut stream, "250")?;
-        stream.write_all(b"MAIL FROM:<from@example.com>\r\n")?;
-        expect(&mut stream, "250")?;
-        stream.write_all(format!("RCPT TO:<{number}@example.com>\r\n").as_bytes())?;
-        expect(&mut stream, &format!("250 TO:<{number}@example.com>"))?;
+        let mail = format!("MAIL FROM:<from@example.com>\r\nRCPT TO:<{number}@example.com>\r\n");
+        stream.write_all(mail.as_bytes())?;
+        expect_all(&mut stream, &["250", &format!("250 TO:<{number}@example.com>")])?;
         Ok(stream)
     }
 }
 
 /// Reads one reply, which begins with this.
 fn expect(stream: &mut impl Read, begin: &str) -> Outcome<()> {
-    let (mut reply, mut chunk) = (Vec::new(), [0; 1024]);
+    expect_all(stream, &[begin])
+}
+
+/// Reads as many replies, each of which begins with its own.
+fn expect_all(stream: &mut impl Read, begins: &[&str]) -> Outcome<()> {
+    let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
     loop {
         let got = stream.read(&mut chunk)?;
-        reply.extend_from_slice(&chunk[..got]);
-        let last = |reply: &[u8]| {
-            reply.split(|byte| *byte == b'\n').rev().nth(1).map(|line| line.get(3) == Some(&b' '))
-        };
-        match reply.last() {
-            Some(b'\n') if last(&reply) == Some(true) => break,
-            _ if got == 0 => return Err(format!("{begin} was not said: \"{}\"", reply.escape_ascii()).into()),
-            _ => {}
+        said.extend_from_slice(&chunk[..got]);
+        let lines = said.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        // The last line of a reply has no hyphen behind its code.
+        let last: Vec<&[u8]> = lines.filter(|line| line.get(3) == Some(&b' ')).collect();
+        if last.len() == begins.len() {
+            // A reply of several lines has the same code on all of them.
+            let right = last.iter().zip(begins).all(|(line, begin)| line.starts_with(begin.as_bytes()));
+            let problem = || format!("{begins:?} expected: \"{}\"", said.escape_ascii());
+            return if right { Ok(()) } else { Err(problem().into()) };
         }
-    }
-    match reply.starts_with(begin.as_bytes()) {
-        true => Ok(()),
-        false => Err(format!("{begin} expected: \"{}\"", reply.escape_ascii()).into()),
+        if got == 0 {
+            return Err(format!("{begins:?} was not said: \"{}\"", said.escape_ascii()).into());
+        }
     }
 }

@@ -30,11 +30,11 @@ use servers::{SERVERS, Server};
 /// The median of an odd number, for everything that differs from time to time.
 const RUNS: usize = 5;
 /// Sessions in a row, for what one costs.
-const SESSIONS: usize = 1000;
+const SESSIONS: usize = 500;
 /// Sessions in a row, one at a time, for how long one takes.
-const PATIENT: usize = 300;
+const PATIENT: usize = 200;
 /// Octets each way.
-const BULK: u64 = 1 << 29;
+const BULK: u64 = 1 << 28;
 /// Connections that are held.
 const HELD: usize = 5000;
 

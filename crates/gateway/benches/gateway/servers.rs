@@ -61,7 +61,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         version: &["-v"],
         config: "load_module /usr/lib/nginx/modules/ngx_mail_module.so;\n{nginx}\nmail {\n\
                  auth_http {directory}/;\nserver_name localhost;\nserver {\nlisten {address};\nprotocol smtp;\n\
-                 smtp_auth none;\nxclient off;\nstarttls only;\nssl_certificate {chain};\n\
+                 smtp_auth none;\nsmtp_capabilities PIPELINING;\nxclient off;\nstarttls only;\nssl_certificate {chain};\n\
                  ssl_certificate_key {key};\nssl_protocols TLSv1.3;\ntimeout 10m;\nproxy_timeout 10m;\n}\n}\n",
         args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
     },

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
 
 use super::sockets::Listening;
 use super::{Observer, Post, recovery};
@@ -53,11 +52,11 @@ pub(super) fn run(
 ) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let shared = Shared { sessions, observer, open };
-    LocalSet::new().block_on(&runtime, async move {
+    runtime.block_on(async move {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Listen(post, socket) => drop(spawn_local(listen(post, socket, shared.clone()))),
-                Order::LookAfter(post) => drop(spawn_local(look_after(post, shared.clone()))),
+                Order::Listen(post, socket) => drop(tokio::spawn(listen(post, socket, shared.clone()))),
+                Order::LookAfter(post) => drop(tokio::spawn(look_after(post, shared.clone()))),
                 Order::Stop => return,
             }
         }
@@ -118,7 +117,7 @@ async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
             Ok((socket, client)) => {
                 let (post, observer) = (post.clone(), shared.observer.clone());
                 let counted = Counted::new(&shared.sessions);
-                spawn_local(async move {
+                tokio::spawn(async move {
                     let listener = post.listener();
                     observer.connected(&listener);
                     let record = session::serve(&listener, &post.admission, socket, client).await;

@@ -1,0 +1,88 @@
+//! Reload and drain while there is work.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::house::{Crowd, House, ask, echo, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_reloads_under_load_fail_no_session() {
+    let house = Arc::new(House::new());
+    let (first, second) = (echo().await, echo().await);
+    let mut running = house.gateway(first);
+    let mut veteran = house.client(running.address).await;
+    let crowd = Crowd::new(&house, running.address, 4);
+    let mut seen = BTreeSet::new();
+    within(async {
+        for round in 0..100 {
+            let backend = if round % 3 == 0 { second } else { first };
+            running.gateway.reload(house.config(running.address, backend, (round + 1) % 2)).unwrap();
+            let mut client = house.connect(running.address).await.unwrap();
+            ask(&mut client, "reloaded").await;
+            seen.insert(client.facts().chain[0].to_vec());
+            client.shutdown().await.unwrap();
+        }
+        // Who was there before all this still is.
+        ask(&mut veteran, "veteran").await;
+        veteran.shutdown().await.unwrap();
+    })
+    .await;
+    let sessions = within(crowd.stop()).await;
+    assert!(sessions > 0);
+    assert_eq!(seen.len(), 2, "both certificates were presented");
+    until("all sessions are over", || running.gateway.sessions() == 0).await;
+    let ended = running.ended.lock().unwrap().clone();
+    assert_eq!(ended, vec!["ok"; sessions + 101]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_under_load_lets_everybody_finish() {
+    let house = Arc::new(House::new());
+    let running = house.gateway(echo().await);
+    let (gateway, to) = (running.gateway, running.address);
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(within(house.client(to)).await);
+    }
+    // New ones come all the time; those that are turned away are turned away at the door.
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let house = house.clone();
+            tokio::spawn(async move {
+                let mut sessions = 0;
+                while let Ok(mut client) = house.connect(to).await {
+                    ask(&mut client, "during the drain").await;
+                    client.shutdown().await.unwrap();
+                    sessions += 1;
+                }
+                sessions
+            })
+        })
+        .collect();
+    until("there is load", || running.ended.lock().unwrap().len() > 10).await;
+    let draining = tokio::task::spawn_blocking(move || gateway.drain());
+    within(async {
+        let mut sessions = 0;
+        for client in load {
+            sessions += client.await.unwrap();
+        }
+        assert!(sessions > 10, "{sessions}");
+        until("nobody is let in", || std::net::TcpStream::connect(to).is_err()).await;
+        // Whoever was there may go on.
+        assert!(!draining.is_finished());
+        for client in &mut held {
+            ask(client, "after the order").await;
+            client.shutdown().await.unwrap();
+        }
+        assert_eq!(draining.await.unwrap(), 0, "sessions were cut off");
+        assert!(TcpStream::connect(to).await.is_err());
+        // A session that never got as far as TLS may have been turned away; all others went well.
+        let ended = running.ended.lock().unwrap().clone();
+        let well = ended.iter().filter(|how| *how == "ok").count();
+        assert!(well >= sessions + held.len(), "{ended:?}");
+    })
+    .await;
+}

@@ -1,0 +1,117 @@
+//! Many sessions at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::house::{House, ask, echo, until, within};
+
+/// Says how many connections are held, if not a moderate number; 5000 are the full size.
+const VARIABLE: &str = "STARTTLS_TEST_HELD";
+/// Ends of connections that one session has in this process: both sides of both legs.
+const ENDS: u64 = 4;
+
+/// As many as wanted, or as many as the limit of open files allows.
+fn how_many() -> usize {
+    let wanted = std::env::var(VARIABLE).map_or(300, |number| number.parse().unwrap());
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let possible = usize::try_from(most.saturating_sub(200) / ENDS).unwrap();
+    if possible < wanted {
+        println!("{possible} connections instead of {wanted}: no more than {most} files may be open");
+    }
+    wanted.min(possible)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_connections_stay_and_are_served() {
+    let count = how_many();
+    let house = Arc::new(House::new());
+    let running = house.gateway(echo().await);
+    let mut opening = JoinSet::new();
+    let mut held = Vec::new();
+    within(async {
+        for number in 0..count {
+            let (house, to) = (house.clone(), running.address);
+            opening.spawn(async move { house.client(to).await });
+            // A crowd at the door is another matter.
+            if number >= 50 {
+                held.push(opening.join_next().await.unwrap().unwrap());
+            }
+        }
+        held.extend(opening.join_all().await);
+    })
+    .await;
+    assert_eq!(running.gateway.sessions(), count);
+    within(async {
+        for (number, client) in held.iter_mut().enumerate() {
+            ask(client, &format!("again-{number}")).await;
+        }
+        for client in &mut held {
+            client.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    until("all sessions are over", || running.gateway.sessions() == 0).await;
+    assert_eq!(*running.ended.lock().unwrap(), vec!["ok"; count]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_dribble_do_not_slow_others() {
+    const SLOW: usize = 200;
+    let house = Arc::new(House::new());
+    let running = house.gateway(echo().await);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (heard, to) = (Arc::new(AtomicUsize::new(0)), running.address);
+    let mut slow = JoinSet::new();
+    for number in 0..SLOW {
+        let (house, begun, heard) = (house.clone(), begun.clone(), heard.clone());
+        slow.spawn(async move {
+            // Half of them dribble before TLS, half inside it.
+            if number % 2 == 0 {
+                let mut tcp = TcpStream::connect(to).await.unwrap();
+                assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
+                dribble(&mut tcp, &begun).await;
+                assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
+            } else {
+                let mut client = house.client(to).await;
+                dribble(&mut client, &begun).await;
+                assert!(client.read(&mut [0; 512]).await.unwrap() > 0);
+            }
+            heard.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    until("all have begun", || begun.load(Ordering::Relaxed) == SLOW).await;
+    // While they are at their first line, which takes a second an octet, others come and go.
+    let others: JoinSet<()> = (0..8)
+        .map(|_| {
+            let house = house.clone();
+            async move {
+                for _ in 0..5 {
+                    house.session(to).await;
+                }
+            }
+        })
+        .collect();
+    within(others.join_all()).await;
+    assert_eq!(heard.load(Ordering::Relaxed), 0, "the others had to wait for those that dribble");
+    // And they are served too, in the end.
+    within(slow.join_all()).await;
+    assert_eq!(heard.load(Ordering::Relaxed), SLOW);
+}
+
+async fn dribble(stream: &mut (impl AsyncWriteExt + Unpin), begun: &AtomicUsize) {
+    for (at, byte) in b"NOOP that takes its time\r\n".iter().enumerate() {
+        stream.write_all(&[*byte]).await.unwrap();
+        stream.flush().await.unwrap();
+        if at == 0 {
+            begun.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
