@@ -19,7 +19,7 @@ async fn a_hundred_reloads_under_load_fail_no_session() {
     within(async {
         for round in 0..100 {
             let backend = if round % 3 == 0 { second } else { first };
-            running.gateway.reload(house.config(running.address, backend, (round + 1) % 2)).unwrap();
+            running.gateway.reload(house.config(backend, (round + 1) % 2)).unwrap();
             let mut client = house.connect(running.address).await.unwrap();
             ask(&mut client, "reloaded").await;
             seen.insert(client.facts().chain[0].to_vec());

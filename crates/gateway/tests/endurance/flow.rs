@@ -58,7 +58,7 @@ async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_not_read_for() {
-    const ALL: u64 = 200 << 20;
+    const ALL: u64 = 100 << 20;
     let house = House::new();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
@@ -99,6 +99,8 @@ async fn who_does_not_read_is_not_read_for() {
     let pouring = tokio::spawn(async move {
         client.write_all(b"go\r\n").await.unwrap();
         pour(&mut client, ALL, &count).await;
+        // A socket that is closed with something unread, were it a ticket, takes what it has sent along.
+        assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
     });
     within(async {
         stuck(&sent, ALL).await;
@@ -106,7 +108,8 @@ async fn who_does_not_read_is_not_read_for() {
         pouring.await.unwrap();
     })
     .await;
-    until("the backend has everything", || read.load(Ordering::Relaxed) == ALL).await;
+    until("the backend has read", || read.load(Ordering::Relaxed) > 0).await;
+    assert_eq!(read.load(Ordering::Relaxed), ALL);
 }
 
 /// Octets that differ from the next ones.
@@ -156,7 +159,7 @@ async fn stuck(sent: &AtomicU64, all: u64) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     // The system's own buffers take a few MiB on each leg.
-    assert!(before < 64 << 20, "{before} octets lie somewhere");
+    assert!(before < 48 << 20, "{before} octets lie somewhere");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,12 +64,12 @@ impl House {
     }
 
     /// A listener in front of this backend, with one of the certificates.
-    pub(crate) fn config(&self, listen: SocketAddr, backend: SocketAddr, certificate: usize) -> Config {
+    pub(crate) fn config(&self, backend: SocketAddr, certificate: usize) -> Config {
         let stem = self.folder.path().join(certificate.to_string());
         let stem = stem.display();
         let text = format!(
             "log = \"none\"\ndrain = \"60s\"\n[limits]\nconnections = 9000\n[[listener]]\n\
-             listen = \"smtp+starttls://{listen}\"\ncert = \"{stem}.pem\"\nkey = \"{stem}.key\"\n\
+             listen = \"smtp+starttls://127.0.0.1:0\"\ncert = \"{stem}.pem\"\nkey = \"{stem}.key\"\n\
              forward = \"smtp://{backend}\"\n\
              limits = {{ connections-per-address = 9000, handshakes-per-second = 100000, negotiation = \"60s\" }}\n"
         );
@@ -83,7 +83,7 @@ impl House {
             let how = record.failure.as_ref().map_or_else(|| String::from("ok"), ToString::to_string);
             kept.lock().unwrap().push(how);
         };
-        let config = self.config("127.0.0.1:0".parse().unwrap(), backend, 0);
+        let config = self.config(backend, 0);
         let gateway = Gateway::start(config, Arc::new(observer)).unwrap();
         let address = gateway.addresses()[0].1.unwrap();
         Running { gateway, address, ended }
