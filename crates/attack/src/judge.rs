@@ -62,9 +62,17 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
         _ if !seen.records.iter().any(|record| record.encrypted) => {
             outcome(String::from("the client did not get through TLS"))
         }
-        Some(false) => outcome(String::from("the client failed without an attack")),
+        Some(false) => {
+            outcome(format!("the client failed without an attack{}", last_words(&seen.ran.output)))
+        }
         Some(true) => Verdict::new(Outcome::Sound, format!("said {spoken} messages inside TLS")),
     }
+}
+
+/// The last line of what a client printed, if it printed any.
+fn last_words(output: &[u8]) -> String {
+    let line = output.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.is_empty() { String::new() } else { format!(": {}", Escaped(&line[..line.len().min(200)])) }
 }
 
 /// The verdict on a run with an attack.
