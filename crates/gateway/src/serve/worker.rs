@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
 
 use super::sockets::Listening;
 use super::{Observer, Post, recovery};
@@ -50,13 +52,14 @@ pub(super) fn run(
     observer: Arc<dyn Observer>,
     open: watch::Receiver<bool>,
 ) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let Ok(runtime) = builder.enable_all().build_local(LocalOptions::default()) else { return };
     let shared = Shared { sessions, observer, open };
     runtime.block_on(async move {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Listen(post, socket) => drop(tokio::spawn(listen(post, socket, shared.clone()))),
-                Order::LookAfter(post) => drop(tokio::spawn(look_after(post, shared.clone()))),
+                Order::Listen(post, socket) => drop(spawn_local(listen(post, socket, shared.clone()))),
+                Order::LookAfter(post) => drop(spawn_local(look_after(post, shared.clone()))),
                 Order::Stop => return,
             }
         }
@@ -117,7 +120,7 @@ async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
             Ok((socket, client)) => {
                 let (post, observer) = (post.clone(), shared.observer.clone());
                 let counted = Counted::new(&shared.sessions);
-                tokio::spawn(async move {
+                spawn_local(async move {
                     let listener = post.listener();
                     observer.connected(&listener);
                     let record = session::serve(&listener, &post.admission, socket, client).await;
