@@ -63,8 +63,13 @@ async fn session(stream: TcpStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::with_capacity(512, read);
     write.write_all(b"220 backend ESMTP\r\n").await?;
-    let mut line = String::new();
+    let (mut line, mut out) = (String::new(), String::new());
     loop {
+        // What was asked in one piece is answered in one.
+        if !read.buffer().contains(&b'\n') {
+            write.write_all(out.as_bytes()).await?;
+            out.clear();
+        }
         line.clear();
         if read.read_line(&mut line).await? == 0 {
             return Ok(());
@@ -72,12 +77,11 @@ async fn session(stream: TcpStream) -> io::Result<()> {
         let (command, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let number = || rest.parse::<u64>().map_err(io::Error::other);
         match command {
-            "EHLO" => write.write_all(b"250-backend\r\n250-PIPELINING\r\n250 8BITMIME\r\n").await?,
-            "RCPT" => write.write_all(format!("250 {rest}\r\n").as_bytes()).await?,
+            "EHLO" => out.push_str("250-backend\r\n250-PIPELINING\r\n250 8BITMIME\r\n"),
+            "RCPT" => out.push_str(&format!("250 {rest}\r\n")),
             "XTAKE" => {
                 let right = take(&mut read, number()?).await?;
-                let reply = if right { "250 as sent\r\n" } else { "554 not as sent\r\n" };
-                write.write_all(reply.as_bytes()).await?;
+                out.push_str(if right { "250 as sent\r\n" } else { "554 not as sent\r\n" });
             }
             "XSEND" => {
                 let (pattern, count, mut sent) = (Pattern::new(), number()?, 0);
@@ -88,7 +92,7 @@ async fn session(stream: TcpStream) -> io::Result<()> {
                 }
             }
             "QUIT" => return write.write_all(b"221 bye\r\n").await,
-            _ => write.write_all(b"250 ok\r\n").await?,
+            _ => out.push_str("250 ok\r\n"),
         }
     }
 }

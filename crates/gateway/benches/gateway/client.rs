@@ -19,6 +19,8 @@ use crate::backend::{CHUNK, Pattern};
 
 /// Clients at once, where there are many.
 const THREADS: usize = 4;
+/// And where they are only to be there: some servers take their time for each, without doing anything.
+const CROWD: usize = 64;
 /// How long anybody waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,11 +49,11 @@ pub(crate) fn run(args: &[&str]) -> Outcome<()> {
             println!("{}", took[took.len() / 2].as_secs_f64() * 1000.0);
         }
         "sessions" => {
-            clients.at_once(count as usize, |number| clients.session(number as u64))?;
+            clients.at_once(THREADS, count as usize, |number| clients.session(number as u64))?;
             println!("{count}");
         }
         "hold" => {
-            let mut held = clients.at_once(count as usize, |number| clients.open(number as u64))?;
+            let mut held = clients.at_once(CROWD, count as usize, |number| clients.open(number as u64))?;
             // Whoever was the last has had its turn when the server has.
             thread::sleep(Duration::from_millis(500));
             println!("held");
@@ -108,7 +110,12 @@ fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
 
 impl Clients {
     /// Does something so many times, a few at once.
-    fn at_once<T: Send>(&self, count: usize, work: impl Fn(usize) -> Outcome<T> + Sync) -> Outcome<Vec<T>> {
+    fn at_once<T: Send>(
+        &self,
+        threads: usize,
+        count: usize,
+        work: impl Fn(usize) -> Outcome<T> + Sync,
+    ) -> Outcome<Vec<T>> {
         let next = AtomicUsize::new(0);
         let share = || {
             let mut done = Vec::new();
@@ -120,7 +127,7 @@ impl Clients {
             }
         };
         let shares: Vec<Result<Vec<T>, String>> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(share)).collect();
             threads
                 .into_iter()
                 .map(|it| it.join().unwrap_or_else(|_| Err("a client panicked".into())))

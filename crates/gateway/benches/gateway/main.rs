@@ -28,7 +28,7 @@ use load::{Backend, Load};
 use servers::{SERVERS, Server};
 
 /// The median of an odd number, for everything that differs from time to time.
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 /// Sessions in a row, for what one costs.
 const SESSIONS: usize = 500;
 /// Sessions in a row, one at a time, for how long one takes.

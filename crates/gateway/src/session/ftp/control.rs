@@ -1,7 +1,7 @@
 //! The control connection: every command and every reply of it is read.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use starttls::proto::{Outgoing, Side};
 
@@ -40,7 +40,7 @@ pub(super) struct Control {
     front_tls: bool,
     back_tls: bool,
     /// Nothing where no data connection is possible.
-    ends: Option<Arc<Ends>>,
+    ends: Option<Rc<Ends>>,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     /// The code of a reply whose last line is still to come.
@@ -95,7 +95,7 @@ fn wrong(from: Side, expected: &'static str, received: &[u8]) -> Failure {
 }
 
 impl Control {
-    pub(super) fn new(front_tls: bool, back_tls: bool, ends: Option<Arc<Ends>>) -> Self {
+    pub(super) fn new(front_tls: bool, back_tls: bool, ends: Option<Rc<Ends>>) -> Self {
         Self {
             front_tls,
             back_tls,

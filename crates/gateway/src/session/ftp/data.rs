@@ -1,10 +1,10 @@
 //! One data connection: a listener for the client, a connection to the backend, bytes between the two.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -13,7 +13,7 @@ use starttls::proto::{Outgoing, Protocol};
 use starttls::rustls::HandshakeKind;
 use starttls::rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::control::Control;
 use crate::config::Upstream;
@@ -61,21 +61,14 @@ pub(super) struct Data {
     /// The one that the client may connect to.
     waiting: Option<Connection>,
     under_way: VecDeque<Connection>,
-    octets: Arc<Octets>,
-}
-
-/// What all of them have carried.
-#[derive(Debug, Default)]
-struct Octets {
-    up: AtomicU64,
-    down: AtomicU64,
+    octets: Rc<Cell<(u64, u64)>>,
 }
 
 #[derive(Debug)]
 struct Connection {
     task: JoinHandle<()>,
     /// Whether the client has connected.
-    taken: Arc<AtomicBool>,
+    taken: Rc<Cell<bool>>,
 }
 
 impl Drop for Connection {
@@ -89,10 +82,10 @@ impl Data {
     ///
     /// # Errors
     /// When there is no socket to be had.
-    pub(super) fn open(&mut self, ends: &Arc<Ends>, port: u16) -> io::Result<SocketAddr> {
+    pub(super) fn open(&mut self, ends: &Rc<Ends>, port: u16) -> io::Result<SocketAddr> {
         self.under_way.retain(|connection| !connection.task.is_finished());
         // A listener that nobody came to is closed, a transfer is not.
-        self.under_way.extend(self.waiting.take().filter(|before| before.taken.load(Ordering::Relaxed)));
+        self.under_way.extend(self.waiting.take().filter(|before| before.taken.get()));
         while self.under_way.len() > UNDER_WAY {
             self.under_way.pop_front();
         }
@@ -101,10 +94,10 @@ impl Data {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let (address, listener) = (listener.local_addr()?, TcpListener::from_std(listener)?);
-        let taken = Arc::new(AtomicBool::new(false));
+        let taken = Rc::new(Cell::new(false));
         let transfer =
             Transfer { ends: ends.clone(), port, taken: taken.clone(), octets: self.octets.clone() };
-        let task = tokio::spawn(async move {
+        let task = spawn_local(async move {
             // Both peers see how it ended, and the backend says so on the control connection.
             let _ = transfer.run(listener).await;
         });
@@ -114,15 +107,15 @@ impl Data {
 
     /// Octets to the backend, and to the client.
     pub(super) fn octets(&self) -> (u64, u64) {
-        (self.octets.up.load(Ordering::Relaxed), self.octets.down.load(Ordering::Relaxed))
+        self.octets.get()
     }
 }
 
 struct Transfer {
-    ends: Arc<Ends>,
+    ends: Rc<Ends>,
     port: u16,
-    taken: Arc<AtomicBool>,
-    octets: Arc<Octets>,
+    taken: Rc<Cell<bool>>,
+    octets: Rc<Cell<(u64, u64)>>,
 }
 
 impl Transfer {
@@ -146,7 +139,7 @@ impl Transfer {
         loop {
             let (tcp, peer) = listener.accept().await?;
             if peer.ip().to_canonical() == self.ends.client {
-                self.taken.store(true, Ordering::Relaxed);
+                self.taken.set(true);
                 return Ok(tcp);
             }
         }
@@ -193,8 +186,8 @@ impl Transfer {
             // Who is idle here and on the control connection is dealt with there.
             let ended = tokio::time::timeout(TOLD, copy.run(front, back, Duration::MAX)).await;
             let now = copy.octets();
-            self.octets.up.fetch_add(now.0 - before.0, Ordering::Relaxed);
-            self.octets.down.fetch_add(now.1 - before.1, Ordering::Relaxed);
+            let (up, down) = self.octets.get();
+            self.octets.set((up + now.0 - before.0, down + now.1 - before.1));
             before = now;
             if let Ok(ended) = ended {
                 return ended.map(drop);

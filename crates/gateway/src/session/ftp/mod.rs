@@ -7,7 +7,7 @@ mod reply;
 mod tied;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use starttls::proto::{Outgoing, Side};
 
@@ -39,7 +39,7 @@ impl Session<'_> {
             out.to_client = self.first_words(greeting, front.facts().is_some(), false);
         }
         let ends = self.ends(&front, &back, upstream);
-        let mut control = Control::new(front.facts().is_some(), back.facts().is_some(), ends.map(Arc::new));
+        let mut control = Control::new(front.facts().is_some(), back.facts().is_some(), ends.map(Rc::new));
         if !unread.is_empty() {
             control.receive(Side::Server, &unread, &mut out)?;
         }
