@@ -3,11 +3,13 @@
 
 mod dialects;
 mod front;
+mod login;
 mod machines;
 mod relay;
 
 pub use dialects::dialects;
 pub use front::front;
+pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;
 

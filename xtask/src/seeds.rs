@@ -7,12 +7,12 @@ use starttls_proto::{PROTOCOLS, Side};
 
 /// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`.
 ///
-/// A seed starts with the number of its protocol. For `client`, `server` and `dialects` the octets of the
+/// A seed starts with the number of its protocol. For `client`, `login`, `server` and `dialects` the octets of the
 /// sides follow; for `relay` and `front` their pieces, each behind an octet with the side in the top bit and the length
 /// in the others.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
     let corpus = root.join("fuzz/corpus");
-    for target in ["dialects", "client", "server", "relay", "front"] {
+    for target in ["dialects", "client", "server", "relay", "front", "login"] {
         for folder in [corpus.join(target), root.join("fuzz/artifacts").join(target)] {
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
@@ -33,6 +33,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
         for (target, octets) in [
             ("dialects", said(&[Side::Client, Side::Server])),
             ("client", said(&[Side::Server])),
+            ("login", said(&[Side::Server])),
             ("server", said(&[Side::Client])),
             ("relay", pieces(&turns)),
             ("front", pieces(&turns)),

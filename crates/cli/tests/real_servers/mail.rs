@@ -1,7 +1,7 @@
 //! A message goes out through Postfix and comes back from Dovecot, unaltered.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use starttls::proto::{imap::IMAP, pop3::POP3};
 use starttls::{Connector, Encrypted, Endpoint};
 use starttls_lab::real::{Running, Setup, start_mail_host};
 
+use super::dns;
 use super::run::{DEADLINE, Run, starttls};
 
 struct Host {
@@ -201,4 +202,61 @@ fn each_recipient_gets_its_own_answer() {
     Run::with_input(host.send("submission").arg("--require-tls"), b"Subject: x\n\nx\n")
         .exits(1)
         .says("REQUIRETLS");
+}
+
+/// Somebody on port 25 who passes everything on to this address.
+fn forwarder(to: SocketAddr) -> IpAddr {
+    let ip = starttls_lab::process::own_loopback();
+    let listener = TcpListener::bind((ip, 25)).unwrap();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let far = TcpStream::connect(to).unwrap();
+            for (mut from, mut to) in [
+                (near.try_clone().unwrap(), far.try_clone().unwrap()),
+                (far.try_clone().unwrap(), near.try_clone().unwrap()),
+            ] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    ip
+}
+
+#[test]
+fn a_domain_gets_its_mail_at_the_first_exchanger_that_answers() {
+    let host = Host::start();
+    let smtp = host.running.endpoint("smtp").unwrap();
+    let zone = format!(
+        "example.test MX 10 away.example.test
+         example.test MX 20 {name}
+         away.example.test A {nobody}
+         {name} A {somebody}",
+        name = smtp.server_name,
+        nobody = starttls_lab::process::own_loopback(),
+        somebody = forwarder(smtp.address),
+    );
+    let mut command = starttls(["send", "--mx", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
+    command.arg(&host.ca_file).args(["--resolver", &dns::server(&zone).to_string(), "--format", "json"]);
+    command.args([
+        "--from",
+        "john@example.com",
+        "--to",
+        "test@example.test",
+        "--subject",
+        "by MX",
+        "--body",
+        "x",
+    ]);
+    let report = Run::of(&mut command).exits(0).json();
+    let attempts: Vec<_> =
+        report["attempts"].as_array().unwrap().iter().map(|it| it["target"].as_str().unwrap()).collect();
+    assert_eq!(attempts, ["smtp://away.example.test", "smtp://mail.example.test"]);
+    assert!(
+        report["attempts"][0]["error"].is_string() && report["recipients"][0]["accepted"] == true,
+        "{report}"
+    );
+    assert!(text(&host.by_imap(1)).contains("Subject: by MX"));
 }

@@ -10,6 +10,8 @@ mod mail;
 mod middle;
 mod verified;
 
+#[path = "../support/dns.rs"]
+mod dns;
 #[path = "../support/run.rs"]
 #[expect(dead_code, reason = "shared with other tests, which use the rest")]
 mod run;

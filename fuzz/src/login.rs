@@ -1,0 +1,55 @@
+//! The login.
+
+use starttls_proto::{Denial, Login, LoginStep, Protocol, Script};
+
+use crate::{choose, identity};
+
+/// A login and any server: no panic, and arriving in smaller pieces changes nothing.
+pub fn login(input: &[u8]) {
+    let Some((protocol, size, octets)) = choose(input) else { return };
+    let runs = [usize::MAX, size + 2, 1].map(|size| drive(protocol, &mut octets.chunks(size)));
+    assert!(runs.windows(2).all(|pair| pair[0] == pair[1]), "the outcome depends on the pieces: {runs:?}");
+}
+
+#[derive(Debug, PartialEq)]
+enum End {
+    /// There is no login in this protocol.
+    None,
+    Open,
+    /// As whom, and with what behind it.
+    Granted(Option<String>, Vec<u8>),
+    Refused(Denial, Vec<u8>),
+    /// Which one, the pieces may decide: more of what is wrong has come.
+    Error,
+}
+
+/// Begins whatever is offered first, and says every challenge back.
+fn drive(protocol: &Protocol, pieces: &mut dyn Iterator<Item = &[u8]>) -> End {
+    let mut script = Script::default();
+    let Some(mut login) = Login::new(protocol, identity(), "user", true, &mut script) else {
+        return End::None;
+    };
+    while let Some(piece) = pieces.next() {
+        let mut input = piece;
+        login = loop {
+            login = match login.receive(std::mem::take(&mut input), &mut script) {
+                Ok(LoginStep::Continue(login)) => break login,
+                Ok(LoginStep::Choose(choice)) => {
+                    let name = choice.offered.first().map_or(String::from("PLAIN"), |it| it.name.clone());
+                    choice.begin(&name, Some(b"\0user\0password"), &mut script)
+                }
+                Ok(LoginStep::Challenge(challenge)) => {
+                    let data = challenge.data.clone();
+                    challenge.respond(&data, &mut script)
+                }
+                Ok(LoginStep::Granted(mut granted)) => {
+                    pieces.for_each(|piece| granted.unread.extend_from_slice(piece));
+                    return End::Granted(granted.user, granted.unread);
+                }
+                Ok(LoginStep::Refused(refused)) => return End::Refused(refused.denial, refused.answer),
+                Err(_) => return End::Error,
+            };
+        };
+    }
+    End::Open
+}
