@@ -17,7 +17,6 @@ const VARIABLE: &str = "STARTTLS_TEST_HELD";
 const ENDS: u64 = 4;
 
 /// As many as wanted, or as many as the limit of open files allows.
-#[expect(clippy::print_stdout, reason = "a number that is not the one that was asked for is told")]
 fn how_many() -> usize {
     let wanted = std::env::var(VARIABLE).map_or(300, |number| number.parse().unwrap());
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
