@@ -116,3 +116,29 @@ proptest! {
         }
     }
 }
+
+/// IMAP's list comes apart from the answer, and with the greeting if the server likes: what the client then
+/// says of the offer does not depend on which of the two came in one piece.
+#[test]
+fn an_offer_that_nobody_asked_for_counts_at_every_cut() {
+    let greeting = b"* OK ready\r\n* CAPABILITY IMAP4rev1 STARTTLS\r\n";
+    for chunk in 1..=greeting.len() {
+        let mut out = Vec::new();
+        let mut client = Client::new(
+            starttls_proto::protocol("imap").expect("IMAP is in the registry"),
+            identity(),
+            &mut out,
+        );
+        for piece in greeting.chunks(chunk).chain([&b"a1 OK done\r\n"[..]]) {
+            client = match client.receive(piece, &mut out) {
+                Ok(Progress::Continue(client)) => client,
+                other => panic!("pieces of {chunk}: {other:?}"),
+            };
+            out.clear();
+        }
+        match client.receive(b"a2 BAD no\r\n", &mut out) {
+            Ok(Progress::End(declined)) => assert_eq!(declined.offered, Some(true), "pieces of {chunk}"),
+            other => panic!("pieces of {chunk}: {other:?}"),
+        }
+    }
+}

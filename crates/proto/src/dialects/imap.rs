@@ -60,7 +60,7 @@ struct Imap {
     asked: VecDeque<Vec<u8>>,
     /// Lines without a tag that wait for their `* BAD`.
     tagless: u32,
-    /// Whether a capability line since the hello had the offer.
+    /// Whether the last capability line had the offer.
     offered: bool,
     /// The answer to the last harmless command: what comes untagged, and what comes behind the tag.
     answer: (&'static str, &'static str),
@@ -188,11 +188,11 @@ impl Imap {
                 self.tagless -= 1;
                 ServerMessage::Other
             }
-            (ReplyTo::Hello, _) => {
-                self.offered |= listed == Some(true);
+            // A list is whole, and the last one counts, whether it was asked for or not (RFC 9051 section 7.2.2).
+            _ => {
+                self.offered = listed.unwrap_or(self.offered);
                 ServerMessage::Interim
             }
-            _ => ServerMessage::Interim,
         })
     }
 
