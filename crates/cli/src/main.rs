@@ -16,6 +16,8 @@ mod login;
 mod output;
 mod peer;
 mod sasl;
+#[cfg(test)]
+mod schema;
 mod send;
 mod talk;
 mod target;

@@ -1,13 +1,13 @@
 //! For programs: the report as one object, or an endpoint as one line.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::escape;
 use crate::report::{Endpoint, Report, SCHEMA_VERSION};
 
 /// One line of a bulk run. Its schema is in `docs/schema/check-line.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Line {
     /// One endpoint.
@@ -17,7 +17,8 @@ pub enum Line {
 }
 
 /// One endpoint of a bulk run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Audited {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -29,7 +30,8 @@ pub struct Audited {
 }
 
 /// A target that is none, or what was looked up for one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remark {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,

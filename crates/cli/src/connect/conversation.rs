@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use starttls::proto::{
     ClientMessage, Escaped, Event, Identity, LoginDialect, Outgoing, Protocol, Refusal, Relay, ReplyTo,
@@ -13,7 +12,8 @@ use starttls::{Chunk, Observer, Phase};
 use crate::talk::{Talk, Tone};
 
 /// One message of the negotiation.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Message {
     /// "client" or "server".
     pub(crate) from: &'static str,
@@ -24,7 +24,8 @@ pub(crate) struct Message {
 }
 
 /// What was said in cleartext, and what came of it.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Negotiation {
     /// Whether the server offered the upgrade; null where the protocol has no offer.
     pub(crate) offered: Option<bool>,

@@ -1,7 +1,7 @@
 //! `starttls login`: upgrade, log in, and say what came of it.
 
 mod hint;
-mod report;
+pub(crate) mod report;
 pub(crate) mod secret;
 
 use std::error::Error as _;

@@ -2,7 +2,7 @@
 
 mod compose;
 mod hello;
-mod report;
+pub(crate) mod report;
 mod route;
 
 use starttls::Connector;

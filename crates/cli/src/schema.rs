@@ -1,0 +1,28 @@
+//! The schemas in `docs/schema` are those of the code. Set `UPDATE_SCHEMA` to write them anew.
+
+use schemars::{Schema, schema_for};
+
+fn same(name: &str, schema: &Schema) {
+    let path = format!("{}/../../docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == schema, "docs/schema/{name}.json is out of date: run this test with UPDATE_SCHEMA=1");
+}
+
+#[test]
+fn connect() {
+    same("connect", &schema_for!(crate::connect::report::Report));
+}
+
+#[test]
+fn login() {
+    same("login", &schema_for!(crate::login::report::Report));
+}
+
+#[test]
+fn send() {
+    same("send", &schema_for!(crate::send::report::Report));
+}
