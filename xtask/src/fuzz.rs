@@ -34,16 +34,28 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         _ => return Err(format!("expected [TARGET] [--seconds N], got {}", args.join(" "))),
     };
     let mut report = Report::default();
-    fuzz(&mut report, &targets, seconds, Output::Shown);
+    fuzz(&mut report, &targets, Search::Anew { seconds }, Output::Shown);
     report.finish()
 }
 
-/// Lints the fuzzers and runs each for ten seconds.
+/// How a fuzzer looks for inputs.
+#[derive(Clone, Copy)]
+enum Search {
+    /// Other inputs in each run, for so long: finds what is new.
+    Anew { seconds: u64 },
+    /// The same inputs in each run of one build: what passed here passes elsewhere.
+    Same { runs: u64 },
+}
+
+/// Longer than any run of so many inputs takes on a slow machine.
+const SAME_SECONDS: u64 = 120;
+
+/// Lints the fuzzers and runs each for some seconds, on the same inputs every time: tests are no lottery.
 pub(crate) fn smoke(report: &mut Report) {
     match build("clippy") {
         Ok(mut clippy) => {
             report.step("fuzz clippy", 15, Output::Kept, clippy.args(["--", "-D", "warnings"]));
-            fuzz(report, &TARGETS, 10, Output::Kept);
+            fuzz(report, &TARGETS, Search::Same { runs: 100_000 }, Output::Kept);
         }
         Err(problem) => {
             report.check("fuzz clippy", || Err(problem));
@@ -51,14 +63,14 @@ pub(crate) fn smoke(report: &mut Report) {
     }
 }
 
-fn fuzz(report: &mut Report, targets: &[&str], seconds: u64, output: Output) {
+fn fuzz(report: &mut Report, targets: &[&str], search: Search, output: Output) {
     let built = match build("build") {
         Ok(command) => report.step("fuzz build", 15, output, &command),
         Err(problem) => report.check("fuzz build", || Err(problem)),
     };
     if built && report.check("fuzz seeds", || seeds::write(&root())) {
         for target in targets {
-            report.logged(&format!("fuzz {target}"), output, |log| fuzz_one(target, seconds, log));
+            report.logged(&format!("fuzz {target}"), output, |log| fuzz_one(target, search, log));
         }
     }
 }
@@ -72,11 +84,15 @@ fn build(subcommand: &str) -> Result<Command, String> {
 }
 
 /// One target's run. What crashes it is written down, with the command that shows it again.
-fn fuzz_one(target: &str, seconds: u64, log: Option<&File>) -> Result<(), String> {
+fn fuzz_one(target: &str, search: Search, log: Option<&File>) -> Result<(), String> {
     let binary = format!("fuzz/target/{}/release/{target}", host()?);
     let artifacts = format!("fuzz/artifacts/{target}");
+    let (inputs, seconds) = match search {
+        Search::Anew { seconds } => (Vec::new(), seconds),
+        Search::Same { runs } => (vec![String::from("-seed=1"), format!("-runs={runs}")], SAME_SECONDS),
+    };
     let mut command = Command::new(&binary);
-    command.current_dir(root()).arg(format!("fuzz/corpus/{target}")).args([
+    command.current_dir(root()).arg(format!("fuzz/corpus/{target}")).args(inputs).args([
         format!("-max_total_time={seconds}"),
         format!("-artifact_prefix={artifacts}/"),
         String::from("-timeout=10"),
