@@ -5,10 +5,12 @@ use std::fmt::{self, Display, Write};
 use super::escape::Plain;
 use super::story;
 use crate::filter::severity_word;
-use crate::report::{Endpoint, Finding, Kind, Outcome, Report, Severity, Verdict};
+use crate::report::{Endpoint, Entry, Finding, Kind, Outcome, Report, Severity, Verdict};
 
-/// Of one piece of evidence, this many lines are shown.
+/// Evidence of this many lines is shown whole.
 const MOST_LINES: usize = 16;
+/// Of longer evidence, what each side said at once is cut to this many lines.
+const MOST_AT_ONCE: usize = 4;
 
 /// How a report is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,14 +155,18 @@ impl Page {
             let Some((transcript, entries)) = story::excerpt(endpoint, at) else { continue };
             let purpose = Plain(&transcript.purpose);
             self.line(6, palette.faint, format_args!("connection {}, {purpose}:", at.transcript + 1));
-            let lines: Vec<_> = entries
-                .iter()
-                .flat_map(|entry| story::lines(entry).into_iter().map(move |line| (entry, line)))
-                .collect();
             let mut timed = None;
-            for (entry, line) in lines.iter().take(MOST_LINES) {
-                let first = timed != Some(std::ptr::from_ref(*entry));
-                timed = Some(std::ptr::from_ref(*entry));
+            for shown in shown(entries) {
+                let (entry, line) = match shown {
+                    Shown::Line(entry, line) => (entry, line),
+                    Shown::Folded(count) => {
+                        let more = crate::filter::plural(count, "more line", "more lines");
+                        self.line(6, palette.faint, format_args!("{:12}         ... {more}", ""));
+                        continue;
+                    }
+                };
+                let first = timed != Some(std::ptr::from_ref(entry));
+                timed = Some(std::ptr::from_ref(entry));
                 let time = if first { format!("{:9.1} ms", entry.at_ms) } else { " ".repeat(12) };
                 let time = Painted(palette.faint, palette.reset, time);
                 let line = Plain(line);
@@ -173,10 +179,6 @@ impl Page {
                     Kind::Event => self.line(6, "", format_args!("{time}         ({line})")),
                     kind => self.line(6, "", format_args!("{time}  {:>5}: {line}", story::speaker(kind))),
                 }
-            }
-            if lines.len() > MOST_LINES {
-                let more = crate::filter::plural(lines.len() - MOST_LINES, "more line", "more lines");
-                self.line(6, palette.faint, format_args!("{:12}  ... {more}", ""));
             }
         }
     }
@@ -231,5 +233,77 @@ impl<T: Display> Display for Painted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reset = if self.0.is_empty() { "" } else { self.1 };
         write!(f, "{}{}{reset}", self.0, self.2)
+    }
+}
+
+/// What is shown of the evidence: a line, or how many are not.
+#[derive(Debug, PartialEq)]
+enum Shown<'a> {
+    Line(&'a Entry, &'a str),
+    Folded(usize),
+}
+
+/// Long lists are folded first, then what is far from the end: what proves a finding comes last, as a rule.
+fn shown(entries: &[Entry]) -> Vec<Shown<'_>> {
+    let said: Vec<_> = entries.iter().map(|entry| (entry, story::lines(entry))).collect();
+    let all = said.iter().map(|(_, lines)| lines.len()).sum::<usize>();
+    let mut shown = Vec::new();
+    for (entry, lines) in &said {
+        let fold = if all > MOST_LINES { lines.len().saturating_sub(MOST_AT_ONCE) } else { 0 };
+        let before = if fold > 0 { MOST_AT_ONCE - 1 } else { lines.len() };
+        shown.extend(lines[..before].iter().map(|line| Shown::Line(entry, line)));
+        if fold > 0 {
+            shown.push(Shown::Folded(fold));
+            shown.extend(lines[before + fold..].iter().map(|line| Shown::Line(entry, line)));
+        }
+    }
+    if let Some(over) = shown.len().checked_sub(MOST_LINES).filter(|over| *over > 0) {
+        let from = MOST_AT_ONCE;
+        let hidden = shown.drain(from..=from + over).map(|it| match it {
+            Shown::Line(..) => 1,
+            Shown::Folded(count) => count,
+        });
+        let hidden = hidden.sum();
+        shown.insert(from, Shown::Folded(hidden));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: Kind, lines: usize) -> Entry {
+        let text = (1..=lines).map(|number| format!(r"line {number}\n")).collect();
+        Entry { at_ms: 0.0, kind, text }
+    }
+
+    fn text(shown: &[Shown<'_>]) -> Vec<String> {
+        let text = |it: &Shown<'_>| match it {
+            Shown::Line(_, line) => (*line).to_owned(),
+            Shown::Folded(count) => format!("{count} more"),
+        };
+        shown.iter().map(text).collect()
+    }
+
+    #[test]
+    fn evidence_is_shown_whole_or_folded_where_it_says_least() {
+        let short = [said(Kind::Server, 8), said(Kind::Client, 1), said(Kind::Server, 7)];
+        assert_eq!(shown(&short).len(), 16);
+        let long = [said(Kind::Server, 15), said(Kind::Client, 1), said(Kind::ServerInside, 4)];
+        let lines = text(&shown(&long));
+        assert_eq!(lines[..5], [r"line 1\n", r"line 2\n", r"line 3\n", "11 more", r"line 15\n"]);
+        assert_eq!(lines[5..], [r"line 1\n", r"line 1\n", r"line 2\n", r"line 3\n", r"line 4\n"]);
+    }
+
+    #[test]
+    fn the_end_of_long_evidence_is_always_shown() {
+        let mut entries: Vec<Entry> = (0..40).map(|_| said(Kind::Client, 1)).collect();
+        entries.push(said(Kind::ServerInside, 9));
+        let shown = shown(&entries);
+        assert_eq!(shown.len(), MOST_LINES);
+        let lines = text(&shown);
+        assert_eq!(lines[4], "30 more");
+        assert_eq!(lines[13..], [r"line 3\n", "5 more", r"line 9\n"]);
     }
 }
