@@ -107,23 +107,23 @@ impl From<io::Error> for Broken {
 ///
 /// It reads even while it cannot write: two sides that first want to be heard wait forever.
 pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Result<(), Broken> {
-    loop {
+    while !only_tickets_left(tls) {
         let blocked = match stream::push(tls, io).and_then(|()| io.flush()) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
             done => done.map(|()| false)?,
         };
         if !tls.is_handshaking() {
-            let done = !blocked || only_tickets_left(tls);
-            return if done { Ok(()) } else { Err(io::Error::from(ErrorKind::WouldBlock).into()) };
+            return if blocked { Err(io::Error::from(ErrorKind::WouldBlock).into()) } else { Ok(()) };
         }
         if tls.read_tls(io)? == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
         tls.process_new_packets().map_err(Broken::Tls)?;
     }
+    Ok(())
 }
 
-/// Tickets are no part of the handshake: a client that does not read them yet holds up nothing.
+/// Tickets are no part of the handshake: they go out with the first answer, in the same segment.
 fn only_tickets_left(tls: &Connection) -> bool {
     let modern = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
     modern && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
