@@ -111,7 +111,7 @@ pub enum KeyKind {
     Rsa2048,
 }
 
-/// The one extended key usage of a leaf (RFC 5280, section 4.2.1.12).
+/// What a leaf is for: its one extended key usage (RFC 5280, section 4.2.1.12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Usage {
     /// A server's certificate.
@@ -119,6 +119,8 @@ pub enum Usage {
     Server,
     /// A client's certificate.
     Client,
+    /// None in particular, but an authority's: what `openssl req -x509` makes of somebody who asks for no more.
+    Authority,
 }
 
 impl Default for Leaf {
@@ -169,10 +171,11 @@ impl Leaf {
             // TLS 1.2 with RSA key exchange (RFC 5246, section 7.4.2).
             params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
         }
-        params.extended_key_usages = vec![match self.usage {
-            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
-            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
-        }];
+        match self.usage {
+            Usage::Server => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage::Client => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Authority => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+        }
         Ok(params)
     }
 }

@@ -62,6 +62,8 @@ pub enum Verdict {
     Failed {
         /// Why not, in words.
         reason: String,
+        /// Whether its chain leads to a trusted root all the same; `None` where what is wrong hides that.
+        rooted: Option<bool>,
     },
     /// The peer presented none, as clients may.
     NoCertificate,
@@ -71,7 +73,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verified => f.write_str("verified"),
-            Self::Failed { reason } => write!(f, "not verified: {reason}"),
+            Self::Failed { reason, .. } => write!(f, "not verified: {reason}"),
             Self::NoCertificate => f.write_str("no certificate"),
         }
     }

@@ -17,6 +17,7 @@ use crate::{Error, Verdict};
 pub(crate) struct Trust {
     /// Nothing where there is no root to trust, which `insecure` allows.
     roots: Option<Arc<WebPkiServerVerifier>>,
+    anchors: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
     insecure: bool,
 }
@@ -30,14 +31,45 @@ impl Trust {
         if roots.is_empty() && !insecure {
             return Err(Error::config("there is no root certificate to trust"));
         }
-        let roots = (!roots.is_empty())
+        let anchors = Arc::new(roots);
+        let roots = (!anchors.is_empty())
             .then(|| {
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                WebPkiServerVerifier::builder_with_provider(anchors.clone(), provider.clone())
                     .build()
                     .map_err(|cause| Error::config_because("the root certificates are not usable", cause))
             })
             .transpose()?;
-        Ok(Self { roots, provider, insecure })
+        Ok(Self { roots, anchors, provider, insecure })
+    }
+
+    /// Whether a chain that was refused leads to a trusted root all the same. WebPKI looks at dates and usage first,
+    /// and at the name last, so that most errors say nothing of what comes behind them.
+    fn is_rooted(
+        &self,
+        error: &rustls::Error,
+        end_entity: &CertificateDer<'_>,
+        verify: impl Fn(UnixTime) -> Result<ServerCertVerified, rustls::Error>,
+    ) -> Option<bool> {
+        use CertificateError as E;
+        let rustls::Error::InvalidCertificate(cause) = error else { return None };
+        match cause {
+            E::UnknownIssuer => Some(false),
+            E::NotValidForName | E::NotValidForNameContext { .. } => Some(true),
+            // At a time when it was valid, something else may be wrong, but no longer the date.
+            E::ExpiredContext { not_after: valid, .. } | E::NotValidYetContext { not_before: valid, .. } => {
+                match verify(*valid) {
+                    Ok(_) => Some(true),
+                    Err(error) if is_date(&error) => None,
+                    Err(error) => self.is_rooted(&error, end_entity, verify),
+                }
+            }
+            E::Other(_) if is_authority(cause) => {
+                let mut own = RootCertStore::empty();
+                let added = own.add(end_entity.clone().into_owned()).is_ok();
+                (added && self.anchors.roots.contains(own.roots.first()?)).then_some(true)
+            }
+            _ => None,
+        }
     }
 
     /// The verifier of one connection.
@@ -79,16 +111,24 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let outcome = match &self.trust.roots {
+        let verify = |now| match &self.trust.roots {
             Some(roots) => {
                 roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
             None => Err(CertificateError::UnknownIssuer.into()),
         };
+        let outcome = verify(now);
         let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
         let verdict = match &outcome {
             Ok(_) => Verdict::Verified,
-            Err(error) => Verdict::Failed { reason: in_words(error) },
+            Err(error) => {
+                let rooted = self.trust.is_rooted(error, end_entity, verify);
+                let mut reason = in_words(error);
+                if rooted == Some(false) && !is(error, &CertificateError::UnknownIssuer) {
+                    reason += ", and it does not lead to a trusted root";
+                }
+                Verdict::Failed { reason, rooted }
+            }
         };
         let accepted = self.trust.insecure || outcome.is_ok();
         let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
@@ -149,11 +189,26 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
             let names = if names.is_empty() { String::from("no host name at all") } else { names.join(", ") };
             format!("it is for {names}, not for {}", expected.to_str())
         }
-        E::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity") => {
+        E::Other(_) if is_authority(cause) => {
             String::from("it is an authority's certificate, used as a server's")
         }
         other => other.to_string(),
     }
+}
+
+fn is(error: &rustls::Error, cause: &CertificateError) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(found) if found == cause)
+}
+
+fn is_date(error: &rustls::Error) -> bool {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = error else { return false };
+    matches!(cause, E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. })
+}
+
+/// An authority's certificate in a server's place has no name of its own among the errors.
+fn is_authority(cause: &CertificateError) -> bool {
+    matches!(cause, CertificateError::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity"))
 }
 
 /// `DnsName("mail.example.com")` without its wrapping.

@@ -20,12 +20,8 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
     if let Some(error) = &own.unreadable {
         return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
     }
-    let reason = match &facts.verdict {
-        Trust::Failed { reason } => reason.as_str(),
-        _ => "",
-    };
     let mut drafts = vec![
-        chain(presented, reason),
+        chain(presented, &facts.verdict),
         name(facts, server_name, &own.names),
         dates(presented),
         expiry(own.days_left),
@@ -52,21 +48,26 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
     drafts
 }
 
-fn chain(presented: &Presented, reason: &str) -> Draft {
+fn chain(presented: &Presented, verdict: &Trust) -> Draft {
     let own = presented.chain.first();
     let (issuer, subject) = own.map_or(("", ""), |own| (own.issuer.as_str(), own.subject.as_str()));
-    let trusted = presented.verified || !reason.contains("trusted root");
-    if trusted {
-        return Draft::pass(
-            "cert-chain",
-            format!("{} certificates, up to a trusted root", presented.chain.len()),
-        );
+    let (rooted, reason) = match verdict {
+        Trust::Failed { rooted, reason } => (*rooted, reason.as_str()),
+        _ => (Some(presented.verified), ""),
+    };
+    if rooted == Some(true) {
+        let length = crate::filter::plural(presented.chain.len(), "certificate", "certificates");
+        return Draft::pass("cert-chain", format!("{length}, up to a trusted root"));
     }
     if issuer == subject {
         return Draft::fail(
             "cert-self-signed",
             "the certificate is signed by itself, so that nobody vouches for it",
         );
+    }
+    if rooted.is_none() {
+        let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
+        return Draft::new("cert-chain", Outcome::Inconclusive, why);
     }
     let linked =
         presented.chain.windows(2).all(|pair| matches!(pair, [one, next] if one.issuer == next.subject));
@@ -139,6 +140,10 @@ fn key(key: &str) -> Draft {
 }
 
 fn usage(parsed: &X509Certificate<'_>) -> Draft {
+    // RFC 5280 section 4.2.1.9: its key is to verify certificates, and WebPKI takes it for nothing else.
+    if parsed.is_ca() {
+        return Draft::fail("cert-usage", "the certificate is an authority's, not a server's (CA:TRUE)");
+    }
     let extended = parsed.extended_key_usage().ok().flatten();
     match extended {
         Some(usage) if !usage.value.server_auth && !usage.value.any => Draft::fail(

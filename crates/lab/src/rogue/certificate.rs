@@ -65,6 +65,7 @@ fn acceptor(
             Leaf { dns: vec![String::from("other.example.test")], ips: Vec::new(), ..sound }
         }
         Some(Weakness::WrongUsage) => Leaf { usage: Usage::Client, ..sound },
+        Some(Weakness::SelfSigned) => Leaf { usage: Usage::Authority, ..sound },
         Some(Weakness::CommonNameOnly) => {
             Leaf { dns: Vec::new(), ips: Vec::new(), common_name: Some(String::from("localhost")), ..sound }
         }

@@ -119,7 +119,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (NotYet, "cert-dates", &[]),
     (SoonExpired, "cert-expiry", &[]),
     (WrongName, "cert-name", &[]),
-    (SelfSigned, "cert-self-signed", &["cert-chain"]),
+    (SelfSigned, "cert-self-signed", &["cert-usage"]),
     (UnknownRoot, "cert-chain", &[]),
     (MissingIntermediate, "cert-incomplete", &["cert-chain"]),
     (WrongUsage, "cert-usage", &[]),

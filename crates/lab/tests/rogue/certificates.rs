@@ -29,7 +29,7 @@ fn bad_certificates_are_bad_in_their_own_way() {
         (Weakness::Expired, "Expired"),
         (Weakness::NotYet, "NotValidYet"),
         (Weakness::WrongName, "other.example.test"),
-        (Weakness::SelfSigned, "UnknownIssuer"),
+        (Weakness::SelfSigned, "CaUsedAsEndEntity"),
         (Weakness::UnknownRoot, "UnknownIssuer"),
         (Weakness::MissingIntermediate, "UnknownIssuer"),
         (Weakness::WrongUsage, "Purpose"),

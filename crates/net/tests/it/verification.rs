@@ -86,18 +86,29 @@ async fn c5_an_expired_certificate_is_refused() {
 #[tokio::test]
 async fn insecure_finishes_and_records_the_verdict() {
     let authority = Authority::new();
+    let stranger = Authority::new();
+    let alone = Authority::alone(NAME);
+    let trusting_it = Connector::builder().no_system_roots().roots_pem(alone.chain.as_str());
     let cases = [
-        (authority.connector(), authority.issue_expired(NAME), "it expired"),
-        (authority.connector(), authority.issue("other.example"), "it is for other.example"),
-        (authority.connector(), Authority::new().issue(NAME), "it does not lead"),
-        (Connector::builder().no_system_roots(), authority.issue(NAME), "it does not lead"),
+        (authority.connector(), authority.issue_expired(NAME), "it expired", Some(true)),
+        (authority.connector(), authority.issue_expired("other.example"), "it expired", Some(true)),
+        (authority.connector(), authority.issue("other.example"), "it is for other.example", Some(true)),
+        (authority.connector(), authority.issue_for_client(NAME), "it is not meant", None),
+        (authority.connector(), stranger.issue(NAME), "it does not lead", Some(false)),
+        (authority.connector(), stranger.issue_expired(NAME), "it expired", Some(false)),
+        (authority.connector(), Authority::alone(NAME), "it is an authority's", None),
+        (trusting_it, alone, "it is an authority's", Some(true)),
+        (Connector::builder().no_system_roots(), authority.issue(NAME), "it does not lead", Some(false)),
     ];
-    for (connector, leaf, expected) in cases {
+    for (connector, leaf, expected, leads) in cases {
         let (client, _) = meet(connector.insecure(), presenting(leaf), NAME).await;
-        let Verdict::Failed { reason } = client.unwrap().facts().verdict.clone() else {
+        let Verdict::Failed { reason, rooted } = client.unwrap().facts().verdict.clone() else {
             panic!("a verdict that says why")
         };
         assert!(reason.starts_with(expected), "{reason}");
+        assert_eq!(rooted, leads, "{reason}");
+        let told = reason.ends_with("it does not lead to a trusted root");
+        assert_eq!(told, leads == Some(false), "{reason}");
     }
     let (client, _) = meet(authority.connector().insecure(), authority.acceptor(), NAME).await;
     assert_eq!(client.unwrap().facts().verdict, Verdict::Verified);
