@@ -1,4 +1,4 @@
-//! The clients: TLS 1.3 with X25519 and AES-256-GCM, never resumed, and everything that comes back is looked at.
+//! The clients: TLS 1.3 with X25519 and AES-128-GCM, never resumed, and everything that comes back is looked at.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome<()> {
 fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
-    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_file_iter(root)? {
         roots.add(root?)?;
