@@ -101,7 +101,10 @@ fn certificate(error: &Error, cause: &rustls::Error, leaf: Option<&CertificateDe
     let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
     let cure = match (name, error.hint()) {
         (Some(name), _) => format!("if it is the right server, --server-name {name} expects that name; "),
-        (None, Some(hint)) => format!("{hint} (--ca-file PEM); "),
+        (None, Some(hint)) if matches!(cause, InvalidCertificate(E::UnknownIssuer | E::BadSignature)) => {
+            format!("{hint} (--ca-file PEM); ")
+        }
+        (None, Some(hint)) => format!("{hint}; "),
         (None, None) => String::new(),
     };
     cure + "--insecure shows more, and proves nothing about the server"

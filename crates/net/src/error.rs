@@ -8,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, Quit, Refusal, Side, speaks};
 
+use crate::verify::is_authority;
+
 /// Why there is no encrypted stream. Whatever it was, the connection is closed.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -133,6 +135,14 @@ impl Error {
                 source: rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature),
                 ..
             } => Some("a root of that name, with another key, is trusted: replace it if it is an old one"),
+            Self::Certificate { source: rustls::Error::InvalidCertificate(cause), .. }
+                if is_authority(cause) =>
+            {
+                Some(
+                    "the server needs a certificate of its own, without the CA flag: \
+                     `openssl req -x509` sets it unless told -addext basicConstraints=critical,CA:FALSE",
+                )
+            }
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | rustls::Error::PeerIncompatible(

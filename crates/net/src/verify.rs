@@ -207,7 +207,7 @@ fn is_date(error: &rustls::Error) -> bool {
 }
 
 /// An authority's certificate in a server's place has no name of its own among the errors.
-fn is_authority(cause: &CertificateError) -> bool {
+pub(crate) fn is_authority(cause: &CertificateError) -> bool {
     matches!(cause, CertificateError::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity"))
 }
 

@@ -24,6 +24,7 @@ fn c5_each_reason_is_said_in_words() {
         ("expired", &ours, Leaf { not_before: now - 9 * DAY, not_after: now - 2 * DAY, ..local() }),
         ("not yet valid", &ours, Leaf { not_before: now + 3 * DAY, ..local() }),
         ("a client's", &ours, Leaf { usage: Usage::Client, ..local() }),
+        ("an authority's", &ours, Leaf { usage: Usage::Authority, ..local() }),
     ] {
         let issued = authority.issue(&leaf).unwrap();
         let adjust = |it: starttls::AcceptorBuilder| it.certificate_pem(issued.chain_pem, issued.key_pem);
