@@ -61,6 +61,16 @@ const SMTP: Words = Words {
     ..NOTHING
 };
 
+/// Both kinds of stream.
+const XMPP: Words = Words {
+    scheme: "xmpp",
+    took_credentials: &["<success", "<challenge", "*<not-authorized"],
+    served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
+    mechanisms: &["<mechanism>PLAIN"],
+    data: IN_XML,
+    ..NOTHING
+};
+
 const TABLE: &[Words] = &[
     SMTP,
     Words { scheme: "submission", may_serve_cleartext: None, ..SMTP },
@@ -135,22 +145,8 @@ const TABLE: &[Words] = &[
         may_repeat_offer: true,
         ..NOTHING
     },
-    Words {
-        scheme: "xmpp",
-        took_credentials: &["<success", "<challenge", "*<not-authorized"],
-        served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
-        mechanisms: &["<mechanism>PLAIN"],
-        data: IN_XML,
-        ..NOTHING
-    },
-    Words {
-        scheme: "xmpp-server",
-        took_credentials: &["<success", "<challenge", "*<not-authorized"],
-        served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
-        mechanisms: &["<mechanism>PLAIN"],
-        data: IN_XML,
-        ..NOTHING
-    },
+    XMPP,
+    Words { scheme: "xmpp-server", ..XMPP },
     Words {
         scheme: "irc",
         // The token names an extension of the server's, and stays.

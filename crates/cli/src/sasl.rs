@@ -22,12 +22,13 @@ fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         Account::certificate()
     } else {
         let hint = || Some(String::from("--user NAME says who"));
-        let user = args.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
+        let user = args.who.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
         let what = if token { "token" } else { "password" };
-        let secret = secret::read(args.password_file.as_deref(), args.password_command.as_deref(), what)?;
+        let secret = secret::read(&args.who, what)?;
         if token { Account::token(user, secret) } else { Account::password(user, secret) }
     };
-    let account = args.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
+    let account =
+        args.who.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
     let mut tokens = Tokens::new(&account, None).map_err(|error| {
         let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
         Failed::usage(error.to_string()).hint(Some(format!("these are known: {known}")))

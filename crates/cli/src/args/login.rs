@@ -44,21 +44,32 @@ pub(crate) struct Login {
     pub(crate) output: Output,
 }
 
-/// Who logs in. A secret is never an argument.
+/// Somebody, and where the secret comes from: it is never an argument.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Login")]
-pub(crate) struct Credentials {
+pub(crate) struct Who {
     /// The name of the user
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// Read the password from the first line of a file; - is standard input
+    /// Read the password, or the token, from the first line of a file; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
     pub(crate) password_file: Option<PathBuf>,
 
     /// Take the first line that a shell command prints [or the variable STARTTLS_PASSWORD, or ask]
     #[arg(long, value_name = "COMMAND")]
     pub(crate) password_command: Option<String>,
+
+    /// Act as somebody else, where the server allows that
+    #[arg(long, value_name = "NAME")]
+    pub(crate) authorize_as: Option<String>,
+}
+
+/// Who logs in, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Login")]
+pub(crate) struct Credentials {
+    #[command(flatten)]
+    pub(crate) who: Who,
 
     /// What is read is not a password, but an OAuth 2 access token
     #[arg(long)]
@@ -67,10 +78,6 @@ pub(crate) struct Credentials {
     /// Log in by this mechanism or not at all
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
-
-    /// Act as somebody else, where the server allows that
-    #[arg(long, value_name = "NAME")]
-    pub(crate) authorize_as: Option<String>,
 
     /// Our own name inside TLS, where the protocol has one (EHLO) [default: localhost]
     #[arg(long, value_name = "NAME")]
@@ -93,19 +100,6 @@ pub(crate) struct Sasl {
     #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "authorize_as"])]
     pub(crate) decode: bool,
 
-    /// The name of the user
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
-
-    /// Read the password, or the token, from the first line of a file
-    #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
-    pub(crate) password_file: Option<PathBuf>,
-
-    /// Take the first line that a shell command prints [or the variable STARTTLS_PASSWORD, or ask]
-    #[arg(long, value_name = "COMMAND")]
-    pub(crate) password_command: Option<String>,
-
-    /// Act as somebody else
-    #[arg(long, value_name = "NAME")]
-    pub(crate) authorize_as: Option<String>,
+    #[command(flatten)]
+    pub(crate) who: Who,
 }

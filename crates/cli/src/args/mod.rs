@@ -18,7 +18,7 @@ use crate::target::Target;
 pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use gateway::{Gateway, Offer};
-pub(crate) use login::{Credentials, Login, Sasl};
+pub(crate) use login::{Credentials, Login, Sasl, Who};
 pub(crate) use send::{Send, Stop};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.

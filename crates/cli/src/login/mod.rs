@@ -9,7 +9,7 @@ use std::error::Error as _;
 use starttls::login::{Account, Error, LoggedIn};
 use starttls::proto::Escaped;
 
-use crate::args::{Credentials, Format, Login, Peer};
+use crate::args::{Credentials, Format, Login, Peer, Who};
 use crate::connect::report::{Failure, Report as Connection};
 use crate::connect::session::{self, Manners};
 use crate::connect::text;
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let done = account.heard_by(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
     let cleartext = watch.conversation().mechanisms();
     let login = report::Login {
-        user: args.credentials.user.clone(),
+        user: args.credentials.who.user.clone(),
         offered_in_cleartext: escaped(&cleartext),
         messages: watch.said(),
         ..report::Login::default()
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
 
 /// "authenticated as test by SCRAM-SHA-256-PLUS, bound to this connection (tls-exporter)".
 fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
-    let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.user.as_ref());
+    let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.who.user.as_ref());
     let user = user.map_or(String::new(), |user| format!(" as {}", Escaped(user.as_bytes())));
     let how = match (done.mechanism, done.binding) {
         ("", _) => String::from(" without being asked for a password"),
@@ -144,7 +144,8 @@ impl Credentials {
             let what = format!("there is no mechanism {}", Escaped(name.as_bytes()));
             return Err(Failed::usage(what).hint(Some(hint)));
         }
-        let given = self.password_file.is_some() || self.password_command.is_some() || self.user.is_some();
+        let Who { user, password_file, password_command, authorize_as } = &self.who;
+        let given = password_file.is_some() || password_command.is_some() || user.is_some();
         let external = named.as_deref() == Some("EXTERNAL");
         let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {
             if peer.cert.is_none() {
@@ -153,7 +154,7 @@ impl Credentials {
             }
             Account::certificate()
         } else {
-            let Some(user) = &self.user else {
+            let Some(user) = user else {
                 let hint =
                     String::from("--user NAME says who; a client certificate needs no name: --cert, --key");
                 return Err(Failed::usage("who is to log in?").hint(Some(hint)));
@@ -161,13 +162,13 @@ impl Credentials {
             let local = service.and_then(|service| user.strip_suffix(service)?.strip_suffix('@'));
             let user = local.unwrap_or(user);
             let what = if self.token { "token" } else { "password" };
-            let secret = secret::read(self.password_file.as_deref(), self.password_command.as_deref(), what)?;
+            let secret = secret::read(&self.who, what)?;
             if self.token { Account::token(user, secret) } else { Account::password(user, secret) }
         };
         if let Some(name) = named {
             account = account.mechanism(&name);
         }
-        if let Some(name) = &self.authorize_as {
+        if let Some(name) = authorize_as {
             account = account.acting_as(name);
         }
         if let Some(name) = &self.client_name {

@@ -1,17 +1,17 @@
 //! Where a secret comes from: a file, a command, the environment, or somebody who types it.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::args::Who;
 use crate::failure::Failed;
 
 /// The environment variable that may hold it.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
 
 /// Reads the secret; `what` is what it is called.
-pub(crate) fn read(file: Option<&Path>, command: Option<&str>, what: &str) -> Result<String, Failed> {
-    let text = match (file, command) {
+pub(crate) fn read(who: &Who, what: &str) -> Result<String, Failed> {
+    let text = match (&who.password_file, &who.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
             let mut line = Vec::new();
             let read = std::io::stdin().lock().read_until(b'\n', &mut line);

@@ -89,7 +89,7 @@ struct Sender<'a> {
 impl<'a> Sender<'a> {
     fn new(args: &'a Send, talk: Talk) -> Result<Self, Failed> {
         let credentials = &args.credentials;
-        let logs_in = credentials.user.is_some() || credentials.mechanism.is_some();
+        let logs_in = credentials.who.user.is_some() || credentials.mechanism.is_some();
         let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
         let account = (logs_in && !no_login).then(|| credentials.account(&args.peer, None)).transpose()?;
         // Standard input may hold the password before the message, and whoever only looks needs neither.

@@ -129,43 +129,15 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
 
 impl Weakness {
     /// Every weakness.
-    pub const ALL: &'static [Self] = &[
-        Eager,
-        Lazy,
-        Split,
-        Partial,
-        Variants,
-        Hidden,
-        PlainAnswer,
-        Fixation,
-        CredentialsBefore,
-        NotEnforced,
-        OfferInside,
-        CapsKept,
-        Fallback,
-        Stall,
-        Drip,
-        WrongAlpn,
-        Shared,
-        Preauth,
-        NotOffered,
-        RefusedForNow,
-        NoCertificate,
-        Mangled,
-        Throttled,
-        Referral,
-        Alert,
-        Expired,
-        NotYet,
-        SoonExpired,
-        WrongName,
-        SelfSigned,
-        UnknownRoot,
-        MissingIntermediate,
-        WrongUsage,
-        CommonNameOnly,
-        OldTlsOnly,
-    ];
+    pub const ALL: &'static [Self] = &{
+        let mut all = [Eager; IDS.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = IDS[at].0;
+            at += 1;
+        }
+        all
+    };
 
     fn row(self) -> (&'static str, &'static [&'static str]) {
         IDS.iter().find(|row| row.0 == self).map_or(("", &[]), |row| (row.1, row.2))
