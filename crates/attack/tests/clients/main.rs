@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod slow_key;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod support;
@@ -13,6 +14,7 @@ use stage::Lab;
 use starttls::TlsVersion;
 use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_attack::Scenario;
+use starttls_attack::render::text::{Style, row};
 use starttls_attack::report::{Outcome, Report};
 use starttls_lab::weak::Flaw;
 use support::{IMPATIENT, PATIENT, attack};
@@ -82,7 +84,8 @@ fn differences(report: &Report, expected: Outcome, what: &str) -> Vec<String> {
     let wrong = control.into_iter().chain(others);
     wrong
         .map(|(it, expected)| {
-            format!("{what}: {} is {:?}, not {expected:?}: {}", it.id, it.outcome, it.summary)
+            let told = row(it, Style { verbose: true, paint: None });
+            format!("{what}: {} is {:?}, not {expected:?}: {told}", it.id, it.outcome)
         })
         .collect()
 }
