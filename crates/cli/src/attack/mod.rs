@@ -157,12 +157,19 @@ fn unknown(id: &str) -> Failed {
     Failed::usage(format!("there is no scenario \"{}\"", id.escape_debug())).hint(Some(hint))
 }
 
+/// The scenarios; of one protocol, also those that have no meaning there, and why not.
 fn list(args: &Attack, protocol: Option<&Protocol>, all: &[Scenario]) -> Result<u8, Failed> {
     let mut sink = Sink::open(&args.output)?;
+    let mut without = Vec::new();
     for scenario in all {
-        if protocol.is_none_or(|protocol| scenario.inapplicable(protocol).is_none()) {
-            sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?;
+        match protocol.and_then(|protocol| scenario.inapplicable(protocol)) {
+            None => sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?,
+            Some(why) => without.push(format!("{:<24} {why}", scenario.id)),
         }
+    }
+    if let (Some(protocol), false) = (protocol, without.is_empty()) {
+        sink.line(&format!("\nWithout a meaning in {}:", protocol.title))?;
+        without.iter().try_for_each(|line| sink.line(line))?;
     }
     Ok(exit::DONE)
 }

@@ -208,8 +208,11 @@ impl Client {
                 return Ok(Step::Elsewhere(port));
             }
         }
-        if flow.offer == Offer::AfterHello {
-            clear.say(ClientMessage::Hello).await?;
+        // Who believes too much of what comes before TLS asks for more of it than the upgrade takes.
+        let curious = flow.offer == Offer::Unannounced
+            && [Flaw::KeepsCapabilities, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
+        let asks = flow.offer == Offer::AfterHello || curious;
+        if asks && clear.say(ClientMessage::Hello).await? > 0 {
             if let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await? {
                 offered = Some(starttls);
             }
