@@ -212,10 +212,11 @@ impl Client {
         let curious = flow.offer == Offer::Unannounced
             && [Flaw::KeepsCapabilities, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
         let asks = flow.offer == Offer::AfterHello || curious;
-        if asks && clear.say(ClientMessage::Hello).await? > 0 {
-            if let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await? {
-                offered = Some(starttls);
-            }
+        if asks
+            && clear.say(ClientMessage::Hello).await? > 0
+            && let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await?
+        {
+            offered = Some(starttls);
         }
         if let Some(port) = self.referral(clear) {
             return Ok(Step::Elsewhere(port));
