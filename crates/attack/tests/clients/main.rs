@@ -70,7 +70,7 @@ async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: 
 /// What is wrong with the verdicts on the sound client.
 async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -> Vec<String> {
     let what = format!("{} {tls:?}", protocol.name);
-    // It asks for nothing before its request in some protocols, and then waits for the answer to that.
+    // Before its request it asks for nothing in some protocols, and waits then for an answer that never comes.
     let waits = |it: &Scenario| {
         let (ids, _) = caught_by(Flaw::NeverTimesOut);
         ids.iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
