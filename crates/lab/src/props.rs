@@ -1,7 +1,9 @@
 //! What it takes to attack a client: servers that serve everything in cleartext too, and certificates, good and bad.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use starttls::proto::Protocol;
@@ -17,6 +19,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Props {
     authority: Authority,
     ca_file: PathBuf,
+    /// By name, each made when it is wanted first.
+    certificates: Mutex<HashMap<String, Issued>>,
     /// Removed on drop.
     _scratch: Scratch,
 }
@@ -35,7 +39,7 @@ impl Props {
     pub fn new() -> Result<Self, Error> {
         let (authority, scratch) = (Authority::new()?, Scratch::new()?);
         let ca_file = authority.write_to(scratch.path())?;
-        Ok(Self { authority, ca_file, _scratch: scratch })
+        Ok(Self { authority, ca_file, certificates: Mutex::default(), _scratch: scratch })
     }
 
     /// The root certificate, which a client under test is told to trust.
@@ -57,11 +61,21 @@ impl Props {
         Rogue::start(protocol, Weakness::NotEnforced, &self.authority)
     }
 
-    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name.
+    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name. The first
+    /// time it may take seconds to find a key.
     ///
     /// # Errors
     /// When a key cannot be had.
     pub fn certificate(&self, name: &str) -> Result<Option<Issued>, Error> {
+        let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains_key(name) {
+            let Some(issued) = self.issue(name)? else { return Ok(None) };
+            made.insert(name.to_owned(), issued);
+        }
+        Ok(made.get(name).cloned())
+    }
+
+    fn issue(&self, name: &str) -> Result<Option<Issued>, Error> {
         let now = SystemTime::now();
         let sound = Leaf {
             dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
