@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use starttls::Acceptor;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -27,9 +28,9 @@ pub trait Stage: Send + Sync {
     /// Why there is none, in words.
     fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String>;
 
-    /// The certificate of this name, `sound` among them: its chain and its key, in PEM. It may take its time: it is
-    /// asked for where nothing else is kept waiting.
-    fn certificate(&self, name: &str) -> Option<(String, String)>;
+    /// The certificate of this name, `sound` among them: its chain and its key. It may take its time: it is asked
+    /// for where nothing else is kept waiting.
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>>;
 
     /// The root that the client is told to trust.
     fn ca_file(&self) -> &Path;
@@ -181,7 +182,7 @@ impl Campaign {
 pub(crate) async fn certificate(
     stage: &Arc<dyn Stage>,
     scenario: &Scenario,
-) -> Result<(String, String), String> {
+) -> Result<Arc<CertifiedKey>, String> {
     let (stage, name) = (Arc::clone(stage), scenario.certificate.clone());
     let missing = format!("there is no certificate \"{name}\"");
     let made = tokio::task::spawn_blocking(move || stage.certificate(&name)).await;
@@ -193,12 +194,12 @@ pub(crate) fn middle(
     protocol: &'static Protocol,
     scenario: &Scenario,
     filling: Filling<'_>,
-    (chain, key): &(String, String),
+    certificate: &Arc<CertifiedKey>,
     upstream: Upstream,
     records: &Arc<Records>,
 ) -> Result<Middle, String> {
     let acceptor = Acceptor::builder(protocol, "localhost")
-        .certificate_pem(chain.as_bytes(), key.as_bytes())
+        .resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
         .without_alpn()
         .build()
         .map_err(|error| error.to_string())?;
@@ -209,7 +210,7 @@ pub(crate) fn middle(
         inside: scenario.inside,
         pause: Duration::from_millis(scenario.pause),
         acceptor: Some(acceptor),
-        chain: chain.as_str().into(),
+        certificate: Arc::clone(certificate),
         upstream,
         records: Arc::clone(records),
     })

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 
 use crate::ca::{Authority, Issued, KeyKind, Leaf, Usage};
 use crate::process::Scratch;
 use crate::rogue::{Rogue, Weakness};
+use crate::weak_key::WeakKey;
 use crate::{Error, SERVER_NAME};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,7 +22,7 @@ pub struct Props {
     authority: Authority,
     ca_file: PathBuf,
     /// By name, each made when it is wanted first.
-    certificates: Mutex<HashMap<String, Issued>>,
+    certificates: Mutex<HashMap<String, Arc<CertifiedKey>>>,
     /// Removed on drop.
     _scratch: Scratch,
 }
@@ -66,22 +68,27 @@ impl Props {
     ///
     /// # Errors
     /// When a key cannot be had.
-    pub fn certificate(&self, name: &str) -> Result<Option<Issued>, Error> {
+    pub fn certificate(&self, name: &str) -> Result<Option<Arc<CertifiedKey>>, Error> {
         let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains_key(name) {
-            let Some(issued) = self.issue(name)? else { return Ok(None) };
-            made.insert(name.to_owned(), issued);
+            let Some(certified) = self.certified(name)? else { return Ok(None) };
+            made.insert(name.to_owned(), Arc::new(certified));
         }
         Ok(made.get(name).cloned())
     }
 
+    fn certified(&self, name: &str) -> Result<Option<CertifiedKey>, Error> {
+        if name == "weak-key" {
+            let key = WeakKey::new();
+            let chain = self.authority.issue_for(&sound(), &key)?;
+            return Ok(Some(CertifiedKey::new(chain, Arc::new(key))));
+        }
+        self.issue(name)?.map(|issued| issued.certified()).transpose()
+    }
+
     fn issue(&self, name: &str) -> Result<Option<Issued>, Error> {
         let now = SystemTime::now();
-        let sound = Leaf {
-            dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
-            ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
-            ..Leaf::default()
-        };
+        let sound = sound();
         let nameless = Leaf { dns: Vec::new(), ips: Vec::new(), ..sound.clone() };
         let leaf = match name {
             "sound" => sound,
@@ -96,5 +103,14 @@ impl Props {
             _ => return Ok(None),
         };
         self.authority.issue(&leaf).map(Some)
+    }
+}
+
+/// What a certificate says with which nothing is wrong.
+fn sound() -> Leaf {
+    Leaf {
+        dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
+        ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+        ..Leaf::default()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{Outgoing, Protocol, Relay, Rule, Side, What};
+use starttls::rustls::sign::CertifiedKey;
 use starttls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,8 +44,8 @@ pub(crate) struct Middle {
     pub(crate) pause: Duration,
     /// TLS towards the client, if that is ours.
     pub(crate) acceptor: Option<Acceptor>,
-    /// The certificate's chain, in PEM, for TLS that no library speaks any more.
-    pub(crate) chain: Arc<str>,
+    /// The same certificate, for TLS that no library speaks any more.
+    pub(crate) certificate: Arc<CertifiedKey>,
     pub(crate) upstream: Upstream,
     pub(crate) records: Arc<Records>,
 }

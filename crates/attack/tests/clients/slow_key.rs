@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use starttls::TlsVersion;
 use starttls::proto::{Protocol, imap};
+use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::report::Outcome;
 use starttls_attack::{Backing, Campaign, Running, Scenario, Stage, Subject, Target};
 use starttls_lab::weak::Client;
@@ -25,7 +26,7 @@ impl Stage for Slow {
         self.lab.upstream(protocol)
     }
 
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         if name == "rsa" {
             self.ended.lock().unwrap().recv_timeout(Duration::from_secs(20)).ok()?;
         }

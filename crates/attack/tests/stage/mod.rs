@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::{Backing, Stage, Upstream};
 use starttls_lab::Props;
 
@@ -30,9 +31,8 @@ impl Stage for Lab {
         Ok(Backing { upstream, user, password, keep: Box::new(server) })
     }
 
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
-        let issued = self.props.certificate(name).unwrap()?;
-        Some((issued.chain_pem, issued.key_pem))
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.props.certificate(name).unwrap()
     }
 
     fn ca_file(&self) -> &Path {

@@ -1,9 +1,11 @@
 //! What attacks are played with: the lab's servers and certificates.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::{Backing, Stage, Upstream};
 use starttls_lab::Props;
 
@@ -39,9 +41,8 @@ impl Stage for LabStage {
         })
     }
 
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
-        let issued = self.props.certificate(name).ok()??;
-        Some((issued.chain_pem, issued.key_pem))
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.props.certificate(name).ok()?
     }
 
     fn ca_file(&self) -> &Path {
