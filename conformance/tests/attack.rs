@@ -30,7 +30,7 @@ macro_rules! clients {
     };
 }
 
-clients! { curl gnutls lftp mariadb openldap openssl psql python swaks }
+clients! { curl curl_lenient gnutls lftp mariadb openldap openssl psql python swaks }
 
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("attack")

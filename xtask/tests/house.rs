@@ -13,9 +13,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-proto", &[]),
     ("starttls", &["starttls-proto"]),
     ("starttls-lab", &["starttls-proto", "starttls"]),
-    ("starttls-audit", &["starttls-proto", "starttls"]),
+    ("starttls-report", &[]),
+    ("starttls-audit", &["starttls-proto", "starttls", "starttls-report"]),
     ("starttls-gateway", &["starttls-proto", "starttls"]),
-    ("starttls-attack", &["starttls-proto", "starttls"]),
+    ("starttls-attack", &["starttls-proto", "starttls", "starttls-report"]),
     (
         "starttls-cli",
         &[

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use starttls::Acceptor;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -27,8 +28,9 @@ pub trait Stage: Send + Sync {
     /// Why there is none, in words.
     fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String>;
 
-    /// The certificate of this name, `sound` among them: its chain and its key, in PEM.
-    fn certificate(&self, name: &str) -> Option<(String, String)>;
+    /// The certificate of this name, `sound` among them: its chain and its key. It may take its time: it is asked
+    /// for where nothing else is kept waiting.
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>>;
 
     /// The root that the client is told to trust.
     fn ca_file(&self) -> &Path;
@@ -146,6 +148,7 @@ impl Campaign {
 
     /// Runs the client once, with the man in the middle at work.
     async fn once(&self, scenario: &Scenario) -> Result<Run, String> {
+        let certificate = certificate(&self.stage, scenario).await?;
         let started = Instant::now();
         let backing = self.stage.upstream(self.protocol)?;
         let canary = Canary::new(&backing.user, &backing.password);
@@ -162,7 +165,7 @@ impl Campaign {
             timeout: self.timeout,
         };
         let records = Arc::new(Records::default());
-        let middle = middle(self.protocol, scenario, filling, &*self.stage, backing.upstream, &records)?;
+        let middle = middle(self.protocol, scenario, filling, &certificate, backing.upstream, &records)?;
         let (stop, stopped) = oneshot::channel();
         let middle = tokio::spawn(middle.run(listener, elsewhere, stopped));
         let ran = self.subject.run(&target).await;
@@ -174,20 +177,29 @@ impl Campaign {
     }
 }
 
+/// The certificate that a scenario shows. A key can take seconds to be found, in which nothing else would go on here:
+/// connections of other runs would time out at their other ends.
+pub(crate) async fn certificate(
+    stage: &Arc<dyn Stage>,
+    scenario: &Scenario,
+) -> Result<Arc<CertifiedKey>, String> {
+    let (stage, name) = (Arc::clone(stage), scenario.certificate.clone());
+    let missing = format!("there is no certificate \"{name}\"");
+    let made = tokio::task::spawn_blocking(move || stage.certificate(&name)).await;
+    made.map_err(|error| error.to_string())?.ok_or(missing)
+}
+
 /// The man in the middle for one run of a scenario, with TLS of his own towards the client.
 pub(crate) fn middle(
     protocol: &'static Protocol,
     scenario: &Scenario,
     filling: Filling<'_>,
-    stage: &dyn Stage,
+    certificate: &Arc<CertifiedKey>,
     upstream: Upstream,
     records: &Arc<Records>,
 ) -> Result<Middle, String> {
-    let (chain, key) = stage
-        .certificate(&scenario.certificate)
-        .ok_or_else(|| format!("there is no certificate \"{}\"", scenario.certificate))?;
     let acceptor = Acceptor::builder(protocol, "localhost")
-        .certificate_pem(chain.as_bytes(), key.as_bytes())
+        .resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
         .without_alpn()
         .build()
         .map_err(|error| error.to_string())?;
@@ -198,7 +210,7 @@ pub(crate) fn middle(
         inside: scenario.inside,
         pause: Duration::from_millis(scenario.pause),
         acceptor: Some(acceptor),
-        chain: chain.into(),
+        certificate: Arc::clone(certificate),
         upstream,
         records: Arc::clone(records),
     })

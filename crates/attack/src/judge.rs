@@ -53,7 +53,7 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
     let spoken = most_said(seen.records, Layer::Inside);
     let outcome = |summary: String| Verdict::new(Outcome::Inconclusive, summary);
     match seen.ran.ended {
-        _ if seen.records.is_empty() => outcome(String::from("the client did not connect")),
+        _ if seen.records.is_empty() => outcome(unconnected(seen.ran)),
         _ if trouble(seen).is_some() => outcome(trouble(seen).unwrap_or_default()),
         None => outcome(String::from("the client was not done in time")),
         Some(_) if seen.records.iter().any(|record| record.unread) => {
@@ -65,7 +65,27 @@ pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
         Some(false) => {
             outcome(format!("the client failed without an attack{}", last_words(&seen.ran.output)))
         }
-        Some(true) => Verdict::new(Outcome::Sound, format!("said {spoken} messages inside TLS")),
+        Some(true) if spoken == 0 => {
+            let summary = "got through TLS and said nothing there: it should, so that more can be seen";
+            Verdict::new(Outcome::Sound, summary)
+        }
+        Some(true) => Verdict::new(Outcome::Sound, format!("said {} inside TLS", messages(spoken))),
+    }
+}
+
+fn messages(count: usize) -> String {
+    if count == 1 { String::from("1 message") } else { format!("{count} messages") }
+}
+
+/// What may be wrong with a client that does not connect.
+fn unconnected(ran: &Ran) -> String {
+    match ran.ended {
+        None => String::from("the client did not connect, and was not done in time"),
+        Some(false) => format!("the client failed before it connected{}", last_words(&ran.output)),
+        Some(true) => String::from(
+            "the client ended and did not connect: {host} and {port} in the command say where to, \
+             and so do STARTTLS_HOST and STARTTLS_PORT",
+        ),
     }
 }
 
@@ -95,9 +115,18 @@ pub(crate) fn judge(scenario: &Scenario, seen: &Seen<'_>, baseline: Baseline) ->
             true => Verdict::new(Outcome::Sound, "went on inside TLS"),
             false => Verdict::new(Outcome::Sound, "went on inside TLS; the moment of the attack never came"),
         },
+        _ if baseline.answered == 0 && trusts_silently(scenario, seen) => Verdict::new(
+            Outcome::Inconclusive,
+            "the handshake went well, and the client says nothing inside TLS, where it would show its trust",
+        ),
         _ if !applied => Verdict::new(Outcome::Refused, "gave up before the attack came to its moment"),
         _ => Verdict::new(Outcome::Sound, "gave up"),
     }
+}
+
+/// Whether it did not mind a certificate that is not good, as far as handshakes tell.
+fn trusts_silently(scenario: &Scenario, seen: &Seen<'_>) -> bool {
+    scenario.proof.contains(&Proof::Certificate) && seen.records.iter().any(|record| record.encrypted)
 }
 
 /// What the client does in runs without an attack.
@@ -205,8 +234,8 @@ fn prove(proof: Proof, seen: &Seen<'_>, baseline: Baseline) -> Option<Evidence> 
         }
         Proof::Unheard => {
             let what = format!(
-                "goes on inside TLS where nobody answers it, which it does after {} messages otherwise",
-                baseline.unanswered
+                "goes on inside TLS where nobody answers it, which it does after {} otherwise",
+                messages(baseline.unanswered)
             );
             nth_inside(seen, &what, baseline.unanswered)
         }
@@ -214,14 +243,14 @@ fn prove(proof: Proof, seen: &Seen<'_>, baseline: Baseline) -> Option<Evidence> 
             let spoken = most_said(seen.records, Layer::Inside);
             let less = spoken > 0 && spoken < baseline.answered && seen.ran.ended.is_some();
             let what = format!(
-                "was led astray inside TLS, where all is as always: {spoken} messages of {}, the last one",
-                baseline.answered
+                "was led astray inside TLS, where all is as always: {spoken} of {}, the last one",
+                messages(baseline.answered)
             );
             less.then(|| nth_inside(seen, &what, spoken - 1)).flatten()
         }
         Proof::Handshake => {
             first(seen, Layer::Tls, "took something else for the answer to its request", |record, _| {
-                !record.answered
+                record.asked() && !record.answered
             })
         }
         // What asks and tells nothing may be said before the certificate is looked at.

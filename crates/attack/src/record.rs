@@ -104,6 +104,11 @@ impl Record {
         }
     }
 
+    /// Whether the client asked for TLS: a handshake without that is another port's, looked for.
+    pub(crate) fn asked(&self) -> bool {
+        self.said(Layer::Cleartext).any(|(_, entry)| entry.meaning == Some(ClientMessage::Request))
+    }
+
     /// What the client said there, and where it stands.
     pub(crate) fn said(&self, layer: Layer) -> impl Iterator<Item = (usize, &Entry)> {
         let wanted = move |entry: &Entry| entry.from == Side::Client && entry.layer == layer;

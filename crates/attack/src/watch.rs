@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::campaign::{Stage, middle};
+use crate::campaign::{Stage, certificate, middle};
 use crate::canary::Canary;
 use crate::judge::{self, Baseline, Seen};
 use crate::middle::Upstream;
@@ -104,13 +104,14 @@ impl Watch {
         scenario: &Scenario,
         tcp: tokio::net::TcpStream,
     ) -> Result<(Vec<crate::record::Record>, Option<bool>, Duration), String> {
+        let certificate = certificate(&self.stage, scenario).await?;
         let started = Instant::now();
         let records = Arc::new(Records::default());
         let elsewhere = if scenario.refers() { Some(crate::campaign::listen().await?) } else { None };
         let port = elsewhere.as_ref().map_or(0, crate::campaign::port);
         let filling = Filling { canary: &self.canary, port };
         let mut middle =
-            middle(self.protocol, scenario, filling, &*self.stage, self.upstream.clone(), &records)?;
+            middle(self.protocol, scenario, filling, &certificate, self.upstream.clone(), &records)?;
         if self.real && !scenario.needs_tls() {
             middle.acceptor = None;
         }

@@ -13,6 +13,7 @@
 //! ```
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,8 +21,13 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType,
 };
+
+use starttls::rustls::crypto::aws_lc_rs;
+use starttls::rustls::pki_types::pem::PemObject;
+use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starttls::rustls::sign::CertifiedKey;
 
 use crate::Error;
 
@@ -57,6 +63,16 @@ impl Authority {
         let cert_pem = leaf.params()?.signed_by(&key, &self.issuer)?.pem();
         let chain_pem = format!("{cert_pem}{}", self.intermediate.pem());
         Ok(Issued { cert_pem, chain_pem, key_pem: key.serialize_pem() })
+    }
+
+    /// Issues a certificate for a key that is kept elsewhere: the leaf, then the intermediate.
+    pub(crate) fn issue_for(
+        &self,
+        leaf: &Leaf,
+        key: &impl PublicKeyData,
+    ) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let leaf = leaf.params()?.signed_by(key, &self.issuer)?;
+        Ok(vec![leaf.der().clone(), self.intermediate.der().clone()])
     }
 
     /// Issues a certificate that its own key signed, and no authority.
@@ -192,6 +208,18 @@ pub struct Issued {
 }
 
 impl Issued {
+    /// The same for the TLS library.
+    pub(crate) fn certified(&self) -> Result<CertifiedKey, Error> {
+        let read = || {
+            let (chain, key) = (self.chain_pem.as_bytes(), self.key_pem.as_bytes());
+            let chain =
+                CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(io::Error::other)?;
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(io::Error::other)?;
+            CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(io::Error::other)
+        };
+        read().map_err(Error::io("the certificate"))
+    }
+
     /// Writes `NAME.pem` (the chain) and `NAME.key` (mode 600) into a folder and returns their paths.
     pub fn write_to(&self, dir: &Path, name: &str) -> Result<(PathBuf, PathBuf), Error> {
         let chain = write(dir.join(format!("{name}.pem")), &self.chain_pem, 0o644)?;

@@ -23,6 +23,7 @@ mod server;
 mod session;
 mod store;
 pub mod weak;
+mod weak_key;
 
 pub use cleartext::Cleartext;
 pub use error::Error;

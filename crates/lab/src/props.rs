@@ -1,14 +1,18 @@
 //! What it takes to attack a client: servers that serve everything in cleartext too, and certificates, good and bad.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 
 use crate::ca::{Authority, Issued, KeyKind, Leaf, Usage};
 use crate::process::Scratch;
 use crate::rogue::{Rogue, Weakness};
+use crate::weak_key::WeakKey;
 use crate::{Error, SERVER_NAME};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -17,6 +21,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Props {
     authority: Authority,
     ca_file: PathBuf,
+    /// By name, each made when it is wanted first.
+    certificates: Mutex<HashMap<String, Arc<CertifiedKey>>>,
     /// Removed on drop.
     _scratch: Scratch,
 }
@@ -35,7 +41,7 @@ impl Props {
     pub fn new() -> Result<Self, Error> {
         let (authority, scratch) = (Authority::new()?, Scratch::new()?);
         let ca_file = authority.write_to(scratch.path())?;
-        Ok(Self { authority, ca_file, _scratch: scratch })
+        Ok(Self { authority, ca_file, certificates: Mutex::default(), _scratch: scratch })
     }
 
     /// The root certificate, which a client under test is told to trust.
@@ -57,17 +63,32 @@ impl Props {
         Rogue::start(protocol, Weakness::NotEnforced, &self.authority)
     }
 
-    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name.
+    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name. The first
+    /// time it may take seconds to find a key.
     ///
     /// # Errors
     /// When a key cannot be had.
-    pub fn certificate(&self, name: &str) -> Result<Option<Issued>, Error> {
+    pub fn certificate(&self, name: &str) -> Result<Option<Arc<CertifiedKey>>, Error> {
+        let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains_key(name) {
+            let Some(certified) = self.certified(name)? else { return Ok(None) };
+            made.insert(name.to_owned(), Arc::new(certified));
+        }
+        Ok(made.get(name).cloned())
+    }
+
+    fn certified(&self, name: &str) -> Result<Option<CertifiedKey>, Error> {
+        if name == "weak-key" {
+            let key = WeakKey::new();
+            let chain = self.authority.issue_for(&sound(), &key)?;
+            return Ok(Some(CertifiedKey::new(chain, Arc::new(key))));
+        }
+        self.issue(name)?.map(|issued| issued.certified()).transpose()
+    }
+
+    fn issue(&self, name: &str) -> Result<Option<Issued>, Error> {
         let now = SystemTime::now();
-        let sound = Leaf {
-            dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
-            ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
-            ..Leaf::default()
-        };
+        let sound = sound();
         let nameless = Leaf { dns: Vec::new(), ips: Vec::new(), ..sound.clone() };
         let leaf = match name {
             "sound" => sound,
@@ -82,5 +103,14 @@ impl Props {
             _ => return Ok(None),
         };
         self.authority.issue(&leaf).map(Some)
+    }
+}
+
+/// What a certificate says with which nothing is wrong.
+fn sound() -> Leaf {
+    Leaf {
+        dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
+        ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+        ..Leaf::default()
     }
 }

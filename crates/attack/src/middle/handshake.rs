@@ -4,7 +4,6 @@ use std::io;
 
 use starttls::proto::Side;
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -89,7 +88,7 @@ impl Middle {
         let answer = match self.handshake {
             Handshake::Garbage => GARBAGE.to_vec(),
             Handshake::Alert => ALERT.to_vec(),
-            Handshake::Old => old_answer(&heard, &self.chain),
+            Handshake::Old => old_answer(&heard, &self.certificate.cert),
             Handshake::Stall | Handshake::Done => Vec::new(),
         };
         self.records.with(number, |record| record.push(Side::Server, Layer::Tls, None, &answer, None));
@@ -139,17 +138,15 @@ fn whole_record(bytes: &[u8]) -> bool {
 
 /// ServerHello, Certificate and ServerHelloDone of TLS 1.0 (RFC 2246 section 7.4), with the key exchange by RSA that
 /// the client offers: a client that takes it sends its ClientKeyExchange. An alert for one that offers none.
-fn old_answer(client_hello: &[u8], chain: &str) -> Vec<u8> {
+fn old_answer(client_hello: &[u8], chain: &[CertificateDer<'_>]) -> Vec<u8> {
     const RSA: [u16; 4] = [0x002f, 0x0035, 0x000a, 0x003c];
     let Some(suite) =
         suites(client_hello).and_then(|offered| RSA.into_iter().find(|it| offered.contains(it)))
     else {
         return vec![0x15, 3, 1, 0, 2, 2, 70];
     };
-    let certificates: Vec<u8> = CertificateDer::pem_slice_iter(chain.as_bytes())
-        .flatten()
-        .flat_map(|certificate| [&length(certificate.len())[..], &certificate].concat())
-        .collect();
+    let certificates: Vec<u8> =
+        chain.iter().flat_map(|certificate| [&length(certificate.len())[..], certificate].concat()).collect();
     let hello = [&[3, 1][..], &[7; 32], &[0], &suite.to_be_bytes(), &[0]].concat();
     let certificate = [&length(certificates.len())[..], &certificates].concat();
     let messages = [(2, hello), (11, certificate), (14, Vec::new())]
@@ -186,9 +183,9 @@ mod tests {
         let hello =
             [&[0x16, 3, 1][..], &length(body.len() + 4)[1..], &[1], &length(body.len()), &body].concat();
         assert!(whole_record(&hello) && !whole_record(&hello[..hello.len() - 1]));
-        let answer = old_answer(&hello, "");
+        let answer = old_answer(&hello, &[]);
         assert_eq!(answer[..6], [0x16, 3, 1, 0, 42, 2]);
         assert_eq!(answer[5 + 4 + 2 + 32 + 1..][..3], [0x00, 0x35, 0]);
-        assert_eq!(old_answer(&hello[..40], ""), [0x15, 3, 1, 0, 2, 2, 70]);
+        assert_eq!(old_answer(&hello[..40], &[]), [0x15, 3, 1, 0, 2, 2, 70]);
     }
 }

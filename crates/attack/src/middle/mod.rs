@@ -8,9 +8,10 @@ mod scribe;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starttls::proto::{Outgoing, Protocol, Relay, Rule, Side, What};
+use starttls::rustls::sign::CertifiedKey;
 use starttls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,8 +44,8 @@ pub(crate) struct Middle {
     pub(crate) pause: Duration,
     /// TLS towards the client, if that is ours.
     pub(crate) acceptor: Option<Acceptor>,
-    /// The certificate's chain, in PEM, for TLS that no library speaks any more.
-    pub(crate) chain: Arc<str>,
+    /// The same certificate, for TLS that no library speaks any more.
+    pub(crate) certificate: Arc<CertifiedKey>,
     pub(crate) upstream: Upstream,
     pub(crate) records: Arc<Records>,
 }
@@ -53,7 +54,9 @@ const CHUNK: usize = 16 * 1024;
 /// For the connection to the server behind.
 const DIAL: Duration = Duration::from_secs(10);
 /// How long connections may take to end when the client under test has ended.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(5);
+/// For a connection that was opened before the client ended, and was not accepted yet.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// How the cleartext part ended.
 enum Cleartext {
@@ -74,11 +77,18 @@ impl Middle {
         let mut connections = JoinSet::new();
         let aside =
             Self { rules: Vec::new(), handshake: Handshake::Done, inside: Inside::Pass, ..self.clone() };
-        loop {
+        let mut over: Option<Instant> = None;
+        while over.is_none_or(|over| over.elapsed() < LINGER) {
+            // A client that has come and gone was there: whoever waits comes before the end.
             let (accepted, redirected) = tokio::select! {
+                biased;
                 accepted = listener.accept() => (accepted, false),
                 accepted = accept(elsewhere.as_ref()) => (accepted, true),
-                _ = &mut stop => break,
+                _ = &mut stop, if over.is_none() => {
+                    over = Some(Instant::now());
+                    continue;
+                }
+                () = sleep(SETTLE), if over.is_some() => break,
             };
             let Ok((tcp, _)) = accepted else {
                 sleep(Duration::from_millis(50)).await;

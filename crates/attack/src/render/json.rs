@@ -5,12 +5,12 @@ use crate::report::{Report, Tested};
 /// The report as one object.
 pub fn render(report: &Report) -> String {
     // Structs with strings for keys: this cannot fail.
-    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+    starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
 /// One run as one line.
 pub fn line(tested: &Tested) -> String {
-    serde_json::to_string(tested).unwrap_or_default() + "\n"
+    starttls_report::json(&serde_json::to_string(tested).unwrap_or_default()) + "\n"
 }
 
 #[cfg(test)]

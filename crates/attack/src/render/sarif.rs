@@ -1,13 +1,11 @@
 //! For code scanning: SARIF 2.1.0. What fooled the client is a result; what could not be judged is a notification.
 
 use serde_json::{Value, json};
+use starttls_report::sarif;
 
-use super::line;
+use super::evidence;
 use crate::Scenario;
 use crate::report::{Outcome, Report, Tested};
-
-const SCHEMA: &str =
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// The report as SARIF.
 pub fn render(report: &Report) -> String {
@@ -16,23 +14,14 @@ pub fn render(report: &Report) -> String {
     let scenarios = Scenario::all().unwrap_or_default();
     let results: Vec<_> = of(&[Outcome::Fooled]).map(|tested| result(report, tested)).collect();
     let undecided: Vec<_> = of(&[Outcome::Hung, Outcome::Inconclusive]).map(notification).collect();
-    let log = json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "starttls attack",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": scenarios.iter().map(rule).collect::<Vec<_>>(),
-            } },
-            "invocations": [{
-                "executionSuccessful": report.control.outcome == Outcome::Sound,
-                "toolExecutionNotifications": undecided,
-            }],
-            "results": results,
-        }],
-    });
-    serde_json::to_string_pretty(&log).unwrap_or_default() + "\n"
+    sarif::render(sarif::Run {
+        tool: "starttls attack",
+        version: env!("CARGO_PKG_VERSION"),
+        rules: scenarios.iter().map(rule).collect(),
+        successful: report.control.outcome == Outcome::Sound,
+        notifications: undecided,
+        results,
+    })
 }
 
 fn rule(scenario: &Scenario) -> Value {
@@ -46,19 +35,14 @@ fn rule(scenario: &Scenario) -> Value {
 }
 
 fn result(report: &Report, tested: &Tested) -> Value {
-    let evidence: Vec<String> = tested
-        .evidence
-        .iter()
-        .map(|it| line(tested, it).map_or_else(|| it.text.clone(), |line| format!("{} ({line})", it.text)))
-        .collect();
     json!({
         "ruleId": tested.id,
         "kind": "fail",
         "level": "error",
-        "message": { "text": plain(&format!("{}: {}", tested.title, tested.summary)) },
+        "message": { "text": sarif::message(&format!("{}: {}", tested.title, tested.summary)) },
         "locations": [{ "logicalLocations": [{ "name": report.client, "kind": "module" }] }],
         "partialFingerprints": { "scenario/v1": format!("{} {}", report.protocol, tested.id) },
-        "properties": { "evidence": evidence },
+        "properties": { "evidence": evidence(tested).collect::<Vec<_>>() },
     })
 }
 
@@ -66,11 +50,6 @@ fn notification(tested: &Tested) -> Value {
     json!({
         "level": "warning",
         "associatedRule": { "id": tested.id },
-        "message": { "text": plain(&format!("{}: {}: {}", tested.id, tested.outcome.word(), tested.summary)) },
+        "message": { "text": sarif::message(&format!("{}: {}: {}", tested.id, tested.outcome.word(), tested.summary)) },
     })
-}
-
-/// Brackets make links in a message (SARIF 2.1.0 section 3.11.6).
-fn plain(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }

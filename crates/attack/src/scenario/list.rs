@@ -48,6 +48,7 @@ pub(crate) const FILES: &[(&str, &str)] = files! {
     "cli-cert-not-yet"
     "cli-cert-wrong-eku"
     "cli-cert-cn-only"
+    "cli-cert-weak-key"
     "cli-hs-garbage"
     "cli-hs-alert"
     "cli-hs-stall"

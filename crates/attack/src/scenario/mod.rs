@@ -37,6 +37,8 @@ pub struct Scenario {
     except: Vec<Exception>,
     #[serde(default)]
     needs: Vec<Need>,
+    /// Why it has none in the others.
+    elsewhere: Option<String>,
     /// What else shows that a client was fooled, beside credentials and commands in cleartext.
     #[serde(default)]
     pub(crate) proof: Vec<Proof>,
@@ -201,6 +203,7 @@ impl Scenario {
             protocols: Vec::new(),
             except: Vec::new(),
             needs: Vec::new(),
+            elsewhere: None,
             proof: Vec::new(),
             inside,
             certificate: sound(),
@@ -216,9 +219,6 @@ impl Scenario {
         let named = |names: &[String]| names.iter().any(|name| name == protocol.name);
         if let Some(exception) = self.except.iter().find(|it| named(&it.protocols)) {
             return Some(exception.why.clone());
-        }
-        if !self.protocols.is_empty() && !named(&self.protocols) {
-            return Some(String::from("nothing in this protocol is like it"));
         }
         let lacks = |need: &&Need| match need {
             Need::Offer => protocol.flow.offer == Offer::Unannounced,
@@ -237,7 +237,8 @@ impl Scenario {
         }
         let mut wordy = self.rules.iter().filter(|rule| rule.is_wordy()).peekable();
         let wordless = wordy.peek().is_some() && !wordy.any(|rule| rule.can_be_said_in(protocol));
-        wordless.then(|| String::from("there are no words for it in this protocol"))
+        let elsewhere = wordless || (!self.protocols.is_empty() && !named(&self.protocols));
+        elsewhere.then(|| self.elsewhere.clone().unwrap_or_default())
     }
 
     /// Whether TLS towards the client has to be ours.
@@ -351,6 +352,8 @@ mod tests {
         for scenario in Scenario::all().unwrap() {
             let applies: Vec<_> =
                 PROTOCOLS.iter().filter(|protocol| scenario.inapplicable(protocol).is_none()).collect();
+            let mut reasons = PROTOCOLS.iter().filter_map(|protocol| scenario.inapplicable(protocol));
+            assert!(!reasons.any(|why| why.is_empty()), "{} does not say why not elsewhere", scenario.id);
             assert!(!applies.is_empty(), "{} applies nowhere", scenario.id);
             for protocol in applies {
                 let rules = scenario.rules(protocol, filling);

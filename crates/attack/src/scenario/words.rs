@@ -15,7 +15,7 @@ pub(super) enum Words {
 }
 
 /// Text as it is said, or octets in hexadecimal. `{mark}`, `{user}` and `{port}` stand for what a run has, `{many}`
-/// for more than fifty mechanisms, and `{many:AUTH=}` for the same with something before each.
+/// for more than fifty mechanisms, and `{many:AUTH=}` or `{many:<a>|</a>}` for the same with something around each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Text {
@@ -65,20 +65,23 @@ impl Text {
 fn filled(text: &str, with: Filling<'_>) -> String {
     let Filling { canary, port } = with;
     let text = text.replace("{mark}", &canary.mark).replace("{user}", &canary.user);
-    let text = text.replace("{port}", &format!("{port:05}")).replace("{many}", &many(""));
+    let text = text.replace("{port}", &format!("{port:05}")).replace("{many}", &many("", ""));
     match text.split_once("{many:").and_then(|(start, rest)| Some((start, rest.split_once('}')?))) {
-        Some((start, (prefix, end))) => [start, &many(prefix), end].concat(),
+        Some((start, (around, end))) => {
+            let (before, behind) = around.split_once('|').unwrap_or((around, ""));
+            [start, &many(before, behind), end].concat()
+        }
         None => text,
     }
 }
 
-/// As many names of SASL mechanisms as no client expects, the known ones first, each behind the prefix.
-fn many(prefix: &str) -> String {
+/// As many names of SASL mechanisms as no client expects, the known ones first, with this around each.
+fn many(before: &str, behind: &str) -> String {
     let known =
         ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "EXTERNAL", "NTLM"];
     let made_up = (1..=47).map(|number| format!("X-MECHANISM-{number:02}"));
     let names = known.into_iter().map(String::from).chain(made_up);
-    names.map(|name| format!("{prefix}{name}")).collect::<Vec<_>>().join(" ")
+    names.map(|name| format!("{before}{name}{behind}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Octets in hexadecimal, with texts in single quotes: `04 10 '{mark}'`.

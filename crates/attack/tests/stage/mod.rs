@@ -1,25 +1,24 @@
 //! The lab's props as a stage, for tests here and elsewhere.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::{Backing, Stage, Upstream};
 use starttls_lab::Props;
 
 pub(crate) struct Lab {
     pub(crate) props: Props,
     connector: Connector,
-    certificates: Mutex<HashMap<String, (String, String)>>,
 }
 
 impl Lab {
     pub(crate) fn new() -> Arc<Self> {
         let props = Props::new().unwrap();
         let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build().unwrap();
-        Arc::new(Self { props, connector, certificates: Mutex::default() })
+        Arc::new(Self { props, connector })
     }
 }
 
@@ -32,13 +31,8 @@ impl Stage for Lab {
         Ok(Backing { upstream, user, password, keep: Box::new(server) })
     }
 
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
-        let mut made = self.certificates.lock().unwrap();
-        let make = || self.props.certificate(name).unwrap().map(|it| (it.chain_pem, it.key_pem));
-        if !made.contains_key(name) {
-            made.insert(name.to_owned(), make()?);
-        }
-        made.get(name).cloned()
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.props.certificate(name).unwrap()
     }
 
     fn ca_file(&self) -> &Path {

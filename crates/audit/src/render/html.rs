@@ -7,7 +7,8 @@ mod talk;
 
 use std::fmt::{Arguments, Write};
 
-use super::escape::Markup;
+use starttls_report::Markup;
+
 use super::story;
 use crate::check::check;
 use crate::filter::{plural, severity_word};

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::escape;
 use crate::report::{Endpoint, Report, SCHEMA_VERSION};
 
 /// One line of a bulk run. Its schema is in `docs/schema/check-line.json`.
@@ -46,7 +45,7 @@ pub struct Remark {
 /// The report as one object.
 pub fn render(report: &Report) -> String {
     // Structs with strings for keys: this cannot fail.
-    escape::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
+    starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
 /// An endpoint as one line, under the target as it was written.
@@ -69,7 +68,7 @@ pub fn remark(asked: &str, lookups: &[String], error: Option<&str>) -> String {
 }
 
 fn one_line(line: &Line) -> String {
-    escape::json(&serde_json::to_string(line).unwrap_or_default()) + "\n"
+    starttls_report::json(&serde_json::to_string(line).unwrap_or_default()) + "\n"
 }
 
 /// Reads what [`render`] or a bulk run wrote, such as a baseline. A line that was cut off at the end is left out.

@@ -3,7 +3,6 @@
 //! What a peer sent is escaped when it enters a report. The renderers do not rely on it: a report may have been read
 //! from a file. Whatever a terminal, a browser or a parser might obey is spelled out here again.
 
-mod escape;
 pub mod html;
 pub mod json;
 pub mod junit;

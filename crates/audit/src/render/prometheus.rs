@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::escape::Plain;
+use starttls_report::Plain;
+
 use super::story;
 use crate::filter::severity_word;
 use crate::report::{Certificate, Endpoint, Report, Verdict};

@@ -3,15 +3,12 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+use starttls_report::{Plain, sarif};
 
-use super::escape::{self, Plain};
 use super::story;
 use crate::check::{CHECKS, Check};
 use crate::filter::severity_word;
 use crate::report::{Endpoint, Finding, Report, Severity, Verdict};
-
-const SCHEMA: &str =
-    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// The report as SARIF.
 pub fn render(report: &Report) -> String {
@@ -27,23 +24,14 @@ pub fn render(report: &Report) -> String {
         .map(notification)
         .collect();
     let (name, version) = report.generator.split_once(' ').unwrap_or((&report.generator, ""));
-    let log = json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": plain(if name.is_empty() { "starttls" } else { name }),
-                "version": plain(if version.is_empty() { env!("CARGO_PKG_VERSION") } else { version }),
-                "rules": CHECKS.iter().map(rule).collect::<Vec<_>>(),
-            } },
-            "invocations": [{
-                "executionSuccessful": unaudited.is_empty(),
-                "toolExecutionNotifications": unaudited,
-            }],
-            "results": results,
-        }],
-    });
-    escape::json(&serde_json::to_string_pretty(&log).unwrap_or_default()) + "\n"
+    sarif::render(sarif::Run {
+        tool: if name.is_empty() { "starttls" } else { name },
+        version: if version.is_empty() { env!("CARGO_PKG_VERSION") } else { version },
+        rules: CHECKS.iter().map(rule).collect(),
+        successful: unaudited.is_empty(),
+        notifications: unaudited,
+        results,
+    })
 }
 
 fn rule(row: &Check) -> Value {
@@ -87,15 +75,14 @@ fn message(endpoint: &Endpoint, finding: &Finding) -> String {
     if let Some(fix) = &finding.fix {
         let _ = write!(text, ". {fix}");
     }
-    // Brackets make links in a message (SARIF 2.1.0 section 3.11.6).
-    plain(&text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
+    sarif::message(&text)
 }
 
 fn notification(endpoint: &Endpoint) -> Value {
     let verdict = story::verdict_word(endpoint.outcome);
     json!({
         "level": if endpoint.outcome == Verdict::Inconclusive { "warning" } else { "error" },
-        "message": { "text": plain(&format!("{}: {verdict}: {}", endpoint.target, endpoint.summary)) },
+        "message": { "text": sarif::message(&format!("{}: {verdict}: {}", endpoint.target, endpoint.summary)) },
         "locations": [location(endpoint)],
     })
 }

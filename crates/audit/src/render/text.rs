@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::escape::Plain;
+use starttls_report::Plain;
+
 use super::story;
 use crate::filter::severity_word;
 use crate::report::{Endpoint, Entry, Finding, Kind, Outcome, Report, Severity, Verdict};

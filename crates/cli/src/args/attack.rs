@@ -15,8 +15,9 @@ use super::{Output, duration};
 /// commands in cleartext, or what only injected bytes explain.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  starttls attack imap --run './my-client --host {host} --port {port} --ca {ca} --user {user}'
-  starttls attack smtp --run 'swaks -s {host}:{port} -tls --tls-verify --tls-ca-path {ca} …' --format junit
+  starttls attack imap --run './my-client --host {host} --port {port} --ca {ca}'
+  starttls attack smtp --run 'swaks -s {host}:{port} -tls --tls-verify --tls-ca-path {ca} …'
+  starttls attack pop3 --run './my-client' --format junit --output report.xml
   starttls attack imap --serve 127.0.0.1:1143 --scenario cli-strip-offer
   starttls attack smtp --upstream smtp://mail.example.com --listen 127.0.0.1:2525
   starttls attack --list                                starttls explain cli-strip-offer
@@ -30,7 +31,7 @@ pub(crate) struct Attack {
     pub(crate) protocol: Option<String>,
 
     /// Run this command as the client under test; {host}, {port}, {ca}, {user} and {password} are filled in
-    #[arg(long, value_name = "COMMAND", required_unless_present_any = ["serve", "upstream", "list"], conflicts_with_all = ["serve", "upstream"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["serve", "upstream"])]
     pub(crate) run: Option<String>,
 
     /// Serve here, in the foreground, for a client that a person drives; its first connection is not attacked
@@ -45,8 +46,8 @@ pub(crate) struct Attack {
     #[arg(long, value_name = "ADDR:PORT", requires = "upstream")]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// With --serve and --upstream: the attack [default with --upstream: all, one connection each]
-    #[arg(long, value_name = "ID", conflicts_with_all = ["run", "only", "skip"])]
+    /// This attack alone; --serve needs one [default with --upstream: all, one connection each]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["only", "skip"])]
     pub(crate) scenario: Option<String>,
 
     /// List the scenarios, of one protocol or of all, and do nothing else

@@ -22,10 +22,22 @@ pub(crate) async fn run(args: &Attack) -> Result<u8, Failed> {
     let scenarios = scenarios()?;
     let Some(protocol) = protocol.filter(|_| !args.list) else { return list(args, protocol, &scenarios) };
     let chosen = choose(args, protocol, scenarios)?;
+    if chosen.is_empty() {
+        let hint = format!("starttls attack {} --list says why", protocol.name);
+        let text = format!("none of these scenarios has a meaning in {}", protocol.title);
+        return Err(Failed::usage(text).hint(Some(hint)));
+    }
     match (&args.run, args.serve.or(args.listen)) {
         (Some(command), _) => campaign(args, protocol, chosen, command).await,
         (None, Some(address)) => watch::run(args, protocol, chosen, address).await,
-        (None, None) => Err(Failed::usage("what shall be attacked? --run, --serve or --upstream says so")),
+        (None, None) => {
+            let hint = format!(
+                "for example: starttls attack {} --run './my-client {{host}} {{port}} {{ca}}'",
+                protocol.name
+            );
+            let text = "which client shall be tested? --run, --serve or --upstream says so";
+            Err(Failed::usage(text).hint(Some(hint)))
+        }
     }
 }
 
@@ -38,7 +50,7 @@ async fn campaign(
     let mut sink = Sink::open(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
     let talk = Talk::new(&args.output);
-    banner(&talk, protocol, &format!("{} scenarios, {} at a time", scenarios.len(), args.jobs));
+    banner(&talk, protocol, &format!("scenarios: {}, {} at a time", scenarios.len(), args.jobs));
     let campaign = Campaign {
         protocol,
         scenarios,
@@ -102,6 +114,13 @@ fn banner(talk: &Talk, protocol: &Protocol, what: &str) {
 }
 
 fn protocol(name: &str) -> Result<&'static Protocol, Failed> {
+    let implicit = |it: &&&Protocol| it.implicit_tls.is_some_and(|tls| tls.name == name);
+    if let Some(upgrading) = starttls::proto::PROTOCOLS.iter().find(implicit) {
+        let hint = format!("the upgrade is in {}", upgrading.name);
+        return Err(
+            Failed::usage(format!("{name} starts with TLS: nothing comes before it")).hint(Some(hint))
+        );
+    }
     starttls::proto::protocol(name).ok_or_else(|| crate::target::unknown(name, ""))
 }
 
@@ -157,12 +176,19 @@ fn unknown(id: &str) -> Failed {
     Failed::usage(format!("there is no scenario \"{}\"", id.escape_debug())).hint(Some(hint))
 }
 
+/// The scenarios; of one protocol, also those that have no meaning there, and why not.
 fn list(args: &Attack, protocol: Option<&Protocol>, all: &[Scenario]) -> Result<u8, Failed> {
     let mut sink = Sink::open(&args.output)?;
+    let mut without = Vec::new();
     for scenario in all {
-        if protocol.is_none_or(|protocol| scenario.inapplicable(protocol).is_none()) {
-            sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?;
+        match protocol.and_then(|protocol| scenario.inapplicable(protocol)) {
+            None => sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?,
+            Some(why) => without.push(format!("{:<24} {why}", scenario.id)),
         }
+    }
+    if let (Some(protocol), false) = (protocol, without.is_empty()) {
+        sink.line(&format!("\nWithout a meaning in {}:", protocol.title))?;
+        without.iter().try_for_each(|line| sink.line(line))?;
     }
     Ok(exit::DONE)
 }

@@ -1,29 +1,28 @@
 //! What attacks are played with: the lab's servers and certificates.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
+use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::{Backing, Stage, Upstream};
 use starttls_lab::Props;
 
 use crate::exit;
 use crate::failure::Failed;
 
-/// A server of the lab's for each run, and certificates, made when they are wanted first.
+/// A server of the lab's for each run, and its certificates.
 pub(super) struct LabStage {
     props: Props,
     connector: Connector,
-    certificates: Mutex<HashMap<String, (String, String)>>,
 }
 
 impl LabStage {
     pub(super) fn new() -> Result<Self, Failed> {
         let props = Props::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
         let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build()?;
-        Ok(Self { props, connector, certificates: Mutex::default() })
+        Ok(Self { props, connector })
     }
 }
 
@@ -42,15 +41,8 @@ impl Stage for LabStage {
         })
     }
 
-    fn certificate(&self, name: &str) -> Option<(String, String)> {
-        let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pair) = made.get(name) {
-            return Some(pair.clone());
-        }
-        let issued = self.props.certificate(name).ok()??;
-        let pair = (issued.chain_pem, issued.key_pem);
-        made.insert(name.to_owned(), pair.clone());
-        Some(pair)
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.props.certificate(name).ok()?
     }
 
     fn ca_file(&self) -> &Path {

@@ -208,11 +208,15 @@ impl Client {
                 return Ok(Step::Elsewhere(port));
             }
         }
-        if flow.offer == Offer::AfterHello {
-            clear.say(ClientMessage::Hello).await?;
-            if let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await? {
-                offered = Some(starttls);
-            }
+        // Who believes too much of what comes before TLS asks for more of it than the upgrade takes.
+        let curious = flow.offer == Offer::Unannounced
+            && [Flaw::KeepsCapabilities, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
+        let asks = flow.offer == Offer::AfterHello || curious;
+        if asks
+            && clear.say(ClientMessage::Hello).await? > 0
+            && let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await?
+        {
+            offered = Some(starttls);
         }
         if let Some(port) = self.referral(clear) {
             return Ok(Step::Elsewhere(port));

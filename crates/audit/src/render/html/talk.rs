@@ -1,6 +1,7 @@
 //! A conversation as a timeline: the client on one side, the server on the other, the boundary across.
 
-use super::super::escape::Markup;
+use starttls_report::Markup;
+
 use super::super::story;
 use super::Page;
 use crate::report::{Endpoint, Entry, Evidence, Kind, Transcript};

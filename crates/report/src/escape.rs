@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 /// One line of printable text: control characters, and characters that turn or hide text, are spelled out.
-#[derive(Clone, Copy)]
-pub(crate) struct Plain<'a>(pub &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a>(pub &'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,8 +20,8 @@ impl fmt::Display for Plain<'_> {
 
 /// The same, as text or the value of an attribute in HTML and XML. Two elements and five entities are all that the
 /// renderers need of XML; a library would be more to read than this.
-#[derive(Clone, Copy)]
-pub(crate) struct Markup<'a>(pub &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Markup<'a>(pub &'a str);
 
 impl fmt::Display for Markup<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +45,7 @@ impl Write for Entities<'_, '_> {
 }
 
 /// JSON in which nothing but line feeds between values is left for a terminal to obey.
-pub(crate) fn json(json: &str) -> String {
+pub fn json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && is_obeyed(c) {

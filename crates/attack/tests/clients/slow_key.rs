@@ -1,0 +1,84 @@
+//! A key that takes long to be found keeps nobody waiting but its own run.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use starttls::TlsVersion;
+use starttls::proto::{Protocol, imap};
+use starttls::rustls::sign::CertifiedKey;
+use starttls_attack::report::Outcome;
+use starttls_attack::{Backing, Campaign, Running, Scenario, Stage, Subject, Target};
+use starttls_lab::weak::Client;
+
+use crate::stage::Lab;
+use crate::support::{Local, PATIENT};
+
+/// Has the key for `cli-hs-old` when another client has ended.
+struct Slow {
+    lab: Arc<Lab>,
+    ended: Mutex<Receiver<()>>,
+}
+
+impl Stage for Slow {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
+        self.lab.upstream(protocol)
+    }
+
+    fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        if name == "rsa" {
+            self.ended.lock().unwrap().recv_timeout(Duration::from_secs(20)).ok()?;
+        }
+        self.lab.certificate(name)
+    }
+
+    fn ca_file(&self) -> &Path {
+        self.lab.ca_file()
+    }
+}
+
+/// Says when it has ended under an attack.
+struct Telling {
+    client: Local,
+    runs: Mutex<u32>,
+    ended: Sender<()>,
+}
+
+impl Subject for Telling {
+    fn run<'a>(&'a self, target: &'a Target) -> Running<'a> {
+        Box::pin(async move {
+            let ran = self.client.run(target).await;
+            let mut runs = self.runs.lock().unwrap();
+            *runs += 1;
+            // The first run is the one without an attack.
+            if *runs == 2 {
+                self.ended.send(()).unwrap();
+            }
+            ran
+        })
+    }
+
+    fn name(&self) -> String {
+        self.client.name()
+    }
+}
+
+/// On one thread, so that whatever blocks it blocks all.
+#[tokio::test]
+async fn other_runs_go_on_while_a_key_is_made() {
+    let (lab, (ended, heard)) = (Lab::new(), channel());
+    let client = Client::new(&imap::IMAP, None, &lab.props.root_pem()).tls(TlsVersion::Tls13);
+    let chosen = |it: &Scenario| ["cli-refuse-perm", "cli-hs-old"].contains(&it.id.as_str());
+    let campaign = Campaign {
+        protocol: &imap::IMAP,
+        scenarios: Scenario::all().unwrap().into_iter().filter(chosen).collect(),
+        stage: Arc::new(Slow { lab, ended: Mutex::new(heard) }),
+        subject: Arc::new(Telling { client: Local { client }, runs: Mutex::new(0), ended }),
+        timeout: PATIENT,
+        jobs: 2,
+    };
+    let report = tokio::time::timeout(Duration::from_secs(60), campaign.run()).await.unwrap().unwrap();
+    assert_eq!(report.scenarios.len(), 2);
+    assert_eq!(report.outcome, Outcome::Sound, "{report:?}");
+}

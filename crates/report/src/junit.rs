@@ -1,0 +1,108 @@
+//! For build servers: JUnit XML, test suites with test cases in them.
+
+use std::fmt::{self, Display, Write};
+
+use crate::Markup;
+
+/// Cases that belong together.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// What it is called.
+    pub name: String,
+    /// What its cases are listed under.
+    pub class: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// In their order.
+    pub cases: Vec<Case>,
+}
+
+/// One test.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it is called.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a test, in words.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All is well.
+    Passed(String),
+    /// It could not be done.
+    Skipped(String),
+    /// Something went wrong that is no failure of what is tested.
+    Error {
+        /// In one word.
+        kind: String,
+        /// In a sentence.
+        message: String,
+    },
+    /// What is tested has failed.
+    Failure {
+        /// In one word.
+        kind: String,
+        /// In a sentence.
+        message: String,
+        /// What shows it, line by line.
+        story: Vec<String>,
+    },
+}
+
+/// The document.
+pub fn render(generator: &str, suites: &[Suite]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let all = Counts(suites.iter().flat_map(|suite| &suite.cases).collect());
+    let seconds: f64 = suites.iter().map(|suite| suite.seconds).sum();
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(out, "<testsuites name=\"{}\" {all} time=\"{seconds:.3}\">", Markup(generator));
+    for Suite { name, class, seconds, cases } in suites {
+        let counts = Counts(cases.iter().collect());
+        let _ = writeln!(out, "  <testsuite name=\"{}\" {counts} time=\"{seconds:.3}\">", Markup(name));
+        for Case { name, seconds, outcome } in cases {
+            let (class, name) = (Markup(class), Markup(name));
+            let case = format_args!("classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\"");
+            let _ = writeln!(out, "    <testcase {case}>{outcome}</testcase>");
+        }
+        out.push_str("  </testsuite>\n");
+    }
+    out + "</testsuites>\n"
+}
+
+/// How many of each there are.
+struct Counts<'a>(Vec<&'a Case>);
+
+impl Display for Counts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |is: fn(&Outcome) -> bool| self.0.iter().filter(|case| is(&case.outcome)).count();
+        write!(
+            f,
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
+            self.0.len(),
+            count(|it| matches!(it, Outcome::Failure { .. })),
+            count(|it| matches!(it, Outcome::Error { .. })),
+            count(|it| matches!(it, Outcome::Skipped(_))),
+        )
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed(text) => write!(f, "<system-out>{}</system-out>", Markup(text)),
+            Self::Skipped(message) => write!(f, "<skipped message=\"{}\"/>", Markup(message)),
+            Self::Error { kind, message } => {
+                write!(f, "<error type=\"{}\" message=\"{}\"/>", Markup(kind), Markup(message))
+            }
+            Self::Failure { kind, message, story } => {
+                write!(f, "<failure type=\"{}\" message=\"{}\">", Markup(kind), Markup(message))?;
+                story.iter().try_for_each(|line| writeln!(f, "{}", Markup(line)))?;
+                f.write_str("</failure>")
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What reports of every kind share: text made harmless for where it goes, JUnit for build servers, SARIF for code
+//! scanning. What the reports are about is nothing to it.
+//!
+//! ```
+//! use starttls_report::junit::{self, Case, Outcome, Suite};
+//!
+//! let case = Case { name: String::from("one"), seconds: 0.5, outcome: Outcome::Passed(String::from("<fine>")) };
+//! let suite = Suite { name: String::from("all"), class: String::from("all"), seconds: 0.5, cases: vec![case] };
+//! let xml = junit::render("an example", &[suite]);
+//! assert!(xml.contains("<system-out>&lt;fine&gt;</system-out>"));
+//! ```
+#![forbid(unsafe_code)]
+
+mod escape;
+pub mod junit;
+pub mod sarif;
+
+pub use escape::{Markup, Plain, json};
