@@ -1,10 +1,14 @@
 //! A key that is too small to be trusted, for a server that is not to be trusted: the TLS library signs with no such key.
 
+use std::sync::Arc;
+
 use num_bigint::BigUint;
 use rcgen::{PKCS_RSA_SHA256, PublicKeyData};
 use sha2::{Digest, Sha256};
-use starttls::rustls::sign::{Signer, SigningKey};
+use starttls::rustls::sign::{CertifiedKey, Signer, SigningKey};
 use starttls::rustls::{Error, SignatureAlgorithm, SignatureScheme};
+
+use crate::ca::{Authority, Leaf};
 
 /// RSA with 1024 bits: a modulus and a private exponent that everybody knows. The public exponent is 65537.
 const MODULUS: &[u8] = b"\
@@ -28,7 +32,14 @@ pub(crate) struct WeakKey {
 }
 
 impl WeakKey {
-    pub(crate) fn new() -> Self {
+    /// A certificate for this key.
+    pub(crate) fn certified(authority: &Authority, leaf: &Leaf) -> Result<CertifiedKey, crate::Error> {
+        let key = Self::new();
+        let chain = authority.issue_for(leaf, &key)?;
+        Ok(CertifiedKey::new(chain, Arc::new(key)))
+    }
+
+    fn new() -> Self {
         let number = |digits| BigUint::parse_bytes(digits, 16).unwrap_or_default();
         let (modulus, exponent) = (number(MODULUS), number(EXPONENT));
         let public =

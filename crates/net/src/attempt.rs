@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::facts::{Facts, Timings, Verdict};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
-use crate::verify::{Recorder, Seen, in_words};
+use crate::verify::{Recorder, Seen, in_words, unsigned};
 use crate::wire::Wire;
 
 /// How TLS will be done, and what has been measured so far.
@@ -163,12 +163,9 @@ impl<IO> Handshake<IO> {
             Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
                 let seen = self.attempt.plan.seen();
                 let accepted = seen.as_ref().is_some_and(|seen| seen.accepted);
-                let reason = if accepted {
-                    String::from("whoever presents it does not hold its key")
-                } else {
-                    in_words(&source)
-                };
-                Error::Certificate { reason, chain: seen.map(|seen| seen.chain).unwrap_or_default(), source }
+                let chain = seen.map(|seen| seen.chain).unwrap_or_default();
+                let reason = if accepted { unsigned(&chain) } else { in_words(&source) };
+                Error::Certificate { reason, chain, source }
             }
             Broken::Tls(source) => Error::Tls(source),
         }

@@ -7,6 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use starttls_proto::Escaped;
 
@@ -196,6 +197,43 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
     }
 }
 
+/// Why a signature in the handshake cannot be verified, though the certificate was accepted.
+pub(crate) fn unsigned(chain: &[CertificateDer<'_>]) -> String {
+    match chain.first().and_then(rsa_bits) {
+        Some(bits) if bits < 2048 => format!("its key is too short to be trusted: RSA with {bits} bits"),
+        _ => String::from("whoever presents it does not hold its key"),
+    }
+}
+
+/// How many bits the modulus of an RSA key has, to whole octets.
+fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
+    // rsaEncryption, no parameters, and the head of the bit string (RFC 3279 section 2.3.1).
+    const RSA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0, 0x03];
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let key = parsed.subject_public_key_info();
+    let after = key.windows(RSA.len()).position(|window| window == RSA)? + RSA.len();
+    // A bit string without spare bits, a sequence, the modulus.
+    let (bits, _) = der(key.get(after..)?)?;
+    let [0, 0x30, sequence @ ..] = bits else { return None };
+    let [0x02, modulus @ ..] = der(sequence)?.0 else { return None };
+    let (modulus, _) = der(modulus)?;
+    Some(modulus.iter().skip_while(|octet| **octet == 0).count() * 8)
+}
+
+/// What a length in DER announces, and what is behind it (X.690 section 8.1.3).
+fn der(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = octets.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        0x81..=0x83 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (length.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
 fn is(error: &rustls::Error, cause: &CertificateError) -> bool {
     matches!(error, rustls::Error::InvalidCertificate(found) if found == cause)
 }
@@ -218,4 +256,23 @@ fn bare(presented: &str) -> String {
         return address.to_string();
     }
     Escaped(inner.trim_matches('"').as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_an_rsa_key_is_read_from_its_certificate() {
+        let issued = |key: rcgen::KeyPair| {
+            let params = rcgen::CertificateParams::new(vec![String::from("localhost")]).unwrap();
+            params.self_signed(&key).unwrap().der().clone()
+        };
+        let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+        assert_eq!(rsa_bits(&issued(rsa.unwrap())), Some(2048));
+        assert_eq!(rsa_bits(&issued(rcgen::KeyPair::generate().unwrap())), None);
+        assert_eq!(der(&[0x82, 1]), None);
+        assert_eq!(der(&[2, 7]), None);
+        assert_eq!(der(&[0x81, 1, 7, 8]), Some((&[7][..], &[8][..])));
+    }
 }

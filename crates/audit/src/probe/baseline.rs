@@ -150,6 +150,15 @@ impl Baseline {
         self.end(verdict, draft.at(at, all))
     }
 
+    /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
+    fn unproven(&mut self, error: &starttls::Error) -> Option<Draft> {
+        let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
+        let chain: Vec<_> = chain.iter().map(|der| Certificate::read(der)).collect();
+        let draft = judge::key(&chain.first()?.key);
+        self.certificate = Some(Presented { verified: false, verdict: reason.clone(), chain });
+        Some(draft)
+    }
+
     async fn inside(mut self, plan: &Plan, mut dialogue: Dialogue, opening: &Opening) -> Self {
         let beyond = dialogue.unread();
         let started = dialogue.record.elapsed_ms();
@@ -166,7 +175,10 @@ impl Baseline {
                 let all = record.all();
                 let at = self.seen.record(record);
                 let why = format!("the upgrade is agreed, and the handshake fails: {error}");
-                return self.end(Verdict::TlsFailed, Draft::fail("srv-upgrade", why).at(at, all));
+                // A key that nobody trusts any more fails here, and is what there is to mend.
+                let weak = self.unproven(&error).filter(|draft| draft.outcome == Outcome::Fail);
+                let draft = weak.unwrap_or_else(|| Draft::fail("srv-upgrade", why));
+                return self.end(Verdict::TlsFailed, draft.at(at, all));
             }
         };
         self.step("handshake", inside.record.elapsed_ms() - started);

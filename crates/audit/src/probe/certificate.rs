@@ -128,7 +128,7 @@ fn expiry(days: i64) -> Draft {
     }
 }
 
-fn key(key: &str) -> Draft {
+pub(crate) fn key(key: &str) -> Draft {
     let bits = key
         .strip_prefix("RSA ")
         .and_then(|rest| rest.split(' ').next())

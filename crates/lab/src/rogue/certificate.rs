@@ -11,6 +11,7 @@ use starttls::{Acceptor, TlsVersion};
 
 use super::Weakness;
 use crate::ca::{Authority, Leaf, Usage};
+use crate::weak_key::WeakKey;
 use crate::{Error, SERVER_NAME, apps};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -87,7 +88,10 @@ fn acceptor(
         None => builder,
     };
     let builder = match weakness {
-        Some(Weakness::NoCertificate) => builder.resolver(Arc::new(Nothing)),
+        Some(Weakness::NoCertificate) => builder.resolver(Arc::new(Presenting(None))),
+        Some(Weakness::WeakKey) => {
+            builder.resolver(Arc::new(Presenting(Some(Arc::new(WeakKey::certified(authority, &leaf)?)))))
+        }
         Some(Weakness::OldTlsOnly) => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
         Some(Weakness::WrongAlpn) => builder.without_alpn(),
         Some(Weakness::Stall | Weakness::Drip) => builder.timeout(DAY),
@@ -96,12 +100,12 @@ fn acceptor(
     builder.build().map_err(Error::Server)
 }
 
-/// Has no certificate for anybody.
+/// Presents the same to everybody, or nothing.
 #[derive(Debug)]
-struct Nothing;
+struct Presenting(Option<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Nothing {
+impl ResolvesServerCert for Presenting {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        None
+        self.0.clone()
     }
 }

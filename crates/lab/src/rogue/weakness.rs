@@ -76,6 +76,8 @@ pub enum Weakness {
     WrongUsage,
     /// The name is nowhere but in the subject.
     CommonNameOnly,
+    /// The key is of RSA with 1024 bits.
+    WeakKey,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
 }
@@ -84,7 +86,7 @@ use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
     Lazy, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
     OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
-    Split, Stall, Throttled, UnknownRoot, Variants, WrongAlpn, WrongName, WrongUsage,
+    Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -124,6 +126,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (MissingIntermediate, "cert-incomplete", &["cert-chain"]),
     (WrongUsage, "cert-usage", &[]),
     (CommonNameOnly, "cert-san", &["cert-name"]),
+    (WeakKey, "cert-key", &[]),
     (OldTlsOnly, "tls-old", &[]),
 ];
 
@@ -270,9 +273,8 @@ impl Weakness {
             Alert => Manner { twists: ALERT, ..sound },
             Drip => Manner { restless: true, ..sound },
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
-            | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | OldTlsOnly => {
-                sound
-            }
+            | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
+            | OldTlsOnly => sound,
         }
     }
 }

@@ -53,6 +53,17 @@ fn bad_certificates_are_bad_in_their_own_way() {
 }
 
 #[test]
+fn a_key_that_is_too_short_is_named_and_not_called_stolen() {
+    for_all(|protocol| {
+        let rogue = Rogue::start(protocol, Weakness::WeakKey, authority()).unwrap();
+        for builder in [trusting(), trusting().insecure()] {
+            let error = connect(builder, protocol, rogue.address()).unwrap_err();
+            assert!(error.to_string().ends_with("RSA with 1024 bits"), "{}: {error}", protocol.name);
+        }
+    });
+}
+
+#[test]
 fn a_certificate_that_expires_soon_is_good_until_then() {
     for_all(|protocol| {
         let rogue = Rogue::start(protocol, Weakness::SoonExpired, authority()).unwrap();
