@@ -8,6 +8,7 @@ use super::leaks;
 use crate::dialogue::{Dialogue, Inside, Opening, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
+use crate::record::Mark;
 use crate::report::Certificate;
 use crate::report::{Capabilities, Outcome, Presented, Step, Tls, Verdict};
 use crate::words::{alerts, is_somebody_else, refers};
@@ -92,14 +93,7 @@ impl Baseline {
         self
     }
 
-    fn refused(
-        mut self,
-        plan: &Plan,
-        answer: &[u8],
-        opening: &Opening,
-        refusal: Refusal,
-        at: crate::record::Mark,
-    ) -> Self {
+    fn refused(mut self, plan: &Plan, answer: &[u8], opening: &Opening, refusal: Refusal, at: Mark) -> Self {
         let (id, why) = match (opening.offered, refusal) {
             (Some(true), Refusal::Temporary) => {
                 ("srv-upgrade", "the upgrade is offered, and refused for a while")
@@ -168,6 +162,7 @@ impl Baseline {
             let why = format!("cleartext came behind the go-ahead: \"{}\"", Escaped(&beyond));
             return self.end(Verdict::Violation, Draft::fail("srv-upgrade", why).at(at, all));
         }
+        let boundary = dialogue.record.all().last + 1;
         let secured = dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await;
         let mut inside = match secured {
             Ok(inside) => inside,
@@ -182,6 +177,7 @@ impl Baseline {
             }
         };
         self.step("handshake", inside.record.elapsed_ms() - started);
+        let handshake = Mark { first: boundary, last: inside.record.all().last };
         let (again, before, after) = asked_again(plan, &mut inside, opening).await;
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
         let group = facts.group_name();
@@ -211,7 +207,7 @@ impl Baseline {
                 .into_iter()
                 .chain(judge::session(tls))
             {
-                self.seen.push(draft.at(at, all));
+                self.seen.push(draft.at(at, handshake));
             }
         }
         let steps =

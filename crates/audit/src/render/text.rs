@@ -250,13 +250,15 @@ fn shown(entries: &[Entry]) -> Vec<Shown<'_>> {
     let all = said.iter().map(|(_, lines)| lines.len()).sum::<usize>();
     let mut shown = Vec::new();
     for (entry, lines) in &said {
-        let fold = if all > MOST_LINES { lines.len().saturating_sub(MOST_AT_ONCE) } else { 0 };
-        let before = if fold > 0 { MOST_AT_ONCE - 1 } else { lines.len() };
+        let [before, behind] = match lines.len().checked_sub(MOST_AT_ONCE) {
+            Some(2..) if all > MOST_LINES => [MOST_AT_ONCE - 2, lines.len() - 1],
+            _ => [lines.len(); 2],
+        };
         shown.extend(lines[..before].iter().map(|line| Shown::Line(entry, line)));
-        if fold > 0 {
-            shown.push(Shown::Folded(fold));
-            shown.extend(lines[before + fold..].iter().map(|line| Shown::Line(entry, line)));
+        if before < behind {
+            shown.push(Shown::Folded(behind - before));
         }
+        shown.extend(lines[behind..].iter().map(|line| Shown::Line(entry, line)));
     }
     if let Some(over) = shown.len().checked_sub(MOST_LINES).filter(|over| *over > 0) {
         let from = MOST_AT_ONCE;
@@ -293,8 +295,8 @@ mod tests {
         assert_eq!(shown(&short).len(), 16);
         let long = [said(Kind::Server, 15), said(Kind::Client, 1), said(Kind::ServerInside, 4)];
         let lines = text(&shown(&long));
-        assert_eq!(lines[..5], [r"line 1\n", r"line 2\n", r"line 3\n", "11 more", r"line 15\n"]);
-        assert_eq!(lines[5..], [r"line 1\n", r"line 1\n", r"line 2\n", r"line 3\n", r"line 4\n"]);
+        assert_eq!(lines[..4], [r"line 1\n", r"line 2\n", "12 more", r"line 15\n"]);
+        assert_eq!(lines[4..], [r"line 1\n", r"line 1\n", r"line 2\n", r"line 3\n", r"line 4\n"]);
     }
 
     #[test]
@@ -304,7 +306,7 @@ mod tests {
         let shown = shown(&entries);
         assert_eq!(shown.len(), MOST_LINES);
         let lines = text(&shown);
-        assert_eq!(lines[4], "30 more");
-        assert_eq!(lines[13..], [r"line 3\n", "5 more", r"line 9\n"]);
+        assert_eq!(lines[4], "29 more");
+        assert_eq!(lines[13..], [r"line 2\n", "6 more", r"line 9\n"]);
     }
 }
