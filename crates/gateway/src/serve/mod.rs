@@ -90,7 +90,7 @@ impl Gateway {
     /// When a socket cannot be opened; nothing listens then.
     pub fn start(config: Config, observer: Arc<dyn Observer>) -> io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let opened = open(&config.listeners, threads)?;
+        let opened = open(&config.listeners, threads, Vec::new())?;
         let (open, closing) = watch::channel(true);
         let sessions = Arc::new(AtomicUsize::new(0));
         let workers: io::Result<Vec<_>> = (0..threads)
@@ -131,7 +131,8 @@ impl Gateway {
             .listeners
             .into_iter()
             .partition(|listener| self.posts.iter().any(|post| post.address == listener.address));
-        let opened = open(&added, self.workers.len())?;
+        let held = self.posts.iter().filter_map(|post| post.bound).collect();
+        let opened = open(&added, self.workers.len(), held)?;
         self.posts.retain(|post| {
             let stays = kept.iter().any(|listener| listener.address == post.address);
             if !stays {
@@ -188,13 +189,14 @@ impl Gateway {
     }
 }
 
-fn open(listeners: &[Listener], threads: usize) -> io::Result<Vec<Opened>> {
-    listeners
-        .iter()
-        .map(|listener| {
-            sockets::open(&listener.address, threads).map_err(|cause| {
-                io::Error::new(cause.kind(), format!("cannot listen on {}: {cause}", listener.address))
-            })
-        })
-        .collect()
+/// Opens the sockets of all these listeners; `held` is where the gateway listens already.
+fn open(listeners: &[Listener], threads: usize, mut held: Vec<SocketAddr>) -> io::Result<Vec<Opened>> {
+    let open = |listener: &Listener| {
+        let opened = sockets::open(&listener.address, threads, &held).map_err(|cause| {
+            io::Error::new(cause.kind(), format!("cannot listen on {}: {cause}", listener.address))
+        })?;
+        held.extend(opened.bound);
+        Ok(opened)
+    };
+    listeners.iter().map(open).collect()
 }

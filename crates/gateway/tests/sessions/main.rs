@@ -3,6 +3,7 @@
 
 mod check;
 mod conversions;
+mod doors;
 mod ftp;
 mod house;
 mod inside;
