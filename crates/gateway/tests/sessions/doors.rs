@@ -1,12 +1,13 @@
 //! Where the gateway listens: whose place it is, and who is still let in when it is given up.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use starttls_gateway::config::Listener;
-use starttls_gateway::{Config, Gateway, Record};
+use starttls_gateway::{Config, Gateway, Observer, Record};
 
 use crate::house::House;
 
@@ -17,7 +18,7 @@ fn config(house: &House, places: &[SocketAddr]) -> Config {
     let listeners = places.iter().map(|place| {
         format!(
             "[[listener]]\nlisten = \"smtp+starttls://{place}\"\ncert = \"{stem}.pem\"\nkey = \"{stem}.key\"\n\
-             forward = \"smtp://127.0.0.1:9\"\n"
+             forward = \"smtp://127.0.0.1:9\"\nlimits = {{ handshakes-per-second = 1000 }}\n"
         )
     });
     Config::parse(&listeners.collect::<String>(), "test").unwrap()
@@ -68,11 +69,84 @@ fn a_reload_moves_between_one_address_and_all() {
     let mut gateway = start(config(&house, &[one])).unwrap();
     for places in [&[all][..], &[one], &[one, all], &[all], &[all, one]] {
         gateway.reload(config(&house, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
-        TcpStream::connect(one).unwrap();
+        reachable(one);
     }
     // All or nothing, and what is another's stays another's.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = gateway.reload(config(&house, &[all, other.local_addr().unwrap()])).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-    TcpStream::connect(one).unwrap();
+    reachable(one);
+}
+
+/// Whoever connects at the very moment at which one of two sockets goes may have to come again.
+fn reachable(at: SocketAddr) {
+    let since = Instant::now();
+    while let Err(error) = TcpStream::connect(at) {
+        assert!(since.elapsed() < Duration::from_secs(5), "{error}");
+    }
+}
+
+/// Keeps every thread of the gateway from its work while it is locked.
+struct Busy(Mutex<()>);
+
+impl Observer for Busy {
+    fn connected(&self, _: &Listener) {
+        drop(self.0.lock());
+    }
+
+    fn session(&self, _: &Listener, _: &Record) {}
+}
+
+/// Clients whom the kernel has let in, and who hear nothing before the gateway gets to them.
+fn crowd(at: SocketAddr) -> Vec<TcpStream> {
+    let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(at).unwrap()).collect();
+    for client in &crowd {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    }
+    crowd
+}
+
+/// Each of them is served, in words.
+fn all_are_greeted(crowd: Vec<TcpStream>) {
+    for (number, mut client) in crowd.into_iter().enumerate() {
+        let mut heard = [0; 4];
+        client.read_exact(&mut heard).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert_eq!(&heard, b"220 ");
+        client.write_all(b"QUIT\r\n").unwrap();
+        let mut words = String::new();
+        client.read_to_string(&mut words).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert!(words.contains("221 "), "{words}");
+    }
+}
+
+#[test]
+fn whoever_was_let_in_before_the_drain_is_served() {
+    let house = House::new();
+    let busy = Arc::new(Busy(Mutex::new(())));
+    let gateway = Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let at = gateway.addresses()[0].1.unwrap();
+    let locked = busy.0.lock().unwrap();
+    let crowd = crowd(at);
+    let draining = std::thread::spawn(move || gateway.drain());
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!draining.is_finished());
+    drop(locked);
+    all_are_greeted(crowd);
+    assert_eq!(draining.join().unwrap(), 0);
+    assert!(TcpStream::connect(at).is_err());
+}
+
+#[test]
+fn whoever_was_let_in_before_a_listener_goes_is_served() {
+    let house = House::new();
+    let busy = Arc::new(Busy(Mutex::new(())));
+    let mut gateway =
+        Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let at = gateway.addresses()[0].1.unwrap();
+    let locked = busy.0.lock().unwrap();
+    let crowd = crowd(at);
+    gateway.reload(config(&house, &[free()])).unwrap();
+    drop(locked);
+    all_are_greeted(crowd);
+    assert!(TcpStream::connect(at).is_err());
 }
