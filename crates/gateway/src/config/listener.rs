@@ -12,7 +12,7 @@ use super::client_auth::{self, ClientPolicy};
 use super::error::{Error, shown};
 use super::reader::{Table, Value};
 use super::values::{choice, duration};
-use super::{Address, Backend, Front, Limits, Listener, Networks, Offer, Route, Routes, Tls, backend};
+use super::{Address, Backend, Front, Limits, Listener, Networks, Offer, Place, Route, Routes, Tls, backend};
 use crate::certificates::{Certificates, Source, UnknownNames};
 use crate::tickets::TicketKeys;
 
@@ -225,15 +225,22 @@ impl Draft {
             return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
                 .hint("whoever is in there says who the client is: name the proxies, no more"));
         }
-        if backends().all(|backend| backend.login().is_none()) {
+        // A directory server takes whoever says EXTERNAL on such a socket for the user at its other end.
+        let by_socket = |it: &Backend| it.protocol.name == "ldap" && matches!(it.place, Place::Unix(_));
+        if backends().all(|backend| backend.login().is_none() && !by_socket(backend)) {
             return Ok(());
         }
+        let hint = match backends().any(by_socket) {
+            true => {
+                format!("EXTERNAL is the gateway's own user there: forward to ldap://127.0.0.1, or {hint}")
+            }
+            false => format!("listen on 127.0.0.1 or a unix socket, or {hint}"),
+        };
         // What comes through another proxy comes from anywhere.
         let local = address.is_local() && self.proxy_from == Networks::default();
         match &self.allow {
             None if !local => {
-                Err(Error::new("whoever reaches this listener would be logged in to the backend")
-                    .hint(format!("listen on 127.0.0.1 or a unix socket, or {hint}")))
+                Err(Error::new("whoever reaches this listener would be logged in to the backend").hint(hint))
             }
             Some(allow) if let Some(wide) = allow.strangers() => {
                 Err(Error::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))

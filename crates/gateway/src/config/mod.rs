@@ -225,6 +225,8 @@ pub struct Upstream {
     pub connector: Connector,
     /// The name that is sent and verified.
     pub server_name: String,
+    /// Whether the gateway presents a certificate of its own.
+    pub certificate: bool,
     /// Whether the connector verifies, and what only a verified backend is given.
     pub trust: Trust,
 }

@@ -96,6 +96,10 @@ fn each_mistake_has_its_message() {
         tls("client-auth = \"required\""),
         tls("client-ca = \"DIR/root.pem\""),
         tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
+        // Somebody else's identity.
+        listener(
+            "listen = \"ldap+starttls://:389\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"ldap://unix:/run/slapd/ldapi\"",
+        ),
         // Routes.
         tls("[[listener.route]]\nforward = \"smtp://127.0.0.1:2525\""),
         tls("[[listener.route]]\nnames = []\nforward = \"smtp://127.0.0.1:2525\""),

@@ -4,6 +4,7 @@
 mod check;
 mod conversions;
 mod doors;
+mod external;
 mod ftp;
 mod house;
 mod inside;
