@@ -14,6 +14,7 @@ mod address;
 mod arguments;
 mod backend;
 mod client_auth;
+mod data;
 mod document;
 mod error;
 mod listener;
@@ -38,6 +39,7 @@ use crate::watch::Watched;
 pub use address::Address;
 pub use arguments::Arguments;
 pub use client_auth::{ClientPolicy, NotAdmitted};
+pub use data::DataConnections;
 pub use error::Error;
 pub use login::{Login, Secret};
 pub use networks::Networks;
@@ -94,9 +96,8 @@ pub struct Listener {
     pub proxy_from: Networks,
     /// How much is too much.
     pub limits: Limits,
-    /// Whether data connections (FTP) have to resume the TLS session of their control connection. If not, the
-    /// client's address decides alone.
-    pub resumed_data_only: bool,
+    /// Data connections, where the protocol has them.
+    pub data: DataConnections,
     routes: Routes,
 }
 
