@@ -12,6 +12,7 @@ mod connection;
 mod deadlines;
 mod escaping;
 mod gateway;
+mod gateway_memory;
 mod help;
 mod lab;
 mod login;
