@@ -3,6 +3,7 @@
 mod backend;
 mod front;
 mod ftp;
+mod full;
 mod rules;
 mod sequence;
 mod stream;

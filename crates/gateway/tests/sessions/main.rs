@@ -8,6 +8,7 @@ mod external;
 mod ftp;
 mod house;
 mod inside;
+mod mysql;
 mod optional;
 mod required;
 mod scripted;
