@@ -155,7 +155,8 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             per_address: 200,
-            handshakes: 50,
+            // Whoever may have so many at once may come back with all of them after an outage.
+            handshakes: 200,
             negotiation: Duration::from_secs(30),
             dial: Duration::from_secs(10),
             // RFC 9051 section 5.4: at least 30 minutes.
