@@ -13,6 +13,7 @@ mod deadlines;
 mod escaping;
 mod gateway;
 mod gateway_memory;
+mod gateway_restart;
 mod help;
 mod lab;
 mod login;
