@@ -23,6 +23,11 @@ fn login() {
 }
 
 #[test]
+fn plan() {
+    same("plan", &schema_for!(crate::gateway::report::Report));
+}
+
+#[test]
 fn send() {
     same("send", &schema_for!(crate::send::report::Report));
 }

@@ -279,6 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn by_default_all_of_an_address_come_back_at_once() {
+        let admission = Admission::new(Total::new(1_000_000), Limits::default());
+        let now = Instant::now();
+        let most = Limits::default().per_address;
+        let held: Vec<_> = (0..most).map(|_| admission.admit_at(ip("192.0.2.1"), now).unwrap()).collect();
+        drop(held);
+        let later = now + Duration::from_secs(1);
+        let again = (0..most).filter(|_| admission.admit_at(ip("192.0.2.1"), later).is_ok()).count();
+        assert_eq!(again, most);
+    }
+
+    #[test]
     fn a_flood_of_addresses_is_forgotten() {
         let admission = admission(1_000_000, 10, 10);
         let start = Instant::now();

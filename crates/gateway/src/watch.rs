@@ -17,6 +17,11 @@ pub trait Watched: Debug + Send + Sync {
     /// The files as they are now.
     fn files(&self) -> Vec<PathBuf>;
 
+    /// What works, and should not stay as it is: at this moment, since time does its work too.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reads them all anew; what was read before stays in use if one of them is not usable.
     ///
     /// # Errors
@@ -32,11 +37,14 @@ pub enum Event {
     /// It is not usable, and the old stays in use. The files may be in the middle of a change: they are
     /// looked at again when they change again.
     Kept(Error),
+    /// Something works, and should not stay as it is; it was not so before.
+    Warned(String),
 }
 
 /// Reads everything anew whose files change. Never ends by itself.
 pub async fn watch(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event)) {
-    let mut stamps = look(&all).await;
+    let warnings = || all.iter().flat_map(|it| it.warnings()).collect::<Vec<_>>();
+    let (mut stamps, mut known) = (look(&all).await, warnings());
     loop {
         tokio::time::sleep(EVERY).await;
         // Looked at before they are read: what changes meanwhile is seen the next time.
@@ -51,6 +59,9 @@ pub async fn watch(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event)) {
             }
         }
         stamps = now;
+        let warnings = warnings();
+        warnings.iter().filter(|it| !known.contains(it)).for_each(|it| tell(Event::Warned(it.clone())));
+        known = warnings;
     }
 }
 

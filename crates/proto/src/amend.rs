@@ -27,8 +27,8 @@ impl Keywords {
             Amend::DropUpgrade if is(self.upgrade) => None,
             Amend::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
             Amend::DropOnBehalf if any(self.on_behalf) => None,
-            Amend::DropChannelBinding if is(self.mechanisms) && words(behind).any(is_channel_bound) => {
-                let kept: Vec<_> = words(behind).filter(|word| !is_channel_bound(word)).collect();
+            _ if is(self.mechanisms) && words(behind).any(|word| drops(how, word)) => {
+                let kept: Vec<_> = words(behind).filter(|word| !drops(how, word)).collect();
                 (!kept.is_empty()).then(|| [keyword, b" ", &kept.join(&b' ')].concat())
             }
             _ => Some(entry.to_vec()),
@@ -49,9 +49,17 @@ impl Keywords {
     }
 }
 
-/// Whether this mechanism, or `AUTH=` and a mechanism, is bound to the TLS connection (RFC 5802 section 6).
-pub(crate) fn is_channel_bound(mechanism: &[u8]) -> bool {
-    mechanism.len().checked_sub(5).is_some_and(|at| mechanism[at..].eq_ignore_ascii_case(b"-PLUS"))
+/// Whether this change takes out this mechanism, or `AUTH=` and a mechanism, and others not: because it is bound to
+/// the TLS connection (RFC 5802 section 6), or goes by who that belongs to.
+pub(crate) fn drops(how: Amend, mechanism: &[u8]) -> bool {
+    let name = mechanism.rsplit(|byte| *byte == b'=').next().unwrap_or_default();
+    match how {
+        Amend::DropChannelBinding => {
+            name.len().checked_sub(5).is_some_and(|at| name[at..].eq_ignore_ascii_case(b"-PLUS"))
+        }
+        Amend::DropExternal => name.eq_ignore_ascii_case(b"EXTERNAL"),
+        _ => false,
+    }
 }
 
 /// A block of entries, one a line, that ends with a line of one dot; anything else stays as it is.

@@ -128,6 +128,9 @@ pub enum Amend {
     /// Takes out the mechanisms that are bound to the TLS connection below (RFC 5802 section 6): they cannot
     /// work across somebody who ends it.
     DropChannelBinding,
+    /// Takes out EXTERNAL (RFC 4422 appendix A), which logs in whomever the connection below belongs to: across
+    /// somebody who ends it, that is not the client.
+    DropExternal,
     /// Takes out what says on whose behalf a client speaks: the server's offer to believe it
     /// (XCLIENT), and the client's own word where it comes with every request (`Forwarded`).
     DropOnBehalf,

@@ -113,6 +113,27 @@ fn lists_lose_what_must_not_pass() {
     }
 }
 
+#[test]
+fn s8_external_is_taken_out_of_every_list() {
+    for (scheme, list, left) in [
+        ("smtp", "250-a\r\n250 AUTH external PLAIN\r\n", "250-a\r\n250 AUTH PLAIN\r\n"),
+        ("smtp", "250-a\r\n250-AUTH EXTERNAL\r\n250 SIZE\r\n", "250-a\r\n250 SIZE\r\n"),
+        ("imap", "* CAPABILITY AUTH=PLAIN AUTH=External\r\n", "* CAPABILITY AUTH=PLAIN\r\n"),
+        ("pop3", "+OK\r\nSASL EXTERNAL PLAIN\r\n.\r\n", "+OK\r\nSASL PLAIN\r\n.\r\n"),
+        ("sieve", "\"SASL\" \"EXTERNAL\"\r\nOK\r\n", "\"SASL\" \"\"\r\nOK\r\n"),
+        ("irc", ":irc CAP * LS :sasl=EXTERNAL,PLAIN\r\n", ":irc CAP * LS :sasl=PLAIN\r\n"),
+        (
+            "xmpp",
+            "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>\
+             <mechanism>PLAIN</mechanism></mechanisms></stream:features>",
+            "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>\
+             </mechanisms></stream:features>",
+        ),
+    ] {
+        assert_eq!(amended(scheme, ReplyTo::Hello, list, Amend::DropExternal), left, "{scheme}");
+    }
+}
+
 /// Every list that a server of this protocol writes, one with the upgrade and one without.
 fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
     [true, false].map(|starttls| {

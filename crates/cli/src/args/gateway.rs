@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Format;
+
 /// Put sound STARTTLS in front of a server, or between this machine and one
 ///
 /// LISTEN and FORWARD are URLs: smtp:// is cleartext, smtp+starttls:// the upgrade, smtps:// TLS from the
@@ -37,6 +39,10 @@ pub(crate) struct Gateway {
     /// Only show what would be done, and try every backend
     #[arg(long)]
     pub(crate) plan: bool,
+
+    /// json: the plan as one object
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "plan")]
+    pub(crate) format: Format,
 
     #[command(flatten)]
     pub(crate) front: Front,

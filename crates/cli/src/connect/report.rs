@@ -194,7 +194,7 @@ impl Report {
 }
 
 impl Tls {
-    fn new(facts: &Facts, tickets: u32) -> Self {
+    pub(crate) fn new(facts: &Facts, tickets: u32) -> Self {
         let group = facts.group_name();
         Self {
             version: facts.version_name(),

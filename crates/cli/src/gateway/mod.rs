@@ -1,6 +1,7 @@
 //! `starttls gateway`: STARTTLS in front of anything, and toward anything.
 
 mod plan;
+pub(crate) mod report;
 mod sandbox;
 mod service;
 
@@ -15,11 +16,12 @@ use crate::talk;
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
     let config = load(args)?;
-    for warning in &config.warnings {
-        talk::warning(warning);
+    // As data, they are in it.
+    if args.format == args::Format::Text {
+        config.warnings.iter().for_each(|warning| talk::warning(warning));
     }
     if args.plan {
-        return plan::show(&config).await;
+        return plan::show(&config, args.format).await;
     }
     if args.check {
         let count = config.listeners.len();

@@ -158,17 +158,18 @@ impl Life {
     fn watching(watched: Watch, reporter: Arc<Reporter>) -> Self {
         watched.count(&reporter.metrics);
         let all = watched.all.clone();
-        let task = tokio::spawn(watch::watch(all, move |event| {
-            let done = matches!(event, Event::Reloaded(_));
-            reporter.metrics.reloaded(done);
-            match event {
-                Event::Reloaded(renewed) => {
-                    watched.count(&reporter.metrics);
-                    let files: Vec<_> = renewed.files().iter().map(|it| it.display().to_string()).collect();
-                    reporter.log.event("renewed", &files.join(" "));
-                }
-                Event::Kept(error) => reporter.log.event("kept", &error.to_string()),
+        let task = tokio::spawn(watch::watch(all, move |event| match event {
+            Event::Reloaded(renewed) => {
+                reporter.metrics.reloaded(true);
+                watched.count(&reporter.metrics);
+                let files: Vec<_> = renewed.files().iter().map(|it| it.display().to_string()).collect();
+                reporter.log.event("renewed", &files.join(" "));
             }
+            Event::Kept(error) => {
+                reporter.metrics.reloaded(false);
+                reporter.log.event("kept", &error.to_string());
+            }
+            Event::Warned(warning) => reporter.log.event("warning", &warning),
         }));
         Self { task }
     }

@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
 use starttls_lab::Cleartext;
 use starttls_lab::ca::{Authority, Leaf};
 use tempfile::TempDir;
 
-use crate::shows;
 use crate::support::run::{DEADLINE, Live};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab};
+use crate::{schema, shows};
 
 /// Servers without TLS, and a certificate to put in front of them.
 struct House {
@@ -136,6 +136,7 @@ fn mistakes_are_named_with_their_cure() {
         &["gateway", "-c", config.to_str().unwrap()],
         &["gateway", "-c", config.to_str().unwrap(), "--check", "--plan"],
         &["gateway", "-c", config.to_str().unwrap(), "--allow", "192.0.2.1"],
+        &["gateway", "-c", config.to_str().unwrap(), "--format", "json"],
     ];
     let mut all = String::new();
     for mistake in mistakes {
@@ -173,6 +174,27 @@ fn a_plan_tries_every_backend() {
     let run = Run::of(starttls(["gateway", "--plan", "-c"]).arg(&config)).exits(3);
     shows!("gateway-plan", run.stdout);
     run.says("warning: anybody can be imap+starttls://localhost:");
+    let json = Run::of(starttls(["gateway", "--plan", "--format", "json", "-c"]).arg(&config)).exits(3);
+    assert_eq!(json.stderr, "");
+    let plan: Value = serde_json::from_str(&json.stdout).unwrap();
+    schema::fits_in("plan.json", &plan);
+    let at = |pointer: &str| plan.pointer(pointer).unwrap_or_else(|| panic!("{pointer} in {plan}"));
+    for (pointer, expected) in [
+        ("/exit_code", json!(3)),
+        ("/listeners/0/mode", json!("implicit-tls")),
+        ("/listeners/0/certificates/0/names", json!(["localhost"])),
+        ("/listeners/0/routes/0/names", json!([])),
+        ("/listeners/0/routes/0/backends/0/outcome", json!("cleartext")),
+        ("/listeners/0/routes/0/backends/1/outcome", json!("failed")),
+        ("/listeners/0/routes/1/names", json!(["a.example.com", "*.example.org"])),
+        ("/listeners/0/routes/1/backends/0/outcome", json!("verified")),
+        ("/listeners/0/routes/1/backends/0/tls/version", json!("TLS 1.3")),
+        ("/listeners/1/routes/0/backends/0/outcome", json!("unverified")),
+        ("/listeners/1/routes/0/backends/0/certificate/verified", json!(false)),
+    ] {
+        assert_eq!(*at(pointer), expected, "{pointer}");
+    }
+    assert!(at("/warnings/0").as_str().unwrap().starts_with("anybody can be imap+starttls://localhost:"));
     // Without the one that is not there, and with one that is not whom it should be.
     let other = text
         .replace(", \"imap://127.0.0.1:1\"", "")

@@ -12,6 +12,8 @@ mod connection;
 mod deadlines;
 mod escaping;
 mod gateway;
+mod gateway_memory;
+mod gateway_restart;
 mod help;
 mod lab;
 mod login;

@@ -13,6 +13,7 @@ use starttls::rustls::{Error as TlsError, InconsistentKeys, SignatureAlgorithm};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::ocsp::{self, Status, Unfit};
 use super::{Source, Summary};
 use crate::config::{Error, file, is_exposed, shown};
 use crate::names::normal;
@@ -32,6 +33,9 @@ pub(super) struct Certificate {
     not_before: i64,
     pub(super) not_after: i64,
     pub(super) key: Arc<CertifiedKey>,
+    /// The same with an OCSP response, and what that says; or why the one that is there is not sent along.
+    stapled: Option<(Arc<CertifiedKey>, Status)>,
+    unfit: Option<Unfit>,
     exposed: bool,
 }
 
@@ -110,7 +114,8 @@ impl Certificate {
             .map_err(|cause| unusable("is not well-formed").because(cause.to_string()))?;
         let (names, validity) = (names(&parsed), parsed.validity());
         let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        let mut key = CertifiedKey::new(chain, signing_key(files)?);
+        let response = response(files, &parsed)?;
+        let key = CertifiedKey::new(chain, signing_key(files)?);
         match key.keys_match() {
             Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(_) => {
@@ -118,18 +123,24 @@ impl Certificate {
                     .hint("the server's own certificate comes first in its file"));
             }
         }
-        let ocsp = files.ocsp();
-        if ocsp.exists() {
-            let response = file("the OCSP response", &ocsp)?;
-            // A SEQUENCE starts every response (RFC 6960 section 4.2.1).
-            if !response.starts_with(b"\x30") {
-                let hint = "openssl ocsp -respout writes it as it has to be";
-                return Err(Error::new(format!("{} is no OCSP response in DER", ocsp.display())).hint(hint));
+        let (stapled, unfit) = match response {
+            Some(Ok((response, status))) => {
+                let key = CertifiedKey { ocsp: Some(response), ..key.clone() };
+                (Some((Arc::new(key), status)), None)
             }
-            key.ocsp = Some(response);
+            Some(Err(unfit)) => (None, Some(unfit)),
+            None => (None, None),
+        };
+        let (path, key, exposed) = (files.chain.clone(), Arc::new(key), is_exposed(&files.key));
+        Ok(Self { path, names, not_before, not_after, key, stapled, unfit, exposed })
+    }
+
+    /// What a client gets at this moment: with the OCSP response for as long as that counts.
+    pub(super) fn presented(&self) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            Some((key, status)) if status.counts_at(now()) => key,
+            _ => &self.key,
         }
-        let exposed = is_exposed(&files.key);
-        Ok(Self { path: files.chain.clone(), names, not_before, not_after, key: Arc::new(key), exposed })
     }
 
     pub(super) fn is_rsa(&self) -> bool {
@@ -159,7 +170,7 @@ impl Certificate {
             },
             not_after: self.not_after,
             days_left: (self.not_after - now()).div_euclid(DAY),
-            ocsp: self.key.ocsp.is_some(),
+            ocsp: self.presented().ocsp.is_some(),
         }
     }
 
@@ -176,11 +187,50 @@ impl Certificate {
         if self.names.is_empty() {
             warnings.push(format!("the certificate {path} is for no host name (subject alternative name)"));
         }
+        if let Some(why) = self.response_trouble() {
+            warnings.push(format!("the OCSP response beside the certificate {path} {why}"));
+        }
         if self.exposed {
             warnings
                 .push(format!("the key of the certificate {path} can be read by every user: chmod o-rwx"));
         }
         warnings
+    }
+}
+
+/// An OCSP response and what it says, or why it is of no use.
+type Response = Result<(Vec<u8>, Status), Unfit>;
+
+/// The OCSP response that is there. One that is of no use is no reason to stay with an old
+/// certificate: a new one is there before its response.
+fn response(files: &Files, certificate: &X509Certificate<'_>) -> Result<Option<Response>, Error> {
+    let path = files.ocsp();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let response = file("the OCSP response", &path)?;
+    match ocsp::read(&response, certificate) {
+        Ok(status) => Ok(Some(Ok((response, status)))),
+        Err(Unfit::NoResponse) => {
+            let what = format!("{} is no OCSP response in DER", path.display());
+            Err(Error::new(what).hint("openssl ocsp -respout writes it as it has to be"))
+        }
+        Err(unfit) => Ok(Some(Err(unfit))),
+    }
+}
+
+impl Certificate {
+    /// What is wrong with the OCSP response that is there.
+    fn response_trouble(&self) -> Option<&'static str> {
+        match (&self.stapled, self.unfit) {
+            (Some((_, status)), _) if !status.counts_at(now()) => {
+                Some("does not count at this time, and is not sent along")
+            }
+            (Some((_, status)), _) if status.revoked => Some("says that it is revoked"),
+            (None, Some(Unfit::Another)) => Some("is about another one, and is not sent along"),
+            (None, Some(_)) => Some("is no answer, and is not sent along"),
+            _ => None,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod index;
 mod load;
+mod ocsp;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -99,11 +100,6 @@ impl Certificates {
         names.find(|name| !name.starts_with('*')).cloned()
     }
 
-    /// What works, and should not stay as it is.
-    pub fn warnings(&self) -> Vec<String> {
-        self.index().all().iter().flat_map(|it| it.warnings()).collect()
-    }
-
     fn index(&self) -> Arc<Index> {
         // What is behind the lock is replaced whole: nobody leaves it half done.
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -115,6 +111,10 @@ impl Watched for Certificates {
         // A folder that is away for a moment has no files in it.
         let files = load::find_all(&self.sources).unwrap_or_default();
         files.into_iter().flat_map(|files| [files.ocsp(), files.chain, files.key]).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.index().all().iter().flat_map(|it| it.warnings()).collect()
     }
 
     fn reload(&self) -> Result<(), Error> {
@@ -147,7 +147,7 @@ impl ResolvesServerCert for Certificates {
         };
         // Where none fits, the handshake fails, and says why.
         let chosen = candidates.iter().find(|it| it.fits(&hello)).or(candidates.first())?;
-        Some(chosen.key.clone())
+        Some(chosen.presented().clone())
     }
 }
 

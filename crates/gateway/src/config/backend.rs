@@ -146,7 +146,8 @@ impl Draft {
         if self.insecure {
             builder = builder.insecure();
         }
-        Ok(Upstream { connector: builder.build()?, server_name, trust })
+        let certificate = self.certificate.is_some();
+        Ok(Upstream { connector: builder.build()?, server_name, certificate, trust })
     }
 }
 

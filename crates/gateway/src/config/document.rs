@@ -91,6 +91,14 @@ impl Listener {
             if backend.upstream().is_some_and(|it| matches!(it.trust, Trust::Unverified)) {
                 warnings.push(format!("anybody can be {backend}, which is not verified: \"insecure\""));
             }
+            let strangers = self.allow.is_none() && !self.address.is_local();
+            if strangers && backend.upstream().is_some_and(|it| it.certificate) {
+                warnings.push(format!(
+                    "a server that logs in by certificates takes every client of {} for the gateway, whose \
+                     certificate {backend} is shown: name the networks that may connect, allow",
+                    self.name
+                ));
+            }
             if let Some(Secret::File(path)) = backend.login().and_then(Login::secret)
                 && is_exposed(path)
             {

@@ -12,7 +12,9 @@ use super::client_auth::{self, ClientPolicy};
 use super::error::{Error, shown};
 use super::reader::{Table, Value};
 use super::values::{choice, duration};
-use super::{Address, Backend, Front, Limits, Listener, Networks, Offer, Route, Routes, Tls, backend};
+use super::{
+    Address, Backend, Front, Limits, Listener, Networks, Offer, Place, Route, Routes, Tls, backend, data,
+};
 use crate::certificates::{Certificates, Source, UnknownNames};
 use crate::tickets::TicketKeys;
 
@@ -27,7 +29,7 @@ pub(super) struct Draft {
     pub(super) unknown_names: UnknownNames,
     pub(super) allow: Option<Networks>,
     pub(super) proxy_from: Networks,
-    pub(super) resumed_data: Option<bool>,
+    pub(super) data: data::Draft,
     pub(super) limits: Limits,
     pub(super) routes: Vec<Route>,
     pub(super) tickets: Option<Arc<TicketKeys>>,
@@ -46,7 +48,6 @@ pub(super) fn parse(
         table.take("limits").map_or(Ok(limits), |value| parse_limits(value.table("limits")?, limits))?;
     let path = |text: &str| Ok(PathBuf::from(text));
     let offers = &[("required", Offer::Required), ("optional", Offer::Optional), ("hidden", Offer::Hidden)];
-    let resumption = &[("optional", false), ("required", true)];
     let unknown = &[("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let mut draft = Draft {
         name: table.read("name", label)?,
@@ -56,7 +57,7 @@ pub(super) fn parse(
         unknown_names: table.read("unknown-names", |text| choice(text, unknown))?.unwrap_or_default(),
         allow: table.list("allow").map(networks).transpose()?,
         proxy_from: table.list("proxy-from").map_or(Ok(Networks::default()), networks)?,
-        resumed_data: table.read("data-resumption", |text| choice(text, resumption))?,
+        data: data::Draft::parse(&mut table)?,
         limits,
         tickets,
         ..Draft::default()
@@ -181,20 +182,15 @@ impl Draft {
         self.guard(url, &address)?;
         let name = self.name(url)?;
         let front = self.front(url)?;
-        let data_inside_tls = url.protocol.flow.data_connections && !matches!(front, Front::Cleartext);
-        if self.resumed_data.is_some() && !data_inside_tls {
-            return Err(Error::new("\"data-resumption\" is for data connections inside TLS")
-                .hint("it goes with ftp+starttls:// and ftps://"));
-        }
+        let data = self.data.build(url.protocol, !matches!(front, Front::Cleartext))?;
         let routes = Routes::new(self.routes)?;
         if matches!(front, Front::Cleartext) && routes.default.is_none() {
             return Err(Error::new("a listener without TLS learns no names to route by")
                 .hint("add forward = \"…\" to it, which is for everybody"));
         }
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
-        let resumed_data_only = self.resumed_data.unwrap_or_default();
         let protocol = url.protocol;
-        Ok(Listener { name, protocol, front, address, allow, proxy_from, limits, resumed_data_only, routes })
+        Ok(Listener { name, protocol, front, address, allow, proxy_from, limits, data, routes })
     }
 
     /// What the listener's openness forbids (rule G5).
@@ -225,15 +221,22 @@ impl Draft {
             return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
                 .hint("whoever is in there says who the client is: name the proxies, no more"));
         }
-        if backends().all(|backend| backend.login().is_none()) {
+        // A directory server takes whoever says EXTERNAL on such a socket for the user at its other end.
+        let by_socket = |it: &Backend| it.protocol.name == "ldap" && matches!(it.place, Place::Unix(_));
+        if backends().all(|backend| backend.login().is_none() && !by_socket(backend)) {
             return Ok(());
         }
+        let hint = match backends().any(by_socket) {
+            true => {
+                format!("EXTERNAL is the gateway's own user there: forward to ldap://127.0.0.1, or {hint}")
+            }
+            false => format!("listen on 127.0.0.1 or a unix socket, or {hint}"),
+        };
         // What comes through another proxy comes from anywhere.
         let local = address.is_local() && self.proxy_from == Networks::default();
         match &self.allow {
             None if !local => {
-                Err(Error::new("whoever reaches this listener would be logged in to the backend")
-                    .hint(format!("listen on 127.0.0.1 or a unix socket, or {hint}")))
+                Err(Error::new("whoever reaches this listener would be logged in to the backend").hint(hint))
             }
             Some(allow) if let Some(wide) = allow.strangers() => {
                 Err(Error::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))

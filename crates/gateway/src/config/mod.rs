@@ -14,6 +14,7 @@ mod address;
 mod arguments;
 mod backend;
 mod client_auth;
+mod data;
 mod document;
 mod error;
 mod listener;
@@ -38,6 +39,7 @@ use crate::watch::Watched;
 pub use address::Address;
 pub use arguments::Arguments;
 pub use client_auth::{ClientPolicy, NotAdmitted};
+pub use data::DataConnections;
 pub use error::Error;
 pub use login::{Login, Secret};
 pub use networks::Networks;
@@ -94,9 +96,8 @@ pub struct Listener {
     pub proxy_from: Networks,
     /// How much is too much.
     pub limits: Limits,
-    /// Whether data connections (FTP) have to resume the TLS session of their control connection. If not, the
-    /// client's address decides alone.
-    pub resumed_data_only: bool,
+    /// Data connections, where the protocol has them.
+    pub data: DataConnections,
     routes: Routes,
 }
 
@@ -154,7 +155,8 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             per_address: 200,
-            handshakes: 50,
+            // Whoever may have so many at once may come back with all of them after an outage.
+            handshakes: 200,
             negotiation: Duration::from_secs(30),
             dial: Duration::from_secs(10),
             // RFC 9051 section 5.4: at least 30 minutes.
@@ -225,6 +227,8 @@ pub struct Upstream {
     pub connector: Connector,
     /// The name that is sent and verified.
     pub server_name: String,
+    /// Whether the gateway presents a certificate of its own.
+    pub certificate: bool,
     /// Whether the connector verifies, and what only a verified backend is given.
     pub trust: Trust,
 }

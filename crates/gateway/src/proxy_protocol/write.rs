@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use starttls::Facts;
+use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::{HandshakeKind, ProtocolVersion};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -35,6 +36,25 @@ pub struct Identity<'a> {
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// What is known of the client's TLS. It is claimed to be there only when it is (rule G4).
     pub tls: Option<&'a Facts>,
+    /// Whether the client's certificate was asked for on behalf of whom this goes to; nobody else is told of it, since
+    /// it was verified for others (rule S8).
+    pub certificate: bool,
+}
+
+impl Identity<'_> {
+    /// The one name that the client has by its certificate: the common name, if there is one and no other, and it
+    /// cannot be taken for anything else.
+    pub fn client_name(&self) -> Option<String> {
+        let (_, certificate) = X509Certificate::from_der(self.own()?).ok()?;
+        let mut names = certificate.subject().iter_common_name();
+        let (name, others) = (names.next()?.as_str().ok()?, names.next());
+        let plain = !name.is_empty() && name.len() <= LONGEST && !name.contains(char::is_control);
+        (plain && others.is_none()).then(|| name.to_owned())
+    }
+
+    fn own(&self) -> Option<&CertificateDer<'static>> {
+        self.tls.filter(|_| self.certificate)?.chain.first()
+    }
 }
 
 /// A line of version 1 (section 2.1), which has room for addresses only.
@@ -74,7 +94,7 @@ pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
         if let Some(name) = &tls.server_name {
             put(&mut body, kind::AUTHORITY, name.as_bytes());
         }
-        put(&mut body, kind::SSL, &ssl(tls));
+        put(&mut body, kind::SSL, &ssl(identity, tls));
     }
     let mut header = SIGNATURE.to_vec();
     header.extend([command::PROXY, family]);
@@ -85,9 +105,9 @@ pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
 }
 
 /// Section 2.2.6: what the client did, whether its certificate is good (0), and the values.
-fn ssl(tls: &Facts) -> Vec<u8> {
+fn ssl(identity: &Identity<'_>, tls: &Facts) -> Vec<u8> {
     let resumed = tls.kind == Some(HandshakeKind::Resumed);
-    let own = tls.chain.first();
+    let own = identity.own();
     let mut did = client::SSL;
     if own.is_some() {
         did |= client::CERTIFICATE_IN_SESSION | if resumed { 0 } else { client::CERTIFICATE_NOW };
@@ -102,10 +122,7 @@ fn ssl(tls: &Facts) -> Vec<u8> {
     };
     put(&mut value, kind::SSL_VERSION, version.as_bytes());
     put(&mut value, kind::SSL_CIPHER, tls.cipher_suite_name().as_bytes());
-    if let Some((_, certificate)) = own.and_then(|own| X509Certificate::from_der(own).ok())
-        && let Some(name) = certificate.subject().iter_common_name().next()
-        && let Ok(name) = name.as_str()
-    {
+    if let Some(name) = identity.client_name() {
         put(&mut value, kind::SSL_CN, name.as_bytes());
     }
     value
@@ -145,7 +162,7 @@ mod tests {
             ("192.0.2.1:50000", "[2001:db8::2]:25", "[::ffff:192.0.2.1]:50000"),
         ] {
             let addresses = Some((client.parse().unwrap(), destination.parse().unwrap()));
-            let identity = Identity { addresses, tls: None };
+            let identity = Identity { addresses, tls: None, certificate: false };
             for header in [v1(&identity), v2(&identity)] {
                 let mut left = header.as_slice();
                 let Header::Proxied { client, .. } = read(&mut left).await.unwrap() else {
@@ -154,7 +171,7 @@ mod tests {
                 assert_eq!((client, left), (as_read.parse().unwrap(), &b""[..]));
             }
         }
-        let unknown = Identity { addresses: None, tls: None };
+        let unknown = Identity { addresses: None, tls: None, certificate: false };
         for header in [v1(&unknown), v2(&unknown)] {
             assert_eq!(read(&mut header.as_slice()).await.unwrap(), Header::Local);
         }

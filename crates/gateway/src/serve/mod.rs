@@ -18,7 +18,7 @@ use crate::admission::{Admission, Total};
 use crate::config::{Address, Config, Listener};
 use crate::session::Record;
 use sockets::Opened;
-use worker::Order;
+use worker::{Counted, Order};
 
 /// Hears of every session.
 pub trait Observer: Send + Sync {
@@ -41,6 +41,8 @@ pub struct Gateway {
     posts: Vec<Arc<Post>>,
     total: Arc<Total>,
     sessions: Arc<AtomicUsize>,
+    /// Sockets that listen.
+    listening: Arc<AtomicUsize>,
     /// False when no more connections are taken.
     open: watch::Sender<bool>,
     drain: Duration,
@@ -90,7 +92,7 @@ impl Gateway {
     /// When a socket cannot be opened; nothing listens then.
     pub fn start(config: Config, observer: Arc<dyn Observer>) -> io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let opened = open(&config.listeners, threads)?;
+        let opened = open(&config.listeners, threads, Vec::new())?;
         let (open, closing) = watch::channel(true);
         let sessions = Arc::new(AtomicUsize::new(0));
         let workers: io::Result<Vec<_>> = (0..threads)
@@ -105,7 +107,8 @@ impl Gateway {
             .collect();
         let drain = config.drain;
         let total = Total::new(config.connections);
-        let mut gateway = Self { workers: workers?, posts: Vec::new(), total, sessions, open, drain };
+        let (workers, listening) = (workers?, Arc::default());
+        let mut gateway = Self { workers, posts: Vec::new(), total, sessions, listening, open, drain };
         for (listener, opened) in config.listeners.into_iter().zip(opened) {
             gateway.post(listener, opened);
         }
@@ -131,7 +134,8 @@ impl Gateway {
             .listeners
             .into_iter()
             .partition(|listener| self.posts.iter().any(|post| post.address == listener.address));
-        let opened = open(&added, self.workers.len())?;
+        let held = self.posts.iter().filter_map(|post| post.bound).collect();
+        let opened = open(&added, self.workers.len(), held)?;
         self.posts.retain(|post| {
             let stays = kept.iter().any(|listener| listener.address == post.address);
             if !stays {
@@ -162,7 +166,7 @@ impl Gateway {
         });
         for (worker, socket) in self.workers.iter().zip(opened.sockets) {
             // A worker that is gone has panicked, which it does not.
-            let _ = worker.orders.send(Order::Listen(post.clone(), socket));
+            let _ = worker.orders.send(Order::Listen(post.clone(), socket, Counted::new(&self.listening)));
         }
         if let Some(worker) = self.workers.first() {
             let _ = worker.orders.send(Order::LookAfter(post.clone()));
@@ -170,12 +174,13 @@ impl Gateway {
         self.posts.push(post);
     }
 
-    /// Takes no more connections, and waits for those that are there, but no longer than the configuration
-    /// allows. Blocks. Says how many sessions were cut off.
+    /// Takes no more connections, and waits for those that are there, the ones included that wait to be taken, but no
+    /// longer than the configuration allows. Blocks. Says how many sessions were cut off.
     pub fn drain(self) -> usize {
         let until = Instant::now() + self.drain;
         self.open.send_replace(false);
-        while self.sessions() > 0 && Instant::now() < until {
+        // First the sockets: whoever waits there becomes a session.
+        while (self.listening.load(Ordering::Acquire) > 0 || self.sessions() > 0) && Instant::now() < until {
             thread::sleep(Duration::from_millis(20));
         }
         let left = self.sessions();
@@ -188,13 +193,14 @@ impl Gateway {
     }
 }
 
-fn open(listeners: &[Listener], threads: usize) -> io::Result<Vec<Opened>> {
-    listeners
-        .iter()
-        .map(|listener| {
-            sockets::open(&listener.address, threads).map_err(|cause| {
-                io::Error::new(cause.kind(), format!("cannot listen on {}: {cause}", listener.address))
-            })
-        })
-        .collect()
+/// Opens the sockets of all these listeners; `held` is where the gateway listens already.
+fn open(listeners: &[Listener], threads: usize, mut held: Vec<SocketAddr>) -> io::Result<Vec<Opened>> {
+    let open = |listener: &Listener| {
+        let opened = sockets::open(&listener.address, threads, &held).map_err(|cause| {
+            io::Error::new(cause.kind(), format!("cannot listen on {}: {cause}", listener.address))
+        })?;
+        held.extend(opened.bound);
+        Ok(opened)
+    };
+    listeners.iter().map(open).collect()
 }

@@ -26,13 +26,15 @@ pub(super) struct Opened {
 const BACKLOG: i32 = 1024;
 
 /// Opens as many sockets as there are threads. The kernel spreads connections over those of one TCP address; a
-/// socket in the file system is shared, and so is one that the service manager opened.
-pub(super) fn open(address: &Address, threads: usize) -> io::Result<Opened> {
+/// socket in the file system is shared, and so is one that the service manager opened. `held` is where the gateway
+/// listens besides.
+pub(super) fn open(address: &Address, threads: usize, held: &[SocketAddr]) -> io::Result<Opened> {
     match address {
         Address::Tcp(address) => {
-            let first = tcp(*address)?;
+            let overlaps = held.iter().any(|other| overlap(*address, *other));
+            let first = tcp(*address, if overlaps { Place::Shared } else { Place::Free })?;
             let bound = first.local_addr()?;
-            let others = (1..threads).map(|_| tcp(bound));
+            let others = (1..threads).map(|_| tcp(bound, Place::Shared));
             let sockets: io::Result<Vec<_>> = [Ok(first)].into_iter().chain(others).collect();
             Ok(Opened { bound: Some(bound), sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
         }
@@ -53,10 +55,19 @@ fn shared_unix(socket: &UnixListener, threads: usize) -> io::Result<Opened> {
     Ok(Opened { bound: None, sockets: sockets?.into_iter().map(Listening::Unix).collect() })
 }
 
-fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+/// What may be there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nobody. A port that others may share as well would be shared with every other gateway of the same user.
+    Free,
+    /// Sockets of the gateway's own.
+    Shared,
+}
+
+fn tcp(address: SocketAddr, place: Place) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(place == Place::Shared)?;
     if address.is_ipv6() {
         // Both families on [::].
         socket.set_only_v6(false)?;
@@ -64,7 +75,15 @@ fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    // From here on others of this gateway may join, and whoever wants the place for itself is told that it is taken.
+    socket.set_reuse_port(true)?;
     Ok(socket.into())
+}
+
+/// Whether a connection to the one address may be one to the other as well.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() == other.port() && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
 }
 
 /// A socket that an earlier run left behind is replaced; one that answers is somebody's.

@@ -1,11 +1,12 @@
 //! One thread: its runtime, its sockets, its sessions.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
@@ -16,7 +17,7 @@ use crate::session::{self, Client, Socket};
 
 /// What a worker is told.
 pub(super) enum Order {
-    Listen(Arc<Post>, Listening),
+    Listen(Arc<Post>, Listening, Counted),
     LookAfter(Arc<Post>),
     Stop,
 }
@@ -29,19 +30,19 @@ struct Shared {
     open: watch::Receiver<bool>,
 }
 
-/// Counts one session.
-struct Counted(Arc<AtomicUsize>);
+/// Counts one session, or one socket.
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(sessions: &Arc<AtomicUsize>) -> Self {
-        sessions.fetch_add(1, Ordering::Relaxed);
-        Self(sessions.clone())
+    pub(super) fn new(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -58,7 +59,9 @@ pub(super) fn run(
     runtime.block_on(async move {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Listen(post, socket) => drop(spawn_local(listen(post, socket, shared.clone()))),
+                Order::Listen(post, socket, counted) => {
+                    drop(spawn_local(listen(post, socket, counted, shared.clone())));
+                }
                 Order::LookAfter(post) => drop(spawn_local(look_after(post, shared.clone()))),
                 Order::Stop => return,
             }
@@ -83,16 +86,43 @@ impl Accepting {
         match self {
             Self::Tcp(listener) => {
                 let (tcp, address) = listener.accept().await?;
-                tcp.set_nodelay(true)?;
-                let client = Client { address: Some(address), local: tcp.local_addr().ok() };
-                Ok((Socket::Tcp(tcp), client))
+                of_tcp(tcp, address)
             }
-            Self::Unix(listener) => {
-                let (unix, _) = listener.accept().await?;
-                Ok((Socket::Unix(unix), Client { address: None, local: None }))
-            }
+            Self::Unix(listener) => Ok(of_unix(listener.accept().await?.0)),
         }
     }
+
+    /// Listens no more, and gives those whom the kernel has let in already: nobody will take them otherwise.
+    fn close(self) -> io::Result<Vec<(Socket, Client)>> {
+        let mut rest = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((tcp, address)) = listener.accept() {
+                    tcp.set_nonblocking(true)?;
+                    rest.extend(of_tcp(TcpStream::from_std(tcp)?, address));
+                }
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((unix, _)) = listener.accept() {
+                    unix.set_nonblocking(true)?;
+                    rest.push(of_unix(UnixStream::from_std(unix)?));
+                }
+            }
+        }
+        Ok(rest)
+    }
+}
+
+fn of_tcp(tcp: TcpStream, address: SocketAddr) -> io::Result<(Socket, Client)> {
+    tcp.set_nodelay(true)?;
+    let client = Client { address: Some(address), local: tcp.local_addr().ok() };
+    Ok((Socket::Tcp(tcp), client))
+}
+
+fn of_unix(unix: UnixStream) -> (Socket, Client) {
+    (Socket::Unix(unix), Client { address: None, local: None })
 }
 
 /// How long to wait when no connection can be taken, for want of file descriptors most often.
@@ -107,28 +137,35 @@ async fn look_after(post: Arc<Post>, mut shared: Shared) {
     }
 }
 
-async fn listen(post: Arc<Post>, socket: Listening, mut shared: Shared) {
+/// Takes connections until the place is given up; `_counted` is there until all that came are sessions.
+async fn listen(post: Arc<Post>, socket: Listening, _counted: Counted, mut shared: Shared) {
     let Ok(accepting) = Accepting::new(socket) else { return };
     let mut place = post.open.subscribe();
     loop {
         let accepted = tokio::select! {
             accepted = accepting.accept() => accepted,
-            _ = shared.open.wait_for(|open| !open) => return,
-            _ = place.wait_for(|open| !open) => return,
+            _ = shared.open.wait_for(|open| !open) => break,
+            _ = place.wait_for(|open| !open) => break,
         };
         match accepted {
-            Ok((socket, client)) => {
-                let (post, observer) = (post.clone(), shared.observer.clone());
-                let counted = Counted::new(&shared.sessions);
-                spawn_local(async move {
-                    let listener = post.listener();
-                    observer.connected(&listener);
-                    let record = session::serve(&listener, &post.admission, socket, client).await;
-                    observer.session(&listener, &record);
-                    drop(counted);
-                });
-            }
+            Ok((socket, client)) => shared.serve(&post, socket, client),
             Err(_) => tokio::time::sleep(BREATH).await,
         }
+    }
+    for (socket, client) in accepting.close().unwrap_or_default() {
+        shared.serve(&post, socket, client);
+    }
+}
+
+impl Shared {
+    fn serve(&self, post: &Arc<Post>, socket: Socket, client: Client) {
+        let (post, observer, counted) = (post.clone(), self.observer.clone(), Counted::new(&self.sessions));
+        spawn_local(async move {
+            let listener = post.listener();
+            observer.connected(&listener);
+            let record = session::serve(&listener, &post.admission, socket, client).await;
+            observer.session(&listener, &record);
+            drop(counted);
+        });
     }
 }

@@ -52,7 +52,8 @@ impl Session<'_> {
         let (protocol, limit) = (self.listener.protocol, self.listener.limits.negotiation);
         let dialect = (protocol.dialect)(self.identity(false));
         let how = if tls.is_some() { Amend::AddUpgrade } else { Amend::DropUpgrade };
-        let greeting = dialect.amend(Side::Server, &greeting.unwrap_or_default(), how);
+        let original = greeting.unwrap_or_default();
+        let greeting = dialect.amend(Side::Server, &original, how);
         if let Some(tls) = tls {
             let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
@@ -73,7 +74,9 @@ impl Session<'_> {
             self.record.upstream = back.facts().cloned();
         }
         let mut out = Outgoing::default();
-        let mut sequence = Sequence::between(front.facts().is_some(), back.facts().is_some());
+        // On a socket in the file system a server takes a password as it is, as inside TLS.
+        let original = matches!(back.socket(), Socket::Tcp(_)).then_some(original.as_slice());
+        let mut sequence = Sequence::between(front.facts().is_some(), back.facts().is_some(), original);
         match &mut sequence {
             Some(sequence) => drop(sequence.receive(Side::Client, &login, &mut out)?),
             None => out.to_server = login,

@@ -3,6 +3,7 @@
 mod backend;
 mod front;
 mod ftp;
+mod full;
 mod rules;
 mod sequence;
 mod stream;
@@ -65,6 +66,8 @@ struct Session<'a> {
     listener: &'a Listener,
     began: Instant,
     record: Record,
+    /// Whether the backend is told whose certificate the client has presented.
+    identified: bool,
     /// Where the session has data connections: whose TLS sessions resume whose.
     tied: Option<Box<Tied>>,
 }
@@ -91,7 +94,7 @@ pub(crate) async fn serve(
     };
     let tied = listener.tls().filter(|_| listener.protocol.flow.data_connections);
     let tied = tied.and_then(|tls| Tied::new(&tls.acceptor)).map(Box::new);
-    let mut session = Session { listener, began: Instant::now(), record, tied };
+    let mut session = Session { listener, began: Instant::now(), record, identified: false, tied };
     session.record.failure = session.run(admission, socket).await.err();
     session.record.duration = session.began.elapsed();
     session.record
@@ -203,6 +206,9 @@ impl<'a> Session<'a> {
         if logged_in {
             relay.also(rules::logged_in());
         }
+        if !self.identified {
+            relay.also(rules::unidentified());
+        }
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
             After::ServerSpeaks | After::AnswerPending => true,
@@ -265,11 +271,14 @@ impl<'a> Session<'a> {
         // Those that failed lately come last: they may be all there is.
         let (up, down): (Vec<_>, Vec<_>) = route.backends.iter().partition(|it| it.health.is_up());
         for backend in up.into_iter().chain(down) {
-            let header = self.proxy_header(backend);
+            let identity = self.proxied(route);
+            let header = header(backend, &identity);
+            let identified = backend.send_proxy == Some(ProxyVersion::V2) && identity.client_name().is_some();
             let reached = backend::reach(backend, &header, asked, self.listener.limits.dial).await;
             backend.health.set(reached.is_ok());
             match reached {
                 Ok(reached) => {
+                    self.identified = identified;
                     self.record.backend = Some(backend.to_string());
                     self.record.upstream = reached.stream.facts().cloned();
                     self.record.until_backend = Some(began.elapsed());
@@ -281,10 +290,11 @@ impl<'a> Session<'a> {
         Err(last.unwrap_or(Failure::NotAdmitted(NotAdmitted::NoRoute(None))))
     }
 
-    /// What the backend is told of the client (rules G3, G4).
-    fn proxy_header(&self, backend: &Backend) -> Vec<u8> {
+    /// What the backends of this route are told of the client (rules G3, G4).
+    fn proxied(&self, route: &Route) -> Identify<'_> {
         let Client { address, local } = self.record.client;
-        header(backend, &Identify { addresses: address.zip(local), tls: self.record.front.as_ref() })
+        let (tls, certificate) = (self.record.front.as_ref(), route.client_auth.is_some());
+        Identify { addresses: address.zip(local), tls, certificate }
     }
 
     /// The service's identity on a new connection.
@@ -301,8 +311,10 @@ impl<'a> Session<'a> {
         match (protocol.flow.after, greeting) {
             (After::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut own),
             (_, Some(words)) => {
+                let external = (!self.identified).then_some(Amend::DropExternal);
                 return [Amend::DropUpgrade, Amend::DropChannelBinding, Amend::DropOnBehalf]
                     .into_iter()
+                    .chain(external)
                     .fold(words, |words, how| dialect.amend(Side::Server, &words, how));
             }
             (After::ServerSpeaks, None) => {
@@ -354,7 +366,7 @@ impl<'a> Session<'a> {
 /// # Errors
 /// As for a session.
 pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<Facts>, Failure> {
-    let nobody = Identify { addresses: None, tls: None };
+    let nobody = Identify { addresses: None, tls: None, certificate: false };
     let reached = backend::reach(backend, &header(backend, &nobody), None, limit).await?;
     Ok(reached.stream.facts().cloned())
 }

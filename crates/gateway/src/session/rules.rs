@@ -39,6 +39,12 @@ pub(super) fn logged_in() -> Rule {
     Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropCredentials) }
 }
 
+/// What is left out besides where the backend cannot know whose certificate it was: it would take the gateway for
+/// the client (rule S8).
+pub(super) fn unidentified() -> Rule {
+    Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropExternal) }
+}
+
 /// Cleartext from a client that may upgrade at any time, and may do without, but for a login (rule S4).
 pub(super) fn optional() -> Vec<Rule> {
     let own = [

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use crate::copy::{Editor, State};
 use crate::failure::{Failure, Leg};
 use crate::session::Stream;
+use crate::session::full::Full;
 
 /// Octets before a packet's payload: three of length, one of number.
 const HEADER: usize = 4;
@@ -66,16 +67,23 @@ fn set_ssl(packet: &mut [u8], ssl: bool) {
 pub(super) struct Sequence {
     /// Whether the backend's leg is the one with TLS.
     backend: bool,
+    /// By how much the numbers on the front are ahead.
+    ahead: u8,
+    /// Where passwords have to be encrypted for the backend.
+    full: Option<Full>,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     answered: bool,
 }
 
 impl Sequence {
-    /// For these legs, inside TLS or not; `None` where the numbers are the same on both.
-    pub(super) fn between(front: bool, backend: bool) -> Option<Self> {
+    /// For these legs, inside TLS or not; `None` where the numbers are the same on both. `greeting` is the server's,
+    /// where it trusts its leg with no password.
+    pub(super) fn between(front: bool, backend: bool, greeting: Option<&[u8]>) -> Option<Self> {
         let (from_client, from_server, answered) = (Vec::new(), Vec::new(), false);
-        (front != backend).then_some(Self { backend, from_client, from_server, answered })
+        let ahead = if backend { 1_u8.wrapping_neg() } else { 1 };
+        let full = greeting.filter(|_| !backend).map(Full::new);
+        (front != backend).then_some(Self { backend, ahead, full, from_client, from_server, answered })
     }
 }
 
@@ -88,19 +96,32 @@ impl Editor for Sequence {
         unread.extend_from_slice(input);
         while let Some(mut packet) = cut(unread, from)? {
             let ends = packet.get(HEADER).is_some_and(|kind| ENDS.contains(kind));
+            let (payload, full) = (&packet[HEADER..], self.full.as_mut());
             match from {
                 Side::Client => {
-                    packet[3] =
-                        if self.backend { packet[3].wrapping_add(1) } else { packet[3].wrapping_sub(1) };
-                    if !std::mem::replace(&mut self.answered, true) {
+                    let is_login = !std::mem::replace(&mut self.answered, true);
+                    if let Some(other) = full.map_or(Ok(None), |it| it.client(payload, is_login))? {
+                        packet.splice(HEADER.., other);
+                        set_length(&mut packet);
+                    }
+                    packet[3] = packet[3].wrapping_sub(self.ahead);
+                    if is_login {
                         // It would promise the backend a TLS that is not there, or deny one that is (rule G4).
                         set_ssl(&mut packet, self.backend);
                     }
                     out.to_server.append(&mut packet);
                 }
                 Side::Server => {
-                    packet[3] =
-                        if self.backend { packet[3].wrapping_sub(1) } else { packet[3].wrapping_add(1) };
+                    if let Some(answer) = full.map_or(Ok(None), |it| it.server(payload))? {
+                        packet.splice(HEADER.., answer);
+                        set_length(&mut packet);
+                        packet[3] = packet[3].wrapping_add(1);
+                        out.to_server.append(&mut packet);
+                        // The question of the gateway's own and its answer are two packets that the client knows nothing of.
+                        self.ahead = self.ahead.wrapping_sub(2);
+                        continue;
+                    }
+                    packet[3] = packet[3].wrapping_add(self.ahead);
                     out.to_client.append(&mut packet);
                     if ends {
                         out.to_client.append(&mut self.from_server);
@@ -112,6 +133,12 @@ impl Editor for Sequence {
         }
         Ok(State::Reading)
     }
+}
+
+/// Puts the length of what is in a packet into its header.
+fn set_length(packet: &mut [u8]) {
+    let [a, b, c, _] = u32::to_le_bytes((packet.len() - HEADER) as u32);
+    packet[..3].copy_from_slice(&[a, b, c]);
 }
 
 /// Takes the first packet, if it is whole.
@@ -154,7 +181,7 @@ mod tests {
         {
             let passed = |there: u8, here: u8| if front { there } else { here };
             for size in 1..20 {
-                let mut sequence = Sequence::between(front, !front).unwrap();
+                let mut sequence = Sequence::between(front, !front, None).unwrap();
                 let mut says = |from, bytes: Vec<u8>| {
                     let mut out = Outgoing::default();
                     let mut state = State::Reading;
@@ -175,7 +202,7 @@ mod tests {
                 assert_eq!(says(Side::Server, packet(passed(4, 5), &[0])), over);
             }
         }
-        assert!(Sequence::between(true, true).is_none() && Sequence::between(false, false).is_none());
+        assert!([true, false].into_iter().all(|both| Sequence::between(both, both, None).is_none()));
     }
 
     #[test]
@@ -189,7 +216,7 @@ mod tests {
     fn endless_packets_are_refused() {
         let mut out = Outgoing::default();
         assert!(
-            Sequence::between(true, false)
+            Sequence::between(true, false, None)
                 .unwrap()
                 .receive(Side::Client, &[0xff, 0xff, 0xff, 2], &mut out)
                 .is_err()

@@ -1,6 +1,7 @@
 //! Certificates by name, and their life.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use starttls::{Acceptor, Connector, Error};
 use starttls_gateway::certificates::{Certificates, Source, UnknownNames};
 use starttls_gateway::watch::{Event, Watched, watch};
 use starttls_lab::ca::KeyKind;
+use starttls_lab::process::program;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
@@ -100,11 +102,65 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
         timeout(DEADLINE, both).await.unwrap().0.unwrap().facts().ocsp_stapled
     };
     assert!(!stapled().await);
-    // The form is looked at, and no more: what is in it is between the authority and the client.
-    folder.write("live/a.example.com/fullchain.ocsp", "\x30\x03\x0a\x01\x00");
-    certificates.reload().unwrap();
-    assert!(stapled().await);
-    assert_eq!(certificates.summaries().iter().filter(|it| it.ocsp).count(), 1);
+    let place = folder.path().join("live/a.example.com/fullchain.ocsp");
+    let own = folder.path().join("live/a.example.com/fullchain.pem");
+    let good = response(&folder, &own, false).await;
+    let another = response(&folder, &folder.path().join("mail.pem"), false).await;
+    let (earlier, later) = (in_the_year(&good, b"2020"), in_the_year(&good, b"2099"));
+    let beside = format!("the OCSP response beside the certificate {} ", own.display());
+    let unused = "does not count at this time, and is not sent along";
+    for (response, sent, warning) in [
+        (good, true, None),
+        (response(&folder, &own, true).await, true, Some("says that it is revoked")),
+        (another, false, Some("is about another one, and is not sent along")),
+        (earlier, false, Some(unused)),
+        (later, false, Some(unused)),
+        (b"\x30\x03\x0a\x01\x03".to_vec(), false, Some("is no answer, and is not sent along")),
+    ] {
+        fs::write(&place, response).unwrap();
+        certificates.reload().unwrap();
+        assert_eq!(stapled().await, sent, "{warning:?}");
+        assert_eq!(certificates.summaries().iter().any(|it| it.ocsp), sent, "{warning:?}");
+        let expected: Vec<_> = warning.map(|it| format!("{beside}{it}")).into_iter().collect();
+        assert_eq!(certificates.warnings(), expected);
+    }
+}
+
+/// What an authority answers about this certificate.
+async fn response(folder: &Folder, certificate: &Path, revoked: bool) -> Vec<u8> {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name).display().to_string();
+    let openssl = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(program("openssl", "openssl").unwrap());
+        let output =
+            timeout(DEADLINE, command.args(args).kill_on_drop(true).output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let certificate = certificate.to_str().unwrap();
+    let serial = openssl(&["x509", "-noout", "-serial", "-in", certificate]).await;
+    let serial = serial.trim().strip_prefix("serial=").unwrap();
+    let state = if revoked { "R\t990101000000Z\t250101000000Z" } else { "V\t990101000000Z\t" };
+    fs::write(path("index"), format!("{state}\t{serial}\tunknown\t/CN=x\n")).unwrap();
+    fs::write(path("issuer.pem"), folder.authority.intermediate_pem()).unwrap();
+    // Whose signature it is, nobody looks at here.
+    folder.issue(&["signer"], KeyKind::EcdsaP256).write_to(scratch.path(), "signer").unwrap();
+    let (signer, key) = (path("signer.pem"), path("signer.key"));
+    let (index, issuer, out) = (path("index"), path("issuer.pem"), path("response"));
+    let about = ["ocsp", "-index", &index, "-CA", &issuer, "-issuer", &issuer, "-cert", certificate];
+    let by = ["-rsigner", &signer, "-rkey", &key, "-ndays", "1", "-noverify", "-respout", &out];
+    openssl(&[&about[..], &by].concat()).await;
+    fs::read(&out).unwrap()
+}
+
+/// The same with all times in another year.
+fn in_the_year(response: &[u8], year: &[u8]) -> Vec<u8> {
+    // A GeneralizedTime of 15 characters.
+    const TIME: &[u8] = b"\x18\x0f20";
+    let mut octets = response.to_vec();
+    let starts = response.windows(TIME.len()).enumerate().filter(|(_, part)| *part == TIME);
+    starts.for_each(|(at, _)| octets[at + 2..at + 6].copy_from_slice(year));
+    octets
 }
 
 #[tokio::test]
@@ -179,5 +235,12 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     folder.live("archive/2", &["newer.example.com"]);
     while !matches!(next(&mut told).await, Event::Reloaded(_)) {}
     assert_eq!(certificates.default_name().as_deref(), Some("newer.example.com"));
+    // What works, and is not as it was meant.
+    folder.live("other", &["other.example.com"]);
+    let other = response(&folder, &folder.path().join("other/fullchain.pem"), false).await;
+    fs::write(folder.path().join("archive/2/fullchain.ocsp"), other).unwrap();
+    while !matches!(next(&mut told).await, Event::Reloaded(_)) {}
+    let warned = next(&mut told).await;
+    assert!(matches!(&warned, Event::Warned(what) if what.contains("is about another one")), "{warned:?}");
     watching.abort();
 }

@@ -205,6 +205,12 @@ listen = "imaps://127.0.0.1"
 cert = "DIR/old.pem"
 key = "DIR/old.key"
 forward = "imap://127.0.0.1"
+[[listener]]
+name = "sql"
+listen = "postgres+starttls://:5432"
+cert = "DIR/mail.pem"
+key = "DIR/mail.key"
+forward = { url = "postgres+starttls://db.example.com", cert = "DIR/mail.pem", key = "DIR/mail.key" }
 "#;
     let warnings = folder.parse(text).unwrap().warnings.join("\n");
     assert_eq!(
@@ -213,6 +219,9 @@ forward = "imap://127.0.0.1"
          anybody can be smtp+starttls://smtp.example.com:25, which is not verified: \"insecure\"\n\
          DIR/password can be read by every user: chmod o-rwx\n\
          the certificate DIR/old.pem expired 3 days ago\n\
-         the certificate DIR/old.pem is for no host name (subject alternative name)"
+         the certificate DIR/old.pem is for no host name (subject alternative name)\n\
+         the key of the certificate DIR/mail.pem can be read by every user: chmod o-rwx\n\
+         a server that logs in by certificates takes every client of sql for the gateway, whose certificate \
+         postgres+starttls://db.example.com:5432 is shown: name the networks that may connect, allow"
     );
 }

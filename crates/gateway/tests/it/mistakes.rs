@@ -49,6 +49,13 @@ fn each_mistake_has_its_message() {
         tls("proxy-from = [\"10.0.0.0/8\", \"0.0.0.0/0\"]"),
         tls("limits = { dial = 3 }"),
         tls("data-resumption = \"required\""),
+        tls("data-ports = \"50000-50100\""),
+        tls("data-address = \"203.0.113.5\""),
+        tls("data-ports = \"50000\""),
+        tls("data-ports = \"50100-50000\""),
+        tls("data-ports = \"20-21\""),
+        tls("data-address = \"2001:db8::1\""),
+        tls("data-address = \"ftp.example.com\""),
         format!("{}{}", tls(""), tls("name = \"other\"")),
         // URLs.
         listener("listen = \":25\"\nforward = \"smtp://127.0.0.1:2525\""),
@@ -96,6 +103,10 @@ fn each_mistake_has_its_message() {
         tls("client-auth = \"required\""),
         tls("client-ca = \"DIR/root.pem\""),
         tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
+        // Somebody else's identity.
+        listener(
+            "listen = \"ldap+starttls://:389\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"ldap://unix:/run/slapd/ldapi\"",
+        ),
         // Routes.
         tls("[[listener.route]]\nforward = \"smtp://127.0.0.1:2525\""),
         tls("[[listener.route]]\nnames = []\nforward = \"smtp://127.0.0.1:2525\""),

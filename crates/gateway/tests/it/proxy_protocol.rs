@@ -122,11 +122,11 @@ async fn haproxy_reads_what_is_written() {
     let four = addresses("192.0.2.1:50000", "198.51.100.2:25");
     let six = addresses("[2001:db8::1]:50000", "[2001:db8::2]:25");
     let (four_said, six_said) = ("192.0.2.1 50000 198.51.100.2 25", "2001:db8::1 50000 2001:db8::2 25");
-    let v2_tls = v2(&Identity { addresses: six, tls: Some(facts) });
+    let v2_tls = v2(&Identity { addresses: six, tls: Some(facts), certificate: true });
     for (header, said) in [
-        (v1(&Identity { addresses: four, tls: None }), format!("{four_said} ")),
-        (v1(&Identity { addresses: six, tls: None }), format!("{six_said} ")),
-        (v2(&Identity { addresses: four, tls: None }), format!("{four_said} ")),
+        (v1(&Identity { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
+        (v1(&Identity { addresses: six, tls: None, certificate: false }), format!("{six_said} ")),
+        (v2(&Identity { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
         (v2_tls.clone(), format!("{six_said} mail.example.com")),
     ] {
         let asking = async {

@@ -3,9 +3,12 @@
 
 mod check;
 mod conversions;
+mod doors;
+mod external;
 mod ftp;
 mod house;
 mod inside;
+mod mysql;
 mod optional;
 mod required;
 mod scripted;

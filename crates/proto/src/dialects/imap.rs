@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use crate::amend::is_channel_bound;
+use crate::amend::drops;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
@@ -362,7 +362,9 @@ impl Dialect for Imap {
                     kept.push(b"LOGINDISABLED");
                 }
             }
-            Amend::DropChannelBinding => kept.retain(|word| !is_channel_bound(word)),
+            Amend::DropChannelBinding | Amend::DropExternal => {
+                kept.retain(|word| !starts_with(word, b"AUTH=") || !drops(how, word));
+            }
             Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
         }
         [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()

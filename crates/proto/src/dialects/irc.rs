@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::amend::is_channel_bound;
+use crate::amend::drops;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{line, lines, mentions_tls, verb};
@@ -304,10 +304,9 @@ fn amended<'a>(list: impl Iterator<Item = &'a [u8]>, how: Amend) -> Vec<Vec<u8>>
         Amend::AddUpgrade if !kept.iter().any(|it| is_tls(it)) => kept.push(b"tls".to_vec()),
         Amend::AddUpgrade | Amend::DropOnBehalf => {}
         Amend::DropCredentials => kept.retain(|it| it != b"sasl" && !it.starts_with(b"sasl=")),
-        Amend::DropChannelBinding => {
+        Amend::DropChannelBinding | Amend::DropExternal => {
             for it in kept.iter_mut().filter(|it| it.starts_with(b"sasl=")) {
-                let left: Vec<_> =
-                    it[5..].split(|&byte| byte == b',').filter(|it| !is_channel_bound(it)).collect();
+                let left: Vec<_> = it[5..].split(|&byte| byte == b',').filter(|it| !drops(how, it)).collect();
                 *it = [b"sasl=", left.join(&b',').as_slice()].concat();
             }
             kept.retain(|it| it != b"sasl=");

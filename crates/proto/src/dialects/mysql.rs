@@ -198,7 +198,10 @@ impl Dialect for MySql {
             let flags = match how {
                 Amend::DropUpgrade => flags & !(CLIENT_SSL as u16),
                 Amend::AddUpgrade => flags | CLIENT_SSL as u16,
-                Amend::DropCredentials | Amend::DropChannelBinding | Amend::DropOnBehalf => flags,
+                Amend::DropCredentials
+                | Amend::DropChannelBinding
+                | Amend::DropExternal
+                | Amend::DropOnBehalf => flags,
             };
             place.copy_from_slice(&flags.to_le_bytes());
         }

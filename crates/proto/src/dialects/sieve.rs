@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::amend::is_channel_bound;
+use crate::amend::drops;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
@@ -199,12 +199,12 @@ impl Dialect for Sieve {
             }
             Amend::AddUpgrade => {}
             Amend::DropOnBehalf => list.retain(|line| !is(line, b"XCLIENT")),
-            Amend::DropCredentials | Amend::DropChannelBinding => {
+            Amend::DropCredentials | Amend::DropChannelBinding | Amend::DropExternal => {
                 for line in list.iter_mut().filter(|line| is(line, b"SASL")) {
                     let mechanisms = string(line)
                         .and_then(|(_, rest)| string(rest.strip_prefix(b" ")?))
                         .map(|it| it.0.to_vec());
-                    let keep = |word: &&[u8]| how == Amend::DropChannelBinding && !is_channel_bound(word);
+                    let keep = |word: &&[u8]| how != Amend::DropCredentials && !drops(how, word);
                     let kept: Vec<_> =
                         words(mechanisms.as_deref().unwrap_or_default()).filter(keep).collect();
                     *line = [b"\"SASL\" \"", kept.join(&b' ').as_slice(), b"\"\r\n"].concat();

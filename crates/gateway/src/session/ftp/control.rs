@@ -216,6 +216,7 @@ impl Control {
             (false, _) if !ipv4 => return self.answer("522 Use EPSV", out),
             (false, _) => {}
         }
+        self.data.give_up();
         if self.back_tls && !self.back_protected {
             self.pass(b"PBSZ 0\r\n", Due::Nothing, out);
             self.pass(b"PROT P\r\n", Due::Protection, out);

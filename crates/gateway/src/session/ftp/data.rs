@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub(super) struct Ends {
     pub(super) protocol: &'static Protocol,
     /// The gateway as the client knows it; the port is the control connection's.
     pub(super) local: SocketAddr,
+    /// Ports that the client can reach; any, if nothing is said.
+    pub(super) ports: Option<RangeInclusive<u16>>,
+    /// The gateway's address of IPv4 as the client knows it, where it is not the same.
+    pub(super) told: Option<Ipv4Addr>,
     pub(super) client: IpAddr,
     /// The gateway as the backend knows it.
     pub(super) own: IpAddr,
@@ -78,22 +83,28 @@ impl Drop for Connection {
 }
 
 impl Data {
-    /// Opens a listener for one connection to this port of the backend's, and says where.
-    ///
-    /// # Errors
-    /// When there is no socket to be had.
-    pub(super) fn open(&mut self, ends: &Rc<Ends>, port: u16) -> io::Result<SocketAddr> {
+    /// Closes the listener to which nobody came; a transfer goes on. Said when the client asks for the next, so that
+    /// its port is free when that is to be had.
+    pub(super) fn give_up(&mut self) {
         self.under_way.retain(|connection| !connection.task.is_finished());
-        // A listener that nobody came to is closed, a transfer is not.
         self.under_way.extend(self.waiting.take().filter(|before| before.taken.get()));
         while self.under_way.len() > UNDER_WAY {
             self.under_way.pop_front();
         }
-        let mut address = ends.local;
-        address.set_port(0);
-        let listener = std::net::TcpListener::bind(address)?;
+    }
+
+    /// Opens a listener for one connection to this port of the backend's, and says where the client finds it.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub(super) fn open(&mut self, ends: &Rc<Ends>, port: u16) -> io::Result<SocketAddr> {
+        self.give_up();
+        let listener = ends.listen()?;
         listener.set_nonblocking(true)?;
-        let (address, listener) = (listener.local_addr()?, TcpListener::from_std(listener)?);
+        let (mut address, listener) = (listener.local_addr()?, TcpListener::from_std(listener)?);
+        if let (Some(told), true) = (ends.told, address.is_ipv4()) {
+            address.set_ip(told.into());
+        }
         let taken = Rc::new(Cell::new(false));
         let transfer =
             Transfer { ends: ends.clone(), port, taken: taken.clone(), octets: self.octets.clone() };
@@ -108,6 +119,24 @@ impl Data {
     /// Octets to the backend, and to the client.
     pub(super) fn octets(&self) -> (u64, u64) {
         self.octets.get()
+    }
+}
+
+impl Ends {
+    /// On a port that is free, whichever: whoever wants to be there before the client has to guess it.
+    fn listen(&self) -> io::Result<std::net::TcpListener> {
+        let bind = |port| std::net::TcpListener::bind(SocketAddr::new(self.local.ip(), port));
+        let Some(ports) = &self.ports else { return bind(0) };
+        let mut random = [0; 2];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("there is no randomness"))?;
+        let count = ports.len();
+        let start = usize::from(u16::from_ne_bytes(random)) % count.max(1);
+        let mut all = ports.clone().cycle().skip(start).take(count);
+        // Those that are taken lead other clients somewhere.
+        let taken = || io::Error::from(io::ErrorKind::AddrInUse);
+        let free =
+            |bound: &io::Result<_>| !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+        all.by_ref().map(bind).find(free).unwrap_or_else(|| Err(taken()))
     }
 }
 

@@ -54,7 +54,7 @@ impl Session<'_> {
             None => None,
             Some(facts) => {
                 let acceptor = self.tied.as_ref()?.data().clone();
-                let resumed_only = self.listener.resumed_data_only;
+                let resumed_only = self.listener.data.resumed_only;
                 Some(Front { acceptor, chain: facts.chain.clone(), resumed_only })
             }
         };
@@ -62,6 +62,8 @@ impl Session<'_> {
         Some(Ends {
             protocol,
             local,
+            ports: self.listener.data.ports.clone(),
+            told: self.listener.data.address,
             client: client.ip(),
             own: own.ip(),
             backend: backend.ip(),

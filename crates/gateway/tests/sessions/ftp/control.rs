@@ -3,6 +3,7 @@
 use starttls::Connector;
 use starttls_audit::report::{Outcome, Verdict};
 use starttls_audit::{Audit, Limits};
+use starttls_gateway::Config;
 use starttls_lab::Cleartext;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -136,4 +137,50 @@ async fn the_auditor_finds_nothing() {
         let found: Vec<_> = report.findings.iter().filter(|it| it.outcome == Outcome::Fail).collect();
         assert!(report.outcome == Verdict::Sound && found.is_empty(), "{found:#?}");
     }
+}
+
+/// Two ports next to each other that nobody has at this moment.
+fn two_ports() -> u16 {
+    let free = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    let pairs = (0..100).map(|_| free(0).unwrap().local_addr().unwrap().port());
+    let mut pairs = pairs.filter(|port| free(*port).is_ok() && free(port.wrapping_add(1)).is_ok());
+    pairs.next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_firewall_is_told_the_ports_and_clients_the_address() {
+    let house = House::new();
+    let (certificate, key) = &house.certificate;
+    let first = two_ports();
+    let text = format!(
+        "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
+         data-ports = \"{first}-{}\"\ndata-address = \"203.0.113.5\"\n",
+        house.cleartext.address("ftp").unwrap(),
+        certificate.display(),
+        key.display(),
+        first + 1,
+    );
+    let gateway = house.start(Config::parse(&text, "gateway.toml").unwrap());
+    let login = (house.cleartext.user(), house.cleartext.password());
+    let mut told = Vec::new();
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut session = Session::ready(&house, gateway.address, login).await;
+        let reply = session.expect("PASV", "227").await;
+        let numbers = reply.split_once('(').unwrap().1.split_once(')').unwrap().0.to_owned();
+        let (address, port) = numbers.split_at("203,0,113,5,".len());
+        assert_eq!(address, "203,0,113,5,");
+        let (high, low) = port.split_once(',').unwrap();
+        told.push(u16::from_be_bytes([high.parse().unwrap(), low.parse().unwrap()]));
+        sessions.push(session);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [first, first + 1]);
+    // There are no more, until one is given back.
+    let mut third = Session::ready(&house, gateway.address, login).await;
+    third.expect("EPSV", "425").await;
+    let mut last = sessions.pop().unwrap();
+    let welcome = house.cleartext.store().file("welcome.txt").unwrap();
+    assert_eq!(last.retrieve("welcome.txt").await, &*welcome);
+    assert_eq!(third.retrieve("welcome.txt").await, &*welcome);
 }

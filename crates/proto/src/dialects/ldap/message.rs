@@ -1,6 +1,6 @@
 //! LDAPMessages: what their parts are called, read and written.
 
-use crate::amend::is_channel_bound;
+use crate::amend::drops;
 use crate::ber::{Elements, element, number};
 use crate::error::malformed;
 use crate::{Amend, Escaped, Malformed};
@@ -141,8 +141,8 @@ pub(crate) fn amend(original: &Message<'_>, how: Amend) -> Result<Vec<u8>, Malfo
     let keeps = |name: &[u8], value: &[u8]| match how {
         Amend::DropUpgrade => value != STARTTLS,
         Amend::DropCredentials => !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS),
-        Amend::DropChannelBinding => {
-            !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS) || !is_channel_bound(value)
+        Amend::DropChannelBinding | Amend::DropExternal => {
+            !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS) || !drops(how, value)
         }
         Amend::AddUpgrade | Amend::DropOnBehalf => true,
     };

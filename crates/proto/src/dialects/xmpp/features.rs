@@ -1,7 +1,7 @@
 //! What a stream says it can do (RFC 6120 section 4.3.2), with changes.
 
 use super::{SASL, SASL2, STREAMS, TLS};
-use crate::amend::is_channel_bound;
+use crate::amend::drops;
 use crate::xml::{Element, Reader};
 use crate::{Amend, Malformed};
 
@@ -21,8 +21,8 @@ pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, M
             continue;
         }
         let end = reader.end_of(&child)?;
-        let bound = || content(msg.get(child.start..end)?).map(is_channel_bound);
-        if !is_mechanism(&child) || bound() == Some(true) {
+        let dropped = || content(msg.get(child.start..end)?).map(|name| drops(how, name));
+        if !is_mechanism(&child) || dropped() == Some(true) {
             kept.extend_from_slice(&msg[from..child.start]);
             from = end;
         }
@@ -49,6 +49,7 @@ fn concerns(child: &Element<'_>, how: Amend) -> bool {
         Amend::DropChannelBinding => {
             is_mechanism(child) || (top && is(SASL_CHANNEL_BINDING, "sasl-channel-binding"))
         }
+        Amend::DropExternal => is_mechanism(child),
         Amend::AddUpgrade | Amend::DropOnBehalf => false,
     }
 }

@@ -1,0 +1,245 @@
+//! What a configuration comes to, as data. The schema is in `docs/schema/plan.json`.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use starttls::{ClientAuth, Facts, Verdict};
+use starttls_audit::report::Certificate;
+use starttls_gateway::certificates::Summary;
+use starttls_gateway::config::{self, Front, Offer, Trust};
+use starttls_gateway::{Config, Failure, Leg};
+
+use crate::connect::report::{Presented, Tls};
+use crate::exit;
+
+/// Every listener, and whether its backends are there.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Report {
+    /// Grows when a field changes its meaning or goes.
+    pub(crate) schema_version: u32,
+    /// The exit code of the program: that of the worst backend.
+    pub(crate) exit_code: u8,
+    /// What works, and should not stay as it is.
+    pub(crate) warnings: Vec<String>,
+    /// In the order of the configuration.
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// A place where the gateway would listen.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Listener {
+    /// Its name in log and metrics.
+    pub(crate) name: String,
+    /// Where it listens.
+    pub(crate) address: String,
+    /// The scheme of the protocol.
+    pub(crate) protocol: &'static str,
+    /// Where TLS starts.
+    pub(crate) mode: Mode,
+    /// What it presents; nothing without TLS.
+    pub(crate) certificates: Vec<Own>,
+    /// The ways on from there. The one without names is for all others.
+    pub(crate) routes: Vec<Route>,
+}
+
+/// Where TLS starts on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    /// In cleartext, upgraded in place; nobody is served without.
+    UpgradeRequired,
+    /// Those who do not upgrade are served too.
+    UpgradeOptional,
+    /// As required, and not announced.
+    UpgradeHidden,
+    /// At the first byte.
+    ImplicitTls,
+    /// Nowhere.
+    Cleartext,
+}
+
+/// A certificate that clients are presented with.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Own {
+    pub(crate) file: String,
+    /// The host names that it is for.
+    pub(crate) names: Vec<String>,
+    /// The kind of its key.
+    pub(crate) key: &'static str,
+    /// The last second of its validity, in seconds since 1970.
+    pub(crate) not_after_unix: i64,
+    /// Days from now until it ends; negative when it has ended.
+    pub(crate) days_left: i64,
+    /// Whether an OCSP response is sent along.
+    pub(crate) ocsp_stapled: bool,
+}
+
+/// Where the sessions for some names go.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Route {
+    /// None where it is for all others.
+    pub(crate) names: Vec<String>,
+    /// Whether clients are asked for a certificate.
+    pub(crate) client_certificate: Asked,
+    /// In order of preference.
+    pub(crate) backends: Vec<Backend>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Asked {
+    /// They are not.
+    No,
+    /// They may come without.
+    Optional,
+    /// They may not.
+    Required,
+}
+
+/// A server that sessions are handed to, and what came of reaching it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Backend {
+    pub(crate) url: String,
+    /// What the gateway would hand a session to.
+    pub(crate) outcome: Outcome,
+    /// How long it took, in milliseconds.
+    pub(crate) time_ms: f64,
+    /// Its TLS session, if there is one.
+    pub(crate) tls: Option<Tls>,
+    /// Its certificate, if it was seen.
+    pub(crate) certificate: Option<Presented>,
+    /// As whom the gateway logs in there, if it does.
+    pub(crate) login: Option<String>,
+    /// Why it cannot be handed a session.
+    pub(crate) error: Option<String>,
+}
+
+/// What came of reaching a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// It is there, inside TLS, and has to prove its name.
+    Verified,
+    /// It is there, inside TLS, and anybody can be it.
+    Unverified,
+    /// It is there, in cleartext.
+    Cleartext,
+    /// No session can be handed to it.
+    Failed,
+}
+
+/// What came of reaching a backend, and how long it took.
+pub(super) type Probed = (Result<Option<Facts>, Failure>, Duration);
+
+impl Report {
+    /// `probed` has an entry for each backend of each route of each listener, in their order.
+    pub(super) fn new(config: &Config, probed: Vec<Probed>) -> Self {
+        let (mut probed, mut exit_code) = (probed.into_iter(), exit::DONE);
+        let mut backend = |backend: &config::Backend| {
+            let (outcome, time) = probed.next()?;
+            exit_code = exit_code.max(outcome.as_ref().err().map_or(exit::DONE, code));
+            Some(Backend::new(backend, outcome, time))
+        };
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let routes = listener.routes().iter().map(|route| Route {
+                names: route.names.clone(),
+                client_certificate: match route.client_auth.as_ref().map(|policy| policy.auth) {
+                    None => Asked::No,
+                    Some(ClientAuth::Optional) => Asked::Optional,
+                    Some(ClientAuth::Required) => Asked::Required,
+                },
+                backends: route.backends.iter().filter_map(&mut backend).collect(),
+            });
+            let routes = routes.collect();
+            listeners.push(Listener::new(listener, routes));
+        }
+        Self { schema_version: 1, exit_code, warnings: config.warnings.clone(), listeners }
+    }
+}
+
+impl Listener {
+    fn new(listener: &config::Listener, routes: Vec<Route>) -> Self {
+        let certificates = listener.tls().map(|tls| tls.certificates.summaries()).unwrap_or_default();
+        Self {
+            name: listener.name.clone(),
+            address: listener.address.to_string(),
+            protocol: listener.protocol.name,
+            mode: match listener.front {
+                Front::Upgrade(Offer::Required, _) => Mode::UpgradeRequired,
+                Front::Upgrade(Offer::Optional, _) => Mode::UpgradeOptional,
+                Front::Upgrade(Offer::Hidden, _) => Mode::UpgradeHidden,
+                Front::Implicit(_) => Mode::ImplicitTls,
+                Front::Cleartext => Mode::Cleartext,
+            },
+            certificates: certificates.into_iter().map(Own::new).collect(),
+            routes,
+        }
+    }
+}
+
+impl Own {
+    fn new(summary: Summary) -> Self {
+        let Summary { path, names, key, not_after, days_left, ocsp } = summary;
+        let file = path.display().to_string();
+        Self { file, names, key, not_after_unix: not_after, days_left, ocsp_stapled: ocsp }
+    }
+}
+
+impl Backend {
+    fn new(backend: &config::Backend, outcome: Result<Option<Facts>, Failure>, time: Duration) -> Self {
+        let error = outcome.as_ref().err().map(with_causes);
+        let facts = outcome.as_ref().ok().and_then(Option::as_ref);
+        let chain = facts.map(|facts| facts.chain.iter().map(|der| Certificate::read(der)).collect());
+        Self {
+            url: backend.to_string(),
+            outcome: match (&outcome, backend.upstream().map(|upstream| &upstream.trust)) {
+                (Err(_), _) => Outcome::Failed,
+                (Ok(_), None) => Outcome::Cleartext,
+                (Ok(_), Some(Trust::Verified(_))) => Outcome::Verified,
+                // Even if it has proved its name this time.
+                (Ok(_), Some(Trust::Unverified)) => Outcome::Unverified,
+            },
+            time_ms: (time.as_secs_f64() * 1e5).round() / 100.0,
+            tls: facts.map(|facts| Tls::new(facts, 0)),
+            certificate: facts.zip(chain).map(|(facts, chain)| Presented {
+                verified: facts.verdict == Verdict::Verified,
+                verdict: facts.verdict.to_string(),
+                chain,
+            }),
+            login: backend.login().map(|login| login.user().to_owned()),
+            error,
+        }
+    }
+}
+
+/// One line: the failure and its causes.
+fn with_causes(failure: &Failure) -> String {
+    let mut line = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(current) = cause {
+        line = format!("{line}: {current}");
+        cause = current.source();
+    }
+    line
+}
+
+fn code(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Tls { leg: Leg::Backend, source } => exit::code(source),
+        Failure::Protocol { .. } => exit::VIOLATION,
+        Failure::Refused { .. } => exit::INCONCLUSIVE,
+        Failure::Login { .. } => exit::REFUSED,
+        _ => exit::UNREACHABLE,
+    }
+}

@@ -1,0 +1,152 @@
+//! Where the gateway listens: whose place it is, and who is still let in when it is given up.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use starttls_gateway::config::Listener;
+use starttls_gateway::{Config, Gateway, Observer, Record};
+
+use crate::house::House;
+
+/// A listener at each of these places.
+fn config(house: &House, places: &[SocketAddr]) -> Config {
+    let stem = house.certificate.0.with_extension("");
+    let stem = stem.display();
+    let listeners = places.iter().map(|place| {
+        format!(
+            "[[listener]]\nlisten = \"smtp+starttls://{place}\"\ncert = \"{stem}.pem\"\nkey = \"{stem}.key\"\n\
+             forward = \"smtp://127.0.0.1:9\"\nlimits = {{ handshakes-per-second = 1000 }}\n"
+        )
+    });
+    Config::parse(&listeners.collect::<String>(), "test").unwrap()
+}
+
+fn start(config: Config) -> std::io::Result<Gateway> {
+    Gateway::start(config, Arc::new(|_: &Listener, _: &Record| {}))
+}
+
+/// A place that nobody has at this moment.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_place_that_is_taken_is_not_shared() {
+    let house = House::new();
+    let gateway = start(config(&house, &["127.0.0.1:0".parse().unwrap()])).unwrap();
+    let taken = gateway.addresses()[0].1.unwrap();
+    let everywhere = SocketAddr::new("::".parse().unwrap(), taken.port());
+    for place in [taken, everywhere] {
+        let second = start(config(&house, &[place])).unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
+        assert!(second.to_string().starts_with(&format!("cannot listen on {place}: ")), "{second}");
+    }
+    // By somebody who would share it.
+    let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    other.set_reuse_port(true).unwrap();
+    other.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    other.listen(8).unwrap();
+    let taken = other.local_addr().unwrap().as_socket().unwrap();
+    let gateway = start(config(&house, &[taken])).map(drop).unwrap_err();
+    assert_eq!(gateway.kind(), ErrorKind::AddrInUse, "{gateway}");
+    // What was left open by a connection that is over does not count.
+    let left = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = left.local_addr().unwrap();
+    let client = TcpStream::connect(address).unwrap();
+    drop(left.accept().unwrap());
+    drop((client, left));
+    start(config(&house, &[address])).unwrap();
+}
+
+#[test]
+fn a_reload_moves_between_one_address_and_all() {
+    let house = House::new();
+    let one = free();
+    let all = SocketAddr::new("::".parse().unwrap(), one.port());
+    let mut gateway = start(config(&house, &[one])).unwrap();
+    for places in [&[all][..], &[one], &[one, all], &[all], &[all, one]] {
+        gateway.reload(config(&house, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
+        reachable(one);
+    }
+    // All or nothing, and what is another's stays another's.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = gateway.reload(config(&house, &[all, other.local_addr().unwrap()])).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+    reachable(one);
+}
+
+/// Whoever connects at the very moment at which one of two sockets goes may have to come again.
+fn reachable(at: SocketAddr) {
+    let since = Instant::now();
+    while let Err(error) = TcpStream::connect(at) {
+        assert!(since.elapsed() < Duration::from_secs(5), "{error}");
+    }
+}
+
+/// Keeps every thread of the gateway from its work while it is locked.
+struct Busy(Mutex<()>);
+
+impl Observer for Busy {
+    fn connected(&self, _: &Listener) {
+        drop(self.0.lock());
+    }
+
+    fn session(&self, _: &Listener, _: &Record) {}
+}
+
+/// Clients whom the kernel has let in, and who hear nothing before the gateway gets to them.
+fn crowd(at: SocketAddr) -> Vec<TcpStream> {
+    let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(at).unwrap()).collect();
+    for client in &crowd {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    }
+    crowd
+}
+
+/// Each of them is served, in words.
+fn all_are_greeted(crowd: Vec<TcpStream>) {
+    for (number, mut client) in crowd.into_iter().enumerate() {
+        let mut heard = [0; 4];
+        client.read_exact(&mut heard).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert_eq!(&heard, b"220 ");
+        client.write_all(b"QUIT\r\n").unwrap();
+        let mut words = String::new();
+        client.read_to_string(&mut words).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert!(words.contains("221 "), "{words}");
+    }
+}
+
+#[test]
+fn whoever_was_let_in_before_the_drain_is_served() {
+    let house = House::new();
+    let busy = Arc::new(Busy(Mutex::new(())));
+    let gateway = Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let at = gateway.addresses()[0].1.unwrap();
+    let locked = busy.0.lock().unwrap();
+    let crowd = crowd(at);
+    let draining = std::thread::spawn(move || gateway.drain());
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!draining.is_finished());
+    drop(locked);
+    all_are_greeted(crowd);
+    assert_eq!(draining.join().unwrap(), 0);
+    assert!(TcpStream::connect(at).is_err());
+}
+
+#[test]
+fn whoever_was_let_in_before_a_listener_goes_is_served() {
+    let house = House::new();
+    let busy = Arc::new(Busy(Mutex::new(())));
+    let mut gateway =
+        Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let at = gateway.addresses()[0].1.unwrap();
+    let locked = busy.0.lock().unwrap();
+    let crowd = crowd(at);
+    gateway.reload(config(&house, &[free()])).unwrap();
+    drop(locked);
+    all_are_greeted(crowd);
+    assert!(TcpStream::connect(at).is_err());
+}

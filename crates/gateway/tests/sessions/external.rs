@@ -1,0 +1,74 @@
+//! Rule S8: who a client is by its certificate is known to a backend that is told, and to no other.
+
+use starttls::Connector;
+use starttls::proto::smtp::SMTP;
+use starttls_gateway::Config;
+use starttls_lab::ca::{Authority, Leaf, Usage};
+
+use crate::house::{House, say, within};
+use crate::scripted::Scripted;
+
+/// A server that would log in whomever the connection belongs to.
+async fn backend() -> Scripted {
+    Scripted::start(b"220 scripted ESMTP\r\n".to_vec(), |line| {
+        // The first line comes behind a header, which may look like anything.
+        Some(match line {
+            _ if line.ends_with("EHLO me\r\n") => "250-scripted\r\n250 AUTH PLAIN EXTERNAL\r\n",
+            "QUIT\r\n" => "221 2.0.0 bye\r\n",
+            _ => "",
+        })
+    })
+    .await
+}
+
+/// What a client with a certificate hears of EXTERNAL, and the backend of the client.
+async fn offered(terms: &str, send_proxy: &str) -> (bool, bool) {
+    let (house, backend) = (House::new(), backend().await);
+    let authority = Authority::new().unwrap();
+    let roots = house.folder.path().join("clients.pem");
+    std::fs::write(&roots, authority.root_pem()).unwrap();
+    let stem = house.certificate.0.with_extension("");
+    let forward = format!("{{ url = \"smtp://{}\"{send_proxy} }}", backend.address);
+    let terms = terms.replace("FORWARD", &forward).replace("CLIENTS", &roots.display().to_string());
+    let text = format!(
+        "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = \"{0}.pem\"\nkey = \"{0}.key\"\n{terms}",
+        stem.display()
+    );
+    let running = house.start(Config::parse(&text, "test").unwrap());
+    let own = Leaf { common_name: Some(String::from("device-7")), usage: Usage::Client, ..Leaf::default() };
+    let own = authority.issue(&own).unwrap();
+    let connector = Connector::builder().no_system_roots().roots_pem(house.root_pem.clone());
+    let connector = connector.client_certificate_pem(own.chain_pem, own.key_pem);
+    let house = House { connector: connector.build().unwrap(), ..house };
+    let stream = within(house.connect(&SMTP, running.address, false)).await;
+    let heard = say(stream, b"EHLO me\r\nQUIT\r\n").await;
+    assert!(heard.contains("AUTH PLAIN"), "{heard}");
+    (heard.contains("EXTERNAL"), backend.heard().concat().contains("device-7"))
+}
+
+const REQUIRED: &str = "client-auth = \"required\"\nclient-ca = \"CLIENTS\"\nforward = FORWARD\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_external_is_offered_where_the_backend_is_told_who_it_is() {
+    assert_eq!(offered(REQUIRED, ", send-proxy = \"v2\"").await, (true, true));
+    let optional = REQUIRED.replace("required", "optional");
+    assert_eq!(offered(&optional, ", send-proxy = \"v2\"").await, (true, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s8_external_is_not_offered_where_it_would_be_somebody_else() {
+    for (terms, send_proxy) in [
+        (REQUIRED, ""),
+        (REQUIRED, ", send-proxy = \"v1\""),
+        // Nobody asks for a certificate.
+        ("forward = FORWARD\n", ", send-proxy = \"v2\""),
+        // Somebody else does, and it was verified for them.
+        (
+            "forward = FORWARD\n[[listener.route]]\nnames = \"partner.example\"\nclient-auth = \"optional\"\n\
+             client-ca = \"CLIENTS\"\nforward = FORWARD\n",
+            ", send-proxy = \"v2\"",
+        ),
+    ] {
+        assert_eq!(offered(terms, send_proxy).await, (false, false), "{terms}{send_proxy}");
+    }
+}
