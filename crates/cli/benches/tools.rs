@@ -163,7 +163,7 @@ const TOOLS: [Tool; 5] = [
     },
     Tool {
         name: "testssl.sh",
-        version: "testssl --color 0 --version",
+        version: "testssl --version",
         audit: "testssl --warnings off --color 0 --nodns none --jsonfile {report} --add-ca {roots} --ip {ip} \
                 --starttls {protocol} {name}:{port}",
         found: |report| {

@@ -3,6 +3,8 @@
 //! would refuse the client's words, having read the password in cleartext. Between the two, the gateway does what the
 //! client would do without TLS.
 
+use std::fmt;
+
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use starttls::proto::Side;
 use starttls::rustls::pki_types::SubjectPublicKeyInfoDer;
@@ -22,13 +24,11 @@ const SWITCH: u8 = 0xfe;
 const MORE: u8 = 1;
 
 /// How far a login has come.
-#[derive(Debug)]
 pub(super) struct Full {
     challenge: Vec<u8>,
     step: Step,
 }
 
-#[derive(Debug)]
 enum Step {
     /// Another method is spoken, or none yet.
     Other,
@@ -38,6 +38,13 @@ enum Step {
     Wanted,
     /// The client has said it, and the server was asked for its key.
     Said(Vec<u8>),
+}
+
+impl fmt::Debug for Full {
+    /// It may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Full").finish_non_exhaustive()
+    }
 }
 
 impl Full {
