@@ -72,6 +72,7 @@ mod attempt;
 pub mod blocking;
 mod client;
 mod deadline;
+mod der;
 mod endpoint;
 mod error;
 mod facts;

@@ -11,6 +11,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use starttls_proto::Escaped;
 
+use crate::der::element;
 use crate::{Error, Verdict};
 
 /// What every connection of a connector verifies against.
@@ -205,33 +206,20 @@ pub(crate) fn unsigned(chain: &[CertificateDer<'_>]) -> String {
     }
 }
 
-/// How many bits the modulus of an RSA key has, to whole octets.
+/// How many bits the modulus of an RSA key has, to whole octets (RFC 3279 section 2.3.1).
 fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
-    // rsaEncryption, no parameters, and the head of the bit string (RFC 3279 section 2.3.1).
-    const RSA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0, 0x03];
+    /// rsaEncryption.
+    const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let key = parsed.subject_public_key_info();
-    let after = key.windows(RSA.len()).position(|window| window == RSA)? + RSA.len();
-    // A bit string without spare bits, a sequence, the modulus.
-    let (bits, _) = der(key.get(after..)?)?;
-    let [0, 0x30, sequence @ ..] = bits else { return None };
-    let [0x02, modulus @ ..] = der(sequence)?.0 else { return None };
-    let (modulus, _) = der(modulus)?;
+    let info = parsed.subject_public_key_info();
+    let (algorithm, key) = element(element(&info, 0x30)?.0, 0x30)?;
+    if element(algorithm, 0x06)?.0 != RSA {
+        return None;
+    }
+    // A bit string without spare bits.
+    let key = element(key, 0x03)?.0.strip_prefix(&[0])?;
+    let (modulus, _) = element(element(key, 0x30)?.0, 0x02)?;
     Some(modulus.iter().skip_while(|octet| **octet == 0).count() * 8)
-}
-
-/// What a length in DER announces, and what is behind it (X.690 section 8.1.3).
-fn der(octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = octets.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x83 => {
-            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (length.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 fn is(error: &rustls::Error, cause: &CertificateError) -> bool {
@@ -271,8 +259,5 @@ mod tests {
         let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
         assert_eq!(rsa_bits(&issued(rsa.unwrap())), Some(2048));
         assert_eq!(rsa_bits(&issued(rcgen::KeyPair::generate().unwrap())), None);
-        assert_eq!(der(&[0x82, 1]), None);
-        assert_eq!(der(&[2, 7]), None);
-        assert_eq!(der(&[0x81, 1, 7, 8]), Some((&[7][..], &[8][..])));
     }
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use starttls_proto::Binding;
 
 use crate::Encrypted;
+use crate::der::element;
 
 /// The channel bindings of one TLS connection, for mechanisms whose names end in `-PLUS`.
 #[derive(Clone, Default)]
@@ -81,20 +82,6 @@ fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     let (_, behind_tbs) = element(certificate, 0x30)?;
     let (algorithm, _) = element(behind_tbs, 0x30)?;
     element(algorithm, 0x06).map(|(oid, _)| oid)
-}
-
-/// The content of the element of DER that starts here, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&[first, length], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(length), rest),
-        0x81..=0x84 => {
-            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            (octets.iter().fold(0, |sum, &octet| sum << 8 | usize::from(octet)), rest)
-        }
-        _ => return None,
-    };
-    (first == tag).then(|| rest.split_at_checked(length)).flatten()
 }
 
 #[cfg(test)]
