@@ -11,9 +11,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "No connection could be made, so nothing can be said about the upgrade. Clients that \
             look for the service here see the same, and some of them try another port or go without \
             TLS.",
-        fix: "Check that the service runs and listens on this address and port, for IPv4 and IPv6 \
-            alike, and that firewalls and security groups let it through. Remove DNS records that point \
-            to addresses without it.",
+        fix: "Check that the name is spelled right and has an address in DNS; that the service runs and \
+            listens on that address and port, for IPv4 and IPv6 alike; and that firewalls and security \
+            groups let it through. Remove DNS records that point to addresses without it.",
         spec: "RFC 9293 section 3.10.7; RFC 8305 for several addresses",
     },
     Check {
