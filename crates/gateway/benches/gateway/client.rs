@@ -92,7 +92,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
-fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
+pub(crate) fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
     provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];

@@ -1,25 +1,34 @@
 //! What a server under test has used up.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::load::Load;
-use crate::servers::Running;
-use crate::{BULK, Outcome, PATIENT, SESSIONS};
+use crate::servers::{CORE, Running};
+use crate::{BULK, Outcome, PATIENT, SESSIONS, Setup};
 
 /// One round of one server.
 #[derive(Debug)]
 pub(crate) struct Cost {
     /// Processor time of a session, in milliseconds.
     pub(crate) session: f64,
-    /// Processor seconds for a GiB from the client to the backend.
-    pub(crate) up: f64,
+    /// Processor seconds for a GiB from the client to the backend, where it is for more than sessions.
+    pub(crate) up: Option<f64>,
     /// And for one from the backend to the client.
-    pub(crate) down: f64,
+    pub(crate) down: Option<f64>,
     /// How long a session takes when there is no other, in milliseconds.
     pub(crate) latency: f64,
+}
+
+/// Milliseconds of a handshake by rustls alone, on the core of the servers.
+pub(crate) fn handshake(setup: &Setup) -> Outcome<f64> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", CORE]).arg(std::env::current_exe()?).arg("handshake");
+    let output = command.args([&setup.chain, &setup.key, &setup.root]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| "no handshake in memory")?)
 }
 
 impl Running<'_> {
@@ -28,24 +37,30 @@ impl Running<'_> {
         let gib = BULK as f64 / f64::from(1 << 30);
         let latency = load.run(self, "patient", PATIENT as u64)?;
         let session = self.during(|| load.run(self, "sessions", SESSIONS as u64))?;
-        let up = self.during(|| load.run(self, "up", BULK))?;
-        let down = self.during(|| load.run(self, "down", BULK))?;
+        let bulk = |way| match self.server.bulk {
+            true => self.during(|| load.run(self, way, BULK)).map(|spent| Some(spent.as_secs_f64() / gib)),
+            false => Ok(None),
+        };
         Ok(Cost {
             session: session.as_secs_f64() * 1000.0 / SESSIONS as f64,
-            up: up.as_secs_f64() / gib,
-            down: down.as_secs_f64() / gib,
+            up: bulk("up")?,
+            down: bulk("down")?,
             latency,
         })
     }
 
-    /// KiB per connection, with so many of them, after their handshake and with their backend.
-    pub(crate) fn held(&self, load: &Load, count: usize) -> Outcome<f64> {
+    /// KiB per connection, with so many of them, after their handshake and with their backend; `None` where there
+    /// cannot be many.
+    pub(crate) fn held(&self, load: &Load, count: usize) -> Outcome<Option<f64>> {
+        if !self.server.bulk {
+            return Ok(None);
+        }
         load.run(self, "sessions", 20)?;
         let before = self.memory()?;
         let holding = load.hold(self, count)?;
         let after = self.memory()?;
         holding.release()?;
-        Ok((after as f64 - before as f64) / count as f64)
+        Ok(Some((after as f64 - before as f64) / count as f64))
     }
 
     fn during<T>(&self, work: impl FnOnce() -> Outcome<T>) -> Outcome<Duration> {

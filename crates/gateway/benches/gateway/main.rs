@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
 mod backend;
+mod by_hand;
 mod client;
 mod cost;
 mod load;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["client", ref what @ ..] => client::run(what),
         ["backend"] => backend::run(),
+        ["by-hand", ref what @ ..] => by_hand::serve(what),
+        ["handshake", ref what @ ..] => by_hand::handshake(what),
         ["gateway", file] => servers::gateway(file.as_ref()),
         _ if words.contains(&"--bench") => {
             compare(&words.into_iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>())
@@ -96,7 +99,7 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
         // Each begins anew: an allocator keeps what it once had.
         let running = server.start(&setup)?;
         let kib = running.held(&load, held)?;
-        eprintln!("{}, {}: {kib:.1} KiB per connection", server.name, server.front.name());
+        eprintln!("{}, {}: {kib:.1?} KiB per connection", server.name, server.front.name());
         idle.push(kib);
     }
     let running = servers.iter().map(|it| it.start(&setup)).collect::<Outcome<Vec<_>>>()?;
@@ -108,21 +111,40 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
         }
     }
     for ((server, costs), idle) in servers.iter().zip(&table).zip(idle) {
-        let middle = |of: fn(&Cost) -> f64| {
-            let mut all: Vec<f64> = costs.iter().map(of).collect();
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2]
-        };
-        let (name, version, front) = (server.name, server.version()?, server.front.name());
-        println!(
-            "gateway\t{name} {version}\t{front}\t{:.3}\t{:.2}\t{:.2}\t{idle:.1}\t{:.2}",
-            middle(|it| it.session),
-            middle(|it| it.up),
-            middle(|it| it.down),
-            middle(|it| it.latency),
-        );
+        let middle = |of: fn(&Cost) -> Option<f64>| median(costs.iter().map(of).collect());
+        let session = middle(|it| Some(it.session));
+        let bulk = [middle(|it| it.up), middle(|it| it.down)];
+        row(&server.title()?, server.front.name(), session, bulk, idle, middle(|it| Some(it.latency)));
+    }
+    if wanted.is_empty() {
+        let all = (0..RUNS).map(|_| cost::handshake(&setup).map(Some)).collect::<Outcome<_>>()?;
+        row("rustls, its half of a handshake in memory", NOTHING, median(all), [None; 2], None, None);
     }
     Ok(())
+}
+
+/// For what a row has no figure of.
+const NOTHING: &str = "–";
+
+fn median(all: Vec<Option<f64>>) -> Option<f64> {
+    let mut all: Vec<f64> = all.into_iter().collect::<Option<_>>()?;
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied()
+}
+
+/// Prints a line of the table.
+fn row(
+    name: &str,
+    front: &str,
+    session: Option<f64>,
+    bulk: [Option<f64>; 2],
+    idle: Option<f64>,
+    latency: Option<f64>,
+) {
+    let cell = |figure: Option<f64>, digits| figure.map_or(NOTHING.into(), |it| format!("{it:.digits$}"));
+    let [up, down] = bulk.map(|figure| cell(figure, 2));
+    let (session, idle, latency) = (cell(session, 3), cell(idle, 1), cell(latency, 2));
+    println!("gateway\t{name}\t{front}\t{session}\t{up}\t{down}\t{idle}\t{latency}");
 }
 
 fn setup(backend: &Backend) -> Outcome<Setup> {

@@ -14,7 +14,7 @@ use starttls_lab::process::{Daemon, free_port, own_loopback, program};
 use crate::{Outcome, Setup};
 
 /// The core of the server under test.
-const CORE: &str = "0";
+pub(crate) const CORE: &str = "0";
 
 /// Where TLS begins.
 #[derive(Clone, Copy)]
@@ -40,10 +40,12 @@ pub(crate) struct Server {
     version: &'static [&'static str],
     config: &'static str,
     args: &'static [&'static str],
+    /// Whether it is for more than one short session at a time.
+    pub(crate) bulk: bool,
 }
 
 /// `{…}` stands for what differs from run to run; `{config}` is the file with the text in `config`.
-pub(crate) const SERVERS: [Server; 8] = [
+pub(crate) const SERVERS: [Server; 9] = [
     Server {
         name: "starttls gateway",
         front: Front::Upgrade,
@@ -52,6 +54,17 @@ pub(crate) const SERVERS: [Server; 8] = [
         version: &[],
         config: OURS,
         args: &["gateway", "{config}"],
+        bulk: true,
+    },
+    Server {
+        name: "rustls by hand",
+        front: Front::Upgrade,
+        program: "{self}",
+        package: "",
+        version: &[],
+        config: "",
+        args: &["by-hand", "{address}", "{backend}", "{chain}", "{key}"],
+        bulk: false,
     },
     Server {
         name: "nginx mail",
@@ -64,6 +77,7 @@ pub(crate) const SERVERS: [Server; 8] = [
                  smtp_auth none;\nsmtp_capabilities PIPELINING;\nxclient off;\nstarttls only;\nssl_certificate {chain};\n\
                  ssl_certificate_key {key};\nssl_protocols TLSv1.3;\ntimeout 10m;\nproxy_timeout 10m;\n}\n}\n",
         args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
+        bulk: true,
     },
     Server {
         name: "stunnel",
@@ -73,6 +87,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         version: &["-version"],
         config: "{stunnel}protocol = smtp\n",
         args: &["{config}"],
+        bulk: true,
     },
     Server {
         name: "starttls gateway",
@@ -82,6 +97,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         version: &[],
         config: OURS,
         args: &["gateway", "{config}"],
+        bulk: true,
     },
     Server {
         name: "stunnel",
@@ -91,6 +107,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         version: &["-version"],
         config: "{stunnel}",
         args: &["{config}"],
+        bulk: true,
     },
     Server {
         name: "nginx stream",
@@ -102,6 +119,7 @@ pub(crate) const SERVERS: [Server; 8] = [
                  listen {address} ssl;\nproxy_pass {backend};\nssl_certificate {chain};\n\
                  ssl_certificate_key {key};\nssl_protocols TLSv1.3;\n}\n}\n",
         args: &["-p", "{folder}", "-e", "stderr", "-c", "{config}"],
+        bulk: true,
     },
     Server {
         name: "HAProxy",
@@ -113,6 +131,7 @@ pub(crate) const SERVERS: [Server; 8] = [
                  timeout server 10m\nlisten front\nbind {address} ssl crt {both} ssl-min-ver TLSv1.3\n\
                  server backend {backend}\n",
         args: &["-db", "-f", "{config}"],
+        bulk: true,
     },
     Server {
         name: "hitch",
@@ -123,6 +142,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         config: "frontend = \"[{ip}]:{port}\"\nbackend = \"[{backend-ip}]:{backend-port}\"\npem-file = \"{both}\"\n\
                  workers = 1\ndaemon = off\ntls-protos = TLSv1.3\nuser = \"nobody\"\n",
         args: &["--config={config}"],
+        bulk: true,
     },
 ];
 
@@ -184,10 +204,16 @@ impl Server {
         Ok(Running { server: self, daemon, address })
     }
 
-    pub(crate) fn version(&self) -> Outcome<String> {
-        if self.package.is_empty() {
-            return Ok(env!("CARGO_PKG_VERSION").into());
-        }
+    /// Its name and version, as far as it has one.
+    pub(crate) fn title(&self) -> Outcome<String> {
+        Ok(match self.package {
+            "" if self.config.is_empty() => self.name.to_owned(),
+            "" => format!("{} {}", self.name, env!("CARGO_PKG_VERSION")),
+            _ => format!("{} {}", self.name, self.version()?),
+        })
+    }
+
+    fn version(&self) -> Outcome<String> {
         let output = Command::new(program(self.program, self.package)?).args(self.version).output()?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
