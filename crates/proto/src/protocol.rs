@@ -62,6 +62,28 @@ pub struct Flow {
     pub after: After,
     /// Whether a session has more connections than its first one (FTP).
     pub data_connections: bool,
+    /// Whether a session goes on the same with and without a login, so that somebody in between can log in for a
+    /// client that does not.
+    pub login_apart: bool,
+    /// Whether servers take who is at the other end of a socket in the file system for the user that the socket
+    /// belongs to, without a password: LDAP's EXTERNAL (RFC 4513 section 5.2.3), `peer` in PostgreSQL,
+    /// `auth_socket` in MySQL, `PeerCred` in HTTP for printing.
+    pub trusts_sockets: bool,
+}
+
+impl Flow {
+    /// How it goes with most protocols of lines: the server speaks first, lists the upgrade when asked, answers the
+    /// request, and waits for the client inside TLS. A protocol says where it differs.
+    pub const USUAL: Self = Self {
+        greeting: true,
+        offer: Offer::AfterHello,
+        verdict: true,
+        closes: false,
+        after: After::Silent,
+        data_connections: false,
+        login_apart: true,
+        trusts_sockets: false,
+    };
 }
 
 /// Where the server says that it can upgrade.

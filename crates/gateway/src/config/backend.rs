@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::Protocol;
+use starttls::proto::{PROTOCOLS, Protocol};
 
 use super::address::{Mode, Url};
 use super::error::Error;
@@ -27,9 +27,6 @@ pub(super) struct Draft {
     pub(super) send_proxy: Option<ProxyVersion>,
     pub(super) login: Option<Login>,
 }
-
-/// Protocols in which a login is written into the session.
-const WITH_LOGIN: &[&str] = &["smtp", "submission", "imap", "pop3", "sieve"];
 
 /// One backend, as a URL or as a table.
 pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Result<Backend, Error> {
@@ -128,9 +125,11 @@ impl Draft {
             (None, Some(_)) => return Err(Error::new("the key has no client certificate, \"cert\"")),
         };
         let trust = match (self.insecure, self.login) {
-            (false, Some(_)) if !WITH_LOGIN.contains(&protocol.name) => {
-                return Err(Error::new(format!("logging in is not known for {}", protocol.title))
-                    .hint(format!("it is for {}", WITH_LOGIN.join(", "))));
+            (false, Some(_)) if !protocol.flow.login_apart => {
+                let known = PROTOCOLS.iter().filter(|it| it.flow.login_apart).map(|it| it.name);
+                let known: Vec<&str> = known.collect();
+                return Err(Error::new(format!("in {} clients log in for themselves", protocol.title))
+                    .hint(format!("a login is for {}", known.join(", "))));
             }
             (false, Some(login)) if login.secret().is_none() && self.certificate.is_none() => {
                 return Err(Error::new("EXTERNAL logs in by a client certificate, and there is none")

@@ -221,16 +221,18 @@ impl Draft {
             return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
                 .hint("whoever is in there says who the client is: name the proxies, no more"));
         }
-        // A directory server takes whoever says EXTERNAL on such a socket for the user at its other end.
-        let by_socket = |it: &Backend| it.protocol.name == "ldap" && matches!(it.place, Place::Unix(_));
-        if backends().all(|backend| backend.login().is_none() && !by_socket(backend)) {
+        let by_socket =
+            backends().find(|it| it.protocol.flow.trusts_sockets && matches!(it.place, Place::Unix(_)));
+        if by_socket.is_none() && backends().all(|backend| backend.login().is_none()) {
             return Ok(());
         }
-        let hint = match backends().any(by_socket) {
-            true => {
-                format!("EXTERNAL is the gateway's own user there: forward to ldap://127.0.0.1, or {hint}")
+        let hint = match by_socket.map(|backend| Mode::Cleartext.scheme(backend.protocol)) {
+            Some(scheme) => {
+                format!(
+                    "it may take all for the gateway's own user there: forward to {scheme}://127.0.0.1, or {hint}"
+                )
             }
-            false => format!("listen on 127.0.0.1 or a unix socket, or {hint}"),
+            None => format!("listen on 127.0.0.1 or a unix socket, or {hint}"),
         };
         // What comes through another proxy comes from anywhere.
         let local = address.is_local() && self.proxy_from == Networks::default();

@@ -107,6 +107,9 @@ fn each_mistake_has_its_message() {
         listener(
             "listen = \"ldap+starttls://:389\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"ldap://unix:/run/slapd/ldapi\"",
         ),
+        listener(
+            "listen = \"postgres+starttls://:5432\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nallow = [\"0.0.0.0/0\"]\nforward = \"postgres://unix:/run/postgresql/.s.PGSQL.5432\"",
+        ),
         // Routes.
         tls("[[listener.route]]\nforward = \"smtp://127.0.0.1:2525\""),
         tls("[[listener.route]]\nnames = []\nforward = \"smtp://127.0.0.1:2525\""),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use starttls::proto::smtp::SUBMISSION;
+use starttls::proto::{ClientMessage, PROTOCOLS};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -95,6 +96,7 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
         tcp.write_all(said.as_bytes()).await.unwrap();
         let mut heard = String::new();
         within(tcp.read_to_string(&mut heard)).await.unwrap();
+        drop(tcp);
         assert_eq!(running.ended(1).await, ["ok"], "{heard}");
         heard
     };
@@ -126,6 +128,52 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
         ended[0].starts_with("cannot log in to the backend") && !ended[0].contains("wrong\n"),
         "{ended:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateways() {
+    let house = House::new();
+    let right = house.folder.path().join("right");
+    let wrong = house.folder.path().join("wrong");
+    std::fs::write(&right, house.lab.password()).unwrap();
+    std::fs::write(&wrong, "wrong").unwrap();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_apart) {
+        let name = protocol.name;
+        let Some(backend) = house.lab.endpoint(name) else { panic!("the lab has no {name}") };
+        // Nobody logs in to the lab's LMTP, so that nothing but the refusal can be seen.
+        for (password, served) in [(&right, name != "lmtp"), (&wrong, false)] {
+            let text = format!(
+                "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\
+                 forward = {{ url = \"{name}+starttls://localhost:{}\", ca-file = {:?}, \
+                 login = {{ user = \"test\", password-file = {password:?} }} }}\n",
+                backend.address.port(),
+                house.lab.ca_file(),
+            );
+            let config = Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let running = house.start(config);
+            let mut tcp = TcpStream::connect(running.address).await.unwrap();
+            let mut goodbye = Vec::new();
+            let mut dialect = (protocol.dialect)(starttls::proto::Identity::new("localhost"));
+            dialect.write_client(ClientMessage::Quit, &mut goodbye);
+            tcp.write_all(&goodbye).await.unwrap();
+            let mut heard = String::new();
+            within(tcp.read_to_string(&mut heard)).await.unwrap();
+            drop(tcp);
+            let ended = running.ended(1).await.remove(0);
+            assert_eq!(ended == "ok", served, "{name}: {ended}; {heard}");
+            assert_eq!(ended.starts_with("cannot log in to the backend"), !served, "{name}: {ended}");
+        }
+    }
+    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.login_apart) {
+        let name = protocol.name;
+        let text = format!(
+            "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\
+             forward = {{ url = \"{name}+starttls://localhost:1\", \
+             login = {{ user = \"test\", password-file = {right:?} }} }}\n",
+        );
+        let error = Config::parse(&text, "t").unwrap_err().to_string();
+        assert!(error.contains("clients log in for themselves"), "{name}: {error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Nothing crosses the boundary: injection on both sides, in the same segment and in a later one.
 
 use starttls::proto::{
-    After, Amend, ClientMessage, Dialect, ErrorKind, Flow, Malformed, Offer, Protocol, ReplyTo, Scan,
-    ServerMessage, Side, smtp,
+    Amend, ClientMessage, Dialect, ErrorKind, Flow, Malformed, Offer, Protocol, ReplyTo, Scan, ServerMessage,
+    Side, smtp,
 };
 use starttls::{Encrypted, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
@@ -182,14 +182,7 @@ async fn implicit_tls_on_the_port_of_the_upgrade() {
 /// A protocol whose request nobody answers, so that the ClientHello may come in one piece with it.
 const UNANSWERED: Protocol = Protocol {
     name: "unanswered",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::InGreeting,
-        verdict: false,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow { offer: Offer::InGreeting, verdict: false, ..Flow::USUAL },
     dialect: |_| Box::new(Unanswered),
     ..smtp::SMTP
 };

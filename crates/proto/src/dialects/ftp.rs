@@ -6,8 +6,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -18,14 +18,7 @@ pub const FTP: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "ftps", port: 990 }),
     alpn: Some("ftp"),
     spec: "RFC 4217",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: true,
-    },
+    flow: Flow { data_connections: true, login_apart: false, ..Flow::USUAL },
     dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
 };
 

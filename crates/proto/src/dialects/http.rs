@@ -23,10 +23,10 @@ pub const HTTP: Protocol = Protocol {
     flow: Flow {
         greeting: false,
         offer: Offer::Unannounced,
-        verdict: true,
-        closes: false,
         after: After::AnswerPending,
-        data_connections: false,
+        login_apart: false,
+        trusts_sockets: true,
+        ..Flow::USUAL
     },
     dialect: |me| Box::new(Http { me, body: Body::None, answers_head: false }),
 };

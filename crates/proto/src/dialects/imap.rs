@@ -13,8 +13,8 @@ use crate::text::{
     announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
 };
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -25,14 +25,7 @@ pub const IMAP: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "imaps", port: 993 }),
     alpn: Some("imap"),
     spec: "RFC 9051 section 6.2.1",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow::USUAL,
     dialect: |me| {
         Box::new(Imap {
             me,

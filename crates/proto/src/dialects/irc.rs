@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{line, lines, mentions_tls, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -19,14 +19,7 @@ pub const IRC: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697 }),
     alpn: Some("irc"),
     spec: "IRCv3 tls",
-    flow: Flow {
-        greeting: false,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow { greeting: false, login_apart: false, ..Flow::USUAL },
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 

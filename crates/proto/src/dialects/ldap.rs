@@ -17,7 +17,7 @@ use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
     Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -33,10 +33,9 @@ pub const LDAP: Protocol = Protocol {
         greeting: false,
         // The root DSE may list it, and may not be readable yet.
         offer: Offer::Unannounced,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
+        login_apart: false,
+        trusts_sockets: true,
+        ..Flow::USUAL
     },
     dialect: |me| {
         // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).

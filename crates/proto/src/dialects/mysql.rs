@@ -19,12 +19,13 @@ pub const MYSQL: Protocol = Protocol {
     alpn: None,
     spec: "MySQL client/server protocol, connection phase",
     flow: Flow {
-        greeting: true,
         offer: Offer::InGreeting,
         verdict: false,
         closes: true,
         after: After::SequenceContinues,
-        data_connections: false,
+        login_apart: false,
+        trusts_sockets: true,
+        ..Flow::USUAL
     },
     dialect: |me| Box::new(MySql { me, phase: Phase::Greeted, sequence: 0, out_of_order: false }),
 };

@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -19,14 +19,7 @@ pub const NNTP: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "nntps", port: 563 }),
     alpn: Some("nntp"),
     spec: "RFC 4642 section 2.2",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow::USUAL,
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();

@@ -6,7 +6,7 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{command, lf_line};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -18,14 +18,7 @@ pub const NUT: Protocol = Protocol {
     implicit_tls: None,
     alpn: None,
     spec: "RFC 9271",
-    flow: Flow {
-        greeting: false,
-        offer: Offer::Unannounced,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow { greeting: false, offer: Offer::Unannounced, login_apart: false, ..Flow::USUAL },
     dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
 };
 

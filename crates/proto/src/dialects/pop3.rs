@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -19,14 +19,7 @@ pub const POP3: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995 }),
     alpn: Some("pop3"),
     spec: "RFC 2595 section 4",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
-        data_connections: false,
-    },
+    flow: Flow::USUAL,
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();

@@ -6,8 +6,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -21,10 +21,10 @@ pub const POSTGRES: Protocol = Protocol {
     flow: Flow {
         greeting: false,
         offer: Offer::Unannounced,
-        verdict: true,
         closes: true,
-        after: After::Silent,
-        data_connections: false,
+        login_apart: false,
+        trusts_sockets: true,
+        ..Flow::USUAL
     },
     dialect: |me| {
         let inside_tls = me.inside_tls;

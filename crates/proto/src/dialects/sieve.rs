@@ -22,14 +22,7 @@ pub const SIEVE: Protocol = Protocol {
     implicit_tls: None,
     alpn: Some("managesieve"),
     spec: "RFC 5804 section 2.2",
-    flow: Flow {
-        greeting: true,
-        offer: Offer::InGreeting,
-        verdict: true,
-        closes: false,
-        after: After::ServerSpeaks,
-        data_connections: false,
-    },
+    flow: Flow { offer: Offer::InGreeting, after: After::ServerSpeaks, ..Flow::USUAL },
     dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false }),
 };
 

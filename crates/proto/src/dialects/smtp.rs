@@ -7,17 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, verb, words};
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
-};
-
-const FLOW: Flow = Flow {
-    greeting: true,
-    offer: Offer::AfterHello,
-    verdict: true,
-    closes: false,
-    after: After::Silent,
-    data_connections: false,
+    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
+    ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Mail between servers.
@@ -28,7 +19,7 @@ pub const SMTP: Protocol = Protocol {
     implicit_tls: None,
     alpn: None,
     spec: "RFC 3207",
-    flow: FLOW,
+    flow: Flow::USUAL,
     dialect: |identity| Smtp::boxed(identity, "EHLO", "ESMTP"),
 };
 

@@ -11,7 +11,7 @@ use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
     After, Amend, Binding, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -24,11 +24,10 @@ pub const XMPP: Protocol = Protocol {
     spec: "RFC 6120 section 5",
     flow: Flow {
         greeting: false,
-        offer: Offer::AfterHello,
-        verdict: true,
         closes: true,
         after: After::StreamRestart,
-        data_connections: false,
+        login_apart: false,
+        ..Flow::USUAL
     },
     dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
 };
