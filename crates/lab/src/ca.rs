@@ -135,6 +135,8 @@ pub enum Usage {
     Server,
     /// A client's certificate.
     Client,
+    /// Signs OCSP responses for the authority that issued it (RFC 6960 section 4.2.2.2).
+    OcspResponder,
     /// None in particular, but an authority's: what `openssl req -x509` makes of somebody who asks for no more.
     Authority,
 }
@@ -190,6 +192,7 @@ impl Leaf {
         match self.usage {
             Usage::Server => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
             Usage::Client => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::OcspResponder => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning],
             Usage::Authority => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         }
         Ok(params)

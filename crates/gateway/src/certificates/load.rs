@@ -114,7 +114,8 @@ impl Certificate {
             .map_err(|cause| unusable("is not well-formed").because(cause.to_string()))?;
         let (names, validity) = (names(&parsed), parsed.validity());
         let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        let response = response(files, &parsed)?;
+        let issuer = chain.get(1).and_then(|der| Some(X509Certificate::from_der(der).ok()?.1));
+        let response = response(files, &parsed, issuer.as_ref())?;
         let key = CertifiedKey::new(chain, signing_key(files)?);
         match key.keys_match() {
             Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
@@ -203,13 +204,17 @@ type Response = Result<(Vec<u8>, Status), Unfit>;
 
 /// The OCSP response that is there. One that is of no use is no reason to stay with an old
 /// certificate: a new one is there before its response.
-fn response(files: &Files, certificate: &X509Certificate<'_>) -> Result<Option<Response>, Error> {
+fn response(
+    files: &Files,
+    certificate: &X509Certificate<'_>,
+    issuer: Option<&X509Certificate<'_>>,
+) -> Result<Option<Response>, Error> {
     let path = files.ocsp();
     if !path.exists() {
         return Ok(None);
     }
     let response = file("the OCSP response", &path)?;
-    match ocsp::read(&response, certificate) {
+    match ocsp::read(&response, certificate, issuer) {
         Ok(status) => Ok(Some(Ok((response, status)))),
         Err(Unfit::NoResponse) => {
             let what = format!("{} is no OCSP response in DER", path.display());
@@ -228,6 +233,7 @@ impl Certificate {
             }
             (Some((_, status)), _) if status.revoked => Some("says that it is revoked"),
             (None, Some(Unfit::Another)) => Some("is about another one, and is not sent along"),
+            (None, Some(Unfit::Forged)) => Some("is not signed by its authority, and is not sent along"),
             (None, Some(_)) => Some("is no answer, and is not sent along"),
             _ => None,
         }

@@ -1,19 +1,19 @@
-//! OCSP responses (RFC 6960): what has to be known of one before it is sent along. Its signature is between the authority
-//! and the client.
+//! OCSP responses (RFC 6960): what has to be known of one before it is sent along.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use time::{Date, Month};
-use x509_parser::prelude::X509Certificate;
+use x509_parser::asn1_rs::{Any, BitString, Class, FromDer, Oid, Tag, oid};
+use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, X509Certificate};
+use x509_parser::verify::verify_signature;
 
 /// What a response says of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) revoked: bool,
     /// In seconds since 1970.
-    pub(super) this_update: i64,
+    this_update: i64,
     /// Until when it counts. Without it newer ones are there at any time (section 4.2.2.1), and how old this one may be
     /// is for the client to say.
-    pub(super) next_update: Option<i64>,
+    next_update: Option<i64>,
 }
 
 /// Clocks differ by so many seconds.
@@ -35,159 +35,137 @@ pub(super) enum Unfit {
     NoAnswer,
     /// It is about others.
     Another,
+    /// Nobody signed it who may (section 3.2).
+    Forged,
 }
 
-/// Tags of DER.
-mod tag {
-    pub(super) const INTEGER: u8 = 0x02;
-    pub(super) const OCTETS: u8 = 0x04;
-    pub(super) const OID: u8 = 0x06;
-    pub(super) const ENUMERATED: u8 = 0x0a;
-    pub(super) const TIME: u8 = 0x18;
-    pub(super) const SEQUENCE: u8 = 0x30;
-    /// `[0]`, around another element.
-    pub(super) const FIRST: u8 = 0xa0;
-    /// `certStatus`.
-    pub(super) const GOOD: u8 = 0x80;
-    pub(super) const REVOKED: u8 = 0xa1;
-}
-
-/// id-pkix-ocsp-basic.
-const BASIC: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x30\x01\x01";
-/// SHA-1 and SHA-256.
-const HASHES: [&[u8]; 2] = [b"\x2b\x0e\x03\x02\x1a", b"\x60\x86\x48\x01\x65\x03\x04\x02\x01"];
-
-/// Elements one after the other.
-#[derive(Clone, Copy)]
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, short], rest) = self.0.split_first_chunk()?;
-        let (length, rest) = match short {
-            0..=0x7f => (usize::from(short), rest),
-            0x81..=0x83 => {
-                let (length, rest) = rest.split_at_checked(usize::from(short & 3))?;
-                (length.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)), rest)
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
-
-    fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, content)| content)
-    }
-
-    fn inside(&mut self, wanted: u8) -> Option<Der<'a>> {
-        self.expect(wanted).map(Der)
-    }
-
-    /// Passes over an element that need not be there.
-    fn skip(&mut self, tags: &[u8]) {
-        if self.0.first().is_some_and(|tag| tags.contains(tag)) {
-            self.next();
-        }
-    }
-}
-
-/// What the response says of this certificate.
-pub(super) fn read(response: &[u8], certificate: &X509Certificate<'_>) -> Result<Status, Unfit> {
-    let mut outer = Der(response).inside(tag::SEQUENCE).ok_or(Unfit::NoResponse)?;
-    // Section 4.2.1: successful is 0, and all others have no more to say.
-    if outer.expect(tag::ENUMERATED).ok_or(Unfit::NoResponse)? != [0] {
-        return Err(Unfit::NoAnswer);
-    }
-    let mut answers = answers(outer).ok_or(Unfit::NoResponse)?;
-    while !answers.0.is_empty() {
-        let one = answers.inside(tag::SEQUENCE).ok_or(Unfit::NoResponse)?;
-        let (about, status) = single(one, certificate).ok_or(Unfit::NoResponse)?;
-        if about {
-            return Ok(status);
+/// What the response says of this certificate. Its signature is looked at where the certificate of the `issuer` is
+/// there to do it by; otherwise that is left to clients.
+pub(super) fn read(
+    response: &[u8],
+    certificate: &X509Certificate<'_>,
+    issuer: Option<&X509Certificate<'_>>,
+) -> Result<Status, Unfit> {
+    let basic = Basic::read(response)?;
+    let mut answers = basic.answers;
+    while !answers.is_empty() {
+        let (rest, answer) = element(answers, Tag::Sequence).ok_or(Unfit::NoResponse)?;
+        let (about, status) = single(answer, certificate).ok_or(Unfit::NoResponse)?;
+        match issuer {
+            Some(issuer) if about && !basic.is_signed_for(issuer) => return Err(Unfit::Forged),
+            _ if about => return Ok(status),
+            _ => answers = rest,
         }
     }
     Err(Unfit::Another)
 }
 
-/// The answers in a BasicOCSPResponse.
-fn answers(mut outer: Der<'_>) -> Option<Der<'_>> {
-    let mut bytes = outer.inside(tag::FIRST)?.inside(tag::SEQUENCE)?;
-    bytes.expect(tag::OID).filter(|kind| *kind == BASIC)?;
-    let mut data = bytes.inside(tag::OCTETS)?.inside(tag::SEQUENCE)?.inside(tag::SEQUENCE)?;
-    // Its version; then who answers, and when.
-    data.skip(&[tag::FIRST]);
-    data.next()?;
-    data.expect(tag::TIME)?;
-    data.inside(tag::SEQUENCE)
+/// What follows the element that starts here, and its content, if it has this tag.
+fn element(der: &[u8], tag: Tag) -> Option<(&[u8], &[u8])> {
+    let (rest, any) = Any::from_der(der).ok()?;
+    (any.class() == Class::Universal && any.tag() == tag).then_some((rest, any.data))
 }
 
+/// The same for a tag that is the place of the element in its sequence: `[0]`, `[1]`.
+fn numbered(der: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let (rest, any) = Any::from_der(der).ok()?;
+    (any.class() == Class::ContextSpecific && any.tag() == Tag(number)).then_some((rest, any.data))
+}
+
+/// A BasicOCSPResponse, section 4.2.1.
+struct Basic<'a> {
+    /// What is signed.
+    data: &'a [u8],
+    /// The answers in it.
+    answers: &'a [u8],
+    algorithm: AlgorithmIdentifier<'a>,
+    signature: BitString<'a>,
+    /// Whose signature it is, where it is not the authority's own.
+    signers: Vec<X509Certificate<'a>>,
+}
+
+const BASIC: Oid<'static> = oid!(1.3.6.1.5.5.7.48.1.1);
+
+impl<'a> Basic<'a> {
+    fn read(response: &'a [u8]) -> Result<Self, Unfit> {
+        let (_, outer) = element(response, Tag::Sequence).ok_or(Unfit::NoResponse)?;
+        // Successful is 0, and all others have no more to say.
+        match element(outer, Tag::Enumerated).ok_or(Unfit::NoResponse)? {
+            (bytes, [0]) => Self::inside(bytes).ok_or(Unfit::NoResponse),
+            _ => Err(Unfit::NoAnswer),
+        }
+    }
+
+    fn inside(bytes: &'a [u8]) -> Option<Self> {
+        let (_, bytes) = element(numbered(bytes, 0)?.1, Tag::Sequence)?;
+        let (bytes, _) = Oid::from_der(bytes).ok().filter(|(_, kind)| *kind == BASIC)?;
+        let (_, response) = element(element(bytes, Tag::OctetString)?.1, Tag::Sequence)?;
+        let (rest, content) = element(response, Tag::Sequence)?;
+        let data = &response[..response.len() - rest.len()];
+        let (rest, algorithm) = AlgorithmIdentifier::from_der(rest).ok()?;
+        let (rest, signature) = BitString::from_der(rest).ok()?;
+        let mut certificates =
+            numbered(rest, 0).map_or(Some(&[][..]), |(_, all)| Some(element(all, Tag::Sequence)?.1))?;
+        let mut signers = Vec::new();
+        while !certificates.is_empty() {
+            let (rest, signer) = X509Certificate::from_der(certificates).ok()?;
+            signers.push(signer);
+            certificates = rest;
+        }
+        // Its version; then who answers, and when.
+        let content = numbered(content, 0).map_or(content, |(rest, _)| rest);
+        let (content, _) = Any::from_der(content).ok()?;
+        let (content, _) = element(content, Tag::GeneralizedTime)?;
+        let (_, answers) = element(content, Tag::Sequence)?;
+        Some(Self { data, answers, algorithm, signature, signers })
+    }
+
+    /// Whether the authority signed it, or somebody whom the authority has named for that (section 4.2.2.2).
+    fn is_signed_for(&self, issuer: &X509Certificate<'_>) -> bool {
+        let by = |signer: &X509Certificate<'_>| {
+            verify_signature(signer.public_key(), &self.algorithm, &self.signature, self.data).is_ok()
+        };
+        let named = |signer: &X509Certificate<'_>| {
+            let usage = signer.extended_key_usage().ok().flatten();
+            usage.is_some_and(|usage| usage.value.ocsp_signing)
+                && signer.issuer() == issuer.subject()
+                && signer.validity().is_valid()
+                && signer.verify_signature(Some(issuer.public_key())).is_ok()
+        };
+        by(issuer) || self.signers.iter().any(|signer| named(signer) && by(signer))
+    }
+}
+
+/// SHA-1 and SHA-256.
+const HASHES: [Oid<'static>; 2] = [oid!(1.3.14.3.2.26), oid!(2.16.840.1.101.3.4.2.1)];
+
 /// Whether an answer is about this certificate, and what it says.
-fn single(mut answer: Der<'_>, certificate: &X509Certificate<'_>) -> Option<(bool, Status)> {
-    let mut id = answer.inside(tag::SEQUENCE)?;
-    let hash = id.inside(tag::SEQUENCE)?.expect(tag::OID)?;
-    let issuer = id.expect(tag::OCTETS)?;
-    id.expect(tag::OCTETS)?;
-    let serial = id.expect(tag::INTEGER)?;
-    let (state, _) = answer.next()?;
-    let this_update = time(answer.expect(tag::TIME)?)?;
-    let next_update = match answer.inside(tag::FIRST) {
-        Some(mut next) => Some(time(next.expect(tag::TIME)?)?),
+fn single(answer: &[u8], certificate: &X509Certificate<'_>) -> Option<(bool, Status)> {
+    let (answer, id) = element(answer, Tag::Sequence)?;
+    let (id, hash) = AlgorithmIdentifier::from_der(id).ok()?;
+    let (id, issuer) = element(id, Tag::OctetString)?;
+    let (id, _key) = element(id, Tag::OctetString)?;
+    let (_, serial) = element(id, Tag::Integer)?;
+    let (answer, state) = Any::from_der(answer).ok()?;
+    let (answer, this_update) = time(answer)?;
+    let next_update = match numbered(answer, 0) {
+        Some((_, next)) => Some(time(next)?.1),
         None => None,
     };
-    let name = certificate.tbs_certificate.issuer.as_raw();
-    let same_issuer = match HASHES.iter().position(|known| *known == hash) {
+    let name = certificate.issuer().as_raw();
+    let same_issuer = match HASHES.iter().position(|known| *known == hash.algorithm) {
         Some(0) => digest(&SHA1_FOR_LEGACY_USE_ONLY, name).as_ref() == issuer,
         Some(_) => digest(&SHA256, name).as_ref() == issuer,
         None => true,
     };
-    let about =
-        same_issuer && serial == certificate.raw_serial() && [tag::GOOD, tag::REVOKED].contains(&state);
-    Some((about, Status { revoked: state == tag::REVOKED, this_update, next_update }))
+    // Good is 0, revoked is 1; the third is that the authority knows nothing of it.
+    let known = state.class() == Class::ContextSpecific && [Tag(0), Tag(1)].contains(&state.tag());
+    let about = same_issuer && serial == certificate.raw_serial() && known;
+    Some((about, Status { revoked: state.tag() == Tag(1), this_update, next_update }))
 }
 
-/// `20260102030405Z` (RFC 5280 section 4.1.2.5.2) in seconds since 1970.
-fn time(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_suffix(b"Z").filter(|it| it.len() == 14 && it.iter().all(u8::is_ascii_digit))?;
-    let number =
-        |from: usize, to: usize| digits[from..to].iter().fold(0, |sum, it| sum * 10 + u16::from(it - b'0'));
-    let small = |from: usize| number(from, from + 2) as u8;
-    let date =
-        Date::from_calendar_date(number(0, 4).into(), Month::try_from(small(4)).ok()?, small(6)).ok()?;
-    Some(date.with_hms(small(8), small(10), small(12)).ok()?.assume_utc().unix_timestamp())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_seconds() {
-        assert_eq!(time(b"19700102000001Z"), Some(86_401));
-        assert_eq!(time(b"20260228235959Z"), Some(1_772_323_199));
-        for wrong in [&b""[..], b"20260228235959", b"20260229000000Z", b"20261301000000Z", b"2026022823595-Z"]
-        {
-            assert_eq!(time(wrong), None, "{}", wrong.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn elements_end_where_they_say_or_are_none() {
-        for wrong in [
-            &b"\x30"[..],
-            b"\x30\x01",
-            b"\x30\x80",
-            b"\x30\x81",
-            b"\x30\x84\0\0\0\0",
-            b"\x30\x83\xff\xff\xff",
-        ] {
-            assert!(Der(wrong).next().is_none(), "{}", wrong.escape_ascii());
-        }
-        let mut two = Der(b"\x02\x81\x01\x07\x05\x00");
-        assert_eq!(
-            (two.next(), two.next(), two.next()),
-            (Some((2, &b"\x07"[..])), Some((5, &b""[..])), None)
-        );
-    }
+/// What follows a time, and the time in seconds since 1970.
+fn time(der: &[u8]) -> Option<(&[u8], i64)> {
+    let (rest, time) = ASN1Time::from_der(der).ok()?;
+    Some((rest, time.timestamp()))
 }

@@ -10,8 +10,9 @@ use starttls::rustls::{AlertDescription, CipherSuite, Error as TlsError};
 use starttls::{Acceptor, Connector, Error};
 use starttls_gateway::certificates::{Certificates, Source, UnknownNames};
 use starttls_gateway::watch::{Event, Watched, watch};
-use starttls_lab::ca::KeyKind;
+use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::program;
+use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
@@ -104,17 +105,26 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     assert!(!stapled().await);
     let place = folder.path().join("live/a.example.com/fullchain.ocsp");
     let own = folder.path().join("live/a.example.com/fullchain.pem");
-    let good = response(&folder, &own, false).await;
-    let another = response(&folder, &folder.path().join("mail.pem"), false).await;
-    let (earlier, later) = (in_the_year(&good, b"2020"), in_the_year(&good, b"2099"));
+    let signer = Signer::new(&folder, Usage::OcspResponder);
+    let good = signer.response(&folder, &own, false).await;
+    let another = signer.response(&folder, &folder.path().join("mail.pem"), false).await;
+    let earlier = signer.in_the_year(&good, b"2020").await;
+    let later = signer.in_the_year(&good, b"2099").await;
+    let forged = Signer::new(&folder, Usage::Server).response(&folder, &own, false).await;
+    let (stranger, changed) = (Folder::new(), [&good[..good.len() - 1], &[!good[good.len() - 1]]].concat());
+    let strange = Signer::new(&stranger, Usage::OcspResponder).response(&folder, &own, false).await;
     let beside = format!("the OCSP response beside the certificate {} ", own.display());
     let unused = "does not count at this time, and is not sent along";
+    let unsigned = "is not signed by its authority, and is not sent along";
     for (response, sent, warning) in [
         (good, true, None),
-        (response(&folder, &own, true).await, true, Some("says that it is revoked")),
+        (signer.response(&folder, &own, true).await, true, Some("says that it is revoked")),
         (another, false, Some("is about another one, and is not sent along")),
         (earlier, false, Some(unused)),
         (later, false, Some(unused)),
+        (forged, false, Some(unsigned)),
+        (strange, false, Some(unsigned)),
+        (changed, false, Some(unsigned)),
         (b"\x30\x03\x0a\x01\x03".to_vec(), false, Some("is no answer, and is not sent along")),
     ] {
         fs::write(&place, response).unwrap();
@@ -126,41 +136,69 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     }
 }
 
-/// What an authority answers about this certificate.
-async fn response(folder: &Folder, certificate: &Path, revoked: bool) -> Vec<u8> {
-    let scratch = tempfile::tempdir().unwrap();
-    let path = |name: &str| scratch.path().join(name).display().to_string();
-    let openssl = async |args: &[&str]| {
+/// Who answers for an authority.
+struct Signer {
+    folder: TempDir,
+}
+
+impl Signer {
+    /// One whom the folder's authority has given a certificate for this.
+    fn new(of: &Folder, usage: Usage) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let leaf = Leaf { key: KeyKind::Rsa2048, usage, ..Leaf::named("signer") };
+        of.authority.issue(&leaf).unwrap().write_to(folder.path(), "signer").unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    async fn openssl(&self, args: &[&str]) -> String {
         let mut command = tokio::process::Command::new(program("openssl", "openssl").unwrap());
         let output =
             timeout(DEADLINE, command.args(args).kill_on_drop(true).output()).await.unwrap().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
-    };
-    let certificate = certificate.to_str().unwrap();
-    let serial = openssl(&["x509", "-noout", "-serial", "-in", certificate]).await;
-    let serial = serial.trim().strip_prefix("serial=").unwrap();
-    let state = if revoked { "R\t990101000000Z\t250101000000Z" } else { "V\t990101000000Z\t" };
-    fs::write(path("index"), format!("{state}\t{serial}\tunknown\t/CN=x\n")).unwrap();
-    fs::write(path("issuer.pem"), folder.authority.intermediate_pem()).unwrap();
-    // Whose signature it is, nobody looks at here.
-    folder.issue(&["signer"], KeyKind::EcdsaP256).write_to(scratch.path(), "signer").unwrap();
-    let (signer, key) = (path("signer.pem"), path("signer.key"));
-    let (index, issuer, out) = (path("index"), path("issuer.pem"), path("response"));
-    let about = ["ocsp", "-index", &index, "-CA", &issuer, "-issuer", &issuer, "-cert", certificate];
-    let by = ["-rsigner", &signer, "-rkey", &key, "-ndays", "1", "-noverify", "-respout", &out];
-    openssl(&[&about[..], &by].concat()).await;
-    fs::read(&out).unwrap()
-}
+    }
 
-/// The same with all times in another year.
-fn in_the_year(response: &[u8], year: &[u8]) -> Vec<u8> {
-    // A GeneralizedTime of 15 characters.
-    const TIME: &[u8] = b"\x18\x0f20";
-    let mut octets = response.to_vec();
-    let starts = response.windows(TIME.len()).enumerate().filter(|(_, part)| *part == TIME);
-    starts.for_each(|(at, _)| octets[at + 2..at + 6].copy_from_slice(year));
-    octets
+    /// What it answers about this certificate.
+    async fn response(&self, folder: &Folder, certificate: &Path, revoked: bool) -> Vec<u8> {
+        let certificate = certificate.to_str().unwrap();
+        let serial = self.openssl(&["x509", "-noout", "-serial", "-in", certificate]).await;
+        let serial = serial.trim().strip_prefix("serial=").unwrap();
+        let state = if revoked { "R\t990101000000Z\t250101000000Z" } else { "V\t990101000000Z\t" };
+        fs::write(self.path("index"), format!("{state}\t{serial}\tunknown\t/CN=x\n")).unwrap();
+        fs::write(self.path("issuer.pem"), folder.authority.intermediate_pem()).unwrap();
+        let (signer, key) = (self.path("signer.pem"), self.path("signer.key"));
+        let (index, issuer, out) = (self.path("index"), self.path("issuer.pem"), self.path("response"));
+        let about = ["ocsp", "-index", &index, "-CA", &issuer, "-issuer", &issuer, "-cert", certificate];
+        let by = ["-rsigner", &signer, "-rkey", &key, "-ndays", "1", "-noverify", "-respout", &out];
+        self.openssl(&[&about[..], &by].concat()).await;
+        fs::read(&out).unwrap()
+    }
+
+    /// The same with all its times in another year, signed anew.
+    async fn in_the_year(&self, response: &[u8], year: &[u8]) -> Vec<u8> {
+        // A GeneralizedTime of 15 characters; the algorithm and the signature behind what is signed.
+        const TIME: &[u8] = b"\x18\x0f20";
+        const SIGNATURE: &[u8] =
+            b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\0\x03\x82\x01\x01\0";
+        let place =
+            |octets: &[u8], part: &[u8]| octets.windows(part.len()).position(|it| it == part).unwrap();
+        let end = place(response, SIGNATURE);
+        let mut octets = response.to_vec();
+        let starts = response[..end].windows(TIME.len()).enumerate().filter(|(_, part)| *part == TIME);
+        starts.for_each(|(at, _)| octets[at + 2..at + 6].copy_from_slice(year));
+        // BasicOCSPResponse is in an octet string, and begins with what is signed.
+        let basic = place(response, b"\x2b\x06\x01\x05\x05\x07\x30\x01\x01\x04\x82") + 13;
+        fs::write(self.path("data"), &octets[basic + 4..end]).unwrap();
+        let (data, key, out) = (self.path("data"), self.path("signer.key"), self.path("signature"));
+        self.openssl(&["dgst", "-sha256", "-sign", &key, "-out", &out, &data]).await;
+        let signature = end + SIGNATURE.len();
+        octets[signature..signature + 256].copy_from_slice(&fs::read(&out).unwrap());
+        octets
+    }
 }
 
 #[tokio::test]
@@ -237,7 +275,9 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     assert_eq!(certificates.default_name().as_deref(), Some("newer.example.com"));
     // What works, and is not as it was meant.
     folder.live("other", &["other.example.com"]);
-    let other = response(&folder, &folder.path().join("other/fullchain.pem"), false).await;
+    let other = Signer::new(&folder, Usage::OcspResponder)
+        .response(&folder, &folder.path().join("other/fullchain.pem"), false)
+        .await;
     fs::write(folder.path().join("archive/2/fullchain.ocsp"), other).unwrap();
     while !matches!(next(&mut told).await, Event::Reloaded(_)) {}
     let warned = next(&mut told).await;
