@@ -3,24 +3,24 @@
 use std::io::Write;
 
 use serde_json::json;
+use starttls::proto::{Protocol, Start, scheme};
 use starttls_lab as lab;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Format, Lab};
 use crate::exit;
 use crate::failure::Failed;
-use crate::target::is_scheme;
+use crate::target;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
     // Before anything listens, so that no signal is lost.
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    if let Some(unknown) = args.only.iter().find(|name| !is_scheme(name)) {
-        return Err(crate::target::unknown(unknown, ""));
-    }
+    let only = args.only.iter().map(|name| scheme(name).ok_or_else(|| target::unknown(name, "")));
+    let only = only.collect::<Result<Vec<_>, _>>()?;
     let running = start()?;
-    let chosen = choose(&running, &args.only);
+    let chosen = choose(&running, &only);
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", as_json(&running, &chosen))?,
@@ -45,10 +45,11 @@ pub(crate) fn start() -> Result<lab::Lab, Failed> {
         .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start the lab: {error}")))
 }
 
-fn choose<'a>(running: &'a lab::Lab, only: &[String]) -> Vec<&'a lab::Endpoint> {
-    let wanted = |endpoint: &&lab::Endpoint| {
-        only.is_empty() || only.iter().any(|it| it.eq_ignore_ascii_case(endpoint.scheme))
+fn choose<'a>(running: &'a lab::Lab, only: &[(&'static Protocol, Start)]) -> Vec<&'a lab::Endpoint> {
+    let is = |endpoint: &lab::Endpoint, (protocol, start): (&Protocol, Start)| {
+        endpoint.protocol == protocol && endpoint.implicit == (start == Start::FirstByte)
     };
+    let wanted = |endpoint: &&lab::Endpoint| only.is_empty() || only.iter().any(|it| is(endpoint, *it));
     running.endpoints().iter().filter(wanted).collect()
 }
 

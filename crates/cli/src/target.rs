@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::{self, Protocol, Start};
 
 use crate::failure::Failed;
 
@@ -35,20 +35,11 @@ pub(crate) struct Host {
     pub(crate) unicode: Option<String>,
 }
 
-/// Other names that people use for the same scheme.
-const ALIASES: &[(&str, &str)] = &[
-    ("managesieve", "sieve"),
-    ("mariadb", "mysql"),
-    ("postgresql", "postgres"),
-    ("xmpp-client", "xmpp"),
-    ("ipp", "http"),
-];
-
 impl Target {
     /// The same host and port with TLS from the first byte, or the other way round, where there is such a scheme.
     pub(crate) fn other_mode(&self) -> Option<Self> {
         // `smtps` belongs to submission, but people mean it for either.
-        let named = |name| starttls::proto::protocol(name).unwrap_or(self.protocol);
+        let named = |name| proto::protocol(name).unwrap_or(self.protocol);
         let (mode, protocol) = match (self.mode, self.protocol.name) {
             (Mode::Upgrade, "smtp") => (Mode::ImplicitTls, named("submission")),
             (Mode::Upgrade, _) => (Mode::ImplicitTls, self.protocol),
@@ -83,11 +74,13 @@ impl FromStr for Target {
             let unclear = |what: String| Failed::usage(what).hint(Some(choices(host, port)));
             let port =
                 port.ok_or_else(|| unclear(format!("\"{}\" names no protocol", text.escape_debug())))?;
-            let (protocol, mode) = by_port(port)
+            let (protocol, start) = proto::by_port(port)
                 .ok_or_else(|| unclear(format!("port {port} belongs to no protocol known here")))?;
-            return Ok(Self { protocol, mode, host: host.parse()?, port });
+            return Ok(Self { protocol, mode: mode(start), host: host.parse()?, port });
         };
-        let (protocol, mode) = by_scheme(scheme).ok_or_else(|| unknown(scheme, &format!("://{rest}")))?;
+        let (protocol, start) =
+            proto::scheme(scheme).ok_or_else(|| unknown(scheme, &format!("://{rest}")))?;
+        let mode = mode(start);
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '@', '?', '#']) {
             return Err(Failed::usage(format!(
@@ -104,37 +97,23 @@ impl FromStr for Target {
     }
 }
 
-fn by_scheme(scheme: &str) -> Option<(&'static Protocol, Mode)> {
-    let lower = scheme.to_ascii_lowercase();
-    let (name, said) = lower.strip_suffix("+starttls").map_or((lower.as_str(), false), |name| (name, true));
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    if let Some(protocol) = starttls::proto::protocol(name) {
-        return Some((protocol, Mode::Upgrade));
-    }
-    let implicit =
-        PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.name == name));
-    implicit.filter(|_| !said).map(|protocol| (*protocol, Mode::ImplicitTls))
-}
-
 /// What to say to a scheme that there is not, in front of this.
 pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
     let lower = scheme.to_ascii_lowercase();
     let likeness = |name: &&str| (strsim::jaro_winkler(&lower, name) * 1000.0) as u32;
-    let near = all_schemes().max_by_key(likeness).filter(|name| likeness(name) > 800);
+    let near = proto::schemes().max_by_key(likeness).filter(|name| likeness(name) > 800);
     let hint = match near {
         Some(near) => format!("did you mean {near}{}?", rest.escape_debug()),
-        None => format!("there are {}", all_schemes().collect::<Vec<_>>().join(", ")),
+        None => format!("there are {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };
     Failed::usage(format!("no protocol is called \"{}\"", scheme.escape_debug())).hint(Some(hint))
 }
 
-fn by_port(port: u16) -> Option<(&'static Protocol, Mode)> {
-    let upgrade = PROTOCOLS.iter().find(|protocol| protocol.port == port).map(|it| (*it, Mode::Upgrade));
-    let implicit = || {
-        let it = PROTOCOLS.iter().find(|protocol| protocol.implicit_tls.is_some_and(|tls| tls.port == port));
-        it.map(|it| (*it, Mode::ImplicitTls))
-    };
-    upgrade.or_else(implicit)
+fn mode(start: Start) -> Mode {
+    match start {
+        Start::Unsaid | Start::Upgrade => Mode::Upgrade,
+        Start::FirstByte => Mode::ImplicitTls,
+    }
 }
 
 pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Failed> {
@@ -164,15 +143,6 @@ fn choices(host: &str, port: Option<u16>) -> String {
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     let rest = format!("://{}{port}", host.escape_debug());
     format!("say which, for example smtp{rest}, imap{rest} or ldap{rest}")
-}
-
-/// Whether targets can begin like this, by its own name.
-pub(crate) fn is_scheme(name: &str) -> bool {
-    all_schemes().any(|scheme| scheme.eq_ignore_ascii_case(name))
-}
-
-fn all_schemes() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten()
 }
 
 impl Host {

@@ -55,6 +55,7 @@ mod protocol;
 mod recognise;
 mod relay;
 mod scan;
+mod scheme;
 mod server;
 mod text;
 mod xml;
@@ -73,6 +74,7 @@ pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;
 pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};
 pub use scan::{Lacks, Scan};
+pub use scheme::{Start, by_port, protocol, scheme, schemes};
 pub use server::{Quit, Server, Tls};
 
 /// What came of giving a machine its input.
@@ -85,9 +87,4 @@ pub enum Progress<M, E> {
     Upgrade(Upgrade),
     /// It ended without an upgrade.
     End(E),
-}
-
-/// The protocol with this scheme, in any case.
-pub fn protocol(name: &str) -> Option<&'static Protocol> {
-    PROTOCOLS.iter().copied().find(|protocol| protocol.name.eq_ignore_ascii_case(name))
 }

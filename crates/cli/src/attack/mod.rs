@@ -5,7 +5,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use starttls::proto::Protocol;
+use starttls::proto::{Protocol, Start};
 use starttls_attack::report::{Outcome, Report};
 use starttls_attack::{Campaign, Scenario, Shell, render};
 
@@ -114,14 +114,14 @@ fn banner(talk: &Talk, protocol: &Protocol, what: &str) {
 }
 
 fn protocol(name: &str) -> Result<&'static Protocol, Failed> {
-    let implicit = |it: &&&Protocol| it.implicit_tls.is_some_and(|tls| tls.name == name);
-    if let Some(upgrading) = starttls::proto::PROTOCOLS.iter().find(implicit) {
-        let hint = format!("the upgrade is in {}", upgrading.name);
-        return Err(
-            Failed::usage(format!("{name} starts with TLS: nothing comes before it")).hint(Some(hint))
-        );
+    match starttls::proto::scheme(name) {
+        Some((upgrading, Start::FirstByte)) => {
+            let hint = format!("the upgrade is in {}", upgrading.name);
+            Err(Failed::usage(format!("{name} starts with TLS: nothing comes before it")).hint(Some(hint)))
+        }
+        Some((protocol, _)) => Ok(protocol),
+        None => Err(crate::target::unknown(name, "")),
     }
-    starttls::proto::protocol(name).ok_or_else(|| crate::target::unknown(name, ""))
 }
 
 /// Every scenario.

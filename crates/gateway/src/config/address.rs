@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::{self, Protocol, Start};
 
 use super::error::{Error, nearest, shown};
 use super::{Backend, Leg, Place};
@@ -73,6 +73,16 @@ pub(crate) enum Mode {
     Implicit,
 }
 
+impl From<Start> for Mode {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Unsaid => Self::Cleartext,
+            Start::Upgrade => Self::Upgrade,
+            Start::FirstByte => Self::Implicit,
+        }
+    }
+}
+
 impl Mode {
     /// How a URL says it.
     pub(crate) fn scheme(self, protocol: &Protocol) -> String {
@@ -92,23 +102,14 @@ pub(super) struct Url<'a> {
     rest: &'a str,
 }
 
-/// Other names that people use for the same scheme.
-const ALIASES: &[(&str, &str)] = &[
-    ("managesieve", "sieve"),
-    ("mariadb", "mysql"),
-    ("postgresql", "postgres"),
-    ("xmpp-client", "xmpp"),
-    ("ipp", "http"),
-];
-
 impl<'a> Url<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, Error> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
             Error::new(format!("{} names no protocol", shown(text)))
                 .hint(format!("say which, for example smtp+starttls://{}", text.escape_debug()))
         })?;
-        let (protocol, mode) = by_scheme(scheme).ok_or_else(|| unknown(scheme))?;
-        Ok(Self { protocol, mode, rest: rest.strip_suffix('/').unwrap_or(rest) })
+        let (protocol, start) = proto::scheme(scheme).ok_or_else(|| unknown(scheme))?;
+        Ok(Self { protocol, mode: start.into(), rest: rest.strip_suffix('/').unwrap_or(rest) })
     }
 
     /// Where to listen.
@@ -189,29 +190,13 @@ impl<'a> Url<'a> {
     }
 }
 
-fn by_scheme(scheme: &str) -> Option<(&'static Protocol, Mode)> {
-    let lower = scheme.to_ascii_lowercase();
-    let (name, upgrade) = match lower.strip_suffix("+starttls") {
-        Some(name) => (name, Mode::Upgrade),
-        None => (lower.as_str(), Mode::Cleartext),
-    };
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    if let Some(protocol) = starttls::proto::protocol(name) {
-        return Some((protocol, upgrade));
-    }
-    let implicit = PROTOCOLS.iter().find(|it| it.implicit_tls.is_some_and(|tls| tls.name == name));
-    implicit.filter(|_| upgrade == Mode::Cleartext).map(|protocol| (*protocol, Mode::Implicit))
-}
-
 fn unknown(scheme: &str) -> Error {
-    let names =
-        || PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten();
     let lower = scheme.to_ascii_lowercase();
     let (name, end) = lower.split_once('+').map_or((lower.as_str(), ""), |(name, _)| (name, "+starttls"));
-    let hint = match nearest(name, names()) {
-        Some(near) if starttls::proto::protocol(near).is_some() => format!("did you mean {near}{end}?"),
+    let hint = match nearest(name, proto::schemes()) {
+        Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}?"),
         Some(near) => format!("did you mean {near}?"),
-        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("there are {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };
     Error::new(format!("no protocol is called {}", shown(scheme))).hint(hint)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use starttls::proto::PROTOCOLS;
+use starttls::proto::by_port;
 
 use super::address::{Mode, Url};
 use super::error::Error;
@@ -67,10 +67,8 @@ pub(super) fn parse(arguments: &Arguments) -> Result<Config, Error> {
 fn with_scheme(listen: &str) -> String {
     let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     let (false, Some(port)) = (listen.contains("://"), port) else { return listen.to_owned() };
-    let upgrade = PROTOCOLS.iter().find(|it| it.port == port).map(|it| Mode::Upgrade.scheme(it));
-    let implicit = PROTOCOLS.iter().find_map(|it| it.implicit_tls.filter(|tls| tls.port == port));
-    match upgrade.or_else(|| implicit.map(|tls| tls.name.to_owned())) {
-        Some(scheme) => format!("{scheme}://{listen}"),
+    match by_port(port) {
+        Some((protocol, start)) => format!("{}://{listen}", Mode::from(start).scheme(protocol)),
         None => listen.to_owned(),
     }
 }

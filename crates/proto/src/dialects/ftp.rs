@@ -13,6 +13,7 @@ use crate::{
 /// File transfer; this is the control connection.
 pub const FTP: Protocol = Protocol {
     name: "ftp",
+    aliases: &[],
     title: "FTP",
     port: 21,
     implicit_tls: Some(ImplicitTls { name: "ftps", port: 990 }),

@@ -15,6 +15,7 @@ use crate::{
 /// The web, and printing, which still uses it.
 pub const HTTP: Protocol = Protocol {
     name: "http",
+    aliases: &["ipp"],
     title: "HTTP Upgrade",
     port: 80,
     implicit_tls: Some(ImplicitTls { name: "https", port: 443 }),

@@ -20,6 +20,7 @@ use crate::{
 /// Access to a mail store.
 pub const IMAP: Protocol = Protocol {
     name: "imap",
+    aliases: &[],
     title: "IMAP",
     port: 143,
     implicit_tls: Some(ImplicitTls { name: "imaps", port: 993 }),

@@ -14,6 +14,7 @@ use crate::{
 /// Chat. Servers send notices at any time, so that nobody speaks first.
 pub const IRC: Protocol = Protocol {
     name: "irc",
+    aliases: &[],
     title: "IRC",
     port: 6667,
     implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697 }),

@@ -24,6 +24,7 @@ use crate::{
 /// Directories.
 pub const LDAP: Protocol = Protocol {
     name: "ldap",
+    aliases: &[],
     title: "LDAP",
     port: 389,
     implicit_tls: Some(ImplicitTls { name: "ldaps", port: 636 }),

@@ -13,6 +13,7 @@ use crate::{
 /// MySQL and MariaDB.
 pub const MYSQL: Protocol = Protocol {
     name: "mysql",
+    aliases: &["mariadb"],
     title: "MySQL",
     port: 3306,
     implicit_tls: None,

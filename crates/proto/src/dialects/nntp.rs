@@ -14,6 +14,7 @@ use crate::{
 /// Reading and feeding news.
 pub const NNTP: Protocol = Protocol {
     name: "nntp",
+    aliases: &[],
     title: "NNTP",
     port: 119,
     implicit_tls: Some(ImplicitTls { name: "nntps", port: 563 }),

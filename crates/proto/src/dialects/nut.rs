@@ -13,6 +13,7 @@ use crate::{
 /// The state of power supplies.
 pub const NUT: Protocol = Protocol {
     name: "nut",
+    aliases: &[],
     title: "NUT",
     port: 3493,
     implicit_tls: None,

@@ -14,6 +14,7 @@ use crate::{
 /// Fetching mail.
 pub const POP3: Protocol = Protocol {
     name: "pop3",
+    aliases: &[],
     title: "POP3",
     port: 110,
     implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995 }),

@@ -13,6 +13,7 @@ use crate::{
 /// PostgreSQL, and the many that speak its protocol.
 pub const POSTGRES: Protocol = Protocol {
     name: "postgres",
+    aliases: &["postgresql"],
     title: "PostgreSQL",
     port: 5432,
     implicit_tls: None,

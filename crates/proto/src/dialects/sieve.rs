@@ -17,6 +17,7 @@ use crate::{
 /// Managing mail filters.
 pub const SIEVE: Protocol = Protocol {
     name: "sieve",
+    aliases: &["managesieve"],
     title: "ManageSieve",
     port: 4190,
     implicit_tls: None,

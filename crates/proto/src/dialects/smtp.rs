@@ -14,6 +14,7 @@ use crate::{
 /// Mail between servers.
 pub const SMTP: Protocol = Protocol {
     name: "smtp",
+    aliases: &[],
     title: "SMTP",
     port: 25,
     implicit_tls: None,
@@ -26,6 +27,7 @@ pub const SMTP: Protocol = Protocol {
 /// Mail from a user to the first server; the same dialect.
 pub const SUBMISSION: Protocol = Protocol {
     name: "submission",
+    aliases: &[],
     title: "mail submission",
     port: 587,
     implicit_tls: Some(ImplicitTls { name: "smtps", port: 465 }),
@@ -35,6 +37,7 @@ pub const SUBMISSION: Protocol = Protocol {
 /// Mail to the store behind a server.
 pub const LMTP: Protocol = Protocol {
     name: "lmtp",
+    aliases: &[],
     title: "LMTP",
     port: 24,
     dialect: |identity| Smtp::boxed(identity, "LHLO", "LMTP"),

@@ -17,6 +17,7 @@ use crate::{
 /// Between a client and its server.
 pub const XMPP: Protocol = Protocol {
     name: "xmpp",
+    aliases: &["xmpp-client"],
     title: "XMPP",
     port: 5222,
     implicit_tls: Some(ImplicitTls { name: "xmpps", port: 5223 }),
@@ -35,6 +36,7 @@ pub const XMPP: Protocol = Protocol {
 /// Between servers.
 pub const XMPP_SERVER: Protocol = Protocol {
     name: "xmpp-server",
+    aliases: &[],
     title: "XMPP (server to server)",
     port: 5269,
     implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270 }),
