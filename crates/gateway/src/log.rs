@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -16,6 +16,8 @@ use crate::config::Log;
 
 /// Lines that may wait for a slow disk or pipe.
 const WAITING: usize = 4096;
+/// How long somebody waits for them to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes lines on a thread of its own: a session never waits for the disk. When lines come faster than
 /// they can be written, some are left out, and the log says how many.
@@ -82,13 +84,21 @@ impl Logger {
         }
     }
 
-    /// Waits until everything is written, but not long. The end of the last owner waits for that anyway.
+    /// Waits until everything is written, but not long. The end of the last owner waits as long.
     pub fn flush(&self) {
+        let Some(lines) = &self.lines else { return };
         let (done, written) = sync_channel(1);
-        if self.lines.as_ref().is_some_and(|lines| lines.try_send(Order::Flush(done)).is_ok()) {
+        let end = Instant::now() + PATIENCE;
+        let mut order = Order::Flush(done);
+        while let Err(TrySendError::Full(again)) = lines.try_send(order) {
             // A disk that is slower than this will not get the rest.
-            let _ = written.recv_timeout(Duration::from_secs(1));
+            if Instant::now() >= end {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            order = again;
         }
+        let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 
     /// Opens a file anew, which was moved out of the way. Where that fails the old one is written on.
@@ -102,9 +112,10 @@ impl Logger {
 
 impl Drop for Logger {
     fn drop(&mut self) {
+        self.flush();
         self.lines = None;
-        if let Some(writer) = self.writer.take() {
-            // It ends when it has written what waits; if it panicked there is nothing left to do.
+        // Where nobody reads, it never ends; if it panicked there is nothing left to do.
+        if let Some(writer) = self.writer.take().filter(JoinHandle::is_finished) {
             let _ = writer.join();
         }
     }

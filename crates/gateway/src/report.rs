@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use starttls::proto::{ErrorKind, Escaped};
 use starttls::{Error, Facts};
 
-use crate::config::Listener;
+use crate::config::{Front, Listener, Offer};
 use crate::log::Logger;
 use crate::metrics::{ListenerMetrics, Metrics};
 use crate::{Failure, Leg, Observer, Record};
@@ -89,8 +89,11 @@ impl Verdict {
     /// How a session of this listener ended.
     pub fn of(listener: &Listener, record: &Record) -> Self {
         let Some(failure) = &record.failure else {
-            let cleartext = listener.tls().is_some() && record.front.is_none();
-            return if cleartext { Self::Cleartext } else { Self::Done };
+            return match (&listener.front, &record.front) {
+                (Front::Upgrade(Offer::Optional, _), None) => Self::Cleartext,
+                (Front::Upgrade(..) | Front::Implicit(_), None) => Self::NotUpgraded,
+                _ => Self::Done,
+            };
         };
         let backend = if record.backend.is_some() { Self::BackendBroke } else { Self::BackendDown };
         match failure {
@@ -169,7 +172,7 @@ pub struct Line<'a> {
     pub client: Option<SocketAddr>,
     /// How it ended.
     pub verdict: Verdict,
-    /// What went wrong, in words; what a peer said in it is escaped.
+    /// What went wrong, in words of the gateway's own, and a backend's where it will not serve, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The name that the client wanted.
@@ -208,7 +211,7 @@ impl<'a> Line<'a> {
             protocol: listener.protocol.name,
             client: record.client.address,
             verdict: Verdict::of(listener, record),
-            error: record.failure.as_ref().map(with_causes),
+            error: record.failure.as_ref().map(in_words),
             server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
             backend: record.backend.as_deref(),
             sent: record.octets_up,
@@ -222,9 +225,21 @@ impl<'a> Line<'a> {
     }
 }
 
-/// One line: the failure and its causes.
-fn with_causes(failure: &Failure) -> String {
-    let mut line = failure.to_string();
+/// One line: the failure and its causes. What broke a rule is not quoted: it may be a password, or somebody's mail.
+fn in_words(failure: &Failure) -> String {
+    let mut line = match failure {
+        Failure::Protocol { leg, expected, received } => {
+            format!("{}: expected {expected}, got {} octets of something else", leg.name(), received.len())
+        }
+        Failure::Tls { leg, source: Error::Protocol(error) } => {
+            format!("{}: {}", leg.name(), error.without_content())
+        }
+        Failure::Tls { leg, source: Error::PlaintextNotTls { by, received } } => {
+            let count = received.len();
+            format!("{}: the {} sent plaintext where TLS belongs: {count} octets", leg.name(), by.name())
+        }
+        other => other.to_string(),
+    };
     let mut cause = std::error::Error::source(failure);
     while let Some(current) = cause {
         line = format!("{line}: {current}");

@@ -105,16 +105,17 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same in words, but for what was received: for logs, since that may be a password.
+    pub fn without_content(&self) -> String {
+        let (by, what, rule) = (self.by.name(), self.kind.summary(), self.kind.rule());
+        format!("the {by} {what} (rule {rule}): expected {}", self.expected)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the {} {} (rule {}): expected {}",
-            self.by.name(),
-            self.kind.summary(),
-            self.kind.rule(),
-            self.expected
-        )?;
+        f.write_str(&self.without_content())?;
         if self.kind != ErrorKind::Closed {
             write!(f, ", received \"{}\"", Escaped(&self.received))?;
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use starttls::proto::After;
+use starttls::proto::{After, Protocol};
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
@@ -188,9 +188,10 @@ impl Draft {
             return Err(Error::new("a listener without TLS learns no names to route by")
                 .hint("add forward = \"…\" to it, which is for everybody"));
         }
+        one_for_all(url.protocol, &front, &routes)?;
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
-        let protocol = url.protocol;
-        Ok(Listener { name, protocol, front, address, allow, proxy_from, limits, data, routes })
+        let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
+        Ok(Listener { name, protocol, server_name, front, address, allow, proxy_from, limits, data, routes })
     }
 
     /// What the listener's openness forbids (rule G5).
@@ -323,6 +324,37 @@ impl Draft {
     fn name(&self, url: &Url<'_>) -> Result<String, Error> {
         let usual = || Ok(format!("{}://{}", url.mode.scheme(url.protocol), url.address()?));
         self.name.clone().map_or_else(usual, Ok)
+    }
+}
+
+/// Who has said nothing of itself yet is served by the default route, where a backend speaks first or the client may
+/// stay in cleartext: there has to be one, and it cannot ask for a certificate.
+fn one_for_all(protocol: &Protocol, front: &Front, routes: &Routes) -> Result<(), Error> {
+    let relayed = protocol.flow.after == After::SequenceContinues;
+    let optional = matches!(front, Front::Upgrade(Offer::Optional, _));
+    if !relayed && !optional {
+        return Ok(());
+    }
+    let default = routes.default.and_then(|index| routes.all.get(index));
+    let Some(default) = default else {
+        return Err(Error::new(
+            "clients are served before they have named anybody, and there is no route for them",
+        )
+        .hint("add forward = \"…\" to the listener, which is for everybody"));
+    };
+    if relayed && routes.all.len() > 1 {
+        return Err(Error::new(format!(
+            "in {} the backend speaks before the client can name it",
+            protocol.title
+        ))
+        .hint("one \"forward\" for all; a listener of its own for each backend"));
+    }
+    match &default.client_auth {
+        Some(policy) if optional && policy.auth == ClientAuth::Required => Err(Error::new(
+            "who stays in cleartext presents no certificate, and \"client-auth\" requires one",
+        )
+        .hint("leave out starttls = \"optional\", or ask for certificates on named routes only")),
+        _ => Ok(()),
     }
 }
 

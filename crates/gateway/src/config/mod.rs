@@ -86,6 +86,8 @@ pub struct Listener {
     pub name: String,
     /// What is spoken.
     pub protocol: &'static Protocol,
+    /// The name in greetings of its own where there is no certificate to take it from.
+    pub server_name: String,
     /// Where TLS starts.
     pub front: Front,
     /// Where it listens.
@@ -333,6 +335,17 @@ impl Backend {
             Leg::Upgrade(upstream) | Leg::Implicit(upstream) => Some(upstream),
             Leg::Cleartext => None,
         }
+    }
+
+    /// The same, where nobody is to be logged in.
+    pub(crate) fn without_login(&self) -> Self {
+        let mut other = self.clone();
+        if let Leg::Upgrade(upstream) | Leg::Implicit(upstream) = &mut other.leg
+            && let Trust::Verified(login) = &mut upstream.trust
+        {
+            *login = None;
+        }
+        other
     }
 
     /// The login that the gateway makes there on behalf of its clients.

@@ -16,8 +16,7 @@ pub(super) async fn watch(post: Arc<Post>) {
         let listener = post.listener();
         let backends = listener.routes().iter().flat_map(|route| &route.backends);
         for backend in backends.filter(|backend| !backend.health.is_up()) {
-            let ready = session::probe(backend, listener.limits.dial).await.is_ok();
-            backend.health.set(ready);
+            backend.health.set(session::is_ready(backend, listener.limits.dial).await);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -86,11 +87,13 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
 }
 
-/// A socket that an earlier run left behind is replaced; one that answers is somebody's.
+/// A socket that an earlier run left behind is replaced; one that answers is somebody's, and so is any other file.
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+            let nobody = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            if !is_socket || !UnixStream::connect(path).is_err_and(|error| nobody(&error)) {
                 return Err(error);
             }
             std::fs::remove_file(path)?;

@@ -27,10 +27,12 @@ impl Session<'_> {
             out.to_client = self.first_words(reached.greeting, false, false);
         }
         let idle = self.listener.limits.idle;
-        match self.granted(front, reached.stream, relay, out, idle, tls).await? {
-            Some((front, _)) => self.settled(front, true).await,
-            None => Ok(()),
-        }
+        let Some((front, back)) = self.granted(front, reached.stream, relay, out, idle, tls).await? else {
+            return Ok(());
+        };
+        // Its session is over: nobody waits for the end of the next one.
+        drop(back);
+        self.settled(front, true).await
     }
 
     /// A front whose greeting the session behind it depends on, and which is the backend's for that reason. Before
@@ -57,9 +59,9 @@ impl Session<'_> {
         if let Some(tls) = tls {
             let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
-            let Some(granted) = self.granted(front, back, relay, out, limit, tls).await? else {
-                return Ok(());
-            };
+            let granting = self.granted(front, back, relay, out, limit, tls);
+            let granted = tokio::time::timeout(limit, granting).await.map_err(|_| Failure::Late(limit))??;
+            let Some(granted) = granted else { return Ok(()) };
             (front, back) = granted;
         } else {
             say(&mut front, &greeting).await;

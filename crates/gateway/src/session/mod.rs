@@ -152,7 +152,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The front stands as it is: goes on with a backend. `greeted` says whether the client was greeted before.
+    /// The front stands as it is: goes on with a backend. `greeted` says whether the client has negotiated before, and
+    /// was greeted if its protocol greets.
     async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
         self.stands(&front);
         if self.listener.protocol.flow.data_connections {
@@ -211,7 +212,8 @@ impl<'a> Session<'a> {
         }
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
-            After::ServerSpeaks | After::AnswerPending => true,
+            After::ServerSpeaks => true,
+            After::AnswerPending => greeted,
             _ => protocol.flow.greeting && !greeted,
         };
         if owes {
@@ -275,7 +277,10 @@ impl<'a> Session<'a> {
             let header = header(backend, &identity);
             let identified = backend.send_proxy == Some(ProxyVersion::V2) && identity.client_name().is_some();
             let reached = backend::reach(backend, &header, asked, self.listener.limits.dial).await;
-            backend.health.set(reached.is_ok());
+            // Who is told of the client may turn it away, and no other.
+            let ready = reached.is_ok()
+                || (backend.send_proxy.is_some() && matches!(reached, Err(Failure::Refused { .. })));
+            backend.health.set(ready);
             match reached {
                 Ok(reached) => {
                     self.identified = identified;
@@ -300,7 +305,7 @@ impl<'a> Session<'a> {
     /// The service's identity on a new connection.
     fn identity(&self, inside_tls: bool) -> Identity {
         let own = self.listener.tls().map(|tls| tls.acceptor.identity());
-        Identity { inside_tls, ..own.unwrap_or_else(|| Identity::new("")) }
+        Identity { inside_tls, ..own.unwrap_or_else(|| Identity::new(&self.listener.server_name)) }
     }
 
     /// What the client hears first: the backend's words where it has said them, ours where it could not.
@@ -358,6 +363,11 @@ impl<'a> Session<'a> {
         (self.record.octets_up, self.record.octets_down) = copy.octets();
         ended.map(drop)
     }
+}
+
+/// Whether a backend is there. The gateway does not log in: nobody asked it to, and a backend counts refused logins.
+pub(crate) async fn is_ready(backend: &Backend, limit: Duration) -> bool {
+    probe(&backend.without_login(), limit).await.is_ok()
 }
 
 /// Reaches a backend as a session would, a login included, and leaves. The facts are those of its TLS, if there

@@ -110,6 +110,13 @@ fn each_mistake_has_its_message() {
         listener(
             "listen = \"postgres+starttls://:5432\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nallow = [\"0.0.0.0/0\"]\nforward = \"postgres://unix:/run/postgresql/.s.PGSQL.5432\"",
         ),
+        // What nobody could be served by, or without a certificate.
+        tls("starttls = \"optional\"\nclient-auth = \"required\"\nclient-ca = \"DIR/root.pem\""),
+        format!("{TLS}starttls = \"optional\"\n[[listener.route]]\nnames = [\"a.example.com\"]\n{FORWARD}"),
+        listener(
+            "listen = \"mysql+starttls://127.0.0.1\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"mysql://127.0.0.1:3307\"\n\
+             [[listener.route]]\nnames = [\"a.example.com\"]\nforward = \"mysql://127.0.0.1:3308\"",
+        ),
         // Routes.
         tls("[[listener.route]]\nforward = \"smtp://127.0.0.1:2525\""),
         tls("[[listener.route]]\nnames = []\nforward = \"smtp://127.0.0.1:2525\""),

@@ -1,7 +1,12 @@
 //! Every protocol, every kind of front, every kind of backend.
 
+use std::time::Duration;
+
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
 use starttls::proto::{After, PROTOCOLS, Protocol};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use crate::house::{House, say, within, words};
 
@@ -47,4 +52,26 @@ async fn every_front_reaches_every_backend() {
         }
     }
     assert!(tried > 60, "{tried}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_first_hears_nothing_before() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.greeting) {
+        let all = backends(&house, protocol);
+        if let Some(implicit) = protocol.implicit_tls {
+            let running = house.gateway(&format!("{}://{{}}", implicit.name), &all[..1], None);
+            let mut stream = within(house.connect(protocol, running.address, true)).await;
+            assert!(silent(&mut stream).await, "{}", implicit.name);
+        }
+        let upgraded = all.iter().find(|url| url.contains("+starttls")).unwrap();
+        let running =
+            house.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(upgraded), None);
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        assert!(silent(&mut stream).await, "{}", protocol.name);
+    }
+}
+
+async fn silent(stream: &mut (impl AsyncReadExt + Unpin)) -> bool {
+    tokio::time::timeout(Duration::from_millis(200), stream.read_u8()).await.is_err()
 }

@@ -150,3 +150,29 @@ fn whoever_was_let_in_before_a_listener_goes_is_served() {
     all_are_greeted(crowd);
     assert!(TcpStream::connect(at).is_err());
 }
+
+#[test]
+fn only_a_socket_that_was_left_behind_is_replaced() {
+    let house = House::new();
+    let place = house.folder.path().join("door");
+    let (certificate, key) = (house.certificate.0.display(), house.certificate.1.display());
+    let text = format!(
+        "[[listener]]\nlisten = \"lmtp+starttls://unix:{}\"\ncert = \"{certificate}\"\nkey = \"{key}\"\n\
+         forward = \"lmtp://127.0.0.1:9\"\n",
+        place.display()
+    );
+    let gateway = || start(Config::parse(&text, "test").unwrap());
+    std::fs::write(&place, "important").unwrap();
+    assert!(gateway().is_err());
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), "important");
+    let file = house.folder.path().join("file");
+    std::fs::rename(&place, &file).unwrap();
+    std::os::unix::fs::symlink(&file, &place).unwrap();
+    assert!(gateway().is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "important");
+    std::fs::remove_file(&place).unwrap();
+    let left = std::os::unix::net::UnixListener::bind(&place).unwrap();
+    assert!(gateway().is_err(), "somebody answers there");
+    drop(left);
+    drop(gateway().unwrap());
+}

@@ -1,6 +1,7 @@
 //! Whole sessions: a real client, the gateway, a real server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod backends;
 mod check;
 mod conversions;
 mod doors;

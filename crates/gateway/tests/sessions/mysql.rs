@@ -152,3 +152,31 @@ async fn a_password_that_is_wanted_itself_is_encrypted_for_a_server_without_tls(
         assert!(!sees(PASSWORD.as_bytes()) && !sees(b"another"), "{}", heard.escape_ascii());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b6_the_time_before_tls_is_one() {
+    let house = House::new();
+    let (backend, _server) = Server::start(false).await;
+    let (certificate, key) = &house.certificate;
+    let text = format!(
+        "[[listener]]\nlisten = \"mysql+starttls://127.0.0.1:0\"\ncert = {certificate:?}\nkey = {key:?}\n\
+         forward = \"mysql://{backend}\"\nlimits = {{ negotiation = \"1s\" }}\n"
+    );
+    let running = house.start(starttls_gateway::Config::parse(&text, "test").unwrap());
+    let mut tcp = TcpStream::connect(running.address).await.unwrap();
+    let dribbling = async {
+        // A login of 200 octets, of which each comes in time.
+        for octet in [200, 0, 0, 1].into_iter().chain([0; 100]) {
+            if tcp.write_all(&[octet]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    let began = std::time::Instant::now();
+    let ended = async { running.ended(1).await };
+    tokio::select! {
+        () = dribbling => panic!("it was listened to for {:?}", began.elapsed()),
+        ended = ended => assert!(ended[0].contains("was not ready within"), "{ended:?}"),
+    }
+}

@@ -1,6 +1,7 @@
 //! Servers of few words, which keep what they were told.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
+    open: Arc<AtomicUsize>,
 }
 
 /// What it says to a line; `None` hangs up.
@@ -20,15 +22,22 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let kept = heard.clone();
+        let (kept, open) = (heard.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = open.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 kept.lock().unwrap().push(String::new());
                 let place = kept.lock().unwrap().len() - 1;
-                tokio::spawn(serve(tcp, greeting.clone(), answer, kept.clone(), place));
+                let session = serve(tcp, greeting.clone(), answer, kept.clone(), place);
+                let counted = counted.clone();
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    session.await;
+                    counted.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
-        Self { address, heard }
+        Self { address, heard, open }
     }
 
     /// An SMTP server that offers more than it should be asked for, and takes a message without looking at it.
@@ -47,6 +56,11 @@ impl Scripted {
             })
         })
         .await
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// What it was told, connection by connection.
