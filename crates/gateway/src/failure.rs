@@ -97,6 +97,8 @@ pub enum Failure {
     Idle(Duration),
     /// The client did not come as far as it had to in this time.
     Late(Duration),
+    /// The gateway stopped, and did not wait for the session any longer.
+    Stopped,
     /// The gateway could not log in to the backend.
     Login {
         /// The backend.
@@ -148,6 +150,7 @@ impl fmt::Display for Failure {
             Self::NotAllowed(address) => write!(f, "clients from {address} are not served here"),
             Self::Idle(limit) => write!(f, "nothing moved for {} s", limit.as_secs()),
             Self::Late(limit) => write!(f, "the client was not ready within {} s", limit.as_secs_f32()),
+            Self::Stopped => f.write_str("the gateway stopped"),
             Self::Login { backend, reason } => write!(f, "cannot log in to the backend {backend}: {reason}"),
         }
     }

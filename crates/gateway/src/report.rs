@@ -41,11 +41,13 @@ pub enum Verdict {
     BackendBroke,
     /// The backend did not take the gateway's login.
     LoginFailed,
+    /// The gateway stopped in the middle of the session.
+    Stopped,
 }
 
 impl Verdict {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::Cleartext,
         Self::NotUpgraded,
@@ -58,6 +60,7 @@ impl Verdict {
         Self::BackendDown,
         Self::BackendBroke,
         Self::LoginFailed,
+        Self::Stopped,
     ];
 
     /// As it is in the log.
@@ -75,6 +78,7 @@ impl Verdict {
             Self::BackendDown => "backend-down",
             Self::BackendBroke => "backend-broke",
             Self::LoginFailed => "login-failed",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -107,6 +111,7 @@ impl Verdict {
             Failure::Protocol { leg: Leg::Backend, .. } | Failure::Io { leg: Leg::Backend, .. } => backend,
             Failure::Idle(_) | Failure::Late(_) => Self::TimedOut,
             Failure::Login { .. } => Self::LoginFailed,
+            Failure::Stopped => Self::Stopped,
         }
     }
 

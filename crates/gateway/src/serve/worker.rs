@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::LocalOptions;
@@ -13,7 +13,10 @@ use tokio::task::spawn_local;
 
 use super::sockets::Listening;
 use super::{Observer, Post, recovery};
-use crate::session::{self, Client, Socket};
+use crate::Failure;
+use crate::admission::Admission;
+use crate::config::Listener;
+use crate::session::{self, Client, Record, Socket};
 
 /// What a worker is told.
 pub(super) enum Order {
@@ -163,9 +166,36 @@ impl Shared {
         spawn_local(async move {
             let listener = post.listener();
             observer.connected(&listener);
-            let record = session::serve(&listener, &post.admission, socket, client).await;
-            observer.session(&listener, &record);
-            drop(counted);
+            let (record, began) = (Record::new(client), Instant::now());
+            let watched = Watched { listener, observer, record, began, over: false, _counted: counted };
+            watched.serve(&post.admission, socket).await;
         });
+    }
+}
+
+/// A session of which somebody hears when it is over, also when it is cut off.
+struct Watched {
+    listener: Arc<Listener>,
+    observer: Arc<dyn Observer>,
+    record: Record,
+    began: Instant,
+    over: bool,
+    _counted: Counted,
+}
+
+impl Watched {
+    async fn serve(mut self, admission: &Admission, socket: Socket) {
+        session::serve(&self.listener, admission, socket, &mut self.record).await;
+        self.over = true;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.over {
+            self.record.failure = Some(Failure::Stopped);
+        }
+        self.record.duration = self.began.elapsed();
+        self.observer.session(&self.listener, &self.record);
     }
 }

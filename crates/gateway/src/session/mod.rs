@@ -61,43 +61,42 @@ pub struct Record {
     pub failure: Option<Failure>,
 }
 
+impl Record {
+    /// Of a session that begins.
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            front: None,
+            server_name: None,
+            backend: None,
+            upstream: None,
+            octets_up: 0,
+            octets_down: 0,
+            until_tls: None,
+            until_backend: None,
+            duration: Duration::ZERO,
+            failure: None,
+        }
+    }
+}
+
 /// A session under way.
 struct Session<'a> {
     listener: &'a Listener,
     began: Instant,
-    record: Record,
+    record: &'a mut Record,
     /// Whether the backend is told whose certificate the client has presented.
     identified: bool,
     /// Where the session has data connections: whose TLS sessions resume whose.
     tied: Option<Box<Tied>>,
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(
-    listener: &Listener,
-    admission: &Admission,
-    socket: Socket,
-    client: Client,
-) -> Record {
-    let record = Record {
-        client,
-        front: None,
-        server_name: None,
-        backend: None,
-        upstream: None,
-        octets_up: 0,
-        octets_down: 0,
-        until_tls: None,
-        until_backend: None,
-        duration: Duration::ZERO,
-        failure: None,
-    };
+/// Serves one connection to its end, and notes in `record` how far it comes.
+pub(crate) async fn serve(listener: &Listener, admission: &Admission, socket: Socket, record: &mut Record) {
     let tied = listener.tls().filter(|_| listener.protocol.flow.data_connections);
     let tied = tied.and_then(|tls| Tied::new(&tls.acceptor)).map(Box::new);
     let mut session = Session { listener, began: Instant::now(), record, identified: false, tied };
     session.record.failure = session.run(admission, socket).await.err();
-    session.record.duration = session.began.elapsed();
-    session.record
 }
 
 impl<'a> Session<'a> {

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Observer, Record};
 
-use crate::house::House;
+use crate::house::{House, within};
+use crate::scripted::Scripted;
 
 /// A listener at each of these places.
 fn config(house: &House, places: &[SocketAddr]) -> Config {
@@ -175,4 +177,21 @@ fn only_a_socket_that_was_left_behind_is_replaced() {
     assert!(gateway().is_err(), "somebody answers there");
     drop(left);
     drop(gateway().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_cut_off_is_told_of_too() {
+    let house = House::new();
+    let backend = Scripted::smtp().await;
+    let (certificate, key) = &house.certificate;
+    let text = format!(
+        "drain = \"100ms\"\n[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {certificate:?}\nkey = {key:?}\n\
+         forward = \"smtp://{}\"\n",
+        backend.address
+    );
+    let mut running = house.start(Config::parse(&text, "test").unwrap());
+    let _stream = within(house.connect(&SMTP, running.address, false)).await;
+    let gateway = running.gateway.take().unwrap();
+    let left = within(tokio::task::spawn_blocking(move || gateway.drain())).await.unwrap();
+    assert_eq!((left, running.ended(1).await), (1, vec![String::from("the gateway stopped")]));
 }
