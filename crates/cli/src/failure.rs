@@ -45,6 +45,8 @@ impl From<std::io::Error> for Failed {
                 });
                 Self::new(exit::TLS, format!("TLS failed inside the session: {text}")).hint(wanted)
             }
+            // Nothing but a file is full.
+            std::io::ErrorKind::StorageFull => Self::usage(format!("cannot write the output: {error}")),
             _ => Self::new(exit::UNREACHABLE, format!("the connection broke: {error}")),
         }
     }

@@ -17,6 +17,12 @@ pub(crate) fn run(args: &Sasl) -> Result<u8, Failed> {
 }
 
 fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
+    // Before anybody is asked for a secret.
+    if !Account::mechanisms().any(|known| known == mechanism) {
+        let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
+        return Err(Failed::usage(format!("no mechanism is called \"{}\"", mechanism.escape_debug()))
+            .hint(Some(format!("these are known: {known}"))));
+    }
     let token = matches!(mechanism, "OAUTHBEARER" | "XOAUTH2");
     let account = if mechanism == "EXTERNAL" {
         Account::certificate()
@@ -29,10 +35,7 @@ fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
     };
     let account =
         args.who.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
-    let mut tokens = Tokens::new(&account, None).map_err(|error| {
-        let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
-        Failed::usage(error.to_string()).hint(Some(format!("these are known: {known}")))
-    })?;
+    let mut tokens = Tokens::new(&account, None).map_err(|error| Failed::usage(error.to_string()))?;
     if let Some(first) = tokens.begin().map_err(Failed::usage)? {
         print(&first)?;
     }
@@ -44,11 +47,13 @@ fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         return Ok(exit::DONE);
     }
     // PLAIN and its like are done; whoever has a challenge types it.
-    let more = mechanism.starts_with("SCRAM-") || mechanism.starts_with("CRAM-");
-    if more && std::io::stdin().is_terminal() {
+    if !mechanism.starts_with("SCRAM-") && !mechanism.starts_with("CRAM-") {
+        return Ok(exit::DONE);
+    }
+    if std::io::stdin().is_terminal() {
         crate::talk::say("type the server's challenge, in Base64; Ctrl-D ends");
     }
-    for line in std::io::stdin().lock().lines().take_while(|_| more) {
+    for line in std::io::stdin().lock().lines() {
         print(&tokens.respond(&read(&line?)?).map_err(Failed::usage)?)?;
     }
     Ok(exit::DONE)

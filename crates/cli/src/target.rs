@@ -83,9 +83,11 @@ impl FromStr for Target {
         let mode = mode(start);
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '@', '?', '#']) {
+            // In front of an @ there may be a password.
+            let (hidden, shown) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
+            let (scheme, shown) = (scheme.escape_debug(), shown.escape_debug());
             return Err(Failed::usage(format!(
-                "\"{}\" has more than a host and a port",
-                text.escape_debug()
+                "\"{scheme}://{hidden}{shown}\" has more than a host and a port"
             )));
         }
         let (host, port) = split_port(rest)?;

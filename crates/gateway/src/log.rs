@@ -65,6 +65,21 @@ impl Logger {
         Ok(Self { lines: Some(sender), lost: AtomicU64::new(0), writer: Some(writer) })
     }
 
+    /// Whether the log can be opened, as far as that shows without making a file.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn check(log: &Log) -> io::Result<()> {
+        let Log::File(path) = log else { return Ok(()) };
+        match OpenOptions::new().append(true).open(path) {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+                folder.is_none_or(|it| it.is_dir()).then_some(()).ok_or(missing)
+            }
+            opened => opened.map(drop),
+        }
+    }
+
     /// Writes what happened to the gateway itself: `event` in a word, `what` in a few.
     pub fn event(&self, event: &str, what: &str) {
         self.write(&Event { time: now(), event, what: Some(what), lines: None });

@@ -7,6 +7,7 @@ mod service;
 
 use starttls_gateway::Config;
 use starttls_gateway::config::{Arguments, Error, Offer};
+use starttls_gateway::log::Logger;
 
 use crate::args;
 use crate::exit;
@@ -24,6 +25,7 @@ pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
         return plan::show(&config, args.format).await;
     }
     if args.check {
+        Logger::check(&config.log).map_err(|error| service::unlogged(&config, &error))?;
         let count = config.listeners.len();
         let listeners = if count == 1 { "listener" } else { "listeners" };
         plan::say(&format!("the configuration is sound: {count} {listeners}\n"))?;

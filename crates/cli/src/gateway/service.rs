@@ -43,8 +43,7 @@ async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u
     // Before anything listens, so that no signal is lost.
     let mut signals = Signals::new()?;
     let fixed = Fixed::of(&config);
-    let log = Logger::open(&config.log)
-        .map_err(|error| Failed::usage(format!("cannot write the log {}: {error}", shown(&config.log))))?;
+    let log = Logger::open(&config.log).map_err(|error| unlogged(&config, &error))?;
     let reporter = Arc::new(Reporter::new(log, Arc::new(Metrics::new())));
     let asked = match config.metrics {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
@@ -243,6 +242,11 @@ fn unstarted(error: std::io::Error) -> Failed {
         _ => None,
     };
     Failed::new(exit::UNREACHABLE, error.to_string()).hint(hint.map(str::to_owned))
+}
+
+/// A log that cannot be opened.
+pub(super) fn unlogged(config: &Config, error: &std::io::Error) -> Failed {
+    Failed::usage(format!("cannot write the log {}: {error}", shown(&config.log)))
 }
 
 fn shown(log: &Log) -> String {

@@ -93,7 +93,8 @@ fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
         (name, None) => format!(" by {name}"),
         (name, Some(binding)) => format!(" by {name}, bound to this connection ({})", binding.name()),
     };
-    format!("authenticated{user}{how}")
+    let so_far = if done.checked { "" } else { ", not checked so far" };
+    format!("authenticated{user}{how}{so_far}")
 }
 
 /// A login that failed, for a command that wanted more than that.

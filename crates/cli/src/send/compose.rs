@@ -1,6 +1,6 @@
 //! The message: built, or read as it is.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use mail_builder::MessageBuilder;
@@ -19,12 +19,25 @@ pub(super) fn message(args: &Send) -> Result<Message, Failed> {
         || compose.body_file.is_some()
         || !compose.attach.is_empty()
         || !compose.header.is_empty();
-    let bytes = if built { build(args)? } else { read(Path::new("-"))? };
+    let bytes = if built { build(args)? } else { ready()? };
     let no_end = if built { Message::new(bytes) } else { Message::from_text(&with_header(args, bytes)) };
     no_end.map_err(|error| {
         let hint = "a file that mixes line ends can be mended: unix2dos, or sed 's/\\r*$//'";
         Failed::usage(error.to_string()).hint(Some(String::from(hint)))
     })
+}
+
+/// One that is there already, on standard input.
+fn ready() -> Result<Vec<u8>, Failed> {
+    if std::io::stdin().is_terminal() {
+        crate::talk::say("type the message, its header first; Ctrl-D ends");
+    }
+    let bytes = read(Path::new("-"))?;
+    if bytes.trim_ascii().is_empty() {
+        let hint = "--body TEXT or --body-file FILE builds one; a whole one comes on standard input";
+        return Err(Failed::usage("there is no message").hint(Some(String::from(hint))));
+    }
+    Ok(bytes)
 }
 
 /// RFC 8689 section 5, in front of a ready message.

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -150,6 +150,14 @@ fn mistakes_are_named_with_their_cure() {
 #[test]
 fn a_sound_configuration_is_said_to_be_sound() {
     let house = House::new();
+    let unwritable = house.write(
+        "unwritable.toml",
+        &fs::read_to_string(house.configuration("")).unwrap().replace("/log\"", "/none/log\""),
+    );
+    let check = |config: &Path| Run::of(starttls(["gateway", "--check", "-c"]).arg(config));
+    check(&unwritable).exits(2).says("cannot write the log ");
+    check(&house.configuration("")).exits(0);
+    assert!(!house.path("log").exists());
     let run = Run::of(house.gateway().arg("--check")).exits(0);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("the configuration is sound: 1 listener\n", ""));
     fs::set_permissions(house.path("localhost.key"), PermissionsExt::from_mode(0o644)).unwrap();

@@ -58,6 +58,15 @@ fn a_file_takes_what_standard_output_would() {
 
 /// Whoever reads our output may stop at any time: no error, no word.
 #[test]
+fn a_full_disk_is_no_broken_connection() {
+    let program = env!("CARGO_BIN_EXE_starttls");
+    for command in ["man", "completions zsh", "explain srv-reachable", "sasl EXTERNAL", "lab --only smtp"] {
+        let line = format!("{program} {command} </dev/null >/dev/full");
+        Run::of(Command::new("bash").args(["-c", &line])).exits(2).says("cannot write the output: ");
+    }
+}
+
+#[test]
 fn a_broken_pipe_is_success_and_silent() {
     let program = env!("CARGO_BIN_EXE_starttls");
     let lab = lab();

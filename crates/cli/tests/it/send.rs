@@ -50,6 +50,9 @@ fn a_message_is_built_and_handed_in() {
 #[test]
 fn a_ready_message_is_passed_on() {
     let lab = lab();
+    for nothing in ["", "\n \r\n"] {
+        Run::with_input(&mut send(&lab, "smtp"), nothing.as_bytes()).exits(2).says("there is no message");
+    }
     let ready = "Subject: x\n\n.\n..dots\nno end";
     Run::with_input(&mut send(&lab, "smtp"), ready.as_bytes()).exits(0);
     assert_eq!(delivered(&lab), ready.replace('\n', "\r\n") + "\r\n");

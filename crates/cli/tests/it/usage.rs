@@ -28,6 +28,7 @@ fn mistakes_are_named_with_their_cure() {
         &["connect", "smtp://mail.example.com", "--connect", "::1"],
         &["connect", "smtp://mail.example.com:0"],
         &["connect", "smtp://mail\x1b[31m.example.com"],
+        &["connect", "smtp://joe:secret@mail.example.com"],
         &["connect", "--cleartext"],
         &["connect", "smtp://mail.example.com", "--cleartext", "--format", "json"],
         &["connect", "--output", "report.txt"],
