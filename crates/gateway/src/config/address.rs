@@ -29,6 +29,23 @@ impl Address {
             Self::Systemd(_) => false,
         }
     }
+
+    /// Whether who dials this place on this machine gets here.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        match (self, place) {
+            (Self::Unix(here), Place::Unix(there)) => here == there,
+            (Self::Tcp(here), Place::Tcp(host, port)) => {
+                let ip = match host.as_str() {
+                    "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+                    host => host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
+                };
+                let own = here.ip().to_canonical();
+                here.port() == *port
+                    && ip.is_some_and(|ip| ip == own || (own.is_unspecified() && ip.is_loopback()))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Address {

@@ -222,6 +222,10 @@ impl Draft {
             return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
                 .hint("whoever is in there says who the client is: name the proxies, no more"));
         }
+        if let Some(itself) = backends().find(|backend| address.is_at(&backend.place)) {
+            return Err(Error::new(format!("the listener forwards to itself, {}", itself.place))
+                .hint("forward to where the server listens"));
+        }
         let by_socket =
             backends().find(|it| it.protocol.flow.trusts_sockets && matches!(it.place, Place::Unix(_)));
         if by_socket.is_none() && backends().all(|backend| backend.login().is_none()) {

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use starttls::login::Account;
+use starttls::proto::Escaped;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
@@ -73,6 +74,9 @@ pub enum Secret {
 /// More than any token has.
 const LONGEST: u64 = 64 * 1024;
 
+/// Octets of what a program says of its failure.
+const EXCERPT: usize = 200;
+
 /// How long a program may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -97,12 +101,20 @@ impl Secret {
                     .args(arguments)
                     .stdin(Stdio::null())
                     .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
                     .kill_on_drop(true)
                     .spawn()?;
                 let output = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
-                let bytes = bounded(output).await?;
+                let talk = child.stderr.take().ok_or(ErrorKind::BrokenPipe)?;
+                let (bytes, talk) = tokio::try_join!(bounded(output), bounded(talk))?;
                 let status = child.wait().await?;
-                if status.success() { Ok(bytes) } else { Err(io::Error::other(format!("{self}: {status}"))) }
+                // What it says of a failure is said once, and not past the log.
+                let why = talk.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
+                let why = Escaped(why.get(..EXCERPT).unwrap_or(why));
+                match status.success() {
+                    true => Ok(bytes),
+                    false => Err(io::Error::other(format!("{self}: {status}: \"{why}\""))),
+                }
             }
         }
     }
@@ -200,5 +212,21 @@ fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
             let words: Vec<_> = command.list().into_iter().map(Value::text).collect::<Result<_, _>>()?;
             if words.first().is_none_or(String::is_empty) { Err(none) } else { Ok(Secret::Command(words)) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_program_says_of_its_failure_is_in_the_error_and_nowhere_else() {
+        let program = |script: &str| Secret::Command(["sh", "-c", script].map(String::from).to_vec());
+        assert_eq!(program("echo warning >&2; echo secret").read().await.unwrap(), "secret");
+        let error = program("printf '\\033[31mno key\\nmore' >&2; exit 3").read().await.unwrap_err();
+        let expected = "the password command sh: exit status: 3: \"\\x1b[31mno key\"";
+        assert_eq!(error.to_string(), expected);
+        let much = program("head -c 1000000 /dev/zero >&2; echo secret").read().await.unwrap();
+        assert_eq!(much, "secret");
     }
 }

@@ -103,6 +103,10 @@ fn each_mistake_has_its_message() {
         tls("client-auth = \"required\""),
         tls("client-ca = \"DIR/root.pem\""),
         tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
+        // Itself.
+        listener(
+            "listen = \"smtp+starttls://:2525\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
+        ),
         // Somebody else's identity.
         listener(
             "listen = \"ldap+starttls://:389\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"ldap://unix:/run/slapd/ldapi\"",
@@ -198,12 +202,12 @@ fn g5_a_login_needs_a_local_listener_and_a_verified_backend() {
     ];
     let backends = [
         ("smtp+starttls://smtp.example.com", "", true),
-        ("smtps://127.0.0.1", "", true),
+        ("smtps://127.0.0.1:1465", "", true),
         ("smtp+starttls://smtp.example.com", ", insecure = true", false),
         ("smtps://smtp.example.com", ", insecure = true", false),
         ("smtp://127.0.0.1:2525", "", false),
         ("smtp://192.0.2.1:2525", ", allow-cleartext = true", false),
-        ("smtp://unix:/run/smtp", "", false),
+        ("smtp://unix:/run/backend", "", false),
     ];
     for (listen, local) in listens {
         for (allow, few) in allows {
