@@ -65,8 +65,8 @@ pub(super) fn parse(
     match (table.read("cert", path)?, table.read("key", path)?) {
         (None, None) => {}
         (Some(chain), Some(key)) => draft.sources.push(Source::Pair { chain, key }),
-        (Some(_), None) => return Err(Error::new("\"cert\" has no \"key\"").at(|| place)),
-        (None, Some(_)) => return Err(Error::new("\"key\" has no \"cert\"").at(|| place)),
+        (Some(_), None) => return Err(table.missing(Error::new("\"cert\" has no \"key\"").at(|| place))),
+        (None, Some(_)) => return Err(table.missing(Error::new("\"key\" has no \"cert\"").at(|| place))),
     }
     for directory in table.list("certificates").unwrap_or_default() {
         draft.sources.push(Source::Directory(directory.read(path)?));
@@ -135,12 +135,16 @@ fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, Error> {
     match (auth, roots) {
         (None, None) => Ok(None),
         (Some(auth), Some(roots)) => roots.read(|path| ClientPolicy::read(auth, path.as_ref())).map(Some),
-        (Some(_), None) => Err(Error::new("\"client-auth\" has no \"client-ca\"")
-            .hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
-            .at(|| table.place())),
-        (None, Some(roots)) => Err(Error::new("\"client-ca\" has no \"client-auth\"")
-            .hint("client-auth = \"required\", or \"optional\"")
-            .at(|| roots.place())),
+        (Some(_), None) => Err(table.missing(
+            Error::new("\"client-auth\" has no \"client-ca\"")
+                .hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
+                .at(|| table.place()),
+        )),
+        (None, Some(roots)) => Err(table.missing(
+            Error::new("\"client-ca\" has no \"client-auth\"")
+                .hint("client-auth = \"required\", or \"optional\"")
+                .at(|| roots.place()),
+        )),
     }
 }
 

@@ -202,7 +202,7 @@ fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
     }
     match (table.take("password-file"), table.take("password-command")) {
         (Some(_), Some(_)) => Err(both),
-        (None, None) => Err(none),
+        (None, None) => Err(table.missing(none)),
         (Some(file), None) => file.read(|path| {
             std::fs::File::open(path)
                 .map_err(|source| Error::unreadable("the password file", path.as_ref(), source))?;

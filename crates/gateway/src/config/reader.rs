@@ -55,7 +55,7 @@ impl<'a> Table<'a> {
 
     pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Error> {
         let missing = format!("{} has no \"{key}\"", self.title);
-        self.take(key).ok_or_else(|| Error::new(missing).at(|| self.place()))
+        self.take(key).ok_or_else(|| self.missing(Error::new(missing).at(|| self.place())))
     }
 
     /// Reads a text in its own way, if it is there.
@@ -83,15 +83,27 @@ impl<'a> Table<'a> {
 
     /// Everything that is known was taken: what is left is a mistake.
     pub(super) fn end(self) -> Result<(), Error> {
-        let first = self.entries.iter().min_by_key(|(key, _)| key.span().start);
-        let Some((key, _)) = first else { return Ok(()) };
+        match self.entries.keys().min_by_key(|key| key.span().start) {
+            Some(key) => Err(self.unknown(key)),
+            None => Ok(()),
+        }
+    }
+
+    /// What there is to say of something that is missing: it may be there, misspelled.
+    pub(super) fn missing(&self, error: Error) -> Error {
+        let asked = || self.asked.iter().copied();
+        let near = self.entries.keys().find(|key| nearest(key.get_ref(), asked()).is_some());
+        near.map_or(error, |key| self.unknown(key))
+    }
+
+    fn unknown(&self, key: &Spanned<impl AsRef<str>>) -> Error {
         let name = key.get_ref().as_ref();
         let hint = match nearest(name, self.asked.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("there are {}", self.asked.join(", ")),
         };
         let what = format!("there is no key {} in {}", shown(name), self.title);
-        Err(Error::new(what).hint(hint).at(|| self.source.place(&key.span())))
+        Error::new(what).hint(hint).at(|| self.source.place(&key.span()))
     }
 }
 

@@ -103,6 +103,12 @@ fn each_mistake_has_its_message() {
         tls("client-auth = \"required\""),
         tls("client-ca = \"DIR/root.pem\""),
         tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
+        // What is missing is there, misspelled.
+        listener(
+            "listen = \"smtps://127.0.0.1\"\ncertt = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1\"",
+        ),
+        tls("client-caa = \"DIR/root.pem\"\nclient-auth = \"required\""),
+        device(", login = { user = \"me\", pasword-file = \"DIR/password\" }"),
         // Itself.
         listener(
             "listen = \"smtp+starttls://:2525\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
