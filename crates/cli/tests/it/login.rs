@@ -61,6 +61,7 @@ fn for_people() {
     }
     let quiet = Run::of(login(&lab, "smtp").args(["--user", "test", "-q"])).exits(0);
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("authenticated as test by PLAIN\n", ""));
+    Run::of(login(&lab, "ldap").args(["--user", "test"])).exits(0);
     let late = Run::of(login(&lab, "nut").args(["--user", "test"])).exits(0);
     assert_eq!(late.stdout, "authenticated as test by USER, not checked so far\n");
     late.says("it checks them when a command needs them");

@@ -86,7 +86,10 @@ fn bind(world: &World, body: &[u8]) -> u8 {
     };
     match parts() {
         Some((b"\x03", b"", 0x80, b"")) => code::SUCCESS,
-        Some((b"\x03", name, 0x80, secret)) if name.eq_ignore_ascii_case(USER.as_bytes()) => {
+        // By the entry's name, or by the user's own as some directories allow: it is the same in every protocol.
+        Some((b"\x03", name, 0x80, secret))
+            if name.eq_ignore_ascii_case(USER.as_bytes()) || name == world.user.as_bytes() =>
+        {
             let admitted = world.admits(world.user.as_bytes(), secret);
             if admitted { code::SUCCESS } else { code::INVALID_CREDENTIALS }
         }
