@@ -17,6 +17,7 @@ pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
     // Before anything listens, so that no signal is lost.
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
     let only = args.only.iter().map(|name| scheme(name).ok_or_else(|| target::unknown(name, "")));
     let only = only.collect::<Result<Vec<_>, _>>()?;
     let running = start()?;
@@ -31,6 +32,7 @@ pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
+        _ = hung_up.recv() => {}
     }
     // Its threads end and its folder goes with it, which must not happen on this runtime.
     tokio::task::spawn_blocking(move || drop(running))

@@ -43,11 +43,14 @@ pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
         "No target: auditing sound servers, and one rogue server per weakness, on this machine.\n",
     );
     let lab = crate::lab::start()?;
-    let rows = rows(args, &lab).await;
+    let rows = tokio::select! {
+        rows = rows(args, &lab) => Some(rows),
+        _ = tokio::signal::ctrl_c() => None,
+    };
     tokio::task::spawn_blocking(move || drop(lab))
         .await
         .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    let rows = rows?;
+    let Some(rows) = rows.transpose()? else { return Ok(exit::INTERRUPTED) };
     let right = rows.iter().filter(|row| row.is_right()).count();
     let code = if right == rows.len() { exit::DONE } else { exit::FINDINGS };
     if args.format == ReportFormat::Json {

@@ -18,7 +18,7 @@ fn stop(live: Live, signal: Signal) -> Run {
 
 #[test]
 fn one_line_of_json_as_soon_as_all_listen_and_a_clean_stop() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut live = Live::start(&mut starttls(["lab", "--format", "json"]));
         let line: Value = serde_json::from_str(live.hears("\n").stdout()).unwrap();
         assert_eq!(line["schema_version"], 1);
