@@ -62,7 +62,8 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Declined(_) | Error::Quit(_) => DECLINED,
         Error::Protocol(error) if error.kind == ErrorKind::Closed => UNREACHABLE,
         Error::Protocol(_) => VIOLATION,
-        Error::PlaintextNotTls { .. } | Error::Certificate { .. } | Error::Tls(_) => TLS,
+        Error::PlaintextNotTls { .. } | Error::Certificate { .. } => TLS,
+        Error::ClientCertificate(_) | Error::Tls(_) => TLS,
         _ => BUG,
     }
 }

@@ -167,12 +167,20 @@ impl<IO> Handshake<IO> {
                 let reason = if accepted { unsigned(&chain) } else { in_words(&source) };
                 Error::Certificate { reason, chain, source }
             }
+            Broken::Tls(source @ rustls::Error::AlertReceived(_)) if self.attempt.plan.was_asked() => {
+                Error::ClientCertificate(source)
+            }
             Broken::Tls(source) => Error::Tls(source),
         }
     }
 }
 
 impl Plan {
+    /// Whether the server asked for a client certificate that there is not.
+    fn was_asked(&self) -> bool {
+        matches!(self, Self::Client { recorder, .. } if recorder.was_asked())
+    }
+
     fn seen(&self) -> Option<Seen> {
         match self {
             Self::Client { recorder, .. } => recorder.seen(),

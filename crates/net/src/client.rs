@@ -132,6 +132,9 @@ impl Connector {
             }
         };
         config.dangerous().set_certificate_verifier(recorder.clone());
+        if !config.client_auth_cert_resolver.has_certs() {
+            config.client_auth_cert_resolver = recorder.clone();
+        }
         config.alpn_protocols = match &self.shared.alpn {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),

@@ -73,6 +73,8 @@ pub enum Error {
         /// The verifier's own words.
         source: rustls::Error,
     },
+    /// The server asked for a client certificate, was shown none, and ended the handshake.
+    ClientCertificate(rustls::Error),
     /// The TLS handshake failed.
     Tls(rustls::Error),
 }
@@ -143,6 +145,9 @@ impl Error {
                      `openssl req -x509` sets it unless told -addext basicConstraints=critical,CA:FALSE",
                 )
             }
+            Self::ClientCertificate(_) => Some(
+                "present one that its authority has issued: --cert PEM and --key PEM, in a program client_certificate_pem",
+            ),
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | rustls::Error::PeerIncompatible(
@@ -181,6 +186,9 @@ impl fmt::Display for Error {
                 }
             }
             Self::Certificate { reason, .. } => write!(f, "the certificate is not accepted: {reason}"),
+            Self::ClientCertificate(_) => {
+                f.write_str("the server wants a client certificate, and there is none")
+            }
             Self::Tls(rustls::Error::AlertReceived(alert)) => {
                 write!(f, "the peer ended the TLS handshake with the alert {alert:?}")
             }
@@ -210,7 +218,7 @@ impl std::error::Error for Error {
                 Some(source)
             }
             Self::Tls(rustls::Error::AlertReceived(_)) => None,
-            Self::Tls(source) => Some(source),
+            Self::ClientCertificate(source) | Self::Tls(source) => Some(source),
             // What the others have to say is in their own line.
             _ => None,
         }

@@ -1,13 +1,15 @@
 //! Verification of the server's certificate, and a record of what came of it.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use starttls_proto::Escaped;
 
@@ -76,7 +78,7 @@ impl Trust {
 
     /// The verifier of one connection.
     pub(crate) fn recorder(&self) -> Arc<Recorder> {
-        Arc::new(Recorder { trust: self.clone(), seen: Mutex::new(None) })
+        Arc::new(Recorder { trust: self.clone(), seen: Mutex::new(None), asked: AtomicBool::new(false) })
     }
 }
 
@@ -86,6 +88,8 @@ impl Trust {
 pub(crate) struct Recorder {
     trust: Trust,
     seen: Mutex<Option<Seen>>,
+    /// Whether the server asked for a client certificate, where there is none.
+    asked: AtomicBool,
 }
 
 /// What the server presented and what came of it.
@@ -101,6 +105,24 @@ pub(crate) struct Seen {
 impl Recorder {
     pub(crate) fn seen(&self) -> Option<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the server asked for a client certificate and got none.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// Of a client without a certificate: it hears the question, and has no answer.
+impl ResolvesClientCert for Recorder {
+    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        // Nobody else is asked.
+        true
     }
 }
 

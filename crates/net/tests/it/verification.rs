@@ -187,6 +187,13 @@ async fn client_certificates_are_asked_for_and_verified() {
     // In TLS 1.3 the client learns of it with the first thing that it reads.
     client.unwrap().read_u8().await.unwrap_err();
 
+    // Before that, it is told what is missing.
+    let older = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
+    let (client, _) = meet(older, required(), NAME).await;
+    let error = client.unwrap_err();
+    assert_eq!(error.to_string(), "the server wants a client certificate, and there is none");
+    assert!(matches!(error, Error::ClientCertificate(_)) && error.hint().is_some(), "{error:?}");
+
     let stranger = Authority::new().issue_for_client("mallory.example");
     let with = authority.connector().client_certificate_pem(stranger.chain, stranger.key);
     let (_, server) = meet(with, required(), NAME).await;
