@@ -236,6 +236,13 @@ pub trait Dialect: Send {
         None
     }
 
+    /// Whether something belongs to the client's last message that is still to come, and that would be read as
+    /// commands where the message is refused: a literal that was announced, a body. Who refuses such a message says
+    /// goodbye and reads no more.
+    fn runs_on(&self) -> bool {
+        false
+    }
+
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
         None

@@ -93,4 +93,8 @@ impl Editor for Relay {
             () => State::Reading,
         })
     }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
 }

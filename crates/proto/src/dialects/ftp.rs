@@ -4,7 +4,7 @@ mod login;
 
 use crate::error::malformed;
 use crate::nobody;
-use crate::text::{code, command, line, lines, lines_until, verb};
+use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -53,13 +53,16 @@ impl Dialect for Ftp {
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         self.password = false;
+        if telnet(msg) {
+            return Ok(ClientMessage::Credentials);
+        }
         let (name, argument) = command(msg);
         let bare = name.len() + 2 == msg.len();
         let upper = &mut [0; 16];
         Ok(match verb(name, upper) {
             b"FEAT" if bare => ClientMessage::Hello,
             b"AUTH" => match argument.to_ascii_uppercase().as_slice() {
-                b"TLS" | b"TLS-C" => ClientMessage::Request,
+                b"TLS" | b"TLS-C" if starts_with(msg, b"AUTH ") => ClientMessage::Request,
                 b"" => self.answering("501 AUTH takes the name of a mechanism"),
                 more if more.contains(&b' ') => self.answering("501 AUTH takes one parameter"),
                 // SSL and TLS-P ask for a protected data connection too (RFC 4217 section 17): not known here.
@@ -186,6 +189,18 @@ impl Dialect for Ftp {
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
+}
+
+/// Whether there is Telnet in the command (RFC 959 section 5.3), so that nobody knows what a server makes of it:
+/// it may be a login. But for what interrupts a transfer, which comes with Telnet's own interrupt before it
+/// (RFC 959 section 4.1.3).
+fn telnet(msg: &[u8]) -> bool {
+    const IAC: u8 = 0xff;
+    let verb = msg.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let signals = verb.iter().take_while(|byte| matches!(**byte, 0xf1..=0xf9 | IAC)).count();
+    let known: [&[u8]; 3] = [b"ABOR", b"STAT", b"QUIT"];
+    let interrupts = known.iter().any(|it| verb[signals..].eq_ignore_ascii_case(it));
+    verb.contains(&IAC) && !interrupts
 }
 
 /// The features stand between the first line and the last (RFC 2389 section 3.2).

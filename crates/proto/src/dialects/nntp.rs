@@ -136,7 +136,7 @@ impl Dialect for Nntp {
             self.turn = Turn::Command;
         }
         if !matches!(meaning, ClientMessage::Hello | ClientMessage::Request | ClientMessage::Partial) {
-            self.blocks.asked(opens_with(lines(msg).next().unwrap_or_default(), b"LISTGROUP"));
+            self.blocks.asked(command(msg).0.eq_ignore_ascii_case(b"LISTGROUP"));
         }
         Ok(meaning)
     }

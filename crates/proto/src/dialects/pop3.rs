@@ -98,6 +98,11 @@ impl Dialect for Pop3 {
                 ClientMessage::Credentials
             }
             (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
+            // Not in any RFC; some servers believe it.
+            (b"XCLIENT", _) => {
+                self.answering("-ERR Nobody speaks for others here");
+                ClientMessage::OnBehalf
+            }
             (b"RETR" | b"TOP", _) | (b"LIST" | b"UIDL" | b"AUTH", true) => {
                 listing = true;
                 ClientMessage::Other
