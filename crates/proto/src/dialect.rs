@@ -121,7 +121,8 @@ pub enum ServerMessage {
 pub enum Amend {
     /// Takes the upgrade out of the server's list.
     DropUpgrade,
-    /// Puts the upgrade into the server's list, where the protocol has one.
+    /// Puts the upgrade into the server's list, where the protocol has one: somebody reads on until it is asked for,
+    /// so that what hides commands from him is taken out (CHUNKING, RFC 3030).
     AddUpgrade,
     /// Takes out what logs somebody in.
     DropCredentials,
@@ -236,9 +237,9 @@ pub trait Dialect: Send {
         None
     }
 
-    /// Whether something belongs to the client's last message that is still to come, and that would be read as
-    /// commands where the message is refused: a literal that was announced, a body. Who refuses such a message says
-    /// goodbye and reads no more.
+    /// Whether what follows the client's last message may belong to it or be a command, depending on who reads it: a
+    /// login with a literal or a body that will not be wanted, chunks. Who refuses such a message says goodbye
+    /// and reads no more.
     fn runs_on(&self) -> bool {
         false
     }

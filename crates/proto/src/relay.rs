@@ -267,9 +267,10 @@ impl Relay {
         out: &mut Outgoing,
     ) -> Fate {
         let (mut message, mut fate) = (Some(message), Fate::Untouched);
-        let onward = from.peer();
+        let (onward, runs_on) = (from.peer(), self.dialect.runs_on());
         let applies = |rule: &&Rule| match rule.at {
             Moment::Client(meaning) => what == What::Client(meaning),
+            Moment::Ambiguous => what == What::Client(ClientMessage::Partial) && runs_on,
             Moment::Server(meaning) => what == What::Server(meaning),
             Moment::Reply(to) => from == Side::Server && reply_to == to,
             Moment::Any(side) => from == side,
@@ -287,7 +288,7 @@ impl Relay {
                 }
                 Edit::AnswerInTurn(answer) => {
                     let mut answered = Vec::new();
-                    let ends = self.dialect.runs_on() || self.flow.closes;
+                    let ends = runs_on || self.flow.closes;
                     self.dialect.write_server(*answer, &mut answered);
                     if ends && !self.flow.closes {
                         self.dialect.write_server(ServerMessage::Bye, &mut answered);

@@ -13,6 +13,7 @@ fn rules() -> Vec<Rule> {
         (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
         (Moment::Client(ClientMessage::Credentials), Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Client(ClientMessage::Request), Edit::Grant),
+        (Moment::Ambiguous, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Any(Side::Client), Edit::Amend(Amend::DropOnBehalf)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropOnBehalf)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
@@ -212,6 +213,170 @@ fn g3_a_request_with_a_body_says_no_more_of_its_origin_than_one_without() {
         for chunk in [1, 7, 4096] {
             let (heard, passed) = Session::new("http").says(Side::Client, said.as_bytes(), chunk);
             assert_eq!((heard, String::from_utf8(passed).unwrap()), (String::new(), wanted.clone()));
+        }
+    }
+}
+
+/// An answer to DATA, and commands and their answers before it, are told apart: data is data, commands are commands.
+#[test]
+fn s4_message_data_begins_where_the_server_says_so() {
+    type Step = (Side, &'static str);
+    const C: Side = Side::Client;
+    const S: Side = Side::Server;
+    // Behind each AUTH the server is at its commands again.
+    let sessions: [(&str, &[Step]); 6] = [
+        (
+            "smtp",
+            &[(C, "DATA\r\n.\r\nDATA\r\nAUTH PLAIN secret\r\n"), (S, "354 go on\r\n250 ok\r\n503 no\r\n")],
+        ),
+        (
+            "smtp",
+            &[
+                (C, "DATA\r\n.\r\nDATA\r\n"),
+                (S, "354 go on\r\n"),
+                (S, "250 ok\r\n503 no\r\n"),
+                (C, "AUTH PLAIN secret\r\n"),
+            ],
+        ),
+        ("smtp", &[(C, "XEXCH50 1 2\r\nDATA\r\nAUTH PLAIN secret\r\n"), (S, "354 binary\r\n503 no\r\n")]),
+        (
+            "smtp",
+            &[(C, "MAIL\r\nDATA\r\n"), (S, "250 ok\r\n"), (S, "503 no\r\n"), (C, "AUTH PLAIN secret\r\n")],
+        ),
+        (
+            "smtp",
+            &[
+                (C, "MAIL\r\nRCPT\r\nDATA\r\nAUTH x\r\n.\r\nAUTH PLAIN secret\r\n"),
+                (S, "250 ok\r\n250 ok\r\n354 go on\r\n250 ok\r\n"),
+            ],
+        ),
+        (
+            "lmtp",
+            &[
+                (
+                    C,
+                    "MAIL\r\nRCPT\r\nRCPT\r\nRCPT\r\nDATA\r\nAUTH x\r\n.\r\nMAIL\r\nDATA\r\nAUTH PLAIN secret\r\n",
+                ),
+                (
+                    S,
+                    "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go on\r\n250 one\r\n250 two\r\n250 mail\r\n503 no\r\n",
+                ),
+            ],
+        ),
+    ];
+    for (scheme, steps) in sessions {
+        for chunk in [1, 7, 4096] {
+            let (mut session, mut heard, mut passed) = (Session::new(scheme), String::new(), String::new());
+            // The server answers what it has heard, and no more.
+            let each =
+                |step: &Step| step.1.split_inclusive('\n').map(|line| (step.0, line)).collect::<Vec<_>>();
+            let whole = |step: &Step| if step.0 == S { each(step) } else { vec![*step] };
+            for (from, said) in steps.iter().flat_map(whole) {
+                let (to_client, to_server) = session.says(from, said.as_bytes(), chunk);
+                heard += &to_client;
+                passed += &String::from_utf8(to_server).unwrap();
+            }
+            let name = format!("{steps:?} by {chunk}: {heard:?} and {passed:?}");
+            let said: String = steps.iter().filter(|(from, _)| *from == C).map(|(_, said)| *said).collect();
+            assert_eq!(passed, said.replace("AUTH PLAIN secret\r\n", ""), "{name}");
+            let ours = "530 5.7.0 Must issue a STARTTLS command first\r\n";
+            let theirs: String = steps.iter().filter(|(from, _)| *from == S).map(|(_, said)| *said).collect();
+            assert_eq!(heard, theirs + ours, "{name}");
+        }
+    }
+}
+
+#[test]
+fn message_data_of_any_kind_passes_and_ends_where_the_specification_says() {
+    let long = [&b"x"[..]; 70_000].concat();
+    let cr = [&b"\r"[..]; 40_000].concat();
+    let kinds: [&[u8]; 8] = [b"", b"a\nb", b"\0", b"a\rb", &long, &cr, b"..\r\n.a", b"a\r\n.\0x\r\nAUTH x"];
+    for data in kinds {
+        for chunk in [1, 7, 4096, 100_000] {
+            let mut session = Session::new("smtp");
+            let _ = session.says(Side::Client, b"DATA\r\n", chunk);
+            let _ = session.says(Side::Server, b"354 go on\r\n", chunk);
+            let whole = [data, b"\r\n.\r\n"].concat();
+            let (heard, passed) =
+                session.says(Side::Client, &[&whole[..], b"AUTH x\r\nNOOP\r\n"].concat(), chunk);
+            assert!(passed == [&whole[..], b"NOOP\r\n"].concat(), "{chunk}: {}", passed[..30].escape_ascii());
+            assert!(heard.is_empty() && !session.is_lost(), "{heard}");
+            let (heard, _) = session.says(Side::Server, b"250 ok\r\n250 noop\r\n", chunk);
+            assert!(heard.starts_with("250 ok\r\n530 ") && heard.ends_with("\r\n250 noop\r\n"), "{heard}");
+        }
+    }
+}
+
+/// Some servers would find commands behind it: the session ends, and they hear nothing of what follows.
+#[test]
+fn s4_what_could_be_the_end_of_a_message_is_not_passed_on() {
+    let long = [&b"x"[..]; 16 * 1024 - 1].concat();
+    for end in [
+        &b"\n.\n"[..],
+        b"\n.\r\n",
+        b"\r\n.\n",
+        b"\r.\r\n",
+        b"\r\n.\r",
+        b"\r.\n",
+        b"\r.\r",
+        b"\r\n\0.\r\n",
+        &[&long[..], b"\r.\r"].concat(),
+        &[&long[1..], b"\r.\r"].concat(),
+        &[&long[2..], b"\r.\r"].concat(),
+    ] {
+        for chunk in [1, 7, 100_000] {
+            let mut session = Session::new("smtp");
+            let _ = session.says(Side::Client, b"DATA\r\n", chunk);
+            let _ = session.says(Side::Server, b"354 go on\r\n", chunk);
+            let said = [b"text", end, b"AUTH PLAIN secret\r\n.\r\n"].concat();
+            let (heard, passed) = session.says(Side::Client, &said, chunk);
+            let name = format!("{} by {chunk}", said[said.len() - 40.min(said.len())..].escape_ascii());
+            assert!(!passed.windows(4).any(|it| it == b"AUTH"), "{name}");
+            assert!(
+                heard.starts_with("530 ") && heard.contains("\r\n421 ") && session.relay.is_over(),
+                "{name}: {heard}"
+            );
+        }
+    }
+}
+
+#[test]
+fn s4_chunks_are_neither_offered_nor_taken() {
+    let mut session = Session::new("smtp");
+    let _ = session.says(Side::Client, b"EHLO me\r\n", 4096);
+    let list = b"250-a\r\n250-chunking\r\n250-BINARYMIME\r\n250 SIZE\r\n";
+    assert_eq!(session.says(Side::Server, list, 4096).0, "250-a\r\n250-SIZE\r\n250 STARTTLS\r\n");
+    let said = b"MAIL FROM:<>\r\n bdat\t25 LAST\r\nAUTH PLAIN secret\r\nNOOP\r\n";
+    assert_eq!(session.says(Side::Client, said, 7), (String::new(), b"MAIL FROM:<>\r\n".to_vec()));
+    let (heard, _) = session.says(Side::Server, b"250 ok\r\n", 4096);
+    assert!(heard.starts_with("250 ok\r\n530 ") && heard.contains("\r\n421 "), "{heard}");
+    assert!(session.relay.is_over() && !session.is_lost());
+}
+
+#[test]
+fn an_upgrade_is_put_into_lists_only() {
+    for (scheme, asked, answer, amended) in [
+        ("smtp", "EHLO me\r\n", "250 a\r\n", "250-a\r\n250 STARTTLS\r\n"),
+        ("smtp", "EHLO me\r\n", "502 no\r\n", "502 no\r\n"),
+        ("smtp", "HELO me\r\n", "250 a\r\n", "250 a\r\n"),
+        (
+            "smtp",
+            "RCPT TO:<a>\r\n",
+            "250-2.1.5 ok\r\n250-AUTH by policy\r\n250 queued\r\n",
+            "250-2.1.5 ok\r\n250-AUTH by policy\r\n250 queued\r\n",
+        ),
+        ("pop3", "CAPA\r\n", "-ERR no\r\n", "-ERR no\r\n"),
+        ("pop3", "LIST\r\n", "+OK\r\nUSER 1\r\n.\r\n", "+OK\r\nUSER 1\r\n.\r\n"),
+        ("nntp", "CAPABILITIES\r\n", "500 no\r\n", "500 no\r\n"),
+        ("nntp", "ARTICLE 1\r\n", "220 1\r\nAUTHINFO x\r\n.\r\n", "220 1\r\nAUTHINFO x\r\n.\r\n"),
+        ("ftp", "FEAT\r\n", "500 no\r\n", "500 no\r\n"),
+        ("ftp", "STAT\r\n", "211-Status\r\n fine\r\n211 End\r\n", "211-Status\r\n fine\r\n211 End\r\n"),
+    ] {
+        for chunk in [1, 4096] {
+            let mut session = Session::new(scheme);
+            assert_eq!(session.says(Side::Client, asked.as_bytes(), chunk).1, asked.as_bytes());
+            let (heard, _) = session.says(Side::Server, answer.as_bytes(), chunk);
+            assert_eq!(heard, amended, "{scheme}: {asked}");
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn optional() -> Vec<Rule> {
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
         (Moment::Client(ClientMessage::Credentials), Edit::AnswerInTurn(ServerMessage::TlsRequired)),
+        (Moment::Ambiguous, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
     ];

@@ -2,6 +2,7 @@
 
 mod login;
 
+use crate::amend::lists;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
@@ -20,7 +21,7 @@ pub const FTP: Protocol = Protocol {
     alpn: Some("ftp"),
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_apart: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
+    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false, answered: None }),
 };
 
 struct Ftp {
@@ -30,6 +31,8 @@ struct Ftp {
     quitting: bool,
     /// A password was sent: 530 now says that it is wrong, not that TLS is missing.
     password: bool,
+    /// What the last answer that was read is an answer to.
+    answered: Option<ReplyTo>,
 }
 
 impl Ftp {
@@ -93,6 +96,7 @@ impl Dialect for Ftp {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        self.answered = Some(reply_to);
         Ok(match (reply_to, code(msg)?) {
             (_, 421) => ServerMessage::Bye,
             // RFC 959 section 5.4: "ready in nnn minutes", and 220 follows.
@@ -171,7 +175,8 @@ impl Dialect for Ftp {
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         let mut list: Vec<&[u8]> = lines(msg).collect();
-        if from == Side::Client || list.len() < 2 || !msg.starts_with(b"211-") {
+        let listed = from == Side::Server && lists(self.answered);
+        if !listed || list.len() < 2 || !msg.starts_with(b"211-") {
             return msg.to_vec();
         }
         match how {

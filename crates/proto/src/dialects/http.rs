@@ -174,7 +174,7 @@ impl Dialect for Http {
     }
 
     fn runs_on(&self) -> bool {
-        self.body != Body::None
+        self.body != Body::None && self.behind == ClientMessage::Partial
     }
 }
 

@@ -41,7 +41,7 @@ pub const IMAP: Protocol = Protocol {
             quitting: false,
             turn: Turn::Command,
             command: ClientMessage::Other,
-            announced: false,
+            runs_on: false,
             login: login::State::default(),
         })
     },
@@ -65,8 +65,8 @@ struct Imap {
     turn: Turn,
     /// What a command in several pieces will have been.
     command: ClientMessage,
-    /// The last piece ended with the announcement of a literal.
-    announced: bool,
+    /// A literal was announced for a command that a server refuses before TLS.
+    runs_on: bool,
     login: login::State,
 }
 
@@ -256,6 +256,7 @@ impl Dialect for Imap {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        self.runs_on = false;
         match self.turn {
             Turn::Line => {
                 self.turn = Turn::Undecided(None);
@@ -269,7 +270,6 @@ impl Dialect for Imap {
             Turn::Command | Turn::Undecided(_) => self.command = self.read_command(msg),
         }
         let announced = announcement(msg);
-        self.announced = announced.is_some();
         // Inside TLS the application answers, and nobody tells: what was announced is what comes next.
         self.turn = match announced {
             Some(octets) if self.me.inside_tls => Turn::literal(octets),
@@ -281,6 +281,7 @@ impl Dialect for Imap {
             command if announced.is_none() => command,
             // Whoever must not let such a command pass has to know it by its first piece.
             ClientMessage::Credentials | ClientMessage::OnBehalf => {
+                self.runs_on = true;
                 std::mem::replace(&mut self.command, ClientMessage::Partial)
             }
             _ => ClientMessage::Partial,
@@ -370,7 +371,7 @@ impl Dialect for Imap {
     }
 
     fn runs_on(&self) -> bool {
-        self.announced
+        self.runs_on
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -24,7 +24,7 @@ pub const SIEVE: Protocol = Protocol {
     alpn: Some("managesieve"),
     spec: "RFC 5804 section 2.2",
     flow: Flow { offer: Offer::InGreeting, after: After::ServerSpeaks, ..Flow::USUAL },
-    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false, announced: false }),
+    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false, runs_on: false }),
 };
 
 struct Sieve {
@@ -32,8 +32,8 @@ struct Sieve {
     /// The answer to the last harmless command.
     answer: Vec<u8>,
     quitting: bool,
-    /// The last command ended with the announcement of a literal.
-    announced: bool,
+    /// A literal was announced for a command that a server refuses before TLS.
+    runs_on: bool,
 }
 
 impl Sieve {
@@ -94,10 +94,10 @@ impl Dialect for Sieve {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        self.announced = announcement(msg).is_some();
+        let announced = announcement(msg).is_some();
         let (name, _) = command(msg);
         let upper = &mut [0; 16];
-        Ok(match (verb(name, upper), msg.get(name.len()..)) {
+        let meaning = match (verb(name, upper), msg.get(name.len()..)) {
             (b"AUTHENTICATE", _) => ClientMessage::Credentials,
             // Not in the RFC; some servers believe it.
             (b"XCLIENT", _) => {
@@ -105,7 +105,7 @@ impl Dialect for Sieve {
                 ClientMessage::OnBehalf
             }
             // No command starts with a string: it is a response to a challenge, or follows one that was announced.
-            _ if self.announced || matches!(msg, [b'"' | b'{', ..]) => ClientMessage::Partial,
+            _ if announced || matches!(msg, [b'"' | b'{', ..]) => ClientMessage::Partial,
             (b"STARTTLS", Some(b"\r\n")) => ClientMessage::Request,
             (b"CAPABILITY", Some(b"\r\n")) => ClientMessage::Hello,
             (b"LOGOUT", Some(b"\r\n")) => {
@@ -118,7 +118,9 @@ impl Dialect for Sieve {
                 self.answering(&[b"NO \"No arguments are expected\""])
             }
             _ => ClientMessage::Other,
-        })
+        };
+        self.runs_on = announced && meaning != ClientMessage::Partial;
+        Ok(meaning)
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
@@ -215,7 +217,7 @@ impl Dialect for Sieve {
     }
 
     fn runs_on(&self) -> bool {
-        self.announced
+        self.runs_on
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
