@@ -56,6 +56,8 @@ struct Smtp {
     answer: String,
     quitting: bool,
     data: Data,
+    /// A greeting was written: this is a server.
+    greeted: bool,
     /// What was read last cannot be told from commands by everybody.
     ambiguous: bool,
     /// What the last answer that was read is an answer to.
@@ -71,6 +73,7 @@ impl Smtp {
             answer: String::new(),
             quitting: false,
             data: Data::default(),
+            greeted: false,
             ambiguous: false,
             answered: None,
         })
@@ -159,8 +162,8 @@ impl Dialect for Smtp {
             (_, b"DATA") => Asked::Data,
             _ => Asked::Other(ReplyTo::Other),
         };
-        // Inside TLS the application hears message data as it comes.
-        if !self.me.inside_tls {
+        // Inside TLS, and at a server, the application hears message data as it comes.
+        if !self.me.inside_tls && !self.greeted {
             self.data.asked(asked);
         }
         Ok(meaning)
@@ -207,8 +210,9 @@ impl Dialect for Smtp {
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
-        if msg != ServerMessage::Greeting {
-            self.data.settled();
+        match msg {
+            ServerMessage::Greeting => self.greeted = true,
+            _ => self.data.settled(),
         }
         let name = &self.me.server_name;
         let text = match msg {
