@@ -1,8 +1,8 @@
 //! Changes to lists of capabilities, for the protocols in which an entry is a line or a word that starts with
 //! its keyword.
 
-use crate::Amend;
 use crate::text::{lines, words};
+use crate::{Amend, ReplyTo};
 
 /// The keywords of one protocol's list. Case does not matter.
 pub(crate) struct Keywords {
@@ -27,9 +27,15 @@ impl Keywords {
             Amend::DropUpgrade if is(self.upgrade) => None,
             Amend::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
             Amend::DropOnBehalf if any(self.on_behalf) => None,
-            _ if is(self.mechanisms) && words(behind).any(|word| drops(how, word)) => {
-                let kept: Vec<_> = words(behind).filter(|word| !drops(how, word)).collect();
-                (!kept.is_empty()).then(|| [keyword, b" ", &kept.join(&b' ')].concat())
+            _ if is(self.mechanisms) => {
+                // `AUTH=PLAIN` is said for clients that are older than the specification.
+                let (sign, listed) = behind.split_at_checked(1).unwrap_or_default();
+                let kept: Vec<_> = words(listed).filter(|word| !drops(how, word)).collect();
+                match kept.len() {
+                    same if same == words(listed).count() => Some(entry.to_vec()),
+                    0 => None,
+                    _ => Some([keyword, sign, &kept.join(&b' ')].concat()),
+                }
             }
             _ => Some(entry.to_vec()),
         }
@@ -47,6 +53,11 @@ impl Keywords {
         }
         amended
     }
+}
+
+/// Whether the answer to this may be a list of capabilities. Nobody knows of one that was not read.
+pub(crate) fn lists(answered: Option<ReplyTo>) -> bool {
+    answered.is_none_or(|it| it == ReplyTo::Hello)
 }
 
 /// Whether this change takes out this mechanism, or `AUTH=` and a mechanism, and others not: because it is bound to

@@ -121,7 +121,8 @@ pub enum ServerMessage {
 pub enum Amend {
     /// Takes the upgrade out of the server's list.
     DropUpgrade,
-    /// Puts the upgrade into the server's list, where the protocol has one.
+    /// Puts the upgrade into the server's list, where the protocol has one: somebody reads on until it is asked for,
+    /// so that what hides commands from him is taken out (CHUNKING, RFC 3030).
     AddUpgrade,
     /// Takes out what logs somebody in.
     DropCredentials,
@@ -234,6 +235,13 @@ pub trait Dialect: Send {
     /// Who the client said it is in its last hello, where a server goes by it (the domain of another server).
     fn client(&self) -> Option<String> {
         None
+    }
+
+    /// Whether what follows the client's last message may belong to it or be a command, depending on who reads it: a
+    /// login with a literal or a body that will not be wanted, chunks. Who refuses such a message says goodbye
+    /// and reads no more.
+    fn runs_on(&self) -> bool {
+        false
     }
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.

@@ -53,6 +53,8 @@ enum Reading {
     /// The request is granted; what follows stays unread.
     Granted,
     Opaque,
+    /// The relay has said goodbye: what this side says from here on nobody hears.
+    Over,
     /// Beyond the boundary, where the relay stops there.
     Beyond,
 }
@@ -65,6 +67,8 @@ enum Fate {
     Swallowed,
     Released,
     Granted,
+    /// Refused, and the session with it.
+    Ended,
 }
 
 /// Commands that may wait for their answers before the relay gives up reading.
@@ -150,6 +154,11 @@ impl Relay {
         self.client.reading == Reading::Granted && self.due.is_empty()
     }
 
+    /// Whether the relay said goodbye to the client, in the server's place.
+    pub fn is_over(&self) -> bool {
+        self.client.reading == Reading::Over
+    }
+
     /// Gives the go-ahead for the request that was granted, unless the client sent anything behind it
     /// (rules B1, B2, B4). The relay, and with it everything that was said, is gone.
     ///
@@ -174,6 +183,7 @@ impl Relay {
             match self.lane(from).reading {
                 Reading::Beyond => return self.lane(from).beyond.extend_from_slice(input),
                 Reading::Opaque => return self.pass(from.peer(), input, out),
+                Reading::Over => return,
                 Reading::Messages | Reading::AwaitingVerdict | Reading::Granted => {}
             }
             let rest = self.lane(from).inbox.push(input);
@@ -181,7 +191,7 @@ impl Relay {
             // An answer may have made the client's bytes behind its request readable.
             self.read(from.peer(), out, events);
             let reading = self.lane(from).reading;
-            let passed = matches!(reading, Reading::Opaque | Reading::Beyond);
+            let passed = matches!(reading, Reading::Opaque | Reading::Beyond | Reading::Over);
             if rest.len() == input.len() && !passed {
                 self.lose("the answer to the request", from, out, events);
             }
@@ -232,6 +242,10 @@ impl Relay {
             match what {
                 What::Client(_) if fate == Fate::Released => return self.release(out),
                 What::Client(_) if fate == Fate::Granted => self.client.reading = Reading::Granted,
+                What::Client(_) if fate == Fate::Ended => {
+                    self.client.reading = Reading::Over;
+                    drop(self.client.inbox.take());
+                }
                 What::Client(meaning) if fate != Fate::Swallowed => self.follow_client(meaning, out, events),
                 What::Server(meaning) => self.follow_server(meaning, fate, out, events),
                 What::Lost { .. } => self.open(out),
@@ -253,9 +267,10 @@ impl Relay {
         out: &mut Outgoing,
     ) -> Fate {
         let (mut message, mut fate) = (Some(message), Fate::Untouched);
-        let onward = from.peer();
+        let (onward, runs_on) = (from.peer(), self.dialect.runs_on());
         let applies = |rule: &&Rule| match rule.at {
             Moment::Client(meaning) => what == What::Client(meaning),
+            Moment::Ambiguous => what == What::Client(ClientMessage::Partial) && runs_on,
             Moment::Server(meaning) => what == What::Server(meaning),
             Moment::Reply(to) => from == Side::Server && reply_to == to,
             Moment::Any(side) => from == side,
@@ -273,8 +288,16 @@ impl Relay {
                 }
                 Edit::AnswerInTurn(answer) => {
                     let mut answered = Vec::new();
+                    let ends = runs_on || self.flow.closes;
                     self.dialect.write_server(*answer, &mut answered);
+                    if ends && !self.flow.closes {
+                        self.dialect.write_server(ServerMessage::Bye, &mut answered);
+                    }
                     self.due.push_back(Due::Ours(answered));
+                    if ends {
+                        (message, fate) = (None, Fate::Ended);
+                        continue;
+                    }
                     None
                 }
                 Edit::Reply(words) => {
@@ -296,7 +319,7 @@ impl Relay {
                 Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
             };
             fate = match &edited {
-                _ if matches!(fate, Fate::Released | Fate::Granted) => fate,
+                _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
                 None => Fate::Swallowed,
                 Some(_) if edited != message => Fate::Changed,
                 Some(_) => fate,

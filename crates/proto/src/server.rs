@@ -104,20 +104,19 @@ impl Server {
                     ClientMessage::Request if state.tls != Tls::Unavailable => return self.agree(input, out),
                     ClientMessage::Request => ServerMessage::Refuse(Refusal::Temporary),
                     ClientMessage::Hello => ServerMessage::Offer { starttls: state.tls == Tls::Available },
-                    ClientMessage::Probe => ServerMessage::Other,
+                    ClientMessage::Probe | ClientMessage::OnBehalf => ServerMessage::Other,
                     ClientMessage::Silent => continue,
                     ClientMessage::Quit => {
                         state.dialect.write_server(ServerMessage::Bye, out);
                         return Ok(Progress::End(Quit::ByClient));
                     }
-                    ClientMessage::Partial
-                    | ClientMessage::Credentials
-                    | ClientMessage::OnBehalf
-                    | ClientMessage::Other => ServerMessage::TlsRequired,
+                    ClientMessage::Partial | ClientMessage::Credentials | ClientMessage::Other => {
+                        ServerMessage::TlsRequired
+                    }
                 };
-                state.dialect.write_server(answer, out);
                 // What follows a literal or message data could be read as data or as a command: never guess.
-                let ambiguous = message == ClientMessage::Partial;
+                let ambiguous = message == ClientMessage::Partial || state.dialect.runs_on();
+                state.dialect.write_server(answer, out);
                 if ambiguous || (answer == ServerMessage::TlsRequired && state.flow.closes) {
                     if !state.flow.closes {
                         state.dialect.write_server(ServerMessage::Bye, out);

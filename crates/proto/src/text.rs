@@ -91,8 +91,20 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
 }
 
-/// A command line: its verb, and what follows the first space (empty if nothing does).
+/// A command line: its verb, and what follows the one octet behind it (empty if nothing does).
+///
+/// Servers skip what stands before a verb, and take more than a space for its end: whoever must not let a command
+/// pass has to see it in any spelling. Whoever wants it in the exact one compares lengths.
 pub(crate) fn command(msg: &[u8]) -> (&[u8], &[u8]) {
+    let line = lines(msg).next().unwrap_or_default();
+    let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
+    let line = &line[start..];
+    let end = line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len());
+    (&line[..end], line.get(end + 1..).unwrap_or_default())
+}
+
+/// A line's first word, and what follows the first space (empty if nothing does).
+pub(crate) fn word(msg: &[u8]) -> (&[u8], &[u8]) {
     let line = lines(msg).next().unwrap_or_default();
     match line.iter().position(|&byte| byte == b' ') {
         Some(space) => (&line[..space], &line[space + 1..]),

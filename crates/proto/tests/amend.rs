@@ -118,6 +118,8 @@ fn s8_external_is_taken_out_of_every_list() {
     for (scheme, list, left) in [
         ("smtp", "250-a\r\n250 AUTH external PLAIN\r\n", "250-a\r\n250 AUTH PLAIN\r\n"),
         ("smtp", "250-a\r\n250-AUTH EXTERNAL\r\n250 SIZE\r\n", "250-a\r\n250 SIZE\r\n"),
+        ("smtp", "250-a\r\n250 AUTH=PLAIN EXTERNAL\r\n", "250-a\r\n250 AUTH=PLAIN\r\n"),
+        ("smtp", "250-a\r\n250-AUTH=EXTERNAL\r\n250 SIZE\r\n", "250-a\r\n250 SIZE\r\n"),
         ("imap", "* CAPABILITY AUTH=PLAIN AUTH=External\r\n", "* CAPABILITY AUTH=PLAIN\r\n"),
         ("pop3", "+OK\r\nSASL EXTERNAL PLAIN\r\n.\r\n", "+OK\r\nSASL PLAIN\r\n.\r\n"),
         ("sieve", "\"SASL\" \"EXTERNAL\"\r\nOK\r\n", "\"SASL\" \"\"\r\nOK\r\n"),

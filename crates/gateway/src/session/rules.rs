@@ -50,6 +50,7 @@ pub(super) fn optional() -> Vec<Rule> {
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
         (Moment::Client(ClientMessage::Credentials), Edit::AnswerInTurn(ServerMessage::TlsRequired)),
+        (Moment::Ambiguous, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
     ];
@@ -92,5 +93,9 @@ impl Editor for Relay {
             () if self.is_granted() => State::Stop,
             () => State::Reading,
         })
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
     }
 }

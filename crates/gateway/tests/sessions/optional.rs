@@ -47,7 +47,15 @@ fn delivered(store: &Store) -> String {
 async fn s4_optional_cleartext_has_no_logins() {
     let (house, backend) = (House::new(), Scripted::smtp().await);
     let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
-    let logins = ["AUTH PLAIN AHUAcA==", "AUTH PLAIN", "auth login", "AUTH SCRAM-SHA-256-PLUS biws"];
+    let logins = [
+        "AUTH PLAIN AHUAcA==",
+        "AUTH PLAIN",
+        "auth login",
+        "AUTH SCRAM-SHA-256-PLUS biws",
+        "AUTH\tPLAIN\tAHUAcA==",
+        " \tAUTH PLAIN AHUAcA==",
+        "AUTH=PLAIN AHUAcA==",
+    ];
     for login in logins {
         let heard = told(&running, &format!("EHLO me\r\n{login}\r\nNOOP\r\nQUIT\r\n")).await;
         assert!(!heard.contains("AUTH") && !heard.contains("235 "), "{login}: {heard}");
@@ -57,6 +65,42 @@ async fn s4_optional_cleartext_has_no_logins() {
     let heard = backend.heard();
     assert_eq!(heard.len(), logins.len());
     assert!(heard.iter().all(|it| !it.to_ascii_uppercase().contains("AUTH")), "{heard:?}");
+}
+
+/// What a server would read otherwise than the gateway does is not passed on, and the client is told before the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn s4_optional_cleartext_hides_no_logins() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let hiding = [
+        ("BDAT 25 LAST\r\n", "\r\n421 ", "AUTH PLAIN AHUAcA==\r\n"),
+        ("DATA\r\n", "\r\n354 go on\r\n", "text\n.\r\nAUTH PLAIN AHUAcA==\r\n.\r\n"),
+    ];
+    for (count, (command, wanted, data)) in hiding.into_iter().enumerate() {
+        let mut tcp = cleartext(&SMTP, running.address).await;
+        tcp.write_all(format!("EHLO me\r\nMAIL FROM:<>\r\n{command}").as_bytes()).await.unwrap();
+        let answered = until(&mut tcp, wanted).await;
+        let heard = answered + &String::from_utf8_lossy(&tell(tcp, data.as_bytes()).await);
+        assert!(heard.contains("\n530 ") && heard.contains("\r\n421 "), "{command}: {heard}");
+        assert_eq!(running.ended(count + 1).await[count], "ok", "{command}");
+    }
+    let heard = backend.heard().concat();
+    assert!(heard.contains("MAIL") && !heard.contains("AUTH") && !heard.contains("BDAT"), "{heard}");
+}
+
+/// Message data is the backend's to judge: bare line feeds, NUL, lines of any length.
+#[tokio::test(flavor = "multi_thread")]
+async fn optional_mail_passes_whatever_is_in_it() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    for data in ["Subject: x\n\nhello\n", "nu\0ll", "a\rb", &"x".repeat(70_000)] {
+        let mut tcp = cleartext(&SMTP, running.address).await;
+        lines(&mut tcp, "DATA\r\n", "354 go on\r\n").await;
+        lines(&mut tcp, &format!("{data}\r\n.\r\n"), "250 2.0.0 OK\r\n").await;
+        assert_eq!(tell(tcp, b"QUIT\r\n").await, b"221 2.0.0 bye\r\n");
+        let heard = backend.heard().pop().unwrap();
+        assert!(heard == format!("DATA\r\n{data}\r\n.\r\nQUIT\r\n"), "{} octets", heard.len());
+    }
 }
 
 /// Nothing of what was said before the upgrade survives it: another connection to the backend serves the client.

@@ -2,9 +2,10 @@
 
 mod login;
 
+use crate::amend::lists;
 use crate::error::malformed;
 use crate::nobody;
-use crate::text::{code, command, line, lines, lines_until, verb};
+use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -20,7 +21,7 @@ pub const FTP: Protocol = Protocol {
     alpn: Some("ftp"),
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_apart: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
+    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false, answered: None }),
 };
 
 struct Ftp {
@@ -30,6 +31,8 @@ struct Ftp {
     quitting: bool,
     /// A password was sent: 530 now says that it is wrong, not that TLS is missing.
     password: bool,
+    /// What the last answer that was read is an answer to.
+    answered: Option<ReplyTo>,
 }
 
 impl Ftp {
@@ -53,13 +56,16 @@ impl Dialect for Ftp {
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         self.password = false;
+        if telnet(msg) {
+            return Ok(ClientMessage::Credentials);
+        }
         let (name, argument) = command(msg);
         let bare = name.len() + 2 == msg.len();
         let upper = &mut [0; 16];
         Ok(match verb(name, upper) {
             b"FEAT" if bare => ClientMessage::Hello,
             b"AUTH" => match argument.to_ascii_uppercase().as_slice() {
-                b"TLS" | b"TLS-C" => ClientMessage::Request,
+                b"TLS" | b"TLS-C" if starts_with(msg, b"AUTH ") => ClientMessage::Request,
                 b"" => self.answering("501 AUTH takes the name of a mechanism"),
                 more if more.contains(&b' ') => self.answering("501 AUTH takes one parameter"),
                 // SSL and TLS-P ask for a protected data connection too (RFC 4217 section 17): not known here.
@@ -90,6 +96,7 @@ impl Dialect for Ftp {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        self.answered = Some(reply_to);
         Ok(match (reply_to, code(msg)?) {
             (_, 421) => ServerMessage::Bye,
             // RFC 959 section 5.4: "ready in nnn minutes", and 220 follows.
@@ -168,7 +175,8 @@ impl Dialect for Ftp {
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         let mut list: Vec<&[u8]> = lines(msg).collect();
-        if from == Side::Client || list.len() < 2 || !msg.starts_with(b"211-") {
+        let listed = from == Side::Server && lists(self.answered);
+        if !listed || list.len() < 2 || !msg.starts_with(b"211-") {
             return msg.to_vec();
         }
         match how {
@@ -186,6 +194,18 @@ impl Dialect for Ftp {
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
+}
+
+/// Whether there is Telnet in the command (RFC 959 section 5.3), so that nobody knows what a server makes of it:
+/// it may be a login. But for what interrupts a transfer, which comes with Telnet's own interrupt before it
+/// (RFC 959 section 4.1.3).
+fn telnet(msg: &[u8]) -> bool {
+    const IAC: u8 = 0xff;
+    let verb = msg.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let signals = verb.iter().take_while(|byte| matches!(**byte, 0xf1..=0xf9 | IAC)).count();
+    let known: [&[u8]; 3] = [b"ABOR", b"STAT", b"QUIT"];
+    let interrupts = known.iter().any(|it| verb[signals..].eq_ignore_ascii_case(it));
+    verb.contains(&IAC) && !interrupts
 }
 
 /// The features stand between the first line and the last (RFC 2389 section 3.2).

@@ -29,13 +29,25 @@ pub const HTTP: Protocol = Protocol {
         trusts_sockets: true,
         ..Flow::USUAL
     },
-    dialect: |me| Box::new(Http { me, body: Body::None, answers_head: false }),
+    dialect: |me| {
+        Box::new(Http {
+            me,
+            body: Body::None,
+            in_body: false,
+            behind: ClientMessage::Other,
+            answers_head: false,
+        })
+    },
 };
 
 struct Http {
     me: Identity,
     /// What follows the head that the client sent last.
     body: Body,
+    /// What was read last is a body.
+    in_body: bool,
+    /// What a body means behind the head that was read last.
+    behind: ClientMessage,
     /// The answer to HEAD has no body, whatever its head says (RFC 9110 section 9.3.2).
     answers_head: bool,
 }
@@ -53,8 +65,9 @@ impl Dialect for Http {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        if std::mem::take(&mut self.body) != Body::None {
-            return Ok(ClientMessage::Other);
+        self.in_body = std::mem::take(&mut self.body) != Body::None;
+        if self.in_body {
+            return Ok(self.behind);
         }
         let head = Head::read(msg)?;
         self.answers_head = head.first.starts_with(b"HEAD ");
@@ -64,14 +77,14 @@ impl Dialect for Http {
         if head.hosts > 1 || (head.hosts == 0 && head.is_1_1()) {
             return Err(malformed("one Host field"));
         }
-        if body != Body::None {
-            // Inside TLS the body is the application's to read.
-            self.body = if self.me.inside_tls { Body::None } else { body };
-            return Ok(ClientMessage::Partial);
-        }
+        // Inside TLS the body is the application's to read.
+        self.body = if self.me.inside_tls { Body::None } else { body };
+        // A login is one already, whatever follows.
+        self.behind = if head.login { ClientMessage::Partial } else { ClientMessage::Other };
         let options = head.first == b"OPTIONS * HTTP/1.1";
         Ok(match () {
             () if head.login => ClientMessage::Credentials,
+            () if body != Body::None => ClientMessage::Partial,
             () if options && head.only_tls() && head.upgrade_is_meant => ClientMessage::Request,
             () if options && head.upgrade.is_empty() => ClientMessage::Probe,
             () => ClientMessage::Other,
@@ -154,10 +167,14 @@ impl Dialect for Http {
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
         // What a proxy says of a client stands in every request, so that a backend which believes it may see one only.
-        match (from, how, self.body) {
-            (Side::Client, Amend::DropOnBehalf, Body::None) => head::isolated(msg),
+        match (from, how, self.in_body) {
+            (Side::Client, Amend::DropOnBehalf, false) => head::isolated(msg),
             _ => msg.to_vec(),
         }
+    }
+
+    fn runs_on(&self) -> bool {
+        self.body != Body::None && self.behind == ClientMessage::Partial
     }
 }
 

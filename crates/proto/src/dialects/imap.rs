@@ -1,16 +1,18 @@
 //! IMAP: RFC 3501 and RFC 9051 section 6.2.1, RFC 2595 section 3.
 
+mod list;
 mod login;
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Range;
 
-use crate::amend::drops;
+use list::{capabilities, is_offer, is_text};
+
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
-    announcement, command_with_literals, line, lines, lines_with_literals, literal, starts_with, verb, words,
+    announcement, command, command_with_literals, line, lines, lines_with_literals, literal, starts_with,
+    verb, words,
 };
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Protocol,
@@ -39,6 +41,7 @@ pub const IMAP: Protocol = Protocol {
             quitting: false,
             turn: Turn::Command,
             command: ClientMessage::Other,
+            runs_on: false,
             login: login::State::default(),
         })
     },
@@ -62,6 +65,8 @@ struct Imap {
     turn: Turn,
     /// What a command in several pieces will have been.
     command: ClientMessage,
+    /// A literal was announced for a command that a server refuses before TLS.
+    runs_on: bool,
     login: login::State,
 }
 
@@ -120,13 +125,18 @@ impl Imap {
         let (tag, rest) = split(lines(msg).next().unwrap_or_default());
         let tagged = is_tag(tag);
         self.tag = if tagged { tag.to_vec() } else { b"*".to_vec() };
-        let (name, arguments) = split(rest.unwrap_or_default());
+        let rest = rest.unwrap_or_default();
+        let (name, _) = command(rest);
+        let arguments = (name.len() != rest.len()).then_some(());
         match (tagged, name) {
             // A response to a challenge of the application's, or DONE.
             (_, []) | (false, _) if self.me.inside_tls => return ClientMessage::Other,
             (false, _) => {
                 self.tagless = self.tagless.saturating_add(1);
-                return self.answering("", "BAD A tag and a command are expected");
+                let bad = self.answering("", "BAD A tag and a command are expected");
+                // Some servers are not so strict.
+                let mut words = msg.split(|byte| !byte.is_ascii_alphanumeric());
+                return words.find_map(private).unwrap_or(bad);
             }
             (true, []) => return self.answering("", "BAD A command is missing"),
             (true, _) => {}
@@ -149,9 +159,14 @@ impl Imap {
                 self.answering("", "BAD No arguments are expected")
             }
             // RFC 2971 section 3.2: who one is is nobody's business before TLS.
-            (b"ID", Some(_)) => {
-                let harmless = self.answering("* ID NIL\r\n", "OK Pleased");
-                if self.me.inside_tls { ClientMessage::OnBehalf } else { harmless }
+            (b"ID", _) => {
+                self.answering("* ID NIL\r\n", "OK Pleased");
+                ClientMessage::OnBehalf
+            }
+            // Not in any RFC; some servers believe it.
+            (b"XCLIENT", _) => {
+                self.answering("", "NO Nobody speaks for others here");
+                ClientMessage::OnBehalf
             }
             (b"LOGIN", _) => ClientMessage::Credentials,
             (b"AUTHENTICATE", _) => {
@@ -241,6 +256,7 @@ impl Dialect for Imap {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        self.runs_on = false;
         match self.turn {
             Turn::Line => {
                 self.turn = Turn::Undecided(None);
@@ -261,7 +277,15 @@ impl Dialect for Imap {
             None if self.me.inside_tls => Turn::Command,
             None => self.turn,
         };
-        Ok(if announced.is_some() { ClientMessage::Partial } else { self.command })
+        Ok(match self.command {
+            command if announced.is_none() => command,
+            // Whoever must not let such a command pass has to know it by its first piece.
+            ClientMessage::Credentials | ClientMessage::OnBehalf => {
+                self.runs_on = true;
+                std::mem::replace(&mut self.command, ClientMessage::Partial)
+            }
+            _ => ClientMessage::Partial,
+        })
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
@@ -298,6 +322,7 @@ impl Dialect for Imap {
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
         self.turn = Turn::Command;
         self.asked.pop_back_if(|asked| *asked == self.tag);
+        self.tagless = self.tagless.saturating_sub(u32::from(self.tag == b"*"));
         let name = &self.me.server_name;
         let (untagged, tagged) = match msg {
             ServerMessage::Greeting => (format!("* OK {name} IMAP4rev1 ready\r\n"), ""),
@@ -342,26 +367,11 @@ impl Dialect for Imap {
     }
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        let Some(list) = capabilities(msg).filter(|_| from == Side::Server) else { return msg.to_vec() };
-        let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
-        let mut kept: Vec<&[u8]> = words(&msg[list.clone()]).collect();
-        match how {
-            // LOGINDISABLED says the same in other words: come back with TLS.
-            Amend::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
-            Amend::AddUpgrade if !kept.iter().any(|word| is_offer(word)) => kept.push(b"STARTTLS"),
-            Amend::AddUpgrade => {}
-            Amend::DropCredentials => {
-                kept.retain(|word| !starts_with(word, b"AUTH=") && !is(word, "SASL-IR"));
-                if !kept.iter().any(|word| is(word, "LOGINDISABLED")) {
-                    kept.push(b"LOGINDISABLED");
-                }
-            }
-            Amend::DropChannelBinding | Amend::DropExternal => {
-                kept.retain(|word| !starts_with(word, b"AUTH=") || !drops(how, word));
-            }
-            Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
-        }
-        [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
+        if from == Side::Server { list::amended(msg, how) } else { msg.to_vec() }
+    }
+
+    fn runs_on(&self) -> bool {
+        self.runs_on
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
@@ -386,36 +396,17 @@ fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// What a word means wherever it stands in a line that nobody can be sure of.
+fn private(word: &[u8]) -> Option<ClientMessage> {
+    match verb(word, &mut [0; 16]) {
+        b"LOGIN" | b"AUTHENTICATE" => Some(ClientMessage::Credentials),
+        b"ID" | b"XCLIENT" => Some(ClientMessage::OnBehalf),
+        _ => None,
+    }
+}
+
 /// RFC 9051 section 9: a tag is any ASTRING-CHAR but `+`.
 fn is_tag(tag: &[u8]) -> bool {
     (1..=MAX_TAG).contains(&tag.len())
         && tag.iter().all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\+".contains(byte))
-}
-
-fn is_offer(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(b"STARTTLS")
-}
-
-/// Whether this is a status response or a continuation, which end with text for people (RFC 9051 section 7.1).
-fn is_text(msg: &[u8]) -> bool {
-    // This is asked at each literal, so it must not look far.
-    let start = msg.get(..2 * MAX_TAG).unwrap_or(msg);
-    let (_, rest) = split(lines(start).next().unwrap_or_default());
-    let (word, _) = split(rest.unwrap_or_default());
-    msg.starts_with(b"+") || matches!(verb(word, &mut [0; 16]), b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH")
-}
-
-/// Where the list of capabilities lies in a response: `* CAPABILITY …` or `… OK [CAPABILITY …]`.
-fn capabilities(msg: &[u8]) -> Option<Range<usize>> {
-    let line = lines(msg).next()?;
-    let (tag, rest) = split(line);
-    let (word, text) = split(rest?);
-    let (list, code) = (text?, b"[CAPABILITY ");
-    let start = line.len() - list.len();
-    if tag == b"*" && word.eq_ignore_ascii_case(b"CAPABILITY") {
-        return Some(start..line.len());
-    }
-    let end = list.iter().position(|&byte| byte == b']')?;
-    let coded = is_text(line) && starts_with(list, code);
-    coded.then(|| start + code.len()..start + end)
 }

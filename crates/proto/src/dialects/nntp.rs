@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::amend::{Keywords, block_amended};
+use crate::amend::{Keywords, block_amended, lists};
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
@@ -24,7 +24,7 @@ pub const NNTP: Protocol = Protocol {
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();
-        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false, login })
+        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false, answered: None, login })
     },
 };
 
@@ -36,6 +36,8 @@ struct Nntp {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    /// What the last answer that was read is an answer to.
+    answered: Option<ReplyTo>,
     login: login::State,
 }
 
@@ -136,12 +138,13 @@ impl Dialect for Nntp {
             self.turn = Turn::Command;
         }
         if !matches!(meaning, ClientMessage::Hello | ClientMessage::Request | ClientMessage::Partial) {
-            self.blocks.asked(opens_with(lines(msg).next().unwrap_or_default(), b"LISTGROUP"));
+            self.blocks.asked(command(msg).0.eq_ignore_ascii_case(b"LISTGROUP"));
         }
         Ok(meaning)
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        self.answered = Some(reply_to);
         let code = code(msg)?;
         if msg.get(3) == Some(&b'-') {
             return Err(malformed("a code and a space"));
@@ -222,7 +225,8 @@ impl Dialect for Nntp {
     }
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+        let listed = from == Side::Server && lists(self.answered);
+        if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -4,7 +4,7 @@ mod login;
 
 use crate::error::malformed;
 use crate::nobody;
-use crate::text::{command, lf_line};
+use crate::text::{command, lf_line, verb, word};
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -54,7 +54,7 @@ impl Dialect for Nut {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        let (name, arguments) = command(msg);
+        let (name, arguments) = word(msg);
         // Bare words in capitals, as the RFC writes them; no other form is taken for a request.
         Ok(match name {
             b"STARTTLS" if msg == b"STARTTLS\n" => ClientMessage::Request,
@@ -69,14 +69,14 @@ impl Dialect for Nut {
                 self.quitting = true;
                 ClientMessage::Quit
             }
-            b"USERNAME" | b"PASSWORD" | b"LOGIN" => ClientMessage::Credentials,
+            _ if logs_in(msg) => ClientMessage::Credentials,
             _ => ClientMessage::Other,
         })
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
-        let (word, detail) = command(msg);
-        Ok(match (reply_to, word, detail) {
+        let (status, detail) = word(msg);
+        Ok(match (reply_to, status, detail) {
             (_, b"OK", b"Goodbye") => ServerMessage::Bye,
             (ReplyTo::Request, b"OK", b"STARTTLS") => ServerMessage::Accept,
             // FEATURE-NOT-CONFIGURED, FEATURE-NOT-SUPPORTED, ALREADY-SSL-MODE, UNKNOWN-COMMAND: none of them
@@ -132,4 +132,18 @@ impl Dialect for Nut {
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
+}
+
+/// Whether a server may read this as a part of a login: it unquotes words, drops what cannot be printed, and
+/// knows no case.
+fn logs_in(msg: &[u8]) -> bool {
+    let dropped =
+        |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\') || !(byte.is_ascii_graphic() || is_white(byte));
+    let bare: Vec<u8> = msg.iter().filter(|byte| !dropped(byte)).copied().collect();
+    let upper = &mut [0; 16];
+    matches!(verb(command(&bare).0, upper), b"USERNAME" | b"PASSWORD" | b"LOGIN")
+}
+
+fn is_white(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }

@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::amend::{Keywords, block_amended};
+use crate::amend::{Keywords, block_amended, lists};
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
@@ -24,7 +24,7 @@ pub const POP3: Protocol = Protocol {
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();
-        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, login })
+        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, answered: None, login })
     },
 };
 
@@ -36,6 +36,8 @@ struct Pop3 {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
+    /// What the last answer that was read is an answer to.
+    answered: Option<ReplyTo>,
     login: login::State,
 }
 
@@ -98,6 +100,11 @@ impl Dialect for Pop3 {
                 ClientMessage::Credentials
             }
             (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
+            // Not in any RFC; some servers believe it.
+            (b"XCLIENT", _) => {
+                self.answering("-ERR Nobody speaks for others here");
+                ClientMessage::OnBehalf
+            }
             (b"RETR" | b"TOP", _) | (b"LIST" | b"UIDL" | b"AUTH", true) => {
                 listing = true;
                 ClientMessage::Other
@@ -109,6 +116,7 @@ impl Dialect for Pop3 {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
+        self.answered = Some(reply_to);
         if self.turn == Turn::Undecided && matches!(msg, [b'+', b' ' | b'\r', ..]) {
             self.turn = Turn::Response;
             return Ok(ServerMessage::Interim);
@@ -184,7 +192,8 @@ impl Dialect for Pop3 {
     }
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        if from == Side::Server { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+        let listed = from == Side::Server && lists(self.answered);
+        if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -7,7 +7,7 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
-    words,
+    word, words,
 };
 use crate::{
     After, Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
@@ -24,7 +24,7 @@ pub const SIEVE: Protocol = Protocol {
     alpn: Some("managesieve"),
     spec: "RFC 5804 section 2.2",
     flow: Flow { offer: Offer::InGreeting, after: After::ServerSpeaks, ..Flow::USUAL },
-    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false }),
+    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false, runs_on: false }),
 };
 
 struct Sieve {
@@ -32,6 +32,8 @@ struct Sieve {
     /// The answer to the last harmless command.
     answer: Vec<u8>,
     quitting: bool,
+    /// A literal was announced for a command that a server refuses before TLS.
+    runs_on: bool,
 }
 
 impl Sieve {
@@ -92,13 +94,18 @@ impl Dialect for Sieve {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        // No command starts with a string: it is a response to a challenge, or follows one that was announced.
-        if announcement(msg).is_some() || msg.starts_with(b"\"") || msg.starts_with(b"{") {
-            return Ok(ClientMessage::Partial);
-        }
+        let announced = announcement(msg).is_some();
         let (name, _) = command(msg);
         let upper = &mut [0; 16];
-        Ok(match (verb(name, upper), msg.get(name.len()..)) {
+        let meaning = match (verb(name, upper), msg.get(name.len()..)) {
+            (b"AUTHENTICATE", _) => ClientMessage::Credentials,
+            // Not in the RFC; some servers believe it.
+            (b"XCLIENT", _) => {
+                self.answering(&[b"NO \"Nobody speaks for others here\""]);
+                ClientMessage::OnBehalf
+            }
+            // No command starts with a string: it is a response to a challenge, or follows one that was announced.
+            _ if announced || matches!(msg, [b'"' | b'{', ..]) => ClientMessage::Partial,
             (b"STARTTLS", Some(b"\r\n")) => ClientMessage::Request,
             (b"CAPABILITY", Some(b"\r\n")) => ClientMessage::Hello,
             (b"LOGOUT", Some(b"\r\n")) => {
@@ -110,9 +117,10 @@ impl Dialect for Sieve {
             (b"STARTTLS" | b"CAPABILITY" | b"LOGOUT" | b"NOOP", _) => {
                 self.answering(&[b"NO \"No arguments are expected\""])
             }
-            (b"AUTHENTICATE", _) => ClientMessage::Credentials,
             _ => ClientMessage::Other,
-        })
+        };
+        self.runs_on = announced && meaning != ClientMessage::Partial;
+        Ok(meaning)
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
@@ -208,6 +216,10 @@ impl Dialect for Sieve {
         list.concat()
     }
 
+    fn runs_on(&self) -> bool {
+        self.runs_on
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
@@ -221,8 +233,8 @@ enum Status<'a> {
 }
 
 fn status(line: &[u8]) -> Option<Status<'_>> {
-    let (word, rest) = command(line);
-    match verb(word, &mut [0; 16]) {
+    let (status, rest) = word(line);
+    match verb(status, &mut [0; 16]) {
         b"OK" => Some(Status::Ok),
         b"NO" => Some(Status::No(rest)),
         b"BYE" => Some(Status::Bye),

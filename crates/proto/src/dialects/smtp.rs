@@ -1,11 +1,14 @@
 //! SMTP, submission and LMTP: RFC 3207 over RFC 5321, RFC 6409 and RFC 2033.
 
+mod data;
 mod login;
 
-use crate::amend::Keywords;
+use data::{Asked, Data, Part};
+
+use crate::amend::{Keywords, lists};
 use crate::error::malformed;
 use crate::nobody;
-use crate::text::{code, command, line, lines, lines_until, verb, words};
+use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -52,21 +55,28 @@ struct Smtp {
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
-    /// Message data goes on until a line of one dot.
     data: Data,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Data {
-    No,
-    /// DATA was sent; the server decides with 354.
-    Asked,
-    Flowing,
+    /// A greeting was written: this is a server.
+    greeted: bool,
+    /// What was read last cannot be told from commands by everybody.
+    ambiguous: bool,
+    /// What the last answer that was read is an answer to.
+    answered: Option<ReplyTo>,
 }
 
 impl Smtp {
     fn boxed(me: Identity, hello: &'static str, kind: &'static str) -> Box<dyn Dialect> {
-        Box::new(Self { me, hello, kind, answer: String::new(), quitting: false, data: Data::No })
+        Box::new(Self {
+            me,
+            hello,
+            kind,
+            answer: String::new(),
+            quitting: false,
+            data: Data::default(),
+            greeted: false,
+            ambiguous: false,
+            answered: None,
+        })
     }
 
     fn answering(&mut self, answer: &str) -> ClientMessage {
@@ -74,27 +84,23 @@ impl Smtp {
         self.answer.push_str(answer);
         ClientMessage::Probe
     }
-}
 
-impl Dialect for Smtp {
-    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
-        match from {
-            Side::Client => line(buf, scan),
-            // RFC 5321 section 4.2.1: all lines but the last have a hyphen behind the same code.
-            Side::Server => lines_until(buf, scan, |line| code(line).map(|_| line[3] != b'-')),
+    fn read_data(&mut self, piece: &[u8]) -> ClientMessage {
+        let part = self.data.read(piece);
+        self.ambiguous = part == Part::Ambiguous;
+        if part != Part::End {
+            return ClientMessage::Partial;
         }
+        // RFC 2033 section 4.2: there is an answer for each recipient.
+        let recipients = self.data.take_recipients();
+        self.data.asked(Asked::Message(if self.kind == "LMTP" { recipients } else { 1 }));
+        ClientMessage::Other
     }
 
-    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        if self.data == Data::Flowing {
-            let end = msg == b".\r\n";
-            self.data = if end { Data::No } else { Data::Flowing };
-            return Ok(if end { ClientMessage::Other } else { ClientMessage::Partial });
-        }
-        self.data = Data::No;
+    fn read_command(&mut self, msg: &[u8]) -> ClientMessage {
         let (name, arguments) = command(msg);
         let upper = &mut [0; 16];
-        Ok(match verb(name, upper) {
+        match verb(name, upper) {
             b"STARTTLS" if arguments.is_empty() && name.len() + 2 == msg.len() => ClientMessage::Request,
             b"STARTTLS" => self.answering("501 5.5.4 STARTTLS takes no parameters"),
             hello if hello == self.hello.as_bytes() => match arguments {
@@ -120,18 +126,54 @@ impl Dialect for Smtp {
                 self.answering("550 5.7.0 Nobody speaks for others here");
                 ClientMessage::OnBehalf
             }
-            b"DATA" => {
-                self.data = Data::Asked;
-                ClientMessage::Other
+            // RFC 3030 section 2: octets follow that no line ends, if the server knows of it. Inside TLS the
+            // application does.
+            b"BDAT" if !self.me.inside_tls => {
+                self.ambiguous = true;
+                ClientMessage::Partial
             }
             _ => ClientMessage::Other,
-        })
+        }
+    }
+}
+
+impl Dialect for Smtp {
+    fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+        match from {
+            Side::Client if self.data.is_undecided() => Ok(None),
+            Side::Client if self.data.is_flowing() => Ok(data::piece(buf, scan)),
+            Side::Client => line(buf, scan),
+            // RFC 5321 section 4.2.1: all lines but the last have a hyphen behind the same code.
+            Side::Server => lines_until(buf, scan, |line| code(line).map(|_| line[3] != b'-')),
+        }
+    }
+
+    fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
+        if self.data.is_flowing() {
+            return Ok(self.read_data(msg));
+        }
+        self.ambiguous = false;
+        let meaning = self.read_command(msg);
+        let upper = &mut [0; 16];
+        let asked = match (meaning, verb(command(msg).0, upper)) {
+            (ClientMessage::Hello, _) => Asked::Other(ReplyTo::Hello),
+            (ClientMessage::Request, _) => Asked::Other(ReplyTo::Request),
+            (_, b"RCPT") => Asked::Recipient,
+            (_, b"DATA") => Asked::Data,
+            _ => Asked::Other(ReplyTo::Other),
+        };
+        // Inside TLS, and at a server, the application hears message data as it comes.
+        if !self.me.inside_tls && !self.greeted {
+            self.data.asked(asked);
+        }
+        Ok(meaning)
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         let code = code(msg)?;
-        if self.data == Data::Asked && code == 354 {
-            self.data = Data::Flowing;
+        self.answered = Some(reply_to);
+        if reply_to != ReplyTo::Connect && self.data.answered(reply_to, code) {
+            return Ok(ServerMessage::Interim);
         }
         Ok(match (reply_to, code) {
             (_, 421) => ServerMessage::Bye,
@@ -168,6 +210,10 @@ impl Dialect for Smtp {
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
+        match msg {
+            ServerMessage::Greeting => self.greeted = true,
+            _ => self.data.settled(),
+        }
         let name = &self.me.server_name;
         let text = match msg {
             ServerMessage::Greeting => format!("220 {name} {}", self.kind),
@@ -199,12 +245,18 @@ impl Dialect for Smtp {
     }
 
     fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        // A list has more than one line; of it the first, which names the server, is no entry.
-        if from == Side::Client || !msg.starts_with(b"250-") {
+        // Of a list the first line, which names the server, is no entry. It may be all there is, but one has to know.
+        let bare = msg.starts_with(b"250 ") && self.answered == Some(ReplyTo::Hello);
+        let listed = from == Side::Server && lists(self.answered) && (msg.starts_with(b"250-") || bare);
+        if !listed {
             return msg.to_vec();
         }
         let mut list: Vec<_> = lines(msg).map(|line| line.get(4..).unwrap_or_default()).collect();
         let name = list.remove(0).to_vec();
+        // Chunks cannot be told from commands for sure (RFC 3030 section 2), and binary messages come in no other way.
+        let unreadable =
+            |entry: &&[u8]| [b"CHUNKING".as_slice(), b"BINARYMIME"].iter().any(|it| opens_with(entry, it));
+        list.retain(|entry| how != Amend::AddUpgrade || !unreadable(entry));
         let mut amended = KEYWORDS.amend(list.into_iter(), how);
         amended.insert(0, name);
         let last = amended.len() - 1;
@@ -212,6 +264,10 @@ impl Dialect for Smtp {
             [b"250", if at == last { b" " } else { b"-" } as &[u8], &entry, b"\r\n"].concat()
         };
         amended.into_iter().enumerate().flat_map(line).collect()
+    }
+
+    fn runs_on(&self) -> bool {
+        self.ambiguous
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -51,7 +51,9 @@ const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const SASL2: &str = "urn:xmpp:sasl:2";
 const DIALBACK: &str = "jabber:server:dialback";
+/// XEP-0078, and XEP-0077, in which a password is set.
 const IQ_AUTH: &str = "jabber:iq:auth";
+const IQ_REGISTER: &str = "jabber:iq:register";
 
 /// Octets of a stream header that is remembered for its namespaces.
 const MAX_HEADER: usize = 4096;
@@ -257,18 +259,19 @@ impl Dialect for Xmpp {
         }
         let mut reader = Reader::new(&self.client_header, msg)?;
         let root = reader.next()?.ok_or_else(|| malformed("an element"))?;
-        let child = reader.next()?;
-        while reader.next()?.is_some() {}
-        let empty = child.is_none() && !reader.has_text && !root.has_attributes();
+        let (mut children, mut logs_in) = (false, false);
+        while let Some(child) = reader.next()? {
+            children = true;
+            logs_in |= [IQ_AUTH, IQ_REGISTER].contains(&child.namespace());
+        }
+        let empty = !children && !reader.has_text && !root.has_attributes();
         let (meaning, condition) = match (root.namespace(), root.name()) {
             // What follows the request is cleartext where TLS belongs.
             (TLS, "starttls") if empty => (ClientMessage::Request, "policy-violation"),
             (TLS, "starttls") => (ClientMessage::Other, "bad-format"),
             (SASL | SASL2, _) => (ClientMessage::Credentials, ENCRYPTION_REQUIRED),
             (DIALBACK, _) => (ClientMessage::Credentials, "policy-violation"),
-            (content, "iq") if content == self.content && child.is_some_and(|it| it.is(IQ_AUTH, "query")) => {
-                (ClientMessage::Credentials, "policy-violation")
-            }
+            (_, "iq") if logs_in => (ClientMessage::Credentials, "policy-violation"),
             (content, "iq" | "message" | "presence") if content == self.content => {
                 (ClientMessage::Other, NOT_AUTHORIZED)
             }

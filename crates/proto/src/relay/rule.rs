@@ -42,6 +42,8 @@ pub enum What {
 pub enum Moment {
     /// When the client sends this.
     Client(ClientMessage),
+    /// When the client sends a piece behind which nobody can tell for sure what belongs to it and what is a command.
+    Ambiguous,
     /// When the server sends this.
     Server(ServerMessage),
     /// When the server sends what answers this, whatever it says.

@@ -2,7 +2,7 @@
 
 use super::Nut;
 use crate::error::malformed;
-use crate::text::{command, name_and_password};
+use crate::text::{name_and_password, word};
 use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
 
 impl LoginDialect for Nut {
@@ -33,7 +33,7 @@ impl LoginDialect for Nut {
     }
 
     fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
-        Ok(match command(msg) {
+        Ok(match word(msg) {
             (b"OK", b"Goodbye") => LoginReply::Bye,
             (b"OK", _) if std::mem::replace(&mut self.named, true) => {
                 LoginReply::Granted { data: None, user: None }

@@ -8,6 +8,10 @@ use crate::{Amend, Malformed};
 /// The bindings that a server knows, XEP-0440.
 const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 
+/// Logins and registrations without SASL, XEP-0078 and XEP-0077.
+const IQ_AUTH_FEATURE: &str = "http://jabber.org/features/iq-auth";
+const IQ_REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+
 /// The same features with this change; anything else stays as it is.
 pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(header, msg)?;
@@ -45,7 +49,10 @@ fn concerns(child: &Element<'_>, how: Amend) -> bool {
     let (top, is) = (child.depth == 1, |namespace, name| child.is(namespace, name));
     match how {
         Amend::DropUpgrade => top && is(TLS, "starttls"),
-        Amend::DropCredentials => top && (is(SASL, "mechanisms") || is(SASL2, "authentication")),
+        Amend::DropCredentials => {
+            let listed = is(SASL, "mechanisms") || is(SASL2, "authentication");
+            top && (listed || is(IQ_AUTH_FEATURE, "auth") || is(IQ_REGISTER_FEATURE, "register"))
+        }
         Amend::DropChannelBinding => {
             is_mechanism(child) || (top && is(SASL_CHANNEL_BINDING, "sasl-channel-binding"))
         }

@@ -1,0 +1,60 @@
+//! Lists of capabilities, and changes to them (RFC 9051 section 7.2.2).
+
+use std::ops::Range;
+
+use super::{MAX_TAG, split};
+use crate::Amend;
+use crate::amend::drops;
+use crate::text::{lines, starts_with, verb, words};
+
+/// The same message with this change in its list, if it has one.
+pub(super) fn amended(msg: &[u8], how: Amend) -> Vec<u8> {
+    let Some(list) = capabilities(msg) else { return msg.to_vec() };
+    let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+    let mut kept: Vec<&[u8]> = words(&msg[list.clone()]).collect();
+    match how {
+        // LOGINDISABLED says the same in other words: come back with TLS.
+        Amend::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
+        Amend::AddUpgrade if !kept.iter().any(|word| is_offer(word)) => kept.push(b"STARTTLS"),
+        Amend::AddUpgrade => {}
+        Amend::DropCredentials => {
+            kept.retain(|word| !starts_with(word, b"AUTH=") && !is(word, "SASL-IR"));
+            if !kept.iter().any(|word| is(word, "LOGINDISABLED")) {
+                kept.push(b"LOGINDISABLED");
+            }
+        }
+        Amend::DropChannelBinding | Amend::DropExternal => {
+            kept.retain(|word| !starts_with(word, b"AUTH=") || !drops(how, word));
+        }
+        Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
+    }
+    [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
+}
+
+pub(super) fn is_offer(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"STARTTLS")
+}
+
+/// Whether this is a status response or a continuation, which end with text for people (RFC 9051 section 7.1).
+pub(super) fn is_text(msg: &[u8]) -> bool {
+    // This is asked at each literal, so it must not look far.
+    let start = msg.get(..2 * MAX_TAG).unwrap_or(msg);
+    let (_, rest) = split(lines(start).next().unwrap_or_default());
+    let (word, _) = split(rest.unwrap_or_default());
+    msg.starts_with(b"+") || matches!(verb(word, &mut [0; 16]), b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH")
+}
+
+/// Where the list of capabilities lies in a response: `* CAPABILITY …` or `… OK [CAPABILITY …]`.
+pub(super) fn capabilities(msg: &[u8]) -> Option<Range<usize>> {
+    let line = lines(msg).next()?;
+    let (tag, rest) = split(line);
+    let (word, text) = split(rest?);
+    let (list, code) = (text?, b"[CAPABILITY ");
+    let start = line.len() - list.len();
+    if tag == b"*" && word.eq_ignore_ascii_case(b"CAPABILITY") {
+        return Some(start..line.len());
+    }
+    let end = list.iter().position(|&byte| byte == b']')?;
+    let coded = is_text(line) && starts_with(list, code);
+    coded.then(|| start + code.len()..start + end)
+}
