@@ -19,6 +19,8 @@ pub(crate) enum Stop {
     Unreachable(String),
     /// The server said nothing in time; what was waited for.
     Silent(&'static str),
+    /// The server answered what came behind, and not this.
+    PassedOver(&'static str),
     /// The server closed the connection; before what.
     Closed(&'static str),
     /// The server turned us away: 421, BYE and their relatives.
@@ -34,6 +36,7 @@ impl std::fmt::Display for Stop {
         match self {
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
             Self::Silent(what) => write!(f, "the server was silent where {what} belongs"),
+            Self::PassedOver(what) => write!(f, "the server passed over where {what} belongs"),
             Self::Closed(what) => write!(f, "the server closed the connection where {what} belongs"),
             Self::Bye(text) => write!(f, "the server turned us away: \"{text}\""),
             Self::Malformed(expected) => write!(f, "the server's answer is malformed: expected {expected}"),

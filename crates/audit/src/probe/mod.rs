@@ -9,6 +9,7 @@ mod fallback;
 mod hidden;
 mod injection;
 mod leaks;
+mod mechanisms;
 mod port;
 mod stall;
 mod tls;
@@ -28,10 +29,9 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
     let mut seen = std::mem::take(&mut base.seen);
     if base.ended.is_none() {
         plan.learn(started.elapsed().as_secs_f64() * 1000.0);
-        let offered = base.capabilities.as_ref().map(|it| it.before.clone()).unwrap_or_default();
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
-        let (cleartext, usual) = cleartext::probe(plan, &offered).await;
+        let (cleartext, usual) = cleartext::probe(plan).await;
         seen.absorb(cleartext);
         let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
             cleartext::fixation(plan, usual.as_deref()),
