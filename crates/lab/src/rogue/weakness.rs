@@ -26,6 +26,8 @@ pub enum Weakness {
     Fixation,
     /// Credentials are asked for and judged in cleartext.
     CredentialsBefore,
+    /// Mechanisms that send passwords are listed in cleartext, and refused.
+    Listed,
     /// Everything is served in cleartext.
     NotEnforced,
     /// The upgrade is offered and accepted inside TLS.
@@ -84,7 +86,7 @@ pub enum Weakness {
 
 use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
-    Lazy, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
+    Lazy, Listed, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
     OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
     Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
@@ -101,6 +103,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (PlainAnswer, "srv-reply-plain", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-split"]),
     (Fixation, "srv-fixation", &["srv-not-enforced", "srv-auth-before"]),
     (CredentialsBefore, "srv-auth-before", &[]),
+    (Listed, "srv-auth-before", &["srv-caps-kept"]),
     (NotEnforced, "srv-not-enforced", &["srv-auth-before", "srv-caps-kept"]),
     (OfferInside, "srv-offer-inside", &["srv-caps-kept"]),
     (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
@@ -175,6 +178,7 @@ impl Weakness {
             PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
             OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
+            Listed => unless(LISTS.contains(&protocol.name), "no list names what would send a password"),
             CredentialsBefore if protocol.name == "lmtp" => Some("nobody logs in"),
             CredentialsBefore | NotEnforced | NotOffered => {
                 unless(protocol.name != "xmpp-server", "servers know each other by their certificates")
@@ -247,6 +251,7 @@ impl Weakness {
             PlainAnswer => behind(Behind::Plain),
             Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
             CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
+            Listed => Manner { lists: true, ..sound },
             NotEnforced => Manner { gate: Gate::Open, lists: true, ..sound },
             OfferInside => Manner { inside: Inside::Offered, ..sound },
             CapsKept => Manner { inside: Inside::Kept, ..sound },
@@ -281,6 +286,9 @@ impl Weakness {
 
 /// Where something can be set before anybody is known: a sender, a user, a nickname.
 const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
+
+/// Where a list says how to log in.
+const LISTS: &[&str] = &["submission", "imap", "pop3", "sieve", "nntp", "xmpp", "irc"];
 
 /// Where a harmless command before TLS can carry data.
 const DATA: &[&str] =
