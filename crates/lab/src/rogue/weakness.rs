@@ -36,6 +36,8 @@ pub enum Weakness {
     CapsKept,
     /// A failed handshake leads back to cleartext.
     Fallback,
+    /// The same, and what came instead of the handshake is lost.
+    QuietFallback,
     /// The ClientHello is waited for without an end.
     Stall,
     /// Each octet of a ClientHello is waited for anew.
@@ -87,8 +89,8 @@ pub enum Weakness {
 use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
     Lazy, Listed, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
-    OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
-    Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
+    OldTlsOnly, Partial, PlainAnswer, Preauth, QuietFallback, Referral, RefusedForNow, SelfSigned, Shared,
+    SoonExpired, Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -108,6 +110,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (OfferInside, "srv-offer-inside", &["srv-caps-kept"]),
     (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
     (Fallback, "srv-hs-fallback", &[]),
+    (QuietFallback, "srv-hs-fallback", &[]),
     (Stall, "srv-stall", &[]),
     (Drip, "srv-stall", &[]),
     (WrongAlpn, "srv-alpn", &[]),
@@ -230,7 +233,7 @@ impl Weakness {
             (Lazy | Split, "postgres") => {
                 Some("a session begins once, with the same answer whoever began it")
             }
-            (Fallback, "mysql") => Some("a server answers no no-op before it knows the user"),
+            (Fallback | QuietFallback, "mysql") => Some("a server answers no no-op before it knows the user"),
             (RefusedForNow, "postgres") => {
                 Some("an error ends the connection, and does not say for how long")
             }
@@ -256,6 +259,7 @@ impl Weakness {
             OfferInside => Manner { inside: Inside::Offered, ..sound },
             CapsKept => Manner { inside: Inside::Kept, ..sound },
             Fallback => Manner { falls_back: true, ..sound },
+            QuietFallback => Manner { falls_back: true, swallows: true, ..sound },
             Preauth => Manner {
                 gate: Gate::Open,
                 offers: false,
