@@ -226,7 +226,17 @@ async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Dr
     if bytes.is_empty() {
         return Draft::new(id, Outcome::NotApplicable, "the protocol does nothing before a login");
     }
-    match ask(dialogue, &bytes, usual, "the answer to a command").await {
+    let what = "the answer to a command";
+    let mut answer = ask(dialogue, &bytes, usual, what).await;
+    if matches!(answer, Err(Stop::Silent(_))) {
+        // Servers of XMPP answer each other elsewhere; who takes leave has come past the command.
+        dialogue.goodbye().await;
+        answer = match dialogue.answer(ReplyTo::Other, what).await {
+            Err(Stop::Closed(_) | Stop::Bye(_)) => Err(Stop::PassedOver(what)),
+            late => late,
+        };
+    }
+    match answer {
         Ok((ServerMessage::TlsRequired, _)) => Draft::pass(id, "commands are refused for want of TLS"),
         Ok((_, bytes)) => {
             let text = shown(dialogue, &bytes);
