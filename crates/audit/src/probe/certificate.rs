@@ -27,11 +27,7 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
         expiry(own.days_left),
     ];
     drafts.push(key(&own.key));
-    let weak = own.signature.contains("SHA-1") || own.signature.contains("MD5");
-    drafts.push(match weak {
-        true => Draft::fail("cert-signature", format!("the certificate is signed with {}", own.signature)),
-        false => Draft::pass("cert-signature", format!("signed with {}", own.signature)),
-    });
+    drafts.push(signature(&own.signature));
     drafts.push(match own.names.is_empty() {
         true => Draft::fail(
             "cert-san",
@@ -139,6 +135,21 @@ pub(crate) fn key(key: &str) -> Draft {
     }
 }
 
+/// RFC 9155 for SHA-1, RFC 6151 for MD5; what has no name here is not known to be fine.
+fn signature(name: &str) -> Draft {
+    let id = "cert-signature";
+    let broken = |hash: &&str| name.ends_with(*hash);
+    if ["SHA-1", "MD5", "MD4", "MD2"].iter().any(broken) {
+        return Draft::fail(id, format!("the certificate is signed with {name}"));
+    }
+    match name.starts_with(|first: char| first.is_ascii_digit()) {
+        true => {
+            Draft::new(id, Outcome::Info, format!("signed with an algorithm that is not known here: {name}"))
+        }
+        false => Draft::pass(id, format!("signed with {name}")),
+    }
+}
+
 fn usage(parsed: &X509Certificate<'_>) -> Draft {
     // RFC 5280 section 4.2.1.9: its key is to verify certificates, and WebPKI takes it for nothing else.
     if parsed.is_ca() {
@@ -203,4 +214,24 @@ pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
         ),
         Draft::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_hashes_are_found_and_unknown_ones_not_praised() {
+        for (name, outcome) in [
+            ("RSA with MD5", Outcome::Fail),
+            ("ECDSA with SHA-1", Outcome::Fail),
+            ("RSA with SHA-1", Outcome::Fail),
+            ("ECDSA with SHA-256", Outcome::Pass),
+            ("RSA-PSS", Outcome::Pass),
+            ("Ed25519", Outcome::Pass),
+            ("1.2.3.4", Outcome::Info),
+        ] {
+            assert_eq!(signature(name).outcome, outcome, "{name}");
+        }
+    }
 }
