@@ -27,8 +27,17 @@ pub(crate) enum Stop {
     Bye(String),
     /// The server's bytes are no message of the protocol: what was expected.
     Malformed(&'static str),
+    /// The upgrade was agreed, and the handshake failed: how.
+    Unshaken(String),
     /// No more connections may be opened.
     Budget,
+}
+
+impl Stop {
+    /// Whether a server that has had enough of us may have done it.
+    pub(crate) fn turns_away(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Bye(_) | Self::Closed(_) | Self::Silent("the greeting"))
+    }
 }
 
 impl std::fmt::Display for Stop {
@@ -40,7 +49,8 @@ impl std::fmt::Display for Stop {
             Self::Closed(what) => write!(f, "the server closed the connection where {what} belongs"),
             Self::Bye(text) => write!(f, "the server turned us away: \"{text}\""),
             Self::Malformed(expected) => write!(f, "the server's answer is malformed: expected {expected}"),
-            Self::Budget => f.write_str("the limit of connections was reached"),
+            Self::Unshaken(why) => write!(f, "the handshake fails: {why}"),
+            Self::Budget => f.write_str("the limit of connections (--max-connections) was reached"),
         }
     }
 }

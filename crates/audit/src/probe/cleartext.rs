@@ -282,7 +282,7 @@ pub(crate) async fn fixation(plan: &Plan, usual: Option<&str>) -> Seen {
             Draft::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
         }
         (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
-        (Err(Stop::Closed(_)), _) => Draft::pass(id, "the server does not go on after it"),
+        (Err(Stop::Closed(_)), Ok(_)) => Draft::pass(id, "the server does not go on after it"),
         (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
     };
     let draft = first.into_iter().fold(draft, |draft, mark| draft.at(0, mark));

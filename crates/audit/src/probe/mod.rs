@@ -38,7 +38,7 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
             tls::alpn(plan),
             tls::names(plan, usual_sha.as_deref()),
             crossing::probe(plan, base.certificate.as_ref()),
-            tls::versions(plan),
+            tls::versions(plan, base.tls.as_ref().map(|tls| tls.version.as_str())),
         );
         // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
         let injection = injection::probe(plan, usual.as_deref()).await;
@@ -86,7 +86,7 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
 const TURNED_AWAY: usize = 3;
 
 fn throttled(seen: &mut Seen) {
-    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.outcome == Outcome::Inconclusive).collect();
+    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.turned_away).collect();
     if let Some(first) = untold.first().filter(|_| untold.len() >= TURNED_AWAY) {
         let why =
             format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
