@@ -21,7 +21,7 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
         return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
     }
     let mut drafts = vec![
-        chain(presented, &facts.verdict),
+        chain(presented, &facts.verdict, facts.chain.first().is_some_and(|der| is_fetchable(der))),
         name(facts, server_name, &own.names),
         dates(presented),
         expiry(own.days_left),
@@ -44,7 +44,20 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
     drafts
 }
 
-fn chain(presented: &Presented, verdict: &Trust) -> Draft {
+/// Whether the certificate tells where its issuer's can be fetched (RFC 5280 section 4.2.2.1), as those do that
+/// come from an intermediate.
+fn is_fetchable(der: &[u8]) -> bool {
+    const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    parsed.extensions().iter().any(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityInfoAccess(access) => {
+            access.accessdescs.iter().any(|it| it.access_method.to_id_string() == CA_ISSUERS)
+        }
+        _ => false,
+    })
+}
+
+fn chain(presented: &Presented, verdict: &Trust, fetchable: bool) -> Draft {
     let own = presented.chain.first();
     let (issuer, subject) = own.map_or(("", ""), |own| (own.issuer.as_str(), own.subject.as_str()));
     let (rooted, reason) = match verdict {
@@ -69,8 +82,19 @@ fn chain(presented: &Presented, verdict: &Trust) -> Draft {
         presented.chain.windows(2).all(|pair| matches!(pair, [one, next] if one.issuer == next.subject));
     let top = presented.chain.last().map_or("", |top| top.issuer.as_str());
     if presented.chain.len() == 1 {
-        let why = format!("the chain is incomplete: the certificate of its issuer, {issuer}, is not sent");
-        return Draft::fail("cert-incomplete", why);
+        // Without its certificate nobody can tell what the issuer is.
+        if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
+            let why = format!(
+                "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
+                 unless it is an authority that is not trusted here (--ca-file)"
+            );
+            return Draft::fail("cert-incomplete", why);
+        }
+        let why = format!(
+            "the certificate's issuer is not trusted: {issuer}, an authority that is not known here (--ca-file), \
+             or an intermediate that is not sent"
+        );
+        return Draft::fail("cert-chain", why);
     }
     match linked {
         true => Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}")),
@@ -219,6 +243,25 @@ pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_issuer_that_is_not_sent_may_be_an_authority_or_an_intermediate() {
+        for (issuer, fetchable, id) in [
+            ("CN=Our Root", false, "cert-chain"),
+            ("CN=Our Root", true, "cert-incomplete"),
+            ("CN=Example Intermediate 2", false, "cert-incomplete"),
+        ] {
+            let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
+            let own = crate::report::Certificate { issuer, subject, ..Default::default() };
+            let presented = Presented { verified: false, verdict: String::new(), chain: vec![own] };
+            let verdict = Trust::Failed { reason: String::new(), rooted: Some(false) };
+            let draft = chain(&presented, &verdict, fetchable);
+            assert_eq!((draft.id, draft.outcome), (id, Outcome::Fail), "{}", draft.summary());
+            for either in ["--ca-file", "intermediate", "not sent"] {
+                assert!(draft.summary().contains(either), "{}", draft.summary());
+            }
+        }
+    }
 
     #[test]
     fn broken_hashes_are_found_and_unknown_ones_not_praised() {
