@@ -366,7 +366,25 @@ async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::differ;
+    use starttls::proto::postgres::POSTGRES;
+
+    use super::{Outcome, differ, mechanisms, taken};
+
+    #[test]
+    fn who_asks_for_a_proof_does_not_ask_for_the_password() {
+        let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
+        let (md5, bare) = (b"R\0\0\0\x0c\0\0\0\x05salt", b"R\0\0\0\x08\0\0\0\x03");
+        for (answer, outcome, name) in [
+            (&scram[..], Outcome::Warning, "SCRAM-SHA-256"),
+            (md5, Outcome::Fail, "MD5"),
+            (bare, Outcome::Fail, "PASSWORD"),
+            (b"R\0\0\0\x08\0\0\0\0", Outcome::Fail, "message R"),
+        ] {
+            let draft = taken("srv-auth-before", "message R", &mechanisms::asked(&POSTGRES, answer));
+            assert_eq!(draft.outcome, outcome, "{}", draft.summary());
+            assert!(draft.summary().contains(name), "{}", draft.summary());
+        }
+    }
 
     #[test]
     fn state_shows_in_the_kind_of_an_answer_or_in_the_answer_itself() {
