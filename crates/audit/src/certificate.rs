@@ -88,10 +88,18 @@ pub(crate) fn key(key: &SubjectPublicKeyInfo<'_>) -> String {
 
 fn algorithm(oid: &str) -> String {
     match oid {
+        "1.2.840.10045.4.1" => "ECDSA with SHA-1",
+        "1.2.840.10045.4.3.1" => "ECDSA with SHA-224",
         "1.2.840.10045.4.3.2" => "ECDSA with SHA-256",
         "1.2.840.10045.4.3.3" => "ECDSA with SHA-384",
         "1.2.840.10045.4.3.4" => "ECDSA with SHA-512",
-        "1.2.840.113549.1.1.5" => "RSA with SHA-1",
+        "1.2.840.10040.4.3" => "DSA with SHA-1",
+        "2.16.840.1.101.3.4.3.2" => "DSA with SHA-256",
+        "1.2.840.113549.1.1.2" => "RSA with MD2",
+        "1.2.840.113549.1.1.3" => "RSA with MD4",
+        "1.2.840.113549.1.1.4" => "RSA with MD5",
+        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" => "RSA with SHA-1",
+        "1.2.840.113549.1.1.14" => "RSA with SHA-224",
         "1.2.840.113549.1.1.11" => "RSA with SHA-256",
         "1.2.840.113549.1.1.12" => "RSA with SHA-384",
         "1.2.840.113549.1.1.13" => "RSA with SHA-512",
@@ -101,4 +109,21 @@ fn algorithm(oid: &str) -> String {
         other => other,
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::algorithm;
+
+    #[test]
+    fn what_nobody_should_sign_with_has_a_name() {
+        for (oid, name) in [
+            ("1.2.840.113549.1.1.4", "RSA with MD5"),
+            ("1.2.840.10045.4.1", "ECDSA with SHA-1"),
+            ("1.2.840.113549.1.1.11", "RSA with SHA-256"),
+            ("1.2.3", "1.2.3"),
+        ] {
+            assert_eq!(algorithm(oid), name);
+        }
+    }
 }

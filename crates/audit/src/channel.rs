@@ -152,9 +152,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// The same, and whatever comes within `wait`.
     pub(crate) async fn listen(&mut self, wait: Duration) -> Vec<u8> {
+        self.hear(wait).await.0
+    }
+
+    /// The same, and whether the connection has ended.
+    pub(crate) async fn hear(&mut self, wait: Duration) -> (Vec<u8>, bool) {
         let until = Instant::now() + wait;
-        while self.unread.len() < MAX_UNREAD && self.more(until).await == Some(true) {}
-        self.unread()
+        let mut going = Some(true);
+        while self.unread.len() < MAX_UNREAD && going == Some(true) {
+            going = self.more(until).await;
+        }
+        let heard = self.unread();
+        if going == Some(false) {
+            self.record.text(Kind::Event, "the server closed the connection");
+        }
+        (heard, going == Some(false))
     }
 
     /// Whether the connection ends within `wait`, whatever is said on the way.

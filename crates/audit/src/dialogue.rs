@@ -19,14 +19,25 @@ pub(crate) enum Stop {
     Unreachable(String),
     /// The server said nothing in time; what was waited for.
     Silent(&'static str),
+    /// The server answered what came behind, and not this.
+    PassedOver(&'static str),
     /// The server closed the connection; before what.
     Closed(&'static str),
     /// The server turned us away: 421, BYE and their relatives.
     Bye(String),
     /// The server's bytes are no message of the protocol: what was expected.
     Malformed(&'static str),
+    /// The upgrade was agreed, and the handshake failed: how.
+    Unshaken(String),
     /// No more connections may be opened.
     Budget,
+}
+
+impl Stop {
+    /// Whether a server that has had enough of us may have done it.
+    pub(crate) fn turns_away(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Bye(_) | Self::Closed(_) | Self::Silent("the greeting"))
+    }
 }
 
 impl std::fmt::Display for Stop {
@@ -34,10 +45,12 @@ impl std::fmt::Display for Stop {
         match self {
             Self::Unreachable(why) => write!(f, "no connection: {why}"),
             Self::Silent(what) => write!(f, "the server was silent where {what} belongs"),
+            Self::PassedOver(what) => write!(f, "the server passed over where {what} belongs"),
             Self::Closed(what) => write!(f, "the server closed the connection where {what} belongs"),
             Self::Bye(text) => write!(f, "the server turned us away: \"{text}\""),
             Self::Malformed(expected) => write!(f, "the server's answer is malformed: expected {expected}"),
-            Self::Budget => f.write_str("the limit of connections was reached"),
+            Self::Unshaken(why) => write!(f, "the handshake fails: {why}"),
+            Self::Budget => f.write_str("the limit of connections (--max-connections) was reached"),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     /// Which of the probe's records, and where.
     evidence: Vec<(usize, Mark)>,
     severity: Option<Severity>,
+    /// Whether the server turned the probe away.
+    pub(crate) turned_away: bool,
 }
 
 impl Draft {
@@ -33,6 +35,7 @@ impl Draft {
             details: Vec::new(),
             evidence: Vec::new(),
             severity: None,
+            turned_away: false,
         }
     }
 
@@ -46,7 +49,7 @@ impl Draft {
 
     /// The probe could not tell, and why.
     pub(crate) fn untold(id: &'static str, stop: &Stop) -> Self {
-        Self::new(id, Outcome::Inconclusive, stop.to_string())
+        Self { turned_away: stop.turns_away(), ..Self::new(id, Outcome::Inconclusive, stop.to_string()) }
     }
 
     pub(crate) fn summary(&self) -> &str {

@@ -41,10 +41,16 @@ impl Selection {
         (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
     }
 
-    /// Removes the findings of checks that are not wanted.
+    /// Removes the findings of checks that are not wanted. Where none is left, nothing can be told.
     pub fn apply(&self, report: &mut Report) {
         let wanted = |finding: &Finding| crate::check::check(&finding.id).is_none_or(|row| self.wants(row));
-        report.endpoints.iter_mut().for_each(|endpoint| endpoint.findings.retain(wanted));
+        for endpoint in &mut report.endpoints {
+            endpoint.findings.retain(wanted);
+            if endpoint.findings.is_empty() && is_open(endpoint.outcome) {
+                endpoint.outcome = Verdict::Inconclusive;
+                endpoint.summary = String::from("no check was done that was asked for (--only, --skip)");
+            }
+        }
     }
 }
 
@@ -66,8 +72,8 @@ pub fn worst(endpoint: &Endpoint) -> Option<Severity> {
 /// wrong is a finding, and otherwise what could not be told keeps an endpoint from being sound. Endpoints that could
 /// not be audited keep their verdict.
 pub fn settle(endpoint: &mut Endpoint, fail_on: Severity) {
-    let throttled = endpoint.outcome == Verdict::Inconclusive && endpoint.tls.is_none();
-    if throttled || !matches!(endpoint.outcome, Verdict::Sound | Verdict::Findings | Verdict::Inconclusive) {
+    let untellable = endpoint.tls.is_none() || endpoint.findings.is_empty();
+    if (endpoint.outcome == Verdict::Inconclusive && untellable) || !is_open(endpoint.outcome) {
         return;
     }
     let found = worst(endpoint).is_some_and(|worst| worst >= fail_on);
@@ -78,6 +84,11 @@ pub fn settle(endpoint: &mut Endpoint, fail_on: Severity) {
         (false, false) => Verdict::Sound,
     };
     endpoint.summary = summary(endpoint);
+}
+
+/// Whether the findings decide the verdict.
+fn is_open(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Sound | Verdict::Findings | Verdict::Inconclusive)
 }
 
 /// What was found in one line.

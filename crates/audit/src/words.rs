@@ -10,8 +10,8 @@ pub(crate) struct Words {
     pub(crate) took_credentials: &'static [&'static str],
     /// Beginnings of answers by which it shows that it did what needs TLS.
     pub(crate) served: &'static [&'static str],
-    /// What a capability list has when it offers to take credentials.
-    pub(crate) mechanisms: &'static [&'static str],
+    /// What it means for people that a list allows a name and a password in commands of their own.
+    pub(crate) user: &'static str,
     /// State that is set in cleartext, and the command inside TLS that shows whether it is still there.
     pub(crate) fixation: Option<(&'static str, &'static str)>,
     /// What carries data before TLS.
@@ -42,7 +42,7 @@ const NOTHING: Words = Words {
     scheme: "",
     took_credentials: &[],
     served: &[],
-    mechanisms: &[],
+    user: "USER",
     fixation: None,
     data: &[],
     may_serve_cleartext: None,
@@ -54,7 +54,6 @@ const SMTP: Words = Words {
     scheme: "smtp",
     took_credentials: &["235", "334", "535", "432", "534"],
     served: &["250"],
-    mechanisms: &["AUTH ", "AUTH="],
     fixation: Some(("MAIL FROM:<>\r\n", "RCPT TO:<postmaster@invalid>\r\n")),
     data: &[Data { name: "a quoted string", around: |it| in_line("NOOP \"", it, "\"\r\n") }],
     may_serve_cleartext: Some("as RFC 3207 section 4 demands of a public mail server"),
@@ -66,7 +65,6 @@ const XMPP: Words = Words {
     scheme: "xmpp",
     took_credentials: &["<success", "<challenge", "*<not-authorized"],
     served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
-    mechanisms: &["<mechanism>PLAIN"],
     data: IN_XML,
     ..NOTHING
 };
@@ -79,7 +77,7 @@ const TABLE: &[Words] = &[
         scheme: "imap",
         took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
         served: &["OK"],
-        mechanisms: &["AUTH="],
+        user: "LOGIN, since LOGINDISABLED is missing",
         // RFC 2971: what a client says of itself.
         data: &[
             Data { name: "a quoted string", around: |it| in_line("x1 ID (\"name\" \"", it, "\")\r\n") },
@@ -99,7 +97,6 @@ const TABLE: &[Words] = &[
         harmless: ClientMessage::Hello,
         took_credentials: &["+"],
         served: &["+OK"],
-        mechanisms: &["USER", "SASL PLAIN", "SASL LOGIN"],
         fixation: Some(("USER starttls-probe\r\n", "PASS starttls-probe\r\n")),
         ..NOTHING
     },
@@ -107,7 +104,6 @@ const TABLE: &[Words] = &[
         scheme: "sieve",
         took_credentials: &["OK", "NO"],
         served: &["OK"],
-        mechanisms: &["\"SASL\" \"PLAIN", "\"SASL\" \"LOGIN"],
         data: &[
             Data { name: "a quoted string", around: |it| in_line("NOOP \"", it, "\"\r\n") },
             Data {
@@ -122,9 +118,9 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "nntp",
+        user: "AUTHINFO USER",
         took_credentials: &["381", "281", "481", "383"],
         served: &["215", "211"],
-        mechanisms: &["AUTHINFO USER", "SASL PLAIN"],
         fixation: Some(("AUTHINFO USER starttls-probe\r\n", "AUTHINFO PASS starttls-probe\r\n")),
         ..NOTHING
     },

@@ -206,6 +206,11 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
         E::Revoked => String::from("it was revoked"),
         E::BadEncoding => String::from("it is not a well-formed certificate"),
         E::BadSignature => String::from("a signature in its chain was made with another key"),
+        E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            String::from("a signature in its chain is of a kind that is not trusted")
+        }
+        E::UnhandledCriticalExtension => String::from("it has a critical extension that is not known"),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => String::from("it is not meant for this use"),
         E::NotValidForName => String::from("it is for another name"),
         E::NotValidForNameContext { expected, presented } => {
@@ -216,8 +221,13 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
         E::Other(_) if is_authority(cause) => {
             String::from("it is an authority's certificate, used as a server's")
         }
-        other => other.to_string(),
+        other => undumped(&other.to_string()).unwrap_or_else(|| String::from("it cannot be verified")),
     }
+}
+
+/// The library's words, unless they are a value's insides.
+fn undumped(text: &str) -> Option<String> {
+    (!text.contains(['{', '[', '('])).then(|| text.to_owned())
 }
 
 /// Why a signature in the handshake cannot be verified, though the certificate was accepted.
@@ -271,6 +281,25 @@ fn bare(presented: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_words() {
+        let (signature_algorithm_id, supported_algorithms) = (vec![6, 9], Vec::new());
+        let cause = CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: signature_algorithm_id.clone(),
+            supported_algorithms,
+        };
+        let key = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id,
+            public_key_algorithm_id: vec![6, 9],
+        };
+        let presented = vec![rustls::pki_types::CertificateDer::from(vec![1])];
+        let other = rustls::OtherError(Arc::new(std::io::Error::other(format!("Kind {{ {presented:?} }}"))));
+        for cause in [cause, key, CertificateError::Other(other), CertificateError::BadEncoding] {
+            let words = in_words(&rustls::Error::InvalidCertificate(cause));
+            assert!(!words.contains(['{', '[', '(', '_']) && words.contains(' '), "{words}");
+        }
+    }
 
     #[test]
     fn the_size_of_an_rsa_key_is_read_from_its_certificate() {

@@ -12,7 +12,8 @@ pub(super) const CHECKS: &[Check] = &[
             this server from a man in the middle. Which roots are trusted was decided by --ca-file and \
             the system's store.",
         fix: "Get a certificate from an authority that your clients trust (ACME does it free of \
-            charge), or hand your own root to every client and to this audit with --ca-file.",
+            charge), or hand your own root to every client and to this audit with --ca-file. If the issuer \
+            is an intermediate, have the server send it (\"fullchain\").",
         spec: "RFC 5280 section 6; RFC 9325 section 6.1",
     },
     Check {
@@ -23,7 +24,8 @@ pub(super) const CHECKS: &[Check] = &[
             Clients that have seen the link elsewhere connect, all others fail, so the fault looks like \
             one of the client's.",
         fix: "Configure the file with the whole chain (\"fullchain\"): the server's certificate \
-            first, then each intermediate; the root may be left out.",
+            first, then each intermediate; the root may be left out. If the issuer is a root of your own, hand it \
+            to this audit with --ca-file.",
         spec: "RFC 8446 section 4.4.2; RFC 5246 section 7.4.2",
     },
     Check {

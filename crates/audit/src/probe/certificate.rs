@@ -21,17 +21,13 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
         return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
     }
     let mut drafts = vec![
-        chain(presented, &facts.verdict),
+        chain(presented, &facts.verdict, facts.chain.first().is_some_and(|der| is_fetchable(der))),
         name(facts, server_name, &own.names),
         dates(presented),
         expiry(own.days_left),
     ];
     drafts.push(key(&own.key));
-    let weak = own.signature.contains("SHA-1") || own.signature.contains("MD5");
-    drafts.push(match weak {
-        true => Draft::fail("cert-signature", format!("the certificate is signed with {}", own.signature)),
-        false => Draft::pass("cert-signature", format!("signed with {}", own.signature)),
-    });
+    drafts.push(signature(&own.signature));
     drafts.push(match own.names.is_empty() {
         true => Draft::fail(
             "cert-san",
@@ -48,7 +44,20 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
     drafts
 }
 
-fn chain(presented: &Presented, verdict: &Trust) -> Draft {
+/// Whether the certificate tells where its issuer's can be fetched (RFC 5280 section 4.2.2.1), as those do that
+/// come from an intermediate.
+fn is_fetchable(der: &[u8]) -> bool {
+    const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
+    parsed.extensions().iter().any(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityInfoAccess(access) => {
+            access.accessdescs.iter().any(|it| it.access_method.to_id_string() == CA_ISSUERS)
+        }
+        _ => false,
+    })
+}
+
+fn chain(presented: &Presented, verdict: &Trust, fetchable: bool) -> Draft {
     let own = presented.chain.first();
     let (issuer, subject) = own.map_or(("", ""), |own| (own.issuer.as_str(), own.subject.as_str()));
     let (rooted, reason) = match verdict {
@@ -73,8 +82,19 @@ fn chain(presented: &Presented, verdict: &Trust) -> Draft {
         presented.chain.windows(2).all(|pair| matches!(pair, [one, next] if one.issuer == next.subject));
     let top = presented.chain.last().map_or("", |top| top.issuer.as_str());
     if presented.chain.len() == 1 {
-        let why = format!("the chain is incomplete: the certificate of its issuer, {issuer}, is not sent");
-        return Draft::fail("cert-incomplete", why);
+        // Without its certificate nobody can tell what the issuer is.
+        if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
+            let why = format!(
+                "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
+                 unless it is an authority that is not trusted here (--ca-file)"
+            );
+            return Draft::fail("cert-incomplete", why);
+        }
+        let why = format!(
+            "the certificate's issuer is not trusted: {issuer}, an authority that is not known here (--ca-file), \
+             or an intermediate that is not sent"
+        );
+        return Draft::fail("cert-chain", why);
     }
     match linked {
         true => Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}")),
@@ -136,6 +156,21 @@ pub(crate) fn key(key: &str) -> Draft {
     match bits {
         Some(bits) if bits < 2048 => Draft::fail("cert-key", format!("the key is too short: {key}")),
         _ => Draft::pass("cert-key", key),
+    }
+}
+
+/// RFC 9155 for SHA-1, RFC 6151 for MD5; what has no name here is not known to be fine.
+fn signature(name: &str) -> Draft {
+    let id = "cert-signature";
+    let broken = |hash: &&str| name.ends_with(*hash);
+    if ["SHA-1", "MD5", "MD4", "MD2"].iter().any(broken) {
+        return Draft::fail(id, format!("the certificate is signed with {name}"));
+    }
+    match name.starts_with(|first: char| first.is_ascii_digit()) {
+        true => {
+            Draft::new(id, Outcome::Info, format!("signed with an algorithm that is not known here: {name}"))
+        }
+        false => Draft::pass(id, format!("signed with {name}")),
     }
 }
 
@@ -203,4 +238,43 @@ pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
         ),
         Draft::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_that_is_not_sent_may_be_an_authority_or_an_intermediate() {
+        for (issuer, fetchable, id) in [
+            ("CN=Our Root", false, "cert-chain"),
+            ("CN=Our Root", true, "cert-incomplete"),
+            ("CN=Example Intermediate 2", false, "cert-incomplete"),
+        ] {
+            let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
+            let own = crate::report::Certificate { issuer, subject, ..Default::default() };
+            let presented = Presented { verified: false, verdict: String::new(), chain: vec![own] };
+            let verdict = Trust::Failed { reason: String::new(), rooted: Some(false) };
+            let draft = chain(&presented, &verdict, fetchable);
+            assert_eq!((draft.id, draft.outcome), (id, Outcome::Fail), "{}", draft.summary());
+            for either in ["--ca-file", "intermediate", "not sent"] {
+                assert!(draft.summary().contains(either), "{}", draft.summary());
+            }
+        }
+    }
+
+    #[test]
+    fn broken_hashes_are_found_and_unknown_ones_not_praised() {
+        for (name, outcome) in [
+            ("RSA with MD5", Outcome::Fail),
+            ("ECDSA with SHA-1", Outcome::Fail),
+            ("RSA with SHA-1", Outcome::Fail),
+            ("ECDSA with SHA-256", Outcome::Pass),
+            ("RSA-PSS", Outcome::Pass),
+            ("Ed25519", Outcome::Pass),
+            ("1.2.3.4", Outcome::Info),
+        ] {
+            assert_eq!(signature(name).outcome, outcome, "{name}");
+        }
+    }
 }

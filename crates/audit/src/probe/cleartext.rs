@@ -5,7 +5,8 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
-use crate::dialogue::{Dialogue, Inside, Stop};
+use super::mechanisms;
+use crate::dialogue::{Dialogue, Inside, Opening, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Outcome;
@@ -26,7 +27,7 @@ pub(super) fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
 }
 
 /// Goes on without TLS. Also says how a harmless command is answered in cleartext, as a signature.
-pub(crate) async fn probe(plan: &Plan, offered_in_cleartext: &[String]) -> (Seen, Option<String>) {
+pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
     let mut seen = Seen::default();
     let mut dialogue = match plan.open("a client that does not ask for TLS").await {
         Ok(dialogue) => dialogue,
@@ -38,28 +39,48 @@ pub(crate) async fn probe(plan: &Plan, offered_in_cleartext: &[String]) -> (Seen
         }
     };
     let mut usual = None;
-    let mut drafts = Vec::new();
-    match dialogue.open_up().await {
-        Ok(_) => {
+    let (login, command) = match dialogue.open_up().await {
+        Ok(opening) => {
             let words = dialogue.words(ClientMessage::Probe);
             usual = match words.is_empty() || is_text(&words) {
                 true => harmless(plan, &mut dialogue).await,
                 false => harmless_alone(plan, &mut seen).await,
             };
-            let usual = usual.as_deref();
-            drafts.push(credentials(plan, &mut dialogue, usual, offered_in_cleartext).await);
-            drafts.push(served(plan, &mut dialogue, usual).await);
-            dialogue.goodbye().await;
+            let (login, in_step) = credentials(plan, &mut dialogue, usual.as_deref(), &opening).await;
+            (login, if in_step { Some(served(plan, &mut dialogue, usual.as_deref()).await) } else { None })
         }
         Err(stop) => {
-            drafts.push(Draft::untold("srv-auth-before", &stop));
-            drafts.push(Draft::untold("srv-not-enforced", &stop));
+            (Draft::untold("srv-auth-before", &stop), Some(Draft::untold("srv-not-enforced", &stop)))
         }
-    }
+    };
+    dialogue.goodbye().await;
     let all = dialogue.record.all();
     let at = seen.record(dialogue.record);
-    drafts.into_iter().for_each(|draft| seen.push(draft.at(at, all)));
+    seen.push(login.at(at, all));
+    match command {
+        Some(draft) => seen.push(draft.at(at, all)),
+        None => served_alone(plan, usual.as_deref(), &mut seen).await,
+    }
     (seen, usual)
+}
+
+/// A command where no login came before it, whose answer could be taken for its own, or whose end for its end.
+async fn served_alone(plan: &Plan, usual: Option<&str>, seen: &mut Seen) {
+    let id = "srv-not-enforced";
+    let mut dialogue = match plan.open("a command of a client that does not ask for TLS").await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => {
+            seen.record(record);
+            return seen.push(Draft::untold(id, &stop));
+        }
+    };
+    let draft = match dialogue.open_up().await {
+        Ok(_) => served(plan, &mut dialogue, usual).await,
+        Err(stop) => Draft::untold(id, &stop),
+    };
+    dialogue.goodbye().await;
+    let at = seen.record(dialogue.record);
+    seen.push_shown(draft, at);
 }
 
 /// The same on a connection of its own: a binary protocol's harmless message may begin something that has to be
@@ -96,79 +117,106 @@ async fn ask(
     usual: Option<&str>,
     what: &'static str,
 ) -> Result<(ServerMessage, Vec<u8>), Stop> {
+    let nudge = dialogue.words(ClientMessage::Probe);
+    let Some(usual) = usual.filter(|_| is_text(&nudge)) else { return wait_for(dialogue, bytes, what).await };
     dialogue.send(bytes).await?;
-    let Some(usual) = usual else { return dialogue.answer_within(ReplyTo::Other, what, SHORT).await };
     match dialogue.answer_within(ReplyTo::Other, what, NUDGE).await {
         Err(Stop::Silent(_)) => {}
         answer => return answer,
     }
-    let nudge = dialogue.words(ClientMessage::Probe);
-    if !is_text(&nudge) {
-        return dialogue.answer_within(ReplyTo::Other, what, SHORT).await;
-    }
     dialogue.send(&nudge).await?;
-    let (meaning, answer) = dialogue.answer_within(ReplyTo::Other, what, SHORT).await?;
+    let (meaning, answer) = dialogue.answer(ReplyTo::Other, what).await?;
     if signature(&shown(dialogue, &answer)) == usual {
-        return Err(Stop::Silent(what));
+        return Err(Stop::PassedOver(what));
     }
     // It was slow, not silent; the answer to the harmless command is yet to come.
-    let _ = dialogue.answer_within(ReplyTo::Other, what, SHORT).await;
+    let _ = dialogue.answer(ReplyTo::Other, what).await;
     Ok((meaning, answer))
 }
 
-/// A login that cannot succeed: is it taken for one?
-async fn credentials(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, offered: &[String]) -> Draft {
+/// Sends something that is answered, however late, as servers delay the answer to a login that fails.
+async fn wait_for(
+    dialogue: &mut Dialogue,
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<(ServerMessage, Vec<u8>), Stop> {
+    dialogue.send(bytes).await?;
+    dialogue.answer(ReplyTo::Other, what).await
+}
+
+/// A login that cannot succeed: is it taken for one? Also says whether whatever comes next answers another question.
+async fn credentials(
+    plan: &Plan,
+    dialogue: &mut Dialogue,
+    usual: Option<&str>,
+    opening: &Opening,
+) -> (Draft, bool) {
     let id = "srv-auth-before";
-    let mechanisms: Vec<&String> = offered
-        .iter()
-        .filter(|line| plan.words.mechanisms.iter().any(|it| line.to_ascii_uppercase().contains(it)))
-        .collect();
+    let listed = mechanisms::listed(plan, opening);
+    let (draft, in_step) = login(plan, dialogue, usual).await;
+    if listed.is_empty() || matches!(draft.outcome, Outcome::Fail | Outcome::Warning) {
+        return (draft, in_step);
+    }
+    let why = format!("passwords are asked for in cleartext ({}); {}", listed.join(", "), draft.summary());
+    (Draft::new(id, Outcome::Warning, why), in_step)
+}
+
+async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> (Draft, bool) {
+    let id = "srv-auth-before";
     let bytes = dialogue.words(ClientMessage::Credentials);
     if bytes.is_empty() {
-        return Draft::new(id, Outcome::NotApplicable, "the protocol has no login of its own");
+        return (Draft::new(id, Outcome::NotApplicable, "the protocol has no login of its own"), true);
     }
-    match ask(dialogue, &bytes, usual, "the answer to a login").await {
-        Ok((ServerMessage::TlsRequired, _)) if mechanisms.is_empty() => {
+    let what = "the answer to a login";
+    // Only where nobody answers a login is there no answer to wait for.
+    let answer = match plan.words.took_credentials {
+        [] => ask(dialogue, &bytes, usual, what).await,
+        _ => {
+            // Servers delay failures by more than anything else.
+            let usual = std::mem::replace(&mut dialogue.patience, plan.limits.patience);
+            let answer = wait_for(dialogue, &bytes, what).await;
+            dialogue.patience = usual;
+            answer
+        }
+    };
+    let draft = match &answer {
+        Ok((ServerMessage::TlsRequired, _)) => {
             Draft::pass(id, "a login in cleartext is refused for want of TLS")
         }
-        Ok((ServerMessage::TlsRequired, _)) => Draft::new(
-            id,
-            Outcome::Warning,
-            format!(
-                "a login is refused for want of TLS, but mechanisms are listed in cleartext: {}",
-                list(&mechanisms)
-            ),
-        ),
         Ok((_, bytes)) => {
-            let text = shown(dialogue, &bytes);
-            if begins(&text, plan.words.took_credentials) {
-                Draft::fail(
-                    id,
-                    format!("a login in cleartext is taken: \"{}\"", text.get(..100).unwrap_or(&text)),
-                )
-            } else if mechanisms.is_empty() {
-                Draft::pass(
-                    id,
-                    format!("a login in cleartext is refused: \"{}\"", text.get(..100).unwrap_or(&text)),
-                )
-            } else {
-                Draft::new(
-                    id,
-                    Outcome::Warning,
-                    format!("mechanisms are listed in cleartext: {}", list(&mechanisms)),
-                )
+            let text = shown(dialogue, bytes);
+            let text = text.get(..100).unwrap_or(&text);
+            match begins(text, plan.words.took_credentials) {
+                true => taken(id, text, &mechanisms::asked(plan.protocol, bytes)),
+                false => Draft::pass(id, format!("a login in cleartext is refused: \"{text}\"")),
             }
         }
         Err(Stop::Closed(_) | Stop::Bye(_)) => {
             Draft::pass(id, "the server ends a session that logs in in cleartext")
         }
-        Err(Stop::Silent(_)) => Draft::new(id, Outcome::Info, "a login in cleartext is not answered"),
-        Err(stop) => Draft::untold(id, &stop),
-    }
+        Err(Stop::PassedOver(_)) => Draft::new(
+            id,
+            Outcome::Info,
+            "a login in cleartext is passed over, and what comes behind it answered",
+        ),
+        Err(stop) => Draft::untold(id, stop),
+    };
+    (draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_))))
 }
 
-fn list(mechanisms: &[&String]) -> String {
-    mechanisms.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
+/// A login was taken in cleartext; by which mechanism, if that is known.
+fn taken(id: &'static str, text: &str, asked: &[String]) -> Draft {
+    let proof = |name: &String| name.starts_with("SCRAM-");
+    let names = asked.join(", ");
+    match asked {
+        [] => Draft::fail(id, format!("a login in cleartext is taken: \"{text}\"")),
+        all if all.iter().all(proof) => {
+            let why =
+                format!("a login in cleartext is taken, by {names} alone, which does not send the password");
+            Draft::new(id, Outcome::Warning, why)
+        }
+        _ => Draft::fail(id, format!("a login in cleartext is taken: the server asks for {names}")),
+    }
 }
 
 /// Something that needs TLS: is it done without?
@@ -178,7 +226,17 @@ async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Dr
     if bytes.is_empty() {
         return Draft::new(id, Outcome::NotApplicable, "the protocol does nothing before a login");
     }
-    match ask(dialogue, &bytes, usual, "the answer to a command").await {
+    let what = "the answer to a command";
+    let mut answer = ask(dialogue, &bytes, usual, what).await;
+    if matches!(answer, Err(Stop::Silent(_))) {
+        // Servers of XMPP answer each other elsewhere; who takes leave has come past the command.
+        dialogue.goodbye().await;
+        answer = match dialogue.answer(ReplyTo::Other, what).await {
+            Err(Stop::Closed(_) | Stop::Bye(_)) => Err(Stop::PassedOver(what)),
+            late => late,
+        };
+    }
+    match answer {
         Ok((ServerMessage::TlsRequired, _)) => Draft::pass(id, "commands are refused for want of TLS"),
         Ok((_, bytes)) => {
             let text = shown(dialogue, &bytes);
@@ -192,7 +250,11 @@ async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Dr
             Draft::fail(id, format!("the server serves a client that never asked for TLS: \"{text}\""))
         }
         Err(Stop::Closed(_) | Stop::Bye(_)) => Draft::pass(id, "the server ends a session without TLS"),
-        Err(Stop::Silent(_)) => Draft::new(id, Outcome::Info, "a command in cleartext is not answered"),
+        Err(Stop::PassedOver(_)) => Draft::new(
+            id,
+            Outcome::Info,
+            "a command in cleartext is passed over, and what comes behind it answered",
+        ),
         Err(stop) => Draft::untold(id, &stop),
     }
 }
@@ -220,7 +282,7 @@ pub(crate) async fn fixation(plan: &Plan, usual: Option<&str>) -> Seen {
             Draft::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
         }
         (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
-        (Err(Stop::Closed(_)), _) => Draft::pass(id, "the server does not go on after it"),
+        (Err(Stop::Closed(_)), Ok(_)) => Draft::pass(id, "the server does not go on after it"),
         (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
     };
     let draft = first.into_iter().fold(draft, |draft, mark| draft.at(0, mark));
@@ -291,7 +353,7 @@ async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Re
     dialogue.open_up().await?;
     if !before.is_empty() {
         match ask(dialogue, before.as_bytes(), usual, "the answer to a command").await {
-            Ok(_) | Err(Stop::Silent(_)) => {}
+            Ok(_) | Err(Stop::PassedOver(_)) => {}
             Err(stop) => return Err(stop),
         }
     }
@@ -304,7 +366,25 @@ async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::differ;
+    use starttls::proto::postgres::POSTGRES;
+
+    use super::{Outcome, differ, mechanisms, taken};
+
+    #[test]
+    fn who_asks_for_a_proof_does_not_ask_for_the_password() {
+        let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
+        let (md5, bare) = (b"R\0\0\0\x0c\0\0\0\x05salt", b"R\0\0\0\x08\0\0\0\x03");
+        for (answer, outcome, name) in [
+            (&scram[..], Outcome::Warning, "SCRAM-SHA-256"),
+            (md5, Outcome::Fail, "MD5"),
+            (bare, Outcome::Fail, "PASSWORD"),
+            (b"R\0\0\0\x08\0\0\0\0", Outcome::Fail, "message R"),
+        ] {
+            let draft = taken("srv-auth-before", "message R", &mechanisms::asked(&POSTGRES, answer));
+            assert_eq!(draft.outcome, outcome, "{}", draft.summary());
+            assert!(draft.summary().contains(name), "{}", draft.summary());
+        }
+    }
 
     #[test]
     fn state_shows_in_the_kind_of_an_answer_or_in_the_answer_itself() {

@@ -1,20 +1,39 @@
 //! After the go-ahead, anything but a ClientHello: the connection has to end there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use starttls::proto::ClientMessage;
+use starttls::proto::{ClientMessage, ReplyTo, Scan, Side};
 
 use super::answers::{harmless, shown, signature};
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
+use crate::report::Outcome;
 use crate::words::{begins, is_final};
 
 /// A fatal alert, handshake_failure, as a client sends it that cannot go on (RFC 8446 section 6.2).
 const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
-/// How long a server may take to answer in cleartext when it should not.
+/// How long a server may take to do something about it, before it is asked something else.
 const LISTEN: Duration = Duration::from_millis(700);
+
+/// How long nothing more comes when a server has answered.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Octets that are heard out.
+const MAX_HEARD: usize = 64 * 1024;
+
+/// What a server does after a handshake that failed.
+enum End {
+    /// It ends the connection; what it says before.
+    Closed(Option<String>),
+    /// It serves in cleartext: with this.
+    Serves(String),
+    /// It refuses everything, and stays.
+    Refuses(String),
+    /// It says nothing, and stays.
+    Silent,
+}
 
 /// Cleartext, and an alert with cleartext behind it, where the ClientHello belongs.
 pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
@@ -34,26 +53,24 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
                 continue;
             }
         };
-        let heard = fall_back(plan, &mut dialogue, first).await;
+        let end = fall_back(plan, &mut dialogue, first, usual).await;
         let all = dialogue.record.all();
         let at = seen.record(dialogue.record);
-        match heard {
-            Ok(heard) if heard.starts_with(&[0x15]) || heard.is_empty() => {
-                ends = String::from("the connection ends")
+        match end {
+            Ok(End::Closed(None)) => ends = String::from("the connection ends"),
+            Ok(End::Closed(Some(text))) => {
+                ends = format!("the server says \"{text}\", and the connection ends")
             }
-            Ok(heard) => {
-                let text = shown(plan.protocol, &heard);
-                let serves =
-                    begins(&text, plan.words.served) || usual.is_some_and(|usual| signature(&text) == usual);
-                let serves = serves && !is_final(&text);
-                let text = text.get(..100).unwrap_or(&text);
-                if serves {
-                    let why =
-                        format!("after a handshake that failed the server goes on in cleartext: \"{text}\"");
-                    worst = Some(Draft::fail(id, why).at(at, all));
-                } else {
-                    ends = format!("the server says \"{text}\" and serves nothing");
-                }
+            Ok(End::Refuses(text)) => ends = format!("the server says \"{text}\" and serves nothing"),
+            Ok(End::Serves(text)) => {
+                let why =
+                    format!("after a handshake that failed the server goes on in cleartext: \"{text}\"");
+                worst = Some(Draft::fail(id, why).at(at, all));
+            }
+            Ok(End::Silent) => {
+                let why =
+                    "after a handshake that fails the server neither says anything nor ends the connection";
+                untold = Some(Draft::new(id, Outcome::Inconclusive, why).at(at, all));
             }
             Err(stop) => untold = Some(Draft::untold(id, &stop).at(at, all)),
         }
@@ -64,15 +81,69 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
     seen
 }
 
-async fn fall_back(plan: &Plan, dialogue: &mut Dialogue, first: &[u8]) -> Result<Vec<u8>, Stop> {
+/// Says something harmless instead of the handshake, and if the connection goes on, again: a TLS library may have
+/// swallowed it, and an error may be all that there is to its answer.
+async fn fall_back(
+    plan: &Plan,
+    dialogue: &mut Dialogue,
+    first: &[u8],
+    usual: Option<&str>,
+) -> Result<End, Stop> {
     agreed(dialogue).await?;
-    let words = harmless(plan, &mut |message| dialogue.words(message));
-    dialogue.send(&[first, &words].concat()).await?;
-    let heard = dialogue.listen(LISTEN).await;
-    // The alert that ends the handshake is as it should be; what comes behind it is not.
-    let alert = heard.first() == Some(&0x15);
-    let length = heard.get(3..5).map_or(0, |it| usize::from(it[0]) * 256 + usize::from(it[1]));
-    Ok(if alert { heard.get(5 + length..).unwrap_or_default().to_vec() } else { heard })
+    let mut said = None;
+    for (first, wait) in [(first, LISTEN), (b"".as_slice(), plan.patience())] {
+        let words = harmless(plan, &mut |message| dialogue.words(message));
+        if dialogue.send(&[first, &words].concat()).await.is_err() {
+            return Ok(End::Closed(said));
+        }
+        let until = Instant::now() + wait;
+        let mut heard = Vec::new();
+        loop {
+            let (more, closed) = dialogue.hear(QUIET).await;
+            let quiet = more.is_empty();
+            heard.extend(more);
+            let answers = answers(plan, &heard);
+            if let Some(text) = answers.iter().find(|text| serves(plan, text, usual)) {
+                return Ok(End::Serves(cut(text)));
+            }
+            if closed {
+                return Ok(End::Closed(answers.last().map(|text| cut(text)).or(said)));
+            }
+            let enough = Instant::now() > until || heard.len() > MAX_HEARD;
+            if enough || (quiet && !answers.is_empty()) {
+                said = answers.last().map(|text| cut(text)).or(said);
+                break;
+            }
+        }
+    }
+    Ok(said.map_or(End::Silent, End::Refuses))
+}
+
+/// What was heard, an answer each. The alerts that end a handshake are as they should be; what comes behind is not.
+fn answers(plan: &Plan, heard: &[u8]) -> Vec<String> {
+    let mut rest = heard;
+    while let [0x15, _, _, high, low, behind @ ..] = rest {
+        rest = behind.get(usize::from(*high) * 256 + usize::from(*low)..).unwrap_or_default();
+    }
+    let dialect = (plan.protocol.dialect)(plan.identity());
+    let mut answers = Vec::new();
+    while !rest.is_empty() {
+        let whole = dialect.frame(Side::Server, ReplyTo::Other, rest, &mut Scan::default());
+        let end = whole.ok().flatten().filter(|end| *end > 0).unwrap_or(rest.len()).min(rest.len());
+        let (message, behind) = rest.split_at(end);
+        answers.push(shown(plan.protocol, message));
+        rest = behind;
+    }
+    answers
+}
+
+fn serves(plan: &Plan, text: &str, usual: Option<&str>) -> bool {
+    let serves = begins(text, plan.words.served) || usual.is_some_and(|usual| signature(text) == usual);
+    serves && !is_final(text)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 /// The upgrade up to the go-ahead.

@@ -9,6 +9,7 @@ mod fallback;
 mod hidden;
 mod injection;
 mod leaks;
+mod mechanisms;
 mod port;
 mod stall;
 mod tls;
@@ -28,17 +29,16 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
     let mut seen = std::mem::take(&mut base.seen);
     if base.ended.is_none() {
         plan.learn(started.elapsed().as_secs_f64() * 1000.0);
-        let offered = base.capabilities.as_ref().map(|it| it.before.clone()).unwrap_or_default();
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
-        let (cleartext, usual) = cleartext::probe(plan, &offered).await;
+        let (cleartext, usual) = cleartext::probe(plan).await;
         seen.absorb(cleartext);
         let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
             cleartext::fixation(plan, usual.as_deref()),
             tls::alpn(plan),
             tls::names(plan, usual_sha.as_deref()),
             crossing::probe(plan, base.certificate.as_ref()),
-            tls::versions(plan),
+            tls::versions(plan, base.tls.as_ref().map(|tls| tls.version.as_str())),
         );
         // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
         let injection = injection::probe(plan, usual.as_deref()).await;
@@ -86,7 +86,7 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
 const TURNED_AWAY: usize = 3;
 
 fn throttled(seen: &mut Seen) {
-    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.outcome == Outcome::Inconclusive).collect();
+    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.turned_away).collect();
     if let Some(first) = untold.first().filter(|_| untold.len() >= TURNED_AWAY) {
         let why =
             format!("later connections were turned away ({}): try again with --pace 1s", first.summary());

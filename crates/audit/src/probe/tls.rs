@@ -44,28 +44,43 @@ async fn shake(
             inside.goodbye().await;
             (seen.record(inside.record), Ok(shake))
         }
-        Err((error, record)) => (seen.record(record), Err(Stop::Unreachable(error.to_string()))),
+        Err((error, record)) => {
+            let stop = match error {
+                starttls::Error::Timeout { .. } => Stop::Silent("the rest of the handshake"),
+                error => Stop::Unshaken(error.to_string()),
+            };
+            (seen.record(record), Err(stop))
+        }
     }
 }
 
-/// Both versions of TLS; the ones that work, for the report.
-pub(crate) async fn versions(plan: &Plan) -> (Seen, Vec<String>) {
+/// Both versions of TLS; the ones that work, for the report. One is known to already, from the first connection.
+pub(crate) async fn versions(plan: &Plan, known: Option<&str>) -> (Seen, Vec<String>) {
     let mut seen = Seen::default();
-    let mut works = Vec::new();
+    let mut works = Vec::from_iter(known.map(str::to_owned));
+    let mut draft = None;
     for (connector, purpose) in
         [(&plan.connectors.tls12, "TLS 1.2 only"), (&plan.connectors.tls13, "TLS 1.3 only")]
     {
-        if let (_, Ok(shake)) = shake(plan, purpose, connector, &plan.server_name, &mut seen).await {
-            works.push(shake.version);
-        }
+        let (_, result) = shake(plan, purpose, connector, &plan.server_name, &mut seen).await;
+        draft = match result {
+            Ok(shake) => {
+                works.push(shake.version);
+                None
+            }
+            Err(Stop::Unshaken(_)) => {
+                Some(Draft::new("tls-old", Outcome::Warning, "TLS 1.3 is not available"))
+            }
+            // Who was not let in has not tried.
+            Err(stop) => Some(Draft::untold("tls-old", &stop)),
+        };
     }
-    let draft = match works.iter().any(|version| version == "TLS 1.3") {
-        true => Draft::pass("tls-old", format!("handshakes succeed with {}", works.join(" and "))),
-        false if works.is_empty() => {
-            Draft::new("tls-old", Outcome::Inconclusive, "no handshake with one version only succeeds")
-        }
-        false => Draft::new("tls-old", Outcome::Warning, "TLS 1.3 is not available"),
-    };
+    works.sort();
+    works.dedup();
+    let is_new = works.iter().any(|version| version == "TLS 1.3");
+    let draft = draft.filter(|_| !is_new).unwrap_or_else(|| {
+        Draft::pass("tls-old", format!("handshakes succeed with {}", works.join(" and ")))
+    });
     let last = seen.records.len().saturating_sub(1);
     seen.push_shown(draft, last);
     (seen, works)
@@ -88,7 +103,7 @@ pub(crate) async fn alpn(plan: &Plan) -> Seen {
             Draft::new(id, Outcome::Warning, "ALPN is ignored: a client of another protocol can be led here")
                 .severity(crate::report::Severity::Info)
         }
-        Err(Stop::Unreachable(_)) => Draft::pass(id, "another protocol's ALPN id is refused"),
+        Err(Stop::Unshaken(_)) => Draft::pass(id, "another protocol's ALPN id is refused"),
         Err(stop) => Draft::untold(id, &stop),
     };
     seen.push_shown(draft, at);
@@ -115,7 +130,7 @@ pub(crate) async fn names(plan: &Plan, usual: Option<&str>) -> Seen {
                 format!("{purpose}, another certificate is served: {}", own.names.join(", ")),
             ),
             Ok(_) => Draft::new(id, Outcome::Info, format!("{purpose}, no certificate is served")),
-            Err(Stop::Unreachable(why)) => {
+            Err(Stop::Unshaken(why)) => {
                 Draft::new(id, Outcome::Info, format!("{purpose}, the handshake is refused: {why}"))
             }
             Err(stop) => Draft::untold(id, &stop),

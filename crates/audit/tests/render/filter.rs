@@ -36,6 +36,23 @@ fn the_threshold_decides_between_sound_and_findings() {
 }
 
 #[test]
+fn without_any_check_nothing_is_sound() {
+    let (only, skip) = (names(&["srv"]), names(&["srv"]));
+    let mut report = sample::report(vec![sample::sound(), sample::wrong()]);
+    Selection::new(&only, &skip).unwrap().apply(&mut report);
+    let report = settled(report, Severity::Warning);
+    assert_eq!(exit_code(&report), 7);
+    for endpoint in &report.endpoints {
+        assert!(endpoint.summary.contains("no check"), "{}", endpoint.summary);
+    }
+    // What was known before was checked all the same.
+    let mut report = sample::report(vec![sample::wrong()]);
+    Selection::new(&names(&["srv-inject-eager"]), &[]).unwrap().apply(&mut report);
+    assert_eq!(hide_known(&mut report, &sample::report(vec![sample::wrong()])), 1);
+    assert_eq!(exit_code(&settled(report, Severity::Warning)), 0);
+}
+
+#[test]
 fn the_samples_are_settled() {
     let report = sample::all();
     assert_eq!(settled(report.clone(), Severity::Warning), report);

@@ -191,7 +191,9 @@ impl House {
         // What came instead of a ClientHello may be commands, or noise that nobody could go on from.
         let mut early = Vec::new();
         let mut buffer = [0; CHUNK];
-        if let Ok(read) = tcp.try_read(&mut buffer) {
+        if let Ok(read) = tcp.try_read(&mut buffer)
+            && !self.manner.swallows
+        {
             early = messages(self.protocol, &buffer[..read]).0;
         }
         let stream = Box::new(Early { stream, early, how: How::First });

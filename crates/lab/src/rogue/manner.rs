@@ -29,6 +29,8 @@ pub(super) struct Manner {
     pub(super) keeps_state: bool,
     /// Whether a failed handshake leads back to cleartext.
     pub(super) falls_back: bool,
+    /// Whether what came instead of a handshake is swallowed.
+    pub(super) swallows: bool,
     /// Whether an octet is all that a handshake has to bring in time.
     pub(super) restless: bool,
     /// Whether a session is greeted as authenticated.
@@ -53,6 +55,7 @@ impl Manner {
         inside: Inside::Sound,
         keeps_state: false,
         falls_back: false,
+        swallows: false,
         restless: false,
         preauth: false,
         throttles: false,

@@ -26,6 +26,8 @@ pub enum Weakness {
     Fixation,
     /// Credentials are asked for and judged in cleartext.
     CredentialsBefore,
+    /// Mechanisms that send passwords are listed in cleartext, and refused.
+    Listed,
     /// Everything is served in cleartext.
     NotEnforced,
     /// The upgrade is offered and accepted inside TLS.
@@ -34,6 +36,8 @@ pub enum Weakness {
     CapsKept,
     /// A failed handshake leads back to cleartext.
     Fallback,
+    /// The same, and what came instead of the handshake is lost.
+    QuietFallback,
     /// The ClientHello is waited for without an end.
     Stall,
     /// Each octet of a ClientHello is waited for anew.
@@ -84,9 +88,9 @@ pub enum Weakness {
 
 use Weakness::{
     Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
-    Lazy, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
-    OldTlsOnly, Partial, PlainAnswer, Preauth, Referral, RefusedForNow, SelfSigned, Shared, SoonExpired,
-    Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
+    Lazy, Listed, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
+    OldTlsOnly, Partial, PlainAnswer, Preauth, QuietFallback, Referral, RefusedForNow, SelfSigned, Shared,
+    SoonExpired, Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -101,10 +105,12 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (PlainAnswer, "srv-reply-plain", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-split"]),
     (Fixation, "srv-fixation", &["srv-not-enforced", "srv-auth-before"]),
     (CredentialsBefore, "srv-auth-before", &[]),
+    (Listed, "srv-auth-before", &["srv-caps-kept"]),
     (NotEnforced, "srv-not-enforced", &["srv-auth-before", "srv-caps-kept"]),
     (OfferInside, "srv-offer-inside", &["srv-caps-kept"]),
     (CapsKept, "srv-caps-kept", &["srv-offer-inside"]),
     (Fallback, "srv-hs-fallback", &[]),
+    (QuietFallback, "srv-hs-fallback", &[]),
     (Stall, "srv-stall", &[]),
     (Drip, "srv-stall", &[]),
     (WrongAlpn, "srv-alpn", &[]),
@@ -175,6 +181,7 @@ impl Weakness {
             PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
             OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
+            Listed => unless(LISTS.contains(&protocol.name), "no list names what would send a password"),
             CredentialsBefore if protocol.name == "lmtp" => Some("nobody logs in"),
             CredentialsBefore | NotEnforced | NotOffered => {
                 unless(protocol.name != "xmpp-server", "servers know each other by their certificates")
@@ -226,7 +233,7 @@ impl Weakness {
             (Lazy | Split, "postgres") => {
                 Some("a session begins once, with the same answer whoever began it")
             }
-            (Fallback, "mysql") => Some("a server answers no no-op before it knows the user"),
+            (Fallback | QuietFallback, "mysql") => Some("a server answers no no-op before it knows the user"),
             (RefusedForNow, "postgres") => {
                 Some("an error ends the connection, and does not say for how long")
             }
@@ -247,10 +254,12 @@ impl Weakness {
             PlainAnswer => behind(Behind::Plain),
             Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
             CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
+            Listed => Manner { lists: true, ..sound },
             NotEnforced => Manner { gate: Gate::Open, lists: true, ..sound },
             OfferInside => Manner { inside: Inside::Offered, ..sound },
             CapsKept => Manner { inside: Inside::Kept, ..sound },
             Fallback => Manner { falls_back: true, ..sound },
+            QuietFallback => Manner { falls_back: true, swallows: true, ..sound },
             Preauth => Manner {
                 gate: Gate::Open,
                 offers: false,
@@ -281,6 +290,9 @@ impl Weakness {
 
 /// Where something can be set before anybody is known: a sender, a user, a nickname.
 const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
+
+/// Where a list says how to log in.
+const LISTS: &[&str] = &["submission", "imap", "pop3", "sieve", "nntp", "xmpp", "irc"];
 
 /// Where a harmless command before TLS can carry data.
 const DATA: &[&str] =

@@ -1,0 +1,90 @@
+//! A server that has had enough of the audit, or an audit that may not go on: neither says anything about the upgrade.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::smtp::SUBMISSION;
+use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::{Audit, Limits};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Rogue, Weakness};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A way to the server for so many connections; those that come later hear this, and are closed.
+async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let admitted = left > 0;
+            left = left.saturating_sub(1);
+            tokio::spawn(async move {
+                if admitted {
+                    let mut there = TcpStream::connect(server).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut there).await;
+                } else {
+                    let _ = client.write_all(then).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Sound, but for a certificate that has to be renewed.
+async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAddr) -> Endpoint {
+    let authority = Authority::new().unwrap();
+    let rogue = Rogue::start(&SUBMISSION, Weakness::SoonExpired, &authority).unwrap();
+    let address = at(rogue.address()).await;
+    let root = authority.root_pem();
+    let limits = Limits { connections, ..Limits::default() };
+    let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.as_str()), limits);
+    let audit = audit.unwrap();
+    let audited = audit.endpoint(&SUBMISSION, "submission", rogue.server_name(), address);
+    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+}
+
+/// What is wrong but for the certificate, and what is said of the server's patience.
+fn accused(report: &Endpoint) -> Vec<String> {
+    let wrong = report.findings.iter().filter(|it| {
+        matches!(it.outcome, Outcome::Fail | Outcome::Warning)
+            && !["cert-expiry", "srv-alpn"].contains(&&*it.id)
+    });
+    wrong.map(|it| format!("{}: {}", it.id, it.summary)).collect()
+}
+
+fn throttled(report: &Endpoint) -> bool {
+    report.findings.iter().any(|it| it.id == "srv-throttled")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_turned_away_accuses_nobody() {
+    for then in [&b"421 4.7.0 Too many connections\r\n"[..], b""] {
+        for admitted in 1..12 {
+            let report = audited(25, async |server| limited(server, admitted, then).await).await;
+            assert_eq!(accused(&report), Vec::<String>::new(), "{admitted} connections");
+            assert!(throttled(&report), "{admitted} connections: {}", report.summary);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_ones_own_is_not_the_servers() {
+    for connections in [1, 2, 8] {
+        let report = audited(connections, async |server| server).await;
+        assert_eq!(report.connections, connections);
+        assert_eq!(accused(&report), Vec::<String>::new(), "{connections} connections");
+        assert!(!throttled(&report), "{connections} connections");
+        let untold = report.findings.iter().filter(|it| it.outcome == Outcome::Inconclusive);
+        assert!(untold.clone().count() > 3);
+        for finding in untold {
+            assert!(finding.summary.contains("--max-connections"), "{}: {}", finding.id, finding.summary);
+        }
+        // The certificate is to be renewed.
+        assert_eq!(report.outcome, Verdict::Findings);
+    }
+}
