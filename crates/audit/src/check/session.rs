@@ -30,7 +30,8 @@ pub(super) const TLS: &[Check] = &[
         severity: Warning,
         title: "the cipher suite has no forward secrecy or no authenticated encryption",
         why: "Without an ephemeral key exchange whoever gets hold of the server's key can read \
-            everything recorded before. Suites in CBC mode have a history of padding attacks.",
+            everything recorded before. Suites in CBC mode have a history of padding attacks. This audit \
+            offers neither: a server that has no others shows by a handshake that fails.",
         fix: "Limit the TLS 1.2 suites to ECDHE with AES-GCM or ChaCha20-Poly1305, in the order of \
             the server's preference. TLS 1.3 has no other kind.",
         spec: "RFC 9325 section 4.1 and 4.2",
