@@ -75,6 +75,8 @@ const REFUSED: &[(&str, &[u8], &str)] = &[
     ("ftp", b"US\xff\xf1ER joe\r\n", "530 "),
     ("ftp", b" \xff\xfdX\xff\xfb PASS secret\r\n", "530 "),
     ("ftp", b"\xff\xfaABOR \xff\xf0PASS secret\r\n", "530 "),
+    ("irc", b"privmsg nickserv@services.example :identify secret\r\n", ":mail.example.com 451 "),
+    ("irc", b"NS IDENTIFY secret\r\n", ":mail.example.com 451 "),
     ("nut", b"username joe\n", "ERR ACCESS-DENIED"),
     ("nut", b"PASSWORD\tsecret\n", "ERR ACCESS-DENIED"),
     ("nut", b"  Login ups\n", "ERR ACCESS-DENIED"),

@@ -5,7 +5,7 @@ mod login;
 use crate::amend::drops;
 use crate::error::malformed;
 use crate::nobody;
-use crate::text::{line, lines, mentions_tls, verb};
+use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
     Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
     ReplyTo, Scan, ServerMessage, Side,
@@ -190,6 +190,11 @@ impl Dialect for Irc {
             b"PONG" if !inside => ClientMessage::Silent,
             b"QUIT" => ClientMessage::Quit,
             b"PASS" | b"AUTHENTICATE" | b"OPER" | b"WEBIRC" => ClientMessage::Credentials,
+            // In no RFC, but where most networks keep their accounts.
+            b"NICKSERV" | b"NS" | b"IDENTIFY" => ClientMessage::Credentials,
+            b"PRIVMSG" | b"NOTICE" | b"SQUERY" if starts_with(message.parameter(0), b"NickServ") => {
+                ClientMessage::Credentials
+            }
             // NICK and USER among them: they are refused, so that no name is kept across the boundary.
             _ => ClientMessage::Other,
         })
