@@ -109,7 +109,7 @@ fn cleartext_is_a_verdict_only_where_it_may_be() {
         let folder = Folder::new();
         let text = format!(
             "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1\"\ncertificates = \"DIR/live\"\n{starttls}\
-             forward = \"smtp://127.0.0.1\"\n"
+             forward = \"smtp://127.0.0.1:2525\"\n"
         );
         Verdict::of(&folder.parse(&text).unwrap().listeners[0], &record(None)).name()
     };
