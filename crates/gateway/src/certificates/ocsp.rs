@@ -88,7 +88,10 @@ const BASIC: Oid<'static> = oid!(1.3.6.1.5.5.7.48.1.1);
 
 impl<'a> Basic<'a> {
     fn read(response: &'a [u8]) -> Result<Self, Unfit> {
-        let (_, outer) = element(response, Tag::Sequence).ok_or(Unfit::NoResponse)?;
+        let outer = match element(response, Tag::Sequence) {
+            Some(([], outer)) => outer,
+            _ => return Err(Unfit::NoResponse),
+        };
         // Successful is 0, and all others have no more to say.
         match element(outer, Tag::Enumerated).ok_or(Unfit::NoResponse)? {
             (bytes, [0]) => Self::inside(bytes).ok_or(Unfit::NoResponse),

@@ -117,7 +117,7 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     let unused = "does not count at this time, and is not sent along";
     let unsigned = "is not signed by its authority, and is not sent along";
     for (response, sent, warning) in [
-        (good, true, None),
+        (good.clone(), true, None),
         (signer.response(&folder, &own, true).await, true, Some("says that it is revoked")),
         (another, false, Some("is about another one, and is not sent along")),
         (earlier, false, Some(unused)),
@@ -133,6 +133,13 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
         assert_eq!(certificates.summaries().iter().any(|it| it.ocsp), sent, "{warning:?}");
         let expected: Vec<_> = warning.map(|it| format!("{beside}{it}")).into_iter().collect();
         assert_eq!(certificates.warnings(), expected);
+    }
+    // Cut short anywhere, or with something behind it, it is none.
+    let cut = (0..good.len()).step_by(13).map(|len| good[..len].to_vec());
+    for broken in cut.chain([[&good[..], &[0]].concat()]) {
+        fs::write(&place, &broken).unwrap();
+        let error = certificates.reload().unwrap_err().to_string();
+        assert!(error.contains("is no OCSP response in DER"), "{} of {}: {error}", broken.len(), good.len());
     }
 }
 
