@@ -76,6 +76,7 @@ mod der;
 mod endpoint;
 mod error;
 mod facts;
+pub mod file;
 #[cfg(feature = "login")]
 pub mod login;
 mod machine;

@@ -6,6 +6,7 @@ mod authority;
 mod blocking;
 mod boundary;
 mod deadlines;
+mod file;
 mod login;
 mod names;
 mod pair;

@@ -1,0 +1,151 @@
+//! Files that a user names: read with a bound on their size, and without waiting for one that never begins or never
+//! ends.
+//!
+//! A path may lead to a FIFO without a writer, to a device without an end, or to a directory. [`read`], [`open`] and
+//! [`append`] look at the type first and open without blocking, so that none of these stops the program.
+//! [`read_input`] also takes pipes and terminals, for commands that a person runs.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Reads a regular file of at most `limit` octets. Symbolic links are followed.
+///
+/// A program that reads its files again while it runs uses this function: what is read once from a pipe cannot be read
+/// again.
+///
+/// # Errors
+/// When the file is missing, is not readable, is not a regular file, or is larger than `limit`.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    // Files in /proc have the length 0 whatever they contain, so that the reading is bounded too.
+    if file.metadata()?.len() > limit {
+        return Err(too_large(limit));
+    }
+    read_bounded(file, limit)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// As for [`read`].
+pub fn open(path: &Path) -> io::Result<File> {
+    // Opening a device can have effects of its own, so that the type is checked before.
+    expect_regular(&std::fs::metadata(path)?)?;
+    let file = without_blocking(OpenOptions::new().read(true)).open(path)?;
+    // The path may lead elsewhere by now.
+    expect_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Opens a regular file for appending, and creates it with these permissions (as for `chmod`) if it does not exist.
+///
+/// # Errors
+/// When the path leads to something else than a regular file, and when the file cannot be opened for writing.
+pub fn append(path: &Path, permissions: u32) -> io::Result<File> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => expect_regular(&metadata)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, permissions);
+    #[cfg(not(unix))]
+    let _ = permissions;
+    let file = without_blocking(&mut options).open(path)?;
+    expect_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Reads a file of at most `limit` octets that may also be a pipe or a terminal: `/dev/stdin`, a named FIFO, or the
+/// `/dev/fd/63` of a shell's `<(command)`. The writer has to close it within `wait`.
+///
+/// A command that reads its input once uses this function.
+///
+/// # Errors
+/// As for [`read`]; [`ErrorKind::TimedOut`] when the end did not come in time.
+pub fn read_input(path: &Path, limit: u64, wait: Duration) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !is_stream(metadata.file_type()) {
+        return read(path, limit);
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let (path, found) = (path.to_owned(), describe(metadata.file_type()));
+    // Opening a FIFO waits for its writer, and reading for the data. A thread that is still waiting at the deadline is
+    // left behind; it does not keep the process alive.
+    thread::Builder::new().name(String::from("input")).spawn(move || {
+        let read = File::open(path).and_then(|file| read_bounded(file, limit));
+        // After the deadline nothing receives the result.
+        let _ = sender.send(read);
+    })?;
+    receiver.recv_timeout(wait).unwrap_or_else(|_| {
+        let what = format!("expected {found} that ends within {} s, and it has not ended", wait.as_secs());
+        Err(io::Error::new(ErrorKind::TimedOut, what))
+    })
+}
+
+fn read_bounded(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
+}
+
+fn too_large(limit: u64) -> io::Error {
+    let limit = match limit {
+        mib if mib > 0 && mib % (1 << 20) == 0 => format!("{} MiB", mib >> 20),
+        kib if kib > 0 && kib % (1 << 10) == 0 => format!("{} KiB", kib >> 10),
+        octets => format!("{octets} octets"),
+    };
+    io::Error::new(ErrorKind::FileTooLarge, format!("expected at most {limit}, found more"))
+}
+
+fn expect_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let found = describe(metadata.file_type());
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("expected a regular file, found {found}")))
+}
+
+/// With this flag, opening a FIFO does not wait for its other end. Reading a regular file is not affected.
+#[cfg(unix)]
+fn without_blocking(options: &mut OpenOptions) -> &OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK | libc::O_NOCTTY)
+}
+
+#[cfg(not(unix))]
+fn without_blocking(options: &mut OpenOptions) -> &OpenOptions {
+    options
+}
+
+#[cfg(unix)]
+fn is_stream(kind: FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_fifo() || kind.is_char_device()
+}
+
+#[cfg(not(unix))]
+fn is_stream(_: FileType) -> bool {
+    false
+}
+
+/// What the path leads to, with its article.
+fn describe(kind: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        match kind {
+            fifo if fifo.is_fifo() => return "a pipe (FIFO)",
+            socket if socket.is_socket() => return "a socket",
+            device if device.is_char_device() => return "a character device",
+            device if device.is_block_device() => return "a block device",
+            _ => {}
+        }
+    }
+    if kind.is_dir() { "a directory" } else { "a special file" }
+}
