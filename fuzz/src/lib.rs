@@ -25,7 +25,7 @@ fn choose(input: &[u8]) -> Option<(&'static Protocol, usize, &[u8])> {
 /// The names and numbers of the vectors, so that the seeds' answers are answers to our questions.
 fn identity() -> Identity {
     let mut identity = Identity::new("mail.example.com");
-    identity.client_name = String::from("client.example");
+    identity.client_name = "client.example".parse().unwrap();
     identity.nonce = 0;
     identity
 }

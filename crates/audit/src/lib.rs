@@ -21,7 +21,7 @@ mod words;
 use std::net::SocketAddr;
 
 use starttls::ConnectorBuilder;
-use starttls::proto::Protocol;
+use starttls::proto::{ClientName, Protocol};
 
 pub use plan::Limits;
 
@@ -29,6 +29,7 @@ pub use plan::Limits;
 #[derive(Clone, Debug)]
 pub struct Audit {
     connectors: plan::Connectors,
+    client_name: ClientName,
     limits: Limits,
 }
 
@@ -38,13 +39,20 @@ impl Audit {
     /// # Errors
     /// When such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
-        Ok(Self { connectors: plan::Connectors::new(&builder, limits.patience)?, limits })
+        let connectors = plan::Connectors::new(&builder, limits.patience)?;
+        Ok(Self { connectors, client_name: ClientName::default(), limits })
     }
 
     /// The same audit with other limits; the time for a handshake stays.
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
+    }
+
+    /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
+    #[must_use]
+    pub fn client_name(self, client_name: ClientName) -> Self {
+        Self { client_name, ..self }
     }
 
     /// Audits one endpoint. What cannot be reached, or told, is in the report too.
@@ -57,8 +65,9 @@ impl Audit {
         server_name: &str,
         address: SocketAddr,
     ) -> report::Endpoint {
-        let plan =
-            plan::Plan::new(protocol, address, server_name.to_owned(), self.connectors.clone(), self.limits);
+        let (server_name, client_name) = (server_name.to_owned(), self.client_name.clone());
+        let (connectors, limits) = (self.connectors.clone(), self.limits);
+        let plan = plan::Plan::new(protocol, address, server_name, client_name, connectors, limits);
         probe::run(&plan, target).await
     }
 }

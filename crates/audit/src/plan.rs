@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use starttls::proto::{Identity, Protocol};
+use starttls::proto::{ClientName, Identity, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
@@ -78,7 +78,7 @@ pub(crate) struct Plan {
     pub(crate) words: &'static Words,
     pub(crate) address: SocketAddr,
     pub(crate) server_name: String,
-    pub(crate) client_name: String,
+    pub(crate) client_name: ClientName,
     pub(crate) connectors: Connectors,
     pub(crate) limits: Limits,
     opened: AtomicU32,
@@ -94,12 +94,12 @@ impl Plan {
         protocol: &'static Protocol,
         address: SocketAddr,
         server_name: String,
+        client_name: ClientName,
         connectors: Connectors,
         limits: Limits,
     ) -> Self {
         let words = Words::of(protocol);
         let slots = Semaphore::new(limits.concurrency.max(1));
-        let client_name = String::from("localhost");
         let patience = AtomicU32::new(millis(limits.patience));
         let doubt = AtomicU32::new(millis(limits.patience));
         Self {

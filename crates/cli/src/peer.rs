@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use starttls::proto::ClientName;
 use starttls::{Connector, ConnectorBuilder, Endpoint, Error, Family};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -28,9 +29,20 @@ impl Connect {
 }
 
 impl Peer {
-    /// A connector for a session that somebody watches.
+    /// Returns a connector for a session that the user watches.
     pub(crate) fn connector(&self, trace: &Trace, retries: u32) -> Result<Connector, Failed> {
-        let mut builder = self.builder(trace.insecure)?.retries(retries, Duration::from_secs(1));
+        self.connector_as(self.client_name(), trace, retries)
+    }
+
+    /// Returns the same connector with another client name.
+    pub(crate) fn connector_as(
+        &self,
+        client_name: ClientName,
+        trace: &Trace,
+        retries: u32,
+    ) -> Result<Connector, Failed> {
+        let builder = self.builder(trace.insecure)?.client_name(client_name);
+        let mut builder = builder.retries(retries, Duration::from_secs(1));
         if trace.insecure {
             builder = builder.insecure();
         }
@@ -42,7 +54,7 @@ impl Peer {
 
     /// What every connector of a command starts from. `insecure` is whether roots may be missing.
     pub(crate) fn builder(&self, insecure: bool) -> Result<ConnectorBuilder, Failed> {
-        let mut builder = Connector::builder().timeout(self.timeout);
+        let mut builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(roots(path)?);
         } else if self.no_system_roots && !insecure {
@@ -56,6 +68,11 @@ impl Peer {
             builder = builder.client_certificate_pem(read(chain)?, read(key)?);
         }
         Ok(builder)
+    }
+
+    /// The client's own name. The default reveals nothing about the host.
+    pub(crate) fn client_name(&self) -> ClientName {
+        self.client_name.clone().unwrap_or_default()
     }
 
     /// The name to send and verify.

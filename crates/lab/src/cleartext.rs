@@ -143,7 +143,8 @@ async fn serve(
     heard: Heard,
 ) -> Result<(), SessionError> {
     tcp.set_nodelay(true)?;
-    let identity = Identity { capabilities: apps::capabilities(protocol), ..Identity::new("localhost") };
+    let capabilities = apps::capabilities(protocol).iter().filter_map(|it| it.parse().ok()).collect();
+    let identity = Identity { capabilities, ..Identity::new("localhost") };
     let mut greeting = Vec::new();
     let engine = Inside::new(protocol, identity.clone(), &mut Vec::new());
     if protocol.flow.greeting {

@@ -182,7 +182,7 @@ impl Session {
     /// Starts the engine afresh, with other capabilities, as an XMPP stream does after authentication.
     pub(crate) fn restart(&mut self, capabilities: &[&str]) {
         self.reclaim();
-        self.identity.capabilities = capabilities.iter().map(ToString::to_string).collect();
+        self.identity.capabilities = capabilities.iter().filter_map(|it| it.parse().ok()).collect();
         self.engine.restart(self.protocol, self.identity.clone());
     }
 

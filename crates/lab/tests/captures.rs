@@ -24,7 +24,7 @@ fn capture(protocol: &Protocol, endpoint: &Endpoint) -> Turns {
     let mut tcp = TcpStream::connect_timeout(&endpoint.address, DEADLINE).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut identity = Identity::new(&endpoint.server_name);
-    (identity.nonce, identity.client_name) = (0, String::from(CLIENT));
+    (identity.nonce, identity.client_name) = (0, CLIENT.parse().unwrap());
     let (mut turns, mut out, mut heard) = (Turns::new(), Vec::new(), [0; 4096]);
     let mut client = Client::new(protocol, identity, &mut out);
     loop {

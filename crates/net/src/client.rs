@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use starttls_proto::{Identity, Protocol, Side, Upgrade};
+use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
 
 use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
@@ -42,7 +42,7 @@ struct Shared {
     alpn: Option<Vec<Vec<u8>>>,
     timeout: Duration,
     retry: Retry,
-    client_name: Option<String>,
+    client_name: ClientName,
 }
 
 /// How often to ask again after a temporary refusal, and how long to wait before each time.
@@ -105,11 +105,7 @@ impl Connector {
 
     /// Who the client says it is, and whom it expects.
     pub(crate) fn identity(&self, server_name: &str) -> Identity {
-        let identity = Identity::new(server_name);
-        match self.shared.client_name.clone() {
-            Some(client_name) => Identity { client_name, ..identity },
-            None => identity,
-        }
+        Identity { client_name: self.shared.client_name.clone(), ..Identity::new(server_name) }
     }
 
     /// One connection to come: its TLS configuration, its tap, its deadline.
@@ -156,7 +152,7 @@ pub struct ConnectorBuilder {
     alpn: Option<Vec<Vec<u8>>>,
     timeout: Option<Duration>,
     retry: Retry,
-    client_name: Option<String>,
+    client_name: ClientName,
 }
 
 impl ConnectorBuilder {
@@ -222,9 +218,10 @@ impl ConnectorBuilder {
         Self { retry: Retry { attempts, pause }, ..self }
     }
 
-    /// The name that the client gives for itself in cleartext, instead of `localhost`.
-    pub fn client_name(self, name: impl Into<String>) -> Self {
-        Self { client_name: Some(name.into()), ..self }
+    /// Sets the name that the client gives for itself in cleartext. The default is the address literal
+    /// `[127.0.0.1]`, which reveals nothing; [`host_name`](crate::host_name) is for servers that check the name.
+    pub fn client_name(self, name: ClientName) -> Self {
+        Self { client_name: name, ..self }
     }
 
     /// Reads the certificates and keys, and checks that they can work.
@@ -238,10 +235,6 @@ impl ConnectorBuilder {
         }
         if !self.no_system_roots {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        let client_name = self.client_name.map(|name| Identity::new(&name).server_name);
-        if client_name.as_ref().is_some_and(String::is_empty) {
-            return Err(Error::config("the client's name is empty"));
         }
         let provider = tls::provider();
         let trust = Trust::new(roots, provider.clone(), self.insecure)?;
@@ -262,7 +255,8 @@ impl ConnectorBuilder {
         config.resumption = Resumption::disabled();
         config.key_log = self.options.key_log()?;
         let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
-        let shared = Shared { config, trust, alpn: self.alpn, timeout, retry: self.retry, client_name };
+        let Self { alpn, retry, client_name, .. } = self;
+        let shared = Shared { config, trust, alpn, timeout, retry, client_name };
         Ok(Connector { shared: Arc::new(shared), observer: None, session: None })
     }
 }

@@ -77,6 +77,7 @@ mod endpoint;
 mod error;
 mod facts;
 pub mod file;
+mod host_name;
 #[cfg(feature = "login")]
 pub mod login;
 mod machine;
@@ -97,6 +98,7 @@ pub use client::{Connector, ConnectorBuilder};
 pub use endpoint::{Endpoint, Family};
 pub use error::{Error, Refused};
 pub use facts::{Facts, Timings, Verdict};
+pub use host_name::host_name;
 pub use observe::{Chunk, Observer, Phase};
 pub use ready::{NotEncrypted, Outcome, Ready};
 pub use rustls;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use starttls_proto::{Identity, Protocol, Side, Tls, Upgrade};
+use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, Tls, Upgrade};
 
 use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
@@ -47,7 +47,8 @@ impl Acceptor {
     pub fn builder(protocol: &'static Protocol, server_name: &str) -> AcceptorBuilder {
         AcceptorBuilder {
             protocol,
-            identity: Identity::new(server_name),
+            server_name: server_name.to_owned(),
+            capabilities: Vec::new(),
             certificate: Certificate::None,
             client_auth: None,
             tickets: None,
@@ -123,7 +124,8 @@ const MEMORY: usize = 4;
 #[must_use = "a builder does nothing until `build`"]
 pub struct AcceptorBuilder {
     protocol: &'static Protocol,
-    identity: Identity,
+    server_name: String,
+    capabilities: Vec<String>,
     certificate: Certificate,
     client_auth: Option<(ClientAuth, Vec<u8>)>,
     tickets: Option<Arc<dyn ProducesTickets>>,
@@ -200,7 +202,7 @@ impl AcceptorBuilder {
 
     /// What is listed inside TLS beyond the protocol's own minimum; see [`Identity::capabilities`].
     pub fn capabilities(mut self, capabilities: Vec<String>) -> Self {
-        self.identity.capabilities = capabilities;
+        self.capabilities = capabilities;
         self
     }
 
@@ -209,8 +211,17 @@ impl AcceptorBuilder {
     /// # Errors
     /// [`Error::Config`] when they cannot.
     pub fn build(self) -> Result<Acceptor, Error> {
-        let Self { protocol, identity, certificate, client_auth, tickets, options, timeout, alpn, announced } =
+        let Self { protocol, certificate, client_auth, tickets, options, timeout, alpn, announced, .. } =
             self;
+        // Without a name the server speaks for whatever service the client asks for.
+        let service =
+            if self.server_name.is_empty() { Ok(ServiceName::default()) } else { self.server_name.parse() };
+        let capabilities: Result<Vec<Capability>, _> =
+            self.capabilities.iter().map(|it| it.parse()).collect();
+        let identity = Identity {
+            capabilities: capabilities.map_err(|cause| Error::config(cause.to_string()))?,
+            ..Identity::of(service.map_err(|cause| Error::config(cause.to_string()))?)
+        };
         let provider = tls::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions()?)

@@ -12,7 +12,7 @@ use crate::observe::{Chunk, Observer, Phase};
 ///
 /// ```text
 /// 0.012 S: 220 mail.example.com ESMTP\r\n
-/// 0.013 C: EHLO localhost\r\n
+/// 0.013 C: EHLO [127.0.0.1]\r\n
 /// ```
 /// What was said is escaped. Credentials are blanked (`C: AUTH ***`), and so is what the client says
 /// after them, until it says something that is known to be harmless. Of TLS, and of what goes through it,

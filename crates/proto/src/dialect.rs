@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::{Malformed, Scan};
+use crate::{Capability, ClientName, Malformed, Scan, ServiceName};
 
 pub use login::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 
@@ -137,17 +137,16 @@ pub enum Amend {
     DropOnBehalf,
 }
 
-/// Who one is, as far as the negotiation shows it.
+/// Who one is, as far as the negotiation shows it. No value in it can end a line.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The client's own name: the argument of EHLO, the `from` of a stream between servers.
-    /// It travels in cleartext; the default is `localhost`.
-    pub client_name: String,
+    /// The client's own name: the argument of EHLO, the `from` of a stream between servers. It travels in cleartext.
+    pub client_name: ClientName,
     /// The name of the service: the domain of an XMPP stream, `Host` in HTTP, the name in a greeting.
-    pub server_name: String,
+    pub server_name: ServiceName,
     /// What a server lists inside TLS beyond the protocol's own minimum, one entry per capability
     /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). Nothing of it is said in cleartext.
-    pub capabilities: Vec<String>,
+    pub capabilities: Vec<Capability>,
     /// Whether the session runs inside TLS already; set by [`Inside`](crate::Inside).
     pub inside_tls: bool,
     /// Makes tags, message ids and stream ids hard to guess, so that an answer cannot be sent before
@@ -157,18 +156,20 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// An identity for the service called `server_name`, with a random nonce.
+    /// Returns an identity for the service called `server_name`, with a random nonce and the default client name.
     ///
-    /// Bytes that could end a line or a quoted string in any protocol are dropped from the name.
+    /// Characters that no name has are dropped, as by [`ServiceName::from_peer`]. Where a user chose the name, use
+    /// [`Identity::of`].
     pub fn new(server_name: &str) -> Self {
+        Self::of(ServiceName::from_peer(server_name))
+    }
+
+    /// Returns an identity for this service, with a random nonce and the default client name.
+    pub fn of(server_name: ServiceName) -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         Self {
-            client_name: String::from("localhost"),
-            server_name: server_name
-                .chars()
-                .filter(|c| !c.is_control() && !c.is_whitespace() && !"<>&'\"\\".contains(*c))
-                .take(255)
-                .collect(),
+            client_name: ClientName::default(),
+            server_name,
             capabilities: Vec::new(),
             inside_tls: false,
             nonce: RandomState::new().build_hasher().finish(),

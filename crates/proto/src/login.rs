@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::boundary::Inbox;
 use crate::{
-    After, Binding, Denial, Error, ErrorKind, Identity, LoginDialect, LoginMessage, LoginReply, Malformed,
-    Offered, Protocol, ReplyTo, Script, ServerMessage, Side,
+    After, Binding, Denial, Error, ErrorKind, Identity, InvalidValue, LoginDialect, LoginMessage, LoginReply,
+    Malformed, Offered, Protocol, ReplyTo, Script, ServerMessage, Side, UserName,
 };
 
 /// A client that logs in.
@@ -20,15 +20,15 @@ use crate::{
 ///
 /// let mut script = Script::default();
 /// let identity = Identity::new("mail.example.com");
-/// let login = Login::new(&SUBMISSION, identity, "test", false, &mut script).unwrap();
-/// assert_eq!(script.take_bytes(), b"EHLO localhost\r\n");
+/// let login = Login::new(&SUBMISSION, identity, &"test".parse()?, false, &mut script).unwrap();
+/// assert_eq!(script.take_bytes(), b"EHLO [127.0.0.1]\r\n");
 /// let LoginStep::Choose(choice) = login.receive(b"250-hi\r\n250 AUTH PLAIN\r\n", &mut script)? else { panic!() };
 /// assert_eq!(choice.offered[0].name, "PLAIN");
-/// let login = choice.begin("PLAIN", Some(b"\0test\0secret"), &mut script);
+/// let login = choice.begin("PLAIN", Some(b"\0test\0secret"), &mut script)?;
 /// assert_eq!(script.take_bytes(), b"AUTH PLAIN AHRlc3QAc2VjcmV0\r\n");
 /// let LoginStep::Granted(granted) = login.receive(b"235 2.7.0 Welcome\r\n", &mut script)? else { panic!() };
 /// assert_eq!(granted.answer, b"235 2.7.0 Welcome\r\n");
-/// # Ok::<(), Box<starttls_proto::Error>>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a login does nothing until it is driven"]
 pub struct Login(Box<State>);
@@ -39,7 +39,7 @@ struct State {
     /// Input that the inbox had no room for.
     rest: Vec<u8>,
     awaiting: Awaiting,
-    user: String,
+    user: UserName,
     /// What waits for a challenge, since it could not go along with the beginning.
     initial: Option<Vec<u8>>,
     /// What the server granted, while it is asked as whom.
@@ -124,7 +124,7 @@ impl Login {
     pub fn new(
         protocol: &Protocol,
         identity: Identity,
-        user: &str,
+        user: &UserName,
         greeted: bool,
         out: &mut Script,
     ) -> Option<Self> {
@@ -134,7 +134,7 @@ impl Login {
             inbox: Inbox::endless(Side::Server, protocol),
             rest: Vec::new(),
             awaiting: Awaiting::Greeting,
-            user: user.to_owned(),
+            user: user.clone(),
             initial: None,
             granted: None,
             messages: 0,
@@ -257,7 +257,9 @@ impl State {
 
     fn say(&mut self, message: LoginMessage<'_>, out: &mut Script) -> bool {
         let whole = self.dialect.write(message, out);
-        out.end();
+        if !out.is_invalid() {
+            out.end();
+        }
         whole
     }
 
@@ -306,22 +308,40 @@ impl Choice {
     }
 
     /// Begins a mechanism, with what it says first, if it speaks first. The empty response is one, too.
-    pub fn begin(self, mechanism: &str, initial: Option<&[u8]>, out: &mut Script) -> Login {
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when the protocol has no way to write this in one command; nothing was written then.
+    pub fn begin(
+        self,
+        mechanism: &str,
+        initial: Option<&[u8]>,
+        out: &mut Script,
+    ) -> Result<Login, InvalidValue> {
         let mut login = self.login;
+        // RFC 4422 section 3.1, and the names of MySQL's plugins.
+        if mechanism.is_empty()
+            || !mechanism.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it))
+        {
+            let expected = "letters, digits, hyphens and underscores";
+            return Err(InvalidValue { kind: "mechanism", expected, value: mechanism.as_bytes().to_vec() });
+        }
         login.0.awaiting = Awaiting::Verdict;
         if !login.0.say(LoginMessage::Begin { mechanism, initial }, out) {
             login.0.initial = initial.map(<[u8]>::to_vec);
         }
-        login
+        login.unless_withdrawn(out)
     }
 }
 
 impl Challenge {
     /// Answers.
-    pub fn respond(self, response: &[u8], out: &mut Script) -> Login {
+    ///
+    /// # Errors
+    /// As for [`Choice::begin`].
+    pub fn respond(self, response: &[u8], out: &mut Script) -> Result<Login, InvalidValue> {
         let mut login = self.login;
         login.0.say(LoginMessage::Response(response), out);
-        login
+        login.unless_withdrawn(out)
     }
 
     /// Breaks off; the server answers with a refusal, as a rule.
@@ -329,6 +349,18 @@ impl Challenge {
         let mut login = self.login;
         login.0.say(LoginMessage::Abort, out);
         login
+    }
+}
+
+impl Login {
+    /// The same login, unless a value in its last message would have ended a line. The value may be a password, so
+    /// the error does not contain it.
+    fn unless_withdrawn(self, out: &mut Script) -> Result<Self, InvalidValue> {
+        if !out.is_withdrawn() {
+            return Ok(self);
+        }
+        let expected = "no CR, LF or NUL, which would end the command";
+        Err(InvalidValue { kind: "name or password", expected, value: Vec::new() })
     }
 }
 

@@ -1,7 +1,10 @@
 //! Logins of every protocol, in their own words, however they are cut; and noise.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use starttls_proto::{Binding, Denial, Granted, Identity, Login, LoginStep, PROTOCOLS, Script, protocol};
+use starttls_proto::{
+    Binding, Denial, Granted, Identity, Login, LoginStep, PROTOCOLS, ReplyTo, Scan, Script, Side, UserName,
+    protocol,
+};
 
 /// What is said, in turn.
 enum Said {
@@ -40,10 +43,10 @@ const STREAM: &[u8] =
 #[rustfmt::skip] // A turn a line.
 const CONVERSATIONS: &[Conversation] = &[
     Conversation { protocol: "smtp", mechanism: PLAIN, challenges: &[], ends: IN, said: &[
-        C(b"EHLO localhost\r\n"), S(b"250-AUTH BAD\r\n250-AUTH=PLAIN\r\n250 auth plain X\r\n"),
+        C(b"EHLO [127.0.0.1]\r\n"), S(b"250-AUTH BAD\r\n250-AUTH=PLAIN\r\n250 auth plain X\r\n"),
         C(b"AUTH PLAIN AHUAcA==\r\n"), S(b"235-in\r\n235 now\r\n") ] },
     Conversation { protocol: "lmtp", mechanism: ("M", None), challenges: ONE, ends: R(Denial::Credentials), said: &[
-        C(b"LHLO localhost\r\n"), S(b"250-hi\r\n250 AUTH M\r\n"),
+        C(b"LHLO [127.0.0.1]\r\n"), S(b"250-hi\r\n250 AUTH M\r\n"),
         C(b"AUTH M\r\n"), S(b"334 Yw==\r\n"), C(b"cg==\r\n"), S(b"535 no\r\n") ] },
     Conversation { protocol: "imap", mechanism: PLAIN, challenges: &[], ends: IN, said: &[
         C(b"a1 CAPABILITY\r\n"), S(b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN\r\na1 OK\r\n"),
@@ -126,10 +129,15 @@ fn identity() -> Identity {
     Identity { nonce: 0, ..Identity::new("mail.example.com") }
 }
 
+fn user() -> UserName {
+    "u".parse().unwrap()
+}
+
 /// Runs one conversation, the server's part in pieces of this size, and returns what it came to.
 fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
     let mut script = Script::default();
-    let mut login = Login::new(protocol(it.protocol).unwrap(), identity(), "u", false, &mut script).unwrap();
+    let mut login =
+        Login::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
     let (mut challenges, mut said) = (it.challenges.iter(), it.said.iter().peekable());
     let mut input = Vec::new();
     loop {
@@ -141,13 +149,13 @@ fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
                 let known = choice.offered.iter().any(|offered| offered.name == name);
                 assert!(known, "{}: no {name} in {:?}", it.protocol, choice.offered);
                 assert_eq!(choice.binding() == Binding::ServerEndPoint, it.protocol == "postgres");
-                login = choice.begin(name, initial, &mut script);
+                login = choice.begin(name, initial, &mut script).unwrap();
                 continue;
             }
             LoginStep::Challenge(challenge) => {
                 let (told, answer) = challenges.next().unwrap();
                 assert_eq!(&challenge.data, told, "{}", it.protocol);
-                login = challenge.respond(answer, &mut script);
+                login = challenge.respond(answer, &mut script).unwrap();
                 continue;
             }
             step => step,
@@ -232,7 +240,7 @@ fn every_conversation_at_every_cut() {
 #[test]
 fn every_login_has_a_conversation() {
     for protocol in PROTOCOLS {
-        let has_login = Login::new(protocol, identity(), "u", false, &mut Script::default()).is_some();
+        let has_login = Login::new(protocol, identity(), &user(), false, &mut Script::default()).is_some();
         let told = CONVERSATIONS.iter().any(|it| it.protocol == protocol.name);
         // Submission is SMTP, and servers among themselves speak the XMPP of clients.
         let same = ["submission", "xmpp-server"].contains(&protocol.name);
@@ -243,8 +251,71 @@ fn every_login_has_a_conversation() {
 #[test]
 fn a_tag_of_somebody_else_is_refused() {
     let mut script = Script::default();
-    let login = Login::new(protocol("imap").unwrap(), identity(), "u", false, &mut script).unwrap();
+    let login = Login::new(protocol("imap").unwrap(), identity(), &user(), false, &mut script).unwrap();
     assert!(login.receive(b"a2 OK [CAPABILITY AUTH=PLAIN] early\r\n", &mut script).is_err());
+}
+
+/// Brings a conversation to the choice of a mechanism, and begins with this name and password.
+fn begun(it: &Conversation, name: &str, password: &str) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut script = Script::default();
+    let mut login =
+        Login::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
+    let mut servers = it.said.iter().filter_map(|said| if let S(bytes) = said { Some(*bytes) } else { None });
+    let mut input: &[u8] = b"";
+    let choice = loop {
+        login = match login.receive(input, &mut script).unwrap() {
+            LoginStep::Continue(login) => login,
+            LoginStep::Choose(choice) => break choice,
+            other => panic!("{}: {other:?}", it.protocol),
+        };
+        input = servers.next().unwrap();
+    };
+    script.take_bytes();
+    let initial = match it.mechanism.0 {
+        "PASSWORD" | "APOP" => password.to_owned(),
+        _ => format!("\0{name}\0{password}"),
+    };
+    let mut login = choice.begin(it.mechanism.0, Some(initial.as_bytes()), &mut script).ok()?;
+    let first = script.take_bytes();
+    let challenge = loop {
+        let Some(input) = servers.next() else { return Some((first, None)) };
+        login = match login.receive(input, &mut script).ok()? {
+            LoginStep::Continue(login) => login,
+            LoginStep::Challenge(challenge) => break challenge,
+            _ => return Some((first, None)),
+        };
+        script.take_bytes();
+    };
+    let _login = challenge.respond(password.as_bytes(), &mut script).ok()?;
+    Some((first, Some(script.take_bytes())))
+}
+
+#[test]
+fn a_line_end_in_a_name_or_a_password_is_never_a_second_command() {
+    let commands = |it: &Conversation, bytes: &[u8]| {
+        let dialect = (protocol(it.protocol).unwrap().dialect)(identity());
+        let (mut rest, mut count) = (bytes, 0);
+        while !rest.is_empty() {
+            let cut = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
+            // PostgreSQL's messages have their length in front, and another form before the login.
+            let Ok(Some(length)) = cut else { return usize::MAX };
+            rest = &rest[length..];
+            count += 1;
+        }
+        count
+    };
+    for it in CONVERSATIONS {
+        let Some((first, second)) = begun(it, "u", "p") else { panic!("{}", it.protocol) };
+        let usual = (commands(it, &first), second.map(|bytes| commands(it, &bytes)));
+        for bad in ["a\r\nNOOP", "a\nNOOP", "a\rNOOP", "a\r\n", "\0", "a\0b", "{3}\r\nabc", "\"\r\n"] {
+            for (name, password) in [(bad, "p"), ("u", bad)] {
+                // Refusing it is right as well.
+                let Some((first, second)) = begun(it, name, password) else { continue };
+                let chosen = (commands(it, &first), second.map(|bytes| commands(it, &bytes)));
+                assert_eq!(chosen, usual, "{}: {name:?} {password:?}", it.protocol);
+            }
+        }
+    }
 }
 
 /// Noise, from a linear congruential generator, behind what makes it a conversation.
@@ -259,7 +330,7 @@ fn noise_never_panics() {
         for _ in 0..200 {
             let mut script = Script::default();
             let mut login =
-                Login::new(protocol(it.protocol).unwrap(), identity(), "u", next() & 1 == 0, &mut script)
+                Login::new(protocol(it.protocol).unwrap(), identity(), &user(), next() & 1 == 0, &mut script)
                     .unwrap();
             for said in it.said {
                 let S(bytes) = said else { continue };
@@ -269,10 +340,14 @@ fn noise_never_panics() {
                 login = match login.receive(&bytes, &mut script) {
                     Ok(LoginStep::Continue(login)) => login,
                     Ok(LoginStep::Choose(choice)) => {
-                        choice.begin(it.mechanism.0, it.mechanism.1, &mut script)
+                        choice.begin(it.mechanism.0, it.mechanism.1, &mut script).unwrap()
                     }
                     Ok(LoginStep::Challenge(challenge)) if next() & 3 == 0 => challenge.abort(&mut script),
-                    Ok(LoginStep::Challenge(challenge)) => challenge.respond(&bytes, &mut script),
+                    Ok(LoginStep::Challenge(challenge)) => match challenge.respond(&bytes, &mut script) {
+                        Ok(login) => login,
+                        // Noise with a line end in it cannot be a password.
+                        Err(_) => break,
+                    },
                     _ => break,
                 };
             }

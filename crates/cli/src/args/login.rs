@@ -78,10 +78,6 @@ pub(crate) struct Credentials {
     /// Log in by this mechanism or not at all
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
-
-    /// Our own name inside TLS, where the protocol has one (EHLO) [default: localhost]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) client_name: Option<String>,
 }
 
 /// Print what a SASL mechanism says, in Base64, as one would type it; or read it again

@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use starttls::proto::{ClientName, InvalidValue};
 
 use crate::exit;
 use crate::failure::Failed;
-use crate::target::Target;
+use crate::target::{Host, Target};
 
 pub(crate) use attack::{Attack, AttackFormat};
 pub(crate) use check::{Check, Explain, ReportFormat};
@@ -103,6 +104,11 @@ pub(crate) struct Peer {
     /// The name that is sent (SNI) and verified [default: HOST]
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
+
+    /// The client's own name (EHLO), a domain or an address literal [default: [127.0.0.1]; with send --mx
+    /// the host's own name, if it is fully qualified]
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    pub(crate) client_name: Option<ClientName>,
 
     /// Dial this instead of HOST: ADDR[:PORT] or unix:/PATH
     #[arg(long, value_name = "ADDR[:PORT]")]
@@ -214,6 +220,14 @@ impl Connect {
     /// The target, if one was named.
     pub(crate) fn target(&self) -> Result<Option<Target>, Failed> {
         self.target.as_deref().map(str::parse).transpose()
+    }
+}
+
+/// Parses the client's own name. A Unicode domain becomes its ASCII form (A-labels), which every server reads.
+fn client_name(text: &str) -> Result<ClientName, InvalidValue> {
+    match text.parse::<Host>() {
+        Ok(host) if !text.is_ascii() => host.ascii.parse(),
+        _ => text.parse(),
     }
 }
 

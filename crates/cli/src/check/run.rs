@@ -82,7 +82,7 @@ impl Queue {
     pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Earlier) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
-        let audit = Audit::new(|| builder.clone(), super::limits(args))?;
+        let audit = Audit::new(|| builder.clone(), super::limits(args))?.client_name(peer.client_name());
         let connect = peer.connect.as_deref().map(|other| {
             let (host, port) = split_port(other)?;
             let host: Host = host.parse()?;

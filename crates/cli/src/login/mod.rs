@@ -172,9 +172,6 @@ impl Credentials {
         if let Some(name) = authorize_as {
             account = account.acting_as(name);
         }
-        if let Some(name) = &self.client_name {
-            account = account.client_name(name);
-        }
-        Ok(account.timeout(peer.timeout))
+        Ok(account.client_name(peer.client_name()).timeout(peer.timeout))
     }
 }

@@ -7,6 +7,7 @@ mod route;
 
 use starttls::Connector;
 use starttls::login::{Account, LoggedIn};
+use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Error, Message, Notify};
 
 use crate::args::{Format, Send, Stop};
@@ -65,6 +66,19 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     }
 }
 
+impl Send {
+    /// The client's own name: an exchanger may compare it with the client's address (RFC 5321 section 4.1.4), so
+    /// that it is the host's own name there, where that is fully qualified.
+    fn client_name(&self) -> ClientName {
+        let own = || if self.mx { starttls::host_name() } else { None };
+        self.peer.client_name.clone().or_else(own).unwrap_or_default()
+    }
+
+    fn connector(&self) -> Result<Connector, Failed> {
+        self.peer.connector_as(self.client_name(), &self.trace, 0)
+    }
+}
+
 fn in_words(told: &Told, outcome: Outcome) -> String {
     let verdict = match (outcome, told.accepted) {
         (Outcome::Stopped, true) => "would be accepted",
@@ -109,11 +123,9 @@ impl<'a> Sender<'a> {
         if args.no_chunking {
             delivery = delivery.without_chunking();
         }
-        if let Some(name) = &args.credentials.client_name {
-            delivery = delivery.client_name(name);
-        }
+        delivery = delivery.client_name(args.client_name());
         let notify: Vec<Notify> = args.notify.iter().map(|when| (*when).into()).collect();
-        let connector = args.peer.connector(&args.trace, 0)?;
+        let connector = args.connector()?;
         Ok(Self { args, talk, connector, account, delivery: delivery.notify(&notify), octets })
     }
 

@@ -148,7 +148,7 @@ fn the_wrong_port_is_diagnosed() {
 fn a_server_that_declines() {
     let without = server([
         send("220 mail.example.test ESMTP\r\n"),
-        Step::Hear(b"EHLO localhost\r\n"),
+        Step::Hear(b"EHLO [127.0.0.1]\r\n"),
         send("250 mail.example.test\r\n"),
         Step::Hear(b"\r\n"),
         send("502 5.5.1 what?\r\n"),

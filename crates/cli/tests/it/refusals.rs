@@ -27,7 +27,7 @@ fn c1_a_refusal_ends_it_and_the_cure_is_named() {
 fn c2_what_is_not_offered_is_asked_for_nevertheless() {
     let address = server([
         send("220 mail.example.test ESMTP\r\n"),
-        Step::Hear(b"EHLO localhost\r\n"),
+        Step::Hear(b"EHLO [127.0.0.1]\r\n"),
         send("250 mail.example.test\r\n"),
         Step::Hear(b"STARTTLS\r\n"),
         send("500 5.5.1 What?\r\n"),
@@ -47,7 +47,7 @@ fn c2_what_is_not_offered_is_asked_for_nevertheless() {
 fn retry_asks_again_on_the_same_connection() {
     let script = [
         send("220 mail.example.test ESMTP\r\n"),
-        Step::Hear(b"EHLO localhost\r\n"),
+        Step::Hear(b"EHLO [127.0.0.1]\r\n"),
         send("250-mail.example.test\r\n250 STARTTLS\r\n"),
         Step::Hear(b"STARTTLS\r\n"),
         send("454 4.7.0 Not yet\r\n"),

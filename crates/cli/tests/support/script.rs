@@ -68,7 +68,7 @@ fn play(mut stream: TcpStream, steps: &[Step]) {
 pub(crate) fn smtp_answering(answer: impl AsRef<[u8]>) -> SocketAddr {
     server([
         send("220 mail.example.test ESMTP\r\n"),
-        Step::Hear(b"EHLO localhost\r\n"),
+        Step::Hear(b"EHLO [127.0.0.1]\r\n"),
         send("250-mail.example.test\r\n250 STARTTLS\r\n"),
         Step::Hear(b"STARTTLS\r\n"),
         send(answer),

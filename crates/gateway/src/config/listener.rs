@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use starttls::proto::{After, Protocol};
+use starttls::proto::{After, Protocol, ServiceName};
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
@@ -297,7 +297,9 @@ impl Draft {
         )?);
         // Where the client says whom it wants, nobody is whoever it wants: the routes decide.
         let asked = url.protocol.flow.after == After::StreamRestart;
-        let usual = || if asked { Some(String::new()) } else { certificates.default_name() };
+        // A certificate may have a name that no host has.
+        let usable = |name: String| ServiceName::from_peer(&name).to_string();
+        let usual = || if asked { Some(String::new()) } else { certificates.default_name().map(usable) };
         let greeting = self.server_name.clone().or_else(usual);
         let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
         let mut builder = Acceptor::builder(url.protocol, &greeting)

@@ -11,7 +11,7 @@ mod stream;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, Side};
+use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side};
 use starttls::{Acceptor, Facts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -199,7 +199,7 @@ impl<'a> Session<'a> {
         let route = self.route(front)?;
         let asked = relay.service().map(|service| {
             let identity = Identity::new(&service);
-            let client_name = relay.client().map(|name| Identity::new(&name).server_name);
+            let client_name = relay.client().and_then(|name| name.parse().ok());
             Identity { client_name: client_name.unwrap_or(identity.client_name), ..identity }
         });
         let Reached { stream, greeting, unread, logged_in, .. } = self.reach(route, asked.as_ref()).await?;
@@ -342,7 +342,7 @@ impl<'a> Session<'a> {
         let mut words = Vec::new();
         let mut identity = self.identity(front.facts().is_some());
         if let (true, Some(asked)) = (identity.server_name.is_empty(), &self.record.server_name) {
-            identity = Identity { server_name: Identity::new(asked).server_name, ..identity };
+            identity = Identity { server_name: ServiceName::from_peer(asked), ..identity };
         }
         (self.listener.protocol.dialect)(identity).write_server(ServerMessage::Unavailable, &mut words);
         say(front, &words).await;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls_proto::{Identity, Protocol, Said};
+use starttls_proto::{ClientName, Identity, Protocol, Said};
 
 use super::mechanism;
 
@@ -30,7 +30,7 @@ pub struct Account {
     pub(super) secret: Secret,
     pub(super) mechanism: Option<String>,
     pub(super) timeout: Duration,
-    pub(super) client_name: Option<String>,
+    pub(super) client_name: ClientName,
     pub(super) server_name: Option<String>,
     pub(super) listener: Option<Listener>,
 }
@@ -68,7 +68,7 @@ impl Account {
             secret,
             mechanism: None,
             timeout: crate::DEFAULT_TIMEOUT,
-            client_name: None,
+            client_name: ClientName::default(),
             server_name: None,
             listener: None,
         }
@@ -90,8 +90,8 @@ impl Account {
     }
 
     /// The client's own name, where the protocol has one (the argument of EHLO).
-    pub fn client_name(self, name: impl Into<String>) -> Self {
-        Self { client_name: Some(name.into()), ..self }
+    pub fn client_name(self, name: ClientName) -> Self {
+        Self { client_name: name, ..self }
     }
 
     /// The name of the service, where it is another one than that in the certificate (the domain of XMPP).

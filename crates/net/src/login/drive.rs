@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use starttls_proto::{Identity, Protocol, Script};
+use starttls_proto::{Identity, Protocol, Script, ServiceName};
 
 use super::{Account, Error, LoggedIn, Login, Progress};
 use crate::deadline::Deadline;
@@ -100,8 +100,11 @@ impl Account {
         script: &mut Script,
     ) -> Result<Login, Error> {
         let facts = stream.facts();
-        let mut identity = Identity::new(&self.service(facts));
-        identity.client_name = self.client_name.clone().unwrap_or(identity.client_name);
+        let service = match &*self.service(facts) {
+            "" => ServiceName::default(),
+            name => name.parse()?,
+        };
+        let identity = Identity { client_name: self.client_name.clone(), ..Identity::of(service) };
         // Where nothing was negotiated, TLS started at the first byte.
         let greeted = facts.timings.negotiation.is_none();
         Login::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, script)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::{fmt, io};
 
-use starttls_proto::{Denial, Escaped};
+use starttls_proto::{Denial, Escaped, InvalidValue};
 
 /// Why there is no login. The connection is good for nothing then: close it.
 #[derive(Debug)]
@@ -137,6 +137,12 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+impl From<InvalidValue> for Error {
+    fn from(invalid: InvalidValue) -> Self {
+        Self::Account { what: invalid.to_string() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use starttls_proto::{Binding, Identity, LoginStep, Protocol, Script};
+use starttls_proto::{Binding, Identity, LoginStep, Protocol, Script, UserName};
 
 use super::account::Account;
 use super::binding::Bindings;
@@ -58,7 +58,7 @@ impl Login {
     /// is still to come, which it is where TLS started at the first byte.
     ///
     /// # Errors
-    /// [`Error::NoLogin`].
+    /// [`Error::NoLogin`]; [`Error::Account`] for a name that cannot be written into a command.
     pub fn new(
         protocol: &Protocol,
         identity: Identity,
@@ -67,7 +67,10 @@ impl Login {
         greeted: bool,
         out: &mut Script,
     ) -> Result<Self, Error> {
-        let machine = starttls_proto::Login::new(protocol, identity, &account.user, greeted, out)
+        let names = account.as_whom.iter().chain([&account.user]).map(|name| name.parse::<UserName>());
+        names.collect::<Result<Vec<_>, _>>()?;
+        let user = account.user.parse()?;
+        let machine = starttls_proto::Login::new(protocol, identity, &user, greeted, out)
             .ok_or(Error::NoLogin { protocol: protocol.title })?;
         Ok(Self {
             machine,
@@ -115,15 +118,15 @@ impl Login {
                     self.mechanism = name;
                     self.binding = name.ends_with("-PLUS").then(|| choice.binding());
                     self.exchange = Some(exchange);
-                    choice.begin(name, initial.as_deref(), out)
+                    choice.begin(name, initial.as_deref(), out)?
                 }
                 LoginStep::Challenge(challenge) => {
                     let response = match &mut self.exchange {
                         Some(exchange) => exchange.respond(&challenge.data),
                         None => Err(String::from("the server asks before anything was begun")),
                     };
-                    challenge
-                        .respond(&response.map_err(|reason| Error::mechanism(self.mechanism, reason))?, out)
+                    let response = response.map_err(|reason| Error::mechanism(self.mechanism, reason))?;
+                    challenge.respond(&response, out)?
                 }
                 LoginStep::Granted(granted) => {
                     let proven =

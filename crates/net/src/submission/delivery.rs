@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls_proto::Said;
+use starttls_proto::{ClientName, Said};
 
 use super::{Error, Extensions, Message, Reply};
 
@@ -23,7 +23,7 @@ pub struct Delivery {
     pub(super) notify: Option<String>,
     pub(super) chunking: bool,
     pub(super) timeout: Duration,
-    pub(super) client_name: String,
+    pub(super) client_name: ClientName,
     pub(super) listener: Option<Listener>,
 }
 
@@ -114,7 +114,7 @@ impl Delivery {
             notify: None,
             chunking: true,
             timeout: TIMEOUT,
-            client_name: String::from("localhost"),
+            client_name: ClientName::default(),
             listener: None,
         })
     }
@@ -154,9 +154,9 @@ impl Delivery {
         Self { timeout, ..self }
     }
 
-    /// The client's own name, the argument of EHLO; `localhost` by default.
-    pub fn client_name(self, name: impl Into<String>) -> Self {
-        Self { client_name: name.into(), ..self }
+    /// Sets the client's own name, the argument of EHLO. The default is the address literal `[127.0.0.1]`.
+    pub fn client_name(self, name: ClientName) -> Self {
+        Self { client_name: name, ..self }
     }
 
     /// Hears every command and reply; of the message only how long it is.

@@ -25,7 +25,7 @@ fn answering(mut io: UnixStream, answer: &'static [u8]) -> thread::JoinHandle<()
     io.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     thread::spawn(move || {
         io.write_all(b"220 hi\r\n").unwrap();
-        assert_eq!(io.read(&mut [0; 64]).unwrap(), b"EHLO localhost\r\n".len());
+        assert_eq!(io.read(&mut [0; 64]).unwrap(), b"EHLO [127.0.0.1]\r\n".len());
         io.write_all(OFFER).unwrap();
         assert_eq!(io.read(&mut [0; 64]).unwrap(), b"STARTTLS\r\n".len());
         io.write_all(answer).unwrap();

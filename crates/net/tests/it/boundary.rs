@@ -93,7 +93,7 @@ async fn a_half_line_after_the_go_ahead_is_plaintext_too() {
 async fn c3_answer_with_the_offer_is_too_early() {
     let outcome = client_against(async |mut io| {
         say(&mut io, b"220 hi\r\n").await;
-        hear(&mut io, "EHLO localhost\r\n").await;
+        hear(&mut io, "EHLO [127.0.0.1]\r\n").await;
         say(&mut io, &[OFFER, b"220 go\r\n"].concat()).await;
         io
     });

@@ -76,7 +76,7 @@ fn john() -> Account {
 
 /// PLAIN's token of the same.
 const PLAIN: &str = "AGpvaG4Ac2VzYW1l";
-const EHLO: Turn<'_> = Hears("EHLO localhost\r\n");
+const EHLO: Turn<'_> = Hears("EHLO [127.0.0.1]\r\n");
 
 #[tokio::test]
 async fn the_best_of_what_is_offered_inside_tls() {
@@ -168,7 +168,7 @@ async fn weak_mechanisms_are_used_only_by_name() {
         john().mechanism("CRAM-MD5").heard_by(move |said| keep.lock().unwrap().push(said.text.clone()));
     let (mut client, mut server) = inside(&SMTP).await;
     let serve = async {
-        let mut line = vec![0; 16];
+        let mut line = vec![0; b"EHLO [127.0.0.1]\r\n".len()];
         server.read_exact(&mut line).await.unwrap();
         server.write_all(offer.as_bytes()).await.unwrap();
         let mut line = vec![0; b"AUTH CRAM-MD5\r\n".len()];
@@ -289,7 +289,7 @@ fn blocking_too() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let server = std::thread::spawn(move || {
         let mut server = acceptor.blocking().accept(far).unwrap();
-        let mut line = vec![0; 16];
+        let mut line = vec![0; b"EHLO [127.0.0.1]\r\n".len()];
         server.read_exact(&mut line).unwrap();
         server.write_all(b"250-hi\r\n250 AUTH PLAIN\r\n").unwrap();
         let mut line = vec![0; "AUTH PLAIN \r\n".len() + PLAIN.len()];

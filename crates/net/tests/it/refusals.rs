@@ -164,7 +164,7 @@ async fn observers_see_each_phase_of_both_sides() {
     let said = |from: Side, phase: Phase| -> Vec<u8> {
         seen.iter().filter(|it| (it.0, it.1) == (from, phase)).flat_map(|it| it.2.clone()).collect()
     };
-    assert_eq!(said(Side::Client, Phase::Negotiation), b"EHLO localhost\r\nSTARTTLS\r\n");
+    assert_eq!(said(Side::Client, Phase::Negotiation), b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
     assert!(said(Side::Server, Phase::Negotiation).starts_with(b"220 mail.example.com ESMTP\r\n"));
     for side in [Side::Client, Side::Server] {
         assert!(said(side, Phase::Handshake).starts_with(b"\x16\x03"));

@@ -28,7 +28,7 @@ pub(crate) async fn hear_all(io: &mut DuplexStream) -> Vec<u8> {
 /// A server up to the upgrade request, which is heard and not answered.
 pub(crate) async fn serve_until_request(io: &mut DuplexStream) {
     say(io, b"220 mail.example.com\r\n").await;
-    hear(io, "EHLO localhost\r\n").await;
+    hear(io, "EHLO [127.0.0.1]\r\n").await;
     say(io, OFFER).await;
     hear(io, "STARTTLS\r\n").await;
 }

@@ -27,7 +27,7 @@ fn delivery(text: &str) -> Delivery {
     Delivery::new("a@example.com", ["b@example.org", "c@example.org"], Message::new(text).unwrap()).unwrap()
 }
 
-const EHLO: Turn<'_> = Hears("EHLO localhost\r\n");
+const EHLO: Turn<'_> = Hears("EHLO [127.0.0.1]\r\n");
 
 #[tokio::test]
 async fn step_by_step_where_nothing_is_offered() {
@@ -80,7 +80,7 @@ async fn in_one_go_and_in_one_piece_where_that_is_offered() {
 #[tokio::test]
 async fn lmtp_answers_for_each_recipient() {
     let turns = [
-        Hears("LHLO localhost\r\n"),
+        Hears("LHLO [127.0.0.1]\r\n"),
         Says("250-hi\r\n250 PIPELINING\r\n"),
         Hears("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\n"),
         Says("250 ok\r\n250 ok\r\n250 ok\r\n"),

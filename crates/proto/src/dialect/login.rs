@@ -140,6 +140,8 @@ pub struct Script {
     bytes: Vec<u8>,
     shown: Vec<u8>,
     said: Vec<Said>,
+    /// A value could not be written.
+    invalid: bool,
 }
 
 /// One message of a login, for people. The client's secrets are blanked; it is not escaped.
@@ -168,8 +170,17 @@ impl Script {
         self.shown.extend_from_slice(text.as_ref());
     }
 
-    /// Says what nobody may see.
+    /// Writes a value that somebody chose, a name for instance, into a line. Everybody may see it.
+    ///
+    /// A line end in it would end the command and start another one: the message is not sent then.
+    pub fn value(&mut self, value: impl AsRef<[u8]>) {
+        self.invalid |= ends_a_line(value.as_ref());
+        self.open(value);
+    }
+
+    /// Writes a secret into a line, as [`value`](Self::value) does.
     pub fn secret(&mut self, bytes: impl AsRef<[u8]>) {
+        self.invalid |= ends_a_line(bytes.as_ref());
         self.bytes.extend_from_slice(bytes.as_ref());
         self.shown.extend_from_slice(b"***");
     }
@@ -178,6 +189,20 @@ impl Script {
     pub fn binary(&mut self, bytes: impl AsRef<[u8]>, shown: &str) {
         self.bytes.extend_from_slice(bytes.as_ref());
         self.shown.extend_from_slice(shown.as_bytes());
+    }
+
+    /// Whether a value in the message that is being written would end a line.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.invalid
+    }
+
+    /// Drops what was not taken yet, if a value in it could not be written; returns whether that was so.
+    pub(crate) fn is_withdrawn(&mut self) -> bool {
+        if self.invalid {
+            self.bytes.clear();
+            self.shown.clear();
+        }
+        std::mem::take(&mut self.invalid)
     }
 
     /// What the client says now is whole.
@@ -192,6 +217,10 @@ impl Script {
     pub fn heard(&mut self, text: &[u8]) {
         self.said.push(Said { from: Side::Server, text: text.to_vec() });
     }
+}
+
+fn ends_a_line(value: &[u8]) -> bool {
+    value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }
 
 impl fmt::Debug for Script {

@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -149,7 +149,7 @@ impl Dialect for Ftp {
                     .into_iter()
                     .chain((starttls || inside).then_some(["PBSZ", "PROT"]).into_iter().flatten())
                     .chain(["UTF8"])
-                    .chain(self.me.capabilities.iter().filter(|_| inside).map(String::as_str))
+                    .chain(self.me.capabilities.iter().filter(|_| inside).map(Capability::as_str))
                     .fold(String::from("211-Features:\r\n"), |list, feature| list + " " + feature + "\r\n")
                     + "211 End";
                 features.as_str()

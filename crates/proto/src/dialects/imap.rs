@@ -15,8 +15,8 @@ use crate::text::{
     verb, words,
 };
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -334,7 +334,7 @@ impl Dialect for Imap {
                     .then_some("STARTTLS")
                     .into_iter()
                     .chain(before)
-                    .chain(self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str))
+                    .chain(self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str))
                     .flat_map(|word| [" ", word])
                     .collect();
                 (format!("* CAPABILITY IMAP4rev1{listed}\r\n"), "OK That is all")

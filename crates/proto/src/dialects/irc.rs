@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -156,7 +156,7 @@ impl Irc {
 
     /// The capability list, in as many lines as it takes (IRCv3 capability negotiation, version 302).
     fn write_capabilities(&self, starttls: bool, out: &mut Vec<u8>) {
-        let inside = self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str);
+        let inside = self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str);
         let room = MAX_LINE.saturating_sub(self.me.server_name.len() + 20);
         let mut text = String::new();
         for capability in starttls.then_some("tls").into_iter().chain(inside) {

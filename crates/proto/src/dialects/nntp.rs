@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -204,7 +204,7 @@ impl Dialect for Nntp {
                 let listed: String = ["VERSION 2"]
                     .into_iter()
                     .chain(starttls.then_some("STARTTLS"))
-                    .chain(capabilities.map(String::as_str))
+                    .chain(capabilities.map(Capability::as_str))
                     .flat_map(|capability| [capability, "\r\n"])
                     .collect();
                 format!("101 What there is\r\n{listed}.")

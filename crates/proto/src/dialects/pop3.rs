@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -169,7 +169,7 @@ impl Dialect for Pop3 {
                 let listed: String = ["PIPELINING", "RESP-CODES"]
                     .into_iter()
                     .chain(starttls.then_some("STLS"))
-                    .chain(capabilities.map(String::as_str))
+                    .chain(capabilities.map(Capability::as_str))
                     .flat_map(|capability| [capability, "\r\n"])
                     .collect();
                 format!("+OK What there is\r\n{listed}.")

@@ -10,8 +10,8 @@ use crate::text::{
     word, words,
 };
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Capability, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Managing mail filters.
@@ -57,7 +57,7 @@ impl Sieve {
     }
 
     fn capability_list(&self, starttls: bool) -> String {
-        let ours: &[String] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
+        let ours: &[Capability] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
         let given = |name: &str| ours.iter().any(|line| starts_with(line.as_bytes(), name.as_bytes()));
         let mut list = format!("\"IMPLEMENTATION\" \"{}\"\r\n", self.me.server_name);
         // RFC 5804 section 1.7: these are always there. No mechanism is usable before TLS, so that SASL is empty.

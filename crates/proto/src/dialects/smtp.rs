@@ -10,8 +10,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Mail between servers.
@@ -219,7 +219,7 @@ impl Dialect for Smtp {
             ServerMessage::Greeting => format!("220 {name} {}", self.kind),
             ServerMessage::Offer { starttls } => {
                 let capabilities =
-                    self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(String::as_str);
+                    self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str);
                 let listed: Vec<&str> = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
                     .into_iter()
                     .chain(starttls.then_some("STARTTLS"))

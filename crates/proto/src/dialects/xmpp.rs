@@ -10,8 +10,8 @@ use crate::nobody;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, Amend, Binding, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Binding, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -193,7 +193,7 @@ impl Xmpp {
 
     /// RFC 6120 sections 4.3.2, 5.3.1 and 6.3.3: what is required is so where there is nothing else to choose.
     fn features(&self, starttls: bool, out: &mut String) {
-        let mechanisms: &[String] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
+        let mechanisms: &[Capability] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
         if !starttls && mechanisms.is_empty() {
             out.push_str("<stream:features/>");
             return;
@@ -213,6 +213,11 @@ impl Xmpp {
             out.push_str("</mechanisms>");
         }
         out.push_str("</stream:features>");
+    }
+
+    /// The client's own domain: an address of XMPP has no address literal in it (RFC 7622 section 3.2).
+    fn domain(&self) -> &str {
+        self.me.client_name.domain().unwrap_or("localhost")
     }
 
     fn common_attributes(&self, out: &mut String) {
@@ -334,7 +339,7 @@ impl Dialect for Xmpp {
                 xml::escape(&self.me.server_name, &mut text);
                 // A user's address has no place in cleartext (RFC 6120 section 4.7.1); a server's name has.
                 if self.content == "jabber:server" {
-                    attribute("from", &self.me.client_name, &mut text);
+                    attribute("from", self.domain(), &mut text);
                 }
                 text.push_str("' ");
                 self.common_attributes(&mut text);
@@ -350,7 +355,7 @@ impl Dialect for Xmpp {
                 text.push_str("<iq type='get' id='starttls-probe' to='");
                 xml::escape(&self.me.server_name, &mut text);
                 if self.content == "jabber:server" {
-                    attribute("from", &self.me.client_name, &mut text);
+                    attribute("from", self.domain(), &mut text);
                 }
                 text.push_str("'><ping xmlns='urn:xmpp:ping'/></iq>");
             }

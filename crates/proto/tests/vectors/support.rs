@@ -151,7 +151,7 @@ pub(crate) fn pieces(bytes: &[u8], cut: Cut) -> Vec<&[u8]> {
 /// The names that vectors use, so that tags, ids and addresses in them are ours.
 pub(crate) fn identity() -> Identity {
     let mut identity = Identity::new("mail.example.com");
-    identity.client_name = String::from("client.example");
+    identity.client_name = "client.example".parse().unwrap();
     identity.nonce = 0;
     identity
 }

@@ -14,7 +14,7 @@ impl LoginDialect for Ftp {
         match msg {
             LoginMessage::Begin { initial, .. } => {
                 out.open("USER ");
-                out.open(name_and_password(initial).0);
+                out.value(name_and_password(initial).0);
             }
             LoginMessage::Response(password) => {
                 self.password = true;

@@ -39,7 +39,7 @@ impl LoginDialect for Imap {
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 let (name, password) = name_and_password(initial);
                 out.open(" LOGIN ");
-                out.open(quoted(name));
+                out.value(quoted(name));
                 out.open(" ");
                 out.secret(quoted(password));
                 out.open("\r\n");

@@ -51,7 +51,11 @@ impl LoginDialect for Irc {
                 let user = &self.login.user;
                 out.open("PASS :");
                 out.secret(initial.unwrap_or_default());
-                out.open(format!("\r\nNICK {user}\r\nUSER {user} 0 * :{user}\r\nCAP END\r\n"));
+                for start in ["\r\nNICK ", "\r\nUSER ", " 0 * :"] {
+                    out.open(start);
+                    out.value(user);
+                }
+                out.open("\r\nCAP END\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
                 out.open(format!("CAP REQ :sasl\r\nAUTHENTICATE {mechanism}\r\n"));

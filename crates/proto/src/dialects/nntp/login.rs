@@ -35,7 +35,7 @@ impl LoginDialect for Nntp {
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 self.login.bare = true;
                 out.open("AUTHINFO USER ");
-                out.open(name_and_password(initial).0);
+                out.value(name_and_password(initial).0);
                 out.open("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {

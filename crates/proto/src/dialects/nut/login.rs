@@ -20,7 +20,7 @@ impl LoginDialect for Nut {
             LoginMessage::Begin { initial, .. } => {
                 self.named = false;
                 out.open("USERNAME ");
-                out.open(name_and_password(initial).0);
+                out.value(name_and_password(initial).0);
             }
             LoginMessage::Response(password) => {
                 out.open("PASSWORD ");

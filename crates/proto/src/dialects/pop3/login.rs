@@ -41,7 +41,7 @@ impl LoginDialect for Pop3 {
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 (self.login.named, self.login.bare) = (true, true);
                 out.open("USER ");
-                out.open(name_and_password(initial).0);
+                out.value(name_and_password(initial).0);
                 out.open("\r\n");
             }
             LoginMessage::Begin { mechanism: "APOP", initial } => {

@@ -1,0 +1,168 @@
+//! The values of an [`Identity`](crate::Identity): types that cannot hold what would end a line, a quoted string or
+//! a tag in any protocol.
+//!
+//! A value with a line end in it would be two messages to the peer (command injection, CWE-93). So a value is
+//! checked once, when it is made, and the dialects write it as it is.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use crate::Escaped;
+
+/// The longest name: RFC 5321 section 4.5.3.1.2.
+const MAX_NAME: usize = 255;
+/// The longest capability: it has to fit in a line of every protocol (RFC 2449 section 4).
+const MAX_CAPABILITY: usize = 480;
+
+/// The client's own name: a domain, or an address literal (RFC 5321 section 4.1.3).
+///
+/// The default is the literal `[127.0.0.1]`. It reveals nothing about the client's host, and servers that refuse
+/// `localhost`, since it is not a fully qualified domain, accept it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientName(String);
+
+/// The name of a service: a domain or an address. It is empty where no service is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceName(String);
+
+/// One entry in the list of what a server can do, in the protocol's own words: `AUTH PLAIN`, `SASL-IR`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Capability(String);
+
+/// The name of a user, as a login writes it. It is empty where the client certificate has the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UserName(String);
+
+/// A value that cannot be written into the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidValue {
+    /// What kind of value it is, as a noun phrase ("client name").
+    pub kind: &'static str,
+    /// What would have been valid, as a noun phrase.
+    pub expected: &'static str,
+    /// The first octets of the value.
+    pub value: Vec<u8>,
+}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, expected, value } = self;
+        write!(f, "invalid {kind} \"{}\": expected {expected}", Escaped(value))
+    }
+}
+
+impl std::error::Error for InvalidValue {}
+
+impl Default for ClientName {
+    fn default() -> Self {
+        Self(String::from("[127.0.0.1]"))
+    }
+}
+
+impl ClientName {
+    /// Returns the domain, or `None` for an address literal: some protocols (XMPP between servers) need a domain.
+    pub fn domain(&self) -> Option<&str> {
+        (!self.0.starts_with('[')).then_some(&*self.0)
+    }
+}
+
+impl ServiceName {
+    /// Makes a name of what a peer sent: characters that no name has are dropped.
+    ///
+    /// Use [`str::parse`] for a name that a user chose, so that the user learns about a mistake.
+    pub fn from_peer(name: &str) -> Self {
+        Self(name.chars().filter(|&c| is_name(c)).take(MAX_NAME).collect())
+    }
+}
+
+/// A character that may stand in a name: not one that separates words, quotes, or announces a literal, in any protocol.
+fn is_name(c: char) -> bool {
+    !c.is_control() && !c.is_whitespace() && !"<>&'\"\\{}".contains(c)
+}
+
+fn is_client_name(text: &str) -> bool {
+    let within = text.strip_prefix('[').map_or(Some(text), |rest| rest.strip_suffix(']'));
+    within.is_some_and(|it| !it.is_empty() && it.chars().all(|c| is_name(c) && !"[]()@,;".contains(c)))
+        && text.len() <= MAX_NAME
+}
+
+fn is_service_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(is_name)
+}
+
+fn is_capability(text: &str) -> bool {
+    // Braces announce a literal (RFC 9051 section 4.3): the line would go on behind its end.
+    !text.is_empty()
+        && text.len() <= MAX_CAPABILITY
+        && !text.chars().any(|c| c.is_control() || "{}".contains(c))
+}
+
+fn is_user_name(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+macro_rules! values {
+    ($($value:ident, $kind:literal, $is_valid:ident, $expected:literal;)*) => {$(
+        impl $value {
+            /// Returns the value as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $value {
+            type Err = InvalidValue;
+
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                if $is_valid(text) {
+                    return Ok(Self(text.to_owned()));
+                }
+                let value = text.bytes().take(crate::Error::EXCERPT).collect();
+                Err(InvalidValue { kind: $kind, expected: $expected, value })
+            }
+        }
+
+        impl TryFrom<&str> for $value {
+            type Error = InvalidValue;
+
+            fn try_from(text: &str) -> Result<Self, InvalidValue> {
+                text.parse()
+            }
+        }
+
+        impl Deref for $value {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $value {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl PartialEq<str> for $value {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $value {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+    )*};
+}
+
+values! {
+    ClientName, "client name", is_client_name,
+        "a domain such as client.example.com, or an address literal such as [127.0.0.1]";
+    ServiceName, "server name", is_service_name, "a domain or an address";
+    Capability, "capability", is_capability, "at most 480 octets without control characters and braces";
+    UserName, "user name", is_user_name, "a name without control characters";
+}

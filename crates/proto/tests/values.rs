@@ -1,0 +1,133 @@
+//! Values that somebody chose, a client name or a password, never become a second message, in every protocol in the
+//! registry. Nothing here names a protocol.
+
+use proptest::prelude::*;
+use starttls_proto::{
+    Capability, ClientMessage, ClientName, Dialect, Identity, PROTOCOLS, Protocol, ReplyTo, Scan,
+    ServerMessage, ServiceName, Side, UserName,
+};
+
+const MESSAGES: [ClientMessage; 6] = [
+    ClientMessage::Hello,
+    ClientMessage::Request,
+    ClientMessage::Probe,
+    ClientMessage::Credentials,
+    ClientMessage::Other,
+    ClientMessage::Quit,
+];
+
+const ANSWERS: [ServerMessage; 7] = [
+    ServerMessage::Greeting,
+    ServerMessage::Offer { starttls: true },
+    ServerMessage::Accept,
+    ServerMessage::TlsRequired,
+    ServerMessage::PreAuthenticated,
+    ServerMessage::Unavailable,
+    ServerMessage::Bye,
+];
+
+/// How many messages these bytes are to a peer that knows the protocol.
+fn messages(protocol: &Protocol, from: Side, bytes: &[u8]) -> usize {
+    let dialect: Box<dyn Dialect> = (protocol.dialect)(Identity::new("mail.example.com"));
+    let (mut rest, mut count) = (bytes, 0);
+    while !rest.is_empty() {
+        let cut = dialect.frame(from, ReplyTo::Other, rest, &mut Scan::default());
+        // PostgreSQL's answer to the request is one octet, and no message anywhere else.
+        let Ok(Some(length)) = cut else { return usize::MAX };
+        rest = &rest[length..];
+        count += 1;
+    }
+    count
+}
+
+/// How many messages each of the client's and the server's messages is, with this identity.
+fn counts(protocol: &'static Protocol, identity: &Identity) -> Vec<usize> {
+    let client = MESSAGES.iter().map(|&message| {
+        let mut out = Vec::new();
+        (protocol.dialect)(identity.clone()).write_client(message, &mut out);
+        messages(protocol, Side::Client, &out)
+    });
+    let server = ANSWERS.iter().map(|&message| {
+        let mut out = Vec::new();
+        (protocol.dialect)(identity.clone()).write_server(message, &mut out);
+        messages(protocol, Side::Server, &out)
+    });
+    client.chain(server).collect()
+}
+
+/// Any text, and text that looks like the end of something.
+fn any_value() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        any::<String>(),
+        "[a-z0-9.-]{1,12}",
+        Just(String::from("\r\n")),
+        Just(String::from("\n")),
+        Just(String::from("\r")),
+        Just(String::from("\0")),
+        Just(String::from("\u{85}")),
+        Just(String::from("'/><x a='")),
+        Just(String::from("{3}")),
+        Just(String::from("\"\\")),
+        Just(String::from("[")),
+        Just(String::from("]")),
+        Just(String::from(" ")),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn a_value_of_an_identity_is_never_a_second_message(
+        client_name in any_value(),
+        server_name in any_value(),
+        capability in any_value(),
+        inside_tls: bool,
+    ) {
+        let plain = Identity {
+            capabilities: vec!["SIZE".parse().unwrap()],
+            inside_tls,
+            nonce: 1,
+            ..Identity::new("mail.example.com")
+        };
+        let mut chosen = plain.clone();
+        if let Ok(name) = client_name.parse() {
+            chosen.client_name = name;
+        }
+        if let Ok(name) = server_name.parse() {
+            chosen.server_name = name;
+        }
+        if let Ok(name) = capability.parse() {
+            chosen.capabilities = vec![name];
+        }
+        for protocol in PROTOCOLS {
+            prop_assert_eq!(counts(protocol, &chosen), counts(protocol, &plain), "{}", protocol.name);
+        }
+    }
+
+    #[test]
+    fn no_value_holds_a_control_character(text in any_value()) {
+        let control = |text: &str| text.chars().any(char::is_control);
+        prop_assert!(!text.parse::<ClientName>().is_ok_and(|it| control(&it)));
+        prop_assert!(!text.parse::<ServiceName>().is_ok_and(|it| control(&it)));
+        prop_assert!(!text.parse::<Capability>().is_ok_and(|it| control(&it)));
+        prop_assert!(!text.parse::<UserName>().is_ok_and(|it| control(&it)));
+        prop_assert!(!control(&ServiceName::from_peer(&text)));
+    }
+}
+
+#[test]
+fn client_names() {
+    for good in ["client.example.com", "localhost", "[127.0.0.1]", "[IPv6:2001:db8::1]", "my_host"] {
+        assert_eq!(good.parse::<ClientName>().unwrap(), good);
+    }
+    assert_eq!("client.example.com".parse::<ClientName>().unwrap().domain(), Some("client.example.com"));
+    assert_eq!(ClientName::default().domain(), None);
+    let long = "a".repeat(256);
+    for bad in
+        ["", "[]", "[", "]", "[::1", "::1]", "a b", "a\r\nMAIL FROM:<>", "a\nb", "a\0", "a\tb", "<a>", &long]
+    {
+        let error = bad.parse::<ClientName>().unwrap_err().to_string();
+        assert!(error.starts_with("invalid client name \""), "{error}");
+        assert!(!error.contains(['\r', '\n', '\0']), "{error:?}");
+    }
+}
