@@ -92,10 +92,11 @@ fn is_service_name(text: &str) -> bool {
 }
 
 fn is_capability(text: &str) -> bool {
-    // Braces announce a literal (RFC 9051 section 4.3): the line would go on behind its end.
-    !text.is_empty()
-        && text.len() <= MAX_CAPABILITY
-        && !text.chars().any(|c| c.is_control() || "{}".contains(c))
+    // Braces announce a literal (RFC 9051 section 4.3), a string whose quotes do not match goes on in the next
+    // line (RFC 5804 section 4), and a dot ends a list (RFC 3977 section 3.1.1).
+    let ends_its_line = !text.starts_with('.') && !text.chars().any(|c| c.is_control() || "{}\\".contains(c));
+    let quotes = text.bytes().filter(|&byte| byte == b'"').count();
+    !text.is_empty() && text.len() <= MAX_CAPABILITY && ends_its_line && quotes.is_multiple_of(2)
 }
 
 fn is_user_name(text: &str) -> bool {
@@ -163,6 +164,6 @@ values! {
     ClientName, "client name", is_client_name,
         "a domain such as client.example.com, or an address literal such as [127.0.0.1]";
     ServiceName, "server name", is_service_name, "a domain or an address";
-    Capability, "capability", is_capability, "at most 480 octets without control characters and braces";
+    Capability, "capability", is_capability, "at most 480 octets, quotes in pairs, no dot in front, no control characters, braces or backslashes";
     UserName, "user name", is_user_name, "a name without control characters";
 }
