@@ -79,6 +79,8 @@ fn any_value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_value_of_an_identity_is_never_a_second_message(
         client_name in any_value(),
