@@ -18,6 +18,7 @@
 //! There is no certificate with a weak key among them: the TLS library signs with none.
 
 mod certificate;
+mod endless;
 mod engine;
 mod house;
 mod manner;
@@ -36,6 +37,7 @@ use starttls::proto::Protocol;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
+pub use endless::{Endless, Noise, Stage};
 pub use odd::Odd;
 pub use weakness::Weakness;
 

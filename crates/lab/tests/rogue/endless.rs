@@ -1,0 +1,58 @@
+//! The servers that never get to their answer do what they are for.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::{PROTOCOLS, smtp::SMTP};
+use starttls_lab::rogue::{Endless, Noise, Stage};
+
+use crate::{authority, for_all};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn connector() -> Connector {
+    let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
+    builder.timeout(DEADLINE).build().unwrap()
+}
+
+#[test]
+fn a_session_gets_noise_without_end() {
+    for protocol in PROTOCOLS {
+        let noise = if protocol.name == "mysql" { Noise::Unfinished } else { Noise::Interim };
+        let server = Endless::start(protocol, Stage::Session, noise, authority()).unwrap();
+        let tcp = TcpStream::connect(server.address()).unwrap();
+        let mut session = connector().blocking().upgrade(protocol, "localhost", tcp).unwrap();
+        session.io().set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut heard = vec![0; 256 * 1024];
+        session.read_exact(&mut heard).unwrap_or_else(|error| panic!("{}: {error}", protocol.name));
+    }
+}
+
+#[test]
+fn a_dribble_is_slow() {
+    let noise = Noise::Dribbled(Duration::from_millis(20));
+    let server = Endless::start(&SMTP, Stage::Greeting, noise, authority()).unwrap();
+    let mut tcp = TcpStream::connect(server.address()).unwrap();
+    tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut heard = [0; 3];
+    tcp.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"222");
+}
+
+#[test]
+fn everything_before_the_stage_is_answered() {
+    for_all(|protocol| {
+        for stage in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
+            let server = Endless::start(protocol, stage, Noise::Dribbled(DEADLINE), authority()).unwrap();
+            let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
+            // Only the noise makes the client wait.
+            let timeout = if inside { DEADLINE } else { Duration::from_millis(300) };
+            let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
+            let connector = builder.timeout(timeout).build().unwrap();
+            let done = connector.blocking().connect(protocol, ("localhost", server.address().port()));
+            assert_eq!(done.is_ok(), inside, "{} {stage:?}: {:?}", protocol.name, done.err());
+        }
+    });
+}
