@@ -26,6 +26,31 @@ impl Deadline {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
+    /// Whether no time is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// Returns what remains, or the error of an operation that took too long.
+    #[cfg(feature = "login")]
+    pub(crate) fn check(&self) -> io::Result<Duration> {
+        let remaining = self.remaining();
+        if remaining.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(remaining) }
+    }
+
+    /// Runs one operation within this deadline, however many of them are ready at once.
+    #[cfg(all(feature = "login", feature = "tokio"))]
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let done = tokio::time::timeout(self.check()?, work).await;
+        done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The time that the step had from its start.
+    #[cfg(feature = "login")]
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     pub(crate) fn error(&self, step: &'static str) -> Error {
         Error::Timeout { step, limit: self.limit }
     }
@@ -52,6 +77,41 @@ impl Deadline {
         step: &'static str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        // A peer that always has something to read would win against a timeout that has passed.
+        if self.is_over() {
+            return Err(self.error(step));
+        }
         tokio::time::timeout(self.remaining(), work).await.unwrap_or_else(|_| Err(self.error(step)))
+    }
+}
+
+/// How many octets a peer may send until a login or a delivery is over.
+///
+/// Each message has a bound of its own. This one is for a peer that sends many of them, none of which is the answer.
+#[cfg(feature = "login")]
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: usize,
+    expected: &'static str,
+}
+
+#[cfg(feature = "login")]
+impl Budget {
+    /// `expected` is what an error says, as a noun phrase.
+    pub(crate) fn new(octets: usize, expected: &'static str) -> Self {
+        Self { left: octets, expected }
+    }
+
+    /// Counts what a server has sent.
+    ///
+    /// # Errors
+    /// When that is more than the budget.
+    pub(crate) fn spend(&mut self, received: &[u8]) -> Result<(), Box<starttls_proto::Error>> {
+        use starttls_proto::{Error, ErrorKind};
+        match self.left.checked_sub(received.len()) {
+            Some(left) => self.left = left,
+            None => return Err(Error::of_server(ErrorKind::TooLong, self.expected, received)),
+        }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use starttls_proto::{Identity, Protocol, Script, ServiceName};
 
 use super::{Account, Error, LoggedIn, Login, Progress};
-use crate::deadline::Deadline;
+use crate::deadline::{Budget, Deadline};
 use crate::{Encrypted, Facts, blocking};
 
 impl Account {
@@ -24,7 +24,7 @@ impl Account {
         let mut login = self.start(protocol, stream, &mut script)?;
         let mut chunk = vec![0; 4096];
         let mut count = 0;
-        let deadline = Deadline::starting_now(self.timeout);
+        let (deadline, mut budget) = (Deadline::starting_now(self.timeout), budget());
         loop {
             let received = login.receive(&chunk[..count], &mut script);
             self.tell(&mut script);
@@ -38,14 +38,14 @@ impl Account {
                 stream.flush().await?;
                 stream.read(&mut chunk).await
             };
-            let moved = tokio::time::timeout(deadline.remaining(), moved).await;
-            count = match moved.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+            count = match deadline.within(moved).await {
                 Err(error) if is_end(&error) => 0,
                 done => done.map_err(|source| self.broken(step, source))?,
             };
             if count == 0 {
                 return Err(login.closed());
             }
+            budget.spend(&chunk[..count])?;
         }
     }
 
@@ -73,7 +73,7 @@ impl Account {
         let mut script = Script::default();
         let mut login = self.start(protocol, stream, &mut script)?;
         let mut chunk = vec![0; 4096];
-        let mut count = 0;
+        let (mut count, mut budget) = (0, budget());
         loop {
             let received = login.receive(&chunk[..count], &mut script);
             self.tell(&mut script);
@@ -90,6 +90,7 @@ impl Account {
             if count == 0 {
                 return Err(login.closed());
             }
+            budget.spend(&chunk[..count])?;
         }
     }
 
@@ -128,6 +129,11 @@ impl Account {
             _ => Error::Io { step, source },
         }
     }
+}
+
+/// More than any login takes: lists of mechanisms and challenges are short.
+fn budget() -> Budget {
+    Budget::new(1024 * 1024, "the end of the login within 1 MiB")
 }
 
 /// Servers that end without a goodbye are common, and nothing here depends on how they end.

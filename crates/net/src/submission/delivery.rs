@@ -148,8 +148,8 @@ impl Delivery {
         Self { chunking: false, ..self }
     }
 
-    /// The time for each answer; 5 minutes by default, as RFC 5321 section 4.5.3.2 wants it, and twice that for
-    /// the answer to the message.
+    /// Sets the time for the delivery as a whole; 15 minutes by default. Each answer has the time that RFC 5321
+    /// section 4.5.3.2 gives it, if that is less.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
@@ -165,7 +165,8 @@ impl Delivery {
     }
 }
 
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// For everything: more than the ten minutes that a server may take for the message alone.
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

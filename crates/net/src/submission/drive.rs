@@ -8,7 +8,7 @@ use starttls_proto::{Protocol, Script};
 use super::Error;
 use super::delivery::{Delivered, Delivery};
 use super::machine::{Progress, Submission};
-use crate::deadline::Deadline;
+use crate::deadline::{Budget, Deadline};
 use crate::login::LoggedIn;
 use crate::{Encrypted, blocking};
 
@@ -27,31 +27,38 @@ impl Delivery {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut script = Script::default();
         let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
+        let mut clock = Clock::new(self.timeout);
         loop {
             submission = match self.step(submission, &input, &mut script)? {
                 Progress::Continue(submission) => submission,
                 Progress::Done(done) => return Ok(done),
             };
-            let (step, limit) = (submission.awaits(), self.limit(&submission));
-            let moved = async {
-                let sent = async {
-                    stream.write_all(&script.take_bytes()).await?;
+            let step = submission.awaits();
+            let mut sent = Ok(());
+            let bytes = script.take_bytes();
+            for block in bytes.chunks(BLOCK) {
+                let writing = async {
+                    stream.write_all(block).await?;
                     stream.flush().await
                 };
-                // A server that has heard enough says why before it closes.
-                let sent = sent.await;
-                input.resize(4096, 0);
-                match stream.read(&mut input).await {
-                    Ok(count) if count > 0 => Ok(count),
-                    read => sent.and(read),
+                sent = clock.block().within(writing).await;
+                if sent.is_err() {
+                    break;
                 }
+            }
+            let question = clock.question(&submission, !bytes.is_empty());
+            input.resize(4096, 0);
+            // A server that has heard enough says why before it closes.
+            let moved = match question.within(stream.read(&mut input)).await {
+                Ok(count) if count > 0 => Ok(count),
+                read => sent.and(read),
             };
-            let moved = tokio::time::timeout(limit, moved).await;
-            let count = self.moved(step, limit, moved.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())))?;
+            let count = moved_within(step, question, moved)?;
             if count == 0 {
                 return Err(submission.closed());
             }
             input.truncate(count);
+            clock.budget.spend(&input)?;
         }
     }
 
@@ -67,24 +74,35 @@ impl Delivery {
     ) -> Result<Delivered, Error> {
         let mut script = Script::default();
         let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
+        let mut clock = Clock::new(self.timeout);
         let done = loop {
             submission = match self.step(submission, &input, &mut script)? {
                 Progress::Continue(submission) => submission,
                 Progress::Done(done) => break done,
             };
-            let (step, limit) = (submission.awaits(), self.limit(&submission));
-            stream.wire.deadline = Some(Deadline::starting_now(limit));
-            let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
+            let step = submission.awaits();
+            let mut sent = Ok(());
+            let bytes = script.take_bytes();
+            for block in bytes.chunks(BLOCK) {
+                stream.wire.deadline = Some(clock.block());
+                sent = stream.write_all(block).and_then(|()| stream.flush());
+                if sent.is_err() {
+                    break;
+                }
+            }
+            let question = clock.question(&submission, !bytes.is_empty());
+            stream.wire.deadline = Some(question);
             input.resize(4096, 0);
-            let moved = match stream.read(&mut input) {
+            let moved = match question.check().and_then(|_| stream.read(&mut input)) {
                 Ok(count) if count > 0 => Ok(count),
                 read => sent.and(read),
             };
-            let count = self.moved(step, limit, moved)?;
+            let count = moved_within(step, question, moved)?;
             if count == 0 {
                 return Err(submission.closed());
             }
             input.truncate(count);
+            clock.budget.spend(&input)?;
         };
         stream.wire.deadline = None;
         stream.wire.io.set_timeout(None).map_err(|source| Error::Io { step: "the session", source })?;
@@ -112,17 +130,49 @@ impl Delivery {
         }
         received
     }
+}
 
-    fn limit(&self, submission: &Submission) -> Duration {
-        if submission.is_at_the_end() { self.timeout * 2 } else { self.timeout }
+/// Octets that are sent at once, and have a time of their own (RFC 5321 section 4.5.3.2.5).
+const BLOCK: usize = 64 * 1024;
+const BLOCK_TIME: Duration = Duration::from_secs(180);
+
+/// The time that a delivery has: as a whole, and for the answer that is due.
+struct Clock {
+    whole: Deadline,
+    question: Deadline,
+    answers: Option<usize>,
+    budget: Budget,
+}
+
+impl Clock {
+    fn new(limit: Duration) -> Self {
+        let whole = Deadline::starting_now(limit);
+        // A thousand recipients, with a reply of many lines each.
+        let budget = Budget::new(4 * 1024 * 1024, "the end of the delivery within 4 MiB");
+        Self { whole, question: whole, answers: None, budget }
     }
 
-    fn moved(&self, step: &'static str, limit: Duration, moved: io::Result<usize>) -> Result<usize, Error> {
-        moved.or_else(|source| match source.kind() {
-            // Servers that end without a goodbye are common, and nothing here depends on how they end.
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(0),
-            ErrorKind::TimedOut => Err(Error::Timeout { step, limit }),
-            _ => Err(Error::Io { step, source }),
-        })
+    /// The deadline for one block of what is sent.
+    fn block(&self) -> Deadline {
+        self.whole.at_most(BLOCK_TIME)
     }
+
+    /// The deadline for the next answer: it starts when its question was sent, or when the answer before it was read,
+    /// and not again while the server keeps sending what is not the answer.
+    fn question(&mut self, submission: &Submission, sent: bool) -> Deadline {
+        let answers = Some(submission.answers());
+        if sent || self.answers != answers {
+            (self.question, self.answers) = (self.whole.at_most(submission.patience()), answers);
+        }
+        self.question
+    }
+}
+
+fn moved_within(step: &'static str, question: Deadline, moved: io::Result<usize>) -> Result<usize, Error> {
+    moved.or_else(|source| match source.kind() {
+        // Servers that end without a goodbye are common, and nothing here depends on how they end.
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(0),
+        ErrorKind::TimedOut => Err(Error::Timeout { step, limit: question.limit() }),
+        _ => Err(Error::Io { step, source }),
+    })
 }

@@ -1,6 +1,7 @@
 //! The delivery without I/O: RFC 5321 section 4.1, RFC 2033, and the extensions.
 
 use std::fmt;
+use std::time::Duration;
 
 use starttls_proto::{Dialect, Error as Broken, ErrorKind, Identity, Protocol, ReplyTo, Scan, Script, Side};
 
@@ -23,6 +24,8 @@ pub struct Submission {
     /// Recipients that were named, and those that were answered.
     named: usize,
     answered: usize,
+    /// Replies of any kind.
+    answers: usize,
     done: Delivered,
 }
 
@@ -72,6 +75,7 @@ impl Submission {
             awaiting: Awaiting::Greeting,
             named: 0,
             answered: 0,
+            answers: 0,
             done,
         };
         if !greeted {
@@ -92,9 +96,20 @@ impl Submission {
         }
     }
 
-    /// Whether the server may take longer than for any other answer (RFC 5321 section 4.5.3.2.6).
-    pub(super) fn is_at_the_end(&self) -> bool {
-        matches!(self.awaiting, Awaiting::Verdict(_))
+    /// Returns how long the server may take for the answer that it owes now.
+    pub(super) fn patience(&self) -> Duration {
+        // RFC 5321 section 4.5.3.2: its subsections 5 and 6, and the same five minutes for everything else.
+        Duration::from_secs(60)
+            * match self.awaiting {
+                Awaiting::GoAhead => 2,
+                Awaiting::Verdict(_) => 10,
+                Awaiting::Greeting | Awaiting::Hello | Awaiting::Mail | Awaiting::Recipients => 5,
+            }
+    }
+
+    /// Returns how many answers were read: each next one has its own time.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
     }
 
     /// The server closed the connection: the error that says in the middle of what.
@@ -118,6 +133,7 @@ impl Submission {
             };
             let message: Vec<u8> = self.inbox.drain(..length).collect();
             self.scan = Scan::default();
+            self.answers += 1;
             out.heard(&message);
             if self.take(Reply::read(&message), out)? {
                 return Ok(Progress::Done(self.done));

@@ -7,6 +7,7 @@ mod blocking;
 mod boundary;
 mod deadlines;
 mod file;
+mod endless;
 mod login;
 mod names;
 mod pair;
