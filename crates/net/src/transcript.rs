@@ -30,13 +30,21 @@ struct State<W> {
     unread: [Vec<u8>; 2],
     /// The client is saying something secret.
     secret: bool,
+    /// The conversation cannot be read any more. Nothing is kept then, however long it goes on.
+    over: bool,
 }
 
 impl<W: Write + Send> Transcript<W> {
     /// A transcript of one connection of this protocol.
     pub fn new(protocol: &Protocol, writer: W) -> Self {
         let relay = Relay::new(protocol, Vec::new());
-        Self(Mutex::new(State { writer, relay, unread: [Vec::new(), Vec::new()], secret: false }))
+        Self(Mutex::new(State {
+            writer,
+            relay,
+            unread: [Vec::new(), Vec::new()],
+            secret: false,
+            over: false,
+        }))
     }
 }
 
@@ -66,6 +74,9 @@ impl<W: Write + Send> Observer for Transcript<W> {
 impl<W: Write> State<W> {
     fn negotiation(&mut self, chunk: &Chunk<'_>) {
         self.unread[index(chunk.from)].extend_from_slice(chunk.bytes);
+        if self.over {
+            return self.give_up_reading(chunk.at);
+        }
         let mut events = Vec::new();
         self.relay.receive(chunk.from, chunk.bytes, &mut Outgoing::default(), &mut events);
         for event in events {
@@ -105,6 +116,7 @@ impl<W: Write> State<W> {
 
     /// Writes what is there, whether it is a whole message or not.
     fn give_up_reading(&mut self, at: Duration) {
+        self.over = true;
         let [client, server] = std::mem::take(&mut self.unread);
         self.lines(at, Side::Server, &server);
         if !client.is_empty() {
@@ -171,6 +183,21 @@ mod tests {
             "S: 220 \\x1b[31mhi\\r\\n\nC: EHLO localhost\\r\\n\nS: 250-hi\\r\\n\nS: 250 STARTTLS\\r\\n\n\
              C: <5 octets of TLS>\nC: <11 octets inside TLS>\n"
         );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_cannot_be_read() {
+        let transcript = Transcript::new(&SMTP, std::io::sink());
+        let show = |from, bytes: &[u8]| {
+            transcript.observe(&Chunk { from, phase: Negotiation, at: Duration::ZERO, bytes });
+        };
+        show(Server, b"no code\r\n");
+        for _ in 0..1000 {
+            show(Server, &[b'x'; 1000]);
+            show(Client, &[b'y'; 1000]);
+        }
+        let state = transcript.0.into_inner().unwrap();
+        assert_eq!(state.unread, [Vec::<u8>::new(), Vec::new()]);
     }
 
     #[test]
