@@ -1,14 +1,16 @@
 //! One line of JSON for each session, and for what happens to the gateway itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use starttls::file;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -16,6 +18,10 @@ use crate::config::Log;
 
 /// Lines that may wait for a slow disk or pipe.
 const WAITING: usize = 4096;
+/// The log contains the addresses of people: not for every user.
+const PERMISSIONS: u32 = 0o640;
+/// How long the thread that writes waits for a reader that is slow.
+const FIFO_PAUSE: Duration = Duration::from_millis(5);
 /// How long somebody waits for them to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -71,12 +77,13 @@ impl Logger {
     /// When it cannot be.
     pub fn check(log: &Log) -> io::Result<()> {
         let Log::File(path) = log else { return Ok(()) };
-        match OpenOptions::new().append(true).open(path) {
+        match std::fs::metadata(path) {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
                 folder.is_none_or(|it| it.is_dir()).then_some(()).ok_or(missing)
             }
-            opened => opened.map(drop),
+            Err(error) => Err(error),
+            Ok(_) => open_file(path).map(drop),
         }
     }
 
@@ -153,12 +160,35 @@ fn open(log: &Log) -> io::Result<Box<dyn Write + Send>> {
     Ok(match log {
         Log::Stderr => Box::new(io::stderr()),
         Log::Stdout => Box::new(io::stdout()),
-        Log::File(path) => {
-            // Addresses of people are in it.
-            Box::new(OpenOptions::new().create(true).append(true).mode(0o640).open(path)? as File)
-        }
+        Log::File(path) => open_file(path)?,
         Log::Nowhere => Box::new(io::sink()),
     })
+}
+
+fn open_file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    let is_fifo = std::fs::metadata(path).is_ok_and(|it| it.file_type().is_fifo());
+    Ok(match is_fifo {
+        true => Box::new(Fifo(file::open_fifo(path)?)),
+        false => Box::new(file::append(path, PERMISSIONS)?),
+    })
+}
+
+/// A pipe that was opened without waiting for its reader, and is written to by a thread that may wait.
+struct Fifo(File);
+
+impl Write for Fifo {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(full) if full.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(FIFO_PAUSE),
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn write(lines: &Receiver<Order>, mut out: Box<dyn Write + Send>, log: &Log) {

@@ -105,6 +105,13 @@ impl TicketKeys {
 }
 
 impl Watched for TicketKeys {
+    fn name(&self) -> String {
+        match &self.source {
+            Source::Random => String::from("the ticket keys"),
+            Source::Shared(path) => format!("the ticket keys {}", path.display()),
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         match &self.source {
             Source::Random => Vec::new(),

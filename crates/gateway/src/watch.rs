@@ -1,10 +1,14 @@
 //! Files that change on disk while they are in use, also by a symbolic link that now leads elsewhere.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::config::Error;
 
@@ -12,8 +16,14 @@ use crate::config::Error;
 /// no queue that can overflow.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// How long a look or a reading may take before it is reported. A local disk needs milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is made of files, and made anew when they change.
 pub trait Watched: Debug + Send + Sync {
+    /// What it is called in the log.
+    fn name(&self) -> String;
+
     /// The files as they are now.
     fn files(&self) -> Vec<PathBuf>;
 
@@ -41,34 +51,99 @@ pub enum Event {
     Warned(String),
 }
 
-/// Reads everything anew whose files change. Never ends by itself.
-pub async fn watch(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event)) {
-    let warnings = || all.iter().flat_map(|it| it.warnings()).collect::<Vec<_>>();
-    let (mut stamps, mut known) = (look(&all).await, warnings());
-    loop {
-        tokio::time::sleep(EVERY).await;
-        // Looked at before they are read: what changes meanwhile is seen the next time.
-        let now = look(&all).await;
-        for (watched, _) in all.iter().zip(stamps.iter().zip(&now)).filter(|(_, (old, new))| old != new) {
-            let reading = watched.clone();
-            match tokio::task::spawn_blocking(move || reading.reload()).await {
-                Ok(Ok(())) => tell(Event::Reloaded(watched.clone())),
-                Ok(Err(error)) => tell(Event::Kept(error)),
-                // The runtime is shutting down.
-                Err(_) => return,
-            }
-        }
-        stamps = now;
-        let warnings = warnings();
-        warnings.iter().filter(|it| !known.contains(it)).for_each(|it| tell(Event::Warned(it.clone())));
-        known = warnings;
+/// How often the files are looked at, and how long a look or a reading may take before it is reported.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    every: Duration,
+    patience: Duration,
+}
+
+/// Reads everything anew whose files change, and tells what came of it. Ends only where there is nothing to watch.
+///
+/// Files are read on threads of their own, and each item of `all` is watched by itself: a file system that does not
+/// answer stops neither the caller nor the renewal of the other items.
+pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(Event)) {
+    watch_at(all, tell, Pace { every: EVERY, patience: PATIENCE }).await;
+}
+
+async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event), pace: Pace) {
+    let (events, mut told) = unbounded_channel();
+    let mut tasks = JoinSet::new();
+    for watched in all {
+        let item = Item { watched, events: events.clone(), pace };
+        // It ends when the runtime shuts down.
+        tasks.spawn(async move { item.watch().await });
+    }
+    drop(events);
+    while let Some(event) = told.recv().await {
+        tell(event);
     }
 }
 
-async fn look(all: &[Arc<dyn Watched>]) -> Vec<Vec<Stamp>> {
-    let looking = all.to_vec();
-    let look = move || looking.iter().map(|it| it.files().into_iter().map(Stamp::of).collect()).collect();
-    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+/// What is watched by itself.
+struct Item {
+    watched: Arc<dyn Watched>,
+    events: UnboundedSender<Event>,
+    pace: Pace,
+}
+
+impl Item {
+    /// Watches until the runtime shuts down.
+    async fn watch(&self) -> Option<Infallible> {
+        let (mut stamps, mut known) = (self.look().await?, self.watched.warnings());
+        loop {
+            tokio::time::sleep(self.pace.every).await;
+            // The stamps are taken before the files are read: a change in between is noticed the next time.
+            let now = self.look().await?;
+            if now == stamps {
+                self.warn(&mut known);
+                continue;
+            }
+            stamps = now;
+            match self.apart(|watched| watched.reload()).await? {
+                Ok(()) => self.tell(Event::Reloaded(self.watched.clone())),
+                Err(error) => self.tell(Event::Kept(error)),
+            }
+            self.warn(&mut known);
+        }
+    }
+
+    async fn look(&self) -> Option<Vec<Stamp>> {
+        self.apart(|watched| watched.files().into_iter().map(Stamp::of).collect()).await
+    }
+
+    /// Does what may block on a thread of its own. A step that takes too long is reported once, and waited for: there
+    /// is never more than one thread for one item. `None` when the runtime shuts down.
+    async fn apart<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&dyn Watched) -> T + Send + 'static,
+    ) -> Option<T> {
+        let watched = self.watched.clone();
+        let mut task = spawn_blocking(move || step(&*watched));
+        let Ok(done) = tokio::time::timeout(self.pace.patience, &mut task).await else {
+            self.tell(Event::Warned(format!(
+                "reading {} has not ended after {} s, and what was read before stays in use: does the file system \
+                 answer?",
+                self.watched.name(),
+                self.pace.patience.as_secs()
+            )));
+            return task.await.ok();
+        };
+        done.ok()
+    }
+
+    /// Tells the warnings that were not there before.
+    fn warn(&self, known: &mut Vec<String>) {
+        let warnings = self.watched.warnings();
+        let new = warnings.iter().filter(|it| !known.contains(it));
+        new.for_each(|warning| self.tell(Event::Warned(warning.clone())));
+        *known = warnings;
+    }
+
+    fn tell(&self, event: Event) {
+        // The receiver is gone when nothing is watched any more.
+        let _ = self.events.send(event);
+    }
 }
 
 /// What tells one state of a file from another.
@@ -84,5 +159,74 @@ impl Stamp {
         let state = std::fs::metadata(&path).ok();
         let state = state.map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()));
         Self { path, state }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Something whose files are read for as long as the test wants.
+    #[derive(Debug)]
+    struct Stuck(Mutex<mpsc::Receiver<()>>);
+
+    impl Watched for Stuck {
+        fn name(&self) -> String {
+            String::from("the stuck one")
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            let _ = self.0.lock().unwrap().recv();
+            Vec::new()
+        }
+
+        fn reload(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Something that is different each time.
+    #[derive(Debug, Default)]
+    struct Busy(AtomicUsize);
+
+    impl Watched for Busy {
+        fn name(&self) -> String {
+            String::from("the busy one")
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            vec![self.0.fetch_add(1, Ordering::Relaxed).to_string().into()]
+        }
+
+        fn reload(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_reported_and_does_not_stop_the_others() {
+        let (release, stuck) = mpsc::channel();
+        let all: Vec<Arc<dyn Watched>> = vec![Arc::new(Stuck(Mutex::new(stuck))), Arc::new(Busy::default())];
+        let (events, mut told) = unbounded_channel();
+        let pace = Pace { every: Duration::from_millis(10), patience: Duration::from_secs(1) };
+        let watching = tokio::spawn(watch_at(all, move |event| drop(events.send(event)), pace));
+        let (mut reloads, mut warnings) = (0, Vec::new());
+        let waiting = async {
+            while reloads < 3 || warnings.is_empty() {
+                match told.recv().await.unwrap() {
+                    Event::Warned(warning) => warnings.push(warning),
+                    Event::Reloaded(_) => reloads += 1,
+                    Event::Kept(error) => panic!("{error}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+        watching.abort();
+        drop(release);
+        assert!(warnings[0].starts_with("reading the stuck one has not ended after 1 s"), "{warnings:?}");
     }
 }

@@ -62,6 +62,29 @@ pub fn append(path: &Path, permissions: u32) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a FIFO for writing that a program has opened for reading.
+///
+/// The file does not block: while the pipe is full, writing fails with [`ErrorKind::WouldBlock`].
+///
+/// # Errors
+/// When the path does not lead to a FIFO, or no program reads from it.
+#[cfg(unix)]
+pub fn open_fifo(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_fifo() {
+        let what = format!("expected a pipe (FIFO), found {}", describe(kind));
+        return Err(io::Error::new(ErrorKind::InvalidInput, what));
+    }
+    without_blocking(OpenOptions::new().write(true)).open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::new(
+            ErrorKind::NotConnected,
+            "expected a pipe (FIFO) that a program reads, found no reader",
+        ),
+        _ => error,
+    })
+}
+
 /// Reads a file of at most `limit` octets that may also be a pipe or a terminal: `/dev/stdin`, a named FIFO, or the
 /// `/dev/fd/63` of a shell's `<(command)`. The writer has to close it within `wait`.
 ///
@@ -147,5 +170,9 @@ fn describe(kind: FileType) -> &'static str {
             _ => {}
         }
     }
-    if kind.is_dir() { "a directory" } else { "a special file" }
+    match kind {
+        file if file.is_file() => "a regular file",
+        folder if folder.is_dir() => "a directory",
+        _ => "a special file",
+    }
 }

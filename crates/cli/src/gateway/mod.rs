@@ -5,6 +5,8 @@ pub(crate) mod report;
 mod sandbox;
 mod service;
 
+use std::path::PathBuf;
+
 use starttls_gateway::Config;
 use starttls_gateway::config::{Arguments, Error, Offer};
 use starttls_gateway::log::Logger;
@@ -16,7 +18,8 @@ use crate::talk;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
-    let config = load(args)?;
+    let given = Given::by(args);
+    let config = given.load()?;
     // As data, they are in it.
     if args.format == args::Format::Text {
         config.warnings.iter().for_each(|warning| talk::warning(warning));
@@ -31,16 +34,32 @@ pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
         plan::say(&format!("the configuration is sound: {count} {listeners}\n"))?;
         return Ok(exit::DONE);
     }
-    service::run(args, config).await
+    service::run(&given, config).await
 }
 
-/// The configuration, as it is at this moment.
-fn load(args: &args::Gateway) -> Result<Config, Failed> {
-    let loaded = match &args.config {
-        Some(path) => Config::read(path),
-        None => Config::from_arguments(&arguments(args)),
-    };
-    loaded.map_err(failed)
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+enum Given {
+    File(PathBuf),
+    Arguments(Arguments),
+}
+
+impl Given {
+    fn by(args: &args::Gateway) -> Self {
+        match &args.config {
+            Some(path) => Self::File(path.clone()),
+            None => Self::Arguments(arguments(args)),
+        }
+    }
+
+    /// Reads the configuration and every file that it names, as they are at this moment.
+    fn load(&self) -> Result<Config, Failed> {
+        let loaded = match self {
+            Self::File(path) => Config::read(path),
+            Self::Arguments(arguments) => Config::from_arguments(arguments),
+        };
+        loaded.map_err(failed)
+    }
 }
 
 fn arguments(args: &args::Gateway) -> Arguments {

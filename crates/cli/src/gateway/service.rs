@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use starttls_gateway::certificates::Certificates;
@@ -14,14 +15,14 @@ use starttls_gateway::{Config, Gateway};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
 
-use super::{load, sandbox};
-use crate::args;
+use super::{Given, sandbox};
 use crate::exit;
 use crate::failure::Failed;
 
 /// Serves until it is told to stop.
-pub(super) async fn run(args: &args::Gateway, config: Config) -> Result<u8, Failed> {
+pub(super) async fn run(given: &Given, config: Config) -> Result<u8, Failed> {
     // Landlock confines a thread and what it starts: everything that serves begins on one that is confined.
     std::thread::scope(|scope| {
         let serving = std::thread::Builder::new().name(String::from("service")).spawn_scoped(scope, || {
@@ -29,7 +30,7 @@ pub(super) async fn run(args: &args::Gateway, config: Config) -> Result<u8, Fail
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let confined =
                 confined.map_or_else(|error| format!("files are not confined: {error}"), String::from);
-            let ended = runtime.block_on(serve(args, config, &confined));
+            let ended = runtime.block_on(serve(given, config, &confined));
             // Sessions that were to end at once are not waited for.
             runtime.shutdown_background();
             ended
@@ -39,7 +40,7 @@ pub(super) async fn run(args: &args::Gateway, config: Config) -> Result<u8, Fail
     })
 }
 
-async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u8, Failed> {
+async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Failed> {
     // Before anything listens, so that no signal is lost.
     let mut signals = Signals::new()?;
     let fixed = Fixed::of(&config);
@@ -57,11 +58,19 @@ async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u
     let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
     reporter.log.event("started", &format!("{}; {confined}", addresses(&gateway)));
     tell(&[NotifyState::Ready]);
-    while signals.next().await == Order::Reload {
-        let since = NotifyState::monotonic_usec_now();
-        tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
-        reporter.log.reopen();
-        let reloaded = reload(args, &fixed, &mut gateway, &reporter);
+    let mut loading = Loading::default();
+    loop {
+        let loaded = tokio::select! {
+            order = signals.next() => match order {
+                Order::Stop => break,
+                Order::Reload => {
+                    loading.ask(given, &reporter);
+                    continue;
+                }
+            },
+            loaded = loading.ended() => loaded,
+        };
+        let reloaded = loaded.and_then(|config| take_over(config, &fixed, &mut gateway, &reporter));
         metrics.reloaded(reloaded.is_ok());
         match reloaded {
             Ok(new) => {
@@ -74,6 +83,7 @@ async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u
             }
         }
         tell(&[NotifyState::Ready]);
+        loading.go_on(given, &reporter);
     }
     tell(&[NotifyState::Stopping]);
     metrics.drain();
@@ -93,14 +103,64 @@ async fn serve(args: &args::Gateway, config: Config, confined: &str) -> Result<u
     Ok(exit::DONE)
 }
 
-/// Takes over the configuration as it is now, all or nothing (rule G6).
-fn reload(
-    args: &args::Gateway,
+/// How long reading a configuration and its files may take. Twenty thousand certificates take a few seconds.
+const LOADING: Duration = Duration::from_secs(60);
+
+/// The configuration that is being read anew, if one is.
+///
+/// It is read on a thread of its own, so that a file system that does not answer stops neither the sessions nor the
+/// signals: the service goes on with what it has, and can be told to stop.
+#[derive(Default)]
+struct Loading {
+    task: Option<(JoinHandle<Result<Config, Failed>>, Instant)>,
+    /// Whether another reload was asked for meanwhile.
+    again: bool,
+}
+
+impl Loading {
+    /// Starts to read, now or after the reading that is under way.
+    fn ask(&mut self, given: &Given, reporter: &Reporter) {
+        self.again = true;
+        self.go_on(given, reporter);
+    }
+
+    /// Starts the reading that was asked for, if none is under way.
+    fn go_on(&mut self, given: &Given, reporter: &Reporter) {
+        if self.task.is_some() || !std::mem::take(&mut self.again) {
+            return;
+        }
+        let since = NotifyState::monotonic_usec_now();
+        tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+        reporter.log.reopen();
+        let given = given.clone();
+        self.task = Some((spawn_blocking(move || given.load()), Instant::now() + LOADING));
+    }
+
+    /// Waits for the end of the reading that is under way; for ever where there is none.
+    async fn ended(&mut self) -> Result<Config, Failed> {
+        let Some((task, deadline)) = &mut self.task else { return std::future::pending().await };
+        let ended = tokio::time::timeout_at(*deadline, task).await;
+        self.task = None;
+        match ended {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(panicked)) => Err(Failed::new(exit::BUG, panicked.to_string())),
+            // The thread is left behind: nothing else waits for it.
+            Err(_) => Err(Failed::usage(format!(
+                "reading the configuration and its files has not ended after {} s",
+                LOADING.as_secs()
+            ))
+            .hint(Some(String::from("does the file system answer?")))),
+        }
+    }
+}
+
+/// Takes over a configuration that was read anew, all or nothing (rule G6).
+fn take_over(
+    config: Config,
     fixed: &Fixed,
     gateway: &mut Gateway,
     reporter: &Arc<Reporter>,
 ) -> Result<Life, Failed> {
-    let config = load(args)?;
     if Fixed::of(&config) != *fixed {
         return Err(Failed::usage("where the log and the metrics are changes with a restart only"));
     }
@@ -246,7 +306,14 @@ fn unstarted(error: std::io::Error) -> Failed {
 
 /// A log that cannot be opened.
 pub(super) fn unlogged(config: &Config, error: &std::io::Error) -> Failed {
-    Failed::usage(format!("cannot write the log {}: {error}", shown(&config.log)))
+    let hint = match error.kind() {
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotConnected => {
+            Some("name a file, or write log = \"stderr\" and let the service manager pass it on")
+        }
+        _ => None,
+    };
+    let what = format!("cannot write the log {}: {error}", shown(&config.log));
+    Failed::usage(what).hint(hint.map(str::to_owned))
 }
 
 fn shown(log: &Log) -> String {

@@ -13,6 +13,7 @@ mod connection;
 mod deadlines;
 mod escaping;
 mod gateway;
+mod gateway_files;
 mod gateway_memory;
 mod gateway_restart;
 mod help;

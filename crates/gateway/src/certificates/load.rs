@@ -21,6 +21,9 @@ use crate::names::normal;
 /// Certificates in all; what exceeds them was not meant to be here.
 const MOST: usize = 20_000;
 
+/// Entries of one folder, with room for a key and an OCSP response beside each certificate.
+const MOST_ENTRIES: usize = 4 * MOST;
+
 const DAY: i64 = 24 * 60 * 60;
 
 /// A chain with its key, as it is presented.
@@ -80,6 +83,12 @@ fn in_folder(folder: &Path) -> Result<Vec<Files>, Error> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         paths.push(entry.map_err(unreadable)?.path());
+        if paths.len() > MOST_ENTRIES {
+            return Err(Error::new(format!(
+                "the folder of certificates {} has more than {MOST_ENTRIES} entries",
+                folder.display()
+            )));
+        }
     }
     paths.sort();
     let mut found = Vec::new();

@@ -5,7 +5,7 @@ mod load;
 mod ocsp;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
@@ -29,6 +29,16 @@ pub enum Source {
     /// A folder: `NAME.pem` with its key in it or in `NAME.key`, and `NAME/fullchain.pem` with
     /// `NAME/privkey.pem` as Let's Encrypt's clients keep them.
     Directory(PathBuf),
+}
+
+impl Source {
+    /// The file of the chain, or the folder.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Pair { chain, .. } => chain,
+            Self::Directory(folder) => folder,
+        }
+    }
 }
 
 /// What a client gets that wants a name for which there is no certificate.
@@ -107,6 +117,11 @@ impl Certificates {
 }
 
 impl Watched for Certificates {
+    fn name(&self) -> String {
+        let paths: Vec<_> = self.sources.iter().map(|source| source.path().display().to_string()).collect();
+        format!("the certificates in {}", paths.join(", "))
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         // A folder that is away for a moment has no files in it.
         let files = load::find_all(&self.sources).unwrap_or_default();

@@ -51,9 +51,10 @@ fn one(value: Value<'_>, limits: Limits, tickets: Option<Arc<TicketKeys>>) -> Re
 
 fn log(text: &str) -> Log {
     match text {
-        "stderr" => Log::Stderr,
-        "stdout" => Log::Stdout,
-        "none" => Log::Nowhere,
+        // These paths are what is customary in containers. They lead to a pipe there, which cannot be opened as a file.
+        "stderr" | "/dev/stderr" => Log::Stderr,
+        "stdout" | "/dev/stdout" => Log::Stdout,
+        "none" | "/dev/null" => Log::Nowhere,
         path => Log::File(PathBuf::from(path)),
     }
 }

@@ -22,6 +22,9 @@ impl Error {
             std::io::ErrorKind::PermissionDenied => {
                 Some("the user that the gateway runs as must be able to read it")
             }
+            std::io::ErrorKind::InvalidInput => {
+                Some("write its contents to a regular file: the gateway reads it again when it changes")
+            }
             _ => None,
         };
         let error = Self::new(format!("cannot read {what} {}", path.display())).because(source);

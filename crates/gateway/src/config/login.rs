@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use starttls::file;
 use starttls::login::Account;
 use starttls::proto::Escaped;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::task::spawn_blocking;
 
 use super::error::{Error, nearest, shown};
 use super::reader::{Table, Value};
@@ -94,7 +96,10 @@ impl Secret {
 
     async fn bytes(&self) -> io::Result<Vec<u8>> {
         match self {
-            Self::File(path) => bounded(tokio::fs::File::open(path).await?).await,
+            Self::File(path) => {
+                let path = path.clone();
+                spawn_blocking(move || file::read(&path, LONGEST)).await.map_err(io::Error::other)?
+            }
             Self::Command(words) => {
                 let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
                 let mut child = Command::new(program)
@@ -203,8 +208,8 @@ fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
     match (table.take("password-file"), table.take("password-command")) {
         (Some(_), Some(_)) => Err(both),
         (None, None) => Err(table.missing(none)),
-        (Some(file), None) => file.read(|path| {
-            std::fs::File::open(path)
+        (Some(value), None) => value.read(|path| {
+            file::read(path.as_ref(), LONGEST)
                 .map_err(|source| Error::unreadable("the password file", path.as_ref(), source))?;
             Ok(Secret::File(path.into()))
         }),

@@ -253,14 +253,20 @@ pub enum ProxyVersion {
     V2,
 }
 
+/// The largest configuration that is read.
+const LARGEST: u64 = 16 << 20;
+
 impl Config {
     /// Reads a file in TOML, and everything that it names.
     ///
     /// # Errors
     /// The first mistake, with its line. Nothing is half configured (rule G6).
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::unreadable("the configuration", path, source))?;
+        const WHAT: &str = "the configuration";
+        let bytes =
+            starttls::file::read(path, LARGEST).map_err(|source| Error::unreadable(WHAT, path, source))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|cause| Error::new(format!("{WHAT} {} is not UTF-8", path.display())).because(cause))?;
         Self::parse(&text, &path.display().to_string())
     }
 

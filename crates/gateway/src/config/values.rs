@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::{Error, shown};
 
-/// Configuration, certificates and keys are small.
+/// The largest certificate, key or list of them that is read.
 const LARGEST: u64 = 1 << 20;
 
 /// A time: `30s`, `5m`, `1h`.
@@ -38,19 +38,9 @@ pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Er
     })
 }
 
-/// A small file.
+/// Reads a small regular file. `what` is what errors call it.
 pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
-    let open = || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = open().map_err(|source| Error::unreadable(what, path, source))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::new(format!("{what} {} is larger than 1 MiB", path.display())));
-    }
-    Ok(bytes)
+    starttls::file::read(path, LARGEST).map_err(|source| Error::unreadable(what, path, source))
 }
 
 /// Whether every user of the machine can read or change it.

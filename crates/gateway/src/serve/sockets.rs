@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Address;
 use crate::systemd::{self, Passed};
@@ -87,13 +87,21 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
 }
 
+/// Whether nobody listens on this socket. Where somebody does and its queue is full, a connection that may wait would
+/// wait for ever.
+fn is_abandoned(path: &Path) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    let connected = probe.connect(&SockAddr::unix(path)?);
+    Ok(connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+}
+
 /// A socket that an earlier run left behind is replaced; one that answers is somebody's, and so is any other file.
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
-            let nobody = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-            if !is_socket || !UnixStream::connect(path).is_err_and(|error| nobody(&error)) {
+            if !is_socket || !is_abandoned(path)? {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -103,4 +111,35 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_whose_queue_is_full_is_somebodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        busy.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        busy.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            if client.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            waiting.push(client);
+        }
+        let (sender, opened) = std::sync::mpsc::channel();
+        let place = path.clone();
+        std::thread::spawn(move || sender.send(unix(&place).map(drop)));
+        let opened = opened.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the queue");
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        // One that was left behind is replaced.
+        drop((busy, waiting));
+        unix(&path).unwrap();
+    }
 }

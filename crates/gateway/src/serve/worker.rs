@@ -59,7 +59,7 @@ pub(super) fn run(
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let Ok(runtime) = builder.enable_all().build_local(LocalOptions::default()) else { return };
     let shared = Shared { sessions, observer, open };
-    runtime.block_on(async move {
+    runtime.block_on(async {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Listen(post, socket, counted) => {
@@ -70,6 +70,9 @@ pub(super) fn run(
             }
         }
     });
+    // A look-up of a name or the reading of a password may still be under way on another thread. It is not waited for:
+    // the resolver alone can take half a minute.
+    runtime.shutdown_background();
 }
 
 enum Accepting {

@@ -97,6 +97,24 @@ fn what_is_not_a_regular_file_is_refused_and_never_waited_for() {
 }
 
 #[test]
+fn a_pipe_is_opened_for_writing_where_a_program_reads_it() {
+    let folder = Folder::new();
+    let path = folder.path("pipe");
+    fifo(&path);
+    let unread = path.clone();
+    let error = within(move || file::open_fifo(&unread)).unwrap_err();
+    assert_eq!(error.to_string(), "expected a pipe (FIFO) that a program reads, found no reader");
+    let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let full = within(move || {
+        let mut pipe = file::open_fifo(&path).unwrap();
+        (0..10_000).find_map(|_| pipe.write_all(&[0; 1024]).err()).unwrap()
+    });
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    let error = file::open_fifo(&folder.file("plain", b"")).unwrap_err();
+    assert_eq!(error.to_string(), "expected a pipe (FIFO), found a regular file");
+}
+
+#[test]
 fn appending_creates_the_file_for_its_owner_and_keeps_what_is_there() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
