@@ -75,6 +75,8 @@ struct Lane {
     written: bool,
     ended: bool,
     closed: bool,
+    /// The source broke off where it is not an error for the session: the sink must not see an end in good order.
+    broken: bool,
     octets: u64,
 }
 
@@ -121,9 +123,29 @@ impl<E: Editor> Copy<E> {
 
     /// Copies until both sides are done; one may end before the other.
     ///
+    /// A leg is closed in good order only where the other one has ended in good order. Otherwise its peer would take a
+    /// message that was cut off for a whole one.
+    ///
     /// # Errors
     /// [`Failure`] when a leg broke, the editor gave up, or nothing moved for the time `idle`.
     pub(crate) async fn run(
+        &mut self,
+        front: &mut Stream,
+        back: &mut Stream,
+        idle: Duration,
+    ) -> Result<Ended, Failure> {
+        front.begin();
+        back.begin();
+        let ended = self.carry(front, back, idle).await?;
+        for (leg, lane) in [(back, &self.up), (front, &self.down)] {
+            if ended == Ended::Stopped || (lane.closed && !lane.broken) {
+                leg.end();
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn carry(
         &mut self,
         front: &mut Stream,
         back: &mut Stream,
@@ -202,8 +224,8 @@ impl<E: Editor> Copy<E> {
                 _ => {}
             }
             lane.closed = true;
-            if self.one_way && from == Side::Server {
-                // A courtesy; the client's own end does it again.
+            if self.one_way && from == Side::Server && other.octets == 0 {
+                // A courtesy; the client's own end does it again. A client that has sent something may not be done.
                 let _ = Pin::new(source).poll_shutdown(cx);
             }
             return Poll::Ready(Ok(()));
@@ -212,8 +234,14 @@ impl<E: Editor> Copy<E> {
             let mut buf = ReadBuf::new(scratch);
             match Pin::new(source).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) => {}
-                // Whoever was told that this is the end may hang up without another word.
-                Poll::Ready(Err(error)) if (over || other.closed) && gone(&error) => {}
+                // After goodbye was said, either side may hang up without another word.
+                Poll::Ready(Err(error)) if over && gone(&error) => {}
+                // After the other side has ended, a peer that hangs up is no failure of the session. But it may have
+                // been in the middle of a message, so that the other side is not told of an end.
+                Poll::Ready(Err(error)) if other.closed && gone(&error) => {
+                    (lane.ended, lane.closed, lane.broken) = (true, true, true);
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(reads, error))),
                 Poll::Pending => return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause)),
             }
@@ -302,4 +330,46 @@ fn gone(error: &io::Error) -> bool {
             | ErrorKind::ConnectionAborted
             | ErrorKind::UnexpectedEof
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use starttls::proto::Relay;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::session::Socket;
+
+    async fn pair() -> (TcpStream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (near.unwrap(), Stream::Clear(Socket::Tcp(far.unwrap().0)))
+    }
+
+    /// A server may end its direction of a data connection at once when it is the client that sends.
+    #[tokio::test]
+    async fn an_upload_that_breaks_off_after_the_backend_has_ended_its_direction_is_not_whole() {
+        let ((mut client, mut front), (mut backend, mut back)) = (pair().await, pair().await);
+        let mut copy = Copy::<Relay>::new(None, Outgoing::default()).one_way();
+        let copying = async {
+            copy.run(&mut front, &mut back, Duration::from_secs(60)).await.unwrap();
+            drop((front, back));
+        };
+        let peers = async {
+            client.write_all(b"the start").await.unwrap();
+            backend.read_exact(&mut [0; 9]).await.unwrap();
+            backend.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
+            client.write_all(b"and more").await.unwrap();
+            backend.read_exact(&mut [0; 8]).await.unwrap();
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+            backend.read(&mut [0; 16]).await
+        };
+        let both = async { tokio::join!(copying, peers).1 };
+        let end = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+        assert!(end.is_err(), "{end:?}");
+    }
 }

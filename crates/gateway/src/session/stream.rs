@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use starttls::{Encrypted, Facts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -30,10 +32,38 @@ impl Stream {
         }
     }
 
+    /// From here on the peer sees a broken connection wherever this is dropped. Inside TLS that is so by itself, since
+    /// there was no close_notify (RFC 8446 section 6.1). In cleartext the connection is reset.
+    pub(crate) fn begin(&self) {
+        if let Self::Clear(socket) = self {
+            // A socket that has no such option is gone already.
+            let _ = socket.reset_when_dropped(true);
+        }
+    }
+
+    /// The end is in good order: what was sent is delivered, and then the connection is closed.
+    pub(crate) fn end(&self) {
+        let _ = self.socket().reset_when_dropped(false);
+    }
+
     pub(crate) fn socket(&self) -> &Socket {
         match self {
             Self::Clear(socket) => socket,
             Self::Tls(tls) => tls.io(),
+        }
+    }
+}
+
+impl Socket {
+    /// Chooses what the peer sees when this is dropped: a reset, or the end of the connection. A socket in the file
+    /// system cannot be reset.
+    ///
+    /// # Errors
+    /// When the socket is not connected any more.
+    pub(crate) fn reset_when_dropped(&self, reset: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => SockRef::from(tcp).set_linger(reset.then_some(Duration::ZERO)),
+            Self::Unix(_) => Ok(()),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::SockRef;
 use starttls::Acceptor;
 use starttls::proto::{Outgoing, Protocol};
 use starttls::rustls::HandshakeKind;
@@ -156,11 +155,7 @@ impl Transfer {
         // The client waits with its handshake until the backend says that the transfer begins, and the backend
         // until somebody has connected.
         let (mut front, mut back) = tokio::try_join!(self.front(client), self.back())?;
-        self.copy(&mut front, &mut back).await?;
-        [front, back]
-            .iter()
-            .try_for_each(|leg| end_well(leg.socket()))
-            .map_err(|cause| Failure::io(Leg::Front, cause))
+        self.copy(&mut front, &mut back).await
     }
 
     /// Takes the first connection that comes from where the control connection comes from.
@@ -229,17 +224,11 @@ fn refused(expected: &'static str) -> Failure {
     Failure::Protocol { leg: Leg::Front, expected, received: Vec::new() }
 }
 
-/// A connection whose peer sees a reset, and no end of a file, wherever it is dropped.
+/// A connection whose peer sees a reset, and not the end of a file, wherever it is dropped before the copying has ended
+/// in good order. It is so inside TLS too: many programs for FTP take the end of the connection for that of the file.
 fn unfinished(tcp: TcpStream) -> io::Result<Socket> {
     tcp.set_nodelay(true)?;
-    SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
-    Ok(Socket::Tcp(tcp))
-}
-
-/// What was sent is delivered, and then it is over.
-fn end_well(socket: &Socket) -> io::Result<()> {
-    match socket {
-        Socket::Tcp(tcp) => SockRef::from(tcp).set_linger(None),
-        Socket::Unix(_) => Ok(()),
-    }
+    let socket = Socket::Tcp(tcp);
+    socket.reset_when_dropped(true)?;
+    Ok(socket)
 }

@@ -1,0 +1,224 @@
+//! A connection that breaks on one leg does not end in good order on the other: a message that was cut off must not be
+//! taken for a whole one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use starttls::proto::smtp::SUBMISSION;
+use starttls::{Acceptor, Encrypted};
+use starttls_gateway::Config;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::house::{House, Running, within};
+
+/// One peer of a session.
+enum Peer {
+    Clear(TcpStream),
+    Tls(Box<Encrypted<TcpStream>>),
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+impl Peer {
+    fn io(&mut self) -> &mut dyn Io {
+        match self {
+            Self::Clear(tcp) => tcp,
+            Self::Tls(tls) => tls,
+        }
+    }
+
+    async fn say(&mut self, text: &str) {
+        within(self.io().write_all(text.as_bytes())).await.unwrap();
+        within(self.io().flush()).await.unwrap();
+    }
+
+    async fn hear(&mut self, text: &str) {
+        let mut heard = vec![0; text.len()];
+        within(self.io().read_exact(&mut heard)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), text);
+    }
+
+    /// Breaks off: by a reset, or by the end of the connection without an end of TLS.
+    fn break_off(self, how: Break) {
+        let tcp = match &self {
+            Self::Clear(tcp) => tcp,
+            Self::Tls(tls) => tls.io(),
+        };
+        if how == Break::Reset {
+            SockRef::from(tcp).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    }
+
+    /// What it hears until the end: `Err` if that is not an end in good order.
+    async fn rest(&mut self) -> Result<String, std::io::Error> {
+        let mut heard = String::new();
+        within(self.io().read_to_string(&mut heard)).await?;
+        Ok(heard)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Break {
+    Reset,
+    /// Only inside TLS: in cleartext the end of a connection is an end in good order.
+    Truncation,
+}
+
+/// Which legs have TLS.
+#[derive(Clone, Copy, Debug)]
+struct Legs {
+    front: bool,
+    back: bool,
+}
+
+/// A listener without TLS is for backends with TLS only.
+const LEGS: [Legs; 3] =
+    [Legs { front: true, back: false }, Legs { front: true, back: true }, Legs { front: false, back: true }];
+
+fn gateway(house: &House, legs: Legs, backend: SocketAddr, more: &str) -> Running {
+    let (cert, key) = &house.certificate;
+    let front = match legs.front {
+        true => format!("listen = \"submission+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n"),
+        false => String::from("listen = \"submission://127.0.0.1:0\"\n"),
+    };
+    let back = match legs.back {
+        true => format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), house.root),
+        false => format!("\"submission://{backend}\""),
+    };
+    let text = format!("[[listener]]\n{front}forward = {back}\n{more}");
+    house.start(Config::parse(&text, "test").unwrap())
+}
+
+/// A session in which both sides have said something: the client, and the backend.
+async fn session(
+    house: &House,
+    running: &Running,
+    listener: &TcpListener,
+    legs: Legs,
+    opaque: bool,
+) -> (Peer, Peer) {
+    let [chain, key] = [&house.certificate.0, &house.certificate.1].map(|path| std::fs::read(path).unwrap());
+    let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
+    let backend = async {
+        let (tcp, _) = within(listener.accept()).await.unwrap();
+        let mut backend = match legs.back {
+            true => Peer::Tls(Box::new(within(acceptor.accept_implicit(tcp)).await.unwrap())),
+            false => Peer::Clear(tcp),
+        };
+        backend.say("220 backend\r\n").await;
+        backend
+    };
+    let client = async {
+        match legs.front {
+            true => Peer::Tls(Box::new(within(house.connect(&SUBMISSION, running.address, false)).await)),
+            false => {
+                let mut client = Peer::Clear(TcpStream::connect(running.address).await.unwrap());
+                client.hear("220 backend\r\n").await;
+                client
+            }
+        }
+    };
+    let (mut client, mut backend) = tokio::join!(client, backend);
+    // Behind a command of substance nothing is read any more.
+    let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
+    client.say(command).await;
+    backend.hear(command).await;
+    backend.say("250 ok\r\n").await;
+    client.hear("250 ok\r\n").await;
+    (client, backend)
+}
+
+/// Every way to break off, on every leg, in both phases, before and after the other side has ended its own direction.
+#[tokio::test(flavor = "multi_thread")]
+async fn g7_a_broken_end_stays_broken() {
+    let house = House::new();
+    let mut wrong = Vec::new();
+    for legs in LEGS {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = gateway(&house, legs, listener.local_addr().unwrap(), "");
+        for opaque in [false, true] {
+            for client_breaks in [true, false] {
+                for half_closed in [false, true] {
+                    for how in [Break::Reset, Break::Truncation] {
+                        let broken_leg_has_tls = if client_breaks { legs.front } else { legs.back };
+                        if how == Break::Truncation && !broken_leg_has_tls {
+                            continue;
+                        }
+                        let (client, backend) = session(&house, &running, &listener, legs, opaque).await;
+                        let (mut breaking, mut other, part) = match client_breaks {
+                            true => (client, backend, "NOOP\r\n"),
+                            false => (backend, client, "250 a part of it\r\n"),
+                        };
+                        if half_closed {
+                            within(other.io().shutdown()).await.unwrap();
+                            assert_eq!(breaking.rest().await.unwrap(), "");
+                        }
+                        breaking.say(part).await;
+                        other.hear(part).await;
+                        breaking.break_off(how);
+                        if let Ok(rest) = other.rest().await {
+                            wrong.push(format!(
+                                "{legs:?}, opaque: {opaque}, the client breaks: {client_breaks}, half-closed: \
+                                 {half_closed}, {how:?}: the other side saw an end in good order behind {rest:?}"
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The same without a break: every direction ends in good order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_in_good_order_stays_one() {
+    let house = House::new();
+    for legs in LEGS {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = gateway(&house, legs, listener.local_addr().unwrap(), "");
+        for opaque in [false, true] {
+            for client_first in [true, false] {
+                let (client, backend) = session(&house, &running, &listener, legs, opaque).await;
+                let (mut first, mut second) =
+                    if client_first { (client, backend) } else { (backend, client) };
+                // While messages are read, a client says commands, and a server replies.
+                let part = if opaque { "250 ok\r\n" } else { "" };
+                for _ in 0..2 {
+                    first.say(part).await;
+                    within(first.io().shutdown()).await.unwrap();
+                    assert_eq!(second.rest().await.unwrap(), part, "{legs:?} {opaque} {client_first}");
+                    std::mem::swap(&mut first, &mut second);
+                }
+            }
+        }
+        assert_eq!(running.ended(4).await, ["ok"; 4], "{legs:?}");
+    }
+}
+
+/// A session that the gateway ends itself, because nothing moves or because it stops, is not a session in good order.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
+    let house = House::new();
+    let [one, two, three] = LEGS.map(|legs| cut_off(&house, legs));
+    tokio::join!(one, two, three);
+}
+
+async fn cut_off(house: &House, legs: Legs) {
+    for stop in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let limits = if stop { "" } else { "limits = { idle = \"3s\" }\n" };
+        let mut running = gateway(house, legs, listener.local_addr().unwrap(), limits);
+        let (mut client, mut backend) = session(house, &running, &listener, legs, true).await;
+        if stop {
+            drop(running.gateway.take());
+        }
+        for (name, peer) in [("client", &mut client), ("backend", &mut backend)] {
+            let rest = peer.rest().await;
+            assert!(rest.is_err(), "{legs:?}, stop: {stop}: the {name} saw an end in good order: {rest:?}");
+        }
+    }
+}
