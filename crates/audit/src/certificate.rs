@@ -2,40 +2,53 @@
 
 use sha2::{Digest, Sha256};
 use starttls::proto::Escaped;
+use starttls::validity;
 use x509_parser::prelude::*;
 use x509_parser::public_key::PublicKey;
 
 use crate::report::Certificate;
 
 impl Certificate {
-    /// Reads DER. Nothing in it is to be trusted unless the chain was verified.
+    /// Reads DER, and counts the days that are left from the current time. Nothing in it is to be trusted unless the
+    /// chain was verified.
     pub fn read(der: &[u8]) -> Self {
-        let sha256 = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self::read_at(der, validity::now())
+    }
+
+    /// Reads DER, and counts the days that are left from `now`, in seconds since 1970.
+    pub fn read_at(der: &[u8], now: i64) -> Self {
+        let sha256 = hex(&Sha256::digest(der));
         match X509Certificate::from_der(der) {
-            Ok((_, certificate)) => Self { sha256, ..Self::parsed(&certificate) },
+            Ok((_, certificate)) => Self { sha256, ..Self::parsed(&certificate, now) },
             Err(error) => Self { sha256, unreadable: Some(safe(&error.to_string())), ..Self::default() },
         }
     }
 
-    fn parsed(certificate: &X509Certificate<'_>) -> Self {
+    fn parsed(certificate: &X509Certificate<'_>, now: i64) -> Self {
         let names = certificate.subject_alternative_name().ok().flatten();
         let names =
             names.map(|names| names.value.general_names.iter().map(name).collect()).unwrap_or_default();
-        let validity = certificate.validity();
+        let (not_before, not_after) =
+            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
         Self {
             subject: safe(&certificate.subject().to_string()),
             issuer: safe(&certificate.issuer().to_string()),
             names,
-            not_before: date(validity.not_before),
-            not_after: date(validity.not_after),
-            not_after_unix: validity.not_after.timestamp(),
-            days_left: (validity.not_after.timestamp() - ASN1Time::now().timestamp()).div_euclid(86_400),
+            serial: certificate.raw_serial_as_string(),
+            not_before: validity::rfc3339(not_before),
+            not_after: validity::rfc3339(not_after),
+            not_after_unix: not_after,
+            days_left: validity::days_left(not_after, now),
             key: key(certificate.public_key()),
             signature: algorithm(&certificate.signature_algorithm.algorithm.to_id_string()),
-            sha256: String::new(),
-            unreadable: None,
+            spki_sha256: hex(&Sha256::digest(certificate.public_key().raw)),
+            ..Self::default()
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn safe(text: &str) -> String {
@@ -61,12 +74,6 @@ fn name(name: &GeneralName<'_>) -> String {
         GeneralName::OtherName(oid, _) => format!("other:{oid}"),
         other => safe(&other.to_string()),
     }
-}
-
-fn date(time: ASN1Time) -> String {
-    let time = time.to_datetime();
-    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
 }
 
 pub(crate) fn key(key: &SubjectPublicKeyInfo<'_>) -> String {
@@ -113,7 +120,26 @@ fn algorithm(oid: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::algorithm;
+    use x509_parser::pem;
+
+    use super::{Certificate, algorithm};
+
+    #[test]
+    fn days_are_counted_from_the_time_that_is_given() {
+        let issued = starttls_lab::ca::Authority::new().unwrap();
+        let issued = issued.issue(&starttls_lab::ca::Leaf::named("localhost")).unwrap();
+        let der = pem::parse_x509_pem(issued.cert_pem.as_bytes()).unwrap().1.contents;
+        let der = der.as_slice();
+        let own = Certificate::read_at(der, 0);
+        let end = own.not_after_unix;
+        assert_eq!(own.not_after, starttls::validity::rfc3339(end));
+        for (now, days) in [(end - 86_400, 1), (end - 86_399, 0), (end + 1, -1), (end + 3 * 86_400, -3)] {
+            assert_eq!(Certificate::read_at(der, now).days_left, days);
+        }
+        let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
+        assert!(is_hex(&own.sha256) && is_hex(&own.spki_sha256) && own.sha256 != own.spki_sha256, "{own:?}");
+        assert!(own.serial.split(':').all(|octet| u8::from_str_radix(octet, 16).is_ok()), "{own:?}");
+    }
 
     #[test]
     fn what_nobody_should_sign_with_has_a_name() {

@@ -247,6 +247,9 @@ pub struct Certificate {
     pub subject: String,
     /// The distinguished name of its issuer.
     pub issuer: String,
+    /// Its serial number: octets in hexadecimal, separated by colons.
+    #[serde(default)]
+    pub serial: String,
     /// The names and addresses it is good for (subjectAltName).
     pub names: Vec<String>,
     /// The first second of its validity, RFC 3339.
@@ -255,7 +258,8 @@ pub struct Certificate {
     pub not_after: String,
     /// The same in seconds since 1970.
     pub not_after_unix: i64,
-    /// Days from now until it ends; negative when it has ended.
+    /// Whole days from the audit until it expires, never more than remain. Negative as soon as it has expired: then -1,
+    /// or the whole days since.
     pub days_left: i64,
     /// The public key: "EC P-256", "RSA 2048 bits".
     pub key: String,
@@ -263,6 +267,9 @@ pub struct Certificate {
     pub signature: String,
     /// SHA-256 of the certificate, in hexadecimal.
     pub sha256: String,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo), in hexadecimal: what a TLSA record `3 1 1` and key pins have.
+    #[serde(default)]
+    pub spki_sha256: String,
     /// What is wrong with its encoding, if it cannot be read.
     pub unreadable: Option<String>,
 }

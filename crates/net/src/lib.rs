@@ -89,6 +89,7 @@ mod stream;
 pub mod submission;
 mod tls;
 mod transcript;
+pub mod validity;
 mod verify;
 mod wire;
 

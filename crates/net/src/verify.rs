@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use starttls_proto::Escaped;
 
 use crate::der::element;
-use crate::{Error, Verdict};
+use crate::{Error, Verdict, validity};
 
 /// What every connection of a connector verifies against.
 #[derive(Clone, Debug)]
@@ -190,18 +190,12 @@ impl ServerCertVerifier for Recorder {
 pub(crate) fn in_words(error: &rustls::Error) -> String {
     use CertificateError as E;
     let rustls::Error::InvalidCertificate(cause) = error else { return error.to_string() };
-    let days = |from: &UnixTime, to: &UnixTime| match to.as_secs().saturating_sub(from.as_secs()) / 86_400 {
-        0 => String::from("less than a day"),
-        1 => String::from("1 day"),
-        many => format!("{many} days"),
-    };
+    let unix = |time: &UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     match cause {
         E::Expired => String::from("it has expired"),
-        E::ExpiredContext { time, not_after } => format!("it expired {} ago", days(not_after, time)),
+        E::ExpiredContext { time, not_after } => validity::ended(unix(not_after), unix(time)),
         E::NotValidYet => String::from("it is not valid yet"),
-        E::NotValidYetContext { time, not_before } => {
-            format!("it is not valid yet, only in {}", days(time, not_before))
-        }
+        E::NotValidYetContext { time, not_before } => validity::starts(unix(not_before), unix(time)),
         E::UnknownIssuer => String::from("it does not lead to a trusted root"),
         E::Revoked => String::from("it was revoked"),
         E::BadEncoding => String::from("it is not a well-formed certificate"),

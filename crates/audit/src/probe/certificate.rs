@@ -3,7 +3,7 @@
 use starttls::rustls::client::verify_server_name;
 use starttls::rustls::pki_types::ServerName;
 use starttls::rustls::server::ParsedCertificate;
-use starttls::{Facts, Verdict as Trust};
+use starttls::{Facts, Verdict as Trust, validity};
 use x509_parser::prelude::*;
 
 use crate::draft::Draft;
@@ -125,9 +125,8 @@ fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
 }
 
 fn dates(presented: &Presented) -> Draft {
-    let now = ASN1Time::now().timestamp();
-    let ended = presented.chain.iter().find(|it| it.unreadable.is_none() && it.not_after_unix < now);
-    let early = presented.verdict.contains("not valid yet") || presented.verdict.contains("not yet valid");
+    let ended = presented.chain.iter().find(|it| it.unreadable.is_none() && it.days_left < 0);
+    let early = ["not valid yet", "not valid before"].iter().any(|words| presented.verdict.contains(words));
     match (ended, early) {
         (Some(ended), _) => {
             Draft::fail("cert-dates", format!("{} ended on {}", ended.subject, ended.not_after))
@@ -142,9 +141,9 @@ fn dates(presented: &Presented) -> Draft {
 
 fn expiry(days: i64) -> Draft {
     match days {
-        left if left < 0 => Draft::new("cert-expiry", Outcome::NotApplicable, "it has ended"),
-        left if left < SOON => Draft::new("cert-expiry", Outcome::Warning, format!("{left} days left")),
-        left => Draft::pass("cert-expiry", format!("{left} days left")),
+        left if left < 0 => Draft::new("cert-expiry", Outcome::NotApplicable, "it has expired"),
+        left if left < SOON => Draft::new("cert-expiry", Outcome::Warning, validity::remaining(left)),
+        left => Draft::pass("cert-expiry", validity::remaining(left)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use starttls::validity;
 use starttls_report::Plain;
 
 use super::story;
@@ -90,8 +91,9 @@ fn headline(report: &Report, thresholds: Thresholds) -> String {
         (Some(finding), _) => Tame(&finding.summary).to_string(),
         (None, _) => "the upgrade is sound".to_owned(),
     };
-    let days =
-        days_left(endpoint).map(|left| format!(", certificate: {}", story::days(left))).unwrap_or_default();
+    let days = days_left(endpoint)
+        .map(|left| format!(", certificate: {}", validity::remaining(left)))
+        .unwrap_or_default();
     format!("{}: {what}{days}", Tame(&endpoint.target))
 }
 

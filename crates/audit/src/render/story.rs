@@ -1,5 +1,7 @@
 //! What the renderers tell in common: the order of findings, the words, and what evidence points at.
 
+use starttls::validity;
+
 use crate::filter::{is_wrong, plural};
 use crate::report::{
     Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report, Tls, Transcript, Verdict,
@@ -135,13 +137,8 @@ pub(crate) fn certificate(presented: &Presented) -> String {
     if let Some(why) = &own.unreadable {
         return format!("{}; unreadable: {why}", presented.verdict);
     }
-    format!("{}; {}, {}, {}", presented.verdict, own.subject, own.key, days(own.days_left))
-}
-
-/// How long a certificate lasts.
-pub(crate) fn days(left: i64) -> String {
-    let count = plural(usize::try_from(left.unsigned_abs()).unwrap_or(usize::MAX), "day", "days");
-    if left < 0 { format!("expired {count} ago") } else { format!("{count} left") }
+    let left = validity::remaining(own.days_left);
+    format!("{}; {}, {}, {left} ({})", presented.verdict, own.subject, own.key, own.not_after)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reports to render: a sound server, one with everything wrong, one that throttles.
 
+use starttls::validity;
 use starttls_audit::check::check;
 use starttls_audit::report::{
     Capabilities, Certificate, Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report,
@@ -243,13 +244,15 @@ fn certificate(subject: &str, days_left: i64) -> Certificate {
         subject: subject.to_owned(),
         issuer: "CN=Example CA".to_owned(),
         names: words(&[name]),
+        serial: "0a:1b:2c".to_owned(),
         not_before: "2031-01-01T12:00:00Z".to_owned(),
-        not_after: "2031-04-05T12:00:00Z".to_owned(),
+        not_after: validity::rfc3339(1_933_156_800 + days_left * 86_400),
         not_after_unix: 1_933_156_800 + days_left * 86_400,
         days_left,
         key: "EC P-256".to_owned(),
         signature: "ecdsa-with-SHA256".to_owned(),
         sha256: "ab".repeat(32),
+        spki_sha256: "cd".repeat(32),
         unreadable: None,
     }
 }

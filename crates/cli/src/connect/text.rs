@@ -3,7 +3,11 @@
 use super::report::{Presented, Report, Tls};
 use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
+use starttls::validity;
 use starttls_audit::report::Certificate;
+
+/// Fewer days than this stand out.
+const SOON: i64 = 14;
 
 /// Everything that comes after the conversation.
 pub(crate) fn show(talk: &Talk, target: &Target, report: &Report, local: Option<String>) {
@@ -69,15 +73,16 @@ fn details(talk: &Talk, certificate: &Certificate, own: bool) {
         detail("names", or_none(&certificate.names.join(", ")).to_owned());
     }
     detail("issuer", or_none(&certificate.issuer).to_owned());
-    let days = match certificate.days_left {
-        left if left < 0 => talk.word(Tone::Bad, &format!("ended {} days ago", -left)),
-        left if left < 14 => talk.word(Tone::Bad, &format!("{left} days left")),
-        left => format!("{left} days left"),
-    };
+    let days = validity::remaining(certificate.days_left);
+    let days = if certificate.days_left < SOON { talk.word(Tone::Bad, &days) } else { days };
     let day = |time: &str| time.get(..10).unwrap_or(time).to_owned();
     detail("valid", format!("{} to {}, {days}", day(&certificate.not_before), day(&certificate.not_after)));
     detail("key", format!("{}, signed by {}", certificate.key, certificate.signature));
+    detail("serial", certificate.serial.clone());
     detail("sha256", certificate.sha256.clone());
+    if own || talk.verbose {
+        detail("spki", certificate.spki_sha256.clone());
+    }
 }
 
 /// What anybody on the way could read.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Instant;
 
+use starttls::validity;
 use starttls_gateway::{Config, probe};
 use tokio::task::JoinSet;
 
@@ -85,14 +86,9 @@ fn line(listener: &Listener) -> String {
 
 /// Certificates in a few words: all names of a few, the number of many; what matters is which goes first.
 fn certificates(all: &[Own]) -> String {
-    let days = |own: &Own| match own.days_left {
-        left if left < 0 => String::from("expired"),
-        1 => String::from("1 day left"),
-        left => format!("{left} days left"),
-    };
     let one = |own: &Own| {
         let names = if own.names.is_empty() { String::from("no name") } else { own.names.join(" ") };
-        format!("{names} ({}, {})", own.key, days(own))
+        format!("{names} ({}, {})", own.key, validity::remaining(own.days_left))
     };
     match all {
         few if few.len() <= 3 => few.iter().map(one).collect::<Vec<_>>().join(", "),

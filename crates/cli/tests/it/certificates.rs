@@ -14,15 +14,16 @@ fn c5_each_reason_is_said_in_words() {
     let (ours, theirs) = (Authority::new().unwrap(), Authority::new().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let ca_file = ours.write_to(folder.path()).unwrap();
-    let now = SystemTime::now();
+    // Half a day keeps the number of days the same however long the test takes.
+    let (now, noon) = (SystemTime::now(), DAY / 2);
     let local = || Leaf::named("localhost");
     let mut all = String::new();
     for (what, authority, leaf) in [
         ("another root", &theirs, local()),
         ("another name", &ours, Leaf::named("other.example.test")),
         ("no name", &ours, Leaf::default()),
-        ("expired", &ours, Leaf { not_before: now - 9 * DAY, not_after: now - 2 * DAY, ..local() }),
-        ("not yet valid", &ours, Leaf { not_before: now + 3 * DAY, ..local() }),
+        ("expired", &ours, Leaf { not_before: now - 9 * DAY, not_after: now - 2 * DAY - noon, ..local() }),
+        ("not yet valid", &ours, Leaf { not_before: now + 2 * DAY + noon, ..local() }),
         ("a client's", &ours, Leaf { usage: Usage::Client, ..local() }),
         ("an authority's", &ours, Leaf { usage: Usage::Authority, ..local() }),
     ] {

@@ -88,6 +88,8 @@ const FILTERS: &[(&str, &str)] = &[
         "DATE to DATE, N days left",
     ),
     (r"[0-9]+ days left", "N days left"),
+    (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "TIME"),
+    (r"\b([0-9a-f]{2}:){7,19}[0-9a-f]{2}\b", "SERIAL"),
     (r"stream id='[0-9a-f]+'", "stream id='ID'"),
     // Behind the stream's id, which may look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),

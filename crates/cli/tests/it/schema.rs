@@ -21,7 +21,7 @@ pub(crate) fn fits_in(file: &str, report: &Value) {
 fn check(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
     for (keyword, wanted) in schema.as_object().unwrap() {
         let fits = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "format" => true,
+            "$schema" | "$defs" | "title" | "description" | "format" | "default" => true,
             "$ref" => {
                 return check(
                     value,

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use starttls::rustls::crypto::aws_lc_rs;
 use starttls::rustls::pki_types::pem::PemObject;
@@ -10,6 +9,7 @@ use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::server::ClientHello;
 use starttls::rustls::sign::CertifiedKey;
 use starttls::rustls::{Error as TlsError, InconsistentKeys, SignatureAlgorithm};
+use starttls::validity::{self, now};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -23,8 +23,6 @@ const MOST: usize = 20_000;
 
 /// Entries of one folder, with room for a key and an OCSP response beside each certificate.
 const MOST_ENTRIES: usize = 4 * MOST;
-
-const DAY: i64 = 24 * 60 * 60;
 
 /// A chain with its key, as it is presented.
 #[derive(Debug)]
@@ -179,20 +177,21 @@ impl Certificate {
                 _ => "other",
             },
             not_after: self.not_after,
-            days_left: (self.not_after - now()).div_euclid(DAY),
+            days_left: validity::days_left(self.not_after, now()),
             ocsp: self.presented().ocsp.is_some(),
         }
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        let path = self.path.display();
-        let (before, after) = (self.not_before - now(), now() - self.not_after);
+        let (path, now) = (self.path.display(), now());
         let mut warnings = Vec::new();
-        if before > 0 {
-            warnings.push(format!("the certificate {path} is not valid before {} days", before / DAY));
+        if self.not_before > now {
+            let start = validity::rfc3339(self.not_before);
+            warnings.push(format!("the certificate {path} is not valid before {start}"));
         }
-        if after > 0 {
-            warnings.push(format!("the certificate {path} expired {} days ago", after / DAY));
+        if self.not_after < now {
+            let expired = validity::remaining(validity::days_left(self.not_after, now));
+            warnings.push(format!("the certificate {path} {expired}"));
         }
         if self.names.is_empty() {
             warnings.push(format!("the certificate {path} is for no host name (subject alternative name)"));
@@ -277,9 +276,4 @@ fn signing_key(files: &Files) -> Result<Arc<dyn starttls::rustls::sign::SigningK
 
 fn key_beside(chain: &Path) -> String {
     chain.with_extension("key").display().to_string()
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

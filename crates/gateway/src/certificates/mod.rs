@@ -62,7 +62,7 @@ pub struct Summary {
     pub key: &'static str,
     /// When it expires, in seconds since 1970.
     pub not_after: i64,
-    /// Whole days until it expires; negative when it has.
+    /// Whole days until it expires; negative when it has (see [`starttls::validity::days_left`]).
     pub days_left: i64,
     /// Whether an OCSP response is sent along.
     pub ocsp: bool,
