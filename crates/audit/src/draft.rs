@@ -120,6 +120,7 @@ impl Seen {
                 id: draft.id.to_owned(),
                 outcome: draft.outcome,
                 severity: draft.severity.filter(|_| bad).unwrap_or(severity),
+                known: false,
                 summary: draft.summary,
                 details: draft.details,
                 evidence: draft

@@ -20,8 +20,8 @@ mod words;
 
 use std::net::SocketAddr;
 
-use starttls::ConnectorBuilder;
 use starttls::proto::{ClientName, Protocol};
+use starttls::{ConnectorBuilder, validity};
 
 pub use plan::Limits;
 
@@ -90,6 +90,9 @@ pub fn unreachable(
         protocol: protocol.name.to_owned(),
         server_name: server_name.to_owned(),
         port,
+        target_line: None,
+        started_at: validity::rfc3339(validity::now()),
+        source: None,
         outcome: report::Verdict::Unreachable,
         summary: why.to_owned(),
         tls: None,

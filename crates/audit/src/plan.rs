@@ -1,6 +1,7 @@
 //! What every probe of one endpoint shares: whom to dial, how to do TLS, and how much of it is polite.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(crate) struct Plan {
     /// The same for a handshake that may well not go on.
     doubt: AtomicU32,
     slots: Semaphore,
+    /// The local address of the first connection.
+    source: OnceLock<IpAddr>,
 }
 
 impl Plan {
@@ -114,6 +117,7 @@ impl Plan {
             patience,
             doubt,
             slots,
+            source: OnceLock::new(),
         }
     }
 
@@ -135,7 +139,17 @@ impl Plan {
         }
         tokio::time::sleep(self.limits.pace).await;
         let address = SocketAddr::new(self.address.ip(), port);
-        Dialogue::open(self.protocol, self.identity(), address, self.patience(), purpose).await
+        let dialogue =
+            Dialogue::open(self.protocol, self.identity(), address, self.patience(), purpose).await?;
+        if let Ok(local) = dialogue.io.local_addr() {
+            self.source.get_or_init(|| local.ip());
+        }
+        Ok(dialogue)
+    }
+
+    /// Returns the local address of the first connection.
+    pub(crate) fn source(&self) -> Option<String> {
+        self.source.get().map(ToString::to_string)
     }
 
     /// The longest wait for one answer.

@@ -3,6 +3,7 @@
 //! Every text in here that came from a peer is escaped already.
 
 use serde::{Deserialize, Serialize};
+use starttls::validity;
 
 /// The version of the JSON report; it grows when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -15,10 +16,56 @@ pub struct Report {
     pub schema_version: u32,
     /// The program and its version.
     pub generator: String,
+    /// The start of the run: RFC 3339, UTC.
+    #[serde(default)]
+    pub started_at: String,
+    /// The options of the command line, without the targets.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// The target list (`--file`), if there was one.
+    #[serde(default)]
+    pub target_list: Option<String>,
+    /// The baseline that the findings were compared with, if there was one.
+    #[serde(default)]
+    pub baseline: Option<String>,
     /// What was looked up on the way to the endpoints (MX, SRV), one line each.
     pub lookups: Vec<String>,
+    /// Targets that have no endpoint, and why: a name that does not exist, a line that is not a target.
+    #[serde(default)]
+    pub unaudited: Vec<Unaudited>,
     /// The endpoints, in the order of the targets.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// A target without an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct Unaudited {
+    /// The target as it was written.
+    pub asked: String,
+    /// The line of the target list that has it.
+    pub target_line: Option<usize>,
+    /// `unreachable` if its name could not be resolved, otherwise `inconclusive`.
+    pub outcome: Verdict,
+    /// Why there is nothing to audit.
+    pub reason: String,
+}
+
+impl Report {
+    /// Returns a report without endpoints, of a run that starts now.
+    pub fn new(generator: String, options: Vec<String>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            generator,
+            started_at: validity::rfc3339(validity::now()),
+            options,
+            target_list: None,
+            baseline: None,
+            lookups: Vec::new(),
+            unaudited: Vec::new(),
+            endpoints: Vec::new(),
+        }
+    }
 }
 
 /// One endpoint: a protocol on an address and port.
@@ -35,6 +82,15 @@ pub struct Endpoint {
     pub server_name: String,
     /// The port.
     pub port: u16,
+    /// The line of the target list that names the target.
+    #[serde(default)]
+    pub target_line: Option<usize>,
+    /// The start of the audit: RFC 3339, UTC.
+    #[serde(default)]
+    pub started_at: String,
+    /// The local address that the connections came from.
+    #[serde(default)]
+    pub source: Option<String>,
     /// The verdict on the whole.
     pub outcome: Verdict,
     /// The verdict in one line.
@@ -88,6 +144,9 @@ pub struct Finding {
     pub outcome: Outcome,
     /// How bad it is, if it is.
     pub severity: Severity,
+    /// Whether the baseline has the same problem, at least as bad.
+    #[serde(default)]
+    pub known: bool,
     /// One line.
     pub summary: String,
     /// More lines, such as a difference between two lists.

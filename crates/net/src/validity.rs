@@ -59,6 +59,20 @@ pub fn rfc3339(time: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// Returns the time that [`rfc3339`] wrote, or nothing if it did not write this.
+pub fn unix(text: &str) -> Option<i64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    // The year begins in March here, too.
+    let (year, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let cycle = year.div_euclid(400);
+    let of_cycle = year.rem_euclid(400);
+    let day = (153 * from_march + 2) / 5 + day - 1 + of_cycle * 365 + of_cycle / 4 - of_cycle / 100;
+    let days = cycle * 146_097 + day - 719_468;
+    let time = days * DAY + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    (rfc3339(time) == text).then_some(time)
+}
+
 /// Returns the year, month and day of the Gregorian calendar for a number of days since 1970-01-01.
 ///
 /// The year begins in March here, so that the leap day is its last, and 400 years (146,097 days) are one cycle.
@@ -122,6 +136,12 @@ mod tests {
             (i64::MAX, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(time), text);
+            assert_eq!(unix(text).map(rfc3339).as_deref(), Some(text));
+        }
+        assert_eq!(unix("2031-04-05T12:00:00Z"), Some(NOON));
+        for text in ["", "2031-04-05", "2031-02-30T12:00:00Z", "2031-04-05T12:00:00+01:00", "9999999-01-01T"]
+        {
+            assert_eq!(unix(text), None, "{text}");
         }
     }
 }

@@ -5,12 +5,16 @@ use std::fmt::{self, Display, Write};
 use crate::Markup;
 
 /// Cases that belong together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Suite {
     /// What it is called.
     pub name: String,
-    /// What its cases are listed under.
+    /// What its cases are listed under. Build servers join the cases of two suites with the same class.
     pub class: String,
+    /// The start of the suite, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// Facts about the run, by name: the program, its options.
+    pub properties: Vec<(&'static str, String)>,
     /// How long it took.
     pub seconds: f64,
     /// In their order.
@@ -60,9 +64,22 @@ pub fn render(generator: &str, suites: &[Suite]) -> String {
     let seconds: f64 = suites.iter().map(|suite| suite.seconds).sum();
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "<testsuites name=\"{}\" {all} time=\"{seconds:.3}\">", Markup(generator));
-    for Suite { name, class, seconds, cases } in suites {
+    for Suite { name, class, started_at, properties, seconds, cases } in suites {
         let counts = Counts(cases.iter().collect());
-        let _ = writeln!(out, "  <testsuite name=\"{}\" {counts} time=\"{seconds:.3}\">", Markup(name));
+        let _ = write!(out, "  <testsuite name=\"{}\" {counts} time=\"{seconds:.3}\"", Markup(name));
+        // The schema of JUnit has no zone in this attribute; the time is UTC.
+        if let Some(time) = started_at.as_deref().map(|time| time.trim_end_matches('Z')) {
+            let _ = write!(out, " timestamp=\"{}\"", Markup(time));
+        }
+        out.push_str(">\n");
+        if !properties.is_empty() {
+            out.push_str("    <properties>\n");
+            for (name, value) in properties {
+                let (name, value) = (Markup(name), Markup(value));
+                let _ = writeln!(out, "      <property name=\"{name}\" value=\"{value}\"/>");
+            }
+            out.push_str("    </properties>\n");
+        }
         for Case { name, seconds, outcome } in cases {
             let (class, name) = (Markup(class), Markup(name));
             let case = format_args!("classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\"");

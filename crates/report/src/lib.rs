@@ -5,7 +5,7 @@
 //! use starttls_report::junit::{self, Case, Outcome, Suite};
 //!
 //! let case = Case { name: String::from("one"), seconds: 0.5, outcome: Outcome::Passed(String::from("<fine>")) };
-//! let suite = Suite { name: String::from("all"), class: String::from("all"), seconds: 0.5, cases: vec![case] };
+//! let suite = Suite { name: String::from("all"), cases: vec![case], ..Suite::default() };
 //! let xml = junit::render("an example", &[suite]);
 //! assert!(xml.contains("<system-out>&lt;fine&gt;</system-out>"));
 //! ```

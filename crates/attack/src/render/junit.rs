@@ -15,6 +15,7 @@ pub fn render(report: &Report) -> String {
         name,
         seconds: runs().map(|run| run.elapsed_ms).sum::<f64>() / 1000.0,
         cases: runs().map(case).collect(),
+        ..Suite::default()
     };
     junit::render(&report.generator, &[suite])
 }

@@ -17,6 +17,8 @@ mod variants;
 
 use std::time::Instant;
 
+use starttls::validity;
+
 use crate::check::CHECKS;
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -24,7 +26,7 @@ use crate::report::{Endpoint, Finding, Outcome, Severity, Verdict};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
 pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
-    let started = Instant::now();
+    let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
     let mut base = baseline::probe(plan).await;
     let mut seen = std::mem::take(&mut base.seen);
     if base.ended.is_none() {
@@ -69,6 +71,9 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
         protocol: plan.protocol.name.to_owned(),
         server_name: plan.server_name.clone(),
         port: plan.port(),
+        target_line: None,
+        started_at,
+        source: plan.source(),
         outcome,
         summary,
         tls: base.tls,

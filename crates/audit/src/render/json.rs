@@ -81,12 +81,7 @@ pub fn read(text: &str) -> Result<Report, serde_json::Error> {
     if lines.is_empty() {
         return Err(whole);
     }
-    let mut report = Report {
-        schema_version: SCHEMA_VERSION,
-        generator: String::new(),
-        lookups: Vec::new(),
-        endpoints: Vec::new(),
-    };
+    let mut report = Report { started_at: String::new(), ..Report::new(String::new(), Vec::new()) };
     for line in lines {
         match line {
             Line::Endpoint(audited) => report.endpoints.push(audited.endpoint),

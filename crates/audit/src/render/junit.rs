@@ -4,30 +4,65 @@ use starttls_report::junit::{self, Case, Suite};
 
 use super::story;
 use crate::filter::{is_wrong, severity_word};
-use crate::report::{Endpoint, Finding, Outcome, Report, Severity, Verdict};
+use crate::report::{Endpoint, Finding, Outcome, Report, Severity, Unaudited, Verdict};
 
-/// The report as JUnit XML. What is wrong below `fail_on` is told, and no failure. An endpoint that could not be
-/// audited is an error.
+/// The report as JUnit XML. What is wrong below `fail_on` is told, and no failure; neither is what a baseline has. An
+/// endpoint that could not be audited is an error, and so is a target without an endpoint.
 pub fn render(report: &Report, fail_on: Severity) -> String {
-    let suites: Vec<_> = report.endpoints.iter().map(|endpoint| suite(endpoint, fail_on)).collect();
-    junit::render(&report.generator, &suites)
+    let endpoints = report.endpoints.iter().map(|endpoint| suite(report, endpoint, fail_on));
+    let targets = targets(report);
+    junit::render(&report.generator, &endpoints.chain(targets).collect::<Vec<_>>())
 }
 
-fn suite(endpoint: &Endpoint, fail_on: Severity) -> Suite {
+fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> Suite {
     let seconds = endpoint.elapsed_ms / 1000.0;
-    let address = endpoint.address.as_deref().map(|address| format!(" ({address})")).unwrap_or_default();
+    // One name has an address of each family, and each is a server of its own.
+    let name = match &endpoint.address {
+        Some(address) => format!("{} ({address})", endpoint.target),
+        None => endpoint.target.clone(),
+    };
     let audit = Case { name: String::from("audit"), seconds, outcome: audit(endpoint) };
     let findings = endpoint.findings.iter().map(|finding| Case {
         name: finding.id.clone(),
         seconds: 0.0,
         outcome: outcome(endpoint, finding, fail_on),
     });
+    let mut properties = properties(report);
+    properties.extend(endpoint.source.iter().map(|source| ("source", source.clone())));
     Suite {
-        name: format!("{}{address}", endpoint.target),
-        class: endpoint.target.clone(),
+        class: name.clone(),
+        name,
+        started_at: Some(endpoint.started_at.clone()).filter(|time| !time.is_empty()),
+        properties,
         seconds,
         cases: std::iter::once(audit).chain(findings).collect(),
     }
+}
+
+/// What came of the targets apart from endpoints: nothing, if there is nothing to say.
+fn targets(report: &Report) -> Option<Suite> {
+    let error = |it: &Unaudited| Case {
+        name: it.asked.clone(),
+        seconds: 0.0,
+        outcome: junit::Outcome::Error {
+            kind: story::verdict_key(it.outcome).to_owned(),
+            message: it.reason.clone(),
+        },
+    };
+    let mut cases: Vec<_> = report.unaudited.iter().map(error).collect();
+    if report.endpoints.is_empty() && cases.is_empty() {
+        let outcome = junit::Outcome::Passed(story::nothing_to_audit(report));
+        cases.push(Case { name: String::from("lookups"), seconds: 0.0, outcome });
+    }
+    let name = String::from("targets");
+    let started_at = Some(report.started_at.clone()).filter(|time| !time.is_empty());
+    let suite =
+        Suite { class: name.clone(), name, started_at, properties: properties(report), seconds: 0.0, cases };
+    (!suite.cases.is_empty()).then_some(suite)
+}
+
+fn properties(report: &Report) -> Vec<(&'static str, String)> {
+    vec![("generator", report.generator.clone()), ("options", report.options.join(" "))]
 }
 
 /// Whether there was an audit.
@@ -40,10 +75,11 @@ fn audit(endpoint: &Endpoint) -> junit::Outcome {
 }
 
 fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::Outcome {
-    let told = format!("{}: {}", story::outcome_key(finding.outcome), finding.summary);
+    let known = if finding.known { " (known)" } else { "" };
+    let told = format!("{}{known}: {}", story::outcome_key(finding.outcome), finding.summary);
     match finding.outcome {
         Outcome::NotApplicable | Outcome::Inconclusive => junit::Outcome::Skipped(told),
-        _ if is_wrong(finding) && finding.severity >= fail_on => junit::Outcome::Failure {
+        _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => junit::Outcome::Failure {
             kind: severity_word(finding.severity).to_owned(),
             message: finding.summary.clone(),
             story: story(endpoint, finding),
@@ -52,7 +88,7 @@ fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::
     }
 }
 
-/// Details, evidence and cure, a line each.
+/// Returns details, evidence and fix, a line each.
 fn story(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
     let mut lines = finding.details.clone();
     for &at in &finding.evidence {
@@ -63,6 +99,6 @@ fn story(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
             format!("{:9.1} ms {speaker:>5} {}", entry.at_ms, entry.text)
         }));
     }
-    lines.extend(finding.fix.iter().map(|fix| format!("cure: {fix}")));
+    lines.extend(finding.fix.iter().map(|fix| format!("fix: {fix}")));
     lines
 }

@@ -2,143 +2,137 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-use starttls_report::{Plain, sarif};
+use starttls::validity;
+use starttls_report::sarif::{self, Finding as Entry, Notification, Place, Rule};
 
 use super::story;
 use crate::check::{CHECKS, Check};
-use crate::filter::severity_word;
-use crate::report::{Endpoint, Finding, Report, Severity, Verdict};
+use crate::report::{Endpoint, Finding, Report, Severity, Unaudited, Verdict};
 
-/// The report as SARIF.
-pub fn render(report: &Report) -> String {
-    let results: Vec<_> = report
-        .endpoints
-        .iter()
-        .flat_map(|endpoint| story::wrong(endpoint).into_iter().map(|(_, finding)| result(endpoint, finding)))
-        .collect();
-    let unaudited: Vec<_> = report
+/// The report as SARIF. `file` is the file of the repository where results are shown; without one it is the line of the
+/// target list that names the target, or else a path that is made of the target.
+pub fn render(report: &Report, file: Option<&str>) -> String {
+    let results = |endpoint| {
+        let wrong = story::wrong(endpoint).into_iter();
+        wrong.map(move |(_, finding)| result(report, endpoint, finding, file)).collect::<Vec<_>>()
+    };
+    let of_endpoints = report
         .endpoints
         .iter()
         .filter(|endpoint| !matches!(endpoint.outcome, Verdict::Sound | Verdict::Findings))
-        .map(notification)
-        .collect();
+        .map(|endpoint| notification(report, endpoint, file));
+    let of_targets = report.unaudited.iter().map(|it| without_endpoint(report, it, file));
+    let notifications: Vec<_> = of_endpoints.chain(of_targets).collect();
     let (name, version) = report.generator.split_once(' ').unwrap_or((&report.generator, ""));
-    sarif::render(sarif::Run {
+    sarif::render(&sarif::Run {
         tool: if name.is_empty() { "starttls" } else { name },
         version: if version.is_empty() { env!("CARGO_PKG_VERSION") } else { version },
+        category: "starttls-check",
+        started_at: Some(report.started_at.as_str()).filter(|time| validity::unix(time).is_some()),
+        options: &report.options,
         rules: CHECKS.iter().map(rule).collect(),
-        successful: unaudited.is_empty(),
-        notifications: unaudited,
-        results,
+        successful: notifications.is_empty(),
+        notifications,
+        results: report.endpoints.iter().flat_map(results).collect(),
     })
 }
 
-fn rule(row: &Check) -> Value {
-    json!({
-        "id": row.id,
-        "shortDescription": { "text": row.title },
-        "fullDescription": { "text": row.why },
-        "help": { "text": format!("{} {} ({})", row.why, row.fix, row.spec) },
-        "defaultConfiguration": { "level": level(row.severity) },
-        "properties": { "tags": [row.family()], "security-severity": score(row.severity) },
-    })
-}
-
-fn result(endpoint: &Endpoint, finding: &Finding) -> Value {
-    let mut result = json!({
-        "ruleId": plain(&finding.id),
-        "kind": "fail",
-        "level": level(finding.severity),
-        "message": { "text": message(endpoint, finding) },
-        "locations": [location(endpoint)],
-        "partialFingerprints": {
-            "endpointAndCheck/v1": plain(&format!("{} {}", endpoint.target, finding.id)),
-        },
-        "properties": {
-            "severity": severity_word(finding.severity),
-            "outcome": story::outcome_key(finding.outcome),
-            "evidence": evidence(endpoint, finding),
-        },
-    });
-    if let Some(index) = CHECKS.iter().position(|row| row.id == finding.id) {
-        result["ruleIndex"] = index.into();
+fn rule(row: &Check) -> Rule {
+    Rule {
+        id: row.id.to_owned(),
+        title: row.title.to_owned(),
+        description: row.why.to_owned(),
+        help: format!("{} ({})", row.fix, row.spec),
+        severity: severity(row.severity),
+        tags: vec![row.family().to_owned()],
     }
-    result
+}
+
+fn result(report: &Report, endpoint: &Endpoint, finding: &Finding, file: Option<&str>) -> Entry {
+    let address = endpoint.address.clone().unwrap_or_default();
+    Entry {
+        rule: finding.id.clone(),
+        severity: severity(finding.severity),
+        message: message(endpoint, finding),
+        place: place(report, endpoint, file),
+        identity: vec![endpoint.target.clone(), address, finding.id.clone()],
+        known: report.baseline.is_some().then_some(finding.known),
+        evidence: evidence(endpoint, finding),
+        facts: vec![
+            ("severity", crate::filter::severity_word(finding.severity).to_owned()),
+            ("outcome", story::outcome_key(finding.outcome).to_owned()),
+            ("startTimeUtc", endpoint.started_at.clone()),
+            ("source", endpoint.source.clone().unwrap_or_default()),
+        ],
+    }
 }
 
 fn message(endpoint: &Endpoint, finding: &Finding) -> String {
-    let mut text = format!("{}: {}", endpoint.target, finding.summary);
+    let address = endpoint.address.as_deref().map(|address| format!(" ({address})")).unwrap_or_default();
+    let mut text = format!("{}{address}: {}", endpoint.target, finding.summary);
     for detail in &finding.details {
         let _ = write!(text, "; {detail}");
     }
     if let Some(fix) = &finding.fix {
         let _ = write!(text, ". {fix}");
     }
-    sarif::message(&text)
+    text
 }
 
-fn notification(endpoint: &Endpoint) -> Value {
+/// A target without an endpoint.
+fn without_endpoint(report: &Report, it: &Unaudited, file: Option<&str>) -> Notification {
+    let (path, line) = path(report, &it.asked, it.target_line, file);
+    let place = Place { path, line, name: it.asked.clone(), full_name: it.asked.clone(), kind: "endpoint" };
+    Notification {
+        rule: None,
+        severity: sarif::Severity::Error,
+        message: format!("{}: {}", it.asked, it.reason),
+        place: Some(place),
+    }
+}
+
+fn notification(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> Notification {
     let verdict = story::verdict_word(endpoint.outcome);
-    json!({
-        "level": if endpoint.outcome == Verdict::Inconclusive { "warning" } else { "error" },
-        "message": { "text": sarif::message(&format!("{}: {verdict}: {}", endpoint.target, endpoint.summary)) },
-        "locations": [location(endpoint)],
-    })
+    let inconclusive = endpoint.outcome == Verdict::Inconclusive;
+    Notification {
+        rule: None,
+        severity: if inconclusive { sarif::Severity::Warning } else { sarif::Severity::Error },
+        message: format!("{}: {verdict}: {}", endpoint.target, endpoint.summary),
+        place: Some(place(report, endpoint, file)),
+    }
 }
 
-fn location(endpoint: &Endpoint) -> Value {
-    json!({
-        "physicalLocation": { "artifactLocation": { "uri": uri(&endpoint.target) } },
-        "logicalLocations": [{
-            "name": plain(&endpoint.server_name),
-            "fullyQualifiedName": plain(endpoint.address.as_deref().unwrap_or(&endpoint.target)),
-            "kind": "endpoint",
-        }],
-    })
+fn place(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> Place {
+    let (path, line) = path(report, &endpoint.target, endpoint.target_line, file);
+    let full_name = endpoint.address.as_ref().unwrap_or(&endpoint.target).clone();
+    Place { path, line, name: endpoint.server_name.clone(), full_name, kind: "endpoint" }
+}
+
+/// Returns the file and the line that stand for a target.
+fn path(report: &Report, target: &str, line: Option<usize>, file: Option<&str>) -> (String, usize) {
+    match (file, &report.target_list, line) {
+        (Some(file), ..) => (file.to_owned(), 1),
+        (None, Some(list), Some(line)) => (list.clone(), line),
+        (None, ..) => match &report.baseline {
+            Some(baseline) => (baseline.clone(), 1),
+            None => (format!("endpoints/{}", target.replace("://", "/")), 1),
+        },
+    }
 }
 
 fn evidence(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
     let excerpts = finding.evidence.iter().filter_map(|&at| story::excerpt(endpoint, at));
     let entries = excerpts.flat_map(|(_, entries)| entries);
     entries
-        .map(|entry| plain(format!("{} {}", story::speaker(entry.kind), entry.text).trim_start()))
+        .map(|entry| format!("{} {}", story::speaker(entry.kind), entry.text).trim_start().to_owned())
         .collect()
 }
 
-fn level(severity: Severity) -> &'static str {
+fn severity(severity: Severity) -> sarif::Severity {
     match severity {
-        Severity::Info => "note",
-        Severity::Warning => "warning",
-        Severity::Error | Severity::Critical => "error",
+        Severity::Info => sarif::Severity::Note,
+        Severity::Warning => sarif::Severity::Warning,
+        Severity::Error => sarif::Severity::Error,
+        Severity::Critical => sarif::Severity::Critical,
     }
-}
-
-/// The scale that code scanning sorts by.
-fn score(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "0.0",
-        Severity::Warning => "4.0",
-        Severity::Error => "7.0",
-        Severity::Critical => "9.0",
-    }
-}
-
-fn plain(text: &str) -> String {
-    Plain(text).to_string()
-}
-
-/// A target as a URI: what RFC 3986 does not allow in one is percent-encoded.
-fn uri(target: &str) -> String {
-    let mut out = String::new();
-    for byte in target.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(char::from(byte)),
-            b':' | b'/' | b'.' | b'-' | b'_' | b'+' | b'[' | b']' => out.push(char::from(byte)),
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
 }

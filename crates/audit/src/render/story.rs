@@ -123,6 +123,14 @@ pub(crate) fn overview(report: &Report) -> String {
     if parts.is_empty() { all } else { format!("{all}: {}", parts.join(", ")) }
 }
 
+/// Why a report has no endpoints: the look-ups.
+pub(crate) fn nothing_to_audit(report: &Report) -> String {
+    match report.lookups.as_slice() {
+        [] => String::from("there is nothing to audit"),
+        lookups => format!("there is nothing to audit: {}", lookups.join("; ")),
+    }
+}
+
 /// A TLS session in one line.
 pub(crate) fn session(tls: &Tls) -> String {
     let group = tls.group.as_deref().unwrap_or("no key exchange");

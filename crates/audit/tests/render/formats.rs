@@ -3,7 +3,7 @@
 use serde_json::Value;
 use starttls_audit::check::CHECKS;
 use starttls_audit::render::{json, junit, nagios, prometheus, sarif};
-use starttls_audit::report::{Severity, Verdict};
+use starttls_audit::report::{Endpoint, Severity, Verdict};
 
 use crate::sample;
 
@@ -47,7 +47,7 @@ fn junit_is_well_formed_and_counts_right() {
 
 #[test]
 fn sarif_has_what_the_specification_requires() {
-    let log: Value = serde_json::from_str(&sarif::render(&sample::all())).unwrap();
+    let log: Value = serde_json::from_str(&sarif::render(&sample::all(), None)).unwrap();
     assert_eq!(log["version"], "2.1.0");
     let run = &log["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
@@ -68,9 +68,55 @@ fn sarif_has_what_the_specification_requires() {
     let invocation = &run["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false, "one endpoint could not be audited");
     assert_eq!(invocation["toolExecutionNotifications"].as_array().unwrap().len(), 1);
-    let sound: Value = serde_json::from_str(&sarif::render(&sample::report(vec![sample::sound()]))).unwrap();
+    let sound: Value =
+        serde_json::from_str(&sarif::render(&sample::report(vec![sample::sound()]), None)).unwrap();
     assert_eq!(sound["runs"][0]["invocations"][0]["executionSuccessful"], true);
     assert_eq!(sound["runs"][0]["results"], Value::Array(Vec::new()), "no results is an empty list");
+}
+
+/// What GitHub code scanning documents for an upload: relative paths with a line, rules with a level, a fingerprint for
+/// each result that tells two addresses of one server apart.
+#[test]
+fn sarif_is_what_github_accepts() {
+    let at = |report: &_, file| serde_json::from_str::<Value>(&sarif::render(report, file)).unwrap();
+    let mut report = sample::all();
+    let other = Endpoint { address: Some("192.0.2.9:587".to_owned()), ..sample::wrong() };
+    report.endpoints.push(other);
+    report.target_list = Some("ops/targets.txt".to_owned());
+    for (index, endpoint) in report.endpoints.iter_mut().enumerate().skip(1) {
+        endpoint.target_line = Some(index + 10);
+    }
+    let log = at(&report, None);
+    let run = &log["runs"][0];
+    assert_eq!(run["automationDetails"]["id"], "starttls-check/");
+    for rule in run["tool"]["driver"]["rules"].as_array().unwrap() {
+        for text in ["/shortDescription/text", "/fullDescription/text", "/help/text", "/name", "/id"] {
+            let text = rule.pointer(text).and_then(Value::as_str).unwrap();
+            assert!(!text.is_empty() && text.len() <= 1024, "{text}");
+        }
+        assert!(rule["properties"]["security-severity"].as_str().unwrap().parse::<f64>().is_ok());
+    }
+    let mut fingerprints: Vec<_> = Vec::new();
+    for result in run["results"].as_array().unwrap() {
+        fingerprints.push(result["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap());
+        assert_eq!(result["locations"].as_array().unwrap().len(), 1);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "ops/targets.txt");
+        assert!([11, 13].map(Value::from).contains(&place["region"]["startLine"]), "{place}");
+    }
+    assert_eq!(fingerprints.len(), 6);
+    fingerprints.sort_unstable();
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 6, "each result is another");
+
+    let first = |log: &Value| {
+        log.pointer("/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri").unwrap().clone()
+    };
+    assert_eq!(first(&at(&report, Some("src/mail.conf"))), "src/mail.conf");
+    report.target_list = None;
+    assert_eq!(first(&at(&report, None)), "endpoints/submission/mail.example.com");
+    report.baseline = Some("audit/baseline.json".to_owned());
+    assert_eq!(first(&at(&report, None)), "audit/baseline.json");
 }
 
 #[test]

@@ -23,7 +23,9 @@ pub(crate) fn hostile() -> Report {
             _ => {}
         }
     }
-    let mut value = serde_json::to_value(sample::all()).unwrap();
+    let mut report = sample::all();
+    report.unaudited.push(sample::unaudited());
+    let mut value = serde_json::to_value(report).unwrap();
     poison(&mut value, "");
     serde_json::from_value(value).unwrap()
 }
@@ -34,7 +36,7 @@ fn renderings() -> BTreeMap<&'static str, String> {
         ("text", text::render(&report, text::Style { verbose: true, ..text::Style::default() })),
         ("json", json::render(&report)),
         ("junit", junit::render(&report, Severity::Warning)),
-        ("sarif", sarif::render(&report)),
+        ("sarif", sarif::render(&report, None)),
         ("html", html::render(&report)),
         ("nagios", nagios::render(&report, nagios::Thresholds::default())),
         ("prometheus", prometheus::render(&report)),
@@ -61,7 +63,17 @@ fn no_markup_comes_out_of_text() {
         assert!(!out[name].contains("]]>"), "{name}");
     }
     let junit = roxmltree::Document::parse(&out["junit"]).unwrap();
-    let known = ["testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out"];
+    let known = [
+        "testsuites",
+        "testsuite",
+        "properties",
+        "property",
+        "testcase",
+        "failure",
+        "error",
+        "skipped",
+        "system-out",
+    ];
     let elements = junit.descendants().filter(roxmltree::Node::is_element);
     assert!(elements.into_iter().all(|node| known.contains(&node.tag_name().name())));
 }

@@ -4,8 +4,11 @@ use starttls::validity;
 use starttls_audit::check::check;
 use starttls_audit::report::{
     Capabilities, Certificate, Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report,
-    SCHEMA_VERSION, Severity, Step, Tls, Transcript, Verdict,
+    Severity, Step, Tls, Transcript, Unaudited, Verdict,
 };
+
+/// The time of every audit.
+const TIME: &str = "2031-04-05T12:00:00Z";
 
 /// All three.
 pub(crate) fn all() -> Report {
@@ -16,7 +19,8 @@ pub(crate) fn all() -> Report {
 
 pub(crate) fn report(endpoints: Vec<Endpoint>) -> Report {
     let generator = "starttls 0.1.0".to_owned();
-    Report { schema_version: SCHEMA_VERSION, generator, lookups: Vec::new(), endpoints }
+    let options = words(&["--server-name", "mail.example.com"]);
+    Report { started_at: TIME.to_owned(), endpoints, ..Report::new(generator, options) }
 }
 
 pub(crate) fn sound() -> Endpoint {
@@ -26,6 +30,9 @@ pub(crate) fn sound() -> Endpoint {
         protocol: "imap".to_owned(),
         server_name: "mail.example.com".to_owned(),
         port: 143,
+        target_line: None,
+        started_at: TIME.to_owned(),
+        source: Some("192.0.2.200".to_owned()),
         outcome: Verdict::Sound,
         summary: "5 checks passed, nothing found".to_owned(),
         tls: Some(tls()),
@@ -76,6 +83,16 @@ pub(crate) fn sound() -> Endpoint {
     }
 }
 
+/// A target whose name does not exist.
+pub(crate) fn unaudited() -> Unaudited {
+    Unaudited {
+        asked: "gone.example.com".to_owned(),
+        target_line: Some(4),
+        outcome: Verdict::Unreachable,
+        reason: "there is no domain gone.example.com".to_owned(),
+    }
+}
+
 /// Injection, a certificate that expires soon and is for another name.
 pub(crate) fn wrong() -> Endpoint {
     let at = |transcript, first, last| Evidence { transcript, first, last };
@@ -90,6 +107,9 @@ pub(crate) fn wrong() -> Endpoint {
         protocol: "submission".to_owned(),
         server_name: "mail.example.com".to_owned(),
         port: 587,
+        target_line: None,
+        started_at: TIME.to_owned(),
+        source: Some("192.0.2.200".to_owned()),
         outcome: Verdict::Findings,
         summary: "3 findings, the worst critical; 2 checks passed, 1 inconclusive".to_owned(),
         tls: Some(Tls {
@@ -182,6 +202,9 @@ pub(crate) fn throttled() -> Endpoint {
         protocol: "smtp".to_owned(),
         server_name: "mx.example.com".to_owned(),
         port: 25,
+        target_line: None,
+        started_at: TIME.to_owned(),
+        source: Some("192.0.2.200".to_owned()),
         outcome: Verdict::Inconclusive,
         summary: "the server turned the audit away for now".to_owned(),
         tls: None,
@@ -214,6 +237,7 @@ pub(crate) fn finding(id: &str, outcome: Outcome, summary: &str, evidence: &[Evi
         id: id.to_owned(),
         outcome,
         severity: if wrong { row.severity } else { Severity::Info },
+        known: false,
         summary: summary.to_owned(),
         details: Vec::new(),
         evidence: evidence.to_vec(),

@@ -84,7 +84,7 @@ fn shown(args: &Attack, report: &Report) -> String {
         AttackFormat::Text => render::text::render(report, style(args)),
         AttackFormat::Json => render::json::render(report),
         AttackFormat::Junit => render::junit::render(report),
-        AttackFormat::Sarif => render::sarif::render(report),
+        AttackFormat::Sarif => render::sarif::render(report, None),
     }
 }
 

@@ -11,7 +11,7 @@ use starttls_audit::Limits;
 use starttls_audit::check::{GROUPS, check};
 use starttls_audit::filter::{self, Selection};
 use starttls_audit::render;
-use starttls_audit::report::{Report, SCHEMA_VERSION};
+use starttls_audit::report::Report;
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::exit;
@@ -158,12 +158,7 @@ impl Outcome {
 }
 
 fn empty() -> Report {
-    Report {
-        schema_version: SCHEMA_VERSION,
-        generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
-        lookups: Vec::new(),
-        endpoints: Vec::new(),
-    }
+    Report::new(format!("starttls {}", env!("CARGO_PKG_VERSION")), Vec::new())
 }
 
 /// The exit code of several together, as `--help` has it: what was seen to be wrong outranks what could not be
@@ -194,7 +189,7 @@ fn shown(args: &Check, report: &Report) -> String {
         }
         ReportFormat::Json => render::json::render(report),
         ReportFormat::Junit => render::junit::render(report, args.fail_on.into()),
-        ReportFormat::Sarif => render::sarif::render(report),
+        ReportFormat::Sarif => render::sarif::render(report, None),
         ReportFormat::Html => render::html::render(report),
         ReportFormat::Nagios => render::nagios::render(report, thresholds(args)),
         ReportFormat::Prometheus => render::prometheus::render(report),
