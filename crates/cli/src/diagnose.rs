@@ -41,7 +41,9 @@ pub(crate) async fn ask_silent(
     }
     let prober = Connector::builder().insecure().timeout(timeout.min(PROBE)).build().ok()?;
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
-        Ok(_) | Err(Error::Tls(_) | Error::ClientCertificate(_)) => Some(instead(target, SPEAKS_TLS)),
+        Ok(_) | Err(Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
+            Some(instead(target, SPEAKS_TLS))
+        }
         Err(Error::PlaintextNotTls { received, .. }) => {
             speaks(&received).map(|_| other_protocol(target, &received))
         }

@@ -63,7 +63,7 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Protocol(error) if error.kind == ErrorKind::Closed => UNREACHABLE,
         Error::Protocol(_) => VIOLATION,
         Error::PlaintextNotTls { .. } | Error::Certificate { .. } => TLS,
-        Error::ClientCertificate(_) | Error::Tls(_) => TLS,
+        Error::ClientCertificate(_) | Error::NoServerName(_) | Error::Tls(_) => TLS,
         _ => BUG,
     }
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, Connection, ProtocolVersion, ServerConfig,
+    ServerConnection,
+};
 
 use crate::Error;
 use crate::deadline::Deadline;
@@ -144,8 +147,8 @@ impl<IO> Handshake<IO> {
         facts.address = attempt.address;
         facts.handshake_read = wire.handshake_read;
         facts.handshake_written = wire.handshake_written;
-        if let Some(Seen { verdict, ocsp_stapled, .. }) = attempt.plan.seen() {
-            (facts.verdict, facts.ocsp_stapled) = (verdict, ocsp_stapled);
+        if let Some(Seen { path, verdict, ocsp_stapled, .. }) = attempt.plan.seen() {
+            (facts.path, facts.verdict, facts.ocsp_stapled) = (path, verdict, ocsp_stapled);
         } else if !facts.chain.is_empty() {
             // A client's certificate: without being verified it would not have got here.
             facts.verdict = Verdict::Verified;
@@ -162,23 +165,50 @@ impl<IO> Handshake<IO> {
             Broken::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
             Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
                 let seen = self.attempt.plan.seen();
-                let accepted = seen.as_ref().is_some_and(|seen| seen.accepted);
+                let reason = match &seen {
+                    Some(Seen { accepted: true, chain, .. }) => unsigned(chain),
+                    Some(Seen { verdict: Verdict::Failed { reason, .. }, .. }) => reason.clone(),
+                    _ => in_words(&source),
+                };
                 let chain = seen.map(|seen| seen.chain).unwrap_or_default();
-                let reason = if accepted { unsigned(&chain) } else { in_words(&source) };
                 Error::Certificate { reason, chain, source }
             }
             Broken::Tls(source @ rustls::Error::AlertReceived(_)) if self.attempt.plan.was_asked() => {
                 Error::ClientCertificate(source)
+            }
+            Broken::Tls(source @ rustls::Error::AlertReceived(alert))
+                if self.attempt.plan.sends_no_name() && may_miss_a_name(alert) =>
+            {
+                Error::NoServerName(source)
             }
             Broken::Tls(source) => Error::Tls(source),
         }
     }
 }
 
+/// Whether servers send this alert when they need a name and get none. Only `unrecognized_name` is meant for that; TLS
+/// libraries send the others too when no certificate can be chosen.
+fn may_miss_a_name(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::UnrecognisedName
+            | Alert::InternalError
+            | Alert::HandshakeFailure
+            | Alert::AccessDenied
+            | Alert::NoApplicationProtocol
+    )
+}
+
 impl Plan {
     /// Whether the server asked for a client certificate that there is not.
     fn was_asked(&self) -> bool {
         matches!(self, Self::Client { recorder, .. } if recorder.was_asked())
+    }
+
+    /// Whether the ClientHello has no server name: an address cannot be one (RFC 6066 section 3).
+    fn sends_no_name(&self) -> bool {
+        matches!(self, Self::Client { name: ServerName::IpAddress(_), .. })
     }
 
     fn seen(&self) -> Option<Seen> {

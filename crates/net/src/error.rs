@@ -75,6 +75,9 @@ pub enum Error {
     },
     /// The server asked for a client certificate, was shown none, and ended the handshake.
     ClientCertificate(rustls::Error),
+    /// The server ended the handshake with an alert, and the client had sent no server name: the target is an address
+    /// (RFC 6066 section 3). A server with several names may need one to choose its certificate.
+    NoServerName(rustls::Error),
     /// The TLS handshake failed.
     Tls(rustls::Error),
 }
@@ -148,6 +151,10 @@ impl Error {
             Self::ClientCertificate(_) => Some(
                 "present one that its authority has issued: --cert PEM and --key PEM, in a program client_certificate_pem",
             ),
+            Self::NoServerName(_) => Some(
+                "the server may need a name to choose its certificate: --server-name NAME, in a program the name of \
+                 the Endpoint",
+            ),
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | rustls::Error::PeerIncompatible(
@@ -189,6 +196,14 @@ impl fmt::Display for Error {
             Self::ClientCertificate(_) => {
                 f.write_str("the server wants a client certificate, and there is none")
             }
+            Self::NoServerName(rustls::Error::AlertReceived(alert)) => write!(
+                f,
+                "the server ended the TLS handshake with the alert {alert:?}; it got no server name, because the \
+                 target is an address"
+            ),
+            Self::NoServerName(_) => f.write_str(
+                "the server ended the TLS handshake; it got no server name, because the target is an address",
+            ),
             Self::Tls(rustls::Error::AlertReceived(alert)) => {
                 write!(f, "the peer ended the TLS handshake with the alert {alert:?}")
             }

@@ -33,6 +33,11 @@ pub struct Facts {
     pub handshake_written: u64,
     /// What the peer presented, its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
+    /// The part of `chain` that leads to a trusted root, the server's own certificate first and the root left out.
+    ///
+    /// When a date is all that is wrong, this is the path at a time when it was valid. It is empty where there is no
+    /// path. The name is not considered here.
+    pub path: Vec<CertificateDer<'static>>,
     /// What came of verifying it.
     pub verdict: Verdict,
     /// Whether an OCSP response came with it. It is not evaluated.
@@ -93,6 +98,7 @@ impl Facts {
             handshake_read: 0,
             handshake_written: 0,
             chain: tls.peer_certificates().unwrap_or_default().to_vec(),
+            path: Vec::new(),
             verdict: Verdict::NoCertificate,
             ocsp_stapled: false,
         }

@@ -82,6 +82,7 @@ mod host_name;
 pub mod login;
 mod machine;
 mod observe;
+mod path;
 mod ready;
 mod server;
 mod stream;

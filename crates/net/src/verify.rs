@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use starttls_proto::Escaped;
 
 use crate::der::element;
-use crate::{Error, Verdict, validity};
+use crate::{Error, Verdict, path, validity};
 
 /// What every connection of a connector verifies against.
 #[derive(Clone, Debug)]
@@ -76,6 +76,39 @@ impl Trust {
         }
     }
 
+    /// The path to a trusted root; when a date is all that is wrong, the path at a time when it was valid.
+    fn path(
+        &self,
+        error: Option<&rustls::Error>,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Vec<CertificateDer<'static>> {
+        use CertificateError as E;
+        let time = match error {
+            Some(rustls::Error::InvalidCertificate(
+                E::ExpiredContext { not_after: valid, .. } | E::NotValidYetContext { not_before: valid, .. },
+            )) => *valid,
+            _ => now,
+        };
+        let algorithms = &self.provider.signature_verification_algorithms;
+        path::verified(&self.anchors, algorithms, end_entity, intermediates, time).unwrap_or_default()
+    }
+
+    /// Whether the key of a certificate that webpki cannot parse signed this. Only `insecure` connections ask: nothing
+    /// else about such a certificate can be verified.
+    fn is_signed_all_the_same(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> bool {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        self.insecure
+            && !path::is_parsable(certificate)
+            && path::is_signed(certificate, message, dss, algorithms)
+    }
+
     /// The verifier of one connection.
     pub(crate) fn recorder(&self) -> Arc<Recorder> {
         Arc::new(Recorder { trust: self.clone(), seen: Mutex::new(None), asked: AtomicBool::new(false) })
@@ -96,6 +129,8 @@ pub(crate) struct Recorder {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The part of the chain that leads to a trusted root.
+    pub(crate) path: Vec<CertificateDer<'static>>,
     pub(crate) verdict: Verdict,
     pub(crate) ocsp_stapled: bool,
     /// Whether the handshake went on; what fails after that is the signature in it.
@@ -139,7 +174,7 @@ impl ServerCertVerifier for Recorder {
             Some(roots) => {
                 roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
-            None => Err(CertificateError::UnknownIssuer.into()),
+            None => ParsedCertificate::try_from(end_entity).and(Err(CertificateError::UnknownIssuer.into())),
         };
         let outcome = verify(now);
         let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
@@ -147,16 +182,17 @@ impl ServerCertVerifier for Recorder {
             Ok(_) => Verdict::Verified,
             Err(error) => {
                 let rooted = self.trust.is_rooted(error, end_entity, verify);
-                let mut reason = in_words(error);
+                let mut reason = unparsable(error, end_entity).unwrap_or_else(|| in_words(error));
                 if rooted == Some(false) && !is(error, &CertificateError::UnknownIssuer) {
                     reason += ", and it does not lead to a trusted root";
                 }
                 Verdict::Failed { reason, rooted }
             }
         };
+        let path = self.trust.path(outcome.as_ref().err(), end_entity, intermediates, now);
         let accepted = self.trust.insecure || outcome.is_ok();
         let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
-        let seen = Seen { chain, verdict, ocsp_stapled, accepted };
+        let seen = Seen { chain, path, verdict, ocsp_stapled, accepted };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
     }
@@ -168,7 +204,10 @@ impl ServerCertVerifier for Recorder {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.trust.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        match self.trust.is_signed_all_the_same(message, cert, dss) {
+            true => Ok(HandshakeSignatureValid::assertion()),
+            false => verify_tls12_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -178,12 +217,43 @@ impl ServerCertVerifier for Recorder {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.trust.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        // RFC 8446 section 4.4.3: not every scheme may sign here.
+        let allowed = SUPPORTED_IN_TLS13.contains(&dss.scheme);
+        match allowed && self.trust.is_signed_all_the_same(message, cert, dss) {
+            true => Ok(HandshakeSignatureValid::assertion()),
+            false => verify_tls13_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.trust.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The schemes that may sign a handshake of TLS 1.3 (RFC 8446 section 4.2.3).
+const SUPPORTED_IN_TLS13: &[SignatureScheme] = &[
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::ED25519,
+];
+
+/// Why webpki cannot even parse a certificate, where the reason is known.
+fn unparsable(error: &rustls::Error, certificate: &CertificateDer<'_>) -> Option<String> {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(cause)) = error else { return None };
+    let cause = cause.to_string();
+    if cause.contains("UnsupportedCertVersion") {
+        let version = path::version(certificate).map_or_else(|| String::from("an old"), |it| format!("{it}"));
+        return Some(format!(
+            "it is of X.509 version {version}, which cannot carry the names of a host: expected version 3 \
+             (RFC 5280 section 4.1.2.1)"
+        ));
+    }
+    let extension = "it has a critical extension that this program does not know, so it must be rejected";
+    cause.contains("UnsupportedCriticalExtension").then(|| format!("{extension} (RFC 5280 section 4.2)"))
 }
 
 /// Why a certificate is not accepted, for people. Names in it are the peer's, and so escaped.

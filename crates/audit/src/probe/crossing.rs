@@ -110,7 +110,7 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
 /// Without a handshake there is nothing to join.
 fn unshaken(port: u16, error: &Error) -> Draft {
     match error {
-        Error::Tls(_) | Error::ClientCertificate(_) => {
+        Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_) => {
             Draft::pass(ID, format!("port {port} refuses the handshake of a client that upgrades"))
         }
         _ => Draft::new(ID, Outcome::NotApplicable, format!("port {port} does not speak TLS: {error}")),

@@ -5,6 +5,7 @@ mod alpn;
 mod authority;
 mod blocking;
 mod boundary;
+mod chains;
 mod deadlines;
 mod file;
 mod endless;

@@ -37,6 +37,21 @@ async fn an_unknown_name_is_told_apart_from_other_troubles() {
     assert!(matches!(server, Err(Error::Tls(TlsError::General(_)))), "{server:?}");
 }
 
+/// Some servers end every handshake without a name, by one of several alerts.
+#[tokio::test]
+async fn an_address_is_no_name_and_a_server_that_needs_one_is_told_apart() {
+    let connector = Authority::new().connector().build().unwrap();
+    let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
+    for target in ["127.0.0.1", "::1"] {
+        let (near, far) = duplex(4096);
+        let both = async { tokio::join!(connector.upgrade(&SMTP, target, near), acceptor.accept(far)) };
+        let error = timeout(DEADLINE, both).await.expect("neither side hangs").0.unwrap_err();
+        assert!(matches!(error, Error::NoServerName(TlsError::AlertReceived(_))), "{error:?}");
+        assert!(error.to_string().contains("it got no server name"), "{error}");
+        assert!(error.hint().unwrap().contains("--server-name NAME"));
+    }
+}
+
 #[tokio::test]
 async fn the_blocking_driver_says_the_same() {
     let connector = Authority::new().connector().build().unwrap();

@@ -1,0 +1,112 @@
+//! The certification path among the certificates that a server presents, and when it ends.
+
+use starttls::rustls::pki_types::CertificateDer;
+use starttls::{Facts, Verdict};
+use x509_parser::prelude::ASN1Time;
+
+use crate::report::{Certificate, Expiry, Presented};
+
+impl Presented {
+    /// What a handshake that succeeded shows.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let verified = facts.verdict == Verdict::Verified;
+        Self::new(verified, facts.verdict.to_string(), &facts.chain, &facts.path)
+    }
+
+    /// What a handshake shows that failed by its certificate, for this reason.
+    pub(crate) fn refused(reason: &str, chain: &[CertificateDer<'_>]) -> Self {
+        Self::new(false, format!("not verified: {reason}"), chain, &[])
+    }
+
+    fn new(
+        verified: bool,
+        verdict: String,
+        presented: &[CertificateDer<'_>],
+        verifies: &[CertificateDer<'_>],
+    ) -> Self {
+        let chain: Vec<_> = presented.iter().map(|der| Certificate::read(der)).collect();
+        let position = |der: &CertificateDer<'_>| presented.iter().position(|it| it == der);
+        let path = match verifies {
+            [] => linked(&chain, ASN1Time::now().timestamp()),
+            verifies => verifies.iter().filter_map(position).collect(),
+        };
+        let expires = expiry(&chain, &path);
+        Self { verified, verdict, chain, path, expires }
+    }
+
+    /// The certificates of the path.
+    pub(crate) fn on_path(&self) -> impl Iterator<Item = &Certificate> {
+        self.path.iter().filter_map(|index| self.chain.get(*index))
+    }
+
+    /// The certificates that clients do not need: they are not on the path, and they are not its root.
+    pub(crate) fn superfluous(&self) -> impl Iterator<Item = &Certificate> {
+        let needed = |it: &Certificate| self.on_path().any(|link| link.sha256 == it.sha256);
+        let root = self.on_path().last().map(|top| top.issuer.as_str());
+        let is_root = move |it: &Certificate| it.subject == it.issuer && Some(it.subject.as_str()) == root;
+        self.chain.iter().filter(move |it| !needed(it) && !is_root(it))
+    }
+}
+
+/// Returns the certificates that are linked by the names of their issuers, by index. Where several have the name of an
+/// issuer, one that is valid now comes first.
+fn linked(chain: &[Certificate], now: i64) -> Vec<usize> {
+    let mut path = Vec::from_iter((!chain.is_empty()).then_some(0));
+    while let Some(last) = path.last().and_then(|index| chain.get(*index)) {
+        let is_next = |(index, it): &(usize, &Certificate)| {
+            !path.contains(index) && it.subject == last.issuer && it.unreadable.is_none()
+        };
+        let mut next: Vec<_> = chain.iter().enumerate().filter(is_next).collect();
+        next.sort_by_key(|(_, it)| it.not_after_unix < now);
+        match next.first() {
+            // A root is an anchor: its dates do not count.
+            Some((index, it)) if it.subject != it.issuer && last.subject != last.issuer => path.push(*index),
+            _ => break,
+        }
+    }
+    path
+}
+
+fn expiry(chain: &[Certificate], path: &[usize]) -> Option<Expiry> {
+    let links = path.iter().filter_map(|index| chain.get(*index));
+    let first = links.filter(|it| it.unreadable.is_none()).min_by_key(|it| it.not_after_unix)?;
+    Some(Expiry {
+        subject: first.subject.clone(),
+        not_after: first.not_after.clone(),
+        not_after_unix: first.not_after_unix,
+        days_left: first.days_left,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(subject: &str, issuer: &str, not_after_unix: i64) -> Certificate {
+        let [subject, issuer] = [subject, issuer].map(str::to_owned);
+        let sha256 = format!("{subject} {not_after_unix}");
+        Certificate { subject, issuer, not_after_unix, sha256, ..Certificate::default() }
+    }
+
+    #[test]
+    fn certificates_are_linked_by_their_issuers_and_strangers_left_out() {
+        let chain = [
+            certificate("leaf", "link", 500),
+            certificate("stranger", "stranger", 1),
+            certificate("link", "root", 50),
+            certificate("link", "root", 300),
+            certificate("root", "root", 2),
+        ];
+        let path = linked(&chain, 100);
+        assert_eq!(path, [0, 3]);
+        assert_eq!(
+            expiry(&chain, &path).map(|it| (it.subject, it.not_after_unix)),
+            Some(("link".to_owned(), 300))
+        );
+        let presented = Presented { path, chain: chain.to_vec(), ..Presented::default() };
+        let superfluous: Vec<_> = presented.superfluous().map(|it| it.sha256.as_str()).collect();
+        assert_eq!(superfluous, ["stranger 1", "link 50"]);
+        assert_eq!(linked(&[], 0), Vec::<usize>::new());
+        assert_eq!(linked(&[certificate("self", "self", 1), certificate("self", "self", 2)], 0), [0]);
+    }
+}
