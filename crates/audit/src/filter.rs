@@ -129,6 +129,7 @@ pub(crate) fn severity_word(severity: Severity) -> &'static str {
 pub fn exit_code(report: &Report) -> u8 {
     const BY_WEIGHT: &[(Verdict, u8)] = &[
         (Verdict::Violation, 6),
+        (Verdict::WrongPort, 6),
         (Verdict::TlsFailed, 5),
         (Verdict::Declined, 4),
         (Verdict::Findings, 1),

@@ -12,6 +12,7 @@ mod dialogue;
 mod draft;
 pub mod filter;
 mod plan;
+mod presented;
 mod probe;
 mod record;
 pub mod render;

@@ -2,7 +2,6 @@
 
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::{Facts, Verdict};
-use x509_parser::prelude::ASN1Time;
 
 use crate::report::{Certificate, Expiry, Presented};
 
@@ -27,7 +26,7 @@ impl Presented {
         let chain: Vec<_> = presented.iter().map(|der| Certificate::read(der)).collect();
         let position = |der: &CertificateDer<'_>| presented.iter().position(|it| it == der);
         let path = match verifies {
-            [] => linked(&chain, ASN1Time::now().timestamp()),
+            [] => linked(&chain),
             verifies => verifies.iter().filter_map(position).collect(),
         };
         let expires = expiry(&chain, &path);
@@ -50,14 +49,14 @@ impl Presented {
 
 /// Returns the certificates that are linked by the names of their issuers, by index. Where several have the name of an
 /// issuer, one that is valid now comes first.
-fn linked(chain: &[Certificate], now: i64) -> Vec<usize> {
+fn linked(chain: &[Certificate]) -> Vec<usize> {
     let mut path = Vec::from_iter((!chain.is_empty()).then_some(0));
     while let Some(last) = path.last().and_then(|index| chain.get(*index)) {
         let is_next = |(index, it): &(usize, &Certificate)| {
             !path.contains(index) && it.subject == last.issuer && it.unreadable.is_none()
         };
         let mut next: Vec<_> = chain.iter().enumerate().filter(is_next).collect();
-        next.sort_by_key(|(_, it)| it.not_after_unix < now);
+        next.sort_by_key(|(_, it)| it.days_left < 0);
         match next.first() {
             // A root is an anchor: its dates do not count.
             Some((index, it)) if it.subject != it.issuer && last.subject != last.issuer => path.push(*index),
@@ -82,22 +81,29 @@ fn expiry(chain: &[Certificate], path: &[usize]) -> Option<Expiry> {
 mod tests {
     use super::*;
 
-    fn certificate(subject: &str, issuer: &str, not_after_unix: i64) -> Certificate {
+    fn certificate(subject: &str, issuer: &str, days_left: i64) -> Certificate {
         let [subject, issuer] = [subject, issuer].map(str::to_owned);
-        let sha256 = format!("{subject} {not_after_unix}");
-        Certificate { subject, issuer, not_after_unix, sha256, ..Certificate::default() }
+        let sha256 = format!("{subject} {days_left}");
+        Certificate {
+            subject,
+            issuer,
+            not_after_unix: days_left,
+            days_left,
+            sha256,
+            ..Certificate::default()
+        }
     }
 
     #[test]
     fn certificates_are_linked_by_their_issuers_and_strangers_left_out() {
         let chain = [
             certificate("leaf", "link", 500),
-            certificate("stranger", "stranger", 1),
-            certificate("link", "root", 50),
+            certificate("stranger", "stranger", -1),
+            certificate("link", "root", -50),
             certificate("link", "root", 300),
             certificate("root", "root", 2),
         ];
-        let path = linked(&chain, 100);
+        let path = linked(&chain);
         assert_eq!(path, [0, 3]);
         assert_eq!(
             expiry(&chain, &path).map(|it| (it.subject, it.not_after_unix)),
@@ -105,8 +111,8 @@ mod tests {
         );
         let presented = Presented { path, chain: chain.to_vec(), ..Presented::default() };
         let superfluous: Vec<_> = presented.superfluous().map(|it| it.sha256.as_str()).collect();
-        assert_eq!(superfluous, ["stranger 1", "link 50"]);
-        assert_eq!(linked(&[], 0), Vec::<usize>::new());
-        assert_eq!(linked(&[certificate("self", "self", 1), certificate("self", "self", 2)], 0), [0]);
+        assert_eq!(superfluous, ["stranger -1", "link -50"]);
+        assert_eq!(linked(&[]), Vec::<usize>::new());
+        assert_eq!(linked(&[certificate("self", "self", 1), certificate("self", "self", 2)]), [0]);
     }
 }

@@ -130,6 +130,8 @@ pub enum Verdict {
     TlsFailed,
     /// The server broke the rules before it could be asked for TLS.
     Violation,
+    /// The port serves something else: TLS from the first byte, cleartext, or another protocol.
+    WrongPort,
     /// Throttled, or too little evidence.
     Inconclusive,
 }
@@ -287,7 +289,7 @@ pub struct Tls {
 }
 
 /// What the server presented, and what came of verifying it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Presented {
     /// Whether it leads to a trusted root, is valid now, and for the expected name.
@@ -296,6 +298,27 @@ pub struct Presented {
     pub verdict: String,
     /// The server's own certificate first.
     pub chain: Vec<Certificate>,
+    /// The certificates of `chain` that lead to a trusted root, by index, the server's own first. Where no path
+    /// verifies, those that are linked by the names of their issuers.
+    #[serde(default)]
+    pub path: Vec<usize>,
+    /// The end of that path's validity. All formats report this date.
+    #[serde(default)]
+    pub expires: Option<Expiry>,
+}
+
+/// When a certification path ends: with the certificate in it that expires first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct Expiry {
+    /// The subject of that certificate.
+    pub subject: String,
+    /// The last second of its validity, RFC 3339.
+    pub not_after: String,
+    /// The same in seconds since 1970.
+    pub not_after_unix: i64,
+    /// Days from now until it ends; negative when it has ended.
+    pub days_left: i64,
 }
 
 /// One certificate.

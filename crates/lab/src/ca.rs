@@ -35,7 +35,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A root and one intermediate, from which leaves are issued.
 pub struct Authority {
+    name: String,
     root: Certificate,
+    root_issuer: Issuer<'static, KeyPair>,
     intermediate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -53,8 +55,9 @@ impl Authority {
         let root = root_params.self_signed(&root_key)?;
         let key = KeyPair::generate()?;
         let params = authority_params(&format!("{name} intermediate"), BasicConstraints::Constrained(0));
-        let intermediate = params.signed_by(&key, &Issuer::from_params(&root_params, &root_key))?;
-        Ok(Self { root, intermediate, issuer: Issuer::new(params, key) })
+        let root_issuer = Issuer::new(root_params, root_key);
+        let intermediate = params.signed_by(&key, &root_issuer)?;
+        Ok(Self { name: name.to_owned(), root, root_issuer, intermediate, issuer: Issuer::new(params, key) })
     }
 
     /// Issues a certificate for a new key.
@@ -92,10 +95,44 @@ impl Authority {
         self.intermediate.pem()
     }
 
+    /// A certificate that expired a year ago and that no path to the root needs, in PEM.
+    pub fn surplus_pem(&self, surplus: Surplus) -> Result<String, Error> {
+        let expired = |name: &str, constraints| {
+            let mut params = authority_params(&format!("{} {name}", self.name), constraints);
+            params.not_before = (SystemTime::now() - 730 * DAY).into();
+            params.not_after = (SystemTime::now() - 365 * DAY).into();
+            params
+        };
+        let certificate = match surplus {
+            Surplus::Twin => expired("intermediate", BasicConstraints::Constrained(0))
+                .signed_by(self.issuer.key(), &self.root_issuer)?,
+            Surplus::CrossSigned => {
+                let (old, key) = (expired("old root", BasicConstraints::Unconstrained), KeyPair::generate()?);
+                expired("root", BasicConstraints::Constrained(1))
+                    .signed_by(self.root_issuer.key(), &Issuer::new(old, key))?
+            }
+            Surplus::Stranger => {
+                expired("stranger", BasicConstraints::Unconstrained).self_signed(&KeyPair::generate()?)?
+            }
+        };
+        Ok(certificate.pem())
+    }
+
     /// Writes `root.pem` into a folder and returns its path.
     pub fn write_to(&self, dir: &Path) -> Result<PathBuf, Error> {
         write(dir.join("root.pem"), &self.root_pem(), 0o644)
     }
+}
+
+/// A certificate that a server sends besides those that clients verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surplus {
+    /// The intermediate's name and key, expired; it comes before the valid one.
+    Twin,
+    /// The root's name and key, signed by an older root that no client trusts.
+    CrossSigned,
+    /// An authority that issued none of the others.
+    Stranger,
 }
 
 /// What a leaf certificate shall say.

@@ -1,6 +1,5 @@
 //! The upgrade as a client does it, and everything that can be seen on the way.
 
-use starttls::Verdict as Trust;
 use starttls::proto::{After, ClientMessage, Escaped, Protocol, Refusal, ReplyTo, ServerMessage};
 
 use super::certificate as judge;
@@ -9,7 +8,6 @@ use crate::dialogue::{Dialogue, Inside, Opening, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::record::Mark;
-use crate::report::Certificate;
 use crate::report::{Capabilities, Outcome, Presented, Step, Tls, Verdict};
 use crate::words::{alerts, is_somebody_else, refers};
 
@@ -147,9 +145,9 @@ impl Baseline {
     /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
     fn unproven(&mut self, error: &starttls::Error) -> Option<Draft> {
         let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
-        let chain: Vec<_> = chain.iter().map(|der| Certificate::read(der)).collect();
-        let draft = judge::key(&chain.first()?.key);
-        self.certificate = Some(Presented { verified: false, verdict: reason.clone(), chain });
+        let presented = Presented::refused(reason, chain);
+        let draft = judge::key(&presented.chain.first()?.key);
+        self.certificate = Some(presented);
         Some(draft)
     }
 
@@ -191,9 +189,7 @@ impl Baseline {
             resumption: tickets > 0,
             ocsp_stapled: facts.ocsp_stapled,
         });
-        let chain: Vec<_> = facts.chain.iter().map(|der| Certificate::read(der)).collect();
-        let verified = facts.verdict == Trust::Verified;
-        self.certificate = Some(Presented { verified, verdict: facts.verdict.to_string(), chain });
+        self.certificate = Some(Presented::of(&facts));
         inside.goodbye().await;
         let all = inside.record.all();
         let at = self.seen.record(inside.record);

@@ -7,7 +7,7 @@ use starttls::{Facts, Verdict as Trust, validity};
 use x509_parser::prelude::*;
 
 use crate::draft::Draft;
-use crate::report::{Outcome, Presented, Severity, Tls};
+use crate::report::{Certificate, Outcome, Presented, Severity, Tls};
 
 /// Days that are left when a certificate should have been renewed (ninety-day certificates renew at thirty).
 const SOON: i64 = 14;
@@ -20,12 +20,14 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
     if let Some(error) = &own.unreadable {
         return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
     }
-    let mut drafts = vec![
-        chain(presented, &facts.verdict, facts.chain.first().is_some_and(|der| is_fetchable(der))),
-        name(facts, server_name, &own.names),
-        dates(presented),
-        expiry(own.days_left),
-    ];
+    let mut drafts = match unparsable(presented, facts) {
+        Some(unparsable) => [unparsable].into_iter().chain(self_signed(own)).collect(),
+        None => {
+            let fetchable = facts.chain.first().is_some_and(|der| is_fetchable(der));
+            vec![chain(presented, &facts.verdict, fetchable)]
+        }
+    };
+    drafts.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented)]);
     drafts.push(key(&own.key));
     drafts.push(signature(&own.signature));
     drafts.push(match own.names.is_empty() {
@@ -59,29 +61,22 @@ fn is_fetchable(der: &[u8]) -> bool {
 
 fn chain(presented: &Presented, verdict: &Trust, fetchable: bool) -> Draft {
     let own = presented.chain.first();
-    let (issuer, subject) = own.map_or(("", ""), |own| (own.issuer.as_str(), own.subject.as_str()));
+    let issuer = own.map_or("", |own| own.issuer.as_str());
     let (rooted, reason) = match verdict {
         Trust::Failed { rooted, reason } => (*rooted, reason.as_str()),
         _ => (Some(presented.verified), ""),
     };
     if rooted == Some(true) {
-        let length = crate::filter::plural(presented.chain.len(), "certificate", "certificates");
-        return Draft::pass("cert-chain", format!("{length}, up to a trusted root"));
+        return verified(presented);
     }
-    if issuer == subject {
-        return Draft::fail(
-            "cert-self-signed",
-            "the certificate is signed by itself, so that nobody vouches for it",
-        );
+    if let Some(draft) = own.and_then(self_signed) {
+        return draft;
     }
     if rooted.is_none() {
         let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
         return Draft::new("cert-chain", Outcome::Inconclusive, why);
     }
-    let linked =
-        presented.chain.windows(2).all(|pair| matches!(pair, [one, next] if one.issuer == next.subject));
-    let top = presented.chain.last().map_or("", |top| top.issuer.as_str());
-    if presented.chain.len() == 1 {
+    if presented.path.len() < 2 {
         // Without its certificate nobody can tell what the issuer is.
         if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
             let why = format!(
@@ -96,14 +91,45 @@ fn chain(presented: &Presented, verdict: &Trust, fetchable: bool) -> Draft {
         );
         return Draft::fail("cert-chain", why);
     }
-    match linked {
-        true => Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}")),
-        false => Draft::fail("cert-chain", "the certificates are not in the order of a chain"),
+    let top = presented.on_path().last().map_or("", |top| top.issuer.as_str());
+    Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}"))
+}
+
+fn self_signed(own: &Certificate) -> Option<Draft> {
+    let why = "the certificate is signed by its own key, so no authority confirms its name";
+    (own.issuer == own.subject).then(|| Draft::fail("cert-self-signed", why))
+}
+
+/// The chain leads to a trusted root. A certificate that it does not need is worth a note: clients ignore it.
+fn verified(presented: &Presented) -> Draft {
+    let length = crate::filter::plural(presented.path.len(), "certificate", "certificates");
+    let summary = format!("{length}, up to a trusted root");
+    let more: Vec<_> = presented
+        .superfluous()
+        .map(|it| match it.days_left < 0 {
+            true => format!(
+                "not needed: {}, issued by {}, which ended on {}",
+                it.subject, it.issuer, it.not_after
+            ),
+            false => format!("not needed: {}, issued by {}", it.subject, it.issuer),
+        })
+        .collect();
+    match more.len() {
+        0 => Draft::pass("cert-chain", summary),
+        count => {
+            let more_of = crate::filter::plural(count, "more certificate", "more certificates");
+            let summary = format!("{summary}; the server sends {more_of}, which clients ignore");
+            Draft::new("cert-chain", Outcome::Info, summary).details(more)
+        }
     }
 }
 
 /// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
 fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
+    if names.is_empty() {
+        let why = format!("the certificate is not for {server_name}; it has no names");
+        return Draft::fail("cert-name", why);
+    }
     let own = facts.chain.first().and_then(|der| ParsedCertificate::try_from(der).ok());
     let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
         return Draft::new(
@@ -114,9 +140,6 @@ fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
     };
     match verify_server_name(&own, &expected) {
         Ok(()) => Draft::pass("cert-name", format!("the certificate is for {server_name}")),
-        Err(_) if names.is_empty() => {
-            Draft::fail("cert-name", format!("the certificate is not for {server_name}; it has no names"))
-        }
         Err(_) => Draft::fail(
             "cert-name",
             format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
@@ -124,8 +147,9 @@ fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
     }
 }
 
+/// Of the path that clients verify. What else the server sends may have ended: no client looks at it.
 fn dates(presented: &Presented) -> Draft {
-    let ended = presented.chain.iter().find(|it| it.unreadable.is_none() && it.days_left < 0);
+    let ended = presented.expires.as_ref().filter(|it| it.days_left < 0);
     let early = ["not valid yet", "not valid before"].iter().any(|words| presented.verdict.contains(words));
     match (ended, early) {
         (Some(ended), _) => {
@@ -139,12 +163,26 @@ fn dates(presented: &Presented) -> Draft {
     }
 }
 
-fn expiry(days: i64) -> Draft {
-    match days {
-        left if left < 0 => Draft::new("cert-expiry", Outcome::NotApplicable, "it has expired"),
-        left if left < SOON => Draft::new("cert-expiry", Outcome::Warning, validity::remaining(left)),
-        left => Draft::pass("cert-expiry", validity::remaining(left)),
+fn expiry(presented: &Presented) -> Draft {
+    let id = "cert-expiry";
+    let Some(first) = &presented.expires else {
+        return Draft::new(id, Outcome::NotApplicable, "no certificate has a date that can be read");
+    };
+    let own = presented.chain.first().is_some_and(|own| own.not_after_unix == first.not_after_unix);
+    let of = if own { String::new() } else { format!(", by the intermediate {}", first.subject) };
+    let left = format!("{}{of}", validity::remaining(first.days_left));
+    match first.days_left {
+        ..0 => Draft::new(id, Outcome::NotApplicable, "it has expired"),
+        0..SOON => Draft::new(id, Outcome::Warning, left),
+        SOON.. => Draft::pass(id, left),
     }
+}
+
+/// X.509 versions 1 and 2, and unknown critical extensions: clients cannot verify such a certificate, whoever issued it.
+fn unparsable(presented: &Presented, facts: &Facts) -> Option<Draft> {
+    let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
+    let why = format!("clients cannot verify the certificate; {}", presented.verdict);
+    (!is_read).then(|| Draft::fail("cert-chain", why))
 }
 
 pub(crate) fn key(key: &str) -> Draft {
@@ -252,7 +290,7 @@ mod tests {
         ] {
             let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
             let own = crate::report::Certificate { issuer, subject, ..Default::default() };
-            let presented = Presented { verified: false, verdict: String::new(), chain: vec![own] };
+            let presented = Presented { chain: vec![own], ..Presented::default() };
             let verdict = Trust::Failed { reason: String::new(), rooted: Some(false) };
             let draft = chain(&presented, &verdict, fetchable);
             assert_eq!((draft.id, draft.outcome), (id, Outcome::Fail), "{}", draft.summary());

@@ -116,6 +116,9 @@ impl Page {
                 self.fact("Valid", &format!("{} to {}", own.not_before, own.not_after));
                 self.fact("Issued by", &own.issuer);
             }
+            if let Some(expires) = &presented.expires {
+                self.fact("Path expires", &format!("{}, with {}", expires.not_after, expires.subject));
+            }
         }
         let seconds = endpoint.elapsed_ms / 1000.0;
         let connections = plural(endpoint.connections as usize, "connection", "connections");

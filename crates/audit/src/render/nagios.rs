@@ -103,9 +103,11 @@ fn judge(endpoint: &Endpoint, thresholds: Thresholds) -> State {
             counted(endpoint).map(|finding| of_severity(finding.severity)).max()
         }
         Verdict::Inconclusive => Some(State::Unknown),
-        Verdict::Declined | Verdict::Unreachable | Verdict::TlsFailed | Verdict::Violation => {
-            Some(State::Critical)
-        }
+        Verdict::Declined
+        | Verdict::Unreachable
+        | Verdict::TlsFailed
+        | Verdict::Violation
+        | Verdict::WrongPort => Some(State::Critical),
     };
     found.max(expiry(endpoint, thresholds)).unwrap_or(State::Ok)
 }
@@ -133,14 +135,9 @@ fn expiry(endpoint: &Endpoint, thresholds: Thresholds) -> Option<State> {
     state(thresholds.critical_days, State::Critical).or(state(thresholds.warning_days, State::Warning))
 }
 
-/// Of the certificate in the chain that ends first.
+/// Days until the path ends that clients verify.
 fn days_left(endpoint: &Endpoint) -> Option<i64> {
-    let chain = &endpoint.certificate.as_ref()?.chain;
-    chain
-        .iter()
-        .filter(|certificate| certificate.unreadable.is_none())
-        .map(|certificate| certificate.days_left)
-        .min()
+    Some(endpoint.certificate.as_ref()?.expires.as_ref()?.days_left)
 }
 
 fn measure(out: &mut String, endpoint: &Endpoint, label: &str, thresholds: Thresholds) -> fmt::Result {

@@ -140,15 +140,9 @@ fn info(labels: Option<Vec<(&'static str, String)>>) -> Vec<Sample> {
 }
 
 fn earliest(endpoint: &Endpoint, verified_only: bool) -> Vec<Sample> {
-    if verified_only && !endpoint.certificate.as_ref().is_some_and(|presented| presented.verified) {
-        return Vec::new();
-    }
-    readable(endpoint)
-        .map(|(_, each)| each.not_after_unix)
-        .min()
-        .into_iter()
-        .flat_map(|at| one(seconds(at)))
-        .collect()
+    let presented = endpoint.certificate.as_ref().filter(|presented| presented.verified || !verified_only);
+    let expires = presented.and_then(|presented| presented.expires.as_ref());
+    expires.map(|expires| one(seconds(expires.not_after_unix))).unwrap_or_default()
 }
 
 fn readable(endpoint: &Endpoint) -> impl Iterator<Item = (usize, &Certificate)> {

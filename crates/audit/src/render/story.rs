@@ -72,6 +72,7 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Unreachable => "unreachable",
         Verdict::TlsFailed => "TLS failed",
         Verdict::Violation => "broke the rules",
+        Verdict::WrongPort => "wrong port",
         Verdict::Inconclusive => "inconclusive",
     }
 }
@@ -85,6 +86,7 @@ pub(crate) fn verdict_key(verdict: Verdict) -> &'static str {
         Verdict::Unreachable => "unreachable",
         Verdict::TlsFailed => "tls-failed",
         Verdict::Violation => "violation",
+        Verdict::WrongPort => "wrong-port",
         Verdict::Inconclusive => "inconclusive",
     }
 }
@@ -103,12 +105,13 @@ pub(crate) fn outcome_key(outcome: Outcome) -> &'static str {
 
 /// Several endpoints in one line: "3 endpoints: 1 sound, 2 not sound".
 pub(crate) fn overview(report: &Report) -> String {
-    const ORDER: [Verdict; 7] = [
+    const ORDER: [Verdict; 8] = [
         Verdict::Sound,
         Verdict::Findings,
         Verdict::Declined,
         Verdict::TlsFailed,
         Verdict::Violation,
+        Verdict::WrongPort,
         Verdict::Unreachable,
         Verdict::Inconclusive,
     ];
@@ -145,8 +148,12 @@ pub(crate) fn certificate(presented: &Presented) -> String {
     if let Some(why) = &own.unreadable {
         return format!("{}; unreadable: {why}", presented.verdict);
     }
-    let left = validity::remaining(own.days_left);
-    format!("{}; {}, {}, {left} ({})", presented.verdict, own.subject, own.key, own.not_after)
+    let (left, until) = match &presented.expires {
+        Some(expires) => (expires.days_left, &expires.not_after),
+        None => (own.days_left, &own.not_after),
+    };
+    let left = validity::remaining(left);
+    format!("{}; {}, {}, {left} ({until})", presented.verdict, own.subject, own.key)
 }
 
 #[cfg(test)]

@@ -65,6 +65,7 @@ fn an_endpoint_that_could_not_be_audited_keeps_its_verdict_and_code() {
         (Verdict::Declined, 4),
         (Verdict::TlsFailed, 5),
         (Verdict::Violation, 6),
+        (Verdict::WrongPort, 6),
         (Verdict::Inconclusive, 7),
     ];
     for (outcome, code) in codes {

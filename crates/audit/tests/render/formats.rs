@@ -123,7 +123,7 @@ fn sarif_is_what_github_accepts() {
 fn nagios_states_follow_thresholds_and_verdicts() {
     let code = |days: i64, warning_days, critical_days| {
         let mut endpoint = sample::sound();
-        endpoint.certificate.as_mut().unwrap().chain[0].days_left = days;
+        endpoint.certificate.as_mut().unwrap().expires.as_mut().unwrap().days_left = days;
         let thresholds = nagios::Thresholds { warning_days, critical_days };
         nagios::state(&sample::report(vec![endpoint]), thresholds).code()
     };
@@ -133,7 +133,9 @@ fn nagios_states_follow_thresholds_and_verdicts() {
         let endpoint = starttls_audit::report::Endpoint { outcome, ..sample::throttled() };
         nagios::state(&sample::report(vec![endpoint]), nagios::Thresholds::default()).code()
     };
-    for critical in [Verdict::Declined, Verdict::Unreachable, Verdict::TlsFailed, Verdict::Violation] {
+    for critical in
+        [Verdict::Declined, Verdict::Unreachable, Verdict::TlsFailed, Verdict::Violation, Verdict::WrongPort]
+    {
         assert_eq!(outcome(critical), 2);
     }
     assert_eq!(outcome(Verdict::Inconclusive), 3);

@@ -3,7 +3,7 @@
 use starttls::validity;
 use starttls_audit::check::check;
 use starttls_audit::report::{
-    Capabilities, Certificate, Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report,
+    Capabilities, Certificate, Endpoint, Entry, Evidence, Expiry, Finding, Kind, Outcome, Presented, Report,
     Severity, Step, Tls, Transcript, Unaudited, Verdict,
 };
 
@@ -40,6 +40,8 @@ pub(crate) fn sound() -> Endpoint {
             verified: true,
             verdict: "verified".to_owned(),
             chain: vec![certificate("CN=mail.example.com", 62), certificate("CN=Example Intermediate", 900)],
+            path: vec![0, 1],
+            expires: Some(ends("CN=mail.example.com", 62)),
         }),
         capabilities: Some(Capabilities {
             before: words(&["IMAP4rev1", "STARTTLS", "LOGINDISABLED"]),
@@ -124,6 +126,8 @@ pub(crate) fn wrong() -> Endpoint {
             verified: false,
             verdict: "not verified: not for this name".to_owned(),
             chain: vec![certificate("CN=www.example.com", 5)],
+            path: vec![0],
+            expires: Some(ends("CN=www.example.com", 5)),
         }),
         capabilities: Some(Capabilities {
             before: words(&["PIPELINING", "STARTTLS", "SIZE 10240000"]),
@@ -279,6 +283,11 @@ fn certificate(subject: &str, days_left: i64) -> Certificate {
         spki_sha256: "cd".repeat(32),
         unreadable: None,
     }
+}
+
+fn ends(subject: &str, days_left: i64) -> Expiry {
+    let Certificate { subject, not_after, not_after_unix, .. } = certificate(subject, days_left);
+    Expiry { subject, not_after, not_after_unix, days_left }
 }
 
 fn steps() -> Vec<Step> {

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use starttls::proto::Protocol;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
-use starttls::{Acceptor, TlsVersion};
+use starttls::{Acceptor, AcceptorBuilder, TlsVersion};
 
 use super::Weakness;
-use crate::ca::{Authority, Leaf, Usage};
+use crate::ca::{Authority, Leaf, Surplus, Usage};
 use crate::weak_key::WeakKey;
 use crate::{Error, SERVER_NAME, apps};
 
@@ -46,6 +46,38 @@ pub(super) fn doors_apart(protocol: &'static Protocol, authority: &Authority) ->
     Ok(Doors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
 }
 
+/// The doors of a sound server that sends a certificate which its path does not need.
+pub(super) fn doors_with(
+    protocol: &'static Protocol,
+    authority: &Authority,
+    surplus: Surplus,
+) -> Result<Doors, Error> {
+    let issued = authority.issue(&sound())?;
+    let (intermediate, more) = (authority.intermediate_pem(), authority.surplus_pem(surplus)?);
+    let chain = match surplus {
+        Surplus::Twin => [issued.cert_pem, more, intermediate].concat(),
+        Surplus::CrossSigned | Surplus::Stranger => [issued.cert_pem, intermediate, more].concat(),
+    };
+    let builder = builder(protocol, chain, issued.key_pem);
+    Ok(Doors { upgrade: builder.build().map_err(Error::Server)?, implicit: None })
+}
+
+/// A sound server's certificate.
+fn sound() -> Leaf {
+    Leaf {
+        dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
+        ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+        ..Leaf::default()
+    }
+}
+
+fn builder(protocol: &'static Protocol, chain: String, key: String) -> AcceptorBuilder {
+    Acceptor::builder(protocol, "localhost")
+        .certificate_pem(chain, key)
+        .capabilities(apps::capabilities(protocol))
+        .timeout(PATIENCE)
+}
+
 fn acceptor(
     protocol: &'static Protocol,
     weakness: Option<Weakness>,
@@ -53,11 +85,7 @@ fn acceptor(
     versions: Versions,
 ) -> Result<Acceptor, Error> {
     let now = SystemTime::now();
-    let sound = Leaf {
-        dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
-        ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
-        ..Leaf::default()
-    };
+    let sound = sound();
     let leaf = match weakness {
         Some(Weakness::Expired) => Leaf { not_before: now - 60 * DAY, not_after: now - 2 * DAY, ..sound },
         Some(Weakness::NotYet) => Leaf { not_before: now + 2 * DAY, ..sound },
@@ -79,10 +107,7 @@ fn acceptor(
     };
     let chain =
         if weakness == Some(Weakness::MissingIntermediate) { issued.cert_pem } else { issued.chain_pem };
-    let builder = Acceptor::builder(protocol, "localhost")
-        .certificate_pem(chain, issued.key_pem)
-        .capabilities(apps::capabilities(protocol))
-        .timeout(PATIENCE);
+    let builder = builder(protocol, chain, issued.key_pem);
     let builder = match versions {
         Some((min, max)) => builder.tls_versions(min, max),
         None => builder,

@@ -8,7 +8,7 @@ use super::manner::{Behind, Manner, Pace};
 use super::twist::{How, Twist, in_lower_case, offer};
 use super::{Rogue, certificate};
 use crate::Error;
-use crate::ca::Authority;
+use crate::ca::{Authority, Surplus};
 
 /// An odd but legal server, with which every client has to get along.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ enum Kind {
     Reaction(Behind),
     /// Its port with TLS from the first byte has a certificate of its own.
     Apart,
+    /// It sends an expired certificate that its path does not need.
+    Chain(Surplus),
 }
 
 const SMTP: &[&str] = &["smtp", "submission", "lmtp"];
@@ -129,6 +131,9 @@ const ALL: &[Odd] = &[
         twist(&["http"], Request, How::Replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n")),
     ]),
     Odd { name: "TLS from the first byte has another name", kind: Kind::Apart },
+    Odd { name: "an expired twin of the intermediate comes first", kind: Kind::Chain(Surplus::Twin) },
+    Odd { name: "an expired cross-signed root is sent", kind: Kind::Chain(Surplus::CrossSigned) },
+    Odd { name: "an expired stranger is in the chain", kind: Kind::Chain(Surplus::Stranger) },
     reaction("bytes behind the request are discarded", Behind::Discard),
     reaction("bytes behind the request end the connection after the go-ahead", Behind::CloseAfter),
     reaction("bytes behind the request get it refused", Behind::Refuse),
@@ -161,7 +166,7 @@ impl Odd {
                 let lower = offer(protocol).is_some_and(|word| word != word.to_ascii_lowercase());
                 twists.iter().any(|it| it.is_for(protocol) && (!it.protocols.is_empty() || lower))
             }
-            Kind::Paced(_) => true,
+            Kind::Paced(_) | Kind::Chain(_) => true,
             Kind::Apart => protocol.implicit_tls.is_some(),
             Kind::Unannounced | Kind::Reaction(_) => protocol.flow.verdict,
         }
@@ -177,11 +182,12 @@ impl Odd {
             Kind::Words(twists) => Manner { twists, ..sound },
             Kind::Paced(pace) => Manner { pace, ..sound },
             Kind::Unannounced => Manner { offers: false, ..sound },
-            Kind::Apart => sound,
+            Kind::Apart | Kind::Chain(_) => sound,
             Kind::Reaction(behind) => Manner { behind, ..sound },
         };
         let doors = match self.kind {
             Kind::Apart => certificate::doors_apart(protocol, authority)?,
+            Kind::Chain(surplus) => certificate::doors_with(protocol, authority, surplus)?,
             _ => certificate::doors(protocol, None, authority, None)?,
         };
         Rogue::with(protocol, manner, doors)
