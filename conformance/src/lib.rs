@@ -100,7 +100,16 @@ mod tests {
 
     fn finding(id: &str, outcome: Outcome) -> Finding {
         let (summary, details, evidence) = (String::new(), Vec::new(), Vec::new());
-        Finding { id: id.into(), outcome, severity: Severity::Info, summary, details, evidence, fix: None }
+        Finding {
+            id: id.into(),
+            outcome,
+            severity: Severity::Info,
+            known: false,
+            summary,
+            details,
+            evidence,
+            fix: None,
+        }
     }
 
     #[test]

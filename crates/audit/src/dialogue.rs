@@ -9,6 +9,7 @@ use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
 
 use crate::channel::{Channel, Next};
+use crate::hello::{self, NoList};
 use crate::record::{Mark, Record};
 use crate::report::Kind;
 
@@ -62,6 +63,8 @@ pub(crate) struct Opening {
     pub(crate) offered: Option<bool>,
     /// Whether it called the session authenticated.
     pub(crate) preauthenticated: bool,
+    /// Why there is no list of capabilities, if the hello was refused.
+    pub(crate) no_list: Option<NoList>,
     /// Its greeting and the answer to the hello, raw.
     pub(crate) greeting: Vec<u8>,
     pub(crate) hello: Vec<u8>,
@@ -126,12 +129,19 @@ impl Dialogue {
             }
         }
         if self.flow().offer == Offer::AfterHello && opening.offered != Some(true) {
-            self.write(ClientMessage::Hello).await?;
+            let hello = self.words(ClientMessage::Hello);
+            self.send(&hello).await?;
             let (meaning, bytes) = self.answer(ReplyTo::Hello, "the answer to the hello").await?;
             opening.hello_ms = Some(self.record.elapsed_ms());
             opening.hello = bytes;
             if let ServerMessage::Offer { starttls } = meaning {
                 opening.offered = Some(starttls);
+            }
+            opening.no_list = NoList::read(self.protocol, &opening.hello);
+            if let Some(older) = opening.no_list.as_ref().and_then(|_| hello::older(&hello)) {
+                // Whatever becomes of it: the request decides.
+                let _ = self.send(&older).await;
+                let _ = self.answer(ReplyTo::Other, "the answer to HELO").await;
             }
         }
         opening.seen = Some(self.record.since(first));

@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     /// Which of the probe's records, and where.
     evidence: Vec<(usize, Mark)>,
     severity: Option<Severity>,
+    /// What to do, where that of the table does not apply.
+    fix: Option<&'static str>,
     /// Whether the server turned the probe away.
     pub(crate) turned_away: bool,
 }
@@ -35,6 +37,7 @@ impl Draft {
             details: Vec::new(),
             evidence: Vec::new(),
             severity: None,
+            fix: None,
             turned_away: false,
         }
     }
@@ -64,6 +67,10 @@ impl Draft {
         Self { severity: Some(severity), ..self }
     }
 
+    pub(crate) fn fix(self, fix: &'static str) -> Self {
+        Self { fix: Some(fix), ..self }
+    }
+
     /// Points at a place in the probe's record with this index.
     pub(crate) fn at(mut self, record: usize, mark: Mark) -> Self {
         self.evidence.push((record, mark));
@@ -85,6 +92,11 @@ impl Seen {
 
     pub(crate) fn push(&mut self, draft: Draft) {
         self.drafts.push(draft);
+    }
+
+    /// Adds drafts that this place in the first record shows.
+    pub(crate) fn push_all(&mut self, drafts: impl IntoIterator<Item = Draft>, at: Mark) {
+        self.drafts.extend(drafts.into_iter().map(|draft| draft.at(0, at)));
     }
 
     /// Adds a draft that the whole of this record shows.
@@ -128,7 +140,7 @@ impl Seen {
                     .iter()
                     .map(|(record, mark)| mark.in_transcript(base + record))
                     .collect(),
-                fix: row.filter(|_| bad).map(|row| row.fix.to_owned()),
+                fix: draft.fix.or(row.map(|row| row.fix)).filter(|_| bad).map(str::to_owned),
             }
         }));
     }

@@ -11,6 +11,7 @@ pub mod check;
 mod dialogue;
 mod draft;
 pub mod filter;
+mod hello;
 mod plan;
 mod presented;
 mod probe;
@@ -68,8 +69,8 @@ impl Audit {
     ) -> report::Endpoint {
         let (server_name, client_name) = (server_name.to_owned(), self.client_name.clone());
         let (connectors, limits) = (self.connectors.clone(), self.limits);
-        let plan = plan::Plan::new(protocol, address, server_name, client_name, connectors, limits);
-        probe::run(&plan, target).await
+        let plan = plan::Plan::new(protocol, target, address, server_name, client_name, connectors, limits);
+        probe::run(&plan).await
     }
 }
 

@@ -75,6 +75,8 @@ impl Connectors {
 
 /// One endpoint's audit.
 pub(crate) struct Plan {
+    /// What is audited, as the report calls it: `smtp://mail.example.com`.
+    pub(crate) target: String,
     pub(crate) protocol: &'static Protocol,
     pub(crate) words: &'static Words,
     pub(crate) address: SocketAddr,
@@ -95,6 +97,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(
         protocol: &'static Protocol,
+        target: &str,
         address: SocketAddr,
         server_name: String,
         client_name: ClientName,
@@ -106,6 +109,7 @@ impl Plan {
         let patience = AtomicU32::new(millis(limits.patience));
         let doubt = AtomicU32::new(millis(limits.patience));
         Self {
+            target: target.to_owned(),
             protocol,
             words,
             address,
@@ -169,6 +173,16 @@ impl Plan {
     /// more without end, and one that acts on them shakes hands as ever.
     pub(crate) fn doubt(&self) -> Duration {
         Duration::from_millis(self.doubt.load(Ordering::Relaxed).into())
+    }
+
+    /// The host of the target, as its URL has it.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.target.split_once("://").map_or("", |(_, rest)| rest);
+        let host = match rest.strip_prefix('[') {
+            Some(address) => address.split(']').next(),
+            None => rest.split(':').next(),
+        };
+        host.filter(|host| !host.is_empty()).unwrap_or(&self.server_name)
     }
 
     /// The port that is audited.

@@ -49,6 +49,12 @@ impl Record {
         self.last()
     }
 
+    /// The text of all entries of this kind.
+    pub(crate) fn sent(&self, kind: Kind) -> String {
+        let sent = self.entries.iter().filter(|entry| entry.kind == kind);
+        sent.map(|entry| entry.text.as_str()).collect()
+    }
+
     /// The entry that was written last.
     pub(crate) fn last(&self) -> Mark {
         let at = self.entries.len().saturating_sub(1);

@@ -21,6 +21,8 @@ pub(crate) struct Words {
     /// Whether the list of capabilities may name the upgrade inside TLS too: it tells what the software
     /// can do rather than what it will do now.
     pub(crate) may_repeat_offer: bool,
+    /// The rule that allows a server to ignore the request, if there is one: such a server is not at fault.
+    pub(crate) may_ignore_request: Option<&'static str>,
     /// What serves as the harmless command, where the no-op tells nothing.
     pub(crate) harmless: ClientMessage,
 }
@@ -47,6 +49,7 @@ const NOTHING: Words = Words {
     data: &[],
     may_serve_cleartext: None,
     may_repeat_offer: false,
+    may_ignore_request: None,
     harmless: ClientMessage::Probe,
 };
 
@@ -156,6 +159,7 @@ const TABLE: &[Words] = &[
         took_credentials: &["HTTP/1.1 401", "HTTP/1.1 403", "HTTP/1.1 2"],
         served: &["HTTP/1.1 2"],
         data: &[Data { name: "a body", around: in_a_body }],
+        may_ignore_request: Some("RFC 9110 section 7.8"),
         ..NOTHING
     },
     Words {
@@ -207,6 +211,20 @@ impl Words {
     pub(crate) fn of(protocol: &Protocol) -> &'static Self {
         TABLE.iter().find(|row| row.scheme == protocol.name).unwrap_or(&NOTHING)
     }
+}
+
+/// The URL of the same service with TLS from the first byte, on this port.
+pub(crate) fn tls_url(protocol: &Protocol, host: &str, port: u16) -> Option<String> {
+    // The scheme `smtps` belongs to submission (RFC 8314 section 7.3), and administrators use it for both.
+    let named = if protocol.name == "smtp" { starttls::proto::protocol("submission") } else { None };
+    let scheme = named.unwrap_or(protocol).implicit_tls?.name;
+    Some(url(scheme, host, port))
+}
+
+/// The URL of a service on this port; an address of IPv6 is put in brackets.
+pub(crate) fn url(scheme: &str, host: &str, port: u16) -> String {
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    format!("{scheme}://{open}{host}{close}:{port}")
 }
 
 /// What a server says that sends clients elsewhere, in any protocol (RFC 2221, RFC 5804 section 1.3, RFC 6120

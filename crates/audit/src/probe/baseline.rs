@@ -1,14 +1,15 @@
 //! The upgrade as a client does it, and everything that can be seen on the way.
 
-use starttls::proto::{After, ClientMessage, Escaped, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Escaped, Refusal};
 
-use super::certificate as judge;
-use super::leaks;
-use crate::dialogue::{Dialogue, Inside, Opening, Stop};
+use super::capabilities::{asked_again, capabilities};
+use super::{certificate as judge, leaks, port};
+use crate::dialogue::{Dialogue, Opening, Stop};
 use crate::draft::{Draft, Seen};
+use crate::hello::NoList;
 use crate::plan::Plan;
 use crate::record::Mark;
-use crate::report::{Capabilities, Outcome, Presented, Step, Tls, Verdict};
+use crate::report::{Capabilities, Kind, Outcome, Presented, Severity, Step, Tls, Verdict};
 use crate::words::{alerts, is_somebody_else, refers};
 
 /// What the first connection showed.
@@ -34,19 +35,21 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         }
     };
     base.step("connect", dialogue.record.elapsed_ms());
-    let opening = match dialogue.open_up().await {
-        Ok(opening) => opening,
-        Err(stop) => return base.stopped(plan, dialogue, &stop),
+    let opening = match port::or_diagnosis(plan, dialogue.open_up()).await {
+        Ok(Ok(opening)) => opening,
+        Ok(Err(stop)) => return base.stopped(plan, dialogue, &stop),
+        Err(diagnosis) => return base.diagnosed(dialogue, diagnosis),
     };
-    let mut drafts = vec![Draft::pass("srv-reachable", format!("{} answers", plan.address))];
     base.steps.extend(opening.greeting_ms.map(|ms| Step { name: String::from("greeting"), ms }));
     base.steps.extend(opening.hello_ms.map(|ms| Step { name: String::from("hello"), ms }));
-    drafts.extend(before_tls(plan, &opening));
     let said = dialogue.record.all();
-    for draft in drafts.drain(..) {
-        base.seen.push(draft.at(0, said));
+    let has_spoken = !(opening.greeting.is_empty() && opening.hello.is_empty());
+    if has_spoken {
+        base.spoken(plan, &dialogue);
+        base.seen.push_all(offer(&opening), said);
     }
     if opening.preauthenticated {
+        base.leaks(plan, &dialogue);
         base.seen.record(dialogue.record);
         let draft = Draft::fail(
             "srv-preauth",
@@ -54,20 +57,50 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         );
         return base.end(Verdict::Violation, draft.at(0, said));
     }
-    if dialogue.write(ClientMessage::Request).await.is_err() {
-        return base.stopped(plan, dialogue, &Stop::Closed("our request"));
-    }
-    let verdict = dialogue.verdict().await;
+    let written = dialogue.write(ClientMessage::Request).await;
+    let verdict = match written {
+        Err(stop) => Err(stop),
+        Ok(()) if has_spoken => dialogue.verdict().await,
+        Ok(()) => match port::or_diagnosis(plan, dialogue.verdict()).await {
+            Ok(verdict) => verdict,
+            Err(diagnosis) => return base.diagnosed(dialogue, diagnosis),
+        },
+    };
     base.step("request", dialogue.record.elapsed_ms());
+    base.leaks(plan, &dialogue);
     let asked = dialogue.record.all();
-    match verdict {
-        Ok(Ok(())) => {}
-        Ok(Err((refusal, answer))) => {
+    match &verdict {
+        Ok(Ok(())) if !has_spoken => {
+            base.spoken(plan, &dialogue);
+            base.seen.push_all(offer(&opening), asked);
+        }
+        // The refusal is judged as a whole.
+        Ok(Err(_)) if !has_spoken => base.reachable(plan, asked),
+        _ => {}
+    }
+    match (verdict, &opening.no_list) {
+        (Ok(Ok(())), no_list) => {
+            if let Some(no_list) = no_list {
+                base.seen.push(accepted_unlisted(no_list).at(0, asked));
+            }
+        }
+        (verdict, Some(no_list)) => {
+            let answer = match &verdict {
+                Ok(Err((_, answer))) => {
+                    format!("answers \"{}\"", super::answers::shown(plan.protocol, answer))
+                }
+                Err(stop) => format!("does not agree: {stop}"),
+                Ok(Ok(())) => String::new(),
+            };
+            base.seen.record(dialogue.record);
+            return base.unlisted(no_list, &answer, asked);
+        }
+        (Ok(Err((refusal, answer))), None) => {
             base.seen.record(dialogue.record);
             return base.refused(plan, &answer, &opening, refusal, asked);
         }
         // Servers that know no such command may leave it unanswered (IRC).
-        Err(Stop::Silent(_)) if opening.offered == Some(false) => {
+        (Err(Stop::Silent(_)), None) if opening.offered == Some(false) => {
             base.seen.record(dialogue.record);
             base.ended = Some((
                 Verdict::Declined,
@@ -75,7 +108,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
             ));
             return base;
         }
-        Err(stop) => return base.stopped(plan, dialogue, &stop),
+        (Err(stop), None) => return base.stopped(plan, dialogue, &stop),
     }
     base.inside(plan, dialogue, &opening).await
 }
@@ -91,6 +124,56 @@ impl Baseline {
         self
     }
 
+    fn reachable(&mut self, plan: &Plan, at: Mark) {
+        self.seen.push(Draft::pass("srv-reachable", format!("{} answers", plan.address)).at(0, at));
+    }
+
+    /// Judges the first messages of the server. It speaks the protocol.
+    fn spoken(&mut self, plan: &Plan, dialogue: &Dialogue) {
+        let at = dialogue.record.all();
+        self.reachable(plan, at);
+        self.seen.push_all(for_people(&dialogue.record.sent(Kind::Server)), at);
+    }
+
+    /// Judges everything that the server has sent in cleartext so far.
+    fn leaks(&mut self, plan: &Plan, dialogue: &Dialogue) {
+        let at = dialogue.record.all();
+        self.seen.push_all(leaks::judge(plan, &dialogue.record.sent(Kind::Server)), at);
+    }
+
+    /// Another connection has shown what the port serves instead.
+    fn diagnosed(mut self, dialogue: Dialogue, diagnosis: port::Diagnosis) -> Self {
+        self.seen.record(dialogue.record);
+        self.seen.drafts.clear();
+        self.seen.absorb(diagnosis.seen);
+        self.ended = Some((Verdict::WrongPort, diagnosis.why));
+        self
+    }
+
+    /// There is no list of capabilities, and the request for TLS was not agreed to either: the answer to it.
+    fn unlisted(self, no_list: &NoList, answer: &str, at: Mark) -> Self {
+        let id = "srv-offered";
+        let refused = no_list.answer();
+        match no_list {
+            NoList::RefusedName(_) => {
+                let why = format!(
+                    "the server refused the hello (\"{refused}\"), so whether it offers the upgrade is unknown: \
+                     it may not accept the name that this client gives; hint: choose the name with --client-name"
+                );
+                self.end(Verdict::Inconclusive, Draft::new(id, Outcome::Inconclusive, why).at(0, at))
+            }
+            NoList::UnknownCommand(_) => {
+                let why = format!(
+                    "the server does not list its capabilities (\"{refused}\"), and it {answer} to the request for TLS"
+                );
+                let fix = "Update the server: it does not know the command that lists capabilities, which every \
+                    protocol with an upgrade needs. Or find out what removes that command on the way, such as a \
+                    firewall that inspects this protocol.";
+                self.end(Verdict::Declined, Draft::fail(id, why).fix(fix).at(0, at))
+            }
+        }
+    }
+
     fn refused(mut self, plan: &Plan, answer: &[u8], opening: &Opening, refusal: Refusal, at: Mark) -> Self {
         let (id, why) = match (opening.offered, refusal) {
             (Some(true), Refusal::Temporary) => {
@@ -104,6 +187,11 @@ impl Baseline {
         if refers(&text) || refers(&Escaped(answer).to_string()) {
             let why = format!("the server sends clients elsewhere instead of upgrading: \"{text}\"");
             self.seen.push(Draft::fail("srv-referral", why).at(0, at));
+        }
+        if let Some(rule) = plan.words.may_ignore_request.filter(|_| refusal == Refusal::Permanent) {
+            let why =
+                format!("the server answers the request without upgrading (\"{text}\"), as {rule} allows");
+            return self.end(Verdict::Declined, Draft::new("srv-offered", Outcome::Info, why).at(0, at));
         }
         // What the list lacked was told already.
         if self
@@ -214,36 +302,50 @@ impl Baseline {
     }
 }
 
-/// What can be judged before TLS.
-fn before_tls(plan: &Plan, opening: &Opening) -> Vec<Draft> {
+/// The upgrade works without a list; clients that go by the list do not find it.
+fn accepted_unlisted(no_list: &NoList) -> Draft {
+    let why = format!(
+        "the server does not list its capabilities (\"{}\"), and accepts the upgrade all the same",
+        no_list.answer()
+    );
+    let fix = "Have the server list its capabilities if it can, so that clients find the upgrade.";
+    Draft::new("srv-offered", Outcome::Warning, why).severity(Severity::Info).fix(fix)
+}
+
+/// Whether the upgrade is offered.
+fn offer(opening: &Opening) -> Option<Draft> {
     let said = [opening.greeting.as_slice(), &opening.hello].concat();
-    let mut drafts = leaks::judge(plan, &said);
-    drafts.push(match opening.offered {
-        Some(true) => Draft::pass("srv-offered", "the upgrade is offered"),
-        Some(false) if mangled(&said) => Draft::fail(
+    match opening.offered {
+        Some(true) => Some(Draft::pass("srv-offered", "the upgrade is offered")),
+        Some(false) if mangled(&said) => Some(Draft::fail(
             "srv-mangled",
             "the offer is mangled on the way: a firewall or proxy overwrites it with X",
-        ),
-        Some(false) => Draft::fail("srv-offered", "the upgrade is not offered"),
-        None => Draft::new("srv-offered", Outcome::NotApplicable, "the protocol has no offer"),
-    });
-    let text = Escaped(&said).to_string();
-    drafts.push(match refers(&text) {
+        )),
+        // Without a list, the answer to the request decides.
+        Some(false) if opening.no_list.is_some() => None,
+        Some(false) => Some(Draft::fail("srv-offered", "the upgrade is not offered")),
+        None => Some(Draft::new("srv-offered", Outcome::NotApplicable, "the protocol has no offer")),
+    }
+}
+
+/// Referrals and text for users, which nothing protects before TLS. The text is escaped.
+fn for_people(text: &str) -> [Draft; 2] {
+    let referral = match refers(text) {
         true => Draft::fail(
             "srv-referral",
             "the server sends clients elsewhere before TLS, as anybody on the way could",
         ),
         false => Draft::pass("srv-referral", "clients are not sent elsewhere before TLS"),
-    });
-    drafts.push(match alerts(&text) {
+    };
+    let alert = match alerts(text) {
         true => Draft::new(
             "srv-alert",
             Outcome::Warning,
             "the server has text for the user before TLS, as anybody on the way could",
         ),
         false => Draft::pass("srv-alert", "no text for the user comes before TLS"),
-    });
-    drafts
+    };
+    [referral, alert]
 }
 
 /// Firewalls that inspect mail write `XXXXXXXA` over what they do not want.
@@ -251,129 +353,4 @@ fn mangled(said: &[u8]) -> bool {
     let all = |word: &[u8]| word.len() > 1 && word.iter().all(|it| *it == b'X');
     let mut words = said.split(|byte| !byte.is_ascii_alphanumeric());
     words.any(|word| word.strip_suffix(b"A").is_some_and(all) || (word.len() > 3 && all(word)))
-}
-
-/// The hello once more, inside; then the request, which has no business there.
-async fn asked_again(
-    plan: &Plan,
-    inside: &mut Inside,
-    opening: &Opening,
-) -> (Draft, Vec<String>, Vec<String>) {
-    let id = "srv-offer-inside";
-    let patience = plan.patience();
-    let list = |bytes: &[u8]| lines(plan.protocol, bytes);
-    let before = list(if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
-    if plan.protocol.flow.after == After::ServerSpeaks {
-        let Some(said) = inside.message(ReplyTo::Connect, patience).await else {
-            return (
-                Draft::new(id, Outcome::Inconclusive, "the server says nothing inside TLS"),
-                before,
-                Vec::new(),
-            );
-        };
-        let again = inside.meaning(ReplyTo::Connect, &said) == Some(ServerMessage::Offer { starttls: true });
-        return (offered_again(plan, inside, again).await, before, list(&said));
-    }
-    let hello = inside.words(ClientMessage::Hello);
-    if plan.protocol.flow.after == After::AnswerPending {
-        inside.message(ReplyTo::Other, patience).await;
-    }
-    if !plan.protocol.flow.verdict {
-        return (Draft::new(id, Outcome::NotApplicable, "nobody answers a request"), before, Vec::new());
-    }
-    if hello.is_empty() {
-        return (offered_again(plan, inside, false).await, before, Vec::new());
-    }
-    let _ = inside.send(&hello).await;
-    let mut said = Vec::new();
-    let draft = loop {
-        let Some(message) = inside.message(ReplyTo::Hello, patience).await else {
-            break Draft::new(id, Outcome::Inconclusive, "the hello inside TLS is not answered");
-        };
-        said.extend_from_slice(&message);
-        match inside.meaning(ReplyTo::Hello, &message) {
-            Some(ServerMessage::Offer { starttls }) => break offered_again(plan, inside, starttls).await,
-            Some(ServerMessage::Interim) => {}
-            _ => {
-                break Draft::new(
-                    id,
-                    Outcome::Info,
-                    "the server ends the session behind the hello inside TLS",
-                );
-            }
-        }
-    };
-    (draft, before, list(&said))
-}
-
-/// Asks once more for TLS, inside TLS.
-async fn offered_again(plan: &Plan, inside: &mut Inside, listed: bool) -> Draft {
-    let id = "srv-offer-inside";
-    let _ = inside.write(ClientMessage::Request).await;
-    let answer = inside.message(ReplyTo::Request, plan.patience()).await;
-    let accepted =
-        answer.and_then(|answer| inside.meaning(ReplyTo::Request, &answer)) == Some(ServerMessage::Accept);
-    match (accepted, listed) {
-        (true, _) => Draft::fail(id, "the upgrade is accepted again inside TLS"),
-        (false, true) if !plan.words.may_repeat_offer => {
-            Draft::new(id, Outcome::Warning, "the upgrade is listed again inside TLS, and refused")
-        }
-        (false, true) => {
-            Draft::pass(id, "the upgrade is still listed inside TLS, as it may be here, and refused")
-        }
-        (false, false) => Draft::pass(id, "inside TLS the upgrade is neither listed nor accepted"),
-    }
-}
-
-/// What the server says it can do, one entry each, as people read it.
-fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
-    let dialect = (protocol.dialect)(starttls::proto::Identity::new(""));
-    if let Some(text) = dialect.describe(starttls::proto::Side::Server, bytes) {
-        return vec![text];
-    }
-    let split = bytes.split(|&byte| byte == b'\n').map(|line| Escaped(line.trim_ascii()).to_string());
-    let one_line =
-        |line: &String| line.to_ascii_uppercase().starts_with("* CAPABILITY") || line.starts_with('<');
-    let lines: Vec<String> = split.filter(|line| !line.is_empty() && line != ".").collect();
-    if let Some(list) = lines.iter().find(|line| one_line(line)) {
-        let words = if list.starts_with('<') { list.split("><") } else { list.split(" ") };
-        return words.skip(2).map(str::to_owned).collect();
-    }
-    let entry = |line: &String| match line.get(..4) {
-        Some(code) if code.starts_with(|c: char| c.is_ascii_digit()) => {
-            line.get(4..).unwrap_or_default().to_owned()
-        }
-        _ => line.trim().to_owned(),
-    };
-    // The first line names the server, or says that a list follows.
-    lines.iter().skip(1).map(entry).collect()
-}
-
-/// The two lists compared.
-fn capabilities(plan: &Plan, before: &[String], inside: &[String]) -> Draft {
-    let id = "srv-caps-kept";
-    if inside.is_empty() {
-        return Draft::new(id, Outcome::NotApplicable, "there is no list inside TLS to compare");
-    }
-    let gone = before.iter().filter(|it| !inside.contains(it)).map(|it| format!("- {it}"));
-    let new = inside.iter().filter(|it| !before.contains(it)).map(|it| format!("+ {it}"));
-    let difference: Vec<String> = gone.chain(new).collect();
-    let cleartext_only = ["STARTTLS", "STLS", "LOGINDISABLED"];
-    let names = |it: &String, word: &&str| {
-        it.trim_matches(|c: char| !c.is_ascii_alphanumeric()).eq_ignore_ascii_case(word)
-    };
-    let kept = |it: &String| {
-        it.contains("<starttls")
-            || it.starts_with("starttls ")
-            || cleartext_only.iter().any(|word| names(it, word))
-    };
-    let kept = !plan.words.may_repeat_offer && inside.iter().any(kept);
-    match (kept, difference.is_empty()) {
-        (true, _) => {
-            Draft::new(id, Outcome::Warning, "inside TLS the list still says what holds in cleartext only")
-        }
-        (false, true) => Draft::new(id, Outcome::Info, "the list inside TLS is that of before"),
-        (false, false) => Draft::pass(id, "the list changes with TLS"),
-    }
-    .details(difference)
 }

@@ -1,14 +1,13 @@
 //! What the cleartext part tells anybody who listens.
 
-use starttls::proto::Escaped;
-
 use crate::draft::Draft;
 use crate::plan::Plan;
 use crate::report::{Outcome, Severity};
 
-/// Software that names itself with its version, and names and addresses from the inside.
-pub(crate) fn judge(plan: &Plan, said: &[u8]) -> Vec<Draft> {
-    let text = Escaped(said).to_string().replace("\\r\\n", " ");
+/// Software that names itself with its version, and names and addresses from the inside, in what the server sent. The
+/// text is escaped.
+pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<Draft> {
+    let text = without_escapes(sent);
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()[]<>,;\"'=".contains(c)).collect();
     let version = words.iter().find(|word| is_version(word));
     let banner = match version {
@@ -28,6 +27,18 @@ pub(crate) fn judge(plan: &Plan, said: &[u8]) -> Vec<Draft> {
         None => Draft::pass("leak-internal", "no internal name or address is told"),
     };
     vec![banner, internal]
+}
+
+/// Replaces every escaped octet by a space: in a binary message they surround text.
+fn without_escapes(text: &str) -> String {
+    let mut pieces = text.split('\\');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let escape = if piece.starts_with('x') { 3 } else { 1 };
+        plain.push(' ');
+        plain.push_str(piece.get(escape..).unwrap_or_default());
+    }
+    plain
 }
 
 /// `3.7.11`, `2.4.10-Debian`, `Dovecot/2.3.19`: two dots and digits around them.
@@ -68,6 +79,17 @@ fn is_internal(word: &str, server_name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_found_in_binary_greetings_and_headers() {
+        for text in [
+            r"J\x00\x00\x00\n5.5.5-10.11.6-MariaDB-0+deb12u1\x00\x08",
+            r"HTTP/1.1 101 Switching Protocols\r\nServer: Apache/2.4.57 (Debian)\r\n",
+        ] {
+            let text = without_escapes(text);
+            assert!(text.split_whitespace().any(is_version), "{text}");
+        }
+    }
 
     #[test]
     fn versions_and_inside_names_are_told_from_other_words() {

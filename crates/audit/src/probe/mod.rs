@@ -2,6 +2,7 @@
 
 mod answers;
 mod baseline;
+mod capabilities;
 mod certificate;
 mod cleartext;
 mod crossing;
@@ -25,7 +26,7 @@ use crate::plan::Plan;
 use crate::report::{Endpoint, Finding, Outcome, Severity, Verdict};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
-pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
+pub(crate) async fn run(plan: &Plan) -> Endpoint {
     let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
     let mut base = baseline::probe(plan).await;
     let mut seen = std::mem::take(&mut base.seen);
@@ -55,18 +56,23 @@ pub(crate) async fn run(plan: &Plan, target: &str) -> Endpoint {
             tls.versions.sort();
             tls.versions.dedup();
         }
-    } else if !matches!(base.ended, Some((Verdict::Declined, _))) {
-        // Who said no in the protocol's own words speaks the protocol.
-        let (diagnosis, ended) = port::probe(plan).await;
-        seen.absorb(diagnosis);
-        base.ended = ended.or(base.ended);
+    } else if !seen.drafts.iter().any(|draft| draft.id == "srv-reachable" && draft.outcome == Outcome::Pass) {
+        // The server has not spoken the protocol, and silence was asked already.
+        let diagnosed = matches!(base.ended, Some((Verdict::WrongPort, _)));
+        let diagnosis = if diagnosed { None } else { port::probe(plan).await };
+        if let Some(diagnosis) = diagnosis {
+            // One cause, one finding.
+            seen.drafts.clear();
+            seen.absorb(diagnosis.seen);
+            base.ended = Some((Verdict::WrongPort, diagnosis.why));
+        }
     }
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
     seen.settle(&mut transcripts, &mut findings);
     findings.sort_by_key(|finding| CHECKS.iter().position(|check| check.id == finding.id));
     let (outcome, summary) = base.ended.unwrap_or_else(|| judge(&findings));
     Endpoint {
-        target: target.to_owned(),
+        target: plan.target.clone(),
         address: Some(plan.address.to_string()),
         protocol: plan.protocol.name.to_owned(),
         server_name: plan.server_name.clone(),

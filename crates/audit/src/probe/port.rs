@@ -1,53 +1,100 @@
 //! When the upgrade cannot even be tried: what is it that answers there?
 
+use std::time::Duration;
+
 use starttls::Error;
 use starttls::proto::speaks;
 
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
-use crate::record::Record;
-use crate::report::{Kind, Verdict};
+use crate::words::{tls_url, url};
+
+/// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
+/// port serves, and goes on waiting on the first one.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How long to listen for a greeting.
+const GREETING: Duration = Duration::from_millis(300);
+
+/// The port serves something else.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    pub(crate) seen: Seen,
+    pub(crate) why: String,
+}
+
+impl Diagnosis {
+    fn new(mut seen: Seen, id: &'static str, why: String, fix: &'static str) -> Self {
+        let last = seen.records.len().saturating_sub(1);
+        seen.push_shown(Draft::fail(id, why.clone()).fix(fix), last);
+        Self { seen, why }
+    }
+}
+
+/// Does this work, and asks what the port serves when the work takes longer than a server should be silent.
+pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) -> Result<T, Diagnosis> {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(SILENCE, &mut work).await {
+        return Ok(done);
+    }
+    let diagnosis = tokio::select! {
+        biased;
+        done = &mut work => return Ok(done),
+        diagnosis = probe(plan) => diagnosis,
+    };
+    match diagnosis {
+        Some(diagnosis) => Err(diagnosis),
+        // Slow, then.
+        None => Ok(work.await),
+    }
+}
 
 /// Tries TLS from the first byte, and listens to what is said without being asked.
-pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<(Verdict, String)>) {
+pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
     let mut seen = Seen::default();
-    let Ok(mut dialogue) = plan.open("what answers on this port").await else { return (seen, None) };
-    let said = dialogue.listen(std::time::Duration::from_millis(300)).await;
+    let mut dialogue = plan.open("what answers on this port").await.ok()?;
+    let said = dialogue.listen(GREETING).await;
     if let Some(speaker) = speaks(&said) {
-        let all = dialogue.record.all();
-        let at = seen.record(dialogue.record);
-        let Some(why) = other(plan, speaker) else { return (seen, None) };
-        seen.push(Draft::fail("srv-reachable", why.clone()).at(at, all));
-        return (seen, Some((Verdict::Violation, why)));
+        let why = other(plan, speaker)?;
+        seen.record(dialogue.record);
+        return Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL));
     }
     drop(dialogue);
-    let mut record = Record::new("TLS from the first byte");
-    let to = starttls::Endpoint::new(plan.server_name.clone(), plan.port())
-        .at(plan.address.ip().to_string(), plan.port());
-    match plan.connectors.open.connect_implicit(plan.protocol, to).await {
-        Ok(session) => {
-            let text = format!("handshake done: {}", session.facts().version_name());
-            let mark = record.text(Kind::Event, text);
-            let at = seen.record(record);
-            let scheme = plan.protocol.implicit_tls.map_or("implicit TLS", |tls| tls.name);
-            let why = format!(
-                "port {} speaks TLS from the first byte: use {scheme}, or set the port to cleartext with the upgrade",
-                plan.port()
-            );
-            seen.push(Draft::fail("srv-plain-tls", why.clone()).at(at, mark));
-            (seen, Some((Verdict::Violation, why)))
+    let dialogue = plan.open("TLS from the first byte").await.ok()?;
+    match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+        Ok(mut inside) => {
+            inside.goodbye().await;
+            seen.record(inside.record);
+            Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
+        }
+        // TLS answered, if not with a handshake.
+        Err((Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_), record)) => {
+            seen.record(record);
+            Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
         }
         // A server of HTTP waits for its client, and answers even a handshake.
-        Err(Error::PlaintextNotTls { received, .. }) => {
-            let Some(why) = speaks(&received).and_then(|speaker| other(plan, speaker)) else {
-                return (seen, None);
-            };
-            let mark = record.bytes(Kind::Server, &received);
-            let at = seen.record(record);
-            seen.push(Draft::fail("srv-plain-tls", why.clone()).at(at, mark));
-            (seen, Some((Verdict::Violation, why)))
+        Err((Error::PlaintextNotTls { received, .. }, record)) => {
+            let why = speaks(&received).and_then(|speaker| other(plan, speaker))?;
+            seen.record(record);
+            Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL))
         }
-        Err(_) => (seen, None),
+        Err(_) => None,
+    }
+}
+
+const IMPLICIT: &str = "Audit the port by that URL. If clients should find STARTTLS here, set the listener to cleartext \
+    with the upgrade; its setting for implicit TLS is often called \"ssl\", \"smtps\" or \"wrapper mode\".";
+
+const OTHER_PROTOCOL: &str = "Check the port number and the scheme of the URL.";
+
+fn speaks_tls(plan: &Plan) -> String {
+    let port = plan.port();
+    match tls_url(plan.protocol, plan.host(), port) {
+        Some(url) => format!("port {port} speaks TLS from the first byte: use {url}"),
+        None => {
+            let title = plan.protocol.title;
+            format!("port {port} speaks TLS from the first byte, and {title} has no URL scheme for that")
+        }
     }
 }
 
@@ -57,5 +104,11 @@ fn other(plan: &Plan, speaker: &str) -> Option<String> {
     if same || (speaker.contains("SMTP") && plan.protocol.spec == "RFC 3207") {
         return None;
     }
-    Some(format!("port {} speaks {speaker}, not {}", plan.port(), plan.protocol.title))
+    let (port, title) = (plan.port(), plan.protocol.title);
+    if speaker == "TLS" {
+        return Some(speaks_tls(plan));
+    }
+    let scheme = starttls::proto::PROTOCOLS.iter().find(|it| it.title.contains(speaker)).map(|it| it.name);
+    let hint = scheme.map(|scheme| format!(": use {}", url(scheme, plan.host(), port))).unwrap_or_default();
+    Some(format!("port {port} speaks {speaker}, not {title}{hint}"))
 }

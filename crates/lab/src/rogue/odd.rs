@@ -101,6 +101,11 @@ const ALL: &[Odd] = &[
     ]),
     words("there is no list of features", &[
         twist(&["ftp"], Hello, How::Whole("500 FEAT is not known here\r\n")),
+        twist(&["smtp", "submission"], Hello, How::Whole("502 5.5.1 EHLO is not known here\r\n")),
+        twist(&["nntp"], Hello, How::Whole("500 CAPABILITIES is not known here\r\n")),
+        twist(&["pop3"], Hello, How::Whole("-ERR CAPA is not known here\r\n")),
+        twist(&["irc"], Hello, How::Whole(":localhost 421 * CAP :is not known here\r\n")),
+        twist(&["imap"], Hello, How::By(bad)),
     ]),
     words("mechanisms are offered in a list", &[
         twist(&["ftp"], Hello, How::Whole("211-Features:\r\n AUTH SSL;TLS-C\r\n211 End\r\n")),
@@ -192,6 +197,13 @@ impl Odd {
         };
         Rogue::with(protocol, manner, doors)
     }
+}
+
+/// The tagged answer alone, as an error.
+fn bad(_: &Protocol, message: &[u8]) -> Vec<u8> {
+    let last = message.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let tag = last.split(|byte| *byte == b' ').next().unwrap_or_default();
+    [tag, b" BAD CAPABILITY is not known here\r\n"].concat()
 }
 
 /// The same LDAPMessage with the lengths of itself and its operation in four octets (X.690 section 8.1.3.5).

@@ -234,6 +234,7 @@ impl Weakness {
                 Some("a session begins once, with the same answer whoever began it")
             }
             (Fallback | QuietFallback, "mysql") => Some("a server answers no no-op before it knows the user"),
+            (NotOffered, "http") => Some("a web server may ignore the request (RFC 9110 section 7.8)"),
             (RefusedForNow, "postgres") => {
                 Some("an error ends the connection, and does not say for how long")
             }
