@@ -7,7 +7,7 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::smtp::SUBMISSION;
 use starttls_audit::render::{html, nagios, prometheus};
-use starttls_audit::report::{Endpoint, Outcome, Report, SCHEMA_VERSION, Verdict};
+use starttls_audit::report::{Endpoint, Outcome, Report, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Odd;
@@ -38,12 +38,8 @@ async fn certificates_that_no_client_needs_do_not_count() {
         assert!(note.details.iter().any(|line| line.contains("which ended on")), "{note:?}");
 
         let days = expires.days_left;
-        let report = Report {
-            schema_version: SCHEMA_VERSION,
-            generator: String::new(),
-            lookups: Vec::new(),
-            endpoints: vec![endpoint],
-        };
+        let report =
+            Report { endpoints: vec![endpoint], ..Report::new(String::from("starttls"), Vec::new()) };
         let first = nagios::render(&report, nagios::Thresholds::default());
         assert!(
             first.starts_with("STARTTLS OK") && first.contains(&format!("'cert_days'={days};")),
