@@ -25,8 +25,7 @@ pub fn front(input: &[u8]) {
     let refuse = Edit::AnswerInTurn(ServerMessage::TlsRequired);
     let required = everything.map(|it| (Moment::Client(it), refuse.clone()));
     let optional = [
-        (Moment::Client(ClientMessage::Credentials), refuse.clone()),
-        (Moment::Ambiguous, refuse),
+        (Moment::NeedsTls, refuse),
         (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),

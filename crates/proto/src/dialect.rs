@@ -78,6 +78,18 @@ pub enum ClientMessage {
     Other,
 }
 
+/// Whether a client's message may pass to a server in cleartext, where TLS is optional (rule S4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Clearance {
+    /// The protocol lists the message, and it has the one form that every server reads alike.
+    Passes,
+    /// The message waits for TLS. The next command starts where it ends.
+    NeedsTls,
+    /// The message waits for TLS, and servers disagree about where it ends: the session ends with it, because its
+    /// rest could be read as commands.
+    Ambiguous,
+}
+
 /// Why, and for how long, a request for TLS is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -121,8 +133,8 @@ pub enum ServerMessage {
 pub enum Amend {
     /// Takes the upgrade out of the server's list.
     DropUpgrade,
-    /// Puts the upgrade into the server's list, where the protocol has one: somebody reads on until it is asked for,
-    /// so that what hides commands from him is taken out (CHUNKING, RFC 3030).
+    /// Puts the upgrade into the server's list, where the protocol has one. The client may go on in cleartext, so the
+    /// list keeps only what may pass there (no CHUNKING in SMTP, no LITERAL+ in IMAP).
     AddUpgrade,
     /// Takes out what logs somebody in.
     DropCredentials,
@@ -243,6 +255,13 @@ pub trait Dialect: Send {
     /// and reads no more.
     fn runs_on(&self) -> bool {
         false
+    }
+
+    /// Returns whether the client's last message, read by [`read_client`](Self::read_client), may pass to a server in
+    /// cleartext. A dialect lists what may; everything else waits for TLS. The upgrade request and what says on whose
+    /// behalf a client speaks never pass, whatever this returns.
+    fn clearance(&self, _msg: &[u8]) -> Clearance {
+        Clearance::NeedsTls
     }
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.

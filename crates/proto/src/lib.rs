@@ -42,6 +42,7 @@ mod amend;
 pub mod base64;
 mod ber;
 mod boundary;
+mod cleartext;
 mod client;
 mod dialect;
 mod dialects;
@@ -63,7 +64,9 @@ mod xml;
 
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
-pub use dialect::{Amend, ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side};
+pub use dialect::{
+    Amend, Clearance, ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side,
+};
 pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed};

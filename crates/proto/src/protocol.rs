@@ -64,6 +64,10 @@ pub struct Flow {
     pub after: After,
     /// Whether a session has more connections than its first one (FTP).
     pub data_connections: bool,
+    /// Whether TLS may be optional: a client can do something without a login, and the protocol lists what
+    /// ([`Dialect::clearance`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
+    /// message (IRC, XMPP), a client without TLS could do nothing.
+    pub may_be_optional: bool,
     /// Whether a session goes on the same with and without a login, so that somebody in between can log in for a
     /// client that does not.
     pub login_apart: bool,
@@ -83,6 +87,7 @@ impl Flow {
         closes: false,
         after: After::Silent,
         data_connections: false,
+        may_be_optional: true,
         login_apart: true,
         trusts_sockets: false,
     };

@@ -1,12 +1,13 @@
 //! The middle: watches both directions of a negotiation, or edits them.
 
+mod edit;
 mod rule;
 
 use std::collections::VecDeque;
 
 use crate::boundary::Inbox;
 use crate::{ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade};
-use rule::swapped;
+use edit::Fate;
 
 pub use rule::{Edit, Event, Moment, Outgoing, Rule, What};
 
@@ -57,18 +58,6 @@ enum Reading {
     Over,
     /// Beyond the boundary, where the relay stops there.
     Beyond,
-}
-
-/// What became of a message that passed the rules.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Untouched,
-    Changed,
-    Swallowed,
-    Released,
-    Granted,
-    /// Refused, and the session with it.
-    Ended,
 }
 
 /// Commands that may wait for their answers before the relay gives up reading.
@@ -254,95 +243,6 @@ impl Relay {
             if self.due.len() > MAX_DUE {
                 return self.lose("answers to the commands", from.peer(), out, events);
             }
-        }
-    }
-
-    /// Applies the rules to a message and sends what they leave of it.
-    fn edit(
-        &mut self,
-        from: Side,
-        reply_to: ReplyTo,
-        message: Vec<u8>,
-        what: What,
-        out: &mut Outgoing,
-    ) -> Fate {
-        let (mut message, mut fate) = (Some(message), Fate::Untouched);
-        let (onward, runs_on) = (from.peer(), self.dialect.runs_on());
-        let applies = |rule: &&Rule| match rule.at {
-            Moment::Client(meaning) => what == What::Client(meaning),
-            Moment::Ambiguous => what == What::Client(ClientMessage::Partial) && runs_on,
-            Moment::Server(meaning) => what == What::Server(meaning),
-            Moment::Reply(to) => from == Side::Server && reply_to == to,
-            Moment::Any(side) => from == side,
-        };
-        self.applied |= self.rules.iter().any(|rule| applies(&rule));
-        for rule in self.rules.iter().filter(applies) {
-            let edited = match &rule.edit {
-                Edit::Amend(how) => message.as_ref().map(|it| self.dialect.amend(from, it, *how)),
-                Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
-                Edit::Replace(with) => Some(with.clone()),
-                Edit::Drop => None,
-                Edit::Answer(answer) => {
-                    self.dialect.write_server(*answer, &mut out.to_client);
-                    None
-                }
-                Edit::AnswerInTurn(answer) => {
-                    let mut answered = Vec::new();
-                    let ends = runs_on || self.flow.closes;
-                    self.dialect.write_server(*answer, &mut answered);
-                    if ends && !self.flow.closes {
-                        self.dialect.write_server(ServerMessage::Bye, &mut answered);
-                    }
-                    self.due.push_back(Due::Ours(answered));
-                    if ends {
-                        (message, fate) = (None, Fate::Ended);
-                        continue;
-                    }
-                    None
-                }
-                Edit::Reply(words) => {
-                    self.dialect.write_answer(0, words, &mut out.to_client);
-                    None
-                }
-                Edit::Before(first) => {
-                    out.to(onward).extend_from_slice(first);
-                    continue;
-                }
-                Edit::Release => {
-                    fate = Fate::Released;
-                    continue;
-                }
-                Edit::Grant => {
-                    (message, fate) = (None, Fate::Granted);
-                    continue;
-                }
-                Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
-            };
-            fate = match &edited {
-                _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
-                None => Fate::Swallowed,
-                Some(_) if edited != message => Fate::Changed,
-                Some(_) => fate,
-            };
-            message = edited;
-        }
-        self.pass(onward, &message.unwrap_or_default(), out);
-        for rule in self.rules.iter().filter(applies) {
-            match &rule.edit {
-                Edit::After(more) => out.to(onward).extend_from_slice(more),
-                Edit::Foretell(ahead, words) => self.dialect.write_answer(*ahead, words, &mut out.to_client),
-                Edit::Cut => out.cuts.push(out.to_client.len()),
-                _ => {}
-            }
-        }
-        self.answer(out);
-        fate
-    }
-
-    /// Sends the answers of ours that nothing has to come before.
-    fn answer(&mut self, out: &mut Outgoing) {
-        while let Some(Due::Ours(answer)) = self.due.pop_front_if(|due| matches!(due, Due::Ours(_))) {
-            out.to_client.extend_from_slice(&answer);
         }
     }
 

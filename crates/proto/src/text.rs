@@ -126,12 +126,13 @@ pub(crate) struct Literal {
     pub(crate) synchronising: bool,
 }
 
-/// The literal announced at the end of a line: `{5}`, or `{5+}` and `{5-}`, which wait for nobody.
+/// The literal announced at the end of a line: `{5}`, or `{5+}`, which does not wait (RFC 7888). LITERAL- is the name
+/// of a capability; its literals are written with the plus sign too (section 5).
 pub(crate) fn literal(line: &[u8]) -> Option<Literal> {
     let line = line.strip_suffix(b"}\r\n")?;
     let number = line.rsplit(|&byte| byte == b'{').next().filter(|number| number.len() < line.len())?;
     let (digits, synchronising) = match number {
-        [digits @ .., b'+' | b'-'] => (digits, false),
+        [digits @ .., b'+'] => (digits, false),
         digits => (digits, true),
     };
     let decimal = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);

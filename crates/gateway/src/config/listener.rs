@@ -267,6 +267,11 @@ impl Draft {
         ];
         let upgraded = Mode::Upgrade.scheme(url.protocol);
         match (url.mode, self.starttls) {
+            (Mode::Upgrade, Some(Offer::Optional)) if !url.protocol.flow.may_be_optional => {
+                Err(Error::new(format!("TLS cannot be optional for {}", url.protocol.title)).hint(
+                    "use starttls = \"required\": no message may pass without TLS, because any of them may hold a password",
+                ))
+            }
             (Mode::Upgrade, offer) => Ok(Front::Upgrade(offer.unwrap_or_default(), self.tls(url)?)),
             (Mode::Implicit, None) => Ok(Front::Implicit(self.tls(url)?)),
             (mode, Some(_)) => Err(Error::new(format!(

@@ -45,12 +45,11 @@ pub(super) fn unidentified() -> Rule {
     Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropExternal) }
 }
 
-/// Cleartext from a client that may upgrade at any time, and may do without, but for a login (rule S4).
+/// Cleartext from a client that may upgrade at any time and need not. Only what its protocol lists passes (rule S4).
 pub(super) fn optional() -> Vec<Rule> {
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
-        (Moment::Client(ClientMessage::Credentials), Edit::AnswerInTurn(ServerMessage::TlsRequired)),
-        (Moment::Ambiguous, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
+        (Moment::NeedsTls, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
         (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
     ];

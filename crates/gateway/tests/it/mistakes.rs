@@ -24,6 +24,11 @@ fn each_mistake_has_its_message() {
     folder.write("empty.pem", "");
     let listener = |body: &str| format!("[[listener]]\n{body}\n");
     let tls = |more: &str| format!("{TLS}{FORWARD}{more}\n");
+    let optional = |scheme: &str| {
+        let listen = format!("listen = \"{scheme}+starttls://127.0.0.1:9000\"\nstarttls = \"optional\"");
+        let cert = "cert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"";
+        listener(&format!("{listen}\n{cert}\nforward = \"{scheme}://127.0.0.1:9001\""))
+    };
     let device = |more: &str| format!("{DEVICE}{more} }}\n");
     let mistakes = [
         // The file.
@@ -120,6 +125,12 @@ fn each_mistake_has_its_message() {
         listener(
             "listen = \"postgres+starttls://:5432\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nallow = [\"0.0.0.0/0\"]\nforward = \"postgres://unix:/run/postgresql/.s.PGSQL.5432\"",
         ),
+        // Protocols that have nothing to say without TLS.
+        optional("irc"),
+        optional("xmpp"),
+        optional("xmpp-server"),
+        optional("postgres"),
+        optional("mysql"),
         // What nobody could be served by, or without a certificate.
         tls("starttls = \"optional\"\nclient-auth = \"required\"\nclient-ca = \"DIR/root.pem\""),
         format!("{TLS}starttls = \"optional\"\n[[listener.route]]\nnames = [\"a.example.com\"]\n{FORWARD}"),

@@ -87,7 +87,7 @@ async fn g1_no_cleartext_octet_reaches_a_backend() {
 async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
     let house = House::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == After::SequenceContinues) {
-        for offer in [Offer::Required, Offer::Optional] {
+        for offer in [Offer::Required, Offer::Hidden] {
             let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
             let running = house.gateway(
                 &front(protocol),

@@ -127,8 +127,7 @@ fn parse(bytes: &[u8]) -> Parsed {
 /// Behind the brace: how many octets, and what follows the line's end. The end of the command is cut.
 fn literal(tail: &[u8]) -> Option<(usize, &[u8])> {
     let end = tail.iter().position(|&byte| byte == b'}')?;
-    let digits =
-        tail[..end].strip_suffix(b"+").or_else(|| tail[..end].strip_suffix(b"-")).unwrap_or(&tail[..end]);
+    let digits = tail[..end].strip_suffix(b"+").unwrap_or(&tail[..end]);
     let octets = std::str::from_utf8(digits).ok()?.parse().ok()?;
     let behind = &tail[end + 1..];
     match behind.strip_prefix(b"\r\n") {

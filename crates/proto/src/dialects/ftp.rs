@@ -3,12 +3,13 @@
 mod login;
 
 use crate::amend::lists;
+use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -191,10 +192,18 @@ impl Dialect for Ftp {
         list.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        CLEARTEXT.clearance(msg)
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Without a login a client can only ask. An anonymous login is one too: its password may be another's.
+const CLEARTEXT: Cleartext =
+    Cleartext { bare: &["FEAT", "HELP", "NOOP", "SYST", "QUIT"], with_arguments: &[], longest: 64 };
 
 /// Whether there is Telnet in the command (RFC 959 section 5.3), so that nobody knows what a server makes of it:
 /// it may be a login. But for what interrupts a transfer, which comes with Telnet's own interrupt before it

@@ -8,8 +8,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The web, and printing, which still uses it.
@@ -175,6 +175,14 @@ impl Dialect for Http {
 
     fn runs_on(&self) -> bool {
         self.body != Body::None && self.behind == ClientMessage::Partial
+    }
+
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        match self.in_body || self.body != Body::None {
+            true => Clearance::Ambiguous,
+            false if head::is_public(msg) => Clearance::Passes,
+            false => Clearance::NeedsTls,
+        }
     }
 }
 

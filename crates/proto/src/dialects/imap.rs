@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use list::{capabilities, is_offer, is_text};
 
+use crate::cleartext::{Cleartext, unlisted};
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
@@ -15,8 +16,8 @@ use crate::text::{
     verb, words,
 };
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -374,10 +375,23 @@ impl Dialect for Imap {
         self.runs_on
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        let (tag, command) = msg.split_at(msg.iter().position(|&byte| byte == b' ').unwrap_or_default());
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+        match command.strip_prefix(b" ").map(|command| CLEARTEXT.clearance(command)) {
+            Some(Clearance::Passes) if is_tag(tag) && tag.iter().all(plain) => Clearance::Passes,
+            _ => unlisted(msg),
+        }
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Without a login a client can only ask. No literal is among it, whatever the server knows of literals.
+const CLEARTEXT: Cleartext =
+    Cleartext { bare: &["CAPABILITY", "NOOP", "LOGOUT"], with_arguments: &[], longest: 64 };
 
 /// The tag of a client that counts in decimal, so many commands later.
 fn counted_on(tag: &[u8], ahead: u32) -> Vec<u8> {

@@ -20,7 +20,7 @@ pub const IRC: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697 }),
     alpn: Some("irc"),
     spec: "IRCv3 tls",
-    flow: Flow { greeting: false, login_apart: false, ..Flow::USUAL },
+    flow: Flow { greeting: false, may_be_optional: false, login_apart: false, ..Flow::USUAL },
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 

@@ -1,5 +1,6 @@
 //! LDAP: StartTLS of RFC 4511 section 4.14, as used in RFC 4513 section 3.
 
+mod cleartext;
 mod login;
 mod message;
 #[cfg(test)]
@@ -17,8 +18,8 @@ use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed,
+    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -242,6 +243,10 @@ impl Dialect for Ldap {
         }
         let amended: Result<Vec<_>, Malformed> = messages(msg).map(|message| amend(&message?, how)).collect();
         amended.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
+    }
+
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        if cleartext::is_public(msg) == Ok(true) { Clearance::Passes } else { Clearance::NeedsTls }
     }
 
     fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {

@@ -24,6 +24,7 @@ pub const MYSQL: Protocol = Protocol {
         verdict: false,
         closes: true,
         after: After::SequenceContinues,
+        may_be_optional: false,
         login_apart: false,
         trusts_sockets: true,
         ..Flow::USUAL

@@ -3,12 +3,13 @@
 mod login;
 
 use crate::amend::{Keywords, block_amended, lists};
+use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -229,10 +230,43 @@ impl Dialect for Nntp {
         if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        match self.turn {
+            // The article of TAKETHIS follows, if the server knows the command (RFC 4644 section 2.5).
+            Turn::Article => Clearance::Ambiguous,
+            _ => CLEARTEXT.clearance(msg),
+        }
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Reading needs no login on a public server. POST, IHAVE and TAKETHIS are not among it, because an article follows them,
+/// and neither is COMPRESS, behind which no line can be read (RFC 8054).
+const CLEARTEXT: Cleartext = Cleartext {
+    bare: &["DATE", "HELP", "LAST", "NEXT", "QUIT", "MODE READER"],
+    with_arguments: &[
+        "CAPABILITIES",
+        "GROUP",
+        "LISTGROUP",
+        "ARTICLE",
+        "HEAD",
+        "BODY",
+        "STAT",
+        "LIST",
+        "NEWGROUPS",
+        "NEWNEWS",
+        "OVER",
+        "XOVER",
+        "HDR",
+        "XHDR",
+        "XPAT",
+    ],
+    // RFC 3977 section 3.1.
+    longest: 512,
+};
 
 const KEYWORDS: Keywords =
     Keywords { upgrade: "STARTTLS", mechanisms: "SASL", credentials: &["AUTHINFO"], on_behalf: &[] };

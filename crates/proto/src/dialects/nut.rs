@@ -2,12 +2,13 @@
 
 mod login;
 
+use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{command, lf_line, verb, word};
 use crate::{
-    Amend, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, Clearance, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol,
+    Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The state of power supplies.
@@ -129,10 +130,25 @@ impl Dialect for Nut {
         msg.to_vec()
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        let line = msg.strip_suffix(b"\n").unwrap_or(msg);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ._:@/-".contains(byte);
+        let passes = msg.len() <= CLEARTEXT.longest && line.iter().all(plain) && CLEARTEXT.lists(line);
+        if passes { Clearance::Passes } else { Clearance::NeedsTls }
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Reading needs no login. Its words need no quotes: servers disagree about where a quoted string ends.
+const CLEARTEXT: Cleartext = Cleartext {
+    bare: &["HELP", "VER", "NETVER", "PROTVER", "LOGOUT"],
+    with_arguments: &["GET", "LIST"],
+    longest: 512,
+};
 
 /// Whether a server may read this as a part of a login: it unquotes words, drops what cannot be printed, and
 /// knows no case.

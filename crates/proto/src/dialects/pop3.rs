@@ -3,12 +3,13 @@
 mod login;
 
 use crate::amend::{Keywords, block_amended, lists};
+use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -196,10 +197,17 @@ impl Dialect for Pop3 {
         if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        CLEARTEXT.clearance(msg)
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Without a login a client can only ask.
+const CLEARTEXT: Cleartext = Cleartext { bare: &["CAPA", "NOOP", "QUIT"], with_arguments: &[], longest: 64 };
 
 const KEYWORDS: Keywords =
     Keywords { upgrade: "STLS", mechanisms: "SASL", credentials: &["USER"], on_behalf: &["XCLIENT"] };

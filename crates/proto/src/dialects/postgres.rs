@@ -23,6 +23,7 @@ pub const POSTGRES: Protocol = Protocol {
         greeting: false,
         offer: Offer::Unannounced,
         closes: true,
+        may_be_optional: false,
         login_apart: false,
         trusts_sockets: true,
         ..Flow::USUAL

@@ -3,6 +3,7 @@
 mod login;
 
 use crate::amend::drops;
+use crate::cleartext::{Cleartext, unlisted};
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{
@@ -10,8 +11,8 @@ use crate::text::{
     word, words,
 };
 use crate::{
-    After, Amend, Capability, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed,
+    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Managing mail filters.
@@ -220,10 +221,23 @@ impl Dialect for Sieve {
         self.runs_on
     }
 
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        match CLEARTEXT.clearance(msg) {
+            Clearance::Passes => Clearance::Passes,
+            // RFC 5804 section 4 has no line ends in a quoted string, and some servers go on to its end.
+            _ if msg.iter().filter(|byte| **byte == b'"').count() % 2 == 1 => Clearance::Ambiguous,
+            _ => unlisted(msg),
+        }
+    }
+
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// Without a login a client can only ask. NOOP may have a string, which may be a literal.
+const CLEARTEXT: Cleartext =
+    Cleartext { bare: &["CAPABILITY", "NOOP", "LOGOUT"], with_arguments: &[], longest: 64 };
 
 /// How a response ends (RFC 5804 section 1.2), with what stands behind the word.
 enum Status<'a> {

@@ -6,12 +6,13 @@ mod login;
 use data::{Asked, Data, Part};
 
 use crate::amend::{Keywords, lists};
+use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::nobody;
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Mail between servers.
@@ -58,8 +59,8 @@ struct Smtp {
     data: Data,
     /// A greeting was written: this is a server.
     greeted: bool,
-    /// What was read last cannot be told from commands by everybody.
-    ambiguous: bool,
+    /// What the client sent last.
+    last: Last,
     /// What the last answer that was read is an answer to.
     answered: Option<ReplyTo>,
 }
@@ -74,7 +75,7 @@ impl Smtp {
             quitting: false,
             data: Data::default(),
             greeted: false,
-            ambiguous: false,
+            last: Last::Command,
             answered: None,
         })
     }
@@ -87,7 +88,7 @@ impl Smtp {
 
     fn read_data(&mut self, piece: &[u8]) -> ClientMessage {
         let part = self.data.read(piece);
-        self.ambiguous = part == Part::Ambiguous;
+        self.last = Last::Data(part);
         if part != Part::End {
             return ClientMessage::Partial;
         }
@@ -129,7 +130,7 @@ impl Smtp {
             // RFC 3030 section 2: octets follow that no line ends, if the server knows of it. Inside TLS the
             // application does.
             b"BDAT" if !self.me.inside_tls => {
-                self.ambiguous = true;
+                self.last = Last::Chunk;
                 ClientMessage::Partial
             }
             _ => ClientMessage::Other,
@@ -152,14 +153,15 @@ impl Dialect for Smtp {
         if self.data.is_flowing() {
             return Ok(self.read_data(msg));
         }
-        self.ambiguous = false;
+        self.last = Last::Command;
         let meaning = self.read_command(msg);
         let upper = &mut [0; 16];
         let asked = match (meaning, verb(command(msg).0, upper)) {
-            (ClientMessage::Hello, _) => Asked::Other(ReplyTo::Hello),
+            (ClientMessage::Hello, _) => Asked::Reset(ReplyTo::Hello),
             (ClientMessage::Request, _) => Asked::Other(ReplyTo::Request),
             (_, b"RCPT") => Asked::Recipient,
             (_, b"DATA") => Asked::Data,
+            (_, b"RSET" | b"MAIL" | b"HELO") => Asked::Reset(ReplyTo::Other),
             _ => Asked::Other(ReplyTo::Other),
         };
         // Inside TLS, and at a server, the application hears message data as it comes.
@@ -232,6 +234,9 @@ impl Dialect for Smtp {
             ServerMessage::Accept => String::from("220 2.0.0 Ready to start TLS"),
             ServerMessage::Refuse(Refusal::Temporary) => String::from("454 4.7.0 TLS not available for now"),
             ServerMessage::Refuse(Refusal::Permanent) => String::from("503 5.5.1 TLS is active already"),
+            ServerMessage::TlsRequired if matches!(self.last, Last::Data(_)) => {
+                String::from("530 5.7.0 Message data without CRLF at each line end needs STARTTLS")
+            }
             ServerMessage::TlsRequired => String::from("530 5.7.0 Must issue a STARTTLS command first"),
             // RFC 5321 section 3.8.
             ServerMessage::Unavailable => format!("421 4.3.2 {name} cannot serve for now"),
@@ -253,10 +258,8 @@ impl Dialect for Smtp {
         }
         let mut list: Vec<_> = lines(msg).map(|line| line.get(4..).unwrap_or_default()).collect();
         let name = list.remove(0).to_vec();
-        // Chunks cannot be told from commands for sure (RFC 3030 section 2), and binary messages come in no other way.
-        let unreadable =
-            |entry: &&[u8]| [b"CHUNKING".as_slice(), b"BINARYMIME"].iter().any(|it| opens_with(entry, it));
-        list.retain(|entry| how != Amend::AddUpgrade || !unreadable(entry));
+        let known = |entry: &[u8]| EXTENSIONS.iter().any(|it| opens_with(entry, it.as_bytes()));
+        list.retain(|entry| how != Amend::AddUpgrade || known(entry));
         let mut amended = KEYWORDS.amend(list.into_iter(), how);
         amended.insert(0, name);
         let last = amended.len() - 1;
@@ -267,13 +270,67 @@ impl Dialect for Smtp {
     }
 
     fn runs_on(&self) -> bool {
-        self.ambiguous
+        matches!(self.last, Last::Chunk | Last::Data(Part::Ambiguous))
+    }
+
+    fn clearance(&self, msg: &[u8]) -> Clearance {
+        match self.last {
+            Last::Data(Part::More | Part::End) => Clearance::Passes,
+            Last::Chunk | Last::Data(Part::Ambiguous) => Clearance::Ambiguous,
+            Last::Command if command(msg).0.eq_ignore_ascii_case(self.hello.as_bytes()) => {
+                HELLO.clearance(msg)
+            }
+            Last::Command => CLEARTEXT.clearance(msg),
+        }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {
         Some(self)
     }
 }
+
+/// What the client sent last, in cleartext.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Command,
+    /// BDAT: octets follow that no line ends, if the server knows the command (RFC 3030 section 2).
+    Chunk,
+    /// A piece of message data.
+    Data(Part),
+}
+
+/// The longest command line that every server takes (RFC 5321 section 4.5.3.1.4).
+const LONGEST: usize = 512;
+
+/// Mail from one server to another goes without a login, and without TLS where it must (RFC 3207 section 4). AUTH,
+/// BDAT, BURL (which may hold a token, RFC 4468) and the extensions of single vendors are not among it.
+const CLEARTEXT: Cleartext = Cleartext {
+    bare: &["DATA", "RSET", "QUIT"],
+    with_arguments: &["HELO", "MAIL", "RCPT", "NOOP", "VRFY", "EXPN", "HELP", "ETRN"],
+    longest: LONGEST,
+};
+const HELLO: Cleartext = Cleartext { bare: &[], with_arguments: &["EHLO", "LHLO"], longest: LONGEST };
+
+/// Extensions that add nothing but parameters and commands of [`CLEARTEXT`].
+const EXTENSIONS: &[&str] = &[
+    "SIZE",
+    "8BITMIME",
+    "PIPELINING",
+    "ENHANCEDSTATUSCODES",
+    "DSN",
+    "SMTPUTF8",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "ETRN",
+    "DELIVERBY",
+    "MT-PRIORITY",
+    "FUTURERELEASE",
+    "NO-SOLICITING",
+    "RRVS",
+    "LIMITS",
+    "STARTTLS",
+];
 
 const KEYWORDS: Keywords = Keywords {
     upgrade: "STARTTLS",

@@ -27,6 +27,7 @@ pub const XMPP: Protocol = Protocol {
         greeting: false,
         closes: true,
         after: After::StreamRestart,
+        may_be_optional: false,
         login_apart: false,
         ..Flow::USUAL
     },

@@ -42,8 +42,12 @@ pub enum What {
 pub enum Moment {
     /// When the client sends this.
     Client(ClientMessage),
-    /// When the client sends a piece behind which nobody can tell for sure what belongs to it and what is a command.
-    Ambiguous,
+    /// When the client sends what may not pass in cleartext where TLS is optional, by the protocol's list
+    /// ([`Dialect::clearance`](crate::Dialect::clearance)). The upgrade request and
+    /// [`ClientMessage::OnBehalf`] are not among it: they have rules of their own.
+    ///
+    /// [`Edit::AnswerInTurn`] ends the session where servers disagree about the end of the message.
+    NeedsTls,
     /// When the server sends this.
     Server(ServerMessage),
     /// When the server sends what answers this, whatever it says.

@@ -142,13 +142,56 @@ const NOT_PASSED_ON: [&str; 9] = [
     "True-Client-IP",
 ];
 
+/// Fields of a request that hold no secret. A body is not among them, because servers disagree about where it ends.
+const PUBLIC: [&str; 16] = [
+    "Host",
+    "User-Agent",
+    "Accept",
+    "Accept-Charset",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Cache-Control",
+    "Pragma",
+    "Date",
+    "DNT",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Unmodified-Since",
+    "Range",
+    "Upgrade-Insecure-Requests",
+];
+
+/// Octets of a head that may pass in cleartext: every server takes so many (RFC 9110 section 4.1, RFC 9112 section 3).
+const LONGEST_PUBLIC: usize = 8000;
+
+/// Whether this head may pass in cleartext: it asks for something by a name without a query, in which keys are sent, with
+/// public fields only, and has no body.
+pub(crate) fn is_public(msg: &[u8]) -> bool {
+    let mut all = lines(msg);
+    let mut request = all.next().unwrap_or_default().split(|byte| *byte == b' ');
+    let reads = matches!(request.next(), Some(b"GET" | b"HEAD" | b"OPTIONS"));
+    let target = request.next().unwrap_or_default();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~%+*".contains(byte);
+    let names = matches!(target, [b'/', ..] | b"*") && target.iter().all(plain);
+    let public = |line: &[u8]| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let listed = PUBLIC.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        listed || !is_passed_on(name)
+    };
+    let fields = all.take_while(|line| !line.is_empty()).all(public);
+    msg.len() <= LONGEST_PUBLIC && reads && names && fields
+}
+
+/// Whether a field with this name goes on to a server.
+fn is_passed_on(name: &[u8]) -> bool {
+    let listed = NOT_PASSED_ON.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    !listed && !starts_with(name, b"X-Forwarded-")
+}
+
 /// The same head with nothing about the connection or its origin in it, and as the last on its connection.
 pub(crate) fn isolated(msg: &[u8]) -> Vec<u8> {
-    let passes = |line: &[u8]| {
-        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        let listed = NOT_PASSED_ON.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        !listed && !starts_with(name, b"X-Forwarded-")
-    };
+    let passes = |line: &[u8]| is_passed_on(line.split(|&byte| byte == b':').next().unwrap_or_default());
     let mut all = lines(msg);
     let first = all.next().unwrap_or_default();
     let fields = all.take_while(|line| !line.is_empty()).filter(|line| passes(line));

@@ -15,8 +15,13 @@ pub(super) fn amended(msg: &[u8], how: Amend) -> Vec<u8> {
     match how {
         // LOGINDISABLED says the same in other words: come back with TLS.
         Amend::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
-        Amend::AddUpgrade if !kept.iter().any(|word| is_offer(word)) => kept.push(b"STARTTLS"),
-        Amend::AddUpgrade => {}
+        Amend::AddUpgrade => {
+            // RFC 7888: no literal passes before TLS.
+            kept.retain(|word| !is(word, "LITERAL+") && !is(word, "LITERAL-"));
+            if !kept.iter().any(|word| is_offer(word)) {
+                kept.push(b"STARTTLS");
+            }
+        }
         Amend::DropCredentials => {
             kept.retain(|word| !starts_with(word, b"AUTH=") && !is(word, "SASL-IR"));
             if !kept.iter().any(|word| is(word, "LOGINDISABLED")) {

@@ -1,4 +1,4 @@
-//! Message data: where it begins and ends (RFC 5321 section 4.1.1.4). Between the two it is nobody's business.
+//! Message data: where it begins and where it ends (RFC 5321 section 4.1.1.4). Its content is not looked at.
 
 use std::collections::VecDeque;
 
@@ -15,6 +15,8 @@ const MAX_DUE: usize = 1024;
 pub(super) enum Asked {
     Recipient,
     Data,
+    /// A command that forgets the recipients when it succeeds.
+    Reset(ReplyTo),
     /// The end of a message, which is answered so many times.
     Message(usize),
     Other(ReplyTo),
@@ -25,7 +27,8 @@ pub(super) enum Asked {
 pub(super) enum Part {
     More,
     End,
-    /// There are servers that take it for the end (a dot between bare line feeds), and others that do not.
+    /// Servers disagree about its lines, and so about the end of the message: it holds a bare CR, a bare LF or NUL, or a
+    /// long line ends with a dot.
     Ambiguous,
 }
 
@@ -35,13 +38,21 @@ enum State {
     Commands,
     /// DATA was sent; nobody knows what follows before the server has answered it.
     Asked,
-    Flowing {
-        /// The last line ended, as some see it.
-        starts: bool,
-        /// It ended with CRLF.
-        strictly: bool,
-    },
+    Flowing(Line),
 }
+
+/// The line that message data is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Line {
+    /// Octets of it so far.
+    octets: usize,
+    /// The last of them is a dot.
+    dot: bool,
+}
+
+/// Octets of a text line that every server takes, without CRLF (RFC 5321 section 4.5.3.1.6). A server may cut a longer
+/// line anywhere, and take a dot that is left over for the end of the message.
+const LONGEST: usize = 998;
 
 #[derive(Debug, Default)]
 pub(super) struct Data {
@@ -71,14 +82,16 @@ impl Data {
     /// The server answered; whether it answers the same once more.
     pub(super) fn answered(&mut self, reply_to: ReplyTo, code: u16) -> bool {
         // What somebody else has answered in the server's place.
-        while self.due.pop_front_if(|it| matches!(it, Asked::Other(to) if *to != reply_to)).is_some() {}
+        let other = |it: &mut Asked| matches!(it, Asked::Other(to) | Asked::Reset(to) if *to != reply_to);
+        while self.due.pop_front_if(other).is_some() {}
         match (self.due.pop_front(), code) {
             (Some(Asked::Message(answers)), _) if answers > 1 => {
                 self.due.push_front(Asked::Message(answers - 1));
                 return true;
             }
             (Some(Asked::Recipient), 200..=299) => self.recipients += 1,
-            (Some(Asked::Data), 354) => self.state = State::Flowing { starts: true, strictly: true },
+            (Some(Asked::Reset(_)), 200..=299) => self.recipients = 0,
+            (Some(Asked::Data), 354) => self.state = State::Flowing(Line::default()),
             (Some(Asked::Data), _) => self.state = State::Commands,
             _ => {}
         }
@@ -90,7 +103,7 @@ impl Data {
     }
 
     pub(super) fn is_flowing(&self) -> bool {
-        matches!(self.state, State::Flowing { .. })
+        matches!(self.state, State::Flowing(_))
     }
 
     /// Whom the message that has ended was for.
@@ -98,21 +111,20 @@ impl Data {
         std::mem::take(&mut self.recipients)
     }
 
-    /// Reads a piece of the data.
+    /// Reads a piece of the data: a line, or a part of a long one.
     pub(super) fn read(&mut self, piece: &[u8]) -> Part {
-        let State::Flowing { starts, strictly } = self.state else { return Part::More };
-        if strictly && piece == b".\r\n" {
+        let State::Flowing(line) = self.state else { return Part::More };
+        if line.octets == 0 && piece == b".\r\n" {
             self.state = State::Commands;
             return Part::End;
         }
-        let (starts_next, strictly) = (piece.ends_with(b"\n"), piece.ends_with(b"\r\n"));
-        self.state = State::Flowing { starts: starts_next, strictly };
-        let mut lines = piece.split(|byte| matches!(byte, b'\r' | b'\n'));
-        // The last of them goes on in the next piece.
-        lines.next_back();
-        let dot = |line: &[u8]| line.iter().filter(|byte| **byte != 0).eq(b".");
-        let first = lines.next().is_some_and(|line| starts && dot(line));
-        if first || lines.any(dot) { Part::Ambiguous } else { Part::More }
+        let text = piece.strip_suffix(b"\r\n").unwrap_or(piece);
+        let octets = line.octets + text.len();
+        let dot = text.last().map_or(line.dot, |last| *last == b'.');
+        let ends = text.len() < piece.len();
+        self.state = State::Flowing(if ends { Line::default() } else { Line { octets, dot } });
+        let bare = text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        if bare || (ends && dot && octets > LONGEST) { Part::Ambiguous } else { Part::More }
     }
 }
 

@@ -1,0 +1,121 @@
+//! Rules at work on one message.
+
+use super::rule::swapped;
+use super::{Due, Edit, Moment, Outgoing, Relay, Rule, What};
+use crate::{Clearance, ClientMessage, ReplyTo, ServerMessage, Side};
+
+/// What became of a message that passed the rules.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Untouched,
+    Changed,
+    Swallowed,
+    Released,
+    Granted,
+    /// Refused, and the session with it.
+    Ended,
+}
+
+impl Relay {
+    /// Applies the rules to a message and sends what they leave of it.
+    pub(super) fn edit(
+        &mut self,
+        from: Side,
+        reply_to: ReplyTo,
+        message: Vec<u8>,
+        what: What,
+        out: &mut Outgoing,
+    ) -> Fate {
+        let (mut message, mut fate) = (Some(message), Fate::Untouched);
+        let (onward, runs_on) = (from.peer(), self.dialect.runs_on());
+        let clearance = self.clearance(what, message.as_deref().unwrap_or_default());
+        let applies = |rule: &&Rule| match rule.at {
+            Moment::Client(meaning) => what == What::Client(meaning),
+            Moment::NeedsTls => clearance != Clearance::Passes,
+            Moment::Server(meaning) => what == What::Server(meaning),
+            Moment::Reply(to) => from == Side::Server && reply_to == to,
+            Moment::Any(side) => from == side,
+        };
+        self.applied |= self.rules.iter().any(|rule| applies(&rule));
+        for rule in self.rules.iter().filter(applies) {
+            let edited = match &rule.edit {
+                Edit::Amend(how) => message.as_ref().map(|it| self.dialect.amend(from, it, *how)),
+                Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
+                Edit::Replace(with) => Some(with.clone()),
+                Edit::Drop => None,
+                Edit::Answer(answer) => {
+                    self.dialect.write_server(*answer, &mut out.to_client);
+                    None
+                }
+                Edit::AnswerInTurn(answer) => {
+                    let mut answered = Vec::new();
+                    let ambiguous = rule.at == Moment::NeedsTls && clearance == Clearance::Ambiguous;
+                    let ends = runs_on || ambiguous || self.flow.closes;
+                    self.dialect.write_server(*answer, &mut answered);
+                    if ends && !self.flow.closes {
+                        self.dialect.write_server(ServerMessage::Bye, &mut answered);
+                    }
+                    self.due.push_back(Due::Ours(answered));
+                    if ends {
+                        (message, fate) = (None, Fate::Ended);
+                        continue;
+                    }
+                    None
+                }
+                Edit::Reply(words) => {
+                    self.dialect.write_answer(0, words, &mut out.to_client);
+                    None
+                }
+                Edit::Before(first) => {
+                    out.to(onward).extend_from_slice(first);
+                    continue;
+                }
+                Edit::Release => {
+                    fate = Fate::Released;
+                    continue;
+                }
+                Edit::Grant => {
+                    (message, fate) = (None, Fate::Granted);
+                    continue;
+                }
+                Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
+            };
+            fate = match &edited {
+                _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
+                None => Fate::Swallowed,
+                Some(_) if edited != message => Fate::Changed,
+                Some(_) => fate,
+            };
+            message = edited;
+        }
+        self.pass(onward, &message.unwrap_or_default(), out);
+        for rule in self.rules.iter().filter(applies) {
+            match &rule.edit {
+                Edit::After(more) => out.to(onward).extend_from_slice(more),
+                Edit::Foretell(ahead, words) => self.dialect.write_answer(*ahead, words, &mut out.to_client),
+                Edit::Cut => out.cuts.push(out.to_client.len()),
+                _ => {}
+            }
+        }
+        self.answer(out);
+        fate
+    }
+
+    /// Whether a message may pass where TLS is optional, if there is a rule that asks.
+    fn clearance(&self, what: What, message: &[u8]) -> Clearance {
+        match what {
+            What::Client(ClientMessage::Request | ClientMessage::OnBehalf) => Clearance::Passes,
+            What::Client(_) if self.rules.iter().any(|rule| rule.at == Moment::NeedsTls) => {
+                self.dialect.clearance(message)
+            }
+            _ => Clearance::Passes,
+        }
+    }
+
+    /// Sends the answers of ours that nothing has to come before.
+    pub(super) fn answer(&mut self, out: &mut Outgoing) {
+        while let Some(Due::Ours(answer)) = self.due.pop_front_if(|due| matches!(due, Due::Ours(_))) {
+            out.to_client.extend_from_slice(&answer);
+        }
+    }
+}
