@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls", &["starttls-proto"]),
     ("starttls-lab", &["starttls-proto", "starttls"]),
     ("starttls-report", &[]),
+    ("starttls-hello", &[]),
     ("starttls-audit", &["starttls-proto", "starttls", "starttls-report"]),
     ("starttls-gateway", &["starttls-proto", "starttls"]),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report"]),
@@ -26,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-audit",
             "starttls-gateway",
             "starttls-attack",
+            "starttls-hello",
         ],
     ),
     ("starttls-conformance", &["starttls-audit", "starttls-attack"]),
@@ -84,8 +86,10 @@ fn code(line: &str) -> &str {
 
 #[test]
 fn the_core_has_no_dependency() {
-    let tree = cargo_tree(&["-p", "starttls-proto", "-e", "normal,build"]);
-    assert_eq!(tree.lines().count(), 1, "{tree}");
+    for name in ["starttls-proto", "starttls-hello"] {
+        let tree = cargo_tree(&["-p", name, "-e", "normal,build"]);
+        assert_eq!(tree.lines().count(), 1, "{tree}");
+    }
 }
 
 #[test]

@@ -1,0 +1,299 @@
+//! The server's first flight: everything it answers to one ClientHello, up to where a key would be needed.
+
+use crate::alert::Alert;
+use crate::key_exchange::{CertificateRequest, ServerKeyExchange};
+use crate::malformed::Malformed;
+use crate::reader::Reader;
+use crate::records::{Event, Records};
+use crate::server_hello::ServerHello;
+use crate::ssl2::{MAX_MESSAGE, Reply, Ssl2ServerHello};
+use crate::table::CipherSuite;
+use crate::version::Version;
+
+/// How much of an answer that is not TLS is kept.
+const EXCERPT: usize = 64;
+
+/// What a server answered to a hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A ServerHello or HelloRetryRequest, and what followed.
+    Hello(Box<ServerFlight>),
+    /// A fatal alert instead of a ServerHello.
+    Refused(Alert),
+    /// The connection ended without an octet.
+    Closed,
+    /// Nothing came within the time.
+    Silent,
+    /// A SERVER-HELLO of SSL 2.0.
+    Ssl2(Ssl2ServerHello),
+    /// An error message of SSL 2.0, with its code.
+    Ssl2Error(u16),
+    /// Octets that are not TLS: the first line of them, at most 64 octets.
+    NotTls(Vec<u8>),
+    /// A message that breaks the format, before a ServerHello.
+    Malformed(Malformed),
+}
+
+/// A ServerHello and the messages after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFlight {
+    /// The ServerHello or HelloRetryRequest.
+    pub hello: ServerHello,
+    /// The certificates in DER, the server's own first. TLS 1.3 encrypts them.
+    pub certificates: Vec<Vec<u8>>,
+    /// The stapled OCSP response in DER.
+    pub ocsp_response: Option<Vec<u8>>,
+    /// The parameters of an ephemeral key exchange.
+    pub key_exchange: Option<ServerKeyExchange>,
+    /// The request for a client certificate.
+    pub certificate_request: Option<CertificateRequest>,
+    /// Warning alerts on the way.
+    pub warnings: Vec<Alert>,
+    /// How the flight ended.
+    pub end: FlightEnd,
+}
+
+/// How a flight ended after its ServerHello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlightEnd {
+    /// With ServerHelloDone.
+    Done,
+    /// With a HelloRetryRequest.
+    Retry,
+    /// The rest is encrypted.
+    Encrypted,
+    /// With a fatal alert.
+    Alert(Alert),
+    /// The connection ended.
+    Closed,
+    /// Nothing more came within the time.
+    Silent,
+    /// A message breaks the format.
+    Malformed(Malformed),
+}
+
+/// Whether a flight needs more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a flight that is complete needs no more input"]
+pub enum Progress {
+    /// More octets are needed.
+    More,
+    /// The flight is complete; further octets are ignored.
+    Done,
+}
+
+/// Why no more input comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The connection ended.
+    Closed,
+    /// The time is over.
+    TimedOut,
+}
+
+/// Reads a server's first flight from a stream: at most 256 KiB in 64 records, with the same result at every cut.
+#[derive(Debug, Default)]
+pub struct Flight {
+    /// The first octets, for what is not TLS.
+    first: Vec<u8>,
+    records: Records,
+    hello: Option<Box<ServerFlight>>,
+    warnings: Vec<Alert>,
+    answer: Option<Answer>,
+}
+
+impl Flight {
+    /// Starts with nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes more octets.
+    pub fn receive(&mut self, bytes: &[u8]) -> Progress {
+        if self.answer.is_none() {
+            if self.first.len() < MAX_MESSAGE {
+                let room = MAX_MESSAGE - self.first.len();
+                self.first.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
+            self.records.push(bytes);
+            self.answer = match opening(&self.first) {
+                Opening::Undecided => None,
+                Opening::Tls => self.read_records(),
+                Opening::Ssl2 => read_ssl2(&self.first),
+                Opening::NotTls => excerpt(&self.first).map(Answer::NotTls),
+            };
+        }
+        if self.answer.is_some() { Progress::Done } else { Progress::More }
+    }
+
+    /// Returns what the octets amount to. `end` counts only if the flight is not complete.
+    pub fn finish(mut self, end: End) -> Answer {
+        if let Some(answer) = self.answer.take() {
+            return answer;
+        }
+        let cut_short = self.records.is_partial();
+        if self.hello.is_some() {
+            return self.ended(match end {
+                _ if cut_short && end == End::Closed => FlightEnd::Malformed(Malformed::Truncated),
+                End::Closed => FlightEnd::Closed,
+                End::TimedOut => FlightEnd::Silent,
+            });
+        }
+        match (opening(&self.first), end) {
+            (Opening::NotTls, _) => Answer::NotTls(self.first),
+            (_, End::Closed) if self.first.is_empty() || !cut_short => Answer::Closed,
+            (_, End::TimedOut) if self.first.is_empty() || !cut_short => Answer::Silent,
+            _ => Answer::Malformed(Malformed::Truncated),
+        }
+    }
+
+    fn read_records(&mut self) -> Option<Answer> {
+        loop {
+            let end = match self.records.next() {
+                Ok(None) => return None,
+                Ok(Some(Event::Message { kind, body })) => match self.message(kind, &body) {
+                    Ok(None) => continue,
+                    Ok(Some(end)) => end,
+                    Err(malformed) => FlightEnd::Malformed(malformed),
+                },
+                Ok(Some(Event::Alert(alert))) if alert.is_warning() => {
+                    self.warnings.push(alert);
+                    continue;
+                }
+                Ok(Some(Event::Alert(alert))) => FlightEnd::Alert(alert),
+                Ok(Some(Event::Encrypted)) => FlightEnd::Encrypted,
+                Err(malformed) => FlightEnd::Malformed(malformed),
+            };
+            return Some(self.ended(end));
+        }
+    }
+
+    /// Reads one handshake message. Returns how the flight ends, if it ends with this message.
+    fn message(&mut self, kind: u8, body: &[u8]) -> Result<Option<FlightEnd>, Malformed> {
+        let Some(flight) = &mut self.hello else {
+            return match kind {
+                // HelloRequest may come at any time (RFC 5246 section 7.4.1.1).
+                0 => Ok(None),
+                2 => {
+                    let hello = ServerHello::parse(body).ok_or(Malformed::Length("ServerHello"))?;
+                    let end = hello.is_retry().then_some(FlightEnd::Retry);
+                    self.hello = Some(Box::new(ServerFlight::new(hello)));
+                    Ok(end)
+                }
+                _ => Err(Malformed::Unexpected("handshake message before ServerHello")),
+            };
+        };
+        let version = flight.hello.version();
+        match kind {
+            11 => flight.certificates = certificates(body).ok_or(Malformed::Length("Certificate"))?,
+            22 => flight.ocsp_response = status(body).ok_or(Malformed::Length("CertificateStatus"))?,
+            12 => {
+                let exchange = ServerKeyExchange::read(body, flight.hello.suite.info(), version);
+                flight.key_exchange = Some(exchange);
+            }
+            13 => {
+                let request = CertificateRequest::parse(body, version);
+                flight.certificate_request = Some(request.ok_or(Malformed::Length("CertificateRequest"))?);
+            }
+            14 => return Ok(Some(FlightEnd::Done)),
+            2 => return Err(Malformed::Unexpected("second ServerHello")),
+            // NewSessionTicket, SupplementalData and what is not known.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn ended(&mut self, end: FlightEnd) -> Answer {
+        let warnings = std::mem::take(&mut self.warnings);
+        match (self.hello.take(), end) {
+            (Some(flight), end) => Answer::Hello(Box::new(ServerFlight { warnings, end, ..*flight })),
+            (None, FlightEnd::Alert(alert)) => Answer::Refused(alert),
+            (None, FlightEnd::Malformed(malformed)) => Answer::Malformed(malformed),
+            (None, FlightEnd::Closed) => Answer::Closed,
+            (None, FlightEnd::Silent) => Answer::Silent,
+            (None, FlightEnd::Done | FlightEnd::Retry | FlightEnd::Encrypted) => {
+                Answer::Malformed(Malformed::Unexpected("encrypted record before ServerHello"))
+            }
+        }
+    }
+}
+
+impl ServerFlight {
+    fn new(hello: ServerHello) -> Self {
+        Self {
+            hello,
+            certificates: Vec::new(),
+            ocsp_response: None,
+            key_exchange: None,
+            certificate_request: None,
+            warnings: Vec::new(),
+            end: FlightEnd::Closed,
+        }
+    }
+
+    /// Returns the negotiated version, if it is a known one.
+    pub fn version(&self) -> Option<Version> {
+        self.hello.version()
+    }
+
+    /// Returns the negotiated suite.
+    pub const fn suite(&self) -> CipherSuite {
+        self.hello.suite
+    }
+}
+
+enum Opening {
+    Undecided,
+    Tls,
+    Ssl2,
+    NotTls,
+}
+
+/// Tells by the first octets what an answer is.
+fn opening(first: &[u8]) -> Opening {
+    match *first {
+        [] => Opening::Undecided,
+        [kind] if (0x14..=0x17).contains(&kind) => Opening::Undecided,
+        [kind, 3, ..] if (0x14..=0x17).contains(&kind) => Opening::Tls,
+        [high] | [high, _] if high & 0x80 != 0 => Opening::Undecided,
+        [high, _, 0 | 4, ..] if high & 0x80 != 0 => Opening::Ssl2,
+        _ => Opening::NotTls,
+    }
+}
+
+fn read_ssl2(first: &[u8]) -> Option<Answer> {
+    match Reply::read_first(first) {
+        Ok(None) => None,
+        Ok(Some(Reply::Hello(hello))) => Some(Answer::Ssl2(hello)),
+        Ok(Some(Reply::Error(code))) => Some(Answer::Ssl2Error(code)),
+        Err(malformed) => Some(Answer::Malformed(malformed)),
+    }
+}
+
+/// Returns the first line, or as much as is kept of it.
+fn excerpt(first: &[u8]) -> Option<Vec<u8>> {
+    let line = first.iter().position(|octet| *octet == b'\n').map(|at| at + 1);
+    let len = line.unwrap_or(EXCERPT).min(EXCERPT);
+    first.get(..len).map(<[u8]>::to_vec)
+}
+
+fn certificates(body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut reader = Reader(body);
+    let mut list = Reader(reader.vector24()?);
+    let mut certificates = Vec::new();
+    while !list.is_empty() {
+        certificates.push(list.vector24()?.to_vec());
+    }
+    reader.is_empty().then_some(certificates)
+}
+
+/// Reads a CertificateStatus. Only its type 1 is an OCSP response (RFC 6066 section 8).
+fn status(body: &[u8]) -> Option<Option<Vec<u8>>> {
+    let mut reader = Reader(body);
+    let kind = reader.u8()?;
+    if kind != 1 {
+        return Some(None);
+    }
+    let response = reader.vector24()?.to_vec();
+    reader.is_empty().then_some(Some(response))
+}

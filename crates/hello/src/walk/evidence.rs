@@ -1,0 +1,329 @@
+//! What the answers prove: the log of a walk, read.
+
+use std::fmt;
+
+use super::lists;
+use crate::alert::Alert;
+use crate::extension::kind;
+use crate::flight::{Answer, ServerFlight};
+use crate::question::{Question, Topic};
+use crate::ssl2::Ssl2ServerHello;
+use crate::table::{CipherSuite, NamedGroup};
+use crate::version::Version;
+
+/// What became of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The hello was sent, and this came back.
+    Answered(Answer),
+    /// The connection ended before the hello could be sent: refused, closed or throttled. It shows nothing about TLS.
+    TurnedAway,
+}
+
+/// A question and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The question.
+    pub question: Question,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How much a refusal proves. Greater values prove more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// The server closed, or sent an unrelated alert, on a list of several classes. A suite that the server chose and
+    /// could not use may hide others.
+    Assumed,
+    /// The same, on a list of one class.
+    Implied,
+    /// The server said so: an alert about the version or the parameters, or a ServerHello.
+    Explicit,
+}
+
+/// The reason why a fact is inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// Something was refused, and no later hello succeeded: the server may have stopped answering.
+    NoControl,
+    /// The server did not answer within the time.
+    Silent,
+    /// The server sent something that is not TLS, or breaks its format.
+    NotTls,
+    /// The server answered with something that was not offered.
+    Inconsistent,
+    /// The server sent an alert that does not tell what it refused.
+    Unclear(Alert),
+    /// The server closed the connection, which may have another reason.
+    Closed,
+    /// Only a part of the suites was asked for.
+    Partly,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoControl => {
+                f.write_str("no later hello succeeded, so the server may have stopped answering")
+            }
+            Self::Silent => f.write_str("the server did not answer in time"),
+            Self::NotTls => f.write_str("the server sent something that is not TLS"),
+            Self::Inconsistent => f.write_str("the server chose something that was not offered"),
+            Self::Unclear(alert) => write!(f, "the server answered with {alert}"),
+            Self::Closed => f.write_str("the server closed the connection without an alert"),
+            Self::Partly => f.write_str("only a part of the suites was asked for"),
+        }
+    }
+}
+
+/// An answer, judged by its question.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict<'a> {
+    /// A ServerHello with something that was offered. SSL 2.0 is apart.
+    Accepted {
+        version: Version,
+        suite: CipherSuite,
+        flight: &'a ServerFlight,
+    },
+    Ssl2(&'a Ssl2ServerHello),
+    Refused(Refusal),
+    Unclear(Why),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// None of the suites or groups.
+    Parameters,
+    /// Not this version nor an older one.
+    Version,
+    /// An alert that does not tell why.
+    Other(Alert),
+    /// The connection was closed.
+    Closed,
+}
+
+/// An exchange that reached TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'a> {
+    /// Its place in the log.
+    pub(super) at: usize,
+    pub(super) question: &'a Question,
+    pub(super) verdict: Verdict<'a>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(at: usize, exchange: &'a Exchange) -> Option<Self> {
+        let Outcome::Answered(answer) = &exchange.outcome else { return None };
+        Some(Self { at, question: &exchange.question, verdict: judge(&exchange.question, answer) })
+    }
+
+    pub(super) fn accepted(&self) -> Option<(Version, CipherSuite, &'a ServerFlight)> {
+        match self.verdict {
+            Verdict::Accepted { version, suite, flight } => Some((version, suite, flight)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self.verdict {
+            Verdict::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(self.verdict, Verdict::Accepted { .. } | Verdict::Ssl2(_))
+    }
+
+    /// How much the refusal proves about the suites of the question.
+    pub(super) fn certainty(&self) -> Certainty {
+        match self.refusal() {
+            Some(Refusal::Other(_) | Refusal::Closed) => {
+                let first = self.question.suites.first().map(|suite| lists::part(*suite));
+                let alone = self.question.suites.iter().all(|suite| Some(lists::part(*suite)) == first);
+                if alone { Certainty::Implied } else { Certainty::Assumed }
+            }
+            _ => Certainty::Explicit,
+        }
+    }
+
+    /// The group of an accepted flight, in every version.
+    pub(super) fn group(&self) -> Option<NamedGroup> {
+        use crate::key_exchange::{Curve, ServerKeyExchange};
+        let (version, _, flight) = self.accepted()?;
+        match &flight.key_exchange {
+            _ if version == Version::Tls13 => flight.hello.group(),
+            Some(ServerKeyExchange::Ecdhe { curve: Curve::Named(group), .. }) => Some(*group),
+            _ => None,
+        }
+    }
+}
+
+/// The readings of a log.
+#[derive(Debug)]
+pub(super) struct Evidence<'a> {
+    pub(super) readings: Vec<Reading<'a>>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn new(log: &'a [Exchange]) -> Self {
+        Self { readings: log.iter().enumerate().filter_map(|(at, it)| Reading::new(at, it)).collect() }
+    }
+
+    /// Whether a hello succeeded after this place in the log, so that a refusal there stands.
+    pub(super) fn is_confirmed(&self, at: usize) -> bool {
+        self.readings.iter().any(|reading| reading.at > at && reading.succeeded())
+    }
+
+    /// Whether something was refused since the last success.
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        let last = self.last_success().map_or(0, |reading| reading.at + 1);
+        self.readings.iter().any(|reading| reading.at >= last && !reading.succeeded())
+    }
+
+    pub(super) fn last_success(&self) -> Option<&Reading<'a>> {
+        self.readings.iter().rev().find(|reading| reading.succeeded())
+    }
+
+    pub(super) fn of(&self, topic: Topic) -> impl Iterator<Item = &Reading<'a>> {
+        self.readings.iter().filter(move |reading| reading.question.topic == topic)
+    }
+
+    pub(super) fn asked(&self, topic: Topic) -> bool {
+        self.of(topic).next().is_some()
+    }
+
+    pub(super) fn accepted(
+        &self,
+    ) -> impl Iterator<Item = (&Reading<'a>, Version, CipherSuite, &'a ServerFlight)> {
+        self.readings.iter().filter_map(|reading| {
+            reading.accepted().map(|(version, suite, flight)| (reading, version, suite, flight))
+        })
+    }
+
+    /// Whether the version was negotiated.
+    pub(super) fn offers(&self, version: Version) -> bool {
+        match version {
+            Version::Ssl2 => self.readings.iter().any(|reading| matches!(reading.verdict, Verdict::Ssl2(_))),
+            _ => self.accepted().any(|(_, found, ..)| found == version),
+        }
+    }
+
+    /// The newest negotiated version from TLS 1.2 downwards.
+    pub(super) fn best_classic(&self) -> Option<Version> {
+        self.classic().max()
+    }
+
+    /// The oldest negotiated version from SSL 3.0 upwards.
+    pub(super) fn lowest_classic(&self) -> Option<Version> {
+        self.classic().min()
+    }
+
+    fn classic(&self) -> impl Iterator<Item = Version> {
+        self.accepted().map(|(_, version, ..)| version).filter(|version| *version <= Version::Tls12)
+    }
+
+    /// Whether the suite was negotiated at the version.
+    pub(super) fn accepts(&self, version: Version, suite: CipherSuite) -> bool {
+        self.accepted().any(|(_, at, found, _)| at == version && found == suite)
+    }
+
+    /// The refusals that show that no suite of the question can be negotiated at `version`, which is not TLS 1.3.
+    ///
+    /// A server takes the newest version that both sides have, and then a suite. So a refusal is about the newest
+    /// version of the question, and also about every older one if the alert refuses the version.
+    pub(super) fn refusals(&self, version: Version) -> impl Iterator<Item = &Reading<'a>> {
+        self.readings.iter().filter(move |reading| {
+            let asked = reading.question.version;
+            let about = match reading.refusal() {
+                Some(Refusal::Version) => asked >= version,
+                Some(_) => asked == version,
+                None => false,
+            };
+            about && asked <= Version::Tls12 && is_plain(reading.question)
+        })
+    }
+
+    /// The best proof that the suite is refused at a version from TLS 1.2 downwards.
+    pub(super) fn refused(&self, version: Version, suite: CipherSuite) -> Option<(usize, Certainty)> {
+        self.refusals(version)
+            .filter(|reading| reading.question.suites.contains(&suite))
+            .map(|reading| (reading.at, reading.certainty()))
+            .max_by_key(|(at, certainty)| (self.is_confirmed(*at), *certainty))
+    }
+
+    /// The suites that TLS 1.3 refused: those of a refusal that offered a group which the server accepts.
+    pub(super) fn modern_suites_refused(&self) -> Vec<(CipherSuite, usize)> {
+        let groups: Vec<_> = self.modern_accepted().filter_map(|(_, _, group)| group).collect();
+        self.modern_refusals(|question| question.groups.iter().any(|group| groups.contains(group)))
+            .flat_map(|reading| reading.question.suites.iter().map(|suite| (*suite, reading.at)))
+            .collect()
+    }
+
+    /// The groups that TLS 1.3 refused: those of a refusal that offered a suite which the server accepts.
+    pub(super) fn modern_groups_refused(&self) -> Vec<(NamedGroup, usize)> {
+        let suites: Vec<_> = self.modern_accepted().map(|(_, suite, _)| suite).collect();
+        self.modern_refusals(|question| question.suites.iter().any(|suite| suites.contains(suite)))
+            .flat_map(|reading| reading.question.groups.iter().map(|group| (*group, reading.at)))
+            .collect()
+    }
+
+    pub(super) fn modern_accepted(&self) -> impl Iterator<Item = (usize, CipherSuite, Option<NamedGroup>)> {
+        self.accepted()
+            .filter(|(_, version, ..)| *version == Version::Tls13)
+            .map(|(reading, _, suite, _)| (reading.at, suite, reading.group()))
+    }
+
+    fn modern_refusals(&self, pass: impl Fn(&Question) -> bool) -> impl Iterator<Item = &Reading<'a>> {
+        self.readings.iter().filter(move |reading| {
+            let clear = reading.refusal().is_some_and(|refusal| refusal != Refusal::Version);
+            clear && reading.question.version == Version::Tls13 && pass(reading.question)
+        })
+    }
+}
+
+/// Whether a refusal of this question is about its versions and suites, and nothing else.
+fn is_plain(question: &Question) -> bool {
+    !matches!(question.topic, Topic::Fallback | Topic::WeakCurves | Topic::LegacyHash | Topic::UnknownName)
+}
+
+fn judge<'a>(question: &Question, answer: &'a Answer) -> Verdict<'a> {
+    match answer {
+        Answer::Ssl2(hello) if question.version == Version::Ssl2 => Verdict::Ssl2(hello),
+        Answer::Hello(flight) => match flight.version() {
+            Some(version) if was_offered(question, version, flight) => {
+                Verdict::Accepted { version, suite: flight.suite(), flight }
+            }
+            _ => Verdict::Unclear(Why::Inconsistent),
+        },
+        Answer::Refused(alert) => match alert.description {
+            Alert::HANDSHAKE_FAILURE | Alert::INSUFFICIENT_SECURITY => Verdict::Refused(Refusal::Parameters),
+            Alert::PROTOCOL_VERSION => Verdict::Refused(Refusal::Version),
+            _ => Verdict::Refused(Refusal::Other(*alert)),
+        },
+        Answer::Closed | Answer::Ssl2Error(_) => Verdict::Refused(Refusal::Closed),
+        Answer::Silent => Verdict::Unclear(Why::Silent),
+        Answer::Ssl2(_) => Verdict::Unclear(Why::Inconsistent),
+        Answer::NotTls(_) | Answer::Malformed(_) => Verdict::Unclear(Why::NotTls),
+    }
+}
+
+/// Whether the server chose among what was offered. An answer beyond it proves nothing.
+fn was_offered(question: &Question, version: Version, flight: &ServerFlight) -> bool {
+    let suite = question.suites.contains(&flight.suite());
+    let version = match question.version {
+        Version::Tls13 => version == Version::Tls13,
+        Version::Ssl2 => false,
+        newest => {
+            version <= newest
+                && version > Version::Ssl2
+                && flight.hello.extension(kind::SUPPORTED_VERSIONS).is_none()
+        }
+    };
+    let group = match (question.version, flight.hello.group()) {
+        (Version::Tls13, Some(group)) => question.groups.contains(&group),
+        _ => true,
+    };
+    suite && version && group
+}

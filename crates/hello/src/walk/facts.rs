@@ -1,0 +1,328 @@
+//! What a walk has found out: every fact with its witness, or the reason why it is not known.
+
+use super::evidence::{Certainty, Evidence, Exchange, Reading, Refusal, Verdict, Why};
+use super::lists;
+use crate::named::named;
+use crate::question::Topic;
+use crate::table::{CipherSuite, Class, NamedGroup, Ssl2Kind, Strength};
+use crate::version::Version;
+
+/// A fact about a server, or the reason why it is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Known<T> {
+    /// It was not asked for.
+    Unasked,
+    /// It was asked for, and the answers do not prove it.
+    Inconclusive(Why),
+    /// It is so.
+    Is(T, Witness),
+}
+
+/// What proves a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The place of the deciding hello in [`Walk::exchanges`](super::Walk::exchanges).
+    pub hello: usize,
+    /// How much its answer proves.
+    pub certainty: Certainty,
+}
+
+named! {
+    /// Whether a server offers something.
+    pub enum Offer {
+        /// The server agreed to it.
+        Offered = "offered",
+        /// The server refused it, and a later hello succeeded.
+        NotOffered = "not offered",
+    }
+}
+
+named! {
+    /// Whose order of suites decides.
+    pub enum Preference {
+        /// The server's.
+        Server = "server",
+        /// The client's.
+        Client = "client",
+    }
+}
+
+/// The parameters of a finite-field Diffie-Hellman exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DhParameters<'a> {
+    /// The place of the hello in the log.
+    pub hello: usize,
+    /// The negotiated version.
+    pub version: Version,
+    /// The negotiated suite.
+    pub suite: CipherSuite,
+    /// The size of the prime in bits.
+    pub bits: u32,
+    /// The prime, without leading zeros.
+    pub prime: &'a [u8],
+}
+
+impl<T> Known<T> {
+    /// Returns the value, if it is known.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Is(value, _) => Some(value),
+            Self::Unasked | Self::Inconclusive(_) => None,
+        }
+    }
+
+    /// Returns whether it was asked for without a result.
+    pub const fn is_inconclusive(&self) -> bool {
+        matches!(self, Self::Inconclusive(_))
+    }
+
+    pub(super) fn witnessed(value: T, reading: &Reading<'_>) -> Self {
+        Self::Is(value, Witness { hello: reading.at, certainty: Certainty::Explicit })
+    }
+}
+
+/// What the answers of a walk prove. Facts are derived when they are asked for.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    pub(super) evidence: Evidence<'a>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(log: &'a [Exchange]) -> Self {
+        Self { evidence: Evidence::new(log) }
+    }
+
+    /// Whether the server offers a version with any suite that the walk asks for.
+    pub fn version(&self, version: Version) -> Known<Offer> {
+        let offered = self.evidence.readings.iter().find(|reading| match reading.verdict {
+            Verdict::Ssl2(_) => version == Version::Ssl2,
+            _ => reading.accepted().is_some_and(|(found, ..)| found == version),
+        });
+        match (offered, version) {
+            (Some(reading), _) => Known::witnessed(Offer::Offered, reading),
+            (None, Version::Ssl2) => self.ssl2_refused(),
+            (None, Version::Tls13) => self.tls13_refused(),
+            (None, _) => self.classic_refused(version),
+        }
+    }
+
+    /// A server without SSL 2.0 answers its CLIENT-HELLO with a TLS alert, or closes.
+    fn ssl2_refused(&self) -> Known<Offer> {
+        let Some(reading) = self.evidence.of(Topic::Ssl2).last() else { return Known::Unasked };
+        match reading.verdict {
+            Verdict::Unclear(why) => Known::Inconclusive(why),
+            _ => self.confirmed(
+                reading.at,
+                match reading.refusal() {
+                    Some(Refusal::Closed) => Certainty::Implied,
+                    _ => Certainty::Explicit,
+                },
+            ),
+        }
+    }
+
+    fn tls13_refused(&self) -> Known<Offer> {
+        let mut asked = self.evidence.of(Topic::Modern).chain(self.evidence.of(Topic::ModernShare));
+        let Some(first) = asked.next() else { return Known::Unasked };
+        let last = asked.last().unwrap_or(first);
+        let retried = last.question.topic == Topic::ModernShare;
+        match last.verdict {
+            Verdict::Refused(Refusal::Version) => self.confirmed(last.at, Certainty::Explicit),
+            // The reason may also be a certificate of another type.
+            Verdict::Refused(Refusal::Parameters) => self.confirmed(last.at, Certainty::Implied),
+            Verdict::Refused(_) if retried => self.confirmed(last.at, Certainty::Assumed),
+            Verdict::Refused(Refusal::Other(alert)) => Known::Inconclusive(Why::Unclear(alert)),
+            Verdict::Refused(Refusal::Closed) => Known::Inconclusive(Why::Closed),
+            Verdict::Unclear(why) => Known::Inconclusive(why),
+            Verdict::Accepted { .. } | Verdict::Ssl2(_) => Known::Inconclusive(Why::Inconsistent),
+        }
+    }
+
+    fn classic_refused(&self, version: Version) -> Known<Offer> {
+        // A server takes the newest version that both have: an older one in the answer excludes those between.
+        let passed_over = self.evidence.accepted().find(|(reading, found, ..)| {
+            *found < version && (version..=Version::Tls12).contains(&reading.question.version)
+        });
+        if let Some((reading, ..)) = passed_over {
+            return Known::witnessed(Offer::NotOffered, reading);
+        }
+        let by_version = self.evidence.refusals(version).filter(|it| it.refusal() == Some(Refusal::Version));
+        if let Some(at) = by_version.map(|reading| reading.at).min() {
+            return self.confirmed(at, Certainty::Explicit);
+        }
+        let known = self.refused_all(version, &lists::universe(version));
+        match (known, version < Version::Tls11) {
+            // TLS 1.1 and everything older was offered in one hello. A server with an older version alone would have
+            // answered with that.
+            (Known::Unasked | Known::Inconclusive(Why::Partly), true) => {
+                match self.refused_all(Version::Tls11, &lists::universe(Version::Tls11)) {
+                    Known::Is(Offer::NotOffered, witness) => {
+                        Known::Is(Offer::NotOffered, Witness { certainty: Certainty::Assumed, ..witness })
+                    }
+                    Known::Unasked => known,
+                    other => other,
+                }
+            }
+            _ => known,
+        }
+    }
+
+    /// Whether a class of suites is offered at a version.
+    pub fn class(&self, version: Version, class: Class) -> Known<Offer> {
+        if version == Version::Ssl2 {
+            return self.ssl2_class(class);
+        }
+        let accepted =
+            self.evidence.accepted().find(|(_, at, suite, _)| *at == version && suite.class() == class);
+        if let Some((reading, ..)) = accepted {
+            return Known::witnessed(Offer::Offered, reading);
+        }
+        let suites: Vec<_> =
+            lists::universe(version).into_iter().filter(|suite| suite.class() == class).collect();
+        self.none_of(version, &suites)
+    }
+
+    fn ssl2_class(&self, class: Class) -> Known<Offer> {
+        let hello = self.evidence.readings.iter().find(|it| matches!(it.verdict, Verdict::Ssl2(_)));
+        let Some(reading) = hello else { return self.version(Version::Ssl2) };
+        let found = self.ssl2_kinds().iter().any(|kind| kind.info().is_some_and(|info| info.class == class));
+        Known::witnessed(if found { Offer::Offered } else { Offer::NotOffered }, reading)
+    }
+
+    /// Whether a suite is offered at a version.
+    pub fn suite(&self, version: Version, suite: CipherSuite) -> Known<Offer> {
+        match self.evidence.accepted().find(|(_, at, found, _)| *at == version && *found == suite) {
+            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            None => self.none_of(version, &[suite]),
+        }
+    }
+
+    pub(super) fn none_of(&self, version: Version, suites: &[CipherSuite]) -> Known<Offer> {
+        match self.version(version) {
+            known @ Known::Is(Offer::NotOffered, _) => known,
+            _ => self.refused_all(version, suites),
+        }
+    }
+
+    fn refused_all(&self, version: Version, suites: &[CipherSuite]) -> Known<Offer> {
+        if version == Version::Tls13 {
+            let refused = self.evidence.modern_suites_refused();
+            let find = |suite| refused.iter().filter(move |(it, _)| *it == suite).map(|(_, at)| *at).min();
+            let found = suites.iter().map(|suite| find(*suite).map(|at| (at, Certainty::Explicit)));
+            return self.all(version, found);
+        }
+        self.all(version, suites.iter().map(|suite| self.evidence.refused(version, *suite)))
+    }
+
+    /// Combines the refusals of several suites or groups.
+    fn all(
+        &self,
+        version: Version,
+        refused: impl Iterator<Item = Option<(usize, Certainty)>>,
+    ) -> Known<Offer> {
+        let (mut missing, mut worst) = (false, None::<(usize, Certainty, bool)>);
+        for found in refused {
+            let Some((at, certainty)) = found else {
+                missing = true;
+                continue;
+            };
+            let stands = self.evidence.is_confirmed(at);
+            worst = Some(worst.map_or((at, certainty, stands), |(other, least, all)| {
+                (other.max(at), least.min(certainty), all && stands)
+            }));
+        }
+        match worst {
+            Some((hello, certainty, true)) if !missing => {
+                Known::Is(Offer::NotOffered, Witness { hello, certainty })
+            }
+            Some((_, _, false)) => Known::Inconclusive(Why::NoControl),
+            worst => match self.unclear(version) {
+                Some(why) => Known::Inconclusive(why),
+                None if worst.is_some() => Known::Inconclusive(Why::Partly),
+                None => Known::Unasked,
+            },
+        }
+    }
+
+    /// Why an answer about this version could not be used, if there is one.
+    fn unclear(&self, version: Version) -> Option<Why> {
+        self.evidence.readings.iter().find_map(|reading| match reading.verdict {
+            Verdict::Unclear(why) if reading.question.version == version => Some(why),
+            _ => None,
+        })
+    }
+
+    pub(super) fn confirmed(&self, hello: usize, certainty: Certainty) -> Known<Offer> {
+        match self.evidence.is_confirmed(hello) {
+            true => Known::Is(Offer::NotOffered, Witness { hello, certainty }),
+            false => Known::Inconclusive(Why::NoControl),
+        }
+    }
+
+    /// The suites that were negotiated at a version, in the order in which they were found.
+    pub fn suites(&self, version: Version) -> Vec<CipherSuite> {
+        distinct(self.evidence.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite))
+    }
+
+    /// Whether every suite that the walk asks for at a version is known by name.
+    pub fn is_complete(&self, version: Version) -> bool {
+        let known = |suite: &CipherSuite| self.suite(version, *suite).value().is_some();
+        lists::universe(version).iter().all(known)
+    }
+
+    /// The kinds of SSL 2.0 that the server listed.
+    pub fn ssl2_kinds(&self) -> &'a [Ssl2Kind] {
+        let mut lists = self.evidence.readings.iter().filter_map(|reading| match reading.verdict {
+            Verdict::Ssl2(hello) => Some(hello.kinds.as_slice()),
+            _ => None,
+        });
+        lists.next_back().unwrap_or_default()
+    }
+
+    /// The groups that were negotiated, in any version, in the order in which they were found.
+    pub fn groups(&self) -> Vec<NamedGroup> {
+        distinct(self.evidence.readings.iter().filter_map(Reading::group))
+    }
+
+    /// Whether TLS 1.3 offers a group.
+    pub fn group(&self, group: NamedGroup) -> Known<Offer> {
+        let named = |reading: &&Reading<'_>| {
+            reading.accepted().is_some_and(|(version, ..)| version == Version::Tls13)
+                && reading.group() == Some(group)
+        };
+        match self.evidence.readings.iter().find(named) {
+            Some(reading) => Known::witnessed(Offer::Offered, reading),
+            None => self.no_group(&[group]),
+        }
+    }
+
+    /// Whether TLS 1.3 offers any post-quantum group.
+    pub fn post_quantum(&self) -> Known<Offer> {
+        let all = crate::question::groups(|info| info.tls13 && info.class == Strength::PostQuantum);
+        let found = all.iter().map(|group| self.group(*group));
+        match found.into_iter().find(|known| matches!(known, Known::Is(Offer::Offered, _))) {
+            Some(known) => known,
+            None => self.no_group(&all),
+        }
+    }
+
+    fn no_group(&self, groups: &[NamedGroup]) -> Known<Offer> {
+        if let known @ Known::Is(Offer::NotOffered, _) = self.version(Version::Tls13) {
+            return known;
+        }
+        let refused = self.evidence.modern_groups_refused();
+        let find = |group| refused.iter().filter(move |(it, _)| *it == group).map(|(_, at)| *at).min();
+        self.all(Version::Tls13, groups.iter().map(|group| find(*group).map(|at| (at, Certainty::Explicit))))
+    }
+}
+
+pub(super) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
+}

@@ -1,0 +1,152 @@
+//! The walk: which hello to send next, and when to stop. A pure function of what was answered so far.
+
+mod evidence;
+mod facts;
+mod lists;
+mod modern;
+mod plan;
+mod properties;
+
+use crate::named::named;
+use crate::question::Question;
+use evidence::Evidence;
+
+pub use evidence::{Certainty, Exchange, Outcome, Why};
+pub use facts::{DhParameters, Facts, Known, Offer, Preference, Witness};
+
+/// The most hellos that any walk may send.
+pub const MAX_HELLOS: usize = 250;
+
+/// After so many connections in a row that were turned away the walk stops.
+const TURNED_AWAY: usize = 3;
+
+named! {
+    /// How much a walk finds out.
+    pub enum Size {
+        /// The versions, and whether any weak suite is offered: at most 8 connections.
+        Brief = "brief",
+        /// Every class of suites and kind of groups: at most 30 connections.
+        Survey = "survey",
+        /// Every suite and group by name: at most 60 connections, unless more are allowed.
+        Full = "full",
+    }
+}
+
+impl Size {
+    /// Returns the number of connections that a walk of this size may use by default.
+    pub const fn connections(self) -> usize {
+        match self {
+            Self::Brief => 8,
+            Self::Survey => 30,
+            Self::Full => 60,
+        }
+    }
+}
+
+/// The next step of a walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// Open a connection, send this hello, and [record](Walk::record) what came of it.
+    Ask(Question),
+    /// There is nothing more to ask.
+    Done(Stop),
+}
+
+named! {
+    /// Why a walk ended.
+    pub enum Stop {
+        /// Everything that this size asks for was asked.
+        Complete = "complete",
+        /// The connections are used up.
+        Budget = "budget",
+        /// The server turned several connections in a row away.
+        TurnedAway = "turned-away",
+        /// A hello that had succeeded was refused later.
+        ControlFailed = "control-failed",
+    }
+}
+
+/// A walk over what one server offers.
+///
+/// ```
+/// use starttls_hello::{Answer, Facts, Outcome, Size, Step, Version, Walk};
+///
+/// let mut walk = Walk::new(Size::Brief);
+/// while let Step::Ask(question) = walk.next() {
+///     // Open a connection, negotiate the upgrade, send `question.to_bytes(..)`, read a `Flight`.
+///     walk.record(question, Outcome::Answered(Answer::Closed));
+/// }
+/// // A server that only closes proves nothing.
+/// assert!(walk.facts().version(Version::Tls10).is_inconclusive());
+/// assert!(walk.connections() <= 8);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Walk {
+    size: Size,
+    budget: usize,
+    log: Vec<Exchange>,
+}
+
+impl Walk {
+    /// Starts a walk with the default number of connections.
+    pub const fn new(size: Size) -> Self {
+        Self::with_budget(size, size.connections())
+    }
+
+    /// Starts a walk with at most so many connections, up to [`MAX_HELLOS`].
+    pub const fn with_budget(size: Size, connections: usize) -> Self {
+        let budget = if connections < MAX_HELLOS { connections } else { MAX_HELLOS };
+        Self { size, budget, log: Vec::new() }
+    }
+
+    /// Returns the next step. It depends on nothing but what was recorded.
+    ///
+    /// A connection that was turned away is asked again: the same question comes back.
+    pub fn next(&self) -> Step {
+        let turned_away = self.log.iter().rev().take_while(|it| it.outcome == Outcome::TurnedAway).count();
+        if turned_away >= TURNED_AWAY {
+            return Step::Done(Stop::TurnedAway);
+        }
+        let left = self.budget.saturating_sub(self.log.len());
+        if left == 0 {
+            return Step::Done(Stop::Budget);
+        }
+        let evidence = Evidence::new(&self.log);
+        if plan::control_failed(&evidence) {
+            return Step::Done(Stop::ControlFailed);
+        }
+        // The last connection confirms what was refused.
+        let next = if left == 1 && evidence.has_unconfirmed() {
+            plan::last(&evidence, self.size)
+        } else {
+            plan::next(&evidence, self.size).or_else(|| plan::control(&evidence))
+        };
+        next.map_or(Step::Done(Stop::Complete), Step::Ask)
+    }
+
+    /// Records what came of a question.
+    pub fn record(&mut self, question: Question, outcome: Outcome) {
+        self.log.push(Exchange { question, outcome });
+    }
+
+    /// Returns what was asked and answered so far.
+    pub fn exchanges(&self) -> &[Exchange] {
+        &self.log
+    }
+
+    /// Returns the number of connections so far, those that were turned away included.
+    pub fn connections(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Returns the number of connections in a row, up to now, that were turned away: wait longer for each.
+    pub fn turned_away_in_a_row(&self) -> usize {
+        self.log.iter().rev().take_while(|it| it.outcome == Outcome::TurnedAway).count()
+    }
+
+    /// Returns what the answers prove, at any point of the walk.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts::new(&self.log)
+    }
+}

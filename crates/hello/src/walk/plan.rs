@@ -1,0 +1,331 @@
+//! The order of the hellos: versions first, then weak suites, then the rest.
+
+use std::collections::BTreeSet;
+
+use super::evidence::{Certainty, Evidence, Reading, Refusal};
+use super::{Size, lists, modern};
+use crate::key_exchange::ServerKeyExchange;
+use crate::question::{Name, Question, Topic, groups};
+use crate::table::{Authentication, CipherSuite, KeyExchange, SignatureScheme, Strength};
+use crate::version::Version;
+
+type Planned = fn(&Evidence<'_>, Size) -> Option<Question>;
+
+/// In the order of their value: what is cut off by the budget matters less.
+const BRIEF: &[Planned] = &[
+    modern::first,
+    modern::share,
+    old,
+    old_dhe,
+    older,
+    ssl2,
+    bad,
+    dhe,
+    mid,
+    good,
+    modern::post_quantum,
+    split,
+];
+
+const SURVEY: &[Planned] = &[
+    good,
+    modern::first,
+    modern::share,
+    old,
+    old_dhe,
+    older,
+    ssl2,
+    modern::walk,
+    bad,
+    dhe,
+    mid,
+    lowest,
+    reuse,
+    fallback,
+    weak_curves,
+    legacy_hash,
+    other_key,
+    every_version,
+    split,
+    unknown_name,
+];
+
+/// The next question that the plan has, if any.
+pub(super) fn next(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    let plan = if size == Size::Brief { BRIEF } else { SURVEY };
+    plan.iter().find_map(|step| step(evidence, size))
+}
+
+/// What to ask with the last connection.
+pub(super) fn last(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    good(evidence, size).filter(|_| size == Size::Brief).or_else(|| control(evidence))
+}
+
+/// Asks again what succeeded last, where something was refused since.
+pub(super) fn control(evidence: &Evidence<'_>) -> Option<Question> {
+    let success = evidence.last_success().filter(|_| evidence.has_unconfirmed())?;
+    let mut suites = success.question.suites.clone();
+    suites.reverse();
+    Some(Question { topic: Topic::Control, suites, name: Name::Usual, ..success.question.clone() })
+}
+
+/// Whether what had succeeded was refused later.
+pub(super) fn control_failed(evidence: &Evidence<'_>) -> bool {
+    evidence.readings.last().is_some_and(|it| it.question.topic == Topic::Control && !it.succeeded())
+}
+
+fn once(evidence: &Evidence<'_>, topic: Topic, ask: impl FnOnce() -> Option<Question>) -> Option<Question> {
+    if evidence.asked(topic) { None } else { ask() }
+}
+
+fn good(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    once(evidence, Topic::Good, || {
+        let question = Question::new(Topic::Good, Version::Tls12, lists::list(Topic::Good, Version::Tls12));
+        Some(Question { compression: true, grease: size != Size::Brief, ..question })
+    })
+}
+
+fn old(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    once(evidence, Topic::Old, || Some(old_question(Topic::Old, Version::Tls11)))
+}
+
+fn old_question(topic: Topic, version: Version) -> Question {
+    Question { compression: true, ..Question::new(topic, version, lists::list(topic, version)) }
+}
+
+/// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman.
+fn old_dhe(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let refusal = evidence.of(Topic::Old).find_map(Reading::refusal)?;
+    once(evidence, Topic::OldDhe, || Some(old_question(Topic::OldDhe, Version::Tls11)))
+        .filter(|_| refusal != Refusal::Version)
+}
+
+/// Below the oldest version that answered. If none of them did, and the reason is not the version, SSL 3.0 alone.
+fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    let asked = |version| evidence.of(Topic::Old).any(|it| it.question.version == version);
+    let lowest = evidence.lowest_classic().filter(|version| *version <= Version::Tls11);
+    let below = match lowest {
+        Some(version) => version.below()?,
+        None if size == Size::Brief => return None,
+        None => {
+            evidence.of(Topic::Old).find_map(Reading::refusal).filter(|it| *it != Refusal::Version)?;
+            Version::Ssl3
+        }
+    };
+    (below > Version::Ssl2 && !asked(below)).then(|| old_question(Topic::Old, below))
+}
+
+fn ssl2(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    once(evidence, Topic::Ssl2, || {
+        let question = Question::new(Topic::Ssl2, Version::Ssl2, Vec::new());
+        Some(Question { groups: Vec::new(), schemes: Vec::new(), name: Name::None, ..question })
+    })
+}
+
+fn bad(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    walk_list(evidence, size, Topic::Bad, walked_version(evidence, size)?)
+}
+
+fn dhe(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    walk_list(evidence, size, Topic::Dhe, walked_version(evidence, size)?)
+}
+
+fn mid(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    walk_list(evidence, size, Topic::Mid, walked_version(evidence, size)?)
+}
+
+/// The version at which the lists are walked: the best one, as far as it is known. A brief walk asks before it knows.
+fn walked_version(evidence: &Evidence<'_>, size: Size) -> Option<Version> {
+    match size {
+        // If TLS 1.2 was refused, or nothing but an older version answered, the lists are asked there.
+        Size::Brief => {
+            Some(evidence.best_classic().filter(|_| is_settled(evidence)).unwrap_or(Version::Tls12))
+        }
+        _ if !is_settled(evidence) => Some(Version::Tls12),
+        _ => evidence.best_classic(),
+    }
+}
+
+/// Whether it is known that the best version so far is the best one: TLS 1.2 answered, or an older version answered a
+/// hello that offered TLS 1.2, or every list was refused at TLS 1.2.
+fn is_settled(evidence: &Evidence<'_>) -> bool {
+    let answered = evidence.accepted().any(|(it, version, ..)| {
+        version == Version::Tls12 || (version < Version::Tls12 && it.question.version == Version::Tls12)
+    });
+    let refused = || [Topic::Bad, Topic::Dhe, Topic::Mid].iter().all(|topic| evidence.asked(*topic));
+    answered || refused()
+}
+
+/// The next part of a list: what was neither accepted nor refused. After an answer a survey drops the whole class, and
+/// a full walk only the suite.
+fn walk_list(evidence: &Evidence<'_>, size: Size, topic: Topic, version: Version) -> Option<Question> {
+    let asked = || evidence.of(topic).filter(|it| it.question.version == version);
+    let answered = evidence.accepted().any(|(it, ..)| it.question.topic == topic);
+    if size == Size::Brief && (answered || asked().next().is_some()) {
+        return None;
+    }
+    let suites = open(evidence, version, &lists::list(topic, version), size == Size::Full);
+    // What was asked in the same words is not asked again.
+    let repeated =
+        asked().any(|it| suites.iter().all(|suite| it.question.suites.contains(suite)) && !it.succeeded());
+    (!suites.is_empty() && !repeated).then(|| Question::new(topic, version, suites))
+}
+
+/// The suites of a list about which nothing is known at a version.
+fn open(evidence: &Evidence<'_>, version: Version, list: &[CipherSuite], by_name: bool) -> Vec<CipherSuite> {
+    let accepted: Vec<_> =
+        evidence.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite).collect();
+    let parts: BTreeSet<_> = accepted.iter().map(|suite| lists::part(*suite)).collect();
+    let known = |suite: &CipherSuite| {
+        accepted.contains(suite)
+            || (!by_name && parts.contains(&lists::part(*suite)))
+            || evidence.refused(version, *suite).is_some()
+    };
+    list.iter().copied().filter(|suite| !known(suite)).collect()
+}
+
+/// The suites without finite-field Diffie-Hellman that the best version refused, at the oldest version.
+fn lowest(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let (version, best) = (evidence.lowest_classic()?, evidence.best_classic()?);
+    let mut suites = open(evidence, version, &lists::list(Topic::Old, version), false);
+    suites.retain(|suite| evidence.refused(best, *suite).is_some());
+    once(evidence, Topic::Lowest, || Some(Question::new(Topic::Lowest, version, suites)))
+        .filter(|question| version < best && !question.suites.is_empty())
+}
+
+/// A second exchange with an authenticated DHE suite.
+fn reuse(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let exchanges = || {
+        evidence.accepted().filter(|(_, _, suite, flight)| {
+            let signed = suite.info().is_some_and(|info| info.authentication != Authentication::Anonymous);
+            signed && matches!(flight.key_exchange, Some(ServerKeyExchange::Dhe { .. }))
+        })
+    };
+    let (_, version, ..) = exchanges().next()?;
+    let suites = exchanges().map(|(_, _, suite, _)| suite).collect();
+    once(evidence, Topic::Reuse, || Some(Question::new(Topic::Reuse, version, suites)))
+        .filter(|_| exchanges().count() < 2)
+}
+
+/// An old version with TLS_FALLBACK_SCSV, where a newer version is offered.
+fn fallback(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let version = evidence.lowest_classic().filter(|version| *version <= Version::Tls11)?;
+    let newer = evidence.accepted().any(|(_, found, ..)| found > version);
+    once(evidence, Topic::Fallback, || {
+        Some(Question::new(Topic::Fallback, version, lists::list(Topic::Old, version)))
+    })
+    .filter(|_| newer)
+}
+
+fn is_ecdhe(suite: &CipherSuite) -> bool {
+    let info = suite.info();
+    info.is_some_and(|it| {
+        it.key_exchange == KeyExchange::Ecdhe && it.authentication != Authentication::Anonymous
+    })
+}
+
+/// The signed ECDHE suites that were accepted at the best version.
+fn ecdhe(evidence: &Evidence<'_>) -> Option<(Version, Vec<CipherSuite>)> {
+    let best = evidence.best_classic()?;
+    let mut suites: Vec<_> = evidence
+        .accepted()
+        .filter(|(_, version, ..)| *version == best)
+        .map(|(_, _, suite, _)| suite)
+        .collect();
+    suites.retain(is_ecdhe);
+    suites.dedup();
+    (!suites.is_empty()).then_some((best, suites))
+}
+
+fn weak_curves(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let (version, suites) = ecdhe(evidence)?;
+    once(evidence, Topic::WeakCurves, || {
+        let weak = groups(|info| info.tls12 && info.class <= Strength::Exotic && info.share == 0);
+        Some(Question { groups: weak, ..Question::new(Topic::WeakCurves, version, suites) })
+    })
+}
+
+fn legacy_hash(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let (version, suites) = ecdhe(evidence)?;
+    once(evidence, Topic::LegacyHash, || {
+        let schemes = SignatureScheme::all()
+            .filter(|(_, info)| info.class == Strength::Broken)
+            .map(|(scheme, _)| scheme)
+            .collect();
+        Some(Question { schemes, ..Question::new(Topic::LegacyHash, version, suites) })
+    })
+    .filter(|_| version == Version::Tls12)
+}
+
+/// The suites of the key type that was not seen, ECDSA or RSA.
+fn other_key(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let version = evidence.best_classic()?;
+    let seen = |kind| {
+        let of_kind = |suite: CipherSuite| suite.info().is_some_and(|info| info.authentication == kind);
+        evidence.accepted().any(|(_, _, suite, _)| of_kind(suite))
+    };
+    let other = match (seen(Authentication::Rsa), seen(Authentication::Ecdsa)) {
+        (true, false) => Authentication::Ecdsa,
+        (false, true) => Authentication::Rsa,
+        _ => return None,
+    };
+    let mut suites = lists::universe(version);
+    suites.retain(|suite| {
+        let asked = suite.info().is_some_and(|info| info.authentication == other && !lists::is_dhe(info));
+        asked && evidence.refused(version, *suite).is_none()
+    });
+    once(evidence, Topic::OtherKey, || Some(Question::new(Topic::OtherKey, version, suites)))
+        .filter(|question| !question.suites.is_empty())
+}
+
+/// A full walk lists the suites of every version.
+fn every_version(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+    if size != Size::Full {
+        return None;
+    }
+    let mut versions = [Version::Tls12, Version::Tls11, Version::Tls10, Version::Ssl3].into_iter();
+    versions.find_map(|version| {
+        let lists = [Topic::Bad, Topic::Dhe, Topic::Mid, Topic::Good];
+        lists.into_iter().filter(|_| evidence.offers(version)).find_map(|topic| {
+            let suites = lists::list(topic, version);
+            if topic == Topic::Good && version < Version::Tls12 {
+                return None;
+            }
+            let suites = open(evidence, version, &suites, true);
+            // Good suites are a list of the middle here: the topic stands for the first hello with its extensions.
+            let topic = if topic == Topic::Good { Topic::Mid } else { topic };
+            let repeated = evidence
+                .of(topic)
+                .any(|it| it.question.version == version && it.question.suites == suites && !it.succeeded());
+            (!suites.is_empty() && !repeated).then(|| Question::new(topic, version, suites))
+        })
+    })
+}
+
+/// One class of a list that was refused by closing, or with an alert that does not tell why.
+fn split(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let best = evidence.best_classic().unwrap_or(Version::Tls12);
+    let assumed = |suite: &CipherSuite| {
+        matches!(evidence.refused(best, *suite), Some((_, Certainty::Assumed)))
+            && !evidence.accepts(best, *suite)
+    };
+    let suites: Vec<_> = [Topic::Mid, Topic::Bad, Topic::Dhe]
+        .into_iter()
+        .flat_map(|topic| lists::list(topic, best))
+        .filter(assumed)
+        .collect();
+    let part = suites.first().map(|suite| lists::part(*suite))?;
+    let suites: Vec<_> = suites.into_iter().filter(|suite| lists::part(*suite) == part).collect();
+    let asked = |suite| evidence.of(Topic::Split).any(|it| it.question.suites.contains(&suite));
+    (!suites.iter().any(|suite| asked(*suite))).then(|| Question::new(Topic::Split, best, suites))
+}
+
+/// The first list in reverse, for a name that the server does not know.
+fn unknown_name(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let success = evidence.of(Topic::Good).find(|it| it.succeeded()).or_else(|| evidence.last_success())?;
+    let mut question =
+        Question { topic: Topic::UnknownName, name: Name::Unknown, ..success.question.clone() };
+    question.suites.reverse();
+    once(evidence, Topic::UnknownName, || Some(question))
+        .filter(|question| !matches!(question.version, Version::Ssl2 | Version::Ssl3))
+}

@@ -1,0 +1,204 @@
+//! The properties that ServerHello and ServerKeyExchange show beside versions and suites.
+
+use super::evidence::{Certainty, Reading, Refusal, Verdict, Why};
+use super::facts::{DhParameters, Facts, Known, Offer, Preference, distinct};
+use super::lists;
+use crate::alert::Alert;
+use crate::extension::kind;
+use crate::flight::ServerFlight;
+use crate::key_exchange::{Curve, ServerKeyExchange};
+use crate::question::Topic;
+use crate::table::{Authentication, CipherSuite, Strength};
+use crate::version::Version;
+
+impl<'a> Facts<'a> {
+    /// Whether the server agrees to TLS compression (CRIME).
+    pub fn compression(&self) -> Known<Offer> {
+        self.property(|reading, flight| reading.question.compression.then_some(flight.hello.compression != 0))
+    }
+
+    /// Whether the server answers an extension of a hello up to TLS 1.2. [`extension_kind`](crate::extension_kind) has
+    /// the types.
+    pub fn extension(&self, wanted: u16) -> Known<Offer> {
+        self.property(|reading, flight| {
+            let sent = match wanted {
+                kind::HEARTBEAT | kind::SIGNED_CERTIFICATE_TIMESTAMP => reading.question.topic == Topic::Good,
+                // Only a CBC suite can use it (RFC 7366 section 3).
+                kind::ENCRYPT_THEN_MAC => flight.suite().info().is_some_and(|info| info.mode == "CBC"),
+                _ => true,
+            };
+            let sent = sent && flight.version().is_some_and(|version| version > Version::Ssl3);
+            sent.then(|| flight.hello.extension(wanted).is_some())
+        })
+    }
+
+    /// Whether the server asks for a client certificate up to TLS 1.2; later versions encrypt the request.
+    pub fn client_certificate(&self) -> Known<Offer> {
+        self.property(|_, flight| {
+            // Only a whole flight shows that nothing was asked for.
+            let whole = flight.end == crate::FlightEnd::Done || flight.certificate_request.is_some();
+            whole.then(|| flight.certificate_request.is_some())
+        })
+    }
+
+    /// A property of flights up to TLS 1.2: offered if any flight has it, not offered if all that could have it have not.
+    fn property(&self, test: impl Fn(&Reading<'a>, &'a ServerFlight) -> Option<bool>) -> Known<Offer> {
+        let mut known = Known::Unasked;
+        for (reading, version, _, flight) in self.evidence.accepted() {
+            match test(reading, flight).filter(|_| version <= Version::Tls12) {
+                Some(true) => return Known::witnessed(Offer::Offered, reading),
+                Some(false) => known = Known::witnessed(Offer::NotOffered, reading),
+                None => {}
+            }
+        }
+        known
+    }
+
+    /// Whether the server honors TLS_FALLBACK_SCSV (RFC 7507).
+    pub fn fallback_scsv(&self) -> Known<Offer> {
+        let Some(reading) = self.evidence.of(Topic::Fallback).last() else { return Known::Unasked };
+        match reading.verdict {
+            Verdict::Accepted { .. } => Known::witnessed(Offer::NotOffered, reading),
+            Verdict::Refused(Refusal::Other(alert)) if alert.description == Alert::INAPPROPRIATE_FALLBACK => {
+                Known::witnessed(Offer::Offered, reading)
+            }
+            Verdict::Refused(Refusal::Other(alert)) => Known::Inconclusive(Why::Unclear(alert)),
+            Verdict::Unclear(why) => Known::Inconclusive(why),
+            Verdict::Refused(_) | Verdict::Ssl2(_) => Known::Inconclusive(Why::Closed),
+        }
+    }
+
+    /// Whether a server with TLS 1.3 marks the random of older versions (RFC 8446 section 4.1.3).
+    pub fn downgrade_mark(&self) -> Known<Offer> {
+        if !self.evidence.offers(Version::Tls13) {
+            return Known::Unasked;
+        }
+        // One answer without the mark is enough for an attacker.
+        match self.property(|_, flight| Some(flight.hello.downgrade_mark().is_none())) {
+            Known::Is(Offer::Offered, witness) => Known::Is(Offer::NotOffered, witness),
+            Known::Is(Offer::NotOffered, witness) => Known::Is(Offer::Offered, witness),
+            other => other,
+        }
+    }
+
+    /// The finite-field Diffie-Hellman parameters that were seen.
+    pub fn dh_parameters(&self) -> Vec<DhParameters<'a>> {
+        let exchanges = self.evidence.accepted().filter_map(|(reading, version, suite, flight)| {
+            let exchange = flight.key_exchange.as_ref()?;
+            let ServerKeyExchange::Dhe { prime, .. } = exchange else { return None };
+            Some(DhParameters { hello: reading.at, version, suite, bits: exchange.bits()?, prime })
+        });
+        exchanges.collect()
+    }
+
+    /// Whether the server uses the same Diffie-Hellman value twice (Raccoon).
+    pub fn dh_reuse(&self) -> Known<Offer> {
+        let mut values: Vec<&[u8]> = Vec::new();
+        let mut known = Known::Unasked;
+        for (reading, _, _, flight) in self.evidence.accepted() {
+            let Some(exchange @ ServerKeyExchange::Dhe { .. }) = &flight.key_exchange else { continue };
+            let Some(public) = exchange.public() else { continue };
+            if values.contains(&public) {
+                return Known::witnessed(Offer::Offered, reading);
+            }
+            if !values.is_empty() {
+                known = Known::witnessed(Offer::NotOffered, reading);
+            }
+            values.push(public);
+        }
+        known
+    }
+
+    /// Whether the server uses a weak, unusual or explicit curve.
+    pub fn weak_curve(&self) -> Known<Offer> {
+        let weak = |curve: &Curve| match curve {
+            Curve::Named(group) => group.info().is_none_or(|info| info.class <= Strength::Exotic),
+            Curve::ExplicitPrime { .. } | Curve::ExplicitBinary { .. } => true,
+        };
+        let found = self.evidence.accepted().find(|(.., flight)| {
+            matches!(&flight.key_exchange, Some(ServerKeyExchange::Ecdhe { curve, .. }) if weak(curve))
+        });
+        match found {
+            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            None => self.only(Topic::WeakCurves),
+        }
+    }
+
+    /// Whether the server signs its key exchange with SHA-1 or MD5 in TLS 1.2 (RFC 9155).
+    pub fn legacy_signature(&self) -> Known<Offer> {
+        let broken = |flight: &ServerFlight| {
+            let scheme = flight.key_exchange.as_ref().and_then(ServerKeyExchange::scheme);
+            scheme.and_then(|scheme| scheme.info()).is_some_and(|info| info.class == Strength::Broken)
+        };
+        match self.evidence.accepted().find(|(.., flight)| broken(flight)) {
+            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            None => self.only(Topic::LegacyHash),
+        }
+    }
+
+    /// The answer to a question that offered nothing but what is asked about.
+    fn only(&self, topic: Topic) -> Known<Offer> {
+        let Some(reading) = self.evidence.of(topic).last() else { return Known::Unasked };
+        match reading.verdict {
+            Verdict::Refused(_) => self.confirmed(reading.at, reading.certainty().min(Certainty::Implied)),
+            Verdict::Unclear(why) => Known::Inconclusive(why),
+            // The server went on with something else, so it did not agree.
+            Verdict::Accepted { .. } | Verdict::Ssl2(_) => Known::witnessed(Offer::NotOffered, reading),
+        }
+    }
+
+    /// Whether the server has a key of this type, up to TLS 1.2.
+    pub fn key_type(&self, kind: Authentication) -> Known<Offer> {
+        let of_kind = |suite: &CipherSuite| suite.info().is_some_and(|info| info.authentication == kind);
+        if let Some((reading, ..)) = self.evidence.accepted().find(|(_, _, suite, _)| of_kind(suite)) {
+            return Known::witnessed(Offer::Offered, reading);
+        }
+        let Some(best) = self.evidence.best_classic() else { return Known::Unasked };
+        let suites: Vec<_> = lists::universe(best).into_iter().filter(of_kind).collect();
+        self.none_of(best, &suites)
+    }
+
+    /// The chains that were presented up to TLS 1.2, each once, its own certificate first.
+    pub fn chains(&self) -> Vec<&'a [Vec<u8>]> {
+        let chains = self.evidence.accepted().map(|(.., flight)| flight.certificates.as_slice());
+        distinct(chains.filter(|chain| !chain.is_empty()))
+    }
+
+    /// Whose order of suites decides.
+    pub fn preference(&self) -> Known<Preference> {
+        let mut followed = Vec::new();
+        for (reading, version, suite, _) in self.evidence.accepted() {
+            let mut usable =
+                reading.question.suites.iter().copied().filter(|it| self.evidence.accepts(version, *it));
+            let (first, second) = (usable.next(), usable.next());
+            match (first, second) {
+                (Some(first), _) if first != suite => return Known::witnessed(Preference::Server, reading),
+                (Some(_), Some(other)) => followed.push((reading, suite, other)),
+                _ => {}
+            }
+        }
+        // The client decides if the server chose either of two suites, whichever came first.
+        let reversed =
+            followed.iter().find(|(_, suite, _)| followed.iter().any(|(_, other, _)| other != suite));
+        match (reversed, followed.is_empty()) {
+            (Some((reading, ..)), _) if self.was_reversed() => Known::witnessed(Preference::Client, reading),
+            (_, false) => Known::Inconclusive(Why::Partly),
+            _ => Known::Unasked,
+        }
+    }
+
+    /// Whether one list was answered in both directions with different suites.
+    fn was_reversed(&self) -> bool {
+        let answers: Vec<_> =
+            self.evidence.accepted().map(|(it, _, suite, _)| (&it.question.suites, suite)).collect();
+        answers.iter().any(|(list, suite)| {
+            answers.iter().any(|(other, pick)| pick != suite && list.iter().eq(other.iter().rev()))
+        })
+    }
+
+    /// Whether every refusal of this server was a closed connection without an alert.
+    pub fn closes_instead_of_answering(&self) -> bool {
+        let mut refusals = self.evidence.readings.iter().filter_map(Reading::refusal).peekable();
+        refusals.peek().is_some() && refusals.all(|refusal| refusal == Refusal::Closed)
+    }
+}
