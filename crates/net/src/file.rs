@@ -77,7 +77,7 @@ pub fn open_fifo(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(ErrorKind::InvalidInput, what));
     }
     without_blocking(OpenOptions::new().write(true)).open(path).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENXIO) => io::Error::new(
+        Some(code) if code == nix::errno::Errno::ENXIO as i32 => io::Error::new(
             ErrorKind::NotConnected,
             "expected a pipe (FIFO) that a program reads, found no reader",
         ),
@@ -138,7 +138,8 @@ fn expect_regular(metadata: &Metadata) -> io::Result<()> {
 /// With this flag, opening a FIFO does not wait for its other end. Reading a regular file is not affected.
 #[cfg(unix)]
 fn without_blocking(options: &mut OpenOptions) -> &OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NONBLOCK | libc::O_NOCTTY)
+    use nix::fcntl::OFlag;
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
 }
 
 #[cfg(not(unix))]
