@@ -125,9 +125,16 @@ impl std::error::Error for Refused {}
 #[derive(Debug)]
 #[must_use = "the connection counts for as long as this is kept"]
 pub struct Admitted {
+    reserved: Reserved,
+    address: Option<IpAddr>,
+}
+
+/// A connection that counts for the listener and for the gateway, until it is dropped. Whose it is, is not known.
+#[derive(Debug)]
+#[must_use = "the connection counts for as long as this is kept"]
+pub struct Reserved {
     _place: Place,
     addresses: Arc<Mutex<Addresses>>,
-    address: Option<IpAddr>,
 }
 
 impl Admission {
@@ -151,6 +158,24 @@ impl Admission {
         self.admit_at(address, Instant::now())
     }
 
+    /// Counts a connection whose client is not known yet, because a proxy has still to name it (`proxy-from`). It
+    /// takes a place of the listener and of the gateway; the limits of one address hold when the address is known.
+    ///
+    /// # Errors
+    /// [`Refused::Listener`] or [`Refused::Total`].
+    pub fn reserve(&self) -> Result<Reserved, Refused> {
+        self.reserve_in(&mut lock(&self.addresses))
+    }
+
+    fn reserve_in(&self, addresses: &mut Addresses) -> Result<Reserved, Refused> {
+        if addresses.open >= addresses.limits.connections {
+            return Err(Refused::Listener);
+        }
+        let place = self.total.enter().ok_or(Refused::Total)?;
+        addresses.open += 1;
+        Ok(Reserved { _place: place, addresses: self.addresses.clone() })
+    }
+
     fn admit_at(&self, address: Option<IpAddr>, now: Instant) -> Result<Admitted, Refused> {
         let address = address.map(network);
         let mut addresses = lock(&self.addresses);
@@ -158,15 +183,31 @@ impl Admission {
         if let Some(address) = address {
             addresses.pay(address, now)?;
         }
-        if addresses.open >= addresses.limits.connections {
-            return Err(Refused::Listener);
+        let reserved = self.reserve_in(&mut addresses)?;
+        Ok(addresses.let_in(reserved, address))
+    }
+}
+
+impl Reserved {
+    /// Lets the connection in, now that its client's address is known, or not.
+    ///
+    /// # Errors
+    /// [`Refused::Address`] or [`Refused::Rate`].
+    pub fn admit(self, address: Option<IpAddr>) -> Result<Admitted, Refused> {
+        let address = address.map(network);
+        if let Some(address) = address {
+            // The lock is free again when a connection that is refused gives its place back.
+            lock(&self.addresses).pay(address, Instant::now())?;
         }
-        let place = self.total.enter().ok_or(Refused::Total)?;
-        addresses.open += 1;
-        if let Some(known) = address.and_then(|address| addresses.known.get_mut(&address)) {
-            known.open += 1;
-        }
-        Ok(Admitted { _place: place, addresses: self.addresses.clone(), address })
+        let shared = self.addresses.clone();
+        Ok(lock(&shared).let_in(self, address))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut addresses = lock(&self.addresses);
+        addresses.open = addresses.open.saturating_sub(1);
     }
 }
 
@@ -192,6 +233,16 @@ impl Addresses {
     }
 }
 
+impl Addresses {
+    /// Counts a connection of this address, which has paid.
+    fn let_in(&mut self, reserved: Reserved, address: Option<IpAddr>) -> Admitted {
+        if let Some(known) = address.and_then(|address| self.known.get_mut(&address)) {
+            known.open += 1;
+        }
+        Admitted { reserved, address }
+    }
+}
+
 impl Known {
     fn credit_at(&self, now: Instant, full: f64) -> f64 {
         let gained = now.saturating_duration_since(self.seen).as_secs_f64() * full;
@@ -201,8 +252,7 @@ impl Known {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut addresses = lock(&self.addresses);
-        addresses.open = addresses.open.saturating_sub(1);
+        let mut addresses = lock(&self.reserved.addresses);
         if let Some(known) = self.address.and_then(|address| addresses.known.get_mut(&address)) {
             known.open = known.open.saturating_sub(1);
         }
@@ -254,6 +304,23 @@ mod tests {
         assert!(one.admit(ip("192.0.2.1")).is_ok());
         drop((second, again));
         assert_eq!(total.open(), 0);
+    }
+
+    #[test]
+    fn a_client_that_is_not_known_yet_takes_a_place_and_gives_it_back() {
+        let total = Total::new(3);
+        let limits = Limits { connections: 2, per_address: 1, handshakes: 1000, ..Limits::default() };
+        let admission = Admission::new(total.clone(), limits);
+        let (one, two) = (admission.reserve().unwrap(), admission.reserve().unwrap());
+        assert_eq!(admission.reserve().unwrap_err(), Refused::Listener);
+        assert_eq!(admission.admit(ip("192.0.2.9")).unwrap_err(), Refused::Listener);
+        // Now that both are known, they turn out to be one.
+        let one = one.admit(ip("192.0.2.1")).unwrap();
+        assert_eq!(two.admit(ip("192.0.2.1")).unwrap_err(), Refused::Address);
+        assert_eq!(total.open(), 1);
+        drop(one);
+        assert_eq!(total.open(), 0);
+        assert!(admission.reserve().unwrap().admit(ip("192.0.2.1")).is_ok());
     }
 
     #[test]

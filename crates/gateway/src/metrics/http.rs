@@ -1,70 +1,136 @@
 //! `GET /metrics` and `GET /health`, one request a connection: less than a library for it would be.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
 use super::Metrics;
 
 /// The longest head of a request.
 const LONGEST: usize = 8 * 1024;
 
-/// How long a request and its answer may take together.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the head of a request may take. It fits into one segment.
+const HEAD: Duration = Duration::from_secs(1);
 
-/// Requests at once; the others wait in the socket's queue.
-const AT_ONCE: usize = 16;
+/// How long the answer may take to be taken.
+const ANSWER: Duration = Duration::from_secs(10);
 
-/// Answers whoever asks. Never ends by itself.
+/// Connections at once, those included that have asked for nothing yet.
+const CONNECTIONS: usize = 256;
+
+/// How long the text of the metrics is good for.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long to wait when no connection can be taken, for want of file descriptors most often.
+const BREATH: Duration = Duration::from_millis(50);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Answers requests. Never ends by itself.
+///
+/// A load balancer takes the gateway out of service when `/health` does not answer. So a connection that asks for
+/// nothing is closed after a second, and earlier when there are too many: the oldest one first.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let page = Arc::new(Page { metrics, last: Mutex::default() });
+    let (mut tasks, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
     loop {
-        // It is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((io, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: there will be some again.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // What has ended is forgotten.
+            Some(_) = tasks.join_next() => continue,
+        };
+        let Ok((io, _)) = accepted else {
+            tokio::time::sleep(BREATH).await;
             continue;
         };
-        let metrics = metrics.clone();
-        tokio::spawn(async move {
-            // Whoever is too slow, or has gone, gets no answer.
-            let _ = tokio::time::timeout(PATIENCE, answer(io, &metrics)).await;
-            drop(place);
-        });
+        open.retain(|task| !task.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let page = page.clone();
+        open.push_back(tasks.spawn(async move {
+            // A client that is too slow, or has gone, gets no answer.
+            let _ = answer(io, &page).await;
+        }));
     }
 }
 
-async fn answer(mut io: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
+/// The text of all metrics, made once a second at most and shared by everybody who asks meanwhile: those who ask and do
+/// not read the answer cost neither processor nor memory each.
+struct Page {
+    metrics: Arc<Metrics>,
+    last: Mutex<Option<(Instant, Arc<str>)>>,
+}
+
+impl Page {
+    /// The text, made on a thread of its own: thousands of listeners take their time. Nothing if the runtime ends.
+    async fn text(&self) -> Option<Arc<str>> {
+        let mut last = self.last.lock().await;
+        if let Some((made, text)) = &*last
+            && made.elapsed() < FRESH
+        {
+            return Some(text.clone());
+        }
+        let metrics = self.metrics.clone();
+        let text: Arc<str> = spawn_blocking(move || metrics.render()).await.ok()?.into();
+        *last = Some((Instant::now(), text.clone()));
+        Some(text)
+    }
+}
+
+async fn answer(mut io: TcpStream, page: &Page) -> std::io::Result<()> {
+    let Some(head) = timeout(HEAD, head(&mut io)).await?? else { return Ok(()) };
+    let (method, path) = request(&head);
+    let (status, kind, body) = match (method, path) {
+        (b"GET" | b"HEAD", b"/metrics") => match page.text().await {
+            Some(text) => ("200 OK", OPEN_METRICS, text),
+            None => return Ok(()),
+        },
+        (b"GET" | b"HEAD", b"/health") if page.metrics.is_draining() => {
+            ("503 Service Unavailable", TEXT, "draining\n".into())
+        }
+        (b"GET" | b"HEAD", b"/health") => ("200 OK", TEXT, "ok\n".into()),
+        (b"GET" | b"HEAD", _) => ("404 Not Found", TEXT, "there are /metrics and /health\n".into()),
+        _ => ("405 Method Not Allowed", TEXT, "only GET and HEAD\n".into()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let saying = async {
+        io.write_all(head.as_bytes()).await?;
+        if method != b"HEAD" {
+            io.write_all(body.as_bytes()).await?;
+        }
+        io.shutdown().await
+    };
+    timeout(ANSWER, saying).await?
+}
+
+/// The head of a request; nothing if it is too long, or is not there.
+async fn head(io: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     let mut head = Vec::with_capacity(1024);
     while !head.windows(4).any(|it| it == b"\r\n\r\n") {
         if head.len() >= LONGEST || io.read_buf(&mut head).await? == 0 {
-            return Ok(());
+            return Ok(None);
         }
     }
-    const TEXT: &str = "text/plain; charset=utf-8";
-    const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(Some(head))
+}
+
+/// The method, and the path without a query.
+fn request(head: &[u8]) -> (&[u8], &[u8]) {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let (status, kind, body) = match (method, path) {
-        (b"GET" | b"HEAD", b"/metrics") => ("200 OK", METRICS, metrics.render()),
-        (b"GET" | b"HEAD", b"/health") if metrics.is_draining() => {
-            ("503 Service Unavailable", TEXT, String::from("draining\n"))
-        }
-        (b"GET" | b"HEAD", b"/health") => ("200 OK", TEXT, String::from("ok\n")),
-        (b"GET" | b"HEAD", _) => ("404 Not Found", TEXT, String::from("there are /metrics and /health\n")),
-        _ => ("405 Method Not Allowed", TEXT, String::from("only GET and HEAD\n")),
-    };
-    let length = body.len();
-    let body = if method == b"HEAD" { "" } else { &body };
-    let text = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
-    io.write_all(text.as_bytes()).await?;
-    io.shutdown().await
+    (method, path.split(|byte| *byte == b'?').next().unwrap_or_default())
 }

@@ -8,14 +8,14 @@ mod rules;
 mod sequence;
 mod stream;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side};
 use starttls::{Acceptor, Facts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted, Refused};
 use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, Route, Tls};
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
@@ -102,8 +102,7 @@ pub(crate) async fn serve(listener: &Listener, admission: &Admission, socket: So
 impl<'a> Session<'a> {
     async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), Failure> {
         // What is over before the copying is boxed, so that it is not kept meanwhile: it is far larger.
-        Box::pin(self.identify(&mut socket)).await?;
-        let _admitted = match admission.admit(self.record.client.address.map(|address| address.ip())) {
+        let _admitted = match Box::pin(self.admit(admission, &mut socket)).await? {
             Ok(admitted) => admitted,
             Err(reason) => {
                 // Where TLS comes first there are no words for it.
@@ -133,19 +132,42 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Finds out who the client is, and whether it is served here.
-    async fn identify(&mut self, socket: &mut Socket) -> Result<(), Failure> {
-        let limit = self.listener.limits.negotiation;
-        let peer = self.record.client.address.map(|address| address.ip());
-        if peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
-            let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
-            if let Header::Proxied { client, destination } =
-                header.map_err(|_| Failure::Late(limit))?.map_err(Failure::Proxy)?
-            {
-                self.record.client = Client { address: Some(client), local: Some(destination) };
-            }
+    /// Finds out who the client is, and whether it is served here. The inner result is the limits' answer.
+    ///
+    /// A connection counts from its first moment: for the listener and the gateway while its PROXY header is on the
+    /// way, and for the client's address as soon as that is known.
+    async fn admit(
+        &mut self,
+        admission: &Admission,
+        socket: &mut Socket,
+    ) -> Result<Result<Admitted, Refused>, Failure> {
+        let peer = self.peer();
+        if !peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
+            self.allow(peer)?;
+            return Ok(admission.admit(peer));
         }
-        match self.record.client.address.map(|address| address.ip()) {
+        let reserved = match admission.reserve() {
+            Ok(reserved) => reserved,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let limit = self.listener.limits.negotiation;
+        let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
+        if let Header::Proxied { client, destination } =
+            header.map_err(|_| Failure::Late(limit))?.map_err(Failure::Proxy)?
+        {
+            self.record.client = Client { address: Some(client), local: Some(destination) };
+        }
+        let client = self.peer();
+        self.allow(client)?;
+        Ok(reserved.admit(client))
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.record.client.address.map(|address| address.ip())
+    }
+
+    fn allow(&self, client: Option<IpAddr>) -> Result<(), Failure> {
+        match client {
             Some(client) if !self.listener.admits(Some(client)) => Err(Failure::NotAllowed(client)),
             _ => Ok(()),
         }

@@ -247,6 +247,44 @@ async fn metrics_are_counted_and_shown() {
     assert!(metrics.render().contains("starttls_gateway_open_connections{listener=\"mx\"} 0\n"));
 }
 
+/// Connections that ask for nothing, and such that ask for everything and read nothing.
+#[tokio::test]
+async fn health_is_answered_whoever_else_is_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = Arc::new(Metrics::new());
+    // More than the sockets on the way hold.
+    let many: Vec<_> = (0..200).map(|number| metrics.listener(&format!("{number:0>100}"))).collect();
+    many.iter().for_each(|it| it.connected());
+    let serving = tokio::spawn(serve(listener, metrics.clone()));
+    let health = async || {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(b"GET /health HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("ok\n"), "{answer}");
+    };
+    let asking = async {
+        let mut others = Vec::new();
+        for number in 0..400 {
+            let mut tcp = TcpStream::connect(address).await.unwrap();
+            if number % 20 == 1 {
+                tcp.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+            }
+            others.push(tcp);
+            if number % 20 == 0 {
+                health().await;
+            }
+        }
+        // Who asks for nothing is not kept.
+        let mut mute = others.pop().unwrap();
+        assert_eq!(mute.read(&mut [0; 16]).await.unwrap_or(0), 0);
+        health().await;
+    };
+    timeout(DEADLINE, asking).await.expect("health is not answered");
+    serving.abort();
+}
+
 #[tokio::test]
 async fn health_is_asked_for() {
     let metrics = Arc::new(Metrics::new());

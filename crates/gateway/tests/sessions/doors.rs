@@ -88,6 +88,54 @@ fn reachable(at: SocketAddr) {
     }
 }
 
+/// A connection takes a place from its first moment, also while a proxy has still to name its client.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_still_sending_a_proxy_header_counts() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let (cert, key) = &house.certificate;
+    let text = format!(
+        "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n\
+         proxy-from = [\"127.0.0.1\"]\nforward = \"smtp://{}\"\nlimits = {{ connections = 3 }}\n",
+        backend.address
+    );
+    let running = house.start(Config::parse(&text, "test").unwrap());
+    let connect = || async { TcpStream::connect(running.address).await.unwrap() };
+    let mut mute = Vec::new();
+    for start in ["", "PROXY TCP4 192.0.2.1 ", "\r\n\r\n"] {
+        let mut tcp = connect().await;
+        tcp.write_all(start.as_bytes()).await.unwrap();
+        mute.push(tcp);
+    }
+    // The places are taken as the connections are, in the order of the kernel.
+    let turned_away = async {
+        loop {
+            let mut words = [0; 4];
+            if connect().await.read_exact(&mut words).await.is_ok() {
+                return words;
+            }
+        }
+    };
+    assert_eq!(&within(turned_away).await, b"421 ");
+    let ended = running.ended(1).await;
+    assert!(ended.iter().all(|it| it == "the listener has as many connections as it may have"), "{ended:?}");
+    // Their places are free when they go.
+    drop(mute);
+    let served = async {
+        loop {
+            let mut tcp = connect().await;
+            tcp.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n").await.unwrap();
+            let mut words = [0; 4];
+            if tcp.read_exact(&mut words).await.is_ok() && &words == b"220 " {
+                return;
+            }
+        }
+    };
+    within(served).await;
+}
+
 /// Keeps every thread of the gateway from its work while it is locked.
 struct Busy(Mutex<()>);
 
