@@ -55,6 +55,8 @@ pub(crate) enum State {
     Opaque,
     /// The copying has to end here: the client's side goes on otherwise.
     Stop,
+    /// The editor has said goodbye to the client. Nothing else is sent to it, and its connection is closed.
+    Over,
 }
 
 /// How the copying ended, if nothing failed.
@@ -267,6 +269,10 @@ impl<E: Editor> Copy<E> {
                 State::Reading => {}
                 State::Opaque => self.editor = None,
                 State::Stop => self.stopping = true,
+                State::Over => match from {
+                    Side::Client => other.ended = true,
+                    Side::Server => lane.ended = true,
+                },
             }
             Poll::Ready(Ok(()))
         })

@@ -148,6 +148,11 @@ impl Relay {
         self.client.reading == Reading::Over
     }
 
+    /// Whether the relay said goodbye to the client, after every answer that the client waited for.
+    pub fn is_finished(&self) -> bool {
+        self.is_over() && self.due.is_empty()
+    }
+
     /// Gives the go-ahead for the request that was granted, unless the client sent anything behind it
     /// (rules B1, B2, B4). The relay, and with it everything that was said, is gone.
     ///

@@ -24,7 +24,7 @@ impl Session<'_> {
             }
         };
         if self.listener.protocol.flow.greeting {
-            out.to_client = self.first_words(reached.greeting, false, false);
+            out.to_client = self.first_words(reached.greeting, false, false, &rules::BEFORE_UPGRADE);
         }
         let idle = self.listener.limits.idle;
         let Some((front, back)) = self.granted(front, reached.stream, relay, out, idle, tls).await? else {

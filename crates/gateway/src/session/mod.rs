@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
             _ => protocol.flow.greeting && !greeted,
         };
         if owes {
-            let words = self.first_words(greeting, inside_tls, logged_in);
+            let words = self.first_words(greeting, inside_tls, logged_in, &[Amend::DropUpgrade]);
             out.to_client.splice(0..0, words);
         }
         if !unread.is_empty() {
@@ -329,20 +329,21 @@ impl<'a> Session<'a> {
         Identity { inside_tls, ..own.unwrap_or_else(|| Identity::new(&self.listener.server_name)) }
     }
 
-    /// What the client hears first: the backend's words where it has said them, ours where it could not.
-    fn first_words(&self, greeting: Option<Vec<u8>>, inside_tls: bool, logged_in: bool) -> Vec<u8> {
+    /// What the client is sent first, with these changes: the backend's words if the backend has sent them, otherwise
+    /// words of our own.
+    fn first_words(
+        &self,
+        greeting: Option<Vec<u8>>,
+        inside_tls: bool,
+        logged_in: bool,
+        changes: &[Amend],
+    ) -> Vec<u8> {
         let protocol = self.listener.protocol;
         let mut dialect = (protocol.dialect)(self.identity(inside_tls));
         let mut own = Vec::new();
         match (protocol.flow.after, greeting) {
             (After::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut own),
-            (_, Some(words)) => {
-                let external = (!self.identified).then_some(Amend::DropExternal);
-                return [Amend::DropUpgrade, Amend::DropChannelBinding, Amend::DropOnBehalf]
-                    .into_iter()
-                    .chain(external)
-                    .fold(words, |words, how| dialect.amend(Side::Server, &words, how));
-            }
+            (_, Some(words)) => own = words,
             (After::ServerSpeaks, None) => {
                 dialect.write_server(ServerMessage::Offer { starttls: false }, &mut own);
             }
@@ -356,7 +357,10 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        own
+        let external = (!self.identified).then_some(Amend::DropExternal);
+        let always = [Amend::DropChannelBinding, Amend::DropOnBehalf];
+        let changes = changes.iter().copied().chain(always).chain(external);
+        changes.fold(own, |words, how| dialect.amend(Side::Server, &words, how))
     }
 
     /// Closes a front behind which there is no backend, in the protocol's own words.

@@ -45,15 +45,17 @@ pub(super) fn unidentified() -> Rule {
     Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropExternal) }
 }
 
+/// Changes to what a server lists in cleartext, where the client may upgrade.
+pub(super) const BEFORE_UPGRADE: [Amend; 2] = [Amend::DropCredentials, Amend::AddUpgrade];
+
 /// Cleartext from a client that may upgrade at any time and need not. Only what its protocol lists passes (rule S4).
 pub(super) fn optional() -> Vec<Rule> {
     let own = [
         (Moment::Client(ClientMessage::Request), Edit::Grant),
         (Moment::NeedsTls, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
     ];
-    rules(always().into_iter().chain(own))
+    let lists = BEFORE_UPGRADE.map(|how| (Moment::Any(Side::Server), Edit::Amend(how)));
+    rules(always().into_iter().chain(own).chain(lists))
 }
 
 /// Cleartext in which the backend's greeting is all that passes, and nothing of the client's (rule G1).
@@ -90,6 +92,7 @@ impl Editor for Relay {
         Ok(match () {
             () if self.is_opaque() => State::Opaque,
             () if self.is_granted() => State::Stop,
+            () if self.is_finished() => State::Over,
             () => State::Reading,
         })
     }

@@ -4,6 +4,7 @@
 //! A program that is not installed fails its test and names the Debian package.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod cyrus;
 mod house;
 mod http;
 mod imap;
@@ -13,6 +14,7 @@ mod lmtp;
 mod mysql;
 mod nntp;
 mod nut;
+mod optional;
 mod pop3;
 mod postgres;
 mod sieve;

@@ -90,6 +90,51 @@ async fn s4_optional_cleartext_hides_no_logins() {
     assert!(heard.contains("MAIL") && !heard.contains("AUTH") && !heard.contains("BDAT"), "{heard}");
 }
 
+/// The gateway closes a session that it has ended; it does not wait for the client, and lets the backend go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_over_is_closed() {
+    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let mut tcp = cleartext(&SMTP, running.address).await;
+    tcp.write_all(b"EHLO me\r\nNOOP\r\nBDAT 3 LAST\r\nabcRSET\r\n").await.unwrap();
+    let mut heard = String::new();
+    within(tcp.read_to_string(&mut heard)).await.unwrap();
+    assert!(heard.contains("250 2.0.0 OK\r\n530 ") && heard.contains("\r\n421 "), "{heard}");
+    drop(tcp);
+    assert_eq!(running.ended(1).await, ["ok"]);
+    within(async {
+        while backend.open() != 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(backend.heard(), ["EHLO me\r\nNOOP\r\n"]);
+}
+
+/// The greeting lists capabilities in some protocols: the upgrade is among them, and no login is (rule S4).
+#[tokio::test(flavor = "multi_thread")]
+async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
+    let house = House::new();
+    for (scheme, greeting, wanted) in [
+        (
+            "imap",
+            "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN] ready\r\n",
+            "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED STARTTLS] ready\r\n",
+        ),
+        (
+            "sieve",
+            "\"SIEVE\" \"fileinto\"\r\n\"SASL\" \"PLAIN\"\r\nOK\r\n",
+            "\"SIEVE\" \"fileinto\"\r\n\"SASL\" \"\"\r\n\"STARTTLS\"\r\nOK\r\n",
+        ),
+    ] {
+        let backend = Scripted::start(greeting.as_bytes().to_vec(), |_| None).await;
+        let forward = [format!("{scheme}://{}", backend.address)];
+        let running = house.gateway(&format!("{scheme}+starttls://{{}}"), &forward, Some(Offer::Optional));
+        let mut tcp = within(tokio::net::TcpStream::connect(running.address)).await.unwrap();
+        assert_eq!(until(&mut tcp, &wanted[wanted.len() - 4..]).await, wanted);
+    }
+}
+
 /// Message data passes as it is, lines of any length among it, where all servers agree about its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn optional_mail_passes_unchanged() {
