@@ -44,6 +44,11 @@ pub(crate) trait Editor {
     fn is_over(&self) -> bool {
         false
     }
+
+    /// What a client that broke a rule is sent before its connection ends.
+    fn goodbye(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// What an editor is up to.
@@ -116,6 +121,13 @@ impl<E: Editor> Copy<E> {
     pub(crate) fn octets(&self) -> (u64, u64) {
         let (up, down) = self.editor.as_ref().map(Editor::elsewhere).unwrap_or_default();
         (self.up.octets + up, self.down.octets + down)
+    }
+
+    /// What is left to send to a client that broke a rule: what was on its way, and the editor's goodbye.
+    pub(crate) fn last_words(&mut self) -> Vec<u8> {
+        let mut words = self.down.unsent.split_off(self.down.sent);
+        words.extend(self.editor.as_mut().map(Editor::goodbye).unwrap_or_default());
+        words
     }
 
     /// The editor, if it has not become superfluous.

@@ -27,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Deadline,
     pub(crate) timings: Timings,
     pub(crate) address: Option<SocketAddr>,
+    /// See [`Flow::space_before_tls`](starttls_proto::Flow::space_before_tls).
+    pub(crate) space_before_tls: &'static [u8],
     step_began: Instant,
 }
 
@@ -47,7 +49,15 @@ pub(crate) const HANDSHAKE: &str = "the TLS handshake";
 
 impl Attempt {
     pub(crate) fn new(plan: Plan, tap: Tap, deadline: Deadline) -> Self {
-        Self { plan, tap, deadline, timings: Timings::default(), address: None, step_began: Instant::now() }
+        Self {
+            plan,
+            tap,
+            deadline,
+            timings: Timings::default(),
+            address: None,
+            space_before_tls: b"",
+            step_began: Instant::now(),
+        }
     }
 
     /// The time since the last call, or since the start.

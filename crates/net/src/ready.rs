@@ -46,7 +46,8 @@ impl<IO> Ready<IO> {
         Self { wire, upgrade, attempt: Box::new(attempt) }
     }
 
-    pub(crate) fn begin(self) -> Result<Handshake<IO>, Error> {
+    pub(crate) fn begin(mut self) -> Result<Handshake<IO>, Error> {
+        self.wire.drops_space(self.attempt.space_before_tls);
         self.attempt.begin(self.wire, self.upgrade.into_early_tls())
     }
 }

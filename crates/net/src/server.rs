@@ -112,7 +112,9 @@ impl Acceptor {
     pub(crate) fn attempt(&self) -> Attempt {
         let plan = self.config.clone().map_or(Plan::Unavailable, Plan::Server);
         let tap = Tap::new(Side::Server, self.observer.clone());
-        Attempt::new(plan, tap, Deadline::starting_now(self.timeout))
+        let mut attempt = Attempt::new(plan, tap, Deadline::starting_now(self.timeout));
+        attempt.space_before_tls = self.protocol.flow.space_before_tls;
+        attempt
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Wire<IO> {
     pub(crate) deadline: Option<Deadline>,
     /// TLS that came in one piece with the request (MySQL), last byte first.
     early: Vec<u8>,
+    /// Octets that are dropped where TLS has yet to begin, and how many of them at most.
+    space: (&'static [u8], usize),
     /// The first octets received since TLS began.
     opening: Vec<u8>,
     pub(crate) handshake_read: u64,
@@ -28,6 +30,9 @@ impl<IO> std::fmt::Debug for Wire<IO> {
     }
 }
 
+/// Octets of white space that are dropped before TLS, at most.
+const MAX_SPACE: usize = 64;
+
 /// How much of what is not TLS an error keeps.
 const EXCERPT: usize = 200;
 
@@ -39,10 +44,31 @@ impl<IO> Wire<IO> {
             phase: Phase::Negotiation,
             deadline: None,
             early: Vec::new(),
+            space: (b"", 0),
             opening: Vec::new(),
             handshake_read: 0,
             handshake_written: 0,
         }
+    }
+
+    /// Drops these octets until TLS begins.
+    pub(crate) fn drops_space(&mut self, space: &'static [u8]) {
+        self.space = (space, if space.is_empty() { 0 } else { MAX_SPACE });
+    }
+
+    /// Drops white space at the start of what was read, if TLS has not begun and white space may be there. Returns how many
+    /// octets are left; they start where the white space did.
+    pub(crate) fn without_space(&mut self, bytes: &mut [u8]) -> usize {
+        let (space, most) = self.space;
+        if most == 0 || self.phase != Phase::Handshake {
+            return bytes.len();
+        }
+        let dropped = bytes.iter().take(most).take_while(|octet| space.contains(octet)).count();
+        let left = bytes.len() - dropped;
+        self.space.1 = if left == 0 { most - dropped } else { 0 };
+        self.tap.received(Phase::Negotiation, &bytes[..dropped]);
+        bytes.copy_within(dropped.., 0);
+        left
     }
 
     /// TLS begins, with these bytes of the peer's before anything that is still to be read.

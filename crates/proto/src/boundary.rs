@@ -42,6 +42,13 @@ impl Upgrade {
         })
     }
 
+    /// The proof for a server, whose client may have sent some of these octets behind its request, and nothing else: they
+    /// are dropped.
+    pub(crate) fn behind_request(inbox: Inbox, rest: &[u8], space: &[u8]) -> Result<Self, Box<Error>> {
+        let only_space = inbox.pending().iter().chain(rest).all(|octet| space.contains(octet));
+        if only_space { Ok(Self { early: Vec::new() }) } else { Self::at_boundary(inbox, rest) }
+    }
+
     /// The same for a request that nobody answers (MySQL), behind which the client may send its
     /// ClientHello at once: a TLS handshake record may be left, and goes to TLS only.
     pub(crate) fn without_go_ahead(inbox: Inbox, rest: &[u8]) -> Result<Self, Box<Error>> {

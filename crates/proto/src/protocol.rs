@@ -64,6 +64,9 @@ pub struct Flow {
     pub after: After,
     /// Whether a session has more connections than its first one (FTP).
     pub data_connections: bool,
+    /// White space that a server drops between the client's request and its ClientHello (rule B2). Clients of XMPP are
+    /// known to send it, although RFC 6120 section 5.3.3 forbids it. Anything else there ends the connection.
+    pub space_before_tls: &'static [u8],
     /// Whether TLS may be optional: a client can do something without a login, and the protocol lists what
     /// ([`Dialect::clearance`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
     /// message (IRC, XMPP), a client without TLS could do nothing.
@@ -87,6 +90,7 @@ impl Flow {
         closes: false,
         after: After::Silent,
         data_connections: false,
+        space_before_tls: b"",
         may_be_optional: true,
         login_apart: true,
         trusts_sockets: false,

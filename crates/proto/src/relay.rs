@@ -153,6 +153,13 @@ impl Relay {
         self.is_over() && self.due.is_empty()
     }
 
+    /// The server's goodbye to a client that broke a rule, in the server's place.
+    pub fn goodbye(&mut self) -> Vec<u8> {
+        let mut words = Vec::new();
+        self.dialect.write_server(ServerMessage::Bye, &mut words);
+        words
+    }
+
     /// Gives the go-ahead for the request that was granted, unless the client sent anything behind it
     /// (rules B1, B2, B4). The relay, and with it everything that was said, is gone.
     ///
@@ -163,7 +170,7 @@ impl Relay {
         if !flow.verdict {
             return Upgrade::without_go_ahead(client.inbox, &[]);
         }
-        let proof = Upgrade::at_boundary(client.inbox, &[]);
+        let proof = Upgrade::behind_request(client.inbox, &[], flow.space_before_tls);
         dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
         proof
     }

@@ -131,6 +131,9 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
             let (_, server, _) = at_the_request(protocol);
             request.push(byte);
             let mut said = Vec::new();
+            if protocol.flow.space_before_tls.contains(&byte) {
+                continue;
+            }
             let error = server.receive(&request, &mut said).unwrap_err();
             assert_eq!(
                 (error.kind, error.by),
@@ -140,6 +143,32 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
             );
             let agreed = said.starts_with(&go_ahead[..go_ahead.len() - 1]);
             assert!(!agreed, "{}: agreed before it looked", protocol.name);
+        }
+    }
+}
+
+/// XMPP is the one protocol in which a server drops anything, and that is white space of XML and nothing else.
+#[test]
+fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+        let space = protocol.flow.space_before_tls;
+        let expected: &[u8] = if protocol.name.starts_with("xmpp") { b" \t\r\n" } else { b"" };
+        assert_eq!(space, expected, "{}", protocol.name);
+        for dropped in space.iter().map(|octet| vec![*octet]).chain([space.repeat(1000)]) {
+            let (_, server, request) = at_the_request(protocol);
+            let whole = [&request[..], &dropped].concat();
+            let Ok(Progress::Upgrade(upgrade)) = server.receive(&whole, &mut Vec::new()) else {
+                panic!("{}: no go-ahead", protocol.name)
+            };
+            assert_eq!(upgrade.into_early_tls(), b"", "{}", protocol.name);
+            for byte in (0..=255).filter(|byte| !space.contains(byte)) {
+                for injected in [[&dropped[..], &[byte]].concat(), [&[byte], &dropped[..]].concat()] {
+                    let (_, server, _) = at_the_request(protocol);
+                    let whole = [&request[..], &injected].concat();
+                    let error = server.receive(&whole, &mut Vec::new()).unwrap_err();
+                    assert_eq!(error.kind, ErrorKind::BeyondBoundary, "{}", protocol.name);
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use starttls::proto::{Amend, Outgoing, Relay, Side};
 
 use super::backend::Reached;
 use super::sequence::{self, Sequence};
-use super::{Session, Socket, Stream, rules, say};
+use super::{Session, Socket, Stream, answer_violation, rules, say};
 use crate::config::{Route, Tls};
 use crate::copy::{Copy, Editor, Ended};
 use crate::failure::Failure;
@@ -106,7 +106,9 @@ impl Session<'_> {
         tls: &Tls,
     ) -> Result<Option<(Stream, Stream)>, Failure> {
         let mut copy = Copy::new(Some(relay), first);
-        let ended = copy.run(&mut front, &mut back, idle).await?;
+        let ended = copy.run(&mut front, &mut back, idle).await;
+        answer_violation(&ended, &mut copy, &mut front).await;
+        let ended = ended?;
         let (Ended::Stopped, Some(relay), Stream::Clear(mut socket)) = (ended, copy.into_editor(), front)
         else {
             return Ok(None);

@@ -385,8 +385,18 @@ impl<'a> Session<'a> {
     ) -> Result<(), Failure> {
         let mut copy = Copy::new(editor, first);
         let ended = copy.run(front, back, self.listener.limits.idle).await;
+        answer_violation(&ended, &mut copy, front).await;
         (self.record.octets_up, self.record.octets_down) = copy.octets();
         ended.map(drop)
+    }
+}
+
+/// Tells a client that broke a rule so, in the protocol's words, and closes its connection.
+async fn answer_violation<T>(ended: &Result<T, Failure>, copy: &mut Copy<impl Editor>, front: &mut Stream) {
+    if let Err(Failure::Protocol { leg: Leg::Front, .. }) = ended {
+        say(front, &copy.last_words()).await;
+        // A courtesy, as the words.
+        let _ = tokio::time::timeout(COURTESY, front.shutdown()).await;
     }
 }
 

@@ -100,4 +100,8 @@ impl Editor for Relay {
     fn is_over(&self) -> bool {
         Self::is_over(self)
     }
+
+    fn goodbye(&mut self) -> Vec<u8> {
+        Self::goodbye(self)
+    }
 }

@@ -10,6 +10,7 @@ mod external;
 mod ftp;
 mod house;
 mod inside;
+mod line_ends;
 mod mysql;
 mod optional;
 mod required;

@@ -118,7 +118,8 @@ async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
         let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
         let running = house.gateway(&front(protocol), &[backend], None);
         let request = asks(protocol);
-        let injected = [something(protocol), words(protocol, &[Credentials]), b"\n".to_vec()];
+        let octet = if protocol.flow.space_before_tls.is_empty() { b"\n" } else { b"\x0b" };
+        let injected = [something(protocol), words(protocol, &[Credentials]), octet.to_vec()];
         for (count, bytes) in injected.into_iter().enumerate() {
             let said = [&request, &bytes[..]].concat();
             tell(cleartext(protocol, running.address).await, &said).await;
@@ -162,18 +163,18 @@ async fn b5_a_failed_handshake_ends_the_connection() {
     }
 }
 
-/// Says this, and waits until nothing more comes for a moment.
+/// Says this, waits for an answer, and then until nothing more comes for a moment.
 async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     tcp.write_all(said).await.unwrap();
     let mut heard = Vec::new();
     let pause = std::time::Duration::from_millis(150);
     let mut chunk = [0; 4096];
-    while let Ok(count) = tokio::time::timeout(pause, tcp.read(&mut chunk)).await {
-        match count.unwrap() {
-            0 => break,
-            count => heard.extend_from_slice(&chunk[..count]),
-        }
+    let mut count = tcp.read(&mut chunk).await.unwrap();
+    while count > 0 {
+        heard.extend_from_slice(&chunk[..count]);
+        let Ok(more) = tokio::time::timeout(pause, tcp.read(&mut chunk)).await else { break };
+        count = more.unwrap();
     }
     heard
 }

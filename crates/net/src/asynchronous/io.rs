@@ -21,7 +21,15 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        loop {
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let read = buf.filled().len() - before;
+            let left = self.without_space(&mut buf.filled_mut()[before..]);
+            buf.set_filled(before + left);
+            if left > 0 || read == 0 {
+                break;
+            }
+        }
         self.received(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }

@@ -110,7 +110,13 @@ impl<IO: Stream> Read for Wire<IO> {
         if self.has_early() {
             return Ok(self.take_early(buf));
         }
-        let count = self.within(|io| io.read(buf))?;
+        let count = loop {
+            let count = self.within(|io| io.read(buf))?;
+            let left = self.without_space(&mut buf[..count]);
+            if left > 0 || count == 0 {
+                break left;
+            }
+        };
         self.received(&buf[..count]);
         Ok(count)
     }

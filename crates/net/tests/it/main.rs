@@ -17,3 +17,4 @@ mod scram;
 mod script;
 mod submission;
 mod verification;
+mod white_space;

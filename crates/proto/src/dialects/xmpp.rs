@@ -26,6 +26,7 @@ pub const XMPP: Protocol = Protocol {
     flow: Flow {
         greeting: false,
         closes: true,
+        space_before_tls: b" \t\r\n",
         after: After::StreamRestart,
         may_be_optional: false,
         login_apart: false,

@@ -243,6 +243,10 @@ pub(crate) fn server(vector: &Vector, cut: Cut) -> Outcome {
     drive(vector, cut, machine, out)
 }
 
+fn is_space(protocol: &Protocol, piece: &[u8]) -> bool {
+    piece.iter().all(|octet| protocol.flow.space_before_tls.contains(octet))
+}
+
 fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) -> Outcome {
     let mut machine = Some(machine);
     let mut result = String::from("open");
@@ -266,6 +270,8 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
                     {
                         result = EARLY_TLS.to_owned();
                     }
+                    // A server's driver drops what its machine drops in the same segment.
+                    "upgrade" if M::SIDE == Side::Server && is_space(vector.protocol, piece) => {}
                     "upgrade" => result = "beyond-boundary".to_owned(),
                     _ => {}
                 }

@@ -87,6 +87,10 @@ impl Editor for Control {
     fn is_over(&self) -> bool {
         self.over
     }
+
+    fn goodbye(&mut self) -> Vec<u8> {
+        b"421 Closing the control connection\r\n".to_vec()
+    }
 }
 
 fn wrong(from: Side, expected: &'static str, received: &[u8]) -> Failure {

@@ -1,0 +1,55 @@
+//! Lines that end with LF alone: the client gets the protocol's error before the connection ends.
+
+use starttls::proto::ClientMessage::{Hello, Probe};
+use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls_gateway::config::Offer;
+
+use crate::house::{House, Running, cleartext, say, tell, within, words};
+
+/// The protocol's first command in lines that end with CRLF, if it has one.
+fn command(protocol: &Protocol) -> Option<Vec<u8>> {
+    let said = [Hello, Probe].map(|message| words(protocol, &[message]));
+    said.into_iter().find(|said| said.ends_with(b"\r\n"))
+}
+
+fn bare(command: &[u8]) -> Vec<u8> {
+    command.iter().copied().filter(|octet| *octet != b'\r').collect()
+}
+
+/// What a server says when it closes.
+fn goodbye(protocol: &Protocol, inside_tls: bool) -> String {
+    let mut out = Vec::new();
+    let mut dialect = (protocol.dialect)(Identity { inside_tls, ..Identity::new("localhost") });
+    dialect.write_server(ServerMessage::Bye, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn gateway(house: &House, protocol: &Protocol, offer: Offer) -> Running {
+    let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+    house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], Some(offer))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_line_feed_is_answered_before_the_end() {
+    let (house, mut protocols) = (House::new(), 0);
+    for protocol in PROTOCOLS {
+        let Some(command) = command(protocol) else { continue };
+        protocols += 1;
+        for offer in [Offer::Required, Offer::Hidden, Offer::Optional] {
+            if offer == Offer::Optional && !protocol.flow.may_be_optional {
+                continue;
+            }
+            let running = gateway(&house, protocol, offer);
+            let heard = tell(cleartext(protocol, running.address).await, &bare(&command)).await;
+            let heard = String::from_utf8_lossy(&heard).into_owned();
+            assert_eq!(heard, goodbye(protocol, false), "{}, {offer:?}", protocol.name);
+            assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);
+        }
+        let running = gateway(&house, protocol, Offer::Required);
+        let stream = within(house.connect(protocol, running.address, false)).await;
+        let heard = say(stream, &bare(&command)).await;
+        assert!(heard.ends_with(&goodbye(protocol, true)), "{}, inside TLS: {heard:?}", protocol.name);
+        assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);
+    }
+    assert!(protocols >= 9, "{protocols} protocols have lines");
+}
