@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use starttls::submission::{Notify, Until};
 
 use super::check::dns_server;
-use super::{Credentials, Format, Output, Peer, Trace};
+use super::{Credentials, Format, Output, Peer, Trace, duration};
 
 /// Hand in a message, inside TLS and not otherwise, and show each step
 ///
@@ -60,6 +61,11 @@ pub(crate) struct Send {
     /// Send the message by DATA, though the server offers CHUNKING
     #[arg(long)]
     pub(crate) no_chunking: bool,
+
+    /// For the delivery inside TLS as a whole. Each answer has the time of RFC 5321 section 4.5.3.2 at most:
+    /// 2 minutes for DATA, 10 for the message, 5 for the others
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
+    pub(crate) deadline: Duration,
 
     /// json: one object on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]

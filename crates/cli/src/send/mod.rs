@@ -123,7 +123,7 @@ impl<'a> Sender<'a> {
         if args.no_chunking {
             delivery = delivery.without_chunking();
         }
-        delivery = delivery.client_name(args.client_name());
+        delivery = delivery.client_name(args.client_name()).timeout(args.deadline);
         let notify: Vec<Notify> = args.notify.iter().map(|when| (*when).into()).collect();
         let connector = args.connector()?;
         Ok(Self { args, talk, connector, account, delivery: delivery.notify(&notify), octets })

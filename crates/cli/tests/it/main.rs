@@ -11,6 +11,7 @@ mod check_formats;
 mod client_name;
 mod connection;
 mod deadlines;
+mod endless;
 mod escaping;
 mod gateway;
 mod gateway_files;

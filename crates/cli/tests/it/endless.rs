@@ -1,0 +1,147 @@
+//! B6: a server that never gets to its answer keeps no command alive, and fills no memory.
+
+use std::fs;
+use std::path::Path;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use starttls::login::Account;
+use starttls::proto::{PROTOCOLS, Protocol};
+use starttls_lab::ca::Authority;
+use starttls_lab::rogue::{Endless, Noise, Stage};
+
+use crate::support::run::Live;
+use crate::support::{Run, starttls};
+
+const TRICKLED: Noise = Noise::Trickled(Duration::from_millis(50));
+const DRIBBLED: Noise = Noise::Dribbled(Duration::from_millis(50));
+const NOISES: [Noise; 5] = [TRICKLED, Noise::Interim, DRIBBLED, Noise::Unfinished, Noise::Repeated];
+
+/// Far more than the second that each step is given, and far less than forever.
+const IN_TIME: Duration = Duration::from_secs(30);
+/// KiB that the program may have used at its peak.
+const MOST: u64 = 64 * 1024;
+
+/// The commands that a protocol has.
+fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
+    let mut commands = vec![vec!["connect", "--timeout", "1s"]];
+    if Account::fits(protocol) {
+        let login = vec!["login", "--timeout", "1s", "--user", "u", "--password-command", "echo p"];
+        commands.push(login);
+    }
+    if ["smtp", "submission", "lmtp"].contains(&protocol.name) {
+        let send =
+            ["send", "--timeout", "1s", "--deadline", "2s", "--to", "a@example.test", "--body", "Hello"];
+        commands.push(send.to_vec());
+    }
+    commands
+}
+
+/// The most memory that this process has used so far, in KiB.
+fn peak(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// Runs one command against one server.
+fn run(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
+    let port = server.address().port();
+    let mut command = starttls(command);
+    command.arg(format!("{}://localhost:{port}", protocol.name));
+    command.args(["--connect", &format!("127.0.0.1:{port}"), "--no-system-roots", "--ca-file"]).arg(ca_file);
+    let mut live = Live::start(&mut command);
+    let process = live.id();
+    live.hang_up();
+    let watching = std::thread::spawn(move || {
+        let mut most = 0;
+        while let Some(now) = peak(process) {
+            most = now.max(most);
+            sleep(Duration::from_millis(5));
+        }
+        most
+    });
+    let run = live.end();
+    (run, watching.join().unwrap())
+}
+
+/// Runs every command of every protocol against a server of each stage, with the noises that `chosen` picks.
+fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
+    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let visit = |number: usize, protocol: &'static Protocol| {
+        for (at, stage) in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)).enumerate() {
+            for noise in chosen(number + at) {
+                let server = Endless::start(protocol, stage, noise, &authority).unwrap();
+                let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
+                for mut command in commands(protocol) {
+                    if inside && command[0] == "connect" {
+                        // Only the handshake takes time then, and the machine may be slow.
+                        command[2] = "30s";
+                    }
+                    let what = format!("{} {} {stage:?} {noise:?}", command[0], protocol.name);
+                    let began = Instant::now();
+                    let (run, most) = run(&command, protocol, &server, &ca_file);
+                    let told = &run.stderr[..run.stderr.len().min(2000)];
+                    assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
+                    assert!(most < MOST, "{what}: {most} KiB\n{told}");
+                    let expected: &[i32] = match (command[0], inside) {
+                        // What came inside TLS was the session.
+                        ("connect", true) => &[0],
+                        // Some of the noise is a refusal, or a yes.
+                        (_, true) => &[0, 1, 3, 6, 7, 8],
+                        (_, false) => &[3, 4, 6, 7],
+                    };
+                    assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);
+                }
+            }
+        }
+    };
+    let visit = &visit;
+    scope(|threads| {
+        let running: Vec<_> = PROTOCOLS
+            .iter()
+            .enumerate()
+            .map(|(number, protocol)| threads.spawn(move || visit(number, protocol)))
+            .collect();
+        let failed = running.into_iter().filter_map(|thread| thread.join().err()).count();
+        assert_eq!(failed, 0, "protocols failed; see above");
+    });
+}
+
+#[test]
+fn b6_every_command_ends_in_time_and_in_bounds() {
+    all(|number| vec![NOISES[number % NOISES.len()]]);
+}
+
+#[test]
+#[ignore = "every noise at every stage takes minutes"]
+fn b6_every_command_ends_in_time_and_in_bounds_at_every_noise() {
+    all(|_| NOISES.to_vec());
+}
+
+/// The answer that never comes is named.
+#[test]
+fn b6_still_here_is_not_an_answer() {
+    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let login = ["login", "--timeout", "5s", "--user", "u", "--password-command", "echo p"];
+    let send = ["send", "--timeout", "30s", "--deadline", "1s", "--to", "a@example.test", "--body", "Hello"];
+    scope(|threads| {
+        for (command, scheme, stage, awaited) in [
+            (&login[..], "imap", Stage::Hello, "waiting for the answer to the hello"),
+            (&login, "imap", Stage::Request, "waiting for the answer to the upgrade request"),
+            (&login, "imap", Stage::TlsHello, "waiting for the list of mechanisms"),
+            (&login, "imap", Stage::TlsCommand, "waiting for the answer to the login"),
+            (&send, "smtp", Stage::TlsHello, "waiting for the list of extensions"),
+            (&send, "smtp", Stage::TlsCommand, "waiting for the answer to MAIL"),
+        ] {
+            let (authority, ca_file) = (&authority, &ca_file);
+            threads.spawn(move || {
+                let protocol = starttls::proto::protocol(scheme).unwrap();
+                let server = Endless::start(protocol, stage, TRICKLED, authority).unwrap();
+                run(command, protocol, &server, ca_file).0.exits(3).says(awaited);
+            });
+        }
+    });
+}
