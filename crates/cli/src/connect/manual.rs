@@ -107,7 +107,9 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
                 }
                 let asked = line.trim_ascii() == request.trim().as_bytes();
                 if asked {
-                    hear_out(&mut io, &mut heard, sink).await?;
+                    let late = |_| Error::Timeout { step: "the server to finish what it says", limit: timeout };
+                    let quiet = hear_out(&mut io, &mut heard, sink);
+                    tokio::time::timeout(timeout, quiet).await.map_err(late)??;
                 }
                 io.write_all(&manners.sent(&line, &mut 0)).await?;
                 io.flush().await?;

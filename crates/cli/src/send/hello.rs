@@ -17,8 +17,8 @@ const MAX: usize = 64 * 1024;
 /// Greets, asks what there is, and leaves.
 pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Failed> {
     let connector = args.connector()?;
-    let mut io = hop.dial.open(&connector).await?;
     let asking = async {
+        let mut io = hop.dial.open(&connector).await?;
         let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
         identity.client_name = args.client_name();
         let mut dialect = (hop.target.protocol.dialect)(identity);

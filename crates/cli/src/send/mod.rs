@@ -21,7 +21,7 @@ use crate::login;
 use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 use report::{Attempt, Outcome, Report, Told};
-use route::Hop;
+use route::{Hop, Route};
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
     let mut sink = Sink::open(&args.output)?;
     let sender = Sender::new(args, talk)?;
-    let hops = route::hops(args).await?;
+    let Route { hops, left_out } = route::find(args).await?;
     if args.until == Some(Stop::Ehlo) {
         return sender.look(&hops, json, &mut sink).await;
     }
@@ -50,7 +50,13 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
         }
     }
     let ended = ended.unwrap_or_else(|| Err(Failed::new(exit::UNREACHABLE, "there is no server to try")));
-    let report = sender.report(attempts, ended);
+    let tried = attempts.len();
+    let mut report = sender.report(attempts, ended);
+    if report.exit_code != exit::DONE && tried == hops.len() && !left_out.is_empty() {
+        let left = left_out.join(", ");
+        talk.line(Tone::Plain, format_args!("not tried, since {tried} servers are enough: {left}"));
+        report.not_tried = left_out;
+    }
     if json {
         let line =
             serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
@@ -218,6 +224,7 @@ impl<'a> Sender<'a> {
             outcome: Outcome::NotSent,
             exit_code: exit::DONE,
             attempts,
+            not_tried: Vec::new(),
             recipients: Vec::new(),
             error: None,
         };

@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) exit_code: u8,
     /// The servers that were tried, the last one last.
     pub(crate) attempts: Vec<Attempt>,
+    /// The exchangers and addresses that were left out, since only the first five are tried.
+    pub(crate) not_tried: Vec<String>,
     /// The recipients, in order.
     pub(crate) recipients: Vec<Told>,
     /// What went wrong, if anything did.

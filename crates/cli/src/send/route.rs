@@ -15,8 +15,20 @@ pub(super) struct Hop {
     pub(super) dial: Dial,
 }
 
-/// The servers to try, the preferred first.
-pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
+/// How many addresses of a domain's exchangers are tried at most, as by Postfix (`smtp_mx_address_limit`). Each takes
+/// up to the whole `--timeout`, and the domain's DNS decides how many there are.
+const MOST: usize = 5;
+
+/// The servers to try.
+pub(super) struct Route {
+    /// The preferred one first.
+    pub(super) hops: Vec<Hop>,
+    /// The exchangers and addresses beyond the limit.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Finds the servers to try.
+pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
     if let Some(target) = &args.target {
         let target: Target = target.parse()?;
         if !["smtp", "submission", "lmtp"].contains(&target.protocol.name) {
@@ -24,7 +36,7 @@ pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
             return Err(Failed::usage(format!("{} takes no mail", target.protocol.title)).hint(Some(hint)));
         }
         let dial = args.peer.dial_target(&target)?;
-        return Ok(vec![Hop { target, dial }]);
+        return Ok(Route { hops: vec![Hop { target, dial }], left_out: Vec::new() });
     }
     let domain = domain(args)?;
     let family = match (args.peer.ipv4, args.peer.ipv6) {
@@ -33,9 +45,13 @@ pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
         _ => Family::Any,
     };
     let dns = Dns::new(args.resolver, family, args.peer.timeout);
-    let mut hops = Vec::new();
+    let (mut hops, mut left_out) = (Vec::new(), Vec::new());
     let mut last = None;
     for name in exchangers(&dns, &domain).await? {
+        if hops.len() >= MOST {
+            left_out.push(name);
+            continue;
+        }
         let target = Target { protocol: &SMTP, mode: Mode::Upgrade, host: name.parse()?, port: SMTP.port };
         if args.peer.connect.is_some() {
             let dial = args.peer.dial_target(&target)?;
@@ -45,6 +61,10 @@ pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
         match dns.addresses(&name).await {
             Ok(addresses) => {
                 for address in addresses {
+                    if hops.len() >= MOST {
+                        left_out.push(format!("{name} ({address})"));
+                        continue;
+                    }
                     let endpoint = starttls::Endpoint::new(args.peer.server_name(&name), SMTP.port);
                     let dial = Dial::Tcp(endpoint.at(address.to_string(), SMTP.port));
                     hops.push(Hop { target: target.clone(), dial });
@@ -57,7 +77,7 @@ pub(super) async fn hops(args: &Send) -> Result<Vec<Hop>, Failed> {
         let why = last.unwrap_or_else(|| format!("no exchanger of {} has an address", domain.ascii));
         return Err(Failed::new(exit::UNREACHABLE, why));
     }
-    Ok(hops)
+    Ok(Route { hops, left_out })
 }
 
 /// RFC 5321 section 5.1: without MX records the domain itself; RFC 7505: with the null one nobody.

@@ -141,6 +141,23 @@ fn exchangers_are_tried_in_order_of_preference() {
 }
 
 #[test]
+fn five_addresses_are_tried_and_the_others_are_named() {
+    let lab = lab();
+    let mut zone = String::from("example.test MX 10 mx1.example.test\nexample.test MX 20 mx2.example.test\n");
+    for number in 1..=6 {
+        // Nobody listens at these.
+        zone += &format!("mx1.example.test A 127.0.9.{number}\n");
+    }
+    let run = to_domain(&lab, &zone, &[]).exits(3);
+    assert_eq!(run.stderr.matches("smtp://mx1.example.test\n").count(), 5, "{}", run.stderr);
+    assert!(run.stderr.contains("not tried, since 5 servers are enough: mx1.example.test (127.0.9."));
+    assert!(run.stderr.contains("), mx2.example.test\n"), "{}", run.stderr);
+    let report = to_domain(&lab, &zone, &["--format", "json"]).exits(3).json();
+    schema::fits_in("send.json", &report);
+    assert_eq!(report["not_tried"].as_array().unwrap().len(), 2, "{report}");
+}
+
+#[test]
 fn a_domain_without_exchangers() {
     let lab = lab();
     let mut all = String::new();
