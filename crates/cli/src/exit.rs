@@ -33,9 +33,9 @@ Exit codes:
   0   done
   1   findings at or above the chosen severity
   2   wrong usage or configuration; nothing was dialled
-  3   unreachable: name, refused connection, timeout
+  3   unreachable: name, refused connection, timeout outside the handshake
   4   declined: the upgrade was not offered, or refused
-  5   TLS failed: handshake or verification
+  5   TLS failed: handshake (refused, broken off, timed out) or verification
   6   the peer broke the rules: bytes beyond the boundary, an answer before its
       question, PREAUTH, malformed; or it speaks something else, such as TLS
       from the first byte
@@ -54,6 +54,8 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
     use starttls::Error;
     match error {
         Error::Config { .. } => USAGE,
+        // A handshake that broke or timed out is not an unreachable server.
+        error if error.is_in_handshake() => TLS,
         Error::Resolve { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Io { .. } => {
             UNREACHABLE
         }
@@ -62,8 +64,6 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Declined(_) | Error::Quit(_) => DECLINED,
         Error::Protocol(error) if error.kind == ErrorKind::Closed => UNREACHABLE,
         Error::Protocol(_) => VIOLATION,
-        Error::PlaintextNotTls { .. } | Error::Certificate { .. } => TLS,
-        Error::ClientCertificate(_) | Error::NoServerName(_) | Error::Tls(_) => TLS,
         _ => BUG,
     }
 }

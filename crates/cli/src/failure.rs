@@ -38,13 +38,10 @@ impl From<std::io::Error> for Failed {
             // Whoever read our output has read enough.
             std::io::ErrorKind::BrokenPipe => Self::new(exit::DONE, ""),
             // With TLS 1.3 a client is done before its certificate was looked at.
-            std::io::ErrorKind::InvalidData => {
-                let text = error.to_string();
-                let wanted = text.contains("CertificateRequired").then(|| {
-                    String::from("the server wants to know who you are: --cert PEM and --key PEM tell it")
-                });
-                Self::new(exit::TLS, format!("TLS failed inside the session: {text}")).hint(wanted)
-            }
+            std::io::ErrorKind::InvalidData => match starttls::Error::of_session(&error) {
+                Some(error) => error.into(),
+                None => Self::new(exit::TLS, format!("TLS failed inside the session: {error}")),
+            },
             // Nothing but a file is full.
             std::io::ErrorKind::StorageFull => Self::usage(format!("cannot write the output: {error}")),
             _ => Self::new(exit::UNREACHABLE, format!("the connection broke: {error}")),

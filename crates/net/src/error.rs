@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, Quit, Refusal, Side, speaks};
 
+use crate::attempt::HANDSHAKE;
 use crate::verify::is_authority;
 
 /// Why there is no encrypted stream. Whatever it was, the connection is closed.
@@ -103,6 +104,31 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Config { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// Returns what ended a session inside TLS, if reading or writing failed because of TLS and not because the
+    /// connection broke.
+    ///
+    /// With TLS 1.3 the client's handshake is complete before the server looks at the client's certificate
+    /// (RFC 8446 section 4.4.2.4), so that a missing one is refused with the first answer inside TLS.
+    pub fn of_session(error: &io::Error) -> Option<Self> {
+        let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?.clone();
+        Some(match cause {
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                Self::ClientCertificate(cause)
+            }
+            cause => Self::Tls(cause),
+        })
+    }
+
+    /// Returns whether the TLS handshake had begun and did not end.
+    pub fn is_in_handshake(&self) -> bool {
+        match self {
+            Self::Timeout { step, .. } | Self::Io { step, .. } => *step == HANDSHAKE,
+            Self::PlaintextNotTls { .. } | Self::Certificate { .. } => true,
+            Self::ClientCertificate(_) | Self::NoServerName(_) | Self::Tls(_) => true,
+            _ => false,
+        }
     }
 
     /// What the user can do about it, where the cure is known.

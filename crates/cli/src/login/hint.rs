@@ -16,6 +16,7 @@ pub(super) fn code(error: &Error) -> u8 {
             Denial::Credentials | Denial::Mechanism => exit::REFUSED,
             Denial::Temporary | Denial::Bye => exit::INCONCLUSIVE,
         },
+        Error::Tls(error) => exit::code(error),
         Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
         Error::Protocol(_) => exit::VIOLATION,
         Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,
@@ -56,6 +57,7 @@ pub(super) fn hint(
             Some(String::from("another one of those that it offers may do: --mechanism NAME"))
         }
         Error::Refused { denial: Denial::Temporary, .. } => Some(String::from("it may work soon: try again")),
+        Error::Tls(error) => error.hint().map(str::to_owned),
         Error::Unproven { .. } => Some(String::from(
             "somebody may be pretending to be the server: the password itself was not sent",
         )),

@@ -297,6 +297,10 @@ fn failed(error: &Error, logged_in: bool) -> Failed {
             exit::FINDINGS
         }
         Error::TooLarge { .. } => exit::FINDINGS,
+        Error::Tls(error) => {
+            hint = error.hint();
+            exit::code(error)
+        }
         Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
         Error::Protocol(_) => exit::VIOLATION,
         Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,

@@ -8,6 +8,7 @@ mod check;
 mod check_bulk;
 mod check_domain;
 mod check_formats;
+mod client_certificate;
 mod client_name;
 mod connection;
 mod deadlines;

@@ -34,9 +34,16 @@ impl Account {
             };
             let step = login.awaits();
             let moved = async {
-                stream.write_all(&script.take_bytes()).await?;
-                stream.flush().await?;
-                stream.read(&mut chunk).await
+                let sent = async {
+                    stream.write_all(&script.take_bytes()).await?;
+                    stream.flush().await
+                };
+                // A server that closes may have said why before.
+                let sent = sent.await;
+                match stream.read(&mut chunk).await {
+                    Ok(count) if count > 0 => Ok(count),
+                    read => sent.and(read),
+                }
             };
             count = match deadline.within(moved).await {
                 Err(error) if is_end(&error) => 0,
@@ -83,7 +90,12 @@ impl Account {
             };
             let step = login.awaits();
             let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
-            count = match sent.and_then(|()| stream.read(&mut chunk)) {
+            // A server that closes may have said why before.
+            let moved = match stream.read(&mut chunk) {
+                Ok(count) if count > 0 => Ok(count),
+                read => sent.and(read),
+            };
+            count = match moved {
                 Err(error) if is_end(&error) => 0,
                 done => done.map_err(|source| self.broken(step, source))?,
             };
@@ -126,7 +138,10 @@ impl Account {
     fn broken(&self, step: &'static str, source: io::Error) -> Error {
         match source.kind() {
             ErrorKind::TimedOut => Error::Timeout { step, limit: self.timeout },
-            _ => Error::Io { step, source },
+            _ => match crate::Error::of_session(&source) {
+                Some(error) => Error::Tls(Box::new(error)),
+                None => Error::Io { step, source },
+            },
         }
     }
 }

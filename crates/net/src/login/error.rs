@@ -49,6 +49,8 @@ pub enum Error {
         /// Why not, in words.
         reason: String,
     },
+    /// The server ended TLS: with TLS 1.3 it checks the client's certificate after the handshake.
+    Tls(Box<crate::Error>),
     /// The server broke a rule, or closed the connection.
     Protocol(Box<starttls_proto::Error>),
     /// The time was over.
@@ -114,6 +116,7 @@ impl fmt::Display for Error {
                 "the server granted the login without the proof that {mechanism} demands of it: whoever it is, it does not know the password"
             ),
             Self::Mechanism { mechanism, reason } => write!(f, "{mechanism} cannot go on: {reason}"),
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Protocol(error) => write!(f, "{error}"),
             Self::Timeout { step, limit } => {
                 write!(f, "timed out after {limit:?} while waiting for {step}")
@@ -135,6 +138,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Tls(error) => std::error::Error::source(&**error),
             _ => None,
         }
     }

@@ -173,6 +173,9 @@ fn moved_within(step: &'static str, question: Deadline, moved: io::Result<usize>
         // Servers that end without a goodbye are common, and nothing here depends on how they end.
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(0),
         ErrorKind::TimedOut => Err(Error::Timeout { step, limit: question.limit() }),
-        _ => Err(Error::Io { step, source }),
+        _ => Err(match crate::Error::of_session(&source) {
+            Some(error) => Error::Tls(Box::new(error)),
+            None => Error::Io { step, source },
+        }),
     })
 }

@@ -44,6 +44,8 @@ pub enum Error {
         /// What it said.
         reply: Reply,
     },
+    /// The server ended TLS: with TLS 1.3 it checks the client's certificate after the handshake.
+    Tls(Box<crate::Error>),
     /// The server broke a rule, or closed the connection.
     Protocol(Box<starttls_proto::Error>),
     /// The time was over.
@@ -74,6 +76,7 @@ impl fmt::Display for Error {
                 write!(f, "the message has {octets} octets, and the server takes {limit}")
             }
             Self::Rejected { command, reply } => write!(f, "the server refused {command}: \"{reply}\""),
+            Self::Tls(error) => write!(f, "{error}"),
             Self::Protocol(error) => write!(f, "{error}"),
             Self::Timeout { step, limit } => write!(f, "timed out after {limit:?} while waiting for {step}"),
             Self::Io { step, .. } => write!(f, "the connection broke while waiting for {step}"),
@@ -85,6 +88,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Tls(error) => std::error::Error::source(&**error),
             _ => None,
         }
     }

@@ -1,0 +1,63 @@
+//! A server that wants a client certificate: in TLS 1.3 it says so after the client's handshake is complete.
+
+use starttls::proto::{imap::IMAP, nut::NUT, smtp::SMTP};
+use starttls::{ClientAuth, TlsVersion};
+use starttls_lab::ca::Authority;
+
+use crate::support::encrypted::{rest, server};
+use crate::support::script::smtp_answering;
+use crate::support::{Run, starttls};
+
+const WANTED: &str = "error: the server wants a client certificate, and there is none";
+const HINT: &str = "hint: present one that its authority has issued: --cert PEM and --key PEM";
+
+#[test]
+fn every_command_exits_with_5_and_the_hint() {
+    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        for protocol in [&SMTP, &IMAP, &NUT] {
+            let root = authority.root_pem();
+            let demanding = |it: starttls::AcceptorBuilder| {
+                it.client_auth(ClientAuth::Required, root).tls_versions(version, version)
+            };
+            let address = server(protocol, &authority, demanding, |stream| drop(rest(stream)));
+            let target = format!("{}://localhost:{}", protocol.name, address.port());
+            let mut commands =
+                vec![vec!["connect"], vec!["login", "--user", "u", "--password-command", "echo p"]];
+            if protocol.name == "smtp" {
+                commands.push(vec!["send", "--to", "a@example.test", "--body", "Hello"]);
+            }
+            for command in commands {
+                let mut command = starttls(command);
+                command.args([&target, "--connect", &address.to_string(), "--no-system-roots", "--ca-file"]);
+                Run::of(command.arg(&ca_file)).exits(5).says(WANTED).says(HINT);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_handshake_is_5_in_every_command() {
+    // The server agrees, and closes.
+    let address = crate::support::script::server([
+        crate::support::script::send("220 mail.example.test ESMTP\r\n"),
+        crate::support::script::Step::Hear(b"EHLO [127.0.0.1]\r\n"),
+        crate::support::script::send("250-mail.example.test\r\n250 STARTTLS\r\n"),
+        crate::support::script::Step::Hear(b"STARTTLS\r\n"),
+        crate::support::script::send("220 go\r\n"),
+    ]);
+    let stalls = smtp_answering("220 go\r\n");
+    for (address, says) in
+        [(address, "waiting for the TLS handshake"), (stalls, "waiting for the TLS handshake")]
+    {
+        let target = format!("smtp://{address}");
+        for command in [
+            &["connect", "--timeout", "1s"][..],
+            &["login", "--timeout", "1s", "--user", "u", "--password-command", "echo p"],
+            &["send", "--timeout", "1s", "--to", "a@example.test", "--body", "Hello"],
+        ] {
+            Run::of(starttls(command).arg(&target)).exits(5).says(says);
+        }
+    }
+}
