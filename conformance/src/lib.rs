@@ -76,7 +76,8 @@ pub fn differences(expected: &[Expectation], protocol: &str, findings: &[Finding
     let mut differences = Vec::new();
     for Finding { id, outcome, summary, .. } in findings {
         let own = expected.iter().find(|it| it.concerns(protocol, id));
-        let usual = matches!(outcome, Outcome::Pass | Outcome::Info | Outcome::NotApplicable);
+        let usual =
+            matches!(outcome, Outcome::Pass | Outcome::Info | Outcome::NotApplicable | Outcome::NotRun);
         match own.map(|it| it.outcome) {
             Some(None) => {}
             Some(Some(expected)) if expected == *outcome => {}

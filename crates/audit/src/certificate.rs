@@ -24,6 +24,19 @@ impl Certificate {
         }
     }
 
+    /// Returns what identifies the certificate: the names and dates, then the numbers.
+    pub(crate) fn identification(&self) -> Vec<String> {
+        let sha256 = format!("SHA-256 {}", self.sha256);
+        if self.unreadable.is_some() {
+            return vec![sha256];
+        }
+        let Self { subject, issuer, not_before, not_after, serial, spki_sha256, .. } = self;
+        vec![
+            format!("subject {subject}; issuer {issuer}; valid {not_before} to {not_after}"),
+            format!("serial {serial}; {sha256}; SPKI SHA-256 {spki_sha256}"),
+        ]
+    }
+
     fn parsed(certificate: &X509Certificate<'_>, now: i64) -> Self {
         let names = certificate.subject_alternative_name().ok().flatten();
         let names =

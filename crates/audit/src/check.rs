@@ -159,9 +159,9 @@ mod tests {
     fn page() -> String {
         let mut page = String::from(
             "# The checks of `starttls check`\n\n\
-            Made from the table in `crates/audit/src/check.rs`; `starttls explain ID` shows one row.\n\
-            The severity is that of a failure. A finding may say less when the circumstances do, and an audit that\n\
-            could not tell says so: it never guesses.\n",
+            This page is generated from the table in `crates/audit/src/check.rs`; `starttls explain ID` shows one row.\n\
+            The severity is that of a failure; a finding can be less severe in some circumstances. A check that the\n\
+            auditor could not finish is inconclusive.\n",
         );
         for group in GROUPS {
             page += &format!(
@@ -175,7 +175,7 @@ mod tests {
         }
         for row in CHECKS {
             let Check { id, title, why, fix, spec, .. } = row;
-            page += &format!("\n### {id}\n**{title}.** {why}\n\n*Cure:* {fix}\n\n*Specification:* {spec}\n");
+            page += &format!("\n### {id}\n**{title}.** {why}\n\n*Fix:* {fix}\n\n*Specification:* {spec}\n");
         }
         page
     }

@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, Flow, Identity, Offer, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{
+    ClientMessage, Escaped, Flow, Identity, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
+};
 use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
 
@@ -90,7 +92,7 @@ impl Dialogue {
         patience: Duration,
         purpose: &str,
     ) -> Result<Self, (Stop, Record)> {
-        let mut record = Record::new(purpose);
+        let mut record = Record::new(purpose).of(protocol);
         let dialled = tokio::time::timeout(patience, TcpStream::connect(address)).await;
         let io = match dialled {
             Ok(Ok(io)) => io,
@@ -179,7 +181,8 @@ impl Dialogue {
             match self.dialect.read_server(reply_to, &bytes) {
                 Ok(ServerMessage::Interim) => {}
                 Ok(ServerMessage::Bye) => {
-                    return Err(Stop::Bye(starttls::proto::Escaped(bytes.trim_ascii_end()).to_string()));
+                    let escaped = || Escaped(bytes.trim_ascii_end()).to_string();
+                    return Err(Stop::Bye(self.describe(&bytes).unwrap_or_else(escaped)));
                 }
                 Ok(meaning) => return Ok((meaning, all)),
                 Err(_) if reply_to == ReplyTo::Other => return Ok((ServerMessage::Other, all)),

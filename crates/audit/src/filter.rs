@@ -58,14 +58,19 @@ fn is_named(row: &Check, name: &str) -> bool {
     row.id == name || row.family() == name
 }
 
-/// Whether this finding says that something is wrong.
+/// Whether this finding says that something is wrong, known from a baseline or not.
 pub fn is_wrong(finding: &Finding) -> bool {
     matches!(finding.outcome, Outcome::Fail | Outcome::Warning)
 }
 
-/// The worst that is wrong with an endpoint.
+/// Whether this finding says that something is wrong that no baseline has.
+pub fn is_new(finding: &Finding) -> bool {
+    is_wrong(finding) && !finding.known
+}
+
+/// Returns the worst severity of an endpoint's problems, apart from those that a baseline has.
 pub fn worst(endpoint: &Endpoint) -> Option<Severity> {
-    endpoint.findings.iter().filter(|finding| is_wrong(finding)).map(|finding| finding.severity).max()
+    endpoint.findings.iter().filter(|finding| is_new(finding)).map(|finding| finding.severity).max()
 }
 
 /// Decides between sound, findings and inconclusive by the findings that are left: at or above `fail_on` something
@@ -91,20 +96,35 @@ fn is_open(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Sound | Verdict::Findings | Verdict::Inconclusive)
 }
 
-/// What was found in one line.
+/// Returns the findings in one line.
 fn summary(endpoint: &Endpoint) -> String {
     let count =
         |wanted: fn(&Finding) -> bool| endpoint.findings.iter().filter(|finding| wanted(finding)).count();
     let passed = plural(count(|finding| finding.outcome == Outcome::Pass), "check passed", "checks passed");
-    let unclear = match count(|finding| finding.outcome == Outcome::Inconclusive) {
-        0 => String::new(),
-        unclear => format!(", {unclear} inconclusive"),
-    };
-    match worst(endpoint) {
-        None => format!("{passed}, nothing found{unclear}"),
-        Some(worst) => {
-            let found = plural(count(is_wrong), "finding", "findings");
-            format!("{found}, the worst {}; {passed}{unclear}", severity_word(worst))
+    let inconclusive = count(|finding| finding.outcome == Outcome::Inconclusive);
+    let known = count(|finding| is_wrong(finding) && finding.known);
+    match (worst(endpoint), known, inconclusive) {
+        (None, 0, 0) => format!("{passed}, no problems found"),
+        (None, 0, _) => {
+            let inconclusive = plural(inconclusive, "check was inconclusive", "checks were inconclusive");
+            format!("{inconclusive}; no problems found; {passed}")
+        }
+        (None, _, 0) => format!("nothing new, {known} known; {passed}"),
+        (None, ..) => format!("nothing new, {known} known; {passed}, {inconclusive} inconclusive"),
+        (Some(worst), ..) => {
+            let worst = severity_word(worst);
+            let found = match known {
+                0 => format!("{}, the worst {worst}", plural(count(is_new), "finding", "findings")),
+                _ => {
+                    let new = plural(count(is_new), "new finding", "new findings");
+                    format!("{new}, the worst {worst}; {known} known")
+                }
+            };
+            let inconclusive = match inconclusive {
+                0 => String::new(),
+                some => format!(", {some} inconclusive"),
+            };
+            format!("{found}; {passed}{inconclusive}")
         }
     }
 }
@@ -140,24 +160,23 @@ pub fn exit_code(report: &Report) -> u8 {
     BY_WEIGHT.iter().find(|(verdict, _)| there(*verdict)).map_or(0, |(_, code)| *code)
 }
 
-/// Removes what is wrong already in `older` and no worse now, and says how many findings that were. Compared are
-/// endpoints with the same target and address; for an address that is new, the target's other addresses count.
-/// Call [`settle`] afterwards. Verdicts other than sound and findings are not touched: an upgrade that was declined
-/// then and is declined now is declined.
-pub fn hide_known(report: &mut Report, older: &Report) -> usize {
-    let mut hidden = 0;
+/// Marks the problems that `older` has too, at least as bad, as known, and returns how many these are. Endpoints with
+/// the same target and address are compared; for an address that is new, the target's other addresses count. Call
+/// [`settle`] afterwards. The other verdicts do not change: an upgrade that was declined then and is declined now is
+/// declined.
+pub fn mark_known(report: &mut Report, older: &Report) -> usize {
+    let mut known = 0;
     for endpoint in &mut report.endpoints {
         let same_target = || older.endpoints.iter().filter(|old| old.target == endpoint.target);
         let seen = same_target().any(|old| old.address == endpoint.address);
-        let known: Vec<_> = same_target()
+        let earlier: Vec<_> = same_target()
             .filter(|old| !seen || old.address == endpoint.address)
             .flat_map(|old| old.findings.iter().filter(|finding| is_wrong(finding)))
             .collect();
-        let before = endpoint.findings.len();
-        endpoint.findings.retain(|new| {
-            !is_wrong(new) || !known.iter().any(|old| old.id == new.id && old.severity >= new.severity)
-        });
-        hidden += before - endpoint.findings.len();
+        for new in endpoint.findings.iter_mut().filter(|finding| is_wrong(finding)) {
+            new.known = earlier.iter().any(|old| old.id == new.id && old.severity >= new.severity);
+            known += usize::from(new.known);
+        }
     }
-    hidden
+    known
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use starttls::proto::Escaped;
+use starttls::proto::{Escaped, Identity, Protocol, ReplyTo, Scan, Side};
 
 use crate::report::{Entry, Evidence, Kind, Transcript};
 
@@ -14,6 +14,8 @@ const MAX_SHOWN: usize = 2000;
 #[derive(Debug)]
 pub(crate) struct Record {
     purpose: String,
+    /// What the bytes are decoded as.
+    protocol: Option<&'static Protocol>,
     started: Instant,
     entries: Vec<Entry>,
 }
@@ -27,24 +29,53 @@ pub(crate) struct Mark {
 
 impl Record {
     pub(crate) fn new(purpose: &str) -> Self {
-        Self { purpose: purpose.to_owned(), started: Instant::now(), entries: Vec::new() }
+        Self { purpose: purpose.to_owned(), protocol: None, started: Instant::now(), entries: Vec::new() }
+    }
+
+    /// The same record, in which the messages of a binary protocol have their words beside them.
+    pub(crate) fn of(self, protocol: &'static Protocol) -> Self {
+        Self { protocol: Some(protocol), ..self }
     }
 
     pub(crate) fn bytes(&mut self, kind: Kind, bytes: &[u8]) -> Mark {
         let shown = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
         let more = bytes.len() - shown.len();
         let text = Escaped(shown).to_string();
-        self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") })
+        let decoded = self.decoded(kind, bytes);
+        self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") }, decoded)
     }
 
     pub(crate) fn text(&mut self, kind: Kind, text: impl Into<String>) -> Mark {
-        self.push(kind, text.into())
+        self.push(kind, text.into(), None)
     }
 
-    fn push(&mut self, kind: Kind, text: String) -> Mark {
+    /// Returns messages of a binary protocol in words, or nothing if they are not whole messages of it.
+    fn decoded(&self, kind: Kind, bytes: &[u8]) -> Option<String> {
+        let side = match kind {
+            Kind::Client | Kind::ClientInside => Side::Client,
+            Kind::Server | Kind::ServerInside => Side::Server,
+            Kind::Boundary | Kind::Event => return None,
+        };
+        let dialect = (self.protocol?.dialect)(Identity::new(""));
+        let replies = [ReplyTo::Request, ReplyTo::Other, ReplyTo::Connect, ReplyTo::Hello];
+        let (mut rest, mut words) = (bytes, Vec::new());
+        // What is injected stands behind the request in one segment, and has to be seen.
+        while !rest.is_empty() {
+            let length = |reply_to: ReplyTo| {
+                let framed = dialect.frame(side, reply_to, rest, &mut Scan::default());
+                framed.ok()?.filter(|it| *it > 0)
+            };
+            let (message, more) = rest.split_at_checked(replies.into_iter().find_map(length)?)?;
+            words.push(dialect.describe(side, message)?);
+            rest = more;
+        }
+        (!words.is_empty()).then(|| words.join(", ").chars().take(MAX_SHOWN).collect())
+    }
+
+    fn push(&mut self, kind: Kind, text: String, decoded: Option<String>) -> Mark {
         if self.entries.len() < MAX_ENTRIES {
             let at_ms = (self.started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
-            self.entries.push(Entry { at_ms, kind, text });
+            self.entries.push(Entry { at_ms, kind, text, decoded });
         }
         self.last()
     }
@@ -83,5 +114,32 @@ impl Record {
 impl Mark {
     pub(crate) fn in_transcript(self, transcript: usize) -> Evidence {
         Evidence { transcript, first: self.first, last: self.last }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls::proto::protocol;
+
+    use super::*;
+
+    #[test]
+    fn binary_messages_are_decoded_and_others_are_not() {
+        let startup = b"\0\0\0\x08\x04\xd2\x16\x2f\0\0\0\x09\0\x03\0\0\0";
+        let ldap = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
+        for (name, kind, bytes, decoded) in [
+            ("mysql", Kind::Server, &b"\x09\0\0\x02\xff\x15\x04denied"[..], Some("ERR 1045 denied")),
+            ("mysql", Kind::Server, b"\x09\0\0\x02\xff\x15", None),
+            ("postgres", Kind::Client, startup, Some("SSLRequest, StartupMessage 3.0")),
+            ("postgres", Kind::Server, b"S", Some("answer S")),
+            ("postgres", Kind::Server, b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
+            ("ldap", Kind::ServerInside, ldap, Some("ExtendedResponse 1: 0")),
+            ("smtp", Kind::Server, b"220 mail.example.com ESMTP\r\n", None),
+        ] {
+            let mut record = Record::new("").of(protocol(name).unwrap());
+            record.bytes(kind, bytes);
+            assert_eq!(record.entries[0].decoded.as_deref(), decoded, "{name}: {bytes:?}");
+            assert_eq!(record.entries[0].text, Escaped(bytes).to_string());
+        }
     }
 }

@@ -172,9 +172,11 @@ pub enum Outcome {
     Warning,
     /// Good to know.
     Info,
-    /// It has no meaning for this protocol or server.
+    /// The check does not apply to this protocol or server.
     NotApplicable,
-    /// It could not be told.
+    /// The check was not asked for: it needs an option.
+    NotRun,
+    /// The check ended without a result.
     Inconclusive,
 }
 
@@ -225,6 +227,9 @@ pub struct Entry {
     pub kind: Kind,
     /// The bytes, escaped, one message or segment; or words, for an event.
     pub text: String,
+    /// A message of a binary protocol (LDAP, MySQL, PostgreSQL) in words.
+    #[serde(default)]
+    pub decoded: Option<String>,
 }
 
 /// What an entry is.

@@ -122,8 +122,9 @@ const TOOLS: [Tool; 5] = [
         found: |report| {
             let report = json::read(report).ok();
             let findings = report.iter().flat_map(|it| &it.endpoints).flat_map(|it| &it.findings);
-            let told =
-                findings.filter(|it| !matches!(it.outcome, Outcome::NotApplicable | Outcome::Inconclusive));
+            let told = findings.filter(|it| {
+                !matches!(it.outcome, Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive)
+            });
             let (tls, upgrade): (Vec<_>, Vec<_>) =
                 told.partition(|it| it.id.starts_with("cert-") || it.id.starts_with("tls-"));
             (upgrade.len() as u32, tls.len() as u32)

@@ -22,6 +22,7 @@ use starttls::validity;
 
 use crate::check::CHECKS;
 use crate::draft::{Draft, Seen};
+use crate::filter::is_wrong;
 use crate::plan::Plan;
 use crate::report::{Endpoint, Finding, Outcome, Severity, Verdict};
 
@@ -70,6 +71,10 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
     seen.settle(&mut transcripts, &mut findings);
     findings.sort_by_key(|finding| CHECKS.iter().position(|check| check.id == finding.id));
+    if let Some(own) = base.certificate.as_ref().and_then(|presented| presented.chain.first()) {
+        let wrong = findings.iter_mut().filter(|it| it.id.starts_with("cert-") && is_wrong(it));
+        wrong.for_each(|finding| finding.details.extend(own.identification()));
+    }
     let (outcome, summary) = base.ended.unwrap_or_else(|| judge(&findings));
     Endpoint {
         target: plan.target.clone(),
@@ -119,6 +124,9 @@ fn judge(findings: &[Finding]) -> (Verdict, String) {
     let untold = findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive).count();
     match untold {
         0 => (Verdict::Sound, String::from("the upgrade is sound")),
-        _ => (Verdict::Inconclusive, format!("{untold} checks could not be told; nothing else was found")),
+        _ => {
+            let checks = crate::filter::plural(untold, "check was inconclusive", "checks were inconclusive");
+            (Verdict::Inconclusive, format!("{checks}; no problems found"))
+        }
     }
 }

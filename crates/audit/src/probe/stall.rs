@@ -24,8 +24,8 @@ const HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 pub(crate) async fn probe(plan: &Plan) -> Seen {
     let mut seen = Seen::default();
     let Some(limit) = plan.limits.slow else {
-        let why = "not tried: it takes up to five minutes (--slow)";
-        seen.push(Draft::new(ID, Outcome::NotApplicable, why));
+        let why = "it takes up to five minutes (needs --slow)";
+        seen.push(Draft::new(ID, Outcome::NotRun, why));
         return seen;
     };
     let (silence, drip) = tokio::join!(

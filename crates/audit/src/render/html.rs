@@ -11,7 +11,7 @@ use starttls_report::Markup;
 
 use super::story;
 use crate::check::check;
-use crate::filter::{plural, severity_word};
+use crate::filter::severity_word;
 use crate::report::{Capabilities, Endpoint, Finding, Outcome, Report, Step, Verdict};
 
 /// The report as a page.
@@ -38,11 +38,21 @@ pub fn render(report: &Report) -> String {
     for (number, endpoint) in report.endpoints.iter().enumerate() {
         page.endpoint(number, endpoint);
     }
+    for it in &report.unaudited {
+        let (class, word) = (verdict_class(it.outcome), story::verdict_word(it.outcome));
+        page.add(format_args!(
+            "<section class=\"endpoint\">\n<h2><span class=\"badge {class}\">{word}</span> {}</h2>\n\
+            <p class=\"summary\">{}</p>\n</section>\n",
+            Markup(&it.asked),
+            Markup(&it.reason)
+        ));
+    }
     page.add(format_args!("</main>\n<footer>\n"));
     for lookup in &report.lookups {
         page.add(format_args!("<p>Looked up: <code>{}</code></p>\n", Markup(lookup)));
     }
-    page.add(format_args!("<p>{}</p>\n</footer>\n</body>\n</html>\n", Markup(&report.generator)));
+    let provenance = story::provenance(report);
+    page.add(format_args!("<p>{}</p>\n</footer>\n</body>\n</html>\n", Markup(&provenance)));
     page.0
 }
 
@@ -81,13 +91,21 @@ impl Page {
             Markup(&endpoint.summary)
         ));
         self.facts(endpoint);
-        self.findings("What is wrong", "wrong", number, endpoint, &story::wrong(endpoint));
-        let unclear = story::with(endpoint, Outcome::Inconclusive);
-        self.findings("What could not be told", "unclear", number, endpoint, &unclear);
+        self.findings("Problems", "wrong", number, endpoint, &story::new(endpoint));
+        self.findings(
+            "Problems that the baseline has",
+            "wrong known",
+            number,
+            endpoint,
+            &story::known(endpoint),
+        );
+        let inconclusive = story::with(endpoint, Outcome::Inconclusive);
+        self.findings("Inconclusive checks", "unclear", number, endpoint, &inconclusive);
         for (title, open, outcome) in [
-            ("Good to know", true, Outcome::Info),
-            ("What is fine", false, Outcome::Pass),
-            ("What has no meaning here", false, Outcome::NotApplicable),
+            ("Notes", true, Outcome::Info),
+            ("Passed", false, Outcome::Pass),
+            ("Not applicable", false, Outcome::NotApplicable),
+            ("Not run", false, Outcome::NotRun),
         ] {
             self.list(title, open, number, endpoint, &story::with(endpoint, outcome));
         }
@@ -115,14 +133,15 @@ impl Page {
                 self.fact("Good for", &own.names.join(", "));
                 self.fact("Valid", &format!("{} to {}", own.not_before, own.not_after));
                 self.fact("Issued by", &own.issuer);
+                self.fact("Serial", &own.serial);
+                self.fact("SHA-256", &own.sha256);
+                self.fact("SPKI SHA-256", &own.spki_sha256);
             }
             if let Some(expires) = &presented.expires {
                 self.fact("Path expires", &format!("{}, with {}", expires.not_after, expires.subject));
             }
         }
-        let seconds = endpoint.elapsed_ms / 1000.0;
-        let connections = plural(endpoint.connections as usize, "connection", "connections");
-        self.fact("Audit", &format!("{connections}, {seconds:.2} s"));
+        self.fact("Audit", &story::effort(endpoint));
         self.add(format_args!("</dl>\n"));
         self.steps(&endpoint.steps);
     }
@@ -162,7 +181,7 @@ impl Page {
         self.add(format_args!("<h3>{title}</h3>\n"));
         for &(index, finding) in findings {
             let severity = severity_word(finding.severity);
-            let badge = if class == "wrong" { severity } else { "inconclusive" };
+            let badge = if class.starts_with("wrong") { severity } else { "inconclusive" };
             let outcome = story::outcome_key(finding.outcome);
             let id = Markup(&finding.id);
             self.add(format_args!(
@@ -176,7 +195,7 @@ impl Page {
                 talk::excerpt(self, number, endpoint, at);
             }
             if let Some(fix) = &finding.fix {
-                self.add(format_args!("<p class=\"cure\"><strong>Cure.</strong> {}</p>\n", Markup(fix)));
+                self.add(format_args!("<p class=\"fix\"><strong>Fix:</strong> {}</p>\n", Markup(fix)));
             }
             if let Some(row) = check(&finding.id) {
                 self.add(format_args!(
@@ -230,7 +249,7 @@ impl Page {
 
     fn capabilities(&mut self, Capabilities { before, inside }: &Capabilities) {
         self.add(format_args!(
-            "<details class=\"fold\"><summary>What the server says it can do, before TLS ({}) and inside ({})\
+            "<details class=\"fold\"><summary>Capabilities of the server, before TLS ({}) and inside ({})\
             </summary>\n<div class=\"columns\">\n",
             before.len(),
             inside.len()

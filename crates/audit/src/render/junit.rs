@@ -78,7 +78,7 @@ fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::
     let known = if finding.known { " (known)" } else { "" };
     let told = format!("{}{known}: {}", story::outcome_key(finding.outcome), finding.summary);
     match finding.outcome {
-        Outcome::NotApplicable | Outcome::Inconclusive => junit::Outcome::Skipped(told),
+        Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive => junit::Outcome::Skipped(told),
         _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => junit::Outcome::Failure {
             kind: severity_word(finding.severity).to_owned(),
             message: finding.summary.clone(),
@@ -96,7 +96,7 @@ fn story(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
         lines.push(format!("connection {}, {}:", at.transcript + 1, transcript.purpose));
         lines.extend(entries.iter().map(|entry| {
             let speaker = story::speaker(entry.kind);
-            format!("{:9.1} ms {speaker:>5} {}", entry.at_ms, entry.text)
+            format!("{:9.1} ms {speaker:>5} {}", entry.at_ms, story::shown(entry))
         }));
     }
     lines.extend(finding.fix.iter().map(|fix| format!("fix: {fix}")));

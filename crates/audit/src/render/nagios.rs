@@ -29,7 +29,7 @@ impl Default for Thresholds {
 pub enum State {
     /// Sound.
     Ok,
-    /// It could not be told.
+    /// The audit was inconclusive.
     Unknown,
     /// A finding of severity warning, or a certificate that expires soon.
     Warning,
@@ -58,9 +58,16 @@ impl State {
     }
 }
 
-/// The state of all endpoints together: that of the worst.
+/// Returns the state of all endpoints and targets together: that of the worst. A domain that announces that it has no
+/// service (RFC 7505) is in order.
 pub fn state(report: &Report, thresholds: Thresholds) -> State {
-    report.endpoints.iter().map(|endpoint| judge(endpoint, thresholds)).max().unwrap_or(State::Unknown)
+    let endpoints = report.endpoints.iter().map(|endpoint| judge(endpoint, thresholds));
+    let targets = report.unaudited.iter().map(|it| match it.outcome {
+        Verdict::Unreachable => State::Critical,
+        _ => State::Unknown,
+    });
+    let nothing = if report.lookups.is_empty() { State::Unknown } else { State::Ok };
+    endpoints.chain(targets).max().unwrap_or(nothing)
 }
 
 /// The plugin's output: one line with performance data, then a line for each thing that is wrong.
@@ -77,19 +84,34 @@ pub fn render(report: &Report, thresholds: Thresholds) -> String {
             let _ = writeln!(long, "{target}: {severity}: {summary} [{}]", Tame(&finding.id));
         }
     }
+    for it in &report.unaudited {
+        let _ = writeln!(long, "{}: {}", Tame(&it.asked), Tame(&it.reason));
+    }
+    let _ = writeln!(long, "{}", Tame(&story::provenance(report)));
+    for endpoint in &report.endpoints {
+        let _ = writeln!(long, "{}: {}", Tame(&endpoint.target), Tame(&story::effort(endpoint)));
+    }
     let state = state(report, thresholds).word();
     format!("STARTTLS {state}: {} |{performance}\n{long}", headline(report, thresholds))
 }
 
 fn headline(report: &Report, thresholds: Thresholds) -> String {
-    let [endpoint] = report.endpoints.as_slice() else { return story::overview(report) };
+    if report.endpoints.is_empty() && report.unaudited.is_empty() {
+        return Tame(&story::nothing_to_audit(report)).to_string();
+    }
+    let ([endpoint], []) = (report.endpoints.as_slice(), report.unaudited.as_slice()) else {
+        return Tame(&story::overview(report)).to_string();
+    };
     let worst = counted(endpoint).max_by_key(|finding| finding.severity);
     let of_findings = worst.map(|finding| of_severity(finding.severity));
     let what = match (worst, expiry(endpoint, thresholds)) {
         _ if !audited(endpoint) => Tame(&endpoint.summary).to_string(),
         (_, expiry @ Some(_)) if expiry > of_findings => "the certificate expires too soon".to_owned(),
         (Some(finding), _) => Tame(&finding.summary).to_string(),
-        (None, _) => "the upgrade is sound".to_owned(),
+        (None, _) => match story::known(endpoint).len() {
+            0 => "the upgrade is sound".to_owned(),
+            known => format!("nothing new, {known} known"),
+        },
     };
     let days = days_left(endpoint)
         .map(|left| format!(", certificate: {}", validity::remaining(left)))
@@ -122,7 +144,7 @@ fn of_severity(severity: Severity) -> State {
 
 /// What is wrong; a certificate that expires soon is left to the thresholds.
 fn counted(endpoint: &Endpoint) -> impl Iterator<Item = &Finding> {
-    endpoint.findings.iter().filter(|finding| filter::is_wrong(finding) && finding.id != "cert-expiry")
+    endpoint.findings.iter().filter(|finding| filter::is_new(finding) && finding.id != "cert-expiry")
 }
 
 fn audited(endpoint: &Endpoint) -> bool {

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Write};
 
+use starttls::validity;
 use starttls_report::Plain;
 
 use super::story;
 use crate::filter::severity_word;
-use crate::report::{Certificate, Endpoint, Report, Verdict};
+use crate::report::{Certificate, Endpoint, Report, Unaudited, Verdict};
 
 /// The report as metrics.
 pub fn render(report: &Report) -> String {
@@ -27,11 +28,29 @@ pub fn render(report: &Report) -> String {
                 let _ = writeln!(lines, "{name}{} {value}", Labels(labels.collect()));
             }
         }
-        if !lines.is_empty() {
-            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{lines}");
-        }
+        family(&mut out, name, help, &lines);
     }
+    let options = report.options.join(" ");
+    let build = Labels(vec![("generator", report.generator.as_str()), ("options", options.as_str())]);
+    family(
+        &mut out,
+        "starttls_build_info",
+        "The program that audited, and its options.",
+        &format!("starttls_build_info{build} 1\n"),
+    );
+    let mut lines = String::new();
+    for Unaudited { asked, reason, .. } in &report.unaudited {
+        let labels = Labels(vec![("target", asked.as_str()), ("reason", reason.as_str())]);
+        let _ = writeln!(lines, "starttls_target_unaudited{labels} 1");
+    }
+    family(&mut out, "starttls_target_unaudited", "A target that has no endpoint, and why.", &lines);
     out
+}
+
+fn family(out: &mut String, name: &str, help: &str, lines: &str) {
+    if !lines.is_empty() {
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{lines}");
+    }
 }
 
 struct Family {
@@ -125,6 +144,21 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "starttls_audit_start_timestamp_seconds",
+        help: "When the audit started, in seconds since 1970.",
+        samples: |endpoint| {
+            validity::unix(&endpoint.started_at).into_iter().flat_map(|at| one(seconds(at))).collect()
+        },
+    },
+    Family {
+        name: "starttls_audit_info",
+        help: "The local address that the audit came from, and the name that was verified.",
+        samples: |endpoint| {
+            let source = endpoint.source.clone().unwrap_or_default();
+            info(Some(vec![("source", source), ("server_name", endpoint.server_name.clone())]))
+        },
+    },
+    Family {
         name: "starttls_connections",
         help: "How many connections the audit opened.",
         samples: |endpoint| one(f64::from(endpoint.connections)),
@@ -163,6 +197,7 @@ fn finding(finding: &crate::report::Finding) -> Sample {
             ("id", finding.id.clone()),
             ("severity", severity_word(finding.severity).to_owned()),
             ("outcome", story::outcome_key(finding.outcome).to_owned()),
+            ("known", finding.known.to_string()),
         ],
         value: 1.0,
     }

@@ -124,7 +124,9 @@ fn evidence(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
     let excerpts = finding.evidence.iter().filter_map(|&at| story::excerpt(endpoint, at));
     let entries = excerpts.flat_map(|(_, entries)| entries);
     entries
-        .map(|entry| format!("{} {}", story::speaker(entry.kind), entry.text).trim_start().to_owned())
+        .map(|entry| {
+            format!("{} {}", story::speaker(entry.kind), story::shown(entry)).trim_start().to_owned()
+        })
         .collect()
 }
 

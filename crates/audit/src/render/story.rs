@@ -7,11 +7,21 @@ use crate::report::{
     Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report, Tls, Transcript, Verdict,
 };
 
-/// What is wrong, worst first; its place in the report comes with each finding.
+/// Returns every problem, worst first, with its place in the report.
 pub(crate) fn wrong(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
     let mut wrong: Vec<_> = numbered(endpoint).filter(|(_, finding)| is_wrong(finding)).collect();
     wrong.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
     wrong
+}
+
+/// Returns the problems that no baseline has, worst first.
+pub(crate) fn new(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
+    wrong(endpoint).into_iter().filter(|(_, finding)| !finding.known).collect()
+}
+
+/// Returns the problems that the baseline has too, worst first.
+pub(crate) fn known(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
+    wrong(endpoint).into_iter().filter(|(_, finding)| finding.known).collect()
 }
 
 /// The findings with this outcome.
@@ -31,9 +41,17 @@ pub(crate) fn excerpt(endpoint: &Endpoint, at: Evidence) -> Option<(&Transcript,
     Some((transcript, entries))
 }
 
-/// The lines of an entry. Its line ends are spelled out as `\n` and stay where they are.
+/// Returns the text of an entry: decoded where the protocol is binary, or else the bytes, escaped.
+pub(crate) fn shown(entry: &Entry) -> &str {
+    entry.decoded.as_deref().unwrap_or(&entry.text)
+}
+
+/// Returns the lines of an entry. Its line ends are spelled out as `\n` and stay where they are.
 pub(crate) fn lines(entry: &Entry) -> Vec<&str> {
-    let text = entry.text.as_str();
+    let text = shown(entry);
+    if matches!(entry.kind, Kind::Boundary | Kind::Event) {
+        return vec![text];
+    }
     let (mut lines, mut start, mut escape) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {
         if escape && c == 'n' && at + 1 < text.len() {
@@ -63,7 +81,7 @@ pub(crate) fn boundary(text: &str) -> (&'static str, &str) {
     (WORDS, text.strip_prefix(WORDS).unwrap_or(text).trim_start_matches([':', ',', ' ']))
 }
 
-/// The word for a verdict.
+/// Returns the word for a verdict.
 pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Sound => "sound",
@@ -71,7 +89,7 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Declined => "declined",
         Verdict::Unreachable => "unreachable",
         Verdict::TlsFailed => "TLS failed",
-        Verdict::Violation => "broke the rules",
+        Verdict::Violation => "protocol violation",
         Verdict::WrongPort => "wrong port",
         Verdict::Inconclusive => "inconclusive",
     }
@@ -99,6 +117,7 @@ pub(crate) fn outcome_key(outcome: Outcome) -> &'static str {
         Outcome::Warning => "warning",
         Outcome::Info => "info",
         Outcome::NotApplicable => "not-applicable",
+        Outcome::NotRun => "not-run",
         Outcome::Inconclusive => "inconclusive",
     }
 }
@@ -122,15 +141,52 @@ pub(crate) fn overview(report: &Report) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let all = plural(report.endpoints.len(), "endpoint", "endpoints");
-    if parts.is_empty() { all } else { format!("{all}: {}", parts.join(", ")) }
+    let mut overview = plural(report.endpoints.len(), "endpoint", "endpoints");
+    if !parts.is_empty() {
+        overview = format!("{overview}: {}", parts.join(", "));
+    }
+    if report.endpoints.is_empty() && report.unaudited.is_empty() {
+        overview = String::from("there is nothing to audit");
+    }
+    if let [first, ..] = report.unaudited.as_slice() {
+        let targets = plural(report.unaudited.len(), "target", "targets");
+        overview = format!("{overview}; {targets} without an endpoint: {}: {}", first.asked, first.reason);
+        if report.unaudited.len() > 1 {
+            overview += "; …";
+        }
+    }
+    overview
 }
 
-/// Why a report has no endpoints: the look-ups.
+/// Returns where the report comes from: the program and its version, the time, the options.
+pub(crate) fn provenance(report: &Report) -> String {
+    let options = match report.options.as_slice() {
+        [] => String::from("no options"),
+        options => format!("options: {}", options.join(" ")),
+    };
+    let parts = [report.generator.as_str(), report.started_at.as_str(), &options];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns what an audit took, and from where and when it was done.
+pub(crate) fn effort(endpoint: &Endpoint) -> String {
+    let connections = plural(endpoint.connections as usize, "connection", "connections");
+    let mut effort = format!("{connections}, {:.2} s", endpoint.elapsed_ms / 1000.0);
+    if let Some(source) = &endpoint.source {
+        effort += &format!(", from {source}");
+    }
+    if !endpoint.started_at.is_empty() {
+        effort += &format!(", at {}", endpoint.started_at);
+    }
+    effort
+}
+
+/// Returns why a report has no endpoints: the answers of DNS that are not empty.
 pub(crate) fn nothing_to_audit(report: &Report) -> String {
-    match report.lookups.as_slice() {
+    let answers = report.lookups.iter().filter(|line| !line.ends_with(": none"));
+    match answers.map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => String::from("there is nothing to audit"),
-        lookups => format!("there is nothing to audit: {}", lookups.join("; ")),
+        answers => format!("there is nothing to audit: {}", answers.join("; ")),
     }
 }
 
@@ -163,7 +219,7 @@ mod tests {
     #[test]
     fn lines_end_where_the_peer_ended_them() {
         let cut = |text: &str| {
-            let entry = Entry { at_ms: 0.0, kind: Kind::Server, text: text.to_owned() };
+            let entry = Entry { at_ms: 0.0, kind: Kind::Server, text: text.to_owned(), decoded: None };
             lines(&entry).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(cut(r"250-a\r\n250 b\r\n"), [r"250-a\r\n", r"250 b\r\n"]);

@@ -1,12 +1,14 @@
-//! For people: what was looked up, if anything; the verdict, then what is wrong with its evidence and its cure, then what is fine, folded.
+//! For people: the verdict, then the problems with their evidence and fix, then what passed, folded.
+
+mod wrap;
 
 use std::fmt::{self, Display, Write};
 
 use starttls_report::Plain;
 
 use super::story;
-use crate::filter::severity_word;
-use crate::report::{Endpoint, Entry, Finding, Kind, Outcome, Report, Severity, Verdict};
+use crate::filter::{plural, severity_word};
+use crate::report::{Certificate, Endpoint, Entry, Finding, Kind, Outcome, Report, Severity, Verdict};
 
 /// Evidence of this many lines is shown whole.
 const MOST_LINES: usize = 16;
@@ -16,13 +18,15 @@ const MOST_AT_ONCE: usize = 4;
 /// How a report is shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
-    /// The colours.
+    /// The colors.
     pub palette: Palette,
-    /// Whether what is fine gets a line each.
+    /// Whether each check that passed gets a line, and decoded messages their bytes.
     pub verbose: bool,
+    /// The columns that a line may have; without a limit, lines are as long as they are.
+    pub width: Option<usize>,
 }
 
-/// What to write around text to colour it.
+/// What to write around text to color it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Palette {
     good: &'static str,
@@ -34,9 +38,9 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// No colour: nothing but the text.
+    /// No color: nothing but the text.
     pub const PLAIN: Self = Self { good: "", warning: "", bad: "", strong: "", faint: "", reset: "" };
-    /// The colours of a terminal.
+    /// The colors of a terminal.
     pub const TERMINAL: Self = Self {
         good: "\x1b[32m",
         warning: "\x1b[33m",
@@ -62,15 +66,24 @@ pub fn render(report: &Report, style: Style) -> String {
     if !report.lookups.is_empty() {
         page.out.push('\n');
     }
-    if report.endpoints.len() != 1 {
-        page.line(0, style.palette.strong, story::overview(report));
+    let several = report.endpoints.len() != 1 || !report.unaudited.is_empty();
+    if several {
+        page.line(0, style.palette.strong, Plain(&story::overview(report)));
     }
     for (index, endpoint) in report.endpoints.iter().enumerate() {
-        if index > 0 || report.endpoints.len() != 1 {
+        if index > 0 || several {
             page.out.push('\n');
         }
         page.endpoint(endpoint);
     }
+    for it in &report.unaudited {
+        let verdict = story::verdict_word(it.outcome).to_uppercase();
+        let verdict = Painted(verdict_color(style.palette, it.outcome), style.palette.reset, verdict);
+        page.out.push('\n');
+        page.line(0, "", format_args!("{verdict}  {}: {}", Plain(&it.asked), Plain(&it.reason)));
+    }
+    page.out.push('\n');
+    page.line(0, style.palette.faint, format_args!("report: {}", Plain(&story::provenance(report))));
     page.out
 }
 
@@ -80,16 +93,25 @@ struct Page {
 }
 
 impl Page {
-    fn line(&mut self, indent: usize, colour: &'static str, text: impl Display) {
-        let painted = Painted(colour, self.style.palette.reset, text);
+    fn line(&mut self, indent: usize, color: &'static str, text: impl Display) {
+        self.hanging(indent, indent + 4, color, text);
+    }
+
+    /// Writes a line; where it is wrapped, it goes on in the column `hang`.
+    fn hanging(&mut self, indent: usize, hang: usize, color: &'static str, text: impl Display) {
+        let line = format!("{:indent$}{}", "", Painted(color, self.style.palette.reset, text));
+        let line = match self.style.width {
+            Some(width) => wrap::wrap(&line, width, hang),
+            None => line,
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(self.out, "{:indent$}{painted}", "");
+        let _ = writeln!(self.out, "{line}");
     }
 
     fn endpoint(&mut self, endpoint: &Endpoint) {
-        let Style { palette, verbose } = self.style;
+        let Style { palette, verbose, .. } = self.style;
         let verdict = story::verdict_word(endpoint.outcome).to_uppercase();
-        let verdict = Painted(verdict_colour(palette, endpoint.outcome), palette.reset, verdict);
+        let verdict = Painted(verdict_color(palette, endpoint.outcome), palette.reset, verdict);
         let address = endpoint.address.as_deref().map(|address| format!(" ({address})")).unwrap_or_default();
         let target = Painted(palette.strong, palette.reset, Plain(&endpoint.target));
         self.line(
@@ -97,48 +119,46 @@ impl Page {
             "",
             format_args!("{verdict}  {target}{}: {}", Plain(&address), Plain(&endpoint.summary)),
         );
-        for (_, finding) in story::wrong(endpoint) {
+        for (_, finding) in story::new(endpoint) {
             self.wrong(endpoint, finding);
         }
         for (_, finding) in story::with(endpoint, Outcome::Inconclusive) {
             self.out.push('\n');
-            self.remark(endpoint, "could not be told", finding);
+            self.remark(endpoint, "inconclusive", finding);
         }
         self.out.push('\n');
         self.facts(endpoint);
         // The steps are among the facts already.
-        let told = |id: &str| id == "time-steps" && !verbose && !endpoint.steps.is_empty();
-        for (_, finding) in story::with(endpoint, Outcome::Info).iter().filter(|(_, each)| !told(&each.id)) {
+        let is_shown = |id: &str| id == "time-steps" && !verbose && !endpoint.steps.is_empty();
+        for (_, finding) in story::with(endpoint, Outcome::Info).iter().filter(|(_, it)| !is_shown(&it.id)) {
             self.line(2, "", format_args!("note: {} [{}]", Plain(&finding.summary), Plain(&finding.id)));
             self.details(finding);
         }
-        self.folded("fine", palette.good, &story::with(endpoint, Outcome::Pass), verbose);
-        self.folded(
-            "no meaning here",
-            palette.faint,
-            &story::with(endpoint, Outcome::NotApplicable),
-            verbose,
-        );
+        self.folded("known", palette.warning, &story::known(endpoint), verbose);
+        self.folded("passed", palette.good, &story::with(endpoint, Outcome::Pass), verbose);
+        let not_applicable = story::with(endpoint, Outcome::NotApplicable);
+        self.folded("not applicable", palette.faint, &not_applicable, verbose);
+        self.folded("not run", palette.faint, &story::with(endpoint, Outcome::NotRun), true);
     }
 
     fn wrong(&mut self, endpoint: &Endpoint, finding: &Finding) {
         let palette = self.style.palette;
-        let colour = if finding.severity >= Severity::Error { palette.bad } else { palette.warning };
-        let severity = Painted(colour, palette.reset, severity_word(finding.severity));
+        let color = if finding.severity >= Severity::Error { palette.bad } else { palette.warning };
+        let severity = Painted(color, palette.reset, severity_word(finding.severity));
         let summary = Painted(palette.strong, palette.reset, Plain(&finding.summary));
         self.out.push('\n');
         self.line(2, "", format_args!("{severity}: {summary} [{}]", Plain(&finding.id)));
         self.details(finding);
         self.evidence(endpoint, finding);
         if let Some(fix) = &finding.fix {
-            let cure = Painted(palette.good, palette.reset, "cure:");
-            self.line(6, "", format_args!("{cure} {}", Plain(fix)));
+            let word = Painted(palette.good, palette.reset, "fix:");
+            self.hanging(6, 11, "", format_args!("{word} {}", Plain(fix)));
         }
     }
 
     fn remark(&mut self, endpoint: &Endpoint, word: &str, finding: &Finding) {
-        let colour = self.style.palette.warning;
-        let word = Painted(colour, self.style.palette.reset, word);
+        let color = self.style.palette.warning;
+        let word = Painted(color, self.style.palette.reset, word);
         self.line(2, "", format_args!("{word}: {} [{}]", Plain(&finding.summary), Plain(&finding.id)));
         self.details(finding);
         self.evidence(endpoint, finding);
@@ -161,7 +181,7 @@ impl Page {
                 let (entry, line) = match shown {
                     Shown::Line(entry, line) => (entry, line),
                     Shown::Folded(count) => {
-                        let more = crate::filter::plural(count, "more line", "more lines");
+                        let more = plural(count, "more line", "more lines");
                         self.line(6, palette.faint, format_args!("{:12}         ... {more}", ""));
                         continue;
                     }
@@ -178,7 +198,18 @@ impl Page {
                         self.line(6, "", format_args!("{time}  ----- {words}{} -----", Plain(&more)));
                     }
                     Kind::Event => self.line(6, "", format_args!("{time}         ({line})")),
-                    kind => self.line(6, "", format_args!("{time}  {:>5}: {line}", story::speaker(kind))),
+                    kind => {
+                        let speaker = story::speaker(kind);
+                        self.hanging(6, 27, "", format_args!("{time}  {speaker:>5}: {line}"));
+                        if self.style.verbose && entry.decoded.is_some() {
+                            self.hanging(
+                                6,
+                                27,
+                                palette.faint,
+                                format_args!("{:19}: {}", "", Plain(&entry.text)),
+                            );
+                        }
+                    }
                 }
             }
         }
@@ -190,21 +221,25 @@ impl Page {
         }
         if let Some(presented) = &endpoint.certificate {
             self.line(2, "", format_args!("certificate: {}", Plain(&story::certificate(presented))));
+            if self.style.verbose {
+                for line in presented.chain.iter().flat_map(Certificate::identification) {
+                    self.line(6, "", Plain(&line));
+                }
+            }
         }
         if !endpoint.steps.is_empty() {
             let steps: Vec<_> =
                 endpoint.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect();
             self.line(2, "", format_args!("steps: {}", Plain(&steps.join(", "))));
         }
-        let connections = crate::filter::plural(endpoint.connections as usize, "connection", "connections");
-        self.line(2, "", format_args!("audit: {connections}, {:.2} s", endpoint.elapsed_ms / 1000.0));
+        self.line(2, "", format_args!("audit: {}", Plain(&story::effort(endpoint))));
     }
 
-    fn folded(&mut self, word: &str, colour: &'static str, findings: &[(usize, &Finding)], verbose: bool) {
+    fn folded(&mut self, word: &str, color: &'static str, findings: &[(usize, &Finding)], verbose: bool) {
         if findings.is_empty() {
             return;
         }
-        let word = Painted(colour, self.style.palette.reset, word);
+        let word = Painted(color, self.style.palette.reset, word);
         if verbose {
             for (_, finding) in findings {
                 self.line(
@@ -220,7 +255,7 @@ impl Page {
     }
 }
 
-fn verdict_colour(palette: Palette, verdict: Verdict) -> &'static str {
+fn verdict_color(palette: Palette, verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Sound => palette.good,
         Verdict::Inconclusive => palette.warning,
@@ -278,7 +313,7 @@ mod tests {
 
     fn said(kind: Kind, lines: usize) -> Entry {
         let text = (1..=lines).map(|number| format!(r"line {number}\n")).collect();
-        Entry { at_ms: 0.0, kind, text }
+        Entry { at_ms: 0.0, kind, text, decoded: None }
     }
 
     fn text(shown: &[Shown<'_>]) -> Vec<String> {

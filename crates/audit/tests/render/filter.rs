@@ -1,7 +1,7 @@
 //! What counts: thresholds, chosen checks, a baseline.
 
 use starttls_audit::check::{CHECKS, check};
-use starttls_audit::filter::{Selection, UnknownCheck, exit_code, hide_known, settle};
+use starttls_audit::filter::{Selection, UnknownCheck, exit_code, mark_known, settle};
 use starttls_audit::report::{Endpoint, Outcome, Report, Severity, Verdict};
 
 use crate::sample;
@@ -32,7 +32,10 @@ fn the_threshold_decides_between_sound_and_findings() {
     assert_eq!(endpoint.outcome, Verdict::Sound, "all that is left was told");
     let mut sound = sample::sound();
     settle(&mut sound, Severity::Info);
-    assert_eq!((sound.outcome, sound.summary.as_str()), (Verdict::Sound, "5 checks passed, nothing found"));
+    assert_eq!(
+        (sound.outcome, sound.summary.as_str()),
+        (Verdict::Sound, "5 checks passed, no problems found")
+    );
 }
 
 #[test]
@@ -48,7 +51,7 @@ fn without_any_check_nothing_is_sound() {
     // What was known before was checked all the same.
     let mut report = sample::report(vec![sample::wrong()]);
     Selection::new(&names(&["srv-inject-eager"]), &[]).unwrap().apply(&mut report);
-    assert_eq!(hide_known(&mut report, &sample::report(vec![sample::wrong()])), 1);
+    assert_eq!(mark_known(&mut report, &sample::report(vec![sample::wrong()])), 1);
     assert_eq!(exit_code(&settled(report, Severity::Warning)), 0);
 }
 
@@ -93,20 +96,34 @@ fn only_and_skip_take_ids_and_families() {
 }
 
 #[test]
-fn a_baseline_hides_what_was_known_and_nothing_else() {
-    let hidden = |now: Endpoint, then: Endpoint| {
+fn a_baseline_marks_what_was_known_and_nothing_else() {
+    let known = |now: Endpoint, then: Endpoint| {
         let mut report = sample::report(vec![now]);
-        let hidden = hide_known(&mut report, &sample::report(vec![then]));
-        (hidden, exit_code(&settled(report, Severity::Warning)))
+        let known = mark_known(&mut report, &sample::report(vec![then]));
+        (known, exit_code(&settled(report, Severity::Warning)))
     };
-    assert_eq!(hidden(sample::wrong(), sample::wrong()), (3, 7), "one check was inconclusive, and is");
-    assert_eq!(hidden(sample::wrong(), sample::sound()), (0, 1), "another target");
+    assert_eq!(known(sample::wrong(), sample::wrong()), (3, 7), "one check was inconclusive, and is");
+    assert_eq!(known(sample::wrong(), sample::sound()), (0, 1), "another target");
     let mut then = sample::wrong();
     then.findings.retain(|finding| finding.id != "cert-expiry");
-    assert_eq!(hidden(sample::wrong(), then), (2, 1), "one is new");
+    assert_eq!(known(sample::wrong(), then), (2, 1), "one is new");
     let mut then = sample::wrong();
     then.findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
-    assert_eq!(hidden(sample::wrong(), then), (1, 1), "two are worse now");
+    let earlier = then.clone();
+    assert_eq!(known(sample::wrong(), then), (1, 1), "two are worse now");
+    let mut report = sample::report(vec![sample::wrong()]);
+    mark_known(&mut report, &sample::report(vec![earlier]));
+    let report = settled(report, Severity::Warning);
+    let [endpoint] = report.endpoints.as_slice() else { panic!() };
+    assert_eq!(
+        endpoint.summary,
+        "2 new findings, the worst critical; 1 known; 2 checks passed, 1 inconclusive"
+    );
+    assert_eq!(
+        endpoint.findings.iter().filter(|finding| finding.known).count(),
+        1,
+        "they stay in the report"
+    );
     let then = Endpoint { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
-    assert_eq!(hidden(sample::wrong(), then), (3, 7), "the target has a new address");
+    assert_eq!(known(sample::wrong(), then), (3, 7), "the target has a new address");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use starttls_audit::render::{html, json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::render::{csv, html, json, junit, nagios, prometheus, sarif, text};
 use starttls_audit::report::{Report, Severity};
 
 use crate::sample;
@@ -35,6 +35,7 @@ fn renderings() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("text", text::render(&report, text::Style { verbose: true, ..text::Style::default() })),
         ("json", json::render(&report)),
+        ("csv", csv::render(&report).replace("\r\n", "\n")),
         ("junit", junit::render(&report, Severity::Warning)),
         ("sarif", sarif::render(&report, None)),
         ("html", html::render(&report)),
@@ -98,6 +99,25 @@ fn sarif_messages_hold_no_links_and_targets_are_uris() {
         let uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
         assert!(uri.is_ascii() && !uri.contains(['<', '"', ' ', '\\', '|', '`']), "{uri}");
     }
+}
+
+#[test]
+fn csv_has_quoted_fields_and_no_formulas() {
+    let mut report = hostile();
+    for (index, start) in ["=", "+", "-", "@"].into_iter().enumerate() {
+        report.endpoints[0].findings[index].summary = format!("{start}HYPERLINK(1)");
+    }
+    let out = csv::render(&report);
+    for line in out.split_terminator("\r\n") {
+        let fields: Vec<_> = line.split("\",\"").collect();
+        assert_eq!(fields.len(), 15, "{line}");
+        assert!(line.starts_with('"') && line.ends_with('"') && !line.contains('\n'), "{line}");
+        assert!(
+            fields.iter().all(|field| !field.trim_start_matches('"').starts_with(['=', '+', '@'])),
+            "{line}"
+        );
+    }
+    assert!(out.contains("\"'=HYPERLINK(1)\"") && out.contains("\"'-HYPERLINK(1)\""));
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn sound() -> Endpoint {
         started_at: TIME.to_owned(),
         source: Some("192.0.2.200".to_owned()),
         outcome: Verdict::Sound,
-        summary: "5 checks passed, nothing found".to_owned(),
+        summary: "5 checks passed, no problems found".to_owned(),
         tls: Some(tls()),
         certificate: Some(Presented {
             verified: true,
@@ -145,7 +145,7 @@ pub(crate) fn wrong() -> Endpoint {
                 &[at(1, 2, 5)],
             ),
             finding("srv-hs-fallback", Outcome::Pass, "a failed handshake ends the connection", &[]),
-            finding("srv-stall", Outcome::NotApplicable, "only looked at with --slow", &[]),
+            finding("srv-stall", Outcome::NotRun, "it takes up to five minutes (needs --slow)", &[]),
             finding(
                 "srv-inject-split",
                 Outcome::Inconclusive,
@@ -250,7 +250,7 @@ pub(crate) fn finding(id: &str, outcome: Outcome, summary: &str, evidence: &[Evi
 }
 
 fn entry(at_ms: f64, kind: Kind, text: &str) -> Entry {
-    Entry { at_ms, kind, text: text.to_owned() }
+    Entry { at_ms, kind, text: text.to_owned(), decoded: None }
 }
 
 fn tls() -> Tls {

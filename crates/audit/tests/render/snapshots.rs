@@ -1,6 +1,6 @@
 //! What each renderer makes of the samples.
 
-use starttls_audit::render::{json, junit, nagios, prometheus, sarif, text};
+use starttls_audit::render::{csv, json, junit, nagios, prometheus, sarif, text};
 use starttls_audit::report::Severity;
 
 use crate::sample;
@@ -12,7 +12,7 @@ fn text_for_people() {
 
 #[test]
 fn text_in_colour_and_in_full() {
-    let style = text::Style { palette: text::Palette::TERMINAL, verbose: true };
+    let style = text::Style { palette: text::Palette::TERMINAL, verbose: true, width: None };
     let coloured = text::render(&sample::report(vec![sample::wrong()]), style);
     insta::assert_snapshot!(coloured.replace('\x1b', "ESC"));
 }
@@ -20,6 +20,25 @@ fn text_in_colour_and_in_full() {
 #[test]
 fn one_json_line() {
     insta::assert_snapshot!(json::line("imap://mail.example.com", &sample::throttled()));
+}
+
+#[test]
+fn text_on_a_narrow_terminal_with_a_baseline() {
+    let mut report = sample::all();
+    report.endpoints.remove(0);
+    report.endpoints[0].findings.iter_mut().filter(|it| it.id == "cert-name").for_each(|it| it.known = true);
+    report.unaudited.push(sample::unaudited());
+    let style = text::Style { width: Some(60), ..text::Style::default() };
+    let text = text::render(&report, style);
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn csv_rows() {
+    let mut report = sample::report(vec![sample::throttled()]);
+    report.unaudited.push(sample::unaudited());
+    insta::assert_snapshot!(csv::render(&report));
 }
 
 #[test]

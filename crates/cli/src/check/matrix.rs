@@ -121,7 +121,7 @@ impl Row {
         let bad = self.endpoint.findings.iter().filter(|it| match it.outcome {
             Outcome::Fail | Outcome::Warning => it.severity >= Severity::Warning || shows(it),
             Outcome::Inconclusive => shows(it),
-            Outcome::Pass | Outcome::Info | Outcome::NotApplicable => false,
+            Outcome::Pass | Outcome::Info | Outcome::NotApplicable | Outcome::NotRun => false,
         });
         bad.map(|it| it.id.as_str()).collect()
     }

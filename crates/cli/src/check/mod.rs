@@ -92,7 +92,7 @@ async fn audit(args: &Check, selection: &Selection) -> Result<u8, Failed> {
                 let mut part = Report { endpoints: vec![*endpoint], ..empty() };
                 selection.apply(&mut part);
                 if let Some(older) = &older {
-                    filter::hide_known(&mut part, older);
+                    filter::mark_known(&mut part, older);
                 }
                 part.endpoints.iter_mut().for_each(|endpoint| filter::settle(endpoint, args.fail_on.into()));
                 outcome.audited(&asked, part)?;
@@ -185,7 +185,8 @@ fn shown(args: &Check, report: &Report) -> String {
             } else {
                 render::text::Palette::PLAIN
             };
-            render::text::render(report, render::text::Style { palette, verbose: args.output.verbose })
+            let style = render::text::Style { palette, verbose: args.output.verbose, width: None };
+            render::text::render(report, style)
         }
         ReportFormat::Json => render::json::render(report),
         ReportFormat::Junit => render::junit::render(report, args.fail_on.into()),

@@ -81,6 +81,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"(?m)^ {6}[ 0-9]{7}\.[0-9] ms", "              N ms"),
     (r"[0-9]+\.[0-9] ms", "N ms"),
     (r"[0-9]+\.[0-9]{2} s\b", "N s"),
+    (r"report: starttls [0-9.]+, ", "report: starttls VERSION, "),
     (
         r"[0-9]+ bytes read, [0-9]+ written; [0-9]+ session tickets",
         "N bytes read, N written; N session tickets",

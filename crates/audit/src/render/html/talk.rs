@@ -92,5 +92,8 @@ fn open_entry(page: &mut Page, entry: &Entry, hit: &str, id: &str) {
         }
         page.add(format_args!("</code>"));
     }
+    if entry.decoded.is_some() {
+        page.add(format_args!("<code class=\"bytes\">{}</code>", Markup(&entry.text)));
+    }
     page.add(format_args!("</div>"));
 }
