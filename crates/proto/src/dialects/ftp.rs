@@ -47,10 +47,11 @@ impl Dialect for Ftp {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
         match from {
             Side::Client => line(buf, scan),
-            // RFC 959 section 4.2: behind `ddd-` come lines of any kind, until one starts with `ddd `.
+            // RFC 959 section 4.2: after `ddd-` come lines of any kind, until one starts with `ddd `. The text of that
+            // line is optional, and public servers leave out the space with it.
             Side::Server => lines_until(buf, scan, |line| {
                 code(buf)?;
-                Ok(buf[3] != b'-' || (line.starts_with(&buf[..3]) && line[3] == b' '))
+                Ok(buf[3] != b'-' || (line.starts_with(&buf[..3]) && matches!(line[3], b' ' | b'\r')))
             }),
         }
     }

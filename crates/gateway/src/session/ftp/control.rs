@@ -231,9 +231,12 @@ impl Control {
 
     /// One line of the backend's.
     fn answered(&mut self, line: &[u8], out: &mut Outgoing) -> Result<(), Failure> {
-        // RFC 959 section 4.2: behind `ddd-` come lines of any kind, until one starts with `ddd `.
+        // RFC 959 section 4.2: after `ddd-` come lines of any kind, until one starts with `ddd `. The text of that line
+        // is optional, and public servers leave out the space with it.
         let (code, last) = match (self.open, line) {
-            (Some(code), _) => (code, line.starts_with(&code) && line.get(3) == Some(&b' ')),
+            (Some(code), _) => {
+                (code, line.starts_with(&code) && matches!(line.get(3), Some(b' ' | b'\r' | b'\n')))
+            }
             (
                 None,
                 [
