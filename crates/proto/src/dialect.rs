@@ -149,6 +149,15 @@ pub enum Amend {
     DropOnBehalf,
 }
 
+/// What ties an answer to its question, beyond the order in which they come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Correlation {
+    /// The question's own tag or id, which its answer repeats.
+    Id(Vec<u8>),
+    /// The kind of question, of which an answer tells that much.
+    Kind(&'static str),
+}
+
 /// Who one is, as far as the negotiation shows it. No value in it can end a line.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -266,6 +275,12 @@ pub trait Dialect: Send {
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.
     fn describe(&self, _from: Side, _msg: &[u8]) -> Option<String> {
+        None
+    }
+
+    /// Returns what ties this message to its question or its answer: the tag of an IMAP command, the id of an LDAP
+    /// message or of a stanza. `None` where only the order tells, and for messages that answer nothing.
+    fn correlation(&self, _from: Side, _msg: &[u8]) -> Option<Correlation> {
         None
     }
 

@@ -65,7 +65,7 @@ mod xml;
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{
-    Amend, Clearance, ClientMessage, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side,
+    Amend, Clearance, ClientMessage, Correlation, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side,
 };
 pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;

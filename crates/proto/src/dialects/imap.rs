@@ -16,8 +16,8 @@ use crate::text::{
     verb, words,
 };
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, Clearance, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, Lacks,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -382,6 +382,12 @@ impl Dialect for Imap {
             Some(Clearance::Passes) if is_tag(tag) && tag.iter().all(plain) => Clearance::Passes,
             _ => unlisted(msg),
         }
+    }
+
+    /// RFC 9051 section 2.2.1: an answer repeats the tag of its command.
+    fn correlation(&self, _: Side, msg: &[u8]) -> Option<Correlation> {
+        let (tag, _) = split(lines(msg).next().unwrap_or_default());
+        is_tag(tag).then(|| Correlation::Id(tag.to_vec()))
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -7,8 +7,8 @@ use crate::error::malformed;
 use crate::nobody;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
-    Amend, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect, Malformed,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Capability, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
+    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -288,6 +288,19 @@ impl Dialect for Irc {
         let head = msg.len().saturating_sub(capabilities.len() + 2);
         let colon: &[u8] = if msg[..head].ends_with(b":") { b"" } else { b":" };
         [&msg[..head], colon, &kept.join(&b' '), b"\r\n"].concat()
+    }
+
+    /// Numerics from 400 on are errors (RFC 2812 section 5.2), of whatever command; those before welcome and inform.
+    fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
+        let message = Message::parse(msg).ok()??;
+        let numeric = std::str::from_utf8(message.command).ok().and_then(|it| it.parse::<u16>().ok());
+        let upper = &mut [0; 16];
+        match (from, verb(message.command, upper), numeric) {
+            (Side::Client, b"PING", _) | (Side::Server, b"PONG", _) => Some(Correlation::Kind("PING")),
+            (Side::Client, ..) => Some(Correlation::Kind("command")),
+            (Side::Server, _, Some(..400)) => Some(Correlation::Kind("information")),
+            (Side::Server, ..) => None,
+        }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -18,8 +18,8 @@ use crate::ber::{Elements, element, header};
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    Amend, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect, Malformed,
-    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, Clearance, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect,
+    Malformed, Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -247,6 +247,12 @@ impl Dialect for Ldap {
 
     fn clearance(&self, msg: &[u8]) -> Clearance {
         if cleartext::is_public(msg) == Ok(true) { Clearance::Passes } else { Clearance::NeedsTls }
+    }
+
+    /// RFC 4511 section 4.1.1.1: an answer repeats the id of its request.
+    fn correlation(&self, _: Side, msg: &[u8]) -> Option<Correlation> {
+        let id = messages(msg).next()?.ok()?.id;
+        Some(Correlation::Id(id.to_be_bytes().to_vec()))
     }
 
     fn describe(&self, _: Side, msg: &[u8]) -> Option<String> {

@@ -6,8 +6,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    Amend, ClientMessage, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer, Protocol, Refusal,
-    ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Correlation, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer,
+    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -187,6 +187,17 @@ impl Dialect for Postgres {
             (Side::Server, _, [_]) => format!("answer {}", escaped(msg)),
             _ => format!("message {}", escaped(&[*kind])),
         })
+    }
+
+    /// A startup message is answered by a request for authentication or by an error; what else comes negotiates
+    /// ("NegotiateProtocolVersion") or informs.
+    fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
+        match (from, msg, number(msg, 4)) {
+            (Side::Client, [0, ..], Some(PROTOCOL_3..=0x0003_ffff))
+            | (Side::Server, [b'R' | b'E', ..], _) => Some(Correlation::Kind("startup")),
+            (Side::Server, [_, _, ..], _) => Some(Correlation::Kind("information")),
+            _ => None,
+        }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

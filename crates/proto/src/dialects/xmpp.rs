@@ -10,8 +10,8 @@ use crate::nobody;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, Amend, Binding, Capability, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    After, Amend, Binding, Capability, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -422,6 +422,24 @@ impl Dialect for Xmpp {
 
     fn service(&self) -> Option<String> {
         self.asked("to")
+    }
+
+    /// RFC 6120 section 8.1.3: the answer to an `<iq/>` repeats its id. A login is answered in its own namespace.
+    fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
+        let header = match from {
+            Side::Client => &self.client_header,
+            Side::Server => &self.server_header,
+        };
+        if xml::piece(msg) != Piece::Child {
+            return None;
+        }
+        let root = Reader::new(header, msg).ok()?.next().ok()??;
+        match (root.namespace(), root.name()) {
+            (SASL | SASL2, _) => Some(Correlation::Kind("login")),
+            (_, "iq") => Some(Correlation::Id(root.attribute("id").unwrap_or_default().as_bytes().to_vec())),
+            (_, "message" | "presence") => Some(Correlation::Kind("stanza")),
+            _ => None,
+        }
     }
 
     /// A user's address is nobody's business in cleartext (RFC 6120 section 4.7.1).
