@@ -105,6 +105,35 @@ impl Seen {
         self.push(all.into_iter().fold(draft, |draft, all| draft.at(record, all)));
     }
 
+    /// Makes what was drafted for a check inconclusive after all.
+    pub(crate) fn revise(&mut self, id: &str, stop: &Stop) {
+        for draft in self.drafts.iter_mut().filter(|draft| draft.id == id) {
+            (draft.outcome, draft.summary) = (Outcome::Inconclusive, stop.to_string());
+        }
+    }
+
+    /// Keeps of several drafts of the same check the worst.
+    pub(crate) fn worst_of_each(&mut self) {
+        let rank = |draft: &Draft| match draft.outcome {
+            Outcome::Fail => 0,
+            Outcome::Warning => 1,
+            Outcome::Inconclusive => 2,
+            Outcome::Pass => 3,
+            Outcome::Info => 4,
+            Outcome::NotRun => 5,
+            Outcome::NotApplicable => 6,
+        };
+        let mut worst: Vec<Draft> = Vec::new();
+        for draft in self.drafts.drain(..) {
+            match worst.iter_mut().find(|it| it.id == draft.id) {
+                Some(known) if rank(&draft) < rank(known) => *known = draft,
+                Some(_) => {}
+                None => worst.push(draft),
+            }
+        }
+        self.drafts = worst;
+    }
+
     /// Takes over what another part of the probe saw.
     pub(crate) fn absorb(&mut self, other: Self) {
         let base = self.records.len();

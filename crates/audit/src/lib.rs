@@ -18,6 +18,7 @@ mod probe;
 mod record;
 pub mod render;
 pub mod report;
+mod stop;
 mod words;
 
 use std::net::SocketAddr;

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientName, Identity, Protocol};
+use starttls::proto::{After, ClientMessage, ClientName, Identity, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,8 @@ pub struct Limits {
     pub pace: Duration,
     /// The longest wait for one answer.
     pub patience: Duration,
+    /// The time for the whole audit of an endpoint. What has not been seen by then is inconclusive.
+    pub deadline: Duration,
     /// For how long the checks wait that have to; by default they are not run.
     pub slow: Option<Duration>,
     /// Where the same service speaks TLS from the first byte. By default it is the protocol's own port, if the
@@ -34,7 +36,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let (pace, patience) = (Duration::ZERO, Duration::from_secs(10));
-        Self { connections: 25, concurrency: 4, pace, patience, slow: None, implicit_port: None }
+        let (deadline, slow, implicit_port) = (Duration::from_secs(300), None, None);
+        Self { connections: 25, concurrency: 4, pace, patience, deadline, slow, implicit_port }
     }
 }
 
@@ -48,6 +51,9 @@ pub(crate) struct Connectors {
     /// Offers only another protocol's ALPN id.
     pub(crate) foreign_alpn: Connector,
 }
+
+/// The longest audit: clocks end somewhere.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The shortest patience with a server that was quick so far.
 const QUICK: Duration = Duration::from_secs(3);
@@ -84,6 +90,8 @@ pub(crate) struct Plan {
     pub(crate) client_name: ClientName,
     pub(crate) connectors: Connectors,
     pub(crate) limits: Limits,
+    /// When the audit has to end.
+    ends: Instant,
     opened: AtomicU32,
     /// Milliseconds to wait for one answer, once it is known how fast the server is.
     patience: AtomicU32,
@@ -117,6 +125,7 @@ impl Plan {
             client_name,
             connectors,
             limits,
+            ends: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
             patience,
             doubt,
@@ -137,14 +146,18 @@ impl Plan {
 
     /// The same on another port of the same host.
     pub(crate) async fn open_port(&self, port: u16, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
+        if self.is_over() {
+            return Err((Stop::Deadline, Record::new(purpose)));
+        }
         if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
             self.opened.fetch_sub(1, Ordering::Relaxed);
             return Err((Stop::Budget, Record::new(purpose)));
         }
-        tokio::time::sleep(self.limits.pace).await;
+        tokio::time::sleep_until((Instant::now() + self.limits.pace).min(self.ends).into()).await;
         let address = SocketAddr::new(self.address.ip(), port);
         let dialogue =
-            Dialogue::open(self.protocol, self.identity(), address, self.patience(), purpose).await?;
+            Dialogue::open(self.protocol, self.identity(), address, (self.patience(), self.ends), purpose)
+                .await?;
         if let Ok(local) = dialogue.io.local_addr() {
             self.source.get_or_init(|| local.ip());
         }
@@ -154,6 +167,11 @@ impl Plan {
     /// Returns the local address of the first connection.
     pub(crate) fn source(&self) -> Option<String> {
         self.source.get().map(ToString::to_string)
+    }
+
+    /// Whether the audit's deadline has passed.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.ends
     }
 
     /// The longest wait for one answer.
@@ -194,6 +212,14 @@ impl Plan {
     pub(crate) fn implicit_port(&self) -> Option<u16> {
         let usual = self.protocol.implicit_tls.filter(|_| self.port() == self.protocol.port);
         self.limits.implicit_port.or(usual.map(|tls| tls.port))
+    }
+
+    /// How often a session takes the harmless command: once where it begins the session.
+    pub(crate) fn sentinels(&self) -> usize {
+        let begins = self.protocol.flow.after == After::StreamRestart
+            || self.words.harmless == ClientMessage::Credentials
+            || self.protocol.flow.after == After::SequenceContinues;
+        if begins { 1 } else { 2 }
     }
 
     /// How many connections were opened.

@@ -10,6 +10,9 @@ use crate::report::{Entry, Evidence, Kind, Transcript};
 const MAX_ENTRIES: usize = 400;
 const MAX_SHOWN: usize = 2000;
 
+/// Characters that one transcript keeps; of later messages it tells the length only.
+const MAX_TEXT: usize = 128 * 1024;
+
 /// Writes down what happens on a connection.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -18,6 +21,8 @@ pub(crate) struct Record {
     protocol: Option<&'static Protocol>,
     started: Instant,
     entries: Vec<Entry>,
+    /// Characters in the entries.
+    length: usize,
 }
 
 /// A place in a record, to become evidence once the record has its place in the report.
@@ -29,7 +34,13 @@ pub(crate) struct Mark {
 
 impl Record {
     pub(crate) fn new(purpose: &str) -> Self {
-        Self { purpose: purpose.to_owned(), protocol: None, started: Instant::now(), entries: Vec::new() }
+        Self {
+            purpose: purpose.to_owned(),
+            protocol: None,
+            started: Instant::now(),
+            entries: Vec::new(),
+            length: 0,
+        }
     }
 
     /// The same record, in which the messages of a binary protocol have their words beside them.
@@ -38,7 +49,11 @@ impl Record {
     }
 
     pub(crate) fn bytes(&mut self, kind: Kind, bytes: &[u8]) -> Mark {
-        let shown = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
+        if self.entries.len() >= MAX_ENTRIES {
+            return self.last();
+        }
+        let most = if self.length < MAX_TEXT { MAX_SHOWN } else { 0 };
+        let shown = bytes.get(..most).unwrap_or(bytes);
         let more = bytes.len() - shown.len();
         let text = Escaped(shown).to_string();
         let decoded = self.decoded(kind, bytes);
@@ -75,6 +90,7 @@ impl Record {
     fn push(&mut self, kind: Kind, text: String, decoded: Option<String>) -> Mark {
         if self.entries.len() < MAX_ENTRIES {
             let at_ms = (self.started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
+            self.length += text.len() + decoded.as_ref().map_or(0, String::len);
             self.entries.push(Entry { at_ms, kind, text, decoded });
         }
         self.last()

@@ -1,6 +1,6 @@
 //! What the protocols' own answers mean to the auditor, as a table: the only place here that names protocols.
 
-use starttls::proto::{ClientMessage, Protocol};
+use starttls::proto::{ClientMessage, Escaped, Protocol};
 
 /// One row.
 pub(crate) struct Words {
@@ -25,6 +25,21 @@ pub(crate) struct Words {
     pub(crate) may_ignore_request: Option<&'static str>,
     /// What serves as the harmless command, where the no-op tells nothing.
     pub(crate) harmless: ClientMessage,
+    /// Beginnings of messages by which a server asks for more of a login, where they are no answers otherwise.
+    pub(crate) asks_for_more: &'static [&'static str],
+    /// Beginnings of answers by which it turns everybody away, where the dialect cannot tell.
+    pub(crate) turned_away: &'static [&'static str],
+    /// Beginnings of answers to the request that refuse it although the connection ends with them.
+    refusals: &'static [&'static str],
+    /// Other ways to begin a session inside TLS anew than the hello alone.
+    pub(crate) restarts: &'static [Restart],
+}
+
+/// A way to begin a session anew.
+pub(crate) struct Restart {
+    pub(crate) name: &'static str,
+    /// How it is written, with the hello and a login that cannot succeed.
+    pub(crate) written: fn(&[u8], &[u8]) -> Vec<u8>,
 }
 
 /// A command that changes nothing, with data in which a request is none.
@@ -51,6 +66,10 @@ const NOTHING: Words = Words {
     may_repeat_offer: false,
     may_ignore_request: None,
     harmless: ClientMessage::Probe,
+    asks_for_more: &[],
+    turned_away: &[],
+    refusals: &[],
+    restarts: &[],
 };
 
 const SMTP: Words = Words {
@@ -69,6 +88,7 @@ const XMPP: Words = Words {
     took_credentials: &["<success", "<challenge", "*<not-authorized"],
     served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
     data: IN_XML,
+    restarts: RESTARTS,
     ..NOTHING
 };
 
@@ -79,7 +99,8 @@ const TABLE: &[Words] = &[
     Words {
         scheme: "imap",
         took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
-        served: &["OK"],
+        // A list that breaks off has listed all the same.
+        served: &["OK", "** LIST "],
         user: "LOGIN, since LOGINDISABLED is missing",
         // RFC 2971: what a client says of itself.
         data: &[
@@ -107,6 +128,8 @@ const TABLE: &[Words] = &[
         scheme: "sieve",
         took_credentials: &["OK", "NO"],
         served: &["OK"],
+        // RFC 5804 section 2.1: a challenge is a string of its own.
+        asks_for_more: &["\"", "{"],
         data: &[
             Data { name: "a quoted string", around: |it| in_line("NOOP \"", it, "\"\r\n") },
             Data {
@@ -156,8 +179,18 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "http",
-        took_credentials: &["HTTP/1.1 401", "HTTP/1.1 403", "HTTP/1.1 2"],
-        served: &["HTTP/1.1 2"],
+        took_credentials: &[
+            "HTTP/1.1 401",
+            "HTTP/1.1 403",
+            "HTTP/1.1 2",
+            "HTTP/1.0 401",
+            "HTTP/1.0 403",
+            "HTTP/1.0 2",
+        ],
+        // What is not there was looked for.
+        served: &["HTTP/1.1 2", "HTTP/1.1 404", "HTTP/1.0 2", "HTTP/1.0 404"],
+        turned_away: &["HTTP/1.1 503", "HTTP/1.1 429", "HTTP/1.0 503", "HTTP/1.0 429"],
+        refusals: &["HTTP/1.1 ", "HTTP/1.0 "],
         data: &[Data { name: "a body", around: in_a_body }],
         may_ignore_request: Some("RFC 9110 section 7.8"),
         ..NOTHING
@@ -175,9 +208,17 @@ const TABLE: &[Words] = &[
         harmless: ClientMessage::Credentials,
         took_credentials: &["message R", "*28P01"],
         served: &["message R"],
+        // Classes 53 and 57: too many connections, starting up, shutting down.
+        turned_away: &["ErrorResponse FATAL 53", "ErrorResponse FATAL 57P"],
         ..NOTHING
     },
-    Words { scheme: "mysql", took_credentials: &["ERR 1045", "packet"], ..NOTHING },
+    Words {
+        scheme: "mysql",
+        took_credentials: &["ERR 1045", "packet"],
+        // Too many connections of all or of this user, shutting down, blocked.
+        turned_away: &["ERR 1040", "ERR 1053", "ERR 1129", "ERR 1130", "ERR 1203", "ERR 1226"],
+        ..NOTHING
+    },
 ];
 
 /// RFC 6120 section 11.1 knows CDATA sections as any XML does: nothing in them is an element.
@@ -189,6 +230,24 @@ const IN_XML: &[Data] = &[Data {
         vec![[before, request, behind].concat()]
     },
 }];
+
+/// RFC 6120 section 4.2: the XML declaration of a stream header is optional, and a parser that goes on from the
+/// cleartext takes none in the middle of its document.
+const RESTARTS: &[Restart] = &[
+    Restart {
+        name: "a stream header without an XML declaration, and a login",
+        written: |hello, login| [undeclared(hello), login].concat(),
+    },
+    Restart { name: "a stream header and a login", written: |hello, login| [hello, login].concat() },
+    Restart { name: "a login in the stream before", written: |_, login| login.to_vec() },
+];
+
+/// What follows an XML declaration.
+fn undeclared(header: &[u8]) -> &[u8] {
+    let declared = header.strip_prefix(b"<?xml").map_or(0, |it| header.len() - it.len());
+    let end = header.iter().skip(declared).position(|&byte| byte == b'>').filter(|_| declared > 0);
+    end.and_then(|end| header.get(declared + end + 1..)).unwrap_or(header)
+}
 
 /// A search that finds nothing: the root DSE, if its class is the request (RFC 4511 section 4.5.1).
 fn in_a_filter(request: &[u8]) -> Vec<Vec<u8>> {
@@ -210,6 +269,13 @@ fn in_a_body(request: &[u8]) -> Vec<Vec<u8>> {
 impl Words {
     pub(crate) fn of(protocol: &Protocol) -> &'static Self {
         TABLE.iter().find(|row| row.scheme == protocol.name).unwrap_or(&NOTHING)
+    }
+
+    /// Whether this answer to the request, with which the connection ends, refuses it: a server that turns everybody
+    /// away has refused nothing.
+    pub(crate) fn refuses(&self, answer: &[u8]) -> bool {
+        let text = Escaped(answer.get(..100).unwrap_or(answer)).to_string();
+        begins(&text, self.refusals) && !begins(&text, self.turned_away)
     }
 }
 
@@ -265,4 +331,9 @@ pub(crate) fn begins(answer: &str, beginnings: &[&str]) -> bool {
         Some(part) => answer.contains(part),
         None => answer.starts_with(start) || untagged.starts_with(start),
     })
+}
+
+/// The same for an answer and everything that came with it: a `*` looks into all of it.
+pub(crate) fn shows(own: &str, all: &str, beginnings: &[&str]) -> bool {
+    beginnings.iter().any(|start| begins(if start.starts_with('*') { all } else { own }, &[start]))
 }

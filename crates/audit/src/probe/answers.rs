@@ -1,11 +1,13 @@
 //! What comes back inside TLS, counted around a sentinel of our own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage, Side};
+use starttls::proto::{After, ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage, Side};
 
-use crate::dialogue::Inside;
+use crate::channel::{Question, Reply};
+use crate::dialogue::{Inside, Stop};
 use crate::plan::Plan;
+use crate::words::begins;
 
 /// How long silence has to last where a goodbye is not answered, so that nothing else tells the end.
 const QUIET: Duration = Duration::from_millis(250);
@@ -13,26 +15,84 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Answers that are waited for; a server that goes on talking has shown enough.
 const MAX_ANSWERS: usize = 50;
 
+/// The name of the sentinel's answer, for errors.
+const SENTINEL: &str = "the answer to a harmless command inside TLS";
+
 /// Everything the server said inside TLS, as signatures, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answers(pub(crate) Vec<String>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answers {
+    pub(crate) signatures: Vec<String>,
+    /// How many of them answered the sentinel, before the goodbye; or why it was not answered. A session that ends
+    /// with the first answer is not served.
+    pub(crate) served: Result<usize, Stop>,
+}
 
 impl Answers {
     /// Whether everything that was due came, and more besides: a session that goes on as if nothing had been.
     /// A server that ends the session with an error is sound, however many words it uses.
     pub(crate) fn has_more_than(&self, due: &Self) -> bool {
-        let mut rest = self.0.iter();
-        self.0.len() > due.0.len() && due.0.iter().all(|expected| rest.any(|answer| answer == expected))
+        self.signatures.len() > due.signatures.len() && self.has_all_of(due)
     }
 
-    /// Adds what comes until the connection ends or is silent for as long as `wait`.
+    /// Whether everything that was due came.
+    pub(crate) fn has_all_of(&self, due: &Self) -> bool {
+        let mut rest = self.signatures.iter();
+        due.signatures.iter().all(|expected| rest.any(|answer| answer == expected))
+    }
+
+    /// The answers to the sentinel, if the session goes on behind them.
+    pub(crate) fn before_goodbye(&self) -> Option<&[String]> {
+        self.signatures.get(..*self.served.as_ref().ok()?)
+    }
+
+    /// Whether the sentinel's answer is among these, as the control run had it.
+    pub(crate) fn has_some_of(&self, due: &Self) -> bool {
+        due.signatures.first().is_some_and(|first| self.signatures.contains(first))
+    }
+
+    /// Adds what comes until the connection ends, is silent for as long as `wait`, or goes on for ten times that.
     async fn all(&mut self, inside: &mut Inside, wait: Duration) {
-        while self.0.len() < MAX_ANSWERS
-            && let Some(answer) = next(inside, wait).await
+        let until = Instant::now() + wait.saturating_mul(10);
+        while self.signatures.len() < MAX_ANSWERS
+            && Instant::now() < until
+            && let Ok(reply) = inside.reply(Question { within: wait, ..sentinel(inside) }).await
         {
-            self.0.push(answer);
+            self.signatures.push(signature(&inside_text(inside, &reply)));
         }
     }
+
+    /// Asks something harmless; whether the answer is one of a session that goes on.
+    async fn ask(&mut self, plan: &Plan, inside: &mut Inside) -> Result<(), Stop> {
+        let words = harmless(plan, &mut |message| inside.words(message));
+        // What ended the connection tells more than that it cannot be written to.
+        let sent = inside.send(&words).await;
+        let reply = inside.reply(Question { within: plan.patience(), ..sentinel(inside) }).await;
+        let reply = match (reply, sent) {
+            (Ok(reply), _) => reply,
+            (Err(Stop::Silent(_)), Err(stop)) => return Err(stop),
+            (Err(stop), _) => {
+                // A message that is cut short is an answer, but not one of a session that goes on.
+                if let Stop::Unfinished(_, part) = &stop {
+                    self.signatures.push(signature(part));
+                }
+                return Err(stop);
+            }
+        };
+        let text = inside_text(inside, &reply);
+        self.signatures.push(signature(&text));
+        match reply.meaning == ServerMessage::Bye || begins(&text, plan.words.turned_away) {
+            true => Err(Stop::Bye(text)),
+            false => Ok(()),
+        }
+    }
+}
+
+fn sentinel(inside: &Inside) -> Question<'static> {
+    inside.question(ReplyTo::Other, SENTINEL)
+}
+
+fn inside_text(inside: &Inside, reply: &Reply) -> String {
+    inside.describe(&reply.own).unwrap_or_else(|| Escaped(first_line(&reply.own)).to_string())
 }
 
 /// A message in words, or its first line.
@@ -50,13 +110,20 @@ pub(crate) fn harmless(plan: &Plan, words: &mut dyn FnMut(ClientMessage) -> Vec<
         .unwrap_or_default()
 }
 
-/// Says `first`, then the sentinel, then goodbye, and takes all answers until the connection ends.
+/// Says `first`, then the sentinel, twice where a session takes it twice, then goodbye, and takes all answers until
+/// the connection ends. A server that turns everybody away may not say so in so many words, but it answers once.
 pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answers {
-    let mut answers = Answers::default();
-    let sentinel = harmless(plan, &mut |message| inside.words(message));
-    let started = inside.send(first).await.is_ok() && inside.send(&sentinel).await.is_ok();
-    if started && let Some(answer) = next(inside, plan.patience()).await {
-        answers.0.push(answer);
+    let mut answers = Answers { signatures: Vec::new(), served: Ok(0) };
+    let _ = inside.send(first).await;
+    for answered in 0..plan.sentinels() {
+        if let Err(stop) = answers.ask(plan, inside).await {
+            answers.served = Err(stop);
+            break;
+        }
+        answers.served = Ok(answered + 1);
+    }
+    if answers.served.as_ref().is_err_and(|stop| !stop.is_silence() && !matches!(stop, Stop::Bye(_))) {
+        return answers;
     }
     let goodbye = inside.words(ClientMessage::Quit);
     // Text is answered in order, so that a goodbye can wait for what is still due; a binary one is not answered.
@@ -71,21 +138,37 @@ pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answ
     answers
 }
 
+/// Takes what a server says inside TLS while the client is silent, in words.
+pub(crate) async fn unasked(plan: &Plan, inside: &mut Inside, wait: Duration, more: Duration) -> Vec<String> {
+    let mut wait = wait;
+    let mut heard = Vec::new();
+    // What a server says by itself inside TLS is not an answer.
+    let reply_to = match plan.protocol.flow.after {
+        After::ServerSpeaks => Some(ReplyTo::Connect),
+        After::AnswerPending => Some(ReplyTo::Other),
+        After::Silent | After::StreamRestart | After::SequenceContinues => None,
+    };
+    if let Some(reply_to) = reply_to {
+        let _ = inside.reply(Question { within: wait, ..inside.question(reply_to, SENTINEL) }).await;
+    }
+    while heard.len() < MAX_ANSWERS {
+        match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
+            Ok(reply) if reply.meaning == ServerMessage::Bye => break,
+            Ok(reply) => heard.push(shown(plan.protocol, &reply.own)),
+            Err(Stop::Unfinished(_, part)) => {
+                heard.push(part);
+                break;
+            }
+            Err(_) => break,
+        }
+        wait = more;
+    }
+    heard
+}
+
 /// Whether a message is a line or an element of XML.
 pub(crate) fn is_text(message: &[u8]) -> bool {
     message.is_ascii() && message.last().is_some_and(|&end| end.is_ascii_whitespace() || end == b'>')
-}
-
-/// The next answer's signature; notices are no answers.
-async fn next(inside: &mut Inside, wait: Duration) -> Option<String> {
-    loop {
-        let message = inside.message(ReplyTo::Other, wait).await?;
-        if inside.meaning(ReplyTo::Other, &message) == Some(ServerMessage::Interim) {
-            continue;
-        }
-        let text = inside.describe(&message).unwrap_or_else(|| Escaped(first_line(&message)).to_string());
-        return Some(signature(&text));
-    }
 }
 
 fn first_line(message: &[u8]) -> &[u8] {

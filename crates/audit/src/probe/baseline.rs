@@ -2,7 +2,7 @@
 
 use starttls::proto::{ClientMessage, Escaped, Refusal};
 
-use super::capabilities::{asked_again, capabilities};
+use super::capabilities::{Again, asked_again, capabilities};
 use super::{certificate as judge, leaks, port};
 use crate::dialogue::{Dialogue, Opening, Stop};
 use crate::draft::{Draft, Seen};
@@ -20,6 +20,8 @@ pub(crate) struct Baseline {
     pub(crate) tls: Option<Tls>,
     pub(crate) certificate: Option<Presented>,
     pub(crate) capabilities: Option<Capabilities>,
+    /// Milliseconds that the server took, without the silence that it may have ended in.
+    pub(crate) took_ms: f64,
     /// How it ended, if it did not end inside TLS.
     pub(crate) ended: Option<(Verdict, String)>,
 }
@@ -31,7 +33,10 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         Ok(dialogue) => dialogue,
         Err((stop, record)) => {
             base.seen.record(record);
-            return base.end(Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string()));
+            return match stop {
+                Stop::Deadline => base.end(Verdict::Inconclusive, Draft::untold("srv-reachable", &stop)),
+                _ => base.end(Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string())),
+            };
         }
     };
     base.step("connect", dialogue.record.elapsed_ms());
@@ -100,7 +105,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
             return base.refused(plan, &answer, &opening, refusal, asked);
         }
         // Servers that know no such command may leave it unanswered (IRC).
-        (Err(Stop::Silent(_)), None) if opening.offered == Some(false) => {
+        (Err(stop), None) if stop.is_silence() && opening.offered == Some(false) => {
             base.seen.record(dialogue.record);
             base.ended = Some((
                 Verdict::Declined,
@@ -218,6 +223,7 @@ impl Baseline {
                 let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
                 (Verdict::Declined, Draft::fail("srv-reachable", why))
             }
+            Stop::Deadline => (Verdict::Inconclusive, Draft::untold("srv-reachable", stop)),
             Stop::Bye(_) => {
                 (Verdict::Inconclusive, Draft::new("srv-throttled", Outcome::Inconclusive, stop.to_string()))
             }
@@ -255,6 +261,10 @@ impl Baseline {
             Err((error, record)) => {
                 let all = record.all();
                 let at = self.seen.record(record);
+                if plan.is_over() {
+                    let draft = Draft::untold("srv-upgrade", &Stop::Deadline);
+                    return self.end(Verdict::Inconclusive, draft.at(at, all));
+                }
                 let why = format!("the upgrade is agreed, and the handshake fails: {error}");
                 // A key that nobody trusts any more fails here, and is what there is to mend.
                 let weak = self.unproven(&error).filter(|draft| draft.outcome == Outcome::Fail);
@@ -264,7 +274,11 @@ impl Baseline {
         };
         self.step("handshake", inside.record.elapsed_ms() - started);
         let handshake = Mark { first: boundary, last: inside.record.all().last };
-        let (again, before, after) = asked_again(plan, &mut inside, opening).await;
+        self.took_ms = inside.record.elapsed_ms();
+        let Again { offer, before, inside: after } = asked_again(plan, &mut inside, opening).await;
+        if after.is_ok() {
+            self.took_ms = inside.record.elapsed_ms();
+        }
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
         let group = facts.group_name();
         self.tls = Some(Tls {
@@ -284,7 +298,7 @@ impl Baseline {
         self.seen.push(
             Draft::pass("srv-upgrade", "the upgrade is agreed, and the handshake succeeds").at(at, all),
         );
-        self.seen.push(again.at(at, all));
+        self.seen.push(offer.at(at, all));
         self.seen.push(capabilities(plan, &before, &after).at(at, all));
         if let (Some(presented), Some(tls)) = (&self.certificate, &self.tls) {
             for draft in judge::certificate(presented, &facts, &plan.server_name)
@@ -297,7 +311,7 @@ impl Baseline {
         let steps =
             self.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect::<Vec<_>>();
         self.seen.push(Draft::new("time-steps", Outcome::Info, steps.join(", ")).at(at, all));
-        self.capabilities = Some(Capabilities { before, inside: after });
+        self.capabilities = Some(Capabilities { before, inside: after.unwrap_or_default() });
         self
     }
 }

@@ -2,71 +2,83 @@
 
 use starttls::proto::{After, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
-use crate::dialogue::{Inside, Opening};
+use crate::channel::Question;
+use crate::dialogue::{Inside, Opening, Stop};
 use crate::draft::Draft;
 use crate::plan::Plan;
 use crate::report::Outcome;
 
+/// What a session inside TLS shows of the upgrade, and of what the server can do.
+pub(super) struct Again {
+    pub(super) offer: Draft,
+    pub(super) before: Vec<String>,
+    /// The list inside; or why there is none.
+    pub(super) inside: Result<Vec<String>, Stop>,
+}
+
 /// The hello once more, inside; then the request, which has no business there.
-pub(super) async fn asked_again(
-    plan: &Plan,
-    inside: &mut Inside,
-    opening: &Opening,
-) -> (Draft, Vec<String>, Vec<String>) {
+pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Opening) -> Again {
     let id = "srv-offer-inside";
-    let patience = plan.patience();
-    let list = |bytes: &[u8]| lines(plan.protocol, bytes);
-    let before = list(if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
-    if plan.protocol.flow.after == After::ServerSpeaks {
-        let Some(said) = inside.message(ReplyTo::Connect, patience).await else {
-            return (
-                Draft::new(id, Outcome::Inconclusive, "the server says nothing inside TLS"),
-                before,
-                Vec::new(),
-            );
-        };
-        let again = inside.meaning(ReplyTo::Connect, &said) == Some(ServerMessage::Offer { starttls: true });
-        return (offered_again(plan, inside, again).await, before, list(&said));
-    }
-    let hello = inside.words(ClientMessage::Hello);
-    if plan.protocol.flow.after == After::AnswerPending {
-        inside.message(ReplyTo::Other, patience).await;
+    let before =
+        lines(plan.protocol, if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
+    let untold = |before, stop: Stop| {
+        let stop = stop.unserved();
+        Again { offer: Draft::untold(id, &stop), before, inside: Err(stop) }
+    };
+    let after = plan.protocol.flow.after;
+    // The server speaks first: its capabilities, or the answer to the request before TLS.
+    let first = match after {
+        After::ServerSpeaks => Some(ReplyTo::Connect),
+        After::AnswerPending => Some(ReplyTo::Other),
+        _ => None,
+    };
+    let mut said = Vec::new();
+    let mut listed = false;
+    if let Some(reply_to) = first {
+        match inside.answer(inside.question(reply_to, "what the server says first inside TLS")).await {
+            Ok(reply) if after == After::ServerSpeaks => {
+                listed = reply.meaning == ServerMessage::Offer { starttls: true };
+                said = reply.all();
+            }
+            Ok(_) => {}
+            Err(stop) => return untold(before, stop),
+        }
     }
     if !plan.protocol.flow.verdict {
-        return (Draft::new(id, Outcome::NotApplicable, "nobody answers a request"), before, Vec::new());
+        let offer = Draft::new(id, Outcome::NotApplicable, "nobody answers a request");
+        return Again { offer, before, inside: Ok(Vec::new()) };
     }
-    if hello.is_empty() {
-        return (offered_again(plan, inside, false).await, before, Vec::new());
-    }
-    let _ = inside.send(&hello).await;
-    let mut said = Vec::new();
-    let draft = loop {
-        let Some(message) = inside.message(ReplyTo::Hello, patience).await else {
-            break Draft::new(id, Outcome::Inconclusive, "the hello inside TLS is not answered");
+    let hello = inside.words(ClientMessage::Hello);
+    if after != After::ServerSpeaks && !hello.is_empty() {
+        let _ = inside.send(&hello).await;
+        let question = Question {
+            asked: &hello,
+            ..inside.question(ReplyTo::Hello, "the answer to the hello inside TLS")
         };
-        said.extend_from_slice(&message);
-        match inside.meaning(ReplyTo::Hello, &message) {
-            Some(ServerMessage::Offer { starttls }) => break offered_again(plan, inside, starttls).await,
-            Some(ServerMessage::Interim) => {}
-            _ => {
-                break Draft::new(
-                    id,
-                    Outcome::Info,
-                    "the server ends the session behind the hello inside TLS",
-                );
+        match inside.answer(question).await {
+            Ok(reply) => {
+                listed = reply.meaning == ServerMessage::Offer { starttls: true };
+                said = reply.all();
             }
+            Err(stop) => return untold(before, stop),
         }
-    };
-    (draft, before, list(&said))
+    }
+    let offer = offered_again(plan, inside, listed).await;
+    Again { offer, before, inside: Ok(lines(plan.protocol, &said)) }
 }
 
 /// Asks once more for TLS, inside TLS.
 async fn offered_again(plan: &Plan, inside: &mut Inside, listed: bool) -> Draft {
     let id = "srv-offer-inside";
     let _ = inside.write(ClientMessage::Request).await;
-    let answer = inside.message(ReplyTo::Request, plan.patience()).await;
-    let accepted =
-        answer.and_then(|answer| inside.meaning(ReplyTo::Request, &answer)) == Some(ServerMessage::Accept);
+    let answer = inside.reply(inside.question(ReplyTo::Request, "the answer to a request inside TLS")).await;
+    // A session that answered its hello may end with the request; one that answered nothing shows nothing.
+    let accepted = match answer {
+        Ok(reply) => reply.meaning == ServerMessage::Accept,
+        Err(Stop::Malformed(_)) => false,
+        Err(stop) if stop.ends() && inside.has_heard() => false,
+        Err(stop) => return Draft::untold(id, &stop.unserved()),
+    };
     match (accepted, listed) {
         (true, _) => Draft::fail(id, "the upgrade is accepted again inside TLS"),
         (false, true) if !plan.words.may_repeat_offer => {
@@ -104,8 +116,12 @@ fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
 }
 
 /// The two lists compared.
-pub(super) fn capabilities(plan: &Plan, before: &[String], inside: &[String]) -> Draft {
+pub(super) fn capabilities(plan: &Plan, before: &[String], inside: &Result<Vec<String>, Stop>) -> Draft {
     let id = "srv-caps-kept";
+    let inside = match inside {
+        Ok(inside) => inside,
+        Err(stop) => return Draft::untold(id, stop),
+    };
     if inside.is_empty() {
         return Draft::new(id, Outcome::NotApplicable, "there is no list inside TLS to compare");
     }

@@ -66,6 +66,7 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
         .secure(&plan.connectors.open, &plan.server_name, plan.identity())
         .await
     {
+        Err((_, record)) if plan.is_over() => (Draft::untold(ID, &Stop::Deadline), record),
         Err((error, record)) => (unshaken(port, &error), record),
         Ok(mut inside) => {
             let facts = inside.session().facts().clone();
@@ -73,7 +74,9 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
             let verified = facts.verdict == starttls::Verdict::Verified;
             let said = match unasked {
                 Unasked::Answer => None,
-                Unasked::Greeting => inside.message(ReplyTo::Connect, plan.patience()).await,
+                Unasked::Greeting => {
+                    Some(inside.reply(inside.question(ReplyTo::Connect, "the greeting")).await)
+                }
             };
             inside.goodbye().await;
             let same = upgraded.is_some_and(|it| alike(it, own.as_ref(), verified));
@@ -81,9 +84,9 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
                 Some(id) => format!("both ports take the ALPN id {}", Escaped(id)),
                 None => String::from("ALPN does not tell the ports apart"),
             };
-            let draft = match (same, &unasked, said) {
-                (false, ..) => Draft::pass(ID, format!("port {port} has a certificate for other names")),
-                (true, Unasked::Answer, _) => {
+            let draft = match (same, said) {
+                (false, _) => Draft::pass(ID, format!("port {port} has a certificate for other names")),
+                (true, None) => {
                     let why = "the first answer inside an upgrade belongs to the request before it";
                     Draft::new(
                         ID,
@@ -91,13 +94,12 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
                         format!("clients of port {port} can be led here, where {why}"),
                     )
                 }
-                (true, Unasked::Greeting, Some(_)) => {
+                (true, Some(Ok(_))) => {
                     let why = "a greeting comes where the answer to their first command belongs";
                     Draft::new(ID, Outcome::Info, format!("clients can be led to port {port}, where {why}"))
                 }
-                (true, Unasked::Greeting, None) => {
-                    Draft::pass(ID, format!("port {port} says nothing that could be taken for an answer"))
-                }
+                // A session that ends, or is slow to greet, does not show what others hear.
+                (true, Some(Err(stop))) => Draft::untold(ID, &stop.unserved()),
             };
             (draft.details(vec![alpn]), inside.record)
         }

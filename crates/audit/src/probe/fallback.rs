@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, ReplyTo, Scan, Side};
+use starttls::proto::ClientMessage;
 
 use super::answers::{harmless, shown, signature};
+use super::plain;
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -106,6 +107,9 @@ async fn fall_back(
             if let Some(text) = answers.iter().find(|text| serves(plan, text, usual)) {
                 return Ok(End::Serves(cut(text)));
             }
+            if dialogue.is_over() {
+                return Err(Stop::Deadline);
+            }
             if closed {
                 return Ok(End::Closed(answers.last().map(|text| cut(text)).or(said)));
             }
@@ -125,16 +129,7 @@ fn answers(plan: &Plan, heard: &[u8]) -> Vec<String> {
     while let [0x15, _, _, high, low, behind @ ..] = rest {
         rest = behind.get(usize::from(*high) * 256 + usize::from(*low)..).unwrap_or_default();
     }
-    let dialect = (plan.protocol.dialect)(plan.identity());
-    let mut answers = Vec::new();
-    while !rest.is_empty() {
-        let whole = dialect.frame(Side::Server, ReplyTo::Other, rest, &mut Scan::default());
-        let end = whole.ok().flatten().filter(|end| *end > 0).unwrap_or(rest.len()).min(rest.len());
-        let (message, behind) = rest.split_at(end);
-        answers.push(shown(plan.protocol, message));
-        rest = behind;
-    }
-    answers
+    plain::cut(plan, rest).into_iter().map(|message| shown(plan.protocol, message)).collect()
 }
 
 fn serves(plan: &Plan, text: &str, usual: Option<&str>) -> bool {
@@ -152,6 +147,6 @@ pub(super) async fn agreed(dialogue: &mut Dialogue) -> Result<(), Stop> {
     dialogue.write(ClientMessage::Request).await?;
     match dialogue.verdict().await? {
         Ok(()) => Ok(()),
-        Err(_) => Err(Stop::Closed("the go-ahead")),
+        Err(_) => Err(Stop::Refused),
     }
 }

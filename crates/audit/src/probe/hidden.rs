@@ -7,6 +7,7 @@ use starttls::proto::{ClientMessage, ReplyTo};
 
 use super::answers::signature;
 use super::cleartext::{NUDGE, SHORT, shown};
+use crate::channel::Question;
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -94,10 +95,11 @@ async fn say(dialogue: &mut Dialogue, data: &Data) -> Result<bool, Stop> {
     Ok(true)
 }
 
-async fn answer(dialogue: &mut Dialogue, wait: Duration) -> Result<Option<Vec<u8>>, Stop> {
-    match dialogue.answer_within(ReplyTo::Other, "the answer to a command", wait).await {
-        Ok((_, answer)) => Ok(Some(answer)),
-        Err(Stop::Silent(_)) => Ok(None),
+async fn answer(dialogue: &mut Dialogue, within: Duration) -> Result<Option<Vec<u8>>, Stop> {
+    let question = Question { within, ..dialogue.question(ReplyTo::Other, "the answer to a command") };
+    match dialogue.answer(question).await {
+        Ok(reply) => Ok(Some(reply.own)),
+        Err(stop) if stop.is_silence() => Ok(None),
         Err(stop) => Err(stop),
     }
 }
@@ -127,7 +129,8 @@ async fn taken(plan: &Plan, data: &Data, seen: &mut Seen, id: &'static str) -> R
     match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Err((_, record)) => {
             seen.record(record);
-            Ok(None)
+            // A handshake that was not waited for has not failed.
+            if plan.is_over() { Err(Stop::Deadline) } else { Ok(None) }
         }
         Ok(mut inside) => {
             inside.goodbye().await;

@@ -2,160 +2,41 @@
 
 use std::time::Duration;
 
-use starttls::proto::{After, ClientMessage, Identity, ReplyTo};
+use starttls::proto::{ClientMessage, Dialect, Identity};
 
-use super::answers::{self, Answers, harmless, signature};
-use super::variants::{Change, variants};
-use crate::dialogue::{Dialogue, Stop};
+use super::answers::{Answers, harmless, signature};
+use super::trial::{EAGER, End, Form, Shape, Trial, trial};
+use super::variants::variants;
+use super::{plain, restarts};
+use crate::dialogue::Stop;
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::record::Record;
-use crate::report::{Kind, Outcome};
-use crate::words::{begins, is_final};
+use crate::report::Outcome;
+use crate::words::begins;
 
 /// How long to wait between the segments of a split injection.
 const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(100)];
 
-/// How long a server may take to answer in cleartext behind its go-ahead.
-const PLAIN: Duration = Duration::from_millis(50);
+/// The checks that compare with the control run.
+const COMPARED: [&str; 6] = [
+    "srv-inject-eager",
+    "srv-inject-lazy",
+    "srv-inject-split",
+    "srv-inject-partial",
+    "srv-inject-variants",
+    "srv-reply-plain",
+];
 
-/// How long a server that answers eagerly may take to do so while we are silent.
-const EAGER: Duration = Duration::from_millis(500);
-
-/// How one connection went.
-pub(crate) struct Trial {
-    pub(crate) end: End,
-    pub(crate) record: Record,
+/// A dialect for bytes that are to be read inside TLS, where packets have other numbers. It is one of its own, so that
+/// its tags and ids are none that the sentinel will have.
+pub(super) fn dialect_inside(plan: &Plan) -> Box<dyn Dialect> {
+    (plan.protocol.dialect)(Identity { inside_tls: true, ..plan.identity() })
 }
 
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// TLS came up, and these were the answers inside.
-    Inside(Answers),
-    /// The server refused, closed, or broke off the handshake: sound reactions to injected bytes.
-    Refused(String),
-    /// This came in cleartext where TLS belongs.
-    Plain(String),
-    /// Something else was in the way.
-    Stopped(Stop),
-}
-
-/// One way to ask for TLS.
-pub(crate) struct Form {
-    pub(crate) purpose: String,
-    shape: Shape,
-    /// What is said inside TLS before the sentinel.
-    inside: Vec<u8>,
-    /// Stay silent for so long after the handshake, or longer with a server that is slow, to see who answers all the
-    /// same.
-    silent: Option<Duration>,
-}
-
-/// What goes over the wire as, or around, the request.
-pub(super) enum Shape {
-    Plain,
-    /// The request and more in one segment.
-    Together(Vec<u8>),
-    /// The request, a pause, and more in a segment of its own.
-    Split(Duration, Vec<u8>),
-    /// The request in another form, and more.
-    Changed(Change, Vec<u8>),
-}
-
-impl Form {
-    pub(super) fn new(purpose: impl Into<String>, shape: Shape) -> Self {
-        Self { purpose: purpose.into(), shape, inside: Vec::new(), silent: None }
-    }
-
-    fn segments(&self, request: Vec<u8>) -> Vec<(Duration, Vec<u8>)> {
-        match &self.shape {
-            Shape::Plain => vec![(Duration::ZERO, request)],
-            Shape::Together(more) => vec![(Duration::ZERO, [request, more.clone()].concat())],
-            Shape::Split(pause, more) => vec![(Duration::ZERO, request), (*pause, more.clone())],
-            Shape::Changed(change, more) => vec![(Duration::ZERO, [change(&request), more.clone()].concat())],
-        }
-    }
-}
-
-/// Runs one connection up to the answers inside TLS.
-pub(crate) async fn trial(plan: &Plan, form: &Form) -> Trial {
-    let _place = plan.place().await;
-    let mut dialogue = match plan.open(&form.purpose).await {
-        Ok(dialogue) => dialogue,
-        Err((stop, record)) => return Trial { end: End::Stopped(stop), record },
-    };
-    if let Err(stop) = dialogue.open_up().await {
-        return Trial { end: End::Stopped(stop), record: dialogue.record };
-    }
-    let request = dialogue.words(ClientMessage::Request);
-    for (pause, segment) in form.segments(request) {
-        tokio::time::sleep(pause).await;
-        if let Err(stop) = dialogue.send(&segment).await {
-            return Trial { end: End::Refused(stop.to_string()), record: dialogue.record };
-        }
-    }
-    match dialogue.verdict().await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => {
-            return Trial {
-                end: End::Refused(String::from("the request was refused")),
-                record: dialogue.record,
-            };
-        }
-        Err(stop) => return Trial { end: End::Refused(stop.to_string()), record: dialogue.record },
-    }
-    secured(plan, dialogue, form).await
-}
-
-async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
-    // An answer in cleartext may come a moment behind the go-ahead. Once our ClientHello is out it would be seen as
-    // the first few octets of something that is no TLS, too few to tell what they answer.
-    let beyond = match &form.shape {
-        Shape::Together(_) if form.inside.is_empty() && form.silent.is_none() => dialogue.listen(PLAIN).await,
-        _ => dialogue.unread(),
-    };
-    if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
-        return Trial { end: End::Plain(answers::shown(plan.protocol, &beyond)), record: dialogue.record };
-    }
-    if !matches!(form.shape, Shape::Plain) {
-        dialogue.patience = plan.doubt();
-    }
-    match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-        Ok(mut inside) => {
-            if let Some(wait) = form.silent {
-                // What took so long until now takes its time for an answer too.
-                let slow = Duration::from_secs_f64(inside.record.elapsed_ms() / 200.0);
-                let mut wait = wait.max(slow).min(plan.patience());
-                let mut answers = Answers::default();
-                // What a server says by itself inside TLS is no answer.
-                match plan.protocol.flow.after {
-                    After::ServerSpeaks => drop(inside.message(ReplyTo::Connect, wait).await),
-                    After::AnswerPending => drop(inside.message(ReplyTo::Other, wait).await),
-                    _ => {}
-                }
-                while let Some(answer) = inside.message(ReplyTo::Other, wait).await {
-                    wait = EAGER;
-                    answers.0.push(answers::shown(plan.protocol, &answer));
-                }
-                return Trial { end: End::Inside(answers), record: inside.record };
-            }
-            let answers = answers::take(plan, &mut inside, &form.inside).await;
-            Trial { end: End::Inside(answers), record: inside.record }
-        }
-        Err((starttls::Error::PlaintextNotTls { received, .. }, mut record)) => {
-            record.bytes(Kind::Server, &received);
-            Trial { end: End::Plain(answers::shown(plan.protocol, &received)), record }
-        }
-        Err((error, record)) => Trial { end: End::Refused(error.to_string()), record },
-    }
-}
-
-/// The harmless message that is injected: from a dialect of its own, so that its tag or id is none that the
-/// sentinel will have.
+/// The harmless message that is injected.
 pub(super) fn injected(plan: &Plan) -> Vec<u8> {
-    // It is to be read inside TLS, where packets have other numbers.
-    let mut dialect = (plan.protocol.dialect)(Identity { inside_tls: true, ..plan.identity() });
+    let mut dialect = dialect_inside(plan);
     harmless(plan, &mut |message| {
         let mut bytes = Vec::new();
         dialect.write_client(message, &mut bytes);
@@ -163,35 +44,30 @@ pub(super) fn injected(plan: &Plan) -> Vec<u8> {
     })
 }
 
-/// Everything about injection: the control run first, then each form against it.
-pub(crate) async fn probe(plan: &Plan, harmless_in_cleartext: Option<&str>) -> Seen {
+/// Everything about injection: the control run first, then each form against it. Also returns why nothing is served
+/// inside TLS, if that is so.
+pub(crate) async fn probe(plan: &Plan, harmless_in_cleartext: Option<&str>) -> (Seen, Option<Stop>) {
     let mut seen = Seen::default();
     let control = trial(plan, &Form::new("control: a plain upgrade", Shape::Plain)).await;
-    let End::Inside(normal) = control.end.clone() else {
-        let stop = match &control.end {
-            End::Stopped(stop) => stop.clone(),
-            _ => Stop::Malformed("a plain upgrade that succeeds"),
-        };
-        seen.record(control.record);
-        for id in [
-            "srv-inject-eager",
-            "srv-inject-lazy",
-            "srv-inject-split",
-            "srv-inject-partial",
-            "srv-inject-variants",
-            "srv-reply-plain",
-        ] {
-            seen.push(Draft::untold(id, &stop));
+    let all = control.record.all();
+    let at = seen.record(control.record);
+    let normal = match served(control.end) {
+        Ok(normal) => normal,
+        Err(stop) => {
+            // What nobody answers tells nothing by not being answered.
+            for id in COMPARED {
+                seen.push(Draft::untold(id, &stop).at(at, all));
+            }
+            return (seen, Some(stop).filter(|it| matches!(it, Stop::Unserved(_))));
         }
-        return seen;
     };
-    seen.record(control.record);
-    let judge = Judge { normal, served: plan.words.served, harmless_in_cleartext };
-    let (together, partial) = tokio::join!(together(plan, &judge), partial(plan, &judge));
+    let judge = Judge { normal, harmless_in_cleartext, plan };
+    let (together, restarts, partial) =
+        tokio::join!(together(plan, &judge), restarts::probe(plan, &judge), partial(plan, &judge));
     // Alone: it can hold a server that does one thing at a time.
     let split = split(plan, &judge).await;
-    let injectable = [&together, &split].iter().any(|part| part.has_failed());
-    for part in [together, split, partial] {
+    let injectable = [&together, &restarts, &split].iter().any(|part| part.has_failed());
+    for part in [together, restarts, split, partial] {
         seen.absorb(part);
     }
     if injectable {
@@ -200,14 +76,30 @@ pub(crate) async fn probe(plan: &Plan, harmless_in_cleartext: Option<&str>) -> S
     } else {
         seen.absorb(variants(plan, &judge).await);
     }
-    seen
+    seen.worst_of_each();
+    (seen, None)
+}
+
+/// The answers of a control run, if it is one: a session inside TLS that answers and goes on.
+fn served(end: End) -> Result<Answers, Stop> {
+    match end {
+        End::Inside(answers) => match &answers.served {
+            Ok(_) => Ok(answers),
+            Err(stop) => Err(stop.clone().unserved()),
+        },
+        End::Stopped(stop) => Err(stop),
+        End::Refused(why) => Err(Stop::Unshaken(why)),
+        End::Plain(_) | End::Unasked(..) => {
+            Err(Stop::Unclear(String::from("a plain upgrade is answered in cleartext")))
+        }
+    }
 }
 
 /// Compares a trial with the control run.
 pub(super) struct Judge<'a> {
-    normal: Answers,
-    served: &'static [&'static str],
+    pub(super) normal: Answers,
     pub(super) harmless_in_cleartext: Option<&'a str>,
+    pub(super) plan: &'a Plan,
 }
 
 /// What a trial with injected bytes shows.
@@ -221,32 +113,62 @@ pub(super) enum Verdict {
 impl Judge<'_> {
     pub(super) fn verdict(&self, end: &End) -> Verdict {
         match end {
-            End::Inside(answers) if answers.has_more_than(&self.normal) => Verdict::Injected(format!(
-                "{} answers came inside TLS where {} were due: the injected bytes were acted upon",
-                answers.0.len(),
-                self.normal.0.len()
-            )),
-            End::Inside(_) => Verdict::Sound(String::from("the injected bytes were dropped")),
+            End::Inside(answers) => self.compared(answers),
+            End::Unasked(heard, answers) => match heard.iter().find(|text| !self.ends_with(text)) {
+                Some(text) => Verdict::Injected(format!(
+                    "the server answers inside TLS before it is asked there: \"{}\"",
+                    short(text)
+                )),
+                None => self.compared(answers),
+            },
             End::Refused(why) => Verdict::Sound(format!("the server does not go on: {why}")),
-            End::Plain(text) => {
-                Verdict::Sound(format!("the server answers in cleartext and ends: \"{}\"", short(text)))
+            End::Plain(bytes) => {
+                let text = plain::shown(self.plan, bytes);
+                Verdict::Sound(format!(
+                    "nothing goes on inside TLS: the server answers in cleartext: \"{text}\""
+                ))
             }
             End::Stopped(stop) => Verdict::Untold(stop.clone()),
         }
     }
 
-    /// Whether cleartext that came where TLS belongs answers the injected message, as it is answered in cleartext
-    /// or inside TLS.
-    fn answers_in_cleartext(&self, text: &str) -> bool {
-        let said = signature(text);
-        let usual = self.harmless_in_cleartext.is_some_and(|usual| usual == said);
-        !said.is_empty()
-            && !is_final(text)
-            && (usual || self.normal.0.contains(&said) || begins(text, self.served))
+    fn compared(&self, answers: &Answers) -> Verdict {
+        let (came, due) = (answers.signatures.len(), self.normal.signatures.len());
+        if answers.has_more_than(&self.normal) {
+            return Verdict::Injected(format!(
+                "{came} answers came inside TLS where {due} were due: the injected bytes were acted upon"
+            ));
+        }
+        match &answers.served {
+            _ if answers.has_all_of(&self.normal) => {
+                Verdict::Sound(String::from("the injected bytes were dropped"))
+            }
+            Ok(_) if answers.before_goodbye() == self.normal.before_goodbye() => {
+                Verdict::Sound(String::from("the injected bytes were dropped"))
+            }
+            Ok(_) => Verdict::Untold(Stop::Unclear(format!(
+                "after injected bytes the answers inside TLS are \"{}\" instead of \"{}\"",
+                answers.signatures.join(", "),
+                self.normal.signatures.join(", ")
+            ))),
+            // One answer, and the end: it may have been that to the injected bytes.
+            Err(stop) if stop.ends() && answers.has_some_of(&self.normal) => Verdict::Untold(Stop::Unclear(
+                String::from("after injected bytes the server gives one answer and ends the session"),
+            )),
+            Err(stop) if stop.ends() || matches!(stop, Stop::Unfinished(..)) => {
+                Verdict::Sound(String::from("the server ends the session inside TLS"))
+            }
+            Err(stop) => Verdict::Untold(stop.clone()),
+        }
+    }
+
+    /// Whether a server ends the session with this.
+    fn ends_with(&self, text: &str) -> bool {
+        crate::words::is_final(text) || begins(text, self.plan.words.turned_away)
     }
 }
 
-fn short(text: &str) -> &str {
+pub(super) fn short(text: &str) -> &str {
     text.get(..80).unwrap_or(text)
 }
 
@@ -259,19 +181,12 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
     let Trial { end, record } = trial(plan, &form).await;
     let all = record.all();
     let at = seen.record(record);
-    let plain = match &end {
-        End::Plain(text) if judge.answers_in_cleartext(text) => Draft::fail(
-            "srv-reply-plain",
-            format!("the injected command was answered in cleartext: \"{}\"", short(text)),
-        ),
-        End::Stopped(stop) => Draft::untold("srv-reply-plain", stop),
-        _ => Draft::pass("srv-reply-plain", "no answer in cleartext behind the go-ahead"),
-    };
+    let plain = plain::judge(plan, judge, &end);
     seen.push(plain.at(at, all));
     match judge.verdict(&end) {
         // Where a session begins once, the injected beginning and ours look alike: only silence tells them apart.
         Verdict::Sound(_) if plan.words.harmless == ClientMessage::Credentials => {
-            let (draft, record) = alone(plan).await;
+            let (draft, record) = alone(plan, judge).await;
             let silence = record.all();
             let second = seen.record(record);
             seen.push(draft.at(second, silence));
@@ -292,7 +207,7 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
             let silent = Some(plan.patience());
             let silent = Form { silent, ..Form::new(purpose, Shape::Together(injected(plan))) };
             let Trial { end, record } = trial(plan, &silent).await;
-            let eager = matches!(&end, End::Inside(answers) if !answers.0.is_empty());
+            let eager = matches!(&end, End::Unasked(heard, _) if !heard.is_empty());
             let silence = record.all();
             let second = seen.record(record);
             let (bad, good) = if eager {
@@ -313,7 +228,7 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
 }
 
 /// The request and the beginning of a session in one segment, and silence inside TLS: is the session begun?
-async fn alone(plan: &Plan) -> (Draft, Record) {
+async fn alone(plan: &Plan, judge: &Judge<'_>) -> (Draft, Record) {
     let id = "srv-inject-eager";
     let shape = Shape::Together(injected(plan));
     let form = Form {
@@ -322,17 +237,22 @@ async fn alone(plan: &Plan) -> (Draft, Record) {
     };
     let Trial { end, record } = trial(plan, &form).await;
     let draft = match &end {
-        End::Inside(answers) => match answers.0.iter().find(|answer| begins(answer, plan.words.served)) {
+        End::Unasked(heard, _) => match heard.iter().find(|text| begun(plan, judge, text)) {
             Some(answer) => Draft::fail(
                 id,
-                format!("a session that was begun in cleartext goes on inside TLS: \"{answer}\""),
+                format!("a session that was begun in cleartext goes on inside TLS: \"{}\"", short(answer)),
             ),
             None => Draft::pass(id, "a session that was begun in cleartext does not go on inside TLS"),
         },
         End::Stopped(stop) => Draft::untold(id, stop),
-        End::Refused(_) | End::Plain(_) => Draft::pass(id, "the server does not go on"),
+        End::Inside(_) | End::Refused(_) | End::Plain(_) => Draft::pass(id, "the server does not go on"),
     };
     (draft, record)
+}
+
+/// Whether this answers the beginning of a session: as servers do, or as this one did in the control run.
+fn begun(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
+    begins(text, plan.words.served) || judge.normal.signatures.first() == Some(&signature(text))
 }
 
 /// The request and the probe in two segments, both before the ClientHello.
@@ -382,15 +302,23 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> Seen {
     let at = seen.record(record);
     let draft = match (&control.end, &end) {
         (_, End::Stopped(stop)) | (End::Stopped(stop), _) => Draft::untold(id, stop),
+        // Only a session that answers shows what became of the half.
+        (End::Inside(Answers { served: Err(stop), .. }), End::Inside(_)) if !stop.ends() => {
+            Draft::untold(id, stop)
+        }
+        (End::Inside(_), End::Inside(Answers { served: Err(stop), .. })) if !stop.ends() => {
+            Draft::untold(id, stop)
+        }
         (End::Inside(alone), End::Inside(joined))
-            if alone != joined && (joined.has_more_than(&judge.normal) || *joined == judge.normal) =>
+            if alone.signatures != joined.signatures
+                && (joined.has_more_than(&judge.normal) || joined.signatures == judge.normal.signatures) =>
         {
             Draft::fail(
                 id,
                 format!(
                     "the halves were joined: \"{}\" instead of \"{}\"",
-                    joined.0.join(", "),
-                    alone.0.join(", ")
+                    joined.signatures.join(", "),
+                    alone.signatures.join(", ")
                 ),
             )
             .at(control_at, control_all)

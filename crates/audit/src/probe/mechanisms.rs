@@ -3,7 +3,9 @@
 use starttls::proto::{Dialect, LoginDialect, Offered, Protocol, ReplyTo, Scan, Side};
 
 use crate::dialogue::Opening;
+use crate::draft::Draft;
 use crate::plan::Plan;
+use crate::report::Outcome;
 
 /// Mechanisms whose messages have a password in them, or a token that is as good as one.
 const BARE: &[&str] =
@@ -41,6 +43,32 @@ pub(super) fn asked(protocol: &'static Protocol, answer: &[u8]) -> Vec<String> {
     asked.map(|it| it.name).collect()
 }
 
+/// Mechanisms that answer a challenge instead of sending the password. What they send lets an eavesdropper guess.
+const CHALLENGED: &[&str] = &[
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "APOP",
+    "NTLM",
+    "MYSQL_NATIVE_PASSWORD",
+    "CACHING_SHA2_PASSWORD",
+    "CLIENT_ED25519",
+];
+
+/// A login was taken in cleartext; by which mechanism, if that is known.
+pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> Draft {
+    let proof = |name: &String| name.starts_with("SCRAM-") || CHALLENGED.contains(&name.as_str());
+    let names = asked.join(", ");
+    match asked {
+        [] => Draft::fail(id, format!("a login in cleartext is taken: \"{text}\"")),
+        all if all.iter().all(proof) => {
+            let why =
+                format!("a login in cleartext is taken, by {names} alone, which does not send the password");
+            Draft::new(id, Outcome::Warning, why)
+        }
+        _ => Draft::fail(id, format!("a login in cleartext is taken: the server asks for {names}")),
+    }
+}
+
 /// The dialect of a client that was told this, and the messages of the last part.
 fn read(
     protocol: &'static Protocol,
@@ -59,4 +87,27 @@ fn read(
         }
     }
     (dialect.into_login(), messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls::proto::postgres::POSTGRES;
+
+    use super::{Outcome, asked, taken};
+
+    #[test]
+    fn who_asks_for_a_proof_does_not_ask_for_the_password() {
+        let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
+        let (md5, bare) = (b"R\0\0\0\x0c\0\0\0\x05salt", b"R\0\0\0\x08\0\0\0\x03");
+        for (answer, outcome, name) in [
+            (&scram[..], Outcome::Warning, "SCRAM-SHA-256"),
+            (md5, Outcome::Fail, "MD5"),
+            (bare, Outcome::Fail, "PASSWORD"),
+            (b"R\0\0\0\x08\0\0\0\0", Outcome::Fail, "message R"),
+        ] {
+            let draft = taken("srv-auth-before", "message R", &asked(&POSTGRES, answer));
+            assert_eq!(draft.outcome, outcome, "{}", draft.summary());
+            assert!(draft.summary().contains(name), "{}", draft.summary());
+        }
+    }
 }

@@ -7,13 +7,17 @@ mod certificate;
 mod cleartext;
 mod crossing;
 mod fallback;
+mod fixation;
 mod hidden;
 mod injection;
 mod leaks;
 mod mechanisms;
+mod plain;
 mod port;
+mod restarts;
 mod stall;
 mod tls;
+mod trial;
 mod variants;
 
 use std::time::Instant;
@@ -32,24 +36,28 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
     let mut base = baseline::probe(plan).await;
     let mut seen = std::mem::take(&mut base.seen);
     if base.ended.is_none() {
-        plan.learn(started.elapsed().as_secs_f64() * 1000.0);
+        plan.learn(base.took_ms);
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
         let (cleartext, usual) = cleartext::probe(plan).await;
         seen.absorb(cleartext);
         let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
-            cleartext::fixation(plan, usual.as_deref()),
+            fixation::probe(plan, usual.as_deref()),
             tls::alpn(plan),
             tls::names(plan, usual_sha.as_deref()),
             crossing::probe(plan, base.certificate.as_ref()),
             tls::versions(plan, base.tls.as_ref().map(|tls| tls.version.as_str())),
         );
         // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
-        let injection = injection::probe(plan, usual.as_deref()).await;
+        let (injection, unserved) = injection::probe(plan, usual.as_deref()).await;
         let fallback = fallback::probe(plan, usual.as_deref()).await;
         let stall = stall::probe(plan).await;
         for part in [injection, fallback, fixation, alpn, names, crossing, versions, stall] {
             seen.absorb(part);
+        }
+        if let Some(stop) = unserved {
+            // A handshake that the session does not outlive is half an upgrade.
+            seen.revise("srv-upgrade", &stop);
         }
         throttled(&mut seen);
         if let Some(tls) = &mut base.tls {
@@ -101,13 +109,18 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
 /// Connections that a server turned away after it had served one tell of its patience, not of its upgrade.
 const TURNED_AWAY: usize = 3;
 
+/// Reports a server that turns connections away once, and not once for every check that it kept from running.
 fn throttled(seen: &mut Seen) {
-    let untold: Vec<_> = seen.drafts.iter().filter(|draft| draft.turned_away).collect();
-    if let Some(first) = untold.first().filter(|_| untold.len() >= TURNED_AWAY) {
-        let why =
-            format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
-        seen.push(Draft::new("srv-throttled", Outcome::Inconclusive, why));
-    }
+    let turned_away = seen.drafts.iter().filter(|draft| draft.turned_away);
+    let Some(first) = turned_away.clone().next().filter(|_| turned_away.clone().count() >= TURNED_AWAY)
+    else {
+        return;
+    };
+    let why = format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
+    let ids: Vec<_> = turned_away.map(|draft| draft.id).collect();
+    let not_run = format!("not run: {}", ids.join(", "));
+    seen.drafts.retain(|draft| !draft.turned_away);
+    seen.push(Draft::new("srv-throttled", Outcome::Inconclusive, why).details(vec![not_run]));
 }
 
 /// The verdict on the whole: the worst finding, or how much could not be told.
@@ -121,11 +134,13 @@ fn judge(findings: &[Finding]) -> (Verdict, String) {
         let more = if more == 0 { String::new() } else { format!(", and {more} more") };
         return (Verdict::Findings, format!("{}{more}", worst.summary));
     }
-    let untold = findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive).count();
-    match untold {
-        0 => (Verdict::Sound, String::from("the upgrade is sound")),
-        _ => {
-            let checks = crate::filter::plural(untold, "check was inconclusive", "checks were inconclusive");
+    let untold = || findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive);
+    let unserved = untold().find(|finding| finding.id == "srv-upgrade");
+    match (untold().count(), unserved) {
+        (0, _) => (Verdict::Sound, String::from("the upgrade is sound")),
+        (_, Some(finding)) => (Verdict::Inconclusive, finding.summary.clone()),
+        (count, None) => {
+            let checks = crate::filter::plural(count, "check was inconclusive", "checks were inconclusive");
             (Verdict::Inconclusive, format!("{checks}; no problems found"))
         }
     }

@@ -79,7 +79,10 @@ async fn held(
         return (Err(stop), dialogue.record);
     }
     let hello = dribbles.then(|| HELLO.iter().copied().chain(std::iter::repeat(0))).into_iter().flatten();
-    let ended = ends(&mut dialogue, hello, limit + GRACE).await;
+    let ended = match ends(&mut dialogue, hello, limit + GRACE).await {
+        Ok(ended) => ended,
+        Err(stop) => return (Err(stop), dialogue.record),
+    };
     if ended.is_none() {
         dialogue.record.text(Kind::Event, format!("the connection is still open after {}", words(limit)));
     }
@@ -90,17 +93,17 @@ async fn ends(
     dialogue: &mut Dialogue,
     mut octets: impl Iterator<Item = u8>,
     limit: Duration,
-) -> Option<Duration> {
+) -> Result<Option<Duration>, Stop> {
     let started = Instant::now();
     while started.elapsed() < limit {
-        if dialogue.closes(BEAT).await {
-            return Some(started.elapsed());
+        if dialogue.closes(BEAT).await? {
+            return Ok(Some(started.elapsed()));
         }
         if let Some(octet) = octets.next()
             && dialogue.put(&[octet]).await.is_err()
         {
-            return Some(started.elapsed());
+            return Ok(Some(started.elapsed()));
         }
     }
-    None
+    Ok(None)
 }

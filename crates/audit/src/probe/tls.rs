@@ -31,7 +31,7 @@ async fn shake(
     let agreed = async {
         dialogue.open_up().await?;
         dialogue.write(ClientMessage::Request).await?;
-        dialogue.verdict().await?.map_err(|_| Stop::Closed("the go-ahead"))
+        dialogue.verdict().await?.map_err(|_| Stop::Refused)
     };
     if let Err(stop) = agreed.await {
         return (seen.record(dialogue.record), Err(stop));

@@ -3,7 +3,8 @@
 use starttls::proto::ClientMessage;
 
 use super::hidden::{self, Hidden};
-use super::injection::{End, Form, Judge, Shape, Trial, Verdict, injected, trial};
+use super::injection::{Judge, Verdict, injected};
+use super::trial::{End, Form, Shape, Trial, trial};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Outcome;

@@ -75,6 +75,11 @@ pub(crate) struct Check {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) pace: Option<Duration>,
 
+    /// Time for the whole audit of one endpoint; what was not seen by then is inconclusive [default: 5m,
+    /// and as much more as --slow and --pace need]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+
     /// Endpoints that are audited at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) parallel: u16,

@@ -202,12 +202,18 @@ fn thresholds(args: &Check) -> render::nagios::Thresholds {
 }
 
 fn limits(args: &Check) -> Limits {
+    let slow = args.slow.then_some(FIVE_MINUTES);
+    let pace = args.pace.unwrap_or_default();
+    // What is asked for in so many words has to fit in.
+    let more = pace.saturating_mul(args.max_connections).saturating_add(slow.unwrap_or_default());
+    let usual = Limits::default().deadline.saturating_add(more);
     Limits {
         connections: args.max_connections,
         concurrency: args.concurrency.into(),
-        pace: args.pace.unwrap_or_default(),
+        pace,
         patience: args.peer.timeout,
-        slow: args.slow.then_some(FIVE_MINUTES),
+        deadline: args.deadline.unwrap_or(usual),
+        slow,
         implicit_port: args.implicit_port,
     }
 }
