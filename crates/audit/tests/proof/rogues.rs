@@ -5,7 +5,7 @@ use std::sync::Arc;
 use starttls::TlsVersion;
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_audit::Limits;
-use starttls_audit::report::{Endpoint, Outcome};
+use starttls_audit::report::{Endpoint, Outcome, Verdict};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::sync::Semaphore;
@@ -46,9 +46,16 @@ async fn judge(
     };
     let found = wrong(&endpoint);
     let told = |id: &str| endpoint.findings.iter().any(|it| it.id == id && it.outcome != Outcome::Pass);
-    // To be throttled is no verdict on the upgrade.
-    let hit = found.iter().any(|id| weakness.is_shown_by(id))
-        || (weakness == Weakness::Throttled && told(weakness.id()));
+    // To be throttled, or shut out inside TLS, is no verdict on the upgrade.
+    let hit = match weakness {
+        Weakness::Throttled => told(weakness.id()),
+        // TLS 1.2 asks for the certificate before the handshake is done.
+        _ if weakness.wants_certificate() && tls == TlsVersion::Tls12 => {
+            endpoint.outcome == Verdict::TlsFailed
+        }
+        _ if weakness.hides_the_session() => is_unseen(&endpoint),
+        _ => found.iter().any(|id| weakness.is_shown_by(id)),
+    };
     if !hit {
         return Err(Problem::Missed(format!("{who} is missed: {}", shown(&endpoint))));
     }
@@ -58,6 +65,17 @@ async fn judge(
         Some(alarm) => Err(Problem::FalseAlarm(format!("{who} raises {alarm}: {}", shown(&endpoint)))),
         None => Ok(()),
     }
+}
+
+/// Whether the audit says that it saw nothing inside TLS, and draws no conclusion from it.
+fn is_unseen(endpoint: &Endpoint) -> bool {
+    let untold = |id: &str| {
+        let found = endpoint.findings.iter().find(|it| it.id == id);
+        found.is_some_and(|it| matches!(it.outcome, Outcome::Inconclusive | Outcome::NotApplicable))
+    };
+    let compared =
+        ["srv-inject-eager", "srv-inject-lazy", "srv-inject-split", "srv-inject-partial", "srv-fixation"];
+    endpoint.outcome == Verdict::Inconclusive && untold("srv-upgrade") && compared.iter().all(|id| untold(id))
 }
 
 /// What is wrong with an endpoint, by the ids of the checks that say so.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use starttls::proto::Protocol;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
-use starttls::{Acceptor, AcceptorBuilder, TlsVersion};
+use starttls::{Acceptor, AcceptorBuilder, ClientAuth, TlsVersion};
 
 use super::Weakness;
 use crate::ca::{Authority, Leaf, Surplus, Usage};
@@ -118,6 +118,9 @@ fn acceptor(
             builder.resolver(Arc::new(Presenting(Some(Arc::new(WeakKey::certified(authority, &leaf)?)))))
         }
         Some(Weakness::OldTlsOnly) => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
+        Some(weakness) if weakness.wants_certificate() => {
+            builder.client_auth(ClientAuth::Required, authority.root_pem())
+        }
         Some(Weakness::WrongAlpn) => builder.without_alpn(),
         Some(Weakness::Stall | Weakness::Drip) => builder.timeout(DAY),
         _ => builder,

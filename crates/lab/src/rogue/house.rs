@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use starttls::Acceptor;
 use starttls::proto::{After, Identity, Offer, Protocol, ReplyTo, ServerMessage};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::engine::{Asked, Loose, Note, messages, taken};
-use super::manner::{Behind, Inside, Manner};
+use super::manner::{Behind, Inside, Manner, Served};
 use super::wire::{CHUNK, Clear, Early, How, Restless, record};
 use crate::apps::{self, World};
 use crate::session::{Ends, Engine, Session, SessionError, Stream, within};
@@ -99,6 +100,9 @@ impl House {
     ) -> Result<(), SessionError> {
         let (whole, rest) = messages(self.protocol, &asked.behind);
         let injected = !asked.behind.is_empty();
+        if injected && self.manner.restart.is_some_and(|only| !only.understands(&asked.behind)) {
+            return Ok(());
+        }
         let (mut tcp, mut early, mut how) = (tcp, Vec::new(), How::First);
         match self.manner.behind {
             Behind::CloseAfter if injected => return Ok(()),
@@ -125,6 +129,9 @@ impl House {
         } else {
             Box::new(self.acceptor.accept_implicit(tcp).await?)
         };
+        if self.manner.session != Served::Usual {
+            return self.unserved(tls, ends, &identity).await;
+        }
         let (engine, mut out) = self.inside(&identity);
         if self.manner.behind == Behind::FatalInside && injected {
             out.clear();
@@ -141,6 +148,27 @@ impl House {
             Err(SessionError::Io(_) | SessionError::Idle) => served,
             served => served.and(session.close().await),
         }
+    }
+
+    /// A session inside TLS that is not served.
+    async fn unserved(
+        &self,
+        mut tls: Box<dyn Stream>,
+        ends: Ends,
+        identity: &Identity,
+    ) -> Result<(), SessionError> {
+        let mut engine = Loose::inside(self.protocol, identity, self.manner);
+        let mut out = Vec::new();
+        if self.manner.session != Served::Ends {
+            let mut buffer = [0; CHUNK];
+            while let Ok(1..) = within(IDLE, tls.read(&mut buffer)).await {
+                if self.manner.session == Served::TurnedAway {
+                    engine.say(ServerMessage::Unavailable, ReplyTo::Other, &mut out);
+                    break;
+                }
+            }
+        }
+        self.session(tls, ends, identity, Box::new(engine), out).close().await
     }
 
     /// The engine inside TLS, and what is said there first.

@@ -23,8 +23,12 @@ pub(super) struct Manner {
     pub(super) hunts: bool,
     /// What becomes of bytes behind the request.
     pub(super) behind: Behind,
+    /// The only form of a new session that is understood there, if only one is.
+    pub(super) restart: Option<Restart>,
     /// What is said of the upgrade inside TLS.
     pub(super) inside: Inside,
+    /// What becomes of a session inside TLS.
+    pub(super) session: Served,
     /// Whether what was said in cleartext is said to the application inside TLS once more.
     pub(super) keeps_state: bool,
     /// Whether a failed handshake leads back to cleartext.
@@ -52,7 +56,9 @@ impl Manner {
         sloppy: false,
         hunts: false,
         behind: Behind::Close,
+        restart: None,
         inside: Inside::Sound,
+        session: Served::Usual,
         keeps_state: false,
         falls_back: false,
         swallows: false,
@@ -98,6 +104,40 @@ pub(super) enum Behind {
     EagerIfSloppy,
     /// Whole messages are answered in cleartext behind the go-ahead.
     Plain,
+}
+
+/// How a new session begins behind the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// With a stream header that has an XML declaration before it.
+    DeclaredHeader,
+    /// With a stream header alone.
+    BareHeader,
+    /// With a login, in the stream before.
+    Login,
+}
+
+impl Restart {
+    /// Whether these bytes begin like that.
+    pub(super) fn understands(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::DeclaredHeader => bytes.starts_with(b"<?xml"),
+            Self::BareHeader => bytes.starts_with(b"<stream:stream"),
+            Self::Login => bytes.starts_with(b"<auth"),
+        }
+    }
+}
+
+/// What becomes of a session inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    Usual,
+    /// It is heard and not answered.
+    Mute,
+    /// It ends before a word.
+    Ends,
+    /// The first message is answered with the protocol's word for "not now", and the session ends.
+    TurnedAway,
 }
 
 /// What is said of the upgrade inside TLS.

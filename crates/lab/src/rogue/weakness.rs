@@ -2,7 +2,7 @@
 
 use starttls::proto::{After, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
-use super::manner::{Behind, Gate, Inside, Manner};
+use super::manner::{Behind, Gate, Inside, Manner, Restart, Served};
 use super::twist::{How, Twist, mangled, offer, request_line, words};
 
 /// One thing that is wrong with a server.
@@ -84,13 +84,33 @@ pub enum Weakness {
     WeakKey,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
+    /// Inside TLS nothing is answered.
+    MuteInside,
+    /// The session ends as soon as TLS is up.
+    EndsInside,
+    /// Whatever comes first inside TLS is answered with the protocol's word for "not now", and the session ends.
+    TurnsAwayInside,
+    /// A client certificate is required. In TLS 1.3 the client learns of it when its handshake is done.
+    WantsCertificate,
+    /// The same, and commands behind the request are answered inside TLS at once.
+    EagerWantsCertificate,
+    /// As [`Eager`](Self::Eager), for a stream header without an XML declaration only.
+    EagerBareHeader,
+    /// As [`Eager`](Self::Eager), for a stream header with an XML declaration only.
+    EagerDeclaredHeader,
+    /// As [`Eager`](Self::Eager), for a login without a stream header only.
+    EagerLogin,
+    /// As [`PlainAnswer`](Self::PlainAnswer), for a stream header without an XML declaration only.
+    PlainBareHeader,
 }
 
 use Weakness::{
-    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, Expired, Fallback, Fixation, Hidden,
-    Lazy, Listed, Mangled, MissingIntermediate, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
-    OldTlsOnly, Partial, PlainAnswer, Preauth, QuietFallback, Referral, RefusedForNow, SelfSigned, Shared,
-    SoonExpired, Split, Stall, Throttled, UnknownRoot, Variants, WeakKey, WrongAlpn, WrongName, WrongUsage,
+    Alert, CapsKept, CommonNameOnly, CredentialsBefore, Drip, Eager, EagerBareHeader, EagerDeclaredHeader,
+    EagerLogin, EagerWantsCertificate, EndsInside, Expired, Fallback, Fixation, Hidden, Lazy, Listed,
+    Mangled, MissingIntermediate, MuteInside, NoCertificate, NotEnforced, NotOffered, NotYet, OfferInside,
+    OldTlsOnly, Partial, PlainAnswer, PlainBareHeader, Preauth, QuietFallback, Referral, RefusedForNow,
+    SelfSigned, Shared, SoonExpired, Split, Stall, Throttled, TurnsAwayInside, UnknownRoot, Variants,
+    WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
 #[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
@@ -134,6 +154,15 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (CommonNameOnly, "cert-san", &["cert-name"]),
     (WeakKey, "cert-key", &[]),
     (OldTlsOnly, "tls-old", &[]),
+    (MuteInside, "srv-upgrade", &[]),
+    (EndsInside, "srv-upgrade", &[]),
+    (TurnsAwayInside, "srv-upgrade", &[]),
+    (WantsCertificate, "srv-upgrade", &[]),
+    (EagerWantsCertificate, "srv-upgrade", &[]),
+    (EagerBareHeader, "srv-inject-eager", &["srv-inject-lazy"]),
+    (EagerDeclaredHeader, "srv-inject-eager", &["srv-inject-lazy", "srv-inject-split"]),
+    (EagerLogin, "srv-inject-eager", &["srv-inject-lazy"]),
+    (PlainBareHeader, "srv-reply-plain", &[]),
 ];
 
 impl Weakness {
@@ -178,6 +207,10 @@ impl Weakness {
                 protocol.flow.after == After::AnswerPending,
                 "no answer is left for a client that never asked, a greeting at most",
             ),
+            EagerBareHeader | EagerDeclaredHeader | PlainBareHeader => {
+                unless(protocol.flow.after == After::StreamRestart, "no session begins anew with a header")
+            }
+            EagerLogin => unless(protocol.name == "xmpp", "no session begins anew with a login"),
             PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
             OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
@@ -216,6 +249,17 @@ impl Weakness {
         }
     }
 
+    /// Whether it keeps an audit without a client certificate from seeing anything inside TLS: then nothing is told
+    /// of what crosses the boundary, and the verdict is inconclusive.
+    pub fn hides_the_session(self) -> bool {
+        matches!(self, MuteInside | EndsInside | TurnsAwayInside) || self.wants_certificate()
+    }
+
+    /// Whether it requires a client certificate, of any name, by the rogue's own authority.
+    pub fn wants_certificate(self) -> bool {
+        matches!(self, WantsCertificate | EagerWantsCertificate)
+    }
+
     /// Whether it takes minutes to show.
     pub fn is_slow(self) -> bool {
         matches!(self, Stall | Drip)
@@ -246,7 +290,14 @@ impl Weakness {
         let sound = Manner::SOUND;
         let behind = |behind| Manner { behind, ..sound };
         match self {
-            Eager => behind(Behind::Eager),
+            Eager | EagerWantsCertificate => behind(Behind::Eager),
+            EagerBareHeader => Manner { restart: Some(Restart::BareHeader), ..behind(Behind::Eager) },
+            EagerDeclaredHeader => Manner { restart: Some(Restart::DeclaredHeader), ..behind(Behind::Eager) },
+            EagerLogin => Manner { restart: Some(Restart::Login), ..behind(Behind::Eager) },
+            PlainBareHeader => Manner { restart: Some(Restart::BareHeader), ..behind(Behind::Plain) },
+            MuteInside => Manner { session: Served::Mute, ..sound },
+            EndsInside => Manner { session: Served::Ends, ..sound },
+            TurnsAwayInside => Manner { session: Served::TurnedAway, ..sound },
             Lazy => behind(Behind::Lazy),
             Split => behind(Behind::Split),
             Partial => behind(Behind::Partial),
@@ -284,7 +335,7 @@ impl Weakness {
             Drip => Manner { restless: true, ..sound },
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
             | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
-            | OldTlsOnly => sound,
+            | OldTlsOnly | WantsCertificate => sound,
         }
     }
 }
