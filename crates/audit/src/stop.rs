@@ -88,7 +88,7 @@ impl std::fmt::Display for Stop {
                 write!(f, "the server sent other messages and not {what}; the last was \"{last}\"")
             }
             Self::Endless(what) => {
-                write!(f, "the server sent more than a connection may bring where {what} belongs")
+                write!(f, "the server keeps sending without end where {what} belongs")
             }
             Self::Unread => f.write_str("the server does not read what it is sent"),
             Self::PassedOver(what) => write!(f, "the server passed over where {what} belongs"),

@@ -50,14 +50,23 @@ impl Answers {
         due.signatures.first().is_some_and(|first| self.signatures.contains(first))
     }
 
-    /// Adds what comes until the connection ends, is silent for as long as `wait`, or goes on for ten times that.
+    /// Adds what comes until the connection ends or is silent for as long as `wait`. A server that answers without end
+    /// cannot be compared with.
     async fn all(&mut self, inside: &mut Inside, wait: Duration) {
         let until = Instant::now() + wait.saturating_mul(10);
-        while self.signatures.len() < MAX_ANSWERS
-            && Instant::now() < until
-            && let Ok(reply) = inside.reply(Question { within: wait, ..sentinel(inside) }).await
-        {
-            self.signatures.push(signature(&inside_text(inside, &reply)));
+        loop {
+            match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
+                Ok(reply) => self.signatures.push(signature(&inside_text(inside, &reply))),
+                Err(stop @ (Stop::Endless(_) | Stop::Deadline)) => {
+                    self.served = Err(stop);
+                    return;
+                }
+                Err(_) => return,
+            }
+            if self.signatures.len() >= MAX_ANSWERS || Instant::now() >= until {
+                self.served = Err(Stop::Endless(SENTINEL));
+                return;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod certificates;
 mod check;
 mod check_bulk;
 mod check_domain;
+mod check_endless;
 mod check_formats;
 mod client_certificate;
 mod client_name;
