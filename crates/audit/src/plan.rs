@@ -31,13 +31,24 @@ pub struct Limits {
     /// Where the same service speaks TLS from the first byte. By default it is the protocol's own port, if the
     /// upgrade is on its own too.
     pub implicit_port: Option<u16>,
+    /// A certificate with fewer days left is a finding. By default it is 14: certificates for ninety days are renewed
+    /// when thirty are left.
+    pub expiry_warning: i64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (pace, patience) = (Duration::ZERO, Duration::from_secs(10));
-        let (deadline, slow, implicit_port) = (Duration::from_secs(300), None, None);
-        Self { connections: 25, concurrency: 4, pace, patience, deadline, slow, implicit_port }
+        Self {
+            connections: 25,
+            concurrency: 4,
+            pace,
+            patience,
+            deadline: Duration::from_secs(300),
+            slow: None,
+            implicit_port: None,
+            expiry_warning: 14,
+        }
     }
 }
 

@@ -1,28 +1,86 @@
 //! Results go to standard output, or where `--output` says.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::args::Output;
 use crate::exit;
 use crate::failure::Failed;
 
-/// Where data goes. It is opened before anything is dialled.
+/// Where data goes. It is opened before anything is dialed.
 pub(crate) struct Sink {
-    out: Box<dyn Write + Send>,
+    out: Out,
     terminal: bool,
+}
+
+enum Out {
+    /// What is written is there at once.
+    Stream(Box<dyn Write + Send>),
+    /// A file beside the one that it replaces when everything is written.
+    Replacing { new: NamedTempFile, path: PathBuf },
+}
+
+impl Out {
+    fn write(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stream(out) => out,
+            Self::Replacing { new, .. } => new,
+        }
+    }
 }
 
 impl Sink {
     pub(crate) fn open(output: &Output) -> Result<Self, Failed> {
         let Some(path) = &output.output else {
             let out = std::io::stdout();
-            return Ok(Self { terminal: out.is_terminal(), out: Box::new(out) });
+            return Ok(Self { terminal: out.is_terminal(), out: Out::Stream(Box::new(out)) });
         };
-        let file = File::create(path)
-            .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-        Ok(Self { out: Box::new(file), terminal: false })
+        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { out: Out::Stream(Box::new(file)), terminal: false })
+    }
+
+    /// Opens the output of a report. A file is replaced as a whole by [`Sink::finish`]: until then, and if the program
+    /// ends without it, the old file stays as it is.
+    pub(crate) fn replacing(output: &Output) -> Result<Self, Failed> {
+        match &output.output {
+            Some(path) => Self::whole(path),
+            None => Self::open(output),
+        }
+    }
+
+    /// Opens a file that is replaced as a whole by [`Sink::finish`]. What is not a regular file, such as a device or a
+    /// pipe, is written directly.
+    pub(crate) fn whole(path: &Path) -> Result<Self, Failed> {
+        let failed = |error| unwritable(path, &error);
+        // A link stays a link.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let old = std::fs::metadata(&path).ok();
+        if old.as_ref().is_some_and(|old| !old.is_file()) {
+            let file = File::options().write(true).open(&path).map_err(failed)?;
+            return Ok(Self { out: Out::Stream(Box::new(file)), terminal: false });
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".starttls-").suffix(".new").permissions(mode(0o666));
+        let new = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+        if let Some(old) = old {
+            new.as_file().set_permissions(old.permissions()).map_err(failed)?;
+        }
+        Ok(Self { out: Out::Replacing { new, path }, terminal: false })
+    }
+
+    /// Ends the output: a file that is replaced as a whole takes its place.
+    pub(crate) fn finish(self) -> Result<(), Failed> {
+        match self.out {
+            Out::Stream(_) => Ok(()),
+            Out::Replacing { new, path } => {
+                new.as_file().sync_all().map_err(|error| unwritable(&path, &error))?;
+                new.persist(&path).map(drop).map_err(|error| unwritable(&path, &error.error))
+            }
+        }
     }
 
     /// Goes on behind the first so many bytes of an earlier output.
@@ -33,15 +91,15 @@ impl Sink {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         });
-        let file =
-            at_end.map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-        Ok(Self { out: Box::new(file), terminal: false })
+        let file = at_end.map_err(|error| unwritable(path, &error))?;
+        Ok(Self { out: Out::Stream(Box::new(file)), terminal: false })
     }
 
     /// Writes one line of our own, in one piece, so that whoever is interrupted leaves whole lines.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failed> {
         let line = format!("{line}\n");
-        self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush()).map_err(unwritten)
+        let out = self.out.write();
+        out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(unwritten)
     }
 
     /// Writes what a server says as it is, but a terminal gets no control characters from a peer.
@@ -50,19 +108,30 @@ impl Sink {
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let out = self.out.write();
         if self.terminal {
             for &byte in bytes {
                 match byte {
-                    b'\n' | b'\t' | 0x20..=0x7e => self.out.write_all(&[byte])?,
+                    b'\n' | b'\t' | 0x20..=0x7e => out.write_all(&[byte])?,
                     b'\r' => {}
-                    _ => write!(self.out, "\\x{byte:02x}")?,
+                    _ => write!(out, "\\x{byte:02x}")?,
                 }
             }
         } else {
-            self.out.write_all(bytes)?;
+            out.write_all(bytes)?;
         }
-        self.out.flush()
+        out.flush()
     }
+}
+
+/// The permissions of a new file, as far as the process' mask allows them.
+fn mode(mode: u32) -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    Permissions::from_mode(mode)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failed {
+    Failed::usage(format!("cannot write {}: {error}", path.display()))
 }
 
 fn unwritten(error: std::io::Error) -> Failed {

@@ -301,7 +301,8 @@ impl Baseline {
         self.seen.push(offer.at(at, all));
         self.seen.push(capabilities(plan, &before, &after).at(at, all));
         if let (Some(presented), Some(tls)) = (&self.certificate, &self.tls) {
-            for draft in judge::certificate(presented, &facts, &plan.server_name)
+            let soon = plan.limits.expiry_warning;
+            for draft in judge::certificate(presented, &facts, &plan.server_name, soon)
                 .into_iter()
                 .chain(judge::session(tls))
             {

@@ -9,11 +9,8 @@ use x509_parser::prelude::*;
 use crate::draft::Draft;
 use crate::report::{Certificate, Outcome, Presented, Severity, Tls};
 
-/// Days that are left when a certificate should have been renewed (ninety-day certificates renew at thirty).
-const SOON: i64 = 14;
-
-/// Everything about the certificate and its chain.
-pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &str) -> Vec<Draft> {
+/// Everything about the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
+pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &str, soon: i64) -> Vec<Draft> {
     let Some(own) = presented.chain.first() else {
         return vec![Draft::fail("cert-chain", "the server presents no certificate")];
     };
@@ -27,7 +24,7 @@ pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &st
             vec![chain(presented, &facts.verdict, fetchable)]
         }
     };
-    drafts.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented)]);
+    drafts.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
     drafts.push(key(&own.key));
     drafts.push(signature(&own.signature));
     drafts.push(match own.names.is_empty() {
@@ -163,7 +160,7 @@ fn dates(presented: &Presented) -> Draft {
     }
 }
 
-fn expiry(presented: &Presented) -> Draft {
+fn expiry(presented: &Presented, soon: i64) -> Draft {
     let id = "cert-expiry";
     let Some(first) = &presented.expires else {
         return Draft::new(id, Outcome::NotApplicable, "no certificate has a date that can be read");
@@ -173,8 +170,8 @@ fn expiry(presented: &Presented) -> Draft {
     let left = format!("{}{of}", validity::remaining(first.days_left));
     match first.days_left {
         ..0 => Draft::new(id, Outcome::NotApplicable, "it has expired"),
-        0..SOON => Draft::new(id, Outcome::Warning, left),
-        SOON.. => Draft::pass(id, left),
+        days if days < soon => Draft::new(id, Outcome::Warning, left),
+        _ => Draft::pass(id, left),
     }
 }
 

@@ -1,8 +1,10 @@
 //! For programs: the report as one object, or an endpoint as one line.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Endpoint, Report, SCHEMA_VERSION};
+use crate::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
 
 /// One line of a bulk run. Its schema is in `docs/schema/check-line.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub enum Line {
 pub struct Audited {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// The run that wrote the line.
+    #[serde(flatten)]
+    pub run: Run,
     /// The target as it was written.
     pub asked: String,
     /// The endpoint.
@@ -28,18 +33,52 @@ pub struct Audited {
     pub endpoint: Endpoint,
 }
 
-/// A target that is none, or what was looked up for one.
+/// Where a line comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Run {
+    /// The program and its version.
+    #[serde(default)]
+    pub generator: String,
+    /// The start of the run: RFC 3339, UTC.
+    #[serde(default)]
+    pub run_started_at: String,
+    /// The options of the command line, without the targets.
+    #[serde(default)]
+    pub options: Vec<String>,
+}
+
+impl From<&Report> for Run {
+    fn from(report: &Report) -> Self {
+        Self {
+            generator: report.generator.clone(),
+            run_started_at: report.started_at.clone(),
+            options: report.options.clone(),
+        }
+    }
+}
+
+/// A target without an endpoint, or what was looked up for one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remark {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// The run that wrote the line.
+    #[serde(flatten)]
+    pub run: Run,
     /// The target as it was written.
     pub asked: String,
+    /// The line of the target list that has it.
+    #[serde(default)]
+    pub target_line: Option<usize>,
     /// What was looked up on the way to its endpoints, one line each.
     pub lookups: Vec<String>,
     /// Why it has no endpoint.
     pub error: Option<String>,
+    /// The exit code that stands for the error.
+    #[serde(default)]
+    pub exit_code: Option<u8>,
 }
 
 /// The report as one object.
@@ -48,61 +87,136 @@ pub fn render(report: &Report) -> String {
     starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
-/// An endpoint as one line, under the target as it was written.
-pub fn line(asked: &str, endpoint: &Endpoint) -> String {
+/// Returns an endpoint as one line, under the target as it was written.
+pub fn line(run: &Run, asked: &str, endpoint: &Endpoint) -> String {
     one_line(&Line::Endpoint(Box::new(Audited {
         schema_version: SCHEMA_VERSION,
+        run: run.clone(),
         asked: asked.to_owned(),
         endpoint: endpoint.clone(),
     })))
 }
 
-/// A line about a target, beside those of its endpoints.
-pub fn remark(asked: &str, lookups: &[String], error: Option<&str>) -> String {
-    one_line(&Line::Remark(Remark {
-        schema_version: SCHEMA_VERSION,
-        asked: asked.to_owned(),
-        lookups: lookups.to_vec(),
-        error: error.map(str::to_owned),
-    }))
+/// Returns a line about a target, beside those of its endpoints.
+pub fn remark(remark: &Remark) -> String {
+    one_line(&Line::Remark(remark.clone()))
 }
 
 fn one_line(line: &Line) -> String {
     starttls_report::json(&serde_json::to_string(line).unwrap_or_default()) + "\n"
 }
 
-/// Reads what [`render`] or a bulk run wrote, such as a baseline. A line that was cut off at the end is left out.
-pub fn read(text: &str) -> Result<Report, serde_json::Error> {
+/// Why a report cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The file has no content.
+    Empty,
+    /// The line is not JSON.
+    Syntax,
+    /// The JSON ends too early.
+    CutOff,
+    /// The JSON is not a report, or a report without a field that it needs.
+    OtherData,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line;
+        match self.fault {
+            Fault::Empty => f.write_str("the file is empty: expected a JSON report of starttls check"),
+            Fault::Syntax => write!(f, "line {line} is not JSON: expected a JSON report of starttls check"),
+            Fault::CutOff => write!(f, "line {line} is cut off: the JSON on it does not end"),
+            Fault::OtherData => write!(f, "line {line} is JSON, but not a report of starttls check"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl ReadError {
+    fn new(line: usize, error: &serde_json::Error) -> Self {
+        let fault = match error.classify() {
+            serde_json::error::Category::Eof => Fault::CutOff,
+            serde_json::error::Category::Data => Fault::OtherData,
+            _ => Fault::Syntax,
+        };
+        Self { line, fault }
+    }
+}
+
+/// Reads what [`render`] or a bulk run wrote, such as a baseline. A line that was cut off at the end is left out. Of an
+/// endpoint that was audited again, the last audit counts.
+///
+/// # Errors
+/// When a line is not part of a report.
+pub fn read(text: &str) -> Result<Report, ReadError> {
     let whole = match serde_json::from_str(text) {
         Ok(report) => return Ok(report),
         Err(error) => error,
     };
-    let lines = lines(text)?;
-    if lines.is_empty() {
-        return Err(whole);
+    let mut numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
+    let Some((_, first)) = numbered.peek() else { return Err(ReadError { line: 1, fault: Fault::Empty }) };
+    // An object that goes on in the next line is no line of a bulk run.
+    if serde_json::from_str::<serde_json::Value>(first).is_err() {
+        return Err(ReadError::new(whole.line().max(1), &whole));
     }
     let mut report = Report { started_at: String::new(), ..Report::new(String::new(), Vec::new()) };
-    for line in lines {
-        match line {
-            Line::Endpoint(audited) => report.endpoints.push(audited.endpoint),
-            Line::Remark(remark) => report.lookups.extend(remark.lookups),
+    while let Some((index, line)) = numbered.next() {
+        match read_line(line.as_bytes(), index + 1) {
+            Ok(line) => report.add(line),
+            Err(error) if error.fault == Fault::CutOff && numbered.peek().is_none() => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(report)
 }
 
-/// Reads the lines of a bulk run. One that was cut off at the end is left out.
-pub fn lines(text: &str) -> Result<Vec<Line>, serde_json::Error> {
-    let mut lines = Vec::new();
-    let mut rest = text.lines().filter(|line| !line.trim().is_empty()).peekable();
-    while let Some(line) = rest.next() {
-        match serde_json::from_str(line) {
-            Ok(line) => lines.push(line),
-            Err(error) if error.is_eof() && rest.peek().is_none() => break,
-            Err(error) => return Err(error),
+/// Reads one line of a bulk run; `number` is its place in the file, from 1.
+///
+/// # Errors
+/// When it is not a line of a report.
+pub fn read_line(line: &[u8], number: usize) -> Result<Line, ReadError> {
+    serde_json::from_slice(line).map_err(|error| ReadError::new(number, &error))
+}
+
+impl Report {
+    fn add(&mut self, line: Line) {
+        match line {
+            Line::Endpoint(audited) => {
+                let Audited { endpoint: new, run, .. } = *audited;
+                self.of_run(run);
+                let same = |old: &Endpoint| (&old.target, &old.address) == (&new.target, &new.address);
+                match self.endpoints.iter().position(same) {
+                    Some(at) => self.endpoints[at] = new,
+                    None => self.endpoints.push(new),
+                }
+            }
+            Line::Remark(remark) => {
+                self.of_run(remark.run);
+                self.lookups.extend(remark.lookups);
+                let Some(reason) = remark.error else { return };
+                let outcome = match remark.exit_code {
+                    Some(3) => Verdict::Unreachable,
+                    _ => Verdict::Inconclusive,
+                };
+                let (asked, target_line) = (remark.asked, remark.target_line);
+                self.unaudited.push(Unaudited { asked, target_line, outcome, reason });
+            }
         }
     }
-    Ok(lines)
+
+    fn of_run(&mut self, run: Run) {
+        (self.generator, self.started_at, self.options) = (run.generator, run.run_started_at, run.options);
+    }
 }
 
 #[cfg(test)]

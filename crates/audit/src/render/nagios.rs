@@ -20,7 +20,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { warning_days: 21, critical_days: 7 }
+        Self { warning_days: 14, critical_days: 7 }
     }
 }
 

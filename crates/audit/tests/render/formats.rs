@@ -11,7 +11,7 @@ use crate::sample;
 fn json_reads_back_as_one_object_and_as_lines() {
     let report = sample::all();
     assert_eq!(json::read(&json::render(&report)).unwrap(), report);
-    let line = |endpoint| json::line("smtp://mail.example.com", endpoint);
+    let line = |endpoint| json::line(&(&report).into(), "smtp://mail.example.com", endpoint);
     let lines: String = report.endpoints.iter().map(line).collect();
     assert_eq!(lines.lines().count(), 3);
     assert_eq!(json::read(&lines).unwrap().endpoints, report.endpoints);
@@ -19,9 +19,48 @@ fn json_reads_back_as_one_object_and_as_lines() {
     assert_eq!(json::read(cut).unwrap().endpoints, report.endpoints[..2]);
     json::read("").unwrap_err();
     json::read("{\"schema_version\": 1}").unwrap_err();
-    json::read(&format!("{}nonsense\n{0}", line(&sample::sound()))).unwrap_err();
-    let remark = json::remark("gopher://x", &[], Some("no protocol is called \"gopher\""));
-    assert_eq!(json::read(&(remark + &lines)).unwrap().endpoints, report.endpoints);
+    let sound = sample::sound();
+    json::read(&format!("{}nonsense\n{0}", line(&sound))).unwrap_err();
+    let remark = json::remark(&json::Remark {
+        schema_version: 1,
+        run: (&report).into(),
+        asked: String::from("gopher://x"),
+        target_line: Some(3),
+        lookups: Vec::new(),
+        error: Some(String::from("no protocol is called \"gopher\"")),
+        exit_code: Some(2),
+    });
+    let read = json::read(&(remark + &lines)).unwrap();
+    assert_eq!(read.endpoints, report.endpoints);
+    assert_eq!((read.unaudited[0].asked.as_str(), read.unaudited[0].target_line), ("gopher://x", Some(3)));
+    assert_eq!((read.generator, read.options), (report.generator.clone(), report.options.clone()));
+    // An endpoint that was audited again counts once, as it was found last.
+    let mut again = sample::wrong();
+    again.findings.clear();
+    let read = json::read(&(lines.clone() + &line(&again))).unwrap();
+    assert_eq!((read.endpoints.len(), &read.endpoints[1]), (3, &again));
+}
+
+#[test]
+fn what_is_wrong_with_a_json_file_is_said_by_its_line() {
+    let report = sample::all();
+    let line = json::line(&(&report).into(), "smtp://mail.example.com", &sample::sound());
+    let pretty = json::render(&report);
+    let cut = &pretty[..pretty.len() - 100];
+    let last = cut.lines().count();
+    for (text, expected) in [
+        (String::new(), String::from("the file is empty")),
+        (String::from("\n[package]\n"), String::from("line 2 is not JSON")),
+        (String::from("{\"a\": 1}"), String::from("line 1 is JSON, but not a report")),
+        (format!("{line}{{}}\n"), String::from("line 2 is JSON, but not a report")),
+        (format!("{line}\n{line}nonsense\n{line}"), String::from("line 4 is not JSON")),
+        (format!("{line}{}\n{line}", &line[..50]), String::from("line 2 is cut off")),
+        (cut.to_owned(), format!("line {last} is cut off")),
+    ] {
+        let error = json::read(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&expected), "{expected}: {error}");
+        assert!(!error.contains("column") && !error.contains("EOF"), "{error}");
+    }
 }
 
 #[test]

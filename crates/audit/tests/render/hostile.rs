@@ -84,7 +84,7 @@ fn json_says_exactly_what_the_report_says() {
     let report = hostile();
     assert_eq!(json::read(&json::render(&report)).unwrap(), report);
     for endpoint in &report.endpoints {
-        let line = json::line("smtp://mail.example.com", endpoint);
+        let line = json::line(&(&report).into(), "smtp://mail.example.com", endpoint);
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(json::read(&line).unwrap().endpoints, std::slice::from_ref(endpoint));
     }

@@ -19,7 +19,11 @@ fn text_in_colour_and_in_full() {
 
 #[test]
 fn one_json_line() {
-    insta::assert_snapshot!(json::line("imap://mail.example.com", &sample::throttled()));
+    insta::assert_snapshot!(json::line(
+        &(&sample::all()).into(),
+        "imap://mail.example.com",
+        &sample::throttled()
+    ));
 }
 
 #[test]

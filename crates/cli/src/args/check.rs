@@ -23,7 +23,8 @@ use super::{Output, Peer, duration};
   starttls check example.com                            all that the domain announces
   starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
   starttls check --file targets.txt --format json --resume report.jsonl
-  starttls check imap://mail.example.com --format nagios --warning-days 21
+  starttls check imap://mail.example.com --format nagios --expiry-warning 21
+  starttls check example.com --format text,html,sarif --output-dir reports
   starttls explain srv-inject-eager
 
 Of several endpoints, the exit code is the first of 6, 5, 4, 1, 3, 7 that one of them has; it is
@@ -38,8 +39,9 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Go on with this earlier output of --format json: pass over the targets in it, and append to it (or
-    /// write the new lines to --output). A line that was cut off at the end is done again
+    /// Go on with this earlier output of --format json: skip the targets in it, except those that were
+    /// unreachable or throttled, and append to it (or write the new lines to --output). A line that was cut
+    /// off at the end is done again. The exit code is that of the whole file
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
@@ -59,7 +61,7 @@ pub(crate) struct Check {
     #[arg(long, value_enum, default_value_t = SeverityArg::Warning, value_name = "SEVERITY")]
     pub(crate) fail_on: SeverityArg,
 
-    /// Report only what was not in this older JSON report
+    /// Compare with this older JSON report: problems that it has stay in the report as known and do not count
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
@@ -93,17 +95,32 @@ pub(crate) struct Check {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) implicit_port: Option<u16>,
 
-    /// How the report looks; with json, several endpoints are one line each as they are done
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub(crate) format: ReportFormat,
+    /// The format of the report, or several of them with --output-dir; with json alone, several endpoints are
+    /// one line each as they are done
+    #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',', default_value = "text")]
+    pub(crate) format: Vec<ReportFormat>,
 
-    /// With nagios: days that are left when a certificate is a warning
-    #[arg(long, value_name = "N", default_value_t = 30)]
-    pub(crate) warning_days: i64,
+    /// Write each format to a file of its own in this folder: report.txt, report.json, report.csv,
+    /// report.junit.xml, report.sarif, report.html, report.nagios, report.prom
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    pub(crate) output_dir: Option<PathBuf>,
 
-    /// With nagios: days that are left when it is critical
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    /// Report a certificate that has fewer days left than this
+    #[arg(long, value_name = "DAYS", visible_alias = "warning-days", default_value_t = 14)]
+    pub(crate) expiry_warning: i64,
+
+    /// With nagios: fewer days left than this are critical
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
     pub(crate) critical_days: i64,
+
+    /// Leave the conversations out of the report
+    #[arg(long)]
+    pub(crate) no_transcripts: bool,
+
+    /// With sarif: show results at this file of the repository [default: the line of --file that has the
+    /// target, or the baseline]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif_location: Option<String>,
 
     /// Ask this DNS server instead of the system's [default port: 53]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
@@ -127,6 +144,7 @@ pub(crate) struct Explain {
 pub(crate) enum ReportFormat {
     Text,
     Json,
+    Csv,
     Junit,
     Sarif,
     Html,

@@ -1,35 +1,52 @@
 //! An earlier output that a run goes on with.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use starttls_audit::render::json::Line;
+use starttls_audit::render::json::{self, Line};
+use starttls_audit::report::{Endpoint, Outcome, Verdict};
 
+use super::judge::Judge;
 use super::run::Place;
+use crate::exit;
 use crate::failure::Failed;
 
-/// What is done already. Lines stand in the order of the targets, so only the last target may be half done.
+/// What is done already. Only the target of the last line may be half done; what was unreachable or throttled is done
+/// again.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     path: Option<PathBuf>,
     /// How much of the file is whole lines.
     length: u64,
-    targets: HashSet<String>,
-    last: Option<Last>,
+    targets: HashMap<String, Done>,
+    /// The target of the last line, unless it had no endpoint.
+    last: Option<String>,
 }
 
-#[derive(Debug)]
-struct Last {
-    asked: String,
-    /// Targets and addresses.
-    endpoints: HashSet<(String, Option<String>)>,
+/// What the file has of one target.
+#[derive(Debug, Default)]
+struct Done {
+    /// The run that wrote the last line of it.
+    run: String,
+    /// By target and address.
+    endpoints: HashMap<(String, Option<String>), State>,
+    /// Why there was no endpoint.
+    failed: Option<State>,
+}
+
+/// What came of an audit.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    code: u8,
+    /// Whether it is worth another try.
+    retry: bool,
 }
 
 impl Earlier {
-    /// Reads it; a file that is not there yet has nothing in it.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
+    /// Reads the file; one that does not exist yet is empty.
+    pub(crate) fn read(path: &Path, judge: &Judge) -> Result<Self, Failed> {
         let mut earlier = Self { path: Some(path.to_owned()), ..Self::default() };
         let bad = |what: String| Failed::usage(format!("cannot go on with {}: {what}", path.display()));
         let mut file = match File::open(path) {
@@ -45,49 +62,79 @@ impl Earlier {
                 break;
             }
             if !bytes.trim_ascii().is_empty() {
-                let line = serde_json::from_slice(&bytes);
-                earlier
-                    .add(line.map_err(|error| bad(format!("line {number} is none of a report: {error}")))?);
+                let line = json::read_line(&bytes, number).map_err(|error| {
+                    bad(error.to_string())
+                        .hint(Some(String::from("--resume needs the lines of a run with --file")))
+                })?;
+                earlier.add(line, judge);
             }
             earlier.length += length as u64;
         }
         Ok(earlier)
     }
 
-    fn add(&mut self, line: Line) {
-        let (asked, endpoint, failed) = match line {
-            Line::Endpoint(it) => (it.asked, Some((it.endpoint.target, it.endpoint.address)), false),
-            Line::Remark(it) => (it.asked, None, it.error.is_some()),
-        };
-        self.targets.insert(asked.clone());
-        if failed {
-            self.last = None;
-            return;
+    fn add(&mut self, line: Line, judge: &Judge) {
+        match line {
+            Line::Endpoint(it) => {
+                let key = (it.endpoint.target.clone(), it.endpoint.address.clone());
+                let retry = is_worth_another_try(&it.endpoint);
+                let (_, code) = judge.judged(it.endpoint);
+                let done = self.done(&it.asked, it.run.run_started_at);
+                done.endpoints.insert(key, State { code, retry });
+                done.failed = None;
+                self.last = Some(it.asked);
+            }
+            Line::Remark(it) => {
+                let done = self.done(&it.asked, it.run.run_started_at);
+                done.failed = it.error.is_some().then(|| {
+                    let code = it.exit_code.unwrap_or(exit::USAGE);
+                    State { code, retry: [exit::UNREACHABLE, exit::BUG].contains(&code) }
+                });
+                self.last = done.failed.is_none().then_some(it.asked);
+            }
         }
-        let mut last = self.last.take().filter(|last| last.asked == asked);
-        last.get_or_insert_with(|| Last { asked, endpoints: HashSet::new() }).endpoints.extend(endpoint);
-        self.last = last;
+    }
+
+    /// Returns what there is of a target. What another run did again does not count any more.
+    fn done(&mut self, asked: &str, run: String) -> &mut Done {
+        let done = self.targets.entry(asked.to_owned()).or_default();
+        if done.run != run {
+            done.endpoints.retain(|_, state| !state.retry);
+            done.failed = None;
+            done.run = run;
+        }
+        done
     }
 
     /// Whether nothing of this target is left to do.
     pub(crate) fn is_finished(&self, asked: &str) -> bool {
-        self.targets.contains(asked) && !self.is_begun(asked)
+        let retry = |done: &Done| done.states().any(|state| state.retry);
+        self.targets.get(asked).is_some_and(|done| !retry(done)) && self.last.as_deref() != Some(asked)
     }
 
-    /// Whether this target may be half done.
+    /// Whether the file has a part of this target.
     pub(crate) fn is_begun(&self, asked: &str) -> bool {
-        self.last.as_ref().is_some_and(|last| last.asked == asked)
+        self.targets.contains_key(asked) && !self.is_finished(asked)
     }
 
-    /// Whether this was audited.
+    /// Whether this was audited, and is not worth another try.
     pub(crate) fn has(&self, asked: &str, place: &Place) -> bool {
         let address = place.address.as_ref().ok().map(ToString::to_string);
-        self.last.as_ref().is_some_and(|last| {
-            last.asked == asked && last.endpoints.contains(&(place.target.clone(), address))
-        })
+        let key = (place.target.clone(), address);
+        self.targets.get(asked).and_then(|done| done.endpoints.get(&key)).is_some_and(|state| !state.retry)
     }
 
-    /// The file to append to and where, unless the new lines are wanted elsewhere.
+    /// Returns the exit code of what stays in the file; `again` are the targets that are begun again.
+    pub(crate) fn code(&self, again: &HashSet<String>) -> u8 {
+        let stays = |(asked, done): (&String, &Done)| {
+            let again = again.contains(asked);
+            done.states().filter(move |state| !(again && state.retry)).collect::<Vec<_>>()
+        };
+        let states = self.targets.iter().flat_map(stays);
+        states.fold(exit::DONE, |code, state| super::worse(code, state.code))
+    }
+
+    /// Returns the file to append to and where, unless the new lines are wanted elsewhere.
     pub(crate) fn continued(&self, output: Option<&Path>) -> Option<(PathBuf, u64)> {
         let path = self.path.as_ref()?;
         let same = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
@@ -95,5 +142,24 @@ impl Earlier {
             _ => other == path,
         };
         output.is_none_or(same).then(|| (path.clone(), self.length))
+    }
+}
+
+impl Done {
+    fn states(&self) -> impl Iterator<Item = State> {
+        self.endpoints.values().copied().chain(self.failed)
+    }
+}
+
+/// A server that could not be reached, or turned the audit away, may answer another time.
+fn is_worth_another_try(endpoint: &Endpoint) -> bool {
+    let throttled = || {
+        let mut findings = endpoint.findings.iter();
+        findings.any(|it| it.id == "srv-throttled" && it.outcome == Outcome::Inconclusive)
+    };
+    match endpoint.outcome {
+        Verdict::Unreachable => true,
+        Verdict::Inconclusive => throttled(),
+        _ => false,
     }
 }

@@ -28,16 +28,14 @@ struct Row {
 /// Runs the matrix; 0 when every verdict is the expected one.
 pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
     let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
-    if !matches!(args.format, ReportFormat::Text | ReportFormat::Json) || chosen.contains(&false) {
+    if !matches!(args.format.as_slice(), [ReportFormat::Text | ReportFormat::Json]) || chosen.contains(&false)
+    {
         let hint = String::from("for example: starttls check submission://mail.example.com");
         return Err(Failed::usage("no target is named").hint(Some(hint)));
     }
-    let mut sink = Sink::open(&args.output)?;
-    let talk = if args.format == ReportFormat::Json {
-        Talk::new(&args.output).silent()
-    } else {
-        Talk::result(&args.output)
-    };
+    let is_json = args.format == [ReportFormat::Json];
+    let mut sink = Sink::replacing(&args.output)?;
+    let talk = if is_json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
     talk.line(
         Tone::Plain,
         "No target: auditing sound servers, and one rogue server per weakness, on this machine.\n",
@@ -53,10 +51,11 @@ pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
     let Some(rows) = rows.transpose()? else { return Ok(exit::INTERRUPTED) };
     let right = rows.iter().filter(|row| row.is_right()).count();
     let code = if right == rows.len() { exit::DONE } else { exit::FINDINGS };
-    if args.format == ReportFormat::Json {
+    if is_json {
         let servers: Vec<_> = rows.iter().map(Row::as_json).collect();
         let all = json!({ "schema_version": 1, "servers": servers, "right": right, "of": rows.len() });
         sink.line(&all.to_string())?;
+        sink.finish()?;
         return Ok(code);
     }
     rows.iter().for_each(|row| row.show(&talk));

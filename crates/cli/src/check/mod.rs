@@ -2,40 +2,42 @@
 
 mod domain;
 mod earlier;
+mod formats;
+mod judge;
 mod matrix;
+mod options;
 mod progress;
+mod report;
 mod run;
 mod targets;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use starttls_audit::Limits;
 use starttls_audit::check::{GROUPS, check};
-use starttls_audit::filter::{self, Selection};
-use starttls_audit::render;
-use starttls_audit::report::Report;
+use starttls_audit::filter::Selection;
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::exit;
 use crate::failure::Failed;
 use crate::output::Sink;
-use crate::talk::Talk;
 use earlier::Earlier;
+use judge::Judge;
 use progress::Progress;
+use report::{Outcome, Output};
 use run::{Item, Queue};
+use targets::Targets;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
     match tried(args).await {
-        // Where 2 is "critical", what was not even tried must not be it.
-        Err(failed) if args.format == ReportFormat::Nagios && !failed.message.is_empty() => {
-            use std::io::Write;
-            writeln!(std::io::stdout().lock(), "STARTTLS UNKNOWN: {failed}")?;
-            Ok(NAGIOS_UNKNOWN)
-        }
+        Err(failed) if formats::is_plugin(args) => formats::failed_plugin(&failed),
         ended => ended,
     }
 }
 
-/// Wrong names of checks are told before anything is done.
+/// Runs the command. Unknown names of checks are errors before anything is done.
 async fn tried(args: &Check) -> Result<u8, Failed> {
     let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
         Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
@@ -43,38 +45,39 @@ async fn tried(args: &Check) -> Result<u8, Failed> {
     match () {
         () if args.list => list(args),
         () if args.targets.is_empty() && args.file.is_none() => matrix::run(args).await,
-        () => audit(args, &selection).await,
+        () => audit(args, selection).await,
     }
 }
-
-const NAGIOS_UNKNOWN: u8 = 3;
 
 /// A server that waits for a handshake for longer can be held for nothing.
 const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
 
-async fn audit(args: &Check, selection: &Selection) -> Result<u8, Failed> {
-    let older = args.baseline.as_deref().map(older).transpose()?;
-    let mut targets = targets::read(args)?;
-    if targets.is_empty() {
+async fn audit(args: &Check, selection: Selection) -> Result<u8, Failed> {
+    let judge = Judge::new(args, selection)?;
+    let lines = targets::read(args)?;
+    if lines.is_empty() {
         let hint = String::from("a target stands on a line of its own, for example smtp://mail.example.com");
         return Err(Failed::usage("the file names no target").hint(Some(hint)));
     }
-    if args.resume.is_some() && args.format != ReportFormat::Json {
-        let hint = String::from("add --format json");
+    if args.resume.is_some() && (args.format != [ReportFormat::Json] || args.output_dir.is_some()) {
+        let hint = String::from("use --format json alone, and --output instead of --output-dir");
         return Err(Failed::usage("--resume goes on with lines of JSON").hint(Some(hint)));
     }
-    let lines = args.format == ReportFormat::Json
-        && (targets.len() > 1 || args.file.is_some() || args.resume.is_some());
-    let earlier = args.resume.as_deref().map(Earlier::read).transpose()?.unwrap_or_default();
-    targets.retain(|line| !earlier.is_finished(&line.text));
+    let is_lines = formats::is_lines(args, lines.len());
+    let earlier = args.resume.as_deref().map(|path| Earlier::read(path, &judge)).transpose()?;
+    let earlier = Arc::new(earlier.unwrap_or_default());
+    let new: Vec<_> = lines.into_iter().filter(|line| !earlier.is_finished(&line.text)).collect();
+    let again: HashSet<_> = new.iter().map(|line| line.text.clone()).collect();
+    let targets = Targets::new(new);
     let mut progress = Progress::new(&args.output, &targets);
     let appended = earlier.continued(args.output.output.as_deref());
-    let mut queue = Queue::new(args, targets, earlier)?;
-    let sink = match appended {
-        Some((path, length)) => Sink::append(&path, length)?,
-        None => Sink::open(&args.output)?,
+    let mut queue = Queue::new(args, targets.distinct, Arc::clone(&earlier))?;
+    let output = match (appended, is_lines) {
+        (Some((path, length)), _) => Output::Lines(Sink::append(&path, length)?),
+        (None, true) => Output::Lines(Sink::open(&args.output)?),
+        (None, false) => Output::Whole(formats::Destinations::open(args)?),
     };
-    let mut outcome = Outcome { sink, lines, report: empty(), code: exit::DONE };
+    let mut outcome = Outcome::new(args, output, earlier.code(&again));
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let next = tokio::select! {
@@ -85,19 +88,12 @@ async fn audit(args: &Check, selection: &Selection) -> Result<u8, Failed> {
         progress.clear();
         let Some(next) = next else { return Ok(exit::INTERRUPTED) };
         let Some((asked, item)) = next else { break };
-        progress.note(&asked, &item);
+        let same = targets.same.get(&asked).map(Vec::as_slice).unwrap_or_default();
+        progress.note(&asked, &item, same.len());
         match item {
-            Item::LookedUp(lookups) => outcome.looked_up(&asked, lookups)?,
-            Item::Endpoint(endpoint) => {
-                let mut part = Report { endpoints: vec![*endpoint], ..empty() };
-                selection.apply(&mut part);
-                if let Some(older) = &older {
-                    filter::mark_known(&mut part, older);
-                }
-                part.endpoints.iter_mut().for_each(|endpoint| filter::settle(endpoint, args.fail_on.into()));
-                outcome.audited(&asked, part)?;
-            }
-            Item::Failed(failed) => outcome.failed(&asked, &failed)?,
+            Item::LookedUp(lookups) => outcome.looked_up(same, &lookups)?,
+            Item::Endpoint(endpoint) => outcome.audited(same, judge.judged(*endpoint))?,
+            Item::Failed(failed) => outcome.failed(same, &failed)?,
             Item::End => {}
         }
         progress.draw();
@@ -105,64 +101,8 @@ async fn audit(args: &Check, selection: &Selection) -> Result<u8, Failed> {
     outcome.end(args)
 }
 
-/// What came of the run so far.
-struct Outcome {
-    sink: Sink,
-    /// Whether each endpoint is a line of JSON as soon as it is done.
-    lines: bool,
-    report: Report,
-    code: u8,
-}
-
-impl Outcome {
-    fn looked_up(&mut self, asked: &str, lookups: Vec<String>) -> Result<(), Failed> {
-        if self.lines {
-            return self.sink.line(render::json::remark(asked, &lookups, None).trim_end());
-        }
-        self.report.lookups.extend(lookups);
-        Ok(())
-    }
-
-    fn audited(&mut self, asked: &str, mut part: Report) -> Result<(), Failed> {
-        self.code = worse(self.code, filter::exit_code(&part));
-        if !self.lines {
-            self.report.endpoints.append(&mut part.endpoints);
-            return Ok(());
-        }
-        let mut endpoints = part.endpoints.iter();
-        endpoints.try_for_each(|it| self.sink.line(render::json::line(asked, it).trim_end()))
-    }
-
-    fn failed(&mut self, asked: &str, failed: &Failed) -> Result<(), Failed> {
-        self.code = worse(self.code, failed.code);
-        crate::talk::error(&format!("\"{}\": {failed}", asked.escape_debug()), failed.hint.as_deref());
-        if self.lines {
-            self.sink.line(render::json::remark(asked, &[], Some(&failed.message)).trim_end())?;
-        }
-        Ok(())
-    }
-
-    fn end(mut self, args: &Check) -> Result<u8, Failed> {
-        if self.lines {
-            return Ok(self.code);
-        }
-        self.sink.line(shown(args, &self.report).trim_end())?;
-        Ok(match args.format {
-            ReportFormat::Nagios => match render::nagios::state(&self.report, thresholds(args)).code() {
-                exit::DONE if self.code == exit::USAGE => NAGIOS_UNKNOWN,
-                code => code,
-            },
-            _ => self.code,
-        })
-    }
-}
-
-fn empty() -> Report {
-    Report::new(format!("starttls {}", env!("CARGO_PKG_VERSION")), Vec::new())
-}
-
-/// The exit code of several together, as `--help` has it: what was seen to be wrong outranks what could not be
-/// looked at, and that outranks a line that is no target.
+/// Returns the exit code of several together, as `--help` has it: what was seen to be wrong outranks what could not be
+/// looked at, and that outranks a line that is not a target.
 fn worse(one: u8, other: u8) -> u8 {
     const BY_WEIGHT: &[u8] = &[
         exit::BUG,
@@ -175,30 +115,6 @@ fn worse(one: u8, other: u8) -> u8 {
         exit::USAGE,
     ];
     *BY_WEIGHT.iter().find(|code| [one, other].contains(code)).unwrap_or(&exit::DONE)
-}
-
-fn shown(args: &Check, report: &Report) -> String {
-    match args.format {
-        ReportFormat::Text => {
-            let palette = if Talk::result(&args.output).is_colored() && args.output.output.is_none() {
-                render::text::Palette::TERMINAL
-            } else {
-                render::text::Palette::PLAIN
-            };
-            let style = render::text::Style { palette, verbose: args.output.verbose, width: None };
-            render::text::render(report, style)
-        }
-        ReportFormat::Json => render::json::render(report),
-        ReportFormat::Junit => render::junit::render(report, args.fail_on.into()),
-        ReportFormat::Sarif => render::sarif::render(report, None),
-        ReportFormat::Html => render::html::render(report),
-        ReportFormat::Nagios => render::nagios::render(report, thresholds(args)),
-        ReportFormat::Prometheus => render::prometheus::render(report),
-    }
-}
-
-fn thresholds(args: &Check) -> render::nagios::Thresholds {
-    render::nagios::Thresholds { warning_days: args.warning_days, critical_days: args.critical_days }
 }
 
 fn limits(args: &Check) -> Limits {
@@ -215,14 +131,8 @@ fn limits(args: &Check) -> Limits {
         deadline: args.deadline.unwrap_or(usual),
         slow,
         implicit_port: args.implicit_port,
+        expiry_warning: args.expiry_warning,
     }
-}
-
-fn older(path: &std::path::Path) -> Result<Report, Failed> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
-    render::json::read(&text)
-        .map_err(|error| Failed::usage(format!("{} is no report: {error}", path.display())))
 }
 
 fn list(args: &Check) -> Result<u8, Failed> {

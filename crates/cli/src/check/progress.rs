@@ -1,9 +1,10 @@
 //! How far it is: one line that changes on a terminal, a line per endpoint elsewhere.
 
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use super::run::Item;
-use super::targets::{Line, Meaning};
+use super::targets::{Line, Meaning, Targets};
 use crate::args::{Output, Progress as When};
 use crate::talk::{Talk, Tone};
 
@@ -22,15 +23,17 @@ pub(crate) struct Progress {
     /// What was done last.
     last: String,
     drawn: bool,
+    started: Instant,
 }
 
 /// Longer lines would wrap, and a wrapped line cannot be taken back.
 const WIDTH: usize = 76;
 
 impl Progress {
-    pub(crate) fn new(output: &Output, targets: &[Line]) -> Self {
+    pub(crate) fn new(output: &Output, targets: &Targets) -> Self {
         // One service is over in a moment, and then there is the report.
-        let short = matches!(targets, [] | [Line { meaning: Ok(Meaning::Service(_)), .. }]);
+        let short =
+            matches!(targets.distinct.as_slice(), [] | [Line { meaning: Ok(Meaning::Service(_)), .. }]);
         let kind = match () {
             () if output.quiet || output.progress == When::Never => Kind::Silent,
             () if std::io::stderr().is_terminal() => Kind::Terminal,
@@ -44,13 +47,14 @@ impl Progress {
             done: 0,
             last: String::new(),
             drawn: false,
+            started: Instant::now(),
         };
         progress.draw();
         progress
     }
 
-    /// Something came of a target.
-    pub(crate) fn note(&mut self, asked: &str, item: &Item) {
+    /// Notes what came of a target that is written `times` times.
+    pub(crate) fn note(&mut self, asked: &str, item: &Item, times: usize) {
         let asked = asked.escape_debug();
         let number = (self.done + 1).min(self.total);
         self.last = match item {
@@ -63,7 +67,7 @@ impl Progress {
                 format!("{} ({address}): {verdict}", endpoint.target)
             }
             Item::Failed(_) | Item::End => {
-                self.done += 1;
+                self.done += times;
                 return;
             }
         };
@@ -81,7 +85,9 @@ impl Progress {
 
     pub(crate) fn draw(&mut self) {
         self.drawn = true;
-        let line = format!("[{}/{}] {}", self.done, self.total, self.last);
+        let left = time_left(self.started.elapsed(), self.done, self.total);
+        let left = left.map(|left| format!(", {left}")).unwrap_or_default();
+        let line = format!("[{}/{}{left}] {}", self.done, self.total, self.last);
         self.write(&line.chars().take(WIDTH).collect::<String>());
     }
 
@@ -97,5 +103,38 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// Runs that are over sooner need no estimate, and an estimate needs this much to go by.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// Returns how long a run is likely to go on: as long for each target as so far.
+fn time_left(elapsed: Duration, done: usize, total: usize) -> Option<String> {
+    let (done, left) = (u32::try_from(done).ok()?, u32::try_from(total.checked_sub(done)?).ok()?);
+    if elapsed < SHORT || left == 0 {
+        return None;
+    }
+    let seconds = elapsed.checked_div(done)?.checked_mul(left)?.as_secs();
+    Some(match seconds {
+        ..60 => String::from("less than 1 min left"),
+        60..5400 => format!("about {} min left", seconds.div_ceil(60)),
+        _ => format!("about {} h left", seconds.div_ceil(3600)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_runs_have_an_estimate() {
+        let left = |seconds, done, total| time_left(Duration::from_secs(seconds), done, total);
+        assert_eq!(left(9, 1, 100), None, "too early");
+        assert_eq!(left(60, 0, 100), None, "nothing to go by");
+        assert_eq!(left(60, 100, 100), None, "done");
+        assert_eq!(left(20, 10, 20).as_deref(), Some("less than 1 min left"));
+        assert_eq!(left(60, 10, 50).as_deref(), Some("about 4 min left"));
+        assert_eq!(left(600, 10, 400).as_deref(), Some("about 7 h left"));
     }
 }

@@ -60,7 +60,7 @@ struct Shared {
     dns: Arc<Dns>,
     connect: Option<(String, Option<u16>)>,
     server_name: Option<String>,
-    earlier: Earlier,
+    earlier: Arc<Earlier>,
     /// As many endpoints as may be audited at once.
     places: Semaphore,
     /// No endpoint is audited twice at the same time, whatever its names.
@@ -79,7 +79,7 @@ pub(crate) struct Queue {
 const AHEAD: usize = 4;
 
 impl Queue {
-    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Earlier) -> Result<Self, Failed> {
+    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<Earlier>) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
         let audit = Audit::new(|| builder.clone(), super::limits(args))?.client_name(peer.client_name());
@@ -109,7 +109,7 @@ impl Queue {
     /// The next thing that came of a target, under the target as it was written; in the order of the targets.
     pub(crate) async fn next(&mut self) -> Option<(String, Item)> {
         while self.running.len() < self.parallel * AHEAD
-            && let Some(Line { text, meaning }) = self.waiting.pop_front()
+            && let Some(Line { text, meaning, .. }) = self.waiting.pop_front()
         {
             let (sender, receiver) = channel(1);
             let (shared, asked) = (Arc::clone(&self.shared), text.clone());

@@ -1,5 +1,6 @@
 //! What is to be audited: arguments first, then the lines of a file.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::IpAddr;
 
@@ -11,6 +12,8 @@ use crate::target::{Host, Mode, Target, split_port};
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) text: String,
+    /// The line of the file that has it, from 1.
+    pub(crate) number: Option<usize>,
     pub(crate) meaning: Result<Meaning, Failed>,
 }
 
@@ -21,6 +24,55 @@ pub(crate) enum Meaning {
     Service(Target),
     /// All that a domain announces.
     Domain(Host),
+}
+
+/// A target as it was written, and where.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) text: String,
+    pub(crate) line: Option<usize>,
+}
+
+/// Targets without repetition, and how often each is written.
+pub(crate) struct Targets {
+    /// In their order, each once.
+    pub(crate) distinct: Vec<Line>,
+    /// By the text of a distinct target: every time it is written, in this spelling or another.
+    pub(crate) same: HashMap<String, Vec<Asked>>,
+}
+
+impl Targets {
+    /// Finds the targets that mean the same. Each is audited once and reported for each line.
+    pub(crate) fn new(lines: Vec<Line>) -> Self {
+        let mut first: HashMap<String, String> = HashMap::new();
+        let (mut distinct, mut same) = (Vec::new(), HashMap::<String, Vec<Asked>>::new());
+        for line in lines {
+            let asked = Asked { text: line.text.clone(), line: line.number };
+            let leader = first.entry(line.key()).or_insert_with(|| line.text.clone());
+            let all = same.entry(leader.clone()).or_default();
+            if all.is_empty() {
+                distinct.push(line);
+            }
+            all.push(asked);
+        }
+        Self { distinct, same }
+    }
+
+    /// Returns how many targets are written.
+    pub(crate) fn len(&self) -> usize {
+        self.same.values().map(Vec::len).sum()
+    }
+}
+
+impl Line {
+    /// Returns what is the same for two targets that mean the same.
+    fn key(&self) -> String {
+        match &self.meaning {
+            Ok(Meaning::Service(target)) => target.to_string(),
+            Ok(Meaning::Domain(domain)) => domain.ascii.clone(),
+            Err(_) => self.text.clone(),
+        }
+    }
 }
 
 /// Longest file of targets.
@@ -38,7 +90,7 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
     };
     let mut lines = Vec::new();
     for text in &args.targets {
-        lines.push(Line { text: text.clone(), meaning: Ok(meaning(text)?) });
+        lines.push(Line { text: text.clone(), number: None, meaning: Ok(meaning(text)?) });
     }
     if let Some(path) = &args.file {
         let mut bytes = Vec::new();
@@ -51,12 +103,13 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
         }
         // A line that is no text is a bad line, and the others are as good as ever.
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
-        let meant = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        lines.extend(
-            meant
-                .filter(|line| !line.is_empty())
-                .map(|line| Line { text: line.to_owned(), meaning: meaning(line) }),
-        );
+        let written = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let numbered = written.enumerate().filter(|(_, line)| !line.is_empty());
+        lines.extend(numbered.map(|(index, line)| Line {
+            text: line.to_owned(),
+            number: Some(index + 1),
+            meaning: meaning(line),
+        }));
     }
     Ok(lines)
 }

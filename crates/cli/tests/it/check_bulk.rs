@@ -130,12 +130,11 @@ fn an_interrupted_run_leaves_whole_lines_and_can_go_on() {
     assert!(whole.starts_with(&text), "what was there is as it was");
     assert_eq!(asked(&lines(&whole)), targets);
 
-    // Nothing is left to do.
-    assert_eq!(Run::of(&mut command("2s")).exits(0).stdout, "");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
+    // What was silent is tried again, and nothing else.
     let elsewhere = folder.path().join("new.jsonl");
-    Run::of(command("2s").arg("--output").arg(&elsewhere)).exits(0);
-    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "");
+    Run::of(command("2s").arg("--output").arg(&elsewhere)).exits(3);
+    assert_eq!(asked(&lines(&std::fs::read_to_string(&elsewhere).unwrap())), targets[2..3]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod check_bulk;
 mod check_domain;
 mod check_endless;
 mod check_formats;
+mod check_output;
+mod check_resume;
 mod client_certificate;
 mod client_name;
 mod connection;

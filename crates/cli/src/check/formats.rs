@@ -1,0 +1,130 @@
+//! The formats of a report, and the files they go to.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use starttls_audit::render;
+use starttls_audit::report::Report;
+
+use crate::args::{Check, ReportFormat};
+use crate::exit;
+use crate::failure::Failed;
+use crate::output::Sink;
+use crate::talk::Talk;
+
+/// Where each format goes. Files are opened before anything is dialed.
+pub(crate) struct Destinations(Vec<(ReportFormat, Sink)>);
+
+impl Destinations {
+    pub(crate) fn open(args: &Check) -> Result<Self, Failed> {
+        let Some(folder) = &args.output_dir else {
+            return match args.format.as_slice() {
+                [format] => Ok(Self(vec![(*format, Sink::replacing(&args.output)?)])),
+                _ => {
+                    let hint = String::from("name a folder for the files: --output-dir DIR");
+                    Err(Failed::usage("standard output takes one format at a time").hint(Some(hint)))
+                }
+            };
+        };
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failed::usage(format!("cannot create {}: {error}", folder.display())))?;
+        let mut formats = args.format.clone();
+        formats.dedup();
+        let open = |format: ReportFormat| Ok((format, Sink::whole(&folder.join(file_name(format)))?));
+        formats.into_iter().map(open).collect::<Result<_, Failed>>().map(Self)
+    }
+
+    /// Writes the report in every format.
+    pub(crate) fn write(self, args: &Check, report: &Report) -> Result<(), Failed> {
+        for (format, mut sink) in self.0 {
+            let text = rendered(args, format, report);
+            sink.line(text.strip_suffix('\n').unwrap_or(&text))?;
+            sink.finish()?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of the file of a format in `--output-dir`.
+fn file_name(format: ReportFormat) -> &'static str {
+    match format {
+        ReportFormat::Text => "report.txt",
+        ReportFormat::Json => "report.json",
+        ReportFormat::Csv => "report.csv",
+        ReportFormat::Junit => "report.junit.xml",
+        ReportFormat::Sarif => "report.sarif",
+        ReportFormat::Html => "report.html",
+        ReportFormat::Nagios => "report.nagios",
+        ReportFormat::Prometheus => "report.prom",
+    }
+}
+
+fn rendered(args: &Check, format: ReportFormat, report: &Report) -> String {
+    match format {
+        ReportFormat::Text => render::text::render(report, style(args)),
+        ReportFormat::Json => render::json::render(report),
+        ReportFormat::Csv => render::csv::render(report),
+        ReportFormat::Junit => render::junit::render(report, args.fail_on.into()),
+        ReportFormat::Sarif => render::sarif::render(report, args.sarif_location.as_deref()),
+        ReportFormat::Html => render::html::render(report),
+        ReportFormat::Nagios => render::nagios::render(report, thresholds(args)),
+        ReportFormat::Prometheus => render::prometheus::render(report),
+    }
+}
+
+fn style(args: &Check) -> render::text::Style {
+    let verbose = args.output.verbose;
+    if args.output.output.is_some() || args.output_dir.is_some() {
+        return render::text::Style { verbose, ..render::text::Style::default() };
+    }
+    let palette = match Talk::result(&args.output).is_colored() {
+        true => render::text::Palette::TERMINAL,
+        false => render::text::Palette::PLAIN,
+    };
+    let stdout = std::io::stdout();
+    let width = stdout.is_terminal().then(|| terminal_size::terminal_size_of(&stdout)).flatten();
+    render::text::Style { palette, verbose, width: width.map(|(columns, _)| columns.0.into()) }
+}
+
+fn thresholds(args: &Check) -> render::nagios::Thresholds {
+    render::nagios::Thresholds { warning_days: args.expiry_warning, critical_days: args.critical_days }
+}
+
+/// Whether this is a monitoring plugin, whose exit codes are a plugin's.
+pub(crate) fn is_plugin(args: &Check) -> bool {
+    args.format == [ReportFormat::Nagios] && args.output_dir.is_none()
+}
+
+/// Returns the exit code of a monitoring plugin.
+pub(crate) fn plugin_code(args: &Check, report: &Report) -> u8 {
+    render::nagios::state(report, thresholds(args)).code()
+}
+
+/// Whether each endpoint is a line of JSON as soon as it is done.
+pub(crate) fn is_lines(args: &Check, targets: usize) -> bool {
+    let several = targets > 1 || args.file.is_some() || args.resume.is_some();
+    args.format == [ReportFormat::Json] && args.output_dir.is_none() && several
+}
+
+/// Returns a path as a report names it: relative to the current folder, where that is possible.
+pub(crate) fn shown(path: &Path) -> Option<String> {
+    if path.as_os_str() == "-" {
+        return None;
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let relative = path.strip_prefix(&here).map(PathBuf::from);
+    Some(relative.unwrap_or_else(|_| path.to_owned()).display().to_string())
+}
+
+/// The exit code for what was not even tried, where 2 is "critical".
+pub(crate) const PLUGIN_UNKNOWN: u8 = 3;
+
+/// Returns the exit code of a plugin that ends with this error.
+pub(crate) fn failed_plugin(failed: &Failed) -> Result<u8, Failed> {
+    use std::io::Write;
+    if failed.message.is_empty() {
+        return Ok(exit::DONE);
+    }
+    writeln!(std::io::stdout().lock(), "STARTTLS UNKNOWN: {failed}")?;
+    Ok(PLUGIN_UNKNOWN)
+}

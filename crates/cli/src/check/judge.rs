@@ -1,0 +1,52 @@
+//! What counts of an endpoint's report: the selected checks, the baseline, the threshold.
+
+use std::path::Path;
+
+use starttls_audit::filter::{self, Selection};
+use starttls_audit::render::json;
+use starttls_audit::report::{Endpoint, Report, Severity};
+
+use crate::args::Check;
+use crate::failure::Failed;
+
+/// Applies the options to the report of each endpoint.
+pub(crate) struct Judge {
+    selection: Selection,
+    baseline: Option<Report>,
+    fail_on: Severity,
+    transcripts: bool,
+}
+
+impl Judge {
+    pub(crate) fn new(args: &Check, selection: Selection) -> Result<Self, Failed> {
+        let baseline = args.baseline.as_deref().map(baseline).transpose()?;
+        let (fail_on, transcripts) = (args.fail_on.into(), !args.no_transcripts);
+        Ok(Self { selection, baseline, fail_on, transcripts })
+    }
+
+    /// Returns the endpoint with what counts of it, and its exit code.
+    pub(crate) fn judged(&self, endpoint: Endpoint) -> (Endpoint, u8) {
+        let mut part = Report { endpoints: vec![endpoint], ..Report::new(String::new(), Vec::new()) };
+        self.selection.apply(&mut part);
+        if let Some(baseline) = &self.baseline {
+            filter::mark_known(&mut part, baseline);
+        }
+        part.endpoints.iter_mut().for_each(|endpoint| filter::settle(endpoint, self.fail_on));
+        let code = filter::exit_code(&part);
+        let mut endpoint = part.endpoints.remove(0);
+        if !self.transcripts {
+            endpoint.transcripts.clear();
+            endpoint.findings.iter_mut().for_each(|finding| finding.evidence.clear());
+        }
+        (endpoint, code)
+    }
+}
+
+fn baseline(path: &Path) -> Result<Report, Failed> {
+    let text = std::fs::read(path)
+        .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+    json::read(&String::from_utf8_lossy(&text)).map_err(|error| {
+        let hint = String::from("write a baseline with starttls check TARGET --format json --output FILE");
+        Failed::usage(format!("cannot read the baseline {}: {error}", path.display())).hint(Some(hint))
+    })
+}

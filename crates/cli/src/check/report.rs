@@ -1,0 +1,114 @@
+//! The report while it grows: lines of JSON as they come, or a whole at the end.
+
+use starttls_audit::render::json::{self, Remark};
+use starttls_audit::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
+
+use super::targets::Asked;
+use super::{formats, options, worse};
+use crate::args::Check;
+use crate::exit;
+use crate::failure::Failed;
+use crate::output::Sink;
+
+/// Where the report goes.
+pub(crate) enum Output {
+    /// Each endpoint is a line of JSON as soon as it is done.
+    Lines(Sink),
+    /// The report is written when everything is done.
+    Whole(formats::Destinations),
+}
+
+/// What came of the run so far.
+pub(crate) struct Outcome {
+    output: Output,
+    report: Report,
+    code: u8,
+}
+
+impl Outcome {
+    /// Begins a report; `code` is the exit code of what an earlier run did.
+    pub(crate) fn new(args: &Check, output: Output, code: u8) -> Self {
+        let generator = format!("starttls {}", env!("CARGO_PKG_VERSION"));
+        let report = Report {
+            target_list: args.file.as_deref().and_then(formats::shown),
+            baseline: args.baseline.as_deref().and_then(formats::shown),
+            ..Report::new(generator, options::of_process("check", &args.targets))
+        };
+        Self { output, report, code }
+    }
+
+    /// Adds what was looked up for a target, which may be written more than once.
+    pub(crate) fn looked_up(&mut self, same: &[Asked], lookups: &[String]) -> Result<(), Failed> {
+        match &mut self.output {
+            Output::Lines(_) => same.iter().try_for_each(|asked| self.remark(asked, lookups, None)),
+            Output::Whole(_) => {
+                self.report.lookups.extend_from_slice(lookups);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds an endpoint and its exit code, once for each time that its target is written.
+    pub(crate) fn audited(&mut self, same: &[Asked], judged: (Endpoint, u8)) -> Result<(), Failed> {
+        let (endpoint, code) = judged;
+        self.code = worse(self.code, code);
+        for asked in same {
+            let endpoint = Endpoint { target_line: asked.line, ..endpoint.clone() };
+            match &mut self.output {
+                Output::Lines(sink) => {
+                    let run = (&self.report).into();
+                    sink.line(json::line(&run, &asked.text, &endpoint).trim_end())?;
+                }
+                Output::Whole(_) => self.report.endpoints.push(endpoint),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a target without an endpoint.
+    pub(crate) fn failed(&mut self, same: &[Asked], failed: &Failed) -> Result<(), Failed> {
+        self.code = worse(self.code, failed.code);
+        for asked in same {
+            let text = asked.text.escape_debug();
+            crate::talk::error(&format!("\"{text}\": {failed}"), failed.hint.as_deref());
+            match &mut self.output {
+                Output::Lines(_) => self.remark(asked, &[], Some(failed))?,
+                Output::Whole(_) => self.report.unaudited.push(Unaudited {
+                    asked: asked.text.clone(),
+                    target_line: asked.line,
+                    outcome: match failed.code {
+                        exit::UNREACHABLE => Verdict::Unreachable,
+                        _ => Verdict::Inconclusive,
+                    },
+                    reason: failed.message.clone(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, asked: &Asked, lookups: &[String], failed: Option<&Failed>) -> Result<(), Failed> {
+        let Output::Lines(sink) = &mut self.output else { return Ok(()) };
+        let remark = Remark {
+            schema_version: SCHEMA_VERSION,
+            run: (&self.report).into(),
+            asked: asked.text.clone(),
+            target_line: asked.line,
+            lookups: lookups.to_vec(),
+            error: failed.map(|failed| failed.message.clone()),
+            exit_code: failed.map(|failed| failed.code),
+        };
+        sink.line(json::remark(&remark).trim_end())
+    }
+
+    /// Writes the report, unless its lines are written, and returns the exit code of the run.
+    pub(crate) fn end(self, args: &Check) -> Result<u8, Failed> {
+        if let Output::Whole(destinations) = self.output {
+            destinations.write(args, &self.report)?;
+        }
+        Ok(match formats::is_plugin(args) {
+            true => formats::plugin_code(args, &self.report),
+            false => self.code,
+        })
+    }
+}
