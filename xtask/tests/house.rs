@@ -12,12 +12,13 @@ use starttls_proto::PROTOCOLS;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-proto", &[]),
     ("starttls", &["starttls-proto"]),
-    ("starttls-lab", &["starttls-proto", "starttls"]),
+    ("starttls-lab", &["starttls-proto", "starttls", "starttls-processes"]),
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
+    ("starttls-processes", &[]),
     ("starttls-audit", &["starttls-proto", "starttls", "starttls-report"]),
     ("starttls-gateway", &["starttls-proto", "starttls"]),
-    ("starttls-attack", &["starttls-proto", "starttls", "starttls-report"]),
+    ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
     (
         "starttls-cli",
         &[
@@ -28,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-gateway",
             "starttls-attack",
             "starttls-hello",
+            "starttls-processes",
         ],
     ),
     ("starttls-conformance", &["starttls-audit", "starttls-attack"]),

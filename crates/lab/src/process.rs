@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
+use starttls_processes::{Process, descendants, members};
 
 use crate::Error;
 
@@ -205,7 +206,7 @@ impl Daemon {
     /// Asks the program to end, then its orphans, and kills what is left after a while.
     fn end(&mut self) {
         let group = Pid::from_raw(self.child.id() as i32);
-        let mut family = family(group);
+        let mut family = descendants(group);
         // A signal to what is gone already fails, as it should.
         let _ = kill(group, self.stop);
         let mut orphans_told = false;
@@ -239,62 +240,4 @@ impl Drop for Daemon {
             let _ = watcher.wait();
         }
     }
-}
-
-/// A process, told apart from a later one with the same number by when it started.
-#[derive(PartialEq, Eq)]
-struct Process {
-    id: Pid,
-    parent: Pid,
-    group: Pid,
-    started: u64,
-}
-
-impl Process {
-    /// Reads a living process; `None` for one that is gone or waits to be reaped.
-    fn read(id: Pid) -> Option<Self> {
-        // proc_pid_stat(5): field 2, the name in parentheses, may hold anything; 3 is the state.
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied();
-        let pid = |number| Some(Pid::from_raw(field(number)?.parse().ok()?));
-        let started = field(22)?.parse().ok()?;
-        (field(3)? != "Z").then_some(Self { id, parent: pid(4)?, group: pid(5)?, started })
-    }
-
-    fn all() -> Vec<Self> {
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        ids.filter_map(|id| Self::read(Pid::from_raw(id))).collect()
-    }
-
-    fn lives(&self) -> bool {
-        Self::read(self.id).is_some_and(|now| now.started == self.started)
-    }
-
-    fn signal(&self, signal: Signal) {
-        if self.lives() {
-            let _ = kill(self.id, signal);
-        }
-    }
-}
-
-/// The living processes of a group, without its leader.
-fn members(group: Pid) -> Vec<Process> {
-    Process::all().into_iter().filter(|process| process.group == group && process.id != group).collect()
-}
-
-/// The living processes that a group's leader has begotten, whatever group they are in now.
-fn family(leader: Pid) -> Vec<Process> {
-    let mut others = Process::all();
-    let mut found: Vec<Process> = Vec::new();
-    let mut parents = vec![leader];
-    while let Some(parent) = parents.pop() {
-        let (children, rest): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|process| process.parent == parent);
-        others = rest;
-        parents.extend(children.iter().map(|child| child.id));
-        found.extend(children);
-    }
-    found
 }

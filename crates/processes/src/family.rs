@@ -1,0 +1,183 @@
+//! The processes that came from one command.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use crate::{Process, descendants, descendants_among};
+
+/// A command and the processes that came from it. Dropping the value kills them.
+#[derive(Debug)]
+pub struct Family {
+    /// The value of [`VARIABLE`] in the environment of the command, which its descendants inherit.
+    marker: String,
+    leader: Option<Pid>,
+    /// Whether the leader was waited for. Its number may then belong to another process.
+    leader_is_reaped: bool,
+    released: bool,
+}
+
+/// The environment variable that marks the processes of a family.
+const VARIABLE: &str = "STARTTLS_FAMILY";
+/// How often processes are searched for and killed, since a process may fork while the others are being killed.
+const ROUNDS: u32 = 200;
+/// Between two rounds: killed processes end meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl Default for Family {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Family {
+    /// Returns a family without a leader.
+    pub fn new() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        let marker = format!("{:016x}{:016x}", random(), random());
+        Self { marker, leader: None, leader_is_reaped: false, released: false }
+    }
+
+    /// Returns the name and the value of the variable that the command's environment has to contain.
+    pub fn variable(&self) -> (&'static str, &str) {
+        (VARIABLE, &self.marker)
+    }
+
+    /// Sets the command's own process. If it leads a process group, the group belongs to the family.
+    pub fn is_led_by(&mut self, id: u32) {
+        self.leader = i32::try_from(id).ok().map(Pid::from_raw);
+    }
+
+    /// Records that the command has ended and was waited for.
+    pub fn leader_was_reaped(&mut self) {
+        self.leader_is_reaped = true;
+    }
+
+    /// Lets the processes of the family live.
+    pub fn release(mut self) {
+        self.released = true;
+    }
+
+    /// Kills every process of the family, and waits until none is running, for at most a second.
+    pub fn end(&self) {
+        let leader = self.leader.filter(|_| !self.leader_is_reaped);
+        end_all(leader, || self.running());
+    }
+
+    fn running(&self) -> Vec<Process> {
+        let entry = format!("{VARIABLE}={}", self.marker);
+        let all = Process::all();
+        let mut found: Vec<Process> = all
+            .iter()
+            .filter(|it| Some(it.group) == self.leader || it.has_in_environment(entry.as_bytes()))
+            .cloned()
+            .collect();
+        if let Some(leader) = self.leader.filter(|_| !self.leader_is_reaped) {
+            found.extend(all.iter().filter(|it| it.id == leader).cloned());
+            found.extend(descendants_among(leader, all));
+        }
+        found
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if !self.released {
+            self.end();
+        }
+    }
+}
+
+/// Kills every descendant of this process. With [`adopt_orphans`](crate::adopt_orphans) these are all processes that
+/// came from it.
+pub fn end_descendants() {
+    end_all(None, || descendants(Pid::this()));
+}
+
+/// Kills what is found, until nothing is. `waited_for` is a child that its owner waits for.
+fn end_all(waited_for: Option<Pid>, find: impl Fn() -> Vec<Process>) {
+    for _ in 0..ROUNDS {
+        let found = find();
+        if found.is_empty() {
+            return;
+        }
+        found.iter().for_each(|process| process.signal(Signal::SIGKILL));
+        sleep(PAUSE);
+        for process in found.iter().filter(|it| Some(it.id) != waited_for) {
+            // Only an adopted orphan is a child of this process.
+            let _ = waitpid(process.id, Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// Starts a command and returns the number that it prints.
+    fn start(family: &mut Family, script: &str) -> (Child, Process) {
+        let (name, value) = family.variable();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env(name, value).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        family.is_led_by(child.id());
+        let mut output = child.stdout.take().unwrap();
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            output.read_exact(&mut byte).unwrap();
+            line.extend(byte);
+        }
+        let id = String::from_utf8(line).unwrap().trim().parse().unwrap();
+        (child, Process::read(Pid::from_raw(id)).unwrap())
+    }
+
+    #[test]
+    fn members_children_and_orphans_end_with_the_family() {
+        for script in [
+            // In the group of the command.
+            "sleep 1000 & echo $!; wait",
+            // In a session of its own, as a child of the command.
+            "setsid sh -c 'echo $$; exec sleep 1000' & wait",
+            // In a session of its own, as an orphan.
+            "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000",
+        ] {
+            let mut family = Family::new();
+            let (mut child, process) = start(&mut family, script);
+            assert!(process.lives(), "{script}");
+            drop(family);
+            assert!(!process.lives(), "{script}");
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_orphan_ends_after_its_command_did() {
+        let mut family = Family::new();
+        let (mut child, process) = start(&mut family, "(setsid sh -c 'echo $$; exec sleep 1000' &)");
+        child.wait().unwrap();
+        family.leader_was_reaped();
+        assert!(process.lives());
+        drop(family);
+        assert!(!process.lives());
+    }
+
+    #[test]
+    fn a_released_family_and_strangers_live() {
+        let mut family = Family::new();
+        let (mut child, process) = start(&mut family, "sleep 1000 & echo $!; wait");
+        drop(Family::new());
+        family.release();
+        assert!(process.lives());
+        process.signal(Signal::SIGKILL);
+        child.wait().unwrap();
+    }
+}
