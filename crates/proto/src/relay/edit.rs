@@ -83,6 +83,8 @@ impl Relay {
             fate = match &edited {
                 _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
                 None => Fate::Swallowed,
+                // Other words in a go-ahead, for example, leave it one.
+                Some(_) if matches!(rule.edit, Edit::Swap(..)) => fate,
                 Some(_) if edited != message => Fate::Changed,
                 Some(_) => fate,
             };
