@@ -64,10 +64,12 @@ pub fn read(text: &str) -> Result<Client, String> {
         }
         let (outcome, reason) = word(rest).ok_or_else(unclear)?;
         let outcome = match outcome {
-            "fooled" => Some(Outcome::Fooled),
-            "hung" => Some(Outcome::Hung),
             "exclude" => None,
-            _ => return Err(unclear()),
+            word => {
+                let known =
+                    |it: &&Outcome| it.word() == word && !matches!(it, Outcome::Sound | Outcome::Refused);
+                Some(*Outcome::ALL.iter().find(known).ok_or_else(unclear)?)
+            }
         };
         let expectation = Expectation {
             protocol: first.into(),
@@ -120,6 +122,8 @@ mod tests {
             title: String::new(),
             outcome,
             summary: String::new(),
+            fix: None,
+            outcomes: Vec::new(),
             evidence: Vec::new(),
             elapsed_ms: 0.0,
             transcripts: Vec::new(),

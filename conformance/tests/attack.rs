@@ -59,6 +59,7 @@ fn attack(name: &str) {
             subject: Arc::new(Shell(command.clone())),
             timeout: TIMEOUT,
             jobs: 12,
+            repeat: 1,
         };
         let report = runtime.block_on(async { tokio::time::timeout(DEADLINE, campaign.run()).await });
         let report = report.unwrap().unwrap();

@@ -11,6 +11,7 @@ use starttls::proto::Protocol;
 use starttls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
 use crate::canary::Canary;
 use crate::judge::{self, Baseline, Seen, Verdict};
@@ -18,7 +19,7 @@ use crate::middle::{Middle, Upstream};
 use crate::record::{Record, Records};
 use crate::report::{Outcome, Report, SCHEMA_VERSION, Tested};
 use crate::scenario::{Filling, Inside, Scenario};
-use crate::subject::{Ran, Subject, Target};
+use crate::subject::{Ended, Output, Ran, Subject, Target};
 
 /// What an attack is played with: servers behind, and certificates.
 pub trait Stage: Send + Sync {
@@ -68,6 +69,8 @@ pub struct Campaign {
     pub timeout: Duration,
     /// Runs at a time.
     pub jobs: usize,
+    /// How often each scenario is run.
+    pub repeat: u32,
 }
 
 impl std::fmt::Debug for Campaign {
@@ -84,70 +87,102 @@ struct Run {
     elapsed: Duration,
 }
 
+/// The runs of a campaign, each with the place of its scenario in the list; `None` for the run with which scenarios
+/// are compared that say nothing inside TLS.
+type Runs = JoinSet<(Option<usize>, Result<Run, String>)>;
+
 impl Campaign {
-    /// Runs it all and judges.
+    /// Runs every scenario and judges each.
     ///
     /// # Errors
-    /// What kept it from being run, in words.
+    /// Why it could not be run.
     pub async fn run(self) -> Result<Report, String> {
+        self.run_until(std::future::pending()).await
+    }
+
+    /// Runs every scenario and judges each. When `stop` is ready, ends the clients that are running, and reports on
+    /// the scenarios that are finished.
+    ///
+    /// # Errors
+    /// Why it could not be run.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, String> {
         let campaign = Arc::new(self);
+        let mut stop = std::pin::pin!(stop);
         let applicable = |it: &&Scenario| it.inapplicable(campaign.protocol).is_none();
         let scenarios: Vec<Arc<Scenario>> =
             campaign.scenarios.iter().filter(applicable).cloned().map(Arc::new).collect();
         let plain = Arc::new(Scenario::control(Inside::Pass));
-        let control_run = campaign.once(&plain).await?;
+        let control_run = tokio::select! {
+            run = campaign.once(&plain, 0) => run?,
+            () = &mut stop => {
+                let verdict = Verdict::new(Outcome::Inconclusive, "a signal ended the run without an attack");
+                let ran = Ran { ended: Ended::Unknown, output: Output::default() };
+                let control = Tested::of(&plain, verdict, &[], &ran, Duration::ZERO);
+                return Ok(campaign.report(control, Vec::new(), &scenarios));
+            }
+        };
         let control = control_run.tested(&plain, judge::control(&control_run.seen()));
         if control.outcome != Outcome::Sound {
-            return Ok(campaign.report(control, Vec::new()));
+            return Ok(campaign.report(control, Vec::new(), &[]));
         }
-        let mute = scenarios
-            .iter()
-            .any(|it| it.inside == Inside::Mute)
-            .then(|| Arc::new(Scenario::control(Inside::Mute)));
-        let slots = Arc::new(Semaphore::new(campaign.jobs.max(1)));
-        let mut turns: Vec<(usize, &Arc<Scenario>)> = mute.iter().chain(&scenarios).enumerate().collect();
-        // What makes the client wait goes first, and the others while it does.
-        turns.sort_by_key(|(_, scenario)| !scenario.makes_wait());
-        let tasks: Vec<_> = turns
-            .into_iter()
-            .map(|(turn, scenario)| {
-                let (campaign, slots, scenario) = (campaign.clone(), slots.clone(), scenario.clone());
-                let run = async move {
-                    let _slot = slots.acquire().await;
-                    campaign.once(&scenario).await
-                };
-                (turn, tokio::spawn(run))
-            })
-            .collect();
-        let mut runs = Vec::new();
-        for (turn, task) in tasks {
-            runs.push((turn, task.await.map_err(|error| error.to_string())??));
+        let unheard = judge::baseline(&control_run.records, control_run.ran.output.bytes(), &[]);
+        let mut bench = Bench::new(&scenarios, unheard);
+        let mut runs = campaign.start(&scenarios, bench.baseline.answered.len());
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                next = runs.join_next() => next,
+            };
+            let Some(next) = next else { break };
+            let (at, run) = next.map_err(|error| error.to_string())?;
+            bench.take(at, run?);
         }
-        runs.sort_by_key(|(turn, _)| *turn);
-        let mut runs: Vec<Run> = runs.into_iter().map(|(_, run)| run).collect();
-        let unheard = if mute.is_some() { runs.remove(0).records } else { Vec::new() };
-        let baseline: Baseline = judge::baseline(&control_run.records, &control_run.ran.output, &unheard);
-        let tested = scenarios
-            .iter()
-            .zip(&runs)
-            .map(|(scenario, run)| run.tested(scenario, judge::judge(scenario, &run.seen(), baseline)));
-        Ok(campaign.report(control, tested.collect()))
+        // Ends the clients that are running, and waits until they have ended.
+        runs.shutdown().await;
+        Ok(campaign.report(control, bench.tested, &scenarios))
     }
 
-    fn report(&self, control: Tested, scenarios: Vec<Tested>) -> Report {
+    /// Starts all runs: some at a time, and those first in which a client may wait until its time is over.
+    fn start(self: &Arc<Self>, scenarios: &[Arc<Scenario>], answered: usize) -> Runs {
+        let slots = Arc::new(Semaphore::new(self.jobs.max(1)));
+        let mute = scenarios.iter().any(|it| it.inside == Inside::Mute);
+        let mute = mute.then(|| (None, Arc::new(Scenario::control(Inside::Mute))));
+        let repeated = (0..self.repeat.max(1)).flat_map(|_| {
+            scenarios.iter().enumerate().map(|(at, scenario)| (Some(at), Arc::clone(scenario)))
+        });
+        let mut turns: Vec<_> = mute.into_iter().chain(repeated).collect();
+        turns.sort_by_key(|(at, scenario)| at.is_some() && !scenario.makes_wait());
+        let mut runs = JoinSet::new();
+        for (at, scenario) in turns {
+            let (campaign, slots) = (Arc::clone(self), Arc::clone(&slots));
+            runs.spawn(async move {
+                let _slot = slots.acquire().await;
+                (at, campaign.once(&scenario, answered).await)
+            });
+        }
+        runs
+    }
+
+    fn report(&self, control: Tested, tested: Vec<Option<Tested>>, scenarios: &[Arc<Scenario>]) -> Report {
+        let is_missing = |at: &usize| tested.get(*at).is_none_or(Option::is_none);
+        let missing = (0..scenarios.len()).filter(is_missing);
+        let unfinished: Vec<String> = missing.map(|at| scenarios[at].id.clone()).collect();
+        let scenarios: Vec<Tested> = tested.into_iter().flatten().collect();
         Report {
             schema_version: SCHEMA_VERSION,
             generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
             protocol: self.protocol.name.to_owned(),
             client: self.subject.name(),
-            outcome: Report::overall(&control, &scenarios),
+            outcome: Report::overall(&control, &scenarios, unfinished.is_empty()),
             control,
             scenarios,
+            unfinished,
         }
     }
 
     /// Runs the client once, with the man in the middle at work.
-    async fn once(&self, scenario: &Scenario) -> Result<Run, String> {
+    async fn once(&self, scenario: &Scenario, answered: usize) -> Result<Run, String> {
         let certificate = certificate(&self.stage, scenario).await?;
         let started = Instant::now();
         let backing = self.stage.upstream(self.protocol)?;
@@ -165,7 +200,12 @@ impl Campaign {
             timeout: self.timeout,
         };
         let records = Arc::new(Records::default());
-        let middle = middle(self.protocol, scenario, filling, &certificate, backing.upstream, &records)?;
+        let middle = Middle {
+            // The client is gone by then.
+            deadline: self.timeout + Duration::from_secs(5),
+            answered,
+            ..middle(self.protocol, scenario, filling, &certificate, backing.upstream, &records)?
+        };
         let (stop, stopped) = oneshot::channel();
         let middle = tokio::spawn(middle.run(listener, elsewhere, stopped));
         let ran = self.subject.run(&target).await;
@@ -209,6 +249,9 @@ pub(crate) fn middle(
         handshake: scenario.handshake,
         inside: scenario.inside,
         pause: Duration::from_millis(scenario.pause),
+        hold: if scenario.watches_output() { HOLD } else { Duration::ZERO },
+        deadline: Duration::from_secs(60),
+        answered: 0,
         acceptor: Some(acceptor),
         certificate: Arc::clone(certificate),
         upstream,
@@ -225,6 +268,53 @@ pub(crate) async fn listen() -> Result<TcpListener, String> {
     let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     listening.map_err(|error| format!("cannot listen on loopback: {error}"))
 }
+
+/// Judges runs as soon as all that they are compared with is known.
+struct Bench {
+    scenarios: Vec<Arc<Scenario>>,
+    baseline: Baseline,
+    /// Whether the run is still missing with which scenarios are compared that say nothing inside TLS.
+    awaits_mute: bool,
+    waiting: Vec<(usize, Run)>,
+    /// The verdicts, in the order of the list.
+    tested: Vec<Option<Tested>>,
+}
+
+impl Bench {
+    fn new(scenarios: &[Arc<Scenario>], baseline: Baseline) -> Self {
+        let awaits_mute = scenarios.iter().any(|it| it.inside == Inside::Mute);
+        let tested = scenarios.iter().map(|_| None).collect();
+        Self { scenarios: scenarios.to_vec(), baseline, awaits_mute, waiting: Vec::new(), tested }
+    }
+
+    fn take(&mut self, at: Option<usize>, run: Run) {
+        match at {
+            None => {
+                self.baseline.is_unanswered(&run.records);
+                self.awaits_mute = false;
+                for (at, run) in std::mem::take(&mut self.waiting) {
+                    self.judge(at, &run);
+                }
+            }
+            Some(at) if self.awaits_mute && self.scenarios[at].inside == Inside::Mute => {
+                self.waiting.push((at, run));
+            }
+            Some(at) => self.judge(at, &run),
+        }
+    }
+
+    fn judge(&mut self, at: usize, run: &Run) {
+        let scenario = &self.scenarios[at];
+        let tested = run.tested(scenario, judge::judge(scenario, &run.seen(), &self.baseline));
+        match &mut self.tested[at] {
+            Some(earlier) => earlier.add(tested),
+            place => *place = Some(tested),
+        }
+    }
+}
+
+/// How long a handshake is held back where the client's output is evidence.
+const HOLD: Duration = Duration::from_millis(50);
 
 impl Run {
     fn seen(&self) -> Seen<'_> {

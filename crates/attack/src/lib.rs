@@ -24,5 +24,5 @@ pub use campaign::{Backing, Campaign, Stage};
 pub use canary::{Canary, MARK_LENGTH};
 pub use middle::Upstream;
 pub use scenario::{SOUND_CERTIFICATE, Scenario};
-pub use subject::{Ran, Running, Shell, Subject, Target};
+pub use subject::{Ended, Output, Ran, Running, Shell, Subject, Target};
 pub use watch::Watch;

@@ -1,5 +1,6 @@
 //! What happened on the connections of a run, one entry for each thing said.
 
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,18 @@ pub(crate) struct Record {
     pub(crate) applied: bool,
     /// Whether TLS with the client is up.
     pub(crate) encrypted: bool,
+    /// When the handshake with the client was first answered.
+    pub(crate) answered_hello: Option<Instant>,
+    /// Messages inside TLS, without goodbyes, whether they were kept or not.
+    pub(crate) messages_inside: usize,
+    /// Whether TLS was cut off in the middle of an answer.
+    pub(crate) truncated: bool,
+    /// Octets read in both directions.
+    pub(crate) octets: usize,
+    /// Whether the client said more in cleartext than is kept.
+    pub(crate) is_cut: bool,
+    /// Octets of entries that are kept, in cleartext and inside TLS.
+    kept: (usize, usize),
     /// Whether TLS passes unread.
     pub(crate) unread: bool,
     /// Whether the client asked for TLS and was answered.
@@ -49,9 +62,14 @@ pub(crate) enum Layer {
     Inside,
 }
 
-/// Octets of one entry, and entries of one connection, that are kept.
+/// Octets of one entry that are kept.
 const ENTRY: usize = 2048;
+/// Entries of one connection that are kept.
 const ENTRIES: usize = 500;
+/// Octets of the entries of one connection that are kept: in cleartext, and inside TLS.
+const KEPT: usize = 64 * 1024;
+/// Connections of one run that are recorded. A client that opens more is not served.
+const CONNECTIONS: usize = 50;
 
 impl Record {
     fn new() -> Self {
@@ -60,6 +78,12 @@ impl Record {
             entries: Vec::new(),
             applied: false,
             encrypted: false,
+            answered_hello: None,
+            messages_inside: 0,
+            truncated: false,
+            octets: 0,
+            is_cut: false,
+            kept: (0, 0),
             unread: false,
             answered: false,
             trouble: None,
@@ -76,23 +100,23 @@ impl Record {
         bytes: &[u8],
         words: Option<String>,
     ) {
-        if self.entries.len() < ENTRIES && !bytes.is_empty() {
-            let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
-            let open =
-                [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Probe, ClientMessage::Quit];
-            let told =
-                layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
-            let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
-            self.entries.push(Entry {
-                at: self.started.elapsed(),
-                from,
-                layer,
-                meaning,
-                bytes,
-                words,
-                secret,
-            });
+        if bytes.is_empty() {
+            return;
         }
+        let speaks = meaning != Some(ClientMessage::Quit);
+        self.messages_inside += usize::from(from == Side::Client && layer == Layer::Inside && speaks);
+        let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
+        let kept = if layer == Layer::Inside { &mut self.kept.1 } else { &mut self.kept.0 };
+        if self.entries.len() >= ENTRIES || *kept + bytes.len() > KEPT {
+            self.is_cut |= from == Side::Client && layer == Layer::Cleartext;
+            return;
+        }
+        *kept += bytes.len();
+        let open = [ClientMessage::Hello, ClientMessage::Request, ClientMessage::Probe, ClientMessage::Quit];
+        let told = layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
+        let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
+        let at = self.started.elapsed();
+        self.entries.push(Entry { at, from, layer, meaning, bytes, words, secret });
     }
 
     /// How long the client has been silent; not at all when TLS is up.
@@ -136,12 +160,41 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Records(Mutex<Vec<Record>>);
 
+/// Octets that a connection may carry, in both directions together.
+const BUDGET: usize = 16 << 20;
+
 impl Records {
-    /// Starts a record and returns its number.
-    pub(crate) fn open(&self) -> usize {
+    /// Starts a record and returns its number; `None` after too many connections.
+    pub(crate) fn open(&self) -> Option<usize> {
         let mut records = self.lock();
+        if records.len() == CONNECTIONS {
+            records.iter_mut().for_each(|record| {
+                record
+                    .trouble
+                    .get_or_insert(format!("the client opened more than {CONNECTIONS} connections"));
+            });
+            return None;
+        }
         records.push(Record::new());
-        records.len() - 1
+        Some(records.len() - 1)
+    }
+
+    /// Counts octets that were read on a connection.
+    ///
+    /// # Errors
+    /// When a connection carried more than its budget.
+    pub(crate) fn count(&self, number: usize, octets: usize) -> io::Result<()> {
+        let mut is_spent = false;
+        self.with(number, |record| {
+            record.octets += octets;
+            is_spent = record.octets > BUDGET;
+            if is_spent {
+                record
+                    .trouble
+                    .get_or_insert(format!("the connection carried more than {} MiB", BUDGET >> 20));
+            }
+        });
+        if is_spent { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
     }
 
     pub(crate) fn with(&self, number: usize, write: impl FnOnce(&mut Record)) {

@@ -1,4 +1,4 @@
-//! What came of a campaign, as data.
+//! The result of a campaign, as data.
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use crate::record::{Entry, Layer, Record};
 use crate::scenario::Scenario;
 use crate::subject::Ran;
 
-/// Raised when a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Raised when a field changes its meaning or goes away. 2: `fooled` is what an attacker gains from; `weak`, `silent`
+/// and `crashed` are outcomes of their own.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A client under attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,15 +26,17 @@ pub struct Report {
     pub protocol: String,
     /// The client, as it was called.
     pub client: String,
-    /// What came of it all: fooled if one scenario fooled it, inconclusive if the control run did.
+    /// The worst outcome of a scenario; inconclusive if the control run was not sound, or a scenario is missing.
     pub outcome: Outcome,
-    /// The run without an attack. Where it is not sound, no scenario was run.
+    /// The run without an attack. If it is not sound, no scenario was run.
     pub control: Tested,
     /// One entry for each scenario, in the order of the list.
     pub scenarios: Vec<Tested>,
+    /// The ids of the scenarios that are missing, since the campaign was interrupted.
+    pub unfinished: Vec<String>,
 }
 
-/// One run of the client.
+/// A scenario and its worst run, or the run without an attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tested {
@@ -45,6 +48,10 @@ pub struct Tested {
     pub outcome: Outcome,
     /// The same in words.
     pub summary: String,
+    /// What has to be changed in the client, unless the outcome is sound or refused.
+    pub fix: Option<String>,
+    /// How many runs had which outcome, the worst first.
+    pub outcomes: Vec<Count>,
     /// What shows it.
     pub evidence: Vec<Evidence>,
     /// How long it took.
@@ -55,33 +62,74 @@ pub struct Tested {
     pub output: String,
 }
 
-/// What a client did under an attack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How many runs had an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Count {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The number of runs.
+    pub runs: u32,
+}
+
+/// What a client did under an attack, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It went on inside TLS as without the attack, or gave up.
-    Sound,
-    /// It said in cleartext what is for TLS only, or took for protected what was not.
+    /// An attacker gained something: credentials, a session, or content that the client believes.
     Fooled,
-    /// It gave up before the attack came to its moment.
-    Refused,
+    /// A signal ended it, which this program did not send.
+    Crashed,
+    /// A protection is missing, but another one held.
+    Weak,
+    /// It reported success, but delivered nothing.
+    Silent,
+    /// No verdict is possible.
+    Inconclusive,
     /// It was still waiting when its time was over.
     Hung,
-    /// Nothing can be said.
-    Inconclusive,
+    /// It gave up before the attack was triggered.
+    Refused,
+    /// It went on inside TLS as without the attack, or gave up.
+    Sound,
 }
 
 impl Outcome {
-    /// The word that reports have for it.
+    /// Every outcome, the worst first.
+    pub const ALL: &'static [Self] = &[
+        Self::Fooled,
+        Self::Crashed,
+        Self::Weak,
+        Self::Silent,
+        Self::Inconclusive,
+        Self::Hung,
+        Self::Refused,
+        Self::Sound,
+    ];
+
+    /// Returns the word that reports use for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Sound => "sound",
+            Self::Weak => "weak",
             Self::Fooled => "fooled",
+            Self::Silent => "silent",
+            Self::Crashed => "crashed",
             Self::Refused => "refused",
             Self::Hung => "hung",
             Self::Inconclusive => "inconclusive",
         }
+    }
+
+    /// Returns whether the client has to be changed.
+    pub fn is_flaw(self) -> bool {
+        self <= Self::Silent
+    }
+
+    /// Returns whether the run does not show what the client does.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::Crashed | Self::Inconclusive | Self::Hung)
     }
 }
 
@@ -130,18 +178,55 @@ impl Tested {
         elapsed: Duration,
     ) -> Self {
         const END: usize = 2000;
-        let output = &ran.output[ran.output.len().saturating_sub(END)..];
+        let output = ran.output.bytes();
+        let is_listed = verdict.outcome.is_flaw() || verdict.outcome == Outcome::Hung;
         Self {
             id: scenario.id.clone(),
             title: scenario.title.clone(),
             outcome: verdict.outcome,
             summary: verdict.summary,
+            fix: Some(fix(scenario, verdict.outcome)).filter(|fix| is_listed && !fix.is_empty()),
+            outcomes: vec![Count { outcome: verdict.outcome, runs: 1 }],
             evidence: verdict.evidence,
             elapsed_ms: (elapsed.as_secs_f64() * 1e6).round() / 1e3,
             transcripts: records.iter().map(Transcript::of).collect(),
-            output: Escaped(output).to_string(),
+            output: Escaped(&output[output.len().saturating_sub(END)..]).to_string(),
         }
     }
+
+    /// Adds another run of the same scenario. The worse run is shown.
+    pub(crate) fn add(&mut self, other: Self) {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        for Count { outcome, runs } in &other.outcomes {
+            match outcomes.iter_mut().find(|it| it.outcome == *outcome) {
+                Some(count) => count.runs += runs,
+                None => outcomes.push(Count { outcome: *outcome, runs: *runs }),
+            }
+        }
+        outcomes.sort_by_key(|it| it.outcome);
+        if other.outcome < self.outcome {
+            *self = other;
+        }
+        self.outcomes = outcomes;
+    }
+
+    /// Returns how often the shown outcome came out, if there was more than one run: `3 of 10 runs`.
+    pub fn frequency(&self) -> Option<String> {
+        let runs: u32 = self.outcomes.iter().map(|it| it.runs).sum();
+        let shown: u32 = self.outcomes.iter().filter(|it| it.outcome == self.outcome).map(|it| it.runs).sum();
+        (runs > 1).then(|| format!("{shown} of {runs} runs"))
+    }
+}
+
+/// The scenario's fix, or the outcome's where that does not depend on the scenario.
+fn fix(scenario: &Scenario, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Crashed => "find the fault with a debugger: bytes from before TLS must not end the program",
+        Outcome::Silent => "report a failure to the user when the upgrade fails",
+        Outcome::Hung => "set one deadline for everything from the greeting to the end of the handshake",
+        _ => scenario.fix.as_str(),
+    }
+    .to_owned()
 }
 
 impl Transcript {
@@ -162,18 +247,41 @@ impl Transcript {
 }
 
 impl Report {
-    /// The verdict on the client as a whole.
-    pub(crate) fn overall(control: &Tested, scenarios: &[Tested]) -> Outcome {
+    /// Returns the outcome of the client as a whole.
+    pub(crate) fn overall(control: &Tested, scenarios: &[Tested], is_whole: bool) -> Outcome {
+        let missing = Some(Outcome::Inconclusive).filter(|_| !is_whole);
         match control.outcome {
-            Outcome::Sound => Self::worst(scenarios.iter().map(|tested| tested.outcome)),
+            Outcome::Sound => Self::worst(scenarios.iter().map(|tested| tested.outcome).chain(missing)),
             _ => Outcome::Inconclusive,
         }
     }
 
-    /// What several verdicts come to.
+    /// Returns what several outcomes come to.
     pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
-        let seen: Vec<Outcome> = outcomes.into_iter().collect();
-        let by_weight = [Outcome::Fooled, Outcome::Inconclusive, Outcome::Hung];
-        by_weight.into_iter().find(|it| seen.contains(it)).unwrap_or(Outcome::Sound)
+        let worst = outcomes.into_iter().min().unwrap_or(Outcome::Sound);
+        if worst == Outcome::Refused { Outcome::Sound } else { worst }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Inside;
+    use crate::subject::{Ended, Output};
+
+    #[test]
+    fn the_worst_run_is_shown_and_all_are_counted() {
+        let run = |outcome| {
+            let ran = Ran { ended: Ended::Success, output: Output::default() };
+            let verdict = Verdict::new(outcome, outcome.word());
+            Tested::of(&Scenario::control(Inside::Pass), verdict, &[], &ran, Duration::ZERO)
+        };
+        let mut tested = run(Outcome::Sound);
+        assert_eq!(tested.frequency(), None);
+        [Outcome::Fooled, Outcome::Sound, Outcome::Weak].into_iter().for_each(|it| tested.add(run(it)));
+        assert_eq!((tested.outcome, tested.summary.as_str()), (Outcome::Fooled, "fooled"));
+        assert_eq!(tested.frequency().as_deref(), Some("1 of 4 runs"));
+        let counts: Vec<_> = tested.outcomes.iter().map(|it| (it.outcome, it.runs)).collect();
+        assert_eq!(counts, [(Outcome::Fooled, 1), (Outcome::Weak, 1), (Outcome::Sound, 2)]);
     }
 }

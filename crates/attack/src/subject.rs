@@ -1,16 +1,17 @@
 //! The client under test.
 
 use std::future::Future;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use starttls_processes::Family;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Where a client is sent, and with what.
@@ -32,13 +33,92 @@ pub struct Target {
     pub timeout: Duration,
 }
 
-/// How a client ended.
+/// A finished run of a client.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// Whether it said that all went well; nothing if it had to be killed.
-    pub ended: Option<bool>,
+    /// How it ended.
+    pub ended: Ended,
     /// What it printed.
-    pub output: Vec<u8>,
+    pub output: Output,
+}
+
+/// How a client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It reported success.
+    Success,
+    /// It reported a failure, with this code.
+    Failure(i32),
+    /// A signal of this number ended it, which this program did not send.
+    Signal(i32),
+    /// Its time was over, and it was killed.
+    TimedOut,
+    /// Its connection ended. The client is not a process of this program.
+    Unknown,
+}
+
+impl Ended {
+    /// Reads the status of a shell: a shell reports a command that signal N ended as 128 + N (POSIX XCU 2.8.2).
+    fn of(status: ExitStatus) -> Self {
+        const BY_SIGNAL: i32 = 128;
+        /// The signals of POSIX have the numbers below this.
+        const SIGNALS: i32 = 32;
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => Self::Signal(signal),
+            (None, Some(0)) => Self::Success,
+            (None, Some(code)) if (BY_SIGNAL + 1..BY_SIGNAL + SIGNALS).contains(&code) => {
+                Self::Signal(code - BY_SIGNAL)
+            }
+            (None, code) => Self::Failure(code.unwrap_or_default()),
+        }
+    }
+}
+
+/// The start of what a client printed, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    /// For each piece: where it ends, and when it was read.
+    pieces: Vec<(usize, Instant)>,
+    is_cut: bool,
+}
+
+/// Octets of a client's output that are kept.
+const OUTPUT: usize = 128 * 1024;
+
+impl Output {
+    /// Appends a piece that was just read, as far as there is room.
+    pub fn push(&mut self, piece: &[u8]) {
+        let room = OUTPUT.saturating_sub(self.bytes.len()).min(piece.len());
+        self.is_cut |= room < piece.len();
+        if room > 0 {
+            self.bytes.extend_from_slice(&piece[..room]);
+            self.pieces.push((self.bytes.len(), Instant::now()));
+        }
+    }
+
+    /// Returns what was printed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns whether the client printed more than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Returns when the octet at this offset was read.
+    pub(crate) fn read_at(&self, offset: usize) -> Option<Instant> {
+        self.pieces.iter().find(|(end, _)| offset < *end).map(|(_, at)| *at)
+    }
+}
+
+impl From<Vec<u8>> for Output {
+    fn from(bytes: Vec<u8>) -> Self {
+        let mut output = Self::default();
+        output.push(&bytes);
+        output
+    }
 }
 
 /// A run under way.
@@ -48,7 +128,7 @@ pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Ran, String>> + Send +
 pub trait Subject: Send + Sync {
     /// Runs it once: connects, upgrades, logs in, does something, ends.
     ///
-    /// An error is a client that could not be started.
+    /// An error is a client that could not be started. Dropping the future ends the client.
     fn run<'a>(&'a self, target: &'a Target) -> Running<'a>;
 
     /// What reports call it.
@@ -59,8 +139,6 @@ pub trait Subject: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Shell(pub String);
 
-/// What is kept of a client's output.
-const OUTPUT: usize = 1 << 20;
 /// For the end of the output when the client itself has ended.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -93,55 +171,57 @@ async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
         script = script.replace(&format!("{{{place}}}"), &value);
         command.env(format!("STARTTLS_{}", place.to_ascii_uppercase()), value);
     }
-    // A group of its own, so that it ends with all that it has started.
-    command.arg("-c").arg(script).process_group(0).kill_on_drop(true);
+    // Ends with all processes that came from it, however this future ends.
+    let mut family = Family::new();
+    let (name, value) = family.variable();
+    command.env(name, value).arg("-c").arg(script).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("the client cannot be started: {error}"))?;
-    let group = Group(child.id());
-    let output = Arc::new(Mutex::new(Vec::new()));
-    let out = tokio::spawn(collect(child.stdout.take(), Arc::clone(&output)));
-    let err = tokio::spawn(collect(child.stderr.take(), Arc::clone(&output)));
-    let status = timeout(target.timeout, child.wait()).await;
-    let ended = match status {
-        Ok(Ok(status)) => Some(status.success()),
-        Ok(Err(error)) => return Err(format!("the client cannot be waited for: {error}")),
-        Err(_) => None,
-    };
-    if ended.is_none() {
-        group.kill();
+    if let Some(id) = child.id() {
+        family.is_led_by(id);
     }
-    let collected = timeout(LINGER, async {
-        let _ = out.await;
-        let _ = err.await;
-    });
-    let _ = collected.await;
+    let output = Arc::new(Mutex::new(Output::default()));
+    let mut readers = JoinSet::new();
+    readers.spawn(collect(child.stdout.take(), Arc::clone(&output)));
+    readers.spawn(collect(child.stderr.take(), Arc::clone(&output)));
+    let ended = match timeout(target.timeout, child.wait()).await {
+        Ok(Ok(status)) => {
+            family.leader_was_reaped();
+            Ended::of(status)
+        }
+        Ok(Err(error)) => return Err(format!("the client cannot be waited for: {error}")),
+        Err(_) => {
+            family.end();
+            Ended::TimedOut
+        }
+    };
+    // A process that the client left behind may hold the output open.
+    let _ = timeout(LINGER, async { while readers.join_next().await.is_some() {} }).await;
     let output = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Ran { ended, output })
 }
 
-/// A process group, killed with the value.
-struct Group(Option<u32>);
-
-impl Group {
-    fn kill(&self) {
-        if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
-            // A group that is gone has ended.
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-async fn collect(from: Option<impl AsyncRead + Unpin>, output: Arc<Mutex<Vec<u8>>>) {
+async fn collect(from: Option<impl AsyncRead + Unpin>, output: Arc<Mutex<Output>>) {
     let (Some(mut from), mut buffer) = (from, [0; 8 * 1024]) else { return };
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = OUTPUT.saturating_sub(output.len()).min(read);
-        output.extend_from_slice(&buffer[..room]);
+        output.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_bounded_and_knows_its_times() {
+        let mut output = Output::default();
+        output.push(b"one");
+        let between = Instant::now();
+        output.push(b"two");
+        assert!(output.read_at(2).unwrap() <= between && output.read_at(3).unwrap() >= between);
+        assert!(output.read_at(6).is_none() && !output.is_cut());
+        output.push(&vec![b'x'; 2 * OUTPUT]);
+        assert!(output.is_cut() && output.bytes().len() == OUTPUT);
+        assert!(output.pieces.len() == 3);
     }
 }

@@ -12,10 +12,10 @@ use crate::campaign::{Stage, certificate, middle};
 use crate::canary::Canary;
 use crate::judge::{self, Baseline, Seen};
 use crate::middle::Upstream;
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::report::{Outcome, Tested};
 use crate::scenario::{Filling, Inside, Scenario};
-use crate::subject::Ran;
+use crate::subject::{Ended, Output, Ran};
 
 /// A man in the middle for whoever comes: the first connection is not attacked, to compare with; then the scenarios
 /// take turns.
@@ -33,9 +33,14 @@ pub struct Watch {
     pub real: bool,
     /// Who may log in, and with which password, where that is known.
     pub canary: Canary,
-    /// How long a client may be silent before TLS is up.
+    /// How long a client may be silent before TLS is up. A connection ends after six times as long.
     pub timeout: Duration,
 }
+
+/// Connections that are served at once; others wait.
+const AT_ONCE: usize = 64;
+/// How many times [`Watch::timeout`] one connection may take.
+const DEADLINE: u32 = 6;
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,7 +61,7 @@ impl Watch {
         let mut attacks = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept(), if attacks.len() < AT_ONCE => accepted,
                 Some(_) = attacks.join_next() => continue,
             };
             let (tcp, _) = accepted.map_err(|error| format!("cannot accept connections: {error}"))?;
@@ -68,8 +73,8 @@ impl Watch {
             };
             if let Some(inside) = control {
                 let scenario = Scenario::control(inside);
-                let (records, ended, elapsed) = watch.once(&scenario, tcp).await?;
-                let ran = Ran { ended, output: Vec::new() };
+                let (records, ended, elapsed) = watch.once(&scenario, tcp, 0).await?;
+                let ran = Ran { ended, output: Output::default() };
                 let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
                 let verdict = judge::control(&seen);
                 let sound = verdict.outcome == Outcome::Sound;
@@ -79,7 +84,7 @@ impl Watch {
                     Inside::Mute => known.mute = Some(records),
                     Inside::Pass if sound => known.control = Some(records),
                     // The next connection has another try.
-                    Inside::Pass => {}
+                    Inside::Pass | Inside::Truncate => {}
                 }
                 continue;
             }
@@ -89,10 +94,13 @@ impl Watch {
             turn += 1;
             let (watch, verdicts, baseline) = (watch.clone(), verdicts.clone(), known.baseline());
             attacks.spawn(async move {
-                let Ok((records, ended, elapsed)) = watch.once(&scenario, tcp).await else { return };
-                let ran = Ran { ended, output: Vec::new() };
+                let Ok((records, ended, elapsed)) = watch.once(&scenario, tcp, baseline.answered.len()).await
+                else {
+                    return;
+                };
+                let ran = Ran { ended, output: Output::default() };
                 let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
-                let verdict = judge::judge(&scenario, &seen, baseline);
+                let verdict = judge::judge(&scenario, &seen, &baseline);
                 let _ = verdicts.send(Tested::of(&scenario, verdict, &records, &ran, elapsed)).await;
             });
         }
@@ -103,7 +111,8 @@ impl Watch {
         &self,
         scenario: &Scenario,
         tcp: tokio::net::TcpStream,
-    ) -> Result<(Vec<crate::record::Record>, Option<bool>, Duration), String> {
+        answered: usize,
+    ) -> Result<(Vec<Record>, Ended, Duration), String> {
         let certificate = certificate(&self.stage, scenario).await?;
         let started = Instant::now();
         let records = Arc::new(Records::default());
@@ -115,7 +124,9 @@ impl Watch {
         if self.real && !scenario.needs_tls() {
             middle.acceptor = None;
         }
-        let number = records.open();
+        middle.answered = answered;
+        middle.deadline = self.timeout * DEADLINE;
+        let Some(number) = records.open() else { return Err(String::from("too many connections")) };
         records.with(number, |record| record.secret = self.real);
         let redirected = async {
             match &elsewhere {
@@ -124,13 +135,14 @@ impl Watch {
             }
         };
         let ended = tokio::select! {
-            () = middle.serve(number, tcp) => Some(true),
+            () = middle.serve(number, tcp) => Ended::Unknown,
             () = redirected => {
-                let number = records.open();
-                records.with(number, |record| record.redirected = true);
-                Some(true)
+                if let Some(number) = records.open() {
+                    records.with(number, |record| record.redirected = true);
+                }
+                Ended::Unknown
             }
-            () = silence(&records, number, self.timeout) => None,
+            () = silence(&records, number, self.timeout) => Ended::TimedOut,
         };
         Ok((records.taken(), ended, started.elapsed()))
     }
@@ -139,13 +151,13 @@ impl Watch {
 /// The runs without an attack.
 #[derive(Default)]
 struct Known {
-    control: Option<Vec<crate::record::Record>>,
-    mute: Option<Vec<crate::record::Record>>,
+    control: Option<Vec<Record>>,
+    mute: Option<Vec<Record>>,
 }
 
 impl Known {
     fn baseline(&self) -> Baseline {
-        let records = |of: &Option<Vec<crate::record::Record>>| of.clone().unwrap_or_default();
+        let records = |of: &Option<Vec<Record>>| of.clone().unwrap_or_default();
         judge::baseline(&records(&self.control), &[], &records(&self.mute))
     }
 }

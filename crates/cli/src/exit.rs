@@ -24,9 +24,6 @@ pub(crate) const REFUSED: u8 = 8;
 /// Our bug.
 pub(crate) const BUG: u8 = 70;
 
-/// Interrupted (Ctrl-C), as shells count it.
-pub(crate) const INTERRUPTED: u8 = 130;
-
 /// The table for `--help` and the manual page.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -41,7 +38,10 @@ Exit codes:
       from the first byte
   7   inconclusive: throttled, or too little evidence
   8   authentication failed
-  70  a bug in this program";
+  70  a bug in this program
+  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; check and attack
+      report what they found so far. The signal is the usual end of lab,
+      gateway and attack --serve, which keep their own code";
 
 /// Whether the server says that it is not the one that was asked for (RFC 6120 section 4.9.3.6): later is no better.
 pub(crate) fn is_somebody_else(refused: &Refused) -> bool {

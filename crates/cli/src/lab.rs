@@ -5,40 +5,35 @@ use std::io::Write;
 use serde_json::json;
 use starttls::proto::{Protocol, Start, scheme};
 use starttls_lab as lab;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Format, Lab};
 use crate::exit;
 use crate::failure::Failed;
+use crate::interruption::Interruption;
 use crate::target;
 
 /// Runs the command and returns its exit code.
-pub(crate) async fn run(args: &Lab) -> Result<u8, Failed> {
-    // Before anything listens, so that no signal is lost.
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
+pub(crate) async fn run(args: &Lab, mut interruption: Interruption) -> Result<u8, Failed> {
     let only = args.only.iter().map(|name| scheme(name).ok_or_else(|| target::unknown(name, "")));
     let only = only.collect::<Result<Vec<_>, _>>()?;
     let running = start()?;
     let chosen = choose(&running, &only);
-    let mut out = std::io::stdout().lock();
-    match args.format {
-        Format::Json => writeln!(out, "{}", as_json(&running, &chosen))?,
-        Format::Text => table(&mut out, &running, &chosen)?,
-    }
-    out.flush()?;
-    drop(out);
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-        _ = hung_up.recv() => {}
-    }
+    show(args.format, &running, &chosen)?;
+    interruption.code().await;
     // Its threads end and its folder goes with it, which must not happen on this runtime.
     tokio::task::spawn_blocking(move || drop(running))
         .await
         .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
     Ok(exit::DONE)
+}
+
+fn show(format: Format, running: &lab::Lab, chosen: &[&lab::Endpoint]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{}", as_json(running, chosen))?,
+        Format::Text => table(&mut out, running, chosen)?,
+    }
+    out.flush()
 }
 
 /// Starts the lab on free ports.

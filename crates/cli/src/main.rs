@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod gateway;
 mod inside;
+mod interruption;
 mod lab;
 mod login;
 mod output;
@@ -25,11 +26,13 @@ mod usage;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use failure::Failed;
+use interruption::Interruption;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
         talk::error(&"cannot start the runtime", None);
         return exit::BUG.into();
     };
-    let result = runtime.block_on(run(cli.command));
+    let result = runtime.block_on(until_interrupted(cli.command));
     // A read of standard input that nobody waits for any more must not hold the program.
     runtime.shutdown_background();
     match result {
@@ -54,16 +57,42 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<u8, Failed> {
+/// How long a command may take to release what it holds.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Runs a command to its end, or until a signal. The command runs on another thread, so that a blocking read in it
+/// does not delay the end.
+async fn until_interrupted(command: Command) -> Result<u8, Failed> {
+    if let Command::Gateway(args) = command {
+        return gateway::run(&args).await;
+    }
+    let mut interruption = Interruption::listen()?;
+    let reports = matches!(command, Command::Attack(_) | Command::Check(_) | Command::Lab(_));
+    let mut running = tokio::spawn(run(command, interruption.clone()));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        code = interruption.code(), if !reports => {
+            running.abort();
+            // What the command holds is dropped with it, unless it is blocked.
+            let _ = tokio::time::timeout(RELEASE, running).await;
+            login::secret::restore_terminal();
+            starttls_processes::end_descendants();
+            return Ok(code);
+        }
+    };
+    ended.unwrap_or_else(|error| Err(Failed::new(exit::BUG, error.to_string())))
+}
+
+async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed> {
     match command {
-        Command::Attack(args) => attack::run(&args).await,
-        Command::Check(args) => check::run(&args).await,
+        Command::Attack(args) => attack::run(&args, interruption).await,
+        Command::Check(args) => check::run(&args, interruption).await,
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
         Command::Gateway(args) => gateway::run(&args).await,
-        Command::Lab(args) => lab::run(&args).await,
+        Command::Lab(args) => lab::run(&args, interruption).await,
         Command::Login(args) => login::run(&args).await,
-        Command::Sasl(args) => sasl::run(&args),
+        Command::Sasl(args) => sasl::run(&args).await,
         Command::Send(args) => send::run(&args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

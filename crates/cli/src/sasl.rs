@@ -11,12 +11,12 @@ use crate::failure::Failed;
 use crate::login::secret;
 
 /// Runs the command and returns its exit code.
-pub(crate) fn run(args: &Sasl) -> Result<u8, Failed> {
+pub(crate) async fn run(args: &Sasl) -> Result<u8, Failed> {
     let mechanism = args.mechanism.to_ascii_uppercase();
-    if args.decode { decode(&mechanism) } else { encode(args, &mechanism) }
+    if args.decode { decode(&mechanism) } else { encode(args, &mechanism).await }
 }
 
-fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
+async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
     // Before anybody is asked for a secret.
     if !Account::mechanisms().any(|known| known == mechanism) {
         let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
@@ -30,7 +30,7 @@ fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         let hint = || Some(String::from("--user NAME says who"));
         let user = args.who.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
         let what = if token { "token" } else { "password" };
-        let secret = secret::read(&args.who, what)?;
+        let secret = secret::read(&args.who, what).await?;
         if token { Account::token(user, secret) } else { Account::password(user, secret) }
     };
     let account =

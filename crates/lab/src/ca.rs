@@ -78,6 +78,16 @@ impl Authority {
         Ok(vec![leaf.der().clone(), self.intermediate.der().clone()])
     }
 
+    /// Issues a certificate by way of another server's certificate, which is not an authority's.
+    pub(crate) fn issue_by_leaf(&self, leaf: &Leaf) -> Result<Issued, Error> {
+        let (key, params) = (KeyPair::generate()?, Leaf::named("other.example.test").params()?);
+        let other = params.signed_by(&key, &self.issuer)?;
+        let leaf_key = leaf.key()?;
+        let cert_pem = leaf.params()?.signed_by(&leaf_key, &Issuer::new(params, key))?.pem();
+        let chain_pem = [&cert_pem, &other.pem(), &self.intermediate.pem()].map(String::as_str).concat();
+        Ok(Issued { cert_pem, chain_pem, key_pem: leaf_key.serialize_pem() })
+    }
+
     /// Issues a certificate that its own key signed, and no authority.
     pub fn self_signed(leaf: &Leaf) -> Result<Issued, Error> {
         let key = leaf.key()?;

@@ -96,6 +96,7 @@ impl Props {
             "wrong-host" => Leaf { dns: vec![String::from("other.example.test")], ..nameless },
             "wrong-eku" => Leaf { usage: Usage::Client, ..sound },
             "cn-only" => Leaf { common_name: Some(String::from("localhost")), ..nameless },
+            "leaf-ca" => return self.authority.issue_by_leaf(&sound).map(Some),
             "selfsigned" => return Authority::self_signed(&sound).map(Some),
             "unknown-root" => return Authority::named("unknown")?.issue(&sound).map(Some),
             _ => return Ok(None),

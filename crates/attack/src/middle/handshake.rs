@@ -1,12 +1,13 @@
 //! The other side of the boundary: a handshake, or what takes its place.
 
 use std::io;
+use std::time::Instant;
 
 use starttls::proto::Side;
 use starttls::rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::prefixed::Prefixed;
 use super::scribe::Scribe;
@@ -29,6 +30,9 @@ impl Middle {
         }
         let Some(acceptor) = &self.acceptor else { return };
         let handshake = async {
+            sleep(self.hold).await;
+            // From here on the client may take TLS to be up.
+            self.records.with(number, |record| record.answered_hello = Some(Instant::now()));
             let accepted = acceptor.accept_implicit(Prefixed::new(early, client)).await;
             self.records.with(number, |record| {
                 // A certificate is an attack too.
@@ -100,6 +104,7 @@ impl Middle {
             tokio::select! {
                 read = client.read(&mut buffer) => {
                     let read = read?;
+                    self.records.count(number, read)?;
                     if read == 0 {
                         return Ok(());
                     }
@@ -116,6 +121,7 @@ impl Middle {
                 read = server.read(&mut from_server), if server_is_open => {
                     // The server behind has less patience than the client, perhaps.
                     let said = &from_server[..read.unwrap_or(0)];
+                    self.records.count(number, said.len())?;
                     server_is_open = !said.is_empty();
                     self.records.with(number, |record| {
                         record.push(Side::Server, Layer::Cleartext, None, said, None);

@@ -1,6 +1,6 @@
 //! Inside TLS, where the man in the middle has the keys of both legs: what passes is written down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starttls::proto::{self, ClientMessage, Command, Identity, Side};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{CHUNK, Middle};
 use crate::record::Layer;
+use crate::scenario::Inside;
 
 /// How long a client that hears nothing may take to say its first word, and how long for the next, before it has said
 /// all that it says without an answer.
@@ -15,6 +16,10 @@ const UNDER_ATTACK: (Duration, Duration) = (Duration::from_secs(3), Duration::fr
 /// The same where it is not attacked. It is heard out for longer there than in what that is compared with: a pause
 /// on a busy machine may make an attack look as if it had come to nothing, and never a sound client as if it were fooled.
 const IN_PEACE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));
+/// How long a client may go on without an answer.
+const UNANSWERED: Duration = Duration::from_secs(20);
+/// For each thing that the client says after the server has closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Middle {
     /// Passes everything, in both directions.
@@ -33,22 +38,39 @@ impl Middle {
                         break;
                     }
                     reader.heard(said);
-                    send(&mut server, said).await
+                    match self.records.count(number, said.len()) {
+                        Ok(()) => send(&mut server, said).await,
+                        spent => spent,
+                    }
                 }
                 read = server.read(&mut from_server) => {
                     let said = &from_server[..read.unwrap_or(0)];
                     if said.is_empty() {
                         let _ = client.shutdown().await;
                         // The client may have a word to say yet.
-                        while let Ok(read @ 1..) = client.read(&mut from_client).await {
+                        while let Ok(Ok(read @ 1..)) = timeout(LAST_WORDS, client.read(&mut from_client)).await {
                             reader.heard(&from_client[..read]);
+                            if self.records.count(number, read).is_err() {
+                                break;
+                            }
                         }
                         break;
                     }
+                    let said = match self.cut(number, said) {
+                        Some(start) => {
+                            let _ = send(&mut client, start).await;
+                            // Without a close_notify alert: the connection just ends (RFC 8446 section 6.1).
+                            return;
+                        }
+                        None => said,
+                    };
                     self.records.with(number, |record| {
                         record.push(Side::Server, Layer::Inside, None, said, None);
                     });
-                    send(&mut client, said).await
+                    match self.records.count(number, said.len()) {
+                        Ok(()) => send(&mut client, said).await,
+                        spent => spent,
+                    }
                 }
             };
             if passed.is_err() {
@@ -58,13 +80,37 @@ impl Middle {
         let _ = server.shutdown().await;
     }
 
+    /// Returns the start of what the server said, if TLS is to be cut off in it: it is the answer to the last message
+    /// that the client has.
+    fn cut<'a>(&self, number: usize, said: &'a [u8]) -> Option<&'a [u8]> {
+        if self.inside != Inside::Truncate || self.answered == 0 {
+            return None;
+        }
+        // Fewer octets than any whole message has.
+        let start = &said[..(said.len() / 2).min(3)];
+        let mut is_due = false;
+        self.records.with(number, |record| {
+            is_due = record.messages_inside >= self.answered;
+            if is_due {
+                (record.applied, record.truncated) = (true, true);
+                record.push(Side::Server, Layer::Inside, None, start, None);
+            }
+        });
+        is_due.then_some(start)
+    }
+
     /// Listens, and says nothing, until the client waits for an answer.
     pub(super) async fn mute<A: AsyncRead + AsyncWrite + Unpin>(&self, number: usize, mut client: A) {
         let mut reader = Reader::new(self, number);
         let (first, quiet) = if self.rules.is_empty() { IN_PEACE } else { UNDER_ATTACK };
         let (mut buffer, mut patience) = ([0; CHUNK], first);
+        let until = Instant::now() + UNANSWERED;
         while let Ok(Ok(read @ 1..)) = timeout(patience, client.read(&mut buffer)).await {
             reader.heard(&buffer[..read]);
+            // A client that says more and more without an answer has shown what it does.
+            if self.records.count(number, read).is_err() || Instant::now() > until {
+                break;
+            }
             patience = quiet;
         }
         let _ = client.shutdown().await;

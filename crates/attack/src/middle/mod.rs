@@ -42,6 +42,12 @@ pub(crate) struct Middle {
     pub(crate) handshake: Handshake,
     pub(crate) inside: Inside,
     pub(crate) pause: Duration,
+    /// How long the handshake is held back, so that what the client printed before it is read before it.
+    pub(crate) hold: Duration,
+    /// How long one connection may take.
+    pub(crate) deadline: Duration,
+    /// How many messages the client says inside TLS without an attack.
+    pub(crate) answered: usize,
     /// TLS towards the client, if that is ours.
     pub(crate) acceptor: Option<Acceptor>,
     /// The same certificate, for TLS that no library speaks any more.
@@ -94,8 +100,9 @@ impl Middle {
                 sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            while connections.try_join_next().is_some() {}
             let middle = if redirected { aside.clone() } else { self.clone() };
-            let number = middle.records.open();
+            let Some(number) = middle.records.open() else { continue };
             middle.records.with(number, |record| record.redirected = redirected);
             connections.spawn(async move { middle.serve(number, tcp).await });
         }
@@ -103,8 +110,13 @@ impl Middle {
         let _ = timeout(LINGER, async { while connections.join_next().await.is_some() {} }).await;
     }
 
-    /// Serves one connection; what there is to be told is in its record.
-    pub(crate) async fn serve(&self, number: usize, mut client: TcpStream) {
+    /// Serves one connection, and records it. Ends it at the deadline, whatever the client and the server do.
+    pub(crate) async fn serve(&self, number: usize, client: TcpStream) {
+        // A connection at its end is closed like any other.
+        let _ = timeout(self.deadline, self.converse(number, client)).await;
+    }
+
+    async fn converse(&self, number: usize, mut client: TcpStream) {
         let trouble = |what: &str, error: &dyn std::fmt::Display| {
             let text = format!("{what}: {error}");
             self.records.with(number, |record| record.trouble = Some(text));
@@ -145,6 +157,7 @@ impl Middle {
                     (Side::Server, &from_server[..read.unwrap_or(0)])
                 }
             };
+            self.records.count(number, bytes.len())?;
             match (side, bytes) {
                 (Side::Client, []) => return Ok(Cleartext::Over),
                 (Side::Server, []) => {

@@ -5,12 +5,14 @@ use std::io;
 use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, Side};
 
 use crate::record::{Layer, Records};
+use crate::scenario::is_harmless;
 
 /// Octets that are no message yet.
 const LIMIT: usize = 1 << 20;
 
 /// It reads on whatever the server said, since a client that is fooled does so too.
 pub(super) struct Scribe<'a> {
+    protocol: &'static str,
     records: &'a Records,
     number: usize,
     dialect: Box<dyn Dialect>,
@@ -26,7 +28,7 @@ impl<'a> Scribe<'a> {
     pub(super) fn new(protocol: &Protocol, records: &'a Records, number: usize) -> Self {
         let dialect = (protocol.dialect)(Identity::new(""));
         let (scan, unread) = (Scan::default(), Vec::new());
-        Self { records, number, dialect, scan, unread, lost: false, answered: false }
+        Self { protocol: protocol.name, records, number, dialect, scan, unread, lost: false, answered: false }
     }
 
     /// The request was answered as the client wants it: TLS comes next.
@@ -55,7 +57,12 @@ impl<'a> Scribe<'a> {
                 Ok(Some(end)) => {
                     self.scan = Scan::default();
                     let message: Vec<u8> = self.unread[..end].to_vec();
-                    let meaning = self.dialect.read_client(&message).ok();
+                    let meaning = match self.dialect.read_client(&message).ok() {
+                        Some(ClientMessage::Other) if is_harmless(self.protocol, &message) => {
+                            Some(ClientMessage::Probe)
+                        }
+                        meaning => meaning,
+                    };
                     // Where nobody answers the request, TLS starts with it; elsewhere the next bytes tell.
                     self.write(Layer::Cleartext, meaning, end);
                 }

@@ -5,30 +5,35 @@ use starttls_report::junit::{self, Case, Suite};
 use super::evidence;
 use crate::report::{Outcome, Report, Tested};
 
-/// The report as JUnit XML. A client that was fooled has failed, one that hung or could not be judged is an error,
-/// and one that left before the attack was not tested.
-pub fn render(report: &Report) -> String {
+/// Renders the report as JUnit XML. An outcome at or above `fail_on` is a failure. A crash, a client that hung and a
+/// run without a verdict are errors, and a client that gave up before the attack is skipped. Other flaws pass, with
+/// their summary.
+pub fn render(report: &Report, fail_on: Outcome) -> String {
     let runs = || std::iter::once(&report.control).chain(&report.scenarios);
     let name = format!("attack.{}", report.protocol);
     let suite = Suite {
         class: name.clone(),
         name,
         seconds: runs().map(|run| run.elapsed_ms).sum::<f64>() / 1000.0,
-        cases: runs().map(case).collect(),
+        cases: runs().map(|run| case(run, fail_on)).collect(),
         ..Suite::default()
     };
     junit::render(&report.generator, &[suite])
 }
 
-fn case(run: &Tested) -> Case {
+fn case(run: &Tested, fail_on: Outcome) -> Case {
     let (kind, message) = (run.outcome.word().to_owned(), run.summary.clone());
     let outcome = match run.outcome {
+        outcome if outcome <= fail_on => {
+            let fix = run.fix.iter().map(|fix| format!("fix: {fix}"));
+            let story = std::iter::once(format!("{}:", run.title)).chain(evidence(run)).chain(fix).collect();
+            junit::Outcome::Failure { kind, message, story }
+        }
         Outcome::Sound => junit::Outcome::Passed(message),
         Outcome::Refused => junit::Outcome::Skipped(format!("{kind}: {message}")),
-        Outcome::Hung | Outcome::Inconclusive => junit::Outcome::Error { kind, message },
-        Outcome::Fooled => {
-            let story = std::iter::once(format!("{}:", run.title)).chain(evidence(run)).collect();
-            junit::Outcome::Failure { kind, message, story }
+        Outcome::Crashed | Outcome::Hung | Outcome::Inconclusive => junit::Outcome::Error { kind, message },
+        Outcome::Fooled | Outcome::Weak | Outcome::Silent => {
+            junit::Outcome::Passed(format!("{kind}: {message}"))
         }
     };
     Case { name: run.id.clone(), seconds: run.elapsed_ms / 1000.0, outcome }

@@ -27,24 +27,41 @@ pub fn summary(report: &Report) -> String {
     if report.control.outcome != Outcome::Sound {
         return format!("inconclusive: without an attack, {}", report.control.summary);
     }
-    let outcomes = [Outcome::Fooled, Outcome::Hung, Outcome::Inconclusive, Outcome::Refused, Outcome::Sound];
     let count = |outcome| report.scenarios.iter().filter(|tested| tested.outcome == outcome).count();
-    let counted = outcomes.map(|outcome| (outcome, count(outcome)));
-    let words: Vec<String> = counted
+    let words: Vec<String> = Outcome::ALL
         .iter()
+        .map(|outcome| (outcome, count(*outcome)))
         .filter(|(_, count)| *count > 0)
         .map(|(outcome, count)| format!("{count} {}", outcome.word()))
         .collect();
-    format!("{}: {} of {} scenarios", report.outcome.word(), words.join(", "), report.scenarios.len())
+    let (tested, missing) = (report.scenarios.len(), report.unfinished.len());
+    let counted = if words.is_empty() { String::from("none") } else { words.join(", ") };
+    let counted = format!("{}: {counted} of {tested} scenarios", report.outcome.word());
+    if missing == 0 {
+        return counted;
+    }
+    format!(
+        "{counted}\ninterrupted: the report is partial, {missing} of {} scenarios are missing",
+        tested + missing
+    )
 }
 
 /// One run: a line, and the conversations that show something.
 pub fn row(tested: &Tested, style: Style) -> String {
     let mut out = String::new();
     let (before, behind) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
+    let often = tested.frequency().map(|often| format!(" ({often})")).unwrap_or_default();
     // Writing to a String cannot fail, here and below.
-    let _ =
-        writeln!(out, "{:<24} {before}{:<12}{behind} {}", tested.id, tested.outcome.word(), tested.summary);
+    let _ = writeln!(
+        out,
+        "{:<24} {before}{:<12}{behind} {}{often}",
+        tested.id,
+        tested.outcome.word(),
+        tested.summary
+    );
+    if let Some(fix) = &tested.fix {
+        let _ = writeln!(out, "{:<24} fix: {fix}", "");
+    }
     let shown = |at: usize| tested.evidence.iter().any(|it| it.transcript == Some(at));
     for (at, transcript) in tested.transcripts.iter().enumerate() {
         if !style.verbose && !shown(at) {

@@ -1,17 +1,18 @@
 //! Scenarios: attacks as data. A file in `scenarios/` says when the man in the middle does what, in the words of
 //! the relay, which name no protocol; what has to be said in a protocol's own words is written there too.
 
+mod harmless;
 mod list;
+mod rule;
 mod words;
 
 use serde::Deserialize;
-use starttls::proto::{
-    Amend, ClientMessage, Edit, Moment, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage, Side,
-};
+use starttls::proto::{Offer, Protocol, Rule};
 
+pub(crate) use harmless::is_harmless;
 pub(crate) use list::FILES;
+use rule::{RuleSpec, moment};
 pub(crate) use words::Filling;
-use words::Words;
 
 /// One attack on a client.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +30,16 @@ pub struct Scenario {
     pub sound: String,
     /// What a client does that is fooled.
     pub fooled: String,
+    /// What the developer of a client that is not sound has to change, in one line.
+    pub fix: String,
+    /// What the scenario's own proofs come to.
+    #[serde(default)]
+    pub(crate) degree: Degree,
+    /// Whether a client may follow the redirect with TLS from the first byte.
+    #[serde(default)]
+    pub(crate) redirects_to_tls: bool,
+    /// The commands whose data has to be protected.
+    pub(crate) transfer: Option<Transfer>,
     /// The protocols where it has a meaning, as far as the words and `needs` do not tell.
     #[serde(default)]
     protocols: Vec<String>,
@@ -88,6 +99,27 @@ enum Need {
     Hello,
 }
 
+/// What it comes to when a scenario's own proofs are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Degree {
+    /// An attacker gains something: credentials, a session, content that is believed.
+    #[default]
+    Fooled,
+    /// A protection is missing that an attack needs to get past, but another one holds.
+    Weak,
+}
+
+/// Commands that transfer data on a connection of their own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Transfer {
+    /// What these commands start with.
+    pub(crate) commands: Vec<String>,
+    /// What the command starts with that protects the data of those after it.
+    pub(crate) protected_by: String,
+}
+
 /// What shows that a client was fooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,6 +138,10 @@ pub(crate) enum Proof {
     Certificate,
     /// It sends its key exchange in a version of TLS that is none any more.
     KeyExchange,
+    /// It reports success although TLS was cut off in the middle of an answer.
+    Truncated,
+    /// It transfers data without having asked to protect it.
+    Unprotected,
 }
 
 /// What happens inside TLS.
@@ -117,6 +153,8 @@ pub(crate) enum Inside {
     Pass,
     /// The client hears nothing: what it does then is what injected bytes made it do.
     Mute,
+    /// TLS is cut off in the middle of the answer to the client's last message.
+    Truncate,
 }
 
 /// What happens in place of the handshake.
@@ -134,33 +172,6 @@ pub(crate) enum Handshake {
     Stall,
     /// The server's answer in TLS 1.0.
     Old,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleSpec {
-    /// The moment: `client request`, `server accept`, `reply greeting`.
-    at: String,
-    /// One of the relay's own messages in the server's place: `refuse temporary`.
-    answer: Option<String>,
-    #[serde(default)]
-    strip_offer: bool,
-    #[serde(default)]
-    drop: bool,
-    #[serde(default)]
-    cut: bool,
-    /// Words that answer the client's message in the server's place.
-    reply: Option<Words>,
-    replace: Option<Words>,
-    before: Option<Words>,
-    after: Option<Words>,
-    /// Words that answer the question so many ahead.
-    foretell: Option<Words>,
-    #[serde(default)]
-    ahead: u32,
-    /// What stands in the message, and what takes its place.
-    old: Option<Words>,
-    new: Option<Words>,
 }
 
 impl Scenario {
@@ -200,6 +211,10 @@ impl Scenario {
             what: String::new(),
             sound: String::new(),
             fooled: String::new(),
+            fix: String::new(),
+            degree: Degree::Fooled,
+            redirects_to_tls: false,
+            transfer: None,
             protocols: Vec::new(),
             except: Vec::new(),
             needs: Vec::new(),
@@ -243,8 +258,20 @@ impl Scenario {
 
     /// Whether TLS towards the client has to be ours.
     pub fn needs_tls(&self) -> bool {
-        let inside = [Proof::Mark, Proof::Unheard, Proof::Adrift, Proof::Certificate];
+        let inside = [
+            Proof::Mark,
+            Proof::Unheard,
+            Proof::Adrift,
+            Proof::Certificate,
+            Proof::Truncated,
+            Proof::Unprotected,
+        ];
         self.handshake != Handshake::Done || self.proof.iter().any(|proof| inside.contains(proof))
+    }
+
+    /// Whether what the client prints may show that it was fooled.
+    pub(crate) fn watches_output(&self) -> bool {
+        [Proof::Mark, Proof::Terminal].iter().any(|proof| self.proof.contains(proof))
     }
 
     /// Whether the client may wait until its time is over.
@@ -267,79 +294,6 @@ impl Scenario {
     }
 }
 
-impl RuleSpec {
-    fn words(&self) -> impl Iterator<Item = &Words> {
-        [&self.reply, &self.replace, &self.before, &self.after, &self.foretell, &self.old, &self.new]
-            .into_iter()
-            .flatten()
-    }
-
-    /// Whether it says something in a protocol's own words.
-    fn is_wordy(&self) -> bool {
-        self.words().next().is_some()
-    }
-
-    fn can_be_said_in(&self, protocol: &Protocol) -> bool {
-        self.words().all(|words| words.of(protocol.name).is_some())
-    }
-
-    fn mentions(&self, what: &str) -> bool {
-        self.words().any(|words| format!("{words:?}").contains(what))
-    }
-
-    fn made(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Rule, String> {
-        let say = |words: &Words| {
-            words.of(protocol.name).ok_or_else(|| format!("no words for {}", protocol.name))?.bytes(with)
-        };
-        let edit = match self {
-            Self { answer: Some(name), .. } => Edit::Answer(server_message(name)?),
-            Self { strip_offer: true, .. } => Edit::Amend(Amend::DropUpgrade),
-            Self { drop: true, .. } => Edit::Drop,
-            Self { cut: true, .. } => Edit::Cut,
-            Self { reply: Some(words), .. } => Edit::Reply(say(words)?),
-            Self { replace: Some(words), .. } => Edit::Replace(say(words)?),
-            Self { before: Some(words), .. } => Edit::Before(say(words)?),
-            Self { after: Some(words), .. } => Edit::After(say(words)?),
-            Self { foretell: Some(words), ahead, .. } => Edit::Foretell(*ahead, say(words)?),
-            Self { old: Some(old), new: Some(new), .. } => Edit::Swap(say(old)?, say(new)?),
-            _ => return Err(format!("a rule at \"{}\" that does nothing", self.at)),
-        };
-        Ok(Rule { at: moment(&self.at)?, edit })
-    }
-}
-
-fn moment(text: &str) -> Result<Moment, String> {
-    Ok(match text {
-        "client any" => Moment::Any(Side::Client),
-        "client hello" => Moment::Client(ClientMessage::Hello),
-        "client request" => Moment::Client(ClientMessage::Request),
-        "client probe" => Moment::Client(ClientMessage::Probe),
-        "client credentials" => Moment::Client(ClientMessage::Credentials),
-        "client other" => Moment::Client(ClientMessage::Other),
-        "server any" => Moment::Any(Side::Server),
-        "server offer" => Moment::Server(ServerMessage::Offer { starttls: true }),
-        "server accept" => Moment::Server(ServerMessage::Accept),
-        "reply greeting" => Moment::Reply(ReplyTo::Connect),
-        "reply hello" => Moment::Reply(ReplyTo::Hello),
-        "reply request" => Moment::Reply(ReplyTo::Request),
-        _ => return Err(format!("there is no moment \"{text}\"")),
-    })
-}
-
-fn server_message(text: &str) -> Result<ServerMessage, String> {
-    Ok(match text {
-        "offer" => ServerMessage::Offer { starttls: true },
-        "no offer" => ServerMessage::Offer { starttls: false },
-        "refuse temporary" => ServerMessage::Refuse(Refusal::Temporary),
-        "refuse permanent" => ServerMessage::Refuse(Refusal::Permanent),
-        "tls required" => ServerMessage::TlsRequired,
-        "bye" => ServerMessage::Bye,
-        "accept" => ServerMessage::Accept,
-        "preauthenticated" => ServerMessage::PreAuthenticated,
-        _ => return Err(format!("there is no message \"{text}\"")),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,10 +313,13 @@ mod tests {
                 let rules = scenario.rules(protocol, filling);
                 assert!(rules.is_ok(), "{} in {}: {rules:?}", scenario.id, protocol.name);
                 let silent = rules.is_ok_and(|rules| rules.is_empty());
-                let acts = scenario.handshake != Handshake::Done || scenario.certificate != SOUND_CERTIFICATE;
+                let acts = scenario.handshake != Handshake::Done
+                    || scenario.certificate != SOUND_CERTIFICATE
+                    || scenario.inside == Inside::Truncate
+                    || scenario.transfer.is_some();
                 assert!(!silent || acts, "{} does nothing in {}", scenario.id, protocol.name);
             }
-            let named = scenario.rules.iter().flat_map(RuleSpec::words).flat_map(Words::protocols);
+            let named = scenario.rules.iter().flat_map(RuleSpec::words).flat_map(words::Words::protocols);
             let excepted = scenario.except.iter().flat_map(|it| &it.protocols).map(String::as_str);
             let listed = scenario.protocols.iter().map(String::as_str);
             for name in named.chain(excepted).chain(listed) {
@@ -375,8 +332,14 @@ mod tests {
     fn ids_are_the_names_of_their_files_and_texts_are_there() {
         for ((name, text), scenario) in FILES.iter().zip(Scenario::all().unwrap()) {
             assert_eq!(*name, scenario.id);
-            let texts =
-                [&scenario.title, &scenario.reference, &scenario.what, &scenario.sound, &scenario.fooled];
+            let texts = [
+                &scenario.title,
+                &scenario.reference,
+                &scenario.what,
+                &scenario.sound,
+                &scenario.fooled,
+                &scenario.fix,
+            ];
             assert!(texts.iter().all(|text| !text.trim().is_empty()), "{name}");
             assert!(text.lines().all(|line| line.len() < 400), "{name}");
         }
@@ -384,7 +347,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let start = "id = \"x\"\ntitle = \"\"\nreference = \"\"\nwhat = \"\"\nsound = \"\"\nfooled = \"\"\n";
+        let start = "id = \"x\"\ntitle = \"\"\nreference = \"\"\nwhat = \"\"\nsound = \"\"\nfooled = \"\"\nfix = \"\"\n";
         assert!(Scenario::read(start).is_ok());
         for more in ["colour = 1", "[[rule]]\nat = \"noon\"\ndrop = true", "proof = [\"hearsay\"]"] {
             assert!(Scenario::read(&format!("{start}{more}")).is_err(), "{more}");

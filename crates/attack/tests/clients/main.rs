@@ -20,14 +20,20 @@ use starttls_lab::weak::Flaw;
 use support::{IMPATIENT, PATIENT, attack};
 use tokio::sync::Semaphore;
 
-/// What catches a client with this flaw: ids, or what they begin with; and the verdict.
-fn caught_by(flaw: Flaw) -> (&'static [&'static str], Outcome) {
-    let ids: &[&str] = match flaw {
-        Flaw::FallsBack => {
-            &["cli-strip", "cli-mangle", "cli-no-caps", "cli-refuse", "cli-many-sasl", "cli-challenge"]
-        }
+/// Which scenarios catch a client with this flaw: ids, or what ids begin with.
+fn caught_by(flaw: Flaw) -> &'static [&'static str] {
+    match flaw {
+        Flaw::FallsBack => &[
+            "cli-strip",
+            "cli-mangle",
+            "cli-no-caps",
+            "cli-refuse",
+            "cli-many-sasl",
+            "cli-challenge",
+            "cli-local-infile",
+        ],
         Flaw::KeepsBuffer => &["cli-inject"],
-        Flaw::KeepsCapabilities => &["cli-state-caps"],
+        Flaw::KeepsCapabilities => &["cli-state-caps", "cli-state-lost"],
         Flaw::BelievesPreauth => &["cli-preauth"],
         Flaw::FollowsReferrals => &["cli-redirect"],
         Flaw::BelievesPresent => &["cli-presend"],
@@ -35,8 +41,22 @@ fn caught_by(flaw: Flaw) -> (&'static [&'static str], Outcome) {
         Flaw::NeverTimesOut => &["cli-silence", "cli-hs-stall"],
         Flaw::ShowsAnything => &["cli-spoof"],
         Flaw::OldTls => &["cli-hs-old"],
-    };
-    (ids, if flaw == Flaw::NeverTimesOut { Outcome::Hung } else { Outcome::Fooled })
+        Flaw::SwallowsRefusal => &["cli-refuse-temp", "cli-refuse-perm"],
+        Flaw::IgnoresTruncation => &["cli-truncate"],
+        Flaw::LeavesDataClear => &["cli-data-clear"],
+    }
+}
+
+/// What these scenarios say of a client with this flaw.
+fn verdict(flaw: Flaw, id: &str) -> Outcome {
+    match (flaw, id) {
+        (Flaw::NeverTimesOut, _) => Outcome::Hung,
+        (Flaw::SwallowsRefusal, _) => Outcome::Silent,
+        (Flaw::BelievesPresent | Flaw::IgnoresTruncation, _)
+        | (Flaw::KeepsCapabilities, "cli-state-lost")
+        | (Flaw::IgnoresNames, "cli-cert-cn-only") => Outcome::Weak,
+        _ => Outcome::Fooled,
+    }
 }
 
 /// What a scenario cannot show of a client with this flaw in this protocol, and why.
@@ -52,6 +72,8 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
         (Flaw::KeepsBuffer, "cli-inject-partial", "ldap" | "postgres") => {
             Some("it goes on whatever the answer to its login, and can show nothing of a packet")
         }
+        (Flaw::IgnoresTruncation, _, "irc") => Some("it waits for no answer to its last command"),
+        (Flaw::IgnoresTruncation, _, "xmpp-server") => Some("the server ends the stream without an answer"),
         (Flaw::IgnoresNames, "cli-cert-weak-key", _) => Some(
             "its TLS library checks no signature by so small a key; the conformance tests have one that does",
         ),
@@ -61,13 +83,13 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
 
 /// What is wrong with the verdicts on a client with this flaw.
 async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: TlsVersion) -> Vec<String> {
-    let (ids, expected) = caught_by(flaw);
+    let ids = caught_by(flaw);
     let meant = |it: &Scenario| {
         ids.iter().any(|start| it.id.starts_with(start)) && hidden(protocol, flaw, &it.id).is_none()
     };
     let patience = if flaw == Flaw::NeverTimesOut { IMPATIENT } else { PATIENT };
     let report = attack(&lab, protocol, Some(flaw), tls, patience, &meant).await;
-    differences(&report, expected, &format!("{} {flaw:?} {tls:?}", protocol.name))
+    differences(&report, |id| verdict(flaw, id), &format!("{} {flaw:?} {tls:?}", protocol.name))
 }
 
 /// What is wrong with the verdicts on the sound client.
@@ -75,18 +97,18 @@ async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -
     let what = format!("{} {tls:?}", protocol.name);
     // Before its request it asks for nothing in some protocols, and waits then for an answer that never comes.
     let waits = |it: &Scenario| {
-        let (ids, _) = caught_by(Flaw::NeverTimesOut);
-        ids.iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
+        caught_by(Flaw::NeverTimesOut).iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
     };
     let report = attack(&lab, protocol, None, tls, PATIENT, &|it| !waits(it)).await;
-    let mut wrong = differences(&report, Outcome::Sound, &what);
+    let mut wrong = differences(&report, |_| Outcome::Sound, &what);
     let report = attack(&lab, protocol, None, tls, IMPATIENT, &waits).await;
-    wrong.extend(differences(&report, Outcome::Sound, &what));
+    wrong.extend(differences(&report, |_| Outcome::Sound, &what));
     wrong
 }
 
-fn differences(report: &Report, expected: Outcome, what: &str) -> Vec<String> {
-    let others = report.scenarios.iter().filter(|it| it.outcome != expected).map(|it| (it, expected));
+fn differences(report: &Report, expected: impl Fn(&str) -> Outcome, what: &str) -> Vec<String> {
+    let tested = report.scenarios.iter().map(|it| (it, expected(&it.id)));
+    let others = tested.filter(|(it, expected)| it.outcome != *expected);
     let control = Some((&report.control, Outcome::Sound)).filter(|it| it.0.outcome != Outcome::Sound);
     let wrong = control.into_iter().chain(others);
     wrong
@@ -156,6 +178,9 @@ flaws! {
     never_times_out NeverTimesOut
     shows_anything ShowsAnything
     speaks_old_tls OldTls
+    swallows_refusals SwallowsRefusal
+    ignores_truncation IgnoresTruncation
+    leaves_data_clear LeavesDataClear
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

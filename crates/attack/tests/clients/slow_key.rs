@@ -77,6 +77,7 @@ async fn other_runs_go_on_while_a_key_is_made() {
         subject: Arc::new(Telling { client: Local { client }, runs: Mutex::new(0), ended }),
         timeout: PATIENT,
         jobs: 2,
+        repeat: 1,
     };
     let report = tokio::time::timeout(Duration::from_secs(60), campaign.run()).await.unwrap().unwrap();
     assert_eq!(report.scenarios.len(), 2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use starttls::TlsVersion;
 use starttls::proto::Protocol;
 use starttls_attack::report::Report;
-use starttls_attack::{Campaign, Ran, Running, Scenario, Subject, Target};
+use starttls_attack::{Campaign, Ended, Output, Ran, Running, Scenario, Subject, Target};
 use starttls_lab::weak::{Client, Flaw};
 
 use crate::stage::Lab;
@@ -29,8 +29,11 @@ impl Subject for Local {
             let run = self.client.run(&target.host, address);
             let ended = tokio::time::timeout(target.timeout, run).await.ok();
             Ok(match ended {
-                Some(ended) => Ran { ended: Some(ended.well), output: ended.printed },
-                None => Ran { ended: None, output: Vec::new() },
+                Some(ended) => Ran {
+                    ended: if ended.well { Ended::Success } else { Ended::Failure(1) },
+                    output: Output::from(ended.printed),
+                },
+                None => Ran { ended: Ended::TimedOut, output: Output::default() },
             })
         })
     }
@@ -57,6 +60,7 @@ pub(crate) async fn attack(
         subject: Arc::new(Local { client }),
         timeout: patience * 2,
         jobs: 16,
+        repeat: 1,
     };
     tokio::time::timeout(Duration::from_secs(180), campaign.run()).await.unwrap().unwrap()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use starttls_attack::report::Outcome;
 
 use super::{Output, duration};
 
@@ -23,8 +24,10 @@ use super::{Output, duration};
   starttls attack --list                                starttls explain cli-strip-offer
 
 The client also finds its target in STARTTLS_HOST, STARTTLS_PORT, STARTTLS_CA, STARTTLS_USER and
-STARTTLS_PASSWORD. The exit code is 1 when a scenario fooled the client, and 7 when nothing did and
-one stayed undecided (hung, inconclusive), or the run without an attack failed.")]
+STARTTLS_PASSWORD. The exit code is 1 when an outcome is at or above --fail-on. It is 7 when none is, but
+a client crashed, hung or stayed without a verdict, or the run without an attack failed. It is 0 when
+only lesser outcomes are left: weak (a protection is missing, but another one held) or silent (the client
+reported success, but delivered nothing).")]
 pub(crate) struct Attack {
     /// The protocol: smtp, imap, ldap…
     #[arg(required_unless_present = "list")]
@@ -50,7 +53,7 @@ pub(crate) struct Attack {
     #[arg(long, value_name = "ID", conflicts_with_all = ["only", "skip"])]
     pub(crate) scenario: Option<String>,
 
-    /// List the scenarios, of one protocol or of all, and do nothing else
+    /// List the scenarios, of one protocol or of all, and do nothing else; --format text or json
     #[arg(long)]
     pub(crate) list: bool,
 
@@ -66,7 +69,16 @@ pub(crate) struct Attack {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
 
-    /// How long one run of the client may take: 10s, 500ms, 2m
+    /// Run each scenario N times, and report how often the worst outcome came out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) repeat: u16,
+
+    /// The least outcome that makes the exit code 1
+    #[arg(long, value_name = "OUTCOME", value_enum, default_value_t = FailOn::Fooled)]
+    pub(crate) fail_on: FailOn,
+
+    /// How long one run of the client may take: 10s, 500ms, 2m; --serve and --upstream end a connection
+    /// after six times as long
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
@@ -77,6 +89,11 @@ pub(crate) struct Attack {
     /// With --upstream: trust these root certificates of the server's too
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// For --format sarif: the file that results point at, relative to the repository
+    /// [default: the first file of the working directory that --run names, or the command's first word]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) location: Option<String>,
 
     /// How the report looks; junit and sarif are for build servers
     #[arg(long, value_enum, default_value_t = AttackFormat::Text)]
@@ -92,4 +109,28 @@ pub(crate) enum AttackFormat {
     Json,
     Junit,
     Sarif,
+}
+
+/// The least outcome that makes the exit code 1. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// An attacker gained credentials, a session, or content that the client believes
+    Fooled,
+    /// A signal ended the client
+    Crashed,
+    /// A protection is missing, but another one held
+    Weak,
+    /// The client reported success, but delivered nothing
+    Silent,
+}
+
+impl From<FailOn> for Outcome {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Fooled => Self::Fooled,
+            FailOn::Crashed => Self::Crashed,
+            FailOn::Weak => Self::Weak,
+            FailOn::Silent => Self::Silent,
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::exit;
 use crate::failure::Failed;
 use crate::target::{Host, Target};
 
-pub(crate) use attack::{Attack, AttackFormat};
+pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use login::{Credentials, Login, Sasl, Who};

@@ -1,26 +1,31 @@
 //! `starttls attack`: a man in the middle, for testing clients.
 
+mod list;
 mod stage;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use starttls::proto::{Protocol, Start};
 use starttls_attack::report::{Outcome, Report};
 use starttls_attack::{Campaign, Scenario, Shell, render};
 
-use crate::args::{Attack, AttackFormat};
+use crate::args::{Attack, AttackFormat, FailOn};
 use crate::exit;
 use crate::failure::Failed;
+use crate::interruption::Interruption;
 use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 use stage::LabStage;
 
 /// Runs the command and returns its exit code.
-pub(crate) async fn run(args: &Attack) -> Result<u8, Failed> {
+pub(crate) async fn run(args: &Attack, interruption: Interruption) -> Result<u8, Failed> {
     let protocol = args.protocol.as_deref().map(protocol).transpose()?;
     let scenarios = scenarios()?;
-    let Some(protocol) = protocol.filter(|_| !args.list) else { return list(args, protocol, &scenarios) };
+    let Some(protocol) = protocol.filter(|_| !args.list) else {
+        return list::run(args, protocol, &scenarios);
+    };
     let chosen = choose(args, protocol, scenarios)?;
     if chosen.is_empty() {
         let hint = format!("starttls attack {} --list says why", protocol.name);
@@ -28,14 +33,14 @@ pub(crate) async fn run(args: &Attack) -> Result<u8, Failed> {
         return Err(Failed::usage(text).hint(Some(hint)));
     }
     match (&args.run, args.serve.or(args.listen)) {
-        (Some(command), _) => campaign(args, protocol, chosen, command).await,
-        (None, Some(address)) => watch::run(args, protocol, chosen, address).await,
+        (Some(command), _) => campaign(args, protocol, chosen, command, interruption).await,
+        (None, Some(address)) => watch::run(args, protocol, chosen, address, interruption).await,
         (None, None) => {
             let hint = format!(
                 "for example: starttls attack {} --run './my-client {{host}} {{port}} {{ca}}'",
                 protocol.name
             );
-            let text = "which client shall be tested? --run, --serve or --upstream says so";
+            let text = "no client is named: specify it with --run, --serve or --upstream";
             Err(Failed::usage(text).hint(Some(hint)))
         }
     }
@@ -46,7 +51,10 @@ async fn campaign(
     protocol: &'static Protocol,
     scenarios: Vec<Scenario>,
     command: &str,
+    mut interruption: Interruption,
 ) -> Result<u8, Failed> {
+    // A client may leave processes behind that have left its group and its session.
+    starttls_processes::adopt_orphans()?;
     let mut sink = Sink::open(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
     let talk = Talk::new(&args.output);
@@ -58,34 +66,68 @@ async fn campaign(
         subject: Arc::new(Shell(command.to_owned())),
         timeout: args.timeout,
         jobs: args.jobs.into(),
+        repeat: args.repeat.into(),
     };
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let report = tokio::select! {
-        report = campaign.run() => report.map_err(|error| Failed::new(exit::INCONCLUSIVE, error)),
-        _ = &mut interrupted => return Ok(exit::INTERRUPTED),
-    };
-    // Threads and folders go with it, which must not happen on this runtime.
-    let _ = tokio::task::spawn_blocking(move || drop(stage)).await;
-    let report = report?;
-    sink.line(shown(args, &report).trim_end())?;
-    Ok(code(report.outcome))
+    let mut interrupted = None;
+    let stop = async { interrupted = Some(interruption.code().await) };
+    let report = campaign.run_until(stop).await;
+    let ended = tokio::task::spawn_blocking(move || {
+        starttls_processes::end_descendants();
+        release(stage);
+    });
+    ended.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    let report = report.map_err(|error| Failed::new(exit::INCONCLUSIVE, error))?;
+    if interrupted.is_some() {
+        crate::talk::warning(&format!(
+            "the report is partial: {} scenarios are missing",
+            report.unfinished.len()
+        ));
+    }
+    sink.line(shown(args, command, &report).trim_end())?;
+    let outcomes = report.scenarios.iter().map(|it| it.outcome).chain([report.control.outcome]);
+    Ok(interrupted.unwrap_or_else(|| code(outcomes, args.fail_on)))
 }
 
-fn code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Sound | Outcome::Refused => exit::DONE,
-        Outcome::Fooled => exit::FINDINGS,
-        Outcome::Hung | Outcome::Inconclusive => exit::INCONCLUSIVE,
+/// Removes the folder of the stage. A key that is being made for an interrupted run keeps the stage for a moment.
+fn release(mut stage: Arc<LabStage>) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..500 {
+        match Arc::try_unwrap(stage) {
+            Ok(whole) => return drop(whole),
+            Err(shared) => stage = shared,
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
-fn shown(args: &Attack, report: &Report) -> String {
+/// The exit code for these outcomes: one at or above `fail_on` is a finding, and a run without a verdict leaves the
+/// result open.
+fn code(outcomes: impl IntoIterator<Item = Outcome>, fail_on: FailOn) -> u8 {
+    let outcomes: Vec<Outcome> = outcomes.into_iter().collect();
+    match () {
+        () if outcomes.iter().any(|outcome| *outcome <= fail_on.into()) => exit::FINDINGS,
+        () if outcomes.iter().any(|outcome| outcome.is_undecided()) => exit::INCONCLUSIVE,
+        () => exit::DONE,
+    }
+}
+
+fn shown(args: &Attack, command: &str, report: &Report) -> String {
     match args.format {
         AttackFormat::Text => render::text::render(report, style(args)),
         AttackFormat::Json => render::json::render(report),
-        AttackFormat::Junit => render::junit::render(report),
-        AttackFormat::Sarif => render::sarif::render(report, None),
+        AttackFormat::Junit => render::junit::render(report, args.fail_on.into()),
+        AttackFormat::Sarif => {
+            render::sarif::render(report, &args.location.clone().unwrap_or_else(|| location(command)))
+        }
     }
+}
+
+/// The file that the command names first, if the working directory contains it; otherwise the command's first word.
+fn location(command: &str) -> String {
+    let is_path = |word: &&str| !word.starts_with('/') && !word.contains("..");
+    let file = command.split_whitespace().filter(is_path).find(|word| std::path::Path::new(word).is_file());
+    let first = || command.split_whitespace().next().map(|word| word.trim_start_matches('/'));
+    file.or_else(first).unwrap_or("client").to_owned()
 }
 
 fn style(args: &Attack) -> render::text::Style {
@@ -96,8 +138,8 @@ fn style(args: &Attack) -> render::text::Style {
 fn paint(outcome: Outcome) -> (&'static str, &'static str) {
     let color = match outcome {
         Outcome::Sound => "\x1b[1;32m",
-        Outcome::Fooled => "\x1b[1;31m",
-        Outcome::Refused | Outcome::Hung | Outcome::Inconclusive => "\x1b[33m",
+        Outcome::Fooled | Outcome::Crashed => "\x1b[1;31m",
+        _ => "\x1b[33m",
     };
     (color, "\x1b[0m")
 }
@@ -134,10 +176,11 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
     let wanted = args.only.iter().chain(&args.skip).chain(&args.scenario);
     if let Some(name) = wanted.into_iter().find(|name| !all.iter().any(|it| it.id.starts_with(name.as_str())))
     {
-        return Err(unknown(name));
+        return Err(unknown(name, &all));
     }
     if let Some(id) = &args.scenario {
-        let one = all.into_iter().find(|it| it.id == *id).ok_or_else(|| unknown(id))?;
+        let found = all.iter().position(|it| it.id == *id);
+        let one = all[found.ok_or_else(|| unknown(id, &all))?].clone();
         return match one.inapplicable(protocol) {
             Some(why) => Err(Failed::usage(format!("{id} has no meaning in {}: {why}", protocol.title))),
             None => Ok(vec![one]),
@@ -159,36 +202,24 @@ pub(crate) fn explain(id: &str) -> Result<Option<String>, Failed> {
         let names: Vec<_> =
             everywhere.filter(|protocol| it.inapplicable(protocol).is_none()).map(|it| it.name).collect();
         format!(
-            "{}: {}\n\nWhat happens\n{}\n\nA sound client\n{}\n\nA client that is fooled\n{}\n\nProtocols\n{}\n\nReference\n{}\n",
+            "{}: {}\n\nWhat happens\n{}\n\nA sound client\n{}\n\nA client that is not sound\n{}\n\nFix\n{}\n\nProtocols\n{}\n\nReference\n{}\n",
             it.id,
             it.title,
             it.what.trim(),
             it.sound,
             it.fooled,
+            it.fix,
             names.join(" "),
             it.reference
         )
     }))
 }
 
-fn unknown(id: &str) -> Failed {
-    let hint = String::from("see them all: starttls attack --list");
+/// Names every valid id, the most similar one first.
+fn unknown(id: &str, all: &[Scenario]) -> Failed {
+    let similar = |it: &&Scenario| (strsim::jaro_winkler(id, &it.id) * 1e6) as u32;
+    let meant = all.iter().max_by_key(similar).map(|it| format!("{}? ", it.id)).unwrap_or_default();
+    let ids: Vec<&str> = all.iter().map(|it| it.id.as_str()).collect();
+    let hint = format!("{meant}valid ids, or the start of one: {}", ids.join(", "));
     Failed::usage(format!("there is no scenario \"{}\"", id.escape_debug())).hint(Some(hint))
-}
-
-/// The scenarios; of one protocol, also those that have no meaning there, and why not.
-fn list(args: &Attack, protocol: Option<&Protocol>, all: &[Scenario]) -> Result<u8, Failed> {
-    let mut sink = Sink::open(&args.output)?;
-    let mut without = Vec::new();
-    for scenario in all {
-        match protocol.and_then(|protocol| scenario.inapplicable(protocol)) {
-            None => sink.line(&format!("{:<24} {}", scenario.id, scenario.title))?,
-            Some(why) => without.push(format!("{:<24} {why}", scenario.id)),
-        }
-    }
-    if let (Some(protocol), false) = (protocol, without.is_empty()) {
-        sink.line(&format!("\nWithout a meaning in {}:", protocol.title))?;
-        without.iter().try_for_each(|line| sink.line(line))?;
-    }
-    Ok(exit::DONE)
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
-use starttls_attack::report::Report;
 use starttls_attack::{Backing, Canary, Scenario, Stage, Upstream, Watch, render};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::stage::LabStage;
@@ -16,6 +14,7 @@ use super::{banner, style};
 use crate::args::{Attack, AttackFormat};
 use crate::exit;
 use crate::failure::Failed;
+use crate::interruption::Interruption;
 use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
@@ -26,13 +25,12 @@ pub(super) async fn run(
     protocol: &'static Protocol,
     scenarios: Vec<Scenario>,
     address: SocketAddr,
+    mut interruption: Interruption,
 ) -> Result<u8, Failed> {
     if !address.ip().is_loopback() && !args.i_am_authorised_to_test {
         let hint = String::from("if you may attack whoever comes, say so: --i-am-authorised-to-test");
         return Err(Failed::usage(format!("{address} is not on this machine")).hint(Some(hint)));
     }
-    // Before anything listens, so that no signal is lost.
-    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut sink = Sink::open(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
     let (backing, real) = match &args.upstream {
@@ -70,7 +68,7 @@ pub(super) async fn run(
     let mut seen = Vec::new();
     let result = loop {
         tokio::select! {
-            _ = interrupted.recv() => break Ok(()),
+            _ = interruption.code() => break Ok(()),
             ended = &mut serving => break ended,
             Some(tested) = verdicts.recv() => {
                 let shown = match args.format {
@@ -84,7 +82,7 @@ pub(super) async fn run(
     };
     let _ = tokio::task::spawn_blocking(move || drop((backing.keep, stage))).await;
     result.map_err(|error| Failed::new(exit::UNREACHABLE, error))?;
-    Ok(super::code(Report::worst(seen)))
+    Ok(super::code(seen, args.fail_on))
 }
 
 /// The real server behind, for which nobody's password is known here.

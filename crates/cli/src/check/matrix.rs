@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::args::{Check, ReportFormat};
 use crate::exit;
 use crate::failure::Failed;
+use crate::interruption::Interruption;
 use crate::output::Sink;
 use crate::talk::{Talk, Tone};
 
@@ -26,7 +27,7 @@ struct Row {
 }
 
 /// Runs the matrix; 0 when every verdict is the expected one.
-pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
+pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
     let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
     if !matches!(args.format.as_slice(), [ReportFormat::Text | ReportFormat::Json]) || chosen.contains(&false)
     {
@@ -42,13 +43,16 @@ pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
     );
     let lab = crate::lab::start()?;
     let rows = tokio::select! {
-        rows = rows(args, &lab) => Some(rows),
-        _ = tokio::signal::ctrl_c() => None,
+        rows = rows(args, &lab) => rows.map(Ok),
+        code = interruption.code() => Ok(Err(code)),
     };
     tokio::task::spawn_blocking(move || drop(lab))
         .await
         .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    let Some(rows) = rows.transpose()? else { return Ok(exit::INTERRUPTED) };
+    let rows = match rows? {
+        Ok(rows) => rows,
+        Err(code) => return Ok(code),
+    };
     let right = rows.iter().filter(|row| row.is_right()).count();
     let code = if right == rows.len() { exit::DONE } else { exit::FINDINGS };
     if is_json {

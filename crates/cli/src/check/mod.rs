@@ -6,6 +6,7 @@ mod formats;
 mod judge;
 mod matrix;
 mod options;
+mod partial;
 mod progress;
 mod report;
 mod run;
@@ -21,38 +22,40 @@ use starttls_audit::filter::Selection;
 use crate::args::{Check, Explain, ReportFormat};
 use crate::exit;
 use crate::failure::Failed;
+use crate::interruption::Interruption;
 use crate::output::Sink;
 use earlier::Earlier;
 use judge::Judge;
+use partial::Unfinished;
 use progress::Progress;
 use report::{Outcome, Output};
 use run::{Item, Queue};
 use targets::Targets;
 
 /// Runs the command and returns its exit code.
-pub(crate) async fn run(args: &Check) -> Result<u8, Failed> {
-    match tried(args).await {
+pub(crate) async fn run(args: &Check, mut interruption: Interruption) -> Result<u8, Failed> {
+    match tried(args, &mut interruption).await {
         Err(failed) if formats::is_plugin(args) => formats::failed_plugin(&failed),
         ended => ended,
     }
 }
 
 /// Runs the command. Unknown names of checks are errors before anything is done.
-async fn tried(args: &Check) -> Result<u8, Failed> {
+async fn tried(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
     let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
         Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
     })?;
     match () {
         () if args.list => list(args),
-        () if args.targets.is_empty() && args.file.is_none() => matrix::run(args).await,
-        () => audit(args, selection).await,
+        () if args.targets.is_empty() && args.file.is_none() => matrix::run(args, interruption).await,
+        () => audit(args, selection, interruption).await,
     }
 }
 
 /// A server that waits for a handshake for longer can be held for nothing.
 const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
 
-async fn audit(args: &Check, selection: Selection) -> Result<u8, Failed> {
+async fn audit(args: &Check, selection: Selection, interruption: &mut Interruption) -> Result<u8, Failed> {
     let judge = Judge::new(args, selection)?;
     let lines = targets::read(args)?;
     if lines.is_empty() {
@@ -71,6 +74,7 @@ async fn audit(args: &Check, selection: Selection) -> Result<u8, Failed> {
     let targets = Targets::new(new);
     let mut progress = Progress::new(&args.output, &targets);
     let appended = earlier.continued(args.output.output.as_deref());
+    let mut unfinished = Unfinished::new(&targets);
     let mut queue = Queue::new(args, targets.distinct, Arc::clone(&earlier))?;
     let output = match (appended, is_lines) {
         (Some((path, length)), _) => Output::Lines(Sink::append(&path, length)?),
@@ -78,18 +82,23 @@ async fn audit(args: &Check, selection: Selection) -> Result<u8, Failed> {
         (None, false) => Output::Whole(formats::Destinations::open(args)?),
     };
     let mut outcome = Outcome::new(args, output, earlier.code(&again));
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let next = tokio::select! {
             biased;
-            _ = &mut interrupted => None,
-            next = queue.next() => Some(next),
+            code = interruption.code() => Err(code),
+            next = queue.next() => Ok(next),
         };
         progress.clear();
-        let Some(next) = next else { return Ok(exit::INTERRUPTED) };
+        let next = match next {
+            Ok(next) => next,
+            Err(code) => return outcome.interrupted(args, &unfinished, code),
+        };
         let Some((asked, item)) = next else { break };
         let same = targets.same.get(&asked).map(Vec::as_slice).unwrap_or_default();
         progress.note(&asked, &item, same.len());
+        if matches!(item, Item::End | Item::Failed(_)) {
+            unfinished.finish();
+        }
         match item {
             Item::LookedUp(lookups) => outcome.looked_up(same, &lookups)?,
             Item::Endpoint(endpoint) => outcome.audited(same, judge.judged(*endpoint))?,

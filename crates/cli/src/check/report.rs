@@ -3,6 +3,7 @@
 use starttls_audit::render::json::{self, Remark};
 use starttls_audit::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
 
+use super::partial::Unfinished;
 use super::targets::Asked;
 use super::{formats, options, worse};
 use crate::args::Check;
@@ -99,6 +100,21 @@ impl Outcome {
             exit_code: failed.map(|failed| failed.code),
         };
         sink.line(json::remark(&remark).trim_end())
+    }
+
+    /// Reports what is finished, and returns the exit code for the signal. Lines of JSON have no line for the other
+    /// targets, so that `--resume` audits them.
+    pub(crate) fn interrupted(
+        mut self,
+        args: &Check,
+        unfinished: &Unfinished,
+        code: u8,
+    ) -> Result<u8, Failed> {
+        crate::talk::warning(&unfinished.summary());
+        if matches!(self.output, Output::Whole(_)) {
+            unfinished.add_to(&mut self.report);
+        }
+        self.end(args).map(|_| code)
     }
 
     /// Writes the report, unless its lines are written, and returns the exit code of the run.

@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let dial = args.peer.dial_target(&target)?;
     // RFC 6120 section 6.3.8: an address names the user of a service, and the login is at that service.
     let service = (target.protocol.name == "xmpp").then(|| args.peer.server_name(&target.host.ascii));
-    let account = args.credentials.account(&args.peer, service)?;
+    let account = args.credentials.account(&args.peer, service).await?;
     let opening = Opening { peer: &args.peer, trace: &args.trace, target: &target, dial, talk };
     let Opened { mut session, watch } = match opening.open(&connector).await? {
         Ok(opened) => opened,
@@ -138,7 +138,7 @@ fn end(report: Report, json: bool, sink: &mut Sink) -> Result<u8, Failed> {
 
 impl Credentials {
     /// The account, with its secret. `service` is what behind an `@` of the user's goes without saying.
-    pub(crate) fn account(&self, peer: &Peer, service: Option<&str>) -> Result<Account, Failed> {
+    pub(crate) async fn account(&self, peer: &Peer, service: Option<&str>) -> Result<Account, Failed> {
         let named = self.mechanism.as_deref().map(str::to_ascii_uppercase);
         if let Some(name) = named.as_deref().filter(|name| !Account::mechanisms().any(|it| it == *name)) {
             let hint = format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "));
@@ -163,7 +163,7 @@ impl Credentials {
             let local = service.and_then(|service| user.strip_suffix(service)?.strip_suffix('@'));
             let user = local.unwrap_or(user);
             let what = if self.token { "token" } else { "password" };
-            let secret = secret::read(&self.who, what)?;
+            let secret = secret::read(&self.who, what).await?;
             if self.token { Account::token(user, secret) } else { Account::password(user, secret) }
         };
         if let Some(name) = named {

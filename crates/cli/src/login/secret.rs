@@ -1,7 +1,13 @@
 //! Where a secret comes from: a file, a command, the environment, or somebody who types it.
 
+use std::fs::File;
 use std::io::{BufRead, IsTerminal};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use starttls_processes::Family;
+use tokio::process::Command;
 
 use crate::args::Who;
 use crate::failure::Failed;
@@ -10,7 +16,7 @@ use crate::failure::Failed;
 const VARIABLE: &str = "STARTTLS_PASSWORD";
 
 /// Reads the secret; `what` is what it is called.
-pub(crate) fn read(who: &Who, what: &str) -> Result<String, Failed> {
+pub(crate) async fn read(who: &Who, what: &str) -> Result<String, Failed> {
     let text = match (&who.password_file, &who.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
             let mut line = Vec::new();
@@ -20,7 +26,7 @@ pub(crate) fn read(who: &Who, what: &str) -> Result<String, Failed> {
         }
         (Some(path), _) => std::fs::read(path)
             .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?,
-        (None, Some(command)) => printed_by(command, what)?,
+        (None, Some(command)) => printed_by(command, what).await?,
         (None, None) => match std::env::var(VARIABLE) {
             Ok(secret) => secret.into_bytes(),
             Err(_) => asked(what)?,
@@ -34,13 +40,45 @@ pub(crate) fn read(who: &Who, what: &str) -> Result<String, Failed> {
     String::from_utf8(line.to_vec()).map_err(|_| Failed::usage(format!("the {what} is not UTF-8")))
 }
 
-fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
-    let output = Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| Failed::usage(format!("cannot run sh: {error}")))?;
+/// Returns what the command prints. A signal to this program ends the command and the processes that came from it.
+async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
+    let cannot_run = |error: std::io::Error| Failed::usage(format!("cannot run sh: {error}"));
+    let mut family = Family::new();
+    let (name, value) = family.variable();
+    let child = Command::new("sh")
+        .args(["-c", command])
+        .env(name, value)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(cannot_run)?;
+    if let Some(id) = child.id() {
+        family.is_led_by(id);
+    }
+    let output = child.wait_with_output().await.map_err(cannot_run)?;
+    // An agent that the command started, for example, is meant to stay.
+    family.release();
     if !output.status.success() {
         return Err(Failed::usage(format!("the command for the {what} failed: {}", output.status)));
     }
     Ok(output.stdout)
+}
+
+/// The terminal's settings before the prompt, which switches the echo off.
+static WITH_ECHO: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Switches the terminal's echo on again after an interrupted prompt.
+pub(crate) fn restore_terminal() {
+    let settings = WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Some(settings), Ok(terminal)) = (settings, terminal()) {
+        // A terminal that is gone has no settings.
+        let _ = tcsetattr(&terminal, SetArg::TCSANOW, &settings);
+    }
+}
+
+fn terminal() -> std::io::Result<File> {
+    File::options().read(true).write(true).open("/dev/tty")
 }
 
 fn asked(what: &str) -> Result<Vec<u8>, Failed> {
@@ -48,7 +86,10 @@ fn asked(what: &str) -> Result<Vec<u8>, Failed> {
         let hint = format!("--password-file FILE, --password-command COMMAND or {VARIABLE} gives it");
         return Err(Failed::usage(format!("there is no {what}, and nobody to ask")).hint(Some(hint)));
     }
+    let settings = terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok());
+    *WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     let typed = rpassword::prompt_password(format!("{}{}: ", what[..1].to_uppercase(), &what[1..]));
+    WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner).take();
     typed
         .map(String::into_bytes)
         .map_err(|error| Failed::usage(format!("cannot ask for the {what}: {error}")))

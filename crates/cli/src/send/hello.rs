@@ -26,7 +26,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
         for (reply_to, message) in
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
         {
-            let answer = answer(&mut io, &*dialect, reply_to, &mut heard).await?;
+            let answer = answer(&mut io, &mut *dialect, reply_to, &mut heard).await?;
             watch.tell(&Said { from: Side::Server, text: answer.clone() }, CLEARTEXT);
             let meaning = dialect.read_server(reply_to, &answer);
             if let Ok(ServerMessage::Bye) | Err(_) = meaning {
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
 
 async fn answer(
     io: &mut (impl AsyncReadExt + Unpin),
-    dialect: &dyn Dialect,
+    dialect: &mut dyn Dialect,
     reply_to: ReplyTo,
     heard: &mut Vec<u8>,
 ) -> Result<Vec<u8>, Failed> {

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
     let mut sink = Sink::open(&args.output)?;
-    let sender = Sender::new(args, talk)?;
+    let sender = Sender::new(args, talk).await?;
     let Route { hops, left_out } = route::find(args).await?;
     if args.until == Some(Stop::Ehlo) {
         return sender.look(&hops, json, &mut sink).await;
@@ -107,11 +107,14 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn new(args: &'a Send, talk: Talk) -> Result<Self, Failed> {
+    async fn new(args: &'a Send, talk: Talk) -> Result<Self, Failed> {
         let credentials = &args.credentials;
         let logs_in = credentials.who.user.is_some() || credentials.mechanism.is_some();
         let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
-        let account = (logs_in && !no_login).then(|| credentials.account(&args.peer, None)).transpose()?;
+        let account = match logs_in && !no_login {
+            true => Some(credentials.account(&args.peer, None).await?),
+            false => None,
+        };
         // Standard input may hold the password before the message, and whoever only looks needs neither.
         let wanted = !matches!(args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth | Stop::Rcpt));
         let message = if wanted { Some(compose::message(args)?) } else { None };

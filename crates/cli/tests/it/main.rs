@@ -31,6 +31,7 @@ mod report;
 mod schema;
 mod send;
 mod session;
+mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod usage;

@@ -21,6 +21,10 @@ pub(super) struct Conversation {
     patience: Option<Duration>,
     /// Messages said.
     pub(super) said: u32,
+    /// The last list of what the server can do.
+    pub(super) list: Vec<u8>,
+    /// Whether the client logs in.
+    pub(super) logs_in: bool,
 }
 
 impl Conversation {
@@ -29,7 +33,17 @@ impl Conversation {
         let me = Identity { inside_tls: inside, nonce: 0, ..Identity::new("localhost") };
         let dialect = (client.protocol.dialect)(me);
         let patience = Some(client.patience).filter(|_| client.flaw != Some(Flaw::NeverTimesOut));
-        Self { stream, dialect, inside, buffer, heard: Vec::new(), patience, said: 0 }
+        Self {
+            stream,
+            dialect,
+            inside,
+            buffer,
+            heard: Vec::new(),
+            patience,
+            said: 0,
+            list: Vec::new(),
+            logs_in: true,
+        }
     }
 
     pub(super) fn clear(client: &Client, stream: Box<dyn Stream>) -> Self {
@@ -56,13 +70,26 @@ impl Conversation {
         Ok(out.len())
     }
 
+    /// Says these bytes as they are.
+    pub(super) async fn say_as_is(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
     /// Hears the answer to this; nothing where it makes no sense.
     pub(super) async fn hear(&mut self, to: ReplyTo) -> io::Result<Option<ServerMessage>> {
+        let mut heard = Vec::new();
         loop {
             let Some(message) = self.message(to).await? else { return Ok(None) };
+            heard.extend_from_slice(&message);
             match self.dialect.read_server(to, &message) {
                 Ok(ServerMessage::Interim) => {}
-                Ok(meaning) => return Ok(Some(meaning)),
+                Ok(meaning) => {
+                    if matches!(meaning, ServerMessage::Offer { .. }) {
+                        self.list = heard;
+                    }
+                    return Ok(Some(meaning));
+                }
                 Err(_) => return Ok(None),
             }
         }

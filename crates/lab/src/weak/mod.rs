@@ -17,7 +17,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use starttls::proto::{After, ClientMessage, Offer, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{After, ClientMessage, Identity, Offer, Protocol, ReplyTo, ServerMessage};
 use starttls::{Connector, TlsVersion};
 use tokio::net::TcpStream;
 
@@ -46,6 +46,12 @@ pub enum Flaw {
     ShowsAnything,
     /// Tries TLS 1.0 when no later version will do.
     OldTls,
+    /// Reports success when the upgrade is refused, and delivers nothing.
+    SwallowsRefusal,
+    /// Takes an answer that ends in the middle for a whole one.
+    IgnoresTruncation,
+    /// Transfers data without protecting it, where data has connections of its own.
+    LeavesDataClear,
 }
 
 impl Flaw {
@@ -61,6 +67,9 @@ impl Flaw {
         Self::NeverTimesOut,
         Self::ShowsAnything,
         Self::OldTls,
+        Self::SwallowsRefusal,
+        Self::IgnoresTruncation,
+        Self::LeavesDataClear,
     ];
 }
 
@@ -94,6 +103,8 @@ enum Step {
     Cleartext,
     /// The rest elsewhere.
     Elsewhere(u16),
+    /// Nothing more, without a failure.
+    Nothing,
 }
 
 impl Client {
@@ -171,6 +182,7 @@ impl Client {
             printed.extend(&clear.heard);
         }
         match step? {
+            Step::Nothing => return Ok(()),
             Step::Cleartext => return self.act(clear, printed).await,
             Step::Elsewhere(port) => {
                 let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
@@ -184,12 +196,26 @@ impl Client {
             words.for_each(|word| printed.extend([b"the server can ", word, b"\n"].concat()));
         }
         let kept = if self.is(Flaw::KeepsBuffer) { std::mem::take(&mut clear.buffer) } else { Vec::new() };
-        let said = clear.said;
+        let (said, logs_in) = (clear.said, self.finds_a_login(&clear.list));
         let tls = connector
             .upgrade_implicit(self.protocol, server_name, clear.stream)
             .await
             .map_err(io::Error::other)?;
-        self.act(Conversation::inside(self, Box::new(tls), kept, said), printed).await
+        let mut inside = Conversation::inside(self, Box::new(tls), kept, said);
+        inside.logs_in = logs_in;
+        self.act(inside, printed).await
+    }
+
+    /// Whether the list from before TLS has a mechanism, for a client that believes it.
+    fn finds_a_login(&self, list: &[u8]) -> bool {
+        let login = (self.protocol.dialect)(Identity::new("")).into_login();
+        let mut login = login.filter(|_| self.is(Flaw::KeepsCapabilities) && !list.is_empty());
+        let mechanisms = login.as_mut().map(|login| {
+            // A dialect knows a list better after it has read it.
+            let _ = login.read_server(ReplyTo::Hello, list);
+            login.mechanisms(list)
+        });
+        mechanisms.is_none_or(|mechanisms| !mechanisms.is_empty())
     }
 
     /// The cleartext part.
@@ -251,12 +277,13 @@ impl Client {
     }
 
     fn no_upgrade(&self, clear: &mut Conversation, why: &'static str) -> io::Result<Step> {
-        match self.is(Flaw::FallsBack) {
-            true => {
+        match self.flaw {
+            Some(Flaw::FallsBack) => {
                 clear.buffer.clear();
                 Ok(Step::Cleartext)
             }
-            false => Err(io::Error::other(why)),
+            Some(Flaw::SwallowsRefusal) => Ok(Step::Nothing),
+            _ => Err(io::Error::other(why)),
         }
     }
 
@@ -266,7 +293,7 @@ impl Client {
             return None;
         }
         let text = String::from_utf8_lossy(&clear.heard).into_owned();
-        let (_, behind) = text.split_once("127.0.0.1:")?;
+        let (_, behind) = text.split_once("127.0.0.1:").or_else(|| text.split_once(",port="))?;
         let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().ok()
     }
@@ -292,6 +319,9 @@ impl Client {
         }
         let mut said = 0;
         for message in [ClientMessage::Credentials, ClientMessage::Other] {
+            if message == ClientMessage::Credentials && !talk.logs_in {
+                continue;
+            }
             // Who is turned away for good is not asked for more.
             match talk.say(message).await {
                 Ok(0) => continue,
@@ -304,11 +334,21 @@ impl Client {
             }
             match talk.hear(ReplyTo::Other).await {
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.takes_for_end(talk) => {
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
+        if self.is(Flaw::LeavesDataClear) && self.protocol.name == "ftp" {
+            talk.say_as_is(b"LIST\r\n").await?;
+        }
         let _ = talk.say(ClientMessage::Quit).await;
         Ok(())
+    }
+
+    /// Whether the end of the connection is the end of an answer.
+    fn takes_for_end(&self, talk: &Conversation) -> bool {
+        talk.buffer.is_empty() || self.is(Flaw::IgnoresTruncation)
     }
 }

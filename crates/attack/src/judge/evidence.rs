@@ -1,0 +1,208 @@
+//! What shows that a client was fooled, piece by piece.
+
+use std::time::Instant;
+
+use starttls::proto::{ClientMessage, Escaped, Side};
+
+use super::{Baseline, Seen, inside, messages, most_said_inside, substance};
+use crate::canary::contains;
+use crate::record::{Entry, Layer, Record};
+use crate::report::Evidence;
+use crate::scenario::{Proof, Scenario};
+use crate::subject::Ended;
+
+/// Octets of a line that an output does not contain by chance.
+const SHORTEST_TRACE: usize = 12;
+
+/// What an attacker gained in any scenario: credentials, commands in cleartext, a session at another server.
+pub(super) fn gained(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -> Vec<Evidence> {
+    let proofs = [credentials(seen), commands(seen, baseline), redirected(scenario, seen)];
+    proofs.into_iter().flatten().collect()
+}
+
+/// Returns whether a line that the server said only in cleartext is in the output.
+pub(super) fn traces(record: &Record, output: &[u8]) -> bool {
+    let said = |layer| record.entries.iter().filter(move |it| it.from == Side::Server && it.layer == layer);
+    let lines = |entry: &Entry| {
+        let lines = entry.bytes.split(|byte| matches!(byte, b'\r' | b'\n')).map(<[u8]>::to_vec);
+        lines.collect::<Vec<_>>()
+    };
+    let mut in_cleartext = said(Layer::Cleartext).flat_map(lines).filter(|line| line.len() >= SHORTEST_TRACE);
+    in_cleartext.any(|line| {
+        contains(output, &line) && !said(Layer::Inside).any(|entry| contains(&entry.bytes, &line))
+    })
+}
+
+/// Returns whether the request came before the server's answer to the question before it.
+pub(super) fn pipelines(record: &Record) -> bool {
+    let cleartext = record.entries.iter().filter(|entry| entry.layer == Layer::Cleartext);
+    let up_to_request = cleartext.take_while(|entry| entry.meaning != Some(ClientMessage::Request));
+    let last = up_to_request.last();
+    record.asked() && last.is_some_and(|entry| entry.from == Side::Client)
+}
+
+/// Returns the first entry for which `is` holds, of all connections.
+fn first(
+    seen: &Seen<'_>,
+    layer: Layer,
+    what: &str,
+    is: impl Fn(&Record, &Entry) -> bool,
+) -> Option<Evidence> {
+    seen.records.iter().enumerate().find_map(|(transcript, record)| {
+        let (entry, said) = record.said(layer).find(|(_, entry)| is(record, entry))?;
+        let text = format!("{what}: {}", said.text());
+        Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
+    })
+}
+
+/// Quotes the line of the output that contains this offset.
+fn printed(what: &str, output: &[u8], offset: usize) -> Evidence {
+    let start = output[..offset].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let line = output[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let text = format!("{what}: {}", Escaped(&line[..line.len().min(200)]));
+    Evidence { text, transcript: None, entry: None }
+}
+
+pub(super) fn credentials(seen: &Seen<'_>) -> Option<Evidence> {
+    let told = |entry: &Entry| seen.canary.password_in(&entry.bytes);
+    let password = first(seen, Layer::Cleartext, "the password in cleartext", |_, entry| told(entry));
+    password.or_else(|| {
+        let is = |_: &Record, entry: &Entry| entry.meaning == Some(ClientMessage::Credentials);
+        first(seen, Layer::Cleartext, "credentials in cleartext", is)
+    })
+}
+
+fn commands(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
+    let (transcript, entry, said) = seen.records.iter().enumerate().find_map(|(at, record)| {
+        let (entry, said) = substance(record).nth(baseline.in_cleartext)?;
+        Some((at, entry, said))
+    })?;
+    let text = format!("a command in cleartext that is for TLS only: {}", said.text());
+    Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
+}
+
+/// A connection to another server. Where the scenario says so, a client may go there with TLS from the first byte.
+fn redirected(scenario: &Scenario, seen: &Seen<'_>) -> Option<Evidence> {
+    let in_cleartext = |record: &Record| record.said(Layer::Cleartext).next().is_some();
+    let is = |record: &Record| record.redirected && (!scenario.redirects_to_tls || in_cleartext(record));
+    let transcript = seen.records.iter().position(is)?;
+    let text = String::from("followed a redirect that came in cleartext");
+    Some(Evidence { text, transcript: Some(transcript), entry: None })
+}
+
+pub(super) fn prove(
+    proof: Proof,
+    scenario: &Scenario,
+    seen: &Seen<'_>,
+    baseline: &Baseline,
+) -> Option<Evidence> {
+    let (canary, output) = (seen.canary, seen.ran.output.bytes());
+    match proof {
+        Proof::Mark => {
+            let what = "says inside TLS what only the injected bytes said";
+            let said = first(seen, Layer::Inside, what, |_, entry| canary.mark_in(&entry.bytes));
+            said.or_else(|| shown_inside(seen, baseline))
+        }
+        Proof::Terminal => {
+            // The title of the terminal's window: a client has no reason to set it to this.
+            let obeyed =
+                ["\x1b]2;", "\u{9d}2;"].map(|control| [control.as_bytes(), canary.mark.as_bytes()].concat());
+            let offset = obeyed.iter().find_map(|it| output.windows(it.len()).position(|part| part == it))?;
+            Some(printed("sends a control sequence of the peer's to the terminal", output, offset))
+        }
+        Proof::Unheard => {
+            let what = format!(
+                "goes on inside TLS where nobody answers it, which it does after {} otherwise",
+                messages(baseline.unanswered)
+            );
+            nth_inside(seen, &what, baseline.unanswered)
+        }
+        Proof::Adrift => adrift(seen, baseline),
+        // A client that sends its request before it has read an answer did not take that answer for a go-ahead.
+        Proof::Handshake if baseline.pipelines => None,
+        Proof::Handshake => {
+            let what = "took something else for the answer to its request";
+            first(seen, Layer::Tls, what, |record, _| {
+                record.asked() && !record.answered && !pipelines(record)
+            })
+        }
+        // What asks and tells nothing may be said before the certificate is looked at.
+        Proof::Certificate => {
+            let what = "trusts the certificate, and says inside TLS";
+            first(seen, Layer::Inside, what, |_, entry| entry.meaning == Some(ClientMessage::Other))
+        }
+        Proof::KeyExchange => first(seen, Layer::Tls, "goes on with a handshake in TLS 1.0", |_, entry| {
+            matches!(*entry.bytes, [0x16, 3, 1, _, _, 0x10, ..])
+        }),
+        Proof::Truncated => truncated(seen),
+        Proof::Unprotected => unprotected(scenario, seen),
+    }
+}
+
+/// The mark in what the client printed after TLS was up, in a session that it goes on with.
+fn shown_inside(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
+    let goes_on = most_said_inside(seen.records) > 0;
+    let encrypted: Instant = seen.records.iter().filter_map(|record| record.answered_hello).min()?;
+    let (output, mark) = (seen.ran.output.bytes(), seen.canary.mark.as_bytes());
+    if !goes_on || baseline.traces {
+        return None;
+    }
+    let offsets = output.windows(mark.len()).enumerate().filter(|(_, it)| it.eq_ignore_ascii_case(mark));
+    let (offset, after) = offsets.map(|(offset, _)| offset).find_map(|offset| {
+        // The end of the mark was read last.
+        let at = seen.ran.output.read_at(offset + mark.len() - 1)?;
+        Some((offset, at.checked_duration_since(encrypted)?))
+    })?;
+    let what = format!(
+        "shows as part of the session inside TLS what came before it, {} ms after the handshake began",
+        after.as_millis()
+    );
+    Some(printed(&what, output, offset))
+}
+
+/// A session that ends early although everything inside TLS is as always.
+fn adrift(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
+    let (spoken, usual) = (most_said_inside(seen.records), baseline.answered.len());
+    let missing = baseline.answered.get(spoken).filter(|_| spoken > 0)?;
+    if seen.ran.ended == Ended::TimedOut {
+        return None;
+    }
+    let what = format!(
+        "was led astray inside TLS, where all is as always: {spoken} of {}, without {missing}; the last was",
+        messages(usual)
+    );
+    nth_inside(seen, &what, spoken - 1)
+}
+
+/// Success, although TLS ended in the middle of an answer.
+fn truncated(seen: &Seen<'_>) -> Option<Evidence> {
+    let transcript = seen.records.iter().position(|record| record.truncated)?;
+    if seen.ran.ended != Ended::Success {
+        return None;
+    }
+    let text = String::from("reports success, although TLS was cut off in the middle of an answer");
+    Some(Evidence { text, transcript: Some(transcript), entry: None })
+}
+
+/// A transfer whose data connection the client did not ask to protect.
+fn unprotected(scenario: &Scenario, seen: &Seen<'_>) -> Option<Evidence> {
+    let transfer = scenario.transfer.as_ref()?;
+    seen.records.iter().enumerate().find_map(|(transcript, record)| {
+        let starts = |entry: &Entry, start: &String| {
+            entry.bytes.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        let mut said = inside(record).take_while(|(_, entry)| !starts(entry, &transfer.protected_by));
+        let (entry, said) = said.find(|(_, it)| transfer.commands.iter().any(|start| starts(it, start)))?;
+        let text = format!("transfers data in cleartext after a login inside TLS: {}", said.text());
+        Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
+    })
+}
+
+/// Returns the message inside TLS that this many others precede.
+fn nth_inside(seen: &Seen<'_>, what: &str, at: usize) -> Option<Evidence> {
+    seen.records.iter().enumerate().find_map(|(transcript, record)| {
+        let (entry, said) = inside(record).nth(at)?;
+        let text = format!("{what}: {}", said.text());
+        Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
+    })
+}

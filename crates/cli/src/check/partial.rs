@@ -1,0 +1,42 @@
+//! The report of an audit that a signal ended: what is finished, and which targets are missing.
+
+use std::collections::VecDeque;
+
+use starttls_audit::report::{Report, Unaudited, Verdict};
+
+use super::targets::{Asked, Targets};
+
+/// The targets that are not finished, in their order.
+pub(crate) struct Unfinished {
+    /// Every time that each distinct target is written.
+    targets: VecDeque<Vec<Asked>>,
+    total: usize,
+}
+
+impl Unfinished {
+    pub(crate) fn new(targets: &Targets) -> Self {
+        let same = targets.distinct.iter().map(|line| targets.same.get(&line.text).cloned());
+        Self { targets: same.map(Option::unwrap_or_default).collect(), total: targets.len() }
+    }
+
+    /// Records that the first target is finished; targets finish in order.
+    pub(crate) fn finish(&mut self) {
+        self.targets.pop_front();
+    }
+
+    /// Describes what is missing, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let missing: usize = self.targets.iter().map(Vec::len).sum();
+        format!("interrupted: the report is partial, {missing} of {} targets were not finished", self.total)
+    }
+
+    /// Adds the missing targets to the report: an unfinished audit is inconclusive.
+    pub(crate) fn add_to(&self, report: &mut Report) {
+        report.unaudited.extend(self.targets.iter().flatten().map(|asked| Unaudited {
+            asked: asked.text.clone(),
+            target_line: asked.line,
+            outcome: Verdict::Inconclusive,
+            reason: String::from("a signal ended the audit before it was finished"),
+        }));
+    }
+}

@@ -1,0 +1,78 @@
+//! The signals that end a command: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
+//!
+//! `main` drops a command that does not handle them, and with it its connections, processes and folders. A command
+//! with something to report awaits [`Interruption::code`] itself. The gateway has its own meaning for SIGHUP and
+//! SIGTERM.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Tells a command that a signal asked it to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Interruption(watch::Receiver<Option<u8>>);
+
+/// How long a command may take to end. Then the program exits: a blocked write to a pipe, for example, does not see
+/// the signal.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Shells report the end by signal N as 128 + N.
+const BY_SIGNAL: u8 = 128;
+
+impl Interruption {
+    /// Starts to handle the signals.
+    ///
+    /// # Errors
+    /// When a handler cannot be installed.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut signals = Signals::new()?;
+        let (sender, receiver) = watch::channel(None);
+        tokio::spawn(async move {
+            let code = signals.next().await;
+            // A command that has ended does not listen.
+            let _ = sender.send(Some(code));
+            // The second signal is from a user who does not want to wait.
+            let _ = tokio::time::timeout(GRACE, signals.next()).await;
+            abandon(code);
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Waits for the first signal, and returns the exit code that reports it: 128 and the signal's number.
+    pub(crate) async fn code(&mut self) -> u8 {
+        match self.0.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
+            // The handler ends with the runtime.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup: signal(SignalKind::hangup())? })
+    }
+
+    async fn next(&mut self) -> u8 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        };
+        BY_SIGNAL + u8::try_from(kind.as_raw_value()).unwrap_or_default()
+    }
+}
+
+#[expect(clippy::exit, reason = "the command does not end by itself")]
+fn abandon(code: u8) {
+    std::process::exit(code.into());
+}
