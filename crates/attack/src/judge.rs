@@ -138,6 +138,7 @@ fn without_evidence(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -
     let spoken = most_said_inside(records);
     let applied = records.iter().any(|record| record.applied);
     let unread = records.iter().any(|record| record.unread);
+    let despite = records.iter().any(evidence::starts_tls_unasked);
     let inconclusive = |summary: String| Verdict::new(Outcome::Inconclusive, summary);
     match seen.ran.ended {
         _ if records.is_empty() => inconclusive(format!("the client did not connect{}", last_lines(output))),
@@ -157,6 +158,10 @@ fn without_evidence(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -
             true => Verdict::new(Outcome::Sound, "went on inside TLS"),
             false => Verdict::new(Outcome::Sound, "went on inside TLS; the attack was never triggered"),
         },
+        _ if despite => Verdict::new(
+            Outcome::Sound,
+            "went on inside TLS, unread, although the answer was not the go-ahead",
+        ),
         Ended::Success if !baseline.answered.is_empty() || !records.iter().any(|it| it.encrypted) => {
             let summary = "reports success, but said nothing inside TLS: nothing was delivered";
             Verdict::new(Outcome::Silent, format!("{summary}{}", last_lines(output)))

@@ -30,6 +30,7 @@ use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::sign::CertifiedKey;
 
 use crate::Error;
+use crate::sha1_signature::{Sha1Key, corrected};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -86,6 +87,22 @@ impl Authority {
         let cert_pem = leaf.params()?.signed_by(&leaf_key, &Issuer::new(params, key))?.pem();
         let chain_pem = [&cert_pem, &other.pem(), &self.intermediate.pem()].map(String::as_str).concat();
         Ok(Issued { cert_pem, chain_pem, key_pem: leaf_key.serialize_pem() })
+    }
+
+    /// Issues a certificate by an intermediate of its own, which signs with SHA-1.
+    pub(crate) fn issue_with_sha1(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
+        let key = Sha1Key::new()?;
+        let params = authority_params("sha-1 intermediate", BasicConstraints::Constrained(0));
+        let intermediate = params.signed_by(&key, &self.root_issuer)?;
+        let leaf_key = leaf.key()?;
+        let signed = leaf.params()?.signed_by(&leaf_key, &Issuer::new(params, key))?;
+        let chain = vec![CertificateDer::from(corrected(signed.der())), intermediate.der().clone()];
+        let key = PrivateKeyDer::from_pem_slice(leaf_key.serialize_pem().as_bytes());
+        let certified = key.map_err(io::Error::other).and_then(|key| {
+            let key = aws_lc_rs::sign::any_supported_type(&key).map_err(io::Error::other)?;
+            Ok(CertifiedKey::new(chain, key))
+        });
+        certified.map_err(Error::io("the certificate"))
     }
 
     /// Issues a certificate that its own key signed, and no authority.

@@ -21,6 +21,7 @@ pub mod real;
 pub mod rogue;
 mod server;
 mod session;
+mod sha1_signature;
 mod store;
 pub mod weak;
 mod weak_key;

@@ -81,6 +81,9 @@ impl Props {
         if name == "weak-key" {
             return WeakKey::certified(&self.authority, &sound()).map(Some);
         }
+        if name == "sha1" {
+            return self.authority.issue_with_sha1(&sound()).map(Some);
+        }
         self.issue(name)?.map(|issued| issued.certified()).transpose()
     }
 

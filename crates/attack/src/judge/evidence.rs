@@ -41,6 +41,15 @@ pub(super) fn pipelines(record: &Record) -> bool {
     record.asked() && last.is_some_and(|entry| entry.from == Side::Client)
 }
 
+/// Returns whether the client speaks inside TLS on a connection where no answer was a go-ahead: the session is with the
+/// server behind, and it is not read.
+pub(super) fn starts_tls_unasked(record: &Record) -> bool {
+    /// The type of a record with application data (RFC 8446 section 5.1).
+    const APPLICATION_DATA: u8 = 23;
+    !record.answered
+        && record.said(Layer::Tls).any(|(_, entry)| entry.bytes.first() == Some(&APPLICATION_DATA))
+}
+
 /// Returns the first entry for which `is` holds, of all connections.
 fn first(
     seen: &Seen<'_>,
@@ -131,8 +140,9 @@ pub(super) fn prove(
             let what = "trusts the certificate, and says inside TLS";
             first(seen, Layer::Inside, what, |_, entry| entry.meaning == Some(ClientMessage::Other))
         }
-        Proof::KeyExchange => first(seen, Layer::Tls, "goes on with a handshake in TLS 1.0", |_, entry| {
-            matches!(*entry.bytes, [0x16, 3, 1, _, _, 0x10, ..])
+        // A ClientKeyExchange, in TLS 1.0 or TLS 1.2.
+        Proof::KeyExchange => first(seen, Layer::Tls, "goes on with its key exchange", |_, entry| {
+            matches!(*entry.bytes, [0x16, 3, 1 | 3, _, _, 0x10, ..])
         }),
         Proof::Truncated => truncated(seen),
         Proof::Unprotected => unprotected(scenario, seen),
@@ -205,4 +215,77 @@ fn nth_inside(seen: &Seen<'_>, what: &str, at: usize) -> Option<Evidence> {
         let text = format!("{what}: {}", said.text());
         Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::Canary;
+    use crate::scenario::{Inside, Scenario};
+    use crate::subject::{Output, Ran};
+
+    fn record(said: &[(Side, Layer, Option<ClientMessage>)]) -> Record {
+        let records = crate::record::Records::default();
+        let number = records.open().unwrap();
+        for (from, layer, meaning) in said {
+            records.with(number, |record| record.push(*from, *layer, *meaning, b"x", None));
+        }
+        records.taken().remove(0)
+    }
+
+    const HELLO: (Side, Layer, Option<ClientMessage>) =
+        (Side::Client, Layer::Cleartext, Some(ClientMessage::Hello));
+    const REQUEST: (Side, Layer, Option<ClientMessage>) =
+        (Side::Client, Layer::Cleartext, Some(ClientMessage::Request));
+    const SERVER: (Side, Layer, Option<ClientMessage>) = (Side::Server, Layer::Cleartext, None);
+    const HANDSHAKE: (Side, Layer, Option<ClientMessage>) = (Side::Client, Layer::Tls, None);
+
+    fn proven(proof: Proof, record: Record, output: Output, baseline: &Baseline, canary: &Canary) -> bool {
+        let ran = Ran { ended: Ended::Success, output };
+        let seen = Seen { records: &[record], ran: &ran, canary };
+        prove(proof, &Scenario::control(Inside::Pass), &seen, baseline).is_some()
+    }
+
+    #[test]
+    fn a_request_before_the_early_answer_took_nothing_for_an_answer() {
+        let (canary, baseline) = (Canary::new("", ""), Baseline::default());
+        let is = |said: &[_]| proven(Proof::Handshake, record(said), Output::default(), &baseline, &canary);
+        assert!(is(&[SERVER, HELLO, SERVER, REQUEST, HANDSHAKE]));
+        assert!(is(&[REQUEST, HANDSHAKE]));
+        assert!(!is(&[SERVER, HELLO, REQUEST, SERVER, HANDSHAKE]));
+        let pipelines = Baseline { pipelines: true, ..Baseline::default() };
+        let late = record(&[SERVER, HELLO, SERVER, REQUEST, HANDSHAKE]);
+        assert!(!proven(Proof::Handshake, late, Output::default(), &pipelines, &canary));
+    }
+
+    #[test]
+    fn what_is_shown_before_the_handshake_is_not_shown_inside_tls() {
+        let (canary, baseline) = (Canary::new("", ""), Baseline::default());
+        let inside = (Side::Client, Layer::Inside, Some(ClientMessage::Other));
+        let shown = |after: bool| {
+            let mut record = record(&[inside]);
+            let mut output = Output::default();
+            if !after {
+                output.push(canary.mark.as_bytes());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            record.answered_hello = Some(Instant::now());
+            if after {
+                output.push(canary.mark.as_bytes());
+            }
+            proven(Proof::Mark, record, output, &baseline, &canary)
+        };
+        assert!(shown(true) && !shown(false));
+    }
+
+    #[test]
+    fn a_color_of_the_client_commands_no_terminal() {
+        let (canary, baseline) = (Canary::new("", ""), Baseline::default());
+        let is = |output: String| {
+            let output = Output::from(output.into_bytes());
+            proven(Proof::Terminal, record(&[SERVER]), output, &baseline, &canary)
+        };
+        assert!(!is(format!("\x1b[31m{}\x1b[0m", canary.mark)));
+        assert!(is(format!("\x1b]2;{}\x07", canary.mark)));
+    }
 }

@@ -4,11 +4,11 @@ use std::io;
 use std::time::Instant;
 
 use starttls::proto::Side;
-use starttls::rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::answer;
 use super::prefixed::Prefixed;
 use super::scribe::Scribe;
 use super::{CHUNK, DIAL, Middle};
@@ -80,7 +80,7 @@ impl Middle {
         mut heard: Vec<u8>,
     ) -> io::Result<()> {
         let mut buffer = [0; CHUNK];
-        while !whole_record(&heard) {
+        while !answer::whole_record(&heard) {
             let read = client.read(&mut buffer).await?;
             heard.extend_from_slice(&buffer[..read]);
             if read == 0 || heard.len() > CHUNK || !heard.starts_with(&[0x16]) {
@@ -92,7 +92,8 @@ impl Middle {
         let answer = match self.handshake {
             Handshake::Garbage => GARBAGE.to_vec(),
             Handshake::Alert => ALERT.to_vec(),
-            Handshake::Old => old_answer(&heard, &self.certificate.cert),
+            Handshake::Old => answer::in_tls_1_0(&heard, &self.certificate.cert),
+            Handshake::Alpn => answer::with_alpn(&heard, &self.certificate),
             Handshake::Stall | Handshake::Done => Vec::new(),
         };
         self.records.with(number, |record| record.push(Side::Server, Layer::Tls, None, &answer, None));
@@ -136,62 +137,4 @@ impl Middle {
 /// Whether this starts as a TLS record does: its type, and version 3 (RFC 8446 section 5.1).
 fn is_record(bytes: &[u8]) -> bool {
     matches!(bytes, [20..=23, 3, ..])
-}
-
-fn whole_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [_, _, _, high, low, rest @ ..] if rest.len() >= usize::from(u16::from_be_bytes([*high, *low])))
-}
-
-/// ServerHello, Certificate and ServerHelloDone of TLS 1.0 (RFC 2246 section 7.4), with the key exchange by RSA that
-/// the client offers: a client that takes it sends its ClientKeyExchange. An alert for one that offers none.
-fn old_answer(client_hello: &[u8], chain: &[CertificateDer<'_>]) -> Vec<u8> {
-    const RSA: [u16; 4] = [0x002f, 0x0035, 0x000a, 0x003c];
-    let Some(suite) =
-        suites(client_hello).and_then(|offered| RSA.into_iter().find(|it| offered.contains(it)))
-    else {
-        return vec![0x15, 3, 1, 0, 2, 2, 70];
-    };
-    let certificates: Vec<u8> =
-        chain.iter().flat_map(|certificate| [&length(certificate.len())[..], certificate].concat()).collect();
-    let hello = [&[3, 1][..], &[7; 32], &[0], &suite.to_be_bytes(), &[0]].concat();
-    let certificate = [&length(certificates.len())[..], &certificates].concat();
-    let messages = [(2, hello), (11, certificate), (14, Vec::new())]
-        .map(|(kind, body)| [&[kind], &length(body.len())[..], &body].concat());
-    messages
-        .iter()
-        .flat_map(|message| [&[0x16, 3, 1][..], &length(message.len())[1..], message].concat())
-        .collect()
-}
-
-/// Three octets.
-fn length(length: usize) -> [u8; 3] {
-    let [.., a, b, c] = length.to_be_bytes();
-    [a, b, c]
-}
-
-/// The cipher suites of a ClientHello: behind the record's header, the message's, the version, the random octets and
-/// the session's id.
-fn suites(client_hello: &[u8]) -> Option<Vec<u16>> {
-    let session = client_hello.get(5 + 4 + 2 + 32..)?;
-    let behind = session.get(1 + usize::from(*session.first()?)..)?;
-    let [high, low, rest @ ..] = behind else { return None };
-    let list = rest.get(..usize::from(u16::from_be_bytes([*high, *low])))?;
-    Some(list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_old_answer_takes_a_suite_that_was_offered() {
-        let body = [&[3, 3][..], &[1; 32], &[2, 9, 9], &[0, 4, 0x13, 0x01, 0x00, 0x35], &[1, 0]].concat();
-        let hello =
-            [&[0x16, 3, 1][..], &length(body.len() + 4)[1..], &[1], &length(body.len()), &body].concat();
-        assert!(whole_record(&hello) && !whole_record(&hello[..hello.len() - 1]));
-        let answer = old_answer(&hello, &[]);
-        assert_eq!(answer[..6], [0x16, 3, 1, 0, 42, 2]);
-        assert_eq!(answer[5 + 4 + 2 + 32 + 1..][..3], [0x00, 0x35, 0]);
-        assert_eq!(old_answer(&hello[..40], &[]), [0x15, 3, 1, 0, 2, 2, 70]);
-    }
 }

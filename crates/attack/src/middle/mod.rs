@@ -1,5 +1,6 @@
 //! The man in the middle: one connection of the client's, from the greeting to the end.
 
+mod answer;
 mod handshake;
 mod inside;
 mod prefixed;

@@ -59,10 +59,12 @@ pub(crate) const FILES: &[(&str, &str)] = files! {
     "cli-cert-leaf-ca"
     "cli-cert-cn-only"
     "cli-cert-weak-key"
+    "cli-cert-sha1"
     "cli-hs-garbage"
     "cli-hs-alert"
     "cli-hs-stall"
     "cli-hs-old"
+    "cli-hs-alpn"
     "cli-truncate"
     "cli-data-clear"
 };

@@ -136,7 +136,7 @@ pub(crate) enum Proof {
     Handshake,
     /// It says something inside TLS, to a certificate that is not good.
     Certificate,
-    /// It sends its key exchange in a version of TLS that is none any more.
+    /// It sends its key exchange in a handshake that it has to end.
     KeyExchange,
     /// It reports success although TLS was cut off in the middle of an answer.
     Truncated,
@@ -172,6 +172,8 @@ pub(crate) enum Handshake {
     Stall,
     /// The server's answer in TLS 1.0.
     Old,
+    /// The server's answer in TLS 1.2, with a protocol that the client did not offer.
+    Alpn,
 }
 
 impl Scenario {

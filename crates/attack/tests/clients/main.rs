@@ -41,6 +41,7 @@ fn caught_by(flaw: Flaw) -> &'static [&'static str] {
         Flaw::NeverTimesOut => &["cli-silence", "cli-hs-stall"],
         Flaw::ShowsAnything => &["cli-spoof"],
         Flaw::OldTls => &["cli-hs-old"],
+        Flaw::TakesAnyAlpn => &["cli-hs-alpn"],
         Flaw::SwallowsRefusal => &["cli-refuse-temp", "cli-refuse-perm"],
         Flaw::IgnoresTruncation => &["cli-truncate"],
         Flaw::LeavesDataClear => &["cli-data-clear"],
@@ -52,9 +53,9 @@ fn verdict(flaw: Flaw, id: &str) -> Outcome {
     match (flaw, id) {
         (Flaw::NeverTimesOut, _) => Outcome::Hung,
         (Flaw::SwallowsRefusal, _) => Outcome::Silent,
-        (Flaw::BelievesPresent | Flaw::IgnoresTruncation, _)
+        (Flaw::BelievesPresent | Flaw::IgnoresTruncation | Flaw::TakesAnyAlpn, _)
         | (Flaw::KeepsCapabilities, "cli-state-lost")
-        | (Flaw::IgnoresNames, "cli-cert-cn-only") => Outcome::Weak,
+        | (Flaw::IgnoresNames, "cli-cert-cn-only" | "cli-cert-sha1") => Outcome::Weak,
         _ => Outcome::Fooled,
     }
 }
@@ -178,6 +179,7 @@ flaws! {
     never_times_out NeverTimesOut
     shows_anything ShowsAnything
     speaks_old_tls OldTls
+    takes_any_alpn TakesAnyAlpn
     swallows_refusals SwallowsRefusal
     ignores_truncation IgnoresTruncation
     leaves_data_clear LeavesDataClear

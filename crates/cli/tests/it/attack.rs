@@ -14,15 +14,15 @@ use crate::support::{Run, starttls};
 use crate::{lab, schema, shows};
 
 /// `connect` as a client under test, with this on its standard input.
-fn client(protocol: &str, input: &str, options: &str) -> String {
+pub(crate) fn client(protocol: &str, input: &str, options: &str) -> String {
     let program = env!("CARGO_BIN_EXE_starttls");
     let target = format!("{protocol}://{{host}}:{{port}}");
     format!("printf '{input}' | {program} connect -q --no-system-roots --ca-file {{ca}} {options} {target}")
 }
 
-const LOGIN: &str = "x LOGIN {user} {password}\\r\\nx LIST \"\" *\\r\\nx LOGOUT\\r\\n";
+pub(crate) const LOGIN: &str = "x LOGIN {user} {password}\\r\\nx LIST \"\" *\\r\\nx LOGOUT\\r\\n";
 
-fn sound() -> String {
+pub(crate) fn sound() -> String {
     client("imap", LOGIN, "--timeout 20s")
 }
 
@@ -31,7 +31,7 @@ fn weak() -> String {
     format!("{} || {}", sound(), client("imap", LOGIN, "--cleartext"))
 }
 
-fn attack(protocol: &str, client: &str, options: &[&str]) -> Command {
+pub(crate) fn attack(protocol: &str, client: &str, options: &[&str]) -> Command {
     let mut command = starttls(["attack", protocol, "--run", client]);
     command.args(options);
     if !options.contains(&"--timeout") {
@@ -81,7 +81,7 @@ fn a_client_that_falls_back_is_caught_with_its_password() {
     assert!(run.stderr.contains("a man in the middle, to test clients that you may test"), "{}", run.stderr);
 }
 
-fn run_says(run: &Run, part: &str) {
+pub(crate) fn run_says(run: &Run, part: &str) {
     assert!(run.stdout.contains(part), "nothing of {part:?} in:\n{}", run.stdout);
 }
 
@@ -177,12 +177,12 @@ fn it_listens_on_this_machine_only() {
     assert_eq!(live.end().code, 0);
 }
 
-fn interrupt(live: &Live) {
+pub(crate) fn interrupt(live: &Live) {
     kill(Pid::from_raw(live.id() as i32), Signal::SIGINT).unwrap();
 }
 
 /// The word behind this in what the program has told.
-fn told(text: &str, key: &str) -> String {
+pub(crate) fn told(text: &str, key: &str) -> String {
     let (_, behind) = text.split_once(key).unwrap();
     behind.split_whitespace().next().unwrap().trim_end_matches('.').to_owned()
 }

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::shows;
-use crate::support::run::Live;
+use crate::support::run::{Live, starttls_with};
 use crate::support::{Run, starttls};
 
 fn stop(live: Live, signal: Signal) -> Run {
@@ -19,7 +19,7 @@ fn stop(live: Live, signal: Signal) -> Run {
 #[test]
 fn one_line_of_json_as_soon_as_all_listen_and_a_clean_stop() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let mut live = Live::start(&mut starttls(["lab", "--format", "json"]));
+        let mut live = Live::start(&mut starttls_with("--default-signal", ["lab", "--format", "json"]));
         let line: Value = serde_json::from_str(live.hears("\n").stdout()).unwrap();
         assert_eq!(line["schema_version"], 1);
         let servers = line["servers"].as_array().unwrap();

@@ -1,5 +1,7 @@
 //! Signals: each command ends, with its processes and folders, and its exit code names the signal.
 
+use std::ffi::OsStr;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -11,8 +13,8 @@ use nix::unistd::Pid;
 use starttls_processes::Process;
 use tempfile::TempDir;
 
-use crate::support::run::Live;
-use crate::support::{Run, starttls};
+use crate::support::Run;
+use crate::support::run::{Live, starttls_with};
 
 /// The signals that end a command, and the exit code for each.
 const SIGNALS: &[(Signal, i32)] = &[(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)];
@@ -41,6 +43,11 @@ impl Mute {
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// The command, which ignores no signal.
+fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    starttls_with("--default-signal", arguments)
 }
 
 fn end(live: Live, (signal, code): (Signal, i32)) -> Run {
@@ -193,9 +200,24 @@ fn connect_ends_before_and_inside_its_session() {
         end(live, *signal);
     }
     let lab = crate::lab();
-    let mut live = Live::start(&mut crate::connect(&lab, "smtp"));
+    let mut command = starttls(["connect", "--no-system-roots", "--ca-file"]);
+    command.arg(lab.ca_file()).arg(crate::endpoint(&lab, "smtp").url());
+    let mut live = Live::start(&mut command);
     live.say(b"EHLO me\r\n");
     live.hears("250 ");
+    end(live, SIGNALS[1]);
+}
+
+#[test]
+fn a_command_that_ignores_the_end_of_its_terminal_goes_on() {
+    let mute = Mute::new();
+    let arguments = ["connect", "--timeout", "50s", &mute.target("smtp")];
+    let mut live = Live::start(&mut starttls_with("--ignore-signal=HUP", arguments));
+    let mut connection = mute.is_dialled();
+    kill(Pid::from_raw(live.id() as i32), Signal::SIGHUP).unwrap();
+    connection.set_nonblocking(false).unwrap();
+    connection.write_all(b"220 go on\r\n").unwrap();
+    live.is_told("220 go on");
     end(live, SIGNALS[1]);
 }
 
@@ -255,7 +277,6 @@ fn a_second_signal_ends_a_blocked_command() {
     // Nothing fits into the pipe any more.
     let mut filler = writer.try_clone().unwrap();
     let full = thread::spawn(move || {
-        use std::io::Write;
         let _ = filler.write_all(&vec![0; 1 << 20]);
     });
     let mut child = command.stdout(writer).spawn().unwrap();

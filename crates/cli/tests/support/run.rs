@@ -21,6 +21,23 @@ pub(crate) fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     command
 }
 
+/// The same with this option of `env` for signals, whatever signals the tests themselves ignore.
+pub(crate) fn starttls_with<A: AsRef<OsStr>>(
+    signals: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Command {
+    let plain = starttls(arguments);
+    let mut command = Command::new("env");
+    command.arg(signals).arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// What came of a program that ended by itself.
 #[derive(Debug)]
 pub(crate) struct Run {

@@ -43,39 +43,96 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
     // A backend's key, for cancelling queries, of which none lasts.
     message(session, b'K', &[0; 8]);
     message(session, b'Z', b"I");
+    let mut state = State::default();
     while let Some(command) = session.next_command().await? {
+        let text = String::from_utf8_lossy(command.get(5..).unwrap_or_default()).into_owned();
         match command.first() {
             Some(b'Q') => {
-                let text = String::from_utf8_lossy(command.get(5..).unwrap_or_default()).into_owned();
-                query(session, text.trim_end_matches('\0').trim().trim_end_matches(';'));
+                state.query(session, text.trim_end_matches('\0'), Reply::Whole);
+                state.is_ready(session);
             }
-            // Sync ends what the extended protocol started; its other messages are ignored until then.
-            Some(b'S') => error(session, "ERROR", "0A000", "only simple queries are answered here"),
-            Some(b'P' | b'B' | b'D' | b'E' | b'C' | b'H') => continue,
+            // Sync ends what the extended protocol started (section 55.2.3); after an error the rest is ignored.
+            Some(b'S') => state.is_ready(session),
+            Some(b'P' | b'B' | b'D' | b'E' | b'C' | b'H') if state.failed => {}
+            Some(b'P') => {
+                // The name of the statement, then its text.
+                state.prepared = text.split('\0').nth(1).unwrap_or_default().to_owned();
+                message(session, b'1', &[]);
+            }
+            Some(b'B') => message(session, b'2', &[]),
+            Some(b'D') => state.query(session, &state.prepared.clone(), Reply::Description),
+            Some(b'E') => state.query(session, &state.prepared.clone(), Reply::Rows),
+            Some(b'C') => message(session, b'3', &[]),
+            Some(b'H') => {}
             _ => {
                 error(session, "FATAL", "08P01", "unknown message");
                 return Ok(());
             }
         }
-        message(session, b'Z', b"I");
     }
     Ok(())
 }
 
-fn query(session: &mut Session, text: &str) {
-    let words: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
-        [] => message(session, b'I', &[]),
-        ["set", ..] => message(session, b'C', b"SET\0"),
-        ["select", "version()"] => row(session, "version", TEXT, "starttls lab"),
-        ["select", number] if number.parse::<i32>().is_ok() => row(session, "?column?", INT4, number),
-        _ => error(session, "ERROR", "42601", "select a number, or version()"),
+/// What a session remembers.
+#[derive(Default)]
+struct State {
+    /// The statement of the extended protocol, which is executed without parameters.
+    prepared: String,
+    /// Whether a message of the extended protocol failed.
+    failed: bool,
+    in_transaction: bool,
+}
+
+/// Which part of the answer to a query is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Whole,
+    Description,
+    Rows,
+}
+
+impl State {
+    /// ReadyForQuery, with the state of the transaction.
+    fn is_ready(&mut self, session: &mut Session) {
+        self.failed = false;
+        message(session, b'Z', if self.in_transaction { b"T" } else { b"I" });
+    }
+
+    fn query(&mut self, session: &mut Session, text: &str, wanted: Reply) {
+        let text = text.trim().trim_end_matches(';').to_ascii_lowercase();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let tag = match words[..] {
+            ["set", ..] => "SET",
+            ["begin", ..] | ["start", "transaction", ..] => "BEGIN",
+            ["commit" | "end", ..] => "COMMIT",
+            ["rollback" | "abort", ..] => "ROLLBACK",
+            ["select", "version()"] => return row(session, "version", TEXT, "starttls lab", wanted),
+            ["select", number] if number.parse::<i32>().is_ok() => {
+                return row(session, "?column?", INT4, number, wanted);
+            }
+            [] => "",
+            _ => {
+                self.failed = true;
+                return error(session, "ERROR", "42601", "select a number, or version()");
+            }
+        };
+        if wanted == Reply::Description {
+            return message(session, b'n', &[]);
+        }
+        match tag {
+            "" => message(session, b'I', &[]),
+            tag => message(session, b'C', format!("{tag}\0").as_bytes()),
+        }
+        self.in_transaction = match tag {
+            "BEGIN" => true,
+            "COMMIT" | "ROLLBACK" => false,
+            _ => self.in_transaction,
+        };
     }
 }
 
 /// One column, one row (RowDescription, DataRow, CommandComplete).
-fn row(session: &mut Session, name: &str, kind: u32, value: &str) {
+fn row(session: &mut Session, name: &str, kind: u32, value: &str, wanted: Reply) {
     let (size, modifier): (i16, i32) = (if kind == INT4 { 4 } else { -1 }, -1);
     let description = [
         &[0, 1],
@@ -86,10 +143,14 @@ fn row(session: &mut Session, name: &str, kind: u32, value: &str) {
         &modifier.to_be_bytes(),
         &[0, 0],
     ];
-    message(session, b'T', &description.concat());
-    let length = value.len() as u32;
-    message(session, b'D', &[&[0, 1], &length.to_be_bytes()[..], value.as_bytes()].concat());
-    message(session, b'C', b"SELECT 1\0");
+    if wanted != Reply::Rows {
+        message(session, b'T', &description.concat());
+    }
+    if wanted != Reply::Description {
+        let length = value.len() as u32;
+        message(session, b'D', &[&[0, 1], &length.to_be_bytes()[..], value.as_bytes()].concat());
+        message(session, b'C', b"SELECT 1\0");
+    }
 }
 
 fn error(session: &mut Session, severity: &str, code: &str, text: &str) {

@@ -22,6 +22,7 @@ use starttls::{Connector, TlsVersion};
 use tokio::net::TcpStream;
 
 use conversation::Conversation;
+use old_tls::Takes;
 
 /// One way to be fooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,8 @@ pub enum Flaw {
     ShowsAnything,
     /// Tries TLS 1.0 when no later version will do.
     OldTls,
+    /// Accepts a protocol by ALPN that it did not offer.
+    TakesAnyAlpn,
     /// Reports success when the upgrade is refused, and delivers nothing.
     SwallowsRefusal,
     /// Takes an answer that ends in the middle for a whole one.
@@ -67,6 +70,7 @@ impl Flaw {
         Self::NeverTimesOut,
         Self::ShowsAnything,
         Self::OldTls,
+        Self::TakesAnyAlpn,
         Self::SwallowsRefusal,
         Self::IgnoresTruncation,
         Self::LeavesDataClear,
@@ -146,20 +150,25 @@ impl Client {
     }
 
     async fn session(&self, server_name: &str, address: SocketAddr, printed: &mut Vec<u8>) -> io::Result<()> {
-        let attempt = self.attempt(server_name, address, printed, false).await;
+        let attempt = self.attempt(server_name, address, printed, None).await;
         match attempt {
-            Err(_) if self.is(Flaw::OldTls) => self.attempt(server_name, address, printed, true).await,
+            Err(_) if self.is(Flaw::OldTls) => {
+                self.attempt(server_name, address, printed, Some(Takes::Tls10)).await
+            }
+            Err(_) if self.is(Flaw::TakesAnyAlpn) => {
+                self.attempt(server_name, address, printed, Some(Takes::AnyAlpn)).await
+            }
             attempt => attempt,
         }
     }
 
-    /// One connection; with TLS 1.0 if that is wanted.
+    /// One connection, with a careless handshake if that is wanted.
     async fn attempt(
         &self,
         server_name: &str,
         address: SocketAddr,
         printed: &mut Vec<u8>,
-        old: bool,
+        careless: Option<Takes>,
     ) -> io::Result<()> {
         let builder = Connector::builder()
             .no_system_roots()
@@ -188,8 +197,10 @@ impl Client {
                 let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
                 return old_tls::sign_of_life(&mut tcp).await;
             }
-            Step::Upgrade if old => return old_tls::handshake(clear.stream, self.patience).await,
             Step::Upgrade => {}
+        }
+        if let Some(takes) = careless {
+            return old_tls::handshake(clear.stream, takes, self.patience).await;
         }
         if self.is(Flaw::KeepsCapabilities) {
             let words = clear.heard.split(|byte| !byte.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! The start of a handshake as a client does it that still speaks TLS 1.0. No library here does.
+//! The start of a handshake as careless clients do it. No library here does.
 
 use std::io;
 use std::time::Duration;
@@ -8,22 +8,35 @@ use tokio::time::timeout;
 
 use crate::session::Stream;
 
-/// A ClientHello of TLS 1.0 that offers TLS_RSA_WITH_AES_128_CBC_SHA (RFC 2246 section 7.4.1.2, RFC 3268).
-const CLIENT_HELLO: &[u8] = &[0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 1];
-const BEHIND_RANDOM: &[u8] = &[0, 0, 2, 0x00, 0x2f, 1, 0];
-/// The head of a ClientKeyExchange (section 7.4.7), and too short a secret.
-const KEY_EXCHANGE: &[u8] = &[0x16, 3, 1, 0, 6, 0x10, 0, 0, 2, 0, 0];
+/// What a client takes that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// TLS 1.0. It offers TLS_RSA_WITH_AES_128_CBC_SHA (RFC 2246 section 7.4.1.2, RFC 3268).
+    Tls10,
+    /// A protocol by ALPN that it did not offer. It offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 in TLS 1.2.
+    AnyAlpn,
+}
 
-/// Says hello in TLS 1.0, and goes on if the server does.
-pub(super) async fn handshake(mut stream: Box<dyn Stream>, patience: Duration) -> io::Result<()> {
-    stream.write_all(&[CLIENT_HELLO, &[5; 32], BEHIND_RANDOM].concat()).await?;
+/// Says hello, and goes on with its key exchange whatever the server's answer contains.
+pub(super) async fn handshake(
+    mut stream: Box<dyn Stream>,
+    takes: Takes,
+    patience: Duration,
+) -> io::Result<()> {
+    let (minor, suite) = match takes {
+        Takes::Tls10 => (1, [0x00, 0x2f]),
+        Takes::AnyAlpn => (3, [0xc0, 0x2b]),
+    };
+    let start = [0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, minor];
+    stream.write_all(&[&start, &[5; 32][..], &[0, 0, 2], &suite, &[1, 0]].concat()).await?;
     let mut heard = [0; 5];
     timeout(patience, stream.read_exact(&mut heard)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    // A server that speaks no TLS 1.0 says so in an alert.
-    if heard[..3] != [0x16, 3, 1] {
-        return Err(io::Error::other("no TLS 1.0"));
+    // A server that does not speak this version sends an alert.
+    if heard[..3] != [0x16, 3, minor] {
+        return Err(io::Error::other("no such TLS"));
     }
-    stream.write_all(KEY_EXCHANGE).await
+    // The head of a ClientKeyExchange (RFC 2246 section 7.4.7), and a secret that is too short.
+    stream.write_all(&[0x16, 3, minor, 0, 6, 0x10, 0, 0, 2, 0, 0]).await
 }
 
 /// Whatever it is, somebody has come.

@@ -59,11 +59,31 @@ fn psql_verify_full() {
     let psql = |password: &str| {
         client("psql", "postgresql-client")
             .env("PGPASSWORD", password)
-            .args(["--no-psqlrc", "-At", "-c", "select 1", "-c", "\\conninfo", &target])
+            .args(["--no-psqlrc", "-At", "-c", "begin", "-c", "select 1", "-c", "commit"])
+            .args(["-c", "\\conninfo", &target])
             .run()
     };
-    psql(lab.password()).with(&["1\n", "TLSv1.3"]);
+    psql(lab.password()).with(&["BEGIN\n1\nCOMMIT\n", "TLSv1.3"]);
     assert!(psql("wrong").err.contains("wrong user or password"));
+}
+
+/// Most client libraries use the extended protocol.
+#[test]
+fn pgbench_has_a_transaction_in_the_extended_protocol() {
+    let lab = lab();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "BEGIN;\nSELECT 1;\nEND;\n").unwrap();
+    let port = endpoint(&lab, "postgres").address.port().to_string();
+    client("pgbench", "postgresql")
+        .env("PGPASSWORD", lab.password())
+        .env("PGSSLMODE", "verify-full")
+        .env("PGSSLROOTCERT", lab.ca_file())
+        .args(["-n", "-M", "extended", "-t", "2", "-h", "localhost", "-p", &port, "-U", "test", "-f"])
+        .args([script])
+        .args(["test"])
+        .run()
+        .with(&["number of transactions actually processed: 2/2"]);
 }
 
 #[test]
