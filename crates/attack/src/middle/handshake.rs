@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answer;
 use super::prefixed::Prefixed;
-use super::scribe::Scribe;
+use super::scribe::{Scribe, is_record};
 use super::{CHUNK, DIAL, Middle};
 use crate::record::Layer;
 use crate::scenario::{Handshake, Inside};
@@ -132,9 +132,4 @@ impl Middle {
             }
         }
     }
-}
-
-/// Whether this starts as a TLS record does: its type, and version 3 (RFC 8446 section 5.1).
-fn is_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [20..=23, 3, ..])
 }

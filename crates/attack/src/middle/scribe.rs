@@ -20,6 +20,8 @@ pub(super) struct Scribe<'a> {
     unread: Vec<u8>,
     /// Whether nothing more can be read.
     lost: bool,
+    /// Whether TLS has started, with or without an answer to the request.
+    in_tls: bool,
     /// Whether TLS comes next, or has come.
     answered: bool,
 }
@@ -28,7 +30,17 @@ impl<'a> Scribe<'a> {
     pub(super) fn new(protocol: &Protocol, records: &'a Records, number: usize) -> Self {
         let dialect = (protocol.dialect)(Identity::new(""));
         let (scan, unread) = (Scan::default(), Vec::new());
-        Self { protocol: protocol.name, records, number, dialect, scan, unread, lost: false, answered: false }
+        Self {
+            protocol: protocol.name,
+            records,
+            number,
+            dialect,
+            scan,
+            unread,
+            lost: false,
+            in_tls: false,
+            answered: false,
+        }
     }
 
     /// The request was answered as the client wants it: TLS comes next.
@@ -44,8 +56,9 @@ impl<'a> Scribe<'a> {
     pub(super) fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.unread.extend_from_slice(bytes);
         while !self.unread.is_empty() {
-            if self.answered || opens_tls(&self.unread) {
-                self.lost = true;
+            let goes_on = self.in_tls && is_record(&self.unread);
+            if self.answered || goes_on || opens_tls(&self.unread) {
+                (self.lost, self.in_tls) = (true, true);
                 self.write(Layer::Tls, None, self.unread.len());
                 break;
             }
@@ -90,6 +103,11 @@ impl Drop for Scribe<'_> {
             self.write(layer, None, self.unread.len());
         }
     }
+}
+
+/// Returns whether this starts as a TLS record does: its type, and version 3 (RFC 8446 section 5.1).
+pub(super) fn is_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [20..=23, 3, ..])
 }
 
 /// Whether this starts as a TLS handshake does (RFC 8446 section 5.1).

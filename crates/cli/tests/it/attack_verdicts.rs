@@ -106,7 +106,16 @@ fn code_scanning_gets_a_file_and_a_fingerprint() {
     let location = &result["locations"][0]["physicalLocation"];
     assert_eq!(location["artifactLocation"]["uri"], "src/my%20client.py");
     assert_eq!(location["region"]["startLine"], 1);
-    assert_eq!(result["partialFingerprints"]["scenario/v1"], "imap cli-refuse-perm");
+    let fingerprint = |client: &str, id: &str| {
+        let options = ["--only", id, "--format", "sarif"];
+        let sarif: Value =
+            serde_json::from_str(&Run::of(&mut attack("imap", client, &options)).exits(1).stdout).unwrap();
+        sarif["runs"][0]["results"][0]["partialFingerprints"]["primaryLocationLineHash"].clone()
+    };
+    let own = &result["partialFingerprints"]["primaryLocationLineHash"];
+    assert!(own.is_string(), "{result}");
+    assert_eq!(*own, fingerprint(&falls_back, "cli-refuse-perm"));
+    assert_ne!(*own, fingerprint(&falls_back, "cli-refuse-temp"));
     assert_eq!(result["level"], "error");
 }
 
