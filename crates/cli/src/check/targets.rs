@@ -27,7 +27,7 @@ pub(crate) enum Meaning {
 }
 
 /// A target as it was written, and where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) text: String,
     pub(crate) line: Option<usize>,
