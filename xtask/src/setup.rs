@@ -9,8 +9,15 @@ const PACKAGES: &str = include_str!("../packages.txt");
 const INSTALLER: &str = "xtask/install.sh";
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
+/// Packages that cannot be installed beside others of the list (cyrus-imapd and dovecot-imapd): they are downloaded, and
+/// tests unpack them.
+const DOWNLOADED: [&str; 2] = ["cyrus-common", "cyrus-imapd"];
+/// Where they are, below the root of the repository.
+const DOWNLOADS: &str = "target/debs";
+
 pub(crate) fn run() -> Result<(), String> {
     packages()?;
+    downloads()?;
     cargo_deny()
 }
 
@@ -44,6 +51,36 @@ fn packages() -> Result<(), String> {
     println!("No service is started: /usr/sbin/policy-rc.d forbids it meanwhile and is restored afterwards.");
     println!("Where systemd runs, a later boot starts what is enabled; `systemctl disable` keeps it off.");
     process::run(&install, HALF_AN_HOUR, None)
+}
+
+/// Downloads what tests unpack, with the libraries that are not installed here.
+fn downloads() -> Result<(), String> {
+    let folder = root().join(DOWNLOADS);
+    let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let names: Vec<_> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    if DOWNLOADED.iter().all(|package| names.iter().any(|name| name.starts_with(&format!("{package}_")))) {
+        println!("{} are in {DOWNLOADS}.", DOWNLOADED.join(", "));
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {DOWNLOADS}: {error}"))?;
+    let simulated = Command::new("apt-get")
+        .args(["install", "--simulate", "--no-install-recommends"])
+        .args(DOWNLOADED)
+        .output()
+        .map_err(|error| format!("cannot run apt-get: {error}"))?;
+    let mut wanted: Vec<_> = DOWNLOADED.map(String::from).into();
+    wanted.extend(installed(&String::from_utf8_lossy(&simulated.stdout)).map(String::from));
+    wanted.sort();
+    wanted.dedup();
+    println!("Downloading with apt-get, without installing: {}", wanted.join(" "));
+    let mut download = Command::new("apt-get");
+    download.arg("download").args(&wanted).current_dir(folder);
+    process::run(&download, HALF_AN_HOUR, None)
+}
+
+/// What apt-get would install, from what it prints of it.
+fn installed(simulated: &str) -> impl Iterator<Item = &str> {
+    simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
 }
 
 /// The packages of a list with one a line and comments.
@@ -91,6 +128,12 @@ mod tests {
     fn a_list_has_comments_and_blank_lines() {
         let list = "# what\n\npostfix   # smtp\ncurl\n  # more\n";
         assert_eq!(wanted(list).collect::<Vec<_>>(), ["postfix", "curl"]);
+    }
+
+    #[test]
+    fn a_simulation_names_what_would_be_installed() {
+        let printed = "Remv dovecot-imapd [1]\nInst libical3 (3.0 Debian:12 [amd64])\nInst cyrus-imapd [1] (3.6)\nConf x (1)\n";
+        assert_eq!(installed(printed).collect::<Vec<_>>(), ["libical3", "cyrus-imapd"]);
     }
 
     #[test]

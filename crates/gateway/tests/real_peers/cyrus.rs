@@ -1,12 +1,15 @@
-//! Cyrus: IMAP and ManageSieve by another maker than Dovecot's.
+//! Cyrus: IMAP and ManageSieve by another maker than Dovecot's. Debian does not have both installed, so that this one is
+//! unpacked from its packages.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program, user};
+use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, run, user};
 
-const PACKAGE: &str = "cyrus-imapd";
+/// Where `cargo xtask setup` downloads its packages to.
+const PACKAGES: &str = "../../target/debs";
 
 /// A Cyrus in cleartext, with no users.
 pub(crate) struct Cyrus {
@@ -22,12 +25,14 @@ impl Cyrus {
         let (scratch, ip) = (Scratch::new().unwrap(), own_loopback());
         let (imap, sieve) = (free_port(ip).unwrap(), free_port(ip).unwrap());
         let dir = scratch.path().display().to_string();
-        let owner = user("cyrus", PACKAGE).unwrap_or_else(|missing| panic!("{missing}"));
+        unpack(scratch.path());
+        let owner = user("mail", "base-passwd").unwrap();
         for name in ["conf", "spool", "sieve"] {
             scratch.dir(name, &owner).unwrap();
         }
         let config = format!(
-            "configdirectory: {dir}/conf
+            "cyrus_user: mail
+configdirectory: {dir}/conf
 proc_path: {dir}/conf/proc
 mboxname_lockpath: {dir}/conf/lock
 defaultpartition: default
@@ -42,25 +47,36 @@ servername: cyrus.example.test
         let config = scratch.file("imapd.conf", &config).unwrap().display().to_string();
         let services = format!(
             "START {{
-  recover cmd=\"/usr/lib/cyrus/bin/ctl_cyrusdb -C {config} -r\"
+  recover cmd=\"{dir}/usr/lib/cyrus/bin/ctl_cyrusdb -C {config} -r\"
 }}
 SERVICES {{
-  imap cmd=\"/usr/lib/cyrus/bin/imapd -C {config}\" listen=\"{imap}\" prefork=0 maxchild=20
-  sieve cmd=\"/usr/lib/cyrus/bin/timsieved -C {config}\" listen=\"{sieve}\" prefork=0 maxchild=20
+  imap cmd=\"{dir}/usr/lib/cyrus/bin/imapd -C {config}\" listen=\"{imap}\" prefork=0 maxchild=20
+  sieve cmd=\"{dir}/usr/lib/cyrus/bin/timsieved -C {config}\" listen=\"{sieve}\" prefork=0 maxchild=20
 }}
 EVENTS {{
 }}
 "
         );
         let services = scratch.file("cyrus.conf", &services).unwrap();
-        let master =
-            program("/usr/lib/cyrus/bin/master", PACKAGE).unwrap_or_else(|missing| panic!("{missing}"));
-        let mut command = Command::new(master);
+        let mut command = Command::new(scratch.path().join("usr/lib/cyrus/bin/master"));
+        command.env("LD_LIBRARY_PATH", format!("{dir}/usr/lib/{}-linux-gnu", std::env::consts::ARCH));
         command.args(["-D", "-C", &config, "-p", &format!("{dir}/conf/pid")]).arg("-M").arg(services);
         let mut daemon = Daemon::spawn(&scratch, "cyrus", &mut command).unwrap();
         for address in [imap, sieve] {
             daemon.wait_listening(address, Duration::from_secs(30)).unwrap();
         }
         Self { imap, sieve, _daemon: daemon, _scratch: scratch }
+    }
+}
+
+/// Unpacks every downloaded package: Cyrus, and libraries that may not be installed.
+fn unpack(into: &Path) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(PACKAGES);
+    let files = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|file| file.path());
+    let packages: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|it| it == "deb")).collect();
+    assert!(!packages.is_empty(), "Cyrus is not in {}: cargo xtask setup downloads it", folder.display());
+    for package in packages {
+        run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(into)).unwrap();
     }
 }
