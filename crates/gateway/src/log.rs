@@ -7,12 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use starttls::file;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use starttls::validity;
 
 use crate::config::Log;
 
@@ -143,12 +142,15 @@ impl Drop for Logger {
     }
 }
 
-/// The time of a line, to the millisecond.
+/// Returns the time of a line as every report writes it (RFC 3339 in UTC), with milliseconds.
 pub fn now() -> String {
-    let now = OffsetDateTime::now_utc();
-    let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
-    // The format fails for years that nobody here will see.
-    now.format(&Rfc3339).unwrap_or_default()
+    at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Returns this time since 1970.
+fn at(since: Duration) -> String {
+    let seconds = validity::rfc3339(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since.subsec_millis())
 }
 
 fn send(lines: &SyncSender<Order>, line: &impl Serialize) -> bool {
@@ -203,6 +205,22 @@ fn write(lines: &Receiver<Order>, mut out: Box<dyn Write + Send>, log: &Log) {
                     out = new;
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_of_one_length() {
+        for (since, text) in [
+            (Duration::ZERO, "1970-01-01T00:00:00.000Z"),
+            (Duration::from_millis(1_767_323_045_070), "2026-01-02T03:04:05.070Z"),
+            (Duration::from_millis(1_767_323_045_678), "2026-01-02T03:04:05.678Z"),
+        ] {
+            assert_eq!(at(since), text);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use starttls::proto::{ErrorKind, Escaped};
 use starttls::{Error, Facts};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::{Front, Listener, Offer};
 use crate::log::Logger;
@@ -270,6 +271,9 @@ pub struct Tls {
     pub alpn: Option<String>,
     /// Whether the peer presented a certificate, and whether it is good.
     pub certificate: String,
+    /// The subject of the certificate that the peer presented, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// From the greeting to the go-ahead.
     #[serde(rename = "negotiation_ms", skip_serializing_if = "Option::is_none")]
     pub negotiation: Option<Milliseconds>,
@@ -287,11 +291,22 @@ impl From<&Facts> for Tls {
             kind: facts.kind_name(),
             alpn: facts.alpn.as_deref().map(|alpn| Escaped(alpn).to_string()),
             certificate: facts.verdict.to_string(),
+            subject: facts.chain.first().and_then(|own| subject(own)),
             negotiation: facts.timings.negotiation.map(Milliseconds),
             handshake: facts.timings.handshake.map(Milliseconds),
         }
     }
 }
+
+/// The distinguished name of a certificate's subject. The peer chose it, and an authority signed it.
+fn subject(certificate: &[u8]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let name: String = parsed.subject().to_string().chars().take(LONGEST_SUBJECT).collect();
+    (!name.is_empty()).then(|| Escaped(name.as_bytes()).to_string())
+}
+
+/// Characters of a subject in the log.
+const LONGEST_SUBJECT: usize = 300;
 
 /// A time, shown in milliseconds with three digits behind the point.
 #[derive(Clone, Copy, Debug)]

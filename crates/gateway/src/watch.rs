@@ -1,7 +1,8 @@
 //! Files that change on disk while they are in use, also by a symbolic link that now leads elsewhere.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,13 +43,31 @@ pub trait Watched: Debug + Send + Sync {
 /// What came of a look at files that had changed.
 #[derive(Debug)]
 pub enum Event {
-    /// What is in them is in use.
-    Reloaded(Arc<dyn Watched>),
+    /// What is in them is in use. These files had changed, or were removed.
+    Reloaded(Vec<Change>),
     /// It is not usable, and the old stays in use. The files may be in the middle of a change: they are
     /// looked at again when they change again.
     Kept(Error),
     /// Something works, and should not stay as it is; it was not so before.
     Warned(String),
+}
+
+/// A file that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is there, and is new or different.
+    Changed(PathBuf),
+    /// It is not there any more.
+    Removed(PathBuf),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(path) => write!(f, "{}", path.display()),
+            Self::Removed(path) => write!(f, "{} (removed)", path.display()),
+        }
+    }
 }
 
 /// How often the files are looked at, and how long a look or a reading may take before it is reported.
@@ -75,8 +94,13 @@ async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event), pace:
         tasks.spawn(async move { item.watch().await });
     }
     drop(events);
+    // Listeners may share a file, whose warning is then told by each of its items.
+    let mut warned = HashSet::new();
     while let Some(event) = told.recv().await {
-        tell(event);
+        let again = matches!(&event, Event::Warned(warning) if !warned.insert(warning.clone()));
+        if !again {
+            tell(event);
+        }
     }
 }
 
@@ -99,9 +123,10 @@ impl Item {
                 self.warn(&mut known);
                 continue;
             }
+            let changes = changes(&stamps, &now);
             stamps = now;
             match self.apart(|watched| watched.reload()).await? {
-                Ok(()) => self.tell(Event::Reloaded(self.watched.clone())),
+                Ok(()) => self.tell(Event::Reloaded(changes)),
                 Err(error) => self.tell(Event::Kept(error)),
             }
             self.warn(&mut known);
@@ -144,6 +169,18 @@ impl Item {
         // The receiver is gone when nothing is watched any more.
         let _ = self.events.send(event);
     }
+}
+
+/// What differs between two looks at the files.
+fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<Change> {
+    let changed = now.iter().filter(|stamp| stamp.state.is_some() && !before.contains(stamp));
+    let there = |path: &PathBuf| now.iter().any(|stamp| stamp.state.is_some() && stamp.path == *path);
+    let removed = before.iter().filter(|stamp| stamp.state.is_some() && !there(&stamp.path));
+    let changed = changed.map(|stamp| Change::Changed(stamp.path.clone()));
+    let mut all: Vec<_> = changed.chain(removed.map(|stamp| Change::Removed(stamp.path.clone()))).collect();
+    // The chain and the key may be in one file.
+    all.dedup();
+    all
 }
 
 /// What tells one state of a file from another.
@@ -228,5 +265,27 @@ mod tests {
         watching.abort();
         drop(release);
         assert!(warnings[0].starts_with("reading the stuck one has not ended after 1 s"), "{warnings:?}");
+    }
+
+    #[test]
+    fn changes_are_named_by_file() {
+        let stamp = |path: &str, size: Option<u64>| Stamp {
+            path: PathBuf::from(path),
+            state: size.map(|size| (1, 2, size, 4, 5)),
+        };
+        let before =
+            [stamp("a.pem", Some(1)), stamp("a.ocsp", None), stamp("b.pem", Some(1)), stamp("c", Some(1))];
+        let now = [
+            stamp("a.pem", Some(2)),
+            stamp("a.ocsp", Some(1)),
+            stamp("b.pem", Some(1)),
+            stamp("c", None),
+            stamp("d.pem", Some(9)),
+            stamp("d.pem", Some(9)),
+        ];
+        let named: Vec<_> = changes(&before, &now).iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["a.pem", "a.ocsp", "d.pem", "c (removed)"]);
+        assert_eq!(changes(&now, &now), []);
+        assert_eq!(changes(&before, &[]).len(), 3);
     }
 }

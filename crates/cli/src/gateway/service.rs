@@ -53,6 +53,8 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
         None => None,
     };
     let mut life = Life::new(&config, reporter.clone());
+    // They were told on standard error.
+    let mut warned = config.warnings.clone();
     let mut gateway = Gateway::start(config, reporter.clone()).map_err(unstarted)?;
     let metrics = reporter.metrics.clone();
     let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
@@ -70,7 +72,8 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
             },
             loaded = loading.ended() => loaded,
         };
-        let reloaded = loaded.and_then(|config| take_over(config, &fixed, &mut gateway, &reporter));
+        let reloaded =
+            loaded.and_then(|config| take_over(config, &fixed, &mut gateway, &reporter, &mut warned));
         metrics.reloaded(reloaded.is_ok());
         match reloaded {
             Ok(new) => {
@@ -160,13 +163,15 @@ fn take_over(
     fixed: &Fixed,
     gateway: &mut Gateway,
     reporter: &Arc<Reporter>,
+    warned: &mut Vec<String>,
 ) -> Result<Life, Failed> {
     if Fixed::of(&config) != *fixed {
         return Err(Failed::usage("where the log and the metrics are changes with a restart only"));
     }
-    for warning in &config.warnings {
-        reporter.log.event("warning", warning);
-    }
+    let warnings = config.warnings.clone();
+    let new = warnings.iter().filter(|warning| !warned.contains(warning));
+    new.for_each(|warning| reporter.log.event("warning", warning));
+    *warned = warnings;
     let watched = Watch::of(&config);
     gateway.reload(config).map_err(unstarted)?;
     Ok(Life::watching(watched, reporter.clone()))
@@ -218,11 +223,11 @@ impl Life {
         watched.count(&reporter.metrics);
         let all = watched.all.clone();
         let task = tokio::spawn(watch::watch(all, move |event| match event {
-            Event::Reloaded(renewed) => {
+            Event::Reloaded(changes) => {
                 reporter.metrics.reloaded(true);
                 watched.count(&reporter.metrics);
-                let files: Vec<_> = renewed.files().iter().map(|it| it.display().to_string()).collect();
-                reporter.log.event("renewed", &files.join(" "));
+                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+                reporter.log.event("renewed", &changes.join(", "));
             }
             Event::Kept(error) => {
                 reporter.metrics.reloaded(false);

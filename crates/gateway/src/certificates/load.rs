@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ocsp::{self, Status, Unfit};
 use super::{Source, Summary};
-use crate::config::{Error, file, is_exposed, shown};
+use crate::config::{Error, exposure, file, shown};
 use crate::names::normal;
 
 /// Certificates in all; what exceeds them was not meant to be here.
@@ -37,7 +37,8 @@ pub(super) struct Certificate {
     /// The same with an OCSP response, and what that says; or why the one that is there is not sent along.
     stapled: Option<(Arc<CertifiedKey>, Status)>,
     unfit: Option<Unfit>,
-    exposed: bool,
+    /// The warning that every user can read the key.
+    exposure: Option<String>,
 }
 
 /// The files of one certificate.
@@ -139,8 +140,8 @@ impl Certificate {
             Some(Err(unfit)) => (None, Some(unfit)),
             None => (None, None),
         };
-        let (path, key, exposed) = (files.chain.clone(), Arc::new(key), is_exposed(&files.key));
-        Ok(Self { path, names, not_before, not_after, key, stapled, unfit, exposed })
+        let (path, key, exposure) = (files.chain.clone(), Arc::new(key), exposure("the key", &files.key));
+        Ok(Self { path, names, not_before, not_after, key, stapled, unfit, exposure })
     }
 
     /// What a client gets at this moment: with the OCSP response for as long as that counts.
@@ -190,8 +191,9 @@ impl Certificate {
             warnings.push(format!("the certificate {path} is not valid before {start}"));
         }
         if self.not_after < now {
-            let expired = validity::remaining(validity::days_left(self.not_after, now));
-            warnings.push(format!("the certificate {path} {expired}"));
+            // A date, so that the same certificate is warned of once and not each day.
+            let end = validity::rfc3339(self.not_after);
+            warnings.push(format!("the certificate {path} expired on {end}"));
         }
         if self.names.is_empty() {
             warnings.push(format!("the certificate {path} is for no host name (subject alternative name)"));
@@ -199,10 +201,7 @@ impl Certificate {
         if let Some(why) = self.response_trouble() {
             warnings.push(format!("the OCSP response beside the certificate {path} {why}"));
         }
-        if self.exposed {
-            warnings
-                .push(format!("the key of the certificate {path} can be read by every user: chmod o-rwx"));
-        }
+        warnings.extend(self.exposure.clone());
         warnings
     }
 }

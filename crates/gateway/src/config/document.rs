@@ -1,5 +1,6 @@
 //! The whole file.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use super::error::{Error, shown};
 use super::listener::{self, parse_limits};
 use super::reader::{Source, Value};
-use super::values::{duration, is_exposed};
+use super::values::{duration, exposure};
 use super::{Config, Limits, Listener, Log, Login, Secret, Trust};
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
@@ -38,8 +39,8 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
         return Err(Error::new("there is no listener").hint(hint).at(|| source.name.to_owned()));
     }
     let config = Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?;
-    let exposed = shared.iter().flat_map(|keys| keys.files()).filter(|path| is_exposed(path));
-    let exposed = exposed.map(|path| format!("{} can be read by every user: chmod o-rwx", path.display()));
+    let exposed = shared.iter().flat_map(|keys| keys.files());
+    let exposed = exposed.filter_map(|path| exposure("the file of ticket keys", &path));
     let warnings = config.warnings.into_iter().chain(exposed).collect();
     let connections = limits.connections;
     Ok(Config { connections, drain, log, metrics, warnings, tickets: shared, ..config })
@@ -72,7 +73,10 @@ impl Config {
                 }
             }
         }
-        let warnings = listeners.iter().flat_map(Listener::warnings).collect();
+        let mut warnings: Vec<_> = listeners.iter().flat_map(Listener::warnings).collect();
+        // Listeners may share a certificate, a backend or a password.
+        let mut known = HashSet::new();
+        warnings.retain(|warning| known.insert(warning.clone()));
         Ok(Self {
             listeners,
             connections: Limits::default().connections,
@@ -100,10 +104,8 @@ impl Listener {
                     self.name
                 ));
             }
-            if let Some(Secret::File(path)) = backend.login().and_then(Login::secret)
-                && is_exposed(path)
-            {
-                warnings.push(format!("{} can be read by every user: chmod o-rwx", path.display()));
+            if let Some(Secret::File(path)) = backend.login().and_then(Login::secret) {
+                warnings.extend(exposure("the password file", path));
             }
         }
         warnings

@@ -45,7 +45,7 @@ pub use login::{Login, Secret};
 pub use networks::Networks;
 
 pub(crate) use error::shown;
-pub(crate) use values::{file, is_exposed};
+pub(crate) use values::{exposure, file};
 
 /// Everything the gateway does.
 #[derive(Debug)]

@@ -43,10 +43,12 @@ pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, Error> {
     starttls::file::read(path, LARGEST).map_err(|source| Error::unreadable(what, path, source))
 }
 
-/// Whether every user of the machine can read or change it.
-pub(crate) fn is_exposed(path: &Path) -> bool {
+/// Returns a warning if every user of the machine can read or change this file, which holds a secret.
+pub(crate) fn exposure(what: &str, path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|it| it.mode() & 0o007 != 0)
+    let exposed = std::fs::metadata(path).is_ok_and(|it| it.mode() & 0o007 != 0);
+    let path = path.display();
+    exposed.then(|| format!("{what} {path} can be read by every user: chmod o-rwx {path}"))
 }
 
 #[cfg(test)]

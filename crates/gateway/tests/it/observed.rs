@@ -12,14 +12,16 @@ use starttls_gateway::admission::Refused;
 use starttls_gateway::config::{Listener, Log};
 use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{Metrics, serve};
-use starttls_gateway::report::{Reporter, Verdict};
+use starttls_gateway::report::{Line, Reporter, Verdict};
 use starttls_gateway::{Client, Failure, Leg, Observer, Record};
+use starttls_lab::ca::Leaf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::client::DEADLINE;
 use crate::folder::Folder;
+use crate::proxy_protocol::facts_of_a_client;
 
 fn listener() -> Listener {
     let folder = Folder::new();
@@ -79,6 +81,20 @@ fn a_session_is_one_line_of_json() {
     }
     assert!(session["time"].as_str().unwrap().ends_with('Z'));
     assert_eq!((&event["event"], &event["what"]), (&"reloaded".into(), &"2 certificates".into()));
+}
+
+#[tokio::test]
+async fn the_log_has_the_subject_of_a_clients_certificate() {
+    let folder = Folder::new();
+    for (name, shown) in [("device-7", "CN=device-7"), ("a\n\u{1b}[31m", "CN=a\\n\\x1b[31m")] {
+        let leaf = Leaf { common_name: Some(String::from(name)), ..Leaf::default() };
+        let front = facts_of_a_client(&folder, &leaf).await;
+        let session = Record { front: Some(front), ..record(None) };
+        let line = serde_json::to_value(Line::of(&listener(), &session)).unwrap();
+        assert_eq!(line["tls"]["subject"], shown, "{line}");
+    }
+    let line = serde_json::to_value(Line::of(&listener(), &record(None))).unwrap();
+    assert_eq!(line.get("tls"), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use starttls::proto::http::HTTP;
-use starttls::{Acceptor, Connector};
+use starttls::{Acceptor, Connector, Facts};
 use starttls_gateway::proxy_protocol::{Header, Identity, read, v1, v2};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program};
@@ -86,19 +86,10 @@ async fn what_haproxy_sends_is_read_to_the_byte() {
     }
 }
 
-#[tokio::test]
-async fn haproxy_reads_what_is_written() {
-    let folder = Folder::new();
-    let scratch = Scratch::new().unwrap();
-    let front = free_port(own_loopback()).unwrap();
-    let text = format!(
-        "frontend test\n  mode http\n  bind {front} accept-proxy\n  http-request return status 200 \
-         content-type text/plain lf-string \"%[src] %[src_port] %[dst] %[dst_port] %[fc_pp_authority]\"\n"
-    );
-    let _haproxy = haproxy(&scratch, &text, front);
-    // What is known of a client after a real handshake.
+/// What is known of a client with this certificate after a real handshake.
+pub(crate) async fn facts_of_a_client(folder: &Folder, leaf: &Leaf) -> Facts {
     let server = folder.issue(&["mail.example.com"], KeyKind::EcdsaP256);
-    let own = folder.authority.issue(&Leaf { usage: Usage::Client, ..Leaf::named("device") }).unwrap();
+    let own = folder.authority.issue(&Leaf { usage: Usage::Client, ..leaf.clone() }).unwrap();
     let acceptor = Acceptor::builder(&HTTP, "mail.example.com")
         .certificate_pem(server.chain_pem, server.key_pem)
         .client_auth(starttls::ClientAuth::Required, folder.authority.root_pem());
@@ -116,7 +107,20 @@ async fn haproxy_reads_what_is_written() {
     };
     let (session, peer) = timeout(DEADLINE, both).await.unwrap();
     let (session, _peer) = (session.unwrap(), peer.unwrap());
-    let facts = session.facts();
+    session.facts().clone()
+}
+
+#[tokio::test]
+async fn haproxy_reads_what_is_written() {
+    let folder = Folder::new();
+    let scratch = Scratch::new().unwrap();
+    let front = free_port(own_loopback()).unwrap();
+    let text = format!(
+        "frontend test\n  mode http\n  bind {front} accept-proxy\n  http-request return status 200 \
+         content-type text/plain lf-string \"%[src] %[src_port] %[dst] %[dst_port] %[fc_pp_authority]\"\n"
+    );
+    let _haproxy = haproxy(&scratch, &text, front);
+    let facts = &facts_of_a_client(&folder, &Leaf::named("device")).await;
 
     let addresses = |one: &str, other: &str| Some((one.parse().unwrap(), other.parse().unwrap()));
     let four = addresses("192.0.2.1:50000", "198.51.100.2:25");
