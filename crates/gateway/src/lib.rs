@@ -8,6 +8,7 @@ mod copy;
 mod failure;
 mod health;
 pub mod log;
+mod lookup;
 pub mod metrics;
 mod names;
 pub mod proxy_protocol;

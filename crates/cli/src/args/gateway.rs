@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use starttls::proto::ClientName;
+
 use super::Format;
 
 /// Put sound STARTTLS in front of a server, or between this machine and one
@@ -89,6 +91,11 @@ pub(crate) struct Backend {
     /// Trust these root certificates too
     #[arg(long, value_name = "PEM")]
     pub(crate) ca_file: Option<PathBuf>,
+
+    /// The gateway's own name toward the backend (EHLO) [default: the host's own name, if it is fully qualified,
+    /// otherwise [127.0.0.1]]
+    #[arg(long, value_name = "NAME", value_parser = super::client_name)]
+    pub(crate) client_name: Option<ClientName>,
 
     /// Let cleartext leave this machine
     #[arg(long)]

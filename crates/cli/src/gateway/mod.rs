@@ -78,6 +78,7 @@ fn arguments(args: &args::Gateway) -> Arguments {
         ca_file: backend.ca_file.clone(),
         server_name: backend.server_name.clone(),
         allow_cleartext: backend.allow_cleartext,
+        client_name: backend.client_name.clone(),
     }
 }
 

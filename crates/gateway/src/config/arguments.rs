@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use starttls::proto::by_port;
+use starttls::proto::{ClientName, by_port};
 
 use super::address::{Mode, Url};
 use super::error::Error;
@@ -29,6 +29,8 @@ pub struct Arguments {
     pub ca_file: Option<PathBuf>,
     /// The name that the backend has to prove, instead of its host name.
     pub server_name: Option<String>,
+    /// What the gateway calls itself toward the backend, instead of the host's own name.
+    pub client_name: Option<ClientName>,
     /// Whether the backend may be on another machine and get cleartext.
     pub allow_cleartext: bool,
 }
@@ -42,6 +44,7 @@ pub(super) fn parse(arguments: &Arguments) -> Result<Config, Error> {
             server_name: arguments.server_name.clone(),
             ca_file: arguments.ca_file.clone(),
             allow_cleartext: arguments.allow_cleartext,
+            client_name: arguments.client_name.clone(),
             ..backend::Draft::default()
         };
         draft.build(forward, url.protocol, limits.dial)

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::{ClientName, PROTOCOLS, Protocol};
 
 use super::address::{Mode, Url};
 use super::error::Error;
 use super::reader::Value;
 use super::values::{choice, file};
 use crate::health::Health;
+use crate::lookup::Lookup;
 
 use super::{Backend, Leg, Login, Place, ProxyVersion, Trust, Upstream, login};
 
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     pub(super) allow_cleartext: bool,
     pub(super) send_proxy: Option<ProxyVersion>,
     pub(super) login: Option<Login>,
+    pub(super) client_name: Option<ClientName>,
 }
 
 /// One backend, as a URL or as a table.
@@ -48,6 +50,7 @@ pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Resul
         allow_cleartext: table.flag("allow-cleartext")?,
         send_proxy: table.read("send-proxy", |text| choice(text, versions))?,
         login: table.take("login").map(login::parse).transpose()?,
+        client_name: table.read("client-name", client_name)?,
     };
     table.end()?;
     url.read(|url| draft.build(url, front, dial)).map_err(|error| error.at(|| place))
@@ -63,12 +66,16 @@ impl Draft {
                 .hint("both legs speak one protocol; only SMTP and mail submission go together"));
         }
         let (protocol, send_proxy) = (url.protocol, self.send_proxy);
+        // Servers compare it with the address that the gateway connects from; the host's own name is what they expect.
+        let client_name = || starttls::host_name().unwrap_or_default();
+        let client_name = self.client_name.clone().unwrap_or_else(client_name);
         let leg = match url.mode {
             Mode::Cleartext => self.cleartext(protocol, &place)?,
-            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial)?),
-            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial)?),
+            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial, &client_name)?),
+            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial, &client_name)?),
         };
-        Ok(Backend { protocol, place, leg, send_proxy, health: Health::default() })
+        let (health, lookup) = (Health::default(), Lookup::default());
+        Ok(Backend { protocol, place, leg, send_proxy, client_name, health, lookup })
     }
 
     fn cleartext(self, protocol: &Protocol, place: &Place) -> Result<Leg, Error> {
@@ -84,6 +91,7 @@ impl Draft {
             ("cert", self.certificate.is_some()),
             ("key", self.key.is_some()),
             ("insecure", self.insecure),
+            ("client-name", self.client_name.is_some()),
         ];
         if let Some((key, _)) = tls_only.into_iter().find(|(_, given)| *given) {
             return Err(Error::new(format!("\"{key}\" is for a backend with TLS, and this one has none"))
@@ -96,7 +104,13 @@ impl Draft {
         Ok(Leg::Cleartext)
     }
 
-    fn upstream(self, protocol: &Protocol, place: &Place, dial: Duration) -> Result<Upstream, Error> {
+    fn upstream(
+        self,
+        protocol: &Protocol,
+        place: &Place,
+        dial: Duration,
+        client_name: &ClientName,
+    ) -> Result<Upstream, Error> {
         let server_name = match (self.server_name, place) {
             (Some(name), _) => name,
             (None, Place::Tcp(host, _)) => host.clone(),
@@ -108,7 +122,7 @@ impl Draft {
         if server_name.parse::<std::net::IpAddr>().is_err() && crate::names::normal(&server_name).is_none() {
             return Err(Error::new(format!("{} is no name to verify", super::shown(&server_name))));
         }
-        let mut builder = Connector::builder().timeout(dial);
+        let mut builder = Connector::builder().timeout(dial).client_name(client_name.clone());
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(file("the root certificates", path)?);
         }
@@ -148,6 +162,13 @@ impl Draft {
         let certificate = self.certificate.is_some();
         Ok(Upstream { connector: builder.build()?, server_name, certificate, trust })
     }
+}
+
+fn client_name(text: &str) -> Result<ClientName, Error> {
+    text.parse::<ClientName>().map_err(|invalid| {
+        Error::new(invalid.to_string())
+            .hint("write the gateway's own host name, such as \"gateway.example.com\"")
+    })
 }
 
 fn unverified_login() -> Error {

@@ -28,11 +28,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::Protocol;
+use starttls::proto::{ClientName, Protocol};
 use starttls::{Acceptor, Connector};
 
 use crate::certificates::Certificates;
 use crate::health::Health;
+use crate::lookup::Lookup;
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
 
@@ -198,8 +199,11 @@ pub struct Backend {
     pub leg: Leg,
     /// In which form it is told who the client is.
     pub send_proxy: Option<ProxyVersion>,
+    /// What the gateway calls itself toward it: the argument of EHLO, the `from` of a stream between servers.
+    pub client_name: ClientName,
     /// Whether it was ready lately.
     pub health: Health,
+    pub(crate) lookup: Lookup,
 }
 
 /// Where a backend listens.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::Post;
 use crate::session;
 
@@ -15,8 +17,14 @@ pub(super) async fn watch(post: Arc<Post>) {
         tokio::time::sleep(EVERY).await;
         let listener = post.listener();
         let backends = listener.routes().iter().flat_map(|route| &route.backends);
-        for backend in backends.filter(|backend| !backend.health.is_up()) {
-            backend.health.set(session::is_ready(backend, listener.limits.dial).await);
+        // All at once: one that does not answer takes its whole time, and the others must not wait for it.
+        let mut looking = JoinSet::new();
+        for backend in backends.filter(|backend| !backend.health.is_up()).cloned() {
+            let limit = listener.limits.dial;
+            looking.spawn_local(async move {
+                backend.health.set(session::is_ready(&backend, limit).await);
+            });
         }
+        looking.join_all().await;
     }
 }

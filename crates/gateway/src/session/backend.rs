@@ -4,9 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use starttls::Encrypted;
-use starttls::proto::{Greeted, Greeting, Heard, Identity, Progress, Protocol, Upgrade};
+use starttls::proto::{
+    ClientName, Greeted, Greeting, Heard, Identity, Progress, Protocol, ServiceName, Upgrade,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use super::stream::{Socket, Stream};
 use crate::config::{Backend, Leg as Way, Login, Place, Upstream};
@@ -28,6 +31,22 @@ pub(crate) struct Reached {
     pub(crate) upstream: Option<Upstream>,
 }
 
+/// What a client said of both ends of its stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) service: ServiceName,
+    /// Clients need not say who they are.
+    pub(crate) client: Option<ClientName>,
+}
+
+impl Asked {
+    /// The same in the gateway's words toward this backend.
+    fn identity(&self, backend: &Backend) -> Identity {
+        let client_name = self.client.as_ref().unwrap_or(&backend.client_name).clone();
+        Identity { client_name, ..Identity::of(self.service.clone()) }
+    }
+}
+
 /// Reaches the backend within `limit`; `header` goes out before anything else. `asked` is what the client said of
 /// both ends, where a backend has to hear the same before TLS.
 ///
@@ -36,11 +55,12 @@ pub(crate) struct Reached {
 pub(crate) async fn reach(
     backend: &Backend,
     header: &[u8],
-    asked: Option<&Identity>,
+    asked: Option<&Asked>,
     limit: Duration,
 ) -> Result<Reached, Failure> {
+    let until = Instant::now() + limit;
     let reaching = async {
-        let mut socket = dial(&backend.place)
+        let mut socket = dial(backend, until)
             .await
             .map_err(|source| Failure::Unreachable { backend: backend.to_string(), source })?;
         if !header.is_empty() {
@@ -65,7 +85,7 @@ pub(crate) async fn reach(
         }
     };
     let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
-    tokio::time::timeout(limit, reaching).await.map_err(slow)?
+    tokio::time::timeout_at(until, reaching).await.map_err(slow)?
 }
 
 /// TLS from the first byte.
@@ -92,15 +112,28 @@ fn failed(source: starttls::Error) -> Failure {
     Failure::Tls { leg: Leg::Backend, source }
 }
 
-async fn dial(place: &Place) -> io::Result<Socket> {
-    match place {
-        Place::Tcp(host, port) => {
-            let tcp = TcpStream::connect((host.as_str(), *port)).await?;
-            tcp.set_nodelay(true)?;
-            Ok(Socket::Tcp(tcp))
+/// Tries all addresses of the backend in turn, each with its share of the time that is left: one that does not answer
+/// must not keep the gateway from the others.
+async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
+    let (host, port) = match &backend.place {
+        Place::Tcp(host, port) => (host, *port),
+        Place::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
+    };
+    let addresses = backend.lookup.addresses(host, port).await?;
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for (at, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        let connecting = tokio::time::timeout(share, TcpStream::connect(address)).await;
+        match connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(tcp) => {
+                tcp.set_nodelay(true)?;
+                return Ok(Socket::Tcp(tcp));
+            }
+            Err(error) => last = error,
         }
-        Place::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
     }
+    Err(last)
 }
 
 /// The greeting of a server that speaks first.
@@ -111,7 +144,7 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
 async fn upgrade(
     backend: &Backend,
     upstream: &Upstream,
-    asked: Option<&Identity>,
+    asked: Option<&Asked>,
     socket: Socket,
     limit: Duration,
 ) -> Result<Reached, Failure> {
@@ -121,7 +154,7 @@ async fn upgrade(
     }
     let (connector, name) = (&upstream.connector, &upstream.server_name);
     let encrypted = match asked {
-        Some(asked) => connector.upgrade_as(protocol, asked.clone(), name, socket).await,
+        Some(asked) => connector.upgrade_as(protocol, asked.identity(backend), name, socket).await,
         None => connector.upgrade(protocol, name, socket).await,
     };
     let encrypted = encrypted.map_err(failed)?;
@@ -141,7 +174,8 @@ async fn log_in(
 ) -> Result<Reached, Failure> {
     let failed = |reason: String| Failure::Login { backend: backend.to_string(), reason };
     let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
-    let done = account.timeout(limit).log_in(backend.protocol, &mut stream).await;
+    let account = account.timeout(limit).client_name(backend.client_name.clone());
+    let done = account.log_in(backend.protocol, &mut stream).await;
     let done = done.map_err(|error| failed(error.to_string()))?;
     Ok(Reached { unread: done.unread, logged_in: true, ..Reached::new(Stream::Tls(Box::new(stream))) })
 }

@@ -20,7 +20,7 @@ use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, 
 use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
 use crate::proxy_protocol::{self, Header, Identity as Identify};
-use backend::Reached;
+use backend::{Asked, Reached};
 use ftp::Tied;
 
 pub(crate) use stream::{Socket, Stream};
@@ -219,10 +219,9 @@ impl<'a> Session<'a> {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
-        let asked = relay.service().map(|service| {
-            let identity = Identity::new(&service);
-            let client_name = relay.client().and_then(|name| name.parse().ok());
-            Identity { client_name: client_name.unwrap_or(identity.client_name), ..identity }
+        let asked = relay.service().map(|service| Asked {
+            service: ServiceName::from_peer(&service),
+            client: relay.client().and_then(|name| name.parse().ok()),
         });
         let Reached { stream, greeting, unread, logged_in, .. } = self.reach(route, asked.as_ref()).await?;
         if logged_in {
@@ -256,12 +255,18 @@ impl<'a> Session<'a> {
     ) -> Result<State, Failure> {
         let limit = self.listener.limits.negotiation;
         let reading = async {
-            let mut chunk = [0; 2048];
+            let (mut chunk, mut left) = ([0; 2048], OPENING);
             loop {
                 let count = front.read(&mut chunk).await.map_err(|cause| Failure::io(Leg::Front, cause))?;
                 if count == 0 {
                     return Err(Failure::io(Leg::Front, std::io::ErrorKind::UnexpectedEof.into()));
                 }
+                // What comes before it is kept for the backend.
+                left = left.checked_sub(count).ok_or_else(|| Failure::Protocol {
+                    leg: Leg::Front,
+                    expected: "the start of a stream within 64 KiB",
+                    received: chunk[..count.min(200)].to_vec(),
+                })?;
                 let state = Editor::receive(relay, Side::Client, &chunk[..count], out)?;
                 if relay.service().is_some() || state != State::Reading {
                     return Ok(state);
@@ -288,7 +293,7 @@ impl<'a> Session<'a> {
     }
 
     /// The first backend of the route that is ready.
-    async fn reach(&mut self, route: &Route, asked: Option<&Identity>) -> Result<Reached, Failure> {
+    async fn reach(&mut self, route: &Route, asked: Option<&Asked>) -> Result<Reached, Failure> {
         let began = Instant::now();
         let mut last = None;
         // Those that failed lately come last: they may be all there is.
@@ -424,6 +429,9 @@ fn header(backend: &Backend, client: &Identify<'_>) -> Vec<u8> {
         Some(ProxyVersion::V2) => proxy_protocol::v2(client),
     }
 }
+
+/// Octets until a client has said which service it wants.
+const OPENING: usize = 64 * 1024;
 
 /// How long last words may take.
 const COURTESY: Duration = Duration::from_secs(1);

@@ -151,6 +151,10 @@ fn each_mistake_has_its_message() {
             "listen = \"smtps://:465\"\nstarttls = \"optional\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
         ),
         format!("{DEVICE} }}\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\n"),
+        format!(
+            "{TLS}forward = {{ url = \"smtp://127.0.0.1:2525\", client-name = \"gateway.example.com\" }}\n"
+        ),
+        device(", client-name = \"gateway\\r\\nRSET\""),
         format!("{TLS}forward = {{ url = \"smtp://127.0.0.1:2525\", insecure = true }}\n"),
         format!("{TLS}forward = {{ url = \"smtp+starttls://unix:/run/smtp\" }}\n"),
         device(", cert = \"DIR/mail.pem\""),

@@ -4,8 +4,10 @@
 mod backends;
 mod broken;
 mod check;
+mod client_name;
 mod conversions;
 mod doors;
+mod endless;
 mod external;
 mod ftp;
 mod house;

@@ -1,0 +1,99 @@
+//! The addresses of a backend's host name.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+/// Addresses of one host that are tried; each gets its share of the time.
+const MOST: usize = 16;
+
+type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+
+/// Looks up one backend's addresses. Copies share it.
+///
+/// The resolver of the system blocks a thread for as long as its servers do not answer. All sessions that ask
+/// meanwhile wait for the same look-up, so that an outage of the DNS costs one thread for each backend and not one for
+/// each session. Nothing is remembered after a look-up has ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lookup(Arc<Mutex<Option<watch::Receiver<Option<Found>>>>>);
+
+impl Lookup {
+    /// Returns the addresses of this host, at least one.
+    ///
+    /// # Errors
+    /// The resolver's.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let mut answer = self.under_way_or(host, port);
+        // The thread that was asked is gone when its runtime has ended.
+        let found = answer.wait_for(Option::is_some).await.map_err(|_| io::ErrorKind::Interrupted)?;
+        match &*found {
+            Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
+            Some(Err((kind, what))) => Err(io::Error::new(*kind, what.clone())),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        }
+    }
+
+    /// The look-up that is under way, or a new one.
+    fn under_way_or(&self, host: &str, port: u16) -> watch::Receiver<Option<Found>> {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = &*current
+            && answer.borrow().is_none()
+            && answer.has_changed().is_ok()
+        {
+            return answer.clone();
+        }
+        let (sender, answer) = watch::channel(None);
+        let host = host.to_owned();
+        spawn_blocking(move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(|all| all.take(MOST).collect());
+            sender.send_replace(Some(found.map_err(|error| (error.kind(), error.to_string()))));
+        });
+        *current = Some(answer.clone());
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_who_ask_meanwhile_wait_for_one_look_up() {
+        let lookup = Lookup::default();
+        // A look-up that is under way for as long as the test wants.
+        let (sender, answer) = watch::channel(None);
+        *lookup.0.lock().unwrap() = Some(answer);
+        let waiting: Vec<_> = (0..1000)
+            .map(|_| {
+                let lookup = lookup.clone();
+                tokio::spawn(async move { lookup.addresses("backend.example", 25).await.unwrap() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let address: SocketAddr = "192.0.2.1:25".parse().unwrap();
+        sender.send_replace(Some(Ok(vec![address])));
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), [address]);
+        }
+        // The next one is asked anew.
+        let found = lookup.addresses("localhost", 25).await.unwrap();
+        assert!(found.iter().all(|it| it.ip().is_loopback()), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_look_up_whose_thread_is_gone_is_not_waited_for() {
+        let lookup = Lookup::default();
+        let (sender, answer) = watch::channel(None);
+        *lookup.0.lock().unwrap() = Some(answer);
+        drop(sender);
+        let found = lookup.addresses("localhost", 25);
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(60), found).await.unwrap().is_ok());
+        assert_eq!(lookup.addresses("192.0.2.1", 25).await.unwrap()[0].to_string(), "192.0.2.1:25");
+    }
+}
