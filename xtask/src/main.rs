@@ -4,6 +4,7 @@
 
 mod bench;
 mod docs;
+mod endurance;
 mod fuzz;
 mod process;
 mod proof;
@@ -25,6 +26,7 @@ Commands:
   ci                             the same; what CI runs
   fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
   proof [--runs N]               audit all rogue and sound servers of the lab N times in a row (default 20), under load
+  endurance                      run the gateway's endurance tests at their full size, and print their figures
   bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
   bench audit                    what an audit costs, next to other tools (openssl, sslscan, sslyze, testssl.sh)
   bench gateway                  what the gateway costs, next to stunnel, nginx, HAProxy and hitch
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["proof", ref rest @ ..] => proof::run(rest),
+        ["endurance"] => endurance::run(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -1,5 +1,6 @@
 //! `starttls gateway`: STARTTLS in front of anything, and toward anything.
 
+mod files;
 mod plan;
 pub(crate) mod report;
 mod sandbox;

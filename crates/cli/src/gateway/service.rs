@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
-use super::{Given, sandbox};
+use super::{Given, files, sandbox};
 use crate::exit;
 use crate::failure::Failed;
 
@@ -41,6 +41,8 @@ pub(super) async fn run(given: &Given, config: Config) -> Result<u8, Failed> {
 }
 
 async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Failed> {
+    let mut config = config;
+    let lowered = files::fit(&mut config);
     // Before anything listens, so that no signal is lost.
     let mut signals = Signals::new()?;
     let fixed = Fixed::of(&config);
@@ -58,7 +60,8 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
     let mut gateway = Gateway::start(config, reporter.clone()).map_err(unstarted)?;
     let metrics = reporter.metrics.clone();
     let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
-    reporter.log.event("started", &format!("{}; {confined}", addresses(&gateway)));
+    let notes: Vec<_> = [addresses(&gateway), confined.to_owned()].into_iter().chain(lowered).collect();
+    reporter.log.event("started", &notes.join("; "));
     tell(&[NotifyState::Ready]);
     let mut loading = Loading::default();
     loop {
@@ -76,9 +79,10 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
             loaded.and_then(|config| take_over(config, &fixed, &mut gateway, &reporter, &mut warned));
         metrics.reloaded(reloaded.is_ok());
         match reloaded {
-            Ok(new) => {
+            Ok((new, lowered)) => {
                 life = new;
-                reporter.log.event("reloaded", &addresses(&gateway));
+                let notes: Vec<_> = [addresses(&gateway)].into_iter().chain(lowered).collect();
+                reporter.log.event("reloaded", &notes.join("; "));
             }
             Err(failed) => {
                 let hint = failed.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -157,24 +161,25 @@ impl Loading {
     }
 }
 
-/// Takes over a configuration that was read anew, all or nothing (rule G6).
+/// Takes over a configuration that was read anew, all or nothing (rule G6), and says by what it had to be lowered.
 fn take_over(
-    config: Config,
+    mut config: Config,
     fixed: &Fixed,
     gateway: &mut Gateway,
     reporter: &Arc<Reporter>,
     warned: &mut Vec<String>,
-) -> Result<Life, Failed> {
+) -> Result<(Life, Option<String>), Failed> {
     if Fixed::of(&config) != *fixed {
-        return Err(Failed::usage("where the log and the metrics are changes with a restart only"));
+        return Err(Failed::usage("changing `log` or `metrics` requires a restart"));
     }
     let warnings = config.warnings.clone();
     let new = warnings.iter().filter(|warning| !warned.contains(warning));
     new.for_each(|warning| reporter.log.event("warning", warning));
     *warned = warnings;
+    let lowered = files::fit(&mut config);
     let watched = Watch::of(&config);
     gateway.reload(config).map_err(unstarted)?;
-    Ok(Life::watching(watched, reporter.clone()))
+    Ok((Life::watching(watched, reporter.clone()), lowered))
 }
 
 /// What stays as it is for as long as the process lives.

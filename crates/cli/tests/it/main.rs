@@ -19,6 +19,7 @@ mod deadlines;
 mod endless;
 mod escaping;
 mod gateway;
+mod gateway_crowd;
 mod gateway_files;
 mod gateway_memory;
 mod gateway_restart;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Record};
 use starttls_lab::ca::{Authority, Leaf};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) type Client = Encrypted<TcpStream>;
@@ -63,27 +64,47 @@ impl House {
         Self { connector, folder }
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A listener in front of this backend, with one of the certificates.
     pub(crate) fn config(&self, backend: SocketAddr, certificate: usize) -> Config {
-        let stem = self.folder.path().join(certificate.to_string());
+        self.try_config(backend, certificate).unwrap()
+    }
+
+    /// The same, where the certificate may be broken.
+    pub(crate) fn try_config(
+        &self,
+        backend: SocketAddr,
+        certificate: usize,
+    ) -> Result<Config, starttls_gateway::config::Error> {
+        Config::parse(&self.text(&format!("\"smtp://{backend}\""), certificate), "test")
+    }
+
+    /// The same as text, for this backend as it stands in a configuration.
+    pub(crate) fn text(&self, forward: &str, certificate: usize) -> String {
+        let stem = self.path(&certificate.to_string());
         let stem = stem.display();
-        let text = format!(
+        format!(
             "log = \"none\"\ndrain = \"60s\"\n[limits]\nconnections = 9000\n[[listener]]\n\
              listen = \"smtp+starttls://127.0.0.1:0\"\ncert = \"{stem}.pem\"\nkey = \"{stem}.key\"\n\
-             forward = \"smtp://{backend}\"\n\
+             forward = {forward}\n\
              limits = {{ connections-per-address = 9000, handshakes-per-second = 100000, negotiation = \"60s\" }}\n"
-        );
-        Config::parse(&text, "test").unwrap()
+        )
     }
 
     pub(crate) fn gateway(&self, backend: SocketAddr) -> Running {
+        self.run(self.config(backend, 0))
+    }
+
+    pub(crate) fn run(&self, config: Config) -> Running {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let kept = ended.clone();
         let observer = move |_: &Listener, record: &Record| {
             let how = record.failure.as_ref().map_or_else(|| String::from("ok"), ToString::to_string);
             kept.lock().unwrap().push(how);
         };
-        let config = self.config(backend, 0);
         let gateway = Gateway::start(config, Arc::new(observer)).unwrap();
         let address = gateway.addresses()[0].1.unwrap();
         Running { gateway, address, ended }
@@ -142,15 +163,18 @@ pub(crate) async fn echo() -> SocketAddr {
 }
 
 /// Answers every line with itself until there are no more.
-pub(crate) async fn answer(mut stream: BufReader<TcpStream>) {
+pub(crate) async fn answer(mut stream: BufReader<impl AsyncRead + AsyncWrite + Unpin>) {
     let mut line = String::new();
     // A client that is gone is the client's test's concern.
     while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
-        if stream.write_all(format!("250 {line}").as_bytes()).await.is_err() {
+        let answer = format!("250 {line}");
+        if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
         line.clear();
     }
+    // The client may be gone.
+    let _ = stream.shutdown().await;
 }
 
 /// Clients that have one session after the other until told to stop.

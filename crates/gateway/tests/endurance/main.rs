@@ -1,8 +1,10 @@
 //! Many sessions, slow ones, ends in the middle, and changes under load.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-#![expect(clippy::print_stdout, reason = "who runs them is told when fewer connections are held than wanted")]
+#![expect(clippy::print_stdout, reason = "the figures are for the person who runs the tests")]
 
 mod changes;
+mod crowds;
 mod flow;
 mod house;
 mod many;
+mod outages;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,30 +11,44 @@ use tokio::task::JoinSet;
 
 use crate::house::{House, ask, echo, until, within};
 
-/// Says how many connections are held, if not a moderate number; 5000 are the full size.
-const VARIABLE: &str = "STARTTLS_TEST_HELD";
-/// Ends of connections that one session has in this process: both sides of both legs.
-const ENDS: u64 = 4;
-
-/// As many as wanted, or as many as the limit of open files allows.
-fn how_many() -> usize {
-    let wanted = std::env::var(VARIABLE).map_or(300, |number| number.parse().unwrap());
+/// As many sessions as wanted, or as many as the limit of open files allows, each with so many ends of connections in
+/// this process.
+pub(crate) fn possible(wanted: usize, ends: u64) -> usize {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let possible = usize::try_from(most.saturating_sub(200) / ENDS).unwrap();
+    let possible = usize::try_from(most.saturating_sub(200) / ends).unwrap();
     if possible < wanted {
         println!("{possible} connections instead of {wanted}: no more than {most} files may be open");
     }
     wanted.min(possible)
 }
 
+/// Memory of this process, without what the kernel holds, in KiB.
+pub(crate) fn memory() -> u64 {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn held_connections_stay_and_are_served() {
-    let count = how_many();
+    held(300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the full size: cargo xtask endurance"]
+async fn thousands_of_held_connections() {
+    held(5000).await;
+}
+
+async fn held(count: usize) {
+    // Both sides of both legs are in this process.
+    let count = possible(count, 4);
     let house = Arc::new(House::new());
     let running = house.gateway(echo().await);
     let mut opening = JoinSet::new();
     let mut held = Vec::new();
+    let (before, began) = (memory(), Instant::now());
     within(async {
         for number in 0..count {
             let (house, to) = (house.clone(), running.address);
@@ -48,6 +62,8 @@ async fn held_connections_stay_and_are_served() {
     })
     .await;
     assert_eq!(running.gateway.sessions(), count);
+    let each = memory().saturating_sub(before) as f64 / count as f64;
+    println!("{count} held connections: {each:.1} KiB each, all ends; opened in {:?}", began.elapsed());
     within(async {
         for (number, client) in held.iter_mut().enumerate() {
             ask(client, &format!("again-{number}")).await;
