@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    ClientMessage, Escaped, Flow, Identity, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
+    ClientMessage, Escaped, Flow, Identity, NoList, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
 };
 use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
 
 use crate::channel::{Channel, Reply};
-use crate::hello::{self, NoList};
+use crate::hello;
 use crate::record::{Mark, Record};
 use crate::report::Kind;
 pub(crate) use crate::stop::Stop;

@@ -1,124 +1,13 @@
-//! Servers that refuse the hello, and so list no capabilities. Such an answer is not a list without the upgrade.
-
-use starttls::proto::{ClientMessage, Escaped, Identity, Protocol, Side};
-
-/// Why there is no list of capabilities.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NoList {
-    /// The server does not know the command: its answer.
-    UnknownCommand(String),
-    /// The server knows the command and refuses it, which may be because of the name that the client gave: its answer.
-    RefusedName(String),
-}
-
-impl NoList {
-    /// Reads the answer to a hello: `None` if it is a list.
-    pub(crate) fn read(protocol: &Protocol, answer: &[u8]) -> Option<Self> {
-        let line = last_line(protocol, answer);
-        if !is_error(&line) {
-            return None;
-        }
-        // RFC 5321 section 4.2.4: 500 and 502 are about the command, the others about its argument or the client.
-        match names_the_client(protocol) && !["500", "502"].iter().any(|code| line.starts_with(code)) {
-            true => Some(Self::RefusedName(line)),
-            false => Some(Self::UnknownCommand(line)),
-        }
-    }
-
-    /// The server's answer.
-    pub(crate) fn answer(&self) -> &str {
-        match self {
-            Self::UnknownCommand(answer) | Self::RefusedName(answer) => answer,
-        }
-    }
-}
+//! Another hello, for servers that do not know the first one.
 
 /// The older hello of SMTP, which has no list and which a server without extensions knows (RFC 5321 section 4.1.1.1).
 pub(crate) fn older(hello: &[u8]) -> Option<Vec<u8>> {
     hello.strip_prefix(b"EHLO ").map(|name| [b"HELO ", name].concat())
 }
 
-/// Whether the hello has the client's name in it, so that a server may refuse the name.
-fn names_the_client(protocol: &Protocol) -> bool {
-    let identity = Identity::new("");
-    let name = identity.client_name.to_string();
-    let mut hello = Vec::new();
-    (protocol.dialect)(identity).write_client(ClientMessage::Hello, &mut hello);
-    hello.windows(name.len()).any(|it| it == name.as_bytes())
-}
-
-/// The last line: notices and untagged lines come before it.
-fn last_line(protocol: &Protocol, answer: &[u8]) -> String {
-    let described = (protocol.dialect)(Identity::new("")).describe(Side::Server, answer);
-    described.unwrap_or_else(|| {
-        let last = answer.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        Escaped(last.trim_ascii()).to_string()
-    })
-}
-
-/// Whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; IRC behind the server's name), `BAD` or
-/// `NO` behind a tag (IMAP), `-ERR` (POP3), or a result that is not success (LDAP).
-fn is_error(line: &str) -> bool {
-    let is_code = |word: &str| {
-        word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let mut words = line.split([' ', '-']);
-    let first = words.next().unwrap_or_default();
-    if first == "SearchResultDone" {
-        return line.split_once(": ").is_some_and(|(_, result)| result.split(' ').next() != Some("0"));
-    }
-    if first.starts_with(|c: char| c.is_ascii_digit()) {
-        return is_code(first);
-    }
-    let second = line.split(' ').nth(1).unwrap_or_default();
-    line.starts_with("-ERR") || is_code(second) || ["BAD", "NO"].contains(&second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starttls::proto::protocol;
-
-    fn read(scheme: &str, answer: &str) -> Option<NoList> {
-        NoList::read(protocol(scheme).unwrap(), answer.as_bytes())
-    }
-
-    #[test]
-    fn an_error_is_not_a_list() {
-        for (scheme, answer) in [
-            ("smtp", "250-mail.example.com\r\n250 8BITMIME\r\n"),
-            ("smtp", "250 mail.example.com\r\n"),
-            ("lmtp", "250-mail.example.com\r\n250 500\r\n"),
-            ("imap", "* CAPABILITY IMAP4rev1\r\na1 OK done\r\n"),
-            ("pop3", "+OK\r\nUSER\r\n.\r\n"),
-            ("nntp", "101 list\r\nVERSION 2\r\nREADER\r\n.\r\n"),
-            ("ftp", "211-Features:\r\n SIZE\r\n211 End\r\n"),
-            ("irc", ":irc.example.com CAP * LS :multi-prefix\r\n"),
-        ] {
-            assert_eq!(read(scheme, answer), None, "{scheme}: {answer}");
-        }
-        let unknown = |text: &str| Some(NoList::UnknownCommand(text.to_owned()));
-        for (scheme, answer, text) in [
-            ("smtp", "502 5.5.1 what?\r\n", "502 5.5.1 what?"),
-            ("imap", "* OK still here\r\na1 BAD what?\r\n", "a1 BAD what?"),
-            ("pop3", "-ERR what?\r\n", "-ERR what?"),
-            ("nntp", "500 command not recognized\r\n", "500 command not recognized"),
-            ("ftp", "500-what?\r\n500 FEAT\r\n", "500 FEAT"),
-            (
-                "irc",
-                ":a.example NOTICE * :hello\r\n:a.example 421 * CAP :what?\r\n",
-                ":a.example 421 * CAP :what?",
-            ),
-        ] {
-            assert_eq!(read(scheme, answer), unknown(text), "{scheme}: {answer}");
-        }
-        for answer in
-            ["504 5.5.2 need a fully-qualified hostname", "501 bad name", "450 4.7.1 later", "550 no"]
-        {
-            let expected = Some(NoList::RefusedName(answer.to_owned()));
-            assert_eq!(read("smtp", &format!("{answer}\r\n")), expected);
-        }
-    }
 
     #[test]
     fn the_older_hello_has_the_same_name() {

@@ -77,7 +77,7 @@ impl Opening<'_> {
 }
 
 impl Watch {
-    pub(crate) fn new(trace: &Trace, protocol: &Protocol, talk: Talk) -> Result<Self, Failed> {
+    pub(crate) fn new(trace: &Trace, protocol: &'static Protocol, talk: Talk) -> Result<Self, Failed> {
         let transcript = match &trace.transcript {
             Some(path) => {
                 let file = File::create(path)

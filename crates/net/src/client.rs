@@ -263,6 +263,11 @@ impl ConnectorBuilder {
 
 impl From<&starttls_proto::Declined> for Refused {
     fn from(declined: &starttls_proto::Declined) -> Self {
-        Self { reason: declined.reason, offered: declined.offered, answer: declined.answer.clone() }
+        Self {
+            reason: declined.reason,
+            offered: declined.offered,
+            no_list: declined.no_list.clone(),
+            answer: declined.answer.clone(),
+        }
     }
 }

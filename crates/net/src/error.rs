@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
-use starttls_proto::{DeclinedReason, Escaped, Quit, Refusal, Side, speaks};
+use starttls_proto::{DeclinedReason, Escaped, NoList, Quit, Refusal, Side, speaks};
 
 use crate::attempt::HANDSHAKE;
 use crate::verify::is_authority;
@@ -90,9 +90,15 @@ pub struct Refused {
     pub reason: DeclinedReason,
     /// Whether the upgrade had been offered; `None` where the protocol has no offer.
     pub offered: Option<bool>,
+    /// What the server answered to the hello, if that was an error and no list.
+    pub no_list: Option<NoList>,
     /// What the server said: neither escaped nor authenticated.
     pub answer: Vec<u8>,
 }
+
+/// The cure where a server refuses the hello.
+const CLIENT_NAME: &str =
+    "choose the name with --client-name, in a program client_name: some servers want a fully qualified one";
 
 impl Error {
     pub(crate) fn config(what: impl Into<String>) -> Self {
@@ -135,6 +141,9 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         use starttls_proto::ErrorKind as Kind;
         match self {
+            Self::Protocol(error) if error.kind == Kind::Closed && !error.received.is_empty() => {
+                Some(CLIENT_NAME)
+            }
             Self::Protocol(error) => match error.kind {
                 Kind::TlsNotCleartext => {
                     Some("this port speaks TLS from the first byte: use implicit TLS here")
@@ -148,6 +157,7 @@ impl Error {
             Self::PlaintextNotTls { received, .. } if speaks(received).is_some() => {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
             }
+            Self::Declined(Refused { no_list: Some(NoList::RefusedName(_)), .. }) => Some(CLIENT_NAME),
             Self::Declined(refused) => match refused.reason {
                 DeclinedReason::Refused(Refusal::Temporary) => {
                     Some("the server may be ready later: try again")
@@ -240,6 +250,15 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.no_list {
+            Some(NoList::RefusedName(answer)) => {
+                write!(f, "the server refused the client's hello: \"{answer}\"; then ")?;
+            }
+            Some(NoList::UnknownCommand(answer)) => {
+                write!(f, "the server does not know the hello: \"{answer}\"; then ")?;
+            }
+            None => {}
+        }
         f.write_str(match self.reason {
             DeclinedReason::NotOffered => "the server does not offer TLS",
             DeclinedReason::Refused(Refusal::Temporary) => "the server refuses TLS for now",

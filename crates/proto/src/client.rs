@@ -1,6 +1,7 @@
 //! The client's side of the negotiation.
 
 use crate::boundary::Inbox;
+use crate::no_list::{NoList, names_the_client};
 use crate::{
     ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, Offer, Progress, Protocol, Refusal,
     ReplyTo, ServerMessage, Side, Upgrade,
@@ -32,6 +33,9 @@ struct State {
     inbox: Inbox,
     awaiting: ReplyTo,
     offered: Option<bool>,
+    /// Makes another dialect, to see whether the hello has the client's name in it.
+    another: fn(Identity) -> Box<dyn Dialect>,
+    no_list: Option<NoList>,
 }
 
 impl std::fmt::Debug for State {
@@ -48,8 +52,11 @@ impl std::fmt::Debug for State {
 pub struct Declined {
     /// Why.
     pub reason: DeclinedReason,
-    /// Whether the server had offered the upgrade; `None` where the protocol has no offer.
+    /// Whether the server had offered the upgrade; `None` where the protocol has no offer, and where the server
+    /// listed nothing.
     pub offered: Option<bool>,
+    /// What the server answered to the hello, if that was an error and no list.
+    pub no_list: Option<NoList>,
     /// What the server said, unescaped and not authenticated.
     pub answer: Vec<u8>,
     client: Client,
@@ -96,6 +103,8 @@ impl Client {
             inbox: Inbox::new(Side::Server, protocol),
             awaiting: ReplyTo::Connect,
             offered: None,
+            another: protocol.dialect,
+            no_list: None,
         };
         if !state.flow.greeting {
             state.advance(out);
@@ -110,7 +119,14 @@ impl Client {
 
     /// The server closed the connection: the error that says in the middle of what.
     pub fn closed(self) -> Box<Error> {
-        Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b"")
+        match &self.0.no_list {
+            // That was the reason, most likely.
+            Some(no_list) => {
+                let expected = "the answer to the upgrade request, after the server refused the hello";
+                Error::new(ErrorKind::Closed, Side::Server, expected, no_list.answer().as_bytes())
+            }
+            None => Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b""),
+        }
     }
 
     /// Takes what the server sent and appends what is to be sent next.
@@ -163,7 +179,12 @@ impl Client {
                         continue;
                     }
                     ServerMessage::Offer { starttls } if state.awaiting != ReplyTo::Request => {
-                        state.offered = Some(starttls);
+                        if state.awaiting == ReplyTo::Hello && !starttls {
+                            let another = state.another;
+                            let names_client = || names_the_client(&mut *another(Identity::new("")));
+                            state.no_list = NoList::of(&*state.dialect, names_client, bytes);
+                        }
+                        state.offered = state.no_list.is_none().then_some(starttls);
                         if !state.flow.verdict && !starttls {
                             DeclinedReason::NotOffered
                         } else {
@@ -188,10 +209,10 @@ impl Client {
                     _ => return Err(state.malformed(Malformed { expected: state.awaits() }, bytes)),
                 };
                 let answer = bytes.to_vec();
-                let offered = state.offered;
+                let (offered, no_list) = (state.offered, state.no_list.take());
                 // What is still unread came in cleartext too: it stays with the machine, and a retry finds it early.
                 state.inbox.push(input);
-                return Ok(Progress::End(Declined { reason, offered, answer, client: self }));
+                return Ok(Progress::End(Declined { reason, offered, no_list, answer, client: self }));
             }
             if input.is_empty() {
                 return Ok(Progress::Continue(self));

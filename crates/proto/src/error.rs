@@ -116,7 +116,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.without_content())?;
-        if self.kind != ErrorKind::Closed {
+        if self.kind != ErrorKind::Closed || !self.received.is_empty() {
             write!(f, ", received \"{}\"", Escaped(&self.received))?;
         }
         Ok(())

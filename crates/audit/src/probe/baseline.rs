@@ -1,12 +1,11 @@
 //! The upgrade as a client does it, and everything that can be seen on the way.
 
-use starttls::proto::{ClientMessage, Escaped, Refusal};
+use starttls::proto::{ClientMessage, Escaped, NoList, Refusal};
 
 use super::capabilities::{Again, asked_again, capabilities};
 use super::{certificate as judge, leaks, port};
 use crate::dialogue::{Dialogue, Opening, Stop};
 use crate::draft::{Draft, Seen};
-use crate::hello::NoList;
 use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, Kind, Outcome, Presented, Severity, Step, Tls, Verdict};

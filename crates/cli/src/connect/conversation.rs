@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 use starttls::proto::{
-    ClientMessage, Escaped, Event, Identity, LoginDialect, Outgoing, Protocol, Refusal, Relay, ReplyTo,
-    ServerMessage, Side, What,
+    ClientMessage, Escaped, Event, Identity, LoginDialect, NoList, Outgoing, Protocol, Refusal, Relay,
+    ReplyTo, ServerMessage, Side, What,
 };
 use starttls::{Chunk, Observer, Phase};
 
@@ -27,8 +27,11 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Negotiation {
-    /// Whether the server offered the upgrade; null where the protocol has no offer.
+    /// Whether the server offered the upgrade; null where the protocol has no offer, and where the
+    /// server listed nothing.
     pub(crate) offered: Option<bool>,
+    /// What the server answered to the hello, escaped, if that was an error and no list.
+    pub(crate) hello_refused: Option<String>,
     /// Whether the client asked for it.
     pub(crate) requested: bool,
     /// Whether the server gave the go-ahead.
@@ -48,6 +51,7 @@ pub(crate) struct Conversation {
 }
 
 struct State {
+    protocol: &'static Protocol,
     relay: Relay,
     /// What each side has sent and no event has spoken of yet, and where it starts.
     client: (u64, Vec<u8>),
@@ -59,12 +63,12 @@ struct State {
 }
 
 impl Conversation {
-    pub(crate) fn new(protocol: &Protocol, talk: Talk) -> Self {
+    pub(crate) fn new(protocol: &'static Protocol, talk: Talk) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         let nothing = || (0, Vec::new());
         let login = (protocol.dialect)(Identity::new("")).into_login();
         let (client, server, seen) = (nothing(), nothing(), Negotiation::default());
-        let state = State { relay, client, server, seen, login, mechanisms: Vec::new() };
+        let state = State { protocol, relay, client, server, seen, login, mechanisms: Vec::new() };
         Self { talk, state: Mutex::new(state) }
     }
 
@@ -110,10 +114,19 @@ impl Conversation {
             let _ = login.read_server(ReplyTo::Hello, &message);
             state.mechanisms.extend(login.mechanisms(&message).into_iter().map(|offered| offered.name));
         }
-        let (meaning, tone) = meaning(event.from, event.what);
+        let (mut meaning, tone) = meaning(event.from, event.what);
+        let protocol = state.protocol;
         let seen = &mut state.seen;
+        let greeted = seen.messages.iter().any(|said| said.meaning == "hello");
         match event.what {
-            What::Server(ServerMessage::Offer { starttls }) => seen.offered = Some(starttls),
+            What::Server(ServerMessage::Offer { starttls }) => {
+                let refusal = NoList::read(protocol, &message).filter(|_| !starttls && greeted);
+                seen.offered = refusal.is_none().then_some(starttls);
+                seen.hello_refused = refusal.map(|it| it.answer().to_owned());
+                if seen.hello_refused.is_some() {
+                    meaning = "no-list";
+                }
+            }
             What::Client(ClientMessage::Request) => seen.requested = true,
             What::Server(ServerMessage::Accept) => seen.accepted = true,
             What::Boundary => {

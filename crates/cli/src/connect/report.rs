@@ -168,7 +168,8 @@ impl Report {
 
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
         // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
-        let unanswered = negotiation.offered == Some(false)
+        let listed = negotiation.offered == Some(false) || negotiation.hello_refused.is_some();
+        let unanswered = listed
             && matches!(error, starttls::Error::Timeout { step: "the answer to the upgrade request", .. });
         let exit_code = if unanswered { exit::DECLINED } else { exit::code(error) };
         let outcome = match exit_code {

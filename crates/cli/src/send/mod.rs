@@ -268,6 +268,8 @@ impl<'a> Sender<'a> {
     }
 }
 
+const CLIENT_NAME: &str = "the server may not accept the client's name: choose one with --client-name";
+
 const LOG_IN: &str = "the server may want a login first: --user NAME";
 
 /// Whether a server may say so to somebody who did not log in.
@@ -284,8 +286,12 @@ fn failed(error: &Error, logged_in: bool) -> Failed {
             hint = Some("it may work soon: try again");
             exit::INCONCLUSIVE
         }
-        Error::Rejected { reply, .. } => {
-            hint = (wants_login(reply.code) && !logged_in).then_some(LOG_IN);
+        Error::Rejected { command, reply } => {
+            hint = match *command {
+                // RFC 5321 section 4.1.4: a server may refuse a name that it does not like.
+                "EHLO" => Some(CLIENT_NAME),
+                _ => (wants_login(reply.code) && !logged_in).then_some(LOG_IN),
+            };
             exit::FINDINGS
         }
         Error::Lacks { extension, .. } => {
