@@ -10,6 +10,7 @@ mod dns;
 mod exit;
 mod failure;
 mod gateway;
+mod input;
 mod inside;
 mod interruption;
 mod lab;

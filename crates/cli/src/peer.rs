@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::args::{Connect, Peer, Trace};
 use crate::failure::Failed;
+use crate::input;
 use crate::target::Target;
 
 /// What a connection runs over.
@@ -116,7 +117,7 @@ pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failed> {
-    std::fs::read(path).map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))
+    input::read(path, input::PEM)
 }
 
 fn roots(path: &Path) -> Result<Vec<u8>, Failed> {

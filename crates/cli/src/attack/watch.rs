@@ -93,9 +93,7 @@ async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Resul
     }
     let mut builder = Connector::builder();
     if let Some(path) = &args.ca_file {
-        let pem = std::fs::read(path)
-            .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
-        builder = builder.roots_pem(pem);
+        builder = builder.roots_pem(crate::input::read(path, crate::input::PEM)?);
     }
     let name = target.host.ascii.clone();
     let unreachable = |error: std::io::Error| Failed::new(exit::UNREACHABLE, format!("{name}: {error}"));

@@ -1,7 +1,6 @@
 //! An earlier output that a run goes on with.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +48,7 @@ impl Earlier {
     pub(crate) fn read(path: &Path, judge: &Judge) -> Result<Self, Failed> {
         let mut earlier = Self { path: Some(path.to_owned()), ..Self::default() };
         let bad = |what: String| Failed::usage(format!("cannot go on with {}: {what}", path.display()));
-        let mut file = match File::open(path) {
+        let mut file = match starttls::file::open(path) {
             Ok(file) => BufReader::new(file),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(earlier),
             Err(error) => return Err(bad(error.to_string())),

@@ -43,8 +43,7 @@ impl Judge {
 }
 
 fn baseline(path: &Path) -> Result<Report, Failed> {
-    let text = std::fs::read(path)
-        .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = crate::input::read(path, crate::input::REPORT)?;
     json::read(&String::from_utf8_lossy(&text)).map_err(|error| {
         let hint = String::from("write a baseline with starttls check TARGET --format json --output FILE");
         Failed::usage(format!("cannot read the baseline {}: {error}", path.display())).hint(Some(hint))

@@ -1,7 +1,6 @@
 //! What is to be audited: arguments first, then the lines of a file.
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::IpAddr;
 
 use crate::args::Check;
@@ -93,14 +92,7 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
         lines.push(Line { text: text.clone(), number: None, meaning: Ok(meaning(text)?) });
     }
     if let Some(path) = &args.file {
-        let mut bytes = Vec::new();
-        let unreadable = |error| Failed::usage(format!("cannot read {}: {error}", path.display()));
-        if path.as_os_str() == "-" {
-            std::io::stdin().lock().take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
-        } else {
-            let file = std::fs::File::open(path).map_err(unreadable)?;
-            file.take(MAX_FILE).read_to_end(&mut bytes).map_err(unreadable)?;
-        }
+        let bytes = crate::input::read_or_stdin(path, MAX_FILE)?;
         // A line that is no text is a bad line, and the others are as good as ever.
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
         let written = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());

@@ -1,7 +1,7 @@
 //! Where a secret comes from: a file, a command, the environment, or somebody who types it.
 
 use std::fs::File;
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use crate::args::Who;
 use crate::failure::Failed;
+use crate::input;
 
 /// The environment variable that may hold it.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
@@ -20,12 +21,11 @@ pub(crate) async fn read(who: &Who, what: &str) -> Result<String, Failed> {
     let text = match (&who.password_file, &who.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
             let mut line = Vec::new();
-            let read = std::io::stdin().lock().read_until(b'\n', &mut line);
+            let read = std::io::stdin().lock().take(input::SECRET).read_until(b'\n', &mut line);
             read.map_err(|error| Failed::usage(format!("cannot read standard input: {error}")))?;
             line
         }
-        (Some(path), _) => std::fs::read(path)
-            .map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))?,
+        (Some(path), _) => input::read(path, input::SECRET)?,
         (None, Some(command)) => printed_by(command, what).await?,
         (None, None) => match std::env::var(VARIABLE) {
             Ok(secret) => secret.into_bytes(),

@@ -1,6 +1,6 @@
 //! The message: built, or read as it is.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use mail_builder::MessageBuilder;
@@ -10,6 +10,7 @@ use starttls::submission::Message;
 
 use crate::args::Send;
 use crate::failure::Failed;
+use crate::input;
 
 /// The message that the arguments describe.
 pub(super) fn message(args: &Send) -> Result<Message, Failed> {
@@ -99,13 +100,7 @@ fn one_line<'a>(what: &str, text: &'a str) -> Result<&'a str, Failed> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    read.map_err(|error| Failed::usage(format!("cannot read {}: {error}", path.display())))
+    input::read_or_stdin(path, input::MESSAGE)
 }
 
 /// The media type of a file, by its name: those that programs open by themselves.

@@ -25,6 +25,7 @@ mod gateway_memory;
 mod gateway_restart;
 mod hello_refused;
 mod help;
+mod input;
 mod lab;
 mod login;
 mod manual;

@@ -1,0 +1,80 @@
+//! Files that a command reads: a device without an end, a directory, a file that is too large, a pipe.
+
+use std::fs::File;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::Mode;
+
+use crate::support::{Run, starttls};
+
+const TARGET: &str = "smtp://127.0.0.1:1";
+
+/// Every option that names a file, and the rest of its command.
+fn options() -> Vec<(&'static str, Vec<&'static str>)> {
+    let send = ["send", TARGET, "--to", "a@example.test"];
+    vec![
+        ("--ca-file", vec!["connect", TARGET]),
+        ("--ca-file", vec!["check", TARGET]),
+        ("--file", vec!["check"]),
+        ("--baseline", vec!["check", TARGET]),
+        ("--resume", vec!["check", TARGET, "--format", "json"]),
+        ("--password-file", vec!["login", TARGET, "--user", "u"]),
+        ("--body-file", send.to_vec()),
+        ("--attach", send.to_vec()),
+    ]
+}
+
+fn refuses(path: &str, expected: &str) {
+    for (option, rest) in options() {
+        let began = Instant::now();
+        let run = Run::of(starttls(rest).args([option, path])).exits(2);
+        assert!(run.stderr.contains(expected), "{option}: {}", run.stderr);
+        assert!(began.elapsed() < Duration::from_secs(30), "{option}: {:?}", began.elapsed());
+    }
+    for (cert, key) in [(path, "/does/not/exist"), (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), path)]
+    {
+        Run::of(&mut starttls(["connect", TARGET, "--cert", cert, "--key", key])).exits(2).says(expected);
+    }
+}
+
+#[test]
+fn a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    refuses(folder.path().to_str().unwrap(), "found a directory");
+}
+
+#[test]
+fn a_file_that_is_too_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    // Without blocks on the disk.
+    File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    for (option, rest) in options().into_iter().filter(|(option, _)| *option != "--resume") {
+        let run = Run::of(starttls(rest).arg(option).arg(&path)).exits(2);
+        assert!(run.stderr.contains("expected at most"), "{option}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_device_without_an_end() {
+    for (option, rest) in options() {
+        // These have limits that are worth waiting for, or take regular files only.
+        if ["--ca-file", "--password-file"].contains(&option) {
+            Run::of(starttls(rest).args([option, "/dev/zero"])).exits(2).says("expected at most");
+        }
+    }
+}
+
+#[test]
+fn a_pipe_with_a_writer_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let mut writer = Command::new("sh").args(["-c", "echo sesame > \"$0\""]).arg(&path).spawn().unwrap();
+    let run =
+        Run::of(starttls(["login", TARGET, "--user", "u", "--timeout", "1s", "--password-file"]).arg(&path));
+    // The password was read, and nobody listens there.
+    run.exits(3).says("cannot connect to 127.0.0.1:1");
+    assert!(writer.wait().unwrap().success());
+}
