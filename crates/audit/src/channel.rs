@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 Ok(_) | Err(_) => {}
             }
             other = Some(shown(own.trim_ascii_end()));
-            if before.len() < MAX_BEFORE {
+            if tied && before.len() < MAX_BEFORE {
                 before.extend(own);
             }
         }

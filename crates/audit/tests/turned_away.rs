@@ -68,6 +68,12 @@ async fn who_was_turned_away_accuses_nobody() {
             let report = audited(25, async |server| limited(server, admitted, then).await).await;
             assert_eq!(accused(&report), Vec::<String>::new(), "{admitted} connections");
             assert!(throttled(&report), "{admitted} connections: {}", report.summary);
+            // Once, and not once for every check that could not be run.
+            let away = |it: &&starttls_audit::report::Finding| {
+                it.outcome == Outcome::Inconclusive && it.summary.contains("turned")
+            };
+            let told: Vec<_> = report.findings.iter().filter(away).map(|it| it.id.as_str()).collect();
+            assert_eq!(told, ["srv-throttled"], "{admitted} connections");
         }
     }
 }

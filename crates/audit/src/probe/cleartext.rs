@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
 use super::mechanisms;
@@ -59,7 +59,7 @@ pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
     let mut usual = None;
     let (login, command) = match dialogue.open_up().await {
         Ok(opening) => {
-            let words = dialogue.words(ClientMessage::Probe);
+            let words = probe_words(plan.protocol);
             let alone = !(words.is_empty() || is_text(&words));
             let asked = match alone {
                 true => harmless_alone(plan, &mut seen).await,
@@ -86,6 +86,14 @@ pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
         None => served_alone(plan, usual.as_deref(), &mut seen).await,
     }
     (seen, usual)
+}
+
+/// How this protocol's harmless message looks. A dialect that has written one waits for its answer, so that this one
+/// serves no connection.
+fn probe_words(protocol: &Protocol) -> Vec<u8> {
+    let mut words = Vec::new();
+    (protocol.dialect)(Identity::new("")).write_client(ClientMessage::Probe, &mut words);
+    words
 }
 
 /// A new connection in place of one that has ended, as far as one can be had.
@@ -154,8 +162,8 @@ pub(super) async fn ask(
     usual: Option<&str>,
     what: &'static str,
 ) -> Result<Reply, Stop> {
-    let nudge = dialogue.words(ClientMessage::Probe);
-    let Some(usual) = usual.filter(|_| is_text(&nudge) && !dialogue.is_tagged(bytes)) else {
+    let is_text = is_text(&probe_words(dialogue.protocol));
+    let Some(usual) = usual.filter(|_| is_text && !dialogue.is_tagged(bytes)) else {
         return wait_for(dialogue, bytes, what).await;
     };
     dialogue.send(bytes).await?;
@@ -164,7 +172,7 @@ pub(super) async fn ask(
         Err(stop) if stop.is_silence() => {}
         answer => return answer,
     }
-    dialogue.send(&nudge).await?;
+    dialogue.write(ClientMessage::Probe).await?;
     // Whose answer comes first cannot be told where answers to other questions are skipped.
     let reply = dialogue.answer(Question { asked: b"", ..question }).await?;
     if signature(&shown(dialogue, &reply.own)) == usual {
