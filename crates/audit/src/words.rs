@@ -25,8 +25,12 @@ pub(crate) struct Words {
     pub(crate) may_ignore_request: Option<&'static str>,
     /// What serves as the harmless command, where the no-op tells nothing.
     pub(crate) harmless: ClientMessage,
+    /// The mechanism of the login that the probe tries, where it is a challenge-response.
+    pub(crate) login: Option<&'static str>,
     /// Beginnings of messages by which a server asks for more of a login, where they are no answers otherwise.
     pub(crate) asks_for_more: &'static [&'static str],
+    /// Beginnings of refusals of a login that may be for want of TLS, or for a wrong name or password.
+    pub(crate) rejections: &'static [&'static str],
     /// Beginnings of answers by which it turns everybody away, where the dialect cannot tell.
     pub(crate) turned_away: &'static [&'static str],
     /// Beginnings of answers to the request that refuse it although the connection ends with them.
@@ -66,7 +70,9 @@ const NOTHING: Words = Words {
     may_repeat_offer: false,
     may_ignore_request: None,
     harmless: ClientMessage::Probe,
+    login: None,
     asks_for_more: &[],
+    rejections: &[],
     turned_away: &[],
     refusals: &[],
     restarts: &[],
@@ -88,6 +94,7 @@ const XMPP: Words = Words {
     took_credentials: &["<success", "<challenge", "*<not-authorized"],
     served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
     data: IN_XML,
+    rejections: &["<failure"],
     restarts: RESTARTS,
     ..NOTHING
 };
@@ -99,6 +106,7 @@ const TABLE: &[Words] = &[
     Words {
         scheme: "imap",
         took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
+        rejections: &["NO"],
         // A list that breaks off has listed all the same.
         served: &["OK", "** LIST "],
         user: "LOGIN, since LOGINDISABLED is missing",
@@ -117,6 +125,7 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "pop3",
+        rejections: &["-ERR"],
         // RFC 1939 section 5: NOOP belongs to the transaction state.
         harmless: ClientMessage::Hello,
         took_credentials: &["+"],
@@ -144,6 +153,7 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "nntp",
+        rejections: &["482", "502"],
         user: "AUTHINFO USER",
         took_credentials: &["381", "281", "481", "383"],
         served: &["215", "211"],
@@ -152,6 +162,7 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "ftp",
+        rejections: &["530"],
         took_credentials: &["331", "230", "332"],
         served: &["257"],
         // RFC 2389 section 3: FEAT lists what the server supports.
@@ -205,16 +216,18 @@ const TABLE: &[Words] = &[
     },
     Words {
         scheme: "postgres",
+        rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,
         took_credentials: &["message R", "*28P01"],
         served: &["message R"],
-        // Classes 53 and 57: too many connections, starting up, shutting down.
-        turned_away: &["ErrorResponse FATAL 53", "ErrorResponse FATAL 57P"],
+        // Classes 53 and 57: too many connections, starting up, shutting down. 08P01: the session ends with what it is.
+        turned_away: &["ErrorResponse FATAL 53", "ErrorResponse FATAL 57P", "ErrorResponse FATAL 08P01"],
         ..NOTHING
     },
     Words {
         scheme: "mysql",
         took_credentials: &["ERR 1045", "packet"],
+        login: Some("MYSQL_NATIVE_PASSWORD"),
         // Too many connections of all or of this user, shutting down, blocked.
         turned_away: &["ERR 1040", "ERR 1053", "ERR 1129", "ERR 1130", "ERR 1203", "ERR 1226"],
         ..NOTHING

@@ -5,13 +5,13 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
-use super::mechanisms;
+use super::login;
 use crate::channel::{Question, Reply};
-use crate::dialogue::{Dialogue, Opening, Stop};
+use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Outcome;
-use crate::words::{begins, shows};
+use crate::words::shows;
 
 /// How long a server may take to answer what many servers leave unanswered.
 pub(super) const SHORT: Duration = Duration::from_millis(500);
@@ -25,21 +25,21 @@ pub(super) fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
 }
 
 /// An answer in words: the message that answers, and all that came with it.
-struct Said {
-    own: String,
+pub(super) struct Said {
+    pub(super) own: String,
     all: String,
 }
 
 impl Said {
-    fn by(dialogue: &Dialogue, reply: &Reply) -> Self {
+    pub(super) fn by(dialogue: &Dialogue, reply: &Reply) -> Self {
         Self { own: shown(dialogue, &reply.own), all: shown(dialogue, &reply.all()) }
     }
 
-    fn shows(&self, beginnings: &[&str]) -> bool {
+    pub(super) fn shows(&self, beginnings: &[&str]) -> bool {
         shows(&self.own, &self.all, beginnings)
     }
 
-    fn short(&self) -> &str {
+    pub(super) fn short(&self) -> &str {
         self.own.get(..100).unwrap_or(&self.own)
     }
 }
@@ -70,7 +70,8 @@ pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
                 dialogue = again(plan, dialogue, &mut seen).await;
             }
             usual = asked.ok();
-            let (login, in_step) = credentials(plan, &mut dialogue, usual.as_deref(), &opening).await;
+            let (login, in_step) =
+                login::credentials(plan, &mut dialogue, usual.as_deref(), &opening, &mut seen).await;
             (login, if in_step { Some(served(plan, &mut dialogue, usual.as_deref()).await) } else { None })
         }
         Err(stop) => {
@@ -184,96 +185,13 @@ pub(super) async fn ask(
 }
 
 /// Sends something that is answered, however late, as servers delay the answer to a login that fails.
-async fn wait_for(dialogue: &mut Dialogue, bytes: &[u8], what: &'static str) -> Result<Reply, Stop> {
+pub(super) async fn wait_for(
+    dialogue: &mut Dialogue,
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<Reply, Stop> {
     dialogue.send(bytes).await?;
     dialogue.answer(Question { asked: bytes, ..dialogue.question(ReplyTo::Other, what) }).await
-}
-
-/// A login that cannot succeed: is it taken for one? Also says whether whatever comes next answers another question.
-async fn credentials(
-    plan: &Plan,
-    dialogue: &mut Dialogue,
-    usual: Option<&str>,
-    opening: &Opening,
-) -> (Draft, bool) {
-    let id = "srv-auth-before";
-    let listed = mechanisms::listed(plan, opening);
-    let (draft, in_step) = login(plan, dialogue, usual).await;
-    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
-    let draft = match listed.is_empty() || bad {
-        true => draft,
-        false => {
-            let why =
-                format!("passwords are asked for in cleartext ({}); {}", listed.join(", "), draft.summary());
-            Draft::new(id, Outcome::Warning, why)
-        }
-    };
-    (trusted(dialogue, draft), in_step)
-}
-
-/// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
-fn trusted(dialogue: &Dialogue, draft: Draft) -> Draft {
-    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
-    let source = dialogue.source().filter(|it| bad && is_local(it));
-    let Some(source) = source else { return draft };
-    draft.details(vec![format!(
-        "this audit came from {source}, and many servers trust loopback and private networks: \
-         run it from a host outside of them to see what others are allowed"
-    )])
-}
-
-/// Whether an address is of this machine, or of a network that is not routed (RFC 1918, RFC 4193, RFC 3927).
-fn is_local(address: &std::net::IpAddr) -> bool {
-    match address.to_canonical() {
-        std::net::IpAddr::V4(it) => it.is_loopback() || it.is_private() || it.is_link_local(),
-        std::net::IpAddr::V6(it) => it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local(),
-    }
-}
-
-async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> (Draft, bool) {
-    let id = "srv-auth-before";
-    let bytes = dialogue.words(ClientMessage::Credentials);
-    if bytes.is_empty() {
-        return (Draft::new(id, Outcome::NotApplicable, "the protocol has no login of its own"), true);
-    }
-    let what = "the answer to a login";
-    // Only where nobody answers a login is there no answer to wait for.
-    let answer = match plan.words.took_credentials {
-        [] => ask(dialogue, &bytes, usual, what).await,
-        _ => {
-            // Servers delay failures by more than anything else.
-            let usual = std::mem::replace(&mut dialogue.patience, plan.limits.patience);
-            let answer = wait_for(dialogue, &bytes, what).await;
-            dialogue.patience = usual;
-            answer
-        }
-    };
-    let draft = match &answer {
-        Ok(reply) if reply.meaning == ServerMessage::TlsRequired => {
-            Draft::pass(id, "a login in cleartext is refused for want of TLS")
-        }
-        Ok(reply) => {
-            let said = Said::by(dialogue, reply);
-            match said.shows(plan.words.took_credentials) {
-                true => mechanisms::taken(id, said.short(), &mechanisms::asked(plan.protocol, &reply.own)),
-                false => Draft::pass(id, format!("a login in cleartext is refused: \"{}\"", said.short())),
-            }
-        }
-        // It waits for the rest of the login.
-        Err(Stop::Others(_, last)) if begins(last, plan.words.asks_for_more) => {
-            mechanisms::taken(id, last, &[])
-        }
-        Err(stop) if stop.ends() && dialogue.has_heard() => {
-            Draft::pass(id, "the server ends a session that logs in in cleartext")
-        }
-        Err(Stop::PassedOver(_)) => Draft::new(
-            id,
-            Outcome::Info,
-            "a login in cleartext is passed over, and what comes behind it answered",
-        ),
-        Err(stop) => Draft::untold(id, stop),
-    };
-    (draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_))))
 }
 
 /// Something that needs TLS: is it done without?
@@ -306,7 +224,7 @@ async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Dr
                 return Draft::new(id, Outcome::Info, format!("the server serves cleartext too, {why}"));
             }
             let why = format!("the server serves a client that never asked for TLS: \"{}\"", said.short());
-            trusted(dialogue, Draft::fail(id, why))
+            login::trusted(dialogue, Draft::fail(id, why))
         }
         Err(stop) if stop.ends() && dialogue.has_heard() => {
             Draft::pass(id, "the server ends a session without TLS")

@@ -119,8 +119,10 @@ fn unshaken(port: u16, error: &Error) -> Draft {
     }
 }
 
-/// Whether a client cannot tell the two by their certificates.
+/// Whether a client cannot tell the two by their certificates: both are good for the name, or would be if their
+/// authority was trusted.
 fn alike(upgraded: &Presented, own: Option<&Certificate>, verified: bool) -> bool {
-    let sha256 = |it: &Certificate| it.sha256.clone();
-    (upgraded.verified && verified) || upgraded.chain.first().map(sha256) == own.map(sha256)
+    let (Some(first), Some(own)) = (upgraded.chain.first(), own) else { return false };
+    let shared = first.names.iter().any(|name| own.names.iter().any(|it| it.eq_ignore_ascii_case(name)));
+    (upgraded.verified && verified) || first.sha256 == own.sha256 || shared
 }

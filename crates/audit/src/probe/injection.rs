@@ -323,7 +323,22 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> Seen {
             )
             .at(control_at, control_all)
         }
-        _ => Draft::pass(id, "half a command does not get inside TLS"),
+        (End::Inside(alone), End::Inside(joined))
+            if alone.before_goodbye().is_some()
+                && joined.before_goodbye().is_some()
+                && alone.before_goodbye() != joined.before_goodbye() =>
+        {
+            let why = format!(
+                "after half a command in cleartext the answers inside TLS are \"{}\" instead of \"{}\"",
+                joined.signatures.join(", "),
+                alone.signatures.join(", ")
+            );
+            Draft::untold(id, &Stop::Unclear(why))
+        }
+        (End::Inside(_), _) => Draft::pass(id, "half a command does not get inside TLS"),
+        // What becomes of half a command was not seen.
+        (End::Refused(why), _) => Draft::untold(id, &Stop::Unshaken(why.clone())),
+        _ => Draft::untold(id, &Stop::Unclear(String::from("a plain upgrade is answered in cleartext"))),
     };
     seen.push(draft.at(at, all));
     seen

@@ -11,6 +11,7 @@ mod fixation;
 mod hidden;
 mod injection;
 mod leaks;
+mod login;
 mod mechanisms;
 mod plain;
 mod port;

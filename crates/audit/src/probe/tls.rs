@@ -103,7 +103,10 @@ pub(crate) async fn alpn(plan: &Plan) -> Seen {
             Draft::new(id, Outcome::Warning, "ALPN is ignored: a client of another protocol can be led here")
                 .severity(crate::report::Severity::Info)
         }
-        Err(Stop::Unshaken(_)) => Draft::pass(id, "another protocol's ALPN id is refused"),
+        // A connection that breaks may have broken for another reason.
+        Err(Stop::Unshaken(why)) if why.contains("alert") => {
+            Draft::pass(id, "another protocol's ALPN id is refused")
+        }
         Err(stop) => Draft::untold(id, &stop),
     };
     seen.push_shown(draft, at);

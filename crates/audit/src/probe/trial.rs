@@ -98,6 +98,10 @@ pub(super) async fn trial(plan: &Plan, form: &Form) -> Trial {
             let end = End::Refused(String::from("the request was refused"));
             Trial { end, record: dialogue.record }
         }
+        // A request in a form that is none was not taken for one.
+        Err(stop) if matches!(form.shape, Shape::Changed(..)) && stop.is_silence() => {
+            Trial { end: End::Refused(stop.to_string()), record: dialogue.record }
+        }
         Err(stop) => Trial { end: ended(stop), record: dialogue.record },
     }
 }
@@ -120,7 +124,8 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
         return Trial { end: End::Plain(beyond), record: dialogue.record };
     }
-    if !matches!(form.shape, Shape::Plain) {
+    // The exact form alone shows the weakness that is worst: no hurry there.
+    if matches!(form.shape, Shape::Split(..) | Shape::Changed(..)) {
         dialogue.patience = plan.doubt();
     }
     let mut inside = match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {

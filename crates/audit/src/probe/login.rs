@@ -1,0 +1,194 @@
+//! A login in cleartext: is it taken for one?
+
+use starttls::proto::{After, ClientMessage, ReplyTo, ServerMessage};
+
+use super::cleartext::{Said, ask, wait_for};
+use super::fallback::agreed;
+use super::mechanisms;
+use crate::channel::{Question, Reply};
+use crate::dialogue::{Dialogue, Opening, Stop};
+use crate::draft::{Draft, Seen};
+use crate::plan::Plan;
+use crate::report::Outcome;
+use crate::words::begins;
+
+const ID: &str = "srv-auth-before";
+
+/// The name of the answer, for errors.
+const WHAT: &str = "the answer to a login";
+
+/// A login that cannot succeed: is it taken for one? Also says whether whatever comes next answers another question.
+pub(super) async fn credentials(
+    plan: &Plan,
+    dialogue: &mut Dialogue,
+    usual: Option<&str>,
+    opening: &Opening,
+    seen: &mut Seen,
+) -> (Draft, bool) {
+    let listed = mechanisms::listed(plan, opening);
+    let (draft, in_step) = login(plan, dialogue, usual, seen).await;
+    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
+    let draft = match listed.is_empty() || bad {
+        true => draft,
+        false => {
+            let why =
+                format!("passwords are asked for in cleartext ({}); {}", listed.join(", "), draft.summary());
+            Draft::new(ID, Outcome::Warning, why)
+        }
+    };
+    (trusted(dialogue, draft), in_step)
+}
+
+/// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
+pub(super) fn trusted(dialogue: &Dialogue, draft: Draft) -> Draft {
+    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
+    let source = dialogue.source().filter(|it| bad && is_local(it));
+    let Some(source) = source else { return draft };
+    draft.details(vec![format!(
+        "this audit came from {source}, and many servers trust loopback and private networks: \
+         run it from a host outside of them to see what others are allowed"
+    )])
+}
+
+/// Whether an address is of this machine, or of a network that is not routed (RFC 1918, RFC 4193, RFC 3927).
+fn is_local(address: &std::net::IpAddr) -> bool {
+    match address.to_canonical() {
+        std::net::IpAddr::V4(it) => it.is_loopback() || it.is_private() || it.is_link_local(),
+        std::net::IpAddr::V6(it) => it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local(),
+    }
+}
+
+async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, seen: &mut Seen) -> (Draft, bool) {
+    let bytes = dialogue.words(ClientMessage::Credentials);
+    if bytes.is_empty() {
+        return (Draft::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"), true);
+    }
+    // Only where nobody answers a login is there no answer to wait for.
+    let answer = match plan.words.took_credentials {
+        [] => ask(dialogue, &bytes, usual, WHAT).await,
+        _ => {
+            // Servers delay failures by more than anything else.
+            let usual = std::mem::replace(&mut dialogue.patience, plan.limits.patience);
+            let answer = wait_for(dialogue, &bytes, WHAT).await;
+            dialogue.patience = usual;
+            answer
+        }
+    };
+    let draft = match &answer {
+        Ok(reply) => answered(plan, reply, &Said::by(dialogue, reply), seen).await,
+        // It waits for the rest of the login.
+        Err(Stop::Others(_, last)) if begins(last, plan.words.asks_for_more) => {
+            mechanisms::taken(ID, last, &[])
+        }
+        Err(stop) if stop.ends() && dialogue.has_heard() => {
+            Draft::pass(ID, "the server ends a session that logs in in cleartext")
+        }
+        Err(Stop::PassedOver(_)) => Draft::new(
+            ID,
+            Outcome::Info,
+            "a login in cleartext is passed over, and what comes behind it answered",
+        ),
+        Err(stop) => Draft::untold(ID, stop),
+    };
+    (draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_))))
+}
+
+/// What an answer to a login in cleartext shows.
+async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut Seen) -> Draft {
+    let needs_tls = reply.meaning == ServerMessage::TlsRequired;
+    if !needs_tls && said.shows(plan.words.took_credentials) {
+        let mut asked = mechanisms::asked(plan.protocol, &reply.own);
+        // What the server does not name is what the probe has tried.
+        asked.extend(plan.words.login.filter(|_| asked.is_empty()).map(str::to_owned));
+        return mechanisms::taken(ID, said.short(), &asked);
+    }
+    let text = said.short();
+    if !begins(&said.own, plan.words.rejections) || (needs_tls && names_tls(&said.own)) {
+        return match needs_tls {
+            true => Draft::pass(ID, "a login in cleartext is refused for want of TLS"),
+            false => Draft::pass(ID, format!("a login in cleartext is refused: \"{text}\"")),
+        };
+    }
+    // A wrong name or password is refused in such words too: only the same login inside TLS tells.
+    match inside(plan, seen).await {
+        Ok(inside) if beginning(&inside) == beginning(&said.own) => {
+            let why = format!(
+                "a login in cleartext is refused in the same words as inside TLS (\"{text}\"), so that it may have been \
+                 judged like one"
+            );
+            Draft::new(ID, Outcome::Inconclusive, why)
+        }
+        Ok(inside) => {
+            let inside = inside.get(..100).unwrap_or(&inside);
+            let why = format!(
+                "a login in cleartext is refused (\"{text}\"), and answered inside TLS (\"{inside}\")"
+            );
+            Draft::pass(ID, why)
+        }
+        Err(stop) => {
+            let why = format!(
+                "a login in cleartext is refused (\"{text}\"), whether for want of TLS is unknown: {stop}"
+            );
+            let mut draft = Draft::new(ID, Outcome::Inconclusive, why);
+            draft.turned_away = stop.turns_away();
+            draft
+        }
+    }
+}
+
+/// How the same login is answered inside TLS.
+async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
+    let mut dialogue = plan.open("the login inside TLS, for comparison").await.map_err(|it| it.0)?;
+    if let Err(stop) = agreed(&mut dialogue).await {
+        seen.record(dialogue.record);
+        return Err(stop);
+    }
+    let mut session = match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+        Ok(session) => session,
+        Err((error, record)) => {
+            seen.record(record);
+            return Err(if plan.is_over() { Stop::Deadline } else { Stop::Unshaken(error.to_string()) });
+        }
+    };
+    let after = plan.protocol.flow.after;
+    let first = match after {
+        After::ServerSpeaks => Some(ReplyTo::Connect),
+        After::AnswerPending => Some(ReplyTo::Other),
+        // A stream begins with its header.
+        After::StreamRestart => {
+            let _ = session.write(ClientMessage::Hello).await;
+            Some(ReplyTo::Hello)
+        }
+        After::Silent | After::SequenceContinues => None,
+    };
+    let mut answer = Ok(());
+    if let Some(reply_to) = first {
+        answer = session.answer(session.question(reply_to, "what comes first inside TLS")).await.map(drop);
+    }
+    let login = session.words(ClientMessage::Credentials);
+    let _ = session.send(&login).await;
+    let question =
+        Question { within: plan.limits.patience, asked: &login, ..session.question(ReplyTo::Other, WHAT) };
+    let answer = match answer {
+        Ok(()) => session.reply(question).await.map(|reply| session.text(&reply.own)),
+        Err(stop) => Err(stop),
+    };
+    session.goodbye().await;
+    seen.record(session.record);
+    answer.map_err(Stop::unserved)
+}
+
+/// Whether this text names TLS, by any of its names or what it does.
+fn names_tls(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    ["TLS", "SSL", "AUTH ", "ENCRYPT", "SECUR", "CLEARTEXT", "PLAINTEXT", "PLAIN TEXT", "PRIVACY"]
+        .iter()
+        .any(|it| upper.contains(it))
+}
+
+/// What an answer says, without what changes from time to time: its first words, without those that are an id.
+fn beginning(text: &str) -> Vec<String> {
+    let is_volatile = |word: &&str| word.len() > 6 && word.bytes().any(|byte| byte.is_ascii_digit());
+    let words = text.split_whitespace().filter(|word| !is_volatile(word)).take(4);
+    words.map(str::to_ascii_lowercase).collect()
+}
