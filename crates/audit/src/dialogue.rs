@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    ClientMessage, Escaped, Flow, Identity, NoList, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
+    ClientMessage, Flow, Identity, NoList, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
 };
 use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
@@ -134,7 +134,7 @@ impl Dialogue {
             ServerMessage::Bye if Words::of(self.protocol).refuses(&reply.own) => {
                 Ok(Err((Refusal::Permanent, reply.all())))
             }
-            ServerMessage::Bye => Err(Stop::Bye(Escaped(reply.own.trim_ascii_end()).to_string())),
+            ServerMessage::Bye => Err(Stop::Bye(self.shown(&reply.own))),
             _ => Err(Stop::Malformed("the exact go-ahead")),
         }
     }

@@ -56,7 +56,7 @@ impl Record {
         let shown = bytes.get(..most).unwrap_or(bytes);
         let more = bytes.len() - shown.len();
         let text = Escaped(shown).to_string();
-        let decoded = self.decoded(kind, bytes);
+        let decoded = if most == 0 { None } else { self.decoded(kind, bytes) };
         self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") }, decoded)
     }
 

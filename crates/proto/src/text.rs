@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::malformed;
-use crate::{Lacks, Malformed, Scan, Script, base64};
+use crate::{Lacks, Malformed, Scan, Script, base64, nobody};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -198,7 +198,11 @@ pub(crate) fn opens_with(line: &[u8], word: &[u8]) -> bool {
 /// a command was refused. Nothing but a report may rest on it.
 pub(crate) fn mentions_tls(text: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"TLS", b"STARTTLS", b"STLS", b"SSL"];
-    text.split(|byte| !byte.is_ascii_alphanumeric())
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    // A server that repeats the probe's user name has not spoken of TLS.
+    let words = text.split(|byte| !is_word(byte)).filter(|word| !starts_with(word, nobody::USER.as_bytes()));
+    words
+        .flat_map(|word| word.split(|byte| *byte == b'-'))
         .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
 }
 
@@ -277,7 +281,8 @@ mod tests {
         {
             assert!(mentions_tls(text.as_bytes()), "{text}");
         }
-        for text in ["", "wrong password", "hassle", "bottlss"] {
+        let repeated = ["never heard of starttls-probe", "no mailbox for \"starttls-probe\" here"];
+        for text in ["", "wrong password", "hassle", "bottlss"].into_iter().chain(repeated) {
             assert!(!mentions_tls(text.as_bytes()), "{text}");
         }
     }

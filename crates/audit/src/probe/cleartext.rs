@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
 use super::login;
@@ -19,11 +19,6 @@ pub(super) const SHORT: Duration = Duration::from_millis(500);
 /// How long to wait before asking something else, to see from the order of the answers what is not answered.
 pub(super) const NUDGE: Duration = Duration::from_millis(100);
 
-/// The answer in words, or the text itself.
-pub(super) fn shown(dialogue: &Dialogue, bytes: &[u8]) -> String {
-    dialogue.describe(bytes).unwrap_or_else(|| Escaped(bytes.trim_ascii_end()).to_string())
-}
-
 /// An answer in words: the message that answers, and all that came with it.
 pub(super) struct Said {
     pub(super) own: String,
@@ -32,7 +27,7 @@ pub(super) struct Said {
 
 impl Said {
     pub(super) fn by(dialogue: &Dialogue, reply: &Reply) -> Self {
-        Self { own: shown(dialogue, &reply.own), all: shown(dialogue, &reply.all()) }
+        Self { own: dialogue.shown(&reply.own), all: dialogue.shown(&reply.all()) }
     }
 
     pub(super) fn shows(&self, beginnings: &[&str]) -> bool {
@@ -152,7 +147,7 @@ async fn harmless(plan: &Plan, dialogue: &mut Dialogue) -> Result<String, Stop> 
     }
     dialogue.send(&bytes).await?;
     let reply = dialogue.answer(Question { asked: &bytes, ..dialogue.question(reply_to, what) }).await?;
-    Ok(signature(&shown(dialogue, &reply.own)))
+    Ok(signature(&dialogue.shown(&reply.own)))
 }
 
 /// Sends something that servers may leave unanswered, and takes the answer. Where it is known how a harmless command
@@ -176,7 +171,7 @@ pub(super) async fn ask(
     dialogue.write(ClientMessage::Probe).await?;
     // Whose answer comes first cannot be told where answers to other questions are skipped.
     let reply = dialogue.answer(Question { asked: b"", ..question }).await?;
-    if signature(&shown(dialogue, &reply.own)) == usual {
+    if signature(&dialogue.shown(&reply.own)) == usual {
         return Err(Stop::PassedOver(what));
     }
     // It was slow, not silent; the answer to the harmless command is yet to come.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, ReplyTo};
 
 use super::answers::signature;
-use super::cleartext::{NUDGE, SHORT, shown};
+use super::cleartext::{NUDGE, SHORT};
 use crate::channel::Question;
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
@@ -111,7 +111,7 @@ async fn still_in_cleartext(dialogue: &mut Dialogue, usual: &str) -> bool {
     }
     for _ in 0..ANSWERS {
         match answer(dialogue, SHORT).await {
-            Ok(Some(answer)) if signature(&shown(dialogue, &answer)) == usual => return true,
+            Ok(Some(answer)) if signature(&dialogue.shown(&answer)) == usual => return true,
             Ok(Some(_)) => {}
             _ => return false,
         }

@@ -170,7 +170,7 @@ async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
     let question =
         Question { within: plan.limits.patience, asked: &login, ..session.question(ReplyTo::Other, WHAT) };
     let answer = match answer {
-        Ok(()) => session.reply(question).await.map(|reply| session.text(&reply.own)),
+        Ok(()) => session.reply(question).await.map(|reply| session.shown(&reply.own)),
         Err(stop) => Err(stop),
     };
     session.goodbye().await;
@@ -178,12 +178,16 @@ async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
     answer.map_err(Stop::unserved)
 }
 
-/// Whether this text names TLS, by any of its names or what it does.
+/// Whether this text names TLS, by any of its names or what it does. The name of the probe's user, which servers repeat,
+/// does not count, nor what PostgreSQL adds to its refusals: how the connection is encrypted.
 fn names_tls(text: &str) -> bool {
-    let upper = text.to_ascii_uppercase();
-    ["TLS", "SSL", "AUTH ", "ENCRYPT", "SECUR", "CLEARTEXT", "PLAINTEXT", "PLAIN TEXT", "PRIVACY"]
-        .iter()
-        .any(|it| upper.contains(it))
+    let mut upper = text.to_ascii_uppercase();
+    for no_reason in ["STARTTLS-PROBE", "NO ENCRYPTION", "SSL OFF"] {
+        upper = upper.replace(no_reason, "");
+    }
+    let names =
+        ["TLS", "SSL", "AUTH ", "ENCRYPT", "SECUR", "CLEARTEXT", "PLAINTEXT", "PLAIN TEXT", "PRIVACY"];
+    names.iter().any(|it| upper.contains(it))
 }
 
 /// What an answer says, without what changes from time to time: its first words, without those that are an id.

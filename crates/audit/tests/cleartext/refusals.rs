@@ -1,12 +1,9 @@
 //! Silence, a refusal and a server that has had enough are three things.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{Act, between};
 use starttls::Connector;
 use starttls::proto::{
     ClientMessage, PROTOCOLS, Protocol, http::HTTP, imap::IMAP, nut::NUT, smtp::SMTP, smtp::SUBMISSION,
@@ -15,7 +12,6 @@ use starttls_audit::report::{Endpoint, Outcome, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
-use support::{Act, between};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

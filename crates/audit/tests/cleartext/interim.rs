@@ -1,20 +1,16 @@
 //! Messages that answer nothing come before the answer: a login or a command is judged by the answer all the same.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Act, between};
 use starttls::Connector;
 use starttls::proto::{ClientMessage, PROTOCOLS, Protocol};
 use starttls_audit::report::{Endpoint, Outcome};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
-use support::{Act, between};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
