@@ -105,9 +105,10 @@ impl Seen {
         self.push(all.into_iter().fold(draft, |draft, all| draft.at(record, all)));
     }
 
-    /// Makes what was drafted for a check inconclusive after all.
+    /// Makes a check that seemed to pass inconclusive after all.
     pub(crate) fn revise(&mut self, id: &str, stop: &Stop) {
-        for draft in self.drafts.iter_mut().filter(|draft| draft.id == id) {
+        let passed = |draft: &&mut Draft| draft.id == id && draft.outcome == Outcome::Pass;
+        for draft in self.drafts.iter_mut().filter(passed) {
             (draft.outcome, draft.summary) = (Outcome::Inconclusive, stop.to_string());
         }
     }

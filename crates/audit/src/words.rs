@@ -306,6 +306,9 @@ pub(crate) fn url(scheme: &str, host: &str, port: u16) -> String {
     format!("{scheme}://{open}{host}{close}:{port}")
 }
 
+/// Beginnings of answers whose third word is their code: the severity comes before it.
+pub(crate) const CODE_COMES_THIRD: &[&str] = &["ErrorResponse "];
+
 /// What a server says that sends clients elsewhere, in any protocol (RFC 2221, RFC 5804 section 1.3, RFC 6120
 /// section 4.9.3.19, RFC 5321 section 4.2.3, RFC 4511 section 4.1.10, RFC 9110 section 15.4).
 const REFERRALS: &[&str] = &["[REFERRAL ", "(REFERRAL ", "<see-other-host", "\\r\\nLocation: "];

@@ -7,7 +7,7 @@ use starttls::proto::{After, ClientMessage, Escaped, Identity, Protocol, ReplyTo
 use crate::channel::{Question, Reply};
 use crate::dialogue::{Inside, Stop};
 use crate::plan::Plan;
-use crate::words::begins;
+use crate::words::{CODE_COMES_THIRD, begins};
 
 /// How long silence has to last where a goodbye is not answered, so that nothing else tells the end.
 const QUIET: Duration = Duration::from_millis(250);
@@ -184,12 +184,32 @@ fn first_line(message: &[u8]) -> &[u8] {
     message.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii()
 }
 
-/// What an answer is, without what changes from time to time: its first two words, without numbers that are long.
+/// What an answer is, without what changes from time to time: its first two words, or three where the third is a code,
+/// without numbers that are long.
 pub(crate) fn signature(text: &str) -> String {
     let word = |word: &str| -> String {
         let volatile = word.len() > 6 && word.bytes().any(|byte| byte.is_ascii_digit());
         if volatile { String::from("#") } else { word.to_ascii_lowercase() }
     };
     let line = text.split("\\r\\n").next().unwrap_or(text).trim_end_matches("\\n");
-    line.split_whitespace().take(2).map(word).collect::<Vec<_>>().join(" ")
+    let words = if begins(line, CODE_COMES_THIRD) { 3 } else { 2 };
+    line.split_whitespace().take(words).map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signature;
+
+    #[test]
+    fn a_signature_keeps_the_code_and_drops_ids() {
+        for (text, expected) in [
+            ("250 2.0.0 Ok", "250 2.0.0"),
+            ("a12345678 OK done", "# ok"),
+            ("ErrorResponse FATAL 28000 no pg_hba.conf entry", "errorresponse fatal 28000"),
+            ("ErrorResponse FATAL 08P01 received unencrypted data", "errorresponse fatal 08p01"),
+            ("ERR 1045 #28000Access denied", "err 1045"),
+        ] {
+            assert_eq!(signature(text), expected);
+        }
+    }
 }

@@ -57,8 +57,10 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
             seen.absorb(part);
         }
         if let Some(stop) = unserved {
-            // A handshake that the session does not outlive is half an upgrade.
-            seen.revise("srv-upgrade", &stop);
+            // A handshake that the session does not outlive is half an upgrade, and an answer that everybody gets is none.
+            for id in ["srv-upgrade", "srv-offer-inside", "srv-caps-kept"] {
+                seen.revise(id, &stop);
+            }
         }
         throttled(&mut seen);
         if let Some(tls) = &mut base.tls {
