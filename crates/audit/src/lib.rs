@@ -58,7 +58,7 @@ impl Audit {
         Self { client_name, ..self }
     }
 
-    /// Audits one endpoint. What cannot be reached, or told, is in the report too.
+    /// Audits the upgrade on one endpoint. What cannot be reached, or told, is in the report too.
     ///
     /// `target` names it in the report; `server_name` is sent in SNI and verified.
     pub async fn endpoint(
@@ -68,10 +68,33 @@ impl Audit {
         server_name: &str,
         address: SocketAddr,
     ) -> report::Endpoint {
+        probe::run(&self.plan(protocol, target, server_name, address)).await
+    }
+
+    /// Audits one endpoint where TLS starts at the first byte (RFC 8314 section 3): the certificate, the versions, ALPN,
+    /// and what the session inside shows. The checks of the upgrade do not apply.
+    pub async fn implicit_endpoint(
+        &self,
+        protocol: &'static Protocol,
+        target: &str,
+        server_name: &str,
+        address: SocketAddr,
+    ) -> report::Endpoint {
+        let mut plan = self.plan(protocol, target, server_name, address);
+        plan.implicit = true;
+        probe::run(&plan).await
+    }
+
+    fn plan(
+        &self,
+        protocol: &'static Protocol,
+        target: &str,
+        server_name: &str,
+        address: SocketAddr,
+    ) -> plan::Plan {
         let (server_name, client_name) = (server_name.to_owned(), self.client_name.clone());
         let (connectors, limits) = (self.connectors.clone(), self.limits);
-        let plan = plan::Plan::new(protocol, target, address, server_name, client_name, connectors, limits);
-        probe::run(&plan).await
+        plan::Plan::new(protocol, target, address, server_name, client_name, connectors, limits)
     }
 }
 

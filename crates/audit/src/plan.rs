@@ -94,6 +94,8 @@ impl Connectors {
 pub(crate) struct Plan {
     /// What is audited, as the report calls it: `smtp://mail.example.com`.
     pub(crate) target: String,
+    /// Whether TLS starts at the first byte.
+    pub(crate) implicit: bool,
     pub(crate) protocol: &'static Protocol,
     pub(crate) words: &'static Words,
     pub(crate) address: SocketAddr,
@@ -129,6 +131,7 @@ impl Plan {
         let doubt = AtomicU32::new(millis(limits.patience));
         Self {
             target: target.to_owned(),
+            implicit: false,
             protocol,
             words,
             address,

@@ -300,6 +300,12 @@ pub(crate) fn tls_url(protocol: &Protocol, host: &str, port: u16) -> Option<Stri
     Some(url(scheme, host, port))
 }
 
+/// The URL of the same service with the upgrade, on this port.
+pub(crate) fn upgrade_url(protocol: &Protocol, host: &str, port: u16) -> String {
+    let is_mail = protocol.name == "submission" && port != protocol.port;
+    url(if is_mail { "smtp" } else { protocol.name }, host, port)
+}
+
 /// The URL of a service on this port; an address of IPv6 is put in brackets.
 pub(crate) fn url(scheme: &str, host: &str, port: u16) -> String {
     let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };

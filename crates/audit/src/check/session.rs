@@ -1,9 +1,20 @@
 //! How good is the TLS, and what stays visible without it?
 
 use super::Check;
-use crate::report::Severity::{Info, Warning};
+use crate::report::Severity::{Error, Info, Warning};
 
 pub(super) const TLS: &[Check] = &[
+    Check {
+        id: "tls-handshake",
+        severity: Error,
+        title: "the handshake fails on a port with TLS from the first byte",
+        why: "Clients that use implicit TLS, as RFC 8314 asks of mail clients, cannot connect. Some of them fall \
+            back to another port, or to cleartext.",
+        fix: "Read the server's log for the moment of the connection. Usual reasons: the certificate or key file is \
+            missing, unreadable for the service's user, or they do not belong together; the protocol versions or \
+            cipher list leave nothing in common with current clients.",
+        spec: "RFC 8314 section 3; RFC 8446 section 4.1",
+    },
     Check {
         id: "tls-version",
         severity: Warning,

@@ -2,8 +2,7 @@
 
 use starttls::proto::{ClientMessage, Escaped, NoList, Refusal};
 
-use super::capabilities::{Again, asked_again, capabilities};
-use super::{certificate as judge, leaks, port};
+use super::{leaks, port};
 use crate::dialogue::{Dialogue, Opening, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -118,11 +117,11 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
 }
 
 impl Baseline {
-    fn step(&mut self, name: &str, ms: f64) {
+    pub(super) fn step(&mut self, name: &str, ms: f64) {
         self.steps.push(Step { name: name.to_owned(), ms });
     }
 
-    fn end(mut self, verdict: Verdict, draft: Draft) -> Self {
+    pub(super) fn end(mut self, verdict: Verdict, draft: Draft) -> Self {
         self.ended = Some((verdict, draft.summary().to_owned()));
         self.seen.push(draft);
         self
@@ -233,86 +232,6 @@ impl Baseline {
             _ => (Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string())),
         };
         self.end(verdict, draft.at(at, all))
-    }
-
-    /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
-    fn unproven(&mut self, error: &starttls::Error) -> Option<Draft> {
-        let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
-        let presented = Presented::refused(reason, chain);
-        let draft = judge::key(&presented.chain.first()?.key);
-        self.certificate = Some(presented);
-        Some(draft)
-    }
-
-    async fn inside(mut self, plan: &Plan, mut dialogue: Dialogue, opening: &Opening) -> Self {
-        let beyond = dialogue.unread();
-        let started = dialogue.record.elapsed_ms();
-        if !beyond.is_empty() {
-            let all = dialogue.record.all();
-            let at = self.seen.record(dialogue.record);
-            let why = format!("cleartext came behind the go-ahead: \"{}\"", Escaped(&beyond));
-            return self.end(Verdict::Violation, Draft::fail("srv-upgrade", why).at(at, all));
-        }
-        let boundary = dialogue.record.all().last + 1;
-        let secured = dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await;
-        let mut inside = match secured {
-            Ok(inside) => inside,
-            Err((error, record)) => {
-                let all = record.all();
-                let at = self.seen.record(record);
-                if plan.is_over() {
-                    let draft = Draft::untold("srv-upgrade", &Stop::Deadline);
-                    return self.end(Verdict::Inconclusive, draft.at(at, all));
-                }
-                let why = format!("the upgrade is agreed, and the handshake fails: {error}");
-                // A key that nobody trusts any more fails here, and is what there is to mend.
-                let weak = self.unproven(&error).filter(|draft| draft.outcome == Outcome::Fail);
-                let draft = weak.unwrap_or_else(|| Draft::fail("srv-upgrade", why));
-                return self.end(Verdict::TlsFailed, draft.at(at, all));
-            }
-        };
-        self.step("handshake", inside.record.elapsed_ms() - started);
-        let handshake = Mark { first: boundary, last: inside.record.all().last };
-        self.took_ms = inside.record.elapsed_ms();
-        let Again { offer, before, inside: after } = asked_again(plan, &mut inside, opening).await;
-        if after.is_ok() {
-            self.took_ms = inside.record.elapsed_ms();
-        }
-        let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
-        let group = facts.group_name();
-        self.tls = Some(Tls {
-            version: facts.version_name().to_owned(),
-            versions: vec![facts.version_name().to_owned()],
-            cipher_suite: facts.cipher_suite_name(),
-            post_quantum: group.as_deref().is_some_and(|name| name.contains("MLKEM")),
-            group,
-            alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
-            resumption: tickets > 0,
-            ocsp_stapled: facts.ocsp_stapled,
-        });
-        self.certificate = Some(Presented::of(&facts));
-        inside.goodbye().await;
-        let all = inside.record.all();
-        let at = self.seen.record(inside.record);
-        self.seen.push(
-            Draft::pass("srv-upgrade", "the upgrade is agreed, and the handshake succeeds").at(at, all),
-        );
-        self.seen.push(offer.at(at, all));
-        self.seen.push(capabilities(plan, &before, &after).at(at, all));
-        if let (Some(presented), Some(tls)) = (&self.certificate, &self.tls) {
-            let soon = plan.limits.expiry_warning;
-            for draft in judge::certificate(presented, &facts, &plan.server_name, soon)
-                .into_iter()
-                .chain(judge::session(tls))
-            {
-                self.seen.push(draft.at(at, handshake));
-            }
-        }
-        let steps =
-            self.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect::<Vec<_>>();
-        self.seen.push(Draft::new("time-steps", Outcome::Info, steps.join(", ")).at(at, all));
-        self.capabilities = Some(Capabilities { before, inside: after.unwrap_or_default() });
-        self
     }
 }
 

@@ -25,18 +25,20 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Open
         let stop = stop.unserved();
         Again { offer: Draft::untold(id, &stop), before, inside: Err(stop) }
     };
-    let after = plan.protocol.flow.after;
-    // The server speaks first: its capabilities, or the answer to the request before TLS.
-    let first = match after {
+    let flow = plan.protocol.flow;
+    // The server speaks first: its greeting, its capabilities, or the answer to the request before TLS.
+    let first = match flow.after {
+        _ if plan.implicit => flow.greeting.then_some(ReplyTo::Connect),
         After::ServerSpeaks => Some(ReplyTo::Connect),
         After::AnswerPending => Some(ReplyTo::Other),
         _ => None,
     };
+    let lists_first = flow.after == After::ServerSpeaks && !plan.implicit;
     let mut said = Vec::new();
     let mut listed = false;
     if let Some(reply_to) = first {
         match inside.answer(inside.question(reply_to, "what the server says first inside TLS")).await {
-            Ok(reply) if after == After::ServerSpeaks => {
+            Ok(reply) if lists_first => {
                 listed = reply.meaning == ServerMessage::Offer { starttls: true };
                 said = reply.all();
             }
@@ -49,7 +51,7 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Open
         return Again { offer, before, inside: Ok(Vec::new()) };
     }
     let hello = inside.words(ClientMessage::Hello);
-    if after != After::ServerSpeaks && !hello.is_empty() {
+    if !lists_first && !hello.is_empty() {
         let _ = inside.send(&hello).await;
         let question = Question {
             asked: &hello,
@@ -93,6 +95,9 @@ async fn offered_again(plan: &Plan, inside: &mut Inside, listed: bool) -> Draft 
 
 /// What the server says it can do, one entry each, as people read it.
 fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
     let dialect = (protocol.dialect)(starttls::proto::Identity::new(""));
     if let Some(text) = dialect.describe(starttls::proto::Side::Server, bytes) {
         return vec![text];

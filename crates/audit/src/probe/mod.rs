@@ -8,7 +8,9 @@ mod cleartext;
 mod crossing;
 mod fallback;
 mod fixation;
+mod handshake;
 mod hidden;
+mod implicit;
 mod injection;
 mod leaks;
 mod login;
@@ -26,36 +28,32 @@ use std::time::Instant;
 use starttls::validity;
 
 use crate::check::CHECKS;
+use crate::dialogue::Stop;
 use crate::draft::{Draft, Seen};
 use crate::filter::is_wrong;
 use crate::plan::Plan;
-use crate::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+use crate::report::{Endpoint, Finding, Outcome, Presented, Severity, Verdict};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
 pub(crate) async fn run(plan: &Plan) -> Endpoint {
     let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
-    let mut base = baseline::probe(plan).await;
+    let mut base = match plan.implicit {
+        true => implicit::baseline(plan).await,
+        false => baseline::probe(plan).await,
+    };
     let mut seen = std::mem::take(&mut base.seen);
     if base.ended.is_none() {
         plan.learn(base.took_ms);
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
-        let (cleartext, usual) = cleartext::probe(plan).await;
-        seen.absorb(cleartext);
-        let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
-            fixation::probe(plan, usual.as_deref()),
-            tls::alpn(plan),
-            tls::names(plan, usual_sha.as_deref()),
-            crossing::probe(plan, base.certificate.as_ref()),
-            tls::versions(plan, base.tls.as_ref().map(|tls| tls.version.as_str())),
-        );
-        // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
-        let (injection, unserved) = injection::probe(plan, usual.as_deref()).await;
-        let fallback = fallback::probe(plan, usual.as_deref()).await;
-        let stall = stall::probe(plan).await;
-        for part in [injection, fallback, fixation, alpn, names, crossing, versions, stall] {
-            seen.absorb(part);
-        }
+        let version = base.tls.as_ref().map(|tls| tls.version.clone());
+        let (part, works, unserved) = match plan.implicit {
+            true => implicit::handshakes(plan, usual_sha.as_deref(), version.as_deref()).await,
+            false => {
+                upgrades(plan, base.certificate.as_ref(), usual_sha.as_deref(), version.as_deref()).await
+            }
+        };
+        seen.absorb(part);
         if let Some(stop) = unserved {
             // A handshake that the session does not outlive is half an upgrade, and an answer that everybody gets is none.
             for id in ["srv-upgrade", "srv-offer-inside", "srv-caps-kept"] {
@@ -68,7 +66,9 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
             tls.versions.sort();
             tls.versions.dedup();
         }
-    } else if !seen.drafts.iter().any(|draft| draft.id == "srv-reachable" && draft.outcome == Outcome::Pass) {
+    } else if !plan.implicit
+        && !seen.drafts.iter().any(|draft| draft.id == "srv-reachable" && draft.outcome == Outcome::Pass)
+    {
         // The server has not spoken the protocol, and silence was asked already.
         let diagnosed = matches!(base.ended, Some((Verdict::WrongPort, _)));
         let diagnosis = if diagnosed { None } else { port::probe(plan).await };
@@ -107,6 +107,31 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
         findings,
         transcripts,
     }
+}
+
+/// All that can be probed where an upgrade works; the versions of TLS that do, and why a session inside is not served.
+async fn upgrades(
+    plan: &Plan,
+    presented: Option<&Presented>,
+    usual_sha: Option<&str>,
+    version: Option<&str>,
+) -> (Seen, Vec<String>, Option<Stop>) {
+    let (mut seen, usual) = cleartext::probe(plan).await;
+    let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
+        fixation::probe(plan, usual.as_deref()),
+        tls::alpn(plan),
+        tls::names(plan, usual_sha),
+        crossing::probe(plan, presented),
+        tls::versions(plan, version),
+    );
+    // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
+    let (injection, unserved) = injection::probe(plan, usual.as_deref()).await;
+    let fallback = fallback::probe(plan, usual.as_deref()).await;
+    let stall = stall::probe(plan).await;
+    for part in [injection, fallback, fixation, alpn, names, crossing, versions, stall] {
+        seen.absorb(part);
+    }
+    (seen, works, unserved)
 }
 
 /// Connections that a server turned away after it had served one tell of its patience, not of its upgrade.

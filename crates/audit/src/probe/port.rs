@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use starttls::Error;
-use starttls::proto::speaks;
+use starttls::proto::{ClientMessage, speaks};
 
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
-use crate::words::{tls_url, url};
+use crate::report::Kind;
+use crate::words::{tls_url, upgrade_url, url};
 
 /// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
 /// port serves, and goes on waiting on the first one.
@@ -33,6 +34,14 @@ impl Diagnosis {
 
 /// Does this work, and asks what the port serves when the work takes longer than a server should be silent.
 pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) -> Result<T, Diagnosis> {
+    or_other(probe(plan), work).await
+}
+
+/// The same with this probe.
+pub(crate) async fn or_other<T>(
+    probe: impl Future<Output = Option<Diagnosis>>,
+    work: impl Future<Output = T>,
+) -> Result<T, Diagnosis> {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = tokio::time::timeout(SILENCE, &mut work).await {
         return Ok(done);
@@ -40,7 +49,7 @@ pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) 
     let diagnosis = tokio::select! {
         biased;
         done = &mut work => return Ok(done),
-        diagnosis = probe(plan) => diagnosis,
+        diagnosis = probe => diagnosis,
     };
     match diagnosis {
         Some(diagnosis) => Err(diagnosis),
@@ -81,6 +90,35 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
         Err(_) => None,
     }
 }
+
+/// Speaks the protocol in cleartext on a port where TLS was expected.
+pub(crate) async fn in_cleartext(plan: &Plan) -> Option<Diagnosis> {
+    let mut seen = Seen::default();
+    let mut dialogue = plan.open("what answers in cleartext").await.ok()?;
+    dialogue.patience = dialogue.patience.min(SILENCE);
+    let port = plan.port();
+    let opening = dialogue.open_up().await;
+    let why = match opening {
+        Ok(opening) if opening.greeting.is_empty() && opening.hello.is_empty() => {
+            dialogue.write(ClientMessage::Request).await.ok()?;
+            let _ = dialogue.verdict().await.ok()?;
+            None
+        }
+        Ok(_) => None,
+        Err(_) => {
+            let speaker = speaks(dialogue.record.sent(Kind::Server).as_bytes()).filter(|it| *it != "TLS");
+            Some(speaker.and_then(|speaker| other(plan, speaker))?)
+        }
+    };
+    dialogue.goodbye().await;
+    seen.record(dialogue.record);
+    let url = upgrade_url(plan.protocol, plan.host(), port);
+    let why = why.unwrap_or_else(|| format!("port {port} starts in cleartext: use {url}"));
+    Some(Diagnosis::new(seen, "srv-plain-tls", why, UPGRADE))
+}
+
+const UPGRADE: &str = "Audit the port by that URL. If clients should find TLS from the first byte here, set the listener to \
+    implicit TLS; the setting is often called \"ssl\", \"smtps\" or \"wrapper mode\".";
 
 const IMPLICIT: &str = "Audit the port by that URL. If clients should find STARTTLS here, set the listener to cleartext \
     with the upgrade; its setting for implicit TLS is often called \"ssl\", \"smtps\" or \"wrapper mode\".";

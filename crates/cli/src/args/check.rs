@@ -14,6 +14,10 @@ use super::{Output, Peer, duration};
 /// Opens at most 25 connections to an endpoint and sends harmless probes only: it never completes a mail
 /// transaction and never tries a real password. Every verdict points at the bytes that show it.
 ///
+/// A URL with smtps, imaps, pop3s, ldaps and the like is a port where TLS starts at the first byte: its
+/// certificate, its TLS and what the session inside shows are audited, and the checks of the upgrade do
+/// not apply.
+///
 /// HOST alone is a domain, and all that it announces is audited: its mail exchangers (MX) on port 25, and
 /// what its SRV records name for submission, IMAP, POP3, ManageSieve, XMPP and LDAP. Every address is an
 /// endpoint of its own; of one domain, 50 at most.
@@ -22,6 +26,7 @@ use super::{Output, Peer, duration};
   starttls check submission://mail.example.com
   starttls check example.com                            all that the domain announces
   starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
+  starttls check imaps://mail.example.com               TLS from the first byte
   starttls check --file targets.txt --format json --resume report.jsonl
   starttls check imap://mail.example.com --format nagios --expiry-warning 21
   starttls check example.com --format text,html,sarif --output-dir reports

@@ -8,7 +8,7 @@ use starttls::proto::{Protocol, protocol};
 
 use super::run::Place;
 use crate::dns::{Answer, Dns, Host as Announced};
-use crate::target::Host;
+use crate::target::{Host, Mode};
 
 /// What was looked up, and what is there to audit.
 #[derive(Debug, Default)]
@@ -186,7 +186,7 @@ impl Found {
     fn unanswered(&mut self, protocol: &'static Protocol, domain: &str, question: String, why: &str) {
         let why = format!("{question}: {why}");
         self.lookups.push(why.clone());
-        self.places.push(Place::new(protocol, domain, protocol.port, domain, Err(why)));
+        self.places.push(Place::new((protocol, Mode::Upgrade), domain, protocol.port, domain, Err(why)));
     }
 
     /// Which name a certificate must be for is not the same for all.
@@ -218,7 +218,7 @@ impl Found {
     fn addresses(&mut self, server: Server, addresses: Result<Vec<std::net::IpAddr>, String>) {
         let Server { protocol, name, port, server_name, announced } = server;
         let mut place = |address| {
-            let place = Place::new(protocol, &name, port, &server_name, address);
+            let place = Place::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
             if !self.places.contains(&place) {
                 self.places.push(place);
             }

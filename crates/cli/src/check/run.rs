@@ -17,12 +17,13 @@ use crate::args::Check;
 use crate::dns::{Dns, Family};
 use crate::exit;
 use crate::failure::Failed;
-use crate::target::{Host, Target, split_port};
+use crate::target::{Host, Mode, Target, split_port};
 
 /// Something to dial for a target, or the reason why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     protocol: &'static Protocol,
+    mode: Mode,
     pub(crate) target: String,
     server_name: String,
     port: u16,
@@ -31,15 +32,15 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(
-        protocol: &'static Protocol,
+        (protocol, mode): (&'static Protocol, Mode),
         host: &str,
         port: u16,
         server_name: &str,
         address: Result<SocketAddr, String>,
     ) -> Self {
         let host = Host { ascii: host.to_owned(), unicode: None };
-        let target = Target { protocol, mode: crate::target::Mode::Upgrade, host, port };
-        Self { protocol, target: target.to_string(), server_name: server_name.to_owned(), port, address }
+        let target = Target { protocol, mode, host, port }.to_string();
+        Self { protocol, mode, target, server_name: server_name.to_owned(), port, address }
     }
 }
 
@@ -176,7 +177,7 @@ impl Shared {
             Err(why) => Err(format!("cannot resolve \"{dialled}\": {why}")),
         };
         let name = self.server_name.as_deref().unwrap_or(host);
-        let place = |address| Place::new(target.protocol, host, target.port, name, address);
+        let place = |address| Place::new((target.protocol, target.mode), host, target.port, name, address);
         match addresses {
             Ok(found) => found.into_iter().map(|ip| place(Ok(SocketAddr::new(ip, port)))).collect(),
             Err(why) => vec![place(Err(why))],
@@ -204,7 +205,7 @@ impl Shared {
     }
 
     async fn audit(&self, place: &Place) -> Endpoint {
-        let Place { protocol, target, server_name, port, address } = place;
+        let Place { protocol, mode, target, server_name, port, address } = place;
         let address = match address {
             Ok(address) => *address,
             Err(why) => return unreachable(protocol, target, server_name, *port, why),
@@ -216,6 +217,9 @@ impl Shared {
         let _turn = turn.lock().await;
         // It is never closed.
         let _place = self.places.acquire().await;
-        self.audit.endpoint(protocol, target, server_name, address).await
+        match mode {
+            Mode::Upgrade => self.audit.endpoint(protocol, target, server_name, address).await,
+            Mode::ImplicitTls => self.audit.implicit_endpoint(protocol, target, server_name, address).await,
+        }
     }
 }

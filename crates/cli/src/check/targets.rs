@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::args::Check;
 use crate::failure::Failed;
-use crate::target::{Host, Mode, Target, split_port};
+use crate::target::{Host, Target, split_port};
 
 /// One target as it was written, and what it means.
 #[derive(Debug)]
@@ -110,17 +110,7 @@ fn parse(text: &str) -> Result<Meaning, Failed> {
     if let Some(domain) = domain(text)? {
         return Ok(Meaning::Domain(domain));
     }
-    let target: Target = text.parse()?;
-    if target.mode == Mode::ImplicitTls {
-        let hint = target.other_mode().map(|other| {
-            let port = other.protocol.port;
-            format!("audit its upgrade: starttls check {}", Target { port, ..other })
-        });
-        return Err(
-            Failed::usage(format!("{target} has no upgrade: TLS starts at the first byte")).hint(hint)
-        );
-    }
-    Ok(Meaning::Service(target))
+    Ok(Meaning::Service(text.parse()?))
 }
 
 /// A name alone. An address announces nothing.

@@ -53,7 +53,6 @@ fn mistakes_are_named_with_their_cure() {
         &["check", "--file", "/dev/null"],
         &["check", "smtp://mail.example.com", "--only", "srv-inject"],
         &["check", "smtp://mail.example.com", "--skip", "everything"],
-        &["check", "imaps://mail.example.com"],
         &["check", "192.0.2.1"],
         &["check", "smpt://mail.example.com"],
         &["check", "example.com", "--connect", "127.0.0.1"],
@@ -144,6 +143,24 @@ fn the_wrong_port_is_diagnosed() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     all += &Run::of(&mut check_at("smtp", closed)).exits(3).stdout;
     shows!("check-wrong-port", all);
+}
+
+#[test]
+fn implicit_tls_is_audited_by_its_own_scheme() {
+    let lab = lab();
+    let run = Run::of(&mut check(&lab, &["imaps"])).exits(0);
+    shows!("check-imaps", run.stdout);
+    let report = Run::of(check(&lab, &["ldaps", "smtps"]).args(["--format", "json", "--only", "cert,tls"]));
+    let report = report.exits(0).stdout;
+    for (line, scheme) in report.lines().zip(["ldaps", "smtps"]) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["target"], endpoint(&lab, scheme).url(), "{scheme}");
+    }
+    assert_eq!(report.lines().count(), 2);
+    // The wrong scheme for the mode.
+    let imap = endpoint(&lab, "imap").address;
+    let run = Run::of(&mut check_at("imaps", imap)).exits(6);
+    assert!(run.stdout.contains(&format!("starts in cleartext: use imap://{imap}")), "{}", run.stdout);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn bad_lines_are_told_and_passed_over() {
         Vec::new(),
         b"gopher://mail.example.com".to_vec(),
         b"imap://\xff\x1b[31m".to_vec(),
-        b"imaps://mail.example.com".to_vec(),
+        b"imap://mail.example.com/INBOX".to_vec(),
         url("imap").into_bytes(),
     ];
     let run = Run::with_input(&mut bulk(&lab, Path::new("-")), &list.join(&b'\n')).exits(2);
@@ -54,7 +54,9 @@ fn bad_lines_are_told_and_passed_over() {
     assert_eq!(lines.len(), 5);
     let told = |line: &Value| line.get("outcome").or_else(|| line.get("error")).unwrap().to_string();
     let told: Vec<_> = lines.iter().map(told).collect();
-    for (told, part) in told.iter().zip(["sound", "no protocol", "no host name", "has no upgrade", "sound"]) {
+    for (told, part) in
+        told.iter().zip(["sound", "no protocol", "no host name", "more than a host and a port", "sound"])
+    {
         assert!(told.contains(part), "{told}");
     }
     assert_eq!(run.stderr.matches("error: ").count(), 3, "{}", run.stderr);

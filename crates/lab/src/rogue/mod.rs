@@ -105,6 +105,20 @@ impl Rogue {
         Self::with(protocol, weakness.manner(), doors)
     }
 
+    /// The same, with a port where TLS starts at the first byte and has the same weakness, as far as it is one of TLS.
+    ///
+    /// # Errors
+    /// As [`Rogue::start`].
+    pub fn start_implicit(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+    ) -> Result<Self, Error> {
+        let mut doors = certificate::doors(protocol, Some(weakness), authority, None)?;
+        doors.implicit = protocol.implicit_tls.is_some().then(|| doors.upgrade.clone());
+        Self::with(protocol, weakness.manner(), doors)
+    }
+
     fn with(protocol: &'static Protocol, manner: Manner, doors: Doors) -> Result<Self, Error> {
         let threads = Threads::shared()?;
         let guard = threads.handle().map(Runtime::enter);

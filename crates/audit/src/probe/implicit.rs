@@ -1,0 +1,70 @@
+//! A port where TLS starts at the first byte (RFC 8314 section 3).
+
+use super::baseline::Baseline;
+use super::port::{self, Diagnosis};
+use super::tls;
+use crate::check::CHECKS;
+use crate::dialogue::{Opening, Stop};
+use crate::draft::{Draft, Seen};
+use crate::plan::Plan;
+use crate::report::{Outcome, Verdict};
+
+/// Shakes hands at once, with verification, and asks inside for what it may do.
+pub(super) async fn baseline(plan: &Plan) -> Baseline {
+    let mut base = Baseline::default();
+    let dialogue = match plan.open("TLS from the first byte").await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => {
+            base.seen.record(record);
+            return base.end(Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string()));
+        }
+    };
+    base.step("connect", dialogue.record.elapsed_ms());
+    let reachable = Draft::pass("srv-reachable", format!("{} answers", plan.address));
+    base.seen.push(reachable.at(0, dialogue.record.all()));
+    // A server that starts in cleartext may wait for the rest of what it takes for a line.
+    let nothing = Opening::default();
+    let shaken = base.inside(plan, dialogue, &nothing);
+    let base = match port::or_other(port::in_cleartext(plan), shaken).await {
+        Ok(base) => base,
+        Err(diagnosis) => return wrong_port(diagnosis),
+    };
+    match base.ended {
+        Some((Verdict::TlsFailed, _)) if base.certificate.is_none() => match port::in_cleartext(plan).await {
+            Some(diagnosis) => wrong_port(diagnosis),
+            None => base,
+        },
+        _ => base,
+    }
+}
+
+fn wrong_port(Diagnosis { seen, why }: Diagnosis) -> Baseline {
+    Baseline { seen, ended: Some((Verdict::WrongPort, why)), ..Baseline::default() }
+}
+
+/// The other handshakes; the versions that work.
+pub(super) async fn handshakes(
+    plan: &Plan,
+    usual_sha: Option<&str>,
+    version: Option<&str>,
+) -> (Seen, Vec<String>, Option<Stop>) {
+    let mut seen = Seen::default();
+    let (alpn, names, (versions, works)) =
+        tokio::join!(tls::alpn(plan), tls::names(plan, usual_sha), tls::versions(plan, version));
+    for part in [alpn, names, versions] {
+        seen.absorb(part);
+    }
+    for id in CHECKS.iter().map(|row| row.id).filter(|id| is_about_cleartext(id)) {
+        if !seen.drafts.iter().any(|draft| draft.id == id) {
+            let why = "TLS starts at the first byte here, so no cleartext precedes it";
+            seen.push(Draft::new(id, Outcome::NotApplicable, why));
+        }
+    }
+    (seen, works, None)
+}
+
+/// Whether a check looks at the part of a connection that this port does not have.
+fn is_about_cleartext(id: &str) -> bool {
+    let elsewhere = ["srv-reachable", "srv-throttled", "srv-plain-tls", "srv-offer-inside", "srv-alpn"];
+    (id.starts_with("srv-") || id.starts_with("leak-")) && !elsewhere.contains(&id)
+}
