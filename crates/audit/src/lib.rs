@@ -98,6 +98,16 @@ impl Audit {
     }
 }
 
+/// Adds what was found out about an endpoint in other ways than by its audit, as a warning of this check. The verdict
+/// follows with [`filter::settle`].
+pub fn add_warning(endpoint: &mut report::Endpoint, id: &'static str, summary: &str) {
+    let mut seen = draft::Seen::default();
+    seen.push(draft::Draft::new(id, report::Outcome::Warning, summary));
+    seen.settle(&mut endpoint.transcripts, &mut endpoint.findings);
+    let place = |finding: &report::Finding| check::CHECKS.iter().position(|row| row.id == finding.id);
+    endpoint.findings.sort_by_key(place);
+}
+
 /// The report on an endpoint that could not be dialled at all.
 pub fn unreachable(
     protocol: &'static Protocol,

@@ -138,6 +138,18 @@ impl Dns {
         ordered(self.ask(domain, RecordType::MX, mx).await)
     }
 
+    /// The name that this one is an alias of (CNAME), if it is one.
+    pub(crate) async fn alias(&self, name: &str) -> Option<String> {
+        let target = |data: &RData| match data {
+            RData::CNAME(target) => shown(&target.0)?,
+            _ => None,
+        };
+        match self.ask(name, RecordType::CNAME, target).await {
+            Answer::Records(mut targets) => targets.pop(),
+            _ => None,
+        }
+    }
+
     /// The servers of a service, the preferred first (RFC 2782).
     pub(crate) async fn servers(&self, service: &str) -> Answer<Host> {
         let srv = |data: &RData| match data {

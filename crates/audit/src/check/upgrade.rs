@@ -17,6 +17,15 @@ pub(super) const CHECKS: &[Check] = &[
         spec: "RFC 9293 section 3.10.7; RFC 8305 for several addresses",
     },
     Check {
+        id: "srv-mx-name",
+        severity: Warning,
+        title: "the MX record names an alias",
+        why: "A mail exchanger must be named by a host name with addresses of its own. Some senders do not follow an \
+            alias there, and a sender that verifies certificates may expect either name.",
+        fix: "Put the name that the alias stands for into the MX record.",
+        spec: "RFC 5321 section 5.1; RFC 2181 section 10.3",
+    },
+    Check {
         id: "srv-throttled",
         severity: Warning,
         title: "the server turned the audit away for now",

@@ -65,6 +65,7 @@ pub(super) async fn handshakes(
 
 /// Whether a check looks at the part of a connection that this port does not have.
 fn is_about_cleartext(id: &str) -> bool {
-    let elsewhere = ["srv-reachable", "srv-throttled", "srv-plain-tls", "srv-offer-inside", "srv-alpn"];
+    let elsewhere =
+        ["srv-reachable", "srv-mx-name", "srv-throttled", "srv-plain-tls", "srv-offer-inside", "srv-alpn"];
     (id.starts_with("srv-") || id.starts_with("leak-")) && !elsewhere.contains(&id)
 }

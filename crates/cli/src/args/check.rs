@@ -20,7 +20,9 @@ use super::{Output, Peer, duration};
 ///
 /// HOST alone is a domain, and all that it announces is audited: its mail exchangers (MX) on port 25, and
 /// what its SRV records name for submission, IMAP, POP3, ManageSieve, XMPP and LDAP. Every address is an
-/// endpoint of its own; of one domain, 50 at most.
+/// endpoint of its own; of one domain, 50 at most. Where nothing is announced, the services on the host's
+/// own well-known ports are audited. A network, such as smtp://192.0.2.0/28, stands for each of its hosts,
+/// at most 1024.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls check submission://mail.example.com

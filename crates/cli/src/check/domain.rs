@@ -1,10 +1,12 @@
 //! What a domain announces in DNS: mail exchangers, and services in SRV records.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use starttls::proto::{Protocol, protocol};
+use starttls::proto::{PROTOCOLS, Protocol, protocol};
 
 use super::run::Place;
 use crate::dns::{Answer, Dns, Host as Announced};
@@ -17,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) places: Vec<Place>,
     /// Why there is nothing, if nothing could be asked.
     pub(crate) failed: Option<String>,
+    /// Whether the domain says that it takes no mail (RFC 7505).
+    pub(crate) null_mx: bool,
 }
 
 /// More endpoints of one domain are not audited: records of hostile length are cheap.
@@ -44,6 +48,8 @@ struct Server {
     server_name: String,
     /// Whether it was announced; a domain without mail exchangers need not be one itself.
     announced: bool,
+    /// What is wrong with the record that announces it.
+    remark: Option<String>,
 }
 
 /// Asks for everything at once.
@@ -83,7 +89,18 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
         servers.truncate(MOST);
         found.lookups.push(format!("of the hosts, the first {MOST} are audited"));
     }
+    if servers.iter().all(|server| !server.announced) && !servers.is_empty() {
+        found.well_known(dns, domain, server_name).await;
+        return found;
+    }
     found.note_names(&servers, domain);
+    let aliases: Vec<_> = servers
+        .iter()
+        .map(|server| {
+            let (dns, name, asked) = (Arc::clone(dns), server.name.clone(), server.protocol.name == "smtp");
+            tokio::spawn(async move { if asked { dns.alias(&name).await } else { None } })
+        })
+        .collect();
     let addresses: Vec<_> = servers
         .iter()
         .map(|server| {
@@ -91,8 +108,17 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
             tokio::spawn(async move { dns.addresses(&name).await })
         })
         .collect();
-    for (mut server, task) in servers.into_iter().zip(addresses) {
-        let addresses = task.await.unwrap_or_else(|error| Err(error.to_string()));
+    for ((mut server, task), alias) in servers.into_iter().zip(addresses).zip(aliases) {
+        let mut addresses = task.await.unwrap_or_else(|error| Err(error.to_string()));
+        let name = &server.name;
+        if let Some(alias) = alias.await.ok().flatten() {
+            let rule = "RFC 5321 section 5.1 and RFC 2181 section 10.3 require the name of a host";
+            server.remark = Some(format!("the MX record names {name}, an alias of {alias}: {rule}"));
+        }
+        if server.announced && server.protocol.name == "smtp" && name.parse::<IpAddr>().is_ok() {
+            let rule = "RFC 5321 section 5.1 requires the name of a host, so senders do not find this server";
+            addresses = Err(format!("the MX record of {domain} has the address {name}: {rule}"));
+        }
         if let Some(name) = server_name {
             server.server_name = name.to_owned();
         }
@@ -119,10 +145,12 @@ impl Found {
             server_name: name.clone(),
             name,
             announced,
+            remark: None,
         };
         match answer {
             Answer::Records(hosts) => {
                 let names: Vec<_> = hosts.iter().filter_map(|host| host.name.clone()).collect();
+                self.null_mx = names.is_empty();
                 let told = if names.is_empty() {
                     String::from("null MX, the domain takes no mail (RFC 7505)")
                 } else {
@@ -177,7 +205,7 @@ impl Found {
         let servers = hosts.into_iter().filter_map(|host| {
             let name = host.name?;
             let server_name = if of_domain { domain.to_owned() } else { name.clone() };
-            Some(Server { protocol, name, port: host.port, server_name, announced: true })
+            Some(Server { protocol, name, port: host.port, server_name, announced: true, remark: None })
         });
         servers.collect()
     }
@@ -216,9 +244,10 @@ impl Found {
     }
 
     fn addresses(&mut self, server: Server, addresses: Result<Vec<std::net::IpAddr>, String>) {
-        let Server { protocol, name, port, server_name, announced } = server;
+        let Server { protocol, name, port, server_name, announced, remark } = server;
         let mut place = |address| {
-            let place = Place::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
+            let mut place = Place::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
+            place.remark.clone_from(&remark);
             if !self.places.contains(&place) {
                 self.places.push(place);
             }
@@ -241,6 +270,122 @@ impl Found {
     }
 }
 
+/// How long a port may take to accept a connection.
+const ACCEPTS: Duration = Duration::from_secs(3);
+
+/// More addresses of a host are not tried on all ports.
+const MOST_ADDRESSES: usize = 4;
+
+impl Found {
+    /// Nothing is announced: finds the services of the host on their own ports. Where no port is open, what is left is
+    /// that the host receives its own mail (RFC 5321 section 5.1).
+    async fn well_known(&mut self, dns: &Arc<Dns>, domain: &str, server_name: Option<&str>) {
+        let addresses = match dns.addresses(domain).await {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                let why = Err(format!("cannot resolve \"{domain}\": {why}"));
+                return self.places.extend(protocol("smtp").map(|smtp| {
+                    Place::new((smtp, Mode::Upgrade), domain, smtp.port, server_name.unwrap_or(domain), why)
+                }));
+            }
+        };
+        if addresses.is_empty() {
+            self.lookups.push(format!("{domain} has no address: it takes no mail"));
+            return;
+        }
+        let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.lookups.push(format!("addresses of {domain}: {told}"));
+        let services = services_by_port();
+        let open = open_ports(addresses.iter().take(MOST_ADDRESSES).copied(), services.keys().copied()).await;
+        let ports: BTreeSet<_> = open.iter().map(SocketAddr::port).collect();
+        let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+        if ports.is_empty() {
+            let urls = ["imaps", "smtps", "submission", "ldap", "xmpp"].map(|it| format!("{it}://{domain}"));
+            self.lookups.push(format!(
+                "{domain} announces no service, and none of its well-known ports is open; for a service on another \
+                 port give its URL, such as {}",
+                urls.join(", ")
+            ));
+        } else {
+            self.lookups.push(format!(
+                "{domain} announces no service; its open well-known ports are audited: {}",
+                ports.join(", ")
+            ));
+        }
+        let mut found: Vec<_> =
+            open.into_iter().filter_map(|address| Some((*services.get(&address.port())?, address))).collect();
+        if found.is_empty() {
+            let mail = services.get(&25).copied();
+            found.extend(
+                mail.into_iter()
+                    .flat_map(|mail| addresses.iter().map(move |ip| (mail, SocketAddr::new(*ip, 25)))),
+            );
+        }
+        self.places.extend(found.into_iter().map(|(service, address)| {
+            Place::new(service, domain, address.port(), server_name.unwrap_or(domain), Ok(address))
+        }));
+    }
+}
+
+/// Every protocol by its port, and where TLS starts there.
+fn services_by_port() -> BTreeMap<u16, (&'static Protocol, Mode)> {
+    let implicit = PROTOCOLS.iter().filter_map(|it| Some((it.implicit_tls?.port, (*it, Mode::ImplicitTls))));
+    implicit.chain(PROTOCOLS.iter().map(|it| (it.port, (*it, Mode::Upgrade)))).collect()
+}
+
+/// Returns those of these ports that accept a connection, in the order of the addresses and ports.
+async fn open_ports(
+    addresses: impl Iterator<Item = IpAddr>,
+    ports: impl Iterator<Item = u16> + Clone,
+) -> Vec<SocketAddr> {
+    let tasks: Vec<_> = addresses
+        .flat_map(|ip| ports.clone().map(move |port| SocketAddr::new(ip, port)))
+        .map(|address| {
+            tokio::spawn(async move {
+                let dialled = tokio::time::timeout(ACCEPTS, tokio::net::TcpStream::connect(address)).await;
+                matches!(dialled, Ok(Ok(_))).then_some(address)
+            })
+        })
+        .collect();
+    let mut open = Vec::new();
+    for task in tasks {
+        open.extend(task.await.ok().flatten());
+    }
+    open
+}
+
 fn named(host: &Announced) -> &str {
     host.name.as_deref().unwrap_or(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_has_one_service() {
+        let services = services_by_port();
+        for (port, name, mode) in [(25, "smtp", Mode::Upgrade), (993, "imap", Mode::ImplicitTls)] {
+            assert_eq!(
+                services.get(&port).map(|(protocol, mode)| (protocol.name, *mode)),
+                Some((name, mode))
+            );
+        }
+        let own =
+            PROTOCOLS.iter().filter(|it| services.get(&it.port) == Some(&(**it, Mode::Upgrade))).count();
+        assert_eq!(own, PROTOCOLS.len());
+    }
+
+    #[tokio::test]
+    async fn ports_that_accept_a_connection_are_open() {
+        let (open, closed) = (listener(), listener());
+        let address = open.local_addr().unwrap();
+        let ports = [closed.local_addr().unwrap().port(), address.port()];
+        drop(closed);
+        assert_eq!(open_ports(std::iter::once(address.ip()), ports.into_iter()).await, [address]);
+    }
+
+    fn listener() -> std::net::TcpListener {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap()
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     server_name: String,
     port: u16,
     pub(crate) address: Result<SocketAddr, String>,
+    /// What is wrong with the MX record that names it.
+    pub(crate) remark: Option<String>,
 }
 
 impl Place {
@@ -40,7 +42,7 @@ impl Place {
     ) -> Self {
         let host = Host { ascii: host.to_owned(), unicode: None };
         let target = Target { protocol, mode, host, port }.to_string();
-        Self { protocol, mode, target, server_name: server_name.to_owned(), port, address }
+        Self { protocol, mode, target, server_name: server_name.to_owned(), port, address, remark: None }
     }
 }
 
@@ -155,6 +157,8 @@ impl Shared {
         }
         match found.failed {
             Some(why) => Err(Failed::new(exit::UNREACHABLE, why)),
+            // RFC 7505: a clear answer, and no fault.
+            None if found.places.is_empty() && found.null_mx => Ok(Vec::new()),
             None if found.places.is_empty() => {
                 let hint = format!("say what to audit, for example smtp://{}", domain.ascii);
                 let why = format!("{domain} announces no service that has an upgrade");
@@ -205,7 +209,7 @@ impl Shared {
     }
 
     async fn audit(&self, place: &Place) -> Endpoint {
-        let Place { protocol, mode, target, server_name, port, address } = place;
+        let Place { protocol, mode, target, server_name, port, address, remark } = place;
         let address = match address {
             Ok(address) => *address,
             Err(why) => return unreachable(protocol, target, server_name, *port, why),
@@ -217,9 +221,13 @@ impl Shared {
         let _turn = turn.lock().await;
         // It is never closed.
         let _place = self.places.acquire().await;
-        match mode {
+        let mut endpoint = match mode {
             Mode::Upgrade => self.audit.endpoint(protocol, target, server_name, address).await,
             Mode::ImplicitTls => self.audit.implicit_endpoint(protocol, target, server_name, address).await,
+        };
+        if let Some(remark) = remark {
+            starttls_audit::add_warning(&mut endpoint, "srv-mx-name", remark);
         }
+        endpoint
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::args::Check;
 use crate::failure::Failed;
 use crate::target::{Host, Target, split_port};
@@ -14,6 +16,12 @@ pub(crate) struct Line {
     /// The line of the file that has it, from 1.
     pub(crate) number: Option<usize>,
     pub(crate) meaning: Result<Meaning, Failed>,
+}
+
+impl Line {
+    fn service(target: Target, number: Option<usize>) -> Self {
+        Self { text: target.to_string(), number, meaning: Ok(Meaning::Service(target)) }
+    }
 }
 
 /// What a target means.
@@ -89,21 +97,61 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
     };
     let mut lines = Vec::new();
     for text in &args.targets {
-        lines.push(Line { text: text.clone(), number: None, meaning: Ok(meaning(text)?) });
+        match network(text)? {
+            Some(services) => lines.extend(services.into_iter().map(|it| Line::service(it, None))),
+            None => lines.push(Line { text: text.clone(), number: None, meaning: Ok(meaning(text)?) }),
+        }
     }
     if let Some(path) = &args.file {
         let bytes = crate::input::read_or_stdin(path, MAX_FILE)?;
         // A line that is no text is a bad line, and the others are as good as ever.
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
         let written = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        let numbered = written.enumerate().filter(|(_, line)| !line.is_empty());
-        lines.extend(numbered.map(|(index, line)| Line {
-            text: line.to_owned(),
-            number: Some(index + 1),
-            meaning: meaning(line),
-        }));
+        for (index, line) in written.enumerate().filter(|(_, line)| !line.is_empty()) {
+            let number = Some(index + 1);
+            let one = |meaning| Line { text: line.to_owned(), number, meaning };
+            match network(line) {
+                Ok(Some(services)) => lines.extend(services.into_iter().map(|it| Line::service(it, number))),
+                Ok(None) => lines.push(one(meaning(line))),
+                Err(failed) => lines.push(one(Err(failed))),
+            }
+        }
     }
     Ok(lines)
+}
+
+/// The most addresses of one network: /22 of IPv4, /118 of IPv6.
+const MOST_ADDRESSES: u128 = 1024;
+
+/// Reads a network as a target, `smtp://192.0.2.0/28` or `imap://[2001:db8::]/120:1143`, into one target for each of
+/// its hosts. Returns `None` for everything else.
+fn network(text: &str) -> Result<Option<Vec<Target>>, Failed> {
+    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let Some((address, length)) = rest.split_once('/') else { return Ok(None) };
+    let address = address.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(address);
+    let Ok(address) = address.parse::<IpAddr>() else { return Ok(None) };
+    let (length, port) = length.split_once(':').map_or((length, None), |(length, port)| (length, Some(port)));
+    let invalid = |expected: &str| {
+        Failed::usage(format!("invalid network \"{}\": expected {expected}", text.escape_debug()))
+    };
+    let network = length.parse().ok().and_then(|length| IpNet::new(address, length).ok());
+    let network = network.ok_or_else(|| invalid("an address, / and the number of its leading bits"))?;
+    let Some(scheme) = scheme else {
+        let hint = Some(format!("name the protocol, for example smtp://{network}"));
+        return Err(invalid("a protocol before it").hint(hint));
+    };
+    let hosts = 1_u128.checked_shl((network.max_prefix_len() - network.prefix_len()).into());
+    if hosts.is_none_or(|hosts| hosts > MOST_ADDRESSES) {
+        return Err(invalid(&format!("at most {MOST_ADDRESSES} addresses")));
+    }
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let host = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let targets = network.hosts().map(|address| format!("{scheme}://{}{port}", host(address)).parse());
+    targets.collect::<Result<Vec<_>, _>>().map(Some)
 }
 
 fn parse(text: &str) -> Result<Meaning, Failed> {
@@ -121,5 +169,49 @@ fn domain(text: &str) -> Result<Option<Host>, Failed> {
     match split_port(text)? {
         (name, None) if name.parse::<IpAddr>().is_err() => Ok(Some(name.trim_end_matches('.').parse()?)),
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        let targets = network(text).map_err(|failed| failed.to_string())?;
+        Ok(targets.into_iter().flatten().map(|target| target.to_string()).collect())
+    }
+
+    #[test]
+    fn a_network_is_a_target_for_each_of_its_hosts() {
+        let two = ["smtp://192.0.2.1", "smtp://192.0.2.2"].map(str::to_owned);
+        for text in ["smtp://192.0.2.0/30", "smtp://192.0.2.2/30/", "SMTP+starttls://192.0.2.0/30:25"] {
+            assert_eq!(read(text).unwrap(), two, "{text}");
+        }
+        assert_eq!(read("imaps://192.0.2.7/32:1993").unwrap(), ["imaps://192.0.2.7:1993"]);
+        let six = read("imap://[2001:db8::]/126:1143").unwrap();
+        assert_eq!(six.len(), 4);
+        assert_eq!(six[1], "imap://[2001:db8::1]:1143");
+        assert_eq!(read("smtp://198.51.100.0/22").unwrap().len(), 1022);
+        for other in
+            ["smtp://192.0.2.1", "example.com", "imap://mail.example.com/INBOX", "mail.example.com:25/"]
+        {
+            assert_eq!(read(other), Ok(Vec::new()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_too_large_or_none_says_what_was_expected() {
+        for (text, expected) in [
+            ("smtp://10.0.0.0/8", "at most 1024 addresses"),
+            ("smtp://[2001:db8::]/0", "at most 1024 addresses"),
+            ("smtp://192.0.2.0/33", "the number of its leading bits"),
+            ("smtp://192.0.2.0/x", "the number of its leading bits"),
+            ("192.0.2.0/28", "a protocol before it"),
+            ("smpt://192.0.2.0/30", "no protocol is called"),
+            ("smtp://192.0.2.0/30:x", "no host with a port"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 }

@@ -90,6 +90,7 @@ fn a_domain_without_mail_exchangers_is_its_own() {
     let run = check(&lab, "example.test A 127.0.0.13", &["example.test", "--format", "json"]).json();
     assert_eq!(told(&run["endpoints"][0]), ["smtp://example.test", "127.0.0.13:25", "example.test"]);
     assert!(run["lookups"][0].as_str().unwrap().contains("RFC 5321 section 5.1"), "{run}");
+    assert!(run["lookups"].to_string().contains("announces no service"), "{run}");
 }
 
 #[test]
@@ -102,12 +103,51 @@ fn domains_with_nothing_to_audit() {
         there.test          A 127.0.0.1";
     let mut all = String::new();
     let cases =
-        [("null.test", 7), ("none.test", 3), ("broken.test", 3), ("silent.test", 3), ("exists.test", 3)];
+        [("null.test", 0), ("none.test", 3), ("broken.test", 3), ("silent.test", 3), ("exists.test", 3)];
     for (domain, code) in cases {
         let run = check(&lab, zone, &[domain, "--progress", "never"]).exits(code);
         all += &format!("$ starttls check {domain}, exit {code}\n{}{}\n", run.stdout, run.stderr);
     }
     shows!("check-nothing", all);
+}
+
+/// RFC 5321 section 5.1, RFC 2181 section 10.3: the name in an MX record is a host's.
+#[test]
+fn a_mail_exchanger_is_named_by_a_host() {
+    let lab = lab();
+    let zone = "alias.test      MX 10 mx.alias.test
+        mx.alias.test           CNAME real.alias.test
+        mx.alias.test           A 127.0.0.14
+        address.test            MX 10 127.0.0.15
+        sound.test              MX 10 mx.sound.test
+        mx.sound.test           A 127.0.0.16";
+    let report = |domain| {
+        let report = check(&lab, zone, &[domain, "--format", "json", "--max-connections", "1"]).json();
+        schema::fits_in("check.json", &report);
+        report["endpoints"][0].clone()
+    };
+    let remark = |endpoint: &Value| {
+        let findings = endpoint["findings"].as_array().unwrap().iter();
+        findings.cloned().find(|it| it["id"] == "srv-mx-name")
+    };
+    let found = remark(&report("alias.test")).unwrap();
+    assert_eq!((&found["outcome"], &found["severity"]), (&"warning".into(), &"warning".into()));
+    assert!(
+        found["summary"].as_str().unwrap().contains("mx.alias.test, an alias of real.alias.test"),
+        "{found}"
+    );
+    assert_eq!(remark(&report("sound.test")), None);
+    let address = report("address.test");
+    assert_eq!((&address["outcome"], &address["address"]), (&"unreachable".into(), &Value::Null));
+    assert!(address["summary"].as_str().unwrap().contains("has the address 127.0.0.15"), "{address}");
+}
+
+/// RFC 7505: a domain that takes no mail says so, and nothing is wrong with it.
+#[test]
+fn a_null_mx_is_a_clean_answer() {
+    let lab = lab();
+    let run = check(&lab, "example.test MX 0 .", &["example.test"]).exits(0);
+    assert!(run.stdout.contains("the domain takes no mail (RFC 7505)"), "{}", run.stdout);
 }
 
 /// No answer is not the answer that there is nothing.

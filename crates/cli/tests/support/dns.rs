@@ -7,7 +7,7 @@ use std::thread::spawn;
 
 /// A server for these records, one a line: `NAME TYPE DATA…`.
 ///
-/// The types are A, AAAA, MX and SRV; and, for whatever is asked about the name, SERVFAIL, SILENT (no answer) and
+/// The types are A, AAAA, CNAME, MX and SRV; and, for whatever is asked about the name, SERVFAIL, SILENT (no answer) and
 /// TRUNCATED (the answer comes over TCP only; other lines have it).
 pub(crate) fn server(zone: &str) -> SocketAddr {
     let zone: Arc<[Vec<String>]> = zone
@@ -114,6 +114,7 @@ fn data(words: &[String], kind: u16) -> Option<Vec<u8>> {
             IpAddr::V6(address) => address.octets().to_vec(),
         }),
         ("MX", 15) => Some([numbers(&words[1..2]), name(&words[2])].concat()),
+        ("CNAME", 5) => Some(name(&words[1])),
         ("SRV", 33) => Some([numbers(&words[1..4]), name(&words[4])].concat()),
         _ => None,
     }
