@@ -127,8 +127,8 @@ fn a_mail_exchanger_is_named_by_a_host() {
         report["endpoints"][0].clone()
     };
     let remark = |endpoint: &Value| {
-        let findings = endpoint["findings"].as_array().unwrap().iter();
-        findings.cloned().find(|it| it["id"] == "srv-mx-name")
+        let mut findings = endpoint["findings"].as_array().unwrap().iter();
+        findings.find(|it| it["id"] == "srv-mx-name").cloned()
     };
     let found = remark(&report("alias.test")).unwrap();
     assert_eq!((&found["outcome"], &found["severity"]), (&"warning".into(), &"warning".into()));
