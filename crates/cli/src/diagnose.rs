@@ -20,23 +20,66 @@ const HANDSHAKE: &str = "the TLS handshake";
 
 const SPEAKS_TLS: &str = "speaks TLS from the first byte";
 
-/// The cure for a port that said not a single byte: asks it with a ClientHello what it speaks.
+/// Why there is no session, and what to do about it if the port serves something else.
+pub(crate) struct Unopened {
+    pub(crate) error: Error,
+    /// The port serves something else: which URL to use.
+    pub(crate) instead: Option<String>,
+}
+
+/// Opens a session with this work. When the server sends nothing, the port is asked what it serves: after the error, or
+/// after some seconds of silence, while the work goes on.
 ///
 /// Servers of implicit TLS, and of HTTP, wait for the client to speak, as this client waits for them.
-pub(crate) async fn ask_silent(
+pub(crate) async fn opening<T>(
     target: &Target,
     dial: &Dial,
-    error: &Error,
     timeout: Duration,
-) -> Option<String> {
-    let Dial::Tcp(endpoint) = dial else { return None };
-    let silent = match error {
+    is_silent: impl Fn() -> bool,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Unopened> {
+    let mut work = std::pin::pin!(work);
+    let done = match tokio::time::timeout(PROBE, &mut work).await {
+        Ok(done) => done,
+        Err(_) if is_silent() => {
+            let instead = tokio::select! {
+                biased;
+                done = &mut work => return done.map_err(|error| Unopened { error, instead: None }),
+                instead = ask(target, dial, timeout) => instead,
+            };
+            match instead {
+                Some(instead) => {
+                    let error = Error::Timeout { step: "the greeting", limit: PROBE };
+                    return Err(Unopened { error, instead: Some(instead) });
+                }
+                None => work.await,
+            }
+        }
+        Err(_) => work.await,
+    };
+    match done {
+        Ok(session) => Ok(session),
+        Err(error) if is_silent() && is_silence(&error) => {
+            Err(Unopened { instead: ask(target, dial, timeout).await, error })
+        }
+        Err(error) => Err(Unopened { error, instead: None }),
+    }
+}
+
+/// Whether a server that waits for the client to speak ends a connection like this.
+fn is_silence(error: &Error) -> bool {
+    match error {
         Error::Timeout { step, .. } => step.starts_with("the greeting") || step.starts_with("the answer"),
         Error::Protocol(broken) => broken.kind == ErrorKind::Closed,
         Error::Io { .. } => true,
         _ => false,
-    };
-    if !silent || target.mode == Mode::ImplicitTls {
+    }
+}
+
+/// Asks a port with a ClientHello what it speaks; returns the URL to use.
+async fn ask(target: &Target, dial: &Dial, timeout: Duration) -> Option<String> {
+    let Dial::Tcp(endpoint) = dial else { return None };
+    if target.mode == Mode::ImplicitTls {
         return None;
     }
     let prober = Connector::builder().insecure().timeout(timeout.min(PROBE)).build().ok()?;

@@ -11,7 +11,7 @@ use crate::args::{Peer, Trace};
 use crate::connect::conversation::Message;
 use crate::connect::conversation::{self, Conversation};
 use crate::connect::report::Report;
-use crate::diagnose;
+use crate::diagnose::{self, Unopened};
 use crate::failure::Failed;
 use crate::peer::{Dial, Io};
 use crate::talk::{Talk, Tone};
@@ -54,23 +54,22 @@ impl Opening<'_> {
         let watch = Watch::new(self.trace, protocol, self.talk)?;
         let connector = connector.observed_by(Arc::new(watch.clone()));
         let name = self.peer.server_name(&target.host.ascii);
-        let tried = match self.dial.open(&connector).await {
-            Ok(io) => match target.mode {
+        let work = async {
+            let io = self.dial.open(&connector).await?;
+            match target.mode {
                 Mode::Upgrade => connector.upgrade(protocol, name, io).await,
                 Mode::ImplicitTls => connector.upgrade_implicit(protocol, name, io).await,
-            },
-            Err(error) => Err(error),
+            }
         };
-        let error = match tried {
+        let is_silent = || watch.conversation.is_silent();
+        let opened = diagnose::opening(target, &self.dial, self.peer.timeout, is_silent, work).await;
+        let Unopened { error, instead } = match opened {
             Ok(session) => return Ok(Ok(Opened { session, watch })),
-            Err(error) => error,
+            Err(unopened) => unopened,
         };
         let mut report = Report::of_error(target, watch.conversation.finish(), &error);
-        let silent = report.negotiation.as_ref().is_none_or(|it| it.server_bytes == 0);
-        if let (true, Some(failure)) = (silent, &mut report.error)
-            && let Some(hint) = diagnose::ask_silent(target, &self.dial, &error, self.peer.timeout).await
-        {
-            failure.hint = Some(hint);
+        if let Some(hint) = instead {
+            report = report.speaks_something_else(hint);
         }
         Ok(Err(Box::new(report)))
     }

@@ -152,6 +152,13 @@ impl State {
     }
 }
 
+impl Conversation {
+    /// Whether the server has sent nothing yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.state.lock().is_ok_and(|state| state.seen.server_bytes == 0)
+    }
+}
+
 impl Observer for Conversation {
     fn observe(&self, chunk: &Chunk<'_>) {
         if chunk.phase != Phase::Negotiation {

@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Encrypted, Observer, Transcript};
+use starttls::{Chunk, Connector, Encrypted, Observer, Transcript};
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
+use crate::diagnose::{self, Unopened};
+use crate::exit;
 use crate::failure::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
 use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
-use crate::{diagnose, exit};
 use conversation::Conversation;
 use report::Report;
 use session::Manners;
@@ -62,35 +63,14 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
     let transcript = transcript(args, target.protocol)?;
     let connector = connector.observed_by(observer(conversation.clone(), transcript));
-    let started = match &dial {
-        Dial::Tcp(endpoint) => {
-            let tried = match target.mode {
-                Mode::Upgrade => connector.connect(target.protocol, endpoint.clone()).await,
-                Mode::ImplicitTls => connector.connect_implicit(target.protocol, endpoint.clone()).await,
-            };
-            tried.map(|session| {
-                let local = session.io().local_addr().ok().map(|address| address.to_string());
-                (local, Session::Tcp(session))
-            })
-        }
-        Dial::Unix(_) => match dial.open(&connector).await {
-            Ok(io) => {
-                let tried = match target.mode {
-                    Mode::Upgrade => connector.upgrade(target.protocol, name, io).await,
-                    Mode::ImplicitTls => connector.upgrade_implicit(target.protocol, name, io).await,
-                };
-                tried.map(|session| (None, Session::Other(session)))
-            }
-            Err(error) => Err(error),
-        },
-    };
-    let (local, mut session) = match started {
-        Ok(started) => started,
-        Err(error) => {
+    let opening = open(&connector, target, &dial, name);
+    let opened =
+        diagnose::opening(target, &dial, args.peer.timeout, || conversation.is_silent(), opening).await;
+    let (local, mut session) = match opened {
+        Ok(opened) => opened,
+        Err(Unopened { error, instead }) => {
             let mut report = Report::of_error(target, conversation.finish(), &error);
-            let silent = report.negotiation.as_ref().is_some_and(|it| it.server_bytes == 0);
-            if silent && let Some(hint) = diagnose::ask_silent(target, &dial, &error, args.peer.timeout).await
-            {
+            if let Some(hint) = instead {
                 report = report.speaks_something_else(hint);
             }
             return failed(args, target, &report, &talk, sink);
@@ -115,6 +95,30 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     }
     session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
     Ok(report.exit_code)
+}
+
+/// Dials and starts TLS, with or without the upgrade; returns the local address too, where there is one.
+async fn open(
+    connector: &Connector,
+    target: &Target,
+    dial: &Dial,
+    name: &str,
+) -> Result<(Option<String>, Session), starttls::Error> {
+    let protocol = target.protocol;
+    if let Dial::Tcp(endpoint) = dial {
+        let session = match target.mode {
+            Mode::Upgrade => connector.connect(protocol, endpoint.clone()).await?,
+            Mode::ImplicitTls => connector.connect_implicit(protocol, endpoint.clone()).await?,
+        };
+        let local = session.io().local_addr().ok().map(|address| address.to_string());
+        return Ok((local, Session::Tcp(session)));
+    }
+    let io = dial.open(connector).await?;
+    let session = match target.mode {
+        Mode::Upgrade => connector.upgrade(protocol, name, io).await?,
+        Mode::ImplicitTls => connector.upgrade_implicit(protocol, name, io).await?,
+    };
+    Ok((None, Session::Other(session)))
 }
 
 /// An encrypted stream over whatever was dialled.

@@ -124,6 +124,20 @@ fn check_and_connect_say_the_same_by_their_exit_codes() {
     }
 }
 
+/// The timeout is longer than the test may take: only a diagnosis ends the command in time.
+#[test]
+fn a_silent_port_is_diagnosed_long_before_the_timeout() {
+    let lab = lab();
+    let address = endpoint(&lab, "imaps").address;
+    let target = format!("imap://{address}");
+    for command in [&["check"][..], &["connect"], &["login", "--user", "test"]] {
+        let mut run = starttls(command);
+        let run = Run::of(run.env("STARTTLS_PASSWORD", "secret").args(["--timeout", "10m", &target])).exits(6);
+        let said = run.stdout + &run.stderr;
+        assert!(said.contains(&format!("use imaps://{address}")), "{command:?}: {said}");
+    }
+}
+
 /// RFC 6120 section 4.9.3.6: that it serves another name is no fault of the server's.
 #[test]
 fn a_domain_that_is_not_served_is_declined() {
