@@ -68,7 +68,7 @@ impl Audit {
         server_name: &str,
         address: SocketAddr,
     ) -> report::Endpoint {
-        probe::run(&self.plan(protocol, target, server_name, address)).await
+        probe::run(self.plan(protocol, target, server_name, address)).await
     }
 
     /// Audits one endpoint where TLS starts at the first byte (RFC 8314 section 3): the certificate, the versions, ALPN,
@@ -82,7 +82,7 @@ impl Audit {
     ) -> report::Endpoint {
         let mut plan = self.plan(protocol, target, server_name, address);
         plan.implicit = true;
-        probe::run(&plan).await
+        probe::run(plan).await
     }
 
     fn plan(

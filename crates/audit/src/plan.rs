@@ -61,6 +61,8 @@ pub(crate) struct Connectors {
     pub(crate) tls13: Connector,
     /// Offers only another protocol's ALPN id.
     pub(crate) foreign_alpn: Connector,
+    /// The same connectors with a ClientHello that fits into one segment.
+    pub(crate) small: Option<Box<Connectors>>,
 }
 
 /// The longest audit: clocks end somewhere.
@@ -80,12 +82,21 @@ impl Connectors {
         builder: &dyn Fn() -> starttls::ConnectorBuilder,
         patience: Duration,
     ) -> Result<Self, starttls::Error> {
+        let small = Self::of(&|| builder().small_hello(), patience)?;
+        Ok(Self { small: Some(Box::new(small)), ..Self::of(builder, patience)? })
+    }
+
+    fn of(
+        builder: &dyn Fn() -> starttls::ConnectorBuilder,
+        patience: Duration,
+    ) -> Result<Self, starttls::Error> {
         let open = || builder().insecure().timeout(patience);
         Ok(Self {
             open: open().build()?,
             tls12: open().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12).build()?,
             tls13: open().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13).build()?,
             foreign_alpn: open().alpn(vec![FOREIGN_ALPN.to_vec()]).build()?,
+            small: None,
         })
     }
 }

@@ -7,6 +7,9 @@ use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
 use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
+use crate::args::Peer;
+use crate::connect::conversation::Negotiation;
+use crate::connect::report::Report;
 use crate::exit;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
@@ -25,6 +28,24 @@ pub(crate) struct Unopened {
     pub(crate) error: Error,
     /// The port serves something else: which URL to use.
     pub(crate) instead: Option<String>,
+    /// Another cause that was found by a second connection.
+    pub(crate) cause: Option<String>,
+}
+
+impl Unopened {
+    fn by(error: Error) -> Self {
+        Self { error, instead: None, cause: None }
+    }
+
+    /// The report on it.
+    pub(crate) fn report(self, target: &Target, negotiation: Negotiation) -> Report {
+        let report = Report::of_error(target, negotiation, &self.error);
+        match (self.instead, self.cause) {
+            (Some(hint), _) => report.speaks_something_else(hint),
+            (None, Some(hint)) => report.with_hint(hint),
+            (None, None) => report,
+        }
+    }
 }
 
 /// Opens a session with this work. When the server sends nothing, the port is asked what it serves: after the error, or
@@ -34,7 +55,7 @@ pub(crate) struct Unopened {
 pub(crate) async fn opening<T>(
     target: &Target,
     dial: &Dial,
-    timeout: Duration,
+    peer: &Peer,
     is_silent: impl Fn() -> bool,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Unopened> {
@@ -44,13 +65,13 @@ pub(crate) async fn opening<T>(
         Err(_) if is_silent() => {
             let instead = tokio::select! {
                 biased;
-                done = &mut work => return done.map_err(|error| Unopened { error, instead: None }),
-                instead = ask(target, dial, timeout) => instead,
+                done = &mut work => return done.map_err(Unopened::by),
+                instead = ask(target, dial, peer.timeout) => instead,
             };
             match instead {
                 Some(instead) => {
                     let error = Error::Timeout { step: "the greeting", limit: PROBE };
-                    return Err(Unopened { error, instead: Some(instead) });
+                    return Err(Unopened { instead: Some(instead), ..Unopened::by(error) });
                 }
                 None => work.await,
             }
@@ -59,10 +80,13 @@ pub(crate) async fn opening<T>(
     };
     match done {
         Ok(session) => Ok(session),
-        Err(error) if is_silent() && is_silence(&error) => {
-            Err(Unopened { instead: ask(target, dial, timeout).await, error })
+        Err(error) if target.mode == Mode::Upgrade && is_silent() && is_silence(&error) => {
+            Err(Unopened { instead: ask(target, dial, peer.timeout).await, ..Unopened::by(error) })
         }
-        Err(error) => Err(Unopened { error, instead: None }),
+        Err(error) if error.may_be_of_a_large_hello() => {
+            Err(Unopened { cause: with_small_hello(target, dial, peer).await, ..Unopened::by(error) })
+        }
+        Err(error) => Err(Unopened::by(error)),
     }
 }
 
@@ -74,6 +98,22 @@ fn is_silence(error: &Error) -> bool {
         Error::Io { .. } => true,
         _ => false,
     }
+}
+
+/// Tries once with a ClientHello that fits into one segment; returns the cause when that succeeds.
+async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer) -> Option<String> {
+    let Dial::Tcp(endpoint) = dial else { return None };
+    let connector = peer.builder(true).ok()?.insecure().small_hello().build().ok()?;
+    let tried = match target.mode {
+        Mode::Upgrade => connector.connect(target.protocol, endpoint.clone()).await,
+        Mode::ImplicitTls => connector.connect_implicit(target.protocol, endpoint.clone()).await,
+    };
+    tried.ok().map(|_| {
+        String::from(
+            "the handshake succeeds with a small ClientHello: the server, or a device on the way, does not accept one of \
+             more than one segment, as post-quantum key exchange makes it; update that device",
+        )
+    })
 }
 
 /// Asks a port with a ClientHello what it speaks; returns the URL to use.

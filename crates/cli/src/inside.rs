@@ -11,7 +11,7 @@ use crate::args::{Peer, Trace};
 use crate::connect::conversation::Message;
 use crate::connect::conversation::{self, Conversation};
 use crate::connect::report::Report;
-use crate::diagnose::{self, Unopened};
+use crate::diagnose;
 use crate::failure::Failed;
 use crate::peer::{Dial, Io};
 use crate::talk::{Talk, Tone};
@@ -62,15 +62,12 @@ impl Opening<'_> {
             }
         };
         let is_silent = || watch.conversation.is_silent();
-        let opened = diagnose::opening(target, &self.dial, self.peer.timeout, is_silent, work).await;
-        let Unopened { error, instead } = match opened {
+        let opened = diagnose::opening(target, &self.dial, self.peer, is_silent, work).await;
+        let unopened = match opened {
             Ok(session) => return Ok(Ok(Opened { session, watch })),
             Err(unopened) => unopened,
         };
-        let mut report = Report::of_error(target, watch.conversation.finish(), &error);
-        if let Some(hint) = instead {
-            report = report.speaks_something_else(hint);
-        }
+        let report = unopened.report(target, watch.conversation.finish());
         Ok(Err(Box::new(report)))
     }
 }

@@ -5,6 +5,7 @@
 //! - [`Props`] is what attacks on clients are played with;
 //! - [`rogue`] runs servers that are wrong, or odd, in one way each;
 //! - [`weak`] runs clients that can be fooled, in one way each;
+//! - [`hello_limit`] is a device that does not accept a large ClientHello;
 //! - [`ca`] issues certificates that only a test should trust;
 //! - [`process`] runs daemons that end with the value that holds them;
 //! - [`real`] launches released servers from their Debian packages.
@@ -14,6 +15,7 @@ mod apps;
 pub mod ca;
 mod cleartext;
 mod error;
+pub mod hello_limit;
 mod lab;
 pub mod process;
 mod props;

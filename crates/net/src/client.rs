@@ -148,6 +148,7 @@ pub struct ConnectorBuilder {
     no_system_roots: bool,
     client_certificate: Option<(Vec<u8>, Vec<u8>)>,
     insecure: bool,
+    small_hello: bool,
     options: Options,
     alpn: Option<Vec<Vec<u8>>>,
     timeout: Option<Duration>,
@@ -179,6 +180,12 @@ impl ConnectorBuilder {
     /// came of it. Signatures in the handshake always have to be right.
     pub fn insecure(self) -> Self {
         Self { insecure: true, ..self }
+    }
+
+    /// Leaves out the post-quantum key share, so that the ClientHello fits into one segment. For diagnosis: servers and
+    /// devices that do not accept a larger one exist, and the key exchange is weaker without it.
+    pub fn small_hello(self) -> Self {
+        Self { small_hello: true, ..self }
     }
 
     /// Speaks these versions of TLS only, both included.
@@ -236,7 +243,7 @@ impl ConnectorBuilder {
         if !self.no_system_roots {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
-        let provider = tls::provider();
+        let provider = if self.small_hello { tls::small_hello_provider() } else { tls::provider() };
         let trust = Trust::new(roots, provider.clone(), self.insecure)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.options.versions()?)

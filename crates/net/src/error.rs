@@ -137,6 +137,28 @@ impl Error {
         }
     }
 
+    /// Whether a server, or a device before it, that does not accept a ClientHello of more than one segment ends a
+    /// handshake like this. [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether it is so.
+    pub fn may_be_of_a_large_hello(&self) -> bool {
+        use AlertDescription as Alert;
+        match self {
+            Self::Io { step, .. } | Self::Timeout { step, .. } => *step == HANDSHAKE,
+            Self::Tls(rustls::Error::AlertReceived(alert))
+            | Self::NoServerName(rustls::Error::AlertReceived(alert)) => {
+                matches!(
+                    alert,
+                    Alert::DecodeError
+                        | Alert::RecordOverflow
+                        | Alert::UnexpectedMessage
+                        | Alert::IllegalParameter
+                        | Alert::InternalError
+                        | Alert::HandshakeFailure
+                )
+            }
+            _ => false,
+        }
+    }
+
     /// What the user can do about it, where the cure is known.
     pub fn hint(&self) -> Option<&'static str> {
         use starttls_proto::ErrorKind as Kind;

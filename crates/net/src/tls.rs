@@ -74,6 +74,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// The same without the hybrids, whose key shares make a ClientHello larger than one segment.
+pub(crate) fn small_hello_provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.retain(|group| !format!("{:?}", group.name()).contains("MLKEM"));
+    Arc::new(provider)
+}
+
 /// The certificates in a PEM text, in their order.
 pub(crate) fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();

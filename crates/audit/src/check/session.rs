@@ -16,6 +16,17 @@ pub(super) const TLS: &[Check] = &[
         spec: "RFC 8314 section 3; RFC 8446 section 4.1",
     },
     Check {
+        id: "tls-large-hello",
+        severity: Error,
+        title: "a ClientHello larger than one segment is not accepted",
+        why: "Clients with post-quantum key exchange send a ClientHello of about 1700 octets, which TCP delivers in two \
+            segments. A server, or a device on the way, that parses the first segment only ends every such handshake. \
+            Current browsers, mail clients and TLS libraries cannot connect.",
+        fix: "Update the server, or the firewall, load balancer or intrusion detection system on the way that parses \
+            ClientHellos. Audit it from both sides of that device to find out which one it is.",
+        spec: "RFC 8446 section 4.1.2 and 5.1; RFC 9293 section 3.8",
+    },
+    Check {
         id: "tls-version",
         severity: Warning,
         title: "a handshake fails with a version that the server should speak",

@@ -20,6 +20,8 @@ pub(crate) struct Baseline {
     pub(crate) capabilities: Option<Capabilities>,
     /// Milliseconds that the server took, without the silence that it may have ended in.
     pub(crate) took_ms: f64,
+    /// Whether the handshake ended as one with a large ClientHello may.
+    pub(crate) large_hello: bool,
     /// How it ended, if it did not end inside TLS.
     pub(crate) ended: Option<(Verdict, String)>,
 }

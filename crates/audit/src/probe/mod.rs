@@ -25,6 +25,8 @@ mod variants;
 
 use std::time::Instant;
 
+use baseline::Baseline;
+
 use starttls::validity;
 
 use crate::check::CHECKS;
@@ -35,13 +37,24 @@ use crate::plan::Plan;
 use crate::report::{Endpoint, Finding, Outcome, Presented, Severity, Verdict};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
-pub(crate) async fn run(plan: &Plan) -> Endpoint {
+pub(crate) async fn run(mut plan: Plan) -> Endpoint {
     let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
-    let mut base = match plan.implicit {
-        true => implicit::baseline(plan).await,
-        false => baseline::probe(plan).await,
-    };
+    let mut base = first(&plan).await;
     let mut seen = std::mem::take(&mut base.seen);
+    if base.large_hello
+        && let Some(small) = plan.connectors.small.take()
+    {
+        let usual = std::mem::replace(&mut plan.connectors, *small);
+        let mut again = first(&plan).await;
+        if again.ended.is_none() {
+            seen = large_hello(seen);
+            seen.absorb(std::mem::take(&mut again.seen));
+            base = again;
+        } else {
+            plan.connectors = usual;
+        }
+    }
+    let plan = &plan;
     if base.ended.is_none() {
         plan.learn(base.took_ms);
         let usual_sha =
@@ -107,6 +120,23 @@ pub(crate) async fn run(plan: &Plan) -> Endpoint {
         findings,
         transcripts,
     }
+}
+
+/// The first connection, with verification.
+async fn first(plan: &Plan) -> Baseline {
+    match plan.implicit {
+        true => implicit::baseline(plan).await,
+        false => baseline::probe(plan).await,
+    }
+}
+
+/// A small ClientHello is accepted, and the usual one was not.
+fn large_hello(failed: Seen) -> Seen {
+    let mut seen = Seen { records: failed.records, drafts: Vec::new() };
+    let why = "the handshake fails with a ClientHello of more than 1400 octets, which one with a post-quantum key share \
+        has, and succeeds with a small one";
+    seen.push_shown(Draft::fail("tls-large-hello", why), seen.records.len().saturating_sub(1));
+    seen
 }
 
 /// All that can be probed where an upgrade works; the versions of TLS that do, and why a session inside is not served.

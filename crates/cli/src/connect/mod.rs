@@ -19,7 +19,7 @@ use starttls::{Chunk, Connector, Encrypted, Observer, Transcript};
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
-use crate::diagnose::{self, Unopened};
+use crate::diagnose;
 use crate::exit;
 use crate::failure::Failed;
 use crate::output::Sink;
@@ -64,15 +64,11 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     let transcript = transcript(args, target.protocol)?;
     let connector = connector.observed_by(observer(conversation.clone(), transcript));
     let opening = open(&connector, target, &dial, name);
-    let opened =
-        diagnose::opening(target, &dial, args.peer.timeout, || conversation.is_silent(), opening).await;
+    let opened = diagnose::opening(target, &dial, &args.peer, || conversation.is_silent(), opening).await;
     let (local, mut session) = match opened {
         Ok(opened) => opened,
-        Err(Unopened { error, instead }) => {
-            let mut report = Report::of_error(target, conversation.finish(), &error);
-            if let Some(hint) = instead {
-                report = report.speaks_something_else(hint);
-            }
+        Err(unopened) => {
+            let report = unopened.report(target, conversation.finish());
             return failed(args, target, &report, &talk, sink);
         }
     };

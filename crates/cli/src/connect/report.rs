@@ -166,6 +166,11 @@ impl Report {
         Self { outcome: Outcome::Violation, exit_code: exit::VIOLATION, error, ..self }
     }
 
+    /// The same with the cause that was found by another connection.
+    pub(crate) fn with_hint(self, hint: String) -> Self {
+        Self { error: self.error.map(|failure| Failure { hint: Some(hint), ..failure }), ..self }
+    }
+
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
         // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
         let listed = negotiation.offered == Some(false) || negotiation.hello_refused.is_some();

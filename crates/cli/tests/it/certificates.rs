@@ -2,10 +2,11 @@
 
 use starttls::proto::smtp;
 use starttls_lab::ca::{Authority, Leaf, Usage};
+use starttls_lab::hello_limit::{Reaction, in_front_of};
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Run, encrypted, starttls};
-use crate::{connect, lab, shows};
+use crate::{connect, connect_as, endpoint, lab, shows};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -50,4 +51,19 @@ fn c5_the_certificate_that_was_not_accepted_is_shown() {
     let lab = lab();
     let run = Run::of(connect(&lab, "smtp").args(["--server-name", "other.example.test"])).exits(5);
     shows!("certificate-refused", run.stderr);
+}
+
+#[test]
+fn a_device_that_does_not_accept_a_large_hello_is_named() {
+    let lab = lab();
+    for reaction in Reaction::ALL {
+        for scheme in ["smtp", "imaps"] {
+            let device = in_front_of(endpoint(&lab, scheme).address, reaction).unwrap();
+            let mut command = connect_as(&lab, scheme, endpoint(&lab, scheme));
+            let connect = format!("127.0.0.1:{}", device.port());
+            let run = Run::of(command.args(["--timeout", "3s", "--connect", &connect]));
+            assert_ne!(run.code, 0, "{}", run.stderr);
+            assert!(run.stderr.contains("succeeds with a small ClientHello"), "{reaction:?}: {}", run.stderr);
+        }
+    }
 }

@@ -132,7 +132,8 @@ fn a_silent_port_is_diagnosed_long_before_the_timeout() {
     let target = format!("imap://{address}");
     for command in [&["check"][..], &["connect"], &["login", "--user", "test"]] {
         let mut run = starttls(command);
-        let run = Run::of(run.env("STARTTLS_PASSWORD", "secret").args(["--timeout", "10m", &target])).exits(6);
+        let run =
+            Run::of(run.env("STARTTLS_PASSWORD", "secret").args(["--timeout", "10m", &target])).exits(6);
         let said = run.stdout + &run.stderr;
         assert!(said.contains(&format!("use imaps://{address}")), "{command:?}: {said}");
     }

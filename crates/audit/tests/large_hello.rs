@@ -1,0 +1,52 @@
+//! A device that does not accept a ClientHello of more than one segment is named, and the audit goes on with a small one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use starttls::Connector;
+use starttls::proto::imap::IMAP;
+use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::{Audit, Limits};
+use starttls_lab::hello_limit::{Reaction, in_front_of};
+use starttls_lab::{Lab, Options};
+
+async fn audited(address: SocketAddr, implicit: bool, root: &str) -> Endpoint {
+    // Silence is waited for.
+    let limits = Limits { patience: Duration::from_secs(2), ..Limits::default() };
+    let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
+    let audited = async {
+        match implicit {
+            true => audit.implicit_endpoint(&IMAP, "imaps://localhost", "localhost", address).await,
+            false => audit.endpoint(&IMAP, "imap://localhost", "localhost", address).await,
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
+}
+
+#[test]
+fn the_cause_is_named_and_everything_else_is_audited() {
+    let lab = Lab::start(Options::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for (scheme, implicit) in [("imap", false), ("imaps", true)] {
+        let server = lab.endpoints().iter().find(|it| it.scheme == scheme).unwrap().address;
+        for reaction in Reaction::ALL {
+            let device = in_front_of(server, reaction).unwrap();
+            let report = runtime.block_on(audited(device, implicit, lab.ca_pem()));
+            let wrong: Vec<_> = report
+                .findings
+                .iter()
+                .filter(|it| matches!(it.outcome, Outcome::Fail | Outcome::Warning | Outcome::Inconclusive))
+                .collect();
+            let [finding] = wrong.as_slice() else { panic!("{scheme}, {reaction:?}: {wrong:?}") };
+            assert_eq!((finding.id.as_str(), report.outcome), ("tls-large-hello", Verdict::Findings));
+            assert!(!report.tls.unwrap().post_quantum);
+        }
+        // The same server without the device.
+        let report = runtime.block_on(audited(server, implicit, lab.ca_pem()));
+        assert!(
+            report.tls.unwrap().post_quantum && report.findings.iter().all(|it| it.id != "tls-large-hello")
+        );
+    }
+}
