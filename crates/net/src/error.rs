@@ -210,8 +210,8 @@ impl Error {
                 "present one that its authority has issued: --cert PEM and --key PEM, in a program client_certificate_pem",
             ),
             Self::NoServerName(_) => Some(
-                "the server may need a name to choose its certificate: --server-name NAME, in a program the name of \
-                 the Endpoint",
+                "an address is not sent as a server name, and the server may need one to choose its certificate: \
+                 --server-name NAME, in a program the name of the Endpoint",
             ),
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
@@ -256,12 +256,11 @@ impl fmt::Display for Error {
             }
             Self::NoServerName(rustls::Error::AlertReceived(alert)) => write!(
                 f,
-                "the server ended the TLS handshake with the alert {alert:?}; it got no server name, because the \
-                 target is an address"
+                "the server ended the TLS handshake with the alert {alert:?}; the ClientHello had no server name"
             ),
-            Self::NoServerName(_) => f.write_str(
-                "the server ended the TLS handshake; it got no server name, because the target is an address",
-            ),
+            Self::NoServerName(_) => {
+                f.write_str("the server ended the TLS handshake; the ClientHello had no server name")
+            }
             Self::Tls(rustls::Error::AlertReceived(alert)) => {
                 write!(f, "the peer ended the TLS handshake with the alert {alert:?}")
             }
