@@ -52,7 +52,7 @@ pub use extension::{Extension, extension_name, kind as extension_kind};
 pub use flight::{Answer, End, Flight, FlightEnd, Progress, ServerFlight};
 pub use key_exchange::{CertificateRequest, Curve, ServerKeyExchange};
 pub use malformed::Malformed;
-pub use question::{Context, Name, Question, Topic};
+pub use question::{Context, GOODBYE, Name, Question, Topic};
 pub use server_hello::{DowngradeMark, ServerHello};
 pub use ssl2::{Ssl2ClientHello, Ssl2ServerHello};
 pub use table::{

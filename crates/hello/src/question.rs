@@ -57,6 +57,8 @@ named! {
         OtherKey = "other-key",
         /// A name that the server does not know.
         UnknownName = "unknown-name",
+        /// Another suite of a list that got the same answer in both directions.
+        Order = "order",
         /// One class of a list that was refused without a clear alert.
         Split = "split",
         /// What succeeded before, to confirm what was refused since.
@@ -98,6 +100,9 @@ pub struct Question {
     pub share: bool,
 }
 
+/// Ends a probe politely: the warning alert user_canceled, and close_notify (RFC 8446 section 6.1).
+pub const GOODBYE: [u8; 14] = [0x15, 3, 1, 0, 2, 1, 90, 0x15, 3, 1, 0, 2, 1, 0];
+
 /// What differs from connection to connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -137,6 +142,12 @@ impl Question {
             grease: false,
             share: false,
         }
+    }
+
+    /// A hello with the suites that a common client would offer at this version, the best first.
+    pub fn usual(version: Version) -> Self {
+        let suites = crate::walk::usual_suites(version);
+        Self::new(Topic::Custom, version, suites)
     }
 
     /// Returns the octets to send.

@@ -1,5 +1,6 @@
 //! What the answers prove: the log of a walk, read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::lists;
@@ -164,11 +165,30 @@ impl<'a> Reading<'a> {
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
     pub(super) readings: Vec<Reading<'a>>,
+    /// The best proof that a suite is refused at a version from TLS 1.2 downwards.
+    refused: BTreeMap<(Version, CipherSuite), (usize, Certainty)>,
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(log: &'a [Exchange]) -> Self {
-        Self { readings: log.iter().enumerate().filter_map(|(at, it)| Reading::new(at, it)).collect() }
+        let readings = log.iter().enumerate().filter_map(|(at, it)| Reading::new(at, it)).collect();
+        let mut evidence = Self { readings, refused: BTreeMap::new() };
+        let mut refused = BTreeMap::new();
+        for version in [Version::Ssl3, Version::Tls10, Version::Tls11, Version::Tls12] {
+            for reading in evidence.refusals(version) {
+                let proof = (evidence.is_confirmed(reading.at), reading.certainty(), reading.at);
+                for suite in &reading.question.suites {
+                    let best = refused.entry((version, *suite)).or_insert(proof);
+                    // Of equal proofs the first one counts.
+                    if (best.0, best.1) < (proof.0, proof.1) {
+                        *best = proof;
+                    }
+                }
+            }
+        }
+        evidence.refused =
+            refused.into_iter().map(|(key, (_, certainty, at))| (key, (at, certainty))).collect();
+        evidence
     }
 
     /// Whether a hello succeeded after this place in the log, so that a refusal there stands.
@@ -247,39 +267,48 @@ impl<'a> Evidence<'a> {
 
     /// The best proof that the suite is refused at a version from TLS 1.2 downwards.
     pub(super) fn refused(&self, version: Version, suite: CipherSuite) -> Option<(usize, Certainty)> {
-        self.refusals(version)
-            .filter(|reading| reading.question.suites.contains(&suite))
-            .map(|reading| (reading.at, reading.certainty()))
-            .max_by_key(|(at, certainty)| (self.is_confirmed(*at), *certainty))
+        self.refused.get(&(version, suite)).copied()
     }
 
-    /// The suites that TLS 1.3 refused: those of a refusal that offered a group which the server accepts.
-    pub(super) fn modern_suites_refused(&self) -> Vec<(CipherSuite, usize)> {
-        let groups: Vec<_> = self.modern_accepted().filter_map(|(_, _, group)| group).collect();
-        self.modern_refusals(|question| question.groups.iter().any(|group| groups.contains(group)))
-            .flat_map(|reading| reading.question.suites.iter().map(|suite| (*suite, reading.at)))
-            .collect()
+    /// Whether TLS 1.3 answers hellos with a key share only.
+    pub(super) fn needs_share(&self) -> bool {
+        self.of(Topic::ModernShare).any(Reading::succeeded)
     }
 
-    /// The groups that TLS 1.3 refused: those of a refusal that offered a suite which the server accepts.
-    pub(super) fn modern_groups_refused(&self) -> Vec<(NamedGroup, usize)> {
-        let suites: Vec<_> = self.modern_accepted().map(|(_, suite, _)| suite).collect();
-        self.modern_refusals(|question| question.suites.iter().any(|suite| suites.contains(suite)))
-            .flat_map(|reading| reading.question.groups.iter().map(|group| (*group, reading.at)))
-            .collect()
+    /// The proof that TLS 1.3 refused a suite: a refusal that offered it with a group which the server accepts.
+    pub(super) fn modern_suite_refused(&self, suite: CipherSuite) -> Option<(usize, Certainty)> {
+        self.modern_refused(|question| {
+            let mut groups = self.modern_accepted().filter_map(|(_, group)| group);
+            question.suites.contains(&suite) && groups.any(|group| question.groups.contains(&group))
+        })
     }
 
-    pub(super) fn modern_accepted(&self) -> impl Iterator<Item = (usize, CipherSuite, Option<NamedGroup>)> {
+    /// The proof that TLS 1.3 refused a group: a refusal that offered it with a suite which the server accepts.
+    pub(super) fn modern_group_refused(&self, group: NamedGroup) -> Option<(usize, Certainty)> {
+        self.modern_refused(|question| {
+            let mut suites = self.modern_accepted().map(|(suite, _)| suite);
+            question.groups.contains(&group) && suites.any(|suite| question.suites.contains(&suite))
+        })
+    }
+
+    pub(super) fn modern_accepted(&self) -> impl Iterator<Item = (CipherSuite, Option<NamedGroup>)> {
         self.accepted()
             .filter(|(_, version, ..)| *version == Version::Tls13)
-            .map(|(reading, _, suite, _)| (reading.at, suite, reading.group()))
+            .map(|(reading, _, suite, _)| (suite, reading.group()))
     }
 
-    fn modern_refusals(&self, pass: impl Fn(&Question) -> bool) -> impl Iterator<Item = &Reading<'a>> {
-        self.readings.iter().filter(move |reading| {
-            let clear = reading.refusal().is_some_and(|refusal| refusal != Refusal::Version);
-            clear && reading.question.version == Version::Tls13 && pass(reading.question)
-        })
+    fn modern_refused(&self, pass: impl Fn(&Question) -> bool) -> Option<(usize, Certainty)> {
+        let refused = self.readings.iter().filter(|reading| {
+            // Where the form of the hello matters, only the form that was accepted counts.
+            let form = reading.question.share || !self.needs_share();
+            reading.question.version == Version::Tls13 && form && pass(reading.question)
+        });
+        let proofs = refused.filter_map(|reading| match reading.refusal()? {
+            Refusal::Parameters => Some((reading.at, Certainty::Explicit)),
+            Refusal::Closed => Some((reading.at, Certainty::Implied)),
+            Refusal::Version | Refusal::Other(_) => None,
+        });
+        proofs.max_by_key(|(at, certainty)| (self.is_confirmed(*at), *certainty))
     }
 }
 

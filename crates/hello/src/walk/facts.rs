@@ -152,20 +152,19 @@ impl<'a> Facts<'a> {
             return self.confirmed(at, Certainty::Explicit);
         }
         let known = self.refused_all(version, &lists::universe(version));
-        match (known, version < Version::Tls11) {
-            // TLS 1.1 and everything older was offered in one hello. A server with an older version alone would have
-            // answered with that.
-            (Known::Unasked | Known::Inconclusive(Why::Partly), true) => {
-                match self.refused_all(Version::Tls11, &lists::universe(Version::Tls11)) {
-                    Known::Is(Offer::NotOffered, witness) => {
-                        Known::Is(Offer::NotOffered, Witness { certainty: Certainty::Assumed, ..witness })
-                    }
-                    Known::Unasked => known,
-                    other => other,
-                }
-            }
-            _ => known,
+        if !matches!(known, Known::Unasked | Known::Inconclusive(Why::Partly)) {
+            return known;
         }
+        // A hello includes the older versions. A server that has only those would have answered with one of them.
+        let newer = [Version::Tls10, Version::Tls11].into_iter().filter(|newer| *newer > version);
+        let newer = newer.map(|newer| match self.refused_all(newer, &lists::universe(newer)) {
+            Known::Is(offer, witness) => {
+                Known::Is(offer, Witness { certainty: Certainty::Assumed, ..witness })
+            }
+            known => known,
+        });
+        let (settled, open): (Vec<_>, Vec<_>) = newer.partition(|known| matches!(known, Known::Is(..)));
+        settled.into_iter().chain(open).find(|known| *known != Known::Unasked).unwrap_or(known)
     }
 
     /// Whether a class of suites is offered at a version.
@@ -207,10 +206,7 @@ impl<'a> Facts<'a> {
 
     fn refused_all(&self, version: Version, suites: &[CipherSuite]) -> Known<Offer> {
         if version == Version::Tls13 {
-            let refused = self.evidence.modern_suites_refused();
-            let find = |suite| refused.iter().filter(move |(it, _)| *it == suite).map(|(_, at)| *at).min();
-            let found = suites.iter().map(|suite| find(*suite).map(|at| (at, Certainty::Explicit)));
-            return self.all(version, found);
+            return self.all(version, suites.iter().map(|suite| self.evidence.modern_suite_refused(*suite)));
         }
         self.all(version, suites.iter().map(|suite| self.evidence.refused(version, *suite)))
     }
@@ -311,9 +307,7 @@ impl<'a> Facts<'a> {
         if let known @ Known::Is(Offer::NotOffered, _) = self.version(Version::Tls13) {
             return known;
         }
-        let refused = self.evidence.modern_groups_refused();
-        let find = |group| refused.iter().filter(move |(it, _)| *it == group).map(|(_, at)| *at).min();
-        self.all(Version::Tls13, groups.iter().map(|group| find(*group).map(|at| (at, Certainty::Explicit))))
+        self.all(Version::Tls13, groups.iter().map(|group| self.evidence.modern_group_refused(*group)))
     }
 }
 

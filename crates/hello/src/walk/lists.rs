@@ -1,7 +1,7 @@
 //! The lists of suites that hellos offer, the worst suite first.
 
 use crate::question::Topic;
-use crate::table::{CipherSuite, Class, Family, KeyExchange, NamedGroup, Strength, SuiteInfo};
+use crate::table::{CipherSuite, Class, Family, KeyExchange, SuiteInfo};
 use crate::version::Version;
 
 /// The suites of a modern client: ECDHE with AES-GCM or ChaCha20.
@@ -41,6 +41,20 @@ pub(super) fn universe(version: Version) -> Vec<CipherSuite> {
     }
 }
 
+/// Returns the suites that authenticate and encrypt, the best first. Some servers fail on more than 128 suites.
+pub(crate) fn usual_suites(version: Version) -> Vec<CipherSuite> {
+    let mut suites = universe(version);
+    if version < Version::Tls13 {
+        suites.retain(|suite| suite.class() >= Class::Block64 || suite.class() == Class::Rc4);
+        suites.sort_by_key(|suite| {
+            let strength = suite.info().map(|info| (info.class, info.key_bits));
+            (!GOOD.contains(suite), std::cmp::Reverse(strength))
+        });
+        suites.truncate(120);
+    }
+    suites
+}
+
 /// Returns the TLS 1.3 suites, the usual ones first. GOST suites need keys of their own, and AEGIS is a draft.
 pub(super) fn modern_suites() -> Vec<CipherSuite> {
     const APART: [&str; 3] = ["AEGIS", "KUZNYECHIK", "MAGMA"];
@@ -69,17 +83,4 @@ pub(super) fn is_dhe(info: &SuiteInfo) -> bool {
 /// The part of a class that is asked for as one: finite-field Diffie-Hellman is apart.
 pub(super) fn part(suite: CipherSuite) -> (Class, bool) {
     (suite.class(), suite.info().is_some_and(is_dhe))
-}
-
-/// Returns one group per kind of those that TLS 1.3 may offer: the preferred ones.
-pub(super) fn representatives() -> Vec<NamedGroup> {
-    let mut kinds = Vec::new();
-    let mut groups = crate::question::groups(|info| info.tls13 && info.class >= Strength::Weak);
-    groups.retain(|group| {
-        let kind = group.info().map(|info| info.kind);
-        let fresh = !kinds.contains(&kind);
-        kinds.push(kind);
-        fresh
-    });
-    groups
 }

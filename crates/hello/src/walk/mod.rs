@@ -14,6 +14,8 @@ use evidence::Evidence;
 pub use evidence::{Certainty, Exchange, Outcome, Why};
 pub use facts::{DhParameters, Facts, Known, Offer, Preference, Witness};
 
+pub(crate) use lists::usual_suites;
+
 /// The most hellos that any walk may send.
 pub const MAX_HELLOS: usize = 250;
 
@@ -108,21 +110,18 @@ impl Walk {
         if turned_away >= TURNED_AWAY {
             return Step::Done(Stop::TurnedAway);
         }
-        let left = self.budget.saturating_sub(self.log.len());
-        if left == 0 {
-            return Step::Done(Stop::Budget);
-        }
         let evidence = Evidence::new(&self.log);
         if plan::control_failed(&evidence) {
             return Step::Done(Stop::ControlFailed);
         }
-        // The last connection confirms what was refused.
-        let next = if left == 1 && evidence.has_unconfirmed() {
-            plan::last(&evidence, self.size)
-        } else {
-            plan::next(&evidence, self.size).or_else(|| plan::control(&evidence))
-        };
-        next.map_or(Step::Done(Stop::Complete), Step::Ask)
+        let next = plan::next(&evidence, self.size).or_else(|| plan::control(&evidence));
+        let Some(next) = next else { return Step::Done(Stop::Complete) };
+        match self.budget.saturating_sub(self.log.len()) {
+            0 => Step::Done(Stop::Budget),
+            // The last connection confirms what was refused.
+            1 if evidence.has_unconfirmed() => Step::Ask(plan::last(&evidence, self.size).unwrap_or(next)),
+            _ => Step::Ask(next),
+        }
     }
 
     /// Records what came of a question.

@@ -31,17 +31,18 @@ pub(super) fn share(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 /// Post-quantum groups only, if the first answer named another group.
 pub(super) fn post_quantum(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let is_pq = |group: NamedGroup| group.info().is_some_and(|info| info.class == Strength::PostQuantum);
-    let found = evidence.modern_accepted().filter_map(|(_, _, group)| group).any(is_pq);
+    let found = evidence.modern_accepted().filter_map(|(_, group)| group).any(is_pq);
     let asked = evidence.asked(Topic::PostQuantum) || !evidence.offers(Version::Tls13) || found;
     (!asked).then(|| Question {
         groups: groups(|info| info.tls13 && info.class == Strength::PostQuantum),
+        share: evidence.needs_share(),
         ..question(Topic::PostQuantum)
     })
 }
 
 /// The suites and groups that were not seen, both at once while that works.
 pub(super) fn walk(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
-    let share = evidence.of(Topic::ModernShare).any(|it| it.succeeded());
+    let share = evidence.needs_share();
     if !evidence.offers(Version::Tls13) || has_unclear(evidence) {
         return None;
     }
@@ -70,6 +71,7 @@ fn is_refused(evidence: &Evidence<'_>, suites: &[CipherSuite], groups: &[NamedGr
     evidence.of(Topic::Modern).any(|reading| {
         let question = reading.question;
         reading.refusal().is_some()
+            && question.share == evidence.needs_share()
             && suites.iter().all(|suite| question.suites.contains(suite))
             && groups.iter().all(|group| question.groups.contains(group))
     })
@@ -81,30 +83,25 @@ fn has_unclear(evidence: &Evidence<'_>) -> bool {
 }
 
 fn open_suites(evidence: &Evidence<'_>) -> Vec<CipherSuite> {
-    let refused = evidence.modern_suites_refused();
     let mut suites = lists::modern_suites();
     suites.retain(|suite| {
-        !evidence.accepts(Version::Tls13, *suite) && !refused.iter().any(|(other, _)| other == suite)
+        !evidence.accepts(Version::Tls13, *suite) && evidence.modern_suite_refused(*suite).is_none()
     });
     suites
 }
 
-/// The groups by their kind, or in a full walk by name.
+/// The groups of the kinds that were not seen, or in a full walk the groups that were not seen.
 fn open_groups(evidence: &Evidence<'_>, size: Size) -> Vec<NamedGroup> {
     let kind = |group: NamedGroup| group.info().map(|info| info.kind);
-    let accepted: Vec<_> = evidence.modern_accepted().filter_map(|(_, _, group)| group).collect();
+    let accepted: Vec<_> = evidence.modern_accepted().filter_map(|(_, group)| group).collect();
     let kinds: BTreeSet<_> = accepted.iter().map(|group| kind(*group)).collect();
-    let refused = evidence.modern_groups_refused();
-    let mut groups = match size {
-        Size::Full => question(Topic::Modern).groups,
-        _ => lists::representatives(),
-    };
+    let mut groups = question(Topic::Modern).groups;
     groups.retain(|group| {
         let known = match size {
             Size::Full => accepted.contains(group),
             _ => kinds.contains(&kind(*group)),
         };
-        !known && !refused.iter().any(|(other, _)| other == group)
+        !known && evidence.modern_group_refused(*group).is_none()
     });
     groups
 }

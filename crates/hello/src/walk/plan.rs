@@ -22,8 +22,8 @@ const BRIEF: &[Planned] = &[
     bad,
     dhe,
     mid,
-    good,
     modern::post_quantum,
+    good,
     split,
 ];
 
@@ -46,8 +46,9 @@ const SURVEY: &[Planned] = &[
     legacy_hash,
     other_key,
     every_version,
-    split,
     unknown_name,
+    order,
+    split,
 ];
 
 /// The next question that the plan has, if any.
@@ -95,24 +96,43 @@ fn old_question(topic: Topic, version: Version) -> Question {
 
 /// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman.
 fn old_dhe(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
-    let refusal = evidence.of(Topic::Old).find_map(Reading::refusal)?;
-    once(evidence, Topic::OldDhe, || Some(old_question(Topic::OldDhe, Version::Tls11)))
-        .filter(|_| refusal != Refusal::Version)
+    dhe_after_refusal(evidence, Version::Tls11)
+}
+
+fn dhe_after_refusal(evidence: &Evidence<'_>, version: Version) -> Option<Question> {
+    let asked = |topic| evidence.of(topic).filter(move |it| it.question.version == version);
+    let refusal = asked(Topic::Old).find_map(Reading::refusal)?;
+    (refusal != Refusal::Version && asked(Topic::OldDhe).next().is_none())
+        .then(|| old_question(Topic::OldDhe, version))
 }
 
 /// Below the oldest version that answered. If none of them did, and the reason is not the version, SSL 3.0 alone.
 fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
-    let asked = |version| evidence.of(Topic::Old).any(|it| it.question.version == version);
+    let first = evidence.of(Topic::Old).next()?;
     let lowest = evidence.lowest_classic().filter(|version| *version <= Version::Tls11);
-    let below = match lowest {
-        Some(version) => version.below()?,
-        None if size == Size::Brief => return None,
-        None => {
-            evidence.of(Topic::Old).find_map(Reading::refusal).filter(|it| *it != Refusal::Version)?;
-            Version::Ssl3
-        }
+    let versions = match (lowest, size) {
+        (Some(lowest), _) => [Version::Tls10, Version::Ssl3].into_iter().filter(|it| *it < lowest).collect(),
+        (None, Size::Brief) => Vec::new(),
+        (None, _) => vec![Version::Ssl3],
     };
-    (below > Version::Ssl2 && !asked(below)).then(|| old_question(Topic::Old, below))
+    if first.refusal() == Some(Refusal::Version) {
+        return None;
+    }
+    for version in versions {
+        let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == version);
+        match asked.next().map(|it| it.refusal()) {
+            None => return Some(old_question(Topic::Old, version)),
+            // The alert about the version settles the older ones.
+            Some(Some(Refusal::Version)) => return None,
+            Some(Some(_)) if lowest.is_some() && size != Size::Brief => {
+                if let Some(question) = dhe_after_refusal(evidence, version) {
+                    return Some(question);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    None
 }
 
 fn ssl2(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
@@ -305,19 +325,19 @@ fn every_version(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
 /// One class of a list that was refused by closing, or with an alert that does not tell why.
 fn split(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let best = evidence.best_classic().unwrap_or(Version::Tls12);
+    let asked = |suite: &CipherSuite| evidence.of(Topic::Split).any(|it| it.question.suites.contains(suite));
     let assumed = |suite: &CipherSuite| {
-        matches!(evidence.refused(best, *suite), Some((_, Certainty::Assumed)))
-            && !evidence.accepts(best, *suite)
+        let assumed = matches!(evidence.refused(best, *suite), Some((_, Certainty::Assumed)));
+        assumed && !evidence.accepts(best, *suite) && !asked(suite)
     };
-    let suites: Vec<_> = [Topic::Mid, Topic::Bad, Topic::Dhe]
+    let mut suites: Vec<_> = [Topic::Bad, Topic::Mid, Topic::Dhe]
         .into_iter()
         .flat_map(|topic| lists::list(topic, best))
         .filter(assumed)
         .collect();
     let part = suites.first().map(|suite| lists::part(*suite))?;
-    let suites: Vec<_> = suites.into_iter().filter(|suite| lists::part(*suite) == part).collect();
-    let asked = |suite| evidence.of(Topic::Split).any(|it| it.question.suites.contains(&suite));
-    (!suites.iter().any(|suite| asked(*suite))).then(|| Question::new(Topic::Split, best, suites))
+    suites.retain(|suite| lists::part(*suite) == part);
+    Some(Question::new(Topic::Split, best, suites))
 }
 
 /// The first list in reverse, for a name that the server does not know.
@@ -328,4 +348,14 @@ fn unknown_name(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     question.suites.reverse();
     once(evidence, Topic::UnknownName, || Some(question))
         .filter(|question| !matches!(question.version, Version::Ssl2 | Version::Ssl3))
+}
+
+/// Another suite of the first list, if both directions of the list got the same one: then the server's order decides,
+/// or the server has no other suite of the list.
+fn order(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+    let answer = |topic| evidence.of(topic).find_map(Reading::accepted);
+    let ((_, forward, _), (_, backward, _)) = (answer(Topic::Good)?, answer(Topic::UnknownName)?);
+    let suites = lists::GOOD.into_iter().filter(|suite| *suite != forward).collect();
+    once(evidence, Topic::Order, || Some(Question::new(Topic::Order, Version::Tls12, suites)))
+        .filter(|_| forward == backward)
 }

@@ -1,0 +1,218 @@
+//! Servers with the faults that no current server has: each fact is found, and nothing else is claimed.
+
+use std::collections::BTreeMap;
+
+use starttls_hello::{
+    Authentication, Certainty, CipherSuite, Class, Known, NamedGroup, Offer, Preference, Size, Ssl2Kind,
+    Stop, Topic, Version, Walk, Witness, extension_kind,
+};
+
+use crate::server::{Server, Style};
+use crate::{asked, survey, walk};
+
+const OFFERED: Option<Offer> = Some(Offer::Offered);
+const NOT_OFFERED: Option<Offer> = Some(Offer::NotOffered);
+
+fn suites(names: &[&str]) -> Vec<CipherSuite> {
+    let known = |name: &&str| CipherSuite::by_name(name).unwrap_or_else(|| panic!("{name}"));
+    names.iter().map(known).collect()
+}
+
+/// A server of the usual kind with these suites in every version that knows them.
+fn old_server(names: &[&str]) -> Server {
+    let versions = [Version::Ssl3, Version::Tls10, Version::Tls11, Version::Tls12];
+    let known = |version| {
+        let mut suites = suites(names);
+        suites.retain(|suite| suite.info().is_some_and(|info| info.min <= version));
+        suites
+    };
+    let classic =
+        versions.map(|version| (version, known(version))).into_iter().filter(|(_, list)| !list.is_empty());
+    Server { classic: classic.collect(), ..Server::usual() }
+}
+
+#[test]
+fn ssl2_lists_its_kinds() {
+    let export = Ssl2Kind([2, 0, 0x80]);
+    for kinds in [vec![], vec![Ssl2Kind([1, 0, 0x80]), export]] {
+        let mut server = Server { ssl2: Some(kinds.clone()), ..Server::usual() };
+        let walk = survey(&mut server);
+        let facts = walk.facts();
+        assert_eq!(facts.version(Version::Ssl2).value(), OFFERED);
+        assert_eq!(facts.ssl2_kinds(), kinds);
+        let offered = if kinds.is_empty() { NOT_OFFERED } else { OFFERED };
+        assert_eq!(facts.class(Version::Ssl2, Class::Export).value(), offered);
+        assert_eq!(facts.class(Version::Ssl2, Class::Block64).value(), NOT_OFFERED);
+    }
+}
+
+#[test]
+fn a_server_of_ssl2_alone_confirms_its_refusals_by_it() {
+    let kinds = Some(vec![Ssl2Kind([1, 0, 0x80])]);
+    let mut server = Server { classic: BTreeMap::new(), modern: None, ssl2: kinds, ..Server::usual() };
+    let walk = survey(&mut server);
+    for version in Version::ALL.iter().filter(|version| **version > Version::Ssl2) {
+        assert_eq!(walk.facts().version(*version).value(), NOT_OFFERED, "{version} {:#?}", asked(&walk));
+    }
+}
+
+#[test]
+fn export_suites_with_a_short_prime_are_found_at_any_size() {
+    for size in Size::ALL {
+        let names = ["ECDHE-RSA-AES128-GCM-SHA256", "EXP-EDH-RSA-DES-CBC-SHA"];
+        let mut server = Server { dh_octets: 64, ..old_server(&names) };
+        let (walk, _) = walk(&mut server, Walk::new(*size));
+        let facts = walk.facts();
+        // A brief walk over a server with many old versions has no hello left for every list of the best one.
+        let export = |version| facts.class(version, Class::Export).value();
+        assert!(
+            [Version::Tls11, Version::Tls12].into_iter().any(|version| export(version) == OFFERED),
+            "{size}"
+        );
+        assert!(*size == Size::Brief || export(Version::Tls12) == OFFERED, "{size}");
+        let found = facts.dh_parameters();
+        assert!(found.iter().all(|it| it.bits == 512 && it.prime.len() == 64) && !found.is_empty());
+        assert_eq!(found[0].suite, suites(&names[1..])[0]);
+    }
+}
+
+#[test]
+fn a_dh_value_is_reused_or_not() {
+    for reuse in [false, true] {
+        let mut server = Server { reuse, ..old_server(&["AES128-SHA", "DHE-RSA-AES128-SHA"]) };
+        let walk = survey(&mut server);
+        assert_eq!(walk.facts().dh_reuse().value(), if reuse { OFFERED } else { NOT_OFFERED });
+    }
+}
+
+#[test]
+fn explicit_and_weak_curves_are_found() {
+    let mut explicit = Server { explicit: true, ..Server::usual() };
+    assert_eq!(survey(&mut explicit).facts().weak_curve().value(), OFFERED);
+    let curves = [0x001d, 0x0013].map(NamedGroup).to_vec();
+    let mut weak = Server { curves, ..Server::usual() };
+    let walk = survey(&mut weak);
+    assert_eq!(walk.facts().weak_curve().value(), OFFERED, "{:#?}", asked(&walk));
+    assert!(walk.facts().groups().contains(&NamedGroup(0x0013)));
+    assert_eq!(survey(&mut Server::usual()).facts().weak_curve().value(), NOT_OFFERED);
+}
+
+#[test]
+fn compression_and_the_downgrade_mark_are_read() {
+    let mut server = Server { compression: true, mark: false, ..Server::usual() };
+    let walk = survey(&mut server);
+    assert_eq!(walk.facts().compression().value(), OFFERED);
+    assert_eq!(walk.facts().downgrade_mark().value(), NOT_OFFERED);
+    let walk = survey(&mut Server::usual());
+    assert_eq!(walk.facts().compression().value(), NOT_OFFERED);
+    assert_eq!(walk.facts().downgrade_mark().value(), OFFERED);
+    assert_eq!(walk.facts().extension(extension_kind::EXTENDED_MASTER_SECRET).value(), OFFERED);
+    assert_eq!(walk.facts().extension(extension_kind::RENEGOTIATION_INFO).value(), NOT_OFFERED);
+}
+
+#[test]
+fn fallback_and_old_signatures_are_asked_for() {
+    for honest in [false, true] {
+        let mut server = Server { scsv: honest, sha1: !honest, ..old_server(&["ECDHE-RSA-AES128-SHA"]) };
+        let walk = survey(&mut server);
+        let facts = walk.facts();
+        assert_eq!(facts.fallback_scsv().value(), if honest { OFFERED } else { NOT_OFFERED });
+        assert_eq!(facts.legacy_signature().value(), if honest { NOT_OFFERED } else { OFFERED });
+    }
+}
+
+#[test]
+fn a_second_key_is_found() {
+    let both = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+    let classic = |names| BTreeMap::from([(Version::Tls12, suites(names))]);
+    let walk_of = |names| survey(&mut Server { classic: classic(names), ..Server::usual() });
+    let walk = walk_of(&both);
+    assert_eq!(walk.facts().key_type(Authentication::Rsa).value(), OFFERED);
+    assert_eq!(walk.facts().key_type(Authentication::Ecdsa).value(), OFFERED);
+    assert_eq!(walk.facts().chains().len(), 2);
+    let walk = walk_of(&both[..1]);
+    assert_eq!(walk.facts().key_type(Authentication::Ecdsa).value(), NOT_OFFERED, "{:#?}", asked(&walk));
+}
+
+#[test]
+fn the_order_of_preference_is_told() {
+    for (server_order, preference) in [(true, Preference::Server), (false, Preference::Client)] {
+        let walk = survey(&mut Server { server_order, ..Server::usual() });
+        assert_eq!(walk.facts().preference().value(), Some(preference));
+    }
+}
+
+/// Some servers have suites with finite-field Diffie-Hellman and no parameters for them: they choose one and close.
+#[test]
+fn a_broken_part_hides_nothing_behind_it() {
+    for style in [Style::Alert, Style::Close] {
+        let names = ["DHE-RSA-AES256-SHA", "ECDHE-RSA-AES128-GCM-SHA256", "DES-CBC3-SHA", "AES128-SHA"];
+        let broken = [(Class::Dhe, true)].into();
+        let mut server = Server { style, broken, ..old_server(&names) };
+        let walk = survey(&mut server);
+        let facts = walk.facts();
+        for (class, offer) in [
+            (Class::Block64, OFFERED),
+            (Class::Static, OFFERED),
+            (Class::Dhe, NOT_OFFERED),
+            (Class::Rc4, NOT_OFFERED),
+        ] {
+            assert_eq!(facts.class(Version::Tls12, class).value(), offer, "{class} {:#?}", asked(&walk));
+        }
+    }
+}
+
+/// A class that is chosen and fails is asked for alone, and so are the others of its list.
+#[test]
+fn what_a_broken_class_hides_is_found_class_by_class() {
+    let names = ["RC4-SHA", "DES-CBC3-SHA", "ECDHE-RSA-AES128-GCM-SHA256"];
+    for style in [Style::Alert, Style::Close] {
+        let mut server = Server { style, broken: [(Class::Rc4, false)].into(), ..old_server(&names) };
+        let walk = survey(&mut server);
+        assert!(walk.exchanges().iter().any(|it| it.question.topic == Topic::Split), "{:#?}", asked(&walk));
+        assert_eq!(
+            walk.facts().class(Version::Tls12, Class::Block64).value(),
+            OFFERED,
+            "{:#?}",
+            asked(&walk)
+        );
+    }
+}
+
+#[test]
+fn a_server_that_only_closes_is_named_so() {
+    let mut server = Server { style: Style::Close, ..Server::usual() };
+    let (walk, stop) = walk(&mut server, Walk::new(Size::Survey));
+    let facts = walk.facts();
+    assert!(facts.closes_instead_of_answering());
+    assert_eq!(stop, Stop::Budget, "{:#?}", asked(&walk));
+    for version in [Version::Ssl2, Version::Ssl3, Version::Tls10, Version::Tls11] {
+        assert_eq!(facts.version(version).value(), NOT_OFFERED, "{version}");
+    }
+    // The worst classes are asked for alone while hellos are left.
+    let rc4 = facts.suite(Version::Tls12, suites(&["RC4-SHA"])[0]);
+    assert!(
+        matches!(rc4, Known::Is(Offer::NotOffered, Witness { certainty: Certainty::Implied, .. })),
+        "{rc4:?} {:#?}",
+        asked(&walk)
+    );
+    assert!(!survey(&mut Server::usual()).facts().closes_instead_of_answering());
+}
+
+#[test]
+fn a_server_that_objects_to_the_form_is_asked_with_a_share() {
+    for size in Size::ALL {
+        let (walk, _) = walk(&mut Server { strict: true, ..Server::usual() }, Walk::new(*size));
+        assert_eq!(walk.facts().version(Version::Tls13).value(), OFFERED, "{:#?}", asked(&walk));
+        if *size != Size::Brief {
+            assert_eq!(walk.facts().suites(Version::Tls13).len(), 3, "{:#?}", asked(&walk));
+        }
+    }
+}
+
+/// The plan of each size, as it is for a usual server: a change of the plan shows here.
+#[test]
+fn the_number_of_hellos_is_known() {
+    let counts = Size::ALL.iter().map(|size| walk(&mut Server::usual(), Walk::new(*size)).0.connections());
+    assert_eq!(counts.collect::<Vec<_>>(), [8, 16, 18]);
+}
