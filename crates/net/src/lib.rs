@@ -83,6 +83,8 @@ pub mod login;
 mod machine;
 mod observe;
 mod path;
+#[cfg(feature = "tokio")]
+mod raw;
 mod ready;
 mod server;
 mod stream;
@@ -102,6 +104,8 @@ pub use error::{Error, Refused};
 pub use facts::{Facts, Timings, Verdict};
 pub use host_name::host_name;
 pub use observe::{Chunk, Observer, Phase};
+#[cfg(feature = "tokio")]
+pub use raw::RawTls;
 pub use ready::{NotEncrypted, Outcome, Ready};
 pub use rustls;
 pub use server::{Acceptor, AcceptorBuilder};

@@ -46,6 +46,15 @@ impl<IO> Ready<IO> {
         Self { wire, upgrade, attempt: Box::new(attempt) }
     }
 
+    /// Gives the stream to a probe that sends its own ClientHello and never finishes a handshake.
+    ///
+    /// For diagnosis only: nothing on the stream is encrypted or authenticated. The proof of the boundary is consumed,
+    /// so the next byte in either direction is TLS here too.
+    #[cfg(feature = "tokio")]
+    pub fn into_raw_tls(self) -> crate::RawTls<IO> {
+        crate::RawTls::new(self.wire, self.upgrade)
+    }
+
     pub(crate) fn begin(mut self) -> Result<Handshake<IO>, Error> {
         self.wire.drops_space(self.attempt.space_before_tls);
         self.attempt.begin(self.wire, self.upgrade.into_early_tls())

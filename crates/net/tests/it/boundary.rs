@@ -248,3 +248,38 @@ async fn early_tls_goes_to_tls_and_nowhere_else() {
     };
     timeout(DEADLINE, async { tokio::join!(glue, ends) }).await.expect("nobody hangs");
 }
+
+/// A probe with its own ClientHello gets the stream behind the boundary only, and sees every octet from there on.
+#[tokio::test]
+async fn b1_b2_a_raw_stream_starts_at_the_boundary() {
+    for (go_ahead, clean) in
+        [(&b"220 go\r\n"[..], true), (b"220 go\r\n\x15\x03", false), (b"220 go\r\n2", false)]
+    {
+        let connector = Authority::new().connector().build().unwrap();
+        let (near, mut far) = duplex(4096);
+        let server = async {
+            serve_until_request(&mut far).await;
+            say(&mut far, go_ahead).await;
+            if clean {
+                assert_eq!(far.read_u8().await.unwrap(), 0x16);
+                say(&mut far, b"\x15\x03\x01").await;
+            }
+        };
+        let client = async {
+            let ready = connector.negotiate(&smtp::SMTP, NAME, near).await?;
+            let mut raw = ready.into_raw_tls();
+            raw.write_all(b"\x16").await.unwrap();
+            let mut answer = [0; 3];
+            raw.read_exact(&mut answer).await.unwrap();
+            Ok(answer)
+        };
+        let both = async { tokio::join!(client, server) };
+        match timeout(DEADLINE, both).await.expect("nobody hangs").0 {
+            Ok(answer) => assert!(clean && answer == *b"\x15\x03\x01"),
+            Err(Error::Protocol(error)) => {
+                assert!(!clean && error.kind == ErrorKind::BeyondBoundary, "{error}")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! A connection on which the upgrade was agreed, for probes that speak TLS themselves.
+
+use starttls_proto::Upgrade;
+
+use crate::wire::Wire;
+
+/// A stream on which both sides expect TLS, without TLS of ours: for probes that send their own ClientHello.
+///
+/// Nothing on it is encrypted or authenticated. [`Ready::into_raw_tls`](crate::Ready::into_raw_tls) is the only way to
+/// it and takes the proof that no byte in cleartext was left. The deadline of the negotiation has ended: the caller
+/// bounds its reads and writes. The observer sees both directions as [`Phase::Handshake`](crate::Phase::Handshake).
+///
+/// It never takes the place of an encrypted stream:
+/// ```compile_fail,E0308
+/// fn secret(stream: starttls::Encrypted<std::net::TcpStream>) {}
+/// fn careless(raw: starttls::RawTls<std::net::TcpStream>) {
+///     secret(raw);
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "the peer now expects TLS"]
+pub struct RawTls<IO> {
+    pub(crate) wire: Wire<IO>,
+}
+
+impl<IO> RawTls<IO> {
+    pub(crate) fn new(mut wire: Wire<IO>, upgrade: Upgrade) -> Self {
+        wire.begin_tls(upgrade.into_early_tls());
+        wire.deadline = None;
+        Self { wire }
+    }
+}
