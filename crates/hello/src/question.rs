@@ -2,6 +2,7 @@
 
 use crate::client_hello::ClientHello;
 use crate::extension::Extension;
+use crate::flight::ServerFlight;
 use crate::named::named;
 use crate::ssl2::Ssl2ClientHello;
 use crate::table::{CipherSuite, KeyExchange, NamedGroup, SignatureScheme};
@@ -185,6 +186,22 @@ impl Question {
             extensions.push(Extension::padding(INTOLERABLE.end.saturating_sub(len + 4).max(1)));
         }
         hello
+    }
+
+    /// Returns whether a server chose among what this question offers. An answer beyond it proves nothing.
+    pub fn offers(&self, flight: &ServerFlight) -> bool {
+        let Some(version) = flight.version() else { return false };
+        let listed = flight.hello.extension(crate::extension::kind::SUPPORTED_VERSIONS).is_some();
+        let version = match self.version {
+            Version::Tls13 => version == Version::Tls13,
+            Version::Ssl2 => false,
+            newest => (Version::Ssl3..=newest).contains(&version) && !listed,
+        };
+        let group = match (self.version, flight.hello.group()) {
+            (Version::Tls13, Some(group)) => self.groups.contains(&group),
+            _ => true,
+        };
+        version && group && self.suites.contains(&flight.suite())
     }
 
     /// The order follows one rule: the last extension is not empty, since some old servers fail on that.

@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::lists;
 use crate::alert::Alert;
-use crate::extension::kind;
 use crate::flight::{Answer, ServerFlight};
 use crate::question::{Question, Topic};
 use crate::ssl2::Ssl2ServerHello;
@@ -321,7 +320,7 @@ fn judge<'a>(question: &Question, answer: &'a Answer) -> Verdict<'a> {
     match answer {
         Answer::Ssl2(hello) if question.version == Version::Ssl2 => Verdict::Ssl2(hello),
         Answer::Hello(flight) => match flight.version() {
-            Some(version) if was_offered(question, version, flight) => {
+            Some(version) if question.offers(flight) => {
                 Verdict::Accepted { version, suite: flight.suite(), flight }
             }
             _ => Verdict::Unclear(Why::Inconsistent),
@@ -336,23 +335,4 @@ fn judge<'a>(question: &Question, answer: &'a Answer) -> Verdict<'a> {
         Answer::Ssl2(_) => Verdict::Unclear(Why::Inconsistent),
         Answer::NotTls(_) | Answer::Malformed(_) => Verdict::Unclear(Why::NotTls),
     }
-}
-
-/// Whether the server chose among what was offered. An answer beyond it proves nothing.
-fn was_offered(question: &Question, version: Version, flight: &ServerFlight) -> bool {
-    let suite = question.suites.contains(&flight.suite());
-    let version = match question.version {
-        Version::Tls13 => version == Version::Tls13,
-        Version::Ssl2 => false,
-        newest => {
-            version <= newest
-                && version > Version::Ssl2
-                && flight.hello.extension(kind::SUPPORTED_VERSIONS).is_none()
-        }
-    };
-    let group = match (question.version, flight.hello.group()) {
-        (Version::Tls13, Some(group)) => question.groups.contains(&group),
-        _ => true,
-    };
-    suite && version && group
 }
