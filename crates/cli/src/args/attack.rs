@@ -93,7 +93,7 @@ pub(crate) struct Attack {
     /// For --format sarif: the file that results point at, relative to the repository
     /// [default: the first file of the working directory that --run names, or the command's first word]
     #[arg(long, value_name = "FILE")]
-    pub(crate) location: Option<String>,
+    pub(crate) sarif_location: Option<String>,
 
     /// How the report looks; junit and sarif are for build servers
     #[arg(long, value_enum, default_value_t = AttackFormat::Text)]

@@ -35,8 +35,8 @@ use super::{Output, Peer, duration};
   starttls explain srv-inject-eager
 
 Of several endpoints, the exit code is the first of 6, 5, 4, 1, 3, 7 that one of them has; it is
-2 when all are sound and a line of the file is no target. Ctrl-C leaves whole lines and ends with
-130. With --format nagios the exit codes are a plugin's: 0 ok, 1 warning, 2 critical, 3 unknown.")]
+2 when all are sound and a line of the file is no target. A signal leaves a partial report and whole
+lines; the code is then 128 and the signal's number. With --format nagios the exit codes are a plugin's: 0 ok, 1 warning, 2 critical, 3 unknown.")]
 pub(crate) struct Check {
     /// PROTO://HOST[:PORT], HOST:PORT with a well-known port, or a domain; several are audited in order
     pub(crate) targets: Vec<String>,

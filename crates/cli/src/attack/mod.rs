@@ -117,7 +117,7 @@ fn shown(args: &Attack, command: &str, report: &Report) -> String {
         AttackFormat::Json => render::json::render(report),
         AttackFormat::Junit => render::junit::render(report, args.fail_on.into()),
         AttackFormat::Sarif => {
-            render::sarif::render(report, &args.location.clone().unwrap_or_else(|| location(command)))
+            render::sarif::render(report, &args.sarif_location.clone().unwrap_or_else(|| location(command)))
         }
     }
 }

@@ -99,7 +99,8 @@ fn a_client_that_does_not_connect_is_quoted() {
 #[test]
 fn code_scanning_gets_a_file_and_a_fingerprint() {
     let falls_back = format!("{} || {}", sound(), client("imap", LOGIN, "--cleartext"));
-    let options = ["--only", "cli-refuse-perm", "--format", "sarif", "--location", "./src/my client.py"];
+    let options =
+        ["--only", "cli-refuse-perm", "--format", "sarif", "--sarif-location", "./src/my client.py"];
     let run = Run::of(&mut attack("imap", &falls_back, &options)).exits(1);
     let sarif: Value = serde_json::from_str(&run.stdout).unwrap();
     let result = &sarif["runs"][0]["results"][0];
