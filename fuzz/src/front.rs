@@ -7,8 +7,8 @@ use starttls_proto::{
 use crate::choose;
 use crate::relay::pieces;
 
-/// The pieces of [`relay`](crate::relay()). Where TLS is required nothing of the client's passes (rule G1), where it
-/// is optional no login does (rule S4), and a granted request with a byte behind it is no upgrade (rule B1).
+/// The pieces of [`relay`](crate::relay()). Where TLS is required nothing of the client's passes (rule G1), nor where
+/// it cannot be optional (rule S4), and a granted request with a byte behind it is no upgrade (rule B1).
 pub fn front(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let everything = [
@@ -40,7 +40,8 @@ pub fn front(input: &[u8]) {
             if relay.is_opaque() {
                 break;
             }
-            assert!(!is_required || out.to_server.is_empty(), "a cleartext octet passed");
+            let closed = is_required || !protocol.flow.may_be_optional;
+            assert!(!closed || out.to_server.is_empty(), "a cleartext octet passed");
         }
         if relay.is_granted() {
             let mut words = Vec::new();

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use starttls::{ClientAuth, Facts, Verdict};
+use starttls::{ClientAuth, Facts, Verdict, validity};
 use starttls_audit::report::Certificate;
 use starttls_gateway::certificates::Summary;
 use starttls_gateway::config::{self, Front, Offer, Trust};
@@ -71,7 +71,9 @@ pub(crate) struct Own {
     pub(crate) names: Vec<String>,
     /// The kind of its key.
     pub(crate) key: &'static str,
-    /// The last second of its validity, in seconds since 1970.
+    /// The last second of its validity, RFC 3339.
+    pub(crate) not_after: String,
+    /// The same in seconds since 1970.
     pub(crate) not_after_unix: i64,
     /// Days from now until it ends; negative when it has ended.
     pub(crate) days_left: i64,
@@ -190,9 +192,9 @@ impl Listener {
 
 impl Own {
     fn new(summary: Summary) -> Self {
-        let Summary { path, names, key, not_after, days_left, ocsp } = summary;
-        let file = path.display().to_string();
-        Self { file, names, key, not_after_unix: not_after, days_left, ocsp_stapled: ocsp }
+        let Summary { path, names, key, not_after: not_after_unix, days_left, ocsp } = summary;
+        let (file, not_after) = (path.display().to_string(), validity::rfc3339(not_after_unix));
+        Self { file, names, key, not_after, not_after_unix, days_left, ocsp_stapled: ocsp }
     }
 }
 
