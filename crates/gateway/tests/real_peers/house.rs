@@ -116,7 +116,10 @@ impl Backend {
             let report = runtime.block_on(audit);
             assert!(report.tls.is_some(), "{}: {}", protocol.name, report.summary);
             let usual = [Outcome::Pass, Outcome::Info, Outcome::NotApplicable];
-            let findings = report.findings.iter().filter(|it| !usual.contains(&it.outcome));
+            // The one check that takes minutes is not run by default.
+            let skipped = |id: &str, outcome| id == "srv-stall" && outcome == Outcome::NotRun;
+            let findings = report.findings.iter();
+            let findings = findings.filter(|it| !usual.contains(&it.outcome) && !skipped(&it.id, it.outcome));
             let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();
             assert!(findings.is_empty(), "{} to {:?}: {findings:?}", protocol.name, self.leg);
         }
