@@ -193,28 +193,9 @@ impl Xmpp {
         self.sent = Sent::Header;
     }
 
-    /// RFC 6120 sections 4.3.2, 5.3.1 and 6.3.3: what is required is so where there is nothing else to choose.
-    fn features(&self, starttls: bool, out: &mut String) {
-        let mechanisms: &[Capability] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
-        if !starttls && mechanisms.is_empty() {
-            out.push_str("<stream:features/>");
-            return;
-        }
-        out.push_str("<stream:features>");
-        if starttls {
-            let required = if mechanisms.is_empty() { "<required/>" } else { "" };
-            out.push_str(&format!("<starttls xmlns='{TLS}'>{required}</starttls>"));
-        }
-        if !mechanisms.is_empty() {
-            out.push_str(&format!("<mechanisms xmlns='{SASL}'>"));
-            for mechanism in mechanisms {
-                out.push_str("<mechanism>");
-                xml::escape(mechanism, out);
-                out.push_str("</mechanism>");
-            }
-            out.push_str("</mechanisms>");
-        }
-        out.push_str("</stream:features>");
+    /// The mechanisms that are listed: none in cleartext.
+    fn listed_mechanisms(&self) -> &[Capability] {
+        if self.me.inside_tls { &self.me.capabilities } else { &[] }
     }
 
     /// The client's own domain: an address of XMPP has no address literal in it (RFC 7622 section 3.2).
@@ -386,7 +367,9 @@ impl Dialect for Xmpp {
             self.open(&mut text);
         }
         match (msg, self.condition) {
-            (ServerMessage::Offer { starttls }, _) => self.features(starttls, &mut text),
+            (ServerMessage::Offer { starttls }, _) => {
+                features::write(self.listed_mechanisms(), starttls, &mut text)
+            }
             (ServerMessage::Accept, _) => text.push_str(&format!("<proceed xmlns='{TLS}'/>")),
             (ServerMessage::Refuse(_), _) => text.push_str(&format!("<failure xmlns='{TLS}'/>")),
             // RFC 6120 section 4.9.3.6.

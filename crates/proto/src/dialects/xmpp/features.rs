@@ -2,8 +2,8 @@
 
 use super::{SASL, SASL2, STREAMS, TLS};
 use crate::amend::drops;
-use crate::xml::{Element, Reader};
-use crate::{Amend, Malformed};
+use crate::xml::{self, Element, Reader};
+use crate::{Amend, Capability, Malformed};
 
 /// The bindings that a server knows, XEP-0440.
 const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
@@ -11,6 +11,29 @@ const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// Logins and registrations without SASL, XEP-0078 and XEP-0077.
 const IQ_AUTH_FEATURE: &str = "http://jabber.org/features/iq-auth";
 const IQ_REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+
+/// RFC 6120 sections 4.3.2, 5.3.1 and 6.3.3: what is required is so where there is nothing else to choose.
+pub(super) fn write(mechanisms: &[Capability], starttls: bool, out: &mut String) {
+    if !starttls && mechanisms.is_empty() {
+        out.push_str("<stream:features/>");
+        return;
+    }
+    out.push_str("<stream:features>");
+    if starttls {
+        let required = if mechanisms.is_empty() { "<required/>" } else { "" };
+        out.push_str(&format!("<starttls xmlns='{TLS}'>{required}</starttls>"));
+    }
+    if !mechanisms.is_empty() {
+        out.push_str(&format!("<mechanisms xmlns='{SASL}'>"));
+        for mechanism in mechanisms {
+            out.push_str("<mechanism>");
+            xml::escape(mechanism, out);
+            out.push_str("</mechanism>");
+        }
+        out.push_str("</mechanisms>");
+    }
+    out.push_str("</stream:features>");
+}
 
 /// The same features with this change; anything else stays as it is.
 pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, Malformed> {
