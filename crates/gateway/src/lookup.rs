@@ -75,7 +75,10 @@ mod tests {
                 tokio::spawn(async move { lookup.addresses("backend.example", 25).await.unwrap() })
             })
             .collect();
-        tokio::task::yield_now().await;
+        // Each of them has a receiver, and so has the look-up itself.
+        while sender.receiver_count() <= 1000 {
+            tokio::task::yield_now().await;
+        }
         let address: SocketAddr = "192.0.2.1:25".parse().unwrap();
         sender.send_replace(Some(Ok(vec![address])));
         for waiting in waiting {
