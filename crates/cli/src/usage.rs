@@ -24,7 +24,33 @@ pub(crate) fn explain(error: &clap::Error) -> u8 {
     if error.use_stderr() { exit::USAGE } else { exit::DONE }
 }
 
+/// What others call it, and what it is here.
+const HABITS: &[(&[&str], &str)] = &[
+    (&["-starttls", "--starttls"], "the protocol is part of the target: smtp://HOST, imap://HOST:PORT"),
+    (&["-connect"], "the target is PROTO://HOST:PORT; --connect ADDR[:PORT] only dials another address"),
+    (
+        &["-servername", "--servername", "--sni", "--sni-hostname"],
+        "the name to send and verify is --server-name NAME",
+    ),
+    (&["-CAfile", "--CAfile", "--cacert", "--x509cafile"], "roots come from --ca-file PEM"),
+    (&["-cert", "-key"], "the client certificate is --cert PEM --key PEM"),
+    (&["-showcerts"], "-v shows the certificates, --format json has them in PEM"),
+    (&["-k", "-noverify"], "--insecure finishes the handshake whatever the certificate"),
+];
+
+/// The cure for an option of another program.
+fn habit(mut arguments: impl Iterator<Item = String>) -> Option<&'static str> {
+    arguments.find_map(|argument| {
+        let name = argument.split('=').next().unwrap_or_default();
+        HABITS.iter().find(|(names, _)| names.contains(&name)).map(|(_, hint)| *hint)
+    })
+}
+
 fn cure(error: &clap::Error, rest: &str) -> String {
+    // An argument need not be text.
+    if let Some(hint) = habit(std::env::args_os().filter_map(|it| it.into_string().ok())) {
+        return String::from(hint);
+    }
     let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let near = near.iter().find_map(|kind| match error.get(*kind)? {
         ContextValue::String(name) => Some(name.clone()),

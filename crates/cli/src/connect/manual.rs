@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
     let target = Target { protocol: &UNKNOWN, mode, host, port };
     let report = session.report(&target, Negotiation::default());
     text::show(talk, &target, &report, None);
-    session.run(input, &manners, &heard?, sink).await?;
+    session.run(input, &manners, &heard?, sink).await?.tell(talk);
     Ok(report.exit_code)
 }
 

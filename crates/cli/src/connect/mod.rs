@@ -28,7 +28,7 @@ use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 use conversation::Conversation;
 use report::Report;
-use session::Manners;
+use session::{Ended, Manners};
 
 /// How long to listen before the report, for tickets and for servers that speak first inside TLS.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -89,7 +89,15 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     if std::io::stdin().is_terminal() {
         talk.line(Tone::Seam, "--- inside TLS: what you type is sent, Ctrl-D says goodbye ---");
     }
-    session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
+    if manners.is_binary && std::io::stdin().is_terminal() {
+        let title = target.protocol.title;
+        talk.line(
+            Tone::Seam,
+            format_args!("{title} is a binary protocol: text that is typed is not a message of it"),
+        );
+    }
+    let ended = session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
+    ended.tell(&talk);
     Ok(report.exit_code)
 }
 
@@ -142,7 +150,7 @@ impl Session {
         manners: &Manners,
         first: &[u8],
         sink: &mut Sink,
-    ) -> Result<(), Failed> {
+    ) -> Result<Ended, Failed> {
         match self {
             Self::Tcp(session) => session::run(session, input, manners, first, sink).await,
             Self::Other(session) => session::run(session, input, manners, first, sink).await,

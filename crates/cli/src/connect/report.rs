@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use starttls::proto::base64;
+use starttls::rustls::pki_types::CertificateDer;
 use starttls::{Encrypted, Facts, Verdict};
 
 use super::conversation::Negotiation;
@@ -98,6 +100,10 @@ pub(crate) struct Presented {
     pub(crate) verdict: String,
     /// Its own certificate first.
     pub(crate) chain: Vec<Certificate>,
+    /// The same certificates in PEM.
+    pub(crate) pem: Vec<String>,
+    /// The pins of their public keys, in Base64 (RFC 7469 section 2.4).
+    pub(crate) pins: Vec<String>,
 }
 
 /// Milliseconds; null where the step was not reached.
@@ -143,11 +149,10 @@ impl Report {
         let facts = session.facts();
         let verified = facts.verdict == Verdict::Verified;
         let outcome = if verified { Outcome::Encrypted } else { Outcome::EncryptedUnverified };
-        let chain = facts.chain.iter().map(|der| Certificate::read(der)).collect();
         Self {
             address: facts.address.map(|address| address.to_string()),
             tls: Some(Tls::new(facts, session.tickets_received())),
-            certificate: Some(Presented { verified, verdict: facts.verdict.to_string(), chain }),
+            certificate: Some(Presented::new(verified, facts.verdict.to_string(), &facts.chain)),
             timings: Timings::new(&facts.timings),
             ..Self::new(target, negotiation, outcome, exit::DONE)
         }
@@ -185,11 +190,9 @@ impl Report {
             _ => Outcome::Unreachable,
         };
         let certificate = match error {
-            starttls::Error::Certificate { reason, chain, .. } => Some(Presented {
-                verified: false,
-                verdict: format!("not verified: {reason}"),
-                chain: chain.iter().map(|der| Certificate::read(der)).collect(),
-            }),
+            starttls::Error::Certificate { reason, chain, .. } => {
+                Some(Presented::new(false, format!("not verified: {reason}"), chain))
+            }
             _ => None,
         };
         let no_tls = || String::from("the server did not offer TLS, and does not know the request");
@@ -197,6 +200,28 @@ impl Report {
         let failure = Failure { message: diagnose::with_causes(error), hint };
         Self { certificate, error: Some(failure), ..Self::new(target, negotiation, outcome, exit_code) }
     }
+}
+
+impl Presented {
+    pub(crate) fn new(verified: bool, verdict: String, ders: &[CertificateDer<'_>]) -> Self {
+        let chain: Vec<Certificate> = ders.iter().map(|der| Certificate::read(der)).collect();
+        let pins = chain.iter().map(|it| base64::encode(&octets(&it.spki_sha256))).collect();
+        Self { verified, verdict, pem: ders.iter().map(|der| pem(der)).collect(), pins, chain }
+    }
+}
+
+/// A certificate in PEM (RFC 7468 section 5).
+fn pem(der: &[u8]) -> String {
+    let text = base64::encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// The octets of a hexadecimal text.
+fn octets(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+    digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
 impl Tls {

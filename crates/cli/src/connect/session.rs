@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Identity, Protocol};
+use starttls::proto::{ClientMessage, Identity, Protocol, Side};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::failure::Failed;
 use crate::output::Sink;
+use crate::talk::{Talk, Tone};
 
 /// How long the server may take to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -20,6 +21,17 @@ pub(crate) struct Manners {
     /// What a line feed that was typed is sent as; `None` sends bytes as they are.
     line_end: Option<&'static [u8]>,
     pub(crate) goodbye: Vec<u8>,
+    /// Whether the messages are not text.
+    pub(crate) is_binary: bool,
+}
+
+/// How the server ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// In order, or not before the client left.
+    InOrder,
+    /// Without close_notify: anybody on the way can do that (RFC 8446 section 6.1).
+    CutOff,
 }
 
 impl Manners {
@@ -34,12 +46,13 @@ impl Manners {
             [.., b'\n'] => Some(b"\n"),
             _ => None,
         };
-        Self { line_end, goodbye }
+        let is_binary = dialect.describe(Side::Client, &request).is_some();
+        Self { line_end, goodbye, is_binary }
     }
 
     /// Lines with CRLF, and no goodbye: for a protocol that is not known.
     pub(crate) fn lines() -> Self {
-        Self { line_end: Some(b"\r\n"), goodbye: Vec::new() }
+        Self { line_end: Some(b"\r\n"), goodbye: Vec::new(), is_binary: false }
     }
 
     /// What was typed, as it is sent.
@@ -58,6 +71,17 @@ impl Manners {
     }
 }
 
+impl Ended {
+    /// Notes a session that was cut off.
+    pub(crate) fn tell(self, talk: &Talk) {
+        if self == Self::CutOff {
+            let note =
+                "note: the connection ended without close_notify: what the server sent last may be missing";
+            talk.line(Tone::Seam, note);
+        }
+    }
+}
+
 /// Copies both ways until the server closes, or input ends and the goodbyes are said.
 ///
 /// `first` is what the server has said already.
@@ -67,7 +91,7 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     manners: &Manners,
     first: &[u8],
     sink: &mut Sink,
-) -> Result<(), Failed> {
+) -> Result<Ended, Failed> {
     let (reader, writer) = tokio::io::split(io);
     sink.show(first)?;
     let incoming = receive(reader, sink);
@@ -77,7 +101,7 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
         ended = &mut incoming => return ended,
         ended = &mut outgoing => ended?,
     }
-    tokio::time::timeout(GOODBYE, incoming).await.unwrap_or(Ok(()))
+    tokio::time::timeout(GOODBYE, incoming).await.unwrap_or(Ok(Ended::InOrder))
 }
 
 /// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
@@ -96,22 +120,29 @@ pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(
     tokio::time::timeout(LEAVE, leaving).await.unwrap_or(Ok(()))
 }
 
-async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> Result<(), Failed> {
+async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> Result<Ended, Failed> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        match next(&mut reader, &mut buffer).await? {
-            0 => return Ok(()),
-            len => sink.show(buffer.get(..len).unwrap_or_default())?,
+        match reader.read(&mut buffer).await {
+            Ok(0) => return Ok(Ended::InOrder),
+            Ok(len) => sink.show(buffer.get(..len).unwrap_or_default())?,
+            Err(error) if is_cut(&error) => return Ok(Ended::CutOff),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
+/// Whether the connection ended without a goodbye in TLS.
+fn is_cut(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&error.kind())
+}
+
 /// Reads what the server says next: nothing at its end.
 pub(crate) async fn next(io: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::io::Result<usize> {
-    use std::io::ErrorKind;
     match io.read(buffer).await {
         // Servers that close without close_notify are common, and nothing here depends on the end.
-        Err(error) if [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&error.kind()) => Ok(0),
+        Err(error) if is_cut(&error) => Ok(0),
         read => read,
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use starttls::{ClientAuth, Facts, Verdict, validity};
-use starttls_audit::report::Certificate;
 use starttls_gateway::certificates::Summary;
 use starttls_gateway::config::{self, Front, Offer, Trust};
 use starttls_gateway::{Config, Failure, Leg};
@@ -202,7 +201,6 @@ impl Backend {
     fn new(backend: &config::Backend, outcome: Result<Option<Facts>, Failure>, time: Duration) -> Self {
         let error = outcome.as_ref().err().map(with_causes);
         let facts = outcome.as_ref().ok().and_then(Option::as_ref);
-        let chain = facts.map(|facts| facts.chain.iter().map(|der| Certificate::read(der)).collect());
         Self {
             url: backend.to_string(),
             outcome: match (&outcome, backend.upstream().map(|upstream| &upstream.trust)) {
@@ -214,10 +212,8 @@ impl Backend {
             },
             time_ms: (time.as_secs_f64() * 1e5).round() / 100.0,
             tls: facts.map(|facts| Tls::new(facts, 0)),
-            certificate: facts.zip(chain).map(|(facts, chain)| Presented {
-                verified: facts.verdict == Verdict::Verified,
-                verdict: facts.verdict.to_string(),
-                chain,
+            certificate: facts.map(|facts| {
+                Presented::new(facts.verdict == Verdict::Verified, facts.verdict.to_string(), &facts.chain)
             }),
             login: backend.login().map(|login| login.user().to_owned()),
             error,

@@ -130,3 +130,51 @@ fn a_server_that_never_answers_the_goodbye_is_left() {
         Run::of(starttls(["connect", "--format", format, &target, "--ca-file"]).arg(&ca_file)).exits(0);
     }
 }
+
+#[test]
+fn a_session_that_was_cut_off_ends_with_a_note() {
+    let authority = Authority::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = authority.write_to(folder.path()).unwrap();
+    let issued = authority.issue(&starttls_lab::ca::Leaf::named("localhost")).unwrap();
+    let builder = starttls::Acceptor::builder(&smtp::SMTP, "localhost");
+    let acceptor = builder.certificate_pem(issued.chain_pem, issued.key_pem).build().unwrap();
+    for in_order in [false, true] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = acceptor.clone();
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let mut session = acceptor.blocking().accept(listener.accept().unwrap().0).unwrap();
+            session.write_all(b"250 half of wh").and_then(|()| session.flush()).unwrap();
+            // Until the client has said goodbye, so that nothing is reset.
+            let _ = session.read(&mut [0; 64]);
+            if in_order {
+                session.close().unwrap();
+            }
+        });
+        let target = format!("smtp://localhost:{}", address.port());
+        let mut command =
+            starttls(["connect", &target, "--connect", &address.to_string(), "--no-system-roots"]);
+        let run = Run::of(command.arg("--ca-file").arg(&ca_file)).exits(0);
+        server.join().unwrap();
+        assert_eq!(run.stderr.contains("without close_notify"), !in_order, "{}", run.stderr);
+        assert!(run.stdout.contains("250 half of wh"), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn json_has_the_certificates_in_pem_and_their_pins() {
+    let lab = lab();
+    let run = Run::of(connect(&lab, "smtp").args(["--format", "json"])).exits(0);
+    let report = run.json();
+    let certificate = &report["certificate"];
+    let pem = certificate["pem"][0].as_str().unwrap();
+    assert!(
+        pem.starts_with("-----BEGIN CERTIFICATE-----\nMI") && pem.ends_with("-----END CERTIFICATE-----\n")
+    );
+    assert!(pem.lines().all(|line| line.len() <= 64), "{pem}");
+    // 32 octets in Base64.
+    assert_eq!(certificate["pins"][0].as_str().unwrap().len(), 44, "{certificate}");
+    assert_eq!(certificate["pem"].as_array().unwrap().len(), certificate["chain"].as_array().unwrap().len());
+}

@@ -57,3 +57,18 @@ fn mistakes_are_named_with_their_cure() {
 fn schemes() -> String {
     starttls::proto::schemes().collect::<Vec<_>>().join(", ")
 }
+
+#[test]
+fn options_of_other_programs_get_a_hint() {
+    for (arguments, hint) in [
+        (
+            &["connect", "-starttls", "smtp", "-connect", "mail.example.com:25"][..],
+            "part of the target: smtp://HOST",
+        ),
+        (&["check", "--starttls", "smtp", "mail.example.com"], "part of the target: smtp://HOST"),
+        (&["connect", "smtp://mail.example.com", "--servername", "x"], "--server-name NAME"),
+        (&["connect", "smtp://mail.example.com", "-CAfile", "x"], "--ca-file PEM"),
+    ] {
+        Run::of(&mut starttls(arguments)).exits(2).says(&format!("hint: ")).says(hint);
+    }
+}
