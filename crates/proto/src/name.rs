@@ -61,7 +61,7 @@ impl Default for ClientName {
 }
 
 impl ClientName {
-    /// Returns the domain, or `None` for an address literal: some protocols (XMPP between servers) need a domain.
+    /// Returns the domain, or `None` for an address literal: an address of XMPP has none in it (RFC 7622 section 3.2).
     pub fn domain(&self) -> Option<&str> {
         (!self.0.starts_with('[')).then_some(&*self.0)
     }

@@ -69,6 +69,6 @@ fn options_of_other_programs_get_a_hint() {
         (&["connect", "smtp://mail.example.com", "--servername", "x"], "--server-name NAME"),
         (&["connect", "smtp://mail.example.com", "-CAfile", "x"], "--ca-file PEM"),
     ] {
-        Run::of(&mut starttls(arguments)).exits(2).says(&format!("hint: ")).says(hint);
+        Run::of(&mut starttls(arguments)).exits(2).says("hint: ").says(hint);
     }
 }

@@ -198,11 +198,6 @@ impl Xmpp {
         if self.me.inside_tls { &self.me.capabilities } else { &[] }
     }
 
-    /// The client's own domain: an address of XMPP has no address literal in it (RFC 7622 section 3.2).
-    fn domain(&self) -> &str {
-        self.me.client_name.domain().unwrap_or("localhost")
-    }
-
     fn common_attributes(&self, out: &mut String) {
         let content = self.content;
         out.push_str(&format!("version='1.0' xml:lang='en' xmlns='{content}' xmlns:stream='{STREAMS}'>"));
@@ -322,7 +317,7 @@ impl Dialect for Xmpp {
                 xml::escape(&self.me.server_name, &mut text);
                 // A user's address has no place in cleartext (RFC 6120 section 4.7.1); a server's name has.
                 if self.content == "jabber:server" {
-                    attribute("from", self.domain(), &mut text);
+                    attribute("from", self.me.client_name.domain().unwrap_or("localhost"), &mut text);
                 }
                 text.push_str("' ");
                 self.common_attributes(&mut text);
@@ -338,7 +333,7 @@ impl Dialect for Xmpp {
                 text.push_str("<iq type='get' id='starttls-probe' to='");
                 xml::escape(&self.me.server_name, &mut text);
                 if self.content == "jabber:server" {
-                    attribute("from", self.domain(), &mut text);
+                    attribute("from", self.me.client_name.domain().unwrap_or("localhost"), &mut text);
                 }
                 text.push_str("'><ping xmlns='urn:xmpp:ping'/></iq>");
             }
