@@ -54,11 +54,17 @@ struct Message {
 
 fn messages(plan: &Plan, bytes: &[u8]) -> Vec<Message> {
     let mut dialect = (plan.protocol.dialect)(plan.identity());
+    // Without a go-ahead an error may still be the answer to the request (MySQL).
+    let refuses = |meaning| match meaning {
+        Ok(ServerMessage::Refuse(_)) => true,
+        Ok(ServerMessage::Bye) => !plan.protocol.flow.verdict,
+        _ => false,
+    };
     cut(plan, bytes)
         .into_iter()
         .map(|message| Message {
             text: answers::shown(plan.protocol, message),
-            refuses: matches!(dialect.read_server(ReplyTo::Request, message), Ok(ServerMessage::Refuse(_))),
+            refuses: refuses(dialect.read_server(ReplyTo::Request, message)),
         })
         .collect()
 }
