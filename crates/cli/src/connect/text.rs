@@ -43,9 +43,10 @@ fn session(talk: &Talk, tls: &Tls) {
     talk.fact("TLS", format_args!("{}, {}, {group}{quantum}", tls.version, tls.cipher_suite));
     let (read, written, tickets) = (tls.handshake_read, tls.handshake_written, tls.tickets);
     let kind = tls.handshake;
+    let noun = if tickets == 1 { "ticket" } else { "tickets" };
     talk.fact(
         "Handshake",
-        format_args!("{kind}; {read} bytes read, {written} written; {tickets} session tickets"),
+        format_args!("{kind}; {read} bytes read, {written} written; {tickets} session {noun}"),
     );
     talk.fact("Server name", tls.server_name.as_deref().unwrap_or("none sent: an address has no name (SNI)"));
     talk.fact("ALPN", tls.alpn.as_deref().unwrap_or("none chosen"));

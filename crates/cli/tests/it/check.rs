@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::script::{Step, closed, send, server, smtp_answering};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, shows};
 use starttls_lab::Lab;
@@ -140,7 +140,7 @@ fn the_wrong_port_is_diagnosed() {
     all += &Run::of(&mut check_at("imap", implicit)).exits(6).stdout;
     let web = server([Step::HearAny, send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")]);
     all += &Run::of(&mut check_at("smtp", web)).exits(6).stdout;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_reserved, closed) = closed();
     all += &Run::of(&mut check_at("smtp", closed)).exits(3).stdout;
     shows!("check-wrong-port", all);
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::script::{Step, closed, send, server, smtp_answering};
 use crate::support::{Run, starttls};
 
 fn times_out(scheme: &str, address: SocketAddr, step: &str) {
@@ -53,9 +53,7 @@ fn b6_an_endless_greeting_is_cut() {
 
 #[test]
 fn nobody_listens() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (_reserved, address) = closed();
     let run = Run::of(&mut starttls(["connect", &format!("smtp://{address}")])).exits(3);
     assert_eq!(
         run.stderr,

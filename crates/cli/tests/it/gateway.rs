@@ -18,6 +18,7 @@ use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
 use starttls_lab::Cleartext;
 use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::run::{DEADLINE, Live};
@@ -316,7 +317,7 @@ fn systemd_is_told_and_its_sockets_are_served() {
 #[test]
 fn metrics_and_health_have_an_address_of_their_own() {
     let house = House::new();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_port(own_loopback()).unwrap();
     let config = house.configuration(&format!("metrics = \"{address}\""));
     let live = Live::start(starttls(["gateway", "-c"]).arg(&config));
     let port = port(house.logged("started")[0]["what"].as_str().unwrap());

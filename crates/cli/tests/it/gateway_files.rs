@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::run::{DEADLINE, Live};
@@ -198,7 +199,7 @@ fn a_reload_that_takes_long_stops_nothing() {
     folder.write("many.pem", &root.repeat((1 << 20) / root.len()));
     let dir = folder.0.path().display();
     let backend = format!("{{ url = \"imap+starttls://localhost:1\", ca-file = \"{dir}/many.pem\" }}");
-    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = free_port(own_loopback()).unwrap();
     let few = format!("metrics = \"{metrics}\"\n{}", folder.configuration());
     folder.write("gateway.toml", &few);
     let live = Live::start(&mut folder.command());

@@ -91,7 +91,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"[0-9]+\.[0-9]{2} s\b", "N s"),
     (r"report: starttls [0-9.]+, ", "report: starttls VERSION, "),
     (
-        r"[0-9]+ bytes read, [0-9]+ written; [0-9]+ session tickets",
+        r"[0-9]+ bytes read, [0-9]+ written; [0-9]+ session tickets?",
         "N bytes read, N written; N session tickets",
     ),
     (

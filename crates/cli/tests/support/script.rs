@@ -75,3 +75,12 @@ pub(crate) fn smtp_answering(answer: impl AsRef<[u8]>) -> SocketAddr {
         Step::Stall,
     ])
 }
+
+/// A port that refuses connections as long as the socket lives: it is bound, so that nothing else takes the port, and
+/// does not listen.
+pub(crate) fn closed() -> (tokio::net::TcpSocket, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}

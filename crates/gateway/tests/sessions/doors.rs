@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Observer, Record};
+use starttls_lab::process::{free_port, own_loopback};
 
 use crate::house::{House, within};
 use crate::scripted::Scripted;
@@ -30,9 +31,9 @@ fn start(config: Config) -> std::io::Result<Gateway> {
     Gateway::start(config, Arc::new(|_: &Listener, _: &Record| {}))
 }
 
-/// A place that nobody has at this moment.
+/// An address that no other test takes before the gateway does.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    free_port(own_loopback()).unwrap()
 }
 
 #[test]

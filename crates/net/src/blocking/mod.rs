@@ -298,7 +298,10 @@ mod tests {
     #[test]
     fn dials_one_address_after_the_other() {
         let open = TcpListener::bind("127.0.0.1:0").unwrap();
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Bound, so that nothing else takes the port, and not listening.
+        let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+        reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = reserved.local_addr().unwrap();
         let deadline = Deadline::starting_now(Duration::from_secs(10));
         let tcp = dial(&[closed, open.local_addr().unwrap()], &deadline).unwrap();
         assert_eq!(tcp.peer_addr().unwrap(), open.local_addr().unwrap());

@@ -144,7 +144,10 @@ async fn dials_every_address_and_measures_each_step() {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound, so that nothing else takes the port, and not listening.
+    let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = reserved.local_addr().unwrap().port();
     let outcome = timeout(DEADLINE, impatient().connect(&smtp::SMTP, ("127.0.0.1", port))).await.unwrap();
     assert!(matches!(outcome, Err(Error::Connect { tried: 1, .. })), "{outcome:?}");
 }
