@@ -76,7 +76,7 @@ pub struct Finding {
     pub rule: String,
     /// How bad it is.
     pub severity: Severity,
-    /// One or more sentences. Brackets and backslashes in it are escaped: they make links in SARIF.
+    /// One or more sentences, in which nothing becomes a link.
     pub message: String,
     /// Where it is shown.
     pub place: Place,
@@ -259,9 +259,10 @@ fn fingerprint(identity: &[String]) -> String {
     hex + ":1"
 }
 
-/// Returns the text of a message, in which brackets make links (SARIF 2.1.0 section 3.11.6).
+/// Returns the text of a message without links, which are `[text](target)` (SARIF 2.1.0 section 3.11.6). Nothing is
+/// escaped for that: what a peer sent is escaped already, and would be escaped twice.
 fn message(text: &str) -> String {
-    plain(text).replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
+    plain(text).replace("](", "] (")
 }
 
 fn plain(text: &str) -> String {

@@ -190,12 +190,13 @@ fn label(endpoint: &Endpoint) -> String {
     )
 }
 
-/// A bar begins performance data; the others mean something to the shells and web pages that get the output.
+/// A bar begins performance data; the others mean something to the shells and web pages that get the output. A quote that
+/// is escaped already is escaped in this way only.
 struct Tame<'a>(&'a str);
 
 impl fmt::Display for Tame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Plain(self.0).to_string().chars().try_for_each(|c| match c {
+        Plain(self.0).to_string().replace("\\\"", "\"").chars().try_for_each(|c| match c {
             '|' | '<' | '>' | '&' | '$' | '`' | '"' | '\'' => write!(f, "\\x{:02x}", u32::from(c)),
             c => f.write_char(c),
         })

@@ -95,7 +95,7 @@ fn sarif_messages_hold_no_links_and_targets_are_uris() {
     let log: Value = serde_json::from_str(&renderings()["sarif"]).unwrap();
     for result in log["runs"][0]["results"].as_array().unwrap() {
         let message = result["message"]["text"].as_str().unwrap();
-        assert!(message.contains("\\[a\\](http"), "{message}");
+        assert!(message.contains("[a] (http") && !message.contains("]("), "{message}");
         let uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
         assert!(uri.is_ascii() && !uri.contains(['<', '"', ' ', '\\', '|', '`']), "{uri}");
     }
@@ -118,6 +118,26 @@ fn csv_has_quoted_fields_and_no_formulas() {
         );
     }
     assert!(out.contains("\"'=HYPERLINK(1)\"") && out.contains("\"'-HYPERLINK(1)\""));
+}
+
+/// What a peer sent is escaped when it enters the report, and no renderer escapes the escapes.
+#[test]
+fn nothing_is_escaped_twice() {
+    let mut report = sample::report(vec![sample::throttled()]);
+    report.endpoints[0].summary = starttls::proto::Escaped(b"421 \x1b[31m\"away\" \xff\r\n").to_string();
+    let thresholds = nagios::Thresholds::default();
+    for (out, expected) in [
+        (text::render(&report, text::Style::default()), r#"421 \x1b[31m\"away\" \xff\r\n"#),
+        (csv::render(&report), ""),
+        (nagios::render(&report, thresholds), r"421 \x1b[31m\x22away\x22 \xff\r\n"),
+        (html::render(&report), r"421 \x1b[31m\&quot;away\&quot; \xff\r\n"),
+        (junit::render(&report, Severity::Warning), r"421 \x1b[31m\&quot;away\&quot; \xff\r\n"),
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let log: Value = serde_json::from_str(&sarif::render(&report, None)).unwrap();
+    let note = log.pointer("/runs/0/invocations/0/toolExecutionNotifications/0/message/text").unwrap();
+    assert!(note.as_str().unwrap().ends_with(r#"421 \x1b[31m\"away\" \xff\r\n"#), "{note}");
 }
 
 #[test]
