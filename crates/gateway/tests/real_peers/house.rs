@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use starttls::Connector;
-use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::report::Outcome;
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Record};
