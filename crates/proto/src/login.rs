@@ -44,6 +44,10 @@ struct State {
     initial: Option<Vec<u8>>,
     /// What the server granted, while it is asked as whom.
     granted: Option<Granted>,
+    /// What the server offered.
+    offered: Vec<Offered>,
+    /// Whether the mechanisms were asked for.
+    asked: bool,
     messages: u32,
 }
 
@@ -105,10 +109,12 @@ pub struct Granted {
 }
 
 /// The server did not let the client in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Refused {
     /// Why.
     pub denial: Denial,
+    /// The mechanisms again, where another one can begin in the same session.
+    pub again: Option<Choice>,
     /// What the server said, as it came; in words, where the protocol is not text.
     pub answer: Vec<u8>,
 }
@@ -137,6 +143,8 @@ impl Login {
             user: user.clone(),
             initial: None,
             granted: None,
+            offered: Vec::new(),
+            asked: false,
             messages: 0,
         };
         if !(greeted && protocol.flow.greeting) {
@@ -146,6 +154,17 @@ impl Login {
             }
         }
         Some(Self(Box::new(state)))
+    }
+
+    /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while:
+    /// some servers of ManageSieve do not list them again inside TLS. Returns whether there was something to ask.
+    pub fn prompt(&mut self, out: &mut Script) -> bool {
+        let state = &mut *self.0;
+        let waits = state.awaiting == Awaiting::Mechanisms && !state.asked && state.messages == 0;
+        if waits {
+            state.ask(out);
+        }
+        waits
     }
 
     /// What the server owes now, as a noun phrase for errors.
@@ -176,6 +195,7 @@ impl Login {
             if state.awaiting == Awaiting::Nothing {
                 state.rest.extend_from_slice(input);
                 let offered = state.dialect.mechanisms(b"");
+                state.offered.clone_from(&offered);
                 return Ok(LoginStep::Choose(Choice { offered, login: self }));
             }
             while let Some((reply, answer)) = state.next(out)? {
@@ -185,7 +205,16 @@ impl Login {
                     (_, LoginReply::Bye) => refused(Denial::Bye, answer),
                     (Awaiting::Mechanisms, LoginReply::Offer(offered)) => {
                         state.rest.extend_from_slice(input);
+                        state.offered.clone_from(&offered);
                         return Ok(LoginStep::Choose(Choice { offered, login: self }));
+                    }
+                    (Awaiting::Verdict, LoginReply::Refused(denial))
+                        if denial != Denial::Bye && state.dialect.can_begin_again() =>
+                    {
+                        state.rest.extend_from_slice(input);
+                        state.initial = None;
+                        let again = Some(Choice { offered: state.offered.clone(), login: self });
+                        return Ok(LoginStep::Refused(Refused { denial, again, answer }));
                     }
                     (Awaiting::Verdict, LoginReply::Challenge(data)) => match state.initial.take() {
                         Some(initial) => {
@@ -244,12 +273,13 @@ impl Login {
 }
 
 fn refused(denial: Denial, answer: Vec<u8>) -> LoginStep {
-    LoginStep::Refused(Refused { denial, answer })
+    LoginStep::Refused(Refused { denial, again: None, answer })
 }
 
 impl State {
     /// Asks for the mechanisms, where they have to be asked for.
     fn ask(&mut self, out: &mut Script) {
+        self.asked = true;
         let user = std::mem::take(&mut self.user);
         let asked = self.say(LoginMessage::Hello { user: &user }, out);
         self.awaiting = if asked { Awaiting::Mechanisms } else { Awaiting::Nothing };

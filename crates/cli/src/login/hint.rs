@@ -12,8 +12,10 @@ pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::NoLogin { .. } | Error::Account { .. } => exit::USAGE,
         Error::NotOffered { .. } | Error::Unproven { .. } | Error::Mechanism { .. } => exit::REFUSED,
-        Error::Refused { denial, .. } => match denial {
-            Denial::Credentials | Denial::Mechanism => exit::REFUSED,
+        Error::Refused { denial, mechanism, .. } => match denial {
+            // The server refused the hello: nothing is known about the login.
+            Denial::Mechanism if mechanism.is_empty() => exit::INCONCLUSIVE,
+            Denial::Credentials | Denial::Mechanism | Denial::Binding => exit::REFUSED,
             Denial::Temporary | Denial::Bye => exit::INCONCLUSIVE,
         },
         Error::Tls(error) => exit::code(error),
@@ -38,6 +40,21 @@ pub(super) fn hint(
             .mechanism
             .as_ref()
             .map(|_| format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "))),
+        Error::Refused { denial, before, .. }
+            if *denial == Denial::Binding || before.iter().any(|it| it.denial == Denial::Binding) =>
+        {
+            Some(String::from(BINDING))
+        }
+        // No password was sent.
+        Error::Refused { mechanism, .. } if mechanism.is_empty() => {
+            Some(String::from("the server may not accept the client's name: choose one with --client-name"))
+        }
+        Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism.ends_with("-PLUS") => {
+            Some(String::from(
+                "check the user name and the password; if they are right, --mechanism with the same name without \
+                 -PLUS shows whether the channel binding was refused",
+            ))
+        }
         Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism == "SIMPLE" => Some(
             String::from("check the password; a directory wants the whole name: cn=john,dc=example,dc=com"),
         ),
@@ -64,6 +81,10 @@ pub(super) fn hint(
         _ => None,
     }
 }
+
+/// What a refused channel binding means.
+pub(super) const BINDING: &str = "the server computed another channel binding: another TLS endpoint stands in between \
+    (a proxy, or an attacker), or the server has an old implementation; the password was not sent";
 
 fn not_offered(
     target: &Target,

@@ -7,7 +7,7 @@ pub(crate) mod secret;
 use std::error::Error as _;
 
 use starttls::login::{Account, Error, LoggedIn};
-use starttls::proto::Escaped;
+use starttls::proto::{Denial, Escaped};
 
 use crate::args::{Credentials, Format, Login, Peer, Who};
 use crate::connect::report::{Failure, Report as Connection};
@@ -64,6 +64,12 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
             let _ = session::leave(session, &manners).await;
             report.login = Some(login.done(&done));
             if !json {
+                for attempt in &done.refused {
+                    talk.line(Tone::Bad, format_args!("{attempt}"));
+                    if attempt.denial == Denial::Binding {
+                        talk.line(Tone::Bad, format_args!("{}", hint::BINDING));
+                    }
+                }
                 sink.line(&verdict(&args.credentials, &done))?;
                 if !done.checked {
                     let late =
@@ -110,9 +116,12 @@ pub(crate) fn failed(
 fn known(login: report::Login, error: &Error) -> report::Login {
     match error {
         Error::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
-        Error::Refused { mechanism, .. }
-        | Error::Mechanism { mechanism, .. }
-        | Error::Unproven { mechanism } => {
+        Error::Refused { mechanism, before, .. } => {
+            let refused = before.iter().map(ToString::to_string).collect();
+            let mechanism = Some(mechanism.clone()).filter(|it| !it.is_empty());
+            report::Login { mechanism, refused, ..login }
+        }
+        Error::Mechanism { mechanism, .. } | Error::Unproven { mechanism } => {
             report::Login { mechanism: Some(mechanism.clone()).filter(|it| !it.is_empty()), ..login }
         }
         _ => login,

@@ -65,6 +65,8 @@ pub(crate) struct Login {
     pub(crate) offered: Vec<String>,
     /// What it had offered in cleartext, escaped. It was not used.
     pub(crate) offered_in_cleartext: Vec<String>,
+    /// The mechanisms that the server refused before, for a reason that is not the password; in words, escaped.
+    pub(crate) refused: Vec<String>,
     /// As whom, where the server says so.
     pub(crate) authenticated_as: Option<String>,
     /// Whether the server checked name and password; some keep them until they matter.
@@ -77,6 +79,7 @@ impl Login {
     pub(crate) fn done(self, done: &LoggedIn) -> Self {
         Self {
             mechanism: Some(done.mechanism.to_owned()).filter(|it| !it.is_empty()),
+            refused: done.refused.iter().map(ToString::to_string).collect(),
             channel_binding: done.binding.map(starttls::proto::Binding::name),
             offered: escaped(&done.offered),
             authenticated_as: done.user.as_ref().map(|user| Escaped(user.as_bytes()).to_string()),

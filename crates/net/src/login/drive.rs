@@ -1,6 +1,7 @@
 //! A login over a stream.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use starttls_proto::{Identity, Protocol, Script, ServiceName};
 
@@ -25,6 +26,7 @@ impl Account {
         let mut chunk = vec![0; 4096];
         let mut count = 0;
         let (deadline, mut budget) = (Deadline::starting_now(self.timeout), budget());
+        let mut prompted = false;
         loop {
             let received = login.receive(&chunk[..count], &mut script);
             self.tell(&mut script);
@@ -33,9 +35,11 @@ impl Account {
                 Progress::Done(done) => return Ok(done),
             };
             let step = login.awaits();
+            let bytes = script.take_bytes();
+            let listens = bytes.is_empty() && !prompted;
             let moved = async {
                 let sent = async {
-                    stream.write_all(&script.take_bytes()).await?;
+                    stream.write_all(&bytes).await?;
                     stream.flush().await
                 };
                 // A server that closes may have said why before.
@@ -45,7 +49,16 @@ impl Account {
                     read => sent.and(read),
                 }
             };
-            count = match deadline.within(moved).await {
+            // Some servers of ManageSieve do not list their mechanisms again inside TLS.
+            let patience = if listens { deadline.at_most(PROMPT.min(self.timeout / 2)) } else { deadline };
+            let moved = patience.within(moved).await;
+            if listens && matches!(&moved, Err(error) if error.kind() == ErrorKind::TimedOut) {
+                prompted = true;
+                count = 0;
+                login.prompt(&mut script);
+                continue;
+            }
+            count = match moved {
                 Err(error) if is_end(&error) => 0,
                 done => done.map_err(|source| self.broken(step, source))?,
             };
@@ -145,6 +158,9 @@ impl Account {
         }
     }
 }
+
+/// How long a server may be silent before it is asked for what it should have said by itself.
+const PROMPT: Duration = Duration::from_secs(2);
 
 /// More than any login takes: lists of mechanisms and challenges are short.
 fn budget() -> Budget {

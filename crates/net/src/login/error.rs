@@ -34,6 +34,8 @@ pub enum Error {
         denial: Denial,
         /// What it said, as it came; in words, where the protocol is not text.
         answer: Vec<u8>,
+        /// The mechanisms that it refused before, in the same session.
+        before: Vec<Attempt>,
         /// What it told the mechanism, where that is text (RFC 7628 section 3.2.2), as it came.
         details: Vec<u8>,
     },
@@ -69,6 +71,17 @@ pub enum Error {
     },
 }
 
+/// A mechanism that the server refused, for a reason that is not the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The mechanism.
+    pub mechanism: String,
+    /// Why.
+    pub denial: Denial,
+    /// What the server said, as it came; in words, where the protocol is not text.
+    pub answer: Vec<u8>,
+}
+
 impl Error {
     pub(super) fn mechanism(name: &str, reason: impl Into<String>) -> Self {
         Self::Mechanism { mechanism: name.to_owned(), reason: reason.into() }
@@ -95,12 +108,15 @@ impl fmt::Display for Error {
                     list(offered)
                 )
             }
-            Self::Refused { mechanism, denial, answer, details } => {
+            Self::Refused { mechanism, denial, answer, details, before } => {
+                for attempt in before {
+                    write!(f, "{attempt}; then ")?;
+                }
                 match denial {
-                    Denial::Credentials => f.write_str("the server refused the login")?,
-                    Denial::Mechanism => f.write_str("the server refused the mechanism")?,
-                    Denial::Temporary => f.write_str("the server cannot check the login for now")?,
-                    Denial::Bye => f.write_str("the server closed the session instead of an answer")?,
+                    Denial::Mechanism if mechanism.is_empty() => {
+                        f.write_str("the server refused the hello")?
+                    }
+                    denial => f.write_str(in_words(*denial))?,
                 }
                 if !mechanism.is_empty() {
                     write!(f, " ({mechanism})")?;
@@ -123,6 +139,23 @@ impl fmt::Display for Error {
             }
             Self::Io { step, .. } => write!(f, "the connection broke while waiting for {step}"),
         }
+    }
+}
+
+fn in_words(denial: Denial) -> &'static str {
+    match denial {
+        Denial::Credentials => "the server refused the login",
+        Denial::Mechanism => "the server refused the mechanism",
+        Denial::Binding => "the server refused the channel binding",
+        Denial::Temporary => "the server cannot check the login for now",
+        Denial::Bye => "the server closed the session instead of an answer",
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mechanism, denial, answer } = self;
+        write!(f, "{} ({mechanism}): \"{}\"", in_words(*denial), Escaped(answer.trim_ascii_end()))
     }
 }
 

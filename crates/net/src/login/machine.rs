@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use starttls_proto::{Binding, Identity, LoginStep, Protocol, Script, UserName};
+use starttls_proto::{Binding, Choice, Denial, Identity, LoginStep, Protocol, Refused, Script, UserName};
 
 use super::account::Account;
 use super::binding::Bindings;
-use super::error::Error;
+use super::error::{Attempt, Error};
 use super::mechanism::{self, Exchange, Terms};
 
 /// A login inside TLS, without I/O: [`starttls_proto::Login`] with its mechanisms.
@@ -15,12 +15,21 @@ use super::mechanism::{self, Exchange, Terms};
 #[must_use = "a login does nothing until it is driven"]
 pub struct Login {
     machine: starttls_proto::Login,
+    choices: Box<Choices>,
+}
+
+/// Which mechanisms were tried, and the one that runs.
+struct Choices {
     account: Account,
     bindings: Bindings,
     mechanism: &'static str,
     exchange: Option<Box<dyn Exchange>>,
     offered: Vec<String>,
     binding: Option<Binding>,
+    /// The mechanisms that the server refused so far.
+    refused: Vec<Attempt>,
+    /// What the server said of the mechanism that runs, as an error of the mechanism's own.
+    said: Option<Denial>,
 }
 
 /// How a login goes on.
@@ -43,6 +52,8 @@ pub struct LoggedIn {
     pub binding: Option<Binding>,
     /// What the server offered, inside TLS.
     pub offered: Vec<String>,
+    /// The mechanisms that the server refused before, for a reason that is not the password.
+    pub refused: Vec<Attempt>,
     /// As whom, where the server says so; as it came.
     pub user: Option<String>,
     /// Whether that means that name and password are right; some servers only keep them until they matter.
@@ -72,20 +83,28 @@ impl Login {
         let user = account.user.parse()?;
         let machine = starttls_proto::Login::new(protocol, identity, &user, greeted, out)
             .ok_or(Error::NoLogin { protocol: protocol.title })?;
-        Ok(Self {
-            machine,
+        let choices = Choices {
             account,
             bindings,
             mechanism: "",
             exchange: None,
             offered: Vec::new(),
             binding: None,
-        })
+            refused: Vec::new(),
+            said: None,
+        };
+        Ok(Self { machine, choices: Box::new(choices) })
     }
 
     /// What the server owes now, as a noun phrase for errors.
     pub fn awaits(&self) -> &'static str {
         self.machine.awaits()
+    }
+
+    /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while.
+    /// Returns whether there was something to ask.
+    pub fn prompt(&mut self, out: &mut Script) -> bool {
+        self.machine.prompt(out)
     }
 
     /// The server closed the connection: the error that says in the middle of what.
@@ -97,60 +116,67 @@ impl Login {
     ///
     /// # Errors
     /// [`Error`]; close the connection.
-    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<Progress, Error> {
-        let mut step = self.machine.receive(input, out)?;
+    pub fn receive(self, input: &[u8], out: &mut Script) -> Result<Progress, Error> {
+        let Self { machine, mut choices } = self;
+        let mut step = machine.receive(input, out)?;
         loop {
             let machine = match step {
                 LoginStep::Continue(machine) => {
-                    self.machine = machine;
-                    return Ok(Progress::Continue(self));
+                    return Ok(Progress::Continue(Self { machine, choices }));
                 }
                 LoginStep::Choose(choice) => {
-                    self.offered = choice.offered.iter().map(|it| it.name.clone()).collect();
-                    let terms = Terms {
-                        account: &self.account,
-                        offered: &choice.offered,
-                        bindings: &self.bindings,
-                        binding: choice.binding(),
-                    };
-                    let (name, mut exchange) = mechanism::choose(&terms)?;
-                    let initial = exchange.begin().map_err(|reason| Error::mechanism(name, reason))?;
-                    self.mechanism = name;
-                    self.binding = name.ends_with("-PLUS").then(|| choice.binding());
-                    self.exchange = Some(exchange);
-                    choice.begin(name, initial.as_deref(), out)?
+                    choices.offered = choice.offered.iter().map(|it| it.name.clone()).collect();
+                    choices.begin(choice, out)?
+                }
+                LoginStep::Challenge(challenge)
+                    if choices.exchange.as_ref().is_some_and(|it| it.refusal(&challenge.data).is_some()) =>
+                {
+                    choices.said = choices.exchange.as_ref().and_then(|it| it.refusal(&challenge.data));
+                    challenge.abort(out)
                 }
                 LoginStep::Challenge(challenge) => {
-                    let response = match &mut self.exchange {
+                    let response = match &mut choices.exchange {
                         Some(exchange) => exchange.respond(&challenge.data),
                         None => Err(String::from("the server asks before anything was begun")),
                     };
-                    let response = response.map_err(|reason| Error::mechanism(self.mechanism, reason))?;
+                    let response = response.map_err(|reason| Error::mechanism(choices.mechanism, reason))?;
                     challenge.respond(&response, out)?
                 }
                 LoginStep::Granted(granted) => {
                     let proven =
-                        self.exchange.as_mut().is_none_or(|it| it.is_proven(granted.data.as_deref()));
+                        choices.exchange.as_mut().is_none_or(|it| it.is_proven(granted.data.as_deref()));
                     if !proven {
-                        return Err(Error::Unproven { mechanism: self.mechanism.to_owned() });
+                        return Err(Error::Unproven { mechanism: choices.mechanism.to_owned() });
                     }
                     return Ok(Progress::Done(LoggedIn {
-                        mechanism: self.mechanism,
-                        binding: self.binding,
-                        offered: self.offered,
+                        mechanism: choices.mechanism,
+                        binding: choices.binding,
+                        offered: choices.offered,
+                        refused: choices.refused,
                         user: granted.user,
                         checked: granted.checked,
                         answer: granted.answer,
                         unread: granted.unread,
                     }));
                 }
-                LoginStep::Refused(refused) => {
-                    return Err(Error::Refused {
-                        mechanism: self.mechanism.to_owned(),
-                        denial: refused.denial,
-                        answer: refused.answer,
-                        details: self.exchange.map(|it| it.details()).unwrap_or_default(),
-                    });
+                LoginStep::Refused(Refused { denial, again, answer }) => {
+                    let denial = choices.said.take().unwrap_or(denial);
+                    match choices.next(denial, again, &answer) {
+                        Some(choice) => match choices.begin(choice, out) {
+                            // There is no other mechanism.
+                            Err(Error::NotOffered { .. }) => return Err(choices.ended()),
+                            begun => begun?,
+                        },
+                        None => {
+                            return Err(Error::Refused {
+                                mechanism: choices.mechanism.to_owned(),
+                                denial,
+                                answer,
+                                before: choices.refused,
+                                details: choices.exchange.map(|it| it.details()).unwrap_or_default(),
+                            });
+                        }
+                    }
                 }
             };
             step = machine.receive(b"", out)?;
@@ -158,11 +184,56 @@ impl Login {
     }
 }
 
+impl Choices {
+    /// Begins the best mechanism that was not refused yet.
+    fn begin(&mut self, choice: Choice, out: &mut Script) -> Result<starttls_proto::Login, Error> {
+        let terms = Terms {
+            account: &self.account,
+            offered: &choice.offered,
+            bindings: &self.bindings,
+            binding: choice.binding(),
+            refused: &self.refused,
+        };
+        let (name, mut exchange) = mechanism::choose(&terms)?;
+        let initial = exchange.begin().map_err(|reason| Error::mechanism(name, reason))?;
+        self.mechanism = name;
+        self.binding = name.ends_with("-PLUS").then(|| choice.binding());
+        self.exchange = Some(exchange);
+        Ok(choice.begin(name, initial.as_deref(), out)?)
+    }
+
+    /// Notes a refusal; returns the mechanisms to choose from, if another one makes sense: not after a wrong password,
+    /// which would be tried, and counted, again; not where the user chose the mechanism; and not without end.
+    fn next(&mut self, denial: Denial, again: Option<Choice>, answer: &[u8]) -> Option<Choice> {
+        let chosen = self.account.mechanism.is_some() || self.mechanism.is_empty();
+        if denial == Denial::Credentials || chosen || self.refused.len() + 1 >= MECHANISMS {
+            return None;
+        }
+        let choice = again?;
+        let (mechanism, answer) = (self.mechanism.to_owned(), answer.to_vec());
+        self.refused.push(Attempt { mechanism, denial, answer });
+        Some(choice)
+    }
+
+    /// The last refusal, when there is nothing left to try.
+    fn ended(mut self) -> Error {
+        let Attempt { mechanism, denial, answer } = self.refused.pop().unwrap_or(Attempt {
+            mechanism: String::new(),
+            denial: Denial::Mechanism,
+            answer: Vec::new(),
+        });
+        Error::Refused { mechanism, denial, answer, before: self.refused, details: Vec::new() }
+    }
+}
+
+/// Mechanisms that are tried in one session: servers count failures.
+const MECHANISMS: usize = 3;
+
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
             .field("machine", &self.machine)
-            .field("mechanism", &self.mechanism)
+            .field("mechanism", &self.choices.mechanism)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,10 @@
 //! The mechanisms: which of them is best, and how each begins.
 
-use starttls_proto::{Binding, Offered};
+use starttls_proto::{Binding, Denial, Offered};
 
 use super::account::{Account, Secret};
 use super::binding::Bindings;
-use super::error::Error;
+use super::error::{Attempt, Error};
 use super::{own, sasl};
 
 /// One side of an exchange: what a mechanism says.
@@ -19,6 +19,12 @@ pub(super) trait Exchange: Send + Sync {
     fn is_proven(&mut self, data: Option<&[u8]>) -> bool {
         let _ = data;
         true
+    }
+
+    /// What the server says instead of the end of the exchange, if it is an error of the mechanism's own.
+    fn refusal(&self, challenge: &[u8]) -> Option<Denial> {
+        let _ = challenge;
+        None
     }
 
     /// What the server told that is of interest for people.
@@ -41,7 +47,13 @@ impl Tokens {
         let wanted = account.mechanism.clone().unwrap_or_default();
         let offered = [Offered { name: wanted, challenge: challenge.map(<[u8]>::to_vec) }];
         let bindings = Bindings::default();
-        let terms = Terms { account, offered: &offered, bindings: &bindings, binding: Binding::Exporter };
+        let terms = Terms {
+            account,
+            offered: &offered,
+            bindings: &bindings,
+            binding: Binding::Exporter,
+            refused: &[],
+        };
         choose(&terms).map(|(_, exchange)| Self(exchange))
     }
 
@@ -74,6 +86,8 @@ pub(super) struct Terms<'a> {
     pub(super) offered: &'a [Offered],
     pub(super) bindings: &'a Bindings,
     pub(super) binding: Binding,
+    /// What the server refused already.
+    pub(super) refused: &'a [Attempt],
 }
 
 type Begin = fn(&Terms<'_>, &Offered) -> Result<Box<dyn Exchange>, String>;
@@ -158,15 +172,24 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
             (mechanism, offered(wanted).ok_or_else(|| not_offered(Some(wanted)))?)
         }
         None => {
-            let usable =
-                |it: &&Mechanism| it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
+            let tried = |name: &str| terms.refused.iter().any(|it| it.mechanism == name);
+            // Where the server computed another binding, another endpoint may have ended TLS: it must not learn the
+            // password. Mechanisms of SCRAM do not send it.
+            let exposed = terms.refused.iter().any(|it| it.denial == Denial::Binding);
+            let usable = |it: &&Mechanism| {
+                let fits = it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
+                fits && !tried(it.name) && (!exposed || it.name.starts_with("SCRAM-"))
+            };
             // A name that is a path in a directory is no name to SASL (RFC 4513 section 5.1.3).
             let path = account
                 .user
                 .contains('=')
                 .then(|| MECHANISMS.iter().find(|it| it.name == "SIMPLE"))
                 .flatten();
-            let best = path.into_iter().chain(MECHANISMS.iter().filter(usable));
+            let best = path
+                .into_iter()
+                .filter(|it| !tried(it.name) && !exposed)
+                .chain(MECHANISMS.iter().filter(usable));
             let found = best.filter_map(|it| offered(it.name).map(|offer| (it, offer))).next();
             found.ok_or_else(|| not_offered(None))?
         }

@@ -21,6 +21,6 @@ mod sasl;
 
 pub use account::Account;
 pub use binding::Bindings;
-pub use error::Error;
+pub use error::{Attempt, Error};
 pub use machine::{LoggedIn, Login, Progress};
 pub use mechanism::Tokens;

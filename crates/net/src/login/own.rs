@@ -138,7 +138,8 @@ mod tests {
     fn said(begin: fn(&Terms<'_>, &Offered) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
         let offer = Offered { name: String::new(), challenge: Some(told.to_vec()) };
         let (offered, bindings) = ([offer.clone()], Bindings::default());
-        let terms = Terms { account, offered: &offered, bindings: &bindings, binding: Binding::Exporter };
+        let binding = Binding::Exporter;
+        let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };
         let mut exchange = begin(&terms, &offer).unwrap();
         exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(told).unwrap())
     }
@@ -175,7 +176,7 @@ mod tests {
         let (bindings, binding) = (Bindings::default(), Binding::Exporter);
         for (user, password) in [("a\r\nb", "c"), ("a", "b\nc"), ("a\0", "b"), ("a", "")] {
             let account = &Account::password(user, password);
-            let terms = Terms { account, offered: &offered, bindings: &bindings, binding };
+            let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };
             assert!(name_and_password(&terms, &offered[0]).is_err(), "{user:?} {password:?}");
         }
     }

@@ -10,7 +10,7 @@ use rsasl::prelude::{
 };
 use rsasl::property::{AuthId, AuthzId, OAuthBearerToken, OverrideCBType, Password};
 use rsasl::validate::NoValidation;
-use starttls_proto::Offered;
+use starttls_proto::{Denial, Offered};
 
 use super::account::{Account, Secret};
 use super::mechanism::{Exchange, Terms};
@@ -167,6 +167,20 @@ impl Exchange for Sasl {
             return Err(format!("the server asks for more than {ROUNDS} rounds of hashing"));
         }
         self.step(Some(challenge))
+    }
+
+    fn refusal(&self, challenge: &[u8]) -> Option<Denial> {
+        // RFC 5802 section 7: server-error-value.
+        let value = challenge.strip_prefix(b"e=").filter(|_| self.scram)?;
+        let value = value.split(|&byte| byte == b',').next().unwrap_or_default();
+        Some(match value {
+            b"channel-bindings-dont-match"
+            | b"server-does-support-channel-binding"
+            | b"channel-binding-not-supported"
+            | b"unsupported-channel-binding-type" => Denial::Binding,
+            b"invalid-proof" | b"unknown-user" => Denial::Credentials,
+            _ => Denial::Mechanism,
+        })
     }
 
     fn is_proven(&mut self, data: Option<&[u8]>) -> bool {

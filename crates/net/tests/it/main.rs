@@ -11,6 +11,7 @@ mod endless;
 mod file;
 mod login;
 mod names;
+mod next_mechanism;
 mod pair;
 mod refusals;
 mod scram;

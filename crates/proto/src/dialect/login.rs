@@ -23,6 +23,11 @@ pub trait LoginDialect: Dialect {
         true
     }
 
+    /// Whether another mechanism can begin in the same session after one was refused.
+    fn can_begin_again(&self) -> bool {
+        true
+    }
+
     /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
     /// that are there without being listed.
     fn mechanisms(&self, list: &[u8]) -> Vec<Offered>;
@@ -126,8 +131,10 @@ pub enum LoginReply {
 pub enum Denial {
     /// The name, the password or the token is wrong, or not good for this.
     Credentials,
-    /// The mechanism is not known there, or not allowed.
+    /// The mechanism is not known there, or not allowed, or failed for a reason that is not the password.
     Mechanism,
+    /// The server computed another channel binding: another TLS connection ends there than began here.
+    Binding,
     /// The server cannot tell for now.
     Temporary,
     /// The server is closing the connection.

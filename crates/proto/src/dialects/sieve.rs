@@ -25,7 +25,16 @@ pub const SIEVE: Protocol = Protocol {
     alpn: Some("managesieve"),
     spec: "RFC 5804 section 2.2",
     flow: Flow { offer: Offer::InGreeting, after: After::ServerSpeaks, ..Flow::USUAL },
-    dialect: |me| Box::new(Sieve { me, answer: Vec::new(), quitting: false, runs_on: false }),
+    dialect: |me| {
+        Box::new(Sieve {
+            me,
+            answer: Vec::new(),
+            quitting: false,
+            runs_on: false,
+            prompted: false,
+            skipping: false,
+        })
+    },
 };
 
 struct Sieve {
@@ -35,6 +44,10 @@ struct Sieve {
     quitting: bool,
     /// A literal was announced for a command that a server refuses before TLS.
     runs_on: bool,
+    /// The list of capabilities was asked for where it should have come by itself: it may come twice.
+    prompted: bool,
+    /// The second list is being read.
+    skipping: bool,
 }
 
 impl Sieve {

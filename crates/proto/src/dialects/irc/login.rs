@@ -26,6 +26,11 @@ const PIECE: usize = 400;
 const MAX_CHALLENGE: usize = 64 * 1024;
 
 impl LoginDialect for Irc {
+    /// The server's password ends the registration.
+    fn can_begin_again(&self) -> bool {
+        !self.login.registering
+    }
+
     fn mechanisms(&self, listed: &[u8]) -> Vec<Offered> {
         let Ok(Some(message)) = Message::parse(listed) else { return Vec::new() };
         let Some((capabilities, _)) = message.capabilities() else { return Vec::new() };

@@ -13,6 +13,11 @@ use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, 
 const NO_PLUGIN: &[u8] = b"starttls_asks\0";
 
 impl LoginDialect for MySql {
+    /// The server closes the connection after a refusal.
+    fn can_begin_again(&self) -> bool {
+        false
+    }
+
     fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
         let [_, _, _, _, 0xfe, request @ ..] = msg else { return Vec::new() };
         let mut parts = request.splitn(2, |&byte| byte == 0);

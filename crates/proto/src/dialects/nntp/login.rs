@@ -39,6 +39,7 @@ impl LoginDialect for Nntp {
                 out.open("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
+                self.login.bare = false;
                 return begin(&format!("AUTHINFO SASL {mechanism}"), initial, LONGEST, out);
             }
             LoginMessage::Response(password) if self.login.bare => {

@@ -50,6 +50,7 @@ impl LoginDialect for Pop3 {
                 out.open("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
+                self.login.bare = false;
                 return begin(&format!("AUTH {mechanism}"), initial, LONGEST, out);
             }
             LoginMessage::Response(password) if self.login.bare => {

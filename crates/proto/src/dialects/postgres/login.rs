@@ -22,6 +22,11 @@ impl LoginDialect for Postgres {
         Binding::ServerEndPoint
     }
 
+    /// The server closes the connection after a refusal.
+    fn can_begin_again(&self) -> bool {
+        false
+    }
+
     fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
         let data = msg.get(9..).unwrap_or_default();
         match number(msg, 5) {

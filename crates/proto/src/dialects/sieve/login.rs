@@ -17,7 +17,10 @@ impl LoginDialect for Sieve {
 
     fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
         match msg {
-            LoginMessage::Hello { .. } => out.open("CAPABILITY\r\n"),
+            LoginMessage::Hello { .. } => {
+                self.prompted = true;
+                out.open("CAPABILITY\r\n");
+            }
             LoginMessage::Begin { mechanism, initial } => {
                 out.open(format!("AUTHENTICATE \"{mechanism}\""));
                 if let Some(initial) = initial {
@@ -37,6 +40,14 @@ impl LoginDialect for Sieve {
     }
 
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
+        // The list that was asked for, and the one that came by itself after all: its lines are not challenges, and its
+        // OK grants nothing.
+        let listed = string(msg).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"IMPLEMENTATION"));
+        if reply_to == ReplyTo::Other && self.prompted && (self.skipping || listed) {
+            self.skipping = logical_lines(msg).last().and_then(status).is_none();
+            self.prompted = self.skipping;
+            return Ok(LoginReply::Interim);
+        }
         let Some(status) = logical_lines(msg).last().and_then(status) else {
             let (data, _) = string(msg).ok_or(malformed("a challenge, OK, NO or BYE"))?;
             return Ok(LoginReply::Challenge(challenge(data)?));

@@ -54,6 +54,8 @@ impl LoginDialect for Smtp {
             (_, 334) => LoginReply::Challenge(challenge(last.get(4..).unwrap_or_default())?),
             (ReplyTo::Other, 235) => LoginReply::Granted { data: None, user: None },
             (_, 400..=499) => LoginReply::Refused(Denial::Temporary),
+            // No password was sent yet: the server refuses the hello.
+            (ReplyTo::Hello, 500..=599) => LoginReply::Refused(Denial::Mechanism),
             // RFC 4954 section 6, and what servers say that know no AUTH.
             (_, 500 | 502..=504 | 534 | 538) => LoginReply::Refused(Denial::Mechanism),
             (_, 500..=599) => LoginReply::Refused(Denial::Credentials),
