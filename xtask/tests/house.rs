@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-attack",
             "starttls-hello",
             "starttls-processes",
+            "starttls-report",
         ],
     ),
     ("starttls-conformance", &["starttls-audit", "starttls-attack"]),

@@ -10,6 +10,7 @@ mod dns;
 mod exit;
 mod failure;
 mod gateway;
+mod hello;
 mod input;
 mod inside;
 mod interruption;
@@ -91,6 +92,7 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Explain(args) => check::explain(&args),
         Command::Connect(args) => connect::run(&args).await,
         Command::Gateway(args) => gateway::run(&args).await,
+        Command::Hello(args) => hello::run(&args).await,
         Command::Lab(args) => lab::run(&args, interruption).await,
         Command::Login(args) => login::run(&args).await,
         Command::Sasl(args) => sasl::run(&args).await,

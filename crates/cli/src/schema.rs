@@ -18,6 +18,11 @@ fn connect() {
 }
 
 #[test]
+fn hello() {
+    same("hello", &schema_for!(crate::hello::report::Report));
+}
+
+#[test]
 fn login() {
     same("login", &schema_for!(crate::login::report::Report));
 }

@@ -3,6 +3,7 @@
 mod attack;
 mod check;
 mod gateway;
+mod hello;
 mod login;
 mod send;
 
@@ -19,6 +20,7 @@ use crate::target::{Host, Target};
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use gateway::{Gateway, Offer};
+pub(crate) use hello::Hello;
 pub(crate) use login::{Credentials, Login, Sasl, Who};
 pub(crate) use send::{Send, Stop};
 
@@ -37,6 +39,7 @@ pub(crate) enum Command {
     Connect(Box<Connect>),
     Explain(Explain),
     Gateway(Box<Gateway>),
+    Hello(Box<Hello>),
     Lab(Lab),
     Login(Box<Login>),
     Sasl(Sasl),

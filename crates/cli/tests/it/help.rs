@@ -3,12 +3,13 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "attack",
     "check",
     "connect",
     "explain",
     "gateway",
+    "hello",
     "lab",
     "login",
     "sasl",

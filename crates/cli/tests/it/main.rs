@@ -23,6 +23,7 @@ mod gateway_crowd;
 mod gateway_files;
 mod gateway_memory;
 mod gateway_restart;
+mod hello;
 mod hello_refused;
 mod help;
 mod input;

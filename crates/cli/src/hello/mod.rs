@@ -1,0 +1,150 @@
+//! `starttls hello`: one ClientHello after the upgrade, and what the server answers.
+
+pub(crate) mod offer;
+pub(crate) mod report;
+mod text;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use starttls::rustls::crypto::aws_lc_rs::default_provider;
+use starttls::{Connector, ConnectorBuilder, Error};
+use starttls_hello::{Answer, Context, End, Flight, GOODBYE, Progress, Question, Version};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::args::{Format, Hello};
+use crate::connect::conversation::Conversation;
+use crate::failure::Failed;
+use crate::output::Sink;
+use crate::peer::{Dial, Io};
+use crate::talk::Talk;
+use crate::target::{Mode, Target};
+use crate::{diagnose, exit};
+use report::Report;
+
+/// How long the farewell may take. The answer is complete then, so nothing depends on it.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
+    let target: Target = args.target.parse()?;
+    let question = offer::question(args)?;
+    let json = args.format == Format::Json;
+    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let mut sink = Sink::open(&args.output)?;
+    let peer = args.dialing.peer();
+    let name = peer.server_name(&target.host.ascii);
+    let sent = question.to_bytes(&context(&target, name)?);
+
+    let deadline = Instant::now() + args.dialing.timeout;
+    let conversation = Arc::new(Conversation::new(target.protocol, talk));
+    let dial = peer.dial_target(&target)?;
+    let builder = peer.builder(true)?.insecure();
+    let way = Way { target: &target, dial: &dial, name, builder, deadline };
+    let opening = way.open(conversation.clone());
+    let opened = diagnose::opening(&target, &dial, &peer, || conversation.is_silent(), opening).await;
+    let report = match opened {
+        Ok((address, stream)) => {
+            let answer = ask(stream, &sent, deadline).await;
+            Report::answered(&target, address, conversation.finish(), &question, sent.len(), &answer)
+        }
+        Err(unopened) => {
+            Report::not_asked(unopened.report(&target, conversation.finish()), &question, sent.len())
+        }
+    };
+    let code = report.exit_code;
+    if json {
+        let line =
+            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        sink.line(&starttls_report::json(&line))?;
+        return Ok(code);
+    }
+    text::show(&report, &mut sink)?;
+    match report.error {
+        Some(error) => Err(Failed::new(code, error.message).hint(error.hint)),
+        None => Ok(code),
+    }
+}
+
+fn context<'a>(target: &'a Target, name: &'a str) -> Result<Context<'a>, Failed> {
+    let mut octets = [0; 64];
+    let source = default_provider().secure_random;
+    source.fill(&mut octets).map_err(|_| Failed::new(exit::BUG, "the system has no random octets"))?;
+    let (random, session_id) = octets.split_at(32);
+    let half = |part: &[u8]| part.first_chunk().copied().unwrap_or_default();
+    Ok(Context {
+        server_name: Some(name.trim_end_matches('.')),
+        alpn: target.protocol.alpn.map(str::as_bytes),
+        random: half(random),
+        session_id: half(session_id),
+    })
+}
+
+/// The way to a server, up to where TLS begins.
+struct Way<'a> {
+    target: &'a Target,
+    dial: &'a Dial,
+    name: &'a str,
+    builder: ConnectorBuilder,
+    deadline: Instant,
+}
+
+impl Way<'_> {
+    /// Dials and negotiates; returns the address that was dialled, if there is one, and the stream.
+    async fn open(&self, observer: Arc<Conversation>) -> Result<(Option<String>, Box<dyn Io>), Error> {
+        let (address, io): (_, Box<dyn Io>) = match self.dial {
+            Dial::Tcp(endpoint) => {
+                let tcp = self.connector()?.dial(endpoint.clone()).await?;
+                (tcp.peer_addr().ok().map(|address| address.to_string()), Box::new(tcp))
+            }
+            Dial::Unix(_) => (None, self.dial.open(&self.connector()?).await?),
+        };
+        if self.target.mode == Mode::ImplicitTls {
+            return Ok((address, io));
+        }
+        let connector = self.connector()?.observed_by(observer);
+        let ready = connector.negotiate(self.target.protocol, self.name, io).await?;
+        Ok((address, Box::new(ready.into_raw_tls())))
+    }
+
+    /// Returns a connector for the time that is left.
+    fn connector(&self) -> Result<Connector, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.builder.clone().timeout(left).build()
+    }
+}
+
+/// Sends the hello and reads the first flight, until the deadline.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, hello: &[u8], deadline: Instant) -> Answer {
+    let mut flight = Flight::new();
+    let asking = async {
+        // A server may answer and close before it has read all: what it said is still to be read.
+        let _ = stream.write_all(hello).await;
+        let _ = stream.flush().await;
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(len) => match flight.receive(buffer.get(..len).unwrap_or_default()) {
+                    Progress::More => {}
+                    Progress::Done => return,
+                },
+            }
+        }
+    };
+    let end = match tokio::time::timeout_at(deadline.into(), asking).await {
+        Ok(()) => End::Closed,
+        Err(_) => End::TimedOut,
+    };
+    let leaving = async {
+        let _ = stream.write_all(&GOODBYE).await;
+        let _ = stream.shutdown().await;
+    };
+    let _ = tokio::time::timeout(FAREWELL, leaving).await;
+    flight.finish(end)
+}
+
+/// Whether a version sends suites of its own choice; SSL 2.0 always offers all its kinds.
+pub(crate) fn has_suites(question: &Question) -> bool {
+    question.version != Version::Ssl2
+}
