@@ -3,12 +3,14 @@
 
 mod dialects;
 mod front;
+mod hello;
 mod login;
 mod machines;
 mod relay;
 
 pub use dialects::dialects;
 pub use front::front;
+pub use hello::hello;
 pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;

@@ -11,7 +11,7 @@ use crate::{cargo, process, root, seeds};
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The targets, as in the manifest.
-const TARGETS: [&str; 6] = ["dialects", "client", "server", "relay", "front", "login"];
+const TARGETS: [&str; 7] = ["dialects", "client", "server", "relay", "front", "login", "hello"];
 
 /// What libFuzzer needs to see where an input leads; `cargo fuzz` passes the same.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 
 use starttls_proto::{PROTOCOLS, Side};
 
-/// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`.
+/// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`, and for `hello` from `crates/hello/vectors`.
 ///
 /// A seed starts with the number of its protocol. For `client`, `login`, `server` and `dialects` the octets of the
 /// sides follow; for `relay` and `front` their pieces, each behind an octet with the side in the top bit and the length
 /// in the others.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
     let corpus = root.join("fuzz/corpus");
-    for target in ["dialects", "client", "server", "relay", "front", "login"] {
+    for target in ["dialects", "client", "server", "relay", "front", "login", "hello"] {
         for folder in [corpus.join(target), root.join("fuzz/artifacts").join(target)] {
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
     }
+    hellos(root, &corpus.join("hello"))?;
     for path in vectors(root)? {
         let at = |problem: String| format!("{}: {problem}", path.display());
         let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
@@ -46,11 +47,31 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Writes the flights and hellos of `crates/hello/vectors`, each behind an octet that chooses a cut.
+fn hellos(root: &Path, corpus: &Path) -> Result<(), String> {
+    for path in list(&root.join("crates/hello/vectors"))? {
+        if path.extension().is_none_or(|ending| ending != "txt") {
+            continue;
+        }
+        let at = |problem: String| format!("{}: {problem}", path.display());
+        let turns = turns(&fs::read_to_string(&path).map_err(|e| at(e.to_string()))?).map_err(at)?;
+        for side in [Side::Client, Side::Server] {
+            let said = turns.iter().filter(|(from, _)| *from == side).flat_map(|(_, bytes)| bytes);
+            let seed: Vec<u8> = std::iter::once(&0).chain(said).copied().collect();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let file = corpus.join(format!("vector-{name}-{}", side.name()));
+            fs::write(&file, seed).map_err(|e| format!("{}: {e}", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let at = |e: std::io::Error| format!("{}: {e}", folder.display());
+    fs::read_dir(folder).map_err(at)?.map(|entry| Ok(entry.map_err(at)?.path())).collect()
+}
+
 fn vectors(root: &Path) -> Result<Vec<PathBuf>, String> {
-    let list = |folder: &Path| -> Result<Vec<PathBuf>, String> {
-        let at = |e: std::io::Error| format!("{}: {e}", folder.display());
-        fs::read_dir(folder).map_err(at)?.map(|entry| Ok(entry.map_err(at)?.path())).collect()
-    };
     let mut found = Vec::new();
     for folder in list(&root.join("crates/proto/vectors"))?.iter().filter(|path| path.is_dir()) {
         found.extend(list(folder)?);

@@ -1,0 +1,67 @@
+//! First flights and ClientHellos.
+
+use starttls_hello::{
+    Answer, AnyClientHello, ClientHelloReader, End, Flight, FlightEnd, Malformed, Outcome, Question, Size,
+    Step, Topic, Version, Walk,
+};
+
+/// The first octet chooses a cut. The others are what a server or a client sends: the result is the same at every cut,
+/// a hello that was read is written as it was, and no answer makes a walk endless.
+pub fn hello(input: &[u8]) {
+    let Some((&cut, bytes)) = input.split_first() else { return };
+    let parts = bytes.split_at(usize::from(cut) % (bytes.len() + 1));
+    let answer = flight(&[bytes]);
+    assert_eq!(answer, flight(&[parts.0, parts.1]), "a flight depends on its cut");
+    if let Answer::Hello(flight) = &answer {
+        // What is not complete is never taken for complete.
+        let again = self::flight(&[bytes, b"\0"]);
+        let closed = matches!(flight.end, FlightEnd::Closed | FlightEnd::Malformed(Malformed::Truncated));
+        assert!(closed || again == answer, "a complete flight went on");
+    }
+    client(bytes, parts);
+    walk(&answer);
+}
+
+fn flight(parts: &[&[u8]]) -> Answer {
+    let mut flight = Flight::new();
+    for part in parts {
+        let _ = flight.receive(part);
+    }
+    flight.finish(End::Closed)
+}
+
+fn client(bytes: &[u8], (first, second): (&[u8], &[u8])) {
+    let whole = ClientHelloReader::new().receive(bytes);
+    let mut reader = ClientHelloReader::new();
+    let cut = match reader.receive(first) {
+        Ok(None) => reader.receive(second),
+        ended => ended,
+    };
+    assert_eq!(cut, whole, "a hello depends on its cut");
+    let written = match &whole {
+        Ok(Some(AnyClientHello::Tls(hello))) => hello.to_bytes(),
+        Ok(Some(AnyClientHello::Ssl2(hello))) => hello.to_bytes(),
+        _ => return,
+    };
+    assert_eq!(ClientHelloReader::new().receive(&written), whole, "a hello is not written as it was read");
+}
+
+/// A server that always answers the same ends every walk, and is never believed about what it was not asked for.
+fn walk(answer: &Answer) {
+    let mut walk = Walk::new(Size::Brief);
+    while let Step::Ask(question) = walk.next() {
+        walk.record(question, Outcome::Answered(answer.clone()));
+        assert!(walk.connections() <= 8, "a brief walk is longer than allowed");
+    }
+    let facts = walk.facts();
+    let offers = Version::ALL.iter().filter(|version| facts.version(**version).value().is_some()).count();
+    let believable = match answer {
+        Answer::Ssl2(_) => true,
+        Answer::Hello(flight) => {
+            let mut questions = walk.exchanges().iter().map(|it| &it.question);
+            questions.any(|question: &Question| question.topic != Topic::Custom && question.offers(flight))
+        }
+        _ => false,
+    };
+    assert!(believable || offers == 0, "an answer that proves nothing became a fact");
+}
