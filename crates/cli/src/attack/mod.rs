@@ -55,7 +55,7 @@ async fn campaign(
 ) -> Result<u8, Failed> {
     // A client may leave processes behind that have left its group and its session.
     starttls_processes::adopt_orphans()?;
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::replacing(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
     let talk = Talk::new(&args.output);
     banner(&talk, protocol, &format!("scenarios: {}, {} at a time", scenarios.len(), args.jobs));
@@ -84,6 +84,7 @@ async fn campaign(
         ));
     }
     sink.line(shown(args, command, &report).trim_end())?;
+    sink.finish()?;
     let outcomes = report.scenarios.iter().map(|it| it.outcome).chain([report.control.outcome]);
     Ok(interrupted.unwrap_or_else(|| code(outcomes, args.fail_on)))
 }

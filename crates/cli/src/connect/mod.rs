@@ -44,14 +44,17 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
         let hint = String::from("name a target, or ask for --format json");
         return Err(Failed::usage("without a target there is no session for --output").hint(Some(hint)));
     }
-    let mut sink = Sink::open(&args.output)?;
+    // A session is written as it goes on.
+    let mut sink = if json { Sink::replacing(&args.output)? } else { Sink::open(&args.output)? };
     if args.cleartext || args.upgrade_on.is_some() {
         return manual::run(args, &talk, &mut sink).await;
     }
-    match args.target()? {
-        Some(target) => connect(args, &target, &talk, &mut sink).await,
-        None => lab::run(args, &mut sink).await,
-    }
+    let code = match args.target()? {
+        Some(target) => connect(args, &target, &talk, &mut sink).await?,
+        None => lab::run(args, &mut sink).await?,
+    };
+    sink.finish()?;
+    Ok(code)
 }
 
 async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {

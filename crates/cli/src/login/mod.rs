@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     }
     let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::replacing(&args.output)?;
     let connector = args.peer.connector(&args.trace, 0)?;
     let dial = args.peer.dial_target(&target)?;
     // RFC 6120 section 6.3.8: an address names the user of a service, and the login is at that service.
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
         Ok(opened) => opened,
         Err(connection) => {
             text::show(&talk, &target, &connection, None);
-            return end(Report::new(*connection, Outcome::NotEncrypted), json, &mut sink);
+            return end(Report::new(*connection, Outcome::NotEncrypted), json, sink);
         }
     };
     let connection = Connection::of_session(&target, watch.conversation().finish(), &session);
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
             report.error = Some(Failure { message: in_one_line(&error), hint });
         }
     }
-    end(report, json, &mut sink)
+    end(report, json, sink)
 }
 
 /// "authenticated as test by SCRAM-SHA-256-PLUS, bound to this connection (tls-exporter)".
@@ -132,16 +132,17 @@ fn in_one_line(error: &Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-fn end(report: Report, json: bool, sink: &mut Sink) -> Result<u8, Failed> {
+fn end(report: Report, json: bool, mut sink: Sink) -> Result<u8, Failed> {
     if json {
         let line =
             serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
         sink.line(&line)?;
+        sink.finish()?;
         return Ok(report.exit_code);
     }
     match report.error {
         Some(Failure { message, hint }) => Err(Failed::new(report.exit_code, message).hint(hint)),
-        None => Ok(report.exit_code),
+        None => sink.finish().map(|()| report.exit_code),
     }
 }
 

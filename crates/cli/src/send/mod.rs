@@ -27,11 +27,12 @@ use route::{Hop, Route};
 pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::replacing(&args.output)?;
     let sender = Sender::new(args, talk).await?;
     let Route { hops, left_out } = route::find(args).await?;
     if args.until == Some(Stop::Ehlo) {
-        return sender.look(&hops, json, &mut sink).await;
+        let code = sender.look(&hops, json, &mut sink).await?;
+        return sink.finish().map(|()| code);
     }
     let mut attempts = Vec::new();
     let mut ended = None;
@@ -61,11 +62,12 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
         let line =
             serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
         sink.line(&line)?;
-        return Ok(report.exit_code);
+        return sink.finish().map(|()| report.exit_code);
     }
     for told in &report.recipients {
         sink.line(&in_words(told, report.outcome))?;
     }
+    sink.finish()?;
     match report.error {
         Some(Failure { message, hint }) => Err(Failed::new(report.exit_code, message).hint(hint)),
         None => Ok(report.exit_code),
