@@ -32,7 +32,9 @@ impl Baseline {
         if !beyond.is_empty() {
             let all = dialogue.record.all();
             let at = self.seen.record(dialogue.record);
-            let why = format!("cleartext came behind the go-ahead: \"{}\"", Escaped(&beyond));
+            // The transcript has more of it.
+            let shown = Escaped(beyond.get(..200).unwrap_or(&beyond));
+            let why = format!("cleartext came after the go-ahead: \"{shown}\"");
             return self.end(Verdict::Violation, Draft::fail("srv-upgrade", why).at(at, all));
         }
         let id = if plan.implicit { "tls-handshake" } else { "srv-upgrade" };
