@@ -23,8 +23,7 @@ use tempfile::TempDir;
 
 use crate::support::run::{DEADLINE, Live};
 use crate::support::{Run, starttls};
-use crate::{endpoint, lab};
-use crate::{schema, shows};
+use crate::{endpoint, lab, schema, shows};
 
 /// Servers without TLS, and a certificate to put in front of them.
 struct House {
