@@ -83,7 +83,7 @@ pub mod login;
 mod machine;
 mod observe;
 mod path;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "raw-tls")]
 mod raw;
 mod ready;
 mod server;
@@ -104,7 +104,7 @@ pub use error::{Error, Refused};
 pub use facts::{Facts, Timings, Verdict};
 pub use host_name::host_name;
 pub use observe::{Chunk, Observer, Phase};
-#[cfg(feature = "tokio")]
+#[cfg(feature = "raw-tls")]
 pub use raw::RawTls;
 pub use ready::{NotEncrypted, Outcome, Ready};
 pub use rustls;

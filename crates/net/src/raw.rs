@@ -1,6 +1,11 @@
 //! A connection on which the upgrade was agreed, for probes that speak TLS themselves.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use starttls_proto::Upgrade;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::wire::Wire;
 
@@ -28,5 +33,29 @@ impl<IO> RawTls<IO> {
         wire.begin_tls(upgrade.into_early_tls());
         wire.deadline = None;
         Self { wire }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for RawTls<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for RawTls<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }

@@ -50,7 +50,7 @@ impl<IO> Ready<IO> {
     ///
     /// For diagnosis only: nothing on the stream is encrypted or authenticated. The proof of the boundary is consumed,
     /// so the next byte in either direction is TLS here too.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "raw-tls")]
     pub fn into_raw_tls(self) -> crate::RawTls<IO> {
         crate::RawTls::new(self.wire, self.upgrade)
     }
