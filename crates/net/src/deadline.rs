@@ -26,7 +26,8 @@ impl Deadline {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
-    /// Whether no time is left.
+    /// Returns whether no time is left.
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_over(&self) -> bool {
         self.remaining().is_zero()
     }
