@@ -8,6 +8,7 @@ mod endurance;
 mod fuzz;
 mod process;
 mod proof;
+mod repeat;
 mod report;
 mod seeds;
 mod setup;
@@ -26,6 +27,8 @@ Commands:
   ci                             the same; what CI runs
   fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
   proof [--runs N]               audit all rogue and sound servers of the lab N times in a row (default 20), under load
+  repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
+                                 ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
   bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
   bench audit                    what an audit costs, next to other tools (openssl, sslscan, sslyze, testssl.sh)
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["bench", ref rest @ ..] => bench::run(rest),
         ["proof", ref rest @ ..] => proof::run(rest),
+        ["repeat", ref rest @ ..] => repeat::run(rest),
         ["endurance"] => endurance::run(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
