@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use starttls::proto::{Protocol, Said, Side};
-use starttls::{Chunk, Connector, Encrypted, Observer, Phase, Transcript};
+use starttls::{Chunk, Connector, Encrypted, Observer, Phase, Transcript, file};
 
 use crate::args::{Peer, Trace};
 use crate::connect::conversation::Message;
@@ -76,7 +76,7 @@ impl Watch {
     pub(crate) fn new(trace: &Trace, protocol: &'static Protocol, talk: Talk) -> Result<Self, Failed> {
         let transcript = match &trace.transcript {
             Some(path) => {
-                let file = File::create(path)
+                let file = file::create(path)
                     .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
                 Some(Arc::new(Transcript::new(protocol, file)))
             }

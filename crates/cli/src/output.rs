@@ -4,6 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use starttls::file;
 use tempfile::NamedTempFile;
 
 use crate::args::Output;
@@ -38,7 +39,7 @@ impl Sink {
             let out = std::io::stdout();
             return Ok(Self { terminal: out.is_terminal(), out: Out::Stream(Box::new(out)) });
         };
-        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        let file = file::create(path).map_err(|error| unwritable(path, &error))?;
         Ok(Self { out: Out::Stream(Box::new(file)), terminal: false })
     }
 
@@ -59,7 +60,7 @@ impl Sink {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let old = std::fs::metadata(&path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
-            let file = File::options().write(true).open(&path).map_err(failed)?;
+            let file = file::create(&path).map_err(failed)?;
             return Ok(Self { out: Out::Stream(Box::new(file)), terminal: false });
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -85,8 +86,8 @@ impl Sink {
 
     /// Goes on behind the first so many bytes of an earlier output.
     pub(crate) fn append(path: &Path, length: u64) -> Result<Self, Failed> {
-        let file = File::options().create(true).write(true).truncate(false).open(path);
-        let at_end = file.and_then(|mut file| {
+        let opened = File::options().create(true).write(true).truncate(false).open(path);
+        let at_end = opened.and_then(|mut file| {
             file.set_len(length)?;
             file.seek(SeekFrom::End(0))?;
             Ok(file)

@@ -1,9 +1,9 @@
 //! Files that a user names: read with a bound on their size, and without waiting for one that never begins or never
-//! ends.
+//! ends; and files that a program writes.
 //!
 //! A path may lead to a FIFO without a writer, to a device without an end, or to a directory. [`read`], [`open`] and
 //! [`append`] look at the type first and open without blocking, so that none of these stops the program.
-//! [`read_input`] also takes pipes and terminals, for commands that a person runs.
+//! [`read_input`] and [`create`] also take pipes and terminals, for commands that a person runs.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -60,6 +60,43 @@ pub fn append(path: &Path, permissions: u32) -> io::Result<File> {
     let file = without_blocking(&mut options).open(path)?;
     expect_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Opens a file for writing from its start, and creates it if it does not exist.
+///
+/// The path may also lead to a terminal, or to a pipe that a program reads, such as `/dev/stderr`.
+///
+/// # Errors
+/// When the path leads to a directory, a socket, a block device, or a FIFO without a reader, and when the file cannot be
+/// opened for writing.
+pub fn create(path: &Path) -> io::Result<File> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if is_stream(metadata.file_type()) => return open_stream(path, metadata.file_type()),
+        Ok(metadata) => expect_regular(&metadata)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = without_blocking(OpenOptions::new().create(true).write(true).truncate(true)).open(path)?;
+    expect_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn open_stream(path: &Path, kind: FileType) -> io::Result<File> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::os::unix::fs::FileTypeExt;
+    if !kind.is_fifo() {
+        return without_blocking(OpenOptions::new().write(true)).open(path);
+    }
+    let file = open_fifo(path)?;
+    // Only opening must not wait. A reader that is slow slows the writer down, as in any pipeline.
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open_stream(path: &Path, _: FileType) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
 }
 
 /// Opens a FIFO for writing that a program has opened for reading.

@@ -1,7 +1,7 @@
 //! What the two sides' TLS configurations share.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{KeyLog, KeyLogFile, NoKeyLog, RootCertStore, SupportedProtocolVersion};
 
-use crate::Error;
+use crate::{Error, file};
 
 /// A version of TLS that this library speaks. Older ones are deprecated (RFC 8996) and refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,11 +113,7 @@ struct KeyLogTo(Mutex<File>);
 
 impl KeyLogTo {
     fn open(path: &Path) -> Result<Self, Error> {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|cause| {
+        let file = file::append(path, 0o600).map_err(|cause| {
             Error::config_because(format!("the key log {} cannot be opened", path.display()), cause)
         })?;
         Ok(Self(Mutex::new(file)))

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Connector, Encrypted, Observer, Transcript};
+use starttls::{Chunk, Connector, Encrypted, Observer, Transcript, file};
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
@@ -178,7 +178,7 @@ impl Session {
 /// Writes the transcript that was asked for.
 fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<Transcript<File>>, Failed> {
     let open = |path: &PathBuf| {
-        let file = File::create(path)
+        let file = file::create(path)
             .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
         Ok(Transcript::new(protocol, file))
     };

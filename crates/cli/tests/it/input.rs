@@ -1,4 +1,4 @@
-//! Files that a command reads: a device without an end, a directory, a file that is too large, a pipe.
+//! Files that a command reads or writes: a device without an end, a directory, a file that is too large, a pipe.
 
 use std::fs::File;
 use std::process::Command;
@@ -63,6 +63,26 @@ fn a_device_without_an_end() {
         if ["--ca-file", "--password-file"].contains(&option) {
             Run::of(starttls(rest).args([option, "/dev/zero"])).exits(2).says("expected at most");
         }
+    }
+}
+
+#[test]
+fn a_pipe_that_no_program_reads_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    for command in [
+        &["connect", TARGET, "--transcript"][..],
+        &["connect", TARGET, "--keylog"],
+        &["connect", TARGET, "--format", "json", "--output"],
+        &["check", TARGET, "--output"],
+        &["check", TARGET, "--format", "json", "--output"],
+        &["login", TARGET, "--user", "u", "--transcript"],
+    ] {
+        let began = Instant::now();
+        let run = Run::of(starttls(command).arg(&path).env("STARTTLS_PASSWORD", "sesame")).exits(2);
+        assert!(run.stderr.contains("(FIFO)"), "{command:?}: {}", run.stderr);
+        assert!(began.elapsed() < Duration::from_secs(30), "{command:?}: {:?}", began.elapsed());
     }
 }
 

@@ -115,6 +115,42 @@ fn a_pipe_is_opened_for_writing_where_a_program_reads_it() {
 }
 
 #[test]
+fn a_file_is_created_and_a_pipe_without_a_reader_is_refused() {
+    let folder = Folder::new();
+    let path = folder.file("report", b"a longer report of an earlier run");
+    file::create(&path).unwrap().write_all(b"short").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"short");
+
+    let pipe = folder.path("pipe");
+    fifo(&pipe);
+    let unread = pipe.clone();
+    let error = within(move || file::create(&unread)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotConnected, "{error}");
+
+    // More than a pipe holds: the writer waits for the reader.
+    let long = vec![b'x'; 1 << 20];
+    let expected = long.len();
+    let read = pipe.clone();
+    let reader = std::thread::spawn(move || std::fs::read(read).unwrap().len());
+    let written = within(move || {
+        loop {
+            match file::create(&pipe) {
+                Ok(mut file) => return file.write_all(&long),
+                // The reader has not opened the pipe yet.
+                Err(error) if error.kind() == ErrorKind::NotConnected => std::thread::yield_now(),
+                Err(error) => return Err(error),
+            }
+        }
+    });
+    written.unwrap();
+    assert_eq!(reader.join().unwrap(), expected);
+
+    for other in ["/", "/tmp"] {
+        assert!(file::create(Path::new(other)).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn appending_creates_the_file_for_its_owner_and_keeps_what_is_there() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
