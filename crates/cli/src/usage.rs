@@ -47,8 +47,10 @@ fn habit(mut arguments: impl Iterator<Item = String>) -> Option<&'static str> {
 }
 
 fn cure(error: &clap::Error, rest: &str) -> String {
-    // An argument need not be text.
-    if let Some(hint) = habit(std::env::args_os().filter_map(|it| it.into_string().ok())) {
+    // An argument need not be text. An option that this command has is not one of another program.
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(hint) = habit(std::env::args_os().filter_map(|it| it.into_string().ok()))
+    {
         return String::from(hint);
     }
     let near = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];

@@ -108,7 +108,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
                 let asked = line.trim_ascii() == request.trim().as_bytes();
                 if asked {
                     let late = |_| Error::Timeout { step: "the server to finish what it says", limit: timeout };
-                    let quiet = hear_out(&mut io, &mut heard, sink);
+                    let quiet = hear_out(&mut io, &mut heard, QUIET.min(timeout / 2), sink);
                     tokio::time::timeout(timeout, quiet).await.map_err(late)??;
                 }
                 io.write_all(&manners.sent(&line, &mut 0)).await?;
@@ -127,14 +127,15 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     Ok(io)
 }
 
-/// Lets the server finish what it has to say, so that the next line is the answer to the request: input that
-/// comes from a file does not wait for answers.
+/// Reads until the server has sent nothing for this time, so that the next line is the answer to the request: input
+/// that comes from a file does not wait for answers.
 async fn hear_out<IO: AsyncRead + Unpin>(
     io: &mut IO,
     heard: &mut [u8],
+    quiet: Duration,
     sink: &mut Sink,
 ) -> Result<(), Failed> {
-    while let Ok(len) = tokio::time::timeout(QUIET, session::next(io, heard)).await {
+    while let Ok(len) = tokio::time::timeout(quiet, session::next(io, heard)).await {
         match len? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
             len => sink.show(heard.get(..len).unwrap_or_default())?,
