@@ -54,18 +54,20 @@ const CHALLENGED: &[&str] = &[
     "CLIENT_ED25519",
 ];
 
-/// A login was taken in cleartext; by which mechanism, if that is known.
+/// Returns the finding about a server that processes a login in cleartext, whether or not the login succeeds: the
+/// password has crossed the network. `asked` has the mechanisms, where they are known.
 pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> Draft {
     let proof = |name: &String| name.starts_with("SCRAM-") || CHALLENGED.contains(&name.as_str());
     let names = asked.join(", ");
     match asked {
-        [] => Draft::fail(id, format!("a login in cleartext is taken: \"{text}\"")),
+        [] => Draft::fail(id, format!("the server processes a login in cleartext: \"{text}\"")),
         all if all.iter().all(proof) => {
-            let why =
-                format!("a login in cleartext is taken, by {names} alone, which does not send the password");
+            let why = format!(
+                "the server processes a login in cleartext by {names}, which does not send the password"
+            );
             Draft::new(id, Outcome::Warning, why)
         }
-        _ => Draft::fail(id, format!("a login in cleartext is taken: the server asks for {names}")),
+        _ => Draft::fail(id, format!("the server asks for {names} in cleartext")),
     }
 }
 
