@@ -1,7 +1,7 @@
 //! What to tell somebody who dialled the wrong port, or trusts the wrong roots.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
 use starttls::rustls::{self, pki_types::CertificateDer};
@@ -48,8 +48,9 @@ impl Unopened {
     }
 }
 
-/// Opens a session with this work. When the server sends nothing, the port is asked what it serves: after the error, or
-/// after some seconds of silence, while the work goes on.
+/// Opens a session with this work, and looks for the cause when it fails or takes long, on a second connection: when the
+/// server sends nothing, the port is asked what it serves; otherwise a small ClientHello is tried. Both connections end
+/// within the peer's timeout.
 ///
 /// Servers of implicit TLS, and of HTTP, wait for the client to speak, as this client waits for them.
 pub(crate) async fn opening<T>(
@@ -60,34 +61,60 @@ pub(crate) async fn opening<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Unopened> {
     let mut work = std::pin::pin!(work);
-    let done = match tokio::time::timeout(PROBE, &mut work).await {
+    let deadline = Instant::now() + peer.timeout;
+    let left = || deadline.saturating_duration_since(Instant::now()).min(PROBE);
+    // The second connection has the same deadline as the first one, so it starts while there is time for both.
+    let early = PROBE.min(peer.timeout / 2);
+    let says_nothing = || target.mode == Mode::Upgrade && is_silent();
+    let mut asked = None;
+    let done = match tokio::time::timeout(early, &mut work).await {
         Ok(done) => done,
-        Err(_) if is_silent() => {
-            let instead = tokio::select! {
-                biased;
-                done = &mut work => return done.map_err(Unopened::by),
-                instead = ask(target, dial, peer.timeout) => instead,
-            };
-            match instead {
-                Some(instead) => {
-                    let error = Error::Timeout { step: "the greeting", limit: PROBE };
-                    return Err(Unopened { instead: Some(instead), ..Unopened::by(error) });
+        Err(_) => {
+            let second = async {
+                match says_nothing() {
+                    true => Asked { instead: ask(target, dial, left()).await, cause: None },
+                    false => {
+                        Asked { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
+                    }
                 }
-                None => work.await,
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => done,
+                answer = second => {
+                    if answer.instead.is_some() {
+                        let error = Error::Timeout { step: "the greeting", limit: early };
+                        return Err(Unopened { instead: answer.instead, ..Unopened::by(error) });
+                    }
+                    asked = Some(answer);
+                    work.await
+                }
             }
         }
-        Err(_) => work.await,
     };
-    match done {
-        Ok(session) => Ok(session),
-        Err(error) if target.mode == Mode::Upgrade && is_silent() && is_silence(&error) => {
-            Err(Unopened { instead: ask(target, dial, peer.timeout).await, ..Unopened::by(error) })
-        }
-        Err(error) if error.may_be_of_a_large_hello() => {
-            Err(Unopened { cause: with_small_hello(target, dial, peer).await, ..Unopened::by(error) })
-        }
-        Err(error) => Err(Unopened::by(error)),
+    let error = match done {
+        Ok(session) => return Ok(session),
+        Err(error) => error,
+    };
+    let mut unopened = Unopened::by(error);
+    if says_nothing() && is_silence(&unopened.error) {
+        unopened.instead = match asked {
+            Some(answer) => answer.instead,
+            None => ask(target, dial, left()).await,
+        };
+    } else if unopened.error.may_be_of_a_large_hello() {
+        unopened.cause = match asked {
+            Some(answer) => answer.cause,
+            None => with_small_hello(target, dial, peer, left()).await,
+        };
     }
+    Err(unopened)
+}
+
+/// What the second connection found.
+struct Asked {
+    instead: Option<String>,
+    cause: Option<String>,
 }
 
 /// Whether a server that waits for the client to speak ends a connection like this.
@@ -101,9 +128,9 @@ fn is_silence(error: &Error) -> bool {
 }
 
 /// Tries once with a ClientHello that fits into one segment; returns the cause when that succeeds.
-async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer) -> Option<String> {
+async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
-    let connector = peer.builder(true).ok()?.insecure().small_hello().build().ok()?;
+    let connector = peer.builder(true).ok()?.insecure().small_hello().timeout(limit).build().ok()?;
     let tried = match target.mode {
         Mode::Upgrade => connector.connect(target.protocol, endpoint.clone()).await,
         Mode::ImplicitTls => connector.connect_implicit(target.protocol, endpoint.clone()).await,
@@ -117,12 +144,9 @@ async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer) -> Option<S
 }
 
 /// Asks a port with a ClientHello what it speaks; returns the URL to use.
-async fn ask(target: &Target, dial: &Dial, timeout: Duration) -> Option<String> {
+async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
-    if target.mode == Mode::ImplicitTls {
-        return None;
-    }
-    let prober = Connector::builder().insecure().timeout(timeout.min(PROBE)).build().ok()?;
+    let prober = Connector::builder().insecure().timeout(limit).build().ok()?;
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
         Ok(_) | Err(Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
             Some(instead(target, SPEAKS_TLS))

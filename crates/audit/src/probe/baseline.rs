@@ -22,6 +22,8 @@ pub(crate) struct Baseline {
     pub(crate) took_ms: f64,
     /// Whether the handshake ended as one with a large ClientHello may.
     pub(crate) large_hello: bool,
+    /// Whether the server was silent for so long that the port was asked what it serves, without an answer.
+    pub(crate) port_was_asked: bool,
     /// How it ended, if it did not end inside TLS.
     pub(crate) ended: Option<(Verdict, String)>,
 }
@@ -214,6 +216,7 @@ impl Baseline {
     fn stopped(mut self, plan: &Plan, dialogue: Dialogue, stop: &Stop) -> Self {
         let all = dialogue.record.all();
         let at = self.seen.record(dialogue.record);
+        self.port_was_asked = stop.is_silence() && plan.limits.patience > port::SILENCE;
         let (verdict, draft) = match stop {
             Stop::Bye(text) if refers(text) => (
                 Verdict::Violation,

@@ -82,8 +82,8 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
     } else if !plan.implicit
         && !seen.drafts.iter().any(|draft| draft.id == "srv-reachable" && draft.outcome == Outcome::Pass)
     {
-        // The server has not spoken the protocol, and silence was asked already.
-        let diagnosed = matches!(base.ended, Some((Verdict::WrongPort, _)));
+        // The server has not spoken the protocol.
+        let diagnosed = base.port_was_asked || matches!(base.ended, Some((Verdict::WrongPort, _)));
         let diagnosis = if diagnosed { None } else { port::probe(plan).await };
         if let Some(diagnosis) = diagnosis {
             // One cause, one finding.

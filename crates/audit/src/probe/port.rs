@@ -12,7 +12,7 @@ use crate::words::{tls_url, upgrade_url, url};
 
 /// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
 /// port serves, and goes on waiting on the first one.
-const SILENCE: Duration = Duration::from_secs(3);
+pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long to listen for a greeting.
 const GREETING: Duration = Duration::from_millis(300);
@@ -69,7 +69,8 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
         return Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL));
     }
     drop(dialogue);
-    let dialogue = plan.open("TLS from the first byte").await.ok()?;
+    let mut dialogue = plan.open("TLS from the first byte").await.ok()?;
+    dialogue.patience = dialogue.patience.min(SILENCE);
     match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(mut inside) => {
             inside.goodbye().await;

@@ -133,8 +133,8 @@ pub(crate) struct Peer {
     #[arg(long, value_name = "PEM", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
 
-    /// For everything from the look-up of the name to the end of the handshake, and as long again for a login:
-    /// 10s, 500ms, 2m
+    /// The time from the look-up of the name to the end of the handshake, and as long again for a login; in check,
+    /// the time for each answer: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 

@@ -67,3 +67,43 @@ fn the_name_has_no_address() {
         .exits(3)
         .says("cannot resolve \"nowhere.invalid\"");
 }
+
+/// A second connection, which looks for the cause, has the deadline of the first one: the client opens none after it gave
+/// up.
+#[test]
+fn b6_the_second_connection_is_within_the_deadline_too() {
+    use std::io::Read;
+    use std::sync::{Arc, Mutex};
+    for arguments in [
+        &["connect", "smtp://"][..],
+        &["connect", "imaps://"],
+        &["login", "--user", "u", "submission://"],
+        &["send", "--to", "a@example.test", "--body", "x", "smtp://"],
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let recorded = events.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                recorded.lock().unwrap().push("opened");
+                let recorded = recorded.clone();
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut stream.by_ref(), &mut std::io::sink());
+                    recorded.lock().unwrap().push("closed");
+                });
+            }
+        });
+        let (target, options) = arguments.split_last().unwrap();
+        let mut command = starttls(options);
+        command.args(["--timeout", "2s", &format!("{target}{address}")]).env("STARTTLS_PASSWORD", "sesame");
+        let run = Run::of(&mut command);
+        assert!(run.stderr.contains("timed out after 2 s"), "{arguments:?}: {}", run.stderr);
+        let events = events.lock().unwrap().clone();
+        let after = events.iter().skip_while(|event| **event == "opened");
+        assert!(
+            events.len() > 1 && after.clone().all(|event| *event == "closed"),
+            "{arguments:?}: {events:?}"
+        );
+    }
+}
