@@ -15,7 +15,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::{Cleartext, Lab, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Everything that a session needs, and the deadline of every test.
 pub(crate) struct House {
@@ -179,4 +179,13 @@ pub(crate) async fn tell(mut tcp: TcpStream, said: &[u8]) -> Vec<u8> {
         heard
     })
     .await
+}
+
+/// Returns an address that refuses connections. It is reserved as long as the socket is held: a port that was freed
+/// could be taken by a server of another test.
+pub(crate) fn nowhere() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }

@@ -1,14 +1,12 @@
 //! What passes inside TLS, and what does not; and backends that are not there.
 
-use std::net::SocketAddr;
-
 use starttls::proto::ClientMessage::{Credentials, Hello, Other};
 use starttls::proto::smtp::SMTP;
 use starttls::proto::{After, PROTOCOLS, Protocol};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::house::{House, Running, say, within, words};
+use crate::house::{House, Running, nowhere, say, within, words};
 use crate::scripted::Scripted;
 
 /// Lines that look like commands and answers, and octets that are no text.
@@ -87,11 +85,6 @@ async fn g3_nobody_speaks_on_behalf_of_others() {
     assert!(behind.contains("GET / ") && !behind.contains("192.0.2.1"), "{behind}");
 }
 
-/// A port where nobody listens.
-async fn nowhere() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 /// The client hears it in its protocol's own words, where there are any, and the connection ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn backends_that_are_down_are_a_temporary_error() {
@@ -115,7 +108,8 @@ async fn backends_that_are_down_are_a_temporary_error() {
     ];
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
         let (_, expected) = words_of.iter().find(|(name, _)| *name == protocol.name).unwrap();
-        let backend = format!("{}://{}", protocol.name, nowhere().await);
+        let (_reserved, nowhere) = nowhere();
+        let backend = format!("{}://{nowhere}", protocol.name);
         let running = house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
         let mut stream = within(house.connect(protocol, running.address, false)).await;
         let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));

@@ -8,17 +8,13 @@ use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, say, within};
-
-/// A backend that is never there.
-async fn nobody() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
+use crate::house::{House, nowhere, say, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_down_is_passed_over() {
     let house = House::new();
-    let down = format!("submission://127.0.0.1:{}", nobody().await);
+    let (_reserved, nowhere) = nowhere();
+    let down = format!("submission://{nowhere}");
     let up = format!("submission://127.0.0.1:{}", house.cleartext.address("submission").unwrap().port());
     let running = house.gateway("submission+starttls://{}", &[down, up], None);
     for _ in 0..3 {
