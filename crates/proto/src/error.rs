@@ -72,6 +72,10 @@ impl ErrorKind {
     }
 }
 
+/// The fatal TLS alert `unexpected_message` (RFC 8446 section 6.2), in a record of the version that a ClientHello has. A
+/// server that starts in cleartext answers a ClientHello with it, because a TLS client cannot read the protocol's words.
+pub const UNEXPECTED_MESSAGE_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
+
 /// The peer broke a rule, and the negotiation ended there.
 ///
 /// Nothing is left to go on with: the machine is gone, and the connection has to be closed.

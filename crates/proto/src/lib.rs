@@ -70,7 +70,7 @@ pub use dialect::{
 };
 pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 pub use dialects::*;
-pub use error::{Error, ErrorKind, Malformed};
+pub use error::{Error, ErrorKind, Malformed, UNEXPECTED_MESSAGE_ALERT};
 pub use escape::Escaped;
 pub use greeting::{Greeted, Greeting, Heard};
 pub use inside::{Command, Inside};

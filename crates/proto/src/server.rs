@@ -3,7 +3,7 @@
 use crate::boundary::Inbox;
 use crate::{
     ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Offer, Progress, Protocol, Refusal, ReplyTo,
-    ServerMessage, Side, Upgrade,
+    ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
 };
 
 /// Whether a server can do TLS at this moment.
@@ -96,7 +96,10 @@ impl Server {
                     Ok(Some(message)) => message,
                     Ok(None) => break,
                     Err(error) => {
-                        state.dialect.write_server(ServerMessage::Bye, out);
+                        match error.kind {
+                            ErrorKind::TlsNotCleartext => out.extend(UNEXPECTED_MESSAGE_ALERT),
+                            _ => state.dialect.write_server(ServerMessage::Bye, out),
+                        }
                         return Err(error);
                     }
                 };

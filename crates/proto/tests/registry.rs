@@ -371,3 +371,25 @@ fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognised() {
         }
     }
 }
+
+#[test]
+fn a_client_that_sends_tls_in_cleartext_gets_an_alert() {
+    let client_hello = b"\x16\x03\x01\x00\xc4\x01\x00\x00\xc0\x03\x03";
+    for protocol in PROTOCOLS {
+        for chunk in [1, client_hello.len()] {
+            let (mut ended, mut answer) = (None, Vec::new());
+            let mut server = Server::new(protocol, identity(), Tls::Available, &mut Vec::new());
+            for piece in client_hello.chunks(chunk) {
+                match server.receive(piece, &mut answer) {
+                    Ok(Progress::Continue(next)) => server = next,
+                    other => {
+                        ended = Some(other.unwrap_err().kind);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(ended, Some(ErrorKind::TlsNotCleartext), "{} by {chunk}", protocol.name);
+            assert_eq!(answer, [0x15, 3, 1, 0, 2, 2, 10], "{} by {chunk}", protocol.name);
+        }
+    }
+}

@@ -1,13 +1,14 @@
 //! Fronts that do not speak for themselves before TLS: a backend does.
 
-use starttls::proto::{Amend, Outgoing, Relay, Side};
+use starttls::proto::{Amend, Outgoing, Relay, Side, UNEXPECTED_MESSAGE_ALERT, speaks};
+use tokio::io::AsyncWriteExt;
 
 use super::backend::Reached;
 use super::sequence::{self, Sequence};
-use super::{Session, Socket, Stream, answer_violation, rules, say};
+use super::{COURTESY, Session, Socket, Stream, rules, say};
 use crate::config::{Route, Tls};
 use crate::copy::{Copy, Editor, Ended};
-use crate::failure::Failure;
+use crate::failure::{Failure, Leg};
 
 impl Session<'_> {
     /// A front on which the client may upgrade and need not. Until it does, a backend serves it in cleartext;
@@ -120,5 +121,22 @@ impl Session<'_> {
         let handshake = Box::pin(self.acceptor(tls).agreed(socket, upgrade).handshake());
         let encrypted = handshake.await.map_err(Failure::front)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
+    }
+}
+
+/// Tells a client that broke a rule so, and closes its connection. The client is told in the protocol's words, or with
+/// an alert if it sent TLS in cleartext.
+pub(super) async fn answer_violation<T>(
+    ended: &Result<T, Failure>,
+    copy: &mut Copy<impl Editor>,
+    front: &mut Stream,
+) {
+    if let Err(Failure::Protocol { leg: Leg::Front, received, .. }) = ended {
+        match (&*front, speaks(received)) {
+            (Stream::Clear(_), Some("TLS")) => say(front, &UNEXPECTED_MESSAGE_ALERT).await,
+            _ => say(front, &copy.last_words()).await,
+        }
+        // A courtesy, as the words.
+        let _ = tokio::time::timeout(COURTESY, front.shutdown()).await;
     }
 }

@@ -21,6 +21,7 @@ use crate::copy::{Copy, Editor, State};
 use crate::failure::{Failure, Leg};
 use crate::proxy_protocol::{self, Header, Identity as Identify};
 use backend::{Asked, Reached};
+use front::answer_violation;
 use ftp::Tied;
 
 pub(crate) use stream::{Socket, Stream};
@@ -393,15 +394,6 @@ impl<'a> Session<'a> {
         answer_violation(&ended, &mut copy, front).await;
         (self.record.octets_up, self.record.octets_down) = copy.octets();
         ended.map(drop)
-    }
-}
-
-/// Tells a client that broke a rule so, in the protocol's words, and closes its connection.
-async fn answer_violation<T>(ended: &Result<T, Failure>, copy: &mut Copy<impl Editor>, front: &mut Stream) {
-    if let Err(Failure::Protocol { leg: Leg::Front, .. }) = ended {
-        say(front, &copy.last_words()).await;
-        // A courtesy, as the words.
-        let _ = tokio::time::timeout(COURTESY, front.shutdown()).await;
     }
 }
 

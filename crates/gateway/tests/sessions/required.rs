@@ -52,6 +52,16 @@ fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
     greeting
 }
 
+/// The greeting of a server without TLS.
+fn lab_greeting(protocol: &Protocol) -> Vec<u8> {
+    if protocol.name == "mysql" {
+        return mysql_greeting(protocol);
+    }
+    let mut greeting = Vec::new();
+    (protocol.dialect)(Identity::new("localhost")).write_server(ServerMessage::Greeting, &mut greeting);
+    greeting
+}
+
 async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Vec<u8>) {
     let mut told = 0;
     for (what, bytes) in cleartext_words(protocol) {
@@ -97,6 +107,39 @@ async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
             g1_holds(protocol, &running, || backend.heard().concat().into_bytes()).await;
             assert!(!backend.heard().is_empty(), "it was not even asked for its greeting");
         }
+    }
+}
+
+/// A client that starts TLS at the first byte, such as `sslnegotiation=direct`, learns from an alert that this listener
+/// does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_tls_at_once_gets_an_alert() {
+    let house = House::new();
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
+        let running = house.gateway(&front(protocol), &[backend], None);
+        let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
+        let name = protocol.name;
+        assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
+        let ended = running.ended(1).await;
+        assert!(ended[0].contains("sent TLS where cleartext belongs"), "{name}: {}", ended[0]);
+        assert_eq!(house.cleartext.heard(protocol.name), b"", "{name}");
+    }
+}
+
+/// The same where the client may use TLS and need not, and where the backend greets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relayed_client_that_sends_tls_at_once_gets_an_alert() {
+    let house = House::new();
+    for name in ["smtp", "ldap", "mysql"] {
+        let protocol = starttls::proto::protocol(name).unwrap();
+        let greeting = if name == "ldap" { Vec::new() } else { lab_greeting(protocol) };
+        let backend = Scripted::start(greeting, |_| Some("")).await;
+        let offer = (name != "mysql").then_some(Offer::Optional);
+        let running = house.gateway(&front(protocol), &[format!("{name}://{}", backend.address)], offer);
+        let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
+        assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
+        assert_eq!(backend.heard().concat(), "", "{name}");
     }
 }
 
