@@ -148,7 +148,7 @@ impl Dialogue {
     ) -> Result<Inside, (starttls::Error, Record)> {
         self.record.text(Kind::Boundary, "TLS from here");
         let dialect = (self.protocol.dialect)(Identity { inside_tls: true, ..identity });
-        let shaking = connector.upgrade_implicit(self.protocol, server_name, self.io);
+        let shaking = connector.handshake(self.protocol, server_name, self.io);
         let limit = self.patience.min(self.ends.saturating_duration_since(Instant::now()));
         let late = |_| Err(starttls::Error::Timeout { step: "the TLS handshake", limit });
         match tokio::time::timeout(limit, shaking).await.unwrap_or_else(late) {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, ClientMessage, ClientName, Identity, Protocol};
+use starttls::proto::{After, ClientMessage, ClientName, Identity, ImplicitTls, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
@@ -235,8 +235,21 @@ impl Plan {
 
     /// Where the same service speaks TLS from the first byte, as far as is known.
     pub(crate) fn implicit_port(&self) -> Option<u16> {
-        let usual = self.protocol.implicit_tls.filter(|_| self.port() == self.protocol.port);
+        // Where both start on one port, no other port exists (PostgreSQL).
+        let apart = |tls: &ImplicitTls| tls.port != self.protocol.port && self.port() == self.protocol.port;
+        let usual = self.protocol.implicit_tls.filter(apart);
         self.limits.implicit_port.or(usual.map(|tls| tls.port))
+    }
+
+    /// Returns whether the protocol starts TLS at the first byte on the port of the upgrade (PostgreSQL). That TLS
+    /// works there is then no evidence of a wrong URL.
+    pub(crate) fn has_one_port(&self) -> bool {
+        self.protocol.implicit_tls.is_some_and(|tls| tls.port == self.protocol.port)
+    }
+
+    /// The ALPN protocol id that the server has to select on this endpoint.
+    pub(crate) fn required_alpn(&self) -> Option<&'static str> {
+        self.protocol.required_alpn().filter(|_| self.implicit)
     }
 
     /// How often a session takes the harmless command: once where it begins the session.

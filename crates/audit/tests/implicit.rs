@@ -137,3 +137,18 @@ fn cleartext_on_the_port_is_one_finding_with_the_url() {
         assert!(finding.summary.contains(&url), "{}: {finding:?}", endpoint.scheme);
     });
 }
+
+/// Clients refuse PostgreSQL at the first byte without ALPN, so such a server is not sound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_alpn_id_is_a_failure_where_it_is_required() {
+    let authority = Authority::new().unwrap();
+    for protocol in PROTOCOLS.iter().copied().filter(|it| it.implicit_tls.is_some()) {
+        let rogue = Rogue::start_implicit(protocol, Weakness::WrongAlpn, &authority).unwrap();
+        let address = SocketAddr::new(rogue.address().ip(), rogue.implicit_port().unwrap());
+        let report = audited(protocol, address, &authority.root_pem()).await;
+        let finding = report.findings.iter().find(|it| it.id == "tls-alpn").unwrap();
+        let expected = if protocol.required_alpn().is_some() { Outcome::Fail } else { Outcome::Info };
+        assert_eq!(finding.outcome, expected, "{}: {finding:?}", protocol.name);
+        assert_eq!(report.outcome == Verdict::Sound, expected == Outcome::Info, "{}", protocol.name);
+    }
+}

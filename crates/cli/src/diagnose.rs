@@ -148,7 +148,9 @@ async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
     let prober = Connector::builder().insecure().timeout(limit).build().ok()?;
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
-        Ok(_) | Err(Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
+        Err(error) if error.may_be_of_a_cleartext_port() => None,
+        Ok(_)
+        | Err(Error::NoAlpn { .. } | Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
             Some(instead(target, SPEAKS_TLS))
         }
         Err(Error::PlaintextNotTls { received, .. }) => {
@@ -181,9 +183,10 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
         }
-        // A server that waits for cleartext may close at the ClientHello, or go on waiting.
-        Error::Io { step: HANDSHAKE, .. } | Error::Timeout { step: HANDSHAKE, .. }
-            if target.mode == Mode::ImplicitTls =>
+        // A server that waits for cleartext may close at the ClientHello, go on waiting, or send this alert.
+        Error::Io { step: HANDSHAKE, .. } | Error::Timeout { step: HANDSHAKE, .. } | Error::Tls(_)
+            if target.mode == Mode::ImplicitTls
+                && (!matches!(error, Error::Tls(_)) || error.may_be_of_a_cleartext_port()) =>
         {
             target
                 .other_mode()

@@ -121,7 +121,12 @@ impl Lab {
         let guard = runtime.enter();
         let mut endpoints = Vec::new();
         for protocol in PROTOCOLS.iter().copied() {
-            let implicit = protocol.implicit_tls.map(|tls| (tls.name, tls.port, true));
+            // The lab's servers start either in cleartext or with TLS. Where the protocol has one port for both
+            // (PostgreSQL), TLS from the first byte is on the next one.
+            let implicit = protocol.implicit_tls.map(|tls| {
+                let port = if tls.port == protocol.port { tls.port + 1 } else { tls.port };
+                (tls.name, port, true)
+            });
             for (scheme, port, implicit) in
                 [Some((protocol.name, protocol.port, false)), implicit].into_iter().flatten()
             {

@@ -11,6 +11,8 @@ use rustls::{
     ServerConnection,
 };
 
+use starttls_proto::Protocol;
+
 use crate::Error;
 use crate::deadline::Deadline;
 use crate::facts::{Facts, Timings, Verdict};
@@ -29,6 +31,8 @@ pub(crate) struct Attempt {
     pub(crate) address: Option<SocketAddr>,
     /// See [`Flow::space_before_tls`](starttls_proto::Flow::space_before_tls).
     pub(crate) space_before_tls: &'static [u8],
+    /// The ALPN protocol id without which the handshake fails.
+    required_alpn: Option<&'static str>,
     step_began: Instant,
 }
 
@@ -56,8 +60,21 @@ impl Attempt {
             timings: Timings::default(),
             address: None,
             space_before_tls: b"",
+            required_alpn: None,
             step_began: Instant::now(),
         }
+    }
+
+    /// Starts TLS at the first byte, where the protocol may require ALPN. A server without ALPN
+    /// ([`AcceptorBuilder::without_alpn`](crate::AcceptorBuilder::without_alpn)) does not require it.
+    pub(crate) fn begin_implicit<IO>(
+        mut self,
+        protocol: &Protocol,
+        wire: Wire<IO>,
+    ) -> Result<Handshake<IO>, Error> {
+        let offers = |plan: &Plan| !matches!(plan, Plan::Server(config) if config.alpn_protocols.is_empty());
+        self.required_alpn = protocol.required_alpn().filter(|_| offers(&self.plan));
+        self.begin(wire, Vec::new())
     }
 
     /// The time since the last call, or since the start.
@@ -144,7 +161,10 @@ fn only_tickets_left(tls: &Connection) -> bool {
 
 impl<IO> Handshake<IO> {
     /// The handshake is done: collects what is known.
-    pub(crate) fn finish(self) -> Encrypted<IO> {
+    ///
+    /// # Errors
+    /// [`Error::NoAlpn`] when the peer did not negotiate the ALPN id that is required.
+    pub(crate) fn finish(self) -> Result<Encrypted<IO>, Error> {
         let Self { tls, mut wire, mut attempt } = self;
         wire.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
@@ -154,6 +174,9 @@ impl<IO> Handshake<IO> {
             _ => None,
         };
         let mut facts = Facts::new(&tls, server_name, attempt.timings);
+        if let Some(id) = attempt.required_alpn.filter(|id| facts.alpn.as_deref() != Some(id.as_bytes())) {
+            return Err(Error::NoAlpn { by: attempt.tap.side.peer(), id });
+        }
         facts.address = attempt.address;
         facts.handshake_read = wire.handshake_read;
         facts.handshake_written = wire.handshake_written;
@@ -163,7 +186,7 @@ impl<IO> Handshake<IO> {
             // A client's certificate: without being verified it would not have got here.
             facts.verdict = Verdict::Verified;
         }
-        Encrypted::new(tls, wire, facts)
+        Ok(Encrypted::new(tls, wire, facts))
     }
 
     /// The handshake failed: says whose fault it is. The connection is dropped here (rule B5).

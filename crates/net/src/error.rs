@@ -79,6 +79,14 @@ pub enum Error {
     /// The server ended the handshake with an alert, and the client had sent no server name: the target is an address
     /// (RFC 6066 section 3). A server with several names may need one to choose its certificate.
     NoServerName(rustls::Error),
+    /// TLS started at the first byte, and the peer did not negotiate the ALPN protocol id that the protocol requires
+    /// there ([`Protocol::required_alpn`](starttls_proto::Protocol::required_alpn)).
+    NoAlpn {
+        /// Who did not negotiate it.
+        by: Side,
+        /// The id.
+        id: &'static str,
+    },
     /// The TLS handshake failed.
     Tls(rustls::Error),
 }
@@ -132,9 +140,16 @@ impl Error {
         match self {
             Self::Timeout { step, .. } | Self::Io { step, .. } => *step == HANDSHAKE,
             Self::PlaintextNotTls { .. } | Self::Certificate { .. } => true,
-            Self::ClientCertificate(_) | Self::NoServerName(_) | Self::Tls(_) => true,
+            Self::ClientCertificate(_) | Self::NoServerName(_) | Self::NoAlpn { .. } | Self::Tls(_) => true,
             _ => false,
         }
+    }
+
+    /// Returns whether the server refused the ClientHello with the alert `unexpected_message`. A server that starts in
+    /// cleartext does so ([`UNEXPECTED_MESSAGE_ALERT`](starttls_proto::UNEXPECTED_MESSAGE_ALERT)), so this alert is no
+    /// evidence of TLS from the first byte.
+    pub fn may_be_of_a_cleartext_port(&self) -> bool {
+        matches!(self, Self::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)))
     }
 
     /// Whether a server, or a device before it, that does not accept a ClientHello of more than one segment ends a
@@ -213,6 +228,13 @@ impl Error {
                 "an address is not sent as a server name, and the server may need one to choose its certificate: \
                  --server-name NAME, in a program the name of the Endpoint",
             ),
+            Self::NoAlpn { by: Side::Server, .. } => Some(
+                "another protocol may be served on this port: check the port number, or enable ALPN on the server or on \
+                 the proxy that terminates TLS",
+            ),
+            Self::NoAlpn { by: Side::Client, .. } => {
+                Some("configure the client to offer this protocol in the ALPN extension")
+            }
             Self::Tls(
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
                 | rustls::Error::PeerIncompatible(
@@ -251,6 +273,18 @@ impl fmt::Display for Error {
                 }
             }
             Self::Certificate { reason, .. } => write!(f, "the certificate is not accepted: {reason}"),
+            Self::NoAlpn { by: Side::Server, id } => {
+                write!(
+                    f,
+                    "the server did not select the ALPN protocol \"{id}\", which TLS from the first byte requires"
+                )
+            }
+            Self::NoAlpn { by: Side::Client, id } => {
+                write!(
+                    f,
+                    "the client did not offer the ALPN protocol \"{id}\", which TLS from the first byte requires"
+                )
+            }
             Self::ClientCertificate(_) => {
                 f.write_str("the server wants a client certificate, and there is none")
             }

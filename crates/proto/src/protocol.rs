@@ -40,13 +40,23 @@ impl PartialEq for Protocol {
 
 impl Eq for Protocol {}
 
-/// TLS from the first byte on a port of its own (RFC 8314 and relatives).
+/// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImplicitTls {
     /// The scheme in a target: `smtps`, `imaps`…
     pub name: &'static str,
-    /// Its port.
+    /// Its port. PostgreSQL accepts both a ClientHello and an SSLRequest on its one port.
     pub port: u16,
+    /// Whether each side refuses a peer that does not negotiate [`Protocol::alpn`]. PostgreSQL requires this because
+    /// its implicit TLS has no port of its own ("SSL Session Encryption").
+    pub alpn_required: bool,
+}
+
+impl Protocol {
+    /// Returns the ALPN protocol id that a handshake at the first byte must negotiate, if the protocol requires one.
+    pub fn required_alpn(&self) -> Option<&'static str> {
+        self.alpn.filter(|_| self.implicit_tls.is_some_and(|tls| tls.alpn_required))
+    }
 }
 
 /// The order in which a protocol's upgrade goes.

@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(said("SMTP"), Some(("smtp", Start::Unsaid)));
         assert_eq!(said("imap+StartTLS"), Some(("imap", Start::Upgrade)));
         assert_eq!(said("IMAPS"), Some(("imap", Start::FirstByte)));
+        assert_eq!(said("postgress"), Some(("postgres", Start::FirstByte)));
         assert_eq!(said("managesieve+starttls"), Some(("sieve", Start::Upgrade)));
         for none in ["", "+starttls", "imaps+starttls", "imap+tls", "gopher"] {
             assert_eq!(said(none), None, "{none}");
@@ -75,6 +76,8 @@ mod tests {
         let at = |port| by_port(port).map(|(protocol, start)| (protocol.name, start));
         assert_eq!(at(587), Some(("submission", Start::Upgrade)));
         assert_eq!(at(465), Some(("submission", Start::FirstByte)));
+        // PostgreSQL accepts both on one port.
+        assert_eq!(at(5432), Some(("postgres", Start::Upgrade)));
         assert_eq!(at(1), None);
     }
 }

@@ -33,7 +33,7 @@ impl Middle {
             sleep(self.hold).await;
             // From here on the client may take TLS to be up.
             self.records.with(number, |record| record.answered_hello = Some(Instant::now()));
-            let accepted = acceptor.accept_implicit(Prefixed::new(early, client)).await;
+            let accepted = acceptor.handshake(Prefixed::new(early, client)).await;
             self.records.with(number, |record| {
                 // A certificate is an attack too.
                 record.applied |= self.rules.is_empty();
@@ -49,7 +49,7 @@ impl Middle {
         }
         let connector = &self.upstream.connector;
         // At once, since the server behind has less patience than the client, perhaps.
-        let upgrading = connector.upgrade_implicit(self.protocol, &self.upstream.server_name, server);
+        let upgrading = connector.handshake(self.protocol, &self.upstream.server_name, server);
         match tokio::join!(handshake, timeout(DIAL, upgrading)) {
             (Err(error), _) => self.note(number, &format!("the handshake failed: {error}")),
             (Ok(client), Ok(Ok(server))) => self.pass_inside(number, client, server).await,

@@ -238,8 +238,11 @@ fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> Draft {
     }
 }
 
+const ALPN_NEEDED: &str = "Check that the port serves this protocol. Then enable ALPN on the server, or on the proxy that \
+    terminates TLS before it.";
+
 /// The session that was agreed upon.
-pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
+pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<Draft> {
     let info = |id, text: String| Draft::new(id, Outcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
@@ -258,18 +261,22 @@ pub(crate) fn session(tls: &Tls) -> Vec<Draft> {
         "TLS 1.3" => "TLS 1.3 has none",
         _ => "secure renegotiation is supported (RFC 5746)",
     };
+    let alpn = match (required_alpn, tls.alpn.as_deref()) {
+        (Some(required), chosen) if chosen != Some(required) => Draft::fail(
+            "tls-alpn",
+            format!("the server does not select the ALPN id {required}, and clients refuse the connection"),
+        )
+        .severity(Severity::Error)
+        .fix(ALPN_NEEDED),
+        (_, Some(id)) => info("tls-alpn", format!("the ALPN id {id} is chosen")),
+        (_, None) => info("tls-alpn", String::from("no ALPN id is chosen")),
+    };
     vec![
         Draft::pass("tls-version", tls.version.clone()),
         Draft::pass("tls-suite", tls.cipher_suite.clone()),
         quantum,
         info("tls-resumption", resumption.to_owned()),
-        info(
-            "tls-alpn",
-            tls.alpn.clone().map_or_else(
-                || String::from("no ALPN id is chosen"),
-                |id| format!("the ALPN id {id} is chosen"),
-            ),
-        ),
+        alpn,
         Draft::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
     ]
 }

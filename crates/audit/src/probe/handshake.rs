@@ -100,7 +100,7 @@ impl Baseline {
             let soon = plan.limits.expiry_warning;
             for draft in judge::certificate(presented, &facts, &plan.server_name, soon)
                 .into_iter()
-                .chain(judge::session(tls))
+                .chain(judge::session(tls, plan.required_alpn()))
             {
                 self.seen.push(draft.at(at, handshake));
             }

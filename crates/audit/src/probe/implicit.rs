@@ -25,9 +25,13 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
     // A server that starts in cleartext may wait for the rest of what it takes for a line.
     let nothing = Opening::default();
     let shaken = base.inside(plan, dialogue, &nothing);
-    let base = match port::or_other(port::in_cleartext(plan), shaken).await {
-        Ok(base) => base,
-        Err(diagnosis) => return wrong_port(diagnosis),
+    let base = if plan.has_one_port() {
+        shaken.await
+    } else {
+        match port::or_other(port::in_cleartext(plan), shaken).await {
+            Ok(base) => base,
+            Err(diagnosis) => return wrong_port(diagnosis),
+        }
     };
     match base.ended {
         Some((Verdict::TlsFailed, _)) if base.certificate.is_none() => match port::in_cleartext(plan).await {

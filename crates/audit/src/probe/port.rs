@@ -34,6 +34,9 @@ impl Diagnosis {
 
 /// Does this work, and asks what the port serves when the work takes longer than a server should be silent.
 pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) -> Result<T, Diagnosis> {
+    if plan.has_one_port() {
+        return Ok(work.await);
+    }
     or_other(probe(plan), work).await
 }
 
@@ -77,6 +80,7 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
             seen.record(inside.record);
             Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
         }
+        Err((error, _)) if error.may_be_of_a_cleartext_port() => None,
         // TLS answered, if not with a handshake.
         Err((Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_), record)) => {
             seen.record(record);

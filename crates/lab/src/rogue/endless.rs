@@ -167,7 +167,7 @@ impl Server {
         if !self.implicit {
             self.negotiate(&mut tcp)?;
         }
-        let mut session = self.acceptor.blocking().accept_implicit(tcp).ok()?;
+        let mut session = self.acceptor.blocking().handshake(tcp).ok()?;
         session.io().set_write_timeout(Some(TICK)).ok()?;
         session.io().set_read_timeout(Some(TICK)).ok()?;
         self.session(&mut session)

@@ -117,7 +117,7 @@ impl House {
         let tls: Box<dyn Stream> = if self.manner.falls_back {
             let tcp = Arc::new(tcp);
             let handshake = match is_tls(&tcp).await? {
-                true => self.acceptor.accept_implicit(Clear::all(Arc::clone(&tcp))).await.ok(),
+                true => self.acceptor.handshake(Clear::all(Arc::clone(&tcp))).await.ok(),
                 false => None,
             };
             match handshake {
@@ -125,9 +125,9 @@ impl House {
                 None => return self.fall_back(tcp, ends, &identity).await,
             }
         } else if self.manner.restless {
-            Box::new(self.acceptor.accept_implicit(Restless::new(tcp)).await?)
+            Box::new(self.acceptor.handshake(Restless::new(tcp)).await?)
         } else {
-            Box::new(self.acceptor.accept_implicit(tcp).await?)
+            Box::new(self.acceptor.handshake(tcp).await?)
         };
         if self.manner.session != Served::Usual {
             return self.unserved(tls, ends, &identity).await;

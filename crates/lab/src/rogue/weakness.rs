@@ -133,7 +133,7 @@ const IDS: &[(Weakness, &str, &[&str])] = &[
     (QuietFallback, "srv-hs-fallback", &[]),
     (Stall, "srv-stall", &[]),
     (Drip, "srv-stall", &[]),
-    (WrongAlpn, "srv-alpn", &[]),
+    (WrongAlpn, "srv-alpn", &["tls-alpn"]),
     (Shared, "srv-xproto", &[]),
     (Preauth, "srv-preauth", &["srv-offered", "srv-upgrade", "srv-not-enforced", "srv-auth-before"]),
     (NotOffered, "srv-offered", &["srv-upgrade", "srv-not-enforced", "srv-auth-before"]),

@@ -208,10 +208,8 @@ impl Client {
         }
         let kept = if self.is(Flaw::KeepsBuffer) { std::mem::take(&mut clear.buffer) } else { Vec::new() };
         let (said, logs_in) = (clear.said, self.finds_a_login(&clear.list));
-        let tls = connector
-            .upgrade_implicit(self.protocol, server_name, clear.stream)
-            .await
-            .map_err(io::Error::other)?;
+        let tls =
+            connector.handshake(self.protocol, server_name, clear.stream).await.map_err(io::Error::other)?;
         let mut inside = Conversation::inside(self, Box::new(tls), kept, said);
         inside.logs_in = logs_in;
         self.act(inside, printed).await

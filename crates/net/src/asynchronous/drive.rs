@@ -25,7 +25,7 @@ impl<IO: Stream> Handshake<IO> {
             done => Poll::Ready(Ok(done)),
         });
         match attempt.deadline.bound(HANDSHAKE, shaking).await? {
-            Ok(()) => Ok(self.finish()),
+            Ok(()) => self.finish(),
             Err(broken) => {
                 // The alert that says why is a courtesy, and waits for nobody.
                 let alert = broken.alert();

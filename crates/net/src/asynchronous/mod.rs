@@ -65,7 +65,7 @@ impl Connector {
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into()).await?;
         let wire = Wire::new(tcp, attempt.tap.clone());
-        attempt.begin(wire, Vec::new())?.run().await
+        attempt.begin_implicit(protocol, wire)?.run().await
     }
 
     /// Upgrades a stream on which nothing was said yet.
@@ -116,6 +116,21 @@ impl Connector {
     /// # Errors
     /// As for [`connect`](Self::connect).
     pub async fn upgrade_implicit<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.attempt(protocol, server_name, self.deadline())?;
+        let wire = Wire::new(io, attempt.tap.clone());
+        attempt.begin_implicit(protocol, wire)?.run().await
+    }
+
+    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
         &self,
         protocol: &Protocol,
         server_name: &str,
@@ -220,6 +235,19 @@ impl Acceptor {
     /// # Errors
     /// As for [`accept`](Self::accept).
     pub async fn accept_implicit<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.attempt();
+        let wire = Wire::new(io, attempt.tap.clone());
+        attempt.begin_implicit(self.protocol(), wire)?.run().await
+    }
+
+    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub async fn handshake<IO: AsyncRead + AsyncWrite + Unpin>(
         &self,
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {

@@ -24,7 +24,7 @@ impl<IO: Stream> Handshake<IO> {
             };
             return Err(self.fail(broken));
         }
-        let mut stream = self.finish();
+        let mut stream = self.finish()?;
         unbound(&mut stream.wire.io)?;
         Ok(stream)
     }

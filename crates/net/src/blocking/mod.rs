@@ -81,7 +81,7 @@ impl Connector<'_> {
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into())?;
         let wire = timed(tcp, &attempt);
-        attempt.begin(wire, Vec::new())?.run_blocking()
+        attempt.begin_implicit(protocol, wire)?.run_blocking()
     }
 
     /// Upgrades a stream on which nothing was said yet.
@@ -116,6 +116,21 @@ impl Connector<'_> {
     /// # Errors
     /// As for [`connect`](Self::connect).
     pub fn upgrade_implicit<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
+        let wire = timed(io, &attempt);
+        attempt.begin_implicit(protocol, wire)?.run_blocking()
+    }
+
+    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn handshake<IO: Stream>(
         &self,
         protocol: &Protocol,
         server_name: &str,
@@ -212,6 +227,16 @@ impl Acceptor<'_> {
     /// # Errors
     /// As for [`accept`](Self::accept).
     pub fn accept_implicit<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
+        let attempt = self.0.attempt();
+        let wire = timed(io, &attempt);
+        attempt.begin_implicit(self.0.protocol(), wire)?.run_blocking()
+    }
+
+    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept).
+    pub fn handshake<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
         let attempt = self.0.attempt();
         let wire = timed(io, &attempt);
         attempt.begin(wire, Vec::new())?.run_blocking()

@@ -18,7 +18,7 @@ pub const FTP: Protocol = Protocol {
     aliases: &[],
     title: "FTP",
     port: 21,
-    implicit_tls: Some(ImplicitTls { name: "ftps", port: 990 }),
+    implicit_tls: Some(ImplicitTls { name: "ftps", port: 990, alpn_required: false }),
     alpn: Some("ftp"),
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_apart: false, ..Flow::USUAL },

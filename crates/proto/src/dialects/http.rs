@@ -18,7 +18,7 @@ pub const HTTP: Protocol = Protocol {
     aliases: &["ipp"],
     title: "HTTP Upgrade",
     port: 80,
-    implicit_tls: Some(ImplicitTls { name: "https", port: 443 }),
+    implicit_tls: Some(ImplicitTls { name: "https", port: 443, alpn_required: false }),
     alpn: Some("http/1.1"),
     spec: "RFC 2817",
     flow: Flow {

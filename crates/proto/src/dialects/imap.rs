@@ -26,7 +26,7 @@ pub const IMAP: Protocol = Protocol {
     aliases: &[],
     title: "IMAP",
     port: 143,
-    implicit_tls: Some(ImplicitTls { name: "imaps", port: 993 }),
+    implicit_tls: Some(ImplicitTls { name: "imaps", port: 993, alpn_required: false }),
     alpn: Some("imap"),
     spec: "RFC 9051 section 6.2.1",
     flow: Flow::USUAL,

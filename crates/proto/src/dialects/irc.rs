@@ -17,7 +17,7 @@ pub const IRC: Protocol = Protocol {
     aliases: &[],
     title: "IRC",
     port: 6667,
-    implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697 }),
+    implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697, alpn_required: false }),
     alpn: Some("irc"),
     spec: "IRCv3 tls",
     flow: Flow { greeting: false, may_be_optional: false, login_apart: false, ..Flow::USUAL },

@@ -28,7 +28,7 @@ pub const LDAP: Protocol = Protocol {
     aliases: &[],
     title: "LDAP",
     port: 389,
-    implicit_tls: Some(ImplicitTls { name: "ldaps", port: 636 }),
+    implicit_tls: Some(ImplicitTls { name: "ldaps", port: 636, alpn_required: false }),
     alpn: None,
     spec: "RFC 4511 section 4.14",
     flow: Flow {

@@ -18,7 +18,7 @@ pub const NNTP: Protocol = Protocol {
     aliases: &[],
     title: "NNTP",
     port: 119,
-    implicit_tls: Some(ImplicitTls { name: "nntps", port: 563 }),
+    implicit_tls: Some(ImplicitTls { name: "nntps", port: 563, alpn_required: false }),
     alpn: Some("nntp"),
     spec: "RFC 4642 section 2.2",
     flow: Flow::USUAL,

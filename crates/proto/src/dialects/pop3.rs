@@ -18,7 +18,7 @@ pub const POP3: Protocol = Protocol {
     aliases: &[],
     title: "POP3",
     port: 110,
-    implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995 }),
+    implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995, alpn_required: false }),
     alpn: Some("pop3"),
     spec: "RFC 2595 section 4",
     flow: Flow::USUAL,

@@ -6,8 +6,8 @@ use crate::boundary::limit;
 use crate::error::malformed;
 use crate::nobody;
 use crate::{
-    Amend, ClientMessage, Correlation, Dialect, Escaped, Flow, Lacks, LoginDialect, Malformed, Offer,
-    Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Amend, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, Lacks, LoginDialect, Malformed,
+    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -16,7 +16,7 @@ pub const POSTGRES: Protocol = Protocol {
     aliases: &["postgresql"],
     title: "PostgreSQL",
     port: 5432,
-    implicit_tls: None,
+    implicit_tls: Some(ImplicitTls { name: "postgress", port: 5432, alpn_required: true }),
     alpn: Some("postgresql"),
     spec: "PostgreSQL protocol 3.0, SSL Session Encryption",
     flow: Flow {

@@ -34,7 +34,7 @@ pub const SUBMISSION: Protocol = Protocol {
     aliases: &[],
     title: "mail submission",
     port: 587,
-    implicit_tls: Some(ImplicitTls { name: "smtps", port: 465 }),
+    implicit_tls: Some(ImplicitTls { name: "smtps", port: 465, alpn_required: false }),
     ..SMTP
 };
 

@@ -20,7 +20,7 @@ pub const XMPP: Protocol = Protocol {
     aliases: &["xmpp-client"],
     title: "XMPP",
     port: 5222,
-    implicit_tls: Some(ImplicitTls { name: "xmpps", port: 5223 }),
+    implicit_tls: Some(ImplicitTls { name: "xmpps", port: 5223, alpn_required: false }),
     alpn: Some("xmpp-client"),
     spec: "RFC 6120 section 5",
     flow: Flow {
@@ -41,7 +41,7 @@ pub const XMPP_SERVER: Protocol = Protocol {
     aliases: &[],
     title: "XMPP (server to server)",
     port: 5269,
-    implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270 }),
+    implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270, alpn_required: false }),
     alpn: Some("xmpp-server"),
     dialect: |identity| Xmpp::boxed(identity, "jabber:server"),
     ..XMPP
