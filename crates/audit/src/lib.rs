@@ -23,7 +23,7 @@ mod words;
 
 use std::net::SocketAddr;
 
-use starttls::proto::{ClientName, Protocol};
+use starttls::proto::{ClientName, Identity, Protocol, UrlAuthority};
 use starttls::{ConnectorBuilder, validity};
 
 pub use plan::Limits;
@@ -33,6 +33,7 @@ pub use plan::Limits;
 pub struct Audit {
     connectors: plan::Connectors,
     client_name: ClientName,
+    authority: Option<UrlAuthority>,
     limits: Limits,
 }
 
@@ -43,13 +44,20 @@ impl Audit {
     /// When such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
         let connectors = plan::Connectors::new(&builder, limits.patience)?;
-        Ok(Self { connectors, client_name: ClientName::default(), limits })
+        Ok(Self { connectors, client_name: ClientName::default(), authority: None, limits })
     }
 
     /// The same audit with other limits; the time for a handshake stays.
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
+    }
+
+    /// The same audit for endpoints whose URL has this authority (`Host` in HTTP). Without one, the probes send the server
+    /// name.
+    #[must_use]
+    pub fn with_authority(&self, authority: Option<UrlAuthority>) -> Self {
+        Self { authority, ..self.clone() }
     }
 
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
@@ -92,9 +100,13 @@ impl Audit {
         server_name: &str,
         address: SocketAddr,
     ) -> plan::Plan {
-        let (server_name, client_name) = (server_name.to_owned(), self.client_name.clone());
-        let (connectors, limits) = (self.connectors.clone(), self.limits);
-        plan::Plan::new(protocol, target, address, server_name, client_name, connectors, limits)
+        let identity = Identity {
+            client_name: self.client_name.clone(),
+            authority: self.authority.clone(),
+            ..Identity::new(server_name)
+        };
+        let (server_name, connectors) = (server_name.to_owned(), self.connectors.clone());
+        plan::Plan::new(protocol, target, address, server_name, identity, connectors, self.limits)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, ClientMessage, ClientName, Identity, ImplicitTls, Protocol};
+use starttls::proto::{After, ClientMessage, Identity, ImplicitTls, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
@@ -111,7 +111,8 @@ pub(crate) struct Plan {
     pub(crate) words: &'static Words,
     pub(crate) address: SocketAddr,
     pub(crate) server_name: String,
-    pub(crate) client_name: ClientName,
+    /// What every probe calls itself and the server.
+    identity: Identity,
     pub(crate) connectors: Connectors,
     pub(crate) limits: Limits,
     /// When the audit has to end.
@@ -132,7 +133,7 @@ impl Plan {
         target: &str,
         address: SocketAddr,
         server_name: String,
-        client_name: ClientName,
+        identity: Identity,
         connectors: Connectors,
         limits: Limits,
     ) -> Self {
@@ -147,7 +148,7 @@ impl Plan {
             words,
             address,
             server_name,
-            client_name,
+            identity,
             connectors,
             limits,
             ends: Instant::now() + limits.deadline.min(LONGEST),
@@ -161,7 +162,7 @@ impl Plan {
 
     /// A fresh identity: tags and ids differ from connection to connection.
     pub(crate) fn identity(&self) -> Identity {
-        Identity { client_name: self.client_name.clone(), ..Identity::new(&self.server_name) }
+        Identity { nonce: Identity::new("").nonce, ..self.identity.clone() }
     }
 
     /// Opens one connection, if the limits allow one more.

@@ -81,18 +81,29 @@ impl Peer {
         self.server_name.as_deref().unwrap_or(host)
     }
 
-    pub(crate) fn dial(&self, host: &str, port: u16) -> Result<Dial, Failed> {
-        let endpoint = Endpoint::new(self.server_name(host), port).family(match (self.ipv4, self.ipv6) {
+    /// Returns the server of the URL, with the name to send and verify.
+    pub(crate) fn endpoint(&self, host: &str, port: u16) -> Endpoint {
+        let family = match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
             (_, true) => Family::V6,
             _ => Family::Any,
-        });
-        let Some(other) = &self.connect else { return Ok(Dial::Tcp(endpoint.at(host, port))) };
+        };
+        Endpoint::new(host, port).with_server_name(self.server_name(host)).family(family)
+    }
+
+    pub(crate) fn dial(&self, host: &str, port: u16) -> Result<Dial, Failed> {
+        let endpoint = self.endpoint(host, port);
+        let Some(other) = &self.connect else { return Ok(Dial::Tcp(endpoint)) };
         if let Some(path) = other.strip_prefix("unix:") {
             return Ok(Dial::Unix(path.into()));
         }
         let (host, other_port) = crate::target::split_port(other)?;
         Ok(Dial::Tcp(endpoint.at(host, other_port.unwrap_or(port))))
+    }
+
+    /// Returns the server of this target, as [`endpoint`](Self::endpoint).
+    pub(crate) fn endpoint_of(&self, target: &Target) -> Endpoint {
+        self.endpoint(&target.host.ascii, target.port)
     }
 
     pub(crate) fn dial_target(&self, target: &Target) -> Result<Dial, Failed> {

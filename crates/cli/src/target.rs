@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use starttls::proto::{self, Protocol, Start};
+use starttls::proto::{self, Protocol, Start, UrlAuthority};
 
 use crate::failure::Failed;
 
@@ -36,6 +36,17 @@ pub(crate) struct Host {
 }
 
 impl Target {
+    /// Returns the authority of the URL; `None` for a host that no URL can contain.
+    pub(crate) fn authority(&self) -> Option<UrlAuthority> {
+        UrlAuthority::new(&self.host.ascii, self.port, self.usual().1).ok()
+    }
+
+    /// Returns the scheme and its default port.
+    fn usual(&self) -> (&'static str, u16) {
+        let implicit = self.protocol.implicit_tls.filter(|_| self.mode == Mode::ImplicitTls);
+        implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port))
+    }
+
     /// The same host and port with TLS from the first byte, or the other way round, where there is such a scheme.
     pub(crate) fn other_mode(&self) -> Option<Self> {
         // `smtps` belongs to submission, but people mean it for either.
@@ -55,9 +66,7 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let implicit = self.protocol.implicit_tls.filter(|_| self.mode == Mode::ImplicitTls);
-        let (scheme, usual) =
-            implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port));
+        let (scheme, usual) = self.usual();
         let url = self.host.url(scheme, self.port);
         // The usual port goes without saying.
         let shown = if self.port == usual { url.rsplit_once(':').map_or("", |(bare, _)| bare) } else { &url };

@@ -16,7 +16,7 @@ use crate::observe::{Observer, Tap};
 use crate::tls::{self, Keys, Options, TlsVersion};
 use crate::verify::{Recorder, Trust};
 use crate::wire::Wire;
-use crate::{Error, Ready, Refused};
+use crate::{Endpoint, Error, Ready, Refused};
 
 /// Connects, negotiates, and hands out nothing but encrypted streams.
 ///
@@ -106,6 +106,12 @@ impl Connector {
     /// Who the client says it is, and whom it expects.
     pub(crate) fn identity(&self, server_name: &str) -> Identity {
         Identity { client_name: self.shared.client_name.clone(), ..Identity::new(server_name) }
+    }
+
+    /// Returns what the client writes in cleartext to this endpoint: the names, and the authority of the URL. It is for
+    /// [`upgrade_as`](Self::upgrade_as), on a stream that was dialled by other means.
+    pub fn identity_for(&self, protocol: &Protocol, to: &Endpoint) -> Identity {
+        Identity { authority: to.authority(protocol), ..self.identity(to.server_name()) }
     }
 
     /// One connection to come: its TLS configuration, its tap, its deadline.

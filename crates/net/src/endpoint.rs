@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
+use starttls_proto::{Protocol, UrlAuthority};
+
 use crate::Error;
 
-/// A server: the name that it must prove, and where it is dialled.
+/// A server: the host and port of its URL, the name that it must prove, and where it is dialled.
 ///
 /// ```
 /// # use starttls::Endpoint;
@@ -15,6 +17,8 @@ use crate::Error;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    /// The host and the port of the URL.
+    url: (String, u16),
     name: String,
     host: String,
     port: u16,
@@ -37,10 +41,16 @@ impl Endpoint {
     /// The server `host`, dialled by that name.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
-        Self { name: host.clone(), host, port, family: Family::Any }
+        Self { url: (host.clone(), port), name: host.clone(), host, port, family: Family::Any }
     }
 
-    /// Dials this host instead. The name that goes into SNI and is verified stays.
+    /// Sends this name in SNI and verifies it. The authority of the URL stays.
+    #[must_use]
+    pub fn with_server_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Dials this host instead. The name that goes into SNI and is verified stays, and so does the authority of the URL.
     #[must_use]
     pub fn at(self, host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, ..self }
@@ -55,6 +65,13 @@ impl Endpoint {
     /// The name that goes into SNI and is verified.
     pub fn server_name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the authority of the URL whose scheme is this protocol's upgrade: `Host` in HTTP. It is `None` for a host
+    /// that no URL can contain.
+    pub fn authority(&self, protocol: &Protocol) -> Option<UrlAuthority> {
+        let (host, port) = &self.url;
+        UrlAuthority::new(host, *port, protocol.port).ok()
     }
 
     /// What is resolved and dialled: a name, or an address with or without brackets.

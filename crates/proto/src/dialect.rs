@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::{Capability, ClientName, Malformed, Scan, ServiceName};
+use crate::{Capability, ClientName, Malformed, Scan, ServiceName, UrlAuthority};
 
 pub use login::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
 
@@ -163,8 +163,11 @@ pub enum Correlation {
 pub struct Identity {
     /// The client's own name: the argument of EHLO, the `from` of a stream between servers. It travels in cleartext.
     pub client_name: ClientName,
-    /// The name of the service: the domain of an XMPP stream, `Host` in HTTP, the name in a greeting.
+    /// The name of the service: the domain of an XMPP stream, the name in a greeting.
     pub server_name: ServiceName,
+    /// The authority of the URL that the client was given: `Host` in HTTP (RFC 9110 section 7.2). Without one, HTTP
+    /// sends the name of the service.
+    pub authority: Option<UrlAuthority>,
     /// What a server lists inside TLS beyond the protocol's own minimum, one entry per capability
     /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). Nothing of it is said in cleartext.
     pub capabilities: Vec<Capability>,
@@ -191,6 +194,7 @@ impl Identity {
         Self {
             client_name: ClientName::default(),
             server_name,
+            authority: None,
             capabilities: Vec::new(),
             inside_tls: false,
             nonce: RandomState::new().build_hasher().finish(),

@@ -75,7 +75,7 @@ pub use escape::Escaped;
 pub use greeting::{Greeted, Greeting, Heard};
 pub use inside::{Command, Inside};
 pub use login::{Challenge, Choice, Granted, Login, LoginStep, Refused};
-pub use name::{Capability, ClientName, InvalidValue, ServiceName, UserName};
+pub use name::{Capability, ClientName, InvalidValue, ServiceName, UrlAuthority, UserName};
 pub use no_list::NoList;
 pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
 pub use recognise::speaks;

@@ -5,6 +5,7 @@
 //! checked once, when it is made, and the dialects write it as it is.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::ops::Deref;
 use std::str::FromStr;
 
@@ -25,6 +26,10 @@ pub struct ClientName(String);
 /// The name of a service: a domain or an address. It is empty where no service is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceName(String);
+
+/// The authority of a URL, `HOST` or `HOST:PORT`, with an IPv6 address in brackets (RFC 3986 section 3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UrlAuthority(String);
 
 /// One entry in the list of what a server can do, in the protocol's own words: `AUTH PLAIN`, `SASL-IR`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +81,31 @@ impl ServiceName {
     }
 }
 
+impl UrlAuthority {
+    /// Makes the authority of the URL of `host` and `port`. It contains the port unless that is `default_port`, the
+    /// scheme's own (RFC 9110 section 7.2).
+    ///
+    /// An IPv6 address may stand in brackets. Its zone is left out, since it means something on this host only
+    /// (RFC 6874 section 1).
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when `host` is neither a name in ASCII nor an address.
+    pub fn new(host: &str, port: u16, default_port: u16) -> Result<Self, InvalidValue> {
+        let host = bracketed(host);
+        if port == default_port { host.parse() } else { format!("{host}:{port}").parse() }
+    }
+}
+
+/// Returns the host as a URL writes it: an IPv6 address in brackets and without its zone.
+pub(crate) fn bracketed(host: &str) -> String {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if !bare.contains(':') {
+        return host.to_owned();
+    }
+    let (address, _zone) = bare.split_once('%').unwrap_or((bare, ""));
+    format!("[{address}]")
+}
+
 /// A character that may stand in a name: not one that separates words, quotes, or announces a literal, in any protocol.
 fn is_name(c: char) -> bool {
     !c.is_control() && !c.is_whitespace() && !"<>&'\"\\{}".contains(c)
@@ -89,6 +119,19 @@ fn is_client_name(text: &str) -> bool {
 
 fn is_service_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(is_name)
+}
+
+fn is_url_authority(text: &str) -> bool {
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (!name.is_empty() && name.len() <= MAX_NAME && name.chars().all(unreserved), port)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|it| it.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 fn is_capability(text: &str) -> bool {
@@ -164,6 +207,8 @@ values! {
     ClientName, "client name", is_client_name,
         "a domain such as client.example.com, or an address literal such as [127.0.0.1]";
     ServiceName, "server name", is_service_name, "a domain or an address";
+    UrlAuthority, "authority of a URL", is_url_authority,
+        "HOST or HOST:PORT, an IPv6 address in brackets";
     Capability, "capability", is_capability, "at most 480 octets, quotes in pairs, no dot in front, no control characters, braces or backslashes";
     UserName, "user name", is_user_name, "a name without control characters";
 }

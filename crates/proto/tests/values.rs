@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use starttls_proto::{
     Capability, ClientMessage, ClientName, Dialect, Identity, PROTOCOLS, Protocol, ReplyTo, Scan,
-    ServerMessage, ServiceName, Side, UserName,
+    ServerMessage, ServiceName, Side, UrlAuthority, UserName,
 };
 
 const MESSAGES: [ClientMessage; 6] = [
@@ -85,6 +85,8 @@ proptest! {
     fn a_value_of_an_identity_is_never_a_second_message(
         client_name in any_value(),
         server_name in any_value(),
+        authority in any_value(),
+        port: u16,
         capability in any_value(),
         inside_tls: bool,
     ) {
@@ -101,6 +103,7 @@ proptest! {
         if let Ok(name) = server_name.parse() {
             chosen.server_name = name;
         }
+        chosen.authority = authority.parse().or_else(|_| UrlAuthority::new(&authority, port, 80)).ok();
         if let Ok(name) = capability.parse() {
             chosen.capabilities = vec![name];
         }
@@ -117,6 +120,7 @@ proptest! {
         let control = |text: &str| text.chars().any(char::is_control);
         prop_assert!(!text.parse::<ClientName>().is_ok_and(|it| control(&it)));
         prop_assert!(!text.parse::<ServiceName>().is_ok_and(|it| control(&it)));
+        prop_assert!(!text.parse::<UrlAuthority>().is_ok_and(|it| control(&it)));
         prop_assert!(!text.parse::<Capability>().is_ok_and(|it| control(&it)));
         prop_assert!(!text.parse::<UserName>().is_ok_and(|it| control(&it)));
         prop_assert!(!control(&ServiceName::from_peer(&text)));
@@ -137,5 +141,75 @@ fn client_names() {
         let error = bad.parse::<ClientName>().unwrap_err().to_string();
         assert!(error.starts_with("invalid client name \""), "{error}");
         assert!(!error.contains(['\r', '\n', '\0']), "{error:?}");
+    }
+}
+
+#[test]
+fn authorities_of_urls() {
+    for (host, port, expected) in [
+        ("mail.example.com", 80, "mail.example.com"),
+        ("mail.example.com", 8080, "mail.example.com:8080"),
+        ("mail.example.com.", 443, "mail.example.com.:443"),
+        ("my_host", 80, "my_host"),
+        ("192.0.2.1", 8080, "192.0.2.1:8080"),
+        ("2001:db8::1", 80, "[2001:db8::1]"),
+        ("2001:db8::1", 8080, "[2001:db8::1]:8080"),
+        ("[2001:db8::1]", 8080, "[2001:db8::1]:8080"),
+        ("fe80::1%eth0", 80, "[fe80::1]"),
+    ] {
+        let authority = UrlAuthority::new(host, port, 80).unwrap();
+        assert_eq!(authority, expected);
+        assert_eq!(expected.parse::<UrlAuthority>().unwrap(), authority);
+    }
+    let long = "a".repeat(256);
+    for bad in [
+        "",
+        ":80",
+        "a b",
+        "a\r\nX: y",
+        "a\nb",
+        "a\0",
+        "user@host",
+        "host/path",
+        "host?",
+        "host#",
+        "a,b",
+        "m\u{fc}ller.example",
+        "[::1",
+        "::1]",
+        "[]",
+        "[host]",
+        "::1:x",
+        &long,
+    ] {
+        let error = UrlAuthority::new(bad, 80, 80).unwrap_err().to_string();
+        assert!(error.starts_with("invalid authority of a URL \""), "{error}");
+        assert!(!error.contains(['\r', '\n', '\0']), "{error:?}");
+    }
+    for bad in ["host:", "host:+1", "host:65536", "host:80:80", "[::1]80", "[::1]:", "::1"] {
+        assert!(bad.parse::<UrlAuthority>().is_err(), "{bad}");
+    }
+}
+
+/// RFC 9110 section 7.2: `Host` is the authority of the URL, and not the name that TLS verifies.
+#[test]
+fn every_request_of_http_has_the_authority_as_its_host() {
+    let mut identity = Identity::new("mail.example.com");
+    for (authority, expected) in [
+        (None, "mail.example.com"),
+        (Some("192.0.2.1:8080"), "192.0.2.1:8080"),
+        (Some("[2001:db8::1]:8080"), "[2001:db8::1]:8080"),
+    ] {
+        identity.authority = authority.map(|it| it.parse().unwrap());
+        for inside_tls in [false, true] {
+            for message in MESSAGES {
+                let mut out = Vec::new();
+                let identity = Identity { inside_tls, ..identity.clone() };
+                (starttls_proto::http::HTTP.dialect)(identity).write_client(message, &mut out);
+                let out = String::from_utf8(out).unwrap();
+                let hosts: Vec<_> = out.lines().filter_map(|line| line.strip_prefix("Host: ")).collect();
+                assert!(out.is_empty() || hosts == [expected], "{out}");
+            }
+        }
     }
 }

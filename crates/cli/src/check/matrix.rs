@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use starttls::proto::{PROTOCOLS, Protocol};
+use starttls::proto::{PROTOCOLS, Protocol, UrlAuthority};
 use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
@@ -81,6 +81,8 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed>
         tasks.push(tokio::spawn(async move {
             let _slot = slots.acquire().await;
             let url = endpoint.url();
+            let port = endpoint.address.port();
+            let audit = audit.with_authority(authority_of(endpoint.protocol, endpoint.server_name, port));
             let audited = audit.endpoint(endpoint.protocol, &url, endpoint.server_name, endpoint.address);
             let (server, protocol) = (String::from("sound"), endpoint.protocol.name);
             Ok(Row { server, protocol, expected: None, endpoint: audited.await })
@@ -97,7 +99,9 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed>
         let (audit, slots) = (audit.with_limits(limits), slots.clone());
         tasks.push(tokio::spawn(async move {
             let _slot = slots.acquire().await;
-            let target = format!("{}://{}:{}", protocol.name, rogue.server_name(), rogue.address().port());
+            let port = rogue.address().port();
+            let target = format!("{}://{}:{port}", protocol.name, rogue.server_name());
+            let audit = audit.with_authority(authority_of(protocol, rogue.server_name(), port));
             let audited = audit.endpoint(protocol, &target, rogue.server_name(), rogue.address()).await;
             let (server, protocol) = (format!("{weakness:?}"), protocol.name);
             Ok(Row { server, protocol, expected: Some(weakness), endpoint: audited })
@@ -110,6 +114,11 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed>
         rows.push(row?);
     }
     Ok(rows)
+}
+
+/// Returns the authority of the URL of a server on this machine.
+fn authority_of(protocol: &Protocol, server_name: &str, port: u16) -> Option<UrlAuthority> {
+    UrlAuthority::new(server_name, port, protocol.port).ok()
 }
 
 /// A protocol where the weakness can be told: another one for each weakness, so that all get their turn.

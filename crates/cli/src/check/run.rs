@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use starttls::proto::Protocol;
+use starttls::proto::{Protocol, UrlAuthority};
 use starttls_audit::report::Endpoint;
 use starttls_audit::{Audit, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -26,6 +26,7 @@ pub(crate) struct Place {
     mode: Mode,
     pub(crate) target: String,
     server_name: String,
+    authority: Option<UrlAuthority>,
     port: u16,
     pub(crate) address: Result<SocketAddr, String>,
     /// What is wrong with the MX record that names it.
@@ -41,8 +42,10 @@ impl Place {
         address: Result<SocketAddr, String>,
     ) -> Self {
         let host = Host { ascii: host.to_owned(), unicode: None };
-        let target = Target { protocol, mode, host, port }.to_string();
-        Self { protocol, mode, target, server_name: server_name.to_owned(), port, address, remark: None }
+        let target = Target { protocol, mode, host, port };
+        let (authority, server_name) = (target.authority(), server_name.to_owned());
+        let target = target.to_string();
+        Self { protocol, mode, target, server_name, authority, port, address, remark: None }
     }
 }
 
@@ -209,7 +212,7 @@ impl Shared {
     }
 
     async fn audit(&self, place: &Place) -> Endpoint {
-        let Place { protocol, mode, target, server_name, port, address, remark } = place;
+        let Place { protocol, mode, target, server_name, authority, port, address, remark } = place;
         let address = match address {
             Ok(address) => *address,
             Err(why) => return unreachable(protocol, target, server_name, *port, why),
@@ -221,9 +224,10 @@ impl Shared {
         let _turn = turn.lock().await;
         // It is never closed.
         let _place = self.places.acquire().await;
+        let audit = self.audit.with_authority(authority.clone());
         let mut endpoint = match mode {
-            Mode::Upgrade => self.audit.endpoint(protocol, target, server_name, address).await,
-            Mode::ImplicitTls => self.audit.implicit_endpoint(protocol, target, server_name, address).await,
+            Mode::Upgrade => audit.endpoint(protocol, target, server_name, address).await,
+            Mode::ImplicitTls => audit.implicit_endpoint(protocol, target, server_name, address).await,
         };
         if let Some(remark) = remark {
             starttls_audit::add_warning(&mut endpoint, "srv-mx-name", remark);

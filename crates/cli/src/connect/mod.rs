@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Connector, Encrypted, Observer, Transcript, file};
+use starttls::{Chunk, Connector, Encrypted, Endpoint, Observer, Transcript, file};
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
@@ -62,11 +62,11 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     let dial = args.peer.dial_target(target)?;
     let json = args.format == Format::Json;
     let talk = if json { talk.silent() } else { *talk };
-    let name = args.peer.server_name(&target.host.ascii);
+    let server = args.peer.endpoint_of(target);
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
     let transcript = transcript(args, target.protocol)?;
     let connector = connector.observed_by(observer(conversation.clone(), transcript));
-    let opening = open(&connector, target, &dial, name);
+    let opening = open(&connector, target, &dial, &server);
     let opened = diagnose::opening(target, &dial, &args.peer, || conversation.is_silent(), opening).await;
     let (local, mut session) = match opened {
         Ok(opened) => opened,
@@ -77,7 +77,7 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
     };
     let heard = session.listen().await;
     let report = session.report(target, conversation.finish());
-    let manners = Manners::of(target.protocol, name);
+    let manners = Manners::of(target.protocol, server.server_name());
     if json {
         let ended = match heard {
             Ok(_) => session.leave(&manners).await,
@@ -109,7 +109,7 @@ async fn open(
     connector: &Connector,
     target: &Target,
     dial: &Dial,
-    name: &str,
+    server: &Endpoint,
 ) -> Result<(Option<String>, Session), starttls::Error> {
     let protocol = target.protocol;
     if let Dial::Tcp(endpoint) = dial {
@@ -121,8 +121,11 @@ async fn open(
         return Ok((local, Session::Tcp(session)));
     }
     let io = dial.open(connector).await?;
+    let name = server.server_name();
     let session = match target.mode {
-        Mode::Upgrade => connector.upgrade(protocol, name, io).await?,
+        Mode::Upgrade => {
+            connector.upgrade_as(protocol, connector.identity_for(protocol, server), name, io).await?
+        }
         Mode::ImplicitTls => connector.upgrade_implicit(protocol, name, io).await?,
     };
     Ok((None, Session::Other(session)))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use starttls::rustls::crypto::aws_lc_rs::default_provider;
-use starttls::{Connector, ConnectorBuilder, Error};
+use starttls::{Connector, ConnectorBuilder, Endpoint, Error};
 use starttls_hello::{Answer, Context, End, Flight, GOODBYE, Progress, Question, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     let conversation = Arc::new(Conversation::new(target.protocol, talk));
     let dial = peer.dial_target(&target)?;
     let builder = peer.builder(true)?.insecure();
-    let way = Way { target: &target, dial: &dial, name, builder, deadline };
+    let way = Way { target: &target, dial: &dial, server: peer.endpoint_of(&target), builder, deadline };
     let opening = way.open(conversation.clone());
     let opened = diagnose::opening(&target, &dial, &peer, || conversation.is_silent(), opening).await;
     let report = match opened {
@@ -84,7 +84,7 @@ fn context<'a>(target: &'a Target, name: &'a str) -> Result<Context<'a>, Failed>
 struct Way<'a> {
     target: &'a Target,
     dial: &'a Dial,
-    name: &'a str,
+    server: Endpoint,
     builder: ConnectorBuilder,
     deadline: Instant,
 }
@@ -103,7 +103,9 @@ impl Way<'_> {
             return Ok((address, io));
         }
         let connector = self.connector()?.observed_by(observer);
-        let ready = connector.negotiate(self.target.protocol, self.name, io).await?;
+        let (protocol, name) = (self.target.protocol, self.server.server_name());
+        let identity = connector.identity_for(protocol, &self.server);
+        let ready = connector.negotiate_as(protocol, identity, name, io).await?;
         Ok((address, Box::new(ready.into_raw_tls())))
     }
 

@@ -65,7 +65,7 @@ pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
                         left_out.push(format!("{name} ({address})"));
                         continue;
                     }
-                    let endpoint = starttls::Endpoint::new(args.peer.server_name(&name), SMTP.port);
+                    let endpoint = args.peer.endpoint(&name, SMTP.port);
                     let dial = Dial::Tcp(endpoint.at(address.to_string(), SMTP.port));
                     hops.push(Hop { target: target.clone(), dial });
                 }

@@ -26,6 +26,7 @@ mod gateway_restart;
 mod hello;
 mod hello_refused;
 mod help;
+mod host_header;
 mod input;
 mod lab;
 mod login;

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::{ClientName, Protocol};
+use starttls::proto::{ClientName, Protocol, UrlAuthority};
 use starttls::{Acceptor, Connector};
 
 use crate::certificates::Certificates;
@@ -344,6 +344,14 @@ impl Backend {
         match &self.leg {
             Leg::Upgrade(upstream) | Leg::Implicit(upstream) => Some(upstream),
             Leg::Cleartext => None,
+        }
+    }
+
+    /// Returns the authority of the backend's URL; `None` for a socket in the file system.
+    pub(crate) fn authority(&self) -> Option<UrlAuthority> {
+        match &self.place {
+            Place::Tcp(host, port) => UrlAuthority::new(host, *port, self.protocol.port).ok(),
+            Place::Unix(_) => None,
         }
     }
 

@@ -39,11 +39,15 @@ pub(crate) struct Asked {
     pub(crate) client: Option<ClientName>,
 }
 
-impl Asked {
-    /// The same in the gateway's words toward this backend.
-    fn identity(&self, backend: &Backend) -> Identity {
-        let client_name = self.client.as_ref().unwrap_or(&backend.client_name).clone();
-        Identity { client_name, ..Identity::of(self.service.clone()) }
+/// Returns what the gateway writes in cleartext to this backend: the authority of the backend's URL, and the names that
+/// the client sent, if it sent any.
+fn identity(backend: &Backend, server_name: &str, asked: Option<&Asked>) -> Identity {
+    let service = asked.map(|it| it.service.clone());
+    let client = asked.and_then(|it| it.client.as_ref()).unwrap_or(&backend.client_name);
+    Identity {
+        client_name: client.clone(),
+        authority: backend.authority(),
+        ..Identity::of(service.unwrap_or_else(|| ServiceName::from_peer(server_name)))
     }
 }
 
@@ -153,11 +157,8 @@ async fn upgrade(
         return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
     }
     let (connector, name) = (&upstream.connector, &upstream.server_name);
-    let encrypted = match asked {
-        Some(asked) => connector.upgrade_as(protocol, asked.identity(backend), name, socket).await,
-        None => connector.upgrade(protocol, name, socket).await,
-    };
-    let encrypted = encrypted.map_err(failed)?;
+    let identity = identity(backend, name, asked);
+    let encrypted = connector.upgrade_as(protocol, identity, name, socket).await.map_err(failed)?;
     if let Some(login) = backend.login() {
         return log_in(backend, login, encrypted, limit).await;
     }

@@ -10,6 +10,7 @@ mod doors;
 mod endless;
 mod external;
 mod ftp;
+mod host_header;
 mod house;
 mod inside;
 mod line_ends;

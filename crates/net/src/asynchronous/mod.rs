@@ -34,7 +34,7 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        self.agree(protocol, self.identity(to.server_name()), attempt, tcp)
+        self.agree(protocol, self.identity_for(protocol, &to), attempt, tcp)
             .await?
             .required()?
             .handshake()
@@ -51,7 +51,7 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Outcome<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        or_cleartext(self.agree(protocol, self.identity(to.server_name()), attempt, tcp).await?).await
+        or_cleartext(self.agree(protocol, self.identity_for(protocol, &to), attempt, tcp).await?).await
     }
 
     /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
@@ -81,8 +81,8 @@ impl Connector {
         self.negotiate(protocol, server_name, io).await?.handshake().await
     }
 
-    /// Like [`upgrade`](Self::upgrade), with other names in cleartext than the one that is verified: for somebody
-    /// in between, who says there what its own client will say inside TLS.
+    /// Like [`upgrade`](Self::upgrade), with another identity in cleartext than the name that is verified: the authority
+    /// of a URL, or the names that the client of a relay will repeat inside TLS.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -93,8 +93,7 @@ impl Connector {
         server_name: &str,
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
-        let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        self.agree(protocol, identity, attempt, io).await?.required()?.handshake().await
+        self.negotiate_as(protocol, identity, server_name, io).await?.handshake().await
     }
 
     /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
@@ -151,8 +150,22 @@ impl Connector {
         server_name: &str,
         io: IO,
     ) -> Result<Ready<IO>, Error> {
+        self.negotiate_as(protocol, self.identity(server_name), server_name, io).await
+    }
+
+    /// Like [`negotiate`](Self::negotiate), with another identity in cleartext, as in [`upgrade_as`](Self::upgrade_as).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn negotiate_as<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        self.agree(protocol, self.identity(server_name), attempt, io).await?.required()
+        self.agree(protocol, identity, attempt, io).await?.required()
     }
 
     /// Dials and says nothing.

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 
-use starttls_proto::{Client, Protocol, Server};
+use starttls_proto::{Client, Identity, Protocol, Server};
 
 use crate::attempt::Attempt;
 use crate::deadline::Deadline;
@@ -54,7 +54,9 @@ impl Connector<'_> {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
-        self.agree(protocol, to.server_name(), attempt, tcp)?.required()?.handshake_blocking()
+        self.agree(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?
+            .required()?
+            .handshake_blocking()
     }
 
     /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
@@ -67,7 +69,7 @@ impl Connector<'_> {
         to: impl Into<Endpoint>,
     ) -> Result<Outcome<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
-        or_cleartext(self.agree(protocol, to.server_name(), attempt, tcp)?)
+        or_cleartext(self.agree(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?)
     }
 
     /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
@@ -108,7 +110,7 @@ impl Connector<'_> {
         io: IO,
     ) -> Result<Outcome<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        or_cleartext(self.agree(protocol, server_name, attempt, io)?)
+        or_cleartext(self.agree(protocol, self.0.identity(server_name), attempt, io)?)
     }
 
     /// Starts TLS on a stream at its first byte.
@@ -152,7 +154,7 @@ impl Connector<'_> {
         io: IO,
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        self.agree(protocol, server_name, attempt, io)?.required()
+        self.agree(protocol, self.0.identity(server_name), attempt, io)?.required()
     }
 
     /// Dials and says nothing.
@@ -177,13 +179,13 @@ impl Connector<'_> {
     fn agree<IO: Stream>(
         &self,
         protocol: &Protocol,
-        server_name: &str,
+        identity: Identity,
         attempt: Attempt,
         io: IO,
     ) -> Result<Agreement<IO>, Error> {
         let mut wire = timed(io, &attempt);
         let mut out = Vec::new();
-        let mut client = Client::new(protocol, self.0.identity(server_name), &mut out);
+        let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.0.retry();
         loop {
             let declined = match drive(&mut wire, client, &mut out, &attempt.deadline)? {

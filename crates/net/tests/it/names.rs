@@ -1,12 +1,14 @@
 //! A name that there is no certificate for.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
+use starttls::proto::http::HTTP;
 use starttls::proto::smtp::SMTP;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::rustls::{AlertDescription, Error as TlsError};
-use starttls::{Acceptor, Error};
+use starttls::{Acceptor, Endpoint, Error, Outcome};
 use tokio::io::duplex;
 use tokio::time::timeout;
 
@@ -64,4 +66,55 @@ async fn the_blocking_driver_says_the_same() {
     let client = timeout(DEADLINE, connector.upgrade(&SMTP, NAME, tcp)).await.unwrap();
     told(client.unwrap_err());
     assert!(timeout(DEADLINE, serving).await.unwrap().unwrap().is_err());
+}
+
+/// RFC 9110 section 7.2: neither the place that is dialed nor the name that is verified changes the authority.
+#[tokio::test]
+async fn the_host_field_is_the_authority_of_the_url_on_both_drivers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, hosts) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let host = head.lines().find_map(|line| line.strip_prefix("Host: "));
+            sender.send(host.unwrap_or_default().to_owned()).unwrap();
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let connector = Authority::new().connector().build().unwrap();
+    for (host, url_port, expected) in [
+        ("mail.example.com", 80, "mail.example.com"),
+        ("mail.example.com", 8080, "mail.example.com:8080"),
+        ("::1", 8080, "[::1]:8080"),
+        ("[::1]", 80, "[::1]"),
+    ] {
+        let url = Endpoint::new(host, url_port).at("127.0.0.1", port);
+        for to in [url.clone(), url.with_server_name("other.example.com")] {
+            let error = connector.connect(&HTTP, to.clone()).await.unwrap_err();
+            assert!(matches!(error, Error::Declined(_)), "{error:?}");
+            let refused = connector.connect_or_cleartext(&HTTP, to.clone()).await.unwrap();
+            assert!(matches!(refused, Outcome::NotEncrypted(_)));
+            let (tcp, identity) =
+                (connector.dial(to.clone()).await.unwrap(), connector.identity_for(&HTTP, &to));
+            let asked = connector.upgrade_as(&HTTP, identity, to.server_name(), tcp).await;
+            assert!(matches!(asked, Err(Error::Declined(_))));
+            let blocking = connector.clone();
+            let both = tokio::task::spawn_blocking(move || {
+                let connector = blocking.blocking();
+                (
+                    connector.connect(&HTTP, to.clone()).is_err(),
+                    connector.connect_or_cleartext(&HTTP, to).is_ok(),
+                )
+            });
+            assert_eq!(both.await.unwrap(), (true, true));
+            for _ in 0..5 {
+                assert_eq!(hosts.recv_timeout(DEADLINE).unwrap(), expected);
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use head::{Body, Head};
 
 use crate::boundary::limit;
 use crate::error::malformed;
+use crate::name::bracketed;
 use crate::nobody;
 use crate::{
     After, Amend, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol,
@@ -128,9 +129,11 @@ impl Dialect for Http {
                 return;
             }
         };
-        let name = &self.me.server_name;
-        let (open, close) = if name.contains(':') { ("[", "]") } else { ("", "") };
-        let request = format!("{line} HTTP/1.1\r\nHost: {open}{name}{close}\r\n{field}\r\n");
+        let host = match &self.me.authority {
+            Some(authority) => authority.to_string(),
+            None => bracketed(&self.me.server_name),
+        };
+        let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{field}\r\n");
         out.extend_from_slice(request.as_bytes());
     }
 
