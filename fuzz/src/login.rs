@@ -1,6 +1,6 @@
 //! The login.
 
-use starttls_proto::{Denial, Login, LoginStep, Protocol, Script};
+use starttls_proto::{Denial, Login, LoginStep, Protocol, Script, UserName};
 
 use crate::{choose, identity};
 
@@ -19,6 +19,8 @@ enum End {
     /// As whom, and with what behind it.
     Granted(Option<String>, Vec<u8>),
     Refused(Denial, Vec<u8>),
+    /// The server's mechanism or challenge cannot be written back into a line.
+    Unwritable,
     /// Which one, the pieces may decide: more of what is wrong has come.
     Error,
 }
@@ -26,7 +28,9 @@ enum End {
 /// Begins whatever is offered first, and says every challenge back.
 fn drive(protocol: &Protocol, pieces: &mut dyn Iterator<Item = &[u8]>) -> End {
     let mut script = Script::default();
-    let Some(mut login) = Login::new(protocol, identity(), "user", true, &mut script) else {
+    let user: Option<UserName> = "user".parse().ok();
+    let login = user.and_then(|user| Login::new(protocol, identity(), &user, true, &mut script));
+    let Some(mut login) = login else {
         return End::None;
     };
     while let Some(piece) = pieces.next() {
@@ -36,11 +40,17 @@ fn drive(protocol: &Protocol, pieces: &mut dyn Iterator<Item = &[u8]>) -> End {
                 Ok(LoginStep::Continue(login)) => break login,
                 Ok(LoginStep::Choose(choice)) => {
                     let name = choice.offered.first().map_or(String::from("PLAIN"), |it| it.name.clone());
-                    choice.begin(&name, Some(b"\0user\0password"), &mut script)
+                    match choice.begin(&name, Some(b"\0user\0password"), &mut script) {
+                        Ok(login) => login,
+                        Err(_) => return End::Unwritable,
+                    }
                 }
                 Ok(LoginStep::Challenge(challenge)) => {
                     let data = challenge.data.clone();
-                    challenge.respond(&data, &mut script)
+                    match challenge.respond(&data, &mut script) {
+                        Ok(login) => login,
+                        Err(_) => return End::Unwritable,
+                    }
                 }
                 Ok(LoginStep::Granted(mut granted)) => {
                     pieces.for_each(|piece| granted.unread.extend_from_slice(piece));
