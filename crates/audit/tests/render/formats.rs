@@ -214,3 +214,24 @@ fn prometheus_groups_families_and_exports_dates_of_unverified_certificates() {
     assert!(of_wrong("probe_ssl_earliest_cert_expiry"));
     assert!(!of_wrong("probe_ssl_last_chain_expiry_timestamp_seconds"), "there is no verified chain");
 }
+
+/// RFC 7505: a domain that takes no mail is in order, and the report says why it has no endpoint.
+#[test]
+fn a_domain_that_takes_no_mail_is_named_in_every_first_line() {
+    let null_mx = "example.com MX: null MX, the domain takes no mail (RFC 7505)";
+    let mut report = sample::report(Vec::new());
+    report.lookups.push(null_mx.to_owned());
+    let thresholds = nagios::Thresholds::default();
+    let text = nagios::render(&report, thresholds);
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("STARTTLS OK") && first.contains("takes no mail"), "{first}");
+    assert_eq!(nagios::state(&report, thresholds), nagios::State::Ok);
+    let suites = junit::render(&report, Severity::Warning);
+    assert!(suites.contains("takes no mail") && !suites.contains("<error"), "{suites}");
+
+    // Without an answer of DNS there is nothing that was found in order.
+    report.lookups.clear();
+    let text = nagios::render(&report, thresholds);
+    assert!(text.starts_with("STARTTLS UNKNOWN"), "{text}");
+    assert!(junit::render(&report, Severity::Warning).contains("nothing to audit"));
+}
