@@ -347,11 +347,16 @@ impl Backend {
         }
     }
 
-    /// Returns the authority of the backend's URL; `None` for a socket in the file system.
+    /// Returns the authority of the backend's URL; `None` for a socket in the file system, and where `server-name` names
+    /// another service than the URL: then the URL is only the way to it, and servers refuse a name that is not theirs.
     pub(crate) fn authority(&self) -> Option<UrlAuthority> {
+        let is_service =
+            |host: &str| self.upstream().is_none_or(|it| it.server_name.eq_ignore_ascii_case(host));
         match &self.place {
-            Place::Tcp(host, port) => UrlAuthority::new(host, *port, self.protocol.port).ok(),
-            Place::Unix(_) => None,
+            Place::Tcp(host, port) if is_service(host) => {
+                UrlAuthority::new(host, *port, self.protocol.port).ok()
+            }
+            _ => None,
         }
     }
 
