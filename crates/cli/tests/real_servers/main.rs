@@ -40,11 +40,12 @@ impl Peer {
         command
     }
 
-    /// `connect` to this port with another name.
+    /// `connect` to this port, with this name to verify. The URL has the server's own name, which it may have to hear
+    /// before TLS (`Host`).
     fn connect_as(&self, port: u16, name: &str) -> Command {
-        let (ip, scheme) = (self.endpoint.address.ip(), self.protocol.name);
-        let mut command = starttls(["connect", "--timeout", "30s"]);
-        command.arg(format!("{scheme}://{ip}:{port}")).args(["--server-name", name]);
+        let (ip, scheme, own) = (self.endpoint.address.ip(), self.protocol.name, &self.endpoint.server_name);
+        let mut command = starttls(["connect", "--timeout", "30s", "--server-name", name]);
+        command.arg(format!("{scheme}://{own}:{port}")).args(["--connect", &ip.to_string()]);
         command
     }
 
