@@ -25,7 +25,13 @@ pub fn server(input: &[u8]) {
         compare(octets, size, false, |pieces| {
             let mut said = Vec::new();
             let server = Server::new(protocol, identity(), tls, &mut said);
-            let run = drive(server, said, pieces);
+            let mut run = drive(server, said, pieces);
+            // White space before TLS (rule B2) is dropped by the machine within the request's segment, by the drivers after.
+            if let End::Upgrade(tls) = &mut run.end {
+                let space =
+                    tls.iter().take_while(|octet| protocol.flow.space_before_tls.contains(octet)).count();
+                tls.drain(..space);
+            }
             let bound = 4096 + 256 * octets.len();
             assert!(run.said.len() < bound, "{}: {} octets of answers", protocol.name, run.said.len());
             run

@@ -32,7 +32,8 @@ impl ClientHello {
     /// Returns the records to send. Their version is SSL 3.0 for an SSL 3.0 hello, otherwise TLS 1.0
     /// (RFC 8446 section 5.1).
     pub fn to_bytes(&self) -> Vec<u8> {
-        let record = self.version.min(Version::Tls10.code());
+        // A version below SSL 3.0 has no records of its own.
+        let record = self.version.clamp(Version::Ssl3.code(), Version::Tls10.code());
         put_message(record, CLIENT_HELLO, &self.body())
     }
 
