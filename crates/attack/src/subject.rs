@@ -195,7 +195,7 @@ async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
             Ended::TimedOut
         }
     };
-    // A process that the client left behind may hold the output open.
+    // A process that outlives the client may hold the output open.
     let _ = timeout(LINGER, async { while readers.join_next().await.is_some() {} }).await;
     let output = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Ran { ended, output })

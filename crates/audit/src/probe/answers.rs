@@ -40,7 +40,7 @@ impl Answers {
         due.signatures.iter().all(|expected| rest.any(|answer| answer == expected))
     }
 
-    /// The answers to the sentinel, if the session goes on behind them.
+    /// The answers to the sentinel, if the session continues after them.
     pub(crate) fn before_goodbye(&self) -> Option<&[String]> {
         self.signatures.get(..*self.served.as_ref().ok()?)
     }

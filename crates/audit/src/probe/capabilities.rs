@@ -12,7 +12,7 @@ use crate::report::Outcome;
 pub(super) struct Again {
     pub(super) offer: Draft,
     pub(super) before: Vec<String>,
-    /// The list inside; or why there is none.
+    /// The capabilities inside TLS, or the reason why the server listed none.
     pub(super) inside: Result<Vec<String>, Stop>,
 }
 

@@ -12,7 +12,7 @@ use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
 use crate::report::Outcome;
 
-/// How long a server may take to answer the harmless command behind; silence is an answer where state is looked for.
+/// How long a server may take to answer the harmless command that follows. After it, silence counts as the answer.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Sets state in cleartext and looks for it inside TLS; and looks without setting it, for comparison.
@@ -76,7 +76,7 @@ async fn look(
     }
     match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(mut session) => {
-            // Behind what may not be answered goes something that is.
+            // A command that the server always answers follows one that it may leave unanswered.
             let sentinel = session.words(ClientMessage::Probe);
             let _ = session.send(&[inside.as_bytes(), &sentinel].concat()).await;
             let answers = answers(plan, &mut session, usual).await;

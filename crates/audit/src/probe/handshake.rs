@@ -54,7 +54,7 @@ impl Baseline {
                     true => format!("the handshake fails: {error}"),
                     false => format!("the upgrade is agreed, and the handshake fails: {error}"),
                 };
-                // A key that nobody trusts any more fails here, and is what there is to mend.
+                // A key that is too weak for every client makes the handshake fail; the finding names the key.
                 let weak = self.unproven(&error).filter(|draft| draft.outcome == Outcome::Fail);
                 let draft = weak.unwrap_or_else(|| Draft::fail(id, why));
                 let draft = match error {

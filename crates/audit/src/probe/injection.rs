@@ -54,7 +54,7 @@ pub(crate) async fn probe(plan: &Plan, harmless_in_cleartext: Option<&str>) -> (
     let normal = match served(control.end) {
         Ok(normal) => normal,
         Err(stop) => {
-            // What nobody answers tells nothing by not being answered.
+            // Silence proves nothing about a command that servers leave unanswered.
             for id in COMPARED {
                 seen.push(Draft::untold(id, &stop).at(at, all));
             }
