@@ -172,7 +172,11 @@ pub(super) async fn ask(
     // Whose answer comes first cannot be told where answers to other questions are skipped.
     let reply = dialogue.answer(Question { asked: b"", ..question }).await?;
     if signature(&dialogue.shown(&reply.own)) == usual {
-        return Err(Stop::PassedOver(what));
+        // A slow answer in the same words as the usual one is told by the second answer that follows it.
+        return match dialogue.answer(Question { asked: b"", within: NUDGE, ..question }).await {
+            Ok(_) => Ok(reply),
+            Err(_) => Err(Stop::PassedOver(what)),
+        };
     }
     // It was slow, not silent; the answer to the harmless command is yet to come.
     let _ = dialogue.answer(Question { asked: b"", ..question }).await;
