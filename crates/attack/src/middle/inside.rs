@@ -80,8 +80,8 @@ impl Middle {
         let _ = server.shutdown().await;
     }
 
-    /// Returns the start of what the server said, if TLS is to be cut off in it: it is the answer to the last message
-    /// that the client has.
+    /// Returns the start of what the server said, if TLS is to be cut off in it: it is the answer to the client's last
+    /// message. A client that has said goodbye no longer needs an answer, so cutting one off then would prove nothing.
     fn cut<'a>(&self, number: usize, said: &'a [u8]) -> Option<&'a [u8]> {
         if self.inside != Inside::Truncate || self.answered == 0 {
             return None;
@@ -90,7 +90,8 @@ impl Middle {
         let start = &said[..(said.len() / 2).min(3)];
         let mut is_due = false;
         self.records.with(number, |record| {
-            is_due = record.messages_inside >= self.answered;
+            let is_leaving = record.entries.iter().any(|entry| entry.meaning == Some(ClientMessage::Quit));
+            is_due = record.messages_inside >= self.answered && !is_leaving;
             if is_due {
                 (record.applied, record.truncated) = (true, true);
                 record.push(Side::Server, Layer::Inside, None, start, None);

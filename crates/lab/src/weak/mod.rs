@@ -353,6 +353,10 @@ impl Client {
             talk.say_as_is(b"LIST\r\n").await?;
         }
         let _ = talk.say(ClientMessage::Quit).await;
+        if UNANSWERED.contains(&self.protocol.name) {
+            // Without an answer, only the end of the session tells that the server has read everything.
+            let _ = talk.hear(ReplyTo::Other).await;
+        }
         Ok(())
     }
 
