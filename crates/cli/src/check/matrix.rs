@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
     );
     let lab = crate::lab::start()?;
     let rows = tokio::select! {
-        rows = rows(args, &lab) => rows.map(Ok),
+        rows = rows(args, &lab, &talk) => rows.map(Ok),
         code = interruption.code() => Ok(Err(code)),
     };
     tokio::task::spawn_blocking(move || drop(lab))
@@ -62,14 +62,14 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
         sink.finish()?;
         return Ok(code);
     }
-    rows.iter().for_each(|row| row.show(&talk));
     let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
     talk.line(tone, format_args!("\n{right} of {} verdicts are the expected ones.", rows.len()));
     talk.line(Tone::Plain, "\nNext: starttls check submission://YOUR.SERVER, or starttls check --help");
     Ok(code)
 }
 
-async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed> {
+/// Audits all servers, and shows each row as soon as those before it are done.
+async fn rows(args: &Check, lab: &starttls_lab::Lab, talk: &Talk) -> Result<Vec<Row>, Failed> {
     let authority = Authority::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
     let roots = [lab.ca_pem(), &authority.root_pem()].concat();
     let builder = || starttls::Connector::builder().no_system_roots().roots_pem(roots.as_bytes());
@@ -107,11 +107,14 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab) -> Result<Vec<Row>, Failed>
             Ok(Row { server, protocol, expected: Some(weakness), endpoint: audited })
         }));
     }
+    let width = Weakness::ALL.iter().map(|it| format!("{it:?}").len()).max().unwrap_or_default();
     let mut rows = Vec::new();
     for task in tasks {
         let row: Result<Row, Failed> =
             task.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        rows.push(row?);
+        let row = row?;
+        row.show(talk, width);
+        rows.push(row);
     }
     Ok(rows)
 }
@@ -145,7 +148,8 @@ impl Row {
         }
     }
 
-    fn show(&self, talk: &Talk) {
+    /// Shows the row; `width` is that of the longest name of a server.
+    fn show(&self, talk: &Talk, width: usize) {
         let (tone, verdict) = match (self.is_right(), self.expected) {
             (true, None) => (Tone::Good, String::from("sound")),
             (true, Some(weakness)) => {
@@ -158,9 +162,13 @@ impl Row {
             }
         };
         let (connections, seconds) = (self.endpoint.connections, self.endpoint.elapsed_ms / 1000.0);
-        let cost = format!("{connections} connections, {seconds:.2} s");
+        let plural = if connections == 1 { "" } else { "s" };
+        let cost = format!("{connections} connection{plural}, {seconds:.2} s");
         let verdict = talk.word(tone, &format!("{verdict:<28}"));
-        talk.line(Tone::Plain, format_args!("{:<18} {:<12} {verdict} {cost}", self.server, self.protocol));
+        talk.line(
+            Tone::Plain,
+            format_args!("{:<width$} {:<12} {verdict} {cost}", self.server, self.protocol),
+        );
     }
 
     fn as_json(&self) -> serde_json::Value {
