@@ -4,6 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use starttls::file;
 use tempfile::NamedTempFile;
 
@@ -18,7 +19,7 @@ pub(crate) struct Sink {
 }
 
 enum Out {
-    /// What is written is there at once.
+    /// A file or standard output that is written directly.
     Stream(Box<dyn Write + Send>),
     /// A file beside the one that it replaces when everything is written.
     Replacing { new: NamedTempFile, path: PathBuf },
@@ -73,7 +74,7 @@ impl Sink {
         Ok(Self { out: Out::Replacing { new, path }, terminal: false })
     }
 
-    /// Ends the output: a file that is replaced as a whole takes its place.
+    /// Ends the output. The new file takes the place of the one that it replaces.
     pub(crate) fn finish(self) -> Result<(), Failed> {
         match self.out {
             Out::Stream(_) => Ok(()),
@@ -101,6 +102,13 @@ impl Sink {
         let line = format!("{line}\n");
         let out = self.out.write();
         out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(unwritten)
+    }
+
+    /// Writes a report as one line of JSON, without characters that a terminal obeys.
+    pub(crate) fn json(&mut self, report: &impl Serialize) -> Result<(), Failed> {
+        let json =
+            serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        self.line(&starttls_report::json(&json))
     }
 
     /// Writes what a server says as it is, but a terminal gets no control characters from a peer.

@@ -60,9 +60,7 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Resu
     }
     if json {
         for report in &reports {
-            let line =
-                serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-            sink.line(&line)?;
+            sink.json(report)?;
         }
         return Ok(code);
     }

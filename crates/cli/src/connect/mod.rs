@@ -20,7 +20,6 @@ use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
 use crate::diagnose;
-use crate::exit;
 use crate::failure::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
@@ -214,7 +213,6 @@ fn failed(
 }
 
 fn print(report: &Report, sink: &mut Sink) -> Result<u8, Failed> {
-    let line = serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    sink.line(&line)?;
+    sink.json(report)?;
     Ok(report.exit_code)
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     let question = offer::question(args)?;
     let json = args.format == Format::Json;
     let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::replacing(&args.output)?;
     let peer = args.dialing.peer();
     let name = peer.server_name(&target.host.ascii);
     let sent = question.to_bytes(&context(&target, name)?);
@@ -54,12 +54,11 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     };
     let code = report.exit_code;
     if json {
-        let line =
-            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        sink.line(&starttls_report::json(&line))?;
-        return Ok(code);
+        sink.json(&report)?;
+        return sink.finish().map(|()| code);
     }
     text::show(&report, &mut sink)?;
+    sink.finish()?;
     match report.error {
         Some(error) => Err(Failed::new(code, error.message).hint(error.hint)),
         None => Ok(code),

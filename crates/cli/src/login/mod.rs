@@ -134,9 +134,7 @@ fn in_one_line(error: &Error) -> String {
 
 fn end(report: Report, json: bool, mut sink: Sink) -> Result<u8, Failed> {
     if json {
-        let line =
-            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        sink.line(&line)?;
+        sink.json(&report)?;
         sink.finish()?;
         return Ok(report.exit_code);
     }

@@ -59,9 +59,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
         report.not_tried = left_out;
     }
     if json {
-        let line =
-            serde_json::to_string(&report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        sink.line(&line)?;
+        sink.json(&report)?;
         return sink.finish().map(|()| report.exit_code);
     }
     for told in &report.recipients {
@@ -149,9 +147,7 @@ impl<'a> Sender<'a> {
                 Ok(()) if !json => return Ok(exit::DONE),
                 Ok(()) => {
                     let attempt = Attempt { messages: watch.said(), ..Attempt::to(&hop.target) };
-                    let report = self.report(vec![attempt], Ok(None));
-                    let line = serde_json::to_string(&report);
-                    sink.line(&line.map_err(|error| Failed::new(exit::BUG, error.to_string()))?)?;
+                    sink.json(&self.report(vec![attempt], Ok(None)))?;
                     return Ok(exit::DONE);
                 }
                 Err(failed) => last = failed,

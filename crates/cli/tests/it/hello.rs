@@ -6,12 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread::spawn;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::Value;
 use starttls_hello::{CipherSuite, Extension, ServerHello, Ssl2Kind, Ssl2ServerHello};
 
 use crate::schema::fits_in;
-use crate::support::run::DEADLINE;
+use crate::support::run::{DEADLINE, Live};
 use crate::support::script::{Step, send, server, smtp_answering};
 use crate::support::{Run, starttls};
 use crate::{lab, shows};
@@ -143,6 +145,29 @@ fn b6_a_silent_server_is_left_in_time() {
     assert_eq!(run.json()["outcome"], "silent");
     let address = server([Step::Stall]);
     Run::of(&mut starttls(["hello", "--timeout", "300ms", &format!("smtp://{address}")])).exits(3);
+}
+
+/// Until the answer is complete, the old file is there.
+#[test]
+fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answer");
+    std::fs::write(&file, "the old answer").unwrap();
+    let target = format!("smtp://{}", server([send("220 mail.example.test ESMTP\r\n"), Step::Stall]));
+    let mut live = Live::start(starttls(["hello", "--timeout", "50s", &target, "--output"]).arg(&file));
+    live.is_told("S: 220 ");
+    kill(Pid::from_raw(live.id() as i32), Signal::SIGTERM).unwrap();
+    live.end().exits(143);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the old answer");
+
+    let target = format!("smtp://{}", smtp_answering("454 4.7.0 Not now\r\n"));
+    for format in ["text", "json"] {
+        Run::of(hello(&target, &["--format", format, "--output"]).arg(&file)).exits(4);
+        let new = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(new.starts_with("{\"schema_version\":1,"), format == "json", "{new}");
+        assert!(!new.contains("the old answer"), "{new}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
 }
 
 #[test]
