@@ -26,6 +26,16 @@ pub(crate) enum Mode {
     ImplicitTls,
 }
 
+impl Mode {
+    /// Returns the name that the reports have.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::ImplicitTls => "implicit-tls",
+        }
+    }
+}
+
 /// A name or an address, as it goes over the wire and as it was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {

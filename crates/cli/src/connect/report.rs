@@ -128,16 +128,15 @@ pub(crate) struct Failure {
 
 impl Report {
     fn new(target: &Target, negotiation: Negotiation, outcome: Outcome, exit_code: u8) -> Self {
-        let upgrade = target.mode == Mode::Upgrade;
         Self {
             schema_version: 1,
             target: target.to_string(),
             address: None,
             protocol: target.protocol.name,
-            mode: if upgrade { "upgrade" } else { "implicit-tls" },
+            mode: target.mode.name(),
             outcome,
             exit_code,
-            negotiation: upgrade.then_some(negotiation),
+            negotiation: (target.mode == Mode::Upgrade).then_some(negotiation),
             tls: None,
             certificate: None,
             timings: Timings::default(),
@@ -171,7 +170,7 @@ impl Report {
         Self { outcome: Outcome::Violation, exit_code: exit::VIOLATION, error, ..self }
     }
 
-    /// The same with the cause that was found by another connection.
+    /// The same, with the cause that a second connection found.
     pub(crate) fn with_hint(self, hint: String) -> Self {
         Self { error: self.error.map(|failure| Failure { hint: Some(hint), ..failure }), ..self }
     }

@@ -49,7 +49,8 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
             Report::answered(&target, address, conversation.finish(), &question, sent.len(), &answer)
         }
         Err(unopened) => {
-            Report::not_asked(unopened.report(&target, conversation.finish()), &question, sent.len())
+            let connection = unopened.report(&target, conversation.finish());
+            Report::not_asked(&target, connection, &question, sent.len())
         }
     };
     let code = report.exit_code;

@@ -193,24 +193,28 @@ impl Report {
         octets: usize,
         answer: &Answer,
     ) -> Self {
-        let upgrade = target.mode == Mode::Upgrade;
-        let report = Self {
+        let negotiation = (target.mode == Mode::Upgrade).then_some(negotiation);
+        let report = Self::new(target, negotiation, question, octets);
+        Self { address, ..report }.with(question, answer)
+    }
+
+    fn new(target: &Target, negotiation: Option<Negotiation>, question: &Question, octets: usize) -> Self {
+        Self {
             schema_version: 1,
             target: target.to_string(),
-            address,
+            address: None,
             protocol: target.protocol.name,
-            mode: if upgrade { "upgrade" } else { "implicit-tls" },
+            mode: target.mode.name(),
             outcome: Outcome::Agreed,
             exit_code: exit::DONE,
-            negotiation: upgrade.then_some(negotiation),
+            negotiation,
             hello: Hello::new(question, octets),
             server: None,
             ssl2: None,
             alert: None,
             received: None,
             error: None,
-        };
-        report.with(question, answer)
+        }
     }
 
     fn with(self, question: &Question, answer: &Answer) -> Self {
@@ -279,41 +283,32 @@ impl Report {
     }
 
     /// A server that could not be asked.
-    pub(super) fn not_asked(connection: Connection, question: &Question, octets: usize) -> Self {
+    pub(super) fn not_asked(
+        target: &Target,
+        connection: Connection,
+        question: &Question,
+        octets: usize,
+    ) -> Self {
         let outcome = match connection.outcome {
             Ended::Declined => Outcome::Declined,
             Ended::Inconclusive => Outcome::Inconclusive,
             Ended::Violation | Ended::TlsFailed => Outcome::Violation,
             Ended::Encrypted | Ended::EncryptedUnverified | Ended::Unreachable => Outcome::Unreachable,
         };
-        Self {
-            schema_version: 1,
-            target: connection.target,
-            address: connection.address,
-            protocol: connection.protocol,
-            mode: connection.mode,
-            outcome,
-            exit_code: connection.exit_code,
-            negotiation: connection.negotiation,
-            hello: Hello::new(question, octets),
-            server: None,
-            ssl2: None,
-            alert: None,
-            received: None,
-            error: connection.error,
-        }
+        let Connection { exit_code, negotiation, error, .. } = connection;
+        Self { outcome, exit_code, error, ..Self::new(target, negotiation, question, octets) }
     }
 }
 
 fn hint(alert: Alert) -> Option<&'static str> {
     match alert.description {
         Alert::PROTOCOL_VERSION => {
-            Some("it offers neither this version nor an older one: try a newer --version")
+            Some("the server has neither this version nor an older one: try a newer --version")
         }
         Alert::HANDSHAKE_FAILURE | Alert::INSUFFICIENT_SECURITY => {
-            Some("it takes none of these suites or groups: try others with --suites and --groups")
+            Some("the server accepts none of these suites or groups: try others with --suites and --groups")
         }
-        Alert::UNRECOGNIZED_NAME => Some("--server-name NAME asks for the name that it serves"),
+        Alert::UNRECOGNIZED_NAME => Some("--server-name NAME asks for a name that the server has"),
         _ => None,
     }
 }
