@@ -37,7 +37,7 @@ impl Unopened {
         Self { error, instead: None, cause: None }
     }
 
-    /// The report on it.
+    /// Returns the report of a connection that failed like this.
     pub(crate) fn report(self, target: &Target, negotiation: Negotiation) -> Report {
         let report = Report::of_error(target, negotiation, &self.error);
         match (self.instead, self.cause) {
@@ -48,7 +48,7 @@ impl Unopened {
     }
 }
 
-/// Opens a session with this work, and looks for the cause when it fails or takes long, on a second connection: when the
+/// Opens a session with this work. When the work fails or takes long, a second connection looks for the cause: if the
 /// server sends nothing, the port is asked what it serves; otherwise a small ClientHello is tried. Both connections end
 /// within the peer's timeout.
 ///
@@ -57,6 +57,29 @@ pub(crate) async fn opening<T>(
     target: &Target,
     dial: &Dial,
     peer: &Peer,
+    is_silent: impl Fn() -> bool,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Unopened> {
+    diagnosed(target, dial, peer, true, is_silent, work).await
+}
+
+/// Does the same for work that ends before the handshake. No small ClientHello is tried: the size of the ClientHello is
+/// not the cause, and the server gets no handshake that the user did not ask for.
+pub(crate) async fn negotiation<T>(
+    target: &Target,
+    dial: &Dial,
+    peer: &Peer,
+    is_silent: impl Fn() -> bool,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Unopened> {
+    diagnosed(target, dial, peer, false, is_silent, work).await
+}
+
+async fn diagnosed<T>(
+    target: &Target,
+    dial: &Dial,
+    peer: &Peer,
+    has_handshake: bool,
     is_silent: impl Fn() -> bool,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Unopened> {
@@ -71,11 +94,12 @@ pub(crate) async fn opening<T>(
         Ok(done) => done,
         Err(_) => {
             let second = async {
-                match says_nothing() {
-                    true => Asked { instead: ask(target, dial, left()).await, cause: None },
-                    false => {
-                        Asked { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
-                    }
+                if says_nothing() {
+                    Asked { instead: ask(target, dial, left()).await, cause: None }
+                } else if has_handshake {
+                    Asked { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
+                } else {
+                    std::future::pending().await
                 }
             };
             tokio::select! {
@@ -102,7 +126,7 @@ pub(crate) async fn opening<T>(
             Some(answer) => answer.instead,
             None => ask(target, dial, left()).await,
         };
-    } else if unopened.error.may_be_of_a_large_hello() {
+    } else if has_handshake && unopened.error.may_be_of_a_large_hello() {
         unopened.cause = match asked {
             Some(answer) => answer.cause,
             None => with_small_hello(target, dial, peer, left()).await,

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     let builder = peer.builder(true)?.insecure();
     let way = Way { target: &target, dial: &dial, server: peer.endpoint_of(&target), builder, deadline };
     let opening = way.open(conversation.clone());
-    let opened = diagnose::opening(&target, &dial, &peer, || conversation.is_silent(), opening).await;
+    let opened = diagnose::negotiation(&target, &dial, &peer, || conversation.is_silent(), opening).await;
     let report = match opened {
         Ok((address, stream)) => {
             let answer = ask(stream, &sent, deadline).await;
@@ -120,7 +120,7 @@ impl Way<'_> {
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, hello: &[u8], deadline: Instant) -> Answer {
     let mut flight = Flight::new();
     let asking = async {
-        // A server may answer and close before it has read all: what it said is still to be read.
+        // A server may answer and close before it has read the whole hello. Its answer is still to be read.
         let _ = stream.write_all(hello).await;
         let _ = stream.flush().await;
         let mut buffer = vec![0; 16 * 1024];

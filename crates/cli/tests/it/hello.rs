@@ -1,7 +1,7 @@
 //! `starttls hello`: one ClientHello, and what the server answers.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread::spawn;
@@ -145,6 +145,22 @@ fn b6_a_silent_server_is_left_in_time() {
     assert_eq!(run.json()["outcome"], "silent");
     let address = server([Step::Stall]);
     Run::of(&mut starttls(["hello", "--timeout", "300ms", &format!("smtp://{address}")])).exits(3);
+}
+
+/// The server would see a handshake that the user did not ask for.
+#[test]
+fn a_slow_server_is_not_tried_with_another_hello() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("smtp://{}", listener.local_addr().unwrap());
+    let (connection, connections) = channel();
+    spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"220 mail.example.test ESMTP\r\n");
+            connection.send(stream).unwrap();
+        }
+    });
+    Run::of(&mut starttls(["hello", "--timeout", "2s", &target])).exits(3).says("the answer to the hello");
+    assert_eq!(connections.try_iter().count(), 1);
 }
 
 /// Until the answer is complete, the old file is there.
