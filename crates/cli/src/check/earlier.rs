@@ -9,6 +9,7 @@ use starttls_audit::report::{Endpoint, Outcome, Verdict};
 
 use super::judge::Judge;
 use super::run::Place;
+use super::targets::Line as Target;
 use crate::exit;
 use crate::failure::Failed;
 
@@ -20,8 +21,9 @@ pub(crate) struct Earlier {
     /// How much of the file is whole lines.
     length: u64,
     targets: HashMap<String, Done>,
-    /// The target of the last line, unless it had no endpoint.
-    last: Option<String>,
+    /// Every spelling of the target of the last line, unless that had no endpoint. Each endpoint has a line for each
+    /// spelling, so that all of them may be half done.
+    half_done: HashSet<String>,
 }
 
 /// What the file has of one target.
@@ -45,7 +47,7 @@ struct State {
 
 impl Earlier {
     /// Reads the file; one that does not exist yet is empty.
-    pub(crate) fn read(path: &Path, judge: &Judge) -> Result<Self, Failed> {
+    pub(crate) fn read(path: &Path, judge: &Judge, targets: &[Target]) -> Result<Self, Failed> {
         let mut earlier = Self { path: Some(path.to_owned()), ..Self::default() };
         let bad = |what: String| Failed::usage(format!("cannot go on with {}: {what}", path.display()));
         let mut file = match starttls::file::open(path) {
@@ -53,7 +55,7 @@ impl Earlier {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(earlier),
             Err(error) => return Err(bad(error.to_string())),
         };
-        let mut bytes = Vec::new();
+        let (mut bytes, mut last) = (Vec::new(), None);
         for number in 1.. {
             bytes.clear();
             let length = file.read_until(b'\n', &mut bytes).map_err(|error| bad(error.to_string()))?;
@@ -65,14 +67,18 @@ impl Earlier {
                     bad(error.to_string())
                         .hint(Some(String::from("--resume needs the lines of a run with --file")))
                 })?;
-                earlier.add(line, judge);
+                last = earlier.add(line, judge);
             }
             earlier.length += length as u64;
         }
+        let last = targets.iter().find(|target| Some(&target.text) == last.as_ref()).map(Target::key);
+        let spellings = targets.iter().filter(|target| Some(target.key()) == last);
+        earlier.half_done = spellings.map(|target| target.text.clone()).collect();
         Ok(earlier)
     }
 
-    fn add(&mut self, line: Line, judge: &Judge) {
+    /// Adds a line, and returns its target if that may be half done.
+    fn add(&mut self, line: Line, judge: &Judge) -> Option<String> {
         match line {
             Line::Endpoint(it) => {
                 let key = (it.endpoint.target.clone(), it.endpoint.address.clone());
@@ -81,7 +87,7 @@ impl Earlier {
                 let done = self.done(&it.asked, it.run.run_started_at);
                 done.endpoints.insert(key, State { code, retry });
                 done.failed = None;
-                self.last = Some(it.asked);
+                Some(it.asked)
             }
             Line::Remark(it) => {
                 let done = self.done(&it.asked, it.run.run_started_at);
@@ -89,7 +95,7 @@ impl Earlier {
                     let code = it.exit_code.unwrap_or(exit::USAGE);
                     State { code, retry: [exit::UNREACHABLE, exit::BUG].contains(&code) }
                 });
-                self.last = done.failed.is_none().then_some(it.asked);
+                done.failed.is_none().then_some(it.asked)
             }
         }
     }
@@ -108,7 +114,7 @@ impl Earlier {
     /// Whether nothing of this target is left to do.
     pub(crate) fn is_finished(&self, asked: &str) -> bool {
         let retry = |done: &Done| done.states().any(|state| state.retry);
-        self.targets.get(asked).is_some_and(|done| !retry(done)) && self.last.as_deref() != Some(asked)
+        self.targets.get(asked).is_some_and(|done| !retry(done)) && !self.half_done.contains(asked)
     }
 
     /// Whether the file has a part of this target.
@@ -116,11 +122,20 @@ impl Earlier {
         self.targets.contains_key(asked) && !self.is_finished(asked)
     }
 
-    /// Whether this was audited, and is not worth another try.
+    /// Whether this was audited and reported for every spelling of the target, and is not worth another try.
     pub(crate) fn has(&self, asked: &str, place: &Place) -> bool {
         let address = place.address.as_ref().ok().map(ToString::to_string);
         let key = (place.target.clone(), address);
-        self.targets.get(asked).and_then(|done| done.endpoints.get(&key)).is_some_and(|state| !state.retry)
+        let has = |asked: &str| {
+            self.targets
+                .get(asked)
+                .and_then(|done| done.endpoints.get(&key))
+                .is_some_and(|state| !state.retry)
+        };
+        match self.half_done.contains(asked) {
+            true => self.half_done.iter().all(|asked| has(asked)),
+            false => has(asked),
+        }
     }
 
     /// Returns the exit code of what stays in the file; `again` are the targets that are begun again.

@@ -67,7 +67,7 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
         return Err(Failed::usage("--resume goes on with lines of JSON").hint(Some(hint)));
     }
     let is_lines = formats::is_lines(args, lines.len());
-    let earlier = args.resume.as_deref().map(|path| Earlier::read(path, &judge)).transpose()?;
+    let earlier = args.resume.as_deref().map(|path| Earlier::read(path, &judge, &lines)).transpose()?;
     let earlier = Arc::new(earlier.unwrap_or_default());
     let new: Vec<_> = lines.into_iter().filter(|line| !earlier.is_finished(&line.text)).collect();
     let again: HashSet<_> = new.iter().map(|line| line.text.clone()).collect();

@@ -53,22 +53,26 @@ impl Outcome {
     pub(crate) fn audited(&mut self, same: &[Asked], judged: (Endpoint, u8)) -> Result<(), Failed> {
         let (endpoint, code) = judged;
         self.code = worse(self.code, code);
-        let mut left = same.len();
-        let mut endpoint = Some(endpoint);
-        for asked in same {
-            left -= 1;
-            // Transcripts are large, and most targets are written once.
-            let Some(copy) = (if left == 0 { endpoint.take() } else { endpoint.clone() }) else { break };
-            let endpoint = Endpoint { target_line: asked.line, ..copy };
-            match &mut self.output {
-                Output::Lines(sink) => {
-                    let run = (&self.report).into();
-                    sink.line(json::line(&run, &asked.text, &endpoint).trim_end())?;
-                }
-                Output::Whole(_) => self.report.endpoints.push(endpoint),
+        let Some((last, others)) = same.split_last() else { return Ok(()) };
+        for asked in others {
+            self.add(asked, endpoint.clone())?;
+        }
+        // Transcripts are large, and most targets are written once.
+        self.add(last, endpoint)
+    }
+
+    fn add(&mut self, asked: &Asked, endpoint: Endpoint) -> Result<(), Failed> {
+        let endpoint = Endpoint { target_line: asked.line, ..endpoint };
+        match &mut self.output {
+            Output::Lines(sink) => {
+                let run = (&self.report).into();
+                sink.line(json::line(&run, &asked.text, &endpoint).trim_end())
+            }
+            Output::Whole(_) => {
+                self.report.endpoints.push(endpoint);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Adds a target without an endpoint.

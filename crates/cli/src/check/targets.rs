@@ -73,7 +73,7 @@ impl Targets {
 
 impl Line {
     /// Returns what is the same for two targets that mean the same.
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match &self.meaning {
             Ok(Meaning::Service(target)) => target.to_string(),
             Ok(Meaning::Domain(domain)) => domain.ascii.clone(),

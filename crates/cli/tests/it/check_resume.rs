@@ -51,6 +51,45 @@ fn what_was_unreachable_is_tried_again_and_the_exit_code_is_that_of_the_whole_fi
     run(both, &["--fail-on", "info", "--expiry-warning", "60"]).exits(0);
 }
 
+/// A signal can end a run between two endpoints. Then no spelling of their target is finished.
+#[test]
+fn every_spelling_of_a_half_done_target_is_continued() {
+    let lab = lab();
+    let folder = tempfile::tempdir().unwrap();
+    let (list, file) = (folder.path().join("targets"), folder.path().join("report.jsonl"));
+    let url = format!("imap://mail.example.test:{}", endpoint(&lab, "imap").address.port());
+    let targets = [url.clone(), url.replace("imap://", "IMAP://")];
+    std::fs::write(&list, targets.join("\n")).unwrap();
+    let zone = "mail.example.test A 127.0.0.1\nmail.example.test A 127.0.0.2";
+    let resolver = dns::server(zone).to_string();
+    let run = || {
+        let mut command = starttls(["check", "--no-system-roots", "--format", "json", "--timeout", "5s"]);
+        command.args(["--resolver", &resolver, "--server-name", "localhost", "--ca-file"]).arg(lab.ca_file());
+        Run::of(command.arg("--file").arg(&list).arg("--resume").arg(&file)).exits(3)
+    };
+    let told = || -> Vec<_> {
+        let it = |line: &Value| ["asked", "address"].map(|key| line[key].as_str().unwrap().to_owned());
+        lines(&file).iter().map(it).collect()
+    };
+    run();
+    let whole = told();
+    assert_eq!(whole.len(), 4);
+    assert_eq!(lines(&file)[0]["outcome"], "sound");
+    // After the first endpoint, and between its two lines.
+    for kept in [2, 1] {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let half: String = text.split_inclusive('\n').take(kept).collect();
+        std::fs::write(&file, half).unwrap();
+        run();
+        let mut all = told();
+        all.sort();
+        all.dedup();
+        let mut expected = whole.clone();
+        expected.sort();
+        assert_eq!(all, expected, "{kept} lines were left");
+    }
+}
+
 /// A run that has nothing to do says what the file says.
 #[test]
 fn the_exit_code_of_a_finished_file_is_not_zero() {
