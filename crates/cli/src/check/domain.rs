@@ -91,7 +91,7 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
     }
     if servers.iter().all(|server| !server.announced) && !servers.is_empty() {
         found.well_known(dns, domain, server_name).await;
-        return found;
+        return found.limited();
     }
     found.note_names(&servers, domain);
     let aliases: Vec<_> = servers
@@ -124,11 +124,7 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
         }
         found.addresses(server, addresses);
     }
-    if found.places.len() > MOST {
-        found.places.truncate(MOST);
-        found.lookups.push(format!("of the endpoints, the first {MOST} are audited"));
-    }
-    found
+    found.limited()
 }
 
 async fn joined(task: tokio::task::JoinHandle<Answer<Announced>>) -> Answer<Announced> {
@@ -136,6 +132,15 @@ async fn joined(task: tokio::task::JoinHandle<Answer<Announced>>) -> Answer<Anno
 }
 
 impl Found {
+    /// Leaves out the endpoints beyond the limit.
+    fn limited(mut self) -> Self {
+        if self.places.len() > MOST {
+            self.places.truncate(MOST);
+            self.lookups.push(format!("of the endpoints, the first {MOST} are audited"));
+        }
+        self
+    }
+
     /// RFC 5321 section 5.1: every MX, or the domain itself where there is none; RFC 7505: a null MX means no mail.
     fn exchangers(&mut self, domain: &str, answer: Answer<Announced>) -> Vec<Server> {
         let Some(protocol) = protocol("smtp") else { return Vec::new() };
@@ -243,7 +248,7 @@ impl Found {
         }
     }
 
-    fn addresses(&mut self, server: Server, addresses: Result<Vec<std::net::IpAddr>, String>) {
+    fn addresses(&mut self, server: Server, addresses: Result<Vec<IpAddr>, String>) {
         let Server { protocol, name, port, server_name, announced, remark } = server;
         let mut place = |address| {
             let mut place = Place::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
@@ -277,8 +282,8 @@ const ACCEPTS: Duration = Duration::from_secs(3);
 const MOST_ADDRESSES: usize = 4;
 
 impl Found {
-    /// Nothing is announced: finds the services of the host on their own ports. Where no port is open, what is left is
-    /// that the host receives its own mail (RFC 5321 section 5.1).
+    /// Finds the services of a domain that announces none: those on the open well-known ports of the host. If none is
+    /// open, the endpoint is the host as its own mail exchanger (RFC 5321 section 5.1).
     async fn well_known(&mut self, dns: &Arc<Dns>, domain: &str, server_name: Option<&str>) {
         let addresses = match dns.addresses(domain).await {
             Ok(addresses) => addresses,
@@ -383,6 +388,23 @@ mod tests {
         let ports = [closed.local_addr().unwrap().port(), address.port()];
         drop(closed);
         assert_eq!(open_ports(std::iter::once(address.ip()), ports.into_iter()).await, [address]);
+    }
+
+    #[test]
+    fn no_domain_has_more_endpoints_than_the_limit() {
+        let place = |port| {
+            let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port);
+            Place::new(
+                (&starttls::proto::smtp::SMTP, Mode::Upgrade),
+                "example.test",
+                port,
+                "example.test",
+                Ok(address),
+            )
+        };
+        let found = |count| Found { places: (0..count).map(place).collect(), ..Found::default() }.limited();
+        assert_eq!((found(50).places.len(), found(50).lookups.len()), (50, 0));
+        assert_eq!((found(60).places.len(), found(60).lookups.len()), (50, 1));
     }
 
     fn listener() -> std::net::TcpListener {

@@ -20,18 +20,23 @@ impl Destinations {
         let Some(folder) = &args.output_dir else {
             return match args.format.as_slice() {
                 [format] => Ok(Self(vec![(*format, Sink::replacing(&args.output)?)])),
-                _ => {
+                formats => {
+                    let found = formats.len();
                     let hint = String::from("name a folder for the files: --output-dir DIR");
-                    Err(Failed::usage("standard output takes one format at a time").hint(Some(hint)))
+                    Err(Failed::usage(format!("expected one format, found {found}")).hint(Some(hint)))
                 }
             };
         };
         std::fs::create_dir_all(folder)
             .map_err(|error| Failed::usage(format!("cannot create {}: {error}", folder.display())))?;
-        let mut formats = args.format.clone();
-        formats.dedup();
-        let open = |format: ReportFormat| Ok((format, Sink::whole(&folder.join(file_name(format)))?));
-        formats.into_iter().map(open).collect::<Result<_, Failed>>().map(Self)
+        let mut files = Self(Vec::new());
+        for format in &args.format {
+            // A format that is named twice has one file.
+            if files.0.iter().all(|(other, _)| other != format) {
+                files.0.push((*format, Sink::whole(&folder.join(file_name(*format)))?));
+            }
+        }
+        Ok(files)
     }
 
     /// Writes the report in every format.
