@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use starttls_processes::Family;
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::args::Who;
@@ -21,9 +22,9 @@ pub(crate) async fn read(who: &Who, what: &str) -> Result<String, Failed> {
     let text = match (&who.password_file, &who.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
             let mut line = Vec::new();
-            let read = std::io::stdin().lock().take(input::SECRET).read_until(b'\n', &mut line);
+            let read = std::io::stdin().lock().take(input::SECRET + 1).read_until(b'\n', &mut line);
             read.map_err(|error| Failed::usage(format!("cannot read standard input: {error}")))?;
-            line
+            bounded(line, what)?
         }
         (Some(path), _) => input::read(path, input::SECRET)?,
         (None, Some(command)) => printed_by(command, what).await?,
@@ -40,12 +41,21 @@ pub(crate) async fn read(who: &Who, what: &str) -> Result<String, Failed> {
     String::from_utf8(line.to_vec()).map_err(|_| Failed::usage(format!("the {what} is not UTF-8")))
 }
 
+/// Refuses a secret of more octets than a file may have: a part of it would be another secret.
+fn bounded(secret: Vec<u8>, what: &str) -> Result<Vec<u8>, Failed> {
+    if secret.len() as u64 > input::SECRET {
+        let limit = input::SECRET >> 10;
+        return Err(Failed::usage(format!("the {what} is too long: expected at most {limit} KiB")));
+    }
+    Ok(secret)
+}
+
 /// Returns what the command prints. A signal to this program ends the command and the processes that came from it.
 async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     let cannot_run = |error: std::io::Error| Failed::usage(format!("cannot run sh: {error}"));
     let mut family = Family::new();
     let (name, value) = family.variable();
-    let child = Command::new("sh")
+    let mut child = Command::new("sh")
         .args(["-c", command])
         .env(name, value)
         .stdin(Stdio::null())
@@ -56,13 +66,18 @@ async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     if let Some(id) = child.id() {
         family.is_led_by(id);
     }
-    let output = child.wait_with_output().await.map_err(cannot_run)?;
+    let mut printed = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(input::SECRET + 1).read_to_end(&mut printed).await.map_err(cannot_run)?;
+    }
+    let printed = bounded(printed, what)?;
+    let status = child.wait().await.map_err(cannot_run)?;
     // An agent that the command started, for example, is meant to stay.
     family.release();
-    if !output.status.success() {
-        return Err(Failed::usage(format!("the command for the {what} failed: {}", output.status)));
+    if !status.success() {
+        return Err(Failed::usage(format!("the command for the {what} failed: {status}")));
     }
-    Ok(output.stdout)
+    Ok(printed)
 }
 
 /// The terminal's settings before the prompt, which switches the echo off.

@@ -66,6 +66,17 @@ fn a_device_without_an_end() {
     }
 }
 
+/// A part of a secret is another secret, and a command may print without an end.
+#[test]
+fn a_secret_that_is_too_long_is_refused() {
+    let sasl = |option, value| starttls(["sasl", "PLAIN", "--user", "u", option, value]);
+    let expected = "the password is too long: expected at most 64 KiB";
+    Run::of(&mut sasl("--password-command", "exec yes")).exits(2).says(expected);
+    let long = vec![b'p'; (64 << 10) + 1];
+    Run::with_input(&mut sasl("--password-file", "-"), &long).exits(2).says(expected);
+    Run::with_input(&mut sasl("--password-file", "-"), &long[1..]).exits(0);
+}
+
 #[test]
 fn a_pipe_that_no_program_reads_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
