@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::attack::{LOGIN, attack, client, interrupt, run_says, sound, told};
-use crate::support::run::Live;
+use crate::support::run::{Live, peak};
 use crate::support::{Run, starttls};
 
 #[test]
@@ -136,28 +136,10 @@ fn programs_can_list_the_scenarios() {
     Run::of(&mut starttls(["attack", "--list", "--format", "sarif"])).exits(2);
 }
 
-/// The most memory that a process has had so far, in KiB.
-fn peak(id: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
-}
-
 /// Runs it to its end, and fails if it takes more than 64 MiB.
 fn ends_small(mut command: std::process::Command) -> Run {
     const MOST: u64 = 64 * 1024;
-    let live = Live::start(&mut command);
-    let id = live.id();
-    let watch = thread::spawn(move || {
-        let mut most = 0;
-        while let Some(now) = peak(id) {
-            most = most.max(now);
-            thread::sleep(Duration::from_millis(5));
-        }
-        most
-    });
-    let run = live.end();
-    let most = watch.join().unwrap();
+    let (run, most) = Live::start(&mut command).end_measured();
     assert!((1..=MOST).contains(&most), "{most} KiB\n{}", run.stdout);
     run
 }

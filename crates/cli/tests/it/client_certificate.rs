@@ -5,7 +5,7 @@ use starttls::{ClientAuth, TlsVersion};
 use starttls_lab::ca::Authority;
 
 use crate::support::encrypted::{rest, server};
-use crate::support::script::smtp_answering;
+use crate::support::script::{send, smtp_answering, smtp_going_on};
 use crate::support::{Run, starttls};
 
 const WANTED: &str = "error: the server wants a client certificate, and there is none";
@@ -40,24 +40,16 @@ fn every_command_exits_with_5_and_the_hint() {
 #[test]
 fn a_broken_handshake_is_5_in_every_command() {
     // The server agrees, and closes.
-    let address = crate::support::script::server([
-        crate::support::script::send("220 mail.example.test ESMTP\r\n"),
-        crate::support::script::Step::Hear(b"EHLO [127.0.0.1]\r\n"),
-        crate::support::script::send("250-mail.example.test\r\n250 STARTTLS\r\n"),
-        crate::support::script::Step::Hear(b"STARTTLS\r\n"),
-        crate::support::script::send("220 go\r\n"),
-    ]);
+    let closes = smtp_going_on([send("220 go\r\n")]);
     let stalls = smtp_answering("220 go\r\n");
-    for (address, says) in
-        [(address, "waiting for the TLS handshake"), (stalls, "waiting for the TLS handshake")]
-    {
+    for address in [closes, stalls] {
         let target = format!("smtp://{address}");
         for command in [
             &["connect", "--timeout", "1s"][..],
             &["login", "--timeout", "1s", "--user", "u", "--password-command", "echo p"],
             &["send", "--timeout", "1s", "--to", "a@example.test", "--body", "Hello"],
         ] {
-            Run::of(starttls(command).arg(&target)).exits(5).says(says);
+            Run::of(starttls(command).arg(&target)).exits(5).says("waiting for the TLS handshake");
         }
     }
 }

@@ -1,8 +1,7 @@
 //! B6: a server that never gets to its answer keeps no command alive, and fills no memory.
 
-use std::fs;
 use std::path::Path;
-use std::thread::{scope, sleep};
+use std::thread::scope;
 use std::time::{Duration, Instant};
 
 use starttls::login::Account;
@@ -15,12 +14,13 @@ use crate::support::{Run, starttls};
 
 const TRICKLED: Noise = Noise::Trickled(Duration::from_millis(50));
 const DRIBBLED: Noise = Noise::Dribbled(Duration::from_millis(50));
-const NOISES: [Noise; 5] = [TRICKLED, Noise::Interim, DRIBBLED, Noise::Unfinished, Noise::Repeated];
+pub(crate) const NOISES: [Noise; 5] =
+    [TRICKLED, Noise::Interim, DRIBBLED, Noise::Unfinished, Noise::Repeated];
 
 /// Far more than the second that each step is given, and far less than forever.
 const IN_TIME: Duration = Duration::from_secs(30);
 /// KiB that the program may have used at its peak.
-const MOST: u64 = 64 * 1024;
+pub(crate) const MOST: u64 = 64 * 1024;
 
 /// The commands that a protocol has.
 fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
@@ -37,13 +37,6 @@ fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
     commands
 }
 
-/// The most memory that this process has used so far, in KiB.
-fn peak(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
-}
-
 /// Runs one command against one server.
 fn run(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
     let port = server.address().port();
@@ -51,63 +44,73 @@ fn run(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file:
     command.arg(format!("{}://localhost:{port}", protocol.name));
     command.args(["--connect", &format!("127.0.0.1:{port}"), "--no-system-roots", "--ca-file"]).arg(ca_file);
     let mut live = Live::start(&mut command);
-    let process = live.id();
     live.hang_up();
-    let watching = std::thread::spawn(move || {
-        let mut most = 0;
-        while let Some(now) = peak(process) {
-            most = now.max(most);
-            sleep(Duration::from_millis(5));
-        }
-        most
-    });
-    let run = live.end();
-    (run, watching.join().unwrap())
+    live.end_measured()
 }
 
-/// Runs every command of every protocol against a server of each stage, with the noises that `chosen` picks.
-fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
+/// A server that never gets to its answer.
+pub(crate) struct Case<'a> {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) stage: Stage,
+    pub(crate) server: &'a Endless,
+    pub(crate) ca_file: &'a Path,
+    /// The protocol, the stage and the noise.
+    pub(crate) name: String,
+}
+
+/// Visits a server of each protocol and stage, with the noises that `chosen` picks; the protocols all at once.
+pub(crate) fn every_server(chosen: impl Fn(usize) -> Vec<Noise> + Sync, visit: impl Fn(&Case<'_>) + Sync) {
     let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
     let ca_file = authority.write_to(folder.path()).unwrap();
-    let visit = |number: usize, protocol: &'static Protocol| {
+    let of_protocol = |number: usize, protocol: &'static Protocol| {
         for (at, stage) in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)).enumerate() {
             for noise in chosen(number + at) {
                 let server = Endless::start(protocol, stage, noise, &authority).unwrap();
-                let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
-                for mut command in commands(protocol) {
-                    if inside && command[0] == "connect" {
-                        // Only the handshake takes time then, and the machine may be slow.
-                        command[2] = "30s";
-                    }
-                    let what = format!("{} {} {stage:?} {noise:?}", command[0], protocol.name);
-                    let began = Instant::now();
-                    let (run, most) = run(&command, protocol, &server, &ca_file);
-                    let told = &run.stderr[..run.stderr.len().min(2000)];
-                    assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
-                    assert!(most < MOST, "{what}: {most} KiB\n{told}");
-                    let expected: &[i32] = match (command[0], inside) {
-                        // What came inside TLS was the session.
-                        ("connect", true) => &[0],
-                        // Some of the noise is a refusal, or a yes.
-                        (_, true) => &[0, 1, 3, 6, 7, 8],
-                        // Some of the noise agrees to the upgrade. If it comes alone, what follows it is not TLS.
-                        (_, false) if stage == Stage::Request => &[3, 4, 5, 6, 7],
-                        (_, false) => &[3, 4, 6, 7],
-                    };
-                    assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);
-                }
+                let name = format!("{} {stage:?} {noise:?}", protocol.name);
+                visit(&Case { protocol, stage, server: &server, ca_file: &ca_file, name });
             }
         }
     };
-    let visit = &visit;
+    let of_protocol = &of_protocol;
     scope(|threads| {
         let running: Vec<_> = PROTOCOLS
             .iter()
             .enumerate()
-            .map(|(number, protocol)| threads.spawn(move || visit(number, protocol)))
+            .map(|(number, protocol)| threads.spawn(move || of_protocol(number, protocol)))
             .collect();
         let failed = running.into_iter().filter_map(|thread| thread.join().err()).count();
         assert_eq!(failed, 0, "protocols failed; see above");
+    });
+}
+
+/// Runs every command of every protocol against a server of each stage, with the noises that `chosen` picks.
+fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
+    every_server(chosen, |case| {
+        let Case { protocol, stage, server, ca_file, name } = case;
+        let stage = *stage;
+        let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
+        for mut command in commands(protocol) {
+            if inside && command[0] == "connect" {
+                // Only the handshake takes time then, and the machine may be slow.
+                command[2] = "30s";
+            }
+            let what = format!("{} {name}", command[0]);
+            let began = Instant::now();
+            let (run, most) = run(&command, protocol, server, ca_file);
+            let told = &run.stderr[..run.stderr.len().min(2000)];
+            assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
+            assert!(most < MOST, "{what}: {most} KiB\n{told}");
+            let expected: &[i32] = match (command[0], inside) {
+                // What came inside TLS was the session.
+                ("connect", true) => &[0],
+                // Some of the noise is a refusal, or a yes.
+                (_, true) => &[0, 1, 3, 6, 7, 8],
+                // Some of the noise agrees to the upgrade. If it comes alone, what follows it is not TLS.
+                (_, false) if stage == Stage::Request => &[3, 4, 5, 6, 7],
+                (_, false) => &[3, 4, 6, 7],
+            };
+            assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);
+        }
     });
 }
 

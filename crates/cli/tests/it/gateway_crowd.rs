@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use starttls_lab::ca::{Authority, Leaf};
+use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
 use crate::support::run::{DEADLINE, Live};
@@ -22,14 +23,12 @@ struct Gateway {
     metrics: SocketAddr,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 impl Gateway {
     /// Starts it with no more than so many open files.
     fn start(files: u32, more: &str) -> Self {
+        let free = || free_port(own_loopback()).unwrap();
         let (dir, smtp, metrics) = (tempfile::tempdir().unwrap(), free(), free());
+
         let own = Authority::new().unwrap().issue(&Leaf::named("localhost")).unwrap();
         own.write_to(dir.path(), "own").unwrap();
         let folder = dir.path().display();

@@ -14,7 +14,7 @@ use starttls_hello::{CipherSuite, Extension, ServerHello, Ssl2Kind, Ssl2ServerHe
 
 use crate::schema::fits_in;
 use crate::support::run::{DEADLINE, Live};
-use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::script::{Step, send, server, smtp_answering, smtp_going_on};
 use crate::support::{Run, starttls};
 use crate::{lab, shows};
 
@@ -104,16 +104,7 @@ fn a_server_that_does_not_go_on_is_told_from_one_that_refuses() {
     assert_eq!(report(&smtp("421 4.3.2 Too many connections\r\n"), &[], 7)["outcome"], "inconclusive");
     assert_eq!(report(&smtp("220 go\r\n250 injected\r\n"), &[], 6)["outcome"], "violation");
     let after = |answer: &[u8]| {
-        let steps = [
-            send("220 mail.example.test ESMTP\r\n"),
-            Step::Hear(b"EHLO [127.0.0.1]\r\n"),
-            send("250-mail.example.test\r\n250 STARTTLS\r\n"),
-            Step::Hear(b"STARTTLS\r\n"),
-            send("220 go\r\n"),
-            Step::HearAny,
-            send(answer),
-        ];
-        format!("smtp://{}", server(steps))
+        format!("smtp://{}", smtp_going_on([send("220 go\r\n"), Step::HearAny, send(answer)]))
     };
     assert_eq!(report(&after(b""), &[], 5)["outcome"], "closed");
     let plain = report(&after(b"250 \x1b[31m\r\n"), &[], 6);

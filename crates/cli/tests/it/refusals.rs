@@ -2,7 +2,7 @@
 
 use crate::schema::fits;
 use crate::shows;
-use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::script::{Step, send, server, smtp_answering, smtp_going_on};
 use crate::support::{Run, starttls};
 
 #[test]
@@ -46,17 +46,13 @@ fn c2_what_is_not_offered_is_asked_for_nevertheless() {
 #[test]
 fn retry_asks_again_on_the_same_connection() {
     let script = [
-        send("220 mail.example.test ESMTP\r\n"),
-        Step::Hear(b"EHLO [127.0.0.1]\r\n"),
-        send("250-mail.example.test\r\n250 STARTTLS\r\n"),
-        Step::Hear(b"STARTTLS\r\n"),
         send("454 4.7.0 Not yet\r\n"),
         Step::Hear(b"STARTTLS\r\n"),
         send("220 Now\r\n"),
         Step::HearAny,
         send(b"\x15\x03\x01\x00\x02\x02\x28"),
     ];
-    let target = format!("smtp://{}", server(script));
+    let target = format!("smtp://{}", smtp_going_on(script));
     let run = Run::of(&mut starttls(["connect", &target])).exits(4);
     assert!(run.stderr.contains("hint: it may be ready soon: --retry 5"), "{}", run.stderr);
     // Asked twice, it goes ahead, and fails later.

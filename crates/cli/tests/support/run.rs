@@ -153,6 +153,21 @@ impl Live {
         self
     }
 
+    /// Waits for the program's end, and returns the most memory that it has used too, in KiB.
+    #[track_caller]
+    pub(crate) fn end_measured(self) -> (Run, u64) {
+        let id = self.id();
+        let watch = spawn(move || {
+            let mut most = 0;
+            while let Some(now) = peak(id) {
+                most = most.max(now);
+                sleep(Duration::from_millis(5));
+            }
+            most
+        });
+        (self.end(), watch.join().unwrap())
+    }
+
     /// Waits for the program's end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Run {
@@ -188,6 +203,13 @@ impl Drop for Live {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the most memory that this process has used so far, in KiB.
+pub(crate) fn peak(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn copy(from: &mut impl Read, mut to: impl FnMut(Vec<u8>)) {

@@ -66,14 +66,18 @@ fn play(mut stream: TcpStream, steps: &[Step]) {
 
 /// An SMTP server up to the upgrade request, which gets this answer.
 pub(crate) fn smtp_answering(answer: impl AsRef<[u8]>) -> SocketAddr {
-    server([
+    smtp_going_on([send(answer), Step::Stall])
+}
+
+/// An SMTP server up to the upgrade request, and then these steps.
+pub(crate) fn smtp_going_on(steps: impl IntoIterator<Item = Step>) -> SocketAddr {
+    let until_request = [
         send("220 mail.example.test ESMTP\r\n"),
         Step::Hear(b"EHLO [127.0.0.1]\r\n"),
         send("250-mail.example.test\r\n250 STARTTLS\r\n"),
         Step::Hear(b"STARTTLS\r\n"),
-        send(answer),
-        Step::Stall,
-    ])
+    ];
+    server(until_request.into_iter().chain(steps))
 }
 
 /// A port that refuses connections as long as the socket lives: it is bound, so that nothing else takes the port, and
