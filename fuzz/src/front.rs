@@ -7,8 +7,8 @@ use starttls_proto::{
 use crate::choose;
 use crate::relay::pieces;
 
-/// The pieces of [`relay`](crate::relay()). Where TLS is required nothing of the client's passes (rule G1), nor where
-/// it cannot be optional (rule S4), and a granted request with a byte behind it is no upgrade (rule B1).
+/// The pieces of [`relay`](crate::relay()). Nothing that the client sends passes where TLS is required (rule G1) or cannot be
+/// optional (rule S4), and a granted request with a byte after it does not upgrade (rule B1).
 pub fn front(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let everything = [

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An alert as it came.
+/// An alert as it was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// 1 for a warning, 2 for a fatal alert.
@@ -14,7 +14,7 @@ pub struct Alert {
 impl Alert {
     /// Ends the connection.
     pub const CLOSE_NOTIFY: u8 = 0;
-    /// A message that has no place here.
+    /// A message that is not allowed at this point.
     pub const UNEXPECTED_MESSAGE: u8 = 10;
     /// No acceptable set of parameters.
     pub const HANDSHAKE_FAILURE: u8 = 40;

@@ -4,7 +4,7 @@ use crate::extension::{self, Extension, alpn_list, kind};
 use crate::malformed::Malformed;
 use crate::reader::{Reader, codes, put_codes, put_vector};
 use crate::records::{Event, Records, put_message};
-use crate::ssl2::{self, Ssl2ClientHello};
+use crate::ssl2::Ssl2ClientHello;
 use crate::table::{CipherSuite, NamedGroup, SignatureScheme};
 use crate::version::Version;
 
@@ -157,7 +157,6 @@ pub enum AnyClientHello {
 /// Reads the first message of a client from a stream, at any cut.
 #[derive(Debug, Default)]
 pub struct ClientHelloReader {
-    first: Vec<u8>,
     records: Records,
 }
 
@@ -170,15 +169,12 @@ impl ClientHelloReader {
     /// Takes more octets. Returns the hello when it is complete, and `None` when more octets are needed.
     ///
     /// # Errors
-    /// [`Malformed`] when the octets cannot become a ClientHello. The reader is of no use afterwards.
+    /// [`Malformed`] when the octets cannot become a ClientHello. The reader must not be used again.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<AnyClientHello>, Malformed> {
-        if self.first.len() < ssl2::MAX_MESSAGE {
-            let room = ssl2::MAX_MESSAGE - self.first.len();
-            self.first.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        }
         self.records.push(bytes);
-        if self.first.first().is_some_and(|octet| octet & 0x80 != 0) {
-            return Ok(Ssl2ClientHello::read_first(&self.first)?.map(AnyClientHello::Ssl2));
+        let received = self.records.received();
+        if received.first().is_some_and(|octet| octet & 0x80 != 0) {
+            return Ok(Ssl2ClientHello::read_first(received)?.map(AnyClientHello::Ssl2));
         }
         match self.records.next()? {
             None => Ok(None),

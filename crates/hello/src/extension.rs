@@ -167,7 +167,7 @@ impl Extension {
         Self { kind: kind::RENEGOTIATION_INFO, data: vec![0] }
     }
 
-    /// So many octets of zeros.
+    /// Zeros: this many octets.
     pub fn padding(octets: usize) -> Self {
         Self { kind: kind::PADDING, data: vec![0; octets] }
     }
@@ -189,7 +189,7 @@ pub(crate) fn read_all(bytes: &[u8]) -> Option<Vec<Extension>> {
     Some(extensions)
 }
 
-/// Appends the extensions behind their common length.
+/// Appends the common length of the extensions, and the extensions.
 pub(crate) fn put_all(out: &mut Vec<u8>, extensions: &[Extension]) {
     let mut block = Vec::new();
     for extension in extensions {

@@ -6,7 +6,7 @@ use crate::malformed::Malformed;
 use crate::reader::Reader;
 use crate::records::{Event, Records};
 use crate::server_hello::ServerHello;
-use crate::ssl2::{MAX_MESSAGE, Reply, Ssl2ServerHello};
+use crate::ssl2::{Reply, Ssl2ServerHello};
 use crate::table::CipherSuite;
 use crate::version::Version;
 
@@ -82,20 +82,18 @@ pub enum Progress {
     Done,
 }
 
-/// Why no more input comes.
+/// Why the input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The connection ended.
     Closed,
-    /// The time is over.
+    /// The time limit was reached.
     TimedOut,
 }
 
 /// Reads a server's first flight from a stream: at most 256 KiB in 64 records, with the same result at every cut.
 #[derive(Debug, Default)]
 pub struct Flight {
-    /// The first octets, for what is not TLS.
-    first: Vec<u8>,
     records: Records,
     hello: Option<Box<ServerFlight>>,
     warnings: Vec<Alert>,
@@ -111,22 +109,19 @@ impl Flight {
     /// Takes more octets.
     pub fn receive(&mut self, bytes: &[u8]) -> Progress {
         if self.answer.is_none() {
-            if self.first.len() < MAX_MESSAGE {
-                let room = MAX_MESSAGE - self.first.len();
-                self.first.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-            }
             self.records.push(bytes);
-            self.answer = match opening(&self.first) {
+            let received = self.records.received();
+            self.answer = match opening(received) {
                 Opening::Undecided => None,
                 Opening::Tls => self.read_records(),
-                Opening::Ssl2 => read_ssl2(&self.first),
-                Opening::NotTls => excerpt(&self.first).map(Answer::NotTls),
+                Opening::Ssl2 => read_ssl2(received),
+                Opening::NotTls => excerpt(received).map(Answer::NotTls),
             };
         }
         if self.answer.is_some() { Progress::Done } else { Progress::More }
     }
 
-    /// Returns what the octets amount to. `end` counts only if the flight is not complete.
+    /// Returns the answer. `end` is used only if the flight is not complete.
     pub fn finish(mut self, end: End) -> Answer {
         if let Some(answer) = self.answer.take() {
             return answer;
@@ -139,11 +134,12 @@ impl Flight {
                 End::TimedOut => FlightEnd::Silent,
             });
         }
-        match (opening(&self.first), end) {
-            (Opening::NotTls, _) => Answer::NotTls(self.first),
-            (_, End::Closed) if self.first.is_empty() || !cut_short => Answer::Closed,
-            (_, End::TimedOut) if self.first.is_empty() || !cut_short => Answer::Silent,
-            _ => Answer::Malformed(Malformed::Truncated),
+        let received = self.records.received();
+        match (opening(received), end) {
+            (Opening::NotTls, _) => Answer::NotTls(received.to_vec()),
+            _ if cut_short => Answer::Malformed(Malformed::Truncated),
+            (_, End::Closed) => Answer::Closed,
+            (_, End::TimedOut) => Answer::Silent,
         }
     }
 
@@ -197,7 +193,7 @@ impl Flight {
             }
             14 => return Ok(Some(FlightEnd::Done)),
             2 => return Err(Malformed::Unexpected("second ServerHello")),
-            // NewSessionTicket, SupplementalData and what is not known.
+            // NewSessionTicket, SupplementalData and unknown messages.
             _ => {}
         }
         Ok(None)
@@ -249,7 +245,7 @@ enum Opening {
     NotTls,
 }
 
-/// Tells by the first octets what an answer is.
+/// Determines from the first octets what an answer is.
 fn opening(first: &[u8]) -> Opening {
     match *first {
         [] => Opening::Undecided,
@@ -270,7 +266,7 @@ fn read_ssl2(first: &[u8]) -> Option<Answer> {
     }
 }
 
-/// Returns the first line, or as much as is kept of it.
+/// Returns the first line, at most [`EXCERPT`] octets of it, or `None` while it is incomplete.
 fn excerpt(first: &[u8]) -> Option<Vec<u8>> {
     let line = first.iter().position(|octet| *octet == b'\n').map(|at| at + 1);
     let len = line.unwrap_or(EXCERPT).min(EXCERPT);

@@ -10,7 +10,7 @@ pub enum Malformed {
     NotTls,
     /// A length inside this message does not fit.
     Length(&'static str),
-    /// A message that has no place here.
+    /// A message that is not allowed at this point.
     Unexpected(&'static str),
     /// More octets or records than the reader accepts.
     TooLong,

@@ -8,7 +8,7 @@ use crate::ssl2::Ssl2ClientHello;
 use crate::table::{CipherSuite, KeyExchange, NamedGroup, SignatureScheme};
 use crate::version::Version;
 
-/// The point that every P-256 implementation can multiply: the base point, as an uncompressed share.
+/// The base point of P-256 as an uncompressed share: a point on the curve for which no key is needed.
 const P256_BASE_POINT: [u8; 65] = [
     0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2,
     0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f,
@@ -62,7 +62,7 @@ named! {
         Order = "order",
         /// One class of a list that was refused without a clear alert.
         Split = "split",
-        /// What succeeded before, to confirm what was refused since.
+        /// A question that succeeded before, to confirm later refusals.
         Control = "control",
     }
 }
@@ -74,7 +74,7 @@ pub enum Name {
     Usual,
     /// A name that the server does not know.
     Unknown,
-    /// None.
+    /// No name.
     None,
 }
 
@@ -101,7 +101,7 @@ pub struct Question {
     pub share: bool,
 }
 
-/// Ends a probe politely: the warning alert user_canceled, and close_notify (RFC 8446 section 6.1).
+/// What a client sends at the end of a probe: the warning alert user_canceled, and close_notify (RFC 8446 section 6.1).
 pub const GOODBYE: [u8; 14] = [0x15, 3, 1, 0, 2, 1, 90, 0x15, 3, 1, 0, 2, 1, 0];
 
 /// What differs from connection to connection.
@@ -188,7 +188,7 @@ impl Question {
         hello
     }
 
-    /// Returns whether a server chose among what this question offers. An answer beyond it proves nothing.
+    /// Returns whether the server chose only what this question offers. Any other answer proves nothing.
     pub fn offers(&self, flight: &ServerFlight) -> bool {
         let Some(version) = flight.version() else { return false };
         let listed = flight.hello.extension(crate::extension::kind::SUPPORTED_VERSIONS).is_some();
@@ -204,7 +204,7 @@ impl Question {
         version && group && self.suites.contains(&flight.suite())
     }
 
-    /// The order follows one rule: the last extension is not empty, since some old servers fail on that.
+    /// The last extension is never empty, because some old servers fail on an empty one.
     fn extensions(&self, context: &Context<'_>) -> Vec<Extension> {
         use crate::extension::kind;
         let modern = self.version == Version::Tls13;

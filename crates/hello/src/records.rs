@@ -1,5 +1,7 @@
 //! The record layer before any key: records in, handshake messages out (RFC 8446 section 5.1).
 
+use std::collections::VecDeque;
+
 use crate::alert::Alert;
 use crate::malformed::Malformed;
 
@@ -19,15 +21,17 @@ const APPLICATION_DATA: u8 = 23;
 /// Takes records apart and puts handshake messages together.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
+    /// Everything that was received, up to one octet more than [`MAX_OCTETS`].
     input: Vec<u8>,
     /// How much of `input` was taken apart.
     read: usize,
-    /// The octets of handshake messages that are not complete.
+    /// The contents of all handshake records.
     messages: Vec<u8>,
+    /// How much of `messages` was returned.
     taken: usize,
-    alert: Vec<u8>,
+    /// The contents of alert records that were not returned yet.
+    alerts: VecDeque<u8>,
     records: usize,
-    octets: usize,
 }
 
 /// What the records contain.
@@ -45,15 +49,18 @@ pub(crate) enum Event {
 impl Records {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         // One octet beyond the bound is enough to notice.
-        let room = (MAX_OCTETS + 1).saturating_sub(self.octets);
-        let bytes = bytes.get(..room).unwrap_or(bytes);
-        self.octets += bytes.len();
-        self.input.extend_from_slice(bytes);
+        let room = (MAX_OCTETS + 1).saturating_sub(self.input.len());
+        self.input.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Returns what was received since the start. It is complete as long as no bound was exceeded.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.input
     }
 
     /// Returns whether a message or record has begun and is not complete.
     pub(crate) fn is_partial(&self) -> bool {
-        self.read < self.input.len() || self.taken < self.messages.len() || !self.alert.is_empty()
+        self.read < self.input.len() || self.taken < self.messages.len() || !self.alerts.is_empty()
     }
 
     /// Returns the next event, or `None` when more octets are needed.
@@ -80,8 +87,8 @@ impl Records {
                 return Err(Malformed::TooLong);
             }
             match kind {
-                HANDSHAKE if self.alert.is_empty() => self.messages.extend_from_slice(fragment),
-                ALERT if self.taken == self.messages.len() => self.alert.extend_from_slice(fragment),
+                HANDSHAKE if self.alerts.is_empty() => self.messages.extend_from_slice(fragment),
+                ALERT if self.taken == self.messages.len() => self.alerts.extend(fragment),
                 // Fragments of different kinds must not be interleaved (RFC 8446 section 5.1).
                 _ => return Err(Malformed::Unexpected("record inside a message")),
             }
@@ -90,8 +97,8 @@ impl Records {
     }
 
     fn message(&mut self) -> Option<Event> {
-        if let Some((&[level, description], rest)) = self.alert.split_first_chunk() {
-            self.alert = rest.to_vec();
+        if let (Some(&level), Some(&description)) = (self.alerts.front(), self.alerts.get(1)) {
+            self.alerts.drain(..2);
             return Some(Event::Alert(Alert { level, description }));
         }
         let rest = self.messages.get(self.taken..)?;
@@ -103,7 +110,7 @@ impl Records {
     }
 
     fn more(&self) -> Result<Option<Event>, Malformed> {
-        if self.octets > MAX_OCTETS { Err(Malformed::TooLong) } else { Ok(None) }
+        if self.input.len() > MAX_OCTETS { Err(Malformed::TooLong) } else { Ok(None) }
     }
 }
 

@@ -5,9 +5,6 @@ use crate::reader::{Reader, put_codes, put_vector};
 use crate::table::Ssl2Kind;
 use crate::version::Version;
 
-/// The longest message behind the two-octet header, and the header.
-pub(crate) const MAX_MESSAGE: usize = 0x7fff + 2;
-
 const ERROR: u8 = 0;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 4;
@@ -39,14 +36,7 @@ impl Ssl2ClientHello {
     /// Returns the record to send.
     pub fn to_bytes(&self) -> Vec<u8> {
         let kinds: Vec<u8> = self.kinds.iter().flat_map(|kind| kind.0).collect();
-        let mut message = vec![CLIENT_HELLO];
-        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-        let lengths = [length(&kinds), length(&self.session_id), length(&self.challenge)];
-        put_codes(&mut message, std::iter::once(self.version).chain(lengths));
-        for part in [&kinds, &self.session_id, &self.challenge] {
-            message.extend_from_slice(part);
-        }
-        framed(&message)
+        framed(&[CLIENT_HELLO], self.version, [&kinds, &self.session_id, &self.challenge])
     }
 
     /// Reads the first record of a stream, or `None` when more octets are needed.
@@ -95,14 +85,8 @@ impl Ssl2ServerHello {
     pub fn to_bytes(&self) -> Vec<u8> {
         let kinds: Vec<u8> = self.kinds.iter().flat_map(|kind| kind.0).collect();
         let certificate_type = u8::from(!self.certificate.is_empty());
-        let mut message = vec![SERVER_HELLO, 0, certificate_type];
-        let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-        let lengths = [length(&self.certificate), length(&kinds), length(&self.connection_id)];
-        put_codes(&mut message, std::iter::once(self.version).chain(lengths));
-        for part in [&self.certificate, &kinds, &self.connection_id] {
-            message.extend_from_slice(part);
-        }
-        framed(&message)
+        let start = [SERVER_HELLO, 0, certificate_type];
+        framed(&start, self.version, [&self.certificate, &kinds, &self.connection_id])
     }
 }
 
@@ -144,15 +128,20 @@ fn read_kinds(bytes: &[u8]) -> Option<Vec<Ssl2Kind>> {
     rest.is_empty().then(|| kinds.iter().copied().map(Ssl2Kind).collect())
 }
 
-/// Returns the message behind a two-octet header, when it is complete.
+/// Returns the message after a two-octet header, when it is complete.
 fn message(input: &[u8]) -> Option<&[u8]> {
     let (&[high, low], rest) = input.split_first_chunk()?;
     rest.get(..usize::from(u16::from_be_bytes([high & 0x7f, low])))
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+/// Returns a record: the start of the message, the version, the lengths of three parts, and the parts.
+fn framed(start: &[u8], version: u16, parts: [&[u8]; 3]) -> Vec<u8> {
+    let mut message = start.to_vec();
+    let lengths = parts.map(|part| u16::try_from(part.len()).unwrap_or(u16::MAX));
+    put_codes(&mut message, [version].into_iter().chain(lengths));
+    message.extend(parts.concat());
     let mut out = Vec::with_capacity(message.len() + 2);
-    put_vector::<2>(&mut out, message.get(..0x7fff).unwrap_or(message));
+    put_vector::<2>(&mut out, message.get(..0x7fff).unwrap_or(&message));
     if let Some(first) = out.first_mut() {
         *first |= 0x80;
     }

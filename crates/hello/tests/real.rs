@@ -59,7 +59,7 @@ impl OpenSsl {
         let stdout = child.stdout.take().unwrap();
         let (found, address) = channel();
         spawn(move || {
-            // It writes about every connection, and would wait if nobody read it.
+            // It writes about every connection, and would block on a full pipe.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(address) = line.strip_prefix("ACCEPT ") {
                     let _ = found.send(address.parse());

@@ -5,7 +5,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use starttls_hello::{
-    Answer, AnyClientHello, ClientHelloReader, Curve, End, Flight, FlightEnd, Malformed, Progress,
+    Alert, Answer, AnyClientHello, ClientHelloReader, Curve, End, Flight, FlightEnd, Malformed, Progress,
     ServerFlight, ServerKeyExchange,
 };
 
@@ -174,6 +174,24 @@ fn an_endless_flight_is_cut_off() {
     let small = [21, 3, 3, 0, 2, 1, 112];
     let count = (0..1000).take_while(|_| flight.receive(&small) == Progress::More).count();
     assert_eq!(count, 64);
+}
+
+#[test]
+fn alerts_are_read_out_of_shared_records_and_across_records() {
+    let (warning, fatal) = ([1, 112], [2, 40]);
+    let record = |octets: &[u8]| {
+        let length = u16::try_from(octets.len()).unwrap().to_be_bytes();
+        [&[21, 3, 1, length[0], length[1]], octets].concat()
+    };
+    let alert = Alert { level: 2, description: Alert::HANDSHAKE_FAILURE };
+    // As many warnings in one record as fit, then the fatal alert.
+    let shared = record(&[warning.repeat(8000), fatal.to_vec()].concat());
+    assert_eq!(read([&shared[..]]), Answer::Refused(alert));
+    let split = [record(&warning), record(&[1]), record(&[112, 2]), record(&[40])].concat();
+    assert_eq!(read(split.chunks(1)), Answer::Refused(alert));
+    // A handshake record between the two octets of an alert.
+    let interleaved = [record(&[2]), vec![22, 3, 1, 0, 4, 14, 0, 0, 0]].concat();
+    assert!(matches!(read([&interleaved[..]]), Answer::Malformed(Malformed::Unexpected(_))));
 }
 
 proptest! {

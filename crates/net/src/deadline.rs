@@ -78,7 +78,7 @@ impl Deadline {
         step: &'static str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        // A peer that always has something to read would win against a timeout that has passed.
+        // `timeout` polls the work first: it would not stop a peer that always has something to read.
         if self.is_over() {
             return Err(self.error(step));
         }
@@ -98,7 +98,7 @@ pub(crate) struct Budget {
 
 #[cfg(feature = "login")]
 impl Budget {
-    /// `expected` is what an error says, as a noun phrase.
+    /// Returns a budget of so many octets. Its error names `expected`, a noun phrase.
     pub(crate) fn new(octets: usize, expected: &'static str) -> Self {
         Self { left: octets, expected }
     }
@@ -106,7 +106,7 @@ impl Budget {
     /// Counts what a server has sent.
     ///
     /// # Errors
-    /// When that is more than the budget.
+    /// When the server has sent more than the budget.
     pub(crate) fn spend(&mut self, received: &[u8]) -> Result<(), Box<starttls_proto::Error>> {
         use starttls_proto::{Error, ErrorKind};
         match self.left.checked_sub(received.len()) {

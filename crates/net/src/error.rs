@@ -104,7 +104,7 @@ pub struct Refused {
     pub answer: Vec<u8>,
 }
 
-/// The cure where a server refuses the hello.
+/// The fix where a server refuses the hello.
 const CLIENT_NAME: &str =
     "choose the name with --client-name, in a program client_name: some servers want a fully qualified one";
 
@@ -152,8 +152,9 @@ impl Error {
         matches!(self, Self::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)))
     }
 
-    /// Whether a server, or a device before it, that does not accept a ClientHello of more than one segment ends a
-    /// handshake like this. [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether it is so.
+    /// Returns whether the cause may be the size of the ClientHello: some servers, and devices on the way, do not accept one
+    /// of more than one segment, and end the handshake like this. A second connection with
+    /// [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether it is.
     pub fn may_be_of_a_large_hello(&self) -> bool {
         use AlertDescription as Alert;
         match self {
@@ -174,7 +175,7 @@ impl Error {
         }
     }
 
-    /// What the user can do about it, where the cure is known.
+    /// What the user can do about it, where a fix is known.
     pub fn hint(&self) -> Option<&'static str> {
         use starttls_proto::ErrorKind as Kind;
         match self {

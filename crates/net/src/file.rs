@@ -1,5 +1,5 @@
-//! Files that a user names: read with a bound on their size, and without waiting for one that never begins or never
-//! ends; and files that a program writes.
+//! Files that a user names, for reading and for writing. Reading has a limit on the size, and no call waits for a file that
+//! never begins or never ends.
 //!
 //! A path may lead to a FIFO without a writer, to a device without an end, or to a directory. [`read`], [`open`] and
 //! [`append`] look at the type first and open without blocking, so that none of these stops the program.
@@ -137,7 +137,7 @@ pub fn read_input(path: &Path, limit: u64, wait: Duration) -> io::Result<Vec<u8>
     let (sender, receiver) = mpsc::sync_channel(1);
     let (path, found) = (path.to_owned(), describe(metadata.file_type()));
     // Opening a FIFO waits for its writer, and reading for the data. A thread that is still waiting at the deadline is
-    // left behind; it does not keep the process alive.
+    // abandoned; it does not keep the process alive.
     thread::Builder::new().name(String::from("input")).spawn(move || {
         let read = File::open(path).and_then(|file| read_bounded(file, limit));
         // After the deadline nothing receives the result.

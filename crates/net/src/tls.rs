@@ -74,7 +74,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// The same without the hybrids, whose key shares make a ClientHello larger than one segment.
+/// Returns the provider without the post-quantum hybrids, whose key shares make a ClientHello larger than one segment.
 pub(crate) fn small_hello_provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.retain(|group| !format!("{:?}", group.name()).contains("MLKEM"));

@@ -42,9 +42,9 @@ impl Upgrade {
         })
     }
 
-    /// The proof for a server, whose client may have sent some of these octets behind its request, and nothing else: they
-    /// are dropped.
-    pub(crate) fn behind_request(inbox: Inbox, rest: &[u8], space: &[u8]) -> Result<Self, Box<Error>> {
+    /// Returns the proof for a server. Octets of `space` that the client sent after its request are dropped; any other octet
+    /// there is an error.
+    pub(crate) fn after_request(inbox: Inbox, rest: &[u8], space: &[u8]) -> Result<Self, Box<Error>> {
         let only_space = inbox.pending().iter().chain(rest).all(|octet| space.contains(octet));
         if only_space { Ok(Self { early: Vec::new() }) } else { Self::at_boundary(inbox, rest) }
     }

@@ -4,11 +4,11 @@
 use crate::Clearance;
 use crate::text::lines;
 
-/// The commands of one protocol that may pass. Their names have no case.
+/// The commands of one protocol that may pass. Upper and lower case are equal in their names.
 pub(crate) struct Cleartext {
     /// Commands that stand alone on their line.
     pub(crate) bare: &'static [&'static str],
-    /// Commands that may have arguments, behind one space.
+    /// Commands that may have arguments, after one space.
     pub(crate) with_arguments: &'static [&'static str],
     /// The longest line that every server has to take, in octets with its end. A server with a shorter buffer may take
     /// the rest of a longer line for a command.
@@ -16,7 +16,7 @@ pub(crate) struct Cleartext {
 }
 
 impl Cleartext {
-    /// Whether this line passes, which ends with CRLF.
+    /// Returns whether this line, with its CRLF, may pass.
     pub(crate) fn clearance(&self, msg: &[u8]) -> Clearance {
         match msg.strip_suffix(b"\r\n") {
             Some(line) if msg.len() <= self.longest && self.lists(line) => Clearance::Passes,

@@ -120,7 +120,7 @@ impl Client {
     /// The server closed the connection: the error that says in the middle of what.
     pub fn closed(self) -> Box<Error> {
         match &self.0.no_list {
-            // That was the reason, most likely.
+            // The refused hello is the likely reason.
             Some(no_list) => {
                 let expected = "the answer to the upgrade request, after the server refused the hello";
                 Error::new(ErrorKind::Closed, Side::Server, expected, no_list.answer().as_bytes())

@@ -383,8 +383,8 @@ impl Challenge {
 }
 
 impl Login {
-    /// The same login, unless a value in its last message would have ended a line. The value may be a password, so
-    /// the error does not contain it.
+    /// Returns the login, unless a value in its last message would have ended a line. The value may be a password, so the
+    /// error does not contain it.
     fn unless_withdrawn(self, out: &mut Script) -> Result<Self, InvalidValue> {
         if !out.is_withdrawn() {
             return Ok(self);

@@ -59,8 +59,8 @@ fn last_line(dialect: &dyn Dialect, answer: &[u8]) -> String {
     })
 }
 
-/// Whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; IRC behind the server's name), `BAD` or
-/// `NO` behind a tag (IMAP), `-ERR` (POP3), or a result that is not success (LDAP).
+/// Whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; IRC after the server's name), `BAD` or
+/// `NO` after a tag (IMAP), `-ERR` (POP3), or a result that is not success (LDAP).
 fn is_error(line: &str) -> bool {
     let is_code = |word: &str| {
         word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|byte| byte.is_ascii_digit())

@@ -170,7 +170,7 @@ impl Relay {
         if !flow.verdict {
             return Upgrade::without_go_ahead(client.inbox, &[]);
         }
-        let proof = Upgrade::behind_request(client.inbox, &[], flow.space_before_tls);
+        let proof = Upgrade::after_request(client.inbox, &[], flow.space_before_tls);
         dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
         proof
     }

@@ -139,7 +139,7 @@ impl Server {
         if !flow.verdict {
             return Upgrade::without_go_ahead(inbox, rest).map(Progress::Upgrade);
         }
-        let proof = Upgrade::behind_request(inbox, rest, flow.space_before_tls);
+        let proof = Upgrade::after_request(inbox, rest, flow.space_before_tls);
         dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
         proof.map(Progress::Upgrade)
     }

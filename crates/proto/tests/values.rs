@@ -1,5 +1,5 @@
-//! Values that somebody chose, a client name or a password, never become a second message, in every protocol in the
-//! registry. Nothing here names a protocol.
+//! Values that a user chose, such as a client name or a password, never become a second message, in every protocol of the
+//! registry. No test here names a protocol.
 
 use proptest::prelude::*;
 use starttls_proto::{

@@ -11,7 +11,7 @@ use crate::ssl2::Ssl2ServerHello;
 use crate::table::{CipherSuite, NamedGroup};
 use crate::version::Version;
 
-/// What became of one connection.
+/// The outcome of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The hello was sent, and this came back.
@@ -20,12 +20,12 @@ pub enum Outcome {
     TurnedAway,
 }
 
-/// A question and what became of it.
+/// A question and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// The question.
     pub question: Question,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
@@ -37,7 +37,7 @@ pub enum Certainty {
     Assumed,
     /// The same, on a list of one class.
     Implied,
-    /// The server said so: an alert about the version or the parameters, or a ServerHello.
+    /// The server reports it: by an alert about the version or the parameters, or by a ServerHello.
     Explicit,
 }
 
@@ -243,6 +243,11 @@ impl<'a> Evidence<'a> {
         self.accepted().map(|(_, version, ..)| version).filter(|version| *version <= Version::Tls12)
     }
 
+    /// The suites that were negotiated at a version, in the order in which they were found.
+    pub(super) fn suites(&self, version: Version) -> Vec<CipherSuite> {
+        distinct(self.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite))
+    }
+
     /// Whether the suite was negotiated at the version.
     pub(super) fn accepts(&self, version: Version, suite: CipherSuite) -> bool {
         self.accepted().any(|(_, at, found, _)| at == version && found == suite)
@@ -314,6 +319,16 @@ impl<'a> Evidence<'a> {
 /// Whether a refusal of this question is about its versions and suites, and nothing else.
 fn is_plain(question: &Question) -> bool {
     !matches!(question.topic, Topic::Fallback | Topic::WeakCurves | Topic::LegacyHash | Topic::UnknownName)
+}
+
+pub(super) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::new();
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    list
 }
 
 fn judge<'a>(question: &Question, answer: &'a Answer) -> Verdict<'a> {

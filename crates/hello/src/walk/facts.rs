@@ -1,6 +1,6 @@
 //! What a walk has found out: every fact with its witness, or the reason why it is not known.
 
-use super::evidence::{Certainty, Evidence, Exchange, Reading, Refusal, Verdict, Why};
+use super::evidence::{Certainty, Evidence, Exchange, Reading, Refusal, Verdict, Why, distinct};
 use super::lists;
 use crate::named::named;
 use crate::question::Topic;
@@ -39,7 +39,7 @@ named! {
 }
 
 named! {
-    /// Whose order of suites decides.
+    /// Whether the server's or the client's order of suites decides.
     pub enum Preference {
         /// The server's.
         Server = "server",
@@ -258,7 +258,7 @@ impl<'a> Facts<'a> {
 
     /// The suites that were negotiated at a version, in the order in which they were found.
     pub fn suites(&self, version: Version) -> Vec<CipherSuite> {
-        distinct(self.evidence.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite))
+        self.evidence.suites(version)
     }
 
     /// Whether every suite that the walk asks for at a version is known by name.
@@ -309,14 +309,4 @@ impl<'a> Facts<'a> {
         }
         self.all(Version::Tls13, groups.iter().map(|group| self.evidence.modern_group_refused(*group)))
     }
-}
-
-pub(super) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut list = Vec::new();
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    list
 }

@@ -19,7 +19,7 @@ pub(crate) use lists::usual_suites;
 /// The most hellos that any walk may send.
 pub const MAX_HELLOS: usize = 250;
 
-/// After so many connections in a row that were turned away the walk stops.
+/// The walk stops when the server has turned away this many connections in a row.
 const TURNED_AWAY: usize = 3;
 
 named! {
@@ -49,7 +49,7 @@ impl Size {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
-    /// Open a connection, send this hello, and [record](Walk::record) what came of it.
+    /// Open a connection, send this hello, and [record](Walk::record) the outcome.
     Ask(Question),
     /// There is nothing more to ask.
     Done(Stop),
@@ -106,8 +106,7 @@ impl Walk {
     ///
     /// A connection that was turned away is asked again: the same question comes back.
     pub fn next(&self) -> Step {
-        let turned_away = self.log.iter().rev().take_while(|it| it.outcome == Outcome::TurnedAway).count();
-        if turned_away >= TURNED_AWAY {
+        if self.turned_away_in_a_row() >= TURNED_AWAY {
             return Step::Done(Stop::TurnedAway);
         }
         let evidence = Evidence::new(&self.log);
@@ -124,7 +123,7 @@ impl Walk {
         }
     }
 
-    /// Records what came of a question.
+    /// Records the outcome of a question.
     pub fn record(&mut self, question: Question, outcome: Outcome) {
         self.log.push(Exchange { question, outcome });
     }

@@ -11,7 +11,7 @@ use crate::version::Version;
 
 type Planned = fn(&Evidence<'_>, Size) -> Option<Question>;
 
-/// In the order of their value: what is cut off by the budget matters less.
+/// The steps in the order of their value, because the budget may cut off the last ones.
 const BRIEF: &[Planned] = &[
     modern::first,
     modern::share,
@@ -62,7 +62,7 @@ pub(super) fn last(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
     good(evidence, size).filter(|_| size == Size::Brief).or_else(|| control(evidence))
 }
 
-/// Asks again what succeeded last, where something was refused since.
+/// Repeats the last question that succeeded, if something was refused since.
 pub(super) fn control(evidence: &Evidence<'_>) -> Option<Question> {
     let success = evidence.last_success().filter(|_| evidence.has_unconfirmed())?;
     let mut suites = success.question.suites.clone();
@@ -75,19 +75,19 @@ pub(super) fn control_failed(evidence: &Evidence<'_>) -> bool {
     evidence.readings.last().is_some_and(|it| it.question.topic == Topic::Control && !it.succeeded())
 }
 
-fn once(evidence: &Evidence<'_>, topic: Topic, ask: impl FnOnce() -> Option<Question>) -> Option<Question> {
-    if evidence.asked(topic) { None } else { ask() }
+fn once(evidence: &Evidence<'_>, topic: Topic, question: impl FnOnce() -> Question) -> Option<Question> {
+    (!evidence.asked(topic)).then(question)
 }
 
 fn good(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
     once(evidence, Topic::Good, || {
         let question = Question::new(Topic::Good, Version::Tls12, lists::list(Topic::Good, Version::Tls12));
-        Some(Question { compression: true, grease: size != Size::Brief, ..question })
+        Question { compression: true, grease: size != Size::Brief, ..question }
     })
 }
 
 fn old(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
-    once(evidence, Topic::Old, || Some(old_question(Topic::Old, Version::Tls11)))
+    once(evidence, Topic::Old, || old_question(Topic::Old, Version::Tls11))
 }
 
 fn old_question(topic: Topic, version: Version) -> Question {
@@ -138,7 +138,7 @@ fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
 fn ssl2(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     once(evidence, Topic::Ssl2, || {
         let question = Question::new(Topic::Ssl2, Version::Ssl2, Vec::new());
-        Some(Question { groups: Vec::new(), schemes: Vec::new(), name: Name::None, ..question })
+        Question { groups: Vec::new(), schemes: Vec::new(), name: Name::None, ..question }
     })
 }
 
@@ -185,7 +185,7 @@ fn walk_list(evidence: &Evidence<'_>, size: Size, topic: Topic, version: Version
         return None;
     }
     let suites = open(evidence, version, &lists::list(topic, version), size == Size::Full);
-    // What was asked in the same words is not asked again.
+    // A question that did not succeed is not repeated.
     let repeated =
         asked().any(|it| suites.iter().all(|suite| it.question.suites.contains(suite)) && !it.succeeded());
     (!suites.is_empty() && !repeated).then(|| Question::new(topic, version, suites))
@@ -193,8 +193,7 @@ fn walk_list(evidence: &Evidence<'_>, size: Size, topic: Topic, version: Version
 
 /// The suites of a list about which nothing is known at a version.
 fn open(evidence: &Evidence<'_>, version: Version, list: &[CipherSuite], by_name: bool) -> Vec<CipherSuite> {
-    let accepted: Vec<_> =
-        evidence.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite).collect();
+    let accepted = evidence.suites(version);
     let parts: BTreeSet<_> = accepted.iter().map(|suite| lists::part(*suite)).collect();
     let known = |suite: &CipherSuite| {
         accepted.contains(suite)
@@ -209,7 +208,7 @@ fn lowest(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let (version, best) = (evidence.lowest_classic()?, evidence.best_classic()?);
     let mut suites = open(evidence, version, &lists::list(Topic::Old, version), false);
     suites.retain(|suite| evidence.refused(best, *suite).is_some());
-    once(evidence, Topic::Lowest, || Some(Question::new(Topic::Lowest, version, suites)))
+    once(evidence, Topic::Lowest, || Question::new(Topic::Lowest, version, suites))
         .filter(|question| version < best && !question.suites.is_empty())
 }
 
@@ -223,7 +222,7 @@ fn reuse(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     };
     let (_, version, ..) = exchanges().next()?;
     let suites = exchanges().map(|(_, _, suite, _)| suite).collect();
-    once(evidence, Topic::Reuse, || Some(Question::new(Topic::Reuse, version, suites)))
+    once(evidence, Topic::Reuse, || Question::new(Topic::Reuse, version, suites))
         .filter(|_| exchanges().count() < 2)
 }
 
@@ -232,7 +231,7 @@ fn fallback(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let version = evidence.lowest_classic().filter(|version| *version <= Version::Tls11)?;
     let newer = evidence.accepted().any(|(_, found, ..)| found > version);
     once(evidence, Topic::Fallback, || {
-        Some(Question::new(Topic::Fallback, version, lists::list(Topic::Old, version)))
+        Question::new(Topic::Fallback, version, lists::list(Topic::Old, version))
     })
     .filter(|_| newer)
 }
@@ -247,13 +246,8 @@ fn is_ecdhe(suite: &CipherSuite) -> bool {
 /// The signed ECDHE suites that were accepted at the best version.
 fn ecdhe(evidence: &Evidence<'_>) -> Option<(Version, Vec<CipherSuite>)> {
     let best = evidence.best_classic()?;
-    let mut suites: Vec<_> = evidence
-        .accepted()
-        .filter(|(_, version, ..)| *version == best)
-        .map(|(_, _, suite, _)| suite)
-        .collect();
+    let mut suites = evidence.suites(best);
     suites.retain(is_ecdhe);
-    suites.dedup();
     (!suites.is_empty()).then_some((best, suites))
 }
 
@@ -261,7 +255,7 @@ fn weak_curves(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let (version, suites) = ecdhe(evidence)?;
     once(evidence, Topic::WeakCurves, || {
         let weak = groups(|info| info.tls12 && info.class <= Strength::Exotic && info.share == 0);
-        Some(Question { groups: weak, ..Question::new(Topic::WeakCurves, version, suites) })
+        Question { groups: weak, ..Question::new(Topic::WeakCurves, version, suites) }
     })
 }
 
@@ -272,7 +266,7 @@ fn legacy_hash(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
             .filter(|(_, info)| info.class == Strength::Broken)
             .map(|(scheme, _)| scheme)
             .collect();
-        Some(Question { schemes, ..Question::new(Topic::LegacyHash, version, suites) })
+        Question { schemes, ..Question::new(Topic::LegacyHash, version, suites) }
     })
     .filter(|_| version == Version::Tls12)
 }
@@ -294,7 +288,7 @@ fn other_key(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
         let asked = suite.info().is_some_and(|info| info.authentication == other && !lists::is_dhe(info));
         asked && evidence.refused(version, *suite).is_none()
     });
-    once(evidence, Topic::OtherKey, || Some(Question::new(Topic::OtherKey, version, suites)))
+    once(evidence, Topic::OtherKey, || Question::new(Topic::OtherKey, version, suites))
         .filter(|question| !question.suites.is_empty())
 }
 
@@ -346,7 +340,7 @@ fn unknown_name(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let mut question =
         Question { topic: Topic::UnknownName, name: Name::Unknown, ..success.question.clone() };
     question.suites.reverse();
-    once(evidence, Topic::UnknownName, || Some(question))
+    once(evidence, Topic::UnknownName, || question)
         .filter(|question| !matches!(question.version, Version::Ssl2 | Version::Ssl3))
 }
 
@@ -356,6 +350,6 @@ fn order(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     let answer = |topic| evidence.of(topic).find_map(Reading::accepted);
     let ((_, forward, _), (_, backward, _)) = (answer(Topic::Good)?, answer(Topic::UnknownName)?);
     let suites = lists::GOOD.into_iter().filter(|suite| *suite != forward).collect();
-    once(evidence, Topic::Order, || Some(Question::new(Topic::Order, Version::Tls12, suites)))
+    once(evidence, Topic::Order, || Question::new(Topic::Order, Version::Tls12, suites))
         .filter(|_| forward == backward)
 }

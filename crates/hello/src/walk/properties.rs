@@ -1,11 +1,11 @@
 //! The properties that ServerHello and ServerKeyExchange show beside versions and suites.
 
-use super::evidence::{Certainty, Reading, Refusal, Verdict, Why};
-use super::facts::{DhParameters, Facts, Known, Offer, Preference, distinct};
+use super::evidence::{Certainty, Reading, Refusal, Verdict, Why, distinct};
+use super::facts::{DhParameters, Facts, Known, Offer, Preference};
 use super::lists;
 use crate::alert::Alert;
 use crate::extension::kind;
-use crate::flight::ServerFlight;
+use crate::flight::{FlightEnd, ServerFlight};
 use crate::key_exchange::{Curve, ServerKeyExchange};
 use crate::question::Topic;
 use crate::table::{Authentication, CipherSuite, Strength};
@@ -36,7 +36,7 @@ impl<'a> Facts<'a> {
     pub fn client_certificate(&self) -> Known<Offer> {
         self.property(|_, flight| {
             // Only a whole flight shows that nothing was asked for.
-            let whole = flight.end == crate::FlightEnd::Done || flight.certificate_request.is_some();
+            let whole = flight.end == FlightEnd::Done || flight.certificate_request.is_some();
             whole.then(|| flight.certificate_request.is_some())
         })
     }
@@ -120,7 +120,7 @@ impl<'a> Facts<'a> {
         });
         match found {
             Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
-            None => self.only(Topic::WeakCurves),
+            None => self.only(Topic::WeakCurves, |it| matches!(it, ServerKeyExchange::Ecdhe { .. })),
         }
     }
 
@@ -132,18 +132,30 @@ impl<'a> Facts<'a> {
         };
         match self.evidence.accepted().find(|(.., flight)| broken(flight)) {
             Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
-            None => self.only(Topic::LegacyHash),
+            None => self.only(Topic::LegacyHash, |it| it.scheme().is_some()),
         }
     }
 
-    /// The answer to a question that offered nothing but what is asked about.
-    fn only(&self, topic: Topic) -> Known<Offer> {
+    /// The answer to a question that offered only what is asked about. `shows` returns whether a key exchange shows what
+    /// the server chose instead.
+    fn only(&self, topic: Topic, shows: impl Fn(&ServerKeyExchange) -> bool) -> Known<Offer> {
         let Some(reading) = self.evidence.of(topic).last() else { return Known::Unasked };
         match reading.verdict {
             Verdict::Refused(_) => self.confirmed(reading.at, reading.certainty().min(Certainty::Implied)),
             Verdict::Unclear(why) => Known::Inconclusive(why),
-            // The server went on with something else, so it did not agree.
-            Verdict::Accepted { .. } | Verdict::Ssl2(_) => Known::witnessed(Offer::NotOffered, reading),
+            // The server chose something that was not offered, so it did not agree.
+            Verdict::Accepted { flight, .. } if flight.key_exchange.as_ref().is_some_and(shows) => {
+                Known::witnessed(Offer::NotOffered, reading)
+            }
+            // The flight ended before the key exchange, or the key exchange could not be read.
+            Verdict::Accepted { flight, .. } => Known::Inconclusive(match flight.end {
+                FlightEnd::Closed => Why::Closed,
+                FlightEnd::Silent => Why::Silent,
+                FlightEnd::Alert(alert) => Why::Unclear(alert),
+                FlightEnd::Malformed(_) => Why::NotTls,
+                FlightEnd::Done | FlightEnd::Retry | FlightEnd::Encrypted => Why::Inconsistent,
+            }),
+            Verdict::Ssl2(_) => Known::Inconclusive(Why::Inconsistent),
         }
     }
 
@@ -164,7 +176,7 @@ impl<'a> Facts<'a> {
         distinct(chains.filter(|chain| !chain.is_empty()))
     }
 
-    /// Whose order of suites decides.
+    /// Whether the server's or the client's order of suites decides.
     pub fn preference(&self) -> Known<Preference> {
         let mut followed = Vec::new();
         for (reading, version, suite, _) in self.evidence.accepted() {

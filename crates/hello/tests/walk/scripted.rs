@@ -1,10 +1,11 @@
 //! Servers with the faults that no current server has: each fact is found, and nothing else is claimed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use starttls_hello::{
-    Authentication, Certainty, CipherSuite, Class, Known, NamedGroup, Offer, Preference, Size, Ssl2Kind,
-    Stop, Topic, Version, Walk, Witness, extension_kind,
+    Answer, Authentication, Certainty, CipherSuite, Class, Exchange, FlightEnd, Known, Malformed, NamedGroup,
+    Offer, Outcome, Preference, Question, Size, Ssl2Kind, Step, Stop, Topic, Version, Walk, Why, Witness,
+    extension_kind,
 };
 
 use crate::server::{Server, Style};
@@ -118,6 +119,45 @@ fn fallback_and_old_signatures_are_asked_for() {
         let facts = walk.facts();
         assert_eq!(facts.fallback_scsv().value(), if honest { OFFERED } else { NOT_OFFERED });
         assert_eq!(facts.legacy_signature().value(), if honest { NOT_OFFERED } else { OFFERED });
+    }
+}
+
+/// What the key exchange would show stays open when the flight ends before it.
+#[test]
+fn a_flight_without_its_key_exchange_shows_no_curve_and_no_signature() {
+    for (end, why) in [
+        (FlightEnd::Closed, Why::Closed),
+        (FlightEnd::Silent, Why::Silent),
+        (FlightEnd::Malformed(Malformed::Truncated), Why::NotTls),
+        (FlightEnd::Done, Why::Inconsistent),
+    ] {
+        let mut server = Server { sha1: true, ..Server::usual() };
+        let mut walk = Walk::new(Size::Survey);
+        while let Step::Ask(question) = walk.next() {
+            let mut outcome = server.connect(&question, 0);
+            let cut = matches!(question.topic, Topic::WeakCurves | Topic::LegacyHash);
+            // This server has no weak curve and would refuse: it answers as if its usual curve was offered.
+            if question.topic == Topic::WeakCurves {
+                outcome =
+                    server.connect(&Question::new(Topic::Custom, Version::Tls12, question.suites.clone()), 0);
+            }
+            if let (true, Outcome::Answered(Answer::Hello(flight))) = (cut, &mut outcome) {
+                (flight.key_exchange, flight.end) = (None, end);
+            }
+            walk.record(question, outcome);
+        }
+        let facts = walk.facts();
+        assert_eq!(facts.legacy_signature(), Known::Inconclusive(why), "{:#?}", asked(&walk));
+        assert_eq!(facts.weak_curve(), Known::Inconclusive(why), "{:#?}", asked(&walk));
+    }
+}
+
+#[test]
+fn a_suite_is_offered_once_in_a_hello() {
+    let walk = survey(&mut old_server(&["ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA", "AES128-SHA"]));
+    for Exchange { question, .. } in walk.exchanges() {
+        let distinct: BTreeSet<_> = question.suites.iter().collect();
+        assert_eq!(distinct.len(), question.suites.len(), "{} {:#?}", question.topic, asked(&walk));
     }
 }
 

@@ -42,7 +42,7 @@ impl Account {
                     stream.write_all(&bytes).await?;
                     stream.flush().await
                 };
-                // A server that closes may have said why before.
+                // A server that closes may have sent the reason before.
                 let sent = sent.await;
                 match stream.read(&mut chunk).await {
                     Ok(count) if count > 0 => Ok(count),
@@ -103,7 +103,7 @@ impl Account {
             };
             let step = login.awaits();
             let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
-            // A server that closes may have said why before.
+            // A server that closes may have sent the reason before.
             let moved = match stream.read(&mut chunk) {
                 Ok(count) if count > 0 => Ok(count),
                 read => sent.and(read),
@@ -159,7 +159,7 @@ impl Account {
     }
 }
 
-/// How long a server may be silent before it is asked for what it should have said by itself.
+/// How long a server may be silent before the client asks for the list that the server should have sent.
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// More than any login takes: lists of mechanisms and challenges are short.

@@ -28,8 +28,8 @@ struct Choices {
     binding: Option<Binding>,
     /// The mechanisms that the server refused so far.
     refused: Vec<Attempt>,
-    /// What the server said of the mechanism that runs, as an error of the mechanism's own.
-    said: Option<Denial>,
+    /// The error that the server reported inside the mechanism that runs, such as `e=` of SCRAM.
+    reported: Option<Denial>,
 }
 
 /// How a login goes on.
@@ -91,7 +91,7 @@ impl Login {
             offered: Vec::new(),
             binding: None,
             refused: Vec::new(),
-            said: None,
+            reported: None,
         };
         Ok(Self { machine, choices: Box::new(choices) })
     }
@@ -128,19 +128,19 @@ impl Login {
                     choices.offered = choice.offered.iter().map(|it| it.name.clone()).collect();
                     choices.begin(choice, out)?
                 }
-                LoginStep::Challenge(challenge)
-                    if choices.exchange.as_ref().is_some_and(|it| it.refusal(&challenge.data).is_some()) =>
-                {
-                    choices.said = choices.exchange.as_ref().and_then(|it| it.refusal(&challenge.data));
-                    challenge.abort(out)
-                }
                 LoginStep::Challenge(challenge) => {
-                    let response = match &mut choices.exchange {
-                        Some(exchange) => exchange.respond(&challenge.data),
-                        None => Err(String::from("the server asks before anything was begun")),
+                    let mechanism = choices.mechanism;
+                    let Some(exchange) = &mut choices.exchange else {
+                        return Err(Error::mechanism(mechanism, "the server asks before anything was begun"));
                     };
-                    let response = response.map_err(|reason| Error::mechanism(choices.mechanism, reason))?;
-                    challenge.respond(&response, out)?
+                    if let Some(denial) = exchange.refusal(&challenge.data) {
+                        choices.reported = Some(denial);
+                        challenge.abort(out)
+                    } else {
+                        let response = exchange.respond(&challenge.data);
+                        challenge
+                            .respond(&response.map_err(|reason| Error::mechanism(mechanism, reason))?, out)?
+                    }
                 }
                 LoginStep::Granted(granted) => {
                     let proven =
@@ -160,22 +160,11 @@ impl Login {
                     }));
                 }
                 LoginStep::Refused(Refused { denial, again, answer }) => {
-                    let denial = choices.said.take().unwrap_or(denial);
-                    match choices.next(denial, again, &answer) {
-                        Some(choice) => match choices.begin(choice, out) {
-                            // There is no other mechanism.
-                            Err(Error::NotOffered { .. }) => return Err(choices.ended()),
-                            begun => begun?,
-                        },
-                        None => {
-                            return Err(Error::Refused {
-                                mechanism: choices.mechanism.to_owned(),
-                                denial,
-                                answer,
-                                before: choices.refused,
-                                details: choices.exchange.map(|it| it.details()).unwrap_or_default(),
-                            });
-                        }
+                    let denial = choices.reported.take().unwrap_or(denial);
+                    let refused = Attempt { mechanism: choices.mechanism.to_owned(), denial, answer };
+                    match choices.begin_again(&refused, again, out)? {
+                        Some(machine) => machine,
+                        None => return Err(choices.ended(refused)),
                     }
                 }
             };
@@ -202,27 +191,32 @@ impl Choices {
         Ok(choice.begin(name, initial.as_deref(), out)?)
     }
 
-    /// Notes a refusal; returns the mechanisms to choose from, if another one makes sense: not after a wrong password,
-    /// which would be tried, and counted, again; not where the user chose the mechanism; and not without end.
-    fn next(&mut self, denial: Denial, again: Option<Choice>, answer: &[u8]) -> Option<Choice> {
+    /// Begins another mechanism in the same session. Returns `None` after a wrong password, which would be tried, and
+    /// counted, again; where the user chose the mechanism; after [`MECHANISMS`] refusals; and where nothing else is offered.
+    fn begin_again(
+        &mut self,
+        refused: &Attempt,
+        choice: Option<Choice>,
+        out: &mut Script,
+    ) -> Result<Option<starttls_proto::Login>, Error> {
         let chosen = self.account.mechanism.is_some() || self.mechanism.is_empty();
-        if denial == Denial::Credentials || chosen || self.refused.len() + 1 >= MECHANISMS {
-            return None;
+        let is_last = self.refused.len() + 1 >= MECHANISMS;
+        let may = refused.denial != Denial::Credentials && !chosen && !is_last;
+        let Some(choice) = choice.filter(|_| may) else { return Ok(None) };
+        self.refused.push(refused.clone());
+        match self.begin(choice, out) {
+            Err(Error::NotOffered { .. }) => {
+                self.refused.pop();
+                Ok(None)
+            }
+            begun => begun.map(Some),
         }
-        let choice = again?;
-        let (mechanism, answer) = (self.mechanism.to_owned(), answer.to_vec());
-        self.refused.push(Attempt { mechanism, denial, answer });
-        Some(choice)
     }
 
-    /// The last refusal, when there is nothing left to try.
-    fn ended(mut self) -> Error {
-        let Attempt { mechanism, denial, answer } = self.refused.pop().unwrap_or(Attempt {
-            mechanism: String::new(),
-            denial: Denial::Mechanism,
-            answer: Vec::new(),
-        });
-        Error::Refused { mechanism, denial, answer, before: self.refused, details: Vec::new() }
+    /// The error after the last refusal.
+    fn ended(self, Attempt { mechanism, denial, answer }: Attempt) -> Error {
+        let details = self.exchange.map(|it| it.details()).unwrap_or_default();
+        Error::Refused { mechanism, denial, answer, before: self.refused, details }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) trait Exchange: Send + Sync {
         true
     }
 
-    /// What the server says instead of the end of the exchange, if it is an error of the mechanism's own.
+    /// Returns the reason if this challenge is an error that the mechanism itself defines, such as `e=` of SCRAM.
     fn refusal(&self, challenge: &[u8]) -> Option<Denial> {
         let _ = challenge;
         None

@@ -249,7 +249,7 @@ async fn early_tls_goes_to_tls_and_nowhere_else() {
     timeout(DEADLINE, async { tokio::join!(glue, ends) }).await.expect("nobody hangs");
 }
 
-/// A probe with its own ClientHello gets the stream behind the boundary only, and sees every octet from there on.
+/// A probe with its own ClientHello gets the stream after the boundary only, and sees every octet from there on.
 #[cfg(feature = "raw-tls")]
 #[tokio::test]
 async fn b1_b2_a_raw_stream_starts_at_the_boundary() {

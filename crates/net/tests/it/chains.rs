@@ -121,7 +121,7 @@ fn of_version_1(certificate: &[u8], key: &KeyPair) -> CertificateDer<'static> {
     use rcgen::SigningKey;
     let (body, after) = open(open(certificate).0);
     let algorithm = &after[..after.len() - open(after).1.len()];
-    // Behind the version come the serial number, the algorithm, two names with the validity between them, and the key.
+    // After the version come the serial number, the algorithm, two names with the validity between them, and the key.
     let kept = open(body).1;
     let mut rest = kept;
     for _ in 0..6 {
@@ -157,7 +157,7 @@ async fn certificates_that_cannot_be_parsed_are_named_and_insecure_goes_on() {
                     panic!("{:?}", session.facts().verdict)
                 };
                 assert!(reason.starts_with(expected), "{reason}");
-                // The key has to be that of the certificate all the same.
+                // The key must still be that of the certificate.
                 let error = dial(builder().insecure(), &[&certificate], &other).await.unwrap_err();
                 assert!(matches!(error, Error::Certificate { .. }), "{error:?}");
             }

@@ -75,7 +75,7 @@ async fn b6_a_flood_is_cut() {
 
 #[tokio::test]
 async fn b6_the_whole_delivery_has_an_end() {
-    // Each answer comes in time, and the delivery takes too long all the same.
+    // Each answer comes in time, but the delivery as a whole takes too long.
     let (mut client, mut server) = inside(&SMTP).await;
     let recipients: Vec<String> = (0..1000).map(|number| format!("r{number}@example.org")).collect();
     let message = Message::new("Subject: x\r\n\r\nx\r\n").unwrap();

@@ -191,25 +191,21 @@ async fn weak_mechanisms_are_used_only_by_name() {
 async fn an_expired_token_is_told_with_the_servers_details() {
     let status = r#"{"status":"invalid_token","scope":"mail"}"#;
     let challenge = format!("334 {}\r\n", base64::encode(status.as_bytes()));
-    for (mechanism, initial, dummy) in [
-        ("XOAUTH2", "user=john\x01auth=Bearer old\x01\x01", "\r\n"),
-        ("OAUTHBEARER", "n,a=john,\x01auth=Bearer old\x01\x01", "AQ==\r\n"),
+    for (mechanism, initial, dummy, no) in [
+        ("XOAUTH2", "user=john\x01auth=Bearer old\x01\x01", "\r\n", "535 5.7.8 expired"),
+        ("OAUTHBEARER", "n,a=john,\x01auth=Bearer old\x01\x01", "AQ==\r\n", "535 5.7.8 expired"),
+        // Another mechanism could follow this answer, and the server offers none.
+        ("OAUTHBEARER", "n,a=john,\x01auth=Bearer old\x01\x01", "AQ==\r\n", "454 4.7.0 not now"),
     ] {
         let (offer, begin) = (
             format!("250-hi\r\n250 AUTH {mechanism}\r\n"),
             format!("AUTH {mechanism} {}\r\n", base64::encode(initial.as_bytes())),
         );
-        let turns = [
-            EHLO,
-            Says(&offer),
-            Hears(&begin),
-            Says(&challenge),
-            Hears(dummy),
-            Says("535 5.7.8 expired\r\n"),
-        ];
+        let answer = format!("{no}\r\n");
+        let turns = [EHLO, Says(&offer), Hears(&begin), Says(&challenge), Hears(dummy), Says(&answer)];
         let error = log_in(&SMTP, Account::token("john", "old"), &turns).await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("535 5.7.8 expired") && text.contains("invalid_token"), "{text}");
+        assert!(text.contains(no) && text.contains("invalid_token"), "{text}");
     }
 }
 

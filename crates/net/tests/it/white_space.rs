@@ -1,4 +1,4 @@
-//! White space between a client's request and its ClientHello: dropped in XMPP by servers, and by nobody else (rule B2).
+//! White space between a client's request and its ClientHello: only servers of XMPP drop it (rule B2).
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -18,7 +18,7 @@ const GO_AHEAD: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
 type Outcome = Result<Encrypted<DuplexStream>, Error>;
 
-/// A client that sends this behind its request, and this before its ClientHello.
+/// A client that sends `behind` in the segment of its request, and `before` before its ClientHello.
 async fn meet(protocol: &'static Protocol, behind: &str, before: &str) -> (Outcome, Outcome) {
     let authority = Authority::new();
     let connector = authority.connector().build().unwrap();

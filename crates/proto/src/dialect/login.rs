@@ -133,7 +133,7 @@ pub enum Denial {
     Credentials,
     /// The mechanism is not known there, or not allowed, or failed for a reason that is not the password.
     Mechanism,
-    /// The server computed another channel binding: another TLS connection ends there than began here.
+    /// The server computed a different channel binding, so it is not at the other end of this TLS connection.
     Binding,
     /// The server cannot tell for now.
     Temporary,
@@ -177,9 +177,9 @@ impl Script {
         self.shown.extend_from_slice(text.as_ref());
     }
 
-    /// Writes a value that somebody chose, a name for instance, into a line. Everybody may see it.
+    /// Writes a value that a user chose, such as a name, into a line. It is not a secret.
     ///
-    /// A line end in it would end the command and start another one: the message is not sent then.
+    /// A line end in the value would end the command and start another one, so the message is not sent then.
     pub fn value(&mut self, value: impl AsRef<[u8]>) {
         self.invalid |= ends_a_line(value.as_ref());
         self.open(value);

@@ -244,7 +244,7 @@ impl Dialect for Nntp {
 }
 
 /// Reading needs no login on a public server. POST, IHAVE and TAKETHIS are not among it, because an article follows them,
-/// and neither is COMPRESS, behind which no line can be read (RFC 8054).
+/// and neither is COMPRESS, because no line can be read after it (RFC 8054).
 const CLEARTEXT: Cleartext = Cleartext {
     bare: &["DATE", "HELP", "LAST", "NEXT", "QUIT", "MODE READER"],
     with_arguments: &[

@@ -10,7 +10,7 @@ fn s4_message_data_begins_where_the_server_says_so() {
     type Step = (Side, &'static str);
     const C: Side = Side::Client;
     const S: Side = Side::Server;
-    // Behind each AUTH the server is at its commands again.
+    // After each AUTH the server reads commands again.
     let sessions: [(&str, &[Step]); 6] = [
         (
             "smtp",
@@ -106,7 +106,7 @@ fn message_data_passes_as_it_is_and_ends_where_the_specification_says() {
     }
 }
 
-/// Some servers would find commands behind it: the session ends, and they hear nothing of what follows.
+/// Some servers would read commands after it: the session ends, and they receive nothing of what follows.
 #[test]
 fn s4_what_could_be_the_end_of_a_message_is_not_passed_on() {
     let long = [&b"x"[..]; 16 * 1024 - 1].concat();

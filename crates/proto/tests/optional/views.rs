@@ -10,7 +10,7 @@ struct View {
     name: &'static str,
     /// CR and LF end a line each, and NUL is skipped.
     bare: bool,
-    /// What stands behind the number of a literal that the server knows.
+    /// What may follow the number of a literal that the server knows.
     literals: &'static [&'static str],
     /// Octets of the server's buffer for a command; what is longer is the next line. A line of text may be twice as long.
     buffer: usize,

@@ -18,10 +18,10 @@ const CONTROLS: [&[u8]; 5] = [
 /// Parts of the names of attributes that hold secrets: a search can ask whether an entry has this password.
 const SECRETS: [&[u8]; 5] = [b"password", b"passwd", b"pwd", b"secret", b"credential"];
 
-/// Filters inside each other.
+/// The deepest nesting of filters that is read.
 const MAX_DEPTH: usize = 16;
 
-/// Whether this message is one that reads without a login, whole and without anything behind it.
+/// Returns whether this is one whole message that reads without a login, with nothing after it.
 ///
 /// # Errors
 /// [`Malformed`] when it cannot be read.
