@@ -87,8 +87,8 @@ struct Run {
     elapsed: Duration,
 }
 
-/// The runs of a campaign, each with the place of its scenario in the list; `None` for the run with which scenarios
-/// are compared that say nothing inside TLS.
+/// The runs of a campaign, each with the index of its scenario. `None` is the run without an attack in which the server
+/// does not answer inside TLS.
 type Runs = JoinSet<(Option<usize>, Result<Run, String>)>;
 
 impl Campaign {
@@ -115,7 +115,7 @@ impl Campaign {
         let control_run = tokio::select! {
             run = campaign.once(&plain, 0) => run?,
             () = &mut stop => {
-                let verdict = Verdict::new(Outcome::Inconclusive, "a signal ended the run without an attack");
+                let verdict = Verdict::new(Outcome::Inconclusive, "a signal ended the run");
                 let ran = Ran { ended: Ended::Unknown, output: Output::default() };
                 let control = Tested::of(&plain, verdict, &[], &ran, Duration::ZERO);
                 return Ok(campaign.report(control, Vec::new(), &scenarios));
@@ -143,7 +143,7 @@ impl Campaign {
         Ok(campaign.report(control, bench.tested, &scenarios))
     }
 
-    /// Starts all runs: some at a time, and those first in which a client may wait until its time is over.
+    /// Starts all runs, [`jobs`](Self::jobs) at a time. The runs in which a client may wait until its timeout come first.
     fn start(self: &Arc<Self>, scenarios: &[Arc<Scenario>], answered: usize) -> Runs {
         let slots = Arc::new(Semaphore::new(self.jobs.max(1)));
         let mute = scenarios.iter().any(|it| it.inside == Inside::Mute);
@@ -201,7 +201,7 @@ impl Campaign {
         };
         let records = Arc::new(Records::default());
         let middle = Middle {
-            // The client is gone by then.
+            // The client has ended by then.
             deadline: self.timeout + Duration::from_secs(5),
             answered,
             ..middle(self.protocol, scenario, filling, &certificate, backing.upstream, &records)?
@@ -224,7 +224,7 @@ pub(crate) async fn certificate(
     scenario: &Scenario,
 ) -> Result<Arc<CertifiedKey>, String> {
     let (stage, name) = (Arc::clone(stage), scenario.certificate.clone());
-    let missing = format!("there is no certificate \"{name}\"");
+    let missing = format!("unknown certificate \"{name}\"");
     let made = tokio::task::spawn_blocking(move || stage.certificate(&name)).await;
     made.map_err(|error| error.to_string())?.ok_or(missing)
 }
@@ -269,12 +269,13 @@ pub(crate) async fn listen() -> Result<TcpListener, String> {
     listening.map_err(|error| format!("cannot listen on loopback: {error}"))
 }
 
-/// Judges runs as soon as all that they are compared with is known.
+/// Judges each run as soon as the runs without an attack are finished.
 struct Bench {
     scenarios: Vec<Arc<Scenario>>,
     baseline: Baseline,
-    /// Whether the run is still missing with which scenarios are compared that say nothing inside TLS.
+    /// Whether the run without an attack and without answers inside TLS is still missing.
     awaits_mute: bool,
+    /// The runs that are compared with it, each with the index of its scenario.
     waiting: Vec<(usize, Run)>,
     /// The verdicts, in the order of the list.
     tested: Vec<Option<Tested>>,
@@ -290,7 +291,7 @@ impl Bench {
     fn take(&mut self, at: Option<usize>, run: Run) {
         match at {
             None => {
-                self.baseline.is_unanswered(&run.records);
+                self.baseline.set_unanswered(&run.records);
                 self.awaits_mute = false;
                 for (at, run) in std::mem::take(&mut self.waiting) {
                     self.judge(at, &run);

@@ -149,7 +149,10 @@ fn without_evidence(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -
             Verdict::new(Outcome::Crashed, format!("{signal} ended the client{}", last_lines(output)))
         }
         _ if records.iter().any(|record| record.is_cut) => {
-            inconclusive(String::from("the client said more in cleartext than is kept"))
+            inconclusive(String::from("the client said more in cleartext than is searched"))
+        }
+        _ if scenario.searches_inside() && records.iter().any(|record| record.inside_is_cut) => {
+            inconclusive(String::from("the client said more inside TLS than is searched"))
         }
         _ if output.is_cut() && scenario.watches_output() => {
             inconclusive(String::from("the client printed more than is searched"))
@@ -196,8 +199,8 @@ pub(crate) fn baseline(control: &[Record], output: &[u8], mute: &[Record]) -> Ba
 }
 
 impl Baseline {
-    /// Adds what the client does where nothing is answered inside TLS.
-    pub(crate) fn is_unanswered(&mut self, mute: &[Record]) {
+    /// Sets what the client does where nothing is answered inside TLS.
+    pub(crate) fn set_unanswered(&mut self, mute: &[Record]) {
         self.unanswered = most_said_inside(mute);
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) octets: usize,
     /// Whether the client said more in cleartext than is kept.
     pub(crate) is_cut: bool,
+    /// Whether the client said more inside TLS than is kept.
+    pub(crate) inside_is_cut: bool,
     /// Octets of entries that are kept, in cleartext and inside TLS.
     kept: (usize, usize),
     /// Whether TLS passes unread.
@@ -83,6 +85,7 @@ impl Record {
             truncated: false,
             octets: 0,
             is_cut: false,
+            inside_is_cut: false,
             kept: (0, 0),
             unread: false,
             answered: false,
@@ -105,10 +108,14 @@ impl Record {
         }
         let speaks = meaning != Some(ClientMessage::Quit);
         self.messages_inside += usize::from(from == Side::Client && layer == Layer::Inside && speaks);
+        let said_in = |this: Layer| from == Side::Client && layer == this;
+        // The rest of a long message may contain what is searched for.
+        self.is_cut |= said_in(Layer::Cleartext) && bytes.len() > ENTRY;
         let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
         let kept = if layer == Layer::Inside { &mut self.kept.1 } else { &mut self.kept.0 };
         if self.entries.len() >= ENTRIES || *kept + bytes.len() > KEPT {
-            self.is_cut |= from == Side::Client && layer == Layer::Cleartext;
+            self.is_cut |= said_in(Layer::Cleartext);
+            self.inside_is_cut |= said_in(Layer::Inside);
             return;
         }
         *kept += bytes.len();

@@ -109,7 +109,8 @@ impl Output {
 
     /// Returns when the octet at this offset was read.
     pub(crate) fn read_at(&self, offset: usize) -> Option<Instant> {
-        self.pieces.iter().find(|(end, _)| offset < *end).map(|(_, at)| *at)
+        let piece = self.pieces.partition_point(|(end, _)| *end <= offset);
+        self.pieces.get(piece).map(|(_, at)| *at)
     }
 }
 
@@ -178,7 +179,7 @@ async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("the client cannot be started: {error}"))?;
     if let Some(id) = child.id() {
-        family.is_led_by(id);
+        family.set_leader(id);
     }
     let output = Arc::new(Mutex::new(Output::default()));
     let mut readers = JoinSet::new();

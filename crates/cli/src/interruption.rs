@@ -33,7 +33,7 @@ impl Interruption {
             let code = signals.next().await;
             // A command that has ended does not listen.
             let _ = sender.send(Some(code));
-            // The second signal is from a user who does not want to wait.
+            // A user who does not want to wait sends a second signal.
             let _ = tokio::time::timeout(GRACE, signals.next()).await;
             abandon(code);
         });
@@ -88,7 +88,9 @@ fn ignores_hangup() -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
+/// Exits without the command, which would have ended its processes.
 #[expect(clippy::exit, reason = "the command does not end by itself")]
 fn abandon(code: u8) {
+    starttls_processes::end_descendants();
     std::process::exit(code.into());
 }

@@ -129,7 +129,7 @@ pub struct Admitted {
     address: Option<IpAddr>,
 }
 
-/// A connection that counts for the listener and for the gateway, until it is dropped. Whose it is, is not known.
+/// A connection whose client is not known yet. It counts for the listener and for the gateway until it is dropped.
 #[derive(Debug)]
 #[must_use = "the connection counts for as long as this is kept"]
 pub struct Reserved {
@@ -158,8 +158,8 @@ impl Admission {
         self.admit_at(address, Instant::now())
     }
 
-    /// Counts a connection whose client is not known yet, because a proxy has still to name it (`proxy-from`). It
-    /// takes a place of the listener and of the gateway; the limits of one address hold when the address is known.
+    /// Counts a connection whose PROXY header has not been read yet (`proxy-from`), so that its client is not known. It
+    /// takes a place of the listener and of the gateway. [`Reserved::admit`] applies the limits of its address.
     ///
     /// # Errors
     /// [`Refused::Listener`] or [`Refused::Total`].
@@ -189,18 +189,22 @@ impl Admission {
 }
 
 impl Reserved {
-    /// Lets the connection in, now that its client's address is known, or not.
+    /// Applies the limits of the client's address, now that it is known.
     ///
     /// # Errors
     /// [`Refused::Address`] or [`Refused::Rate`].
     pub fn admit(self, address: Option<IpAddr>) -> Result<Admitted, Refused> {
         let address = address.map(network);
-        if let Some(address) = address {
-            // The lock is free again when a connection that is refused gives its place back.
-            lock(&self.addresses).pay(address, Instant::now())?;
-        }
         let shared = self.addresses.clone();
-        Ok(lock(&shared).let_in(self, address))
+        // One lock for the check and the count: two connections at a time must not both take the last place.
+        let mut addresses = lock(&shared);
+        let paid = address.map_or(Ok(()), |address| addresses.pay(address, Instant::now()));
+        if let Err(refused) = paid {
+            // A connection that gives its place back takes the lock.
+            drop(addresses);
+            return Err(refused);
+        }
+        Ok(addresses.let_in(self, address))
     }
 }
 
@@ -231,9 +235,7 @@ impl Addresses {
         known.credit -= 1.0;
         if known.open >= most { Err(Refused::Address) } else { Ok(()) }
     }
-}
 
-impl Addresses {
     /// Counts a connection of this address, which has paid.
     fn let_in(&mut self, reserved: Reserved, address: Option<IpAddr>) -> Admitted {
         if let Some(known) = address.and_then(|address| self.known.get_mut(&address)) {
@@ -321,6 +323,26 @@ mod tests {
         drop(one);
         assert_eq!(total.open(), 0);
         assert!(admission.reserve().unwrap().admit(ip("192.0.2.1")).is_ok());
+    }
+
+    #[test]
+    fn clients_that_become_known_at_a_time_share_the_limit_of_their_address() {
+        let limits = Limits { connections: 1000, per_address: 1, handshakes: 100_000, ..Limits::default() };
+        let admission = Admission::new(Total::new(1000), limits);
+        for _ in 0..500 {
+            let (start, both) = (std::sync::Barrier::new(2), [admission.reserve(), admission.reserve()]);
+            let admitted = std::thread::scope(|scope| {
+                let threads = both.map(|reserved| {
+                    let start = &start;
+                    scope.spawn(move || {
+                        start.wait();
+                        reserved.unwrap().admit(ip("192.0.2.1"))
+                    })
+                });
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(admitted.iter().filter(|it| it.is_ok()).count(), 1);
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ struct Lane {
     written: bool,
     ended: bool,
     closed: bool,
-    /// The source broke off where it is not an error for the session: the sink must not see an end in good order.
+    /// The source broke off, and the session does not fail for it. The sink must not see an end in good order.
     broken: bool,
     octets: u64,
 }
@@ -123,7 +123,7 @@ impl<E: Editor> Copy<E> {
         (self.up.octets + up, self.down.octets + down)
     }
 
-    /// What is left to send to a client that broke a rule: what was on its way, and the editor's goodbye.
+    /// Takes what is left to send to a client that broke a rule: octets on their way to it, and the editor's goodbye.
     pub(crate) fn last_words(&mut self) -> Vec<u8> {
         let mut words = self.down.unsent.split_off(self.down.sent);
         words.extend(self.editor.as_mut().map(Editor::goodbye).unwrap_or_default());
@@ -239,7 +239,7 @@ impl<E: Editor> Copy<E> {
             }
             lane.closed = true;
             if self.one_way && from == Side::Server && other.octets == 0 {
-                // A courtesy; the client's own end does it again. A client that has sent something may not be done.
+                // The backend need not wait for the client's end. A client that has sent something may have more.
                 let _ = Pin::new(source).poll_shutdown(cx);
             }
             return Poll::Ready(Ok(()));
@@ -250,8 +250,8 @@ impl<E: Editor> Copy<E> {
                 Poll::Ready(Ok(())) => {}
                 // After goodbye was said, either side may hang up without another word.
                 Poll::Ready(Err(error)) if over && gone(&error) => {}
-                // After the other side has ended, a peer that hangs up is no failure of the session. But it may have
-                // been in the middle of a message, so that the other side is not told of an end.
+                // After the other side has ended, the session does not fail when a peer hangs up. But the peer may have
+                // been in the middle of a message, so the other side must not see an end in good order.
                 Poll::Ready(Err(error)) if other.closed && gone(&error) => {
                     (lane.ended, lane.closed, lane.broken) = (true, true, true);
                     return Poll::Ready(Ok(()));

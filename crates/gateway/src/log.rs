@@ -17,9 +17,9 @@ use crate::config::Log;
 
 /// Lines that may wait for a slow disk or pipe.
 const WAITING: usize = 4096;
-/// The log contains the addresses of people: not for every user.
+/// Not every user may read the log, since it contains the addresses of clients.
 const PERMISSIONS: u32 = 0o640;
-/// How long the thread that writes waits for a reader that is slow.
+/// How long the writing thread waits before it tries again to write to a full pipe.
 const FIFO_PAUSE: Duration = Duration::from_millis(5);
 /// How long somebody waits for them to be written.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -14,9 +14,9 @@ type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 /// Looks up one backend's addresses. Copies share it.
 ///
-/// The resolver of the system blocks a thread for as long as its servers do not answer. All sessions that ask
-/// meanwhile wait for the same look-up, so that an outage of the DNS costs one thread for each backend and not one for
-/// each session. Nothing is remembered after a look-up has ended.
+/// The system's resolver blocks a thread until its servers answer. All sessions that need the addresses meanwhile wait
+/// for the same look-up, so that an outage of the DNS costs one thread for each backend and not one for each session. The
+/// result is not kept after the look-up has ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lookup(Arc<Mutex<Option<watch::Receiver<Option<Found>>>>>);
 
@@ -30,7 +30,7 @@ impl Lookup {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let mut answer = self.under_way_or(host, port);
-        // The thread that was asked is gone when its runtime has ended.
+        // The thread of the look-up ends with its runtime.
         let found = answer.wait_for(Option::is_some).await.map_err(|_| io::ErrorKind::Interrupted)?;
         match &*found {
             Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),

@@ -1,6 +1,6 @@
 //! Files that change on disk while they are in use, also by a symbolic link that now leads elsewhere.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt::{self, Debug};
 use std::os::unix::fs::MetadataExt;
@@ -79,8 +79,8 @@ struct Pace {
 
 /// Reads everything anew whose files change, and tells what came of it. Ends only where there is nothing to watch.
 ///
-/// Files are read on threads of their own, and each item of `all` is watched by itself: a file system that does not
-/// answer stops neither the caller nor the renewal of the other items.
+/// Files are read on threads of their own, and each item of `all` is watched on a task of its own. So a file system that
+/// does not answer stops neither the caller nor the renewal of the other items.
 pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(Event)) {
     watch_at(all, tell, Pace { every: EVERY, patience: PATIENCE }).await;
 }
@@ -88,26 +88,41 @@ pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(Event)) {
 async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event), pace: Pace) {
     let (events, mut told) = unbounded_channel();
     let mut tasks = JoinSet::new();
-    for watched in all {
-        let item = Item { watched, events: events.clone(), pace };
+    for (number, watched) in all.into_iter().enumerate() {
+        let item = Item { number, watched, events: events.clone(), pace };
         // It ends when the runtime shuts down.
         tasks.spawn(async move { item.watch().await });
     }
     drop(events);
-    // Listeners may share a file, whose warning is then told by each of its items.
-    let mut warned = HashSet::new();
-    while let Some(event) = told.recv().await {
-        let again = matches!(&event, Event::Warned(warning) if !warned.insert(warning.clone()));
-        if !again {
+    let mut warned = Warned::default();
+    while let Some((number, event)) = told.recv().await {
+        if !matches!(&event, Event::Warned(warning) if warned.is_known(number, warning)) {
             tell(event);
         }
     }
 }
 
-/// What is watched by itself.
+/// The warnings that were told, each with the items that it came from. Listeners may share a file, so that each of
+/// their items has the same warning.
+#[derive(Default)]
+struct Warned(HashMap<String, HashSet<usize>>);
+
+impl Warned {
+    /// Returns whether another item had this warning first. A warning that comes from one item twice was gone between.
+    fn is_known(&mut self, number: usize, warning: &str) -> bool {
+        let items = self.0.entry(warning.to_owned()).or_default();
+        if !items.insert(number) {
+            *items = HashSet::from([number]);
+        }
+        items.len() > 1
+    }
+}
+
+/// One item of the list, which is watched on a task of its own.
 struct Item {
+    number: usize,
     watched: Arc<dyn Watched>,
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<(usize, Event)>,
     pace: Pace,
 }
 
@@ -137,8 +152,8 @@ impl Item {
         self.apart(|watched| watched.files().into_iter().map(Stamp::of).collect()).await
     }
 
-    /// Does what may block on a thread of its own. A step that takes too long is reported once, and waited for: there
-    /// is never more than one thread for one item. `None` when the runtime shuts down.
+    /// Runs a step that may block on a thread of its own. A step that takes too long is reported once, and the item waits
+    /// for it, so that it never has more than one thread. `None` when the runtime shuts down.
     async fn apart<T: Send + 'static>(
         &self,
         step: impl FnOnce(&dyn Watched) -> T + Send + 'static,
@@ -167,7 +182,7 @@ impl Item {
 
     fn tell(&self, event: Event) {
         // The receiver is gone when nothing is watched any more.
-        let _ = self.events.send(event);
+        let _ = self.events.send((self.number, event));
     }
 }
 
@@ -265,6 +280,14 @@ mod tests {
         watching.abort();
         drop(release);
         assert!(warnings[0].starts_with("reading the stuck one has not ended after 1 s"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_warning_of_several_items_is_told_once_until_it_comes_back() {
+        let mut warned = Warned::default();
+        let told = [(1, "a"), (2, "a"), (2, "b"), (1, "a"), (2, "a"), (1, "b")];
+        let new = told.into_iter().filter(|(number, warning)| !warned.is_known(*number, warning));
+        assert_eq!(new.collect::<Vec<_>>(), [(1, "a"), (2, "b"), (1, "a")]);
     }
 
     #[test]

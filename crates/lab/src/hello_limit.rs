@@ -75,7 +75,7 @@ fn pass(mut client: TcpStream, server: SocketAddr, reaction: Reaction) -> io::Re
     }
     match reaction {
         _ if client.peek(&mut buffer)? == 0 => {}
-        // The octets that nobody read make the system send a reset when the connection is closed.
+        // The system sends a reset when a connection with unread octets is closed.
         Reaction::Reset => reset.store(true, Ordering::SeqCst),
         Reaction::Silence => while client.read(&mut buffer)? > 0 {},
         Reaction::Alert => {

@@ -48,7 +48,7 @@ impl Family {
     }
 
     /// Sets the command's own process. If it leads a process group, the group belongs to the family.
-    pub fn is_led_by(&mut self, id: u32) {
+    pub fn set_leader(&mut self, id: u32) {
         self.leader = i32::try_from(id).ok().map(Pid::from_raw);
     }
 
@@ -116,9 +116,12 @@ fn end_all(waited_for: Option<Pid>, find: impl Fn() -> Vec<Process>) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::io::Read;
-    use std::os::unix::process::CommandExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{Child, Command, Stdio};
+    use std::time::Instant;
 
     use super::*;
 
@@ -128,7 +131,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]).env(name, value).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        family.is_led_by(child.id());
+        family.set_leader(child.id());
         let mut output = child.stdout.take().unwrap();
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
@@ -157,6 +160,26 @@ mod tests {
             assert!(!process.lives(), "{script}");
             child.wait().unwrap();
         }
+    }
+
+    /// The kernel takes a process's name from the file that it runs, cut after 15 octets.
+    #[test]
+    fn a_process_whose_name_is_not_utf_8_ends_with_the_family() {
+        let folder = std::env::temp_dir().join(format!("starttls-processes-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", folder.join(OsStr::from_bytes(b"\xff) Z"))).unwrap();
+        let mut family = Family::new();
+        let script = format!("echo $$; exec {}/* -c 'sleep 20; exit 3'", folder.display());
+        let (mut child, process) = start(&mut family, &script);
+        let has_name = || std::fs::read(format!("/proc/{}/comm", process.id)).unwrap()[0] == 0xff;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !has_name() {
+            assert!(Instant::now() < deadline, "the name is not set");
+            sleep(PAUSE);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        drop(family);
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! let mut family = Family::new();
 //! let (name, value) = family.variable();
 //! let mut child = Command::new("sh").args(["-c", "setsid sleep 1000 & wait"]).env(name, value).spawn()?;
-//! family.is_led_by(child.id());
+//! family.set_leader(child.id());
 //! drop(family);
 //! assert!(!child.wait()?.success());
 //! # Ok::<(), std::io::Error>(())
@@ -43,8 +43,9 @@ pub struct Process {
 impl Process {
     /// Reads a running process; `None` for a process that has ended, reaped or not.
     pub fn read(id: Pid) -> Option<Self> {
-        // proc_pid_stat(5): field 2, the name in parentheses, may contain any character; field 3 is the state.
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // proc_pid_stat(5): field 2, the name in parentheses, may contain any octets; field 3 is the state.
+        let stat = fs::read(format!("/proc/{id}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
         let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
         let pid = |number| Some(Pid::from_raw(field(number)?.parse().ok()?));

@@ -14,7 +14,7 @@ use crate::subject::Ended;
 /// Octets of a line that an output does not contain by chance.
 const SHORTEST_TRACE: usize = 12;
 
-/// What an attacker gained in any scenario: credentials, commands in cleartext, a session at another server.
+/// Returns what an attacker gained in any scenario: credentials, commands in cleartext, a session at another server.
 pub(super) fn gained(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -> Vec<Evidence> {
     let proofs = [credentials(seen), commands(seen, baseline), redirected(scenario, seen)];
     proofs.into_iter().flatten().collect()
@@ -41,8 +41,8 @@ pub(super) fn pipelines(record: &Record) -> bool {
     record.asked() && last.is_some_and(|entry| entry.from == Side::Client)
 }
 
-/// Returns whether the client speaks inside TLS on a connection where no answer was a go-ahead: the session is with the
-/// server behind, and it is not read.
+/// Returns whether the client sends application data on a connection without a go-ahead. Its TLS ends at the server, so
+/// the man in the middle cannot read it.
 pub(super) fn starts_tls_unasked(record: &Record) -> bool {
     /// The type of a record with application data (RFC 8446 section 5.1).
     const APPLICATION_DATA: u8 = 23;
@@ -90,7 +90,7 @@ fn commands(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
     Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
 }
 
-/// A connection to another server. Where the scenario says so, a client may go there with TLS from the first byte.
+/// Finds a connection to another server. Some scenarios permit it if TLS starts at its first byte.
 fn redirected(scenario: &Scenario, seen: &Seen<'_>) -> Option<Evidence> {
     let in_cleartext = |record: &Record| record.said(Layer::Cleartext).next().is_some();
     let is = |record: &Record| record.redirected && (!scenario.redirects_to_tls || in_cleartext(record));
@@ -121,7 +121,7 @@ pub(super) fn prove(
         }
         Proof::Unheard => {
             let what = format!(
-                "goes on inside TLS where nobody answers it, which it does after {} otherwise",
+                "sends more inside TLS without an answer than without the attack ({})",
                 messages(baseline.unanswered)
             );
             nth_inside(seen, &what, baseline.unanswered)
@@ -135,7 +135,7 @@ pub(super) fn prove(
                 record.asked() && !record.answered && !pipelines(record)
             })
         }
-        // What asks and tells nothing may be said before the certificate is looked at.
+        // A client may send a hello before it verifies the certificate: a hello gives nothing away.
         Proof::Certificate => {
             let what = "trusts the certificate, and says inside TLS";
             first(seen, Layer::Inside, what, |_, entry| entry.meaning == Some(ClientMessage::Other))
@@ -149,7 +149,7 @@ pub(super) fn prove(
     }
 }
 
-/// The mark in what the client printed after TLS was up, in a session that it goes on with.
+/// Finds the mark in what the client printed after the handshake began, if the client then goes on inside TLS.
 fn shown_inside(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
     let goes_on = most_said_inside(seen.records) > 0;
     let encrypted: Instant = seen.records.iter().filter_map(|record| record.answered_hello).min()?;
@@ -170,7 +170,7 @@ fn shown_inside(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
     Some(printed(&what, output, offset))
 }
 
-/// A session that ends early although everything inside TLS is as always.
+/// Finds a session that ends early although the server answers every message inside TLS.
 fn adrift(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
     let (spoken, usual) = (most_said_inside(seen.records), baseline.answered.len());
     let missing = baseline.answered.get(spoken).filter(|_| spoken > 0)?;
@@ -178,13 +178,13 @@ fn adrift(seen: &Seen<'_>, baseline: &Baseline) -> Option<Evidence> {
         return None;
     }
     let what = format!(
-        "was led astray inside TLS, where all is as always: {spoken} of {}, without {missing}; the last was",
+        "ends early inside TLS although the server answers: after {spoken} of {}, {missing} is missing; the last one",
         messages(usual)
     );
     nth_inside(seen, &what, spoken - 1)
 }
 
-/// Success, although TLS ended in the middle of an answer.
+/// Finds a success that the client reports although TLS ended in the middle of an answer.
 fn truncated(seen: &Seen<'_>) -> Option<Evidence> {
     let transcript = seen.records.iter().position(|record| record.truncated)?;
     if seen.ran.ended != Ended::Success {
@@ -194,7 +194,7 @@ fn truncated(seen: &Seen<'_>) -> Option<Evidence> {
     Some(Evidence { text, transcript: Some(transcript), entry: None })
 }
 
-/// A transfer whose data connection the client did not ask to protect.
+/// Finds a transfer whose data connection the client did not ask to protect.
 fn unprotected(scenario: &Scenario, seen: &Seen<'_>) -> Option<Evidence> {
     let transfer = scenario.transfer.as_ref()?;
     seen.records.iter().enumerate().find_map(|(transcript, record)| {
@@ -208,19 +208,21 @@ fn unprotected(scenario: &Scenario, seen: &Seen<'_>) -> Option<Evidence> {
     })
 }
 
-/// Returns the message inside TLS that this many others precede.
+/// Returns the message inside TLS that this many others precede. It is evidence even if its text is not kept.
 fn nth_inside(seen: &Seen<'_>, what: &str, at: usize) -> Option<Evidence> {
-    seen.records.iter().enumerate().find_map(|(transcript, record)| {
-        let (entry, said) = inside(record).nth(at)?;
-        let text = format!("{what}: {}", said.text());
-        Some(Evidence { text, transcript: Some(transcript), entry: Some(entry) })
-    })
+    let mut records = seen.records.iter().enumerate();
+    let (transcript, record) = records.find(|(_, record)| record.messages_inside > at)?;
+    let kept = inside(record).nth(at);
+    let said = kept.map_or_else(|| String::from("a message that is not kept"), |(_, said)| said.text());
+    let text = format!("{what}: {said}");
+    Some(Evidence { text, transcript: Some(transcript), entry: kept.map(|(entry, _)| entry) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::canary::Canary;
+    use crate::report::Outcome;
     use crate::scenario::{Inside, Scenario};
     use crate::subject::{Output, Ran};
 
@@ -276,6 +278,48 @@ mod tests {
             proven(Proof::Mark, record, output, &baseline, &canary)
         };
         assert!(shown(true) && !shown(false));
+    }
+
+    /// A client that says this many messages inside TLS. Not all of them are kept.
+    fn talkative(messages: usize) -> Record {
+        record(&vec![(Side::Client, Layer::Inside, Some(ClientMessage::Other)); messages])
+    }
+
+    #[test]
+    fn messages_that_are_not_kept_are_counted() {
+        let canary = Canary::new("", "");
+        let (few, many) = (600, 800);
+        let unanswered = Baseline { unanswered: few, ..Baseline::default() };
+        let goes_on = |baseline: &Baseline, messages| {
+            proven(Proof::Unheard, talkative(messages), Output::default(), baseline, &canary)
+        };
+        assert!(goes_on(&unanswered, many) && !goes_on(&unanswered, few));
+        let answered = super::super::baseline(&[talkative(many)], &[], &[]);
+        let ends_early =
+            |messages| proven(Proof::Adrift, talkative(messages), Output::default(), &answered, &canary);
+        assert!(ends_early(few) && !ends_early(many));
+    }
+
+    #[test]
+    fn what_is_not_searched_is_not_sound() {
+        let canary = Canary::new("", "");
+        let ran = Ran { ended: Ended::Failure(1), output: Output::default() };
+        let mut scenario = Scenario::control(Inside::Pass);
+        let outcome = |scenario: &Scenario, record: Record| {
+            let seen = Seen { records: &[record], ran: &ran, canary: &canary };
+            super::super::judge(scenario, &seen, &Baseline::default()).outcome
+        };
+        assert_eq!(outcome(&scenario, talkative(600)), Outcome::Sound);
+        scenario.proof = vec![Proof::Mark];
+        assert_eq!(outcome(&scenario, talkative(400)), Outcome::Sound);
+        assert_eq!(outcome(&scenario, talkative(600)), Outcome::Inconclusive);
+        let said = |octets: usize| {
+            let mut record = record(&[SERVER]);
+            record.push(Side::Client, Layer::Cleartext, None, &vec![b'x'; octets], None);
+            record
+        };
+        assert_eq!(outcome(&scenario, said(2000)), Outcome::Refused);
+        assert_eq!(outcome(&scenario, said(3000)), Outcome::Inconclusive);
     }
 
     #[test]

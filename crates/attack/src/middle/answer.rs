@@ -6,9 +6,10 @@ use starttls::rustls::sign::CertifiedKey;
 
 /// The server's random octets.
 const RANDOM: [u8; 32] = [7; 32];
-/// Fatal alerts: protocol_version in TLS 1.0 and handshake_failure (RFC 8446 section 6.2).
+/// The fatal alert protocol_version in TLS 1.0 (RFC 2246 section 7.2).
 const PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
-const HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
+/// The fatal alert handshake_failure (RFC 8446 section 6.2).
+pub(super) const HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
 /// A protocol that clients do not offer.
 const ALPN: &[u8] = b"x-not-offered";
 /// The base point of P-256 (SEC 2 section 2.4.2): a valid key share, for which no private key is needed here.
@@ -94,8 +95,8 @@ const CLIENT_RANDOM: usize = 5 + 4 + 2;
 /// The cipher suites of a ClientHello, which follow the random octets and the session's id.
 fn suites(client_hello: &[u8]) -> Option<Vec<u16>> {
     let session = client_hello.get(CLIENT_RANDOM + 32..)?;
-    let behind = session.get(1 + usize::from(*session.first()?)..)?;
-    let [high, low, rest @ ..] = behind else { return None };
+    let list = session.get(1 + usize::from(*session.first()?)..)?;
+    let [high, low, rest @ ..] = list else { return None };
     let list = rest.get(..usize::from(u16::from_be_bytes([*high, *low])))?;
     Some(list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
 }

@@ -17,8 +17,6 @@ use crate::scenario::{Handshake, Inside};
 
 /// No TLS, in no version.
 const GARBAGE: &[u8] = b"\x00\xff\x00\xffno TLS here, and nothing else\r\n";
-/// A fatal alert, handshake_failure (RFC 8446 section 6.2).
-const ALERT: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
 
 impl Middle {
     pub(super) async fn encrypt(&self, number: usize, client: TcpStream, server: TcpStream, early: Vec<u8>) {
@@ -91,7 +89,7 @@ impl Middle {
         scribe.heard(&heard)?;
         let answer = match self.handshake {
             Handshake::Garbage => GARBAGE.to_vec(),
-            Handshake::Alert => ALERT.to_vec(),
+            Handshake::Alert => answer::HANDSHAKE_FAILURE.to_vec(),
             Handshake::Old => answer::in_tls_1_0(&heard, &self.certificate.cert),
             Handshake::Alpn => answer::with_alpn(&heard, &self.certificate),
             Handshake::Stall | Handshake::Done => Vec::new(),

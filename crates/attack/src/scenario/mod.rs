@@ -32,7 +32,7 @@ pub struct Scenario {
     pub fooled: String,
     /// What the developer of a client that is not sound has to change, in one line.
     pub fix: String,
-    /// What the scenario's own proofs come to.
+    /// The outcome when the scenario's own proofs are found.
     #[serde(default)]
     pub(crate) degree: Degree,
     /// Whether a client may follow the redirect with TLS from the first byte.
@@ -99,7 +99,7 @@ enum Need {
     Hello,
 }
 
-/// What it comes to when a scenario's own proofs are found.
+/// How bad it is when a scenario's own proofs are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Degree {
@@ -128,9 +128,9 @@ pub(crate) enum Proof {
     Mark,
     /// Its output has the mark behind a control character that it was sent.
     Terminal,
-    /// Inside TLS, where nobody answers it, it says more than without the injected bytes.
+    /// Inside TLS, where the server does not answer, it says more than without the injected bytes.
     Unheard,
-    /// Inside TLS, where it is answered as always, it says less than without them.
+    /// Inside TLS, where the server answers, it says less than without them.
     Adrift,
     /// It starts a handshake although nobody has answered its request.
     Handshake,
@@ -187,7 +187,8 @@ impl Scenario {
         for at in 0..all.len() {
             let Some(other) = all[at].like.take() else { continue };
             let like = all.iter().find(|it| it.id == other);
-            let rules = like.map(|it| it.rules.clone()).ok_or_else(|| format!("there is no {other}"))?;
+            let rules =
+                like.map(|it| it.rules.clone()).ok_or_else(|| format!("unknown scenario \"{other}\""))?;
             all[at].rules.extend(rules);
         }
         Ok(all)
@@ -245,10 +246,10 @@ impl Scenario {
         };
         if let Some(need) = self.needs.iter().find(lacks) {
             let what = match need {
-                Need::Offer => "no offer is waited for",
-                Need::Verdict => "nobody answers the request",
+                Need::Offer => "the client does not wait for an offer",
+                Need::Verdict => "the request has no answer",
                 Need::Greeting => "the server does not speak first",
-                Need::Hello => "the client does not ask what there is",
+                Need::Hello => "the client does not ask for a list",
             };
             return Some(String::from(what));
         }
@@ -274,6 +275,11 @@ impl Scenario {
     /// Whether what the client prints may show that it was fooled.
     pub(crate) fn watches_output(&self) -> bool {
         [Proof::Mark, Proof::Terminal].iter().any(|proof| self.proof.contains(proof))
+    }
+
+    /// Whether any message of the client's inside TLS may show that it was fooled.
+    pub(crate) fn searches_inside(&self) -> bool {
+        [Proof::Mark, Proof::Certificate, Proof::Unprotected].iter().any(|proof| self.proof.contains(proof))
     }
 
     /// Whether the client may wait until its time is over.

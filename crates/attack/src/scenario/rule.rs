@@ -89,7 +89,7 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
         "reply greeting" => Moment::Reply(ReplyTo::Connect),
         "reply hello" => Moment::Reply(ReplyTo::Hello),
         "reply request" => Moment::Reply(ReplyTo::Request),
-        _ => return Err(format!("there is no moment \"{text}\"")),
+        _ => return Err(format!("unknown moment \"{text}\"")),
     })
 }
 
@@ -103,6 +103,6 @@ fn server_message(text: &str) -> Result<ServerMessage, String> {
         "bye" => ServerMessage::Bye,
         "accept" => ServerMessage::Accept,
         "preauthenticated" => ServerMessage::PreAuthenticated,
-        _ => return Err(format!("there is no message \"{text}\"")),
+        _ => return Err(format!("unknown message \"{text}\"")),
     })
 }

@@ -34,7 +34,7 @@ fn text(sink: &mut Sink, protocol: Option<&Protocol>, all: &[Scenario]) -> Resul
         }
     }
     if let (Some(protocol), false) = (protocol, without.is_empty()) {
-        sink.line(&format!("\nNot applicable in {}:", protocol.title))?;
+        sink.line(&format!("\nNot applicable to {}:", protocol.title))?;
         without.iter().try_for_each(|line| sink.line(line))?;
     }
     Ok(())

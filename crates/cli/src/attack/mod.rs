@@ -28,8 +28,8 @@ pub(crate) async fn run(args: &Attack, interruption: Interruption) -> Result<u8,
     };
     let chosen = choose(args, protocol, scenarios)?;
     if chosen.is_empty() {
-        let hint = format!("starttls attack {} --list says why", protocol.name);
-        let text = format!("none of these scenarios has a meaning in {}", protocol.title);
+        let hint = format!("starttls attack {} --list shows the reasons", protocol.name);
+        let text = format!("none of these scenarios applies to {}", protocol.title);
         return Err(Failed::usage(text).hint(Some(hint)));
     }
     match (&args.run, args.serve.or(args.listen)) {
@@ -53,7 +53,7 @@ async fn campaign(
     command: &str,
     mut interruption: Interruption,
 ) -> Result<u8, Failed> {
-    // A client may leave processes behind that have left its group and its session.
+    // Processes that a client starts may outlive it, in a group and a session of their own.
     starttls_processes::adopt_orphans()?;
     let mut sink = Sink::replacing(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
@@ -183,7 +183,7 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
         let found = all.iter().position(|it| it.id == *id);
         let one = all[found.ok_or_else(|| unknown(id, &all))?].clone();
         return match one.inapplicable(protocol) {
-            Some(why) => Err(Failed::usage(format!("{id} has no meaning in {}: {why}", protocol.title))),
+            Some(why) => Err(Failed::usage(format!("{id} does not apply to {}: {why}", protocol.title))),
             None => Ok(vec![one]),
         };
     }
@@ -222,5 +222,5 @@ fn unknown(id: &str, all: &[Scenario]) -> Failed {
     let meant = all.iter().max_by_key(similar).map(|it| format!("{}? ", it.id)).unwrap_or_default();
     let ids: Vec<&str> = all.iter().map(|it| it.id.as_str()).collect();
     let hint = format!("{meant}valid ids, or the start of one: {}", ids.join(", "));
-    Failed::usage(format!("there is no scenario \"{}\"", id.escape_debug())).hint(Some(hint))
+    Failed::usage(format!("unknown scenario \"{}\"", id.escape_debug())).hint(Some(hint))
 }

@@ -13,8 +13,8 @@ const PER_THREAD: u64 = 8;
 /// Raises the number of open files as far as the process may, and lowers `connections` to what that is enough for.
 /// Returns what the log says about it, if it had to be lowered.
 ///
-/// Without files left, neither clients nor backends nor `/health` can connect. With a limit that fits, a client beyond
-/// it is told so in the protocol's own words.
+/// When no more files can be opened, neither clients nor backends nor `/health` can connect. A lower limit is reached
+/// first, and a client beyond it gets the protocol's own refusal.
 pub(super) fn fit(config: &mut Config) -> Option<String> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     // Where it cannot be raised, the limit is the old one.

@@ -143,7 +143,7 @@ impl Loading {
         self.task = Some((spawn_blocking(move || given.load()), Instant::now() + LOADING));
     }
 
-    /// Waits for the end of the reading that is under way; for ever where there is none.
+    /// Waits for the end of the reading that is under way. Never ready if none is.
     async fn ended(&mut self) -> Result<Config, Failed> {
         let Some((task, deadline)) = &mut self.task else { return std::future::pending().await };
         let ended = tokio::time::timeout_at(*deadline, task).await;
@@ -151,7 +151,7 @@ impl Loading {
         match ended {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(panicked)) => Err(Failed::new(exit::BUG, panicked.to_string())),
-            // The thread is left behind: nothing else waits for it.
+            // The thread goes on until the file system answers. Nothing waits for it.
             Err(_) => Err(Failed::usage(format!(
                 "reading the configuration and its files has not ended after {} s",
                 LOADING.as_secs()

@@ -64,7 +64,7 @@ async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
         .spawn()
         .map_err(cannot_run)?;
     if let Some(id) = child.id() {
-        family.is_led_by(id);
+        family.set_leader(id);
     }
     let mut printed = Vec::new();
     if let Some(stdout) = child.stdout.take() {

@@ -243,9 +243,9 @@ fn scenarios_are_listed_and_explained() {
     let all = Run::of(&mut starttls(["attack", "--list"])).exits(0).stdout;
     let some = Run::of(&mut starttls(["attack", "mysql", "--list"])).exits(0).stdout;
     assert!(all.lines().count() > 40 && all.contains("cli-presend"), "{all}");
-    let (meant, others) = some.split_once("Not applicable in MySQL:\n").unwrap();
+    let (meant, others) = some.split_once("Not applicable to MySQL:\n").unwrap();
     assert!(meant.contains("cli-hs-stall") && !meant.contains("cli-presend"), "{some}");
-    assert!(others.contains("cli-presend              nobody answers the request\n"), "{some}");
+    assert!(others.contains("cli-presend              the request has no answer\n"), "{some}");
     shows!("explain-attack", Run::of(&mut starttls(["explain", "cli-inject-caps"])).exits(0).stdout);
 }
 

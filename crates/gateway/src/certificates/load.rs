@@ -191,7 +191,7 @@ impl Certificate {
             warnings.push(format!("the certificate {path} is not valid before {start}"));
         }
         if self.not_after < now {
-            // A date, so that the same certificate is warned of once and not each day.
+            // The text has a date, not a number of days: a text that changed each day would be a new warning each day.
             let end = validity::rfc3339(self.not_after);
             warnings.push(format!("the certificate {path} expired on {end}"));
         }

@@ -66,13 +66,13 @@ impl Draft {
                 .hint("both legs speak one protocol; only SMTP and mail submission go together"));
         }
         let (protocol, send_proxy) = (url.protocol, self.send_proxy);
-        // Servers compare it with the address that the gateway connects from; the host's own name is what they expect.
+        // Servers look this name up and expect the address that the gateway connects from.
         let client_name = || starttls::host_name().unwrap_or_default();
         let client_name = self.client_name.clone().unwrap_or_else(client_name);
         let leg = match url.mode {
             Mode::Cleartext => self.cleartext(protocol, &place)?,
-            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial, &client_name)?),
-            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial, &client_name)?),
+            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial)?),
+            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial)?),
         };
         let (health, lookup) = (Health::default(), Lookup::default());
         Ok(Backend { protocol, place, leg, send_proxy, client_name, health, lookup })
@@ -104,13 +104,7 @@ impl Draft {
         Ok(Leg::Cleartext)
     }
 
-    fn upstream(
-        self,
-        protocol: &Protocol,
-        place: &Place,
-        dial: Duration,
-        client_name: &ClientName,
-    ) -> Result<Upstream, Error> {
+    fn upstream(self, protocol: &Protocol, place: &Place, dial: Duration) -> Result<Upstream, Error> {
         let server_name = match (self.server_name, place) {
             (Some(name), _) => name,
             (None, Place::Tcp(host, _)) => host.clone(),
@@ -122,7 +116,7 @@ impl Draft {
         if server_name.parse::<std::net::IpAddr>().is_err() && crate::names::normal(&server_name).is_none() {
             return Err(Error::new(format!("{} is no name to verify", super::shown(&server_name))));
         }
-        let mut builder = Connector::builder().timeout(dial).client_name(client_name.clone());
+        let mut builder = Connector::builder().timeout(dial);
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(file("the root certificates", path)?);
         }

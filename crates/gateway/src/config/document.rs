@@ -52,7 +52,7 @@ fn one(value: Value<'_>, limits: Limits, tickets: Option<Arc<TicketKeys>>) -> Re
 
 fn log(text: &str) -> Log {
     match text {
-        // These paths are what is customary in containers. They lead to a pipe there, which cannot be opened as a file.
+        // Containers use these paths. They lead to a pipe there, which cannot be opened as a file.
         "stderr" | "/dev/stderr" => Log::Stderr,
         "stdout" | "/dev/stdout" => Log::Stdout,
         "none" | "/dev/null" => Log::Nowhere,

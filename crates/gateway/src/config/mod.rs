@@ -347,8 +347,8 @@ impl Backend {
         }
     }
 
-    /// Returns the authority of the backend's URL; `None` for a socket in the file system, and where `server-name` names
-    /// another service than the URL: then the URL is only the way to it, and servers refuse a name that is not theirs.
+    /// Returns the authority of the backend's URL; `None` for a socket in the file system, and if `server-name` differs
+    /// from the URL's host: the URL is then only the way to the service, and servers refuse a name that is not theirs.
     pub(crate) fn authority(&self) -> Option<UrlAuthority> {
         let is_service =
             |host: &str| self.upstream().is_none_or(|it| it.server_name.eq_ignore_ascii_case(host));

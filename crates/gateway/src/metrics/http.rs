@@ -18,10 +18,10 @@ const LONGEST: usize = 8 * 1024;
 /// How long the head of a request may take. It fits into one segment.
 const HEAD: Duration = Duration::from_secs(1);
 
-/// How long the answer may take to be taken.
+/// How long a client may take to read the answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Connections at once, those included that have asked for nothing yet.
+/// Open connections, including those without a request so far.
 const CONNECTIONS: usize = 256;
 
 /// How long the text of the metrics is good for.
@@ -43,7 +43,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // What has ended is forgotten.
+            // Removes the tasks that have ended.
             Some(_) = tasks.join_next() => continue,
         };
         let Ok((io, _)) = accepted else {
@@ -64,8 +64,8 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-/// The text of all metrics, made once a second at most and shared by everybody who asks meanwhile: those who ask and do
-/// not read the answer cost neither processor nor memory each.
+/// The text of all metrics. It is made once a second at most and shared by the requests in between, so that a client that
+/// asks and does not read costs neither processor time nor memory.
 struct Page {
     metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Arc<str>)>>,

@@ -87,8 +87,8 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
 }
 
-/// Whether nobody listens on this socket. Where somebody does and its queue is full, a connection that may wait would
-/// wait for ever.
+/// Returns whether no process listens on this socket. It connects without blocking: a blocking connection waits without
+/// a limit while the queue of the listening process is full.
 fn is_abandoned(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     probe.set_nonblocking(true)?;
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_whose_queue_is_full_is_somebodys() {
+    fn a_socket_whose_queue_is_full_is_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -138,7 +138,7 @@ mod tests {
         std::thread::spawn(move || sender.send(unix(&place).map(drop)));
         let opened = opened.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the queue");
         assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        // One that was left behind is replaced.
+        // A socket that an earlier run left is replaced.
         drop((busy, waiting));
         unix(&path).unwrap();
     }

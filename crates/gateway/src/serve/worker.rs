@@ -70,8 +70,7 @@ pub(super) fn run(
             }
         }
     });
-    // A look-up of a name or the reading of a password may still be under way on another thread. It is not waited for:
-    // the resolver alone can take half a minute.
+    // Does not wait for threads that look up a name or read a password: the resolver alone can take half a minute.
     runtime.shutdown_background();
 }
 

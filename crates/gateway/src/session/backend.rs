@@ -31,11 +31,11 @@ pub(crate) struct Reached {
     pub(crate) upstream: Option<Upstream>,
 }
 
-/// What a client said of both ends of its stream.
+/// The names of both ends of a stream, as the client sent them.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) service: ServiceName,
-    /// Clients need not say who they are.
+    /// `None` if the client sent no name of its own.
     pub(crate) client: Option<ClientName>,
 }
 
@@ -116,8 +116,8 @@ fn failed(source: starttls::Error) -> Failure {
     Failure::Tls { leg: Leg::Backend, source }
 }
 
-/// Tries all addresses of the backend in turn, each with its share of the time that is left: one that does not answer
-/// must not keep the gateway from the others.
+/// Tries all addresses of the backend in turn. Each gets a share of the time that is left, so that an address that does
+/// not answer does not keep the gateway from the others.
 async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     let (host, port) = match &backend.place {
         Place::Tcp(host, port) => (host, *port),

@@ -124,8 +124,8 @@ impl Session<'_> {
     }
 }
 
-/// Tells a client that broke a rule so, and closes its connection. The client is told in the protocol's words, or with
-/// an alert if it sent TLS in cleartext.
+/// Closes the connection of a client that broke a rule, after the protocol's message for that, or after an alert if the
+/// client sent TLS in cleartext.
 pub(super) async fn answer_violation<T>(
     ended: &Result<T, Failure>,
     copy: &mut Copy<impl Editor>,
@@ -136,7 +136,37 @@ pub(super) async fn answer_violation<T>(
             (Stream::Clear(_), Some("TLS")) => say(front, &UNEXPECTED_MESSAGE_ALERT).await,
             _ => say(front, &copy.last_words()).await,
         }
-        // A courtesy, as the words.
-        let _ = tokio::time::timeout(COURTESY, front.shutdown()).await;
+        if let Ok(Ok(())) = tokio::time::timeout(COURTESY, front.shutdown()).await {
+            // A reset could discard the message before the client has read it.
+            front.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use starttls::proto::smtp::SMTP;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_goodbye_of_a_violation_is_not_followed_by_a_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut front = Stream::Clear(Socket::Tcp(listener.accept().await.unwrap().0));
+        front.begin();
+        let first = Outgoing { to_client: b"421 bye\r\n".to_vec(), ..Outgoing::default() };
+        let mut copy = Copy::new(Some(Relay::new(&SMTP, Vec::new())), first);
+        let violation = Failure::Protocol { leg: Leg::Front, expected: "CRLF", received: b"NOOP\n".to_vec() };
+        answer_violation(&Err::<(), _>(violation), &mut copy, &mut front).await;
+        let Stream::Clear(Socket::Tcp(tcp)) = &front else { panic!("the front is another one") };
+        assert_eq!(SockRef::from(tcp).linger().unwrap(), None);
+        drop(front);
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.starts_with("421 bye\r\n"), "{heard:?}");
     }
 }

@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Finds out who the client is, and whether it is served here. The inner result is the limits' answer.
+    /// Finds out who the client is, and whether it is served here. The inner error is a limit that was reached.
     ///
     /// A connection counts from its first moment: for the listener and the gateway while its PROXY header is on the
     /// way, and for the client's address as soon as that is known.

@@ -32,11 +32,11 @@ impl Stream {
         }
     }
 
-    /// From here on the peer sees a broken connection wherever this is dropped. Inside TLS that is so by itself, since
-    /// there was no close_notify (RFC 8446 section 6.1). In cleartext the connection is reset.
+    /// From here on, dropping this shows the peer a broken connection: inside TLS because there was no close_notify (RFC
+    /// 8446 section 6.1), and in cleartext by a reset.
     pub(crate) fn begin(&self) {
         if let Self::Clear(socket) = self {
-            // A socket that has no such option is gone already.
+            // Setting the option fails only on a connection that has ended.
             let _ = socket.reset_when_dropped(true);
         }
     }

@@ -122,7 +122,7 @@ async fn session(
         }
     };
     let (mut client, mut backend) = tokio::join!(client, backend);
-    // Behind a command of substance nothing is read any more.
+    // After a command of substance the gateway reads no more messages.
     let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
     client.say(command).await;
     backend.hear(command).await;
@@ -162,7 +162,7 @@ async fn g7_a_broken_end_stays_broken() {
                         if let Ok(rest) = other.rest().await {
                             wrong.push(format!(
                                 "{legs:?}, opaque: {opaque}, the client breaks: {client_breaks}, half-closed: \
-                                 {half_closed}, {how:?}: the other side saw an end in good order behind {rest:?}"
+                                 {half_closed}, {how:?}: the other side saw an end in good order after {rest:?}"
                             ));
                         }
                     }

@@ -106,7 +106,7 @@ pub(super) enum Behind {
     Plain,
 }
 
-/// How a new session begins behind the request.
+/// How a new session begins after the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
     /// With a stream header that has an XML declaration before it.

@@ -92,7 +92,7 @@ pub enum Weakness {
     TurnsAwayInside,
     /// A client certificate is required. In TLS 1.3 the client learns of it when its handshake is done.
     WantsCertificate,
-    /// The same, and commands behind the request are answered inside TLS at once.
+    /// The same, and commands after the request are answered inside TLS at once.
     EagerWantsCertificate,
     /// As [`Eager`](Self::Eager), for a stream header without an XML declaration only.
     EagerBareHeader,
@@ -249,8 +249,8 @@ impl Weakness {
         }
     }
 
-    /// Whether it keeps an audit without a client certificate from seeing anything inside TLS: then nothing is told
-    /// of what crosses the boundary, and the verdict is inconclusive.
+    /// Whether an audit without a client certificate sees nothing inside TLS. It then cannot judge what crosses the
+    /// boundary, and its verdict is inconclusive.
     pub fn hides_the_session(self) -> bool {
         matches!(self, MuteInside | EndsInside | TurnsAwayInside) || self.wants_certificate()
     }

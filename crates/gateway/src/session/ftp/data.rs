@@ -224,8 +224,8 @@ fn refused(expected: &'static str) -> Failure {
     Failure::Protocol { leg: Leg::Front, expected, received: Vec::new() }
 }
 
-/// A connection whose peer sees a reset, and not the end of a file, wherever it is dropped before the copying has ended
-/// in good order. It is so inside TLS too: many programs for FTP take the end of the connection for that of the file.
+/// A connection that is reset when it is dropped before the copying has ended in good order, so that its peer does not
+/// see the end of a file. This holds inside TLS too: many FTP programs take the end of the connection for that of the file.
 fn unfinished(tcp: TcpStream) -> io::Result<Socket> {
     tcp.set_nodelay(true)?;
     let socket = Socket::Tcp(tcp);
