@@ -139,6 +139,18 @@ impl Dialogue {
         }
     }
 
+    /// Opens the session, asks for TLS and takes the go-ahead.
+    pub(crate) async fn agree(&mut self) -> Result<(), Stop> {
+        self.open_up().await?;
+        self.request().await
+    }
+
+    /// Asks for TLS and takes the go-ahead. A refusal is an error.
+    pub(crate) async fn request(&mut self) -> Result<(), Stop> {
+        self.write(ClientMessage::Request).await?;
+        self.verdict().await?.map_err(|_| Stop::Refused)
+    }
+
     /// Starts TLS, with a connector that finishes whatever the certificate.
     pub(crate) async fn secure(
         mut self,

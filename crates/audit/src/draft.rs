@@ -1,6 +1,6 @@
 //! Findings while they are made: evidence points into records that have no place in the report yet.
 
-use crate::check::check;
+use crate::check::{CHECKS, check};
 use crate::dialogue::Stop;
 use crate::record::{Mark, Record};
 use crate::report::{Finding, Outcome, Severity, Transcript};
@@ -145,7 +145,7 @@ impl Seen {
         }));
     }
 
-    /// Puts everything into the report.
+    /// Puts everything into the report, with the findings in the order of the table.
     pub(crate) fn settle(self, transcripts: &mut Vec<Transcript>, findings: &mut Vec<Finding>) {
         let base = transcripts.len();
         transcripts.extend(self.records.into_iter().map(Record::finish));
@@ -173,5 +173,6 @@ impl Seen {
                 fix: draft.fix.or(row.map(|row| row.fix)).filter(|_| bad).map(str::to_owned),
             }
         }));
+        findings.sort_by_key(|finding| CHECKS.iter().position(|row| row.id == finding.id));
     }
 }

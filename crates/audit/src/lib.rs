@@ -27,6 +27,7 @@ use starttls::proto::{ClientName, Identity, Protocol, UrlAuthority};
 use starttls::{ConnectorBuilder, validity};
 
 pub use plan::Limits;
+use plan::Plan;
 
 /// How to audit: whom to trust, and how much is polite.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub struct Audit {
     connectors: plan::Connectors,
     client_name: ClientName,
     authority: Option<UrlAuthority>,
+    implicit: bool,
     limits: Limits,
 }
 
@@ -44,7 +46,8 @@ impl Audit {
     /// When such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
         let connectors = plan::Connectors::new(&builder, limits.patience)?;
-        Ok(Self { connectors, client_name: ClientName::default(), authority: None, limits })
+        let client_name = ClientName::default();
+        Ok(Self { connectors, client_name, authority: None, implicit: false, limits })
     }
 
     /// The same audit with other limits; the time for a handshake stays.
@@ -60,13 +63,21 @@ impl Audit {
         Self { authority, ..self.clone() }
     }
 
+    /// Returns the same audit for endpoints where TLS starts at the first byte (RFC 8314 section 3), or for those with an
+    /// upgrade. With implicit TLS the audit covers the certificate, the versions, ALPN, and what the session shows; the
+    /// checks of the upgrade do not apply.
+    #[must_use]
+    pub fn with_implicit_tls(&self, implicit: bool) -> Self {
+        Self { implicit, ..self.clone() }
+    }
+
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
     #[must_use]
     pub fn client_name(self, client_name: ClientName) -> Self {
         Self { client_name, ..self }
     }
 
-    /// Audits the upgrade on one endpoint. What cannot be reached, or told, is in the report too.
+    /// Audits one endpoint. The report contains what cannot be reached and which checks were inconclusive, too.
     ///
     /// `target` names it in the report; `server_name` is sent in SNI and verified.
     pub async fn endpoint(
@@ -76,37 +87,15 @@ impl Audit {
         server_name: &str,
         address: SocketAddr,
     ) -> report::Endpoint {
-        probe::run(self.plan(protocol, target, server_name, address)).await
-    }
-
-    /// Audits one endpoint where TLS starts at the first byte (RFC 8314 section 3): the certificate, the versions, ALPN,
-    /// and what the session inside shows. The checks of the upgrade do not apply.
-    pub async fn implicit_endpoint(
-        &self,
-        protocol: &'static Protocol,
-        target: &str,
-        server_name: &str,
-        address: SocketAddr,
-    ) -> report::Endpoint {
-        let mut plan = self.plan(protocol, target, server_name, address);
-        plan.implicit = true;
-        probe::run(plan).await
-    }
-
-    fn plan(
-        &self,
-        protocol: &'static Protocol,
-        target: &str,
-        server_name: &str,
-        address: SocketAddr,
-    ) -> plan::Plan {
         let identity = Identity {
             client_name: self.client_name.clone(),
             authority: self.authority.clone(),
             ..Identity::new(server_name)
         };
         let (server_name, connectors) = (server_name.to_owned(), self.connectors.clone());
-        plan::Plan::new(protocol, target, address, server_name, identity, connectors, self.limits)
+        let mut plan = Plan::new(protocol, target, address, server_name, identity, connectors, self.limits);
+        plan.implicit = self.implicit;
+        probe::run(plan).await
     }
 }
 
@@ -116,8 +105,6 @@ pub fn add_warning(endpoint: &mut report::Endpoint, id: &'static str, summary: &
     let mut seen = draft::Seen::default();
     seen.push(draft::Draft::new(id, report::Outcome::Warning, summary));
     seen.settle(&mut endpoint.transcripts, &mut endpoint.findings);
-    let place = |finding: &report::Finding| check::CHECKS.iter().position(|row| row.id == finding.id);
-    endpoint.findings.sort_by_key(place);
 }
 
 /// The report on an endpoint that could not be dialled at all.

@@ -266,6 +266,15 @@ impl Plan {
         self.opened.load(Ordering::Relaxed)
     }
 
+    /// Returns why a handshake did not finish. After a timeout nothing is known of what the server would have done.
+    pub(crate) fn unshaken(&self, error: &starttls::Error) -> Stop {
+        match error {
+            _ if self.is_over() => Stop::Deadline,
+            starttls::Error::Timeout { .. } => Stop::Silent("the rest of the handshake"),
+            error => Stop::Unshaken(error.to_string()),
+        }
+    }
+
     /// Waits for a place among those that may run at once.
     pub(crate) async fn place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.slots.acquire().await.ok()

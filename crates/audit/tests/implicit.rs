@@ -19,7 +19,8 @@ async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let scheme = protocol.implicit_tls.map_or("", |tls| tls.name);
     let target = format!("{scheme}://localhost:{}", address.port());
-    let audited = audit.implicit_endpoint(protocol, &target, "localhost", address);
+    let audit = audit.with_implicit_tls(true);
+    let audited = audit.endpoint(protocol, &target, "localhost", address);
     tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
 }
 

@@ -16,12 +16,9 @@ async fn audited(address: SocketAddr, implicit: bool, root: &str) -> Endpoint {
     // Silence is waited for.
     let limits = Limits { patience: Duration::from_secs(2), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
-    let audited = async {
-        match implicit {
-            true => audit.implicit_endpoint(&IMAP, "imaps://localhost", "localhost", address).await,
-            false => audit.endpoint(&IMAP, "imap://localhost", "localhost", address).await,
-        }
-    };
+    let audit = audit.with_implicit_tls(implicit);
+    let target = if implicit { "imaps://localhost" } else { "imap://localhost" };
+    let audited = audit.endpoint(&IMAP, target, "localhost", address);
     tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
 }
 

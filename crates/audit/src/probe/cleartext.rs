@@ -1,11 +1,11 @@
 //! What the server does for a client that never asks for TLS.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
-use super::login;
+use super::{begun, login};
 use crate::channel::{Question, Reply};
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
@@ -60,25 +60,40 @@ pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
                 true => harmless_alone(plan, &mut seen).await,
                 false => harmless(plan, &mut dialogue).await,
             };
-            // A server that ends the session with any command has not refused the login.
-            if !alone && asked.as_ref().is_err_and(Stop::ends) {
-                dialogue = again(plan, dialogue, &mut seen).await;
-            }
+            let has_ended = !alone && asked.as_ref().is_err_and(Stop::ends);
             usual = asked.ok();
-            let (login, in_step) =
-                login::credentials(plan, &mut dialogue, usual.as_deref(), &opening, &mut seen).await;
-            (login, if in_step { Some(served(plan, &mut dialogue, usual.as_deref()).await) } else { None })
+            let login = match has_ended {
+                true => None,
+                false => {
+                    let usual = usual.as_deref();
+                    match login::credentials(plan, &mut dialogue, usual, &opening, &mut seen).await {
+                        Ok(login) => Some(login),
+                        Err(stop) if alone || words.is_empty() => {
+                            Some((login::ended(plan, &dialogue, &opening, &stop), false))
+                        }
+                        Err(_) => None,
+                    }
+                }
+            };
+            let command = match &login {
+                Some((_, true)) => served(plan, &mut dialogue, usual.as_deref()).await.ok(),
+                _ => None,
+            };
+            (login.map(|it| it.0), command)
         }
         Err(stop) => {
-            (Draft::untold("srv-auth-before", &stop), Some(Draft::untold("srv-not-enforced", &stop)))
+            let untold = |id| Some(Draft::untold(id, &stop));
+            (untold("srv-auth-before"), untold("srv-not-enforced"))
         }
     };
     dialogue.goodbye().await;
-    let all = dialogue.record.all();
     let at = seen.record(dialogue.record);
-    seen.push(login.at(at, all));
+    match login {
+        Some(draft) => seen.push_shown(draft, at),
+        None => login_alone(plan, usual.as_deref(), &mut seen).await,
+    }
     match command {
-        Some(draft) => seen.push(draft.at(at, all)),
+        Some(draft) => seen.push_shown(draft, at),
         None => served_alone(plan, usual.as_deref(), &mut seen).await,
     }
     (seen, usual)
@@ -86,37 +101,41 @@ pub(crate) async fn probe(plan: &Plan) -> (Seen, Option<String>) {
 
 /// How this protocol's harmless message looks. A dialect that has written one waits for its answer, so that this one
 /// serves no connection.
-fn probe_words(protocol: &Protocol) -> Vec<u8> {
+pub(super) fn probe_words(protocol: &Protocol) -> Vec<u8> {
     let mut words = Vec::new();
     (protocol.dialect)(Identity::new("")).write_client(ClientMessage::Probe, &mut words);
     words
 }
 
-/// A new connection in place of one that has ended, as far as one can be had.
-async fn again(plan: &Plan, ended: Dialogue, seen: &mut Seen) -> Dialogue {
-    let Ok(mut dialogue) = plan.open("a login of a client that does not ask for TLS").await else {
-        return ended;
+/// Sends a login as the first command of a connection. Some servers end a session after any command, so only here does
+/// the end show what the server does about a login.
+async fn login_alone(plan: &Plan, usual: Option<&str>, seen: &mut Seen) {
+    let id = "srv-auth-before";
+    let (mut dialogue, opening) =
+        match begun(plan, "a login of a client that does not ask for TLS", seen).await {
+            Ok(begun) => begun,
+            Err((stop, at)) => return seen.push_shown(Draft::untold(id, &stop), at),
+        };
+    let draft = match login::credentials(plan, &mut dialogue, usual, &opening, seen).await {
+        Ok((draft, _)) => draft,
+        Err(stop) => login::ended(plan, &dialogue, &opening, &stop),
     };
-    if dialogue.open_up().await.is_err() {
-        seen.record(dialogue.record);
-        return ended;
-    }
-    seen.record(ended.record);
-    dialogue
+    dialogue.goodbye().await;
+    let at = seen.record(dialogue.record);
+    seen.push_shown(draft, at);
 }
 
-/// A command where no login came before it, whose answer could be taken for its own, or whose end for its end.
+/// Sends a command as the first one of a connection. After a login, the answer to the command could be the late answer to
+/// the login, and the end of the session the end that the login caused.
 async fn served_alone(plan: &Plan, usual: Option<&str>, seen: &mut Seen) {
     let id = "srv-not-enforced";
-    let mut dialogue = match plan.open("a command of a client that does not ask for TLS").await {
-        Ok(dialogue) => dialogue,
-        Err((stop, record)) => {
-            seen.record(record);
-            return seen.push(Draft::untold(id, &stop));
-        }
+    let mut dialogue = match begun(plan, "a command of a client that does not ask for TLS", seen).await {
+        Ok((dialogue, _)) => dialogue,
+        Err((stop, at)) => return seen.push_shown(Draft::untold(id, &stop), at),
     };
-    let draft = match dialogue.open_up().await {
-        Ok(_) => served(plan, &mut dialogue, usual).await,
+    let draft = match served(plan, &mut dialogue, usual).await {
+        Ok(draft) => draft,
+        Err(_) if dialogue.has_heard() => Draft::pass(id, "the server ends a session without TLS"),
         Err(stop) => Draft::untold(id, &stop),
     };
     dialogue.goodbye().await;
@@ -127,11 +146,9 @@ async fn served_alone(plan: &Plan, usual: Option<&str>, seen: &mut Seen) {
 /// The same on a connection of its own: a binary protocol's harmless message may begin something that has to be
 /// finished first, as PostgreSQL's question for GSSAPI does.
 async fn harmless_alone(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
-    let mut dialogue = plan.open("a harmless message in cleartext").await.map_err(|it| it.0)?;
-    let usual = match dialogue.open_up().await {
-        Ok(_) => harmless(plan, &mut dialogue).await,
-        Err(stop) => Err(stop),
-    };
+    let begun = begun(plan, "a harmless message in cleartext", seen).await;
+    let (mut dialogue, _) = begun.map_err(|it| it.0)?;
+    let usual = harmless(plan, &mut dialogue).await;
     seen.record(dialogue.record);
     usual
 }
@@ -162,6 +179,7 @@ pub(super) async fn ask(
     let Some(usual) = usual.filter(|_| is_text && !dialogue.is_tagged(bytes)) else {
         return wait_for(dialogue, bytes, what).await;
     };
+    let sent = Instant::now();
     dialogue.send(bytes).await?;
     let question = Question { asked: bytes, ..dialogue.question(ReplyTo::Other, what) };
     match dialogue.answer(Question { within: NUDGE, ..question }).await {
@@ -172,10 +190,17 @@ pub(super) async fn ask(
     // Whose answer comes first cannot be told where answers to other questions are skipped.
     let reply = dialogue.answer(Question { asked: b"", ..question }).await?;
     if signature(&dialogue.shown(&reply.own)) == usual {
-        // A slow answer in the same words as the usual one is told by the second answer that follows it.
-        return match dialogue.answer(Question { asked: b"", within: NUDGE, ..question }).await {
+        // A second answer shows that the first one was the slow answer to `bytes`, in the same words as the usual one. It
+        // comes at least `NUDGE` after the first one where the path is slow, and later where the server is.
+        let within = SHORT.max(sent.elapsed().saturating_mul(4));
+        return match dialogue.answer(Question { asked: b"", within, ..question }).await {
             Ok(_) => Ok(reply),
-            Err(_) => Err(Stop::PassedOver(what)),
+            Err(stop) if stop.is_silence() => Err(Stop::PassedOver(what)),
+            Err(stop) if stop.ends() => {
+                let why = format!("the server gives one answer and ends the connection where {what} belongs");
+                Err(Stop::Unclear(why))
+            }
+            Err(stop) => Err(stop),
         };
     }
     // It was slow, not silent; the answer to the harmless command is yet to come.
@@ -193,12 +218,15 @@ pub(super) async fn wait_for(
     dialogue.answer(Question { asked: bytes, ..dialogue.question(ReplyTo::Other, what) }).await
 }
 
-/// Something that needs TLS: is it done without?
-async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Draft {
+/// Sends a command that needs TLS, and judges whether the server does it without TLS.
+///
+/// # Errors
+/// When the server ends the session. Only where no other command came before does that show a refusal.
+async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Result<Draft, Stop> {
     let id = "srv-not-enforced";
     let bytes = dialogue.words(ClientMessage::Other);
     if bytes.is_empty() {
-        return Draft::new(id, Outcome::NotApplicable, "the protocol does nothing before a login");
+        return Ok(Draft::new(id, Outcome::NotApplicable, "the protocol does nothing before a login"));
     }
     let what = "the answer to a command";
     let mut answer = ask(dialogue, &bytes, usual, what).await;
@@ -210,29 +238,32 @@ async fn served(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>) -> Dr
             late => late,
         };
     }
-    match answer {
+    Ok(match answer {
         Ok(Reply { meaning: ServerMessage::TlsRequired, .. }) => {
             Draft::pass(id, "commands are refused for want of TLS")
         }
         Ok(reply) => {
             let said = Said::by(dialogue, &reply);
-            if !said.shows(plan.words.served) {
-                return Draft::pass(id, format!("a command in cleartext is refused: \"{}\"", said.short()));
+            match (said.shows(plan.words.served), plan.words.may_serve_cleartext) {
+                (false, _) => {
+                    Draft::pass(id, format!("a command in cleartext is refused: \"{}\"", said.short()))
+                }
+                (true, Some(why)) => {
+                    Draft::new(id, Outcome::Info, format!("the server serves cleartext too, {why}"))
+                }
+                (true, None) => {
+                    let said = said.short();
+                    let why = format!("the server serves a client that never asked for TLS: \"{said}\"");
+                    login::trusted(dialogue, Draft::fail(id, why))
+                }
             }
-            if let Some(why) = plan.words.may_serve_cleartext {
-                return Draft::new(id, Outcome::Info, format!("the server serves cleartext too, {why}"));
-            }
-            let why = format!("the server serves a client that never asked for TLS: \"{}\"", said.short());
-            login::trusted(dialogue, Draft::fail(id, why))
         }
-        Err(stop) if stop.ends() && dialogue.has_heard() => {
-            Draft::pass(id, "the server ends a session without TLS")
-        }
+        Err(stop) if stop.ends() => return Err(stop),
         Err(Stop::PassedOver(_)) => Draft::new(
             id,
             Outcome::Info,
             "a command in cleartext is passed over, and what comes behind it answered",
         ),
         Err(stop) => Draft::untold(id, &stop),
-    }
+    })
 }

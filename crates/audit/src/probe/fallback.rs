@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use starttls::proto::ClientMessage;
-
 use super::answers::{harmless, shown, signature};
+use super::cleartext::probe_words;
 use super::plain;
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
@@ -62,6 +61,14 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
             Ok(End::Closed(Some(text))) => {
                 ends = format!("the server says \"{text}\", and the connection ends")
             }
+            // In some protocols only the usual answer to a harmless command shows that the server serves.
+            Ok(End::Refuses(text)) if usual.is_none() && !probe_words(plan.protocol).is_empty() => {
+                let why = format!(
+                    "after a handshake that fails the server answers \"{text}\"; whether that serves a client is \
+                     unknown, because its answer to a harmless command before TLS is missing"
+                );
+                untold = Some(Draft::new(id, Outcome::Inconclusive, why).at(at, all));
+            }
             Ok(End::Refuses(text)) => ends = format!("the server says \"{text}\" and serves nothing"),
             Ok(End::Serves(text)) => {
                 let why =
@@ -90,12 +97,14 @@ async fn fall_back(
     first: &[u8],
     usual: Option<&str>,
 ) -> Result<End, Stop> {
-    agreed(dialogue).await?;
+    dialogue.agree().await?;
     let mut said = None;
     for (first, wait) in [(first, LISTEN), (b"".as_slice(), plan.patience())] {
         let words = harmless(plan, &mut |message| dialogue.words(message));
-        if dialogue.send(&[first, &words].concat()).await.is_err() {
-            return Ok(End::Closed(said));
+        match dialogue.send(&[first, &words].concat()).await {
+            Ok(()) => {}
+            Err(Stop::Closed(_)) => return Ok(End::Closed(said)),
+            Err(stop) => return Err(stop),
         }
         let until = Instant::now() + wait;
         let mut heard = Vec::new();
@@ -139,14 +148,4 @@ fn serves(plan: &Plan, text: &str, usual: Option<&str>) -> bool {
 
 fn cut(text: &str) -> String {
     text.chars().take(100).collect()
-}
-
-/// The upgrade up to the go-ahead.
-pub(super) async fn agreed(dialogue: &mut Dialogue) -> Result<(), Stop> {
-    dialogue.open_up().await?;
-    dialogue.write(ClientMessage::Request).await?;
-    match dialogue.verdict().await? {
-        Ok(()) => Ok(()),
-        Err(_) => Err(Stop::Refused),
-    }
 }

@@ -44,8 +44,11 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
             Draft::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
         }
         (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
-        // Without the state the session is served, so that it is the state which ends it.
-        (Err(stop), Ok(_)) if stop.ends() || matches!(stop, Stop::Refused | Stop::Unshaken(_)) => {
+        // The control run is served, so the state is what ends this session. A server that turns clients away may
+        // have ended it before the state was set.
+        (Err(stop), Ok(_))
+            if (stop.ends() && !stop.turns_away()) || matches!(stop, Stop::Refused | Stop::Unshaken(_)) =>
+        {
             Draft::pass(id, "the server does not go on after it")
         }
         (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
@@ -86,11 +89,7 @@ async fn look(
         }
         Err((error, record)) => {
             seen.record(record);
-            Err(match error {
-                _ if plan.is_over() => Stop::Deadline,
-                starttls::Error::Timeout { .. } => Stop::Silent("the rest of the handshake"),
-                error => Stop::Unshaken(error.to_string()),
-            })
+            Err(plan.unshaken(&error))
         }
     }
 }
@@ -135,11 +134,7 @@ async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Re
             Err(stop) => return Err(stop),
         }
     }
-    dialogue.write(ClientMessage::Request).await?;
-    match dialogue.verdict().await? {
-        Ok(()) => Ok(()),
-        Err(_) => Err(Stop::Refused),
-    }
+    dialogue.request().await
 }
 
 #[cfg(test)]

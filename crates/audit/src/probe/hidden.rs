@@ -6,6 +6,7 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, ReplyTo};
 
 use super::answers::signature;
+use super::begun;
 use super::cleartext::{NUDGE, SHORT};
 use crate::channel::Question;
 use crate::dialogue::{Dialogue, Stop};
@@ -36,8 +37,8 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>, seen: &mut Seen, id:
         let mut dialogue = match open.take() {
             Some(dialogue) => dialogue,
             None => match begun(plan, "requests in the data of other commands", seen).await {
-                Ok(dialogue) => dialogue,
-                Err(stop) => return Hidden::Untold(Draft::untold(id, &stop)),
+                Ok((dialogue, _)) => dialogue,
+                Err((stop, _)) => return Hidden::Untold(Draft::untold(id, &stop)),
             },
         };
         match (usual, say(&mut dialogue, data).await) {
@@ -61,23 +62,6 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>, seen: &mut Seen, id:
         seen.record(dialogue.record);
     }
     found
-}
-
-async fn begun(plan: &Plan, purpose: &str, seen: &mut Seen) -> Result<Dialogue, Stop> {
-    let mut dialogue = match plan.open(purpose).await {
-        Ok(dialogue) => dialogue,
-        Err((stop, record)) => {
-            seen.record(record);
-            return Err(stop);
-        }
-    };
-    match dialogue.open_up().await {
-        Ok(_) => Ok(dialogue),
-        Err(stop) => {
-            seen.record(dialogue.record);
-            Err(stop)
-        }
-    }
 }
 
 /// Says a command with a request in its data; whether the server took all of it.
@@ -121,16 +105,19 @@ async fn still_in_cleartext(dialogue: &mut Dialogue, usual: &str) -> bool {
 
 /// The same alone, and a handshake: it succeeds if the request was taken for one.
 async fn taken(plan: &Plan, data: &Data, seen: &mut Seen, id: &'static str) -> Result<Option<Draft>, Stop> {
-    let mut dialogue = begun(plan, &format!("a request in {}, and a handshake", data.name), seen).await?;
+    let purpose = format!("a request in {}, and a handshake", data.name);
+    let (mut dialogue, _) = begun(plan, &purpose, seen).await.map_err(|it| it.0)?;
     if say(&mut dialogue, data).await.is_ok() {
         dialogue.listen(SHORT).await;
     }
     dialogue.patience = plan.doubt();
     match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-        Err((_, record)) => {
+        Err((error, record)) => {
             seen.record(record);
-            // A handshake that was not waited for has not failed.
-            if plan.is_over() { Err(Stop::Deadline) } else { Ok(None) }
+            match plan.unshaken(&error) {
+                Stop::Unshaken(_) => Ok(None),
+                stop => Err(stop),
+            }
         }
         Ok(mut inside) => {
             inside.goodbye().await;

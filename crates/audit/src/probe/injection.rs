@@ -207,24 +207,35 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> Seen {
             let silent = Some(plan.patience());
             let silent = Form { silent, ..Form::new(purpose, Shape::Together(injected(plan))) };
             let Trial { end, record } = trial(plan, &silent).await;
-            let eager = matches!(&end, End::Unasked(heard, _) if !heard.is_empty());
             let silence = record.all();
             let second = seen.record(record);
-            let (bad, good) = if eager {
-                ("srv-inject-eager", "srv-inject-lazy")
-            } else {
-                ("srv-inject-lazy", "srv-inject-eager")
+            let (bad, other) = match &end {
+                End::Unasked(heard, _) if heard.is_empty() => {
+                    let why = "nothing is answered before data comes inside TLS";
+                    ("srv-inject-lazy", Draft::pass("srv-inject-eager", why))
+                }
+                End::Unasked(..) => {
+                    let why = "the answer does not wait for data inside TLS";
+                    ("srv-inject-eager", Draft::pass("srv-inject-lazy", why))
+                }
+                end => ("srv-inject-eager", Draft::untold("srv-inject-lazy", &unrepeated(end))),
             };
             seen.push(Draft::fail(bad, why).at(at, all).at(second, silence));
-            let other = if eager {
-                "the answer does not wait for data inside TLS"
-            } else {
-                "nothing is answered before data comes inside TLS"
-            };
-            seen.push(Draft::pass(good, other).at(second, silence));
+            seen.push(other.at(second, silence));
         }
     }
     seen
+}
+
+/// Why a second connection with the same injected bytes does not show whether the answer waits for data.
+fn unrepeated(end: &End) -> Stop {
+    match end {
+        End::Stopped(stop) => stop.clone(),
+        End::Refused(why) => Stop::Unclear(format!("the same bytes on a second connection: {why}")),
+        End::Inside(_) | End::Unasked(..) | End::Plain(_) => {
+            Stop::Unclear(String::from("the same bytes on a second connection are answered in cleartext"))
+        }
+    }
 }
 
 /// The request and the beginning of a session in one segment, and silence inside TLS: is the session begun?

@@ -3,7 +3,6 @@
 use starttls::proto::{After, ClientMessage, ReplyTo, ServerMessage};
 
 use super::cleartext::{Said, ask, wait_for};
-use super::fallback::agreed;
 use super::mechanisms;
 use crate::channel::{Question, Reply};
 use crate::dialogue::{Dialogue, Opening, Stop};
@@ -17,16 +16,34 @@ const ID: &str = "srv-auth-before";
 /// The name of the answer, for errors.
 const WHAT: &str = "the answer to a login";
 
-/// A login that cannot succeed: is it taken for one? Also says whether whatever comes next answers another question.
+/// Sends a login that cannot succeed, and judges whether the server processes it. Also returns whether whatever comes next
+/// answers another question.
+///
+/// # Errors
+/// When the server ends the session. Only where no other command came before does that show a refusal: see [`ended`].
 pub(super) async fn credentials(
     plan: &Plan,
     dialogue: &mut Dialogue,
     usual: Option<&str>,
     opening: &Opening,
     seen: &mut Seen,
-) -> (Draft, bool) {
+) -> Result<(Draft, bool), Stop> {
+    let (draft, in_step) = login(plan, dialogue, usual, seen).await?;
+    Ok((with_list(plan, dialogue, opening, draft), in_step))
+}
+
+/// Judges a server that ends the session when a login is the first command.
+pub(super) fn ended(plan: &Plan, dialogue: &Dialogue, opening: &Opening, stop: &Stop) -> Draft {
+    let draft = match dialogue.has_heard() {
+        true => Draft::pass(ID, "the server ends a session that logs in in cleartext"),
+        false => Draft::untold(ID, stop),
+    };
+    with_list(plan, dialogue, opening, draft)
+}
+
+/// Adds what the server lists before TLS to what it does with a login.
+fn with_list(plan: &Plan, dialogue: &Dialogue, opening: &Opening, draft: Draft) -> Draft {
     let listed = mechanisms::listed(plan, opening);
-    let (draft, in_step) = login(plan, dialogue, usual, seen).await;
     let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
     let draft = match listed.is_empty() || bad {
         true => draft,
@@ -36,7 +53,7 @@ pub(super) async fn credentials(
             Draft::new(ID, Outcome::Warning, why)
         }
     };
-    (trusted(dialogue, draft), in_step)
+    trusted(dialogue, draft)
 }
 
 /// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
@@ -58,10 +75,15 @@ fn is_local(address: &std::net::IpAddr) -> bool {
     }
 }
 
-async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, seen: &mut Seen) -> (Draft, bool) {
+async fn login(
+    plan: &Plan,
+    dialogue: &mut Dialogue,
+    usual: Option<&str>,
+    seen: &mut Seen,
+) -> Result<(Draft, bool), Stop> {
     let bytes = dialogue.words(ClientMessage::Credentials);
     if bytes.is_empty() {
-        return (Draft::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"), true);
+        return Ok((Draft::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"), true));
     }
     // Only where nobody answers a login is there no answer to wait for.
     let answer = match plan.words.took_credentials {
@@ -80,9 +102,7 @@ async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, seen: 
         Err(Stop::Others(_, last)) if begins(last, plan.words.asks_for_more) => {
             mechanisms::taken(ID, last, &[])
         }
-        Err(stop) if stop.ends() && dialogue.has_heard() => {
-            Draft::pass(ID, "the server ends a session that logs in in cleartext")
-        }
+        Err(stop) if stop.ends() => return Err(stop.clone()),
         Err(Stop::PassedOver(_)) => Draft::new(
             ID,
             Outcome::Info,
@@ -90,7 +110,7 @@ async fn login(plan: &Plan, dialogue: &mut Dialogue, usual: Option<&str>, seen: 
         ),
         Err(stop) => Draft::untold(ID, stop),
     };
-    (draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_))))
+    Ok((draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_)))))
 }
 
 /// What an answer to a login in cleartext shows.
@@ -139,7 +159,7 @@ async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut Seen) -> D
 /// How the same login is answered inside TLS.
 async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
     let mut dialogue = plan.open("the login inside TLS, for comparison").await.map_err(|it| it.0)?;
-    if let Err(stop) = agreed(&mut dialogue).await {
+    if let Err(stop) = dialogue.agree().await {
         seen.record(dialogue.record);
         return Err(stop);
     }
@@ -147,7 +167,7 @@ async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
         Ok(session) => session,
         Err((error, record)) => {
             seen.record(record);
-            return Err(if plan.is_over() { Stop::Deadline } else { Stop::Unshaken(error.to_string()) });
+            return Err(plan.unshaken(&error));
         }
     };
     let after = plan.protocol.flow.after;

@@ -29,8 +29,7 @@ use baseline::Baseline;
 
 use starttls::validity;
 
-use crate::check::CHECKS;
-use crate::dialogue::Stop;
+use crate::dialogue::{Dialogue, Opening, Stop};
 use crate::draft::{Draft, Seen};
 use crate::filter::is_wrong;
 use crate::plan::Plan;
@@ -94,7 +93,6 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
     }
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
     seen.settle(&mut transcripts, &mut findings);
-    findings.sort_by_key(|finding| CHECKS.iter().position(|check| check.id == finding.id));
     if let Some(own) = base.certificate.as_ref().and_then(|presented| presented.chain.first()) {
         let wrong = findings.iter_mut().filter(|it| it.id.starts_with("cert-") && is_wrong(it));
         wrong.for_each(|finding| finding.details.extend(own.identification()));
@@ -127,6 +125,19 @@ async fn first(plan: &Plan) -> Baseline {
     match plan.implicit {
         true => implicit::baseline(plan).await,
         false => baseline::probe(plan).await,
+    }
+}
+
+/// Opens a connection and a session on it, up to where the client can ask for TLS. On failure the record is in `seen`, at
+/// this index.
+async fn begun(plan: &Plan, purpose: &str, seen: &mut Seen) -> Result<(Dialogue, Opening), (Stop, usize)> {
+    let mut dialogue = match plan.open(purpose).await {
+        Ok(dialogue) => dialogue,
+        Err((stop, record)) => return Err((stop, seen.record(record))),
+    };
+    match dialogue.open_up().await {
+        Ok(opening) => Ok((dialogue, opening)),
+        Err(stop) => Err((stop, seen.record(dialogue.record))),
     }
 }
 

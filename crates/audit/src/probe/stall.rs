@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::fallback::agreed;
 use crate::dialogue::{Dialogue, Stop};
 use crate::draft::{Draft, Seen};
 use crate::plan::Plan;
@@ -75,7 +74,7 @@ async fn held(
         Ok(dialogue) => dialogue,
         Err((stop, record)) => return (Err(stop), record),
     };
-    if let Err(stop) = agreed(&mut dialogue).await {
+    if let Err(stop) = dialogue.agree().await {
         return (Err(stop), dialogue.record);
     }
     let hello = dribbles.then(|| HELLO.iter().copied().chain(std::iter::repeat(0))).into_iter().flatten();

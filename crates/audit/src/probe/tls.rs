@@ -1,7 +1,6 @@
 //! The handshake: versions, ALPN, and what is served under other names.
 
 use starttls::Connector;
-use starttls::proto::ClientMessage;
 
 use crate::dialogue::Stop;
 use crate::draft::{Draft, Seen};
@@ -28,15 +27,8 @@ async fn shake(
         Ok(dialogue) => dialogue,
         Err((stop, record)) => return (seen.record(record), Err(stop)),
     };
-    let agreed = async {
-        if plan.implicit {
-            return Ok(());
-        }
-        dialogue.open_up().await?;
-        dialogue.write(ClientMessage::Request).await?;
-        dialogue.verdict().await?.map_err(|_| Stop::Refused)
-    };
-    if let Err(stop) = agreed.await {
+    let agreed = if plan.implicit { Ok(()) } else { dialogue.agree().await };
+    if let Err(stop) = agreed {
         return (seen.record(dialogue.record), Err(stop));
     }
     match dialogue.secure(connector, name, plan.identity()).await {
@@ -47,13 +39,7 @@ async fn shake(
             inside.goodbye().await;
             (seen.record(inside.record), Ok(shake))
         }
-        Err((error, record)) => {
-            let stop = match error {
-                starttls::Error::Timeout { .. } => Stop::Silent("the rest of the handshake"),
-                error => Stop::Unshaken(error.to_string()),
-            };
-            (seen.record(record), Err(stop))
-        }
+        Err((error, record)) => (seen.record(record), Err(plan.unshaken(&error))),
     }
 }
 

@@ -134,8 +134,13 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
             record.bytes(Kind::Server, &received);
             return Trial { end: End::Plain(received), record };
         }
-        Err((_, record)) if plan.is_over() => return Trial { end: End::Stopped(Stop::Deadline), record },
-        Err((error, record)) => return Trial { end: End::Refused(error.to_string()), record },
+        Err((error, record)) => {
+            let end = match plan.unshaken(&error) {
+                Stop::Unshaken(why) => End::Refused(why),
+                stop => End::Stopped(stop),
+            };
+            return Trial { end, record };
+        }
     };
     let Some(wait) = form.silent else {
         let answers = answers::take(plan, &mut inside, &form.inside).await;

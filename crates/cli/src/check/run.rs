@@ -225,10 +225,8 @@ impl Shared {
         // It is never closed.
         let _place = self.places.acquire().await;
         let audit = self.audit.with_authority(authority.clone());
-        let mut endpoint = match mode {
-            Mode::Upgrade => audit.endpoint(protocol, target, server_name, address).await,
-            Mode::ImplicitTls => audit.implicit_endpoint(protocol, target, server_name, address).await,
-        };
+        let audit = audit.with_implicit_tls(matches!(mode, Mode::ImplicitTls));
+        let mut endpoint = audit.endpoint(protocol, target, server_name, address).await;
         if let Some(remark) = remark {
             starttls_audit::add_warning(&mut endpoint, "srv-mx-name", remark);
         }
