@@ -1,0 +1,93 @@
+//! Which crate may depend on which.
+
+use std::fs;
+use std::process::Command;
+
+use starttls_lab::real;
+
+use crate::support::{complain, root};
+
+/// Which crates of the workspace a crate may import: `proto <- net <- { audit, gateway, attack } <- cli`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("starttls-proto", &[]),
+    ("starttls", &["starttls-proto"]),
+    ("starttls-lab", &["starttls-proto", "starttls", "starttls-processes"]),
+    ("starttls-report", &[]),
+    ("starttls-hello", &[]),
+    ("starttls-processes", &[]),
+    ("starttls-audit", &["starttls-proto", "starttls", "starttls-report"]),
+    ("starttls-gateway", &["starttls-proto", "starttls"]),
+    ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
+    (
+        "starttls-cli",
+        &[
+            "starttls-proto",
+            "starttls",
+            "starttls-lab",
+            "starttls-audit",
+            "starttls-gateway",
+            "starttls-attack",
+            "starttls-hello",
+            "starttls-processes",
+            "starttls-report",
+        ],
+    ),
+    ("starttls-conformance", &["starttls-audit", "starttls-attack"]),
+    ("xtask", &["starttls-proto"]),
+];
+
+#[test]
+fn the_core_has_no_dependency() {
+    for name in ["starttls-proto", "starttls-hello"] {
+        let tree = cargo_tree(&["-p", name, "-e", "normal,build"]);
+        assert_eq!(tree.lines().count(), 1, "{tree}");
+    }
+}
+
+#[test]
+fn crates_import_only_whom_they_may() {
+    let tree = cargo_tree(&["--workspace", "-e", "normal,build", "--depth", "1", "--prefix", "depth"]);
+    let (mut crates, mut problems) = (Vec::new(), Vec::new());
+    for line in tree.lines() {
+        let name = line.get(1..).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        match line.as_bytes().first() {
+            Some(b'0') => crates.push(name),
+            Some(b'1') if name == "xtask" || name.starts_with("starttls") => {
+                let importer = *crates.last().unwrap();
+                let rule = MAY_IMPORT.iter().find(|(known, _)| *known == importer);
+                if !rule.is_some_and(|(_, allowed)| allowed.contains(&name)) {
+                    problems.push(format!("{importer} may not import {name}"));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(crates.contains(&"starttls-proto") && crates.contains(&"starttls-cli"), "{tree}");
+    crates.retain(|name| !MAY_IMPORT.iter().any(|(known, _)| known == name));
+    problems.extend(crates.iter().map(|name| format!("{name} has no line in MAY_IMPORT")));
+    complain(&problems);
+}
+
+#[test]
+fn setup_installs_what_the_lab_needs() {
+    let list = fs::read_to_string(root().join("xtask/packages.txt")).unwrap();
+    let listed: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let servers = real::SERVERS.iter().flat_map(|server| server.packages);
+    let missing: Vec<String> = servers
+        .chain(real::CLIENT_PACKAGES)
+        .filter(|name| !listed.contains(name))
+        .map(|name| format!("xtask/packages.txt does not list {name}"))
+        .collect();
+    complain(&missing);
+}
+
+fn cargo_tree(args: &[&str]) -> String {
+    let cargo = Command::new("timeout")
+        .args(["120", env!("CARGO"), "tree", "--offline", "--locked"])
+        .args(args)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    String::from_utf8(cargo.stdout).unwrap()
+}

@@ -1,0 +1,75 @@
+//! What every file must have, and what none may have.
+
+use std::fs;
+
+use starttls_proto::PROTOCOLS;
+
+use crate::support::{complain, root, sources};
+
+/// A role is written once, for every protocol.
+const ROLES: &[&str] = &["client.rs", "server.rs", "relay.rs", "inside.rs", "login.rs", "boundary.rs"];
+
+/// A file is cut by meaning, not by length. This bound only finds those that do too much.
+const MAX_LINES: usize = 800;
+
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    let sources = sources();
+    let roots = sources.iter().filter(|(path, _)| {
+        let bin = path.parent().is_some_and(|folder| folder.ends_with("src/bin"));
+        bin || path.ends_with("src/lib.rs") || path.ends_with("src/main.rs") || path.ends_with("build.rs")
+    });
+    let unsure: Vec<String> = roots
+        .filter(|(_, text)| !text.lines().any(|line| line == "#![forbid(unsafe_code)]"))
+        .map(|(path, _)| format!("{} does not forbid unsafe code", path.display()))
+        .collect();
+    complain(&unsure);
+}
+
+#[test]
+fn no_file_is_long() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(path, lines)| format!("{} has {lines} lines; the limit is {MAX_LINES}", path.display()))
+        .collect();
+    complain(&long);
+}
+
+#[test]
+fn a_lint_is_expected_with_a_reason_or_obeyed() {
+    let mut bare = Vec::new();
+    for (path, text) in sources() {
+        for (index, line) in text.lines().enumerate() {
+            let attribute = line.trim_start();
+            if ["#[allow(", "#![allow("].iter().any(|it| attribute.starts_with(it)) {
+                bare.push(format!("{}:{}: {attribute}", path.display(), index + 1));
+            }
+        }
+    }
+    complain(&bare);
+}
+
+#[test]
+fn no_role_knows_a_protocol() {
+    // "xmpp-server" is XMPP: what follows the dash is a role.
+    let names: Vec<&str> = PROTOCOLS.iter().filter_map(|protocol| protocol.name.split('-').next()).collect();
+    let mut named = Vec::new();
+    for role in ROLES {
+        let text = fs::read_to_string(root().join("crates/proto/src").join(role)).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            for word in code(line).split(|c: char| !c.is_ascii_alphanumeric()) {
+                if names.iter().any(|name| name.eq_ignore_ascii_case(word)) {
+                    named.push(format!("crates/proto/src/{role}:{} names {word}", index + 1));
+                }
+            }
+        }
+    }
+    complain(&named);
+}
+
+/// Returns the line without a comment that is all of it.
+fn code(line: &str) -> &str {
+    if line.trim_start().starts_with("//") { "" } else { line }
+}

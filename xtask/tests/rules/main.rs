@@ -1,0 +1,6 @@
+//! The rules of this repository that no lint can check.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod dependencies;
+mod files;
+mod support;
