@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::{cargo, process, root};
 
 const DOCUMENT: &str = "docs/benchmarks.md";
-/// What stands around figures.
+/// The lines before and after the figures.
 const CORE: [&str; 2] = ["<!-- figures: written by `cargo xtask bench` -->\n", "<!-- end of figures -->\n"];
 const AUDIT: [&str; 2] =
     ["<!-- audit: written by `cargo xtask bench audit` -->\n", "<!-- end of audit -->\n"];
 const GATEWAY: [&str; 2] =
     ["<!-- gateway: written by `cargo xtask bench gateway` -->\n", "<!-- end of gateway -->\n"];
-/// The heads of their tables.
+/// The headers of the tables.
 const TOOLS: &str = "| tool | wall, s | CPU, s | connections | upgrade / TLS | what it looks at |\n|---|--:|--:|--:|--:|---|\n";
 const PROXIES: &str = "| server | TLS begins | CPU, ms/session | CPU, s/GiB up | CPU, s/GiB down \
                        | KiB/connection | session, ms |\n|---|---|--:|--:|--:|--:|--:|\n";
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Fails when hostile input is too expensive; writes the document, unless this is only a check.
+/// Fails if hostile input is too expensive. Writes the document if `write` is set.
 fn measure(write: bool) -> Result<(), String> {
     let mut figures = String::new();
     for name in ["allocations", "negotiation"] {
@@ -58,7 +58,7 @@ fn publish(marks: [&str; 2], figures: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What a bench prints. It fails after its last line if something is too expensive, which its lines tell too.
+/// Runs a bench and returns its output. A bench that finds something too expensive says so in its output and fails at its end.
 fn output(package: &str, name: &str) -> Result<String, String> {
     let limit = Duration::from_secs(3600);
     let bench = || cargo(["bench", "--package", package, "--locked", "--bench", name]);
@@ -75,10 +75,11 @@ fn output(package: &str, name: &str) -> Result<String, String> {
     }
 }
 
-/// The document with these figures between their marks.
+/// Returns the document with these figures between their marks.
 fn replaced(text: &str, [begin, end]: [&str; 2], figures: &str) -> Result<String, String> {
     let parts = text.split_once(begin).and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
-    let (head, tail) = parts.ok_or_else(|| format!("{DOCUMENT} has lost the marks around its figures"))?;
+    let (head, tail) =
+        parts.ok_or_else(|| format!("{DOCUMENT} does not contain the marks around its figures"))?;
     Ok(format!("{head}{begin}\n{figures}\n{end}{tail}"))
 }
 
@@ -95,7 +96,7 @@ fn facts() -> Result<String, String> {
     ))
 }
 
-/// A table of lines whose first word says that they belong to it.
+/// Builds a table from the lines that start with the word of a table.
 fn cells(head: &str, lines: &str) -> Result<String, String> {
     let mut table = format!("{}\n{head}", facts()?);
     for line in lines.lines() {

@@ -1,10 +1,10 @@
-//! The gateway's endurance tests at their full size, with their figures.
+//! Runs the gateway's endurance tests at their full size and prints their figures.
 
 use std::time::Duration;
 
 use crate::{cargo, process};
 
-/// For the build and all tests; they run one after the other, so that the figures are each test's own.
+/// The limit for the build and all tests. The tests run one after the other, so that each test's figures are its own.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 
 pub(crate) fn run() -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! The fuzz targets: built with coverage on the stable toolchain, seeded with the vectors, run for a while.
+//! Builds the fuzz targets with coverage on the stable toolchain, seeds them with the vectors, and runs them.
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
@@ -10,10 +10,10 @@ use crate::{cargo, process, root, seeds};
 
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
-/// The targets, as in the manifest.
+/// The targets in the manifest.
 const TARGETS: [&str; 7] = ["dialects", "client", "server", "relay", "front", "login", "hello"];
 
-/// What libFuzzer needs to see where an input leads; `cargo fuzz` passes the same.
+/// The coverage flags that libFuzzer needs; `cargo fuzz` passes the same.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions --cfg fuzzing";
@@ -24,33 +24,36 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
         [name, ref rest @ ..] if !name.starts_with('-') => {
             let target = TARGETS.into_iter().find(|target| *target == name);
             let known = TARGETS.join(", ");
-            (vec![target.ok_or_else(|| format!("there is no fuzz target {name}; there are {known}"))?], rest)
+            (
+                vec![target.ok_or_else(|| format!("unknown fuzz target {name}: expected one of {known}"))?],
+                rest,
+            )
         }
         ref rest => (TARGETS.to_vec(), rest),
     };
     let seconds = match *rest {
         [] => 10,
-        ["--seconds", count] => count.parse().map_err(|_| format!("{count:?} is not a number of seconds"))?,
-        _ => return Err(format!("expected [TARGET] [--seconds N], got {}", args.join(" "))),
+        ["--seconds", count] => count.parse().map_err(|_| format!("invalid number of seconds {count:?}"))?,
+        _ => return Err(format!("expected [TARGET] [--seconds N], found {}", args.join(" "))),
     };
     let mut report = Report::default();
     fuzz(&mut report, &targets, Search::Anew { seconds }, Output::Shown);
     report.finish()
 }
 
-/// How a fuzzer looks for inputs.
+/// How a fuzzer chooses its inputs.
 #[derive(Clone, Copy)]
 enum Search {
-    /// Other inputs in each run, for so long: finds what is new.
+    /// Different inputs in each run, for this time.
     Anew { seconds: u64 },
-    /// The same inputs in each run of one build: what passed here passes elsewhere.
+    /// The same inputs in each run of one build, so that a run that passes here passes elsewhere.
     Same { runs: u64 },
 }
 
-/// Longer than any run of so many inputs takes on a slow machine.
+/// A limit that no run of [`Search::Same`] reaches, even on a slow machine.
 const SAME_SECONDS: u64 = 120;
 
-/// Lints the fuzzers and runs each for some seconds, on the same inputs every time: tests are no lottery.
+/// Lints the fuzzers and runs each for some seconds, on the same inputs every time, so that the tests are reproducible.
 pub(crate) fn smoke(report: &mut Report) {
     match build("clippy") {
         Ok(mut clippy) => {
@@ -75,7 +78,7 @@ fn fuzz(report: &mut Report, targets: &[&str], search: Search, output: Output) {
     }
 }
 
-/// Cargo in the fuzz workspace. Naming the target keeps the coverage flags away from build scripts.
+/// Returns a cargo command for the fuzz workspace. Naming the target keeps the coverage flags away from build scripts.
 fn build(subcommand: &str) -> Result<Command, String> {
     let host = host()?;
     let mut command = cargo([subcommand, "--manifest-path", MANIFEST, "--release", "--locked"]);
@@ -83,7 +86,7 @@ fn build(subcommand: &str) -> Result<Command, String> {
     Ok(command)
 }
 
-/// One target's run. What crashes it is written down, with the command that shows it again.
+/// Runs one target. If an input fails, the error contains the command that reproduces it.
 fn fuzz_one(target: &str, search: Search, log: Option<&File>) -> Result<(), String> {
     let binary = format!("fuzz/target/{}/release/{target}", host()?);
     let artifacts = format!("fuzz/artifacts/{target}");
@@ -100,20 +103,17 @@ fn fuzz_one(target: &str, search: Search, log: Option<&File>) -> Result<(), Stri
         String::from("-print_final_stats=1"),
     ]);
     let start = SystemTime::now();
-    // libFuzzer ends on its own; the deadline is for the case that it does not.
+    // libFuzzer has its own time limit; this deadline applies if libFuzzer hangs.
     process::run(&command, Duration::from_secs(seconds + 300), log).map_err(|problem| {
         let found = written_since(start, &artifacts);
         match found.is_empty() {
             true => problem,
-            false => format!(
-                "an input that fails was kept; to see it fail again:\n    {binary} {}",
-                found.join(" ")
-            ),
+            false => format!("a failing input was saved; to reproduce:\n    {binary} {}", found.join(" ")),
         }
     })
 }
 
-/// The files of a folder of the repository that are new or written anew, named from its root.
+/// Returns the files of a folder that were written since `start`, relative to the root of the repository.
 fn written_since(start: SystemTime, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
     let is_new =
@@ -121,11 +121,11 @@ fn written_since(start: SystemTime, folder: &str) -> Vec<String> {
     entries.filter(is_new).map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect()
 }
 
-/// The triple of this machine, as rustc names it.
+/// Returns the target triple of this machine.
 fn host() -> Result<String, String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let version = Command::new(rustc).arg("-vV").output().map_err(|e| format!("cannot run rustc: {e}"))?;
     let text = String::from_utf8_lossy(&version.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| String::from("rustc does not say what its host is"))
+    host.map(str::to_owned).ok_or_else(|| String::from("rustc -vV does not report its host"))
 }

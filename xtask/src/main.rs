@@ -1,6 +1,6 @@
-//! What a developer and CI run; `cargo xtask help` lists it.
+//! The commands for developers and for CI; `cargo xtask help` lists them.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "talking to the developer is what it is for")]
+#![expect(clippy::print_stdout, reason = "it reports to the developer on the terminal")]
 
 mod bench;
 mod docs;
@@ -23,19 +23,19 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   setup                          install what the tests need (Debian packages, cargo-deny)
-  test                           setup, then every check and every test
-  ci                             the same; what CI runs
-  fuzz [TARGET] [--seconds N]    run the fuzz targets, or one of them, N seconds each (default 10)
+  test                           run setup, then every check and every test
+  ci                             the same as test
+  fuzz [TARGET] [--seconds N]    run all fuzz targets, or one, for N seconds each (default 10)
   proof [--runs N]               audit all rogue and sound servers of the lab N times in a row (default 20), under load
   repeat [--runs N] [-- ARGS...] run the tests N times on an idle machine and N times beside two busy threads (default 10);
                                  ARGS go to cargo test instead of --workspace
   endurance                      run the gateway's endurance tests at their full size, and print their figures
-  bench [--check]                run the benchmarks and write docs/benchmarks.md; only check their ratios
-  bench audit                    what an audit costs, next to other tools (openssl, sslscan, sslyze, testssl.sh)
-  bench gateway                  what the gateway costs, next to stunnel, nginx, HAProxy and hitch
-  bench TARGET [-- ARGS...]      run one of them; ARGS go to it (negotiation: names of protocols)
+  bench [--check]                run the benchmarks and write docs/benchmarks.md; with --check, only check ratios
+  bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh)
+  bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
+  bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
   docs-check                     check that every file named in the documentation exists
-  help                           this text
+  help                           print this text
 ";
 
 fn main() -> ExitCode {
@@ -68,13 +68,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The repository.
+/// Returns the root of the repository.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The cargo that runs this, in the repository.
+/// Returns a command for the cargo that runs this program, in the repository.
 fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! Commands with a deadline, of which nothing is left running.
+//! Runs commands with a deadline, and ends every process that they leave behind.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -6,9 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Leads a process group of its own and runs the command in it. Whenever the other end of standard input
-/// closes - because the command is done, its deadline has passed, or xtask itself was stopped - whatever is
-/// left of the group is ended.
+/// Runs the command in a process group of its own. When the other end of standard input closes (the command has ended, its
+/// deadline has passed, or xtask was stopped), the script ends all processes of the group.
 const GUARD: &str = r#"
 exec 3<&0
 (trap "" TERM; read -r _ <&3; kill -TERM 0; sleep 1; kill -KILL 0) >/dev/null 2>&1 &
@@ -31,7 +30,7 @@ pub(crate) fn run(command: &Command, deadline: Duration, log: Option<&File>) -> 
     }
 }
 
-/// The command and its arguments.
+/// Returns the command and its arguments.
 pub(crate) fn words(command: &Command) -> Vec<String> {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -55,7 +54,7 @@ fn guard(command: &Command) -> Command {
     guarded
 }
 
-/// `None` when the deadline came first.
+/// Waits for the command; returns `None` if the deadline passed first.
 fn wait(mut child: Child, deadline: Duration) -> std::io::Result<Option<ExitStatus>> {
     let lifeline = child.stdin.take();
     let start = Instant::now();
@@ -98,7 +97,7 @@ mod tests {
         assert!(problem.contains("did not end within 1 s"), "{problem}");
         let pid = std::fs::read_to_string(&pid_file).unwrap();
         let stat = std::path::PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-        // A zombie is as good as gone: nobody may be there to reap it.
+        // A zombie counts as ended: its parent may never reap it.
         let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
         while alive() {
             assert!(start.elapsed() < Duration::from_secs(20), "process {pid} outlived its group");

@@ -1,15 +1,15 @@
-//! The auditor against every rogue and every sound server, run after run, while the processor has other work.
+//! Audits every rogue and every sound server many times, beside threads that keep the processor busy.
 
 use std::time::Duration;
 
 use crate::{cargo, process};
 
-const USAGE: &str = "the usage is: cargo xtask proof [--runs N]";
+const USAGE: &str = "usage: cargo xtask proof [--runs N]";
 
-/// Threads of other work; more than one, so that a machine with two cores has none to spare.
+/// The number of busy threads; two, so that a machine with two cores has no idle core.
 const LOAD: &str = "2";
 
-/// For one run by both versions of TLS, and for the build.
+/// The limits for one run with both versions of TLS, and for the build.
 const RUN: Duration = Duration::from_secs(300);
 const BUILD: Duration = Duration::from_secs(1200);
 

@@ -1,5 +1,5 @@
-//! The whole test suite again and again: a test that depends on the clock, on the order of threads or on the speed of
-//! the machine fails in some runs only.
+//! Repeats the tests: a test that depends on the clock, on the order of threads or on the speed of the machine fails only
+//! in some runs.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,15 @@ use std::thread;
 use crate::cargo;
 use crate::report::{Output, Report};
 
-const USAGE: &str = "the usage is: cargo xtask repeat [--runs N] [-- ARGS...]";
+const USAGE: &str = "usage: cargo xtask repeat [--runs N] [-- ARGS...]";
 
-/// Busy threads of the second half of the runs; a machine with two cores has none to spare then.
+/// The number of busy threads in the second half of the runs; on two cores they leave no core idle.
 const BUSY: usize = 2;
 
 /// The limit for one run, in minutes.
 const MINUTES: u64 = 40;
 
-/// Runs the tests on an idle machine, and as often beside busy threads. `ARGS` go to `cargo test` and replace
+/// Runs the tests on an idle machine, then the same number of times beside busy threads. `ARGS` go to `cargo test` and replace
 /// `--workspace`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let (options, selection) = match args.iter().position(|arg| *arg == "--") {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     report.finish()
 }
 
-/// Does the work while so many threads keep the processor busy.
+/// Runs `work` beside this number of busy threads.
 fn beside<T>(busy: usize, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Steps, one after the other, and what became of them.
+//! Runs steps one after the other, and reports their results.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -9,16 +9,16 @@ use crate::{process, root};
 /// Where a step's output goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// To the terminal, as it comes.
+    /// To the terminal, immediately.
     Shown,
     /// To a file, which is shown if the step fails.
     Kept,
 }
 
-/// How many lines of a failed step's output are shown.
+/// The number of lines that are shown of a failed step's output.
 const SHOWN: usize = 200;
 
-/// The steps so far.
+/// The results of the steps so far.
 #[derive(Default)]
 pub(crate) struct Report(Vec<(String, Duration, Result<(), String>)>);
 

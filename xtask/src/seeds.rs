@@ -1,4 +1,4 @@
-//! The vectors as seeds for the fuzzers: a new protocol is fuzzed from the first day.
+//! Converts the vectors into seeds for the fuzzers, so that a new protocol is fuzzed from the first day.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use starttls_proto::{PROTOCOLS, Side};
 /// Writes `fuzz/corpus/<target>/` from `crates/proto/vectors`, and for `hello` from `crates/hello/vectors`.
 ///
 /// A seed starts with the number of its protocol. For `client`, `login`, `server` and `dialects` the octets of the
-/// sides follow; for `relay` and `front` their pieces, each behind an octet with the side in the top bit and the length
+/// sides follow. For `relay` and `front` their pieces follow, each after an octet with the side in the top bit and the length
 /// in the others.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
     let corpus = root.join("fuzz/corpus");
@@ -24,7 +24,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
         let (protocol, case) = (name(path.parent().and_then(Path::file_name)), name(path.file_stem()));
         let index = PROTOCOLS.iter().position(|known| known.name == protocol);
         let index = index.and_then(|index| u8::try_from(index).ok());
-        let index = index.ok_or_else(|| at(format!("there is no protocol {protocol}")))?;
+        let index = index.ok_or_else(|| at(format!("unknown protocol {protocol}")))?;
         let text = fs::read_to_string(&path).map_err(|e| at(e.to_string()))?;
         let turns = turns(&text).map_err(at)?;
         let said = |wanted: &[Side]| -> Vec<u8> {
@@ -47,7 +47,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes the flights and hellos of `crates/hello/vectors`, each behind an octet that chooses a cut.
+/// Writes the flights and hellos of `crates/hello/vectors`, each after an octet that selects a cut.
 fn hellos(root: &Path, corpus: &Path) -> Result<(), String> {
     for path in list(&root.join("crates/hello/vectors"))? {
         if path.extension().is_none_or(|ending| ending != "txt") {
@@ -93,16 +93,16 @@ fn pieces(turns: &[(Side, Vec<u8>)]) -> Vec<u8> {
     encoded
 }
 
-/// What each side says in a vector, line by line.
+/// Parses the lines of a vector: which side sends which octets.
 fn turns(text: &str) -> Result<Vec<(Side, Vec<u8>)>, String> {
-    let (head, body) = text.split_once("---\n").ok_or("there is no --- behind the header")?;
+    let (head, body) = text.split_once("---\n").ok_or("the line --- after the header is missing")?;
     let eol: &[u8] = if head.lines().any(|line| line == "eol: lf") { b"\n" } else { b"\r\n" };
     let mut turns = Vec::new();
     for line in body.lines().filter(|line| !line.is_empty()) {
         let from = match line.as_bytes()[0] {
             b'C' => Side::Client,
             b'S' => Side::Server,
-            _ => return Err(format!("{line:?} is neither C nor S")),
+            _ => return Err(format!("invalid line {line:?}: expected C or S first")),
         };
         let value = line.get(3..).unwrap_or_default();
         match line.as_bytes().get(1) {
@@ -110,7 +110,7 @@ fn turns(text: &str) -> Result<Vec<(Side, Vec<u8>)>, String> {
             Some(b'-') => turns.push((from, unescape(value)?)),
             Some(b'#') => turns.push((from, unhex(value)?)),
             Some(b'.') => {}
-            _ => return Err(format!("{line:?} has no mark that is known")),
+            _ => return Err(format!("invalid line {line:?}: expected one of : - # . after the side")),
         }
     }
     Ok(turns)
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_vector_is_told() {
+    fn an_invalid_vector_is_an_error() {
         for text in ["C: no header\n", "---\nX: who\n", "---\nC? what\n", "---\nC# 0\n", "---\nC: \\"] {
             assert!(turns(text).is_err(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! Installs what the tests need, and only what is missing.
+//! Installs the missing packages that the tests need.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,10 +9,10 @@ const PACKAGES: &str = include_str!("../packages.txt");
 const INSTALLER: &str = "xtask/install.sh";
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
-/// Packages that cannot be installed beside others of the list (cyrus-imapd and dovecot-imapd): they are downloaded, and
-/// tests unpack them.
+/// Packages that conflict with others of the list (cyrus-imapd with dovecot-imapd). They are downloaded, and the tests unpack
+/// them.
 const DOWNLOADED: [&str; 2] = ["cyrus-common", "cyrus-imapd"];
-/// Where they are, below the root of the repository.
+/// Their folder, relative to the root of the repository.
 const DOWNLOADS: &str = "target/debs";
 
 pub(crate) fn run() -> Result<(), String> {
@@ -29,8 +29,8 @@ fn packages() -> Result<(), String> {
         .output()
         .map_err(|_| {
             format!(
-                "the tests run against servers and clients from Debian packages, and there is no dpkg-query \
-                 here; on another system install the equivalents of: {}",
+                "dpkg-query is missing, and the tests need servers and clients from Debian packages; on another \
+                 system, install the equivalents of: {}",
                 wanted.join(" ")
             )
         })?;
@@ -41,19 +41,21 @@ fn packages() -> Result<(), String> {
     }
     let Some(mut install) = as_root() else {
         return Err(format!(
-            "Debian packages are missing and this is neither root nor a user with sudo that asks for no \
-             password; run, from the root of the repository:\n    sudo sh {INSTALLER} {}",
+            "Debian packages are missing, and installing them needs root or sudo without a password; run this \
+             in the root of the repository:\n    sudo sh {INSTALLER} {}",
             missing.join(" ")
         ));
     };
     install.args(["sh", INSTALLER]).args(&missing).current_dir(root());
     println!("Installing with apt-get: {}", missing.join(" "));
-    println!("No service is started: /usr/sbin/policy-rc.d forbids it meanwhile and is restored afterwards.");
-    println!("Where systemd runs, a later boot starts what is enabled; `systemctl disable` keeps it off.");
+    println!(
+        "No service is started: /usr/sbin/policy-rc.d forbids it during the installation and is restored afterwards."
+    );
+    println!("With systemd, the next boot starts enabled services; `systemctl disable NAME` prevents that.");
     process::run(&install, HALF_AN_HOUR, None)
 }
 
-/// Downloads what tests unpack, with the libraries that are not installed here.
+/// Downloads the packages that tests unpack, with the libraries that are not installed.
 fn downloads() -> Result<(), String> {
     let folder = root().join(DOWNLOADS);
     let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -78,23 +80,23 @@ fn downloads() -> Result<(), String> {
     process::run(&download, HALF_AN_HOUR, None)
 }
 
-/// What apt-get would install, from what it prints of it.
+/// Returns what apt-get would install, according to the output of its simulation.
 fn installed(simulated: &str) -> impl Iterator<Item = &str> {
     simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next())
 }
 
-/// The packages of a list with one a line and comments.
+/// Parses a list with one package per line and comments.
 fn wanted(list: &str) -> impl Iterator<Item = &str> {
     list.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|name| !name.is_empty())
 }
 
-/// Those of the wanted packages that dpkg does not list as installed.
+/// Returns the wanted packages that dpkg does not list as installed.
 fn missing<'a>(wanted: &[&'a str], listed: &str) -> Vec<&'a str> {
     let installed = |name: &str| listed.lines().any(|line| line.strip_prefix(name) == Some(" installed"));
     wanted.iter().copied().filter(|name| !installed(name)).collect()
 }
 
-/// What makes the next words run as root without a question.
+/// Returns a command prefix that runs the next arguments as root without asking for a password.
 fn as_root() -> Option<Command> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
     if root {

@@ -1,4 +1,4 @@
-//! Everything that has to hold: dependencies first, then the cheapest first.
+//! Runs every check and test: dependencies first, then the cheapest first.
 
 use crate::report::{Output, Report};
 use crate::{cargo, docs, fuzz, root, setup};
