@@ -38,7 +38,7 @@ fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
 }
 
 /// Runs one command against one server.
-fn run(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
+fn run_once(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
     let port = server.address().port();
     let mut command = starttls(command);
     command.arg(format!("{}://localhost:{port}", protocol.name));
@@ -96,7 +96,12 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
             }
             let what = format!("{} {name}", command[0]);
             let began = Instant::now();
-            let (run, most) = run(&command, protocol, server, ca_file);
+            let (mut run, mut most) = run_once(&command, protocol, server, ca_file);
+            if inside && run.code == 5 {
+                // A second was too short for the handshake: the machine is busy.
+                command[2] = "10s";
+                (run, most) = run_once(&command, protocol, server, ca_file);
+            }
             let told = &run.stderr[..run.stderr.len().min(2000)];
             assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
             assert!(most < MOST, "{what}: {most} KiB\n{told}");
@@ -145,7 +150,7 @@ fn b6_still_here_is_not_an_answer() {
             threads.spawn(move || {
                 let protocol = starttls::proto::protocol(scheme).unwrap();
                 let server = Endless::start(protocol, stage, TRICKLED, authority).unwrap();
-                run(command, protocol, &server, ca_file).0.exits(3).says(awaited);
+                run_once(command, protocol, &server, ca_file).0.exits(3).says(awaited);
             });
         }
     });
