@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use starttls::file;
 
-use crate::failure::Failed;
+use crate::error::Failed;
 
 /// The largest certificate, key or list of roots, in octets: the roots of a system have 250 KiB.
 pub(crate) const PEM: u64 = 16 << 20;

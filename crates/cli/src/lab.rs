@@ -7,8 +7,8 @@ use starttls::proto::{Protocol, Start, scheme};
 use starttls_lab as lab;
 
 use crate::args::{Format, Lab};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::interruption::Interruption;
 use crate::target;
 

@@ -5,14 +5,14 @@ mod args;
 mod attack;
 mod check;
 mod connect;
+mod console;
 mod diagnose;
 mod dns;
+mod error;
 mod exit;
-mod failure;
 mod gateway;
 mod hello;
 mod input;
-mod inside;
 mod interruption;
 mod lab;
 mod login;
@@ -22,7 +22,7 @@ mod sasl;
 #[cfg(test)]
 mod schema;
 mod send;
-mod talk;
+mod session;
 mod target;
 mod usage;
 
@@ -33,7 +33,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
-use failure::Failed;
+use error::Failed;
 use interruption::Interruption;
 
 fn main() -> ExitCode {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Err(error) => return usage::explain(&error).into(),
     };
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
-        talk::error(&"cannot start the runtime", None);
+        console::error(&"cannot start the runtime", None);
         return exit::BUG.into();
     };
     let result = runtime.block_on(until_interrupted(cli.command));
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(failed) => {
             if !failed.message.is_empty() {
-                talk::error(&failed, failed.hint.as_deref());
+                console::error(&failed, failed.hint.as_deref());
             }
             failed.code.into()
         }

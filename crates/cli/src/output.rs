@@ -9,8 +9,8 @@ use starttls::file;
 use tempfile::NamedTempFile;
 
 use crate::args::Output;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 
 /// Where data goes. It is opened before anything is dialed.
 pub(crate) struct Sink {

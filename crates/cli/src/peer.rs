@@ -8,7 +8,7 @@ use starttls::{Connector, ConnectorBuilder, Endpoint, Error, Family};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::args::{Connect, Peer, Trace};
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::input;
 use crate::target::Target;
 

@@ -6,8 +6,8 @@ use starttls::login::{Account, Tokens};
 use starttls::proto::{Escaped, base64};
 
 use crate::args::Sasl;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::login::secret;
 
 /// Runs the command and returns its exit code.
@@ -28,13 +28,14 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         Account::certificate()
     } else {
         let hint = || Some(String::from("--user NAME says who"));
-        let user = args.who.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
+        let user =
+            args.principal.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
         let what = if token { "token" } else { "password" };
-        let secret = secret::read(&args.who, what).await?;
+        let secret = secret::read(&args.principal, what).await?;
         if token { Account::token(user, secret) } else { Account::password(user, secret) }
     };
     let account =
-        args.who.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
+        args.principal.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
     let mut tokens = Tokens::new(&account, None).map_err(|error| Failed::usage(error.to_string()))?;
     if let Some(first) = tokens.begin().map_err(Failed::usage)? {
         print(&first)?;
@@ -51,7 +52,7 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         return Ok(exit::DONE);
     }
     if std::io::stdin().is_terminal() {
-        crate::talk::say("type the server's challenge, in Base64; Ctrl-D ends");
+        crate::console::prompt("type the server's challenge, in Base64; Ctrl-D ends");
     }
     for line in std::io::stdin().lock().lines() {
         print(&tokens.respond(&read(&line?)?).map_err(Failed::usage)?)?;

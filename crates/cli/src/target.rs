@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use starttls::proto::{self, Protocol, Start, UrlAuthority};
 
-use crate::failure::Failed;
+use crate::error::Failed;
 
 /// What to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(crate) fn explain(error: &clap::Error) -> u8 {
             let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
             let message = message.strip_prefix("error: ").unwrap_or(message).trim_end();
             let lines: Vec<_> = message.lines().map(str::trim).collect();
-            crate::talk::error(&lines.join(" "), Some(&cure(error, rest)));
+            crate::console::error(&lines.join(" "), Some(&cure(error, rest)));
         }
     }
     if error.use_stderr() { exit::USAGE } else { exit::DONE }

@@ -46,7 +46,7 @@ pub(crate) struct Login {
 
 /// Somebody, and where the secret comes from: it is never an argument.
 #[derive(Debug, Args)]
-pub(crate) struct Who {
+pub(crate) struct Principal {
     /// The name of the user
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
@@ -64,12 +64,12 @@ pub(crate) struct Who {
     pub(crate) authorize_as: Option<String>,
 }
 
-/// Who logs in, and how.
+/// Principal logs in, and how.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Login")]
 pub(crate) struct Credentials {
     #[command(flatten)]
-    pub(crate) who: Who,
+    pub(crate) principal: Principal,
 
     /// What is read is not a password, but an OAuth 2 access token
     #[arg(long)]
@@ -97,5 +97,5 @@ pub(crate) struct Sasl {
     pub(crate) decode: bool,
 
     #[command(flatten)]
-    pub(crate) who: Who,
+    pub(crate) principal: Principal,
 }

@@ -13,15 +13,15 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use starttls::proto::{ClientName, InvalidValue};
 
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::target::{Host, Target};
 
 pub(crate) use attack::{Attack, AttackFormat, FailOn};
 pub(crate) use check::{Check, Explain, ReportFormat};
 pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;
-pub(crate) use login::{Credentials, Login, Sasl, Who};
+pub(crate) use login::{Credentials, Login, Principal, Sasl};
 pub(crate) use send::{Send, Stop};
 
 /// STARTTLS, seen from every side: try, test and understand the upgrade to TLS on one port.

@@ -5,8 +5,8 @@ use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_attack::Scenario;
 
 use crate::args::{Attack, AttackFormat};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::output::Sink;
 
 /// Lists the scenarios. For one protocol, also lists those that do not apply to it, with the reason.

@@ -12,11 +12,11 @@ use starttls_attack::report::{Outcome, Report};
 use starttls_attack::{Campaign, Scenario, Shell, render};
 
 use crate::args::{Attack, AttackFormat, FailOn};
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::interruption::Interruption;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 use stage::LabStage;
 
 /// Runs the command and returns its exit code.
@@ -57,8 +57,8 @@ async fn campaign(
     starttls_processes::adopt_orphans()?;
     let mut sink = Sink::replacing(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
-    let talk = Talk::new(&args.output);
-    banner(&talk, protocol, &format!("scenarios: {}, {} at a time", scenarios.len(), args.jobs));
+    let console = Console::new(&args.output);
+    banner(&console, protocol, &format!("scenarios: {}, {} at a time", scenarios.len(), args.jobs));
     let campaign = Campaign {
         protocol,
         scenarios,
@@ -78,7 +78,7 @@ async fn campaign(
     ended.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
     let report = report.map_err(|error| Failed::new(exit::INCONCLUSIVE, error))?;
     if interrupted.is_some() {
-        crate::talk::warning(&format!(
+        crate::console::warning(&format!(
             "the report is partial: {} scenarios are missing",
             report.unfinished.len()
         ));
@@ -132,7 +132,7 @@ fn location(command: &str) -> String {
 }
 
 fn style(args: &Attack) -> render::text::Style {
-    let colored = Talk::result(&args.output).is_colored() && args.output.output.is_none();
+    let colored = Console::result(&args.output).is_colored() && args.output.output.is_none();
     render::text::Style { verbose: args.output.verbose, paint: colored.then_some(paint) }
 }
 
@@ -146,8 +146,8 @@ fn paint(outcome: Outcome) -> (&'static str, &'static str) {
 }
 
 /// What this is, for whoever finds it running.
-fn banner(talk: &Talk, protocol: &Protocol, what: &str) {
-    talk.line(
+fn banner(console: &Console, protocol: &Protocol, what: &str) {
+    console.line(
         Tone::Plain,
         format_args!(
             "starttls attack: a man in the middle, to test clients that you may test. {}, {what}.\n",

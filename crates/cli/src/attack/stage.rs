@@ -9,8 +9,8 @@ use starttls::rustls::sign::CertifiedKey;
 use starttls_attack::{Backing, Stage, Upstream};
 use starttls_lab::Props;
 
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 
 /// A server of the lab's for each run, and its certificates.
 pub(super) struct LabStage {

@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use super::stage::LabStage;
 use super::{banner, style};
 use crate::args::{Attack, AttackFormat};
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::interruption::Interruption;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 
 /// Serves until Ctrl-C; the exit code is that of the verdicts that fell.
@@ -44,16 +44,16 @@ pub(super) async fn run(
         .await
         .map_err(|error| Failed::usage(format!("cannot listen on {address}: {error}")))?;
     let bound = listener.local_addr()?;
-    let talk = Talk::new(&args.output);
-    banner(&talk, protocol, &format!("listening on {bound}"));
-    talk.fact("ca file", stage.ca_file().display());
+    let console = Console::new(&args.output);
+    banner(&console, protocol, &format!("listening on {bound}"));
+    console.fact("ca file", stage.ca_file().display());
     if !real {
-        talk.fact("user", &backing.user);
-        talk.fact("password", &backing.password);
+        console.fact("user", &backing.user);
+        console.fact("password", &backing.password);
     }
     let names: Vec<_> = scenarios.iter().map(|it| it.id.as_str()).collect();
-    talk.fact("scenarios", names.join(" "));
-    talk.line(Tone::Plain, "The first connection is not attacked, to compare with. Ctrl-C stops.\n");
+    console.fact("scenarios", names.join(" "));
+    console.line(Tone::Plain, "The first connection is not attacked, to compare with. Ctrl-C stops.\n");
     let watch = Watch {
         protocol,
         scenarios,

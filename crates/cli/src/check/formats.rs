@@ -7,10 +7,10 @@ use starttls_audit::render;
 use starttls_audit::report::Report;
 
 use crate::args::{Check, ReportFormat};
+use crate::console::Console;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::output::Sink;
-use crate::talk::Talk;
 
 /// Where each format goes. Files are opened before anything is dialed.
 pub(crate) struct Destinations(Vec<(ReportFormat, Sink)>);
@@ -82,7 +82,7 @@ fn style(args: &Check) -> render::text::Style {
     if args.output.output.is_some() || args.output_dir.is_some() {
         return render::text::Style { verbose, ..render::text::Style::default() };
     }
-    let palette = match Talk::result(&args.output).is_colored() {
+    let palette = match Console::result(&args.output).is_colored() {
         true => render::text::Palette::TERMINAL,
         false => render::text::Palette::PLAIN,
     };

@@ -7,7 +7,7 @@ use starttls_audit::render::json;
 use starttls_audit::report::{Endpoint, Report, Severity};
 
 use crate::args::Check;
-use crate::failure::Failed;
+use crate::error::Failed;
 
 /// Applies the options to the report of each endpoint.
 pub(crate) struct Judge {

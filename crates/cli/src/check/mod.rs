@@ -1,15 +1,15 @@
 //! `starttls check`: the audit.
 
 mod domain;
-mod earlier;
 mod formats;
 mod judge;
-mod matrix;
 mod options;
 mod partial;
 mod progress;
 mod report;
+mod resume;
 mod run;
+mod self_test;
 mod targets;
 
 use std::collections::HashSet;
@@ -20,34 +20,34 @@ use starttls_audit::check::{GROUPS, check};
 use starttls_audit::filter::Selection;
 
 use crate::args::{Check, Explain, ReportFormat};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::interruption::Interruption;
 use crate::output::Sink;
-use earlier::Earlier;
 use judge::Judge;
 use partial::Unfinished;
 use progress::Progress;
 use report::{Outcome, Output};
+use resume::EarlierRun;
 use run::{Item, Queue};
 use targets::Targets;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Check, mut interruption: Interruption) -> Result<u8, Failed> {
-    match tried(args, &mut interruption).await {
+    match run_inner(args, &mut interruption).await {
         Err(failed) if formats::is_plugin(args) => formats::failed_plugin(&failed),
         ended => ended,
     }
 }
 
 /// Runs the command. Unknown names of checks are errors before anything is done.
-async fn tried(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
+async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
     let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
         Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
     })?;
     match () {
         () if args.list => list(args),
-        () if args.targets.is_empty() && args.file.is_none() => matrix::run(args, interruption).await,
+        () if args.targets.is_empty() && args.file.is_none() => self_test::run(args, interruption).await,
         () => audit(args, selection, interruption).await,
     }
 }
@@ -67,7 +67,7 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
         return Err(Failed::usage("--resume goes on with lines of JSON").hint(Some(hint)));
     }
     let is_lines = formats::is_lines(args, lines.len());
-    let earlier = args.resume.as_deref().map(|path| Earlier::read(path, &judge, &lines)).transpose()?;
+    let earlier = args.resume.as_deref().map(|path| EarlierRun::read(path, &judge, &lines)).transpose()?;
     let earlier = Arc::new(earlier.unwrap_or_default());
     let new: Vec<_> = lines.into_iter().filter(|line| !earlier.is_finished(&line.text)).collect();
     let again: HashSet<_> = new.iter().map(|line| line.text.clone()).collect();

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use starttls_audit::report::{Report, Unaudited, Verdict};
 
-use super::targets::{Asked, Targets};
+use super::targets::{Targets, WrittenTarget};
 
 /// The targets that are not finished, in their order.
 pub(crate) struct Unfinished {
     /// Every time that each distinct target is written.
-    targets: VecDeque<Vec<Asked>>,
+    targets: VecDeque<Vec<WrittenTarget>>,
     total: usize,
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::run::Item;
 use super::targets::{Line, Meaning, Targets};
 use crate::args::{Output, Progress as When};
-use crate::talk::{Talk, Tone};
+use crate::console::{Console, Tone};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -17,7 +17,7 @@ enum Kind {
 
 pub(crate) struct Progress {
     kind: Kind,
-    talk: Talk,
+    console: Console,
     total: usize,
     done: usize,
     /// What was done last.
@@ -42,7 +42,7 @@ impl Progress {
         };
         let mut progress = Self {
             kind,
-            talk: Talk::new(output),
+            console: Console::new(output),
             total: targets.len(),
             done: 0,
             last: String::new(),
@@ -72,7 +72,7 @@ impl Progress {
             }
         };
         if self.kind == Kind::Lines {
-            self.talk.line(Tone::Plain, format_args!("[{number}/{}] {}", self.total, self.last));
+            self.console.line(Tone::Plain, format_args!("[{number}/{}] {}", self.total, self.last));
         }
     }
 

@@ -4,11 +4,11 @@ use starttls_audit::render::json::{self, Remark};
 use starttls_audit::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
 
 use super::partial::Unfinished;
-use super::targets::Asked;
+use super::targets::WrittenTarget;
 use super::{formats, options, worse};
 use crate::args::Check;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::output::Sink;
 
 /// Where the report goes.
@@ -39,7 +39,7 @@ impl Outcome {
     }
 
     /// Adds what was looked up for a target, which may be written more than once.
-    pub(crate) fn looked_up(&mut self, same: &[Asked], lookups: &[String]) -> Result<(), Failed> {
+    pub(crate) fn looked_up(&mut self, same: &[WrittenTarget], lookups: &[String]) -> Result<(), Failed> {
         match &mut self.output {
             Output::Lines(_) => same.iter().try_for_each(|asked| self.remark(asked, lookups, None)),
             Output::Whole(_) => {
@@ -50,7 +50,7 @@ impl Outcome {
     }
 
     /// Adds an endpoint and its exit code, once for each time that its target is written.
-    pub(crate) fn audited(&mut self, same: &[Asked], judged: (Endpoint, u8)) -> Result<(), Failed> {
+    pub(crate) fn audited(&mut self, same: &[WrittenTarget], judged: (Endpoint, u8)) -> Result<(), Failed> {
         let (endpoint, code) = judged;
         self.code = worse(self.code, code);
         let Some((last, others)) = same.split_last() else { return Ok(()) };
@@ -61,7 +61,7 @@ impl Outcome {
         self.add(last, endpoint)
     }
 
-    fn add(&mut self, asked: &Asked, endpoint: Endpoint) -> Result<(), Failed> {
+    fn add(&mut self, asked: &WrittenTarget, endpoint: Endpoint) -> Result<(), Failed> {
         let endpoint = Endpoint { target_line: asked.line, ..endpoint };
         match &mut self.output {
             Output::Lines(sink) => {
@@ -76,11 +76,11 @@ impl Outcome {
     }
 
     /// Adds a target without an endpoint.
-    pub(crate) fn failed(&mut self, same: &[Asked], failed: &Failed) -> Result<(), Failed> {
+    pub(crate) fn failed(&mut self, same: &[WrittenTarget], failed: &Failed) -> Result<(), Failed> {
         self.code = worse(self.code, failed.code);
         for asked in same {
             let text = asked.text.escape_debug();
-            crate::talk::error(&format!("\"{text}\": {failed}"), failed.hint.as_deref());
+            crate::console::error(&format!("\"{text}\": {failed}"), failed.hint.as_deref());
             match &mut self.output {
                 Output::Lines(_) => self.remark(asked, &[], Some(failed))?,
                 Output::Whole(_) => self.report.unaudited.push(Unaudited {
@@ -97,7 +97,12 @@ impl Outcome {
         Ok(())
     }
 
-    fn remark(&mut self, asked: &Asked, lookups: &[String], failed: Option<&Failed>) -> Result<(), Failed> {
+    fn remark(
+        &mut self,
+        asked: &WrittenTarget,
+        lookups: &[String],
+        failed: Option<&Failed>,
+    ) -> Result<(), Failed> {
         let Output::Lines(sink) = &mut self.output else { return Ok(()) };
         let remark = Remark {
             schema_version: SCHEMA_VERSION,
@@ -119,7 +124,7 @@ impl Outcome {
         unfinished: &Unfinished,
         code: u8,
     ) -> Result<u8, Failed> {
-        crate::talk::warning(&unfinished.summary());
+        crate::console::warning(&unfinished.summary());
         if matches!(self.output, Output::Whole(_)) {
             unfinished.add_to(&mut self.report);
         }

@@ -11,12 +11,12 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
 use super::domain;
-use super::earlier::Earlier;
+use super::resume::EarlierRun;
 use super::targets::{Line, Meaning};
 use crate::args::Check;
 use crate::dns::{Dns, Family};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::target::{Host, Mode, Target, split_port};
 
 /// Something to dial for a target, or the reason why not.
@@ -66,7 +66,7 @@ struct Shared {
     dns: Arc<Dns>,
     connect: Option<(String, Option<u16>)>,
     server_name: Option<String>,
-    earlier: Arc<Earlier>,
+    earlier: Arc<EarlierRun>,
     /// As many endpoints as may be audited at once.
     places: Semaphore,
     /// No endpoint is audited twice at the same time, whatever its names.
@@ -85,7 +85,7 @@ pub(crate) struct Queue {
 const AHEAD: usize = 4;
 
 impl Queue {
-    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<Earlier>) -> Result<Self, Failed> {
+    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<EarlierRun>) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
         let audit = Audit::new(|| builder.clone(), super::limits(args))?.client_name(peer.client_name());

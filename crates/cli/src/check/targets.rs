@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::args::Check;
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::target::{Host, Target, split_port};
 
 /// One target as it was written, and what it means.
@@ -35,7 +35,7 @@ pub(crate) enum Meaning {
 
 /// A target as it was written, and where.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct WrittenTarget {
     pub(crate) text: String,
     pub(crate) line: Option<usize>,
 }
@@ -45,16 +45,16 @@ pub(crate) struct Targets {
     /// In their order, each once.
     pub(crate) distinct: Vec<Line>,
     /// By the text of a distinct target: every time it is written, in this spelling or another.
-    pub(crate) same: HashMap<String, Vec<Asked>>,
+    pub(crate) same: HashMap<String, Vec<WrittenTarget>>,
 }
 
 impl Targets {
     /// Finds the targets that mean the same. Each is audited once and reported for each line.
     pub(crate) fn new(lines: Vec<Line>) -> Self {
         let mut first: HashMap<String, String> = HashMap::new();
-        let (mut distinct, mut same) = (Vec::new(), HashMap::<String, Vec<Asked>>::new());
+        let (mut distinct, mut same) = (Vec::new(), HashMap::<String, Vec<WrittenTarget>>::new());
         for line in lines {
-            let asked = Asked { text: line.text.clone(), line: line.number };
+            let asked = WrittenTarget { text: line.text.clone(), line: line.number };
             let leader = first.entry(line.key()).or_insert_with(|| line.text.clone());
             let all = same.entry(leader.clone()).or_default();
             if all.is_empty() {

@@ -9,7 +9,7 @@ use starttls::proto::{
 };
 use starttls::{Chunk, Observer, Phase};
 
-use crate::talk::{Talk, Tone};
+use crate::console::{Console, Tone};
 
 /// One message of the negotiation.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +46,7 @@ pub(crate) struct Negotiation {
 
 /// Watches a connection through the library's tap.
 pub(crate) struct Conversation {
-    talk: Talk,
+    console: Console,
     state: Mutex<State>,
 }
 
@@ -63,13 +63,13 @@ struct State {
 }
 
 impl Conversation {
-    pub(crate) fn new(protocol: &'static Protocol, talk: Talk) -> Self {
+    pub(crate) fn new(protocol: &'static Protocol, console: Console) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         let nothing = || (0, Vec::new());
         let login = (protocol.dialect)(Identity::new("")).into_login();
         let (client, server, seen) = (nothing(), nothing(), Negotiation::default());
         let state = State { protocol, relay, client, server, seen, login, mechanisms: Vec::new() };
-        Self { talk, state: Mutex::new(state) }
+        Self { console, state: Mutex::new(state) }
     }
 
     /// The mechanisms that were offered in cleartext. They are told, and never used.
@@ -99,7 +99,7 @@ impl Conversation {
     ) {
         let prefix = if from == Side::Client { 'C' } else { 'S' };
         for line in &lines {
-            self.talk.line(tone, format_args!("{prefix}: {line}"));
+            self.console.line(tone, format_args!("{prefix}: {line}"));
         }
         seen.messages.push(Message { from: from.name(), meaning, lines });
     }
@@ -203,7 +203,7 @@ fn shortened(line: &str) -> String {
 }
 
 fn meaning(from: Side, what: What) -> (&'static str, Tone) {
-    let tone = if from == Side::Client { Tone::Ours } else { Tone::Theirs };
+    let tone = if from == Side::Client { Tone::Client } else { Tone::Server };
     match what {
         What::Client(message) => match message {
             ClientMessage::Hello => ("hello", tone),

@@ -6,12 +6,12 @@ use starttls::Verdict;
 
 use super::conversation::Conversation;
 use super::report::Report;
-use super::session::{self, Manners};
+use super::stdio::{self, LineDiscipline};
 use crate::args::{Connect, Format};
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 use crate::target::{Host, Mode, Target};
 
 /// Tries every server of the lab; sound when all upgrades are verified.
@@ -27,8 +27,8 @@ pub(crate) async fn run(args: &Connect, sink: &mut Sink) -> Result<u8, Failed> {
 
 async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
-    let talk = if json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
-    talk.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
+    let console = if json { Console::new(&args.output).silent() } else { Console::result(&args.output) };
+    console.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
     let connector = starttls::Connector::builder()
         .timeout(args.peer.timeout)
         .no_system_roots()
@@ -39,22 +39,22 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Resu
         let host = Host { ascii: endpoint.server_name.to_owned(), unicode: None };
         let port = endpoint.address.port();
         let target = Target { protocol: endpoint.protocol, mode: Mode::Upgrade, host, port };
-        let conversation = Arc::new(Conversation::new(endpoint.protocol, talk));
-        talk.line(Tone::Heading, format_args!("{} ({})", target, endpoint.protocol.spec));
+        let conversation = Arc::new(Conversation::new(endpoint.protocol, console));
+        console.line(Tone::Heading, format_args!("{} ({})", target, endpoint.protocol.spec));
         let to = starttls::Endpoint::new(endpoint.server_name, port).at("127.0.0.1", port);
         let observed = connector.observed_by(conversation.clone());
         let report = match observed.connect(endpoint.protocol, to).await {
             Ok(session) => {
                 let report = Report::of_session(&target, conversation.finish(), &session);
-                let manners = Manners::of(endpoint.protocol, endpoint.server_name);
-                match session::leave(session, &manners).await {
+                let discipline = LineDiscipline::of(endpoint.protocol, endpoint.server_name);
+                match stdio::leave(session, &discipline).await {
                     Ok(()) => report,
                     Err(failed) => report.rejected(failed),
                 }
             }
             Err(error) => Report::of_error(&target, conversation.finish(), &error),
         };
-        verdict(&talk, &report);
+        verdict(&console, &report);
         code = code.max(report.exit_code);
         reports.push(report);
     }
@@ -66,12 +66,12 @@ async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Resu
     }
     let verified = reports.iter().filter(|report| report.exit_code == exit::DONE).count();
     let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
-    talk.line(tone, format_args!("{verified} of {} upgrades verified.", reports.len()));
-    talk.line(Tone::Plain, "\nNext: starttls connect smtp://YOUR.SERVER, or starttls connect --help");
+    console.line(tone, format_args!("{verified} of {} upgrades verified.", reports.len()));
+    console.line(Tone::Plain, "\nNext: starttls connect smtp://YOUR.SERVER, or starttls connect --help");
     Ok(code)
 }
 
-fn verdict(talk: &Talk, report: &Report) {
+fn verdict(console: &Console, report: &Report) {
     match (&report.tls, &report.error) {
         (Some(tls), _) => {
             let group = tls.group.as_deref().unwrap_or("no key exchange");
@@ -80,9 +80,9 @@ fn verdict(talk: &Talk, report: &Report) {
                 .as_ref()
                 .map_or_else(|| Verdict::NoCertificate.to_string(), |it| it.verdict.clone());
             let line = format!("{}, {}, {group}, certificate {verdict}", tls.version, tls.cipher_suite);
-            talk.line(Tone::Good, format_args!("{line}\n"));
+            console.line(Tone::Good, format_args!("{line}\n"));
         }
-        (None, Some(error)) => talk.line(Tone::Bad, format_args!("{}\n", error.message)),
+        (None, Some(error)) => console.line(Tone::Bad, format_args!("{}\n", error.message)),
         (None, None) => {}
     }
 }

@@ -10,14 +10,14 @@ use tokio::io::{
 };
 
 use super::conversation::Negotiation;
-use super::session::{self, Manners};
+use super::stdio::{self, LineDiscipline};
 use super::tap::Tapped;
 use super::{Session, text, transcript};
 use crate::args::Connect;
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 use crate::target::{Host, Mode, Target};
 
 /// Stands for a protocol that is not in the registry: no ALPN id, and a dialect that is never asked.
@@ -31,7 +31,7 @@ const ANSWER: u64 = 64 * 1024;
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Runs `connect` with `--cleartext` or `--upgrade-on`.
-pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
+pub(crate) async fn run(args: &Connect, console: &Console, sink: &mut Sink) -> Result<u8, Failed> {
     let text = args.target.as_deref().ok_or_else(|| Failed::usage("a target is needed here: HOST:PORT"))?;
     let (protocol, host, port) = match text.parse::<Target>() {
         Ok(target) => (Some(target.protocol), target.host.ascii, target.port),
@@ -56,17 +56,18 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
     let connector = args.connector(0)?;
     let name = args.peer.server_name(&host).to_owned();
     let io = Tapped::new(args.peer.dial(&host, port)?.open(&connector).await?, observer);
-    let manners = protocol.map_or_else(Manners::lines, |protocol| Manners::of(protocol, &name));
+    let discipline =
+        protocol.map_or_else(LineDiscipline::lines, |protocol| LineDiscipline::of(protocol, &name));
     let Some(request) = &args.upgrade_on else {
-        talk.line(
-            Tone::Seam,
+        console.line(
+            Tone::Boundary,
             "--- cleartext: what follows is not encrypted, and nobody proved who answers ---",
         );
-        session::run(io, tokio::io::stdin(), &manners, b"", sink).await?;
+        stdio::run(io, tokio::io::stdin(), &discipline, b"", sink).await?;
         return Ok(exit::DONE);
     };
     let mut input = BufReader::new(tokio::io::stdin());
-    let io = upgrade_on(io, &mut input, request, talk, sink, args.peer.timeout).await?;
+    let io = upgrade_on(io, &mut input, request, console, sink, args.peer.timeout).await?;
     let (io, observer) = io.into_parts();
     let connector = connector.observed_by(observer);
     let mut session = Session::Other(connector.upgrade_implicit(&UNKNOWN, &name, io).await?);
@@ -75,8 +76,8 @@ pub(crate) async fn run(args: &Connect, talk: &Talk, sink: &mut Sink) -> Result<
     let host = host.parse()?;
     let target = Target { protocol: &UNKNOWN, mode, host, port };
     let report = session.report(&target, Negotiation::default());
-    text::show(talk, &target, &report, None);
-    session.run(input, &manners, &heard?, sink).await?.tell(talk);
+    text::show(console, &target, &report, None);
+    session.run(input, &discipline, &heard?, sink).await?.tell(console);
     Ok(report.exit_code)
 }
 
@@ -85,11 +86,11 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     mut io: IO,
     typed: &mut (impl AsyncBufRead + Unpin),
     request: &str,
-    talk: &Talk,
+    console: &Console,
     sink: &mut Sink,
     timeout: Duration,
 ) -> Result<IO, Failed> {
-    let manners = Manners::lines();
+    let discipline = LineDiscipline::lines();
     let (mut line, mut heard) = (Vec::new(), vec![0; 16 * 1024]);
     let never = || {
         let message = format!("the session ended before \"{}\" was typed", request.escape_debug());
@@ -97,7 +98,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     };
     loop {
         tokio::select! {
-            len = session::next(&mut io, &mut heard) => match len? {
+            len = stdio::next(&mut io, &mut heard) => match len? {
                 0 => return Err(never()),
                 len => sink.show(heard.get(..len).unwrap_or_default())?,
             },
@@ -111,7 +112,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
                     let quiet = hear_out(&mut io, &mut heard, QUIET.min(timeout / 2), sink);
                     tokio::time::timeout(timeout, quiet).await.map_err(late)??;
                 }
-                io.write_all(&manners.sent(&line, &mut 0)).await?;
+                io.write_all(&discipline.sent(&line, &mut 0)).await?;
                 io.flush().await?;
                 line.clear();
                 if asked {
@@ -123,7 +124,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
     let late = |_| Error::Timeout { step: "the answer to the line that asks for TLS", limit: timeout };
     let answer = tokio::time::timeout(timeout, one_line(&mut io)).await.map_err(late)??;
     sink.show(&answer)?;
-    talk.line(Tone::Seam, "--- TLS from here ---");
+    console.line(Tone::Boundary, "--- TLS from here ---");
     Ok(io)
 }
 
@@ -135,7 +136,7 @@ async fn hear_out<IO: AsyncRead + Unpin>(
     quiet: Duration,
     sink: &mut Sink,
 ) -> Result<(), Failed> {
-    while let Ok(len) = tokio::time::timeout(quiet, session::next(io, heard)).await {
+    while let Ok(len) = tokio::time::timeout(quiet, stdio::next(io, heard)).await {
         match len? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
             len => sink.show(heard.get(..len).unwrap_or_default())?,

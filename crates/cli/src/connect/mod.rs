@@ -4,7 +4,7 @@ pub(crate) mod conversation;
 mod lab;
 mod manual;
 pub(crate) mod report;
-pub(crate) mod session;
+pub(crate) mod stdio;
 mod tap;
 pub(crate) mod text;
 
@@ -19,22 +19,22 @@ use starttls::{Chunk, Connector, Encrypted, Endpoint, Observer, Transcript, file
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
+use crate::console::{Console, Tone};
 use crate::diagnose;
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
-use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 use conversation::Conversation;
 use report::Report;
-use session::{Ended, Manners};
+use stdio::{Ended, LineDiscipline};
 
 /// How long to listen before the report, for tickets and for servers that speak first inside TLS.
 const LISTEN: Duration = Duration::from_millis(50);
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
-    let talk = Talk::new(&args.output);
+    let console = Console::new(&args.output);
     let json = args.format == Format::Json;
     if json && (args.cleartext || args.upgrade_on.is_some()) {
         return Err(Failed::usage("--format json shows no session, and by hand there is nothing else"));
@@ -46,23 +46,23 @@ pub(crate) async fn run(args: &Connect) -> Result<u8, Failed> {
     // A session is written as it goes on.
     let mut sink = if json { Sink::replacing(&args.output)? } else { Sink::open(&args.output)? };
     if args.cleartext || args.upgrade_on.is_some() {
-        return manual::run(args, &talk, &mut sink).await;
+        return manual::run(args, &console, &mut sink).await;
     }
     let code = match args.target()? {
-        Some(target) => connect(args, &target, &talk, &mut sink).await?,
+        Some(target) => connect(args, &target, &console, &mut sink).await?,
         None => lab::run(args, &mut sink).await?,
     };
     sink.finish()?;
     Ok(code)
 }
 
-async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) -> Result<u8, Failed> {
+async fn connect(args: &Connect, target: &Target, console: &Console, sink: &mut Sink) -> Result<u8, Failed> {
     let connector = args.connector(args.retry)?;
     let dial = args.peer.dial_target(target)?;
     let json = args.format == Format::Json;
-    let talk = if json { talk.silent() } else { *talk };
+    let console = if json { console.silent() } else { *console };
     let server = args.peer.endpoint_of(target);
-    let conversation = Arc::new(Conversation::new(target.protocol, talk));
+    let conversation = Arc::new(Conversation::new(target.protocol, console));
     let transcript = transcript(args, target.protocol)?;
     let connector = connector.observed_by(observer(conversation.clone(), transcript));
     let opening = open(&connector, target, &dial, &server);
@@ -71,15 +71,15 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
         Ok(opened) => opened,
         Err(unopened) => {
             let report = unopened.report(target, conversation.finish());
-            return failed(args, target, &report, &talk, sink);
+            return failed(args, target, &report, &console, sink);
         }
     };
     let heard = session.listen().await;
     let report = session.report(target, conversation.finish());
-    let manners = Manners::of(target.protocol, server.server_name());
+    let discipline = LineDiscipline::of(target.protocol, server.server_name());
     if json {
         let ended = match heard {
-            Ok(_) => session.leave(&manners).await,
+            Ok(_) => session.leave(&discipline).await,
             Err(failed) => Err(failed),
         };
         return match ended {
@@ -87,19 +87,19 @@ async fn connect(args: &Connect, target: &Target, talk: &Talk, sink: &mut Sink) 
             Err(failed) => print(&report.rejected(failed), sink),
         };
     }
-    text::show(&talk, target, &report, local);
+    text::show(&console, target, &report, local);
     if std::io::stdin().is_terminal() {
-        talk.line(Tone::Seam, "--- inside TLS: what you type is sent, Ctrl-D says goodbye ---");
+        console.line(Tone::Boundary, "--- inside TLS: what you type is sent, Ctrl-D says goodbye ---");
     }
-    if manners.is_binary && std::io::stdin().is_terminal() {
+    if discipline.is_binary && std::io::stdin().is_terminal() {
         let title = target.protocol.title;
-        talk.line(
-            Tone::Seam,
+        console.line(
+            Tone::Boundary,
             format_args!("{title} is a binary protocol: text that is typed is not a message of it"),
         );
     }
-    let ended = session.run(tokio::io::stdin(), &manners, &heard?, sink).await?;
-    ended.tell(&talk);
+    let ended = session.run(tokio::io::stdin(), &discipline, &heard?, sink).await?;
+    ended.tell(&console);
     Ok(report.exit_code)
 }
 
@@ -141,8 +141,8 @@ impl Session {
     async fn listen(&mut self) -> Result<Vec<u8>, Failed> {
         let mut first = vec![0; 16 * 1024];
         let heard = match self {
-            Self::Tcp(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
-            Self::Other(session) => tokio::time::timeout(LISTEN, session::next(session, &mut first)).await,
+            Self::Tcp(session) => tokio::time::timeout(LISTEN, stdio::next(session, &mut first)).await,
+            Self::Other(session) => tokio::time::timeout(LISTEN, stdio::next(session, &mut first)).await,
         };
         // Silence is the usual case.
         first.truncate(heard.unwrap_or(Ok(0))?);
@@ -152,20 +152,20 @@ impl Session {
     async fn run(
         self,
         input: impl AsyncRead + Unpin,
-        manners: &Manners,
+        discipline: &LineDiscipline,
         first: &[u8],
         sink: &mut Sink,
     ) -> Result<Ended, Failed> {
         match self {
-            Self::Tcp(session) => session::run(session, input, manners, first, sink).await,
-            Self::Other(session) => session::run(session, input, manners, first, sink).await,
+            Self::Tcp(session) => stdio::run(session, input, discipline, first, sink).await,
+            Self::Other(session) => stdio::run(session, input, discipline, first, sink).await,
         }
     }
 
-    async fn leave(self, manners: &Manners) -> Result<(), Failed> {
+    async fn leave(self, discipline: &LineDiscipline) -> Result<(), Failed> {
         match self {
-            Self::Tcp(session) => session::leave(session, manners).await,
-            Self::Other(session) => session::leave(session, manners).await,
+            Self::Tcp(session) => stdio::leave(session, discipline).await,
+            Self::Other(session) => stdio::leave(session, discipline).await,
         }
     }
 
@@ -200,13 +200,13 @@ fn failed(
     args: &Connect,
     target: &Target,
     report: &Report,
-    talk: &Talk,
+    console: &Console,
     sink: &mut Sink,
 ) -> Result<u8, Failed> {
     if args.format == Format::Json {
         return print(report, sink);
     }
-    text::show(talk, target, report, None);
+    text::show(console, target, report, None);
     let error = report.error.as_ref();
     let message = error.map_or_else(String::new, |error| error.message.clone());
     Err(Failed::new(report.exit_code, message).hint(error.and_then(|error| error.hint.clone())))

@@ -8,7 +8,7 @@ use starttls::rustls::pki_types::CertificateDer;
 use starttls::{Encrypted, Facts, Verdict};
 
 use super::conversation::Negotiation;
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use starttls_audit::report::Certificate;

@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::report::{Presented, Report, Tls};
-use crate::talk::{Talk, Tone};
+use crate::console::{Console, Tone};
 use crate::target::{Mode, Target};
 use starttls::validity;
 use starttls_audit::report::Certificate;
@@ -10,17 +10,17 @@ use starttls_audit::report::Certificate;
 const SOON: i64 = 14;
 
 /// Everything that comes after the conversation.
-pub(crate) fn show(talk: &Talk, target: &Target, report: &Report, local: Option<String>) {
+pub(crate) fn show(console: &Console, target: &Target, report: &Report, local: Option<String>) {
     if let (Some(negotiation), Some(_)) = (&report.negotiation, &report.tls) {
         let (sent, received) = (negotiation.client_bytes, negotiation.server_bytes);
         let seam = format!("--- TLS from here; in cleartext were {sent} bytes sent, {received} received ---");
-        talk.line(Tone::Seam, seam);
+        console.line(Tone::Boundary, seam);
     }
     if let Some(tls) = &report.tls {
-        session(talk, tls);
+        session(console, tls);
     }
     if let Some(presented) = &report.certificate {
-        certificate(talk, presented);
+        certificate(console, presented);
     }
     if report.tls.is_none() {
         return;
@@ -33,55 +33,56 @@ pub(crate) fn show(talk: &Talk, target: &Target, report: &Report, local: Option<
         ("handshake", timings.handshake_ms),
     ];
     let steps = steps.iter().filter_map(|(name, ms)| ms.map(|ms| format!("{name} {ms:.1} ms")));
-    talk.fact("Time", steps.collect::<Vec<_>>().join(", "));
-    talk.fact("Visible", visible(target, report, local));
+    console.fact("Time", steps.collect::<Vec<_>>().join(", "));
+    console.fact("Visible", visible(target, report, local));
 }
 
-fn session(talk: &Talk, tls: &Tls) {
+fn session(console: &Console, tls: &Tls) {
     let quantum = if tls.post_quantum { " (post-quantum hybrid)" } else { "" };
     let group = tls.group.as_deref().unwrap_or("no key exchange");
-    talk.fact("TLS", format_args!("{}, {}, {group}{quantum}", tls.version, tls.cipher_suite));
+    console.fact("TLS", format_args!("{}, {}, {group}{quantum}", tls.version, tls.cipher_suite));
     let (read, written, tickets) = (tls.handshake_read, tls.handshake_written, tls.tickets);
     let kind = tls.handshake;
     let noun = if tickets == 1 { "ticket" } else { "tickets" };
-    talk.fact(
+    console.fact(
         "Handshake",
         format_args!("{kind}; {read} bytes read, {written} written; {tickets} session {noun}"),
     );
-    talk.fact("Server name", tls.server_name.as_deref().unwrap_or("none sent: an address has no name (SNI)"));
-    talk.fact("ALPN", tls.alpn.as_deref().unwrap_or("none chosen"));
+    console
+        .fact("Server name", tls.server_name.as_deref().unwrap_or("none sent: an address has no name (SNI)"));
+    console.fact("ALPN", tls.alpn.as_deref().unwrap_or("none chosen"));
     if tls.ocsp_stapled {
-        talk.fact("OCSP", "a response is stapled");
+        console.fact("OCSP", "a response is stapled");
     }
 }
 
-fn certificate(talk: &Talk, presented: &Presented) {
+fn certificate(console: &Console, presented: &Presented) {
     let tone = if presented.verified { Tone::Good } else { Tone::Bad };
-    talk.fact("Certificate", talk.word(tone, &presented.verdict));
+    console.fact("Certificate", console.word(tone, &presented.verdict));
     for (depth, certificate) in presented.chain.iter().enumerate() {
         if let Some(error) = &certificate.unreadable {
-            talk.line(Tone::Bad, format_args!("  {depth} unreadable: {error}"));
+            console.line(Tone::Bad, format_args!("  {depth} unreadable: {error}"));
             continue;
         }
-        talk.line(Tone::Plain, format_args!("  {depth} {}", or_none(&certificate.subject)));
-        details(talk, certificate, depth == 0);
+        console.line(Tone::Plain, format_args!("  {depth} {}", or_none(&certificate.subject)));
+        details(console, certificate, depth == 0);
     }
 }
 
-fn details(talk: &Talk, certificate: &Certificate, own: bool) {
-    let detail = |key: &str, value: String| talk.line(Tone::Plain, format_args!("      {key:<7} {value}"));
-    if own || talk.verbose {
+fn details(console: &Console, certificate: &Certificate, own: bool) {
+    let detail = |key: &str, value: String| console.line(Tone::Plain, format_args!("      {key:<7} {value}"));
+    if own || console.verbose {
         detail("names", or_none(&certificate.names.join(", ")).to_owned());
     }
     detail("issuer", or_none(&certificate.issuer).to_owned());
     let days = validity::remaining(certificate.days_left);
-    let days = if certificate.days_left < SOON { talk.word(Tone::Bad, &days) } else { days };
+    let days = if certificate.days_left < SOON { console.word(Tone::Bad, &days) } else { days };
     let day = |time: &str| time.get(..10).unwrap_or(time).to_owned();
     detail("valid", format!("{} to {}, {days}", day(&certificate.not_before), day(&certificate.not_after)));
     detail("key", format!("{}, signed by {}", certificate.key, certificate.signature));
     detail("serial", certificate.serial.clone());
     detail("sha256", certificate.sha256.clone());
-    if own || talk.verbose {
+    if own || console.verbose {
         detail("spki", certificate.spki_sha256.clone());
     }
 }

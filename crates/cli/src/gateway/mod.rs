@@ -13,17 +13,17 @@ use starttls_gateway::config::{Arguments, Error, Offer};
 use starttls_gateway::log::Logger;
 
 use crate::args;
+use crate::console;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
-use crate::talk;
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
-    let given = Given::by(args);
-    let config = given.load()?;
+    let source = ConfigSource::by(args);
+    let config = source.load()?;
     // As data, they are in it.
     if args.format == args::Format::Text {
-        config.warnings.iter().for_each(|warning| talk::warning(warning));
+        config.warnings.iter().for_each(|warning| console::warning(warning));
     }
     if args.plan {
         return plan::show(&config, args.format).await;
@@ -32,20 +32,20 @@ pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
         Logger::check(&config.log).map_err(|error| service::unlogged(&config, &error))?;
         let count = config.listeners.len();
         let listeners = if count == 1 { "listener" } else { "listeners" };
-        plan::say(&format!("the configuration is sound: {count} {listeners}\n"))?;
+        plan::print(&format!("the configuration is sound: {count} {listeners}\n"))?;
         return Ok(exit::DONE);
     }
-    service::run(&given, config).await
+    service::run(&source, config).await
 }
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
-enum Given {
+enum ConfigSource {
     File(PathBuf),
     Arguments(Arguments),
 }
 
-impl Given {
+impl ConfigSource {
     fn by(args: &args::Gateway) -> Self {
         match &args.config {
             Some(path) => Self::File(path.clone()),

@@ -7,10 +7,12 @@ use starttls::validity;
 use starttls_gateway::{Config, probe};
 use tokio::task::JoinSet;
 
-use super::report::{Asked, Backend, Listener, Mode, Outcome, Own, Probed, Report, Route};
+use super::report::{
+    Backend, ClientCertificates, Listener, Mode, Outcome, Probed, Report, Route, ServerCertificate,
+};
 use crate::args::Format;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 
 /// Shows every listener and every way from there; every backend is tried, all at once.
 pub(super) async fn show(config: &Config, format: Format) -> Result<u8, Failed> {
@@ -22,7 +24,7 @@ pub(super) async fn show(config: &Config, format: Format) -> Result<u8, Failed> 
             json.map_err(|error| Failed::new(exit::BUG, error.to_string()))? + "\n"
         }
     };
-    say(&text)?;
+    print(&text)?;
     Ok(report.exit_code)
 }
 
@@ -45,7 +47,7 @@ async fn try_all(config: &Config) -> Vec<Probed> {
 }
 
 /// Prints to standard output.
-pub(super) fn say(text: &str) -> Result<(), Failed> {
+pub(super) fn print(text: &str) -> Result<(), Failed> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())?;
     Ok(())
@@ -85,8 +87,8 @@ fn line(listener: &Listener) -> String {
 }
 
 /// Certificates in a few words: all names of a few, the number of many; what matters is which goes first.
-fn certificates(all: &[Own]) -> String {
-    let one = |own: &Own| {
+fn certificates(all: &[ServerCertificate]) -> String {
+    let one = |own: &ServerCertificate| {
         let names = if own.names.is_empty() { String::from("no name") } else { own.names.join(" ") };
         format!("{names} ({}, {})", own.key, validity::remaining(own.days_left))
     };
@@ -100,7 +102,11 @@ fn certificates(all: &[Own]) -> String {
 }
 
 fn names(route: &Route) -> String {
-    let auth = if route.client_certificate == Asked::Required { " with a client certificate" } else { "" };
+    let auth = if route.client_certificate == ClientCertificates::Required {
+        " with a client certificate"
+    } else {
+        ""
+    };
     if route.names.is_empty() {
         format!("any name{auth}")
     } else {

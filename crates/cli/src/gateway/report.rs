@@ -39,7 +39,7 @@ pub(crate) struct Listener {
     /// Where TLS starts.
     pub(crate) mode: Mode,
     /// What it presents; nothing without TLS.
-    pub(crate) certificates: Vec<Own>,
+    pub(crate) certificates: Vec<ServerCertificate>,
     /// The ways on from there. The one without names is for all others.
     pub(crate) routes: Vec<Route>,
 }
@@ -64,7 +64,7 @@ pub(crate) enum Mode {
 /// A certificate that clients are presented with.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Own {
+pub(crate) struct ServerCertificate {
     pub(crate) file: String,
     /// The host names that it is for.
     pub(crate) names: Vec<String>,
@@ -87,7 +87,7 @@ pub(crate) struct Route {
     /// None where it is for all others.
     pub(crate) names: Vec<String>,
     /// Whether clients are asked for a certificate.
-    pub(crate) client_certificate: Asked,
+    pub(crate) client_certificate: ClientCertificates,
     /// In order of preference.
     pub(crate) backends: Vec<Backend>,
 }
@@ -96,7 +96,7 @@ pub(crate) struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Asked {
+pub(crate) enum ClientCertificates {
     /// They are not.
     No,
     /// They may come without.
@@ -156,9 +156,9 @@ impl Report {
             let routes = listener.routes().iter().map(|route| Route {
                 names: route.names.clone(),
                 client_certificate: match route.client_auth.as_ref().map(|policy| policy.auth) {
-                    None => Asked::No,
-                    Some(ClientAuth::Optional) => Asked::Optional,
-                    Some(ClientAuth::Required) => Asked::Required,
+                    None => ClientCertificates::No,
+                    Some(ClientAuth::Optional) => ClientCertificates::Optional,
+                    Some(ClientAuth::Required) => ClientCertificates::Required,
                 },
                 backends: route.backends.iter().filter_map(&mut backend).collect(),
             });
@@ -183,13 +183,13 @@ impl Listener {
                 Front::Implicit(_) => Mode::ImplicitTls,
                 Front::Cleartext => Mode::Cleartext,
             },
-            certificates: certificates.into_iter().map(Own::new).collect(),
+            certificates: certificates.into_iter().map(ServerCertificate::new).collect(),
             routes,
         }
     }
 }
 
-impl Own {
+impl ServerCertificate {
     fn new(summary: Summary) -> Self {
         let Summary { path, names, key, not_after: not_after_unix, days_left, ocsp } = summary;
         let (file, not_after) = (path.display().to_string(), validity::rfc3339(not_after_unix));

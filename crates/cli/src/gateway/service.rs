@@ -17,12 +17,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
-use super::{Given, files, sandbox};
+use super::{ConfigSource, files, sandbox};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 
 /// Serves until it is told to stop.
-pub(super) async fn run(given: &Given, config: Config) -> Result<u8, Failed> {
+pub(super) async fn run(source: &ConfigSource, config: Config) -> Result<u8, Failed> {
     // Landlock confines a thread and what it starts: everything that serves begins on one that is confined.
     std::thread::scope(|scope| {
         let serving = std::thread::Builder::new().name(String::from("service")).spawn_scoped(scope, || {
@@ -30,7 +30,7 @@ pub(super) async fn run(given: &Given, config: Config) -> Result<u8, Failed> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let confined =
                 confined.map_or_else(|error| format!("files are not confined: {error}"), String::from);
-            let ended = runtime.block_on(serve(given, config, &confined));
+            let ended = runtime.block_on(serve(source, config, &confined));
             // Sessions that were to end at once are not waited for.
             runtime.shutdown_background();
             ended
@@ -40,12 +40,12 @@ pub(super) async fn run(given: &Given, config: Config) -> Result<u8, Failed> {
     })
 }
 
-async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Failed> {
+async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<u8, Failed> {
     let mut config = config;
     let lowered = files::fit(&mut config);
     // Before anything listens, so that no signal is lost.
     let mut signals = Signals::new()?;
-    let fixed = Fixed::of(&config);
+    let fixed = RestartOnly::of(&config);
     let log = Logger::open(&config.log).map_err(|error| unlogged(&config, &error))?;
     let reporter = Arc::new(Reporter::new(log, Arc::new(Metrics::new())));
     let asked = match config.metrics {
@@ -54,7 +54,7 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
         })?),
         None => None,
     };
-    let mut life = Life::new(&config, reporter.clone());
+    let mut life = FileWatcher::new(&config, reporter.clone());
     // They were told on standard error.
     let mut warned = config.warnings.clone();
     let mut gateway = Gateway::start(config, reporter.clone()).map_err(unstarted)?;
@@ -63,13 +63,13 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
     let notes: Vec<_> = [addresses(&gateway), confined.to_owned()].into_iter().chain(lowered).collect();
     reporter.log.event("started", &notes.join("; "));
     tell(&[NotifyState::Ready]);
-    let mut loading = Loading::default();
+    let mut loading = PendingReload::default();
     loop {
         let loaded = tokio::select! {
             order = signals.next() => match order {
-                Order::Stop => break,
-                Order::Reload => {
-                    loading.ask(given, &reporter);
+                ServiceSignal::Stop => break,
+                ServiceSignal::Reload => {
+                    loading.ask(source, &reporter);
                     continue;
                 }
             },
@@ -90,7 +90,7 @@ async fn serve(given: &Given, config: Config, confined: &str) -> Result<u8, Fail
             }
         }
         tell(&[NotifyState::Ready]);
-        loading.go_on(given, &reporter);
+        loading.go_on(source, &reporter);
     }
     tell(&[NotifyState::Stopping]);
     metrics.drain();
@@ -118,29 +118,29 @@ const LOADING: Duration = Duration::from_secs(60);
 /// It is read on a thread of its own, so that a file system that does not answer stops neither the sessions nor the
 /// signals: the service goes on with what it has, and can be told to stop.
 #[derive(Default)]
-struct Loading {
+struct PendingReload {
     task: Option<(JoinHandle<Result<Config, Failed>>, Instant)>,
     /// Whether another reload was asked for meanwhile.
     again: bool,
 }
 
-impl Loading {
+impl PendingReload {
     /// Starts to read, now or after the reading that is under way.
-    fn ask(&mut self, given: &Given, reporter: &Reporter) {
+    fn ask(&mut self, source: &ConfigSource, reporter: &Reporter) {
         self.again = true;
-        self.go_on(given, reporter);
+        self.go_on(source, reporter);
     }
 
     /// Starts the reading that was asked for, if none is under way.
-    fn go_on(&mut self, given: &Given, reporter: &Reporter) {
+    fn go_on(&mut self, source: &ConfigSource, reporter: &Reporter) {
         if self.task.is_some() || !std::mem::take(&mut self.again) {
             return;
         }
         let since = NotifyState::monotonic_usec_now();
         tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
         reporter.log.reopen();
-        let given = given.clone();
-        self.task = Some((spawn_blocking(move || given.load()), Instant::now() + LOADING));
+        let source = source.clone();
+        self.task = Some((spawn_blocking(move || source.load()), Instant::now() + LOADING));
     }
 
     /// Waits for the end of the reading that is under way. Never ready if none is.
@@ -164,12 +164,12 @@ impl Loading {
 /// Takes over a configuration that was read anew, all or nothing (rule G6), and says by what it had to be lowered.
 fn take_over(
     mut config: Config,
-    fixed: &Fixed,
+    fixed: &RestartOnly,
     gateway: &mut Gateway,
     reporter: &Arc<Reporter>,
     warned: &mut Vec<String>,
-) -> Result<(Life, Option<String>), Failed> {
-    if Fixed::of(&config) != *fixed {
+) -> Result<(FileWatcher, Option<String>), Failed> {
+    if RestartOnly::of(&config) != *fixed {
         return Err(Failed::usage("changing `log` or `metrics` requires a restart"));
     }
     let warnings = config.warnings.clone();
@@ -179,24 +179,24 @@ fn take_over(
     let lowered = files::fit(&mut config);
     let watched = Watch::of(&config);
     gateway.reload(config).map_err(unstarted)?;
-    Ok((Life::watching(watched, reporter.clone()), lowered))
+    Ok((FileWatcher::watching(watched, reporter.clone()), lowered))
 }
 
 /// What stays as it is for as long as the process lives.
 #[derive(PartialEq, Eq)]
-struct Fixed {
+struct RestartOnly {
     log: Log,
     metrics: Option<SocketAddr>,
 }
 
-impl Fixed {
+impl RestartOnly {
     fn of(config: &Config) -> Self {
         Self { log: config.log.clone(), metrics: config.metrics }
     }
 }
 
 /// What has to be looked after for as long as a configuration is in use.
-struct Life {
+struct FileWatcher {
     task: JoinHandle<()>,
 }
 
@@ -219,7 +219,7 @@ impl Watch {
     }
 }
 
-impl Life {
+impl FileWatcher {
     fn new(config: &Config, reporter: Arc<Reporter>) -> Self {
         Self::watching(Watch::of(config), reporter)
     }
@@ -244,7 +244,7 @@ impl Life {
     }
 }
 
-impl Drop for Life {
+impl Drop for FileWatcher {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -252,7 +252,7 @@ impl Drop for Life {
 
 /// What somebody wants of the service.
 #[derive(PartialEq, Eq)]
-enum Order {
+enum ServiceSignal {
     Reload,
     Stop,
 }
@@ -272,16 +272,16 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Order {
+    async fn next(&mut self) -> ServiceSignal {
         tokio::select! {
-            _ = self.hangup.recv() => Order::Reload,
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.interrupt.recv() => Order::Stop,
+            _ = self.hangup.recv() => ServiceSignal::Reload,
+            _ = self.terminate.recv() => ServiceSignal::Stop,
+            _ = self.interrupt.recv() => ServiceSignal::Stop,
         }
     }
 
     async fn stop(&mut self) {
-        while self.next().await != Order::Stop {}
+        while self.next().await != ServiceSignal::Stop {}
     }
 }
 

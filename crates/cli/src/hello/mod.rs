@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::args::{Format, Hello};
 use crate::connect::conversation::Conversation;
-use crate::failure::Failed;
+use crate::console::Console;
+use crate::error::Failed;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
-use crate::talk::Talk;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use report::Report;
@@ -30,14 +30,14 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     let target: Target = args.target.parse()?;
     let question = offer::question(args)?;
     let json = args.format == Format::Json;
-    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let console = if json { Console::new(&args.output).silent() } else { Console::new(&args.output) };
     let mut sink = Sink::replacing(&args.output)?;
     let peer = args.dialing.peer();
     let name = peer.server_name(&target.host.ascii);
     let sent = question.to_bytes(&context(&target, name)?);
 
     let deadline = Instant::now() + args.dialing.timeout;
-    let conversation = Arc::new(Conversation::new(target.protocol, talk));
+    let conversation = Arc::new(Conversation::new(target.protocol, console));
     let dial = peer.dial_target(&target)?;
     let builder = peer.builder(true)?.insecure();
     let way = Way { target: &target, dial: &dial, server: peer.endpoint_of(&target), builder, deadline };

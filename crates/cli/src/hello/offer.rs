@@ -3,7 +3,7 @@
 use starttls_hello::{CipherSuite, Class, Family, NamedGroup, Question, Version};
 
 use crate::args::Hello;
-use crate::failure::Failed;
+use crate::error::Failed;
 
 /// The most suites that fit into a ClientHello beside everything else.
 const MAX_CODES: usize = 1000;

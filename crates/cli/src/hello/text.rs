@@ -4,7 +4,7 @@ use starttls_audit::report::Certificate;
 use starttls_report::Plain;
 
 use super::report::{KeyExchange, ReceivedAlert, Report, Server, Ssl2, Suite};
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::output::Sink;
 
 /// Writes what the server answered. Errors are reported apart.

@@ -9,15 +9,15 @@ use std::error::Error as _;
 use starttls::login::{Account, Error, LoggedIn};
 use starttls::proto::{Denial, Escaped};
 
-use crate::args::{Credentials, Format, Login, Peer, Who};
+use crate::args::{Credentials, Format, Login, Peer, Principal};
 use crate::connect::report::{Failure, Report as Connection};
-use crate::connect::session::{self, Manners};
+use crate::connect::stdio::{self, LineDiscipline};
 use crate::connect::text;
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
-use crate::inside::{Opened, Opening};
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
+use crate::session::{Opened, Opening};
 use crate::target::Target;
 use report::{Outcome, Report, escaped};
 
@@ -30,28 +30,28 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
         return Err(Failed::usage(error.to_string()).hint(hint));
     }
     let json = args.format == Format::Json;
-    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let console = if json { Console::new(&args.output).silent() } else { Console::new(&args.output) };
     let mut sink = Sink::replacing(&args.output)?;
     let connector = args.peer.connector(&args.trace, 0)?;
     let dial = args.peer.dial_target(&target)?;
     // RFC 6120 section 6.3.8: an address names the user of a service, and the login is at that service.
     let service = (target.protocol.name == "xmpp").then(|| args.peer.server_name(&target.host.ascii));
     let account = args.credentials.account(&args.peer, service).await?;
-    let opening = Opening { peer: &args.peer, trace: &args.trace, target: &target, dial, talk };
+    let opening = Opening { peer: &args.peer, trace: &args.trace, target: &target, dial, console };
     let Opened { mut session, watch } = match opening.open(&connector).await? {
         Ok(opened) => opened,
         Err(connection) => {
-            text::show(&talk, &target, &connection, None);
+            text::show(&console, &target, &connection, None);
             return end(Report::new(*connection, Outcome::NotEncrypted), json, sink);
         }
     };
     let connection = Connection::of_session(&target, watch.conversation().finish(), &session);
-    text::show(&talk, &target, &connection, None);
+    text::show(&console, &target, &connection, None);
     let heard = watch.clone();
     let done = account.heard_by(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
     let cleartext = watch.conversation().mechanisms();
     let login = report::Login {
-        user: args.credentials.who.user.clone(),
+        user: args.credentials.principal.user.clone(),
         offered_in_cleartext: escaped(&cleartext),
         messages: watch.said(),
         ..report::Login::default()
@@ -59,22 +59,22 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let mut report = Report::new(connection, Outcome::LoggedIn);
     match done {
         Ok(done) => {
-            let manners = Manners::of(target.protocol, args.peer.server_name(&target.host.ascii));
+            let discipline = LineDiscipline::of(target.protocol, args.peer.server_name(&target.host.ascii));
             // The login is what counts.
-            let _ = session::leave(session, &manners).await;
+            let _ = stdio::leave(session, &discipline).await;
             report.login = Some(login.done(&done));
             if !json {
                 for attempt in &done.refused {
-                    talk.line(Tone::Bad, format_args!("{attempt}"));
+                    console.line(Tone::Bad, format_args!("{attempt}"));
                     if attempt.denial == Denial::Binding {
-                        talk.line(Tone::Bad, format_args!("{}", hint::BINDING));
+                        console.line(Tone::Bad, format_args!("{}", hint::BINDING));
                     }
                 }
                 sink.line(&verdict(&args.credentials, &done))?;
                 if !done.checked {
                     let late =
                         "the server only keeps name and password: it checks them when a command needs them";
-                    talk.line(Tone::Seam, late);
+                    console.line(Tone::Boundary, late);
                 }
             }
         }
@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
 
 /// "authenticated as test by SCRAM-SHA-256-PLUS, bound to this connection (tls-exporter)".
 fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
-    let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.who.user.as_ref());
+    let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.principal.user.as_ref());
     let user = user.map_or(String::new(), |user| format!(" as {}", Escaped(user.as_bytes())));
     let how = match (done.mechanism, done.binding) {
         ("", _) => String::from(" without being asked for a password"),
@@ -153,7 +153,7 @@ impl Credentials {
             let what = format!("there is no mechanism {}", Escaped(name.as_bytes()));
             return Err(Failed::usage(what).hint(Some(hint)));
         }
-        let Who { user, password_file, password_command, authorize_as } = &self.who;
+        let Principal { user, password_file, password_command, authorize_as } = &self.principal;
         let given = password_file.is_some() || password_command.is_some() || user.is_some();
         let external = named.as_deref() == Some("EXTERNAL");
         let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {
@@ -171,7 +171,7 @@ impl Credentials {
             let local = service.and_then(|service| user.strip_suffix(service)?.strip_suffix('@'));
             let user = local.unwrap_or(user);
             let what = if self.token { "token" } else { "password" };
-            let secret = secret::read(&self.who, what).await?;
+            let secret = secret::read(&self.principal, what).await?;
             if self.token { Account::token(user, secret) } else { Account::password(user, secret) }
         };
         if let Some(name) = named {

@@ -10,16 +10,16 @@ use starttls_processes::Family;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use crate::args::Who;
-use crate::failure::Failed;
+use crate::args::Principal;
+use crate::error::Failed;
 use crate::input;
 
 /// The environment variable that may hold it.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
 
 /// Reads the secret; `what` is what it is called.
-pub(crate) async fn read(who: &Who, what: &str) -> Result<String, Failed> {
-    let text = match (&who.password_file, &who.password_command) {
+pub(crate) async fn read(principal: &Principal, what: &str) -> Result<String, Failed> {
+    let text = match (&principal.password_file, &principal.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
             let mut line = Vec::new();
             let read = std::io::stdin().lock().take(input::SECRET + 1).read_until(b'\n', &mut line);

@@ -9,7 +9,7 @@ use starttls::proto::Identity;
 use starttls::submission::Message;
 
 use crate::args::Send;
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::input;
 
 /// The message that the arguments describe.
@@ -31,7 +31,7 @@ pub(super) fn message(args: &Send) -> Result<Message, Failed> {
 /// One that is there already, on standard input.
 fn ready() -> Result<Vec<u8>, Failed> {
     if std::io::stdin().is_terminal() {
-        crate::talk::say("type the message, its header first; Ctrl-D ends");
+        crate::console::prompt("type the message, its header first; Ctrl-D ends");
     }
     let bytes = read(Path::new("-"))?;
     if bytes.trim_ascii().is_empty() {

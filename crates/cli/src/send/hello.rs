@@ -5,9 +5,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Hop;
 use crate::args::Send;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
-use crate::inside::Watch;
+use crate::session::Watch;
 
 const CLEARTEXT: &str = "cleartext";
 

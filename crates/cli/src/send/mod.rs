@@ -12,23 +12,23 @@ use starttls::submission::{Delivered, Delivery, Error, Message, Notify};
 
 use crate::args::{Format, Send, Stop};
 use crate::connect::report::{Failure, Report as Connection};
-use crate::connect::session::{self, Manners};
+use crate::connect::stdio::{self, LineDiscipline};
 use crate::connect::text;
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
-use crate::inside::{Opened, Opening, Watch};
 use crate::login;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
-use report::{Attempt, Outcome, Report, Told};
+use crate::session::{Opened, Opening, Watch};
+use report::{Attempt, Outcome, RecipientResult, Report};
 use route::{Hop, Route};
 
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
-    let talk = if json { Talk::new(&args.output).silent() } else { Talk::new(&args.output) };
+    let console = if json { Console::new(&args.output).silent() } else { Console::new(&args.output) };
     let mut sink = Sink::replacing(&args.output)?;
-    let sender = Sender::new(args, talk).await?;
+    let sender = Sender::new(args, console).await?;
     let Route { hops, left_out } = route::find(args).await?;
     if args.until == Some(Stop::Ehlo) {
         let code = sender.look(&hops, json, &mut sink).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let mut ended = None;
     for hop in &hops {
         if args.mx {
-            talk.line(Tone::Heading, format_args!("{}", hop.target));
+            console.line(Tone::Heading, format_args!("{}", hop.target));
         }
         let (attempt, end) = sender.attempt(hop).await?;
         attempts.push(attempt);
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
     let mut report = sender.report(attempts, ended);
     if report.exit_code != exit::DONE && tried == hops.len() && !left_out.is_empty() {
         let left = left_out.join(", ");
-        talk.line(Tone::Plain, format_args!("not tried, since {tried} servers are enough: {left}"));
+        console.line(Tone::Plain, format_args!("not tried, since {tried} servers are enough: {left}"));
         report.not_tried = left_out;
     }
     if json {
@@ -85,7 +85,7 @@ impl Send {
     }
 }
 
-fn in_words(told: &Told, outcome: Outcome) -> String {
+fn in_words(told: &RecipientResult, outcome: Outcome) -> String {
     let verdict = match (outcome, told.accepted) {
         (Outcome::Stopped, true) => "would be accepted",
         (_, true) => "accepted",
@@ -99,7 +99,7 @@ fn in_words(told: &Told, outcome: Outcome) -> String {
 /// What is the same for every server that is tried.
 struct Sender<'a> {
     args: &'a Send,
-    talk: Talk,
+    console: Console,
     connector: Connector,
     account: Option<Account>,
     delivery: Delivery,
@@ -107,9 +107,9 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    async fn new(args: &'a Send, talk: Talk) -> Result<Self, Failed> {
+    async fn new(args: &'a Send, console: Console) -> Result<Self, Failed> {
         let credentials = &args.credentials;
-        let logs_in = credentials.who.user.is_some() || credentials.mechanism.is_some();
+        let logs_in = credentials.principal.user.is_some() || credentials.mechanism.is_some();
         let no_login = matches!(args.until, Some(Stop::Ehlo | Stop::Starttls));
         let account = match logs_in && !no_login {
             true => Some(credentials.account(&args.peer, None).await?),
@@ -135,14 +135,14 @@ impl<'a> Sender<'a> {
         delivery = delivery.client_name(args.client_name()).timeout(args.deadline);
         let notify: Vec<Notify> = args.notify.iter().map(|when| (*when).into()).collect();
         let connector = args.connector()?;
-        Ok(Self { args, talk, connector, account, delivery: delivery.notify(&notify), octets })
+        Ok(Self { args, console, connector, account, delivery: delivery.notify(&notify), octets })
     }
 
     /// The first server that answers, before TLS.
     async fn look(&self, hops: &[Hop], json: bool, sink: &mut Sink) -> Result<u8, Failed> {
         let mut last = Failed::new(exit::UNREACHABLE, "there is no server to try");
         for hop in hops {
-            let watch = Watch::new(&self.args.trace, hop.target.protocol, self.talk)?;
+            let watch = Watch::new(&self.args.trace, hop.target.protocol, self.console)?;
             match hello::run(self.args, hop, &watch).await {
                 Ok(()) if !json => return Ok(exit::DONE),
                 Ok(()) => {
@@ -159,12 +159,12 @@ impl<'a> Sender<'a> {
     /// One server: what was seen there, and what came of it.
     async fn attempt(&self, hop: &Hop) -> Result<(Attempt, Result<Option<Delivered>, Failed>), Failed> {
         let (args, target) = (self.args, &hop.target);
-        let (peer, trace, dial, talk) = (&args.peer, &args.trace, hop.dial.clone(), self.talk);
-        let opening = Opening { peer, trace, target, dial, talk };
+        let (peer, trace, dial, console) = (&args.peer, &args.trace, hop.dial.clone(), self.console);
+        let opening = Opening { peer, trace, target, dial, console };
         let Opened { mut session, watch } = match opening.open(&self.connector).await? {
             Ok(opened) => opened,
             Err(connection) => {
-                text::show(&talk, target, &connection, None);
+                text::show(&console, target, &connection, None);
                 let code = connection.exit_code;
                 let failure = connection.error.as_ref();
                 let message = failure.map(|it| it.message.clone()).unwrap_or_default();
@@ -173,13 +173,13 @@ impl<'a> Sender<'a> {
             }
         };
         let connection = Connection::of_session(target, watch.conversation().finish(), &session);
-        text::show(&talk, target, &connection, None);
+        text::show(&console, target, &connection, None);
         let mut attempt = Attempt::new(target, connection);
         let done = self.inside(hop, &watch, &mut session, &mut attempt).await;
         // Whoever stops at DATA must not say goodbye: what it says would be the message.
         if args.until != Some(Stop::Data) {
-            let manners = Manners::of(target.protocol, peer.server_name(&target.host.ascii));
-            let _ = session::leave(session, &manners).await;
+            let discipline = LineDiscipline::of(target.protocol, peer.server_name(&target.host.ascii));
+            let _ = stdio::leave(session, &discipline).await;
         }
         attempt.messages = watch.said();
         attempt.error = done.as_ref().err().map(|failed| failed.message.clone());
@@ -241,7 +241,8 @@ impl<'a> Sender<'a> {
         let asked = !matches!(self.args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth));
         if let Some(delivered) = delivered.filter(|_| asked) {
             let whole = delivered.reply.as_ref().filter(|_| !stopped);
-            report.recipients = delivered.recipients.iter().map(|it| Told::of(it, whole)).collect();
+            report.recipients =
+                delivered.recipients.iter().map(|it| RecipientResult::of(it, whole)).collect();
         }
         let accepted = report.recipients.iter().filter(|told| told.accepted).count();
         report.outcome = match accepted {
@@ -250,7 +251,7 @@ impl<'a> Sender<'a> {
             some if some == report.recipients.len() => Outcome::Accepted,
             _ => Outcome::PartlyAccepted,
         };
-        let refused: Vec<&Told> = report.recipients.iter().filter(|told| !told.accepted).collect();
+        let refused: Vec<&RecipientResult> = report.recipients.iter().filter(|told| !told.accepted).collect();
         if !refused.is_empty() {
             let passing = refused.iter().all(|told| told.is_temporary());
             report.exit_code = if passing { exit::INCONCLUSIVE } else { exit::FINDINGS };

@@ -25,7 +25,7 @@ pub(crate) struct Report {
     /// The exchangers and addresses that were left out, since only the first five are tried.
     pub(crate) not_tried: Vec<String>,
     /// The recipients, in order.
-    pub(crate) recipients: Vec<Told>,
+    pub(crate) recipients: Vec<RecipientResult>,
     /// What went wrong, if anything did.
     pub(crate) error: Option<Failure>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Attempt {
 /// What became of one recipient.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Told {
+pub(crate) struct RecipientResult {
     /// The address.
     pub(crate) address: String,
     /// Whether the server took it on, and the message with it.
@@ -116,7 +116,7 @@ impl Attempt {
     }
 }
 
-impl Told {
+impl RecipientResult {
     /// The last word about a recipient: its own, or that about the message.
     pub(crate) fn of(recipient: &Recipient, whole: Option<&Reply>) -> Self {
         let reply = if recipient.is_accepted() {

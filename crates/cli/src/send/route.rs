@@ -4,8 +4,8 @@ use starttls::proto::smtp::SMTP;
 
 use crate::args::Send;
 use crate::dns::{Answer, Dns, Family};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::peer::Dial;
 use crate::target::{Host, Mode, Target};
 

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use starttls::proto::PROTOCOLS;
 
-use crate::support::run::Live;
+use crate::support::process::Live;
 use crate::support::{Run, starttls};
 use crate::{lab, schema, shows};
 

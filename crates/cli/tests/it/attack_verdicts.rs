@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::attack::{LOGIN, attack, client, interrupt, run_says, sound, told};
-use crate::support::run::{Live, peak};
+use crate::support::process::{Live, peak};
 use crate::support::{Run, starttls};
 
 #[test]

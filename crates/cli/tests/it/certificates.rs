@@ -5,7 +5,7 @@ use starttls_lab::ca::{Authority, Leaf, Usage};
 use starttls_lab::hello_limit::{Reaction, in_front_of};
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Run, encrypted, starttls};
+use crate::support::{Run, starttls, tls_server};
 use crate::{connect, connect_as, endpoint, lab, shows};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -30,8 +30,8 @@ fn c5_each_reason_is_said_in_words() {
     ] {
         let issued = authority.issue(&leaf).unwrap();
         let adjust = |it: starttls::AcceptorBuilder| it.certificate_pem(issued.chain_pem, issued.key_pem);
-        let address = encrypted::server(&smtp::SMTP, authority, adjust, |session| {
-            drop(encrypted::hear(session, b"QUIT\r\n"))
+        let address = tls_server::server(&smtp::SMTP, authority, adjust, |session| {
+            drop(tls_server::hear(session, b"QUIT\r\n"))
         });
         let target = format!("smtp://localhost:{}", address.port());
         let mut command = starttls(["connect", "--no-system-roots", &target, "--ca-file"]);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::support::script::{Step, closed, send, server, smtp_answering};
+use crate::support::scripted_server::{Step, closed, send, server, smtp_answering};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, shows};
 use starttls_lab::Lab;

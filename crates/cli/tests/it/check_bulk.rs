@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::check::check;
-use crate::support::run::Live;
-use crate::support::script::{Step, server};
-use crate::support::{Run, dns};
+use crate::support::process::Live;
+use crate::support::scripted_server::{Step, server};
+use crate::support::{Run, dns_server};
 use crate::{endpoint, lab, schema};
 
 fn lines(text: &str) -> Vec<Value> {
@@ -92,7 +92,7 @@ fn the_order_is_that_of_the_targets() {
 #[test]
 fn the_exit_code_is_that_of_the_most_telling_endpoint() {
     let lab = lab();
-    let declined = crate::support::script::smtp_answering("502 5.5.1 no\r\n");
+    let declined = crate::support::scripted_server::smtp_answering("502 5.5.1 no\r\n");
     let list = format!("gopher://x\n{}\nsmtp://{declined}\n{}\n", silent(), endpoint(&lab, "smtp").url());
     for format in ["json", "text", "sarif"] {
         let mut command = check(&lab, &[]);
@@ -150,7 +150,7 @@ fn a_domain_that_was_half_done_is_finished() {
         endpoint(&lab, "imap").address.port(),
         endpoint(&lab, "ldap").address.port(),
     );
-    let resolver = dns::server(&zone).to_string();
+    let resolver = dns_server::server(&zone).to_string();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.jsonl");
     let audit = || {

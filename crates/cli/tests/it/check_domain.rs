@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Run, dns, starttls};
+use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema, shows};
 use starttls_lab::Lab;
 
@@ -13,7 +13,7 @@ fn check(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
         .iter()
         .fold(zone.to_owned(), |zone, scheme| zone.replace(&format!("{{{scheme}}}"), &port(scheme)));
     let mut command = starttls(["check", "--no-system-roots", "--timeout", "3s", "--ca-file"]);
-    command.arg(lab.ca_file()).args(["--resolver", &dns::server(&zone).to_string()]).args(arguments);
+    command.arg(lab.ca_file()).args(["--resolver", &dns_server::server(&zone).to_string()]).args(arguments);
     Run::of(&mut command)
 }
 

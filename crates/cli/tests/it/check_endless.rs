@@ -7,7 +7,7 @@ use starttls::proto::Protocol;
 use starttls_lab::rogue::{Endless, Noise, Stage};
 
 use crate::endless::{Case, MOST, NOISES, every_server};
-use crate::support::run::Live;
+use crate::support::process::Live;
 use crate::support::{Run, starttls};
 
 /// Far more than the audit's deadline, for a machine that is busy, and far less than forever.

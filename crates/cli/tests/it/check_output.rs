@@ -8,9 +8,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::check::check;
-use crate::support::run::Live;
-use crate::support::script::{Step, server};
-use crate::support::{Run, dns, starttls};
+use crate::support::process::Live;
+use crate::support::scripted_server::{Step, server};
+use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema};
 
 const FORMATS: [(&str, &str); 8] = [
@@ -132,7 +132,7 @@ fn results_of_code_scanning_are_at_the_line_of_the_target() {
 
 #[test]
 fn failures_of_dns_are_in_every_report() {
-    let resolver = dns::server("there.test A 127.0.0.1").to_string();
+    let resolver = dns_server::server("there.test A 127.0.0.1").to_string();
     let report = |format: &str, code| {
         let arguments = ["check", "gone.test", "--resolver", &resolver, "--format", format];
         Run::of(&mut starttls(arguments)).exits(code).stdout

@@ -4,8 +4,8 @@ use starttls::proto::{imap::IMAP, nut::NUT, smtp::SMTP};
 use starttls::{ClientAuth, TlsVersion};
 use starttls_lab::ca::Authority;
 
-use crate::support::encrypted::{rest, server};
-use crate::support::script::{send, smtp_answering, smtp_going_on};
+use crate::support::scripted_server::{send, smtp_answering, smtp_going_on};
+use crate::support::tls_server::{rest, server};
 use crate::support::{Run, starttls};
 
 const WANTED: &str = "error: the server wants a client certificate, and there is none";

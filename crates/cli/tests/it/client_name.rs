@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::script::{Step, send, server};
+use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 
 /// A server that takes this hello and nothing else; it refuses the upgrade.

@@ -5,7 +5,7 @@ use std::thread::spawn;
 
 use starttls::proto::smtp;
 
-use crate::support::{Run, encrypted, starttls};
+use crate::support::{Run, starttls, tls_server};
 use crate::{connect, endpoint, lab};
 
 #[test]
@@ -132,12 +132,12 @@ fn a_client_certificate_is_presented_to_a_server_that_demands_one() {
     use starttls_lab::ca::{Authority, Leaf, Usage};
     let authority = Authority::new().unwrap();
     let roots = authority.root_pem();
-    let address = encrypted::server(
+    let address = tls_server::server(
         &smtp::SMTP,
         &authority,
         |it| it.client_auth(ClientAuth::Required, roots),
         |session| {
-            encrypted::hear(session, b"QUIT\r\n");
+            tls_server::hear(session, b"QUIT\r\n");
             let _ = session.write_all(b"221 You are known here\r\n");
         },
     );

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::script::{Step, closed, send, server, smtp_answering};
+use crate::support::scripted_server::{Step, closed, send, server, smtp_answering};
 use crate::support::{Run, starttls};
 
 fn times_out(scheme: &str, address: SocketAddr, step: &str) {

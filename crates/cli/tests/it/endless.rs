@@ -9,7 +9,7 @@ use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Endless, Noise, Stage};
 
-use crate::support::run::Live;
+use crate::support::process::Live;
 use crate::support::{Run, starttls};
 
 const TRICKLED: Noise = Noise::Trickled(Duration::from_millis(50));

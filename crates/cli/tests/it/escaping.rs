@@ -9,8 +9,8 @@ use starttls::Acceptor;
 use starttls::proto::smtp;
 use starttls_lab::ca::{Authority, Issued};
 
-use crate::support::encrypted;
-use crate::support::script::{Step, send, server, smtp_answering};
+use crate::support::scripted_server::{Step, send, server, smtp_answering};
+use crate::support::tls_server;
 use crate::support::{Run, starttls};
 
 /// Colours, moves the cursor, sets the title, in 7 and 8 bits, and turns the reading direction.
@@ -106,7 +106,7 @@ fn c7_inside_the_names_of_a_certificate() {
                 acceptor
                     .blocking()
                     .accept(stream)
-                    .map(|mut session| encrypted::hear(&mut session, b"QUIT\r\n"))
+                    .map(|mut session| tls_server::hear(&mut session, b"QUIT\r\n"))
             });
         }
     });
@@ -124,13 +124,13 @@ fn c7_inside_the_names_of_a_certificate() {
 #[test]
 fn c7_inside_the_session_on_a_terminal() {
     let authority = Authority::new().unwrap();
-    let address = encrypted::server(
+    let address = tls_server::server(
         &smtp::SMTP,
         &authority,
         |it| it,
         |session| {
             session.write_all(format!("250 {NASTY} end\r\n").as_bytes()).unwrap();
-            encrypted::hear(session, b"QUIT\r\n");
+            tls_server::hear(session, b"QUIT\r\n");
         },
     );
     let folder = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
-use crate::support::run::{DEADLINE, Live};
+use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
 /// A running gateway for SMTP with a place to ask for its health.

@@ -14,7 +14,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
 
-use crate::support::run::{DEADLINE, Live};
+use crate::support::process::{DEADLINE, Live};
 use crate::support::{Run, starttls};
 
 /// Every kind of thing that a path can lead to and that is not read, and what the error calls it.

@@ -10,7 +10,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::run::{DEADLINE, Live};
+use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
 /// KiB that an upgraded connection with its backend may take while nothing moves.

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use starttls_lab::Cleartext;
 use starttls_lab::ca::{Authority, Leaf};
 
-use crate::support::run::{DEADLINE, Live};
+use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
 /// What a service manager does with a socket: it opens it once, and starts the service with it as often as it is told.

@@ -13,8 +13,8 @@ use serde_json::Value;
 use starttls_hello::{CipherSuite, Extension, ServerHello, Ssl2Kind, Ssl2ServerHello};
 
 use crate::schema::fits_in;
-use crate::support::run::{DEADLINE, Live};
-use crate::support::script::{Step, send, server, smtp_answering, smtp_going_on};
+use crate::support::process::{DEADLINE, Live};
+use crate::support::scripted_server::{Step, send, server, smtp_answering, smtp_going_on};
 use crate::support::{Run, starttls};
 use crate::{lab, shows};
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::script::{Step, send, server};
+use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 
 fn smtp(answers: &[(&'static [u8], &str)]) -> SocketAddr {

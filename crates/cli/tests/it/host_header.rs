@@ -11,8 +11,8 @@ use starttls::Acceptor;
 use starttls::proto::http::HTTP;
 use starttls_lab::ca::{Authority, Leaf};
 
-use crate::support::encrypted::{Duplex, hear};
-use crate::support::run::DEADLINE;
+use crate::support::process::DEADLINE;
+use crate::support::tls_server::{Duplex, hear};
 use crate::support::{Run, starttls};
 
 /// What one client sent.

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::shows;
-use crate::support::run::{Live, starttls_with};
+use crate::support::process::{Live, starttls_with};
 use crate::support::{Run, starttls};
 
 fn stop(live: Live, signal: Signal) -> Run {

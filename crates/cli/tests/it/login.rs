@@ -8,8 +8,8 @@ use starttls::proto::{base64, smtp::SMTP};
 use starttls_lab::Lab;
 use starttls_lab::ca::{Authority, Leaf};
 
-use crate::support::encrypted::{Duplex, hear, rest};
-use crate::support::run::Live;
+use crate::support::process::Live;
+use crate::support::tls_server::{Duplex, hear, rest};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, schema, shows};
 

@@ -1,7 +1,7 @@
 //! By hand: cleartext without an upgrade, and the upgrade of a protocol that is not known.
 
-use crate::support::run::Live;
-use crate::support::script::{Step, send, server};
+use crate::support::process::Live;
+use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 use crate::{connect, endpoint, lab};
 

@@ -2,7 +2,7 @@
 
 use crate::schema::fits;
 use crate::shows;
-use crate::support::script::{Step, send, server, smtp_answering, smtp_going_on};
+use crate::support::scripted_server::{Step, send, server, smtp_answering, smtp_going_on};
 use crate::support::{Run, starttls};
 
 #[test]

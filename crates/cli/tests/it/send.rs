@@ -4,7 +4,7 @@ use std::process::Command;
 
 use starttls_lab::Lab;
 
-use crate::support::{Run, dns, starttls};
+use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema, shows};
 
 /// `send` to this server of the lab's, trusting its root.
@@ -114,7 +114,7 @@ fn for_programs_it_is_one_object_that_fits_the_schema() {
 /// `send --mx` to a domain in this zone.
 fn to_domain(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
     let mut command = starttls(["send", "--mx", "--timeout", "3s", "--no-system-roots", "--ca-file"]);
-    command.arg(lab.ca_file()).args(["--resolver", &dns::server(zone).to_string()]);
+    command.arg(lab.ca_file()).args(["--resolver", &dns_server::server(zone).to_string()]);
     command.args(["--to", "jane@example.test", "--body", "x"]).args(arguments);
     Run::of(&mut command)
 }

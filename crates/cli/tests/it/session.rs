@@ -5,8 +5,8 @@ use std::sync::mpsc::channel;
 use starttls::proto::{Protocol, postgres, smtp};
 use starttls_lab::ca::Authority;
 
-use crate::support::encrypted::{self, Duplex};
-use crate::support::run::{DEADLINE, Live};
+use crate::support::process::{DEADLINE, Live};
+use crate::support::tls_server::{self, Duplex};
 use crate::support::{Run, starttls};
 use crate::{connect, lab};
 
@@ -44,8 +44,8 @@ fn on_a_terminal_it_says_how_to_leave() {
 fn heard(protocol: &'static Protocol, typed: &[u8], end: &'static [u8]) -> Vec<u8> {
     let authority = Authority::new().unwrap();
     let (sender, receiver) = channel();
-    let inside = move |session: &mut dyn Duplex| sender.send(encrypted::hear(session, end)).unwrap();
-    let address = encrypted::server(protocol, &authority, |it| it, inside);
+    let inside = move |session: &mut dyn Duplex| sender.send(tls_server::hear(session, end)).unwrap();
+    let address = tls_server::server(protocol, &authority, |it| it, inside);
     let folder = tempfile::tempdir().unwrap();
     let ca_file = authority.write_to(folder.path()).unwrap();
     let target = format!("{}://localhost:{}", protocol.name, address.port());
@@ -88,7 +88,7 @@ fn the_goodbye_is_the_protocols_own() {
 #[test]
 fn a_server_that_closes_first_ends_the_program() {
     let authority = Authority::new().unwrap();
-    let address = encrypted::server(
+    let address = tls_server::server(
         &smtp::SMTP,
         &authority,
         |it| it,
@@ -121,8 +121,8 @@ fn a_session_goes_back_and_forth() {
 #[test]
 fn a_server_that_never_answers_the_goodbye_is_left() {
     let authority = Authority::new().unwrap();
-    let inside = |session: &mut dyn Duplex| drop(encrypted::rest(session));
-    let address = encrypted::server(&smtp::SMTP, &authority, |it| it, inside);
+    let inside = |session: &mut dyn Duplex| drop(tls_server::rest(session));
+    let address = tls_server::server(&smtp::SMTP, &authority, |it| it, inside);
     let folder = tempfile::tempdir().unwrap();
     let ca_file = authority.write_to(folder.path()).unwrap();
     let target = format!("smtp://localhost:{}", address.port());

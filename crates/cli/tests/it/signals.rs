@@ -14,7 +14,7 @@ use starttls_processes::Process;
 use tempfile::TempDir;
 
 use crate::support::Run;
-use crate::support::run::{Live, starttls_with};
+use crate::support::process::{Live, starttls_with};
 
 /// The signals that end a command, and the exit code for each.
 const SIGNALS: &[(Signal, i32)] = &[(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)];

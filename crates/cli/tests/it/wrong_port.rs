@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::script::{Step, send, server};
+use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 use crate::{connect_as, endpoint, lab, shows};
 

@@ -11,8 +11,8 @@ use starttls::proto::{imap::IMAP, pop3::POP3};
 use starttls::{Connector, Encrypted, Endpoint};
 use starttls_lab::real::{Running, Setup, start_mail_host};
 
-use super::dns;
-use super::run::{DEADLINE, Run, starttls};
+use super::dns_server;
+use super::process::{DEADLINE, Run, starttls};
 
 struct Host {
     running: Running,
@@ -239,7 +239,12 @@ fn a_domain_gets_its_mail_at_the_first_exchanger_that_answers() {
         somebody = forwarder(smtp.address),
     );
     let mut command = starttls(["send", "--mx", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
-    command.arg(&host.ca_file).args(["--resolver", &dns::server(&zone).to_string(), "--format", "json"]);
+    command.arg(&host.ca_file).args([
+        "--resolver",
+        &dns_server::server(&zone).to_string(),
+        "--format",
+        "json",
+    ]);
     command.args([
         "--from",
         "john@example.com",

@@ -10,11 +10,11 @@ mod mail;
 mod middle;
 mod verified;
 
-#[path = "../support/dns.rs"]
-mod dns;
-#[path = "../support/run.rs"]
+#[path = "../support/dns_server.rs"]
+mod dns_server;
+#[path = "../support/process.rs"]
 #[expect(dead_code, reason = "shared with other tests, which use the rest")]
-mod run;
+mod process;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,7 +22,7 @@ use std::process::Command;
 use starttls::proto::{Protocol, protocol};
 use starttls_lab::real::{Endpoint, RealServer, Running, Setup};
 
-use run::{Run, starttls};
+use process::{Run, starttls};
 
 /// One protocol of a running server, and who to trust about it.
 struct Peer {

@@ -1,8 +1,8 @@
 //! What the tests of the command share: running it, and peers that do as they are told.
 
-pub(crate) mod dns;
-pub(crate) mod encrypted;
-pub(crate) mod run;
-pub(crate) mod script;
+pub(crate) mod dns_server;
+pub(crate) mod process;
+pub(crate) mod scripted_server;
+pub(crate) mod tls_server;
 
-pub(crate) use run::{Run, starttls};
+pub(crate) use process::{Run, starttls};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Identity, Protocol, Side};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use crate::failure::Failed;
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 
 /// How long the server may take to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 
 /// How a protocol's session is typed: what ends a line, and how one says goodbye.
 #[derive(Clone, Debug)]
-pub(crate) struct Manners {
+pub(crate) struct LineDiscipline {
     /// What a line feed that was typed is sent as; `None` sends bytes as they are.
     line_end: Option<&'static [u8]>,
     pub(crate) goodbye: Vec<u8>,
@@ -34,7 +34,7 @@ pub(crate) enum Ended {
     CutOff,
 }
 
-impl Manners {
+impl LineDiscipline {
     pub(crate) fn of(protocol: &Protocol, server_name: &str) -> Self {
         let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new(server_name) });
         let (mut request, mut goodbye) = (Vec::new(), Vec::new());
@@ -73,11 +73,11 @@ impl Manners {
 
 impl Ended {
     /// Notes a session that was cut off.
-    pub(crate) fn tell(self, talk: &Talk) {
+    pub(crate) fn tell(self, console: &Console) {
         if self == Self::CutOff {
             let note =
                 "note: the connection ended without close_notify: what the server sent last may be missing";
-            talk.line(Tone::Seam, note);
+            console.line(Tone::Boundary, note);
         }
     }
 }
@@ -88,14 +88,14 @@ impl Ended {
 pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     io: IO,
     input: impl AsyncRead + Unpin,
-    manners: &Manners,
+    discipline: &LineDiscipline,
     first: &[u8],
     sink: &mut Sink,
 ) -> Result<Ended, Failed> {
     let (reader, writer) = tokio::io::split(io);
     sink.show(first)?;
     let incoming = receive(reader, sink);
-    let outgoing = send(writer, input, manners);
+    let outgoing = send(writer, input, discipline);
     tokio::pin!(incoming, outgoing);
     tokio::select! {
         ended = &mut incoming => return ended,
@@ -107,12 +107,12 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
 /// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
 pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(
     mut io: IO,
-    manners: &Manners,
+    discipline: &LineDiscipline,
 ) -> Result<(), Failed> {
     let mut heard = vec![0; 16 * 1024];
     let leaving = async {
         // A server that has left already is told nothing; what it said last is still to be read.
-        let _ = io.write_all(&manners.goodbye).await;
+        let _ = io.write_all(&discipline.goodbye).await;
         let _ = io.shutdown().await;
         while next(&mut io, &mut heard).await? > 0 {}
         Ok(())
@@ -150,14 +150,14 @@ pub(crate) async fn next(io: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -
 async fn send<IO: AsyncWrite>(
     mut writer: WriteHalf<IO>,
     mut input: impl AsyncRead + Unpin,
-    manners: &Manners,
+    discipline: &LineDiscipline,
 ) -> Result<(), Failed> {
     let (mut buffer, mut last) = (vec![0; 16 * 1024], 0);
     loop {
         let len = input.read(&mut buffer).await?;
         let bytes = match len {
-            0 => manners.goodbye.clone(),
-            _ => manners.sent(buffer.get(..len).unwrap_or_default(), &mut last),
+            0 => discipline.goodbye.clone(),
+            _ => discipline.sent(buffer.get(..len).unwrap_or_default(), &mut last),
         };
         let sent = async {
             writer.write_all(&bytes).await?;
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn lines_are_sent_with_crlf_once() {
-        let manners = Manners::of(&smtp::SMTP, "mail.example.com");
+        let discipline = LineDiscipline::of(&smtp::SMTP, "mail.example.com");
         let mut last = 0;
-        assert_eq!(manners.sent(b"NOOP\nNOOP\r", &mut last), b"NOOP\r\nNOOP\r");
-        assert_eq!(manners.sent(b"\nQUIT\n", &mut last), b"\nQUIT\r\n");
-        assert_eq!(manners.goodbye, b"QUIT\r\n");
+        assert_eq!(discipline.sent(b"NOOP\nNOOP\r", &mut last), b"NOOP\r\nNOOP\r");
+        assert_eq!(discipline.sent(b"\nQUIT\n", &mut last), b"\nQUIT\r\n");
+        assert_eq!(discipline.goodbye, b"QUIT\r\n");
     }
 }

@@ -10,13 +10,13 @@ use starttls_audit::report::{Endpoint, Outcome, Verdict};
 use super::judge::Judge;
 use super::run::Place;
 use super::targets::Line as Target;
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 
 /// What is done already. Only the target of the last line may be half done; what was unreachable or throttled is done
 /// again.
 #[derive(Debug, Default)]
-pub(crate) struct Earlier {
+pub(crate) struct EarlierRun {
     path: Option<PathBuf>,
     /// How much of the file is whole lines.
     length: u64,
@@ -45,7 +45,7 @@ struct State {
     retry: bool,
 }
 
-impl Earlier {
+impl EarlierRun {
     /// Reads the file; one that does not exist yet is empty.
     pub(crate) fn read(path: &Path, judge: &Judge, targets: &[Target]) -> Result<Self, Failed> {
         let mut earlier = Self { path: Some(path.to_owned()), ..Self::default() };

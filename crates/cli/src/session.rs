@@ -11,16 +11,16 @@ use crate::args::{Peer, Trace};
 use crate::connect::conversation::Message;
 use crate::connect::conversation::{self, Conversation};
 use crate::connect::report::Report;
+use crate::console::{Console, Tone};
 use crate::diagnose;
-use crate::failure::Failed;
+use crate::error::Failed;
 use crate::peer::{Dial, Io};
-use crate::talk::{Talk, Tone};
 use crate::target::{Mode, Target};
 
-/// What watches a connection from its first byte: the talk, the transcript.
+/// What watches a connection from its first byte: the console, the transcript.
 #[derive(Clone)]
 pub(crate) struct Watch {
-    talk: Talk,
+    console: Console,
     conversation: Arc<Conversation>,
     transcript: Option<Arc<Transcript<File>>>,
     inside: Arc<Mutex<Inside>>,
@@ -38,7 +38,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) trace: &'a Trace,
     pub(crate) target: &'a Target,
     pub(crate) dial: Dial,
-    pub(crate) talk: Talk,
+    pub(crate) console: Console,
 }
 
 /// An encrypted session, and what was seen on the way to it.
@@ -51,7 +51,7 @@ impl Opening<'_> {
     /// The session, or the report that says why there is none.
     pub(crate) async fn open(&self, connector: &Connector) -> Result<Result<Opened, Box<Report>>, Failed> {
         let (target, protocol) = (self.target, self.target.protocol);
-        let watch = Watch::new(self.trace, protocol, self.talk)?;
+        let watch = Watch::new(self.trace, protocol, self.console)?;
         let connector = connector.observed_by(Arc::new(watch.clone()));
         let name = self.peer.server_name(&target.host.ascii);
         let work = async {
@@ -73,7 +73,7 @@ impl Opening<'_> {
 }
 
 impl Watch {
-    pub(crate) fn new(trace: &Trace, protocol: &'static Protocol, talk: Talk) -> Result<Self, Failed> {
+    pub(crate) fn new(trace: &Trace, protocol: &'static Protocol, console: Console) -> Result<Self, Failed> {
         let transcript = match &trace.transcript {
             Some(path) => {
                 let file = file::create(path)
@@ -82,8 +82,8 @@ impl Watch {
             }
             None => None,
         };
-        let conversation = Arc::new(Conversation::new(protocol, talk));
-        Ok(Self { talk, conversation, transcript, inside: Arc::default() })
+        let conversation = Arc::new(Conversation::new(protocol, console));
+        Ok(Self { console, conversation, transcript, inside: Arc::default() })
     }
 
     /// One message inside TLS, without its secrets.
@@ -95,12 +95,12 @@ impl Watch {
     pub(crate) fn tell(&self, said: &Said, meaning: &'static str) {
         let Ok(mut inside) = self.inside.lock() else { return };
         let (prefix, tone) = match said.from {
-            Side::Client => ('C', Tone::Ours),
-            Side::Server => ('S', Tone::Theirs),
+            Side::Client => ('C', Tone::Client),
+            Side::Server => ('S', Tone::Server),
         };
         let lines = conversation::lines(&said.text);
         for line in &lines {
-            self.talk.line(tone, format_args!("{prefix}: {line}"));
+            self.console.line(tone, format_args!("{prefix}: {line}"));
         }
         inside.said.push(Message { from: said.from.name(), meaning, lines });
         if let Some(transcript) = &self.transcript {

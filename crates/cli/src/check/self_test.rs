@@ -11,11 +11,11 @@ use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::sync::Semaphore;
 
 use crate::args::{Check, ReportFormat};
+use crate::console::{Console, Tone};
+use crate::error::Failed;
 use crate::exit;
-use crate::failure::Failed;
 use crate::interruption::Interruption;
 use crate::output::Sink;
-use crate::talk::{Talk, Tone};
 
 /// One server, and what the audit made of it.
 struct Row {
@@ -36,14 +36,14 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
     }
     let is_json = args.format == [ReportFormat::Json];
     let mut sink = Sink::replacing(&args.output)?;
-    let talk = if is_json { Talk::new(&args.output).silent() } else { Talk::result(&args.output) };
-    talk.line(
+    let console = if is_json { Console::new(&args.output).silent() } else { Console::result(&args.output) };
+    console.line(
         Tone::Plain,
         "No target: auditing sound servers, and one rogue server per weakness, on this machine.\n",
     );
     let lab = crate::lab::start()?;
     let rows = tokio::select! {
-        rows = rows(args, &lab, &talk) => rows.map(Ok),
+        rows = rows(args, &lab, &console) => rows.map(Ok),
         code = interruption.code() => Ok(Err(code)),
     };
     tokio::task::spawn_blocking(move || drop(lab))
@@ -63,13 +63,13 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
         return Ok(code);
     }
     let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
-    talk.line(tone, format_args!("\n{right} of {} verdicts are the expected ones.", rows.len()));
-    talk.line(Tone::Plain, "\nNext: starttls check submission://YOUR.SERVER, or starttls check --help");
+    console.line(tone, format_args!("\n{right} of {} verdicts are the expected ones.", rows.len()));
+    console.line(Tone::Plain, "\nNext: starttls check submission://YOUR.SERVER, or starttls check --help");
     Ok(code)
 }
 
 /// Audits all servers, and shows each row as soon as those before it are done.
-async fn rows(args: &Check, lab: &starttls_lab::Lab, talk: &Talk) -> Result<Vec<Row>, Failed> {
+async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Result<Vec<Row>, Failed> {
     let authority = Authority::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
     let roots = [lab.ca_pem(), &authority.root_pem()].concat();
     let builder = || starttls::Connector::builder().no_system_roots().roots_pem(roots.as_bytes());
@@ -113,7 +113,7 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, talk: &Talk) -> Result<Vec<
         let row: Result<Row, Failed> =
             task.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
         let row = row?;
-        row.show(talk, width);
+        row.show(console, width);
         rows.push(row);
     }
     Ok(rows)
@@ -149,7 +149,7 @@ impl Row {
     }
 
     /// Shows the row; `width` is that of the longest name of a server.
-    fn show(&self, talk: &Talk, width: usize) {
+    fn show(&self, console: &Console, width: usize) {
         let (tone, verdict) = match (self.is_right(), self.expected) {
             (true, None) => (Tone::Good, String::from("sound")),
             (true, Some(weakness)) => {
@@ -164,8 +164,8 @@ impl Row {
         let (connections, seconds) = (self.endpoint.connections, self.endpoint.elapsed_ms / 1000.0);
         let plural = if connections == 1 { "" } else { "s" };
         let cost = format!("{connections} connection{plural}, {seconds:.2} s");
-        let verdict = talk.word(tone, &format!("{verdict:<28}"));
-        talk.line(
+        let verdict = console.word(tone, &format!("{verdict:<28}"));
+        console.line(
             Tone::Plain,
             format_args!("{:<width$} {:<12} {verdict} {cost}", self.server, self.protocol),
         );

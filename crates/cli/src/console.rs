@@ -1,4 +1,4 @@
-//! Talk goes to standard error, in colour where somebody looks at it. Where it is all that a command
+//! Messages go to standard error, in colour where somebody looks at it. Where it is all that a command
 //! has to give, it goes to standard output.
 
 use std::io::{IsTerminal, Write};
@@ -12,32 +12,32 @@ use crate::args::{Output, When};
 pub(crate) enum Tone {
     Plain,
     /// What we send.
-    Ours,
+    Client,
     /// What the peer sends.
-    Theirs,
+    Server,
     Good,
     Bad,
     /// Where cleartext ends.
-    Seam,
+    Boundary,
     Heading,
 }
 
-/// Where talk goes, as the user wants it.
+/// Where output goes, as the user wants it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Talk {
+pub(crate) struct Console {
     quiet: bool,
     color: bool,
     stdout: bool,
     pub(crate) verbose: bool,
 }
 
-impl Talk {
+impl Console {
     pub(crate) fn new(output: &Output) -> Self {
         let color = colored(output.color, std::io::stderr().is_terminal());
         Self { quiet: output.quiet, color, stdout: false, verbose: output.verbose }
     }
 
-    /// For a command whose talk is its result.
+    /// For a command whose messages are its result.
     pub(crate) fn result(output: &Output) -> Self {
         let color = colored(output.color, std::io::stdout().is_terminal());
         Self { color, stdout: true, ..Self::new(output) }
@@ -83,11 +83,11 @@ impl Talk {
         }
         match tone {
             Tone::Plain => Style::new(),
-            Tone::Ours => AnsiColor::Cyan.on_default(),
-            Tone::Theirs => AnsiColor::Blue.on_default(),
+            Tone::Client => AnsiColor::Cyan.on_default(),
+            Tone::Server => AnsiColor::Blue.on_default(),
             Tone::Good => AnsiColor::Green.on_default().bold(),
             Tone::Bad => AnsiColor::Red.on_default().bold(),
-            Tone::Seam => AnsiColor::Yellow.on_default(),
+            Tone::Boundary => AnsiColor::Yellow.on_default(),
             Tone::Heading => Style::new().bold(),
         }
     }
@@ -118,6 +118,6 @@ fn colored(when: When, terminal: bool) -> bool {
 }
 
 /// A word to whoever sits at the terminal.
-pub(crate) fn say(text: &str) {
+pub(crate) fn prompt(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
