@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use starttls_processes::Family;
+use starttls_processes::ProcessTree;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -173,7 +173,7 @@ async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
         command.env(format!("STARTTLS_{}", place.to_ascii_uppercase()), value);
     }
     // Ends with all processes that came from it, however this future ends.
-    let mut family = Family::new();
+    let mut family = ProcessTree::new();
     let (name, value) = family.variable();
     command.env(name, value).arg("-c").arg(script).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

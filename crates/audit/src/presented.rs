@@ -1,14 +1,14 @@
 //! The certification path among the certificates that a server presents, and when it ends.
 
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{Facts, Verdict};
+use starttls::{CertificateVerdict, TlsFacts};
 
 use crate::report::{Certificate, Expiry, Presented};
 
 impl Presented {
     /// What a handshake that succeeded shows.
-    pub(crate) fn of(facts: &Facts) -> Self {
-        let verified = facts.verdict == Verdict::Verified;
+    pub(crate) fn of(facts: &TlsFacts) -> Self {
+        let verified = facts.verdict == CertificateVerdict::Verified;
         Self::new(verified, facts.verdict.to_string(), &facts.chain, &facts.path)
     }
 

@@ -126,7 +126,7 @@ async fn diagnosed<T>(
             Some(answer) => answer.instead,
             None => ask(target, dial, left()).await,
         };
-    } else if has_handshake && unopened.error.may_be_of_a_large_hello() {
+    } else if has_handshake && unopened.error.may_be_large_hello() {
         unopened.cause = match asked {
             Some(answer) => answer.cause,
             None => with_small_hello(target, dial, peer, left()).await,
@@ -172,7 +172,7 @@ async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
     let prober = Connector::builder().insecure().timeout(limit).build().ok()?;
     match prober.connect_implicit(target.protocol, endpoint.clone()).await {
-        Err(error) if error.may_be_of_a_cleartext_port() => None,
+        Err(error) if error.may_be_cleartext_port() => None,
         Ok(_)
         | Err(Error::NoAlpn { .. } | Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
             Some(instead(target, SPEAKS_TLS))
@@ -210,7 +210,7 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         // A server that waits for cleartext may close at the ClientHello, go on waiting, or send this alert.
         Error::Io { step: HANDSHAKE, .. } | Error::Timeout { step: HANDSHAKE, .. } | Error::Tls(_)
             if target.mode == Mode::ImplicitTls
-                && (!matches!(error, Error::Tls(_)) || error.may_be_of_a_cleartext_port()) =>
+                && (!matches!(error, Error::Tls(_)) || error.may_be_cleartext_port()) =>
         {
             target
                 .other_mode()

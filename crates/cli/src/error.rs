@@ -38,7 +38,7 @@ impl From<std::io::Error> for Failed {
             // Whoever read our output has read enough.
             std::io::ErrorKind::BrokenPipe => Self::new(exit::DONE, ""),
             // With TLS 1.3 a client is done before its certificate was looked at.
-            std::io::ErrorKind::InvalidData => match starttls::Error::of_session(&error) {
+            std::io::ErrorKind::InvalidData => match starttls::Error::from_session_io(&error) {
                 Some(error) => error.into(),
                 None => Self::new(exit::TLS, format!("TLS failed inside the session: {error}")),
             },

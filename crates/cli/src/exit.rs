@@ -1,6 +1,6 @@
 //! Exit codes: a contract with scripts, the same for every command.
 
-use starttls::Refused;
+use starttls::UpgradeRefusal;
 use starttls::proto::{DeclinedReason, ErrorKind, NoList};
 
 /// Done; what was looked at is sound.
@@ -44,7 +44,7 @@ Exit codes:
       gateway and attack --serve, which keep their own code";
 
 /// Whether the server says that it is not the one that was asked for (RFC 6120 section 4.9.3.6): later is no better.
-pub(crate) fn is_somebody_else(refused: &Refused) -> bool {
+pub(crate) fn is_somebody_else(refused: &UpgradeRefusal) -> bool {
     let condition = b"<host-unknown";
     refused.answer.windows(condition.len()).any(|it| it == condition)
 }
@@ -62,7 +62,7 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Declined(refused) if is_somebody_else(refused) => DECLINED,
         Error::Declined(refused) if refused.reason == DeclinedReason::Bye => INCONCLUSIVE,
         // Under another name the server may offer TLS.
-        Error::Declined(Refused { no_list: Some(NoList::RefusedName(_)), .. }) => INCONCLUSIVE,
+        Error::Declined(UpgradeRefusal { no_list: Some(NoList::RefusedName(_)), .. }) => INCONCLUSIVE,
         Error::Declined(_) | Error::Quit(_) => DECLINED,
         Error::Protocol(error) if error.kind == ErrorKind::Closed && !error.received.is_empty() => {
             INCONCLUSIVE

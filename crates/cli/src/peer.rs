@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use starttls::proto::ClientName;
-use starttls::{Connector, ConnectorBuilder, Endpoint, Error, Family};
+use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::args::{Connect, Peer, Trace};
@@ -84,9 +84,9 @@ impl Peer {
     /// Returns the server of the URL, with the name to send and verify.
     pub(crate) fn endpoint(&self, host: &str, port: u16) -> Endpoint {
         let family = match (self.ipv4, self.ipv6) {
-            (true, _) => Family::V4,
-            (_, true) => Family::V6,
-            _ => Family::Any,
+            (true, _) => AddressFamily::V4,
+            (_, true) => AddressFamily::V6,
+            _ => AddressFamily::Any,
         };
         Endpoint::new(host, port).with_server_name(self.server_name(host)).family(family)
     }

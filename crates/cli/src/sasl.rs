@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use starttls::login::{Account, Tokens};
+use starttls::login::{Account, MechanismClient};
 use starttls::proto::{Escaped, base64};
 
 use crate::args::Sasl;
@@ -36,7 +36,8 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
     };
     let account =
         args.principal.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
-    let mut tokens = Tokens::new(&account, None).map_err(|error| Failed::usage(error.to_string()))?;
+    let mut tokens =
+        MechanismClient::new(&account, None).map_err(|error| Failed::usage(error.to_string()))?;
     if let Some(first) = tokens.begin().map_err(Failed::usage)? {
         print(&first)?;
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use starttls::proto::{Protocol, Said, Side};
-use starttls::{Chunk, Connector, Encrypted, Observer, Phase, Transcript, file};
+use starttls::{Chunk, ConnectionPhase, Connector, Encrypted, Observer, TranscriptWriter, file};
 
 use crate::args::{Peer, Trace};
 use crate::connect::conversation::Message;
@@ -22,7 +22,7 @@ use crate::target::{Mode, Target};
 pub(crate) struct Watch {
     console: Console,
     conversation: Arc<Conversation>,
-    transcript: Option<Arc<Transcript<File>>>,
+    transcript: Option<Arc<TranscriptWriter<File>>>,
     inside: Arc<Mutex<Inside>>,
 }
 
@@ -78,7 +78,7 @@ impl Watch {
             Some(path) => {
                 let file = file::create(path)
                     .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-                Some(Arc::new(Transcript::new(protocol, file)))
+                Some(Arc::new(TranscriptWriter::new(protocol, file)))
             }
             None => None,
         };
@@ -104,7 +104,7 @@ impl Watch {
         }
         inside.said.push(Message { from: said.from.name(), meaning, lines });
         if let Some(transcript) = &self.transcript {
-            transcript.say(inside.at, said);
+            transcript.record(inside.at, said);
         }
     }
 
@@ -121,7 +121,7 @@ impl Watch {
 impl Observer for Watch {
     fn observe(&self, chunk: &Chunk<'_>) {
         self.conversation.observe(chunk);
-        if chunk.phase == Phase::Session {
+        if chunk.phase == ConnectionPhase::Session {
             // What is inside is told message by message, without the secrets.
             if let Ok(mut inside) = self.inside.lock() {
                 inside.at = chunk.at;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use starttls::proto::{ErrorKind, Escaped};
-use starttls::{Error, Facts};
+use starttls::{Error, TlsFacts};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::{Front, Listener, Offer};
@@ -282,8 +282,8 @@ pub struct Tls {
     pub handshake: Option<Milliseconds>,
 }
 
-impl From<&Facts> for Tls {
-    fn from(facts: &Facts) -> Self {
+impl From<&TlsFacts> for Tls {
+    fn from(facts: &TlsFacts) -> Self {
         Self {
             version: facts.version_name(),
             cipher_suite: facts.cipher_suite_name(),

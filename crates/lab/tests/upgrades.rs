@@ -6,7 +6,7 @@ use std::net::TcpStream as StdTcpStream;
 use std::time::Duration;
 
 use starttls::proto::{ClientMessage, Identity, PROTOCOLS};
-use starttls::{Connector, Encrypted, Error, TlsVersion, Verdict};
+use starttls::{CertificateVerdict, Connector, Encrypted, Error, TlsVersion};
 use starttls_lab::{Endpoint, Lab, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -42,7 +42,7 @@ async fn upgrade_everywhere(version: TlsVersion, name: &str) {
         let mut stream = connected.unwrap_or_else(|error| panic!("{scheme}: {error}"));
         let facts = stream.facts();
         assert_eq!(facts.version_name(), name, "{scheme}");
-        assert!(matches!(facts.verdict, Verdict::Verified), "{scheme}: {}", facts.verdict);
+        assert!(matches!(facts.verdict, CertificateVerdict::Verified), "{scheme}: {}", facts.verdict);
         assert_eq!(facts.alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{scheme}");
 
         let identity = Identity { inside_tls: true, ..Identity::new(endpoint.server_name) };

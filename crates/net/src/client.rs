@@ -10,30 +10,30 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
 
-use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
+use crate::handshake::{ConnectionAttempt, TlsSetup};
 use crate::observe::{Observer, Tap};
-use crate::tls::{self, Keys, Options, TlsVersion};
-use crate::verify::{Recorder, Trust};
-use crate::wire::Wire;
-use crate::{Endpoint, Error, Ready, Refused};
+use crate::tapped_stream::TappedStream;
+use crate::tls::{self, KeyLogTarget, Options, TlsVersion};
+use crate::verify::{RecordingVerifier, Trust};
+use crate::{Endpoint, Error, Ready, UpgradeRefusal};
 
 /// Connects, negotiates, and hands out nothing but encrypted streams.
 ///
 /// Cheap to clone, and good for any number of connections. Every certificate is verified anew:
-/// no session is resumed, but for the connections [`of_one_session`](Self::of_one_session).
+/// no session is resumed, but for the connections [`with_session_resumption`](Self::with_session_resumption).
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<Shared>,
     observer: Option<Arc<dyn Observer>>,
-    session: Option<OneSession>,
+    session: Option<SessionResumption>,
 }
 
 /// What the connections of one session have in common. rustls resumes what the same verifier has verified.
 #[derive(Clone)]
-struct OneSession {
+struct SessionResumption {
     resumption: Resumption,
-    recorder: Arc<Recorder>,
+    recorder: Arc<RecordingVerifier>,
 }
 
 struct Shared {
@@ -73,9 +73,9 @@ impl Connector {
     /// The same connector for the connections of one session, where a protocol has several (FTP): each resumes
     /// the TLS session of those before it, whose certificate was verified then. Nobody else's is resumed.
     #[must_use]
-    pub fn of_one_session(&self) -> Self {
+    pub fn with_session_resumption(&self) -> Self {
         let resumption = Resumption::in_memory_sessions(1);
-        let session = OneSession { resumption, recorder: self.shared.trust.recorder() };
+        let session = SessionResumption { resumption, recorder: self.shared.trust.recorder() };
         Self { session: Some(session), ..self.clone() }
     }
 
@@ -84,7 +84,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`Error::Config`] when the server's name is none.
-    pub fn agreed<IO>(
+    pub fn from_upgrade<IO>(
         &self,
         protocol: &Protocol,
         server_name: &str,
@@ -92,7 +92,7 @@ impl Connector {
         upgrade: Upgrade,
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        Ok(Ready::new(Wire::new(io, attempt.tap.clone()), upgrade, attempt))
+        Ok(Ready::new(TappedStream::new(io, attempt.tap.clone()), upgrade, attempt))
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
@@ -120,7 +120,7 @@ impl Connector {
         protocol: &Protocol,
         server_name: &str,
         deadline: Deadline,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<ConnectionAttempt, Error> {
         let address = server_name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         let name = ServerName::try_from(address.unwrap_or(server_name).to_owned()).map_err(|cause| {
             Error::config_because("the server's name is neither a host name nor an address", cause)
@@ -128,7 +128,7 @@ impl Connector {
         let mut config = self.shared.config.clone();
         let recorder = match &self.session {
             None => self.shared.trust.recorder(),
-            Some(OneSession { resumption, recorder }) => {
+            Some(SessionResumption { resumption, recorder }) => {
                 config.resumption = resumption.clone();
                 recorder.clone()
             }
@@ -141,8 +141,8 @@ impl Connector {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
-        let plan = Plan::Client { config: Arc::new(config), name, recorder };
-        Ok(Attempt::new(plan, Tap::new(Side::Client, self.observer.clone()), deadline))
+        let setup = TlsSetup::Client { config: Arc::new(config), name, recorder };
+        Ok(ConnectionAttempt::new(setup, Tap::new(Side::Client, self.observer.clone()), deadline))
     }
 }
 
@@ -182,7 +182,7 @@ impl ConnectorBuilder {
     /// Finishes the handshake whatever the server's certificate, so that **anybody in the middle can read
     /// and change everything**. For diagnosis only.
     ///
-    /// The certificate is verified all the same: [`Facts::verdict`](crate::Facts::verdict) tells what
+    /// The certificate is verified all the same: [`TlsFacts::verdict`](crate::TlsFacts::verdict) tells what
     /// came of it. Signatures in the handshake always have to be right.
     pub fn insecure(self) -> Self {
         Self { insecure: true, ..self }
@@ -210,13 +210,13 @@ impl ConnectorBuilder {
 
     /// Appends the secrets of every session to this file, for Wireshark and its like.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.key_log = Keys::File(path.into());
+        self.options.key_log = KeyLogTarget::File(path.into());
         self
     }
 
     /// Appends the secrets of every session to the file that `SSLKEYLOGFILE` names, if it names one.
     pub fn key_log_from_env(mut self) -> Self {
-        self.options.key_log = Keys::Environment;
+        self.options.key_log = KeyLogTarget::Environment;
         self
     }
 
@@ -274,7 +274,7 @@ impl ConnectorBuilder {
     }
 }
 
-impl From<&starttls_proto::Declined> for Refused {
+impl From<&starttls_proto::Declined> for UpgradeRefusal {
     fn from(declined: &starttls_proto::Declined) -> Self {
         Self {
             reason: declined.reason,

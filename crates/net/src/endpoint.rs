@@ -22,12 +22,12 @@ pub struct Endpoint {
     name: String,
     host: String,
     port: u16,
-    family: Family,
+    family: AddressFamily,
 }
 
 /// Which addresses of a host may be dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
+pub enum AddressFamily {
     /// All of them, in the resolver's order.
     #[default]
     Any,
@@ -41,7 +41,7 @@ impl Endpoint {
     /// The server `host`, dialled by that name.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
-        Self { url: (host.clone(), port), name: host.clone(), host, port, family: Family::Any }
+        Self { url: (host.clone(), port), name: host.clone(), host, port, family: AddressFamily::Any }
     }
 
     /// Sends this name in SNI and verifies it. The authority of the URL stays.
@@ -58,7 +58,7 @@ impl Endpoint {
 
     /// Dials addresses of this family only.
     #[must_use]
-    pub fn family(self, family: Family) -> Self {
+    pub fn family(self, family: AddressFamily) -> Self {
         Self { family, ..self }
     }
 
@@ -84,9 +84,9 @@ impl Endpoint {
     pub(crate) fn admitted(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
         let admitted: Vec<_> = found
             .filter(|address| match self.family {
-                Family::Any => true,
-                Family::V4 => address.is_ipv4(),
-                Family::V6 => address.is_ipv6(),
+                AddressFamily::Any => true,
+                AddressFamily::V4 => address.is_ipv4(),
+                AddressFamily::V6 => address.is_ipv6(),
             })
             .collect();
         if admitted.is_empty() {

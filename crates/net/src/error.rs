@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, NoList, Quit, Refusal, Side, speaks};
 
-use crate::attempt::HANDSHAKE;
+use crate::handshake::HANDSHAKE;
 use crate::verify::is_authority;
 
 /// Why there is no encrypted stream. Whatever it was, the connection is closed.
@@ -53,7 +53,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The server will not upgrade.
-    Declined(Refused),
+    Declined(UpgradeRefusal),
     /// The client ended the session before an upgrade, in good order.
     Quit(Quit),
     /// The peer broke a rule of the negotiation.
@@ -93,7 +93,7 @@ pub enum Error {
 
 /// A server's no: what a refused upgrade leaves to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct UpgradeRefusal {
     /// Why.
     pub reason: DeclinedReason,
     /// Whether the upgrade had been offered; `None` where the protocol has no offer.
@@ -125,7 +125,7 @@ impl Error {
     ///
     /// With TLS 1.3 the client's handshake is complete before the server looks at the client's certificate
     /// (RFC 8446 section 4.4.2.4), so that a missing one is refused with the first answer inside TLS.
-    pub fn of_session(error: &io::Error) -> Option<Self> {
+    pub fn from_session_io(error: &io::Error) -> Option<Self> {
         let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?.clone();
         Some(match cause {
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -148,14 +148,14 @@ impl Error {
     /// Returns whether the server refused the ClientHello with the alert `unexpected_message`. A server that starts in
     /// cleartext does so ([`UNEXPECTED_MESSAGE_ALERT`](starttls_proto::UNEXPECTED_MESSAGE_ALERT)), so this alert is no
     /// evidence of TLS from the first byte.
-    pub fn may_be_of_a_cleartext_port(&self) -> bool {
+    pub fn may_be_cleartext_port(&self) -> bool {
         matches!(self, Self::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)))
     }
 
     /// Returns whether the cause may be the size of the ClientHello: some servers, and devices on the way, do not accept one
     /// of more than one segment, and end the handshake like this. A second connection with
     /// [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether it is.
-    pub fn may_be_of_a_large_hello(&self) -> bool {
+    pub fn may_be_large_hello(&self) -> bool {
         use AlertDescription as Alert;
         match self {
             Self::Io { step, .. } | Self::Timeout { step, .. } => *step == HANDSHAKE,
@@ -195,7 +195,7 @@ impl Error {
             Self::PlaintextNotTls { received, .. } if speaks(received).is_some() => {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
             }
-            Self::Declined(Refused { no_list: Some(NoList::RefusedName(_)), .. }) => Some(CLIENT_NAME),
+            Self::Declined(UpgradeRefusal { no_list: Some(NoList::RefusedName(_)), .. }) => Some(CLIENT_NAME),
             Self::Declined(refused) => match refused.reason {
                 DeclinedReason::Refused(Refusal::Temporary) => {
                     Some("the server may be ready later: try again")
@@ -304,7 +304,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for UpgradeRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.no_list {
             Some(NoList::RefusedName(answer)) => {

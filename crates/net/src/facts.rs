@@ -10,7 +10,7 @@ use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup, ProtocolVersion
 /// Everything known of a connection when its handshake had ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Facts {
+pub struct TlsFacts {
     /// The peer's address, where the connection was dialled by this library.
     pub address: Option<SocketAddr>,
     /// How long each step took.
@@ -39,7 +39,7 @@ pub struct Facts {
     /// path. The name is not considered here.
     pub path: Vec<CertificateDer<'static>>,
     /// What came of verifying it.
-    pub verdict: Verdict,
+    pub verdict: CertificateVerdict,
     /// Whether an OCSP response came with it. It is not evaluated.
     pub ocsp_stapled: bool,
 }
@@ -60,7 +60,7 @@ pub struct Timings {
 
 /// What came of verifying the peer's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CertificateVerdict {
     /// It leads to a trusted root and is valid now, for the expected name.
     Verified,
     /// It does not, and the connection stands because the caller asked for that.
@@ -74,7 +74,7 @@ pub enum Verdict {
     NoCertificate,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for CertificateVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verified => f.write_str("verified"),
@@ -84,7 +84,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl Facts {
+impl TlsFacts {
     pub(crate) fn new(tls: &Connection, server_name: Option<String>, timings: Timings) -> Self {
         Self {
             address: None,
@@ -99,7 +99,7 @@ impl Facts {
             handshake_written: 0,
             chain: tls.peer_certificates().unwrap_or_default().to_vec(),
             path: Vec::new(),
-            verdict: Verdict::NoCertificate,
+            verdict: CertificateVerdict::NoCertificate,
             ocsp_stapled: false,
         }
     }

@@ -68,8 +68,8 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
-mod attempt;
 pub mod blocking;
+mod certification_path;
 mod client;
 mod deadline;
 mod der;
@@ -77,12 +77,12 @@ mod endpoint;
 mod error;
 mod facts;
 pub mod file;
+mod handshake;
 mod host_name;
 #[cfg(feature = "login")]
 pub mod login;
 mod machine;
 mod observe;
-mod path;
 #[cfg(feature = "raw-tls")]
 mod raw;
 mod ready;
@@ -90,29 +90,29 @@ mod server;
 mod stream;
 #[cfg(feature = "login")]
 pub mod submission;
+mod tapped_stream;
 mod tls;
 mod transcript;
 pub mod validity;
 mod verify;
-mod wire;
 
 use std::time::Duration;
 
 pub use client::{Connector, ConnectorBuilder};
-pub use endpoint::{Endpoint, Family};
-pub use error::{Error, Refused};
-pub use facts::{Facts, Timings, Verdict};
+pub use endpoint::{AddressFamily, Endpoint};
+pub use error::{Error, UpgradeRefusal};
+pub use facts::{CertificateVerdict, Timings, TlsFacts};
 pub use host_name::host_name;
-pub use observe::{Chunk, Observer, Phase};
+pub use observe::{Chunk, ConnectionPhase, Observer};
 #[cfg(feature = "raw-tls")]
 pub use raw::RawTls;
-pub use ready::{NotEncrypted, Outcome, Ready};
+pub use ready::{MaybeEncrypted, NotEncrypted, Ready};
 pub use rustls;
 pub use server::{Acceptor, AcceptorBuilder};
 pub use starttls_proto as proto;
 pub use stream::Encrypted;
 pub use tls::{ClientAuth, TlsVersion};
-pub use transcript::Transcript;
+pub use transcript::TranscriptWriter;
 
 /// The time for everything together, unless a builder was told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -63,7 +63,7 @@ impl Machine for Server {
 }
 
 /// How a negotiation ends in good order.
-pub(crate) enum Ended<E> {
+pub(crate) enum NegotiationEnd<E> {
     Upgrade(Upgrade),
     Otherwise(E),
 }

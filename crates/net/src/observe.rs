@@ -9,7 +9,7 @@ use starttls_proto::Side;
 /// Sees every chunk of a connection as it is sent or received.
 ///
 /// It is called from within reading and writing: it must not block for long. What it sees is not
-/// escaped and may hold secrets; [`Transcript`](crate::Transcript) shows it to people.
+/// escaped and may hold secrets; [`TranscriptWriter`](crate::TranscriptWriter) shows it to people.
 pub trait Observer: Send + Sync {
     /// Sees one chunk.
     fn observe(&self, chunk: &Chunk<'_>);
@@ -27,7 +27,7 @@ pub struct Chunk<'a> {
     /// Who sent them.
     pub from: Side,
     /// What they are.
-    pub phase: Phase,
+    pub phase: ConnectionPhase,
     /// When, counted from the start of the connection.
     pub at: Duration,
     /// The bytes.
@@ -36,7 +36,7 @@ pub struct Chunk<'a> {
 
 /// What a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum ConnectionPhase {
     /// The negotiation in cleartext, as it is on the wire.
     Negotiation,
     /// The TLS handshake, as it is on the wire.
@@ -59,15 +59,15 @@ impl Tap {
         Self { side, started: Instant::now(), observer }
     }
 
-    pub(crate) fn sent(&self, phase: Phase, bytes: &[u8]) {
+    pub(crate) fn sent(&self, phase: ConnectionPhase, bytes: &[u8]) {
         self.show(self.side, phase, bytes);
     }
 
-    pub(crate) fn received(&self, phase: Phase, bytes: &[u8]) {
+    pub(crate) fn received(&self, phase: ConnectionPhase, bytes: &[u8]) {
         self.show(self.side.peer(), phase, bytes);
     }
 
-    fn show(&self, from: Side, phase: Phase, bytes: &[u8]) {
+    fn show(&self, from: Side, phase: ConnectionPhase, bytes: &[u8]) {
         if let Some(observer) = self.observer.as_ref().filter(|_| !bytes.is_empty()) {
             observer.observe(&Chunk { from, phase, at: self.started.elapsed(), bytes });
         }

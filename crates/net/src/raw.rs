@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 use starttls_proto::Upgrade;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::Wire;
+use crate::tapped_stream::TappedStream;
 
 /// A stream on which both sides expect TLS, without TLS of ours: for probes that send their own ClientHello.
 ///
 /// Nothing on it is encrypted or authenticated. [`Ready::into_raw_tls`](crate::Ready::into_raw_tls) is the only way to
 /// it and takes the proof that no byte in cleartext was left. The deadline of the negotiation has ended: the caller
-/// bounds its reads and writes. The observer sees both directions as [`Phase::Handshake`](crate::Phase::Handshake).
+/// bounds its reads and writes. The observer sees both directions as [`ConnectionPhase::Handshake`](crate::ConnectionPhase::Handshake).
 ///
 /// It never takes the place of an encrypted stream:
 /// ```compile_fail,E0308
@@ -25,14 +25,14 @@ use crate::wire::Wire;
 #[derive(Debug)]
 #[must_use = "the peer now expects TLS"]
 pub struct RawTls<IO> {
-    pub(crate) wire: Wire<IO>,
+    pub(crate) tapped: TappedStream<IO>,
 }
 
 impl<IO> RawTls<IO> {
-    pub(crate) fn new(mut wire: Wire<IO>, upgrade: Upgrade) -> Self {
-        wire.begin_tls(upgrade.into_early_tls());
-        wire.deadline = None;
-        Self { wire }
+    pub(crate) fn new(mut tapped: TappedStream<IO>, upgrade: Upgrade) -> Self {
+        tapped.begin_tls(upgrade.into_early_tls());
+        tapped.deadline = None;
+        Self { tapped }
     }
 }
 
@@ -42,20 +42,20 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RawTls<IO> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_read(cx, buf)
+        Pin::new(&mut self.tapped).poll_read(cx, buf)
     }
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for RawTls<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write(cx, buf)
+        Pin::new(&mut self.tapped).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(cx)
+        Pin::new(&mut self.tapped).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_shutdown(cx)
+        Pin::new(&mut self.tapped).poll_shutdown(cx)
     }
 }

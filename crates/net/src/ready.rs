@@ -2,9 +2,9 @@
 
 use starttls_proto::{Declined, Upgrade};
 
-use crate::attempt::{Attempt, Handshake};
-use crate::wire::Wire;
-use crate::{Encrypted, Error, Refused};
+use crate::handshake::{ConnectionAttempt, Handshake};
+use crate::tapped_stream::TappedStream;
+use crate::{Encrypted, Error, UpgradeRefusal};
 
 /// Both sides agreed; the next byte in either direction is TLS.
 ///
@@ -35,15 +35,15 @@ use crate::{Encrypted, Error, Refused};
 #[derive(Debug)]
 #[must_use = "the peer now expects TLS: go on with the handshake, or drop this to close the connection"]
 pub struct Ready<IO> {
-    wire: Wire<IO>,
+    tapped: TappedStream<IO>,
     upgrade: Upgrade,
-    attempt: Box<Attempt>,
+    attempt: Box<ConnectionAttempt>,
 }
 
 impl<IO> Ready<IO> {
-    pub(crate) fn new(wire: Wire<IO>, upgrade: Upgrade, mut attempt: Attempt) -> Self {
+    pub(crate) fn new(tapped: TappedStream<IO>, upgrade: Upgrade, mut attempt: ConnectionAttempt) -> Self {
         attempt.timings.negotiation = Some(attempt.lap());
-        Self { wire, upgrade, attempt: Box::new(attempt) }
+        Self { tapped, upgrade, attempt: Box::new(attempt) }
     }
 
     /// Gives the stream to a probe that sends its own ClientHello and never finishes a handshake.
@@ -52,12 +52,12 @@ impl<IO> Ready<IO> {
     /// so the next byte in either direction is TLS here too.
     #[cfg(feature = "raw-tls")]
     pub fn into_raw_tls(self) -> crate::RawTls<IO> {
-        crate::RawTls::new(self.wire, self.upgrade)
+        crate::RawTls::new(self.tapped, self.upgrade)
     }
 
     pub(crate) fn begin(mut self) -> Result<Handshake<IO>, Error> {
-        self.wire.drops_space(self.attempt.space_before_tls);
-        self.attempt.begin(self.wire, self.upgrade.into_early_tls())
+        self.tapped.skip_leading_space(self.attempt.space_before_tls);
+        self.attempt.begin(self.tapped, self.upgrade.into_early_tls())
     }
 }
 
@@ -74,7 +74,7 @@ impl<IO> Ready<IO> {
 #[must_use = "the connection is open, and not encrypted"]
 pub struct NotEncrypted<IO> {
     io: IO,
-    refused: Refused,
+    refused: UpgradeRefusal,
 }
 
 impl<IO> NotEncrypted<IO> {
@@ -83,7 +83,7 @@ impl<IO> NotEncrypted<IO> {
     }
 
     /// How the server refused.
-    pub fn refused(&self) -> &Refused {
+    pub fn refused(&self) -> &UpgradeRefusal {
         &self.refused
     }
 
@@ -96,7 +96,7 @@ impl<IO> NotEncrypted<IO> {
 /// What comes of asking for TLS when cleartext will do.
 #[derive(Debug)]
 #[must_use = "one of the two is not encrypted"]
-pub enum Outcome<IO> {
+pub enum MaybeEncrypted<IO> {
     /// TLS is up.
     Encrypted(Encrypted<IO>),
     /// The server refused; everything stays in cleartext.
@@ -104,12 +104,12 @@ pub enum Outcome<IO> {
 }
 
 /// What a client's negotiation comes to, before anybody asked whether cleartext will do.
-pub(crate) enum Agreement<IO> {
+pub(crate) enum Negotiated<IO> {
     Ready(Ready<IO>),
-    Declined(Declined, Wire<IO>),
+    Declined(Declined, TappedStream<IO>),
 }
 
-impl<IO> Agreement<IO> {
+impl<IO> Negotiated<IO> {
     /// Cleartext will not do (rule C1).
     pub(crate) fn required(self) -> Result<Ready<IO>, Error> {
         match self {
@@ -121,8 +121,8 @@ impl<IO> Agreement<IO> {
     /// Cleartext will do, where the connection can go on in it.
     pub(crate) fn or_cleartext(self) -> Result<Result<Ready<IO>, NotEncrypted<IO>>, Error> {
         match self {
-            Self::Declined(declined, wire) if declined.is_usable_in_cleartext() => {
-                Ok(Err(NotEncrypted { io: wire.io, refused: (&declined).into() }))
+            Self::Declined(declined, tapped) if declined.is_usable_in_cleartext() => {
+                Ok(Err(NotEncrypted { io: tapped.io, refused: (&declined).into() }))
             }
             other => other.required().map(Ok),
         }

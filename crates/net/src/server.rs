@@ -9,11 +9,11 @@ use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCac
 use rustls::{RootCertStore, ServerConfig};
 use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, Tls, Upgrade};
 
-use crate::attempt::{Attempt, Plan};
 use crate::deadline::Deadline;
+use crate::handshake::{ConnectionAttempt, TlsSetup};
 use crate::observe::{Observer, Tap};
-use crate::tls::{self, ClientAuth, Keys, Options, TlsVersion};
-use crate::wire::Wire;
+use crate::tapped_stream::TappedStream;
+use crate::tls::{self, ClientAuth, KeyLogTarget, Options, TlsVersion};
 use crate::{Error, Ready};
 
 /// Greets, negotiates, lets nobody past without TLS, and hands out encrypted streams.
@@ -104,15 +104,15 @@ impl Acceptor {
 
     /// A connection on which an upgrade was agreed by other means than this acceptor's own negotiation: by a
     /// [`Relay`](starttls_proto::Relay) that granted it. The deadline starts anew.
-    pub fn agreed<IO>(&self, io: IO, upgrade: Upgrade) -> Ready<IO> {
+    pub fn from_upgrade<IO>(&self, io: IO, upgrade: Upgrade) -> Ready<IO> {
         let attempt = self.attempt();
-        Ready::new(Wire::new(io, attempt.tap.clone()), upgrade, attempt)
+        Ready::new(TappedStream::new(io, attempt.tap.clone()), upgrade, attempt)
     }
 
-    pub(crate) fn attempt(&self) -> Attempt {
-        let plan = self.config.clone().map_or(Plan::Unavailable, Plan::Server);
+    pub(crate) fn attempt(&self) -> ConnectionAttempt {
+        let setup = self.config.clone().map_or(TlsSetup::Unavailable, TlsSetup::Server);
         let tap = Tap::new(Side::Server, self.observer.clone());
-        let mut attempt = Attempt::new(plan, tap, Deadline::starting_now(self.timeout));
+        let mut attempt = ConnectionAttempt::new(setup, tap, Deadline::starting_now(self.timeout));
         attempt.space_before_tls = self.protocol.flow.space_before_tls;
         attempt
     }
@@ -181,7 +181,7 @@ impl AcceptorBuilder {
 
     /// Appends the secrets of every session to this file, for Wireshark and its like.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.options.key_log = Keys::File(path.into());
+        self.options.key_log = KeyLogTarget::File(path.into());
         self
     }
 

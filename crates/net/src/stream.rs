@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use rustls::Connection;
 
-use crate::facts::Facts;
-use crate::observe::Phase;
-use crate::wire::Wire;
+use crate::facts::TlsFacts;
+use crate::observe::ConnectionPhase;
+use crate::tapped_stream::TappedStream;
 
 /// From this size on, who reads wants much at once, and gets it with one call to the system instead of one for
 /// every 4 KiB, which is as much as rustls asks for.
@@ -30,17 +30,17 @@ thread_local! {
 #[derive(Debug)]
 pub struct Encrypted<IO> {
     pub(crate) tls: Box<Connection>,
-    pub(crate) wire: Wire<IO>,
-    facts: Box<Facts>,
+    pub(crate) tapped: TappedStream<IO>,
+    facts: Box<TlsFacts>,
 }
 
 impl<IO> Encrypted<IO> {
-    pub(crate) fn new(tls: Connection, wire: Wire<IO>, facts: Facts) -> Self {
-        Self { tls: Box::new(tls), wire, facts: Box::new(facts) }
+    pub(crate) fn new(tls: Connection, tapped: TappedStream<IO>, facts: TlsFacts) -> Self {
+        Self { tls: Box::new(tls), tapped, facts: Box::new(facts) }
     }
 
     /// Everything known of the connection when its handshake had ended.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &TlsFacts {
         &self.facts
     }
 
@@ -54,15 +54,15 @@ impl<IO> Encrypted<IO> {
 
     /// The stream below, for its addresses and options. Reading or writing there breaks TLS.
     pub fn io(&self) -> &IO {
-        &self.wire.io
+        &self.tapped.io
     }
 
     pub(crate) fn seen(&self, bytes: &[u8]) {
-        self.wire.tap.received(Phase::Session, bytes);
+        self.tapped.tap.received(ConnectionPhase::Session, bytes);
     }
 
     pub(crate) fn shown(&self, bytes: &[u8]) {
-        self.wire.tap.sent(Phase::Session, bytes);
+        self.tapped.tap.sent(ConnectionPhase::Session, bytes);
     }
 }
 

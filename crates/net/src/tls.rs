@@ -35,11 +35,11 @@ pub enum ClientAuth {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) versions: Option<(TlsVersion, TlsVersion)>,
-    pub(crate) key_log: Keys,
+    pub(crate) key_log: KeyLogTarget,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Keys {
+pub(crate) enum KeyLogTarget {
     #[default]
     Secret,
     /// Where `SSLKEYLOGFILE` says, if it says anything.
@@ -62,9 +62,9 @@ impl Options {
 
     pub(crate) fn key_log(&self) -> Result<Arc<dyn KeyLog>, Error> {
         Ok(match &self.key_log {
-            Keys::Secret => Arc::new(NoKeyLog),
-            Keys::Environment => Arc::new(KeyLogFile::new()),
-            Keys::File(path) => Arc::new(KeyLogTo::open(path)?),
+            KeyLogTarget::Secret => Arc::new(NoKeyLog),
+            KeyLogTarget::Environment => Arc::new(KeyLogFile::new()),
+            KeyLogTarget::File(path) => Arc::new(KeyLogTo::open(path)?),
         })
     }
 }

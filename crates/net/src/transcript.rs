@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls_proto::{ClientMessage, Escaped, Event, Outgoing, Protocol, Relay, Said, Side, What};
 
-use crate::observe::{Chunk, Observer, Phase};
+use crate::observe::{Chunk, ConnectionPhase, Observer};
 
 /// Writes a connection down, one line per line of the conversation, for people.
 ///
@@ -20,7 +20,7 @@ use crate::observe::{Chunk, Observer, Phase};
 ///
 /// A transcript belongs to one connection. Failures to write are ignored.
 #[derive(Debug)]
-pub struct Transcript<W>(Mutex<State<W>>);
+pub struct TranscriptWriter<W>(Mutex<State<W>>);
 
 #[derive(Debug)]
 struct State<W> {
@@ -34,7 +34,7 @@ struct State<W> {
     over: bool,
 }
 
-impl<W: Write + Send> Transcript<W> {
+impl<W: Write + Send> TranscriptWriter<W> {
     /// A transcript of one connection of this protocol.
     pub fn new(protocol: &Protocol, writer: W) -> Self {
         let relay = Relay::new(protocol, Vec::new());
@@ -48,25 +48,27 @@ impl<W: Write + Send> Transcript<W> {
     }
 }
 
-impl<W: Write + Send> Transcript<W> {
+impl<W: Write + Send> TranscriptWriter<W> {
     /// Writes down a message of a login, which came without its secrets.
-    pub fn say(&self, at: Duration, said: &Said) {
+    pub fn record(&self, at: Duration, said: &Said) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.lines(at, said.from, &said.text);
     }
 }
 
-impl<W: Write + Send> Observer for Transcript<W> {
+impl<W: Write + Send> Observer for TranscriptWriter<W> {
     fn observe(&self, chunk: &Chunk<'_>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let octets = chunk.bytes.len();
         match chunk.phase {
-            Phase::Negotiation => state.negotiation(chunk),
-            Phase::Handshake => {
+            ConnectionPhase::Negotiation => state.negotiation(chunk),
+            ConnectionPhase::Handshake => {
                 state.give_up_reading(chunk.at);
                 state.line(chunk.at, chunk.from, &format!("<{octets} octets of TLS>"));
             }
-            Phase::Session => state.line(chunk.at, chunk.from, &format!("<{octets} octets inside TLS>")),
+            ConnectionPhase::Session => {
+                state.line(chunk.at, chunk.from, &format!("<{octets} octets inside TLS>"))
+            }
         }
     }
 }
@@ -156,8 +158,8 @@ mod tests {
     use starttls_proto::smtp::SMTP;
 
     /// What comes of these chunks, written down without the times.
-    fn written(chunks: &[(Side, Phase, &[u8])]) -> String {
-        let transcript = Transcript::new(&SMTP, Vec::new());
+    fn written(chunks: &[(Side, ConnectionPhase, &[u8])]) -> String {
+        let transcript = TranscriptWriter::new(&SMTP, Vec::new());
         for &(from, phase, bytes) in chunks {
             transcript.observe(&Chunk { from, phase, at: Duration::ZERO, bytes });
         }
@@ -165,7 +167,7 @@ mod tests {
         text.replace("0.000 ", "")
     }
 
-    use Phase::{Handshake, Negotiation, Session};
+    use ConnectionPhase::{Handshake, Negotiation, Session};
     use Side::{Client, Server};
 
     #[test]
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_what_cannot_be_read() {
-        let transcript = Transcript::new(&SMTP, std::io::sink());
+        let transcript = TranscriptWriter::new(&SMTP, std::io::sink());
         let show = |from, bytes: &[u8]| {
             transcript.observe(&Chunk { from, phase: Negotiation, at: Duration::ZERO, bytes });
         };

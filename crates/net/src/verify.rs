@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use starttls_proto::Escaped;
 
 use crate::der::element;
-use crate::{Error, Verdict, path, validity};
+use crate::{CertificateVerdict, Error, certification_path, validity};
 
 /// What every connection of a connector verifies against.
 #[derive(Clone, Debug)]
@@ -92,7 +92,8 @@ impl Trust {
             _ => now,
         };
         let algorithms = &self.provider.signature_verification_algorithms;
-        path::verified(&self.anchors, algorithms, end_entity, intermediates, time).unwrap_or_default()
+        certification_path::verified(&self.anchors, algorithms, end_entity, intermediates, time)
+            .unwrap_or_default()
     }
 
     /// Whether the key of a certificate that webpki cannot parse signed this. Only `insecure` connections ask: nothing
@@ -105,40 +106,44 @@ impl Trust {
     ) -> bool {
         let algorithms = &self.provider.signature_verification_algorithms;
         self.insecure
-            && !path::is_parsable(certificate)
-            && path::is_signed(certificate, message, dss, algorithms)
+            && !certification_path::is_parsable(certificate)
+            && certification_path::is_signed(certificate, message, dss, algorithms)
     }
 
     /// The verifier of one connection.
-    pub(crate) fn recorder(&self) -> Arc<Recorder> {
-        Arc::new(Recorder { trust: self.clone(), seen: Mutex::new(None), asked: AtomicBool::new(false) })
+    pub(crate) fn recorder(&self) -> Arc<RecordingVerifier> {
+        Arc::new(RecordingVerifier {
+            trust: self.clone(),
+            seen: Mutex::new(None),
+            asked: AtomicBool::new(false),
+        })
     }
 }
 
 /// Verifies as WebPKI does and remembers the outcome. With `insecure` it accepts whatever the outcome;
 /// signatures in the handshake are verified in any case.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub(crate) struct RecordingVerifier {
     trust: Trust,
-    seen: Mutex<Option<Seen>>,
+    seen: Mutex<Option<VerificationRecord>>,
     /// Whether the server asked for a client certificate, where there is none.
     asked: AtomicBool,
 }
 
 /// What the server presented and what came of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct VerificationRecord {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     /// The part of the chain that leads to a trusted root.
     pub(crate) path: Vec<CertificateDer<'static>>,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: CertificateVerdict,
     pub(crate) ocsp_stapled: bool,
     /// Whether the handshake went on; what fails after that is the signature in it.
     pub(crate) accepted: bool,
 }
 
-impl Recorder {
-    pub(crate) fn seen(&self) -> Option<Seen> {
+impl RecordingVerifier {
+    pub(crate) fn seen(&self) -> Option<VerificationRecord> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -149,7 +154,7 @@ impl Recorder {
 }
 
 /// Of a client without a certificate: it hears the question, and has no answer.
-impl ResolvesClientCert for Recorder {
+impl ResolvesClientCert for RecordingVerifier {
     fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::Relaxed);
         None
@@ -161,7 +166,7 @@ impl ResolvesClientCert for Recorder {
     }
 }
 
-impl ServerCertVerifier for Recorder {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -179,20 +184,20 @@ impl ServerCertVerifier for Recorder {
         let outcome = verify(now);
         let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
         let verdict = match &outcome {
-            Ok(_) => Verdict::Verified,
+            Ok(_) => CertificateVerdict::Verified,
             Err(error) => {
                 let rooted = self.trust.is_rooted(error, end_entity, verify);
-                let mut reason = unparsable(error, end_entity).unwrap_or_else(|| in_words(error));
+                let mut reason = unparsable(error, end_entity).unwrap_or_else(|| describe(error));
                 if rooted == Some(false) && !is(error, &CertificateError::UnknownIssuer) {
                     reason += ", and it does not lead to a trusted root";
                 }
-                Verdict::Failed { reason, rooted }
+                CertificateVerdict::Failed { reason, rooted }
             }
         };
         let path = self.trust.path(outcome.as_ref().err(), end_entity, intermediates, now);
         let accepted = self.trust.insecure || outcome.is_ok();
         let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
-        let seen = Seen { chain, path, verdict, ocsp_stapled, accepted };
+        let seen = VerificationRecord { chain, path, verdict, ocsp_stapled, accepted };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
     }
@@ -246,7 +251,8 @@ fn unparsable(error: &rustls::Error, certificate: &CertificateDer<'_>) -> Option
     let rustls::Error::InvalidCertificate(CertificateError::Other(cause)) = error else { return None };
     let cause = cause.to_string();
     if cause.contains("UnsupportedCertVersion") {
-        let version = path::version(certificate).map_or_else(|| String::from("an old"), |it| format!("{it}"));
+        let version = certification_path::version(certificate)
+            .map_or_else(|| String::from("an old"), |it| format!("{it}"));
         return Some(format!(
             "it is of X.509 version {version}, which cannot carry the names of a host: expected version 3 \
              (RFC 5280 section 4.1.2.1)"
@@ -257,7 +263,7 @@ fn unparsable(error: &rustls::Error, certificate: &CertificateDer<'_>) -> Option
 }
 
 /// Why a certificate is not accepted, for people. Names in it are the peer's, and so escaped.
-pub(crate) fn in_words(error: &rustls::Error) -> String {
+pub(crate) fn describe(error: &rustls::Error) -> String {
     use CertificateError as E;
     let rustls::Error::InvalidCertificate(cause) = error else { return error.to_string() };
     let unix = |time: &UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
@@ -278,24 +284,26 @@ pub(crate) fn in_words(error: &rustls::Error) -> String {
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => String::from("it is not meant for this use"),
         E::NotValidForName => String::from("it is for another name"),
         E::NotValidForNameContext { expected, presented } => {
-            let names: Vec<String> = presented.iter().map(|name| bare(name)).collect();
+            let names: Vec<String> = presented.iter().map(|name| presented_name(name)).collect();
             let names = if names.is_empty() { String::from("no host name at all") } else { names.join(", ") };
             format!("it is for {names}, not for {}", expected.to_str())
         }
         E::Other(_) if is_authority(cause) => {
             String::from("it is an authority's certificate, used as a server's")
         }
-        other => undumped(&other.to_string()).unwrap_or_else(|| String::from("it cannot be verified")),
+        other => {
+            without_debug_output(&other.to_string()).unwrap_or_else(|| String::from("it cannot be verified"))
+        }
     }
 }
 
 /// The library's words, unless they are a value's insides.
-fn undumped(text: &str) -> Option<String> {
+fn without_debug_output(text: &str) -> Option<String> {
     (!text.contains(['{', '[', '('])).then(|| text.to_owned())
 }
 
 /// Why a signature in the handshake cannot be verified, though the certificate was accepted.
-pub(crate) fn unsigned(chain: &[CertificateDer<'_>]) -> String {
+pub(crate) fn signature_failure(chain: &[CertificateDer<'_>]) -> String {
     match chain.first().and_then(rsa_bits) {
         Some(bits) if bits < 2048 => format!("its key is too short to be trusted: RSA with {bits} bits"),
         _ => String::from("whoever presents it does not hold its key"),
@@ -334,7 +342,7 @@ pub(crate) fn is_authority(cause: &CertificateError) -> bool {
 }
 
 /// `DnsName("mail.example.com")` without its wrapping.
-fn bare(presented: &str) -> String {
+fn presented_name(presented: &str) -> String {
     let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
     if let Ok(address) = inner.parse::<IpAddr>() {
         return address.to_string();
@@ -360,7 +368,7 @@ mod tests {
         let presented = vec![rustls::pki_types::CertificateDer::from(vec![1])];
         let other = rustls::OtherError(Arc::new(std::io::Error::other(format!("Kind {{ {presented:?} }}"))));
         for cause in [cause, key, CertificateError::Other(other), CertificateError::BadEncoding] {
-            let words = in_words(&rustls::Error::InvalidCertificate(cause));
+            let words = describe(&rustls::Error::InvalidCertificate(cause));
             assert!(!words.contains(['{', '[', '(', '_']) && words.contains(' '), "{words}");
         }
     }

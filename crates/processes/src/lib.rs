@@ -1,14 +1,14 @@
 //! Finds the processes that came from a command, and ends them all.
 //!
 //! A process group does not contain a process that made its own group or session. The descendants of a process do
-//! not contain an orphan, whose parent is now another process. So a [`Family`] is found in three ways: by its process
+//! not contain an orphan, whose parent is now another process. So a [`ProcessTree`] is found in three ways: by its process
 //! group, by descent, and by a variable that the command's environment carries.
 //!
 //! ```
 //! use std::process::Command;
-//! use starttls_processes::Family;
+//! use starttls_processes::ProcessTree;
 //!
-//! let mut family = Family::new();
+//! let mut family = ProcessTree::new();
 //! let (name, value) = family.variable();
 //! let mut child = Command::new("sh").args(["-c", "setsid sleep 1000 & wait"]).env(name, value).spawn()?;
 //! family.set_leader(child.id());
@@ -18,7 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod family;
+mod tree;
 
 use std::fs;
 use std::io;
@@ -26,7 +26,7 @@ use std::io;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-pub use family::{Family, end_descendants};
+pub use tree::{ProcessTree, end_descendants};
 
 /// A running process. Its start time distinguishes it from a later process with the same number.
 #[derive(Clone, Debug, PartialEq, Eq)]

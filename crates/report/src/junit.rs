@@ -6,7 +6,7 @@ use crate::Markup;
 
 /// Cases that belong together.
 #[derive(Clone, Debug, Default)]
-pub struct Suite {
+pub struct TestSuite {
     /// What it is called.
     pub name: String,
     /// What its cases are listed under. Build servers join the cases of two suites with the same class.
@@ -18,23 +18,23 @@ pub struct Suite {
     /// How long it took.
     pub seconds: f64,
     /// In their order.
-    pub cases: Vec<Case>,
+    pub cases: Vec<TestCase>,
 }
 
 /// One test.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct TestCase {
     /// What it is called.
     pub name: String,
     /// How long it took.
     pub seconds: f64,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: TestResult,
 }
 
 /// What came of a test, in words.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum TestResult {
     /// All is well.
     Passed(String),
     /// It could not be done.
@@ -58,13 +58,13 @@ pub enum Outcome {
 }
 
 /// The document.
-pub fn render(generator: &str, suites: &[Suite]) -> String {
+pub fn render(generator: &str, suites: &[TestSuite]) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all = Counts(suites.iter().flat_map(|suite| &suite.cases).collect());
     let seconds: f64 = suites.iter().map(|suite| suite.seconds).sum();
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "<testsuites name=\"{}\" {all} time=\"{seconds:.3}\">", Markup(generator));
-    for Suite { name, class, started_at, properties, seconds, cases } in suites {
+    for TestSuite { name, class, started_at, properties, seconds, cases } in suites {
         let counts = Counts(cases.iter().collect());
         let _ = write!(out, "  <testsuite name=\"{}\" {counts} time=\"{seconds:.3}\"", Markup(name));
         // The schema of JUnit has no zone in this attribute; the time is UTC.
@@ -80,7 +80,7 @@ pub fn render(generator: &str, suites: &[Suite]) -> String {
             }
             out.push_str("    </properties>\n");
         }
-        for Case { name, seconds, outcome } in cases {
+        for TestCase { name, seconds, outcome } in cases {
             let (class, name) = (Markup(class), Markup(name));
             let case = format_args!("classname=\"{class}\" name=\"{name}\" time=\"{seconds:.3}\"");
             let _ = writeln!(out, "    <testcase {case}>{outcome}</testcase>");
@@ -91,23 +91,23 @@ pub fn render(generator: &str, suites: &[Suite]) -> String {
 }
 
 /// How many of each there are.
-struct Counts<'a>(Vec<&'a Case>);
+struct Counts<'a>(Vec<&'a TestCase>);
 
 impl Display for Counts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |is: fn(&Outcome) -> bool| self.0.iter().filter(|case| is(&case.outcome)).count();
+        let count = |is: fn(&TestResult) -> bool| self.0.iter().filter(|case| is(&case.outcome)).count();
         write!(
             f,
             "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
             self.0.len(),
-            count(|it| matches!(it, Outcome::Failure { .. })),
-            count(|it| matches!(it, Outcome::Error { .. })),
-            count(|it| matches!(it, Outcome::Skipped(_))),
+            count(|it| matches!(it, TestResult::Failure { .. })),
+            count(|it| matches!(it, TestResult::Error { .. })),
+            count(|it| matches!(it, TestResult::Skipped(_))),
         )
     }
 }
 
-impl Display for Outcome {
+impl Display for TestResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Passed(text) => write!(f, "<system-out>{}</system-out>", Markup(text)),

@@ -2,10 +2,10 @@
 //! scanning. What the reports are about is nothing to it.
 //!
 //! ```
-//! use starttls_report::junit::{self, Case, Outcome, Suite};
+//! use starttls_report::junit::{self, TestCase, TestResult, TestSuite};
 //!
-//! let case = Case { name: String::from("one"), seconds: 0.5, outcome: Outcome::Passed(String::from("<fine>")) };
-//! let suite = Suite { name: String::from("all"), cases: vec![case], ..Suite::default() };
+//! let case = TestCase { name: String::from("one"), seconds: 0.5, outcome: TestResult::Passed(String::from("<fine>")) };
+//! let suite = TestSuite { name: String::from("all"), cases: vec![case], ..TestSuite::default() };
 //! let xml = junit::render("an example", &[suite]);
 //! assert!(xml.contains("<system-out>&lt;fine&gt;</system-out>"));
 //! ```

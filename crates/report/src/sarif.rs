@@ -17,7 +17,7 @@ const MAX_DESCRIPTION: usize = 1024;
 
 /// A run of a tool.
 #[derive(Clone, Debug, Default)]
-pub struct Run<'a> {
+pub struct SarifRun<'a> {
     /// The name of the tool.
     pub tool: &'a str,
     /// Its version.
@@ -29,18 +29,18 @@ pub struct Run<'a> {
     /// The options of the command line.
     pub options: &'a [String],
     /// What the tool looks for.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<SarifRule>,
     /// Whether the tool could do all that it should.
     pub successful: bool,
     /// What kept the tool from that.
-    pub notifications: Vec<Notification>,
+    pub notifications: Vec<SarifNotification>,
     /// What the tool found.
-    pub results: Vec<Finding>,
+    pub results: Vec<SarifResult>,
 }
 
 /// One thing that a tool looks for.
 #[derive(Clone, Debug, Default)]
-pub struct Rule {
+pub struct SarifRule {
     /// The stable identifier.
     pub id: String,
     /// What is wrong, in a few words.
@@ -50,14 +50,14 @@ pub struct Rule {
     /// What to do about it.
     pub help: String,
     /// How bad it is.
-    pub severity: Severity,
+    pub severity: SarifSeverity,
     /// Words that it is filtered by.
     pub tags: Vec<String>,
 }
 
 /// How bad a result is; `Error` unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Severity {
+pub enum SarifSeverity {
     /// Good to know.
     Note,
     /// Helps an attacker, or will be a problem.
@@ -71,15 +71,15 @@ pub enum Severity {
 
 /// Something that was found.
 #[derive(Clone, Debug, Default)]
-pub struct Finding {
+pub struct SarifResult {
     /// The identifier of its rule.
     pub rule: String,
     /// How bad it is.
-    pub severity: Severity,
+    pub severity: SarifSeverity,
     /// One or more sentences, in which nothing becomes a link.
     pub message: String,
     /// Where it is shown.
-    pub place: Place,
+    pub place: SarifLocation,
     /// What makes it the same finding in the next run: the server, its address, the check.
     pub identity: Vec<String>,
     /// Whether a baseline had it already; nothing without a baseline.
@@ -92,20 +92,20 @@ pub struct Finding {
 
 /// Something that kept the tool from its work.
 #[derive(Clone, Debug, Default)]
-pub struct Notification {
+pub struct SarifNotification {
     /// The rule that it is about, if there is one.
     pub rule: Option<String>,
     /// Warning or error.
-    pub severity: Severity,
+    pub severity: SarifSeverity,
     /// One or more sentences.
     pub message: String,
     /// Where it is shown, if somewhere.
-    pub place: Option<Place>,
+    pub place: Option<SarifLocation>,
 }
 
 /// Where a result is shown: a line of a file, and what that stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct SarifLocation {
     /// The path of the file from the root of the repository.
     pub path: String,
     /// The line, from 1.
@@ -118,7 +118,7 @@ pub struct Place {
     pub kind: &'static str,
 }
 
-impl Severity {
+impl SarifSeverity {
     fn level(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -139,7 +139,7 @@ impl Severity {
 }
 
 /// Returns the log with this run in it.
-pub fn render(run: &Run<'_>) -> String {
+pub fn render(run: &SarifRun<'_>) -> String {
     let results: Vec<_> = run.results.iter().map(|finding| result(run, finding)).collect();
     let notifications: Vec<_> = run.notifications.iter().map(notification).collect();
     let mut invocation = json!({
@@ -169,7 +169,7 @@ pub fn render(run: &Run<'_>) -> String {
     crate::json(&serde_json::to_string_pretty(&log).unwrap_or_default()) + "\n"
 }
 
-fn rule(rule: &Rule) -> Value {
+fn rule(rule: &SarifRule) -> Value {
     let help = format!("{} {}", rule.description, rule.help);
     json!({
         "id": plain(&rule.id),
@@ -186,7 +186,7 @@ fn rule(rule: &Rule) -> Value {
     })
 }
 
-fn result(run: &Run<'_>, finding: &Finding) -> Value {
+fn result(run: &SarifRun<'_>, finding: &SarifResult) -> Value {
     let mut result = json!({
         "ruleId": plain(&finding.rule),
         "kind": "fail",
@@ -208,7 +208,7 @@ fn result(run: &Run<'_>, finding: &Finding) -> Value {
     result
 }
 
-fn notification(it: &Notification) -> Value {
+fn notification(it: &SarifNotification) -> Value {
     let mut notification = json!({
         "level": it.severity.level(),
         "message": { "text": message(&it.message) },
@@ -222,7 +222,7 @@ fn notification(it: &Notification) -> Value {
     notification
 }
 
-fn location(place: &Place) -> Value {
+fn location(place: &SarifLocation) -> Value {
     json!({
         "physicalLocation": {
             "artifactLocation": { "uri": relative(&place.path), "uriBaseId": "%SRCROOT%" },

@@ -1,6 +1,6 @@
 //! For build servers: a test suite for the client, a test case for each scenario.
 
-use starttls_report::junit::{self, Case, Suite};
+use starttls_report::junit::{self, TestCase, TestSuite};
 
 use super::evidence;
 use crate::report::{Outcome, Report, Tested};
@@ -11,30 +11,32 @@ use crate::report::{Outcome, Report, Tested};
 pub fn render(report: &Report, fail_on: Outcome) -> String {
     let runs = || std::iter::once(&report.control).chain(&report.scenarios);
     let name = format!("attack.{}", report.protocol);
-    let suite = Suite {
+    let suite = TestSuite {
         class: name.clone(),
         name,
         seconds: runs().map(|run| run.elapsed_ms).sum::<f64>() / 1000.0,
         cases: runs().map(|run| case(run, fail_on)).collect(),
-        ..Suite::default()
+        ..TestSuite::default()
     };
     junit::render(&report.generator, &[suite])
 }
 
-fn case(run: &Tested, fail_on: Outcome) -> Case {
+fn case(run: &Tested, fail_on: Outcome) -> TestCase {
     let (kind, message) = (run.outcome.word().to_owned(), run.summary.clone());
     let outcome = match run.outcome {
         outcome if outcome <= fail_on => {
             let fix = run.fix.iter().map(|fix| format!("fix: {fix}"));
             let story = std::iter::once(format!("{}:", run.title)).chain(evidence(run)).chain(fix).collect();
-            junit::Outcome::Failure { kind, message, story }
+            junit::TestResult::Failure { kind, message, story }
         }
-        Outcome::Sound => junit::Outcome::Passed(message),
-        Outcome::Refused => junit::Outcome::Skipped(format!("{kind}: {message}")),
-        Outcome::Crashed | Outcome::Hung | Outcome::Inconclusive => junit::Outcome::Error { kind, message },
+        Outcome::Sound => junit::TestResult::Passed(message),
+        Outcome::Refused => junit::TestResult::Skipped(format!("{kind}: {message}")),
+        Outcome::Crashed | Outcome::Hung | Outcome::Inconclusive => {
+            junit::TestResult::Error { kind, message }
+        }
         Outcome::Fooled | Outcome::Weak | Outcome::Silent => {
-            junit::Outcome::Passed(format!("{kind}: {message}"))
+            junit::TestResult::Passed(format!("{kind}: {message}"))
         }
     };
-    Case { name: run.id.clone(), seconds: run.elapsed_ms / 1000.0, outcome }
+    TestCase { name: run.id.clone(), seconds: run.elapsed_ms / 1000.0, outcome }
 }

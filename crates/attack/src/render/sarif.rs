@@ -1,7 +1,7 @@
 //! For code scanning: SARIF 2.1.0. What has to be changed in the client is a result; a run without a verdict is a
 //! notification.
 
-use starttls_report::sarif::{self, Finding, Notification, Place, Rule, Severity};
+use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult, SarifRule, SarifSeverity};
 
 use super::evidence;
 use crate::Scenario;
@@ -11,7 +11,7 @@ use crate::report::{Outcome, Report, Tested};
 pub fn render(report: &Report, file: &str) -> String {
     let all = std::iter::once(&report.control).chain(&report.scenarios);
     let scenarios = Scenario::all().unwrap_or_default();
-    let place = Place {
+    let place = SarifLocation {
         path: file.trim_start_matches("./").to_owned(),
         line: 1,
         name: report.protocol.clone(),
@@ -20,7 +20,7 @@ pub fn render(report: &Report, file: &str) -> String {
     };
     let finding = |tested: &Tested| {
         let fix = tested.fix.as_ref().map(|fix| format!(" Fix: {fix}.")).unwrap_or_default();
-        Finding {
+        SarifResult {
             rule: tested.id.clone(),
             severity: severity(tested.outcome),
             message: format!("{}: {}.{fix}", tested.title, tested.summary),
@@ -28,12 +28,12 @@ pub fn render(report: &Report, file: &str) -> String {
             identity: vec![report.protocol.clone(), tested.id.clone()],
             evidence: evidence(tested).collect(),
             facts: vec![("outcome", tested.outcome.word().to_owned())],
-            ..Finding::default()
+            ..SarifResult::default()
         }
     };
-    let notification = |id: &str, text: String| Notification {
+    let notification = |id: &str, text: String| SarifNotification {
         rule: Some(id.to_owned()),
-        severity: Severity::Warning,
+        severity: SarifSeverity::Warning,
         message: format!("{id}: {text}"),
         place: Some(place.clone()),
     };
@@ -43,7 +43,7 @@ pub fn render(report: &Report, file: &str) -> String {
     let missing = report.unfinished.iter();
     let missing =
         missing.map(|id| notification(id, String::from("a signal ended the campaign before it was run")));
-    sarif::render(&sarif::Run {
+    sarif::render(&sarif::SarifRun {
         tool: "starttls attack",
         version: env!("CARGO_PKG_VERSION"),
         category: "starttls-attack",
@@ -51,20 +51,20 @@ pub fn render(report: &Report, file: &str) -> String {
         successful: report.control.outcome == Outcome::Sound && report.unfinished.is_empty(),
         notifications: undecided.chain(missing).collect(),
         results: all.filter(|it| it.outcome.is_flaw()).map(finding).collect(),
-        ..sarif::Run::default()
+        ..sarif::SarifRun::default()
     })
 }
 
-fn severity(outcome: Outcome) -> Severity {
-    if outcome <= Outcome::Crashed { Severity::Error } else { Severity::Warning }
+fn severity(outcome: Outcome) -> SarifSeverity {
+    if outcome <= Outcome::Crashed { SarifSeverity::Error } else { SarifSeverity::Warning }
 }
 
-fn rule(scenario: &Scenario) -> Rule {
-    Rule {
+fn rule(scenario: &Scenario) -> SarifRule {
+    SarifRule {
         id: scenario.id.clone(),
         title: scenario.title.clone(),
         description: scenario.what.trim().to_owned(),
         help: format!("A sound client: {} Fix: {}. ({})", scenario.sound, scenario.fix, scenario.reference),
-        ..Rule::default()
+        ..SarifRule::default()
     }
 }

@@ -3,14 +3,19 @@
 use starttls::rustls::client::verify_server_name;
 use starttls::rustls::pki_types::ServerName;
 use starttls::rustls::server::ParsedCertificate;
-use starttls::{Facts, Verdict as Trust, validity};
+use starttls::{CertificateVerdict, TlsFacts, validity};
 use x509_parser::prelude::*;
 
 use crate::draft::Draft;
 use crate::report::{Certificate, Outcome, Presented, Severity, Tls};
 
 /// Everything about the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
-pub(crate) fn certificate(presented: &Presented, facts: &Facts, server_name: &str, soon: i64) -> Vec<Draft> {
+pub(crate) fn certificate(
+    presented: &Presented,
+    facts: &TlsFacts,
+    server_name: &str,
+    soon: i64,
+) -> Vec<Draft> {
     let Some(own) = presented.chain.first() else {
         return vec![Draft::fail("cert-chain", "the server presents no certificate")];
     };
@@ -56,11 +61,11 @@ fn is_fetchable(der: &[u8]) -> bool {
     })
 }
 
-fn chain(presented: &Presented, verdict: &Trust, fetchable: bool) -> Draft {
+fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -> Draft {
     let own = presented.chain.first();
     let issuer = own.map_or("", |own| own.issuer.as_str());
     let (rooted, reason) = match verdict {
-        Trust::Failed { rooted, reason } => (*rooted, reason.as_str()),
+        CertificateVerdict::Failed { rooted, reason } => (*rooted, reason.as_str()),
         _ => (Some(presented.verified), ""),
     };
     if rooted == Some(true) {
@@ -122,7 +127,7 @@ fn verified(presented: &Presented) -> Draft {
 }
 
 /// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
-fn name(facts: &Facts, server_name: &str, names: &[String]) -> Draft {
+fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> Draft {
     if names.is_empty() {
         let why = format!("the certificate is not for {server_name}; it has no names");
         return Draft::fail("cert-name", why);
@@ -176,7 +181,7 @@ fn expiry(presented: &Presented, soon: i64) -> Draft {
 }
 
 /// X.509 versions 1 and 2, and unknown critical extensions: clients cannot verify such a certificate, whoever issued it.
-fn unparsable(presented: &Presented, facts: &Facts) -> Option<Draft> {
+fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<Draft> {
     let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
     let why = format!("clients cannot verify the certificate; {}", presented.verdict);
     (!is_read).then(|| Draft::fail("cert-chain", why))
@@ -295,7 +300,7 @@ mod tests {
             let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
             let own = crate::report::Certificate { issuer, subject, ..Default::default() };
             let presented = Presented { chain: vec![own], ..Presented::default() };
-            let verdict = Trust::Failed { reason: String::new(), rooted: Some(false) };
+            let verdict = CertificateVerdict::Failed { reason: String::new(), rooted: Some(false) };
             let draft = chain(&presented, &verdict, fetchable);
             assert_eq!((draft.id, draft.outcome), (id, Outcome::Fail), "{}", draft.summary());
             for either in ["--ca-file", "intermediate", "not sent"] {

@@ -71,7 +71,7 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> Seen {
         Ok(mut inside) => {
             let facts = inside.session().facts().clone();
             let own = facts.chain.first().map(|der| Certificate::read(der));
-            let verified = facts.verdict == starttls::Verdict::Verified;
+            let verified = facts.verdict == starttls::CertificateVerdict::Verified;
             let said = match unasked {
                 Unasked::Answer => None,
                 Unasked::Greeting => {

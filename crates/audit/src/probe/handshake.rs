@@ -49,7 +49,7 @@ impl Baseline {
                     let draft = Draft::untold(id, &Stop::Deadline);
                     return self.end(Verdict::Inconclusive, draft.at(at, all));
                 }
-                self.large_hello = error.may_be_of_a_large_hello();
+                self.large_hello = error.may_be_large_hello();
                 let why = match plan.implicit {
                     true => format!("the handshake fails: {error}"),
                     false => format!("the upgrade is agreed, and the handshake fails: {error}"),

@@ -80,7 +80,7 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
             seen.record(inside.record);
             Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
         }
-        Err((error, _)) if error.may_be_of_a_cleartext_port() => None,
+        Err((error, _)) if error.may_be_cleartext_port() => None,
         // TLS answered, if not with a handshake.
         Err((Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_), record)) => {
             seen.record(record);

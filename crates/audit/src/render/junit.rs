@@ -1,6 +1,6 @@
 //! For build servers: a test suite for each endpoint, a test case for each check.
 
-use starttls_report::junit::{self, Case, Suite};
+use starttls_report::junit::{self, TestCase, TestSuite};
 
 use super::story;
 use crate::filter::{is_wrong, severity_word};
@@ -14,22 +14,22 @@ pub fn render(report: &Report, fail_on: Severity) -> String {
     junit::render(&report.generator, &endpoints.chain(targets).collect::<Vec<_>>())
 }
 
-fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> Suite {
+fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> TestSuite {
     let seconds = endpoint.elapsed_ms / 1000.0;
     // One name has an address of each family, and each is a server of its own.
     let name = match &endpoint.address {
         Some(address) => format!("{} ({address})", endpoint.target),
         None => endpoint.target.clone(),
     };
-    let audit = Case { name: String::from("audit"), seconds, outcome: audit(endpoint) };
-    let findings = endpoint.findings.iter().map(|finding| Case {
+    let audit = TestCase { name: String::from("audit"), seconds, outcome: audit(endpoint) };
+    let findings = endpoint.findings.iter().map(|finding| TestCase {
         name: finding.id.clone(),
         seconds: 0.0,
         outcome: outcome(endpoint, finding, fail_on),
     });
     let mut properties = properties(report);
     properties.extend(endpoint.source.iter().map(|source| ("source", source.clone())));
-    Suite {
+    TestSuite {
         class: name.clone(),
         name,
         started_at: Some(endpoint.started_at.clone()).filter(|time| !time.is_empty()),
@@ -40,24 +40,30 @@ fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> Suite {
 }
 
 /// What came of the targets apart from endpoints: nothing, if there is nothing to say.
-fn targets(report: &Report) -> Option<Suite> {
-    let error = |it: &Unaudited| Case {
+fn targets(report: &Report) -> Option<TestSuite> {
+    let error = |it: &Unaudited| TestCase {
         name: it.asked.clone(),
         seconds: 0.0,
-        outcome: junit::Outcome::Error {
+        outcome: junit::TestResult::Error {
             kind: story::verdict_key(it.outcome).to_owned(),
             message: it.reason.clone(),
         },
     };
     let mut cases: Vec<_> = report.unaudited.iter().map(error).collect();
     if report.endpoints.is_empty() && cases.is_empty() {
-        let outcome = junit::Outcome::Passed(story::nothing_to_audit(report));
-        cases.push(Case { name: String::from("lookups"), seconds: 0.0, outcome });
+        let outcome = junit::TestResult::Passed(story::nothing_to_audit(report));
+        cases.push(TestCase { name: String::from("lookups"), seconds: 0.0, outcome });
     }
     let name = String::from("targets");
     let started_at = Some(report.started_at.clone()).filter(|time| !time.is_empty());
-    let suite =
-        Suite { class: name.clone(), name, started_at, properties: properties(report), seconds: 0.0, cases };
+    let suite = TestSuite {
+        class: name.clone(),
+        name,
+        started_at,
+        properties: properties(report),
+        seconds: 0.0,
+        cases,
+    };
     (!suite.cases.is_empty()).then_some(suite)
 }
 
@@ -66,25 +72,27 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 /// Whether there was an audit.
-fn audit(endpoint: &Endpoint) -> junit::Outcome {
+fn audit(endpoint: &Endpoint) -> junit::TestResult {
     let message = endpoint.summary.clone();
     match endpoint.outcome {
-        Verdict::Sound | Verdict::Findings => junit::Outcome::Passed(message),
-        verdict => junit::Outcome::Error { kind: story::verdict_key(verdict).to_owned(), message },
+        Verdict::Sound | Verdict::Findings => junit::TestResult::Passed(message),
+        verdict => junit::TestResult::Error { kind: story::verdict_key(verdict).to_owned(), message },
     }
 }
 
-fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::Outcome {
+fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::TestResult {
     let known = if finding.known { " (known)" } else { "" };
     let told = format!("{}{known}: {}", story::outcome_key(finding.outcome), finding.summary);
     match finding.outcome {
-        Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive => junit::Outcome::Skipped(told),
-        _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => junit::Outcome::Failure {
-            kind: severity_word(finding.severity).to_owned(),
-            message: finding.summary.clone(),
-            story: story(endpoint, finding),
-        },
-        _ => junit::Outcome::Passed(told),
+        Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive => junit::TestResult::Skipped(told),
+        _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => {
+            junit::TestResult::Failure {
+                kind: severity_word(finding.severity).to_owned(),
+                message: finding.summary.clone(),
+                story: story(endpoint, finding),
+            }
+        }
+        _ => junit::TestResult::Passed(told),
     }
 }
 

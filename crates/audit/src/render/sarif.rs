@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use starttls::validity;
-use starttls_report::sarif::{self, Finding as Entry, Notification, Place, Rule};
+use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult, SarifRule};
 
 use super::story;
 use crate::check::{CHECKS, Check};
@@ -24,7 +24,7 @@ pub fn render(report: &Report, file: Option<&str>) -> String {
     let of_targets = report.unaudited.iter().map(|it| without_endpoint(report, it, file));
     let notifications: Vec<_> = of_endpoints.chain(of_targets).collect();
     let (name, version) = report.generator.split_once(' ').unwrap_or((&report.generator, ""));
-    sarif::render(&sarif::Run {
+    sarif::render(&sarif::SarifRun {
         tool: if name.is_empty() { "starttls" } else { name },
         version: if version.is_empty() { env!("CARGO_PKG_VERSION") } else { version },
         category: "starttls-check",
@@ -37,8 +37,8 @@ pub fn render(report: &Report, file: Option<&str>) -> String {
     })
 }
 
-fn rule(row: &Check) -> Rule {
-    Rule {
+fn rule(row: &Check) -> SarifRule {
+    SarifRule {
         id: row.id.to_owned(),
         title: row.title.to_owned(),
         description: row.why.to_owned(),
@@ -48,9 +48,9 @@ fn rule(row: &Check) -> Rule {
     }
 }
 
-fn result(report: &Report, endpoint: &Endpoint, finding: &Finding, file: Option<&str>) -> Entry {
+fn result(report: &Report, endpoint: &Endpoint, finding: &Finding, file: Option<&str>) -> SarifResult {
     let address = endpoint.address.clone().unwrap_or_default();
-    Entry {
+    SarifResult {
         rule: finding.id.clone(),
         severity: severity(finding.severity),
         message: message(endpoint, finding),
@@ -80,32 +80,33 @@ fn message(endpoint: &Endpoint, finding: &Finding) -> String {
 }
 
 /// A target without an endpoint.
-fn without_endpoint(report: &Report, it: &Unaudited, file: Option<&str>) -> Notification {
+fn without_endpoint(report: &Report, it: &Unaudited, file: Option<&str>) -> SarifNotification {
     let (path, line) = path(report, &it.asked, it.target_line, file);
-    let place = Place { path, line, name: it.asked.clone(), full_name: it.asked.clone(), kind: "endpoint" };
-    Notification {
+    let place =
+        SarifLocation { path, line, name: it.asked.clone(), full_name: it.asked.clone(), kind: "endpoint" };
+    SarifNotification {
         rule: None,
-        severity: sarif::Severity::Error,
+        severity: sarif::SarifSeverity::Error,
         message: format!("{}: {}", it.asked, it.reason),
         place: Some(place),
     }
 }
 
-fn notification(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> Notification {
+fn notification(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> SarifNotification {
     let verdict = story::verdict_word(endpoint.outcome);
     let inconclusive = endpoint.outcome == Verdict::Inconclusive;
-    Notification {
+    SarifNotification {
         rule: None,
-        severity: if inconclusive { sarif::Severity::Warning } else { sarif::Severity::Error },
+        severity: if inconclusive { sarif::SarifSeverity::Warning } else { sarif::SarifSeverity::Error },
         message: format!("{}: {verdict}: {}", endpoint.target, endpoint.summary),
         place: Some(place(report, endpoint, file)),
     }
 }
 
-fn place(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> Place {
+fn place(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> SarifLocation {
     let (path, line) = path(report, &endpoint.target, endpoint.target_line, file);
     let full_name = endpoint.address.as_ref().unwrap_or(&endpoint.target).clone();
-    Place { path, line, name: endpoint.server_name.clone(), full_name, kind: "endpoint" }
+    SarifLocation { path, line, name: endpoint.server_name.clone(), full_name, kind: "endpoint" }
 }
 
 /// Returns the file and the line that stand for a target.
@@ -130,11 +131,11 @@ fn evidence(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
         .collect()
 }
 
-fn severity(severity: Severity) -> sarif::Severity {
+fn severity(severity: Severity) -> sarif::SarifSeverity {
     match severity {
-        Severity::Info => sarif::Severity::Note,
-        Severity::Warning => sarif::Severity::Warning,
-        Severity::Error => sarif::Severity::Error,
-        Severity::Critical => sarif::Severity::Critical,
+        Severity::Info => sarif::SarifSeverity::Note,
+        Severity::Warning => sarif::SarifSeverity::Warning,
+        Severity::Error => sarif::SarifSeverity::Error,
+        Severity::Critical => sarif::SarifSeverity::Critical,
     }
 }

@@ -7,7 +7,7 @@ use starttls::proto::{
     ClientMessage, Escaped, Event, Identity, LoginDialect, NoList, Outgoing, Protocol, Refusal, Relay,
     ReplyTo, ServerMessage, Side, What,
 };
-use starttls::{Chunk, Observer, Phase};
+use starttls::{Chunk, ConnectionPhase, Observer};
 
 use crate::console::{Console, Tone};
 
@@ -161,7 +161,7 @@ impl Conversation {
 
 impl Observer for Conversation {
     fn observe(&self, chunk: &Chunk<'_>) {
-        if chunk.phase != Phase::Negotiation {
+        if chunk.phase != ConnectionPhase::Negotiation {
             return;
         }
         let Ok(mut state) = self.state.lock() else { return };

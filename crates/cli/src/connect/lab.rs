@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use starttls::Verdict;
+use starttls::CertificateVerdict;
 
 use super::conversation::Conversation;
 use super::report::Report;
@@ -78,7 +78,7 @@ fn verdict(console: &Console, report: &Report) {
             let verdict = report
                 .certificate
                 .as_ref()
-                .map_or_else(|| Verdict::NoCertificate.to_string(), |it| it.verdict.clone());
+                .map_or_else(|| CertificateVerdict::NoCertificate.to_string(), |it| it.verdict.clone());
             let line = format!("{}, {}, {group}, certificate {verdict}", tls.version, tls.cipher_suite);
             console.line(Tone::Good, format_args!("{line}\n"));
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::Protocol;
-use starttls::{Chunk, Connector, Encrypted, Endpoint, Observer, Transcript, file};
+use starttls::{Chunk, Connector, Encrypted, Endpoint, Observer, TranscriptWriter, file};
 use tokio::io::AsyncRead;
 
 use crate::args::{Connect, Format};
@@ -178,16 +178,19 @@ impl Session {
 }
 
 /// Writes the transcript that was asked for.
-fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<Transcript<File>>, Failed> {
+fn transcript(args: &Connect, protocol: &Protocol) -> Result<Option<TranscriptWriter<File>>, Failed> {
     let open = |path: &PathBuf| {
         let file = file::create(path)
             .map_err(|error| Failed::usage(format!("cannot write {}: {error}", path.display())))?;
-        Ok(Transcript::new(protocol, file))
+        Ok(TranscriptWriter::new(protocol, file))
     };
     args.trace.transcript.as_ref().map(open).transpose()
 }
 
-fn observer(conversation: Arc<Conversation>, transcript: Option<Transcript<File>>) -> Arc<dyn Observer> {
+fn observer(
+    conversation: Arc<Conversation>,
+    transcript: Option<TranscriptWriter<File>>,
+) -> Arc<dyn Observer> {
     Arc::new(move |chunk: &Chunk<'_>| {
         conversation.observe(chunk);
         if let Some(transcript) = &transcript {

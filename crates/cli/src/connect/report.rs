@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use starttls::proto::base64;
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{Encrypted, Facts, Verdict};
+use starttls::{CertificateVerdict, Encrypted, TlsFacts};
 
 use super::conversation::Negotiation;
 use crate::error::Failed;
@@ -146,7 +146,7 @@ impl Report {
 
     pub(crate) fn of_session<IO>(target: &Target, negotiation: Negotiation, session: &Encrypted<IO>) -> Self {
         let facts = session.facts();
-        let verified = facts.verdict == Verdict::Verified;
+        let verified = facts.verdict == CertificateVerdict::Verified;
         let outcome = if verified { Outcome::Encrypted } else { Outcome::EncryptedUnverified };
         Self {
             address: facts.address.map(|address| address.to_string()),
@@ -224,7 +224,7 @@ fn octets(hex: &str) -> Vec<u8> {
 }
 
 impl Tls {
-    pub(crate) fn new(facts: &Facts, tickets: u32) -> Self {
+    pub(crate) fn new(facts: &TlsFacts, tickets: u32) -> Self {
         let group = facts.group_name();
         Self {
             version: facts.version_name(),

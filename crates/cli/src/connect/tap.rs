@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use starttls::proto::Side;
-use starttls::{Chunk, Observer, Phase};
+use starttls::{Chunk, ConnectionPhase, Observer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) struct Tapped<IO> {
@@ -30,7 +30,7 @@ impl<IO> Tapped<IO> {
     fn show(&self, from: Side, bytes: &[u8]) {
         if !bytes.is_empty() {
             let at = self.started.elapsed();
-            self.observer.observe(&Chunk { from, phase: Phase::Negotiation, at, bytes });
+            self.observer.observe(&Chunk { from, phase: ConnectionPhase::Negotiation, at, bytes });
         }
     }
 }

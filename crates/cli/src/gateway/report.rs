@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use starttls::{ClientAuth, Facts, Verdict, validity};
+use starttls::{CertificateVerdict, ClientAuth, TlsFacts, validity};
 use starttls_gateway::certificates::Summary;
 use starttls_gateway::config::{self, Front, Offer, Trust};
 use starttls_gateway::{Config, Failure, Leg};
@@ -140,7 +140,7 @@ pub(crate) enum Outcome {
 }
 
 /// What came of reaching a backend, and how long it took.
-pub(super) type Probed = (Result<Option<Facts>, Failure>, Duration);
+pub(super) type Probed = (Result<Option<TlsFacts>, Failure>, Duration);
 
 impl Report {
     /// `probed` has an entry for each backend of each route of each listener, in their order.
@@ -198,7 +198,7 @@ impl ServerCertificate {
 }
 
 impl Backend {
-    fn new(backend: &config::Backend, outcome: Result<Option<Facts>, Failure>, time: Duration) -> Self {
+    fn new(backend: &config::Backend, outcome: Result<Option<TlsFacts>, Failure>, time: Duration) -> Self {
         let error = outcome.as_ref().err().map(with_causes);
         let facts = outcome.as_ref().ok().and_then(Option::as_ref);
         Self {
@@ -213,7 +213,11 @@ impl Backend {
             time_ms: (time.as_secs_f64() * 1e5).round() / 100.0,
             tls: facts.map(|facts| Tls::new(facts, 0)),
             certificate: facts.map(|facts| {
-                Presented::new(facts.verdict == Verdict::Verified, facts.verdict.to_string(), &facts.chain)
+                Presented::new(
+                    facts.verdict == CertificateVerdict::Verified,
+                    facts.verdict.to_string(),
+                    &facts.chain,
+                )
             }),
             login: backend.login().map(|login| login.user().to_owned()),
             error,

@@ -1,6 +1,6 @@
 //! What to do about a login that failed.
 
-use starttls::login::{Account, Error};
+use starttls::login::{Account, LoginError};
 use starttls::proto::Denial;
 
 use crate::args::Credentials;
@@ -8,20 +8,22 @@ use crate::exit;
 use crate::target::Target;
 
 /// The exit code for an error of a login.
-pub(super) fn code(error: &Error) -> u8 {
+pub(super) fn code(error: &LoginError) -> u8 {
     match error {
-        Error::NoLogin { .. } | Error::Account { .. } => exit::USAGE,
-        Error::NotOffered { .. } | Error::Unproven { .. } | Error::Mechanism { .. } => exit::REFUSED,
-        Error::Refused { denial, mechanism, .. } => match denial {
+        LoginError::NoLogin { .. } | LoginError::Account { .. } => exit::USAGE,
+        LoginError::NotOffered { .. } | LoginError::Unproven { .. } | LoginError::Mechanism { .. } => {
+            exit::REFUSED
+        }
+        LoginError::Refused { denial, mechanism, .. } => match denial {
             // The server refused the hello: nothing is known about the login.
             Denial::Mechanism if mechanism.is_empty() => exit::INCONCLUSIVE,
             Denial::Credentials | Denial::Mechanism | Denial::Binding => exit::REFUSED,
             Denial::Temporary | Denial::Bye => exit::INCONCLUSIVE,
         },
-        Error::Tls(error) => exit::code(error),
-        Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
-        Error::Protocol(_) => exit::VIOLATION,
-        Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,
+        LoginError::Tls(error) => exit::code(error),
+        LoginError::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
+        LoginError::Protocol(_) => exit::VIOLATION,
+        LoginError::Timeout { .. } | LoginError::Io { .. } => exit::UNREACHABLE,
         _ => exit::BUG,
     }
 }
@@ -31,34 +33,38 @@ pub(super) fn hint(
     target: &Target,
     credentials: &Credentials,
     cleartext: &[String],
-    error: &Error,
+    error: &LoginError,
 ) -> Option<String> {
     match error {
-        Error::NoLogin { .. } => Some(format!("starttls connect {target} shows the session")),
-        Error::NotOffered { wanted, offered } => not_offered(target, wanted.as_deref(), offered, cleartext),
-        Error::Account { .. } => credentials
+        LoginError::NoLogin { .. } => Some(format!("starttls connect {target} shows the session")),
+        LoginError::NotOffered { wanted, offered } => {
+            not_offered(target, wanted.as_deref(), offered, cleartext)
+        }
+        LoginError::Account { .. } => credentials
             .mechanism
             .as_ref()
             .map(|_| format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "))),
-        Error::Refused { denial, before, .. }
+        LoginError::Refused { denial, before, .. }
             if *denial == Denial::Binding || before.iter().any(|it| it.denial == Denial::Binding) =>
         {
             Some(String::from(BINDING))
         }
         // No password was sent.
-        Error::Refused { mechanism, .. } if mechanism.is_empty() => {
+        LoginError::Refused { mechanism, .. } if mechanism.is_empty() => {
             Some(String::from("the server may not accept the client's name: choose one with --client-name"))
         }
-        Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism.ends_with("-PLUS") => {
+        LoginError::Refused { denial: Denial::Credentials, mechanism, .. }
+            if mechanism.ends_with("-PLUS") =>
+        {
             Some(String::from(
                 "check the user name and the password; if they are right, --mechanism with the same name without \
                  -PLUS shows whether the channel binding was refused",
             ))
         }
-        Error::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism == "SIMPLE" => Some(
+        LoginError::Refused { denial: Denial::Credentials, mechanism, .. } if mechanism == "SIMPLE" => Some(
             String::from("check the password; a directory wants the whole name: cn=john,dc=example,dc=com"),
         ),
-        Error::Refused { denial: Denial::Credentials, details, .. } => Some(if credentials.token {
+        LoginError::Refused { denial: Denial::Credentials, details, .. } => Some(if credentials.token {
             match details.as_slice() {
                 [] => {
                     String::from("the token may have expired, or be meant for somebody else: get a new one")
@@ -70,12 +76,14 @@ pub(super) fn hint(
                 "check the password, and how the name is to be written: some servers want all of john@example.com",
             )
         }),
-        Error::Refused { denial: Denial::Mechanism, .. } => {
+        LoginError::Refused { denial: Denial::Mechanism, .. } => {
             Some(String::from("another one of those that it offers may do: --mechanism NAME"))
         }
-        Error::Refused { denial: Denial::Temporary, .. } => Some(String::from("it may work soon: try again")),
-        Error::Tls(error) => error.hint().map(str::to_owned),
-        Error::Unproven { .. } => Some(String::from(
+        LoginError::Refused { denial: Denial::Temporary, .. } => {
+            Some(String::from("it may work soon: try again"))
+        }
+        LoginError::Tls(error) => error.hint().map(str::to_owned),
+        LoginError::Unproven { .. } => Some(String::from(
             "somebody may be pretending to be the server: the password itself was not sent",
         )),
         _ => None,

@@ -6,7 +6,7 @@ pub(crate) mod secret;
 
 use std::error::Error as _;
 
-use starttls::login::{Account, Error, LoggedIn};
+use starttls::login::{Account, LoggedIn, LoginError};
 use starttls::proto::{Denial, Escaped};
 
 use crate::args::{Credentials, Format, Login, Peer, Principal};
@@ -24,8 +24,8 @@ use report::{Outcome, Report, escaped};
 /// Runs the command and returns its exit code.
 pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let target: Target = args.target.parse()?;
-    if !Account::fits(target.protocol) {
-        let error = Error::NoLogin { protocol: target.protocol.title };
+    if !Account::supports(target.protocol) {
+        let error = LoginError::NoLogin { protocol: target.protocol.title };
         let hint = hint::hint(&target, &args.credentials, &[], &error);
         return Err(Failed::usage(error.to_string()).hint(hint));
     }
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     let connection = Connection::of_session(&target, watch.conversation().finish(), &session);
     text::show(&console, &target, &connection, None);
     let heard = watch.clone();
-    let done = account.heard_by(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
+    let done = account.on_message(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
     let cleartext = watch.conversation().mechanisms();
     let login = report::Login {
         user: args.credentials.principal.user.clone(),
@@ -108,27 +108,27 @@ pub(crate) fn failed(
     target: &Target,
     credentials: &Credentials,
     cleartext: &[String],
-    error: &Error,
+    error: &LoginError,
 ) -> Failed {
     Failed::new(hint::code(error), in_one_line(error)).hint(hint::hint(target, credentials, cleartext, error))
 }
 
-fn known(login: report::Login, error: &Error) -> report::Login {
+fn known(login: report::Login, error: &LoginError) -> report::Login {
     match error {
-        Error::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
-        Error::Refused { mechanism, before, .. } => {
+        LoginError::NotOffered { offered, .. } => report::Login { offered: escaped(offered), ..login },
+        LoginError::Refused { mechanism, before, .. } => {
             let refused = before.iter().map(ToString::to_string).collect();
             let mechanism = Some(mechanism.clone()).filter(|it| !it.is_empty());
             report::Login { mechanism, refused, ..login }
         }
-        Error::Mechanism { mechanism, .. } | Error::Unproven { mechanism } => {
+        LoginError::Mechanism { mechanism, .. } | LoginError::Unproven { mechanism } => {
             report::Login { mechanism: Some(mechanism.clone()).filter(|it| !it.is_empty()), ..login }
         }
         _ => login,
     }
 }
 
-fn in_one_line(error: &Error) -> String {
+fn in_one_line(error: &LoginError) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use starttls_processes::Family;
+use starttls_processes::ProcessTree;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
@@ -53,7 +53,7 @@ fn bounded(secret: Vec<u8>, what: &str) -> Result<Vec<u8>, Failed> {
 /// Returns what the command prints. A signal to this program ends the command and the processes that came from it.
 async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     let cannot_run = |error: std::io::Error| Failed::usage(format!("cannot run sh: {error}"));
-    let mut family = Family::new();
+    let mut family = ProcessTree::new();
     let (name, value) = family.variable();
     let mut child = Command::new("sh")
         .args(["-c", command])

@@ -8,7 +8,7 @@ mod route;
 use starttls::Connector;
 use starttls::login::{Account, LoggedIn};
 use starttls::proto::ClientName;
-use starttls::submission::{Delivered, Delivery, Error, Message, Notify};
+use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
 
 use crate::args::{Format, Send, Stop};
 use crate::connect::report::{Failure, Report as Connection};
@@ -197,7 +197,8 @@ impl<'a> Sender<'a> {
         let mut login: Option<LoggedIn> = None;
         if let Some(account) = &self.account {
             let heard = watch.clone();
-            let done = account.clone().heard_by(move |said| heard.say(said)).log_in(protocol, session).await;
+            let done =
+                account.clone().on_message(move |said| heard.say(said)).log_in(protocol, session).await;
             let offered = watch.conversation().mechanisms();
             let done =
                 done.map_err(|error| login::failed(&hop.target, &self.args.credentials, &offered, &error))?;
@@ -208,7 +209,7 @@ impl<'a> Sender<'a> {
             return Ok(None);
         }
         let heard = watch.clone();
-        let delivery = self.delivery.clone().heard_by(move |said| heard.say(said));
+        let delivery = self.delivery.clone().on_message(move |said| heard.say(said));
         let delivered = delivery
             .send(protocol, session, login.as_ref())
             .await
@@ -277,15 +278,15 @@ fn wants_login(code: u16) -> bool {
 }
 
 /// The server's no, and the cure.
-fn failed(error: &Error, logged_in: bool) -> Failed {
+fn failed(error: &SubmissionError, logged_in: bool) -> Failed {
     let mut hint = None;
     let code = match error {
-        Error::Message { .. } | Error::Address { .. } => exit::USAGE,
-        Error::Rejected { reply, .. } if reply.is_temporary() => {
+        SubmissionError::Message { .. } | SubmissionError::Address { .. } => exit::USAGE,
+        SubmissionError::Rejected { reply, .. } if reply.is_temporary() => {
             hint = Some("it may work soon: try again");
             exit::INCONCLUSIVE
         }
-        Error::Rejected { command, reply } => {
+        SubmissionError::Rejected { command, reply } => {
             hint = match *command {
                 // RFC 5321 section 4.1.4: a server may refuse a name that it does not like.
                 "EHLO" => Some(CLIENT_NAME),
@@ -293,7 +294,7 @@ fn failed(error: &Error, logged_in: bool) -> Failed {
             };
             exit::FINDINGS
         }
-        Error::Lacks { extension, .. } => {
+        SubmissionError::Lacks { extension, .. } => {
             hint = match *extension {
                 "SMTPUTF8" => Some("a message that is built here needs it for addresses only"),
                 "REQUIRETLS" => Some(
@@ -304,14 +305,16 @@ fn failed(error: &Error, logged_in: bool) -> Failed {
             };
             exit::FINDINGS
         }
-        Error::TooLarge { .. } => exit::FINDINGS,
-        Error::Tls(error) => {
+        SubmissionError::TooLarge { .. } => exit::FINDINGS,
+        SubmissionError::Tls(error) => {
             hint = error.hint();
             exit::code(error)
         }
-        Error::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => exit::UNREACHABLE,
-        Error::Protocol(_) => exit::VIOLATION,
-        Error::Timeout { .. } | Error::Io { .. } => exit::UNREACHABLE,
+        SubmissionError::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => {
+            exit::UNREACHABLE
+        }
+        SubmissionError::Protocol(_) => exit::VIOLATION,
+        SubmissionError::Timeout { .. } | SubmissionError::Io { .. } => exit::UNREACHABLE,
         _ => exit::BUG,
     };
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();

@@ -25,7 +25,7 @@ pub(crate) const MOST: u64 = 64 * 1024;
 /// The commands that a protocol has.
 fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
     let mut commands = vec![vec!["connect", "--timeout", "1s"]];
-    if Account::fits(protocol) {
+    if Account::supports(protocol) {
         let login = vec!["login", "--timeout", "1s", "--user", "u", "--password-command", "echo p"];
         commands.push(login);
     }

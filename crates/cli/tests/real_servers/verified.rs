@@ -1,6 +1,6 @@
 //! The upgrade succeeds when the certificate is right, and only then.
 
-use starttls::{Connector, Encrypted, Endpoint, Verdict};
+use starttls::{CertificateVerdict, Connector, Encrypted, Endpoint};
 
 use super::{Peer, Run};
 use crate::middle::Middle;
@@ -49,7 +49,7 @@ fn the_library_upgrades(peer: &Peer) {
 #[track_caller]
 fn is_verified<IO>(peer: &Peer, session: Result<Encrypted<IO>, starttls::Error>) {
     let session = session.unwrap_or_else(|error| panic!("{}: {error}", peer.protocol.name));
-    assert_eq!(session.facts().verdict, Verdict::Verified, "{}", peer.protocol.name);
+    assert_eq!(session.facts().verdict, CertificateVerdict::Verified, "{}", peer.protocol.name);
 }
 
 fn c5_an_unknown_root_is_refused(peer: &Peer) {

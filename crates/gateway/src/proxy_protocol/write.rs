@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use starttls::Facts;
+use starttls::TlsFacts;
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::{HandshakeKind, ProtocolVersion};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -35,7 +35,7 @@ pub struct Identity<'a> {
     /// The client, and what it connected to; nothing where it came through a socket in the file system.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// What is known of the client's TLS. It is claimed to be there only when it is (rule G4).
-    pub tls: Option<&'a Facts>,
+    pub tls: Option<&'a TlsFacts>,
     /// Whether the client's certificate was asked for on behalf of whom this goes to; nobody else is told of it, since
     /// it was verified for others (rule S8).
     pub certificate: bool,
@@ -105,7 +105,7 @@ pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
 }
 
 /// Section 2.2.6: what the client did, whether its certificate is good (0), and the values.
-fn ssl(identity: &Identity<'_>, tls: &Facts) -> Vec<u8> {
+fn ssl(identity: &Identity<'_>, tls: &TlsFacts) -> Vec<u8> {
     let resumed = tls.kind == Some(HandshakeKind::Resumed);
     let own = identity.own();
     let mut did = client::SSL;

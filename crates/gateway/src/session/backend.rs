@@ -73,7 +73,7 @@ pub(crate) async fn reach(
         match &backend.leg {
             Way::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
             Way::Implicit(upstream) => {
-                let upstream = of_one_session(upstream, backend.protocol);
+                let upstream = with_session_resumption(upstream, backend.protocol);
                 let encrypted = implicit(backend.protocol, &upstream, socket).await?;
                 let reached = match backend.login() {
                     Some(login) => log_in(backend, login, encrypted, limit).await,
@@ -82,7 +82,7 @@ pub(crate) async fn reach(
                 Ok(Reached { upstream: Some(upstream), ..reached? })
             }
             Way::Upgrade(upstream) => {
-                let upstream = of_one_session(upstream, backend.protocol);
+                let upstream = with_session_resumption(upstream, backend.protocol);
                 let reached = upgrade(backend, &upstream, asked, socket, limit).await?;
                 Ok(Reached { upstream: Some(upstream), ..reached })
             }
@@ -105,9 +105,9 @@ pub(super) async fn implicit(
 }
 
 /// What the connections of a session have in common, where it has more than one.
-fn of_one_session(upstream: &Upstream, protocol: &Protocol) -> Upstream {
+fn with_session_resumption(upstream: &Upstream, protocol: &Protocol) -> Upstream {
     match protocol.flow.data_connections {
-        true => Upstream { connector: upstream.connector.of_one_session(), ..upstream.clone() },
+        true => Upstream { connector: upstream.connector.with_session_resumption(), ..upstream.clone() },
         false => upstream.clone(),
     }
 }
@@ -199,7 +199,7 @@ impl Pending {
         let Self { upgrade, upstream, protocol } = self;
         let Stream::Clear(mut socket) = stream else { return Ok(stream) };
         socket.write_all(request).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
-        let ready = upstream.connector.agreed(protocol, &upstream.server_name, socket, upgrade);
+        let ready = upstream.connector.from_upgrade(protocol, &upstream.server_name, socket, upgrade);
         let encrypted = ready.map_err(failed)?.handshake().await.map_err(failed)?;
         Ok(Stream::Tls(Box::new(encrypted)))
     }

@@ -118,7 +118,7 @@ impl Session<'_> {
         let upgrade = relay.upgrade(&mut words);
         say(&mut socket, &words).await;
         let upgrade = upgrade.map_err(|error| Failure::protocol(*error))?;
-        let handshake = Box::pin(self.acceptor(tls).agreed(socket, upgrade).handshake());
+        let handshake = Box::pin(self.acceptor(tls).from_upgrade(socket, upgrade).handshake());
         let encrypted = handshake.await.map_err(Failure::front)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
     }

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side};
-use starttls::{Acceptor, Facts};
+use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::admission::{Admission, Admitted, Refused};
@@ -41,13 +41,13 @@ pub struct Record {
     /// Who connected.
     pub client: Client,
     /// The TLS facts of the front, if it came to TLS there.
-    pub front: Option<Facts>,
+    pub front: Option<TlsFacts>,
     /// The name that the client asked for: by SNI, or in its stream.
     pub server_name: Option<String>,
     /// The backend, if one was reached.
     pub backend: Option<String>,
     /// The TLS facts toward the backend.
-    pub upstream: Option<Facts>,
+    pub upstream: Option<TlsFacts>,
     /// Octets from the client to the backend, inside TLS.
     pub octets_up: u64,
     /// Octets from the backend to the client, inside TLS.
@@ -407,7 +407,7 @@ pub(crate) async fn is_ready(backend: &Backend, limit: Duration) -> bool {
 ///
 /// # Errors
 /// As for a session.
-pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<Facts>, Failure> {
+pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<TlsFacts>, Failure> {
     let nobody = Identify { addresses: None, tls: None, certificate: false };
     let reached = backend::reach(backend, &header(backend, &nobody), None, limit).await?;
     Ok(reached.stream.facts().cloned())

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use starttls::{Encrypted, Facts};
+use starttls::{Encrypted, TlsFacts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -25,7 +25,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    pub(crate) fn facts(&self) -> Option<&Facts> {
+    pub(crate) fn facts(&self) -> Option<&TlsFacts> {
         match self {
             Self::Clear(_) => None,
             Self::Tls(tls) => Some(tls.facts()),

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use starttls::proto::http::HTTP;
-use starttls::{Acceptor, Connector, Facts};
+use starttls::{Acceptor, Connector, TlsFacts};
 use starttls_gateway::proxy_protocol::{Header, Identity, read, v1, v2};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program};
@@ -87,7 +87,7 @@ async fn what_haproxy_sends_is_read_to_the_byte() {
 }
 
 /// What is known of a client with this certificate after a real handshake.
-pub(crate) async fn facts_of_a_client(folder: &Folder, leaf: &Leaf) -> Facts {
+pub(crate) async fn facts_of_a_client(folder: &Folder, leaf: &Leaf) -> TlsFacts {
     let server = folder.issue(&["mail.example.com"], KeyKind::EcdsaP256);
     let own = folder.authority.issue(&Leaf { usage: Usage::Client, ..leaf.clone() }).unwrap();
     let acceptor = Acceptor::builder(&HTTP, "mail.example.com")

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::Wire;
+use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, stream};
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for TappedStream<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -24,7 +24,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
         loop {
             ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
             let read = buf.filled().len() - before;
-            let left = self.without_space(&mut buf.filled_mut()[before..]);
+            let left = self.strip_leading_space(&mut buf.filled_mut()[before..]);
             buf.set_filled(before + left);
             if left > 0 || read == 0 {
                 break;
@@ -35,7 +35,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for TappedStream<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let sent = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
         self.sent(&buf[..sent]);
@@ -72,30 +72,30 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
 
 /// An asynchronous stream for the length of one poll: where it has to wait it says `WouldBlock`.
 pub(super) struct Polled<'a, 'b, IO> {
-    pub(super) wire: &'a mut Wire<IO>,
+    pub(super) tapped: &'a mut TappedStream<IO>,
     pub(super) cx: &'a mut Context<'b>,
 }
 
 impl<IO: AsyncRead + Unpin> Read for Polled<'_, '_, IO> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = ReadBuf::new(buf);
-        blocking(Pin::new(&mut *self.wire).poll_read(self.cx, &mut buf))?;
+        blocking(Pin::new(&mut *self.tapped).poll_read(self.cx, &mut buf))?;
         Ok(buf.filled().len())
     }
 }
 
 impl<IO: AsyncWrite + Unpin> Write for Polled<'_, '_, IO> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.wire).poll_write(self.cx, buf))
+        blocking(Pin::new(&mut *self.tapped).poll_write(self.cx, buf))
     }
 
     // TLS has several records ready at once.
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        blocking(Pin::new(&mut *self.wire).poll_write_vectored(self.cx, bufs))
+        blocking(Pin::new(&mut *self.tapped).poll_write_vectored(self.cx, bufs))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        blocking(Pin::new(&mut *self.wire).poll_flush(self.cx))
+        blocking(Pin::new(&mut *self.tapped).poll_flush(self.cx))
     }
 }
 
@@ -118,7 +118,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<IO> {
         let this = self.get_mut();
         let into = buf.initialize_unfilled();
         let count =
-            ready!(waiting(stream::read(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, into)))?;
+            ready!(waiting(stream::read(&mut this.tls, &mut Polled { tapped: &mut this.tapped, cx }, into)))?;
         this.seen(&into[..count]);
         buf.advance(count);
         Poll::Ready(Ok(()))
@@ -129,19 +129,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let count =
-            ready!(waiting(stream::write(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }, buf)))?;
+            ready!(waiting(stream::write(&mut this.tls, &mut Polled { tapped: &mut this.tapped, cx }, buf)))?;
         this.shown(&buf[..count]);
         Poll::Ready(Ok(count))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        waiting(stream::flush(&mut this.tls, &mut Polled { wire: &mut this.wire, cx }))
+        waiting(stream::flush(&mut this.tls, &mut Polled { tapped: &mut this.tapped, cx }))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(waiting(stream::close(&mut this.tls, &mut Polled { wire: &mut this.wire, cx })))?;
-        Pin::new(&mut this.wire).poll_shutdown(cx)
+        ready!(waiting(stream::close(&mut this.tls, &mut Polled { tapped: &mut this.tapped, cx })))?;
+        Pin::new(&mut this.tapped).poll_shutdown(cx)
     }
 }

@@ -11,13 +11,13 @@ use starttls_proto::{Client, Identity, Protocol, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
-use crate::attempt::Attempt;
 use crate::deadline::Deadline;
-use crate::machine::Ended;
-use crate::ready::Agreement;
-use crate::wire::Wire;
-use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, Outcome, Ready};
-use drive::{drive, farewell};
+use crate::handshake::ConnectionAttempt;
+use crate::machine::NegotiationEnd;
+use crate::ready::Negotiated;
+use crate::tapped_stream::TappedStream;
+use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, MaybeEncrypted, Ready};
+use drive::{drive, send_last_message};
 
 /// What an asynchronous stream has to be.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -34,7 +34,7 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        self.agree(protocol, self.identity_for(protocol, &to), attempt, tcp)
+        self.negotiate_to_end(protocol, self.identity_for(protocol, &to), attempt, tcp)
             .await?
             .required()?
             .handshake()
@@ -49,9 +49,10 @@ impl Connector {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Outcome<TcpStream>, Error> {
+    ) -> Result<MaybeEncrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
-        or_cleartext(self.agree(protocol, self.identity_for(protocol, &to), attempt, tcp).await?).await
+        or_cleartext(self.negotiate_to_end(protocol, self.identity_for(protocol, &to), attempt, tcp).await?)
+            .await
     }
 
     /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
@@ -64,8 +65,8 @@ impl Connector {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into()).await?;
-        let wire = Wire::new(tcp, attempt.tap.clone());
-        attempt.begin_implicit(protocol, wire)?.run().await
+        let tapped = TappedStream::new(tcp, attempt.tap.clone());
+        attempt.begin_implicit(protocol, tapped)?.run().await
     }
 
     /// Upgrades a stream on which nothing was said yet.
@@ -105,9 +106,9 @@ impl Connector {
         protocol: &Protocol,
         server_name: &str,
         io: IO,
-    ) -> Result<Outcome<IO>, Error> {
+    ) -> Result<MaybeEncrypted<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        or_cleartext(self.agree(protocol, self.identity(server_name), attempt, io).await?).await
+        or_cleartext(self.negotiate_to_end(protocol, self.identity(server_name), attempt, io).await?).await
     }
 
     /// Starts TLS on a stream at its first byte.
@@ -121,8 +122,8 @@ impl Connector {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        let wire = Wire::new(io, attempt.tap.clone());
-        attempt.begin_implicit(protocol, wire)?.run().await
+        let tapped = TappedStream::new(io, attempt.tap.clone());
+        attempt.begin_implicit(protocol, tapped)?.run().await
     }
 
     /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
@@ -136,8 +137,8 @@ impl Connector {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        let wire = Wire::new(io, attempt.tap.clone());
-        attempt.begin(wire, Vec::new())?.run().await
+        let tapped = TappedStream::new(io, attempt.tap.clone());
+        attempt.begin(tapped, Vec::new())?.run().await
     }
 
     /// Negotiates in cleartext and stops before the handshake.
@@ -165,7 +166,7 @@ impl Connector {
         io: IO,
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
-        self.agree(protocol, identity, attempt, io).await?.required()
+        self.negotiate_to_end(protocol, identity, attempt, io).await?.required()
     }
 
     /// Dials and says nothing.
@@ -183,7 +184,7 @@ impl Connector {
         &self,
         protocol: &Protocol,
         to: Endpoint,
-    ) -> Result<(Attempt, TcpStream, Endpoint), Error> {
+    ) -> Result<(ConnectionAttempt, TcpStream, Endpoint), Error> {
         let mut attempt = self.attempt(protocol, to.server_name(), self.deadline())?;
         let addresses = resolve(&to, &attempt.deadline).await?;
         attempt.timings.resolve = Some(attempt.lap());
@@ -193,28 +194,30 @@ impl Connector {
         Ok((attempt, tcp, to))
     }
 
-    async fn agree<IO: Stream>(
+    async fn negotiate_to_end<IO: Stream>(
         &self,
         protocol: &Protocol,
         identity: Identity,
-        attempt: Attempt,
+        attempt: ConnectionAttempt,
         io: IO,
-    ) -> Result<Agreement<IO>, Error> {
-        let mut wire = Wire::new(io, attempt.tap.clone());
+    ) -> Result<Negotiated<IO>, Error> {
+        let mut tapped = TappedStream::new(io, attempt.tap.clone());
         let mut out = Vec::new();
         let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.retry();
         loop {
-            let declined = match drive(&mut wire, client, &mut out, &attempt.deadline).await? {
-                Ended::Upgrade(upgrade) => return Ok(Agreement::Ready(Ready::new(wire, upgrade, attempt))),
-                Ended::Otherwise(declined) if retry.attempts == 0 => {
-                    return Ok(Agreement::Declined(declined, wire));
+            let declined = match drive(&mut tapped, client, &mut out, &attempt.deadline).await? {
+                NegotiationEnd::Upgrade(upgrade) => {
+                    return Ok(Negotiated::Ready(Ready::new(tapped, upgrade, attempt)));
                 }
-                Ended::Otherwise(declined) => declined,
+                NegotiationEnd::Otherwise(declined) if retry.attempts == 0 => {
+                    return Ok(Negotiated::Declined(declined, tapped));
+                }
+                NegotiationEnd::Otherwise(declined) => declined,
             };
             client = match declined.retry(&mut out) {
                 Ok(client) => client,
-                Err(declined) => return Ok(Agreement::Declined(*declined, wire)),
+                Err(declined) => return Ok(Negotiated::Declined(*declined, tapped)),
             };
             retry.attempts -= 1;
             attempt.deadline.bound("the pause before asking again", sleep(retry.pause)).await?;
@@ -227,10 +230,10 @@ async fn sleep(pause: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-async fn or_cleartext<IO: Stream>(agreement: Agreement<IO>) -> Result<Outcome<IO>, Error> {
+async fn or_cleartext<IO: Stream>(agreement: Negotiated<IO>) -> Result<MaybeEncrypted<IO>, Error> {
     match agreement.or_cleartext()? {
-        Ok(ready) => ready.handshake().await.map(Outcome::Encrypted),
-        Err(refused) => Ok(Outcome::NotEncrypted(refused)),
+        Ok(ready) => ready.handshake().await.map(MaybeEncrypted::Encrypted),
+        Err(refused) => Ok(MaybeEncrypted::NotEncrypted(refused)),
     }
 }
 
@@ -252,8 +255,8 @@ impl Acceptor {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.attempt();
-        let wire = Wire::new(io, attempt.tap.clone());
-        attempt.begin_implicit(self.protocol(), wire)?.run().await
+        let tapped = TappedStream::new(io, attempt.tap.clone());
+        attempt.begin_implicit(self.protocol(), tapped)?.run().await
     }
 
     /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
@@ -265,8 +268,8 @@ impl Acceptor {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.attempt();
-        let wire = Wire::new(io, attempt.tap.clone());
-        attempt.begin(wire, Vec::new())?.run().await
+        let tapped = TappedStream::new(io, attempt.tap.clone());
+        attempt.begin(tapped, Vec::new())?.run().await
     }
 
     /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
@@ -275,13 +278,13 @@ impl Acceptor {
     /// As for [`accept`](Self::accept).
     pub async fn negotiate<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt();
-        let mut wire = Wire::new(io, attempt.tap.clone());
+        let mut tapped = TappedStream::new(io, attempt.tap.clone());
         let mut out = Vec::new();
         let server = Server::new(self.protocol(), self.identity(), self.tls(), &mut out);
-        match drive(&mut wire, server, &mut out, &attempt.deadline).await? {
-            Ended::Upgrade(upgrade) => Ok(Ready::new(wire, upgrade, attempt)),
-            Ended::Otherwise(quit) => {
-                farewell(&mut wire, &out, attempt.deadline).await;
+        match drive(&mut tapped, server, &mut out, &attempt.deadline).await? {
+            NegotiationEnd::Upgrade(upgrade) => Ok(Ready::new(tapped, upgrade, attempt)),
+            NegotiationEnd::Otherwise(quit) => {
+                send_last_message(&mut tapped, &out, attempt.deadline).await;
                 Err(Error::Quit(quit))
             }
         }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::wire::Wire;
+use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, stream};
 
 /// A blocking stream that can be told not to block for long.
@@ -77,7 +77,7 @@ impl<S: Write> Write for Untimed<S> {
     }
 }
 
-impl<IO: Stream> Wire<IO> {
+impl<IO: Stream> TappedStream<IO> {
     pub(super) fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.io.read_available(buf)?;
         self.received(&buf[..count]);
@@ -105,14 +105,14 @@ impl<IO: Stream> Wire<IO> {
     }
 }
 
-impl<IO: Stream> Read for Wire<IO> {
+impl<IO: Stream> Read for TappedStream<IO> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.has_early() {
             return Ok(self.take_early(buf));
         }
         let count = loop {
             let count = self.within(|io| io.read(buf))?;
-            let left = self.without_space(&mut buf[..count]);
+            let left = self.strip_leading_space(&mut buf[..count]);
             if left > 0 || count == 0 {
                 break left;
             }
@@ -122,7 +122,7 @@ impl<IO: Stream> Read for Wire<IO> {
     }
 }
 
-impl<IO: Stream> Write for Wire<IO> {
+impl<IO: Stream> Write for TappedStream<IO> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let count = self.within(|io| io.write(buf))?;
         self.sent(&buf[..count]);
@@ -141,13 +141,13 @@ impl<IO: Stream> Encrypted<IO> {
     /// # Errors
     /// What the stream below says.
     pub fn close(&mut self) -> io::Result<()> {
-        stream::close(&mut self.tls, &mut self.wire)
+        stream::close(&mut self.tls, &mut self.tapped)
     }
 }
 
 impl<IO: Stream> Read for Encrypted<IO> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = stream::read(&mut self.tls, &mut self.wire, buf)?;
+        let count = stream::read(&mut self.tls, &mut self.tapped, buf)?;
         self.seen(&buf[..count]);
         Ok(count)
     }
@@ -155,12 +155,12 @@ impl<IO: Stream> Read for Encrypted<IO> {
 
 impl<IO: Stream> Write for Encrypted<IO> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let count = stream::write(&mut self.tls, &mut self.wire, buf)?;
+        let count = stream::write(&mut self.tls, &mut self.tapped, buf)?;
         self.shown(&buf[..count]);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        stream::flush(&mut self.tls, &mut self.wire)
+        stream::flush(&mut self.tls, &mut self.tapped)
     }
 }

@@ -12,13 +12,13 @@ use std::sync::mpsc;
 
 use starttls_proto::{Client, Identity, Protocol, Server};
 
-use crate::attempt::Attempt;
 use crate::deadline::Deadline;
-use crate::machine::Ended;
-use crate::ready::Agreement;
-use crate::wire::Wire;
-use crate::{Encrypted, Endpoint, Error, Outcome, Ready};
-use drive::{drive, farewell, unbound};
+use crate::handshake::ConnectionAttempt;
+use crate::machine::NegotiationEnd;
+use crate::ready::Negotiated;
+use crate::tapped_stream::TappedStream;
+use crate::{Encrypted, Endpoint, Error, MaybeEncrypted, Ready};
+use drive::{drive, send_last_message, unbound};
 pub use io::{Stream, Untimed};
 
 /// A [`Connector`](crate::Connector) that blocks.
@@ -54,7 +54,7 @@ impl Connector<'_> {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
-        self.agree(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?
+        self.negotiate_to_end(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?
             .required()?
             .handshake_blocking()
     }
@@ -67,9 +67,9 @@ impl Connector<'_> {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Outcome<TcpStream>, Error> {
+    ) -> Result<MaybeEncrypted<TcpStream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
-        or_cleartext(self.agree(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?)
+        or_cleartext(self.negotiate_to_end(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?)
     }
 
     /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
@@ -82,8 +82,8 @@ impl Connector<'_> {
         to: impl Into<Endpoint>,
     ) -> Result<Encrypted<TcpStream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into())?;
-        let wire = timed(tcp, &attempt);
-        attempt.begin_implicit(protocol, wire)?.run_blocking()
+        let tapped = timed(tcp, &attempt);
+        attempt.begin_implicit(protocol, tapped)?.run_blocking()
     }
 
     /// Upgrades a stream on which nothing was said yet.
@@ -108,9 +108,9 @@ impl Connector<'_> {
         protocol: &Protocol,
         server_name: &str,
         io: IO,
-    ) -> Result<Outcome<IO>, Error> {
+    ) -> Result<MaybeEncrypted<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        or_cleartext(self.agree(protocol, self.0.identity(server_name), attempt, io)?)
+        or_cleartext(self.negotiate_to_end(protocol, self.0.identity(server_name), attempt, io)?)
     }
 
     /// Starts TLS on a stream at its first byte.
@@ -124,8 +124,8 @@ impl Connector<'_> {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        let wire = timed(io, &attempt);
-        attempt.begin_implicit(protocol, wire)?.run_blocking()
+        let tapped = timed(io, &attempt);
+        attempt.begin_implicit(protocol, tapped)?.run_blocking()
     }
 
     /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
@@ -139,8 +139,8 @@ impl Connector<'_> {
         io: IO,
     ) -> Result<Encrypted<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        let wire = timed(io, &attempt);
-        attempt.begin(wire, Vec::new())?.run_blocking()
+        let tapped = timed(io, &attempt);
+        attempt.begin(tapped, Vec::new())?.run_blocking()
     }
 
     /// Negotiates in cleartext and stops before the handshake.
@@ -154,7 +154,7 @@ impl Connector<'_> {
         io: IO,
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        self.agree(protocol, self.0.identity(server_name), attempt, io)?.required()
+        self.negotiate_to_end(protocol, self.0.identity(server_name), attempt, io)?.required()
     }
 
     /// Dials and says nothing.
@@ -166,7 +166,11 @@ impl Connector<'_> {
         dial(&resolve(&to.into(), &deadline)?, &deadline)
     }
 
-    fn begin(&self, protocol: &Protocol, to: Endpoint) -> Result<(Attempt, TcpStream, Endpoint), Error> {
+    fn begin(
+        &self,
+        protocol: &Protocol,
+        to: Endpoint,
+    ) -> Result<(ConnectionAttempt, TcpStream, Endpoint), Error> {
         let mut attempt = self.0.attempt(protocol, to.server_name(), self.0.deadline())?;
         let addresses = resolve(&to, &attempt.deadline)?;
         attempt.timings.resolve = Some(attempt.lap());
@@ -176,28 +180,30 @@ impl Connector<'_> {
         Ok((attempt, tcp, to))
     }
 
-    fn agree<IO: Stream>(
+    fn negotiate_to_end<IO: Stream>(
         &self,
         protocol: &Protocol,
         identity: Identity,
-        attempt: Attempt,
+        attempt: ConnectionAttempt,
         io: IO,
-    ) -> Result<Agreement<IO>, Error> {
-        let mut wire = timed(io, &attempt);
+    ) -> Result<Negotiated<IO>, Error> {
+        let mut tapped = timed(io, &attempt);
         let mut out = Vec::new();
         let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.0.retry();
         loop {
-            let declined = match drive(&mut wire, client, &mut out, &attempt.deadline)? {
-                Ended::Upgrade(upgrade) => return Ok(Agreement::Ready(Ready::new(wire, upgrade, attempt))),
-                Ended::Otherwise(declined) if retry.attempts == 0 => {
-                    return Ok(Agreement::Declined(declined, wire));
+            let declined = match drive(&mut tapped, client, &mut out, &attempt.deadline)? {
+                NegotiationEnd::Upgrade(upgrade) => {
+                    return Ok(Negotiated::Ready(Ready::new(tapped, upgrade, attempt)));
                 }
-                Ended::Otherwise(declined) => declined,
+                NegotiationEnd::Otherwise(declined) if retry.attempts == 0 => {
+                    return Ok(Negotiated::Declined(declined, tapped));
+                }
+                NegotiationEnd::Otherwise(declined) => declined,
             };
             client = match declined.retry(&mut out) {
                 Ok(client) => client,
-                Err(declined) => return Ok(Agreement::Declined(*declined, wire)),
+                Err(declined) => return Ok(Negotiated::Declined(*declined, tapped)),
             };
             retry.attempts -= 1;
             std::thread::sleep(retry.pause.min(attempt.deadline.remaining()));
@@ -205,12 +211,12 @@ impl Connector<'_> {
     }
 }
 
-fn or_cleartext<IO: Stream>(agreement: Agreement<IO>) -> Result<Outcome<IO>, Error> {
+fn or_cleartext<IO: Stream>(agreement: Negotiated<IO>) -> Result<MaybeEncrypted<IO>, Error> {
     match agreement.or_cleartext()? {
-        Ok(ready) => ready.handshake_blocking().map(Outcome::Encrypted),
+        Ok(ready) => ready.handshake_blocking().map(MaybeEncrypted::Encrypted),
         Err(mut refused) => {
             unbound(refused.io_mut())?;
-            Ok(Outcome::NotEncrypted(refused))
+            Ok(MaybeEncrypted::NotEncrypted(refused))
         }
     }
 }
@@ -230,8 +236,8 @@ impl Acceptor<'_> {
     /// As for [`accept`](Self::accept).
     pub fn accept_implicit<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
         let attempt = self.0.attempt();
-        let wire = timed(io, &attempt);
-        attempt.begin_implicit(self.0.protocol(), wire)?.run_blocking()
+        let tapped = timed(io, &attempt);
+        attempt.begin_implicit(self.0.protocol(), tapped)?.run_blocking()
     }
 
     /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
@@ -240,8 +246,8 @@ impl Acceptor<'_> {
     /// As for [`accept`](Self::accept).
     pub fn handshake<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
         let attempt = self.0.attempt();
-        let wire = timed(io, &attempt);
-        attempt.begin(wire, Vec::new())?.run_blocking()
+        let tapped = timed(io, &attempt);
+        attempt.begin(tapped, Vec::new())?.run_blocking()
     }
 
     /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
@@ -250,13 +256,13 @@ impl Acceptor<'_> {
     /// As for [`accept`](Self::accept).
     pub fn negotiate<IO: Stream>(&self, io: IO) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt();
-        let mut wire = timed(io, &attempt);
+        let mut tapped = timed(io, &attempt);
         let mut out = Vec::new();
         let server = Server::new(self.0.protocol(), self.0.identity(), self.0.tls(), &mut out);
-        match drive(&mut wire, server, &mut out, &attempt.deadline)? {
-            Ended::Upgrade(upgrade) => Ok(Ready::new(wire, upgrade, attempt)),
-            Ended::Otherwise(quit) => {
-                farewell(&mut wire, &out, attempt.deadline);
+        match drive(&mut tapped, server, &mut out, &attempt.deadline)? {
+            NegotiationEnd::Upgrade(upgrade) => Ok(Ready::new(tapped, upgrade, attempt)),
+            NegotiationEnd::Otherwise(quit) => {
+                send_last_message(&mut tapped, &out, attempt.deadline);
                 Err(Error::Quit(quit))
             }
         }
@@ -273,10 +279,10 @@ impl<IO: Stream> Ready<IO> {
     }
 }
 
-fn timed<IO>(io: IO, attempt: &Attempt) -> Wire<IO> {
-    let mut wire = Wire::new(io, attempt.tap.clone());
-    wire.deadline = Some(attempt.deadline);
-    wire
+fn timed<IO>(io: IO, attempt: &ConnectionAttempt) -> TappedStream<IO> {
+    let mut tapped = TappedStream::new(io, attempt.tap.clone());
+    tapped.deadline = Some(attempt.deadline);
+    tapped
 }
 
 /// Looks the host up on a thread of its own, since the system's resolver knows no deadline.

@@ -26,7 +26,7 @@ use super::mechanism;
 #[must_use = "an account logs in nowhere by itself"]
 pub struct Account {
     pub(super) user: String,
-    pub(super) as_whom: Option<String>,
+    pub(super) authorization_id: Option<String>,
     pub(super) secret: Secret,
     pub(super) mechanism: Option<String>,
     pub(super) timeout: Duration,
@@ -64,7 +64,7 @@ impl Account {
     fn new(user: String, secret: Secret) -> Self {
         Self {
             user,
-            as_whom: None,
+            authorization_id: None,
             secret,
             mechanism: None,
             timeout: crate::DEFAULT_TIMEOUT,
@@ -75,8 +75,8 @@ impl Account {
     }
 
     /// Acts as somebody else, where the server allows that (the authorization identity of RFC 4422 section 2).
-    pub fn acting_as(self, as_whom: impl Into<String>) -> Self {
-        Self { as_whom: Some(as_whom.into()), ..self }
+    pub fn acting_as(self, authorization_id: impl Into<String>) -> Self {
+        Self { authorization_id: Some(authorization_id.into()), ..self }
     }
 
     /// Uses this mechanism or none. It is the only way to the weak ones, CRAM-MD5 and APOP.
@@ -100,12 +100,12 @@ impl Account {
     }
 
     /// Hears every message of the login as it is said, without its secrets.
-    pub fn heard_by(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
+    pub fn on_message(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 
     /// Whether one can log in in this protocol, as far as this library knows.
-    pub fn fits(protocol: &Protocol) -> bool {
+    pub fn supports(protocol: &Protocol) -> bool {
         (protocol.dialect)(Identity::new("")).into_login().is_some()
     }
 

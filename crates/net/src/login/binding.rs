@@ -10,12 +10,12 @@ use crate::der::element;
 
 /// The channel bindings of one TLS connection, for mechanisms whose names end in `-PLUS`.
 #[derive(Clone, Default)]
-pub struct Bindings {
+pub struct ChannelBindings {
     exporter: Option<Vec<u8>>,
     server_end_point: Option<Vec<u8>>,
 }
 
-impl Bindings {
+impl ChannelBindings {
     /// The data of this binding, if the connection has it.
     pub fn data(&self, binding: Binding) -> Option<&[u8]> {
         match binding {
@@ -32,16 +32,16 @@ impl Bindings {
     }
 }
 
-impl std::fmt::Debug for Bindings {
+impl std::fmt::Debug for ChannelBindings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bindings").finish_non_exhaustive()
+        f.debug_struct("ChannelBindings").finish_non_exhaustive()
     }
 }
 
 impl<IO> Encrypted<IO> {
     /// What a login can be tied to this connection with; of a client's connection.
-    pub fn channel_bindings(&self) -> Bindings {
-        Bindings::of(&self.tls)
+    pub fn channel_bindings(&self) -> ChannelBindings {
+        ChannelBindings::of(&self.tls)
     }
 }
 

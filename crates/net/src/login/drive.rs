@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use starttls_proto::{Identity, Protocol, Script, ServiceName};
 
-use super::{Account, Error, LoggedIn, Login, Progress};
+use super::{Account, LoggedIn, LoginError, LoginMachine, LoginProgress};
 use crate::deadline::{Budget, Deadline};
-use crate::{Encrypted, Facts, blocking};
+use crate::{Encrypted, TlsFacts, blocking};
 
 impl Account {
     /// Logs in, in a session in which nothing was said yet.
     ///
     /// # Errors
-    /// [`Error`]; close the connection.
+    /// [`LoginError`]; close the connection.
     #[cfg(feature = "tokio")]
     pub async fn log_in<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
-    ) -> Result<LoggedIn, Error> {
+    ) -> Result<LoggedIn, LoginError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut script = Script::default();
         let mut login = self.start(protocol, stream, &mut script)?;
@@ -29,10 +29,10 @@ impl Account {
         let mut prompted = false;
         loop {
             let received = login.receive(&chunk[..count], &mut script);
-            self.tell(&mut script);
+            self.notify_listener(&mut script);
             login = match received? {
-                Progress::Continue(login) => login,
-                Progress::Done(done) => return Ok(done),
+                LoginProgress::Continue(login) => login,
+                LoginProgress::Done(done) => return Ok(done),
             };
             let step = login.awaits();
             let bytes = script.take_bytes();
@@ -50,8 +50,9 @@ impl Account {
                 }
             };
             // Some servers of ManageSieve do not list their mechanisms again inside TLS.
-            let patience = if listens { deadline.at_most(PROMPT.min(self.timeout / 2)) } else { deadline };
-            let moved = patience.within(moved).await;
+            let reply_timeout =
+                if listens { deadline.at_most(PROMPT.min(self.timeout / 2)) } else { deadline };
+            let moved = reply_timeout.within(moved).await;
             if listens && matches!(&moved, Err(error) if error.kind() == ErrorKind::TimedOut) {
                 prompted = true;
                 count = 0;
@@ -72,16 +73,20 @@ impl Account {
     /// Logs in, in a session in which nothing was said yet, blocking.
     ///
     /// # Errors
-    /// [`Error`]; close the connection.
+    /// [`LoginError`]; close the connection.
     pub fn log_in_blocking<IO: blocking::Stream>(
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
-    ) -> Result<LoggedIn, Error> {
-        stream.wire.deadline = Some(Deadline::starting_now(self.timeout));
+    ) -> Result<LoggedIn, LoginError> {
+        stream.tapped.deadline = Some(Deadline::starting_now(self.timeout));
         let done = self.run(protocol, stream)?;
-        stream.wire.deadline = None;
-        stream.wire.io.set_timeout(None).map_err(|source| Error::Io { step: "the session", source })?;
+        stream.tapped.deadline = None;
+        stream
+            .tapped
+            .io
+            .set_timeout(None)
+            .map_err(|source| LoginError::Io { step: "the session", source })?;
         Ok(done)
     }
 
@@ -89,17 +94,17 @@ impl Account {
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
-    ) -> Result<LoggedIn, Error> {
+    ) -> Result<LoggedIn, LoginError> {
         let mut script = Script::default();
         let mut login = self.start(protocol, stream, &mut script)?;
         let mut chunk = vec![0; 4096];
         let (mut count, mut budget) = (0, budget());
         loop {
             let received = login.receive(&chunk[..count], &mut script);
-            self.tell(&mut script);
+            self.notify_listener(&mut script);
             login = match received? {
-                Progress::Continue(login) => login,
-                Progress::Done(done) => return Ok(done),
+                LoginProgress::Continue(login) => login,
+                LoginProgress::Done(done) => return Ok(done),
             };
             let step = login.awaits();
             let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
@@ -124,7 +129,7 @@ impl Account {
         protocol: &Protocol,
         stream: &Encrypted<IO>,
         script: &mut Script,
-    ) -> Result<Login, Error> {
+    ) -> Result<LoginMachine, LoginError> {
         let facts = stream.facts();
         let service = match &*self.service(facts) {
             "" => ServiceName::default(),
@@ -133,27 +138,27 @@ impl Account {
         let identity = Identity { client_name: self.client_name.clone(), ..Identity::of(service) };
         // Where nothing was negotiated, TLS started at the first byte.
         let greeted = facts.timings.negotiation.is_none();
-        Login::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, script)
+        LoginMachine::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, script)
     }
 
-    fn service(&self, facts: &Facts) -> String {
+    fn service(&self, facts: &TlsFacts) -> String {
         let address = || facts.address.map(|address| address.ip().to_string());
         self.server_name.clone().or_else(|| facts.server_name.clone()).or_else(address).unwrap_or_default()
     }
 
-    fn tell(&self, script: &mut Script) {
+    fn notify_listener(&self, script: &mut Script) {
         let said = script.take_said();
         if let Some(listener) = &self.listener {
             said.iter().for_each(|said| (listener.0)(said));
         }
     }
 
-    fn broken(&self, step: &'static str, source: io::Error) -> Error {
+    fn broken(&self, step: &'static str, source: io::Error) -> LoginError {
         match source.kind() {
-            ErrorKind::TimedOut => Error::Timeout { step, limit: self.timeout },
-            _ => match crate::Error::of_session(&source) {
-                Some(error) => Error::Tls(Box::new(error)),
-                None => Error::Io { step, source },
+            ErrorKind::TimedOut => LoginError::Timeout { step, limit: self.timeout },
+            _ => match crate::Error::from_session_io(&source) {
+                Some(error) => LoginError::Tls(Box::new(error)),
+                None => LoginError::Io { step, source },
             },
         }
     }

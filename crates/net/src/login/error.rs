@@ -8,7 +8,7 @@ use starttls_proto::{Denial, Escaped, InvalidValue};
 /// Why there is no login. The connection is good for nothing then: close it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub enum LoginError {
     /// Nobody logs in in this protocol, as far as this library knows.
     NoLogin {
         /// The protocol, in prose.
@@ -35,7 +35,7 @@ pub enum Error {
         /// What it said, as it came; in words, where the protocol is not text.
         answer: Vec<u8>,
         /// The mechanisms that it refused before, in the same session.
-        before: Vec<Attempt>,
+        before: Vec<RefusedMechanism>,
         /// What it told the mechanism, where that is text (RFC 7628 section 3.2.2), as it came.
         details: Vec<u8>,
     },
@@ -73,7 +73,7 @@ pub enum Error {
 
 /// A mechanism that the server refused, for a reason that is not the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct RefusedMechanism {
     /// The mechanism.
     pub mechanism: String,
     /// Why.
@@ -82,13 +82,13 @@ pub struct Attempt {
     pub answer: Vec<u8>,
 }
 
-impl Error {
+impl LoginError {
     pub(super) fn mechanism(name: &str, reason: impl Into<String>) -> Self {
         Self::Mechanism { mechanism: name.to_owned(), reason: reason.into() }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoLogin { protocol } => write!(f, "how one logs in with {protocol} is not known here"),
@@ -116,7 +116,7 @@ impl fmt::Display for Error {
                     Denial::Mechanism if mechanism.is_empty() => {
                         f.write_str("the server refused the hello")?
                     }
-                    denial => f.write_str(in_words(*denial))?,
+                    denial => f.write_str(describe(*denial))?,
                 }
                 if !mechanism.is_empty() {
                     write!(f, " ({mechanism})")?;
@@ -142,7 +142,7 @@ impl fmt::Display for Error {
     }
 }
 
-fn in_words(denial: Denial) -> &'static str {
+fn describe(denial: Denial) -> &'static str {
     match denial {
         Denial::Credentials => "the server refused the login",
         Denial::Mechanism => "the server refused the mechanism",
@@ -152,10 +152,10 @@ fn in_words(denial: Denial) -> &'static str {
     }
 }
 
-impl fmt::Display for Attempt {
+impl fmt::Display for RefusedMechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mechanism, denial, answer } = self;
-        write!(f, "{} ({mechanism}): \"{}\"", in_words(*denial), Escaped(answer.trim_ascii_end()))
+        write!(f, "{} ({mechanism}): \"{}\"", describe(*denial), Escaped(answer.trim_ascii_end()))
     }
 }
 
@@ -167,7 +167,7 @@ fn list(names: &[String]) -> String {
     names.join(", ")
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for LoginError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
@@ -177,13 +177,13 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<InvalidValue> for Error {
+impl From<InvalidValue> for LoginError {
     fn from(invalid: InvalidValue) -> Self {
         Self::Account { what: invalid.to_string() }
     }
 }
 
-impl From<Box<starttls_proto::Error>> for Error {
+impl From<Box<starttls_proto::Error>> for LoginError {
     fn from(error: Box<starttls_proto::Error>) -> Self {
         Self::Protocol(error)
     }

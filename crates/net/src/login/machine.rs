@@ -5,15 +5,15 @@ use std::fmt;
 use starttls_proto::{Binding, Choice, Denial, Identity, LoginStep, Protocol, Refused, Script, UserName};
 
 use super::account::Account;
-use super::binding::Bindings;
-use super::error::{Attempt, Error};
+use super::binding::ChannelBindings;
+use super::error::{LoginError, RefusedMechanism};
 use super::mechanism::{self, Exchange, Terms};
 
 /// A login inside TLS, without I/O: [`starttls_proto::Login`] with its mechanisms.
 ///
 /// Send what it appends to the script, and give it what the server sends.
 #[must_use = "a login does nothing until it is driven"]
-pub struct Login {
+pub struct LoginMachine {
     machine: starttls_proto::Login,
     choices: Box<Choices>,
 }
@@ -21,13 +21,13 @@ pub struct Login {
 /// Which mechanisms were tried, and the one that runs.
 struct Choices {
     account: Account,
-    bindings: Bindings,
+    bindings: ChannelBindings,
     mechanism: &'static str,
     exchange: Option<Box<dyn Exchange>>,
     offered: Vec<String>,
     binding: Option<Binding>,
     /// The mechanisms that the server refused so far.
-    refused: Vec<Attempt>,
+    refused: Vec<RefusedMechanism>,
     /// The error that the server reported inside the mechanism that runs, such as `e=` of SCRAM.
     reported: Option<Denial>,
 }
@@ -35,9 +35,9 @@ struct Choices {
 /// How a login goes on.
 #[must_use = "the login, or what came of it, is in here"]
 #[derive(Debug)]
-pub enum Progress {
+pub enum LoginProgress {
     /// Send, read, and call again.
-    Continue(Login),
+    Continue(LoginMachine),
     /// Logged in.
     Done(LoggedIn),
 }
@@ -53,7 +53,7 @@ pub struct LoggedIn {
     /// What the server offered, inside TLS.
     pub offered: Vec<String>,
     /// The mechanisms that the server refused before, for a reason that is not the password.
-    pub refused: Vec<Attempt>,
+    pub refused: Vec<RefusedMechanism>,
     /// As whom, where the server says so; as it came.
     pub user: Option<String>,
     /// Whether that means that name and password are right; some servers only keep them until they matter.
@@ -64,25 +64,26 @@ pub struct LoggedIn {
     pub unread: Vec<u8>,
 }
 
-impl Login {
+impl LoginMachine {
     /// Starts a login in a session in which nothing was said yet; `greeted` is whether the server's greeting
     /// is still to come, which it is where TLS started at the first byte.
     ///
     /// # Errors
-    /// [`Error::NoLogin`]; [`Error::Account`] for a name that cannot be written into a command.
+    /// [`LoginError::NoLogin`]; [`LoginError::Account`] for a name that cannot be written into a command.
     pub fn new(
         protocol: &Protocol,
         identity: Identity,
         account: Account,
-        bindings: Bindings,
+        bindings: ChannelBindings,
         greeted: bool,
         out: &mut Script,
-    ) -> Result<Self, Error> {
-        let names = account.as_whom.iter().chain([&account.user]).map(|name| name.parse::<UserName>());
+    ) -> Result<Self, LoginError> {
+        let names =
+            account.authorization_id.iter().chain([&account.user]).map(|name| name.parse::<UserName>());
         names.collect::<Result<Vec<_>, _>>()?;
         let user = account.user.parse()?;
         let machine = starttls_proto::Login::new(protocol, identity, &user, greeted, out)
-            .ok_or(Error::NoLogin { protocol: protocol.title })?;
+            .ok_or(LoginError::NoLogin { protocol: protocol.title })?;
         let choices = Choices {
             account,
             bindings,
@@ -108,21 +109,21 @@ impl Login {
     }
 
     /// The server closed the connection: the error that says in the middle of what.
-    pub fn closed(self) -> Error {
+    pub fn closed(self) -> LoginError {
         self.machine.closed().into()
     }
 
     /// Takes what the server sent, nothing at first, and appends what is to be sent next.
     ///
     /// # Errors
-    /// [`Error`]; close the connection.
-    pub fn receive(self, input: &[u8], out: &mut Script) -> Result<Progress, Error> {
+    /// [`LoginError`]; close the connection.
+    pub fn receive(self, input: &[u8], out: &mut Script) -> Result<LoginProgress, LoginError> {
         let Self { machine, mut choices } = self;
         let mut step = machine.receive(input, out)?;
         loop {
             let machine = match step {
                 LoginStep::Continue(machine) => {
-                    return Ok(Progress::Continue(Self { machine, choices }));
+                    return Ok(LoginProgress::Continue(Self { machine, choices }));
                 }
                 LoginStep::Choose(choice) => {
                     choices.offered = choice.offered.iter().map(|it| it.name.clone()).collect();
@@ -131,24 +132,29 @@ impl Login {
                 LoginStep::Challenge(challenge) => {
                     let mechanism = choices.mechanism;
                     let Some(exchange) = &mut choices.exchange else {
-                        return Err(Error::mechanism(mechanism, "the server asks before anything was begun"));
+                        return Err(LoginError::mechanism(
+                            mechanism,
+                            "the server asks before anything was begun",
+                        ));
                     };
                     if let Some(denial) = exchange.refusal(&challenge.data) {
                         choices.reported = Some(denial);
                         challenge.abort(out)
                     } else {
                         let response = exchange.respond(&challenge.data);
-                        challenge
-                            .respond(&response.map_err(|reason| Error::mechanism(mechanism, reason))?, out)?
+                        challenge.respond(
+                            &response.map_err(|reason| LoginError::mechanism(mechanism, reason))?,
+                            out,
+                        )?
                     }
                 }
                 LoginStep::Granted(granted) => {
                     let proven =
                         choices.exchange.as_mut().is_none_or(|it| it.is_proven(granted.data.as_deref()));
                     if !proven {
-                        return Err(Error::Unproven { mechanism: choices.mechanism.to_owned() });
+                        return Err(LoginError::Unproven { mechanism: choices.mechanism.to_owned() });
                     }
-                    return Ok(Progress::Done(LoggedIn {
+                    return Ok(LoginProgress::Done(LoggedIn {
                         mechanism: choices.mechanism,
                         binding: choices.binding,
                         offered: choices.offered,
@@ -161,7 +167,8 @@ impl Login {
                 }
                 LoginStep::Refused(Refused { denial, again, answer }) => {
                     let denial = choices.reported.take().unwrap_or(denial);
-                    let refused = Attempt { mechanism: choices.mechanism.to_owned(), denial, answer };
+                    let refused =
+                        RefusedMechanism { mechanism: choices.mechanism.to_owned(), denial, answer };
                     match choices.begin_again(&refused, again, out)? {
                         Some(machine) => machine,
                         None => return Err(choices.ended(refused)),
@@ -175,7 +182,7 @@ impl Login {
 
 impl Choices {
     /// Begins the best mechanism that was not refused yet.
-    fn begin(&mut self, choice: Choice, out: &mut Script) -> Result<starttls_proto::Login, Error> {
+    fn begin(&mut self, choice: Choice, out: &mut Script) -> Result<starttls_proto::Login, LoginError> {
         let terms = Terms {
             account: &self.account,
             offered: &choice.offered,
@@ -184,7 +191,7 @@ impl Choices {
             refused: &self.refused,
         };
         let (name, mut exchange) = mechanism::choose(&terms)?;
-        let initial = exchange.begin().map_err(|reason| Error::mechanism(name, reason))?;
+        let initial = exchange.begin().map_err(|reason| LoginError::mechanism(name, reason))?;
         self.mechanism = name;
         self.binding = name.ends_with("-PLUS").then(|| choice.binding());
         self.exchange = Some(exchange);
@@ -195,17 +202,17 @@ impl Choices {
     /// counted, again; where the user chose the mechanism; after [`MECHANISMS`] refusals; and where nothing else is offered.
     fn begin_again(
         &mut self,
-        refused: &Attempt,
+        refused: &RefusedMechanism,
         choice: Option<Choice>,
         out: &mut Script,
-    ) -> Result<Option<starttls_proto::Login>, Error> {
+    ) -> Result<Option<starttls_proto::Login>, LoginError> {
         let chosen = self.account.mechanism.is_some() || self.mechanism.is_empty();
         let is_last = self.refused.len() + 1 >= MECHANISMS;
         let may = refused.denial != Denial::Credentials && !chosen && !is_last;
         let Some(choice) = choice.filter(|_| may) else { return Ok(None) };
         self.refused.push(refused.clone());
         match self.begin(choice, out) {
-            Err(Error::NotOffered { .. }) => {
+            Err(LoginError::NotOffered { .. }) => {
                 self.refused.pop();
                 Ok(None)
             }
@@ -214,16 +221,16 @@ impl Choices {
     }
 
     /// The error after the last refusal.
-    fn ended(self, Attempt { mechanism, denial, answer }: Attempt) -> Error {
+    fn ended(self, RefusedMechanism { mechanism, denial, answer }: RefusedMechanism) -> LoginError {
         let details = self.exchange.map(|it| it.details()).unwrap_or_default();
-        Error::Refused { mechanism, denial, answer, before: self.refused, details }
+        LoginError::Refused { mechanism, denial, answer, before: self.refused, details }
     }
 }
 
 /// Mechanisms that are tried in one session: servers count failures.
 const MECHANISMS: usize = 3;
 
-impl fmt::Debug for Login {
+impl fmt::Debug for LoginMachine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
             .field("machine", &self.machine)

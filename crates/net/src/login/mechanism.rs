@@ -3,9 +3,9 @@
 use starttls_proto::{Binding, Denial, Offered};
 
 use super::account::{Account, Secret};
-use super::binding::Bindings;
-use super::error::{Attempt, Error};
-use super::{own, sasl};
+use super::binding::ChannelBindings;
+use super::error::{LoginError, RefusedMechanism};
+use super::{non_sasl, sasl};
 
 /// One side of an exchange: what a mechanism says.
 pub(super) trait Exchange: Send + Sync {
@@ -34,19 +34,19 @@ pub(super) trait Exchange: Send + Sync {
 }
 
 /// A mechanism by itself: what its client says, for whoever carries that to a server by hand.
-pub struct Tokens(Box<dyn Exchange>);
+pub struct MechanismClient(Box<dyn Exchange>);
 
-impl Tokens {
+impl MechanismClient {
     /// The mechanism that the account names, for a server that offers nothing else and no channel binding.
     ///
     /// `challenge` is what the server said before, where it speaks first: the salt, or the time stamp.
     ///
     /// # Errors
-    /// [`Error::Account`] and [`Error::Mechanism`].
-    pub fn new(account: &Account, challenge: Option<&[u8]>) -> Result<Self, Error> {
+    /// [`LoginError::Account`] and [`LoginError::Mechanism`].
+    pub fn new(account: &Account, challenge: Option<&[u8]>) -> Result<Self, LoginError> {
         let wanted = account.mechanism.clone().unwrap_or_default();
         let offered = [Offered { name: wanted, challenge: challenge.map(<[u8]>::to_vec) }];
-        let bindings = Bindings::default();
+        let bindings = ChannelBindings::default();
         let terms = Terms {
             account,
             offered: &offered,
@@ -74,9 +74,9 @@ impl Tokens {
     }
 }
 
-impl std::fmt::Debug for Tokens {
+impl std::fmt::Debug for MechanismClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").finish_non_exhaustive()
+        f.debug_struct("MechanismClient").finish_non_exhaustive()
     }
 }
 
@@ -84,10 +84,10 @@ impl std::fmt::Debug for Tokens {
 pub(super) struct Terms<'a> {
     pub(super) account: &'a Account,
     pub(super) offered: &'a [Offered],
-    pub(super) bindings: &'a Bindings,
+    pub(super) bindings: &'a ChannelBindings,
     pub(super) binding: Binding,
     /// What the server refused already.
-    pub(super) refused: &'a [Attempt],
+    pub(super) refused: &'a [RefusedMechanism],
 }
 
 type Begin = fn(&Terms<'_>, &Offered) -> Result<Box<dyn Exchange>, String>;
@@ -117,19 +117,19 @@ const MECHANISMS: &[Mechanism] = &[
     Mechanism { name: "SCRAM-SHA-512", needs: Needs::Password, named: false, begin: sasl::begin },
     Mechanism { name: "SCRAM-SHA-256", needs: Needs::Password, named: false, begin: sasl::begin },
     Mechanism { name: "SCRAM-SHA-1", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "CACHING_SHA2_PASSWORD", needs: Needs::Password, named: false, begin: own::caching_sha2 },
+    Mechanism { name: "CACHING_SHA2_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::caching_sha2 },
     Mechanism { name: "PLAIN", needs: Needs::Password, named: false, begin: sasl::begin },
     Mechanism { name: "LOGIN", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SIMPLE", needs: Needs::Password, named: false, begin: own::name_and_password },
-    Mechanism { name: "USER", needs: Needs::Password, named: false, begin: own::name_and_password },
-    Mechanism { name: "PASSWORD", needs: Needs::Password, named: false, begin: own::password },
-    Mechanism { name: "MYSQL_CLEAR_PASSWORD", needs: Needs::Password, named: false, begin: own::terminated_password },
-    Mechanism { name: "MYSQL_NATIVE_PASSWORD", needs: Needs::Password, named: false, begin: own::mysql_native },
-    Mechanism { name: "MD5", needs: Needs::Password, named: false, begin: own::md5 },
+    Mechanism { name: "SIMPLE", needs: Needs::Password, named: false, begin: non_sasl::name_and_password },
+    Mechanism { name: "USER", needs: Needs::Password, named: false, begin: non_sasl::name_and_password },
+    Mechanism { name: "PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::password },
+    Mechanism { name: "MYSQL_CLEAR_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::terminated_password },
+    Mechanism { name: "MYSQL_NATIVE_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::mysql_native },
+    Mechanism { name: "MD5", needs: Needs::Password, named: false, begin: non_sasl::md5 },
     Mechanism { name: "OAUTHBEARER", needs: Needs::Token, named: false, begin: sasl::begin_with_token },
     Mechanism { name: "XOAUTH2", needs: Needs::Token, named: false, begin: sasl::begin_with_token },
-    Mechanism { name: "CRAM-MD5", needs: Needs::Password, named: true, begin: own::cram_md5 },
-    Mechanism { name: "APOP", needs: Needs::Password, named: true, begin: own::apop },
+    Mechanism { name: "CRAM-MD5", needs: Needs::Password, named: true, begin: non_sasl::cram_md5 },
+    Mechanism { name: "APOP", needs: Needs::Password, named: true, begin: non_sasl::apop },
 ];
 
 /// The names of all that are known.
@@ -143,7 +143,7 @@ pub(super) fn is_weak(name: &str) -> bool {
 }
 
 /// The mechanism to use, by its name, and its side of the exchange.
-pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchange>), Error> {
+pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchange>), LoginError> {
     let account = terms.account;
     let needs = match account.secret {
         Secret::Password(_) => Needs::Password,
@@ -152,22 +152,26 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
     };
     let offered = |name: &str| terms.offered.iter().find(|it| it.name == name);
     let bound = terms.bindings.data(terms.binding).is_some();
-    let not_offered = |wanted: Option<&String>| Error::NotOffered {
+    let not_offered = |wanted: Option<&String>| LoginError::NotOffered {
         wanted: wanted.cloned(),
         offered: terms.offered.iter().map(|it| it.name.clone()).collect(),
     };
     let (mechanism, offer) = match &account.mechanism {
         Some(wanted) => {
-            let mechanism = MECHANISMS.iter().find(|it| it.name == wanted).ok_or_else(|| Error::Account {
-                what: format!("there is no mechanism {} here", starttls_proto::Escaped(wanted.as_bytes())),
-            })?;
+            let mechanism =
+                MECHANISMS.iter().find(|it| it.name == wanted).ok_or_else(|| LoginError::Account {
+                    what: format!(
+                        "there is no mechanism {} here",
+                        starttls_proto::Escaped(wanted.as_bytes())
+                    ),
+                })?;
             if mechanism.needs != needs {
                 let what = match mechanism.needs {
                     Needs::Password => format!("{wanted} takes a password"),
                     Needs::Token => format!("{wanted} takes a token, not a password"),
                     Needs::Certificate => format!("{wanted} takes a client certificate and no password"),
                 };
-                return Err(Error::Account { what });
+                return Err(LoginError::Account { what });
             }
             (mechanism, offered(wanted).ok_or_else(|| not_offered(Some(wanted)))?)
         }
@@ -177,8 +181,8 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
             // password. Mechanisms of SCRAM do not send it.
             let exposed = terms.refused.iter().any(|it| it.denial == Denial::Binding);
             let usable = |it: &&Mechanism| {
-                let fits = it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
-                fits && !tried(it.name) && (!exposed || it.name.starts_with("SCRAM-"))
+                let supports = it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
+                supports && !tried(it.name) && (!exposed || it.name.starts_with("SCRAM-"))
             };
             // A name that is a path in a directory is no name to SASL (RFC 4513 section 5.1.3).
             let path = account
@@ -195,6 +199,6 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
         }
     };
     let exchange =
-        (mechanism.begin)(terms, offer).map_err(|reason| Error::mechanism(mechanism.name, reason))?;
+        (mechanism.begin)(terms, offer).map_err(|reason| LoginError::mechanism(mechanism.name, reason))?;
     Ok((mechanism.name, exchange))
 }

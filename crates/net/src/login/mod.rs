@@ -1,7 +1,7 @@
 //! Logging in, inside TLS and nowhere else.
 //!
 //! [`Account`] says who logs in; [`Account::log_in`] does it over an [`Encrypted`](crate::Encrypted) stream,
-//! [`Account::log_in_blocking`] over a blocking one, and [`Login`] is the machine that both of them drive.
+//! [`Account::log_in_blocking`] over a blocking one, and [`LoginMachine`] is the machine that both of them drive.
 //! There is no way to log in over a stream in cleartext.
 //!
 //! The server is asked again, inside TLS, what it offers; of that the best is chosen: what proves that both
@@ -16,11 +16,11 @@ mod drive;
 mod error;
 mod machine;
 mod mechanism;
-mod own;
+mod non_sasl;
 mod sasl;
 
 pub use account::Account;
-pub use binding::Bindings;
-pub use error::{Attempt, Error};
-pub use machine::{LoggedIn, Login, Progress};
-pub use mechanism::Tokens;
+pub use binding::ChannelBindings;
+pub use error::{LoginError, RefusedMechanism};
+pub use machine::{LoggedIn, LoginMachine, LoginProgress};
+pub use mechanism::MechanismClient;

@@ -56,7 +56,7 @@ enum Stage {
 /// What a mechanism asks for.
 struct Answers {
     user: String,
-    as_whom: Option<String>,
+    authorization_id: Option<String>,
     secret: Secret,
     /// The name of the channel binding, where there is one.
     binding: Option<&'static str>,
@@ -80,8 +80,8 @@ impl SessionCallback for Answers {
         _: &Context<'_>,
         request: &mut Request<'_>,
     ) -> Result<(), SessionError> {
-        if let Some(as_whom) = &self.as_whom {
-            request.satisfy::<AuthzId>(as_whom)?;
+        if let Some(authorization_id) = &self.authorization_id {
+            request.satisfy::<AuthzId>(authorization_id)?;
         }
         if let Some(binding) = self.binding {
             request.satisfy::<OverrideCBType>(binding)?;
@@ -124,7 +124,7 @@ impl Sasl {
         let scram = name.starts_with("SCRAM-");
         let answers = Answers {
             user: if scram { prepared(&account.user) } else { account.user.clone() },
-            as_whom: account.as_whom.clone(),
+            authorization_id: account.authorization_id.clone(),
             secret: match &account.secret {
                 Secret::Password(password) if scram => Secret::Password(prepared(password)),
                 secret => secret.clone(),
@@ -151,7 +151,7 @@ impl Sasl {
             return Err(String::from("what the server said has not the form of SCRAM"));
         }
         let mut said = Vec::new();
-        let state = self.session.step(input, &mut said).map_err(|error| in_words(&error))?;
+        let state = self.session.step(input, &mut said).map_err(|error| describe(&error))?;
         self.stage = if matches!(state, State::Finished(_)) { Stage::Finished } else { Stage::Running };
         Ok(said)
     }
@@ -188,7 +188,7 @@ impl Exchange for Sasl {
     }
 }
 
-fn in_words(error: &SessionError) -> String {
+fn describe(error: &SessionError) -> String {
     use std::error::Error;
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -227,7 +227,7 @@ struct Token {
 pub(super) fn begin_with_token(terms: &Terms<'_>, offer: &Offered) -> Result<Box<dyn Exchange>, String> {
     let mut account = terms.account.clone();
     // RFC 7628 section 3.1: the name travels as whom to act.
-    account.as_whom.get_or_insert_with(|| account.user.clone());
+    account.authorization_id.get_or_insert_with(|| account.user.clone());
     let sasl = Sasl::new(&account, &offer.name, terms.binding.name(), None)?;
     // RFC 7628 section 3.2.3.
     let dummy: &[u8] = if offer.name == "OAUTHBEARER" { b"\x01" } else { b"" };

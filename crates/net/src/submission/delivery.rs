@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls_proto::{ClientName, Said};
 
-use super::{Error, Extensions, Message, Reply};
+use super::{Extensions, Message, Reply, SubmissionError};
 
 /// A message in its envelope, and how it is to travel.
 ///
@@ -91,19 +91,19 @@ impl Delivery {
     /// A message from somebody, or from nobody (`""`), to these.
     ///
     /// # Errors
-    /// [`Error::Address`] for what would be read otherwise than it is meant.
+    /// [`SubmissionError::Address`] for what would be read otherwise than it is meant.
     pub fn new(
         from: impl Into<String>,
         to: impl IntoIterator<Item = impl Into<String>>,
         message: Message,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SubmissionError> {
         let (from, to): (_, Vec<String>) = (from.into(), to.into_iter().map(Into::into).collect());
         if !from.is_empty() {
             address(&from)?;
         }
         to.iter().try_for_each(|it| address(it))?;
         if to.is_empty() {
-            return Err(Error::Address { address: String::new(), what: "there is no recipient" });
+            return Err(SubmissionError::Address { address: String::new(), what: "there is no recipient" });
         }
         Ok(Self {
             from,
@@ -160,7 +160,7 @@ impl Delivery {
     }
 
     /// Hears every command and reply; of the message only how long it is.
-    pub fn heard_by(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
+    pub fn on_message(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 }
@@ -175,8 +175,8 @@ impl fmt::Debug for Delivery {
 }
 
 /// RFC 5321 section 4.5.3.1.3: a path has 256 octets at most; and it stands in angle brackets.
-fn address(address: &str) -> Result<(), Error> {
-    let wrong = |what| Err(Error::Address { address: address.to_owned(), what });
+fn address(address: &str) -> Result<(), SubmissionError> {
+    let wrong = |what| Err(SubmissionError::Address { address: address.to_owned(), what });
     if address.is_empty() {
         wrong("it is empty")
     } else if address.len() > 254 {

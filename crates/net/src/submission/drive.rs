@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use starttls_proto::{Protocol, Script};
 
-use super::Error;
+use super::SubmissionError;
 use super::delivery::{Delivered, Delivery};
-use super::machine::{Progress, Submission};
+use super::machine::{Submission, SubmissionProgress};
 use crate::deadline::{Budget, Deadline};
 use crate::login::LoggedIn;
 use crate::{Encrypted, blocking};
@@ -16,22 +16,22 @@ impl Delivery {
     /// Delivers, in a session in which nothing was said yet, or that somebody has logged in to.
     ///
     /// # Errors
-    /// [`Error`]; close the connection. A recipient that was refused is none: see [`Delivered`].
+    /// [`SubmissionError`]; close the connection. A recipient that was refused is none: see [`Delivered`].
     #[cfg(feature = "tokio")]
     pub async fn send<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
         login: Option<&LoggedIn>,
-    ) -> Result<Delivered, Error> {
+    ) -> Result<Delivered, SubmissionError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut script = Script::default();
         let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
         let mut clock = Clock::new(self.timeout);
         loop {
             submission = match self.step(submission, &input, &mut script)? {
-                Progress::Continue(submission) => submission,
-                Progress::Done(done) => return Ok(done),
+                SubmissionProgress::Continue(submission) => submission,
+                SubmissionProgress::Done(done) => return Ok(done),
             };
             let step = submission.awaits();
             let mut sent = Ok(());
@@ -65,33 +65,33 @@ impl Delivery {
     /// The same, blocking.
     ///
     /// # Errors
-    /// [`Error`]; close the connection. A recipient that was refused is none: see [`Delivered`].
+    /// [`SubmissionError`]; close the connection. A recipient that was refused is none: see [`Delivered`].
     pub fn send_blocking<IO: blocking::Stream>(
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
         login: Option<&LoggedIn>,
-    ) -> Result<Delivered, Error> {
+    ) -> Result<Delivered, SubmissionError> {
         let mut script = Script::default();
         let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
         let mut clock = Clock::new(self.timeout);
         let done = loop {
             submission = match self.step(submission, &input, &mut script)? {
-                Progress::Continue(submission) => submission,
-                Progress::Done(done) => break done,
+                SubmissionProgress::Continue(submission) => submission,
+                SubmissionProgress::Done(done) => break done,
             };
             let step = submission.awaits();
             let mut sent = Ok(());
             let bytes = script.take_bytes();
             for block in bytes.chunks(BLOCK) {
-                stream.wire.deadline = Some(clock.block());
+                stream.tapped.deadline = Some(clock.block());
                 sent = stream.write_all(block).and_then(|()| stream.flush());
                 if sent.is_err() {
                     break;
                 }
             }
             let question = clock.question(&submission, !bytes.is_empty());
-            stream.wire.deadline = Some(question);
+            stream.tapped.deadline = Some(question);
             input.resize(4096, 0);
             let moved = match question.check().and_then(|_| stream.read(&mut input)) {
                 Ok(count) if count > 0 => Ok(count),
@@ -104,8 +104,12 @@ impl Delivery {
             input.truncate(count);
             clock.budget.spend(&input)?;
         };
-        stream.wire.deadline = None;
-        stream.wire.io.set_timeout(None).map_err(|source| Error::Io { step: "the session", source })?;
+        stream.tapped.deadline = None;
+        stream
+            .tapped
+            .io
+            .set_timeout(None)
+            .map_err(|source| SubmissionError::Io { step: "the session", source })?;
         Ok(done)
     }
 
@@ -122,7 +126,12 @@ impl Delivery {
         (Submission::new(protocol, self.clone(), greeted, script), unread)
     }
 
-    fn step(&self, submission: Submission, input: &[u8], script: &mut Script) -> Result<Progress, Error> {
+    fn step(
+        &self,
+        submission: Submission,
+        input: &[u8],
+        script: &mut Script,
+    ) -> Result<SubmissionProgress, SubmissionError> {
         let received = submission.receive(input, script);
         let said = script.take_said();
         if let Some(listener) = &self.listener {
@@ -162,20 +171,24 @@ impl Clock {
     fn question(&mut self, submission: &Submission, sent: bool) -> Deadline {
         let answers = Some(submission.answers());
         if sent || self.answers != answers {
-            (self.question, self.answers) = (self.whole.at_most(submission.patience()), answers);
+            (self.question, self.answers) = (self.whole.at_most(submission.reply_timeout()), answers);
         }
         self.question
     }
 }
 
-fn moved_within(step: &'static str, question: Deadline, moved: io::Result<usize>) -> Result<usize, Error> {
+fn moved_within(
+    step: &'static str,
+    question: Deadline,
+    moved: io::Result<usize>,
+) -> Result<usize, SubmissionError> {
     moved.or_else(|source| match source.kind() {
         // Servers that end without a goodbye are common, and nothing here depends on how they end.
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(0),
-        ErrorKind::TimedOut => Err(Error::Timeout { step, limit: question.limit() }),
-        _ => Err(match crate::Error::of_session(&source) {
-            Some(error) => Error::Tls(Box::new(error)),
-            None => Error::Io { step, source },
+        ErrorKind::TimedOut => Err(SubmissionError::Timeout { step, limit: question.limit() }),
+        _ => Err(match crate::Error::from_session_io(&source) {
+            Some(error) => SubmissionError::Tls(Box::new(error)),
+            None => SubmissionError::Io { step, source },
         }),
     })
 }

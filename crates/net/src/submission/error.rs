@@ -10,7 +10,7 @@ use super::Reply;
 /// Why a message was not taken. The session is good for nothing then: close it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub enum SubmissionError {
     /// The message cannot be sent as it is; nothing was said.
     Message {
         /// What is wrong with it.
@@ -64,7 +64,7 @@ pub enum Error {
     },
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SubmissionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message { what } => write!(f, "the message cannot be sent as it is: {what}"),
@@ -84,7 +84,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for SubmissionError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
@@ -94,7 +94,7 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<Box<starttls_proto::Error>> for Error {
+impl From<Box<starttls_proto::Error>> for SubmissionError {
     fn from(error: Box<starttls_proto::Error>) -> Self {
         Self::Protocol(error)
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use starttls_proto::{Dialect, Error as Broken, ErrorKind, Identity, Protocol, ReplyTo, Scan, Script, Side};
+use starttls_proto::{
+    Dialect, Error as ProtocolError, ErrorKind, Identity, Protocol, ReplyTo, Scan, Script, Side,
+};
 
 use super::delivery::{Delivered, Delivery, Recipient, Until};
-use super::{Error, Extensions, Reply};
+use super::{Extensions, Reply, SubmissionError};
 
 /// A delivery inside TLS, without I/O.
 ///
@@ -44,7 +46,7 @@ enum Awaiting {
 #[must_use = "the delivery, or what came of it, is in here"]
 #[expect(clippy::large_enum_variant, reason = "it is moved once for each piece that is read")]
 #[derive(Debug)]
-pub enum Progress {
+pub enum SubmissionProgress {
     /// Send, read, and call again.
     Continue(Submission),
     /// It went as far as it should.
@@ -97,7 +99,7 @@ impl Submission {
     }
 
     /// Returns how long the server may take for the answer that it owes now.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn reply_timeout(&self) -> Duration {
         // RFC 5321 section 4.5.3.2: its subsections 5 and 6, and the same five minutes for everything else.
         Duration::from_secs(60)
             * match self.awaiting {
@@ -113,21 +115,21 @@ impl Submission {
     }
 
     /// The server closed the connection: the error that says in the middle of what.
-    pub fn closed(self) -> Error {
+    pub fn closed(self) -> SubmissionError {
         self.broken(ErrorKind::Closed, b"")
     }
 
     /// Takes what the server sent and appends what is to be sent next.
     ///
     /// # Errors
-    /// [`Error`]; close the connection.
-    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<Progress, Error> {
+    /// [`SubmissionError`]; close the connection.
+    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<SubmissionProgress, SubmissionError> {
         self.inbox.extend_from_slice(input);
         loop {
             let cut = self.dialect.frame(Side::Server, ReplyTo::Other, &self.inbox, &mut self.scan);
             let length = match cut {
                 Ok(Some(length)) => length,
-                Ok(None) if self.inbox.len() < MAX_REPLY => return Ok(Progress::Continue(self)),
+                Ok(None) if self.inbox.len() < MAX_REPLY => return Ok(SubmissionProgress::Continue(self)),
                 Ok(None) => return Err(self.broken(ErrorKind::TooLong, &self.inbox)),
                 Err(_) => return Err(self.broken(ErrorKind::Malformed, &self.inbox)),
             };
@@ -136,13 +138,13 @@ impl Submission {
             self.answers += 1;
             out.heard(&message);
             if self.take(Reply::read(&message), out)? {
-                return Ok(Progress::Done(self.done));
+                return Ok(SubmissionProgress::Done(self.done));
             }
         }
     }
 
     /// Takes one reply; `true` at the end.
-    fn take(&mut self, reply: Reply, out: &mut Script) -> Result<bool, Error> {
+    fn take(&mut self, reply: Reply, out: &mut Script) -> Result<bool, SubmissionError> {
         match self.awaiting {
             Awaiting::Greeting => {
                 positive("the connection", reply)?;
@@ -184,7 +186,7 @@ impl Submission {
                 out.end();
                 self.awaiting = self.verdict_from(0);
             }
-            Awaiting::GoAhead => return Err(Error::Rejected { command: "DATA", reply }),
+            Awaiting::GoAhead => return Err(SubmissionError::Rejected { command: "DATA", reply }),
             Awaiting::Verdict(at) if self.each => {
                 if let Some(recipient) = self.done.recipients.get_mut(at) {
                     recipient.reply = Some(reply);
@@ -207,7 +209,7 @@ impl Submission {
     }
 
     /// MAIL, and RCPT with it where the server takes them in one go (RFC 2920).
-    fn mail(&mut self, out: &mut Script) -> Result<(), Error> {
+    fn mail(&mut self, out: &mut Script) -> Result<(), SubmissionError> {
         let parameters = self.parameters()?;
         out.open(format!("MAIL FROM:<{}>{parameters}\r\n", self.delivery.from));
         out.end();
@@ -221,7 +223,7 @@ impl Submission {
         Ok(())
     }
 
-    fn parameters(&mut self) -> Result<String, Error> {
+    fn parameters(&mut self) -> Result<String, SubmissionError> {
         let (delivery, extensions) = (&self.delivery, &self.done.extensions);
         let octets = delivery.message.as_bytes().len();
         let mut parameters = String::new();
@@ -234,12 +236,12 @@ impl Submission {
         };
         let needs = |extension, why| match extensions.has(extension) {
             true => Ok(()),
-            false => Err(Error::Lacks { extension, why }),
+            false => Err(SubmissionError::Lacks { extension, why }),
         };
         if let Some(limit) = extensions.parameters("SIZE").filter(|_| octets > 0) {
             let limit = limit.trim().parse().unwrap_or(0);
             if limit != 0 && octets > limit {
-                return Err(Error::TooLarge { octets, limit });
+                return Err(SubmissionError::TooLarge { octets, limit });
             }
             using("SIZE", &format!("SIZE={octets}"));
         }
@@ -277,7 +279,7 @@ impl Submission {
     }
 
     /// The message, or the question for it; `true` where it ends before.
-    fn message(&mut self, out: &mut Script) -> Result<bool, Error> {
+    fn message(&mut self, out: &mut Script) -> Result<bool, SubmissionError> {
         let accepted = self.done.recipients.iter().any(Recipient::is_accepted);
         if !accepted || self.delivery.until == Until::Recipients {
             return Ok(true);
@@ -304,13 +306,13 @@ impl Submission {
         Awaiting::Verdict(next.map_or(self.done.recipients.len(), |next| at + next))
     }
 
-    fn broken(&self, kind: ErrorKind, bytes: &[u8]) -> Error {
-        Error::Protocol(Broken::of_server(kind, self.awaits(), bytes))
+    fn broken(&self, kind: ErrorKind, bytes: &[u8]) -> SubmissionError {
+        SubmissionError::Protocol(ProtocolError::of_server(kind, self.awaits(), bytes))
     }
 }
 
-fn positive(command: &'static str, reply: Reply) -> Result<Reply, Error> {
-    if reply.is_positive() { Ok(reply) } else { Err(Error::Rejected { command, reply }) }
+fn positive(command: &'static str, reply: Reply) -> Result<Reply, SubmissionError> {
+    if reply.is_positive() { Ok(reply) } else { Err(SubmissionError::Rejected { command, reply }) }
 }
 
 impl fmt::Debug for Submission {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Error;
+use super::SubmissionError;
 
 /// A message, its lines ended with CRLF and with nothing else.
 ///
@@ -17,8 +17,8 @@ impl Message {
     /// A message as it is to arrive (RFC 5321 section 2.3.8).
     ///
     /// # Errors
-    /// [`Error::Message`] where a CR or LF stands alone.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Error> {
+    /// [`SubmissionError::Message`] where a CR or LF stands alone.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, SubmissionError> {
         let bytes = bytes.into();
         let mut before = 0;
         for (at, &byte) in bytes.iter().enumerate() {
@@ -40,8 +40,8 @@ impl Message {
     /// A message as it is in a file, where lines may end with LF: with LF all of them, or none.
     ///
     /// # Errors
-    /// [`Error::Message`] where they do not all end alike.
-    pub fn from_text(text: &[u8]) -> Result<Self, Error> {
+    /// [`SubmissionError::Message`] where they do not all end alike.
+    pub fn from_text(text: &[u8]) -> Result<Self, SubmissionError> {
         if text.contains(&b'\r') {
             return Self::new(text);
         }
@@ -95,10 +95,10 @@ impl std::fmt::Debug for Message {
     }
 }
 
-fn bare_end(bytes: &[u8], at: usize, byte: u8) -> Error {
+fn bare_end(bytes: &[u8], at: usize, byte: u8) -> SubmissionError {
     let what = if byte == b'\n' { "LF" } else { "CR" };
     let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-    Error::Message {
+    SubmissionError::Message {
         what: format!("a {what} stands alone in line {line}: servers could take it for a line's end, or not"),
     }
 }

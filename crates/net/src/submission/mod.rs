@@ -30,7 +30,7 @@ mod message;
 mod reply;
 
 pub use delivery::{Delivered, Delivery, Notify, Recipient, Until};
-pub use error::Error;
-pub use machine::{Progress, Submission};
+pub use error::SubmissionError;
+pub use machine::{Submission, SubmissionProgress};
 pub use message::Message;
 pub use reply::{Extensions, Reply};

@@ -13,7 +13,7 @@ use starttls::rustls::crypto::aws_lc_rs;
 use starttls::rustls::pki_types::pem::PemObject;
 use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use starttls::{ClientAuth, Endpoint, Error, Outcome, TlsVersion, Verdict};
+use starttls::{CertificateVerdict, ClientAuth, Endpoint, Error, MaybeEncrypted, TlsVersion};
 
 use crate::authority::{Authority, NAME};
 use crate::script::OFFER;
@@ -52,7 +52,7 @@ fn client_meets_server_over_tcp() {
         });
         let to = Endpoint::new(NAME, 25).at("localhost", port);
         let mut stream = connector.blocking().connect(&smtp::SMTP, to).unwrap();
-        assert_eq!(stream.facts().verdict, Verdict::Verified);
+        assert_eq!(stream.facts().verdict, CertificateVerdict::Verified);
         assert_eq!(stream.io().read_timeout().unwrap(), None, "the deadline is over");
         let said = vec![7; 100_000];
         stream.write_all(&said).unwrap();
@@ -130,7 +130,7 @@ fn cleartext_only_by_name() {
     let (near, far) = UnixStream::pair().unwrap();
     let server = answering(far, b"502 never\r\n");
     let outcome = connector.blocking().upgrade_or_cleartext(&smtp::SMTP, NAME, near).unwrap();
-    let Outcome::NotEncrypted(refused) = outcome else { panic!("{outcome:?}") };
+    let MaybeEncrypted::NotEncrypted(refused) = outcome else { panic!("{outcome:?}") };
     let io = refused.into_cleartext();
     assert_eq!(io.read_timeout().unwrap(), None, "the deadline is over");
     drop(io);
@@ -209,7 +209,7 @@ fn s8_s9_a_session_is_resumed_where_it_began_and_with_its_certificate() {
         client.read_exact(&mut [0]).unwrap();
         let stream = server.join().unwrap();
         let facts = stream.facts();
-        assert_eq!((facts.chain.len(), &facts.verdict), (1, &Verdict::Verified));
+        assert_eq!((facts.chain.len(), &facts.verdict), (1, &CertificateVerdict::Verified));
         facts.kind_name()
     });
     assert_eq!(kinds, ["full", "resumed", "full"]);

@@ -10,7 +10,7 @@ use starttls::rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
-use starttls::{Acceptor, Connector, ConnectorBuilder, Encrypted, Error, TlsVersion, Verdict};
+use starttls::{Acceptor, CertificateVerdict, Connector, ConnectorBuilder, Encrypted, Error, TlsVersion};
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 
@@ -153,7 +153,7 @@ async fn certificates_that_cannot_be_parsed_are_named_and_insecure_goes_on() {
                 let error = dial(strict, &[&certificate], &key).await.unwrap_err();
                 assert!(error.to_string().contains(expected), "{error}");
                 let session = dial(builder().insecure(), &[&certificate], &key).await.unwrap();
-                let Verdict::Failed { reason, rooted: None } = &session.facts().verdict else {
+                let CertificateVerdict::Failed { reason, rooted: None } = &session.facts().verdict else {
                     panic!("{:?}", session.facts().verdict)
                 };
                 assert!(reason.starts_with(expected), "{reason}");

@@ -26,7 +26,7 @@ fn delivery() -> Delivery {
 }
 
 /// Logs in to, and delivers to, a server that says this again and again.
-async fn both(imap: &str, smtp: &str, pause: Duration) -> (login::Error, submission::Error) {
+async fn both(imap: &str, smtp: &str, pause: Duration) -> (login::LoginError, submission::SubmissionError) {
     let (mut client, mut server) = inside(&IMAP).await;
     let noise = async {
         while server.write_all(imap.as_bytes()).await.is_ok() && server.flush().await.is_ok() {
@@ -59,8 +59,11 @@ async fn both(imap: &str, smtp: &str, pause: Duration) -> (login::Error, submiss
 #[tokio::test]
 async fn b6_a_trickle_does_not_restart_the_clock() {
     let (login, sent) = both("* OK Still here\r\n", "250-still here\r\n", PAUSE).await;
-    assert!(matches!(login, login::Error::Timeout { limit: LIMIT, .. }), "{login:?}");
-    assert!(matches!(sent, submission::Error::Timeout { step: "the list of extensions", .. }), "{sent:?}");
+    assert!(matches!(login, login::LoginError::Timeout { limit: LIMIT, .. }), "{login:?}");
+    assert!(
+        matches!(sent, submission::SubmissionError::Timeout { step: "the list of extensions", .. }),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
@@ -68,9 +71,9 @@ async fn b6_a_flood_is_cut() {
     let line = format!("* OK {}\r\n", "x".repeat(60_000));
     let (login, sent) = both(&line, "250-still here\r\n", Duration::ZERO).await;
     let too_long = |error: &starttls::proto::Error| error.kind == ErrorKind::TooLong;
-    assert!(matches!(&login, login::Error::Protocol(error) if too_long(error)), "{login:?}");
+    assert!(matches!(&login, login::LoginError::Protocol(error) if too_long(error)), "{login:?}");
     assert!(login.to_string().contains("within 1 MiB"), "{login}");
-    assert!(matches!(&sent, submission::Error::Protocol(error) if too_long(error)), "{sent:?}");
+    assert!(matches!(&sent, submission::SubmissionError::Protocol(error) if too_long(error)), "{sent:?}");
 }
 
 #[tokio::test]
@@ -95,7 +98,7 @@ async fn b6_the_whole_delivery_has_an_end() {
         done
     };
     let (sent, ()) = timeout(DEADLINE, async { tokio::join!(sending, serve) }).await.expect("it ends");
-    assert!(matches!(sent, submission::Error::Timeout { .. }), "{sent:?}");
+    assert!(matches!(sent, submission::SubmissionError::Timeout { .. }), "{sent:?}");
 }
 
 #[test]
@@ -116,10 +119,10 @@ fn b6_the_blocking_driver_keeps_time_too() {
         let mut client = connector.blocking().upgrade(protocol, NAME, near).unwrap();
         if imap {
             let error = john().log_in_blocking(protocol, &mut client).unwrap_err();
-            assert!(matches!(error, login::Error::Timeout { .. }), "{error:?}");
+            assert!(matches!(error, login::LoginError::Timeout { .. }), "{error:?}");
         } else {
             let error = delivery().send_blocking(protocol, &mut client, None).unwrap_err();
-            assert!(matches!(error, submission::Error::Timeout { .. }), "{error:?}");
+            assert!(matches!(error, submission::SubmissionError::Timeout { .. }), "{error:?}");
         }
         drop(client);
         server.join().unwrap();

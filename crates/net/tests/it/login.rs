@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::login::{Account, Error, LoggedIn};
+use starttls::login::{Account, LoggedIn, LoginError};
 use starttls::proto::{Denial, PROTOCOLS, Protocol, base64, ftp::FTP, imap::IMAP, pop3::POP3, smtp::SMTP};
 use starttls::{Connector, Encrypted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -60,7 +60,7 @@ async fn log_in(
     protocol: &'static Protocol,
     account: Account,
     turns: &[Turn<'_>],
-) -> Result<LoggedIn, Error> {
+) -> Result<LoggedIn, LoginError> {
     let (mut client, server) = inside(protocol).await;
     let login = async {
         let done = account.log_in(protocol, &mut client).await;
@@ -137,7 +137,7 @@ async fn a_refusal_is_told_in_the_servers_words() {
         ];
         let error = log_in(&SMTP, john(), &turns).await.unwrap_err();
         assert!(error.to_string().contains(answer.trim_end()), "{error}");
-        assert!(matches!(error, Error::Refused { denial: why, .. } if why == denial), "{answer}");
+        assert!(matches!(error, LoginError::Refused { denial: why, .. } if why == denial), "{answer}");
     }
 }
 
@@ -145,27 +145,30 @@ async fn a_refusal_is_told_in_the_servers_words() {
 async fn what_is_not_offered_inside_tls_is_not_used() {
     // The lab's cleartext side may have offered anything; here is nothing.
     let error = log_in(&SMTP, john(), &[EHLO, Says("250 hi\r\n")]).await.unwrap_err();
-    assert!(matches!(&error, Error::NotOffered { wanted: None, offered } if offered.is_empty()), "{error}");
+    assert!(
+        matches!(&error, LoginError::NotOffered { wanted: None, offered } if offered.is_empty()),
+        "{error}"
+    );
     let turns = [EHLO, Says("250-hi\r\n250 AUTH PLAIN\r\n")];
     let error = log_in(&SMTP, john().mechanism("scram-sha-256"), &turns).await.unwrap_err();
     assert_eq!(error.to_string(), "the server does not offer SCRAM-SHA-256; it offers PLAIN");
     let error =
         log_in(&SMTP, Account::token("john", "t"), &[EHLO, Says("250-hi\r\n250 AUTH PLAIN\r\n")]).await;
-    assert!(matches!(error, Err(Error::NotOffered { wanted: None, .. })));
+    assert!(matches!(error, Err(LoginError::NotOffered { wanted: None, .. })));
 }
 
 #[tokio::test]
 async fn weak_mechanisms_are_used_only_by_name() {
     let offer = "250-hi\r\n250 AUTH CRAM-MD5\r\n";
     let error = log_in(&SMTP, john(), &[EHLO, Says(offer)]).await.unwrap_err();
-    assert!(matches!(error, Error::NotOffered { wanted: None, .. }));
+    assert!(matches!(error, LoginError::NotOffered { wanted: None, .. }));
     let challenge = format!("334 {}\r\n", base64::encode(b"<1@x>"));
     // HMAC-MD5 of the challenge, keyed with the password.
     let answer = format!("{}\r\n", base64::encode(b"john 2760982633d299c68921a18c0335ee33"));
     let heard = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&heard);
     let account =
-        john().mechanism("CRAM-MD5").heard_by(move |said| keep.lock().unwrap().push(said.text.clone()));
+        john().mechanism("CRAM-MD5").on_message(move |said| keep.lock().unwrap().push(said.text.clone()));
     let (mut client, mut server) = inside(&SMTP).await;
     let serve = async {
         let mut line = vec![0; b"EHLO [127.0.0.1]\r\n".len()];
@@ -222,7 +225,7 @@ async fn a_server_that_says_nothing() {
     let (mut client, _server) = inside(&SMTP).await;
     let account = john().timeout(Duration::from_millis(50));
     let error = timeout(DEADLINE, account.log_in(&SMTP, &mut client)).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Timeout { step: "the list of mechanisms", .. }), "{error}");
+    assert!(matches!(error, LoginError::Timeout { step: "the list of mechanisms", .. }), "{error}");
 }
 
 #[tokio::test]
@@ -231,7 +234,7 @@ async fn a_challenge_that_never_ends() {
     // All are there at once; two of them can be answered.
     let turns = [EHLO, Says("250-hi\r\n250 AUTH LOGIN\r\n"), Hears("AUTH LOGIN\r\n"), Says(&again)];
     let done = log_in(&SMTP, john(), &turns).await;
-    assert!(matches!(done, Err(Error::Mechanism { .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Mechanism { .. })), "{done:?}");
 }
 
 #[tokio::test]
@@ -252,11 +255,11 @@ async fn the_protocols_own_commands() {
         Says("-ERR [AUTH] wrong\r\n"),
     ];
     let error = log_in(&POP3, john(), &turns).await.unwrap_err();
-    assert!(matches!(error, Error::Refused { denial: Denial::Credentials, .. }), "{error}");
+    assert!(matches!(error, LoginError::Refused { denial: Denial::Credentials, .. }), "{error}");
     // The time stamp of a greeting in cleartext is none.
     let apop =
         log_in(&POP3, john().mechanism("APOP"), &[Hears("CAPA\r\n"), Says("+OK\r\nUSER\r\n.\r\n")]).await;
-    assert!(matches!(apop, Err(Error::NotOffered { wanted: Some(_), .. })));
+    assert!(matches!(apop, Err(LoginError::NotOffered { wanted: Some(_), .. })));
 }
 
 #[tokio::test]
@@ -273,7 +276,7 @@ async fn it_can_move_between_threads_and_shows_no_secret() {
 
 #[test]
 fn whoever_has_a_login_is_known() {
-    let without: Vec<&str> = PROTOCOLS.iter().filter(|it| !Account::fits(it)).map(|it| it.name).collect();
+    let without: Vec<&str> = PROTOCOLS.iter().filter(|it| !Account::supports(it)).map(|it| it.name).collect();
     assert_eq!(without, ["http"]);
 }
 

@@ -8,7 +8,7 @@ use starttls::proto::smtp::SMTP;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::rustls::{AlertDescription, Error as TlsError};
-use starttls::{Acceptor, Endpoint, Error, Outcome};
+use starttls::{Acceptor, Endpoint, Error, MaybeEncrypted};
 use tokio::io::duplex;
 use tokio::time::timeout;
 
@@ -98,7 +98,7 @@ async fn the_host_field_is_the_authority_of_the_url_on_both_drivers() {
             let error = connector.connect(&HTTP, to.clone()).await.unwrap_err();
             assert!(matches!(error, Error::Declined(_)), "{error:?}");
             let refused = connector.connect_or_cleartext(&HTTP, to.clone()).await.unwrap();
-            assert!(matches!(refused, Outcome::NotEncrypted(_)));
+            assert!(matches!(refused, MaybeEncrypted::NotEncrypted(_)));
             let (tcp, identity) =
                 (connector.dial(to.clone()).await.unwrap(), connector.identity_for(&HTTP, &to));
             let asked = connector.upgrade_as(&HTTP, identity, to.server_name(), tcp).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starttls::login::{Account, Error, LoggedIn};
+use starttls::login::{Account, LoggedIn, LoginError};
 use starttls::proto::{Denial, base64, sieve::SIEVE, smtp::SMTP};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use crate::login::inside;
 
 /// Logs in to a server that hears lines with these starts, in turn, and answers each; returns how it ended, and the
 /// lines that were not heard.
-async fn log_in(offers: &str, turns: &[(&str, &str)]) -> (Result<LoggedIn, Error>, usize) {
+async fn log_in(offers: &str, turns: &[(&str, &str)]) -> (Result<LoggedIn, LoginError>, usize) {
     let (mut client, server) = inside(&SMTP).await;
     let login = async {
         let done = Account::password("john", "sesame").log_in(&SMTP, &mut client).await;
@@ -62,7 +62,7 @@ async fn a_mechanism_that_is_not_available_is_not_the_end() {
 async fn a_wrong_password_is_the_end() {
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256", &[("AUTH SCRAM-SHA-256 ", "535 5.7.8 no\r\n")]).await;
     assert_eq!(unheard, 0);
-    assert!(matches!(done, Err(Error::Refused { denial: Denial::Credentials, .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
 #[tokio::test]
@@ -71,7 +71,9 @@ async fn three_mechanisms_are_enough() {
     let turns = [("AUTH SCRAM-SHA-512 ", no), ("AUTH SCRAM-SHA-256 ", no), ("AUTH SCRAM-SHA-1 ", no)];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512", &turns).await;
     let error = done.unwrap_err();
-    assert!(matches!(&error, Error::Refused { denial: Denial::Temporary, before, .. } if before.len() == 2));
+    assert!(
+        matches!(&error, LoginError::Refused { denial: Denial::Temporary, before, .. } if before.len() == 2)
+    );
     let text = error.to_string();
     for name in ["(SCRAM-SHA-512)", "(SCRAM-SHA-256)", "(SCRAM-SHA-1)"] {
         assert!(text.contains(name), "{text}");
@@ -85,14 +87,14 @@ async fn after_a_refused_binding_the_password_is_not_sent() {
     let plus = [("AUTH SCRAM-SHA-256-PLUS ", dont_match.as_str()), ("*", "501 5.7.0 aborted\r\n")];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256-PLUS", &plus).await;
     let error = done.unwrap_err();
-    assert!(matches!(&error, Error::Refused { denial: Denial::Binding, .. }), "{error:?}");
+    assert!(matches!(&error, LoginError::Refused { denial: Denial::Binding, .. }), "{error:?}");
     assert_eq!(unheard, 0);
     // SCRAM does not send it.
     let turns = [plus[0], plus[1], ("AUTH SCRAM-SHA-256 ", "535 5.7.8 no\r\n")];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", &turns).await;
     let error = done.unwrap_err();
     assert!(
-        matches!(&error, Error::Refused { before, .. } if before[0].denial == Denial::Binding),
+        matches!(&error, LoginError::Refused { before, .. } if before[0].denial == Denial::Binding),
         "{error:?}"
     );
     assert!(error.to_string().starts_with("the server refused the channel binding (SCRAM-SHA-256-PLUS)"));
@@ -103,11 +105,11 @@ async fn after_a_refused_binding_the_password_is_not_sent() {
 async fn a_wrong_proof_is_a_wrong_password() {
     let turns = [("AUTH SCRAM-SHA-256 ", &*error_value("invalid-proof")), ("*", "501 5.7.0 aborted\r\n")];
     let (done, _) = log_in("PLAIN SCRAM-SHA-256", &turns).await;
-    assert!(matches!(done, Err(Error::Refused { denial: Denial::Credentials, .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
 /// A server of ManageSieve inside TLS that lists its capabilities when it is asked, and perhaps by itself as well.
-async fn sieve(late: bool) -> Result<LoggedIn, Error> {
+async fn sieve(late: bool) -> Result<LoggedIn, LoginError> {
     let (mut client, server) = inside(&SIEVE).await;
     let account = Account::password("john", "sesame").timeout(Duration::from_secs(20));
     let login = async { account.log_in(&SIEVE, &mut client).await };
@@ -132,11 +134,11 @@ async fn sieve(late: bool) -> Result<LoggedIn, Error> {
 #[tokio::test]
 async fn a_server_that_does_not_list_again_is_asked() {
     let done = sieve(false).await;
-    assert!(matches!(done, Err(Error::Refused { denial: Denial::Credentials, .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
 #[tokio::test]
 async fn a_list_that_comes_twice_grants_nothing() {
     let done = sieve(true).await;
-    assert!(matches!(done, Err(Error::Refused { denial: Denial::Credentials, .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }

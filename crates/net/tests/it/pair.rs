@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use crate::authority::{Authority, DEADLINE, NAME};
 use starttls::proto::{PROTOCOLS, smtp};
 use starttls::rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
-use starttls::{Acceptor, Connector, Encrypted, Error, TlsVersion, Verdict};
+use starttls::{Acceptor, CertificateVerdict, Connector, Encrypted, Error, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
@@ -78,7 +78,7 @@ async fn resumes(connector: &Connector, acceptor: &Acceptor) -> bool {
     server.write_all(b"x").await.unwrap();
     client.read_exact(&mut [0]).await.unwrap();
     assert_eq!(client.facts().kind, server.facts().kind);
-    assert_eq!(client.facts().verdict, Verdict::Verified);
+    assert_eq!(client.facts().verdict, CertificateVerdict::Verified);
     assert_eq!(client.facts().chain.len(), 1);
     client.facts().kind == Some(HandshakeKind::Resumed)
 }
@@ -90,8 +90,8 @@ async fn sessions_are_resumed_where_they_belong() {
     for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
         let acceptor = authority.acceptor().build().unwrap();
         let connector = authority.connector().tls_versions(only, only).build().unwrap();
-        let session = connector.of_one_session();
-        let known = [&session, &session, &connector, &connector.of_one_session(), &session];
+        let session = connector.with_session_resumption();
+        let known = [&session, &session, &connector, &connector.with_session_resumption(), &session];
         for (connector, expected) in known.into_iter().zip([false, true, false, false, true]) {
             assert_eq!(resumes(connector, &acceptor).await, expected, "{only:?}");
         }
@@ -122,13 +122,13 @@ async fn facts_of_both_versions() {
             assert!(facts.timings.handshake.is_some() && facts.timings.negotiation.is_some());
         }
         let facts = client.facts();
-        assert_eq!(facts.verdict, Verdict::Verified);
+        assert_eq!(facts.verdict, CertificateVerdict::Verified);
         assert_eq!(facts.chain.len(), 1);
         assert!(facts.handshake_read > 500 && facts.handshake_written > 100);
         let modern = only == TlsVersion::Tls13;
         assert_eq!(facts.group == Some(NamedGroup::X25519MLKEM768), modern);
         assert_eq!(client.tickets_received() > 0, modern);
-        assert_eq!(server.facts().verdict, Verdict::NoCertificate);
+        assert_eq!(server.facts().verdict, CertificateVerdict::NoCertificate);
     }
 }
 

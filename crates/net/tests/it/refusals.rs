@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use starttls::proto::{DeclinedReason, Quit, Refusal, Side, smtp};
-use starttls::{Acceptor, Chunk, Error, Outcome, Phase};
+use starttls::{Acceptor, Chunk, ConnectionPhase, Error, MaybeEncrypted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::time::timeout;
 
@@ -78,7 +78,7 @@ async fn cleartext_only_by_name() {
     };
     let client = async {
         let outcome = connector.upgrade_or_cleartext(&smtp::SMTP, NAME, near).await.unwrap();
-        let Outcome::NotEncrypted(refused) = outcome else { panic!("{outcome:?}") };
+        let MaybeEncrypted::NotEncrypted(refused) = outcome else { panic!("{outcome:?}") };
         assert_eq!(refused.refused().answer, b"502 never\r\n");
         refused.into_cleartext().write_all(b"NOOP\r\n").await.unwrap();
     };
@@ -161,14 +161,14 @@ async fn observers_see_each_phase_of_both_sides() {
     };
     timeout(DEADLINE, async { tokio::join!(client, server) }).await.unwrap();
     let seen = seen.lock().unwrap();
-    let said = |from: Side, phase: Phase| -> Vec<u8> {
+    let said = |from: Side, phase: ConnectionPhase| -> Vec<u8> {
         seen.iter().filter(|it| (it.0, it.1) == (from, phase)).flat_map(|it| it.2.clone()).collect()
     };
-    assert_eq!(said(Side::Client, Phase::Negotiation), b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
-    assert!(said(Side::Server, Phase::Negotiation).starts_with(b"220 mail.example.com ESMTP\r\n"));
+    assert_eq!(said(Side::Client, ConnectionPhase::Negotiation), b"EHLO [127.0.0.1]\r\nSTARTTLS\r\n");
+    assert!(said(Side::Server, ConnectionPhase::Negotiation).starts_with(b"220 mail.example.com ESMTP\r\n"));
     for side in [Side::Client, Side::Server] {
-        assert!(said(side, Phase::Handshake).starts_with(b"\x16\x03"));
+        assert!(said(side, ConnectionPhase::Handshake).starts_with(b"\x16\x03"));
     }
-    assert_eq!(said(Side::Client, Phase::Session), b"ping");
-    assert_eq!(said(Side::Server, Phase::Session), b"pong");
+    assert_eq!(said(Side::Client, ConnectionPhase::Session), b"ping");
+    assert_eq!(said(Side::Server, ConnectionPhase::Session), b"pong");
 }

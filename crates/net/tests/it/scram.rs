@@ -3,7 +3,7 @@
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use starttls::Encrypted;
-use starttls::login::{Account, Error, LoggedIn, Tokens};
+use starttls::login::{Account, LoggedIn, LoginError, MechanismClient};
 use starttls::proto::{Binding, base64, smtp::SMTP};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
@@ -99,7 +99,11 @@ async fn serve(mut server: Encrypted<DuplexStream>, offer: &str, how: Server) ->
     Some(flag.to_owned())
 }
 
-async fn log_in(offer: &str, account: Account, how: Server) -> (Result<LoggedIn, Error>, Option<String>) {
+async fn log_in(
+    offer: &str,
+    account: Account,
+    how: Server,
+) -> (Result<LoggedIn, LoginError>, Option<String>) {
     let (mut client, server) = inside(&SMTP).await;
     let login = async {
         let done = account.log_in(&SMTP, &mut client).await;
@@ -131,9 +135,9 @@ async fn it_is_bound_to_the_connection_where_that_is_offered() {
 #[tokio::test]
 async fn a_server_has_to_know_the_password_too() {
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::Unproven).await;
-    assert!(matches!(done, Err(Error::Unproven { .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Unproven { .. })), "{done:?}");
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::WrongProof).await;
-    assert!(matches!(done, Err(Error::Mechanism { .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Mechanism { .. })), "{done:?}");
 }
 
 #[tokio::test]
@@ -142,7 +146,7 @@ async fn a_server_cannot_keep_the_client_busy() {
     let error = done.unwrap_err().to_string();
     assert!(error.contains("more than 1000000 rounds"), "{error}");
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::WrongNonce).await;
-    assert!(matches!(done, Err(Error::Mechanism { .. })), "{done:?}");
+    assert!(matches!(done, Err(LoginError::Mechanism { .. })), "{done:?}");
 }
 
 /// Challenges that are almost right, from a linear congruential generator.
@@ -157,7 +161,7 @@ fn noise_never_panics() {
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "LOGIN", "CRAM-MD5"] {
             let token = mechanism == "OAUTHBEARER";
             let account = if token { Account::token("user", "token") } else { pencil() };
-            let mut tokens = Tokens::new(&account.mechanism(mechanism), None).unwrap();
+            let mut tokens = MechanismClient::new(&account.mechanism(mechanism), None).unwrap();
             let first = tokens.begin().unwrap().unwrap_or_default();
             let nonce = first.rsplit(|&byte| byte == b'=').next().unwrap();
             let mut told = [b"r=".as_slice(), nonce, b"x,s=c2FsdA==,i=1,m=x"].concat();

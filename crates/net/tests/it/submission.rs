@@ -2,7 +2,7 @@
 
 use starttls::proto::smtp::{LMTP, SMTP};
 use starttls::proto::{Protocol, Said};
-use starttls::submission::{Delivered, Delivery, Error, Message, Notify, Until};
+use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError, Until};
 use tokio::time::timeout;
 
 use crate::authority::DEADLINE;
@@ -13,7 +13,7 @@ async fn send(
     protocol: &'static Protocol,
     delivery: Delivery,
     turns: &[Turn<'_>],
-) -> Result<Delivered, Error> {
+) -> Result<Delivered, SubmissionError> {
     let (mut client, server) = inside(protocol).await;
     let sending = async {
         let done = delivery.send(protocol, &mut client, None).await;
@@ -103,7 +103,10 @@ async fn what_the_message_needs_has_to_be_offered() {
             _ => delivery(message),
         };
         let error = send(&SMTP, delivery, &[EHLO, Says("250 hi\r\n")]).await.unwrap_err();
-        assert!(matches!(&error, Error::Lacks { extension: lacks, .. } if *lacks == extension), "{error}");
+        assert!(
+            matches!(&error, SubmissionError::Lacks { extension: lacks, .. } if *lacks == extension),
+            "{error}"
+        );
     }
     let error =
         send(&SMTP, delivery("long\r\n"), &[EHLO, Says("250-hi\r\n250 SIZE 5\r\n")]).await.unwrap_err();
@@ -111,7 +114,7 @@ async fn what_the_message_needs_has_to_be_offered() {
     let to = ["\u{fc}@example.org"];
     let utf8 = Delivery::new("", to, Message::new("x\r\n").unwrap()).unwrap();
     let error = send(&SMTP, utf8, &[EHLO, Says("250-hi\r\n250 8BITMIME\r\n")]).await.unwrap_err();
-    assert!(matches!(error, Error::Lacks { extension: "SMTPUTF8", .. }), "{error}");
+    assert!(matches!(error, SubmissionError::Lacks { extension: "SMTPUTF8", .. }), "{error}");
 }
 
 #[tokio::test]
@@ -139,7 +142,7 @@ async fn whoever_refuses_or_leaves_is_quoted() {
     let error = send(&SMTP, delivery("x\r\n"), &[EHLO, Says("250-hi\r\n")]).await.unwrap_err();
     assert!(error.to_string().contains("expected the list of extensions"), "{error}");
     let error = send(&SMTP, delivery("x\r\n"), &[EHLO, Says("hello\r\n")]).await.unwrap_err();
-    assert!(matches!(error, Error::Protocol(_)), "{error}");
+    assert!(matches!(error, SubmissionError::Protocol(_)), "{error}");
 }
 
 #[test]
@@ -169,7 +172,7 @@ async fn the_message_itself_is_not_told() {
         Hears("BDAT 8 LAST\r\nsecret\r\n"),
         Says("250 in\r\n"),
     ];
-    send(&SMTP, delivery("secret\r\n").heard_by(listener), &turns).await.unwrap();
+    send(&SMTP, delivery("secret\r\n").on_message(listener), &turns).await.unwrap();
     let said = said.lock().unwrap().concat();
     assert!(said.contains("<8 octets of message>") && !said.contains("secret"), "{said}");
 }

@@ -9,7 +9,8 @@ use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::{
-    Acceptor, AcceptorBuilder, ClientAuth, Connector, ConnectorBuilder, Encrypted, Error, TlsVersion, Verdict,
+    Acceptor, AcceptorBuilder, CertificateVerdict, ClientAuth, Connector, ConnectorBuilder, Encrypted, Error,
+    TlsVersion,
 };
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -102,7 +103,7 @@ async fn insecure_finishes_and_records_the_verdict() {
     ];
     for (connector, leaf, expected, leads) in cases {
         let (client, _) = meet(connector.insecure(), presenting(leaf), NAME).await;
-        let Verdict::Failed { reason, rooted } = client.unwrap().facts().verdict.clone() else {
+        let CertificateVerdict::Failed { reason, rooted } = client.unwrap().facts().verdict.clone() else {
             panic!("a verdict that says why")
         };
         assert!(reason.starts_with(expected), "{reason}");
@@ -111,7 +112,7 @@ async fn insecure_finishes_and_records_the_verdict() {
         assert_eq!(told, leads == Some(false), "{reason}");
     }
     let (client, _) = meet(authority.connector().insecure(), authority.acceptor(), NAME).await;
-    assert_eq!(client.unwrap().facts().verdict, Verdict::Verified);
+    assert_eq!(client.unwrap().facts().verdict, CertificateVerdict::Verified);
 }
 
 /// Presents the same, whoever asks.
@@ -180,7 +181,7 @@ async fn client_certificates_are_asked_for_and_verified() {
     let (client, server) = meet(with, required(), NAME).await;
     client.unwrap();
     let server = server.unwrap();
-    assert_eq!((server.facts().chain.len(), &server.facts().verdict), (1, &Verdict::Verified));
+    assert_eq!((server.facts().chain.len(), &server.facts().verdict), (1, &CertificateVerdict::Verified));
 
     let (client, server) = meet(authority.connector(), required(), NAME).await;
     assert!(matches!(server, Err(Error::Tls(_))), "{server:?}");
@@ -202,7 +203,7 @@ async fn client_certificates_are_asked_for_and_verified() {
     let optional = authority.acceptor().client_auth(ClientAuth::Optional, authority.pem());
     let (client, server) = meet(authority.connector(), optional, NAME).await;
     client.unwrap();
-    assert_eq!(server.unwrap().facts().verdict, Verdict::NoCertificate);
+    assert_eq!(server.unwrap().facts().verdict, CertificateVerdict::NoCertificate);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ pub(super) struct Session {
 impl Session {
     /// Connects and upgrades.
     pub(super) async fn start(house: &House, gateway: SocketAddr) -> Self {
-        let connector = house.connector.of_one_session();
+        let connector = house.connector.with_session_resumption();
         let endpoint =
             Endpoint::new("localhost", gateway.port()).at(gateway.ip().to_string(), gateway.port());
         let control = within(connector.connect(FTP, endpoint)).await.unwrap();

@@ -15,16 +15,16 @@ use starttls_proto::Protocol;
 
 use crate::Error;
 use crate::deadline::Deadline;
-use crate::facts::{Facts, Timings, Verdict};
+use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
-use crate::verify::{Recorder, Seen, in_words, unsigned};
-use crate::wire::Wire;
+use crate::tapped_stream::TappedStream;
+use crate::verify::{RecordingVerifier, VerificationRecord, describe, signature_failure};
 
 /// How TLS will be done, and what has been measured so far.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    plan: Plan,
+pub(crate) struct ConnectionAttempt {
+    setup: TlsSetup,
     pub(crate) tap: Tap,
     pub(crate) deadline: Deadline,
     pub(crate) timings: Timings,
@@ -37,11 +37,11 @@ pub(crate) struct Attempt {
 }
 
 #[derive(Debug)]
-pub(crate) enum Plan {
+pub(crate) enum TlsSetup {
     Client {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
-        recorder: Arc<Recorder>,
+        recorder: Arc<RecordingVerifier>,
     },
     Server(Arc<ServerConfig>),
     /// A server without a certificate never gets as far as TLS.
@@ -51,10 +51,10 @@ pub(crate) enum Plan {
 /// What the driver says it was waiting for when a handshake does not end.
 pub(crate) const HANDSHAKE: &str = "the TLS handshake";
 
-impl Attempt {
-    pub(crate) fn new(plan: Plan, tap: Tap, deadline: Deadline) -> Self {
+impl ConnectionAttempt {
+    pub(crate) fn new(setup: TlsSetup, tap: Tap, deadline: Deadline) -> Self {
         Self {
-            plan,
+            setup,
             tap,
             deadline,
             timings: Timings::default(),
@@ -70,11 +70,12 @@ impl Attempt {
     pub(crate) fn begin_implicit<IO>(
         mut self,
         protocol: &Protocol,
-        wire: Wire<IO>,
+        tapped: TappedStream<IO>,
     ) -> Result<Handshake<IO>, Error> {
-        let offers = |plan: &Plan| !matches!(plan, Plan::Server(config) if config.alpn_protocols.is_empty());
-        self.required_alpn = protocol.required_alpn().filter(|_| offers(&self.plan));
-        self.begin(wire, Vec::new())
+        let offers =
+            |setup: &TlsSetup| !matches!(setup, TlsSetup::Server(config) if config.alpn_protocols.is_empty());
+        self.required_alpn = protocol.required_alpn().filter(|_| offers(&self.setup));
+        self.begin(tapped, Vec::new())
     }
 
     /// The time since the last call, or since the start.
@@ -84,17 +85,21 @@ impl Attempt {
     }
 
     /// Starts TLS on a connection from which `early` was read already.
-    pub(crate) fn begin<IO>(mut self, mut wire: Wire<IO>, early: Vec<u8>) -> Result<Handshake<IO>, Error> {
-        wire.begin_tls(early);
+    pub(crate) fn begin<IO>(
+        mut self,
+        mut tapped: TappedStream<IO>,
+        early: Vec<u8>,
+    ) -> Result<Handshake<IO>, Error> {
+        tapped.begin_tls(early);
         self.lap();
-        let tls = match &self.plan {
-            Plan::Client { config, name, .. } => {
+        let tls = match &self.setup {
+            TlsSetup::Client { config, name, .. } => {
                 ClientConnection::new(config.clone(), name.clone()).map(Connection::from)
             }
-            Plan::Server(config) => ServerConnection::new(config.clone()).map(Connection::from),
-            Plan::Unavailable => return Err(Error::config("there is no certificate to do TLS with")),
+            TlsSetup::Server(config) => ServerConnection::new(config.clone()).map(Connection::from),
+            TlsSetup::Unavailable => return Err(Error::config("there is no certificate to do TLS with")),
         };
-        Ok(Handshake { tls: tls.map_err(Error::Tls)?, wire, attempt: self })
+        Ok(Handshake { tls: tls.map_err(Error::Tls)?, tapped, attempt: self })
     }
 }
 
@@ -102,18 +107,18 @@ impl Attempt {
 #[derive(Debug)]
 pub(crate) struct Handshake<IO> {
     pub(crate) tls: Connection,
-    pub(crate) wire: Wire<IO>,
-    pub(crate) attempt: Attempt,
+    pub(crate) tapped: TappedStream<IO>,
+    pub(crate) attempt: ConnectionAttempt,
 }
 
 /// What ended a handshake.
 #[derive(Debug)]
-pub(crate) enum Broken {
+pub(crate) enum HandshakeFailure {
     Tls(rustls::Error),
     Io(io::Error),
 }
 
-impl Broken {
+impl HandshakeFailure {
     /// The alert `unrecognized_name` (RFC 6066 section 3) where it is the one to send: rustls says
     /// `access_denied` when there is no certificate for a connection, and it is the name that has none.
     pub(crate) fn alert(&self) -> &'static [u8] {
@@ -127,7 +132,7 @@ impl Broken {
 /// What rustls calls a resolver that answers with nothing.
 const NO_CERTIFICATE: &str = "no server certificate chain resolved";
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for HandshakeFailure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -136,7 +141,10 @@ impl From<io::Error> for Broken {
 /// Drives the handshake until it is done or `io` would block; call again then.
 ///
 /// It reads even while it cannot write: two sides that first want to be heard wait forever.
-pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Result<(), Broken> {
+pub(crate) fn advance_handshake(
+    tls: &mut Connection,
+    io: &mut (impl Read + Write),
+) -> Result<(), HandshakeFailure> {
     while !only_tickets_left(tls) {
         let blocked = match stream::push(tls, io).and_then(|()| io.flush()) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
@@ -148,7 +156,7 @@ pub(crate) fn shake(tls: &mut Connection, io: &mut (impl Read + Write)) -> Resul
         if tls.read_tls(io)? == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
-        tls.process_new_packets().map_err(Broken::Tls)?;
+        tls.process_new_packets().map_err(HandshakeFailure::Tls)?;
     }
     Ok(())
 }
@@ -165,56 +173,60 @@ impl<IO> Handshake<IO> {
     /// # Errors
     /// [`Error::NoAlpn`] when the peer did not negotiate the ALPN id that is required.
     pub(crate) fn finish(self) -> Result<Encrypted<IO>, Error> {
-        let Self { tls, mut wire, mut attempt } = self;
-        wire.begin_session();
+        let Self { tls, mut tapped, mut attempt } = self;
+        tapped.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
-        let server_name = match (&attempt.plan, &tls) {
-            (Plan::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),
+        let server_name = match (&attempt.setup, &tls) {
+            (TlsSetup::Client { name: ServerName::DnsName(name), .. }, _) => Some(name.as_ref().to_owned()),
             (_, Connection::Server(server)) => server.server_name().map(str::to_owned),
             _ => None,
         };
-        let mut facts = Facts::new(&tls, server_name, attempt.timings);
+        let mut facts = TlsFacts::new(&tls, server_name, attempt.timings);
         if let Some(id) = attempt.required_alpn.filter(|id| facts.alpn.as_deref() != Some(id.as_bytes())) {
             return Err(Error::NoAlpn { by: attempt.tap.side.peer(), id });
         }
         facts.address = attempt.address;
-        facts.handshake_read = wire.handshake_read;
-        facts.handshake_written = wire.handshake_written;
-        if let Some(Seen { path, verdict, ocsp_stapled, .. }) = attempt.plan.seen() {
+        facts.handshake_read = tapped.handshake_read;
+        facts.handshake_written = tapped.handshake_written;
+        if let Some(VerificationRecord { path, verdict, ocsp_stapled, .. }) = attempt.setup.seen() {
             (facts.path, facts.verdict, facts.ocsp_stapled) = (path, verdict, ocsp_stapled);
         } else if !facts.chain.is_empty() {
             // A client's certificate: without being verified it would not have got here.
-            facts.verdict = Verdict::Verified;
+            facts.verdict = CertificateVerdict::Verified;
         }
-        Ok(Encrypted::new(tls, wire, facts))
+        Ok(Encrypted::new(tls, tapped, facts))
     }
 
     /// The handshake failed: says whose fault it is. The connection is dropped here (rule B5).
-    pub(crate) fn fail(mut self, broken: Broken) -> Error {
-        if let Some(received) = self.wire.plaintext() {
+    pub(crate) fn fail(mut self, broken: HandshakeFailure) -> Error {
+        if let Some(received) = self.tapped.plaintext() {
             return Error::PlaintextNotTls { by: self.attempt.tap.side.peer(), received };
         }
         match broken {
-            Broken::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
-            Broken::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
-                let seen = self.attempt.plan.seen();
+            HandshakeFailure::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
+            HandshakeFailure::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
+                let seen = self.attempt.setup.seen();
                 let reason = match &seen {
-                    Some(Seen { accepted: true, chain, .. }) => unsigned(chain),
-                    Some(Seen { verdict: Verdict::Failed { reason, .. }, .. }) => reason.clone(),
-                    _ => in_words(&source),
+                    Some(VerificationRecord { accepted: true, chain, .. }) => signature_failure(chain),
+                    Some(VerificationRecord {
+                        verdict: CertificateVerdict::Failed { reason, .. }, ..
+                    }) => reason.clone(),
+                    _ => describe(&source),
                 };
                 let chain = seen.map(|seen| seen.chain).unwrap_or_default();
                 Error::Certificate { reason, chain, source }
             }
-            Broken::Tls(source @ rustls::Error::AlertReceived(_)) if self.attempt.plan.was_asked() => {
+            HandshakeFailure::Tls(source @ rustls::Error::AlertReceived(_))
+                if self.attempt.setup.was_asked() =>
+            {
                 Error::ClientCertificate(source)
             }
-            Broken::Tls(source @ rustls::Error::AlertReceived(alert))
-                if self.attempt.plan.sends_no_name() && may_miss_a_name(alert) =>
+            HandshakeFailure::Tls(source @ rustls::Error::AlertReceived(alert))
+                if self.attempt.setup.sends_no_name() && may_miss_a_name(alert) =>
             {
                 Error::NoServerName(source)
             }
-            Broken::Tls(source) => Error::Tls(source),
+            HandshakeFailure::Tls(source) => Error::Tls(source),
         }
     }
 }
@@ -233,7 +245,7 @@ fn may_miss_a_name(alert: AlertDescription) -> bool {
     )
 }
 
-impl Plan {
+impl TlsSetup {
     /// Whether the server asked for a client certificate that there is not.
     fn was_asked(&self) -> bool {
         matches!(self, Self::Client { recorder, .. } if recorder.was_asked())
@@ -244,7 +256,7 @@ impl Plan {
         matches!(self, Self::Client { name: ServerName::IpAddress(_), .. })
     }
 
-    fn seen(&self) -> Option<Seen> {
+    fn seen(&self) -> Option<VerificationRecord> {
         match self {
             Self::Client { recorder, .. } => recorder.seen(),
             Self::Server(_) | Self::Unavailable => None,

@@ -12,7 +12,7 @@ use crate::{Process, descendants, descendants_among};
 
 /// A command and the processes that came from it. Dropping the value kills them.
 #[derive(Debug)]
-pub struct Family {
+pub struct ProcessTree {
     /// The value of [`VARIABLE`] in the environment of the command, which its descendants inherit.
     marker: String,
     leader: Option<Pid>,
@@ -28,13 +28,13 @@ const ROUNDS: u32 = 200;
 /// Between two rounds: killed processes end meanwhile.
 const PAUSE: Duration = Duration::from_millis(5);
 
-impl Default for Family {
+impl Default for ProcessTree {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Family {
+impl ProcessTree {
     /// Returns a family without a leader.
     pub fn new() -> Self {
         let random = || RandomState::new().build_hasher().finish();
@@ -84,7 +84,7 @@ impl Family {
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
         if !self.released {
             self.end();
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     /// Starts a command and returns the number that it prints.
-    fn start(family: &mut Family, script: &str) -> (Child, Process) {
+    fn start(family: &mut ProcessTree, script: &str) -> (Child, Process) {
         let (name, value) = family.variable();
         let mut command = Command::new("sh");
         command.args(["-c", script]).env(name, value).stdout(Stdio::piped()).process_group(0);
@@ -153,7 +153,7 @@ mod tests {
             // In a session of its own, as an orphan.
             "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000",
         ] {
-            let mut family = Family::new();
+            let mut family = ProcessTree::new();
             let (mut child, process) = start(&mut family, script);
             assert!(process.lives(), "{script}");
             drop(family);
@@ -168,7 +168,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("starttls-processes-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.join(OsStr::from_bytes(b"\xff) Z"))).unwrap();
-        let mut family = Family::new();
+        let mut family = ProcessTree::new();
         let script = format!("echo $$; exec {}/* -c 'sleep 20; exit 3'", folder.display());
         let (mut child, process) = start(&mut family, &script);
         let has_name = || std::fs::read(format!("/proc/{}/comm", process.id)).unwrap()[0] == 0xff;
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_orphan_ends_after_its_command_did() {
-        let mut family = Family::new();
+        let mut family = ProcessTree::new();
         let (mut child, process) = start(&mut family, "(setsid sh -c 'echo $$; exec sleep 1000' &)");
         child.wait().unwrap();
         family.leader_was_reaped();
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_released_family_and_strangers_live() {
-        let mut family = Family::new();
+        let mut family = ProcessTree::new();
         let (mut child, process) = start(&mut family, "sleep 1000 & echo $!; wait");
-        drop(Family::new());
+        drop(ProcessTree::new());
         family.release();
         assert!(process.lives());
         process.signal(Signal::SIGKILL);

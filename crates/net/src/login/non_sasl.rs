@@ -132,12 +132,12 @@ mod tests {
     use starttls_proto::{Binding, base64};
 
     use super::*;
-    use crate::login::{Account, Bindings};
+    use crate::login::{Account, ChannelBindings};
 
     /// What an account says first by this mechanism, to this challenge.
     fn said(begin: fn(&Terms<'_>, &Offered) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
         let offer = Offered { name: String::new(), challenge: Some(told.to_vec()) };
-        let (offered, bindings) = ([offer.clone()], Bindings::default());
+        let (offered, bindings) = ([offer.clone()], ChannelBindings::default());
         let binding = Binding::Exporter;
         let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };
         let mut exchange = begin(&terms, &offer).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_name_cannot_end_its_command() {
         let offered = [Offered { name: String::from("USER"), challenge: None }];
-        let (bindings, binding) = (Bindings::default(), Binding::Exporter);
+        let (bindings, binding) = (ChannelBindings::default(), Binding::Exporter);
         for (user, password) in [("a\r\nb", "c"), ("a", "b\nc"), ("a\0", "b"), ("a", "")] {
             let account = &Account::password(user, password);
             let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };

@@ -3,12 +3,12 @@
 use starttls_proto::Escaped;
 
 use crate::deadline::Deadline;
-use crate::observe::{Phase, Tap};
+use crate::observe::{ConnectionPhase, Tap};
 
-pub(crate) struct Wire<IO> {
+pub(crate) struct TappedStream<IO> {
     pub(crate) io: IO,
     pub(crate) tap: Tap,
-    pub(crate) phase: Phase,
+    pub(crate) phase: ConnectionPhase,
     /// Bounds each blocking read and write; an asynchronous driver has its own clock.
     pub(crate) deadline: Option<Deadline>,
     /// TLS that came in one piece with the request (MySQL), last byte first.
@@ -21,7 +21,7 @@ pub(crate) struct Wire<IO> {
     pub(crate) handshake_written: u64,
 }
 
-impl<IO> std::fmt::Debug for Wire<IO> {
+impl<IO> std::fmt::Debug for TappedStream<IO> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wire")
             .field("phase", &self.phase)
@@ -36,12 +36,12 @@ const MAX_SPACE: usize = 64;
 /// How much of what is not TLS an error keeps.
 const EXCERPT: usize = 200;
 
-impl<IO> Wire<IO> {
+impl<IO> TappedStream<IO> {
     pub(crate) fn new(io: IO, tap: Tap) -> Self {
         Self {
             io,
             tap,
-            phase: Phase::Negotiation,
+            phase: ConnectionPhase::Negotiation,
             deadline: None,
             early: Vec::new(),
             space: (b"", 0),
@@ -52,35 +52,35 @@ impl<IO> Wire<IO> {
     }
 
     /// Drops these octets until TLS begins.
-    pub(crate) fn drops_space(&mut self, space: &'static [u8]) {
+    pub(crate) fn skip_leading_space(&mut self, space: &'static [u8]) {
         self.space = (space, if space.is_empty() { 0 } else { MAX_SPACE });
     }
 
     /// Drops white space at the start of what was read, if TLS has not begun and white space may be there. Returns how many
     /// octets are left; they start where the white space did.
-    pub(crate) fn without_space(&mut self, bytes: &mut [u8]) -> usize {
+    pub(crate) fn strip_leading_space(&mut self, bytes: &mut [u8]) -> usize {
         let (space, most) = self.space;
-        if most == 0 || self.phase != Phase::Handshake {
+        if most == 0 || self.phase != ConnectionPhase::Handshake {
             return bytes.len();
         }
         let dropped = bytes.iter().take(most).take_while(|octet| space.contains(octet)).count();
         let left = bytes.len() - dropped;
         self.space.1 = if left == 0 { most - dropped } else { 0 };
-        self.tap.received(Phase::Negotiation, &bytes[..dropped]);
+        self.tap.received(ConnectionPhase::Negotiation, &bytes[..dropped]);
         bytes.copy_within(dropped.., 0);
         left
     }
 
     /// TLS begins, with these bytes of the peer's before anything that is still to be read.
     pub(crate) fn begin_tls(&mut self, mut early: Vec<u8>) {
-        self.phase = Phase::Handshake;
+        self.phase = ConnectionPhase::Handshake;
         early.reverse();
         self.early = early;
     }
 
     /// The handshake is over, and with it what was kept for explaining its failure.
     pub(crate) fn begin_session(&mut self) {
-        self.phase = Phase::Session;
+        self.phase = ConnectionPhase::Session;
         self.deadline = None;
         self.opening = Vec::new();
     }
@@ -101,22 +101,22 @@ impl<IO> Wire<IO> {
 
     pub(crate) fn received(&mut self, bytes: &[u8]) {
         match self.phase {
-            Phase::Session => return,
-            Phase::Handshake => {
+            ConnectionPhase::Session => return,
+            ConnectionPhase::Handshake => {
                 self.handshake_read += bytes.len() as u64;
                 let room = EXCERPT.saturating_sub(self.opening.len());
                 self.opening.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
-            Phase::Negotiation => {}
+            ConnectionPhase::Negotiation => {}
         }
         self.tap.received(self.phase, bytes);
     }
 
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         match self.phase {
-            Phase::Session => return,
-            Phase::Handshake => self.handshake_written += bytes.len() as u64,
-            Phase::Negotiation => {}
+            ConnectionPhase::Session => return,
+            ConnectionPhase::Handshake => self.handshake_written += bytes.len() as u64,
+            ConnectionPhase::Negotiation => {}
         }
         self.tap.sent(self.phase, bytes);
     }
