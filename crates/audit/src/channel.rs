@@ -13,9 +13,9 @@ use starttls::proto::{
 use starttls::rustls::{self, AlertDescription};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::error::ProbeError;
 use crate::record::Record;
 use crate::report::Kind;
-use crate::stop::Stop;
 
 /// The longest message, in octets, that a probe reads to its end.
 const MAX_UNREAD: usize = 256 * 1024;
@@ -42,7 +42,7 @@ pub(crate) struct Channel<S> {
     budget: usize,
     pub(crate) record: Record,
     /// The longest wait for one answer.
-    pub(crate) patience: Duration,
+    pub(crate) reply_timeout: Duration,
     /// The audit's deadline.
     pub(super) ends: Instant,
     /// The alert that ended the TLS session, if one did.
@@ -108,11 +108,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         protocol: &'static Protocol,
         dialect: Box<dyn Dialect>,
         record: Record,
-        (patience, ends): (Duration, Instant),
+        (reply_timeout, ends): (Duration, Instant),
         kinds: [Kind; 2],
     ) -> Self {
         let (unread, budget, alert) = (Vec::new(), MAX_RECEIVED, None);
-        Self { io, protocol, dialect, unread, budget, record, patience, ends, alert, kinds }
+        Self { io, protocol, dialect, unread, budget, record, reply_timeout, ends, alert, kinds }
     }
 
     /// The bytes of a message of ours, not sent yet.
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     /// Sends bytes in one segment, as far as that is ours to decide.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), ProbeError> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -132,8 +132,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     /// Sends bytes that are not worth writing down.
-    pub(crate) async fn put(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let until = (Instant::now() + self.patience).min(self.ends);
+    pub(crate) async fn put(&mut self, bytes: &[u8]) -> Result<(), ProbeError> {
+        let until = (Instant::now() + self.reply_timeout).min(self.ends);
         let sent = tokio::time::timeout_at(until.into(), async {
             self.io.write_all(bytes).await?;
             self.io.flush().await
@@ -142,17 +142,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => {
                 self.record.text(Kind::Event, "the connection is closed");
-                Err(Stop::Closed("our own words"))
+                Err(ProbeError::Closed("our own words"))
             }
-            Err(_) if self.is_over() => Err(Stop::Deadline),
+            Err(_) if self.is_over() => Err(ProbeError::Deadline),
             Err(_) => {
                 self.record.text(Kind::Event, "the server does not read");
-                Err(Stop::Unread)
+                Err(ProbeError::Unread)
             }
         }
     }
 
-    pub(crate) async fn write(&mut self, message: ClientMessage) -> Result<(), Stop> {
+    pub(crate) async fn write(&mut self, message: ClientMessage) -> Result<(), ProbeError> {
         let bytes = self.words(message);
         self.send(&bytes).await
     }
@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// Returns the answer to a question, whatever it means. Messages that answer nothing are recorded and skipped, as
     /// are answers to other questions where a tag or an id tells.
-    pub(crate) async fn reply(&mut self, question: Question<'_>) -> Result<Reply, Stop> {
+    pub(crate) async fn reply(&mut self, question: Question<'_>) -> Result<Reply, ProbeError> {
         let Question { reply_to, what, within, asked } = question;
         let until = Instant::now() + within;
         let id = self.dialect.correlation(Side::Client, asked);
@@ -174,15 +174,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 Next::Message(bytes) => (bytes, true),
                 // What answers a command of ours is judged by what it says, known to the dialect or not.
                 Next::Broken(bytes, _) if reply_to == ReplyTo::Other => (bytes, false),
-                Next::Broken(_, expected) => return Err(Stop::Malformed(expected)),
+                Next::Broken(_, expected) => return Err(ProbeError::Malformed(expected)),
                 Next::Closed(part) => return Err(self.closed(what, &part)),
-                Next::Flood => return Err(Stop::Endless(what)),
-                Next::Late if self.is_over() => return Err(Stop::Deadline),
+                Next::Flood => return Err(ProbeError::Endless(what)),
+                Next::Late if self.is_over() => return Err(ProbeError::Deadline),
                 Next::Late if !self.unread.is_empty() => {
-                    return Err(Stop::Unfinished(what, shown(&self.unread)));
+                    return Err(ProbeError::Unfinished(what, shown(&self.unread)));
                 }
                 Next::Late => {
-                    return Err(other.map_or(Stop::Silent(what), |last| Stop::Others(what, last)));
+                    return Err(other.map_or(ProbeError::Silent(what), |last| ProbeError::Others(what, last)));
                 }
             };
             let tied = id.is_none() || !is_whole || {
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 Err(_) if reply_to == ReplyTo::Other && tied => {
                     return Ok(Reply { meaning: ServerMessage::Other, own, before });
                 }
-                Err(malformed) if tied => return Err(Stop::Malformed(malformed.expected)),
+                Err(malformed) if tied => return Err(ProbeError::Malformed(malformed.expected)),
                 Ok(_) | Err(_) => {}
             }
             other = Some(shown(own.trim_ascii_end()));
@@ -209,26 +209,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     /// The same for an answer that goes on with the session: a server that turns the client away is an error.
-    pub(crate) async fn answer(&mut self, question: Question<'_>) -> Result<Reply, Stop> {
+    pub(crate) async fn answer(&mut self, question: Question<'_>) -> Result<Reply, ProbeError> {
         let reply = self.reply(question).await?;
         match reply.meaning {
-            ServerMessage::Bye => Err(Stop::Bye(self.shown(&reply.own))),
+            ServerMessage::Bye => Err(ProbeError::Bye(self.shown(&reply.own))),
             _ => Ok(reply),
         }
     }
 
     /// A question that answers are tied to by nothing but their order.
     pub(crate) fn question(&self, reply_to: ReplyTo, what: &'static str) -> Question<'static> {
-        Question { reply_to, what, within: self.patience, asked: b"" }
+        Question { reply_to, what, within: self.reply_timeout, asked: b"" }
     }
 
     /// Why nothing more comes where this belongs.
-    fn closed(&self, what: &'static str, part: &[u8]) -> Stop {
+    fn closed(&self, what: &'static str, part: &[u8]) -> ProbeError {
         match self.alert {
-            Some(AlertDescription::CertificateRequired) => Stop::CertificateRequired,
-            Some(alert) => Stop::Alert(format!("{alert:?}")),
-            None if part.is_empty() => Stop::Closed(what),
-            None => Stop::Unfinished(what, shown(part)),
+            Some(AlertDescription::CertificateRequired) => ProbeError::CertificateRequired,
+            Some(alert) => ProbeError::Alert(format!("{alert:?}")),
+            None if part.is_empty() => ProbeError::Closed(what),
+            None => ProbeError::Unfinished(what, shown(part)),
         }
     }
 
@@ -321,14 +321,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     /// Whether the connection ends within `wait`, whatever is said on the way.
-    pub(crate) async fn closes(&mut self, wait: Duration) -> Result<bool, Stop> {
+    pub(crate) async fn closes(&mut self, wait: Duration) -> Result<bool, ProbeError> {
         let until = Instant::now() + wait;
         loop {
             match self.more(until).await {
                 Read::Some => drop(self.unread()),
                 Read::End => return Ok(true),
-                Read::Flood => return Err(Stop::Endless("the end of the connection")),
-                Read::Late if self.is_over() => return Err(Stop::Deadline),
+                Read::Flood => return Err(ProbeError::Endless("the end of the connection")),
+                Read::Late if self.is_over() => return Err(ProbeError::Deadline),
                 Read::Late => return Ok(false),
             }
         }

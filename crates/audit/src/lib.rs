@@ -8,18 +8,18 @@
 mod certificate;
 mod channel;
 pub mod check;
-mod dialogue;
-mod draft;
+mod error;
 pub mod filter;
+mod finding;
 mod hello;
 mod plan;
 mod presented;
 mod probe;
+mod profile;
 mod record;
 pub mod render;
 pub mod report;
-mod stop;
-mod words;
+mod session;
 
 use std::net::SocketAddr;
 
@@ -45,7 +45,7 @@ impl Audit {
     /// # Errors
     /// When such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
-        let connectors = plan::Connectors::new(&builder, limits.patience)?;
+        let connectors = plan::Connectors::new(&builder, limits.reply_timeout)?;
         let client_name = ClientName::default();
         Ok(Self { connectors, client_name, authority: None, implicit: false, limits })
     }
@@ -102,9 +102,9 @@ impl Audit {
 /// Adds what was found out about an endpoint in other ways than by its audit, as a warning of this check. The verdict
 /// follows with [`filter::settle`].
 pub fn add_warning(endpoint: &mut report::Endpoint, id: &'static str, summary: &str) {
-    let mut seen = draft::Seen::default();
-    seen.push(draft::Draft::new(id, report::Outcome::Warning, summary));
-    seen.settle(&mut endpoint.transcripts, &mut endpoint.findings);
+    let mut seen = finding::ProbeResult::default();
+    seen.push(finding::FindingBuilder::new(id, report::Outcome::Warning, summary));
+    seen.into_report(&mut endpoint.transcripts, &mut endpoint.findings);
 }
 
 /// The report on an endpoint that could not be dialled at all.
@@ -115,10 +115,10 @@ pub fn unreachable(
     port: u16,
     why: &str,
 ) -> report::Endpoint {
-    let mut seen = draft::Seen::default();
-    seen.push(draft::Draft::fail("srv-reachable", why));
+    let mut seen = finding::ProbeResult::default();
+    seen.push(finding::FindingBuilder::fail("srv-reachable", why));
     let (mut transcripts, mut findings) = (Vec::new(), Vec::new());
-    seen.settle(&mut transcripts, &mut findings);
+    seen.into_report(&mut transcripts, &mut findings);
     report::Endpoint {
         target: target.to_owned(),
         address: None,

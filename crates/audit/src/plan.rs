@@ -9,9 +9,9 @@ use starttls::proto::{After, ClientMessage, Identity, ImplicitTls, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
-use crate::dialogue::{Dialogue, Stop};
+use crate::profile::ProtocolProfile;
 use crate::record::Record;
-use crate::words::Words;
+use crate::session::{CleartextSession, ProbeError};
 
 /// How much an audit may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Limits {
     /// The pause between one connection and the next.
     pub pace: Duration,
     /// The longest wait for one answer.
-    pub patience: Duration,
+    pub reply_timeout: Duration,
     /// The time for the whole audit of an endpoint. What has not been seen by then is inconclusive.
     pub deadline: Duration,
     /// For how long the checks wait that have to; by default they are not run.
@@ -38,12 +38,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let (pace, patience) = (Duration::ZERO, Duration::from_secs(10));
+        let (pace, reply_timeout) = (Duration::ZERO, Duration::from_secs(10));
         Self {
             connections: 25,
             concurrency: 4,
             pace,
-            patience,
+            reply_timeout,
             deadline: Duration::from_secs(300),
             slow: None,
             implicit_port: None,
@@ -68,7 +68,7 @@ pub(crate) struct Connectors {
 /// The longest audit: clocks end somewhere.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The shortest patience with a server that was quick so far.
+/// The shortest reply_timeout with a server that was quick so far.
 const QUICK: Duration = Duration::from_secs(3);
 
 /// The same for a handshake that nobody may answer.
@@ -80,17 +80,17 @@ pub(crate) const FOREIGN_ALPN: &[u8] = b"acme-tls/1";
 impl Connectors {
     pub(crate) fn new(
         builder: &dyn Fn() -> starttls::ConnectorBuilder,
-        patience: Duration,
+        reply_timeout: Duration,
     ) -> Result<Self, starttls::Error> {
-        let small = Self::of(&|| builder().small_hello(), patience)?;
-        Ok(Self { small: Some(Box::new(small)), ..Self::of(builder, patience)? })
+        let small = Self::of(&|| builder().small_hello(), reply_timeout)?;
+        Ok(Self { small: Some(Box::new(small)), ..Self::of(builder, reply_timeout)? })
     }
 
     fn of(
         builder: &dyn Fn() -> starttls::ConnectorBuilder,
-        patience: Duration,
+        reply_timeout: Duration,
     ) -> Result<Self, starttls::Error> {
-        let open = || builder().insecure().timeout(patience);
+        let open = || builder().insecure().timeout(reply_timeout);
         Ok(Self {
             open: open().build()?,
             tls12: open().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12).build()?,
@@ -108,7 +108,7 @@ pub(crate) struct Plan {
     /// Whether TLS starts at the first byte.
     pub(crate) implicit: bool,
     pub(crate) protocol: &'static Protocol,
-    pub(crate) words: &'static Words,
+    pub(crate) profile: &'static ProtocolProfile,
     pub(crate) address: SocketAddr,
     pub(crate) server_name: String,
     /// What every probe calls itself and the server.
@@ -119,9 +119,9 @@ pub(crate) struct Plan {
     ends: Instant,
     opened: AtomicU32,
     /// Milliseconds to wait for one answer, once it is known how fast the server is.
-    patience: AtomicU32,
+    reply_timeout: AtomicU32,
     /// The same for a handshake that may well not go on.
-    doubt: AtomicU32,
+    handshake_timeout: AtomicU32,
     slots: Semaphore,
     /// The local address of the first connection.
     source: OnceLock<IpAddr>,
@@ -137,15 +137,15 @@ impl Plan {
         connectors: Connectors,
         limits: Limits,
     ) -> Self {
-        let words = Words::of(protocol);
+        let profile = ProtocolProfile::of(protocol);
         let slots = Semaphore::new(limits.concurrency.max(1));
-        let patience = AtomicU32::new(millis(limits.patience));
-        let doubt = AtomicU32::new(millis(limits.patience));
+        let reply_timeout = AtomicU32::new(millis(limits.reply_timeout));
+        let handshake_timeout = AtomicU32::new(millis(limits.reply_timeout));
         Self {
             target: target.to_owned(),
             implicit: false,
             protocol,
-            words,
+            profile,
             address,
             server_name,
             identity,
@@ -153,8 +153,8 @@ impl Plan {
             limits,
             ends: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
-            patience,
-            doubt,
+            reply_timeout,
+            handshake_timeout,
             slots,
             source: OnceLock::new(),
         }
@@ -166,28 +166,37 @@ impl Plan {
     }
 
     /// Opens one connection, if the limits allow one more.
-    pub(crate) async fn open(&self, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
+    pub(crate) async fn open(&self, purpose: &str) -> Result<CleartextSession, (ProbeError, Record)> {
         self.open_port(self.port(), purpose).await
     }
 
     /// The same on another port of the same host.
-    pub(crate) async fn open_port(&self, port: u16, purpose: &str) -> Result<Dialogue, (Stop, Record)> {
+    pub(crate) async fn open_port(
+        &self,
+        port: u16,
+        purpose: &str,
+    ) -> Result<CleartextSession, (ProbeError, Record)> {
         if self.is_over() {
-            return Err((Stop::Deadline, Record::new(purpose)));
+            return Err((ProbeError::Deadline, Record::new(purpose)));
         }
         if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
             self.opened.fetch_sub(1, Ordering::Relaxed);
-            return Err((Stop::Budget, Record::new(purpose)));
+            return Err((ProbeError::Budget, Record::new(purpose)));
         }
         tokio::time::sleep_until((Instant::now() + self.limits.pace).min(self.ends).into()).await;
         let address = SocketAddr::new(self.address.ip(), port);
-        let dialogue =
-            Dialogue::open(self.protocol, self.identity(), address, (self.patience(), self.ends), purpose)
-                .await?;
-        if let Ok(local) = dialogue.io.local_addr() {
+        let session = CleartextSession::open(
+            self.protocol,
+            self.identity(),
+            address,
+            (self.reply_timeout(), self.ends),
+            purpose,
+        )
+        .await?;
+        if let Ok(local) = session.io.local_addr() {
             self.source.get_or_init(|| local.ip());
         }
-        Ok(dialogue)
+        Ok(session)
     }
 
     /// Returns the local address of the first connection.
@@ -201,22 +210,22 @@ impl Plan {
     }
 
     /// The longest wait for one answer.
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_millis(self.patience.load(Ordering::Relaxed).into())
+    pub(crate) fn reply_timeout(&self) -> Duration {
+        Duration::from_millis(self.reply_timeout.load(Ordering::Relaxed).into())
     }
 
     /// The baseline took this long: a server that has answered so far in no time is not waited for as long as one
     /// that delays its greeting.
-    pub(crate) fn learn(&self, baseline_ms: f64) {
+    pub(crate) fn calibrate(&self, baseline_ms: f64) {
         let enough = Duration::from_secs_f64(baseline_ms / 1000.0).saturating_mul(20);
-        self.patience.fetch_min(millis(enough.max(QUICK)), Ordering::Relaxed);
-        self.doubt.fetch_min(millis(enough.max(DOUBTFUL)), Ordering::Relaxed);
+        self.reply_timeout.fetch_min(millis(enough.max(QUICK)), Ordering::Relaxed);
+        self.handshake_timeout.fetch_min(millis(enough.max(DOUBTFUL)), Ordering::Relaxed);
     }
 
     /// The longest wait for a handshake behind injected bytes: a server that took them for part of it may wait for
     /// more without end, and one that acts on them shakes hands as ever.
-    pub(crate) fn doubt(&self) -> Duration {
-        Duration::from_millis(self.doubt.load(Ordering::Relaxed).into())
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_millis(self.handshake_timeout.load(Ordering::Relaxed).into())
     }
 
     /// The host of the target, as its URL has it.
@@ -256,7 +265,7 @@ impl Plan {
     /// How often a session takes the harmless command: once where it begins the session.
     pub(crate) fn sentinels(&self) -> usize {
         let begins = self.protocol.flow.after == After::StreamRestart
-            || self.words.harmless == ClientMessage::Credentials
+            || self.profile.harmless == ClientMessage::Credentials
             || self.protocol.flow.after == After::SequenceContinues;
         if begins { 1 } else { 2 }
     }
@@ -267,11 +276,11 @@ impl Plan {
     }
 
     /// Returns why a handshake did not finish. After a timeout nothing is known of what the server would have done.
-    pub(crate) fn unshaken(&self, error: &starttls::Error) -> Stop {
+    pub(crate) fn unshaken(&self, error: &starttls::Error) -> ProbeError {
         match error {
-            _ if self.is_over() => Stop::Deadline,
-            starttls::Error::Timeout { .. } => Stop::Silent("the rest of the handshake"),
-            error => Stop::Unshaken(error.to_string()),
+            _ if self.is_over() => ProbeError::Deadline,
+            starttls::Error::Timeout { .. } => ProbeError::Silent("the rest of the handshake"),
+            error => ProbeError::Unshaken(error.to_string()),
         }
     }
 

@@ -15,7 +15,7 @@ use starttls_lab::rogue::{Rogue, Weakness};
 use starttls_lab::{Lab, Options};
 
 async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -> Endpoint {
-    let limits = Limits { patience: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_secs(600), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let scheme = protocol.implicit_tls.map_or("", |tls| tls.name);
     let target = format!("{scheme}://localhost:{}", address.port());

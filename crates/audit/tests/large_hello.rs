@@ -14,7 +14,7 @@ use starttls_lab::{Lab, Options};
 
 async fn audited(address: SocketAddr, implicit: bool, root: &str) -> Endpoint {
     // Silence is waited for.
-    let limits = Limits { patience: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_secs(2), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let audit = audit.with_implicit_tls(implicit);
     let target = if implicit { "imaps://localhost" } else { "imap://localhost" };

@@ -19,7 +19,7 @@ async fn upgraded(protocol: &'static Protocol, odd: &Odd, authority: &Authority)
     let root = authority.root_pem();
     // What servers do about bytes behind the request takes the whole audit to see.
     let connections = if odd.name().starts_with("bytes behind") { 25 } else { 1 };
-    let limits = Limits { connections, patience: Duration::from_secs(30), ..Limits::default() };
+    let limits = Limits { connections, reply_timeout: Duration::from_secs(30), ..Limits::default() };
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_bytes());
     let audit = Audit::new(builder, limits).unwrap();
     audit.endpoint(protocol, protocol.name, server.server_name(), server.address()).await

@@ -110,7 +110,7 @@ async fn a_login_that_is_answered_late_is_taken_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_is_not_answered_is_inconclusive() {
     let authority = Authority::new().unwrap();
-    let limits = Limits { patience: Duration::from_millis(1500), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_millis(1500), ..Limits::default() };
     for protocol in [&starttls::proto::smtp::SUBMISSION, &starttls::proto::ldap::LDAP] {
         let late = Duration::from_secs(30);
         let report = audited(protocol, Weakness::Expired, &authority, (late, limits)).await;

@@ -23,7 +23,7 @@ fn a_request_that_nobody_answers_is_declined() {
             }
         }
     });
-    let limits = Limits { patience: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_millis(500), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().insecure(), limits).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let audited = audit.endpoint(&IRC, "irc://irc.example.com", "irc.example.com", address);

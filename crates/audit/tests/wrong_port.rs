@@ -13,7 +13,7 @@ use starttls_lab::{Lab, Options};
 
 /// The patience is longer than the test may take: only a diagnosis ends it in time.
 async fn audited(protocol: &'static Protocol, address: SocketAddr) -> Endpoint {
-    let limits = Limits { patience: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { reply_timeout: Duration::from_secs(600), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots(), limits).unwrap();
     let target = format!("{}://localhost:{}", protocol.name, address.port());
     let audited = audit.endpoint(protocol, &target, "localhost", address);

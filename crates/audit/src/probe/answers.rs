@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use starttls::proto::{After, ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage, Side};
 
 use crate::channel::{Question, Reply};
-use crate::dialogue::{Inside, Stop};
 use crate::plan::Plan;
-use crate::words::{CODE_COMES_THIRD, begins};
+use crate::profile::{CODE_COMES_THIRD, begins};
+use crate::session::{ProbeError, TlsSession};
 
 /// How long silence has to last where a goodbye is not answered, so that nothing else tells the end.
 const QUIET: Duration = Duration::from_millis(250);
@@ -24,7 +24,7 @@ pub(crate) struct Answers {
     pub(crate) signatures: Vec<String>,
     /// How many of them answered the sentinel, before the goodbye; or why it was not answered. A session that ends
     /// with the first answer is not served.
-    pub(crate) served: Result<usize, Stop>,
+    pub(crate) served: Result<usize, ProbeError>,
 }
 
 impl Answers {
@@ -52,36 +52,36 @@ impl Answers {
 
     /// Adds what comes until the connection ends or is silent for as long as `wait`. A server that answers without end
     /// cannot be compared with.
-    async fn all(&mut self, inside: &mut Inside, wait: Duration) {
+    async fn all(&mut self, inside: &mut TlsSession, wait: Duration) {
         let until = Instant::now() + wait.saturating_mul(10);
         loop {
             match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
                 Ok(reply) => self.signatures.push(signature(&inside_text(inside, &reply))),
-                Err(stop @ (Stop::Endless(_) | Stop::Deadline)) => {
+                Err(stop @ (ProbeError::Endless(_) | ProbeError::Deadline)) => {
                     self.served = Err(stop);
                     return;
                 }
                 Err(_) => return,
             }
             if self.signatures.len() >= MAX_ANSWERS || Instant::now() >= until {
-                self.served = Err(Stop::Endless(SENTINEL));
+                self.served = Err(ProbeError::Endless(SENTINEL));
                 return;
             }
         }
     }
 
     /// Asks something harmless; whether the answer is one of a session that goes on.
-    async fn ask(&mut self, plan: &Plan, inside: &mut Inside) -> Result<(), Stop> {
+    async fn ask(&mut self, plan: &Plan, inside: &mut TlsSession) -> Result<(), ProbeError> {
         let words = harmless(plan, &mut |message| inside.words(message));
         // What ended the connection tells more than that it cannot be written to.
         let sent = inside.send(&words).await;
-        let reply = inside.reply(Question { within: plan.patience(), ..sentinel(inside) }).await;
+        let reply = inside.reply(Question { within: plan.reply_timeout(), ..sentinel(inside) }).await;
         let reply = match (reply, sent) {
             (Ok(reply), _) => reply,
-            (Err(Stop::Silent(_)), Err(stop)) => return Err(stop),
+            (Err(ProbeError::Silent(_)), Err(stop)) => return Err(stop),
             (Err(stop), _) => {
                 // A message that is cut short is an answer, but not one of a session that goes on.
-                if let Stop::Unfinished(_, part) = &stop {
+                if let ProbeError::Unfinished(_, part) = &stop {
                     self.signatures.push(signature(part));
                 }
                 return Err(stop);
@@ -89,18 +89,18 @@ impl Answers {
         };
         let text = inside_text(inside, &reply);
         self.signatures.push(signature(&text));
-        match reply.meaning == ServerMessage::Bye || begins(&text, plan.words.turned_away) {
-            true => Err(Stop::Bye(text)),
+        match reply.meaning == ServerMessage::Bye || begins(&text, plan.profile.turned_away) {
+            true => Err(ProbeError::Bye(text)),
             false => Ok(()),
         }
     }
 }
 
-fn sentinel(inside: &Inside) -> Question<'static> {
+fn sentinel(inside: &TlsSession) -> Question<'static> {
     inside.question(ReplyTo::Other, SENTINEL)
 }
 
-fn inside_text(inside: &Inside, reply: &Reply) -> String {
+fn inside_text(inside: &TlsSession, reply: &Reply) -> String {
     inside.describe(&reply.own).unwrap_or_else(|| Escaped(first_line(&reply.own)).to_string())
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn shown(protocol: &Protocol, message: &[u8]) -> String {
 
 /// The harmless message that serves as a probe: what the protocol has, from a no-op up to a login that cannot succeed.
 pub(crate) fn harmless(plan: &Plan, words: &mut dyn FnMut(ClientMessage) -> Vec<u8>) -> Vec<u8> {
-    [plan.words.harmless, ClientMessage::Probe, ClientMessage::Hello, ClientMessage::Credentials]
+    [plan.profile.harmless, ClientMessage::Probe, ClientMessage::Hello, ClientMessage::Credentials]
         .into_iter()
         .map(words)
         .find(|bytes| !bytes.is_empty())
@@ -121,7 +121,7 @@ pub(crate) fn harmless(plan: &Plan, words: &mut dyn FnMut(ClientMessage) -> Vec<
 
 /// Says `first`, then the sentinel, twice where a session takes it twice, then goodbye, and takes all answers until
 /// the connection ends. A server that turns everybody away may not say so in so many words, but it answers once.
-pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answers {
+pub(crate) async fn take(plan: &Plan, inside: &mut TlsSession, first: &[u8]) -> Answers {
     let mut answers = Answers { signatures: Vec::new(), served: Ok(0) };
     let _ = inside.send(first).await;
     for answered in 0..plan.sentinels() {
@@ -131,7 +131,7 @@ pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answ
         }
         answers.served = Ok(answered + 1);
     }
-    if answers.served.as_ref().is_err_and(|stop| !stop.is_silence() && !matches!(stop, Stop::Bye(_))) {
+    if answers.served.as_ref().is_err_and(|stop| !stop.is_silence() && !matches!(stop, ProbeError::Bye(_))) {
         return answers;
     }
     let goodbye = inside.words(ClientMessage::Quit);
@@ -143,12 +143,17 @@ pub(crate) async fn take(plan: &Plan, inside: &mut Inside, first: &[u8]) -> Answ
         return answers;
     }
     let _ = inside.send(&goodbye).await;
-    answers.all(inside, plan.patience().min(Duration::from_secs(2))).await;
+    answers.all(inside, plan.reply_timeout().min(Duration::from_secs(2))).await;
     answers
 }
 
 /// Takes what a server says inside TLS while the client is silent, in words.
-pub(crate) async fn unasked(plan: &Plan, inside: &mut Inside, wait: Duration, more: Duration) -> Vec<String> {
+pub(crate) async fn unasked(
+    plan: &Plan,
+    inside: &mut TlsSession,
+    wait: Duration,
+    more: Duration,
+) -> Vec<String> {
     let mut wait = wait;
     let mut heard = Vec::new();
     // What a server says by itself inside TLS is not an answer.
@@ -164,7 +169,7 @@ pub(crate) async fn unasked(plan: &Plan, inside: &mut Inside, wait: Duration, mo
         match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
             Ok(reply) if reply.meaning == ServerMessage::Bye => break,
             Ok(reply) => heard.push(shown(plan.protocol, &reply.own)),
-            Err(Stop::Unfinished(_, part)) => {
+            Err(ProbeError::Unfinished(_, part)) => {
                 heard.push(part);
                 break;
             }

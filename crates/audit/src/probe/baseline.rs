@@ -2,18 +2,18 @@
 
 use starttls::proto::{ClientMessage, Escaped, NoList, Refusal};
 
-use super::{leaks, port};
-use crate::dialogue::{Dialogue, Opening, Stop};
-use crate::draft::{Draft, Seen};
+use super::{port, pre_tls_text};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::profile::{alerts, is_somebody_else, refers};
 use crate::record::Mark;
 use crate::report::{Capabilities, Kind, Outcome, Presented, Severity, Step, Tls, Verdict};
-use crate::words::{alerts, is_somebody_else, refers};
+use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// What the first connection showed.
 #[derive(Default)]
 pub(crate) struct Baseline {
-    pub(crate) seen: Seen,
+    pub(crate) seen: ProbeResult,
     pub(crate) steps: Vec<Step>,
     pub(crate) tls: Option<Tls>,
     pub(crate) certificate: Option<Presented>,
@@ -31,54 +31,56 @@ pub(crate) struct Baseline {
 /// Upgrades once, with verification, and asks inside for what it may do.
 pub(crate) async fn probe(plan: &Plan) -> Baseline {
     let mut base = Baseline::default();
-    let mut dialogue = match plan.open("the upgrade").await {
-        Ok(dialogue) => dialogue,
+    let mut session = match plan.open("the upgrade").await {
+        Ok(session) => session,
         Err((stop, record)) => {
             base.seen.record(record);
             return match stop {
-                Stop::Deadline => base.end(Verdict::Inconclusive, Draft::untold("srv-reachable", &stop)),
-                _ => base.end(Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string())),
+                ProbeError::Deadline => {
+                    base.end(Verdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", &stop))
+                }
+                _ => base.end(Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string())),
             };
         }
     };
-    base.step("connect", dialogue.record.elapsed_ms());
-    let opening = match port::or_diagnosis(plan, dialogue.open_up()).await {
+    base.step("connect", session.record.elapsed_ms());
+    let opening = match port::or_diagnosis(plan, session.read_greeting_and_hello()).await {
         Ok(Ok(opening)) => opening,
-        Ok(Err(stop)) => return base.stopped(plan, dialogue, &stop),
-        Err(diagnosis) => return base.diagnosed(dialogue, diagnosis),
+        Ok(Err(stop)) => return base.stopped(plan, session, &stop),
+        Err(diagnosis) => return base.diagnosed(session, diagnosis),
     };
     base.steps.extend(opening.greeting_ms.map(|ms| Step { name: String::from("greeting"), ms }));
     base.steps.extend(opening.hello_ms.map(|ms| Step { name: String::from("hello"), ms }));
-    let said = dialogue.record.all();
+    let said = session.record.all();
     let has_spoken = !(opening.greeting.is_empty() && opening.hello.is_empty());
     if has_spoken {
-        base.spoken(plan, &dialogue);
+        base.spoken(plan, &session);
         base.seen.push_all(offer(&opening), said);
     }
     if opening.preauthenticated {
-        base.leaks(plan, &dialogue);
-        base.seen.record(dialogue.record);
-        let draft = Draft::fail(
+        base.leaks(plan, &session);
+        base.seen.record(session.record);
+        let finding = FindingBuilder::fail(
             "srv-preauth",
             "the session is authenticated before TLS, so that no upgrade is possible",
         );
-        return base.end(Verdict::Violation, draft.at(0, said));
+        return base.end(Verdict::Violation, finding.at(0, said));
     }
-    let written = dialogue.write(ClientMessage::Request).await;
+    let written = session.write(ClientMessage::Request).await;
     let verdict = match written {
         Err(stop) => Err(stop),
-        Ok(()) if has_spoken => dialogue.verdict().await,
-        Ok(()) => match port::or_diagnosis(plan, dialogue.verdict()).await {
+        Ok(()) if has_spoken => session.verdict().await,
+        Ok(()) => match port::or_diagnosis(plan, session.verdict()).await {
             Ok(verdict) => verdict,
-            Err(diagnosis) => return base.diagnosed(dialogue, diagnosis),
+            Err(diagnosis) => return base.diagnosed(session, diagnosis),
         },
     };
-    base.step("request", dialogue.record.elapsed_ms());
-    base.leaks(plan, &dialogue);
-    let asked = dialogue.record.all();
+    base.step("request", session.record.elapsed_ms());
+    base.leaks(plan, &session);
+    let asked = session.record.all();
     match &verdict {
         Ok(Ok(())) if !has_spoken => {
-            base.spoken(plan, &dialogue);
+            base.spoken(plan, &session);
             base.seen.push_all(offer(&opening), asked);
         }
         // The refusal is judged as a whole.
@@ -99,25 +101,25 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
                 Err(stop) => format!("does not agree: {stop}"),
                 Ok(Ok(())) => String::new(),
             };
-            base.seen.record(dialogue.record);
+            base.seen.record(session.record);
             return base.unlisted(no_list, &answer, asked);
         }
         (Ok(Err((refusal, answer))), None) => {
-            base.seen.record(dialogue.record);
+            base.seen.record(session.record);
             return base.refused(plan, &answer, &opening, refusal, asked);
         }
         // Servers that know no such command may leave it unanswered (IRC).
         (Err(stop), None) if stop.is_silence() && opening.offered == Some(false) => {
-            base.seen.record(dialogue.record);
+            base.seen.record(session.record);
             base.ended = Some((
                 Verdict::Declined,
                 String::from("the upgrade is not offered, and the request is not answered"),
             ));
             return base;
         }
-        (Err(stop), None) => return base.stopped(plan, dialogue, &stop),
+        (Err(stop), None) => return base.stopped(plan, session, &stop),
     }
-    base.inside(plan, dialogue, &opening).await
+    base.inside(plan, session, &opening).await
 }
 
 impl Baseline {
@@ -125,33 +127,33 @@ impl Baseline {
         self.steps.push(Step { name: name.to_owned(), ms });
     }
 
-    pub(super) fn end(mut self, verdict: Verdict, draft: Draft) -> Self {
-        self.ended = Some((verdict, draft.summary().to_owned()));
-        self.seen.push(draft);
+    pub(super) fn end(mut self, verdict: Verdict, finding: FindingBuilder) -> Self {
+        self.ended = Some((verdict, finding.summary().to_owned()));
+        self.seen.push(finding);
         self
     }
 
     fn reachable(&mut self, plan: &Plan, at: Mark) {
-        self.seen.push(Draft::pass("srv-reachable", format!("{} answers", plan.address)).at(0, at));
+        self.seen.push(FindingBuilder::pass("srv-reachable", format!("{} answers", plan.address)).at(0, at));
     }
 
     /// Judges the first messages of the server. It speaks the protocol.
-    fn spoken(&mut self, plan: &Plan, dialogue: &Dialogue) {
-        let at = dialogue.record.all();
+    fn spoken(&mut self, plan: &Plan, session: &CleartextSession) {
+        let at = session.record.all();
         self.reachable(plan, at);
-        self.seen.push_all(for_people(&dialogue.record.sent(Kind::Server)), at);
+        self.seen.push_all(for_people(&session.record.sent(Kind::Server)), at);
     }
 
     /// Judges everything that the server has sent in cleartext so far.
-    fn leaks(&mut self, plan: &Plan, dialogue: &Dialogue) {
-        let at = dialogue.record.all();
-        self.seen.push_all(leaks::judge(plan, &dialogue.record.sent(Kind::Server)), at);
+    fn leaks(&mut self, plan: &Plan, session: &CleartextSession) {
+        let at = session.record.all();
+        self.seen.push_all(pre_tls_text::judge(plan, &session.record.sent(Kind::Server)), at);
     }
 
     /// Another connection has shown what the port serves instead.
-    fn diagnosed(mut self, dialogue: Dialogue, diagnosis: port::Diagnosis) -> Self {
-        self.seen.record(dialogue.record);
-        self.seen.drafts.clear();
+    fn diagnosed(mut self, session: CleartextSession, diagnosis: port::Diagnosis) -> Self {
+        self.seen.record(session.record);
+        self.seen.findings.clear();
         self.seen.absorb(diagnosis.seen);
         self.ended = Some((Verdict::WrongPort, diagnosis.why));
         self
@@ -167,7 +169,7 @@ impl Baseline {
                     "the server refused the hello (\"{refused}\"), so whether it offers the upgrade is unknown: \
                      it may not accept the name that this client gives; hint: choose the name with --client-name"
                 );
-                self.end(Verdict::Inconclusive, Draft::new(id, Outcome::Inconclusive, why).at(0, at))
+                self.end(Verdict::Inconclusive, FindingBuilder::new(id, Outcome::Inconclusive, why).at(0, at))
             }
             NoList::UnknownCommand(_) => {
                 let why = format!(
@@ -176,7 +178,7 @@ impl Baseline {
                 let fix = "Update the server: it does not know the command that lists capabilities, which every \
                     protocol with an upgrade needs. Or find out what removes that command on the way, such as a \
                     firewall that inspects this protocol.";
-                self.end(Verdict::Declined, Draft::fail(id, why).fix(fix).at(0, at))
+                self.end(Verdict::Declined, FindingBuilder::fail(id, why).fix(fix).at(0, at))
             }
         }
     }
@@ -193,95 +195,99 @@ impl Baseline {
         let text = super::answers::shown(plan.protocol, answer);
         if refers(&text) || refers(&Escaped(answer).to_string()) {
             let why = format!("the server sends clients elsewhere instead of upgrading: \"{text}\"");
-            self.seen.push(Draft::fail("srv-referral", why).at(0, at));
+            self.seen.push(FindingBuilder::fail("srv-referral", why).at(0, at));
         }
-        if let Some(rule) = plan.words.may_ignore_request.filter(|_| refusal == Refusal::Permanent) {
+        if let Some(rule) = plan.profile.may_ignore_request.filter(|_| refusal == Refusal::Permanent) {
             let why =
                 format!("the server answers the request without upgrading (\"{text}\"), as {rule} allows");
-            return self.end(Verdict::Declined, Draft::new("srv-offered", Outcome::Info, why).at(0, at));
+            return self
+                .end(Verdict::Declined, FindingBuilder::new("srv-offered", Outcome::Info, why).at(0, at));
         }
         // What the list lacked was told already.
-        if self
-            .seen
-            .drafts
-            .iter()
-            .any(|draft| draft.outcome == Outcome::Fail && ["srv-offered", "srv-mangled"].contains(&draft.id))
-        {
+        if self.seen.findings.iter().any(|finding| {
+            finding.outcome == Outcome::Fail && ["srv-offered", "srv-mangled"].contains(&finding.id)
+        }) {
             self.ended = Some((Verdict::Declined, why.to_owned()));
             return self;
         }
-        self.end(Verdict::Declined, Draft::fail(id, why).at(0, at))
+        self.end(Verdict::Declined, FindingBuilder::fail(id, why).at(0, at))
     }
 
-    fn stopped(mut self, plan: &Plan, dialogue: Dialogue, stop: &Stop) -> Self {
-        let all = dialogue.record.all();
-        let at = self.seen.record(dialogue.record);
-        self.port_was_asked = stop.is_silence() && plan.limits.patience > port::SILENCE;
-        let (verdict, draft) = match stop {
-            Stop::Bye(text) if refers(text) => (
+    fn stopped(mut self, plan: &Plan, session: CleartextSession, stop: &ProbeError) -> Self {
+        let all = session.record.all();
+        let at = self.seen.record(session.record);
+        self.port_was_asked = stop.is_silence() && plan.limits.reply_timeout > port::SILENCE;
+        let (verdict, finding) = match stop {
+            ProbeError::Bye(text) if refers(text) => (
                 Verdict::Violation,
-                Draft::fail("srv-referral", format!("the server sends clients elsewhere: \"{text}\"")),
+                FindingBuilder::fail(
+                    "srv-referral",
+                    format!("the server sends clients elsewhere: \"{text}\""),
+                ),
             ),
-            Stop::Bye(text) if is_somebody_else(text) => {
+            ProbeError::Bye(text) if is_somebody_else(text) => {
                 let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
-                (Verdict::Declined, Draft::fail("srv-reachable", why))
+                (Verdict::Declined, FindingBuilder::fail("srv-reachable", why))
             }
-            Stop::Deadline => (Verdict::Inconclusive, Draft::untold("srv-reachable", stop)),
-            Stop::Bye(_) => {
-                (Verdict::Inconclusive, Draft::new("srv-throttled", Outcome::Inconclusive, stop.to_string()))
+            ProbeError::Deadline => {
+                (Verdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", stop))
             }
-            Stop::Malformed(_) => (
-                Verdict::Violation,
-                Draft::fail("srv-reachable", format!("{stop}; is this {}?", plan.protocol.title)),
+            ProbeError::Bye(_) => (
+                Verdict::Inconclusive,
+                FindingBuilder::new("srv-throttled", Outcome::Inconclusive, stop.to_string()),
             ),
-            _ => (Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string())),
+            ProbeError::Malformed(_) => (
+                Verdict::Violation,
+                FindingBuilder::fail("srv-reachable", format!("{stop}; is this {}?", plan.protocol.title)),
+            ),
+            _ => (Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string())),
         };
-        self.end(verdict, draft.at(at, all))
+        self.end(verdict, finding.at(at, all))
     }
 }
 
 /// The upgrade works without a list; clients that go by the list do not find it.
-fn accepted_unlisted(no_list: &NoList) -> Draft {
+fn accepted_unlisted(no_list: &NoList) -> FindingBuilder {
     let why = format!(
         "the server does not list its capabilities (\"{}\"), and accepts the upgrade all the same",
         no_list.answer()
     );
     let fix = "Have the server list its capabilities if it can, so that clients find the upgrade.";
-    Draft::new("srv-offered", Outcome::Warning, why).severity(Severity::Info).fix(fix)
+    FindingBuilder::new("srv-offered", Outcome::Warning, why).severity(Severity::Info).fix(fix)
 }
 
 /// Whether the upgrade is offered.
-fn offer(opening: &Opening) -> Option<Draft> {
+fn offer(opening: &Opening) -> Option<FindingBuilder> {
     let said = [opening.greeting.as_slice(), &opening.hello].concat();
     match opening.offered {
-        Some(true) => Some(Draft::pass("srv-offered", "the upgrade is offered")),
-        Some(false) if mangled(&said) => Some(Draft::fail(
+        Some(true) => Some(FindingBuilder::pass("srv-offered", "the upgrade is offered")),
+        Some(false) if mangled(&said) => Some(FindingBuilder::fail(
             "srv-mangled",
             "the offer is mangled on the way: a firewall or proxy overwrites it with X",
         )),
         // Without a list, the answer to the request decides.
         Some(false) if opening.no_list.is_some() => None,
-        Some(false) => Some(Draft::fail("srv-offered", "the upgrade is not offered")),
-        None => Some(Draft::new("srv-offered", Outcome::NotApplicable, "the protocol has no offer")),
+        Some(false) => Some(FindingBuilder::fail("srv-offered", "the upgrade is not offered")),
+        None => Some(FindingBuilder::new("srv-offered", Outcome::NotApplicable, "the protocol has no offer")),
     }
 }
 
 /// Referrals and text for users, which nothing protects before TLS. The text is escaped.
-fn for_people(text: &str) -> [Draft; 2] {
+fn for_people(text: &str) -> [FindingBuilder; 2] {
     let referral = match refers(text) {
-        true => Draft::fail(
+        true => FindingBuilder::fail(
             "srv-referral",
             "the server sends clients elsewhere before TLS, as anybody on the way could",
         ),
-        false => Draft::pass("srv-referral", "clients are not sent elsewhere before TLS"),
+        false => FindingBuilder::pass("srv-referral", "clients are not sent elsewhere before TLS"),
     };
     let alert = match alerts(text) {
-        true => Draft::new(
+        true => FindingBuilder::new(
             "srv-alert",
             Outcome::Warning,
             "the server has text for the user before TLS, as anybody on the way could",
         ),
-        false => Draft::pass("srv-alert", "no text for the user comes before TLS"),
+        false => FindingBuilder::pass("srv-alert", "no text for the user comes before TLS"),
     };
     [referral, alert]
 }

@@ -3,27 +3,27 @@
 use starttls::proto::{After, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
 use crate::channel::Question;
-use crate::dialogue::{Inside, Opening, Stop};
-use crate::draft::Draft;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::Outcome;
+use crate::session::{Opening, ProbeError, TlsSession};
 
 /// What a session inside TLS shows of the upgrade, and of what the server can do.
 pub(super) struct Again {
-    pub(super) offer: Draft,
+    pub(super) offer: FindingBuilder,
     pub(super) before: Vec<String>,
     /// The capabilities inside TLS, or the reason why the server listed none.
-    pub(super) inside: Result<Vec<String>, Stop>,
+    pub(super) inside: Result<Vec<String>, ProbeError>,
 }
 
 /// The hello once more, inside; then the request, which has no business there.
-pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Opening) -> Again {
+pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &Opening) -> Again {
     let id = "srv-offer-inside";
     let before =
         lines(plan.protocol, if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
-    let untold = |before, stop: Stop| {
+    let inconclusive = |before, stop: ProbeError| {
         let stop = stop.unserved();
-        Again { offer: Draft::untold(id, &stop), before, inside: Err(stop) }
+        Again { offer: FindingBuilder::inconclusive(id, &stop), before, inside: Err(stop) }
     };
     let flow = plan.protocol.flow;
     // The server speaks first: its greeting, its capabilities, or the answer to the request before TLS.
@@ -43,11 +43,11 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Open
                 said = reply.all();
             }
             Ok(_) => {}
-            Err(stop) => return untold(before, stop),
+            Err(stop) => return inconclusive(before, stop),
         }
     }
     if !plan.protocol.flow.verdict {
-        let offer = Draft::new(id, Outcome::NotApplicable, "nobody answers a request");
+        let offer = FindingBuilder::new(id, Outcome::NotApplicable, "nobody answers a request");
         return Again { offer, before, inside: Ok(Vec::new()) };
     }
     let hello = inside.words(ClientMessage::Hello);
@@ -62,7 +62,7 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Open
                 listed = reply.meaning == ServerMessage::Offer { starttls: true };
                 said = reply.all();
             }
-            Err(stop) => return untold(before, stop),
+            Err(stop) => return inconclusive(before, stop),
         }
     }
     let offer = offered_again(plan, inside, listed).await;
@@ -70,26 +70,26 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut Inside, opening: &Open
 }
 
 /// Asks once more for TLS, inside TLS.
-async fn offered_again(plan: &Plan, inside: &mut Inside, listed: bool) -> Draft {
+async fn offered_again(plan: &Plan, inside: &mut TlsSession, listed: bool) -> FindingBuilder {
     let id = "srv-offer-inside";
     let _ = inside.write(ClientMessage::Request).await;
     let answer = inside.reply(inside.question(ReplyTo::Request, "the answer to a request inside TLS")).await;
     // A session that answered its hello may end with the request; one that answered nothing shows nothing.
     let accepted = match answer {
         Ok(reply) => reply.meaning == ServerMessage::Accept,
-        Err(Stop::Malformed(_)) => false,
+        Err(ProbeError::Malformed(_)) => false,
         Err(stop) if stop.ends() && inside.has_heard() => false,
-        Err(stop) => return Draft::untold(id, &stop.unserved()),
+        Err(stop) => return FindingBuilder::inconclusive(id, &stop.unserved()),
     };
     match (accepted, listed) {
-        (true, _) => Draft::fail(id, "the upgrade is accepted again inside TLS"),
-        (false, true) if !plan.words.may_repeat_offer => {
-            Draft::new(id, Outcome::Warning, "the upgrade is listed again inside TLS, and refused")
+        (true, _) => FindingBuilder::fail(id, "the upgrade is accepted again inside TLS"),
+        (false, true) if !plan.profile.may_repeat_offer => {
+            FindingBuilder::new(id, Outcome::Warning, "the upgrade is listed again inside TLS, and refused")
         }
         (false, true) => {
-            Draft::pass(id, "the upgrade is still listed inside TLS, as it may be here, and refused")
+            FindingBuilder::pass(id, "the upgrade is still listed inside TLS, as it may be here, and refused")
         }
-        (false, false) => Draft::pass(id, "inside TLS the upgrade is neither listed nor accepted"),
+        (false, false) => FindingBuilder::pass(id, "inside TLS the upgrade is neither listed nor accepted"),
     }
 }
 
@@ -121,14 +121,18 @@ fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
 }
 
 /// The two lists compared.
-pub(super) fn capabilities(plan: &Plan, before: &[String], inside: &Result<Vec<String>, Stop>) -> Draft {
+pub(super) fn capabilities(
+    plan: &Plan,
+    before: &[String],
+    inside: &Result<Vec<String>, ProbeError>,
+) -> FindingBuilder {
     let id = "srv-caps-kept";
     let inside = match inside {
         Ok(inside) => inside,
-        Err(stop) => return Draft::untold(id, stop),
+        Err(stop) => return FindingBuilder::inconclusive(id, stop),
     };
     if inside.is_empty() {
-        return Draft::new(id, Outcome::NotApplicable, "there is no list inside TLS to compare");
+        return FindingBuilder::new(id, Outcome::NotApplicable, "there is no list inside TLS to compare");
     }
     let gone = before.iter().filter(|it| !inside.contains(it)).map(|it| format!("- {it}"));
     let new = inside.iter().filter(|it| !before.contains(it)).map(|it| format!("+ {it}"));
@@ -142,13 +146,15 @@ pub(super) fn capabilities(plan: &Plan, before: &[String], inside: &Result<Vec<S
             || it.starts_with("starttls ")
             || cleartext_only.iter().any(|word| names(it, word))
     };
-    let kept = !plan.words.may_repeat_offer && inside.iter().any(kept);
+    let kept = !plan.profile.may_repeat_offer && inside.iter().any(kept);
     match (kept, difference.is_empty()) {
-        (true, _) => {
-            Draft::new(id, Outcome::Warning, "inside TLS the list still says what holds in cleartext only")
-        }
-        (false, true) => Draft::new(id, Outcome::Info, "the list inside TLS is that of before"),
-        (false, false) => Draft::pass(id, "the list changes with TLS"),
+        (true, _) => FindingBuilder::new(
+            id,
+            Outcome::Warning,
+            "inside TLS the list still says what holds in cleartext only",
+        ),
+        (false, true) => FindingBuilder::new(id, Outcome::Info, "the list inside TLS is that of before"),
+        (false, false) => FindingBuilder::pass(id, "the list changes with TLS"),
     }
     .details(difference)
 }

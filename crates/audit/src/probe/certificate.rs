@@ -6,7 +6,7 @@ use starttls::rustls::server::ParsedCertificate;
 use starttls::{CertificateVerdict, TlsFacts, validity};
 use x509_parser::prelude::*;
 
-use crate::draft::Draft;
+use crate::finding::FindingBuilder;
 use crate::report::{Certificate, Outcome, Presented, Severity, Tls};
 
 /// Everything about the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
@@ -15,37 +15,37 @@ pub(crate) fn certificate(
     facts: &TlsFacts,
     server_name: &str,
     soon: i64,
-) -> Vec<Draft> {
+) -> Vec<FindingBuilder> {
     let Some(own) = presented.chain.first() else {
-        return vec![Draft::fail("cert-chain", "the server presents no certificate")];
+        return vec![FindingBuilder::fail("cert-chain", "the server presents no certificate")];
     };
     if let Some(error) = &own.unreadable {
-        return vec![Draft::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
+        return vec![FindingBuilder::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
     }
-    let mut drafts = match unparsable(presented, facts) {
+    let mut findings = match unparsable(presented, facts) {
         Some(unparsable) => [unparsable].into_iter().chain(self_signed(own)).collect(),
         None => {
             let fetchable = facts.chain.first().is_some_and(|der| is_fetchable(der));
             vec![chain(presented, &facts.verdict, fetchable)]
         }
     };
-    drafts.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
-    drafts.push(key(&own.key));
-    drafts.push(signature(&own.signature));
-    drafts.push(match own.names.is_empty() {
-        true => Draft::fail(
+    findings.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
+    findings.push(key(&own.key));
+    findings.push(signature(&own.signature));
+    findings.push(match own.names.is_empty() {
+        true => FindingBuilder::fail(
             "cert-san",
             "the certificate has no names in subjectAltName; a common name counts no more",
         ),
-        false => Draft::pass("cert-san", own.names.join(", ")),
+        false => FindingBuilder::pass("cert-san", own.names.join(", ")),
     });
     if let Some(der) = facts.chain.first()
         && let Ok((_, parsed)) = X509Certificate::from_der(der)
     {
-        drafts.push(usage(&parsed));
-        drafts.push(stapling(&parsed, facts.ocsp_stapled));
+        findings.push(usage(&parsed));
+        findings.push(stapling(&parsed, facts.ocsp_stapled));
     }
-    drafts
+    findings
 }
 
 /// Whether the certificate tells where its issuer's can be fetched (RFC 5280 section 4.2.2.1), as those do that
@@ -61,7 +61,7 @@ fn is_fetchable(der: &[u8]) -> bool {
     })
 }
 
-fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -> Draft {
+fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -> FindingBuilder {
     let own = presented.chain.first();
     let issuer = own.map_or("", |own| own.issuer.as_str());
     let (rooted, reason) = match verdict {
@@ -71,12 +71,12 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     if rooted == Some(true) {
         return verified(presented);
     }
-    if let Some(draft) = own.and_then(self_signed) {
-        return draft;
+    if let Some(finding) = own.and_then(self_signed) {
+        return finding;
     }
     if rooted.is_none() {
         let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
-        return Draft::new("cert-chain", Outcome::Inconclusive, why);
+        return FindingBuilder::new("cert-chain", Outcome::Inconclusive, why);
     }
     if presented.path.len() < 2 {
         // Without its certificate nobody can tell what the issuer is.
@@ -85,25 +85,25 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
                 "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
                  unless it is an authority that is not trusted here (--ca-file)"
             );
-            return Draft::fail("cert-incomplete", why);
+            return FindingBuilder::fail("cert-incomplete", why);
         }
         let why = format!(
             "the certificate's issuer is not trusted: {issuer}, an authority that is not known here (--ca-file), \
              or an intermediate that is not sent"
         );
-        return Draft::fail("cert-chain", why);
+        return FindingBuilder::fail("cert-chain", why);
     }
     let top = presented.on_path().last().map_or("", |top| top.issuer.as_str());
-    Draft::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}"))
+    FindingBuilder::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}"))
 }
 
-fn self_signed(own: &Certificate) -> Option<Draft> {
+fn self_signed(own: &Certificate) -> Option<FindingBuilder> {
     let why = "the certificate is signed by its own key, so no authority confirms its name";
-    (own.issuer == own.subject).then(|| Draft::fail("cert-self-signed", why))
+    (own.issuer == own.subject).then(|| FindingBuilder::fail("cert-self-signed", why))
 }
 
 /// The chain leads to a trusted root. A certificate that it does not need is worth a note: clients ignore it.
-fn verified(presented: &Presented) -> Draft {
+fn verified(presented: &Presented) -> FindingBuilder {
     let length = crate::filter::plural(presented.path.len(), "certificate", "certificates");
     let summary = format!("{length}, up to a trusted root");
     let more: Vec<_> = presented
@@ -117,32 +117,32 @@ fn verified(presented: &Presented) -> Draft {
         })
         .collect();
     match more.len() {
-        0 => Draft::pass("cert-chain", summary),
+        0 => FindingBuilder::pass("cert-chain", summary),
         count => {
             let more_of = crate::filter::plural(count, "more certificate", "more certificates");
             let summary = format!("{summary}; the server sends {more_of}, which clients ignore");
-            Draft::new("cert-chain", Outcome::Info, summary).details(more)
+            FindingBuilder::new("cert-chain", Outcome::Info, summary).details(more)
         }
     }
 }
 
 /// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
-fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> Draft {
+fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> FindingBuilder {
     if names.is_empty() {
         let why = format!("the certificate is not for {server_name}; it has no names");
-        return Draft::fail("cert-name", why);
+        return FindingBuilder::fail("cert-name", why);
     }
     let own = facts.chain.first().and_then(|der| ParsedCertificate::try_from(der).ok());
     let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
-        return Draft::new(
+        return FindingBuilder::new(
             "cert-name",
             Outcome::Inconclusive,
             "the certificate cannot be compared with the name",
         );
     };
     match verify_server_name(&own, &expected) {
-        Ok(()) => Draft::pass("cert-name", format!("the certificate is for {server_name}")),
-        Err(_) => Draft::fail(
+        Ok(()) => FindingBuilder::pass("cert-name", format!("the certificate is for {server_name}")),
+        Err(_) => FindingBuilder::fail(
             "cert-name",
             format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
         ),
@@ -150,96 +150,107 @@ fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> Draft {
 }
 
 /// Of the path that clients verify. What else the server sends may have ended: no client looks at it.
-fn dates(presented: &Presented) -> Draft {
+fn dates(presented: &Presented) -> FindingBuilder {
     let ended = presented.expires.as_ref().filter(|it| it.days_left < 0);
     let early = ["not valid yet", "not valid before"].iter().any(|words| presented.verdict.contains(words));
     match (ended, early) {
         (Some(ended), _) => {
-            Draft::fail("cert-dates", format!("{} ended on {}", ended.subject, ended.not_after))
+            FindingBuilder::fail("cert-dates", format!("{} ended on {}", ended.subject, ended.not_after))
         }
         (None, true) => {
             let starts = presented.chain.first().map(|own| own.not_before.as_str()).unwrap_or_default();
-            Draft::fail("cert-dates", format!("the certificate is not valid yet: it starts on {starts}"))
+            FindingBuilder::fail(
+                "cert-dates",
+                format!("the certificate is not valid yet: it starts on {starts}"),
+            )
         }
-        (None, false) => Draft::pass("cert-dates", "valid now"),
+        (None, false) => FindingBuilder::pass("cert-dates", "valid now"),
     }
 }
 
-fn expiry(presented: &Presented, soon: i64) -> Draft {
+fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
     let id = "cert-expiry";
     let Some(first) = &presented.expires else {
-        return Draft::new(id, Outcome::NotApplicable, "no certificate has a date that can be read");
+        return FindingBuilder::new(id, Outcome::NotApplicable, "no certificate has a date that can be read");
     };
     let own = presented.chain.first().is_some_and(|own| own.not_after_unix == first.not_after_unix);
     let of = if own { String::new() } else { format!(", by the intermediate {}", first.subject) };
     let left = format!("{}{of}", validity::remaining(first.days_left));
     match first.days_left {
-        ..0 => Draft::new(id, Outcome::NotApplicable, "it has expired"),
-        days if days < soon => Draft::new(id, Outcome::Warning, left),
-        _ => Draft::pass(id, left),
+        ..0 => FindingBuilder::new(id, Outcome::NotApplicable, "it has expired"),
+        days if days < soon => FindingBuilder::new(id, Outcome::Warning, left),
+        _ => FindingBuilder::pass(id, left),
     }
 }
 
 /// X.509 versions 1 and 2, and unknown critical extensions: clients cannot verify such a certificate, whoever issued it.
-fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<Draft> {
+fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder> {
     let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
     let why = format!("clients cannot verify the certificate; {}", presented.verdict);
-    (!is_read).then(|| Draft::fail("cert-chain", why))
+    (!is_read).then(|| FindingBuilder::fail("cert-chain", why))
 }
 
-pub(crate) fn key(key: &str) -> Draft {
+pub(crate) fn key(key: &str) -> FindingBuilder {
     let bits = key
         .strip_prefix("RSA ")
         .and_then(|rest| rest.split(' ').next())
         .and_then(|bits| bits.parse::<u32>().ok());
     match bits {
-        Some(bits) if bits < 2048 => Draft::fail("cert-key", format!("the key is too short: {key}")),
-        _ => Draft::pass("cert-key", key),
+        Some(bits) if bits < 2048 => FindingBuilder::fail("cert-key", format!("the key is too short: {key}")),
+        _ => FindingBuilder::pass("cert-key", key),
     }
 }
 
 /// RFC 9155 for SHA-1, RFC 6151 for MD5; what has no name here is not known to be fine.
-fn signature(name: &str) -> Draft {
+fn signature(name: &str) -> FindingBuilder {
     let id = "cert-signature";
     let broken = |hash: &&str| name.ends_with(*hash);
     if ["SHA-1", "MD5", "MD4", "MD2"].iter().any(broken) {
-        return Draft::fail(id, format!("the certificate is signed with {name}"));
+        return FindingBuilder::fail(id, format!("the certificate is signed with {name}"));
     }
     match name.starts_with(|first: char| first.is_ascii_digit()) {
-        true => {
-            Draft::new(id, Outcome::Info, format!("signed with an algorithm that is not known here: {name}"))
-        }
-        false => Draft::pass(id, format!("signed with {name}")),
+        true => FindingBuilder::new(
+            id,
+            Outcome::Info,
+            format!("signed with an algorithm that is not known here: {name}"),
+        ),
+        false => FindingBuilder::pass(id, format!("signed with {name}")),
     }
 }
 
-fn usage(parsed: &X509Certificate<'_>) -> Draft {
+fn usage(parsed: &X509Certificate<'_>) -> FindingBuilder {
     // RFC 5280 section 4.2.1.9: its key is to verify certificates, and WebPKI takes it for nothing else.
     if parsed.is_ca() {
-        return Draft::fail("cert-usage", "the certificate is an authority's, not a server's (CA:TRUE)");
+        return FindingBuilder::fail(
+            "cert-usage",
+            "the certificate is an authority's, not a server's (CA:TRUE)",
+        );
     }
     let extended = parsed.extended_key_usage().ok().flatten();
     match extended {
-        Some(usage) if !usage.value.server_auth && !usage.value.any => Draft::fail(
+        Some(usage) if !usage.value.server_auth && !usage.value.any => FindingBuilder::fail(
             "cert-usage",
             "the certificate is not meant for servers (extendedKeyUsage lacks serverAuth)",
         ),
-        _ => Draft::pass("cert-usage", "meant for servers"),
+        _ => FindingBuilder::pass("cert-usage", "meant for servers"),
     }
 }
 
 /// RFC 7633: a certificate that demands a stapled OCSP response.
-fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> Draft {
+fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> FindingBuilder {
     let must =
         parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
     match (must, stapled) {
-        (true, false) => {
-            Draft::fail("cert-ocsp", "the certificate demands a stapled OCSP response, and none comes")
-        }
-        (_, true) => Draft::pass("cert-ocsp", "an OCSP response is stapled"),
-        (false, false) => {
-            Draft::new("cert-ocsp", Outcome::Info, "no OCSP response is stapled, and none is demanded")
-        }
+        (true, false) => FindingBuilder::fail(
+            "cert-ocsp",
+            "the certificate demands a stapled OCSP response, and none comes",
+        ),
+        (_, true) => FindingBuilder::pass("cert-ocsp", "an OCSP response is stapled"),
+        (false, false) => FindingBuilder::new(
+            "cert-ocsp",
+            Outcome::Info,
+            "no OCSP response is stapled, and none is demanded",
+        ),
     }
 }
 
@@ -247,11 +258,11 @@ const ALPN_NEEDED: &str = "Check that the port serves this protocol. Then enable
     terminates TLS before it.";
 
 /// The session that was agreed upon.
-pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<Draft> {
-    let info = |id, text: String| Draft::new(id, Outcome::Info, text);
+pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<FindingBuilder> {
+    let info = |id, text: String| FindingBuilder::new(id, Outcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
-        true => Draft::pass("tls-group", format!("{group}, which withstands quantum computers")),
+        true => FindingBuilder::pass("tls-group", format!("{group}, which withstands quantum computers")),
         false => info(
             "tls-group",
             format!("{group}: what is recorded today can be read by a quantum computer later"),
@@ -267,7 +278,7 @@ pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<Draft> {
         _ => "secure renegotiation is supported (RFC 5746)",
     };
     let alpn = match (required_alpn, tls.alpn.as_deref()) {
-        (Some(required), chosen) if chosen != Some(required) => Draft::fail(
+        (Some(required), chosen) if chosen != Some(required) => FindingBuilder::fail(
             "tls-alpn",
             format!("the server does not select the ALPN id {required}, and clients refuse the connection"),
         )
@@ -277,12 +288,12 @@ pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<Draft> {
         (_, None) => info("tls-alpn", String::from("no ALPN id is chosen")),
     };
     vec![
-        Draft::pass("tls-version", tls.version.clone()),
-        Draft::pass("tls-suite", tls.cipher_suite.clone()),
+        FindingBuilder::pass("tls-version", tls.version.clone()),
+        FindingBuilder::pass("tls-suite", tls.cipher_suite.clone()),
         quantum,
         info("tls-resumption", resumption.to_owned()),
         alpn,
-        Draft::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
+        FindingBuilder::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
     ]
 }
 
@@ -301,10 +312,10 @@ mod tests {
             let own = crate::report::Certificate { issuer, subject, ..Default::default() };
             let presented = Presented { chain: vec![own], ..Presented::default() };
             let verdict = CertificateVerdict::Failed { reason: String::new(), rooted: Some(false) };
-            let draft = chain(&presented, &verdict, fetchable);
-            assert_eq!((draft.id, draft.outcome), (id, Outcome::Fail), "{}", draft.summary());
+            let finding = chain(&presented, &verdict, fetchable);
+            assert_eq!((finding.id, finding.outcome), (id, Outcome::Fail), "{}", finding.summary());
             for either in ["--ca-file", "intermediate", "not sent"] {
-                assert!(draft.summary().contains(either), "{}", draft.summary());
+                assert!(finding.summary().contains(either), "{}", finding.summary());
             }
         }
     }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::answers::{harmless, shown, signature};
 use super::cleartext::probe_words;
-use super::plain;
-use crate::dialogue::{Dialogue, Stop};
-use crate::draft::{Draft, Seen};
+use super::injection::cleartext_reply;
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::profile::{begins, is_final};
 use crate::report::Outcome;
-use crate::words::{begins, is_final};
+use crate::session::{CleartextSession, ProbeError};
 
 /// A fatal alert, handshake_failure, as a client sends it that cannot go on (RFC 8446 section 6.2).
 const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
@@ -36,26 +36,26 @@ enum End {
 }
 
 /// Cleartext, and an alert with cleartext behind it, where the ClientHello belongs.
-pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
+pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     let id = "srv-hs-fallback";
-    let mut seen = Seen::default();
-    let (mut worst, mut untold, mut ends) = (None, None, String::new());
+    let mut seen = ProbeResult::default();
+    let (mut worst, mut inconclusive, mut ends) = (None, None, String::new());
     for (purpose, first) in [
         ("cleartext instead of a ClientHello", b"".as_slice()),
         ("an alert instead of a ClientHello, then cleartext", ALERT),
     ] {
         let _place = plan.place().await;
-        let mut dialogue = match plan.open(purpose).await {
-            Ok(dialogue) => dialogue,
+        let mut session = match plan.open(purpose).await {
+            Ok(session) => session,
             Err((stop, record)) => {
                 seen.record(record);
-                untold = Some(Draft::untold(id, &stop));
+                inconclusive = Some(FindingBuilder::inconclusive(id, &stop));
                 continue;
             }
         };
-        let end = fall_back(plan, &mut dialogue, first, usual).await;
-        let all = dialogue.record.all();
-        let at = seen.record(dialogue.record);
+        let end = fall_back(plan, &mut session, first, usual).await;
+        let all = session.record.all();
+        let at = seen.record(session.record);
         match end {
             Ok(End::Closed(None)) => ends = String::from("the connection ends"),
             Ok(End::Closed(Some(text))) => {
@@ -67,24 +67,26 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
                     "after a handshake that fails the server answers \"{text}\"; whether that serves a client is \
                      unknown, because its answer to a harmless command before TLS is missing"
                 );
-                untold = Some(Draft::new(id, Outcome::Inconclusive, why).at(at, all));
+                inconclusive = Some(FindingBuilder::new(id, Outcome::Inconclusive, why).at(at, all));
             }
             Ok(End::Refuses(text)) => ends = format!("the server says \"{text}\" and serves nothing"),
             Ok(End::Serves(text)) => {
                 let why =
                     format!("after a handshake that failed the server goes on in cleartext: \"{text}\"");
-                worst = Some(Draft::fail(id, why).at(at, all));
+                worst = Some(FindingBuilder::fail(id, why).at(at, all));
             }
             Ok(End::Silent) => {
                 let why =
                     "after a handshake that fails the server neither says anything nor ends the connection";
-                untold = Some(Draft::new(id, Outcome::Inconclusive, why).at(at, all));
+                inconclusive = Some(FindingBuilder::new(id, Outcome::Inconclusive, why).at(at, all));
             }
-            Err(stop) => untold = Some(Draft::untold(id, &stop).at(at, all)),
+            Err(stop) => inconclusive = Some(FindingBuilder::inconclusive(id, &stop).at(at, all)),
         }
     }
     seen.push(
-        worst.or(untold).unwrap_or_else(|| Draft::pass(id, format!("after a handshake that fails, {ends}"))),
+        worst
+            .or(inconclusive)
+            .unwrap_or_else(|| FindingBuilder::pass(id, format!("after a handshake that fails, {ends}"))),
     );
     seen
 }
@@ -93,31 +95,31 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
 /// swallowed it, and an error may be all that there is to its answer.
 async fn fall_back(
     plan: &Plan,
-    dialogue: &mut Dialogue,
+    session: &mut CleartextSession,
     first: &[u8],
     usual: Option<&str>,
-) -> Result<End, Stop> {
-    dialogue.agree().await?;
+) -> Result<End, ProbeError> {
+    session.agree().await?;
     let mut said = None;
-    for (first, wait) in [(first, LISTEN), (b"".as_slice(), plan.patience())] {
-        let words = harmless(plan, &mut |message| dialogue.words(message));
-        match dialogue.send(&[first, &words].concat()).await {
+    for (first, wait) in [(first, LISTEN), (b"".as_slice(), plan.reply_timeout())] {
+        let words = harmless(plan, &mut |message| session.words(message));
+        match session.send(&[first, &words].concat()).await {
             Ok(()) => {}
-            Err(Stop::Closed(_)) => return Ok(End::Closed(said)),
+            Err(ProbeError::Closed(_)) => return Ok(End::Closed(said)),
             Err(stop) => return Err(stop),
         }
         let until = Instant::now() + wait;
         let mut heard = Vec::new();
         loop {
-            let (more, closed) = dialogue.hear(QUIET).await;
+            let (more, closed) = session.hear(QUIET).await;
             let quiet = more.is_empty();
             heard.extend(more);
             let answers = answers(plan, &heard);
             if let Some(text) = answers.iter().find(|text| serves(plan, text, usual)) {
                 return Ok(End::Serves(cut(text)));
             }
-            if dialogue.is_over() {
-                return Err(Stop::Deadline);
+            if session.is_over() {
+                return Err(ProbeError::Deadline);
             }
             if closed {
                 return Ok(End::Closed(answers.last().map(|text| cut(text)).or(said)));
@@ -138,11 +140,11 @@ fn answers(plan: &Plan, heard: &[u8]) -> Vec<String> {
     while let [0x15, _, _, high, low, behind @ ..] = rest {
         rest = behind.get(usize::from(*high) * 256 + usize::from(*low)..).unwrap_or_default();
     }
-    plain::cut(plan, rest).into_iter().map(|message| shown(plan.protocol, message)).collect()
+    cleartext_reply::cut(plan, rest).into_iter().map(|message| shown(plan.protocol, message)).collect()
 }
 
 fn serves(plan: &Plan, text: &str, usual: Option<&str>) -> bool {
-    let serves = begins(text, plan.words.served) || usual.is_some_and(|usual| signature(text) == usual);
+    let serves = begins(text, plan.profile.served) || usual.is_some_and(|usual| signature(text) == usual);
     serves && !is_final(text)
 }
 

@@ -7,20 +7,20 @@ use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
 use super::answers::signature;
 use super::cleartext::ask;
 use crate::channel::Question;
-use crate::dialogue::{Dialogue, Inside, Stop};
-use crate::draft::{Draft, Seen};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::Outcome;
+use crate::session::{CleartextSession, ProbeError, TlsSession};
 
 /// How long a server may take to answer the harmless command that follows. After it, silence counts as the answer.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Sets state in cleartext and looks for it inside TLS; and looks without setting it, for comparison.
-pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
+pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     let id = "srv-fixation";
-    let mut seen = Seen::default();
-    let Some((before, inside)) = plan.words.fixation else {
-        seen.push(Draft::new(
+    let mut seen = ProbeResult::default();
+    let Some((before, inside)) = plan.profile.fixation else {
+        seen.push(FindingBuilder::new(
             id,
             Outcome::NotApplicable,
             "the protocol keeps nothing that could be set before TLS",
@@ -37,24 +37,25 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> Seen {
         }
     };
     let (first, second) = (seen.records.first().map(|it| it.all()), seen.records.get(1).map(|it| it.all()));
-    let draft = match (with, without) {
+    let finding = match (with, without) {
         (Ok(with), Ok(without)) if differ(&with, &without, before) => {
             let [with, without] = [with, without].map(|answers| answers.join("\", \""));
             let why = format!("\"{with}\" instead of \"{without}\"");
-            Draft::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
+            FindingBuilder::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
         }
-        (Ok(_), Ok(_)) => Draft::pass(id, "what was said in cleartext is forgotten inside TLS"),
+        (Ok(_), Ok(_)) => FindingBuilder::pass(id, "what was said in cleartext is forgotten inside TLS"),
         // The control run is served, so the state is what ends this session. A server that turns clients away may
         // have ended it before the state was set.
         (Err(stop), Ok(_))
-            if (stop.ends() && !stop.turns_away()) || matches!(stop, Stop::Refused | Stop::Unshaken(_)) =>
+            if (stop.ends() && !stop.turns_away())
+                || matches!(stop, ProbeError::Refused | ProbeError::Unshaken(_)) =>
         {
-            Draft::pass(id, "the server does not go on after it")
+            FindingBuilder::pass(id, "the server does not go on after it")
         }
-        (Err(stop), _) | (_, Err(stop)) => Draft::untold(id, &stop),
+        (Err(stop), _) | (_, Err(stop)) => FindingBuilder::inconclusive(id, &stop),
     };
-    let draft = first.into_iter().fold(draft, |draft, mark| draft.at(0, mark));
-    seen.push(second.into_iter().fold(draft, |draft, mark| draft.at(1, mark)));
+    let finding = first.into_iter().fold(finding, |finding, mark| finding.at(0, mark));
+    seen.push(second.into_iter().fold(finding, |finding, mark| finding.at(1, mark)));
     seen
 }
 
@@ -63,21 +64,21 @@ async fn look(
     purpose: &str,
     (before, usual): (&str, Option<&str>),
     inside: &str,
-    seen: &mut Seen,
-) -> Result<Vec<String>, Stop> {
+    seen: &mut ProbeResult,
+) -> Result<Vec<String>, ProbeError> {
     let _place = plan.place().await;
-    let mut dialogue = match plan.open(purpose).await {
-        Ok(dialogue) => dialogue,
+    let mut session = match plan.open(purpose).await {
+        Ok(session) => session,
         Err((stop, record)) => {
             seen.record(record);
             return Err(stop);
         }
     };
-    if let Err(stop) = agree(&mut dialogue, before, usual).await {
-        seen.record(dialogue.record);
+    if let Err(stop) = agree(&mut session, before, usual).await {
+        seen.record(session.record);
         return Err(stop);
     }
-    match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(mut session) => {
             // A command that the server always answers follows one that it may leave unanswered.
             let sentinel = session.words(ClientMessage::Probe);
@@ -85,7 +86,7 @@ async fn look(
             let answers = answers(plan, &mut session, usual).await;
             session.goodbye().await;
             seen.record(session.record);
-            answers.map_err(Stop::unserved)
+            answers.map_err(ProbeError::unserved)
         }
         Err((error, record)) => {
             seen.record(record);
@@ -96,17 +97,22 @@ async fn look(
 
 /// The answer to a command, if there is one, and that to the harmless one behind it. Servers delay the answer to a
 /// login that fails, and the other one waits for it.
-async fn answers(plan: &Plan, session: &mut Inside, usual: Option<&str>) -> Result<Vec<String>, Stop> {
+async fn answers(
+    plan: &Plan,
+    session: &mut TlsSession,
+    usual: Option<&str>,
+) -> Result<Vec<String>, ProbeError> {
     let mut answers = Vec::new();
     while answers.len() < 2
         && answers.last().is_none_or(|last: &String| Some(signature(last).as_str()) != usual)
     {
         let what = "the answer to a command inside TLS";
-        let within = if answers.is_empty() { plan.limits.patience } else { plan.patience().min(SILENCE) };
+        let within =
+            if answers.is_empty() { plan.limits.reply_timeout } else { plan.reply_timeout().min(SILENCE) };
         let question = Question { within, ..session.question(ReplyTo::Other, what) };
         match session.reply(question).await {
             Ok(reply) if reply.meaning == ServerMessage::Bye && answers.is_empty() => {
-                return Err(Stop::Bye(session.shown(&reply.own)));
+                return Err(ProbeError::Bye(session.shown(&reply.own)));
             }
             Ok(reply) => answers.push(Escaped(reply.own.trim_ascii_end()).to_string()),
             // A server that turns everybody away answers once, and ends.
@@ -126,15 +132,15 @@ fn differ(with: &[String], without: &[String], set: &str) -> bool {
 }
 
 /// The upgrade, with a command before the request.
-async fn agree(dialogue: &mut Dialogue, before: &str, usual: Option<&str>) -> Result<(), Stop> {
-    dialogue.open_up().await?;
+async fn agree(session: &mut CleartextSession, before: &str, usual: Option<&str>) -> Result<(), ProbeError> {
+    session.read_greeting_and_hello().await?;
     if !before.is_empty() {
-        match ask(dialogue, before.as_bytes(), usual, "the answer to a command").await {
-            Ok(_) | Err(Stop::PassedOver(_)) => {}
+        match ask(session, before.as_bytes(), usual, "the answer to a command").await {
+            Ok(_) | Err(ProbeError::PassedOver(_)) => {}
             Err(stop) => return Err(stop),
         }
     }
-    dialogue.request().await
+    session.request().await
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use starttls::proto::Escaped;
 use super::baseline::Baseline;
 use super::capabilities::{Again, asked_again, capabilities};
 use super::certificate as judge;
-use crate::dialogue::{Dialogue, Opening, Stop};
-use crate::draft::Draft;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, Outcome, Presented, Tls, Verdict};
+use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// What to do about a server that ends handshakes without a server name.
 const NAME_NEEDED: &str = "Audit the server by its name: give the name with --server-name, or dial the address with \
@@ -17,37 +17,42 @@ const NAME_NEEDED: &str = "Audit the server by its name: give the name with --se
 
 impl Baseline {
     /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
-    fn unproven(&mut self, error: &starttls::Error) -> Option<Draft> {
+    fn unproven(&mut self, error: &starttls::Error) -> Option<FindingBuilder> {
         let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
         let presented = Presented::refused(reason, chain);
-        let draft = judge::key(&presented.chain.first()?.key);
+        let finding = judge::key(&presented.chain.first()?.key);
         self.certificate = Some(presented);
-        Some(draft)
+        Some(finding)
     }
 
     /// Shakes hands, asks inside for what it may do, and judges the certificate and the session.
-    pub(super) async fn inside(mut self, plan: &Plan, mut dialogue: Dialogue, opening: &Opening) -> Self {
-        let beyond = dialogue.unread();
-        let started = dialogue.record.elapsed_ms();
+    pub(super) async fn inside(
+        mut self,
+        plan: &Plan,
+        mut session: CleartextSession,
+        opening: &Opening,
+    ) -> Self {
+        let beyond = session.unread();
+        let started = session.record.elapsed_ms();
         if !beyond.is_empty() {
-            let all = dialogue.record.all();
-            let at = self.seen.record(dialogue.record);
+            let all = session.record.all();
+            let at = self.seen.record(session.record);
             // The transcript has more of it.
             let shown = Escaped(beyond.get(..200).unwrap_or(&beyond));
             let why = format!("cleartext came after the go-ahead: \"{shown}\"");
-            return self.end(Verdict::Violation, Draft::fail("srv-upgrade", why).at(at, all));
+            return self.end(Verdict::Violation, FindingBuilder::fail("srv-upgrade", why).at(at, all));
         }
         let id = if plan.implicit { "tls-handshake" } else { "srv-upgrade" };
-        let boundary = dialogue.record.all().last + 1;
-        let secured = dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await;
+        let boundary = session.record.all().last + 1;
+        let secured = session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await;
         let mut inside = match secured {
             Ok(inside) => inside,
             Err((error, record)) => {
                 let all = record.all();
                 let at = self.seen.record(record);
                 if plan.is_over() {
-                    let draft = Draft::untold(id, &Stop::Deadline);
-                    return self.end(Verdict::Inconclusive, draft.at(at, all));
+                    let finding = FindingBuilder::inconclusive(id, &ProbeError::Deadline);
+                    return self.end(Verdict::Inconclusive, finding.at(at, all));
                 }
                 self.large_hello = error.may_be_large_hello();
                 let why = match plan.implicit {
@@ -55,13 +60,13 @@ impl Baseline {
                     false => format!("the upgrade is agreed, and the handshake fails: {error}"),
                 };
                 // A key that is too weak for every client makes the handshake fail; the finding names the key.
-                let weak = self.unproven(&error).filter(|draft| draft.outcome == Outcome::Fail);
-                let draft = weak.unwrap_or_else(|| Draft::fail(id, why));
-                let draft = match error {
-                    starttls::Error::NoServerName(_) => draft.fix(NAME_NEEDED),
-                    _ => draft,
+                let weak = self.unproven(&error).filter(|finding| finding.outcome == Outcome::Fail);
+                let finding = weak.unwrap_or_else(|| FindingBuilder::fail(id, why));
+                let finding = match error {
+                    starttls::Error::NoServerName(_) => finding.fix(NAME_NEEDED),
+                    _ => finding,
                 };
-                return self.end(Verdict::TlsFailed, draft.at(at, all));
+                return self.end(Verdict::TlsFailed, finding.at(at, all));
             }
         };
         self.step("handshake", inside.record.elapsed_ms() - started);
@@ -91,23 +96,23 @@ impl Baseline {
             true => "the handshake succeeds",
             false => "the upgrade is agreed, and the handshake succeeds",
         };
-        self.seen.push(Draft::pass(id, done).at(at, all));
+        self.seen.push(FindingBuilder::pass(id, done).at(at, all));
         self.seen.push(offer.at(at, all));
         if !plan.implicit {
             self.seen.push(capabilities(plan, &before, &after).at(at, all));
         }
         if let (Some(presented), Some(tls)) = (&self.certificate, &self.tls) {
             let soon = plan.limits.expiry_warning;
-            for draft in judge::certificate(presented, &facts, &plan.server_name, soon)
+            for finding in judge::certificate(presented, &facts, &plan.server_name, soon)
                 .into_iter()
                 .chain(judge::session(tls, plan.required_alpn()))
             {
-                self.seen.push(draft.at(at, handshake));
+                self.seen.push(finding.at(at, handshake));
             }
         }
         let steps =
             self.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect::<Vec<_>>();
-        self.seen.push(Draft::new("time-steps", Outcome::Info, steps.join(", ")).at(at, all));
+        self.seen.push(FindingBuilder::new("time-steps", Outcome::Info, steps.join(", ")).at(at, all));
         self.capabilities = Some(Capabilities { before, inside: after.unwrap_or_default() });
         self
     }

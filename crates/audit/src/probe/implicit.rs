@@ -4,27 +4,27 @@ use super::baseline::Baseline;
 use super::port::{self, Diagnosis};
 use super::tls;
 use crate::check::CHECKS;
-use crate::dialogue::{Opening, Stop};
-use crate::draft::{Draft, Seen};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::{Outcome, Verdict};
+use crate::session::{Opening, ProbeError};
 
 /// Shakes hands at once, with verification, and asks inside for what it may do.
 pub(super) async fn baseline(plan: &Plan) -> Baseline {
     let mut base = Baseline::default();
-    let dialogue = match plan.open("TLS from the first byte").await {
-        Ok(dialogue) => dialogue,
+    let session = match plan.open("TLS from the first byte").await {
+        Ok(session) => session,
         Err((stop, record)) => {
             base.seen.record(record);
-            return base.end(Verdict::Unreachable, Draft::fail("srv-reachable", stop.to_string()));
+            return base.end(Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string()));
         }
     };
-    base.step("connect", dialogue.record.elapsed_ms());
-    let reachable = Draft::pass("srv-reachable", format!("{} answers", plan.address));
-    base.seen.push(reachable.at(0, dialogue.record.all()));
+    base.step("connect", session.record.elapsed_ms());
+    let reachable = FindingBuilder::pass("srv-reachable", format!("{} answers", plan.address));
+    base.seen.push(reachable.at(0, session.record.all()));
     // A server that starts in cleartext may wait for the rest of what it takes for a line.
     let nothing = Opening::default();
-    let shaken = base.inside(plan, dialogue, &nothing);
+    let shaken = base.inside(plan, session, &nothing);
     let base = if plan.has_one_port() {
         shaken.await
     } else {
@@ -51,17 +51,17 @@ pub(super) async fn handshakes(
     plan: &Plan,
     usual_sha: Option<&str>,
     version: Option<&str>,
-) -> (Seen, Vec<String>, Option<Stop>) {
-    let mut seen = Seen::default();
+) -> (ProbeResult, Vec<String>, Option<ProbeError>) {
+    let mut seen = ProbeResult::default();
     let (alpn, names, (versions, works)) =
         tokio::join!(tls::alpn(plan), tls::names(plan, usual_sha), tls::versions(plan, version));
     for part in [alpn, names, versions] {
         seen.absorb(part);
     }
     for id in CHECKS.iter().map(|row| row.id).filter(|id| is_about_cleartext(id)) {
-        if !seen.drafts.iter().any(|draft| draft.id == id) {
+        if !seen.findings.iter().any(|finding| finding.id == id) {
             let why = "TLS starts at the first byte here, so no cleartext precedes it";
-            seen.push(Draft::new(id, Outcome::NotApplicable, why));
+            seen.push(FindingBuilder::new(id, Outcome::NotApplicable, why));
         }
     }
     (seen, works, None)

@@ -5,11 +5,11 @@ use starttls::proto::{After, ClientMessage, ReplyTo, ServerMessage};
 use super::cleartext::{Said, ask, wait_for};
 use super::mechanisms;
 use crate::channel::{Question, Reply};
-use crate::dialogue::{Dialogue, Opening, Stop};
-use crate::draft::{Draft, Seen};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::profile::begins;
 use crate::report::Outcome;
-use crate::words::begins;
+use crate::session::{CleartextSession, Opening, ProbeError};
 
 const ID: &str = "srv-auth-before";
 
@@ -23,45 +23,58 @@ const WHAT: &str = "the answer to a login";
 /// When the server ends the session. Only where no other command came before does that show a refusal: see [`ended`].
 pub(super) async fn credentials(
     plan: &Plan,
-    dialogue: &mut Dialogue,
+    session: &mut CleartextSession,
     usual: Option<&str>,
     opening: &Opening,
-    seen: &mut Seen,
-) -> Result<(Draft, bool), Stop> {
-    let (draft, in_step) = login(plan, dialogue, usual, seen).await?;
-    Ok((with_list(plan, dialogue, opening, draft), in_step))
+    seen: &mut ProbeResult,
+) -> Result<(FindingBuilder, bool), ProbeError> {
+    let (finding, in_step) = login(plan, session, usual, seen).await?;
+    Ok((with_list(plan, session, opening, finding), in_step))
 }
 
 /// Judges a server that ends the session when a login is the first command.
-pub(super) fn ended(plan: &Plan, dialogue: &Dialogue, opening: &Opening, stop: &Stop) -> Draft {
-    let draft = match dialogue.has_heard() {
-        true => Draft::pass(ID, "the server ends a session that logs in in cleartext"),
-        false => Draft::untold(ID, stop),
+pub(super) fn ended(
+    plan: &Plan,
+    session: &CleartextSession,
+    opening: &Opening,
+    stop: &ProbeError,
+) -> FindingBuilder {
+    let finding = match session.has_heard() {
+        true => FindingBuilder::pass(ID, "the server ends a session that logs in in cleartext"),
+        false => FindingBuilder::inconclusive(ID, stop),
     };
-    with_list(plan, dialogue, opening, draft)
+    with_list(plan, session, opening, finding)
 }
 
 /// Adds what the server lists before TLS to what it does with a login.
-fn with_list(plan: &Plan, dialogue: &Dialogue, opening: &Opening, draft: Draft) -> Draft {
+fn with_list(
+    plan: &Plan,
+    session: &CleartextSession,
+    opening: &Opening,
+    finding: FindingBuilder,
+) -> FindingBuilder {
     let listed = mechanisms::listed(plan, opening);
-    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
-    let draft = match listed.is_empty() || bad {
-        true => draft,
+    let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
+    let finding = match listed.is_empty() || bad {
+        true => finding,
         false => {
-            let why =
-                format!("passwords are asked for in cleartext ({}); {}", listed.join(", "), draft.summary());
-            Draft::new(ID, Outcome::Warning, why)
+            let why = format!(
+                "passwords are asked for in cleartext ({}); {}",
+                listed.join(", "),
+                finding.summary()
+            );
+            FindingBuilder::new(ID, Outcome::Warning, why)
         }
     };
-    trusted(dialogue, draft)
+    trusted(session, finding)
 }
 
 /// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
-pub(super) fn trusted(dialogue: &Dialogue, draft: Draft) -> Draft {
-    let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
-    let source = dialogue.source().filter(|it| bad && is_local(it));
-    let Some(source) = source else { return draft };
-    draft.details(vec![format!(
+pub(super) fn trusted(session: &CleartextSession, finding: FindingBuilder) -> FindingBuilder {
+    let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
+    let source = session.source().filter(|it| bad && is_local(it));
+    let Some(source) = source else { return finding };
+    finding.details(vec![format!(
         "this audit came from {source}, and many servers trust loopback and private networks: \
          run it from a host outside of them to see what others are allowed"
     )])
@@ -77,56 +90,59 @@ fn is_local(address: &std::net::IpAddr) -> bool {
 
 async fn login(
     plan: &Plan,
-    dialogue: &mut Dialogue,
+    session: &mut CleartextSession,
     usual: Option<&str>,
-    seen: &mut Seen,
-) -> Result<(Draft, bool), Stop> {
-    let bytes = dialogue.words(ClientMessage::Credentials);
+    seen: &mut ProbeResult,
+) -> Result<(FindingBuilder, bool), ProbeError> {
+    let bytes = session.words(ClientMessage::Credentials);
     if bytes.is_empty() {
-        return Ok((Draft::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"), true));
+        return Ok((
+            FindingBuilder::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"),
+            true,
+        ));
     }
     // Only where nobody answers a login is there no answer to wait for.
-    let answer = match plan.words.took_credentials {
-        [] => ask(dialogue, &bytes, usual, WHAT).await,
+    let answer = match plan.profile.took_credentials {
+        [] => ask(session, &bytes, usual, WHAT).await,
         _ => {
             // Servers delay failures by more than anything else.
-            let usual = std::mem::replace(&mut dialogue.patience, plan.limits.patience);
-            let answer = wait_for(dialogue, &bytes, WHAT).await;
-            dialogue.patience = usual;
+            let usual = std::mem::replace(&mut session.reply_timeout, plan.limits.reply_timeout);
+            let answer = wait_for(session, &bytes, WHAT).await;
+            session.reply_timeout = usual;
             answer
         }
     };
-    let draft = match &answer {
-        Ok(reply) => answered(plan, reply, &Said::by(dialogue, reply), seen).await,
+    let finding = match &answer {
+        Ok(reply) => answered(plan, reply, &Said::by(session, reply), seen).await,
         // It waits for the rest of the login.
-        Err(Stop::Others(_, last)) if begins(last, plan.words.asks_for_more) => {
+        Err(ProbeError::Others(_, last)) if begins(last, plan.profile.asks_for_more) => {
             mechanisms::taken(ID, last, &[])
         }
         Err(stop) if stop.ends() => return Err(stop.clone()),
-        Err(Stop::PassedOver(_)) => Draft::new(
+        Err(ProbeError::PassedOver(_)) => FindingBuilder::new(
             ID,
             Outcome::Info,
             "a login in cleartext is passed over, and what comes behind it answered",
         ),
-        Err(stop) => Draft::untold(ID, stop),
+        Err(stop) => FindingBuilder::inconclusive(ID, stop),
     };
-    Ok((draft, matches!(answer, Ok(_) | Err(Stop::PassedOver(_)))))
+    Ok((finding, matches!(answer, Ok(_) | Err(ProbeError::PassedOver(_)))))
 }
 
 /// What an answer to a login in cleartext shows.
-async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut Seen) -> Draft {
+async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut ProbeResult) -> FindingBuilder {
     let needs_tls = reply.meaning == ServerMessage::TlsRequired;
-    if !needs_tls && said.shows(plan.words.took_credentials) {
+    if !needs_tls && said.shows(plan.profile.took_credentials) {
         let mut asked = mechanisms::asked(plan.protocol, &reply.own);
         // What the server does not name is what the probe has tried.
-        asked.extend(plan.words.login.filter(|_| asked.is_empty()).map(str::to_owned));
+        asked.extend(plan.profile.login.filter(|_| asked.is_empty()).map(str::to_owned));
         return mechanisms::taken(ID, said.short(), &asked);
     }
     let text = said.short();
-    if !begins(&said.own, plan.words.rejections) || (needs_tls && names_tls(&said.own)) {
+    if !begins(&said.own, plan.profile.rejections) || (needs_tls && names_tls(&said.own)) {
         return match needs_tls {
-            true => Draft::pass(ID, "a login in cleartext is refused for want of TLS"),
-            false => Draft::pass(ID, format!("a login in cleartext is refused: \"{text}\"")),
+            true => FindingBuilder::pass(ID, "a login in cleartext is refused for want of TLS"),
+            false => FindingBuilder::pass(ID, format!("a login in cleartext is refused: \"{text}\"")),
         };
     }
     // A wrong name or password is refused in such words too: only the same login inside TLS tells.
@@ -136,34 +152,34 @@ async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut Seen) -> D
                 "a login in cleartext is refused in the same words as inside TLS (\"{text}\"), so that it may have been \
                  judged like one"
             );
-            Draft::new(ID, Outcome::Inconclusive, why)
+            FindingBuilder::new(ID, Outcome::Inconclusive, why)
         }
         Ok(inside) => {
             let inside = inside.get(..100).unwrap_or(&inside);
             let why = format!(
                 "a login in cleartext is refused (\"{text}\"), and answered inside TLS (\"{inside}\")"
             );
-            Draft::pass(ID, why)
+            FindingBuilder::pass(ID, why)
         }
         Err(stop) => {
             let why = format!(
                 "a login in cleartext is refused (\"{text}\"), whether for want of TLS is unknown: {stop}"
             );
-            let mut draft = Draft::new(ID, Outcome::Inconclusive, why);
-            draft.turned_away = stop.turns_away();
-            draft
+            let mut finding = FindingBuilder::new(ID, Outcome::Inconclusive, why);
+            finding.turned_away = stop.turns_away();
+            finding
         }
     }
 }
 
 /// How the same login is answered inside TLS.
-async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
-    let mut dialogue = plan.open("the login inside TLS, for comparison").await.map_err(|it| it.0)?;
-    if let Err(stop) = dialogue.agree().await {
-        seen.record(dialogue.record);
+async fn inside(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeError> {
+    let mut session = plan.open("the login inside TLS, for comparison").await.map_err(|it| it.0)?;
+    if let Err(stop) = session.agree().await {
+        seen.record(session.record);
         return Err(stop);
     }
-    let mut session = match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    let mut session = match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(session) => session,
         Err((error, record)) => {
             seen.record(record);
@@ -187,15 +203,18 @@ async fn inside(plan: &Plan, seen: &mut Seen) -> Result<String, Stop> {
     }
     let login = session.words(ClientMessage::Credentials);
     let _ = session.send(&login).await;
-    let question =
-        Question { within: plan.limits.patience, asked: &login, ..session.question(ReplyTo::Other, WHAT) };
+    let question = Question {
+        within: plan.limits.reply_timeout,
+        asked: &login,
+        ..session.question(ReplyTo::Other, WHAT)
+    };
     let answer = match answer {
         Ok(()) => session.reply(question).await.map(|reply| session.shown(&reply.own)),
         Err(stop) => Err(stop),
     };
     session.goodbye().await;
     seen.record(session.record);
-    answer.map_err(Stop::unserved)
+    answer.map_err(ProbeError::unserved)
 }
 
 /// Whether this text names TLS, by any of its names or what it does. The name of the probe's user, which servers repeat,

@@ -2,10 +2,10 @@
 
 use starttls::proto::{Dialect, LoginDialect, Offered, Protocol, ReplyTo, Scan, Side};
 
-use crate::dialogue::Opening;
-use crate::draft::Draft;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::Outcome;
+use crate::session::Opening;
 
 /// Mechanisms whose messages have a password in them, or a token that is as good as one.
 const BARE: &[&str] =
@@ -14,7 +14,7 @@ const BARE: &[&str] =
 /// What the server lists before TLS that would send a password as it is, for people.
 pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
     let name = |offered: Offered| match offered.name.as_str() {
-        "USER" => plan.words.user.to_owned(),
+        "USER" => plan.profile.user.to_owned(),
         _ => offered.name,
     };
     let list = match opening.hello.as_slice() {
@@ -56,18 +56,18 @@ const CHALLENGED: &[&str] = &[
 
 /// Returns the finding about a server that processes a login in cleartext, whether or not the login succeeds: the
 /// password has crossed the network. `asked` has the mechanisms, where they are known.
-pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> Draft {
+pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> FindingBuilder {
     let proof = |name: &String| name.starts_with("SCRAM-") || CHALLENGED.contains(&name.as_str());
     let names = asked.join(", ");
     match asked {
-        [] => Draft::fail(id, format!("the server processes a login in cleartext: \"{text}\"")),
+        [] => FindingBuilder::fail(id, format!("the server processes a login in cleartext: \"{text}\"")),
         all if all.iter().all(proof) => {
             let why = format!(
                 "the server processes a login in cleartext by {names}, which does not send the password"
             );
-            Draft::new(id, Outcome::Warning, why)
+            FindingBuilder::new(id, Outcome::Warning, why)
         }
-        _ => Draft::fail(id, format!("the server asks for {names} in cleartext")),
+        _ => FindingBuilder::fail(id, format!("the server asks for {names} in cleartext")),
     }
 }
 
@@ -107,9 +107,9 @@ mod tests {
             (bare, Outcome::Fail, "PASSWORD"),
             (b"R\0\0\0\x08\0\0\0\0", Outcome::Fail, "message R"),
         ] {
-            let draft = taken("srv-auth-before", "message R", &asked(&POSTGRES, answer));
-            assert_eq!(draft.outcome, outcome, "{}", draft.summary());
-            assert!(draft.summary().contains(name), "{}", draft.summary());
+            let finding = taken("srv-auth-before", "message R", &asked(&POSTGRES, answer));
+            assert_eq!(finding.outcome, outcome, "{}", finding.summary());
+            assert!(finding.summary().contains(name), "{}", finding.summary());
         }
     }
 }

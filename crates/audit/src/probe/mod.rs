@@ -5,23 +5,18 @@ mod baseline;
 mod capabilities;
 mod certificate;
 mod cleartext;
-mod crossing;
+mod cross_protocol;
 mod fallback;
 mod fixation;
 mod handshake;
-mod hidden;
 mod implicit;
 mod injection;
-mod leaks;
 mod login;
 mod mechanisms;
-mod plain;
 mod port;
-mod restarts;
+mod pre_tls_text;
 mod stall;
 mod tls;
-mod trial;
-mod variants;
 
 use std::time::Instant;
 
@@ -29,11 +24,11 @@ use baseline::Baseline;
 
 use starttls::validity;
 
-use crate::dialogue::{Dialogue, Opening, Stop};
-use crate::draft::{Draft, Seen};
 use crate::filter::is_wrong;
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::{Endpoint, Finding, Outcome, Presented, Severity, Verdict};
+use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
 pub(crate) async fn run(mut plan: Plan) -> Endpoint {
@@ -55,7 +50,7 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
     }
     let plan = &plan;
     if base.ended.is_none() {
-        plan.learn(base.took_ms);
+        plan.calibrate(base.took_ms);
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
         let version = base.tls.as_ref().map(|tls| tls.version.clone());
@@ -79,20 +74,23 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
             tls.versions.dedup();
         }
     } else if !plan.implicit
-        && !seen.drafts.iter().any(|draft| draft.id == "srv-reachable" && draft.outcome == Outcome::Pass)
+        && !seen
+            .findings
+            .iter()
+            .any(|finding| finding.id == "srv-reachable" && finding.outcome == Outcome::Pass)
     {
         // The server has not spoken the protocol.
         let diagnosed = base.port_was_asked || matches!(base.ended, Some((Verdict::WrongPort, _)));
         let diagnosis = if diagnosed { None } else { port::probe(plan).await };
         if let Some(diagnosis) = diagnosis {
             // One cause, one finding.
-            seen.drafts.clear();
+            seen.findings.clear();
             seen.absorb(diagnosis.seen);
             base.ended = Some((Verdict::WrongPort, diagnosis.why));
         }
     }
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
-    seen.settle(&mut transcripts, &mut findings);
+    seen.into_report(&mut transcripts, &mut findings);
     if let Some(own) = base.certificate.as_ref().and_then(|presented| presented.chain.first()) {
         let wrong = findings.iter_mut().filter(|it| it.id.starts_with("cert-") && is_wrong(it));
         wrong.for_each(|finding| finding.details.extend(own.identification()));
@@ -130,23 +128,27 @@ async fn first(plan: &Plan) -> Baseline {
 
 /// Opens a connection and a session on it, up to where the client can ask for TLS. On failure the record is in `seen`, at
 /// this index.
-async fn begun(plan: &Plan, purpose: &str, seen: &mut Seen) -> Result<(Dialogue, Opening), (Stop, usize)> {
-    let mut dialogue = match plan.open(purpose).await {
-        Ok(dialogue) => dialogue,
+async fn open_session(
+    plan: &Plan,
+    purpose: &str,
+    seen: &mut ProbeResult,
+) -> Result<(CleartextSession, Opening), (ProbeError, usize)> {
+    let mut session = match plan.open(purpose).await {
+        Ok(session) => session,
         Err((stop, record)) => return Err((stop, seen.record(record))),
     };
-    match dialogue.open_up().await {
-        Ok(opening) => Ok((dialogue, opening)),
-        Err(stop) => Err((stop, seen.record(dialogue.record))),
+    match session.read_greeting_and_hello().await {
+        Ok(opening) => Ok((session, opening)),
+        Err(stop) => Err((stop, seen.record(session.record))),
     }
 }
 
 /// A small ClientHello is accepted, and the usual one was not.
-fn large_hello(failed: Seen) -> Seen {
-    let mut seen = Seen { records: failed.records, drafts: Vec::new() };
+fn large_hello(failed: ProbeResult) -> ProbeResult {
+    let mut seen = ProbeResult { records: failed.records, findings: Vec::new() };
     let why = "the handshake fails with a ClientHello of more than 1400 octets, which one with a post-quantum key share \
         has, and succeeds with a small one";
-    seen.push_shown(Draft::fail("tls-large-hello", why), seen.records.len().saturating_sub(1));
+    seen.push_shown(FindingBuilder::fail("tls-large-hello", why), seen.records.len().saturating_sub(1));
     seen
 }
 
@@ -156,40 +158,40 @@ async fn upgrades(
     presented: Option<&Presented>,
     usual_sha: Option<&str>,
     version: Option<&str>,
-) -> (Seen, Vec<String>, Option<Stop>) {
+) -> (ProbeResult, Vec<String>, Option<ProbeError>) {
     let (mut seen, usual) = cleartext::probe(plan).await;
-    let (fixation, alpn, names, crossing, (versions, works)) = tokio::join!(
+    let (fixation, alpn, names, cross_protocol, (versions, works)) = tokio::join!(
         fixation::probe(plan, usual.as_deref()),
         tls::alpn(plan),
         tls::names(plan, usual_sha),
-        crossing::probe(plan, presented),
+        cross_protocol::probe(plan, presented),
         tls::versions(plan, version),
     );
     // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
     let (injection, unserved) = injection::probe(plan, usual.as_deref()).await;
     let fallback = fallback::probe(plan, usual.as_deref()).await;
     let stall = stall::probe(plan).await;
-    for part in [injection, fallback, fixation, alpn, names, crossing, versions, stall] {
+    for part in [injection, fallback, fixation, alpn, names, cross_protocol, versions, stall] {
         seen.absorb(part);
     }
     (seen, works, unserved)
 }
 
-/// Connections that a server turned away after it had served one tell of its patience, not of its upgrade.
+/// Connections that a server turned away after it had served one tell of its reply_timeout, not of its upgrade.
 const TURNED_AWAY: usize = 3;
 
 /// Reports a server that turns connections away once, and not once for every check that it kept from running.
-fn throttled(seen: &mut Seen) {
-    let turned_away = seen.drafts.iter().filter(|draft| draft.turned_away);
+fn throttled(seen: &mut ProbeResult) {
+    let turned_away = seen.findings.iter().filter(|finding| finding.turned_away);
     let Some(first) = turned_away.clone().next().filter(|_| turned_away.clone().count() >= TURNED_AWAY)
     else {
         return;
     };
     let why = format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
-    let ids: Vec<_> = turned_away.map(|draft| draft.id).collect();
+    let ids: Vec<_> = turned_away.map(|finding| finding.id).collect();
     let not_run = format!("not run: {}", ids.join(", "));
-    seen.drafts.retain(|draft| !draft.turned_away);
-    seen.push(Draft::new("srv-throttled", Outcome::Inconclusive, why).details(vec![not_run]));
+    seen.findings.retain(|finding| !finding.turned_away);
+    seen.push(FindingBuilder::new("srv-throttled", Outcome::Inconclusive, why).details(vec![not_run]));
 }
 
 /// The verdict on the whole: the worst finding, or how much could not be told.
@@ -203,9 +205,9 @@ fn judge(findings: &[Finding]) -> (Verdict, String) {
         let more = if more == 0 { String::new() } else { format!(", and {more} more") };
         return (Verdict::Findings, format!("{}{more}", worst.summary));
     }
-    let untold = || findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive);
-    let unserved = untold().find(|finding| finding.id == "srv-upgrade");
-    match (untold().count(), unserved) {
+    let inconclusive = || findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive);
+    let unserved = inconclusive().find(|finding| finding.id == "srv-upgrade");
+    match (inconclusive().count(), unserved) {
         (0, _) => (Verdict::Sound, String::from("the upgrade is sound")),
         (_, Some(finding)) => (Verdict::Inconclusive, finding.summary.clone()),
         (count, None) => {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use starttls::Error;
 use starttls::proto::{ClientMessage, speaks};
 
-use crate::draft::{Draft, Seen};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::profile::{tls_url, upgrade_url, url};
 use crate::report::Kind;
-use crate::words::{tls_url, upgrade_url, url};
 
 /// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
 /// port serves, and goes on waiting on the first one.
@@ -20,14 +20,14 @@ const GREETING: Duration = Duration::from_millis(300);
 /// The port serves something else.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    pub(crate) seen: Seen,
+    pub(crate) seen: ProbeResult,
     pub(crate) why: String,
 }
 
 impl Diagnosis {
-    fn new(mut seen: Seen, id: &'static str, why: String, fix: &'static str) -> Self {
+    fn new(mut seen: ProbeResult, id: &'static str, why: String, fix: &'static str) -> Self {
         let last = seen.records.len().saturating_sub(1);
-        seen.push_shown(Draft::fail(id, why.clone()).fix(fix), last);
+        seen.push_shown(FindingBuilder::fail(id, why.clone()).fix(fix), last);
         Self { seen, why }
     }
 }
@@ -63,18 +63,18 @@ pub(crate) async fn or_other<T>(
 
 /// Tries TLS from the first byte, and listens to what is said without being asked.
 pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
-    let mut seen = Seen::default();
-    let mut dialogue = plan.open("what answers on this port").await.ok()?;
-    let said = dialogue.listen(GREETING).await;
+    let mut seen = ProbeResult::default();
+    let mut session = plan.open("what answers on this port").await.ok()?;
+    let said = session.listen(GREETING).await;
     if let Some(speaker) = speaks(&said) {
         let why = other(plan, speaker)?;
-        seen.record(dialogue.record);
+        seen.record(session.record);
         return Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL));
     }
-    drop(dialogue);
-    let mut dialogue = plan.open("TLS from the first byte").await.ok()?;
-    dialogue.patience = dialogue.patience.min(SILENCE);
-    match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    drop(session);
+    let mut session = plan.open("TLS from the first byte").await.ok()?;
+    session.reply_timeout = session.reply_timeout.min(SILENCE);
+    match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(mut inside) => {
             inside.goodbye().await;
             seen.record(inside.record);
@@ -98,25 +98,25 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
 
 /// Speaks the protocol in cleartext on a port where TLS was expected.
 pub(crate) async fn in_cleartext(plan: &Plan) -> Option<Diagnosis> {
-    let mut seen = Seen::default();
-    let mut dialogue = plan.open("what answers in cleartext").await.ok()?;
-    dialogue.patience = dialogue.patience.min(SILENCE);
+    let mut seen = ProbeResult::default();
+    let mut session = plan.open("what answers in cleartext").await.ok()?;
+    session.reply_timeout = session.reply_timeout.min(SILENCE);
     let port = plan.port();
-    let opening = dialogue.open_up().await;
+    let opening = session.read_greeting_and_hello().await;
     let why = match opening {
         Ok(opening) if opening.greeting.is_empty() && opening.hello.is_empty() => {
-            dialogue.write(ClientMessage::Request).await.ok()?;
-            let _ = dialogue.verdict().await.ok()?;
+            session.write(ClientMessage::Request).await.ok()?;
+            let _ = session.verdict().await.ok()?;
             None
         }
         Ok(_) => None,
         Err(_) => {
-            let speaker = speaks(dialogue.record.sent(Kind::Server).as_bytes()).filter(|it| *it != "TLS");
+            let speaker = speaks(session.record.sent(Kind::Server).as_bytes()).filter(|it| *it != "TLS");
             Some(speaker.and_then(|speaker| other(plan, speaker))?)
         }
     };
-    dialogue.goodbye().await;
-    seen.record(dialogue.record);
+    session.goodbye().await;
+    seen.record(session.record);
     let url = upgrade_url(plan.protocol, plan.host(), port);
     let why = why.unwrap_or_else(|| format!("port {port} starts in cleartext: use {url}"));
     Some(Diagnosis::new(seen, "srv-plain-tls", why, UPGRADE))

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::dialogue::{Dialogue, Stop};
-use crate::draft::{Draft, Seen};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report::{Kind, Outcome};
+use crate::session::{CleartextSession, ProbeError};
 
 const ID: &str = "srv-stall";
 
@@ -20,39 +20,39 @@ const BEAT: Duration = Duration::from_secs(1);
 const HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
 /// Silence, and an octet now and then, each on a connection of its own.
-pub(crate) async fn probe(plan: &Plan) -> Seen {
-    let mut seen = Seen::default();
+pub(crate) async fn probe(plan: &Plan) -> ProbeResult {
+    let mut seen = ProbeResult::default();
     let Some(limit) = plan.limits.slow else {
         let why = "it takes up to five minutes (needs --slow)";
-        seen.push(Draft::new(ID, Outcome::NotRun, why));
+        seen.push(FindingBuilder::new(ID, Outcome::NotRun, why));
         return seen;
     };
     let (silence, drip) = tokio::join!(
         held(plan, "the go-ahead, then silence", limit, false),
         held(plan, "the go-ahead, then an octet of a handshake a second", limit, true),
     );
-    let draft = match (&silence.0, &drip.0) {
-        (Err(stop), _) | (_, Err(stop)) => Draft::untold(ID, stop),
-        (Ok(None), _) => Draft::fail(
+    let finding = match (&silence.0, &drip.0) {
+        (Err(stop), _) | (_, Err(stop)) => FindingBuilder::inconclusive(ID, stop),
+        (Ok(None), _) => FindingBuilder::fail(
             ID,
             format!("a connection without a handshake is held for more than {}", words(limit)),
         ),
         (Ok(Some(_)), Ok(None)) => {
             let why = format!("an octet a second holds a connection for more than {}", words(limit));
-            Draft::new(ID, Outcome::Warning, why)
+            FindingBuilder::new(ID, Outcome::Warning, why)
         }
         (Ok(Some(silent)), Ok(Some(slow))) => {
             let (silent, slow) = (silent.as_secs(), slow.as_secs());
             let why =
                 format!("a silent connection is ended after {silent} s, one that dribbles after {slow} s");
-            Draft::pass(ID, why)
+            FindingBuilder::pass(ID, why)
         }
     };
-    let draft = [silence.1, drip.1].into_iter().fold(draft, |draft, record| {
+    let finding = [silence.1, drip.1].into_iter().fold(finding, |finding, record| {
         let all = record.all();
-        draft.at(seen.record(record), all)
+        finding.at(seen.record(record), all)
     });
-    seen.push(draft);
+    seen.push(finding);
     seen
 }
 
@@ -69,37 +69,37 @@ async fn held(
     purpose: &str,
     limit: Duration,
     dribbles: bool,
-) -> (Result<Option<Duration>, Stop>, Record) {
-    let mut dialogue = match plan.open(purpose).await {
-        Ok(dialogue) => dialogue,
+) -> (Result<Option<Duration>, ProbeError>, Record) {
+    let mut session = match plan.open(purpose).await {
+        Ok(session) => session,
         Err((stop, record)) => return (Err(stop), record),
     };
-    if let Err(stop) = dialogue.agree().await {
-        return (Err(stop), dialogue.record);
+    if let Err(stop) = session.agree().await {
+        return (Err(stop), session.record);
     }
     let hello = dribbles.then(|| HELLO.iter().copied().chain(std::iter::repeat(0))).into_iter().flatten();
-    let ended = match ends(&mut dialogue, hello, limit + GRACE).await {
+    let ended = match ends(&mut session, hello, limit + GRACE).await {
         Ok(ended) => ended,
-        Err(stop) => return (Err(stop), dialogue.record),
+        Err(stop) => return (Err(stop), session.record),
     };
     if ended.is_none() {
-        dialogue.record.text(Kind::Event, format!("the connection is still open after {}", words(limit)));
+        session.record.text(Kind::Event, format!("the connection is still open after {}", words(limit)));
     }
-    (Ok(ended), dialogue.record)
+    (Ok(ended), session.record)
 }
 
 async fn ends(
-    dialogue: &mut Dialogue,
+    session: &mut CleartextSession,
     mut octets: impl Iterator<Item = u8>,
     limit: Duration,
-) -> Result<Option<Duration>, Stop> {
+) -> Result<Option<Duration>, ProbeError> {
     let started = Instant::now();
     while started.elapsed() < limit {
-        if dialogue.closes(BEAT).await? {
+        if session.closes(BEAT).await? {
             return Ok(Some(started.elapsed()));
         }
         if let Some(octet) = octets.next()
-            && dialogue.put(&[octet]).await.is_err()
+            && session.put(&[octet]).await.is_err()
         {
             return Ok(Some(started.elapsed()));
         }

@@ -136,7 +136,7 @@ fn limits(args: &Check) -> Limits {
         connections: args.max_connections,
         concurrency: args.concurrency.into(),
         pace,
-        patience: args.peer.timeout,
+        reply_timeout: args.peer.timeout,
         deadline: args.deadline.unwrap_or(usual),
         slow,
         implicit_port: args.implicit_port,

@@ -3,7 +3,7 @@
 use starttls::proto::{ClientMessage, Escaped, Protocol};
 
 /// One row.
-pub(crate) struct Words {
+pub(crate) struct ProtocolProfile {
     scheme: &'static str,
     /// Beginnings of answers by which a server shows that it took credentials for what they are, be it
     /// to ask for more, to accept or to reject them.
@@ -59,7 +59,7 @@ fn in_line(before: &str, request: &[u8], behind: &str) -> Vec<Vec<u8>> {
     vec![[before.as_bytes(), b"x ", request.trim_ascii_end(), b" x", behind.as_bytes()].concat()]
 }
 
-const NOTHING: Words = Words {
+const NOTHING: ProtocolProfile = ProtocolProfile {
     scheme: "",
     took_credentials: &[],
     served: &[],
@@ -78,7 +78,7 @@ const NOTHING: Words = Words {
     restarts: &[],
 };
 
-const SMTP: Words = Words {
+const SMTP: ProtocolProfile = ProtocolProfile {
     scheme: "smtp",
     took_credentials: &["235", "334", "535", "432", "534"],
     served: &["250"],
@@ -89,7 +89,7 @@ const SMTP: Words = Words {
 };
 
 /// Both kinds of stream.
-const XMPP: Words = Words {
+const XMPP: ProtocolProfile = ProtocolProfile {
     scheme: "xmpp",
     took_credentials: &["<success", "<challenge", "*<not-authorized"],
     served: &["<?xml", "<stream:stream", "*type='result'", "*type=\"result\""],
@@ -99,11 +99,15 @@ const XMPP: Words = Words {
     ..NOTHING
 };
 
-const TABLE: &[Words] = &[
+const TABLE: &[ProtocolProfile] = &[
     SMTP,
-    Words { scheme: "submission", may_serve_cleartext: None, ..SMTP },
-    Words { scheme: "lmtp", may_serve_cleartext: Some("as between the servers of one site"), ..SMTP },
-    Words {
+    ProtocolProfile { scheme: "submission", may_serve_cleartext: None, ..SMTP },
+    ProtocolProfile {
+        scheme: "lmtp",
+        may_serve_cleartext: Some("as between the servers of one site"),
+        ..SMTP
+    },
+    ProtocolProfile {
         scheme: "imap",
         took_credentials: &["OK", "+", "NO [AUTHENTICATIONFAILED]", "NO [AUTHORIZATIONFAILED]"],
         rejections: &["NO"],
@@ -123,7 +127,7 @@ const TABLE: &[Words] = &[
         ],
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "pop3",
         rejections: &["-ERR"],
         // RFC 1939 section 5: NOOP belongs to the transaction state.
@@ -133,7 +137,7 @@ const TABLE: &[Words] = &[
         fixation: Some(("USER starttls-probe\r\n", "PASS starttls-probe\r\n")),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "sieve",
         took_credentials: &["OK", "NO"],
         served: &["OK"],
@@ -151,7 +155,7 @@ const TABLE: &[Words] = &[
         ],
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "nntp",
         rejections: &["482", "502"],
         user: "AUTHINFO USER",
@@ -160,7 +164,7 @@ const TABLE: &[Words] = &[
         fixation: Some(("AUTHINFO USER starttls-probe\r\n", "AUTHINFO PASS starttls-probe\r\n")),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "ftp",
         rejections: &["530"],
         took_credentials: &["331", "230", "332"],
@@ -170,7 +174,7 @@ const TABLE: &[Words] = &[
         fixation: Some(("USER starttls-probe\r\n", "PASS starttls-probe\r\n")),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "ldap",
         took_credentials: &["*BindResponse", "*invalidCredentials"],
         served: &["*SearchResultEntry", "*: 0"],
@@ -179,8 +183,8 @@ const TABLE: &[Words] = &[
         ..NOTHING
     },
     XMPP,
-    Words { scheme: "xmpp-server", ..XMPP },
-    Words {
+    ProtocolProfile { scheme: "xmpp-server", ..XMPP },
+    ProtocolProfile {
         scheme: "irc",
         // The token names an extension of the server's, and stays.
         may_repeat_offer: true,
@@ -188,7 +192,7 @@ const TABLE: &[Words] = &[
         fixation: Some(("NICK stprobe\r\n", "CAP END\r\nUSER visitor 0 * :visitor\r\n")),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "http",
         took_credentials: &[
             "HTTP/1.1 401",
@@ -206,7 +210,7 @@ const TABLE: &[Words] = &[
         may_ignore_request: Some("RFC 9110 section 7.8"),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "nut",
         took_credentials: &["OK"],
         served: &["BEGIN LIST"],
@@ -214,7 +218,7 @@ const TABLE: &[Words] = &[
         fixation: Some(("USERNAME starttls-probe\n", "USERNAME starttls-probe\n")),
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "postgres",
         rejections: &["ErrorResponse"],
         harmless: ClientMessage::Credentials,
@@ -224,7 +228,7 @@ const TABLE: &[Words] = &[
         turned_away: &["ErrorResponse FATAL 53", "ErrorResponse FATAL 57P", "ErrorResponse FATAL 08P01"],
         ..NOTHING
     },
-    Words {
+    ProtocolProfile {
         scheme: "mysql",
         took_credentials: &["ERR 1045", "packet"],
         login: Some("MYSQL_NATIVE_PASSWORD"),
@@ -279,7 +283,7 @@ fn in_a_body(request: &[u8]) -> Vec<Vec<u8>> {
     vec![[b"OPTIONS * HTTP/1.1\r\n", host.unwrap_or_default(), length.as_bytes(), request].concat()]
 }
 
-impl Words {
+impl ProtocolProfile {
     pub(crate) fn of(protocol: &Protocol) -> &'static Self {
         TABLE.iter().find(|row| row.scheme == protocol.name).unwrap_or(&NOTHING)
     }

@@ -2,10 +2,10 @@
 
 use starttls::proto::ClientMessage;
 
-use super::hidden::{self, Hidden};
-use super::injection::{Judge, Verdict, injected};
+use super::request_in_data::{self, RequestInData};
 use super::trial::{End, Form, Shape, Trial, trial};
-use crate::draft::{Draft, Seen};
+use super::{Conclusion, Judge, injected};
+use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::Outcome;
 
@@ -29,14 +29,14 @@ fn with_end(request: &[u8], more: &[u8]) -> Vec<u8> {
 }
 
 /// Other forms of the request, each with the probe behind it, and the request where it is none.
-pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> Seen {
+pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
     let id = "srv-inject-variants";
-    let mut seen = Seen::default();
+    let mut seen = ProbeResult::default();
     let mut dialect = (plan.protocol.dialect)(plan.identity());
     let mut request = Vec::new();
     dialect.write_client(ClientMessage::Request, &mut request);
     let one_line = request.ends_with(b"\n") && !request.windows(4).any(|it| it == b"\r\n\r\n");
-    let (mut worst, mut untold, mut accepted) = (None, None, Vec::new());
+    let (mut worst, mut inconclusive, mut accepted) = (None, None, Vec::new());
     let others = VARIANTS.iter().filter(|(_, change)| one_line && change(&request) != request);
     for (name, change) in others {
         let form = Form::new(
@@ -47,32 +47,35 @@ pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> Seen {
         let all = record.all();
         let at = seen.record(record);
         match judge.verdict(&end) {
-            Verdict::Injected(why) => {
-                worst = Some(Draft::fail(id, format!("with {name}: {why}")).at(at, all))
+            Conclusion::Injected(why) => {
+                worst = Some(FindingBuilder::fail(id, format!("with {name}: {why}")).at(at, all))
             }
-            Verdict::Sound(_) if matches!(end, End::Inside(_)) => accepted.push(*name),
-            Verdict::Sound(_) => {}
-            Verdict::Untold(stop) => untold = Some(Draft::untold(id, &stop).at(at, all)),
+            Conclusion::Sound(_) if matches!(end, End::Inside(_)) => accepted.push(*name),
+            Conclusion::Sound(_) => {}
+            Conclusion::Inconclusive(stop) => {
+                inconclusive = Some(FindingBuilder::inconclusive(id, &stop).at(at, all))
+            }
         }
     }
     let mut data = "";
-    match hidden::probe(plan, judge.harmless_in_cleartext, &mut seen, id).await {
-        Hidden::Nowhere if !one_line => {
+    match request_in_data::probe(plan, judge.harmless_in_cleartext, &mut seen, id).await {
+        RequestInData::Nowhere if !one_line => {
             let why = "the request has one form only, and no data can hold it";
-            seen.push(Draft::new(id, Outcome::NotApplicable, why));
+            seen.push(FindingBuilder::new(id, Outcome::NotApplicable, why));
             return seen;
         }
-        Hidden::Nowhere => {}
-        Hidden::Kept => data = ", and a request in data is data",
-        Hidden::Taken(draft) => worst = worst.or(Some(draft)),
-        Hidden::Untold(draft) => untold = untold.or(Some(draft)),
+        RequestInData::Nowhere => {}
+        RequestInData::Kept => data = ", and a request in data is data",
+        RequestInData::Taken(finding) => worst = worst.or(Some(finding)),
+        RequestInData::Inconclusive(finding) => inconclusive = inconclusive.or(Some(finding)),
     }
     let pass = || match accepted.as_slice() {
-        [] => Draft::pass(id, format!("other forms of the request let nothing through{data}")),
-        names => {
-            Draft::pass(id, format!("accepted with {}, and lets nothing through{data}", names.join(", ")))
-        }
+        [] => FindingBuilder::pass(id, format!("other forms of the request let nothing through{data}")),
+        names => FindingBuilder::pass(
+            id,
+            format!("accepted with {}, and lets nothing through{data}", names.join(", ")),
+        ),
     };
-    seen.push(worst.or(untold).unwrap_or_else(pass));
+    seen.push(worst.or(inconclusive).unwrap_or_else(pass));
     seen
 }

@@ -1,20 +1,20 @@
 //! Findings while they are made: evidence points into records that have no place in the report yet.
 
 use crate::check::{CHECKS, check};
-use crate::dialogue::Stop;
 use crate::record::{Mark, Record};
 use crate::report::{Finding, Outcome, Severity, Transcript};
+use crate::session::ProbeError;
 
 /// What one probe saw.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ProbeResult {
     pub(crate) records: Vec<Record>,
-    pub(crate) drafts: Vec<Draft>,
+    pub(crate) findings: Vec<FindingBuilder>,
 }
 
 /// A finding in the making.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct FindingBuilder {
     pub(crate) id: &'static str,
     pub(crate) outcome: Outcome,
     summary: String,
@@ -28,7 +28,7 @@ pub(crate) struct Draft {
     pub(crate) turned_away: bool,
 }
 
-impl Draft {
+impl FindingBuilder {
     pub(crate) fn new(id: &'static str, outcome: Outcome, summary: impl Into<String>) -> Self {
         Self {
             id,
@@ -51,7 +51,7 @@ impl Draft {
     }
 
     /// The probe could not tell, and why.
-    pub(crate) fn untold(id: &'static str, stop: &Stop) -> Self {
+    pub(crate) fn inconclusive(id: &'static str, stop: &ProbeError) -> Self {
         Self { turned_away: stop.turns_away(), ..Self::new(id, Outcome::Inconclusive, stop.to_string()) }
     }
 
@@ -78,7 +78,7 @@ impl Draft {
     }
 }
 
-impl Seen {
+impl ProbeResult {
     /// Adds a record, and says which it is.
     pub(crate) fn record(&mut self, record: Record) -> usize {
         self.records.push(record);
@@ -87,35 +87,35 @@ impl Seen {
 
     /// Whether anything has failed.
     pub(crate) fn has_failed(&self) -> bool {
-        self.drafts.iter().any(|draft| draft.outcome == Outcome::Fail)
+        self.findings.iter().any(|finding| finding.outcome == Outcome::Fail)
     }
 
-    pub(crate) fn push(&mut self, draft: Draft) {
-        self.drafts.push(draft);
+    pub(crate) fn push(&mut self, finding: FindingBuilder) {
+        self.findings.push(finding);
     }
 
-    /// Adds drafts that this place in the first record shows.
-    pub(crate) fn push_all(&mut self, drafts: impl IntoIterator<Item = Draft>, at: Mark) {
-        self.drafts.extend(drafts.into_iter().map(|draft| draft.at(0, at)));
+    /// Adds findings that this place in the first record shows.
+    pub(crate) fn push_all(&mut self, findings: impl IntoIterator<Item = FindingBuilder>, at: Mark) {
+        self.findings.extend(findings.into_iter().map(|finding| finding.at(0, at)));
     }
 
-    /// Adds a draft that the whole of this record shows.
-    pub(crate) fn push_shown(&mut self, draft: Draft, record: usize) {
+    /// Adds a finding that the whole of this record shows.
+    pub(crate) fn push_shown(&mut self, finding: FindingBuilder, record: usize) {
         let all = self.records.get(record).map(Record::all);
-        self.push(all.into_iter().fold(draft, |draft, all| draft.at(record, all)));
+        self.push(all.into_iter().fold(finding, |finding, all| finding.at(record, all)));
     }
 
     /// Makes a check that seemed to pass inconclusive after all.
-    pub(crate) fn revise(&mut self, id: &str, stop: &Stop) {
-        let passed = |draft: &&mut Draft| draft.id == id && draft.outcome == Outcome::Pass;
-        for draft in self.drafts.iter_mut().filter(passed) {
-            (draft.outcome, draft.summary) = (Outcome::Inconclusive, stop.to_string());
+    pub(crate) fn revise(&mut self, id: &str, stop: &ProbeError) {
+        let passed = |finding: &&mut FindingBuilder| finding.id == id && finding.outcome == Outcome::Pass;
+        for finding in self.findings.iter_mut().filter(passed) {
+            (finding.outcome, finding.summary) = (Outcome::Inconclusive, stop.to_string());
         }
     }
 
-    /// Keeps of several drafts of the same check the worst.
+    /// Keeps of several findings of the same check the worst.
     pub(crate) fn worst_of_each(&mut self) {
-        let rank = |draft: &Draft| match draft.outcome {
+        let rank = |finding: &FindingBuilder| match finding.outcome {
             Outcome::Fail => 0,
             Outcome::Warning => 1,
             Outcome::Inconclusive => 2,
@@ -124,53 +124,53 @@ impl Seen {
             Outcome::NotRun => 5,
             Outcome::NotApplicable => 6,
         };
-        let mut worst: Vec<Draft> = Vec::new();
-        for draft in self.drafts.drain(..) {
-            match worst.iter_mut().find(|it| it.id == draft.id) {
-                Some(known) if rank(&draft) < rank(known) => *known = draft,
+        let mut worst: Vec<FindingBuilder> = Vec::new();
+        for finding in self.findings.drain(..) {
+            match worst.iter_mut().find(|it| it.id == finding.id) {
+                Some(known) if rank(&finding) < rank(known) => *known = finding,
                 Some(_) => {}
-                None => worst.push(draft),
+                None => worst.push(finding),
             }
         }
-        self.drafts = worst;
+        self.findings = worst;
     }
 
     /// Takes over what another part of the probe saw.
     pub(crate) fn absorb(&mut self, other: Self) {
         let base = self.records.len();
         self.records.extend(other.records);
-        self.drafts.extend(other.drafts.into_iter().map(|mut draft| {
-            draft.evidence.iter_mut().for_each(|(record, _)| *record += base);
-            draft
+        self.findings.extend(other.findings.into_iter().map(|mut finding| {
+            finding.evidence.iter_mut().for_each(|(record, _)| *record += base);
+            finding
         }));
     }
 
     /// Puts everything into the report, with the findings in the order of the table.
-    pub(crate) fn settle(self, transcripts: &mut Vec<Transcript>, findings: &mut Vec<Finding>) {
+    pub(crate) fn into_report(self, transcripts: &mut Vec<Transcript>, findings: &mut Vec<Finding>) {
         let base = transcripts.len();
         transcripts.extend(self.records.into_iter().map(Record::finish));
-        findings.extend(self.drafts.into_iter().map(|draft| {
-            let row = check(draft.id);
-            let bad = matches!(draft.outcome, Outcome::Fail | Outcome::Warning);
+        findings.extend(self.findings.into_iter().map(|finding| {
+            let row = check(finding.id);
+            let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
             let usual = row.map_or(Severity::Warning, |row| row.severity);
-            let severity = match draft.outcome {
+            let severity = match finding.outcome {
                 Outcome::Fail => usual,
                 Outcome::Warning => usual.min(Severity::Warning),
                 _ => Severity::Info,
             };
             Finding {
-                id: draft.id.to_owned(),
-                outcome: draft.outcome,
-                severity: draft.severity.filter(|_| bad).unwrap_or(severity),
+                id: finding.id.to_owned(),
+                outcome: finding.outcome,
+                severity: finding.severity.filter(|_| bad).unwrap_or(severity),
                 known: false,
-                summary: draft.summary,
-                details: draft.details,
-                evidence: draft
+                summary: finding.summary,
+                details: finding.details,
+                evidence: finding
                     .evidence
                     .iter()
                     .map(|(record, mark)| mark.in_transcript(base + record))
                     .collect(),
-                fix: draft.fix.or(row.map(|row| row.fix)).filter(|_| bad).map(str::to_owned),
+                fix: finding.fix.or(row.map(|row| row.fix)).filter(|_| bad).map(str::to_owned),
             }
         }));
         findings.sort_by_key(|finding| CHECKS.iter().position(|row| row.id == finding.id));

@@ -1,30 +1,32 @@
 //! What the cleartext part tells anybody who listens.
 
-use crate::draft::Draft;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::{Outcome, Severity};
 
 /// Software that names itself with its version, and names and addresses from the inside, in what the server sent. The
 /// text is escaped.
-pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<Draft> {
+pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
     let text = without_escapes(sent);
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()[]<>,;\"'=".contains(c)).collect();
     let version = words.iter().find(|word| is_version(word));
     let banner = match version {
-        Some(version) => {
-            Draft::new("leak-banner", Outcome::Info, format!("a version is told in cleartext: {version}"))
-        }
-        None => Draft::pass("leak-banner", "no version is told in cleartext"),
+        Some(version) => FindingBuilder::new(
+            "leak-banner",
+            Outcome::Info,
+            format!("a version is told in cleartext: {version}"),
+        ),
+        None => FindingBuilder::pass("leak-banner", "no version is told in cleartext"),
     };
     let internal = words.iter().find(|word| is_internal(word, &plan.server_name));
     let internal = match internal {
-        Some(name) => Draft::new(
+        Some(name) => FindingBuilder::new(
             "leak-internal",
             Outcome::Warning,
             format!("an internal name or address is told: {name}"),
         )
         .severity(Severity::Info),
-        None => Draft::pass("leak-internal", "no internal name or address is told"),
+        None => FindingBuilder::pass("leak-internal", "no internal name or address is told"),
     };
     vec![banner, internal]
 }

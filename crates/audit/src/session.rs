@@ -11,12 +11,12 @@ use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
 
 use crate::channel::{Channel, Reply};
+pub(crate) use crate::error::ProbeError;
+use crate::error::{GO_AHEAD, GREETING, HELLO};
 use crate::hello;
+use crate::profile::ProtocolProfile;
 use crate::record::{Mark, Record};
 use crate::report::Kind;
-pub(crate) use crate::stop::Stop;
-use crate::stop::{GO_AHEAD, GREETING, HELLO};
-use crate::words::Words;
 
 /// What the server said before anybody asked for TLS.
 #[derive(Clone, Debug, Default)]
@@ -38,40 +38,40 @@ pub(crate) struct Opening {
 }
 
 /// A connection in cleartext.
-pub(crate) type Dialogue = Channel<TcpStream>;
+pub(crate) type CleartextSession = Channel<TcpStream>;
 
 /// A connection inside TLS.
-pub(crate) type Inside = Channel<Encrypted<TcpStream>>;
+pub(crate) type TlsSession = Channel<Encrypted<TcpStream>>;
 
-impl Dialogue {
+impl CleartextSession {
     /// Dials and says nothing yet.
     pub(crate) async fn open(
         protocol: &'static Protocol,
         identity: Identity,
         address: SocketAddr,
-        (patience, ends): (Duration, Instant),
+        (reply_timeout, ends): (Duration, Instant),
         purpose: &str,
-    ) -> Result<Self, (Stop, Record)> {
+    ) -> Result<Self, (ProbeError, Record)> {
         let mut record = Record::new(purpose).of(protocol);
-        let until = (Instant::now() + patience).min(ends);
+        let until = (Instant::now() + reply_timeout).min(ends);
         let dialled = tokio::time::timeout_at(until.into(), TcpStream::connect(address)).await;
         let io = match dialled {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => {
                 record.text(Kind::Event, format!("no connection to {address}: {error}"));
-                return Err((Stop::Unreachable(error.to_string()), record));
+                return Err((ProbeError::Unreachable(error.to_string()), record));
             }
-            Err(_) if Instant::now() >= ends => return Err((Stop::Deadline, record)),
+            Err(_) if Instant::now() >= ends => return Err((ProbeError::Deadline, record)),
             Err(_) => {
                 record.text(Kind::Event, format!("no connection to {address} in time"));
-                return Err((Stop::Unreachable(String::from("timed out")), record));
+                return Err((ProbeError::Unreachable(String::from("timed out")), record));
             }
         };
         // A segment is what is written at once: that is the point of several probes.
         let _ = io.set_nodelay(true);
         record.text(Kind::Event, format!("connected to {address}"));
         let dialect = (protocol.dialect)(identity);
-        Ok(Self::new(io, protocol, dialect, record, (patience, ends), [Kind::Client, Kind::Server]))
+        Ok(Self::new(io, protocol, dialect, record, (reply_timeout, ends), [Kind::Client, Kind::Server]))
     }
 
     /// The address that the server sees this client at.
@@ -84,7 +84,7 @@ impl Dialogue {
     }
 
     /// The greeting, and the answer to the hello where the offer stands in it.
-    pub(crate) async fn open_up(&mut self) -> Result<Opening, Stop> {
+    pub(crate) async fn read_greeting_and_hello(&mut self) -> Result<Opening, ProbeError> {
         let mut opening = Opening::default();
         let first = self.record.last();
         if self.flow().greeting {
@@ -118,12 +118,16 @@ impl Dialogue {
     }
 
     /// Returns the answer to the last message of ours.
-    pub(crate) async fn answer_to(&mut self, reply_to: ReplyTo, what: &'static str) -> Result<Reply, Stop> {
+    pub(crate) async fn answer_to(
+        &mut self,
+        reply_to: ReplyTo,
+        what: &'static str,
+    ) -> Result<Reply, ProbeError> {
         self.answer(self.question(reply_to, what)).await
     }
 
     /// The answer to a request for TLS that was sent already; a refusal in the server's own words too.
-    pub(crate) async fn verdict(&mut self) -> Result<Result<(), (Refusal, Vec<u8>)>, Stop> {
+    pub(crate) async fn verdict(&mut self) -> Result<Result<(), (Refusal, Vec<u8>)>, ProbeError> {
         if !self.flow().verdict {
             return Ok(Ok(()));
         }
@@ -131,24 +135,24 @@ impl Dialogue {
         match reply.meaning {
             ServerMessage::Accept => Ok(Ok(())),
             ServerMessage::Refuse(refusal) => Ok(Err((refusal, reply.all()))),
-            ServerMessage::Bye if Words::of(self.protocol).refuses(&reply.own) => {
+            ServerMessage::Bye if ProtocolProfile::of(self.protocol).refuses(&reply.own) => {
                 Ok(Err((Refusal::Permanent, reply.all())))
             }
-            ServerMessage::Bye => Err(Stop::Bye(self.shown(&reply.own))),
-            _ => Err(Stop::Malformed("the exact go-ahead")),
+            ServerMessage::Bye => Err(ProbeError::Bye(self.shown(&reply.own))),
+            _ => Err(ProbeError::Malformed("the exact go-ahead")),
         }
     }
 
     /// Opens the session, asks for TLS and takes the go-ahead.
-    pub(crate) async fn agree(&mut self) -> Result<(), Stop> {
-        self.open_up().await?;
+    pub(crate) async fn agree(&mut self) -> Result<(), ProbeError> {
+        self.read_greeting_and_hello().await?;
         self.request().await
     }
 
     /// Asks for TLS and takes the go-ahead. A refusal is an error.
-    pub(crate) async fn request(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn request(&mut self) -> Result<(), ProbeError> {
         self.write(ClientMessage::Request).await?;
-        self.verdict().await?.map_err(|_| Stop::Refused)
+        self.verdict().await?.map_err(|_| ProbeError::Refused)
     }
 
     /// Starts TLS, with a connector that finishes whatever the certificate.
@@ -157,11 +161,11 @@ impl Dialogue {
         connector: &Connector,
         server_name: &str,
         identity: Identity,
-    ) -> Result<Inside, (starttls::Error, Record)> {
+    ) -> Result<TlsSession, (starttls::Error, Record)> {
         self.record.text(Kind::Boundary, "TLS from here");
         let dialect = (self.protocol.dialect)(Identity { inside_tls: true, ..identity });
         let shaking = connector.handshake(self.protocol, server_name, self.io);
-        let limit = self.patience.min(self.ends.saturating_duration_since(Instant::now()));
+        let limit = self.reply_timeout.min(self.ends.saturating_duration_since(Instant::now()));
         let late = |_| Err(starttls::Error::Timeout { step: "the TLS handshake", limit });
         match tokio::time::timeout(limit, shaking).await.unwrap_or_else(late) {
             Ok(io) => {
@@ -169,7 +173,14 @@ impl Dialogue {
                 let text = format!("handshake done: {}, {}", facts.version_name(), facts.cipher_suite_name());
                 self.record.text(Kind::Event, text);
                 let kinds = [Kind::ClientInside, Kind::ServerInside];
-                Ok(Inside::new(io, self.protocol, dialect, self.record, (self.patience, self.ends), kinds))
+                Ok(TlsSession::new(
+                    io,
+                    self.protocol,
+                    dialect,
+                    self.record,
+                    (self.reply_timeout, self.ends),
+                    kinds,
+                ))
             }
             Err(error) => {
                 self.record.text(Kind::Event, format!("no handshake: {error}"));
@@ -179,7 +190,7 @@ impl Dialogue {
     }
 }
 
-impl Inside {
+impl TlsSession {
     pub(crate) fn session(&self) -> &Encrypted<TcpStream> {
         &self.io
     }

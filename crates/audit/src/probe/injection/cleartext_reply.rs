@@ -2,26 +2,26 @@
 
 use starttls::proto::{Identity, ReplyTo, Scan, ServerMessage, Side};
 
-use super::answers::{self, signature};
-use super::injection::{Judge, short};
 use super::trial::End;
-use crate::draft::Draft;
+use super::{Judge, short};
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
+use crate::probe::answers::{self, signature};
+use crate::profile::{begins, is_final};
 use crate::report::Outcome;
-use crate::words::{begins, is_final};
 
 const ID: &str = "srv-reply-plain";
 
 /// What the end of a connection with injected bytes shows of the cleartext after the go-ahead.
-pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> Draft {
+pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> FindingBuilder {
     let bytes = match end {
         End::Plain(bytes) => bytes,
-        End::Stopped(stop) => return Draft::untold(ID, stop),
-        _ => return Draft::pass(ID, "no answer in cleartext behind the go-ahead"),
+        End::Stopped(stop) => return FindingBuilder::inconclusive(ID, stop),
+        _ => return FindingBuilder::pass(ID, "no answer in cleartext behind the go-ahead"),
     };
     let messages = messages(plan, bytes);
     if let Some(text) = messages.iter().map(|it| &it.text).find(|text| answers(plan, judge, text)) {
-        return Draft::fail(
+        return FindingBuilder::fail(
             ID,
             format!("the injected command was answered in cleartext: \"{}\"", short(text)),
         );
@@ -29,13 +29,14 @@ pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> Draft {
     let text = shown(plan, bytes);
     match messages.iter().all(|it| it.refuses) {
         // The protocol's own word for a handshake that fails.
-        true => {
-            Draft::pass(ID, format!("the server reports in cleartext that the handshake failed: \"{text}\""))
-        }
+        true => FindingBuilder::pass(
+            ID,
+            format!("the server reports in cleartext that the handshake failed: \"{text}\""),
+        ),
         false => {
             let why =
                 format!("after its go-ahead the server still reads cleartext, and answers it: \"{text}\"");
-            Draft::new(ID, Outcome::Warning, why)
+            FindingBuilder::new(ID, Outcome::Warning, why)
         }
     }
 }
@@ -74,12 +75,12 @@ fn messages(plan: &Plan, bytes: &[u8]) -> Vec<Message> {
 fn answers(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
     let said = signature(text);
     let usual = judge.harmless_in_cleartext.is_some_and(|usual| usual == said);
-    let words = begins(text, plan.words.served) || begins(text, plan.words.took_credentials);
+    let words = begins(text, plan.profile.served) || begins(text, plan.profile.took_credentials);
     !said.is_empty() && !is_final(text) && (usual || judge.normal.signatures.contains(&said) || words)
 }
 
 /// The messages in what was heard; what is not one is the last.
-pub(super) fn cut<'a>(plan: &Plan, heard: &'a [u8]) -> Vec<&'a [u8]> {
+pub(in crate::probe) fn cut<'a>(plan: &Plan, heard: &'a [u8]) -> Vec<&'a [u8]> {
     let dialect = (plan.protocol.dialect)(Identity::new(""));
     let (mut rest, mut messages) = (heard, Vec::new());
     while !rest.is_empty() {

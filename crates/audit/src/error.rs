@@ -7,7 +7,7 @@ pub(crate) const GO_AHEAD: &str = "the answer to the upgrade request";
 
 /// Why a connection did not get as far as the probe wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum ProbeError {
     /// No connection at all.
     Unreachable(String),
     /// The server sent nothing in time; what was waited for.
@@ -37,7 +37,7 @@ pub(crate) enum Stop {
     /// The server refused the request, which it had accepted before.
     Refused,
     /// A session inside TLS that answers nothing proves nothing: why it does not.
-    Unserved(Box<Stop>),
+    Unserved(Box<ProbeError>),
     /// Something else than a comparison needs was seen.
     Unclear(String),
     /// No more connections may be opened.
@@ -46,7 +46,7 @@ pub(crate) enum Stop {
     Deadline,
 }
 
-impl Stop {
+impl ProbeError {
     /// Whether a server that limits connections or refuses newcomers may have done it: only to a client that has
     /// sent nothing but the usual beginning of a session.
     pub(crate) fn turns_away(&self) -> bool {
@@ -76,7 +76,7 @@ impl Stop {
     }
 }
 
-impl std::fmt::Display for Stop {
+impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "no connection: {why}"),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use starttls::proto::ClientMessage;
 
-use super::answers::{self, Answers};
 use super::variants::Change;
-use crate::dialogue::{Dialogue, Stop};
 use crate::plan::Plan;
+use crate::probe::answers::{self, Answers};
 use crate::record::Record;
 use crate::report::Kind;
+use crate::session::{CleartextSession, ProbeError};
 
 /// How long a server may take to answer in cleartext behind its go-ahead.
 const PLAIN: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ pub(super) enum End {
     /// These messages came in cleartext where TLS belongs.
     Plain(Vec<u8>),
     /// Something else was in the way.
-    Stopped(Stop),
+    Stopped(ProbeError),
 }
 
 /// One way to ask for TLS.
@@ -78,57 +78,59 @@ impl Form {
 /// Runs one connection up to the answers inside TLS.
 pub(super) async fn trial(plan: &Plan, form: &Form) -> Trial {
     let _place = plan.place().await;
-    let mut dialogue = match plan.open(&form.purpose).await {
-        Ok(dialogue) => dialogue,
+    let mut session = match plan.open(&form.purpose).await {
+        Ok(session) => session,
         Err((stop, record)) => return Trial { end: End::Stopped(stop), record },
     };
-    if let Err(stop) = dialogue.open_up().await {
-        return Trial { end: End::Stopped(stop), record: dialogue.record };
+    if let Err(stop) = session.read_greeting_and_hello().await {
+        return Trial { end: End::Stopped(stop), record: session.record };
     }
-    let request = dialogue.words(ClientMessage::Request);
+    let request = session.words(ClientMessage::Request);
     for (pause, segment) in form.segments(request) {
         tokio::time::sleep(pause).await;
-        if let Err(stop) = dialogue.send(&segment).await {
-            return Trial { end: ended(stop), record: dialogue.record };
+        if let Err(stop) = session.send(&segment).await {
+            return Trial { end: ended(stop), record: session.record };
         }
     }
-    match dialogue.verdict().await {
-        Ok(Ok(())) => secured(plan, dialogue, form).await,
+    match session.verdict().await {
+        Ok(Ok(())) => secured(plan, session, form).await,
         Ok(Err(_)) => {
             let end = End::Refused(String::from("the request was refused"));
-            Trial { end, record: dialogue.record }
+            Trial { end, record: session.record }
         }
         // A request in a form that is none was not taken for one.
         Err(stop) if matches!(form.shape, Shape::Changed(..)) && stop.is_silence() => {
-            Trial { end: End::Refused(stop.to_string()), record: dialogue.record }
+            Trial { end: End::Refused(stop.to_string()), record: session.record }
         }
-        Err(stop) => Trial { end: ended(stop), record: dialogue.record },
+        Err(stop) => Trial { end: ended(stop), record: session.record },
     }
 }
 
 /// A server that ends the connection has refused the injected bytes. One that says nothing has not.
-fn ended(stop: Stop) -> End {
+fn ended(stop: ProbeError) -> End {
     match stop {
-        Stop::Closed(_) | Stop::Bye(_) | Stop::Malformed(_) => End::Refused(stop.to_string()),
+        ProbeError::Closed(_) | ProbeError::Bye(_) | ProbeError::Malformed(_) => {
+            End::Refused(stop.to_string())
+        }
         stop => End::Stopped(stop),
     }
 }
 
-async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
+async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Trial {
     // An answer in cleartext may come a moment behind the go-ahead. Once our ClientHello is out it would be seen as
     // the first few octets of something that is no TLS, too few to tell what they answer.
     let beyond = match &form.shape {
-        Shape::Together(_) if form.inside.is_empty() => dialogue.listen(PLAIN).await,
-        _ => dialogue.unread(),
+        Shape::Together(_) if form.inside.is_empty() => session.listen(PLAIN).await,
+        _ => session.unread(),
     };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
-        return Trial { end: End::Plain(beyond), record: dialogue.record };
+        return Trial { end: End::Plain(beyond), record: session.record };
     }
     // The exact form alone shows the weakness that is worst: no hurry there.
     if matches!(form.shape, Shape::Split(..) | Shape::Changed(..)) {
-        dialogue.patience = plan.doubt();
+        session.reply_timeout = plan.handshake_timeout();
     }
-    let mut inside = match dialogue.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    let mut inside = match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(inside) => inside,
         Err((starttls::Error::PlaintextNotTls { received, .. }, mut record)) => {
             record.bytes(Kind::Server, &received);
@@ -136,7 +138,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
         }
         Err((error, record)) => {
             let end = match plan.unshaken(&error) {
-                Stop::Unshaken(why) => End::Refused(why),
+                ProbeError::Unshaken(why) => End::Refused(why),
                 stop => End::Stopped(stop),
             };
             return Trial { end, record };
@@ -148,7 +150,7 @@ async fn secured(plan: &Plan, mut dialogue: Dialogue, form: &Form) -> Trial {
     };
     // What took so long until now takes its time for an answer too.
     let slow = Duration::from_secs_f64(inside.record.elapsed_ms() / 200.0);
-    let wait = wait.max(slow).min(plan.patience());
+    let wait = wait.max(slow).min(plan.reply_timeout());
     let heard = answers::unasked(plan, &mut inside, wait, EAGER).await;
     let answers = answers::take(plan, &mut inside, &form.inside).await;
     Trial { end: End::Unasked(heard, answers), record: inside.record }
