@@ -11,7 +11,7 @@
 //! out of the run. The id may end in `*`.
 
 use starttls_attack::Scenario;
-use starttls_attack::report::{Outcome, Tested};
+use starttls_attack::report::{ScenarioOutcome, ScenarioResult};
 
 use crate::word;
 
@@ -32,7 +32,7 @@ pub struct Expectation {
     /// The scenario, or what the ids of the scenarios begin with.
     pub scenario: String,
     /// The outcome; `None` when the scenario is left out.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ScenarioOutcome>,
     /// Why.
     pub reason: String,
 }
@@ -66,9 +66,10 @@ pub fn read(text: &str) -> Result<Client, String> {
         let outcome = match outcome {
             "exclude" => None,
             word => {
-                let known =
-                    |it: &&Outcome| it.word() == word && !matches!(it, Outcome::Sound | Outcome::Refused);
-                Some(*Outcome::ALL.iter().find(known).ok_or_else(unclear)?)
+                let known = |it: &&ScenarioOutcome| {
+                    it.word() == word && !matches!(it, ScenarioOutcome::Sound | ScenarioOutcome::Refused)
+                };
+                Some(*ScenarioOutcome::ALL.iter().find(known).ok_or_else(unclear)?)
             }
         };
         let expectation = Expectation {
@@ -92,11 +93,11 @@ impl Client {
     }
 
     /// Where the verdicts are not what was expected, one line each.
-    pub fn differences(&self, protocol: &str, tested: &[Tested]) -> Vec<String> {
+    pub fn differences(&self, protocol: &str, tested: &[ScenarioResult]) -> Vec<String> {
         let mut differences = Vec::new();
-        for Tested { id, outcome, summary, .. } in tested {
+        for ScenarioResult { id, outcome, summary, .. } in tested {
             let own = self.expectations.iter().find(|it| it.concerns(protocol, id)).and_then(|it| it.outcome);
-            let usual = matches!(outcome, Outcome::Sound | Outcome::Refused);
+            let usual = matches!(outcome, ScenarioOutcome::Sound | ScenarioOutcome::Refused);
             match own {
                 Some(expected) if expected == *outcome => {}
                 Some(expected) => differences.push(format!(
@@ -116,8 +117,8 @@ impl Client {
 mod tests {
     use super::*;
 
-    fn tested(id: &str, outcome: Outcome) -> Tested {
-        Tested {
+    fn tested(id: &str, outcome: ScenarioOutcome) -> ScenarioResult {
+        ScenarioResult {
             id: id.into(),
             title: String::new(),
             outcome,
@@ -138,9 +139,11 @@ mod tests {
         let client = read(text)?;
         assert_eq!(client.runs, [("imap".to_owned(), "x {port}".to_owned())]);
         assert!(client.excludes("imap", "cli-cert-expired") && !client.excludes("pop3", "cli-cert-expired"));
-        let as_expected = [tested("cli-hs-stall", Outcome::Hung), tested("cli-silence", Outcome::Refused)];
+        let as_expected =
+            [tested("cli-hs-stall", ScenarioOutcome::Hung), tested("cli-silence", ScenarioOutcome::Refused)];
         assert_eq!(client.differences("imap", &as_expected), Vec::<String>::new());
-        let other = [tested("cli-hs-stall", Outcome::Sound), tested("cli-silence", Outcome::Fooled)];
+        let other =
+            [tested("cli-hs-stall", ScenarioOutcome::Sound), tested("cli-silence", ScenarioOutcome::Fooled)];
         assert_eq!(client.differences("imap", &other).len(), 2);
         Ok(())
     }

@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-#[path = "../../crates/attack/tests/stage/mod.rs"]
-mod stage;
+#[path = "../../crates/attack/tests/environment/mod.rs"]
+mod environment;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stage::Lab;
-use starttls_attack::report::Outcome;
+use environment::Lab;
+use starttls_attack::report::ScenarioOutcome;
 use starttls_attack::{Campaign, Scenario, Shell};
 use starttls_conformance::attack::read;
 
@@ -55,7 +55,7 @@ fn attack(name: &str) {
         let campaign = Campaign {
             protocol,
             scenarios: scenarios.collect(),
-            stage: Lab::new(),
+            environment: Lab::new(),
             subject: Arc::new(Shell(command.clone())),
             timeout: TIMEOUT,
             jobs: 12,
@@ -63,7 +63,7 @@ fn attack(name: &str) {
         };
         let report = runtime.block_on(async { tokio::time::timeout(DEADLINE, campaign.run()).await });
         let report = report.unwrap().unwrap();
-        if report.control.outcome != Outcome::Sound {
+        if report.control.outcome != ScenarioOutcome::Sound {
             wrong.push(format!("{scheme}: {}: {}", report.control.summary, report.control.output));
         }
         wrong.extend(client.differences(scheme, &report.scenarios));

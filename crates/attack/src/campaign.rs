@@ -14,20 +14,20 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::canary::Canary;
-use crate::judge::{self, Baseline, Seen, Verdict};
+use crate::judge::{self, ClientBaseline, Judgment, Observations};
 use crate::middle::{Middle, Upstream};
-use crate::record::{Record, Records};
-use crate::report::{Outcome, Report, SCHEMA_VERSION, Tested};
-use crate::scenario::{Filling, Inside, Scenario};
-use crate::subject::{Ended, Output, Ran, Subject, Target};
+use crate::record::{ConnectionRecord, RunRecords};
+use crate::report::{AttackReport, SCHEMA_VERSION, ScenarioOutcome, ScenarioResult};
+use crate::scenario::{Filling, Scenario, SessionAction};
+use crate::subject::{ClientExit, ClientOutput, ClientRun, Subject, Target};
 
 /// What an attack is played with: servers behind, and certificates.
-pub trait Stage: Send + Sync {
+pub trait Environment: Send + Sync {
     /// A server for one run.
     ///
     /// # Errors
     /// Why there is none, in words.
-    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String>;
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String>;
 
     /// The certificate of this name, `sound` among them: its chain and its key. It may take its time: it is asked
     /// for where nothing else is kept waiting.
@@ -38,7 +38,7 @@ pub trait Stage: Send + Sync {
 }
 
 /// A server behind the man in the middle, for one run.
-pub struct Backing {
+pub struct UpstreamLease {
     /// Where it is.
     pub upstream: Upstream,
     /// Who can log in there.
@@ -49,9 +49,9 @@ pub struct Backing {
     pub keep: Box<dyn Any + Send>,
 }
 
-impl std::fmt::Debug for Backing {
+impl std::fmt::Debug for UpstreamLease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backing").field("upstream", &self.upstream).finish_non_exhaustive()
+        f.debug_struct("UpstreamLease").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Campaign {
     /// The scenarios; those without a meaning in the protocol are left out.
     pub scenarios: Vec<Scenario>,
     /// The servers and certificates.
-    pub stage: Arc<dyn Stage>,
+    pub environment: Arc<dyn Environment>,
     /// The client.
     pub subject: Arc<dyn Subject>,
     /// How long one run of the client may take.
@@ -81,8 +81,8 @@ impl std::fmt::Debug for Campaign {
 
 /// One run of the client, before it is judged.
 struct Run {
-    records: Vec<Record>,
-    ran: Ran,
+    records: Vec<ConnectionRecord>,
+    ran: ClientRun,
     canary: Canary,
     elapsed: Duration,
 }
@@ -96,7 +96,7 @@ impl Campaign {
     ///
     /// # Errors
     /// Why it could not be run.
-    pub async fn run(self) -> Result<Report, String> {
+    pub async fn run(self) -> Result<AttackReport, String> {
         self.run_until(std::future::pending()).await
     }
 
@@ -105,24 +105,24 @@ impl Campaign {
     ///
     /// # Errors
     /// Why it could not be run.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<Report, String> {
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<AttackReport, String> {
         let campaign = Arc::new(self);
         let mut stop = std::pin::pin!(stop);
         let applicable = |it: &&Scenario| it.inapplicable(campaign.protocol).is_none();
         let scenarios: Vec<Arc<Scenario>> =
             campaign.scenarios.iter().filter(applicable).cloned().map(Arc::new).collect();
-        let plain = Arc::new(Scenario::control(Inside::Pass));
+        let plain = Arc::new(Scenario::control(SessionAction::Pass));
         let control_run = tokio::select! {
             run = campaign.once(&plain, 0) => run?,
             () = &mut stop => {
-                let verdict = Verdict::new(Outcome::Inconclusive, "a signal ended the run");
-                let ran = Ran { ended: Ended::Unknown, output: Output::default() };
-                let control = Tested::of(&plain, verdict, &[], &ran, Duration::ZERO);
+                let verdict = Judgment::new(ScenarioOutcome::Inconclusive, "a signal ended the run");
+                let ran = ClientRun { ended: ClientExit::Unknown, output: ClientOutput::default() };
+                let control = ScenarioResult::of(&plain, verdict, &[], &ran, Duration::ZERO);
                 return Ok(campaign.report(control, Vec::new(), &scenarios));
             }
         };
         let control = control_run.tested(&plain, judge::control(&control_run.seen()));
-        if control.outcome != Outcome::Sound {
+        if control.outcome != ScenarioOutcome::Sound {
             return Ok(campaign.report(control, Vec::new(), &[]));
         }
         let unheard = judge::baseline(&control_run.records, control_run.ran.output.bytes(), &[]);
@@ -146,8 +146,8 @@ impl Campaign {
     /// Starts all runs, [`jobs`](Self::jobs) at a time. The runs in which a client may wait until its timeout come first.
     fn start(self: &Arc<Self>, scenarios: &[Arc<Scenario>], answered: usize) -> Runs {
         let slots = Arc::new(Semaphore::new(self.jobs.max(1)));
-        let mute = scenarios.iter().any(|it| it.inside == Inside::Mute);
-        let mute = mute.then(|| (None, Arc::new(Scenario::control(Inside::Mute))));
+        let mute = scenarios.iter().any(|it| it.inside == SessionAction::Mute);
+        let mute = mute.then(|| (None, Arc::new(Scenario::control(SessionAction::Mute))));
         let repeated = (0..self.repeat.max(1)).flat_map(|_| {
             scenarios.iter().enumerate().map(|(at, scenario)| (Some(at), Arc::clone(scenario)))
         });
@@ -164,17 +164,22 @@ impl Campaign {
         runs
     }
 
-    fn report(&self, control: Tested, tested: Vec<Option<Tested>>, scenarios: &[Arc<Scenario>]) -> Report {
+    fn report(
+        &self,
+        control: ScenarioResult,
+        tested: Vec<Option<ScenarioResult>>,
+        scenarios: &[Arc<Scenario>],
+    ) -> AttackReport {
         let is_missing = |at: &usize| tested.get(*at).is_none_or(Option::is_none);
         let missing = (0..scenarios.len()).filter(is_missing);
         let unfinished: Vec<String> = missing.map(|at| scenarios[at].id.clone()).collect();
-        let scenarios: Vec<Tested> = tested.into_iter().flatten().collect();
-        Report {
+        let scenarios: Vec<ScenarioResult> = tested.into_iter().flatten().collect();
+        AttackReport {
             schema_version: SCHEMA_VERSION,
             generator: format!("starttls {}", env!("CARGO_PKG_VERSION")),
             protocol: self.protocol.name.to_owned(),
             client: self.subject.name(),
-            outcome: Report::overall(&control, &scenarios, unfinished.is_empty()),
+            outcome: AttackReport::overall(&control, &scenarios, unfinished.is_empty()),
             control,
             scenarios,
             unfinished,
@@ -183,9 +188,9 @@ impl Campaign {
 
     /// Runs the client once, with the man in the middle at work.
     async fn once(&self, scenario: &Scenario, answered: usize) -> Result<Run, String> {
-        let certificate = certificate(&self.stage, scenario).await?;
+        let certificate = certificate(&self.environment, scenario).await?;
         let started = Instant::now();
-        let backing = self.stage.upstream(self.protocol)?;
+        let backing = self.environment.upstream(self.protocol)?;
         let canary = Canary::new(&backing.user, &backing.password);
         let listener = listen().await?;
         let elsewhere = if scenario.refers() { Some(listen().await?) } else { None };
@@ -194,12 +199,12 @@ impl Campaign {
             protocol: self.protocol.name,
             host: String::from("localhost"),
             port: port(&listener),
-            ca_file: self.stage.ca_file().to_owned(),
+            ca_file: self.environment.ca_file().to_owned(),
             user: backing.user.clone(),
             password: backing.password.clone(),
             timeout: self.timeout,
         };
-        let records = Arc::new(Records::default());
+        let records = Arc::new(RunRecords::default());
         let middle = Middle {
             // The client has ended by then.
             deadline: self.timeout + Duration::from_secs(5),
@@ -220,12 +225,12 @@ impl Campaign {
 /// The certificate that a scenario shows. A key can take seconds to be found, in which nothing else would go on here:
 /// connections of other runs would time out at their other ends.
 pub(crate) async fn certificate(
-    stage: &Arc<dyn Stage>,
+    environment: &Arc<dyn Environment>,
     scenario: &Scenario,
 ) -> Result<Arc<CertifiedKey>, String> {
-    let (stage, name) = (Arc::clone(stage), scenario.certificate.clone());
+    let (environment, name) = (Arc::clone(environment), scenario.certificate.clone());
     let missing = format!("unknown certificate \"{name}\"");
-    let made = tokio::task::spawn_blocking(move || stage.certificate(&name)).await;
+    let made = tokio::task::spawn_blocking(move || environment.certificate(&name)).await;
     made.map_err(|error| error.to_string())?.ok_or(missing)
 }
 
@@ -236,7 +241,7 @@ pub(crate) fn middle(
     filling: Filling<'_>,
     certificate: &Arc<CertifiedKey>,
     upstream: Upstream,
-    records: &Arc<Records>,
+    records: &Arc<RunRecords>,
 ) -> Result<Middle, String> {
     let acceptor = Acceptor::builder(protocol, "localhost")
         .resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
@@ -272,18 +277,18 @@ pub(crate) async fn listen() -> Result<TcpListener, String> {
 /// Judges each run as soon as the runs without an attack are finished.
 struct Bench {
     scenarios: Vec<Arc<Scenario>>,
-    baseline: Baseline,
+    baseline: ClientBaseline,
     /// Whether the run without an attack and without answers inside TLS is still missing.
     awaits_mute: bool,
     /// The runs that are compared with it, each with the index of its scenario.
     waiting: Vec<(usize, Run)>,
     /// The verdicts, in the order of the list.
-    tested: Vec<Option<Tested>>,
+    tested: Vec<Option<ScenarioResult>>,
 }
 
 impl Bench {
-    fn new(scenarios: &[Arc<Scenario>], baseline: Baseline) -> Self {
-        let awaits_mute = scenarios.iter().any(|it| it.inside == Inside::Mute);
+    fn new(scenarios: &[Arc<Scenario>], baseline: ClientBaseline) -> Self {
+        let awaits_mute = scenarios.iter().any(|it| it.inside == SessionAction::Mute);
         let tested = scenarios.iter().map(|_| None).collect();
         Self { scenarios: scenarios.to_vec(), baseline, awaits_mute, waiting: Vec::new(), tested }
     }
@@ -297,7 +302,7 @@ impl Bench {
                     self.judge(at, &run);
                 }
             }
-            Some(at) if self.awaits_mute && self.scenarios[at].inside == Inside::Mute => {
+            Some(at) if self.awaits_mute && self.scenarios[at].inside == SessionAction::Mute => {
                 self.waiting.push((at, run));
             }
             Some(at) => self.judge(at, &run),
@@ -318,11 +323,11 @@ impl Bench {
 const HOLD: Duration = Duration::from_millis(50);
 
 impl Run {
-    fn seen(&self) -> Seen<'_> {
-        Seen { records: &self.records, ran: &self.ran, canary: &self.canary }
+    fn seen(&self) -> Observations<'_> {
+        Observations { records: &self.records, ran: &self.ran, canary: &self.canary }
     }
 
-    fn tested(&self, scenario: &Scenario, verdict: Verdict) -> Tested {
-        Tested::of(scenario, verdict, &self.records, &self.ran, self.elapsed)
+    fn tested(&self, scenario: &Scenario, verdict: Judgment) -> ScenarioResult {
+        ScenarioResult::of(scenario, verdict, &self.records, &self.ran, self.elapsed)
     }
 }

@@ -5,14 +5,14 @@ mod evidence;
 use starttls::proto::{ClientMessage, Escaped};
 
 use crate::canary::Canary;
-use crate::record::{Entry, Layer, Record};
-use crate::report::{Evidence, Outcome};
+use crate::record::{ConnectionRecord, Layer, RecordEntry};
+use crate::report::{EvidenceItem, ScenarioOutcome};
 use crate::scenario::{Degree, Proof, Scenario};
-use crate::subject::{Ended, Output, Ran};
+use crate::subject::{ClientExit, ClientOutput, ClientRun};
 
 /// What the client does without an attack.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Baseline {
+pub(crate) struct ClientBaseline {
     /// The messages inside TLS of the connection with the most of them, where each is answered.
     pub(crate) answered: Vec<String>,
     /// The number of messages inside TLS in one connection where none is answered.
@@ -26,56 +26,59 @@ pub(crate) struct Baseline {
 }
 
 /// What a verdict rests on.
-pub(crate) struct Seen<'a> {
-    pub(crate) records: &'a [Record],
-    pub(crate) ran: &'a Ran,
+pub(crate) struct Observations<'a> {
+    pub(crate) records: &'a [ConnectionRecord],
+    pub(crate) ran: &'a ClientRun,
     pub(crate) canary: &'a Canary,
 }
 
 /// A verdict, in a word and in a sentence.
-pub(crate) struct Verdict {
-    pub(crate) outcome: Outcome,
+pub(crate) struct Judgment {
+    pub(crate) outcome: ScenarioOutcome,
     pub(crate) summary: String,
-    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) evidence: Vec<EvidenceItem>,
 }
 
-impl Verdict {
-    pub(crate) fn new(outcome: Outcome, summary: impl Into<String>) -> Self {
+impl Judgment {
+    pub(crate) fn new(outcome: ScenarioOutcome, summary: impl Into<String>) -> Self {
         Self { outcome, summary: summary.into(), evidence: Vec::new() }
     }
 }
 
 /// The verdict on the run without an attack: the client must get all the way through TLS.
-pub(crate) fn control(seen: &Seen<'_>) -> Verdict {
+pub(crate) fn control(seen: &Observations<'_>) -> Judgment {
     if let Some(evidence) = evidence::credentials(seen) {
         let summary = "the client says its credentials in cleartext although nobody attacks it";
-        return Verdict { evidence: vec![evidence], ..Verdict::new(Outcome::Inconclusive, summary) };
+        return Judgment {
+            evidence: vec![evidence],
+            ..Judgment::new(ScenarioOutcome::Inconclusive, summary)
+        };
     }
     let spoken = most_said_inside(seen.records);
-    let outcome = |summary: String| Verdict::new(Outcome::Inconclusive, summary);
+    let outcome = |summary: String| Judgment::new(ScenarioOutcome::Inconclusive, summary);
     match seen.ran.ended {
         _ if seen.records.is_empty() => outcome(unconnected(seen.ran)),
         _ if trouble(seen).is_some() => outcome(trouble(seen).unwrap_or_default()),
-        Ended::TimedOut => outcome(String::from("the client was not done in time")),
+        ClientExit::TimedOut => outcome(String::from("the client was not done in time")),
         _ if seen.records.iter().any(|record| record.unread) => {
-            Verdict::new(Outcome::Sound, "asked for TLS and went on with it, unread")
+            Judgment::new(ScenarioOutcome::Sound, "asked for TLS and went on with it, unread")
         }
         _ if !seen.records.iter().any(|record| record.encrypted) => {
             outcome(format!("the client did not get through TLS{}", last_lines(&seen.ran.output)))
         }
-        Ended::Signal(signal) => {
+        ClientExit::Signal(signal) => {
             let signal = signal_name(signal);
             outcome(format!("{signal} ended the client without an attack{}", last_lines(&seen.ran.output)))
         }
-        Ended::Failure(_) => {
+        ClientExit::Failure(_) => {
             outcome(format!("the client failed without an attack{}", last_lines(&seen.ran.output)))
         }
-        Ended::Success | Ended::Unknown if spoken == 0 => {
+        ClientExit::Success | ClientExit::Unknown if spoken == 0 => {
             let summary = "got through TLS and said nothing there: it should, so that more can be seen";
-            Verdict::new(Outcome::Sound, summary)
+            Judgment::new(ScenarioOutcome::Sound, summary)
         }
-        Ended::Success | Ended::Unknown => {
-            Verdict::new(Outcome::Sound, format!("said {} inside TLS", messages(spoken)))
+        ClientExit::Success | ClientExit::Unknown => {
+            Judgment::new(ScenarioOutcome::Sound, format!("said {} inside TLS", messages(spoken)))
         }
     }
 }
@@ -85,15 +88,15 @@ fn messages(count: usize) -> String {
 }
 
 /// Describes what may be wrong with a client that does not connect.
-fn unconnected(ran: &Ran) -> String {
+fn unconnected(ran: &ClientRun) -> String {
     let last = last_lines(&ran.output);
     match ran.ended {
-        Ended::TimedOut => format!("the client did not connect, and was not done in time{last}"),
-        Ended::Failure(_) => format!("the client failed before it connected{last}"),
-        Ended::Signal(signal) => {
+        ClientExit::TimedOut => format!("the client did not connect, and was not done in time{last}"),
+        ClientExit::Failure(_) => format!("the client failed before it connected{last}"),
+        ClientExit::Signal(signal) => {
             format!("{} ended the client before it connected{last}", signal_name(signal))
         }
-        Ended::Success | Ended::Unknown => format!(
+        ClientExit::Success | ClientExit::Unknown => format!(
             "the client ended and did not connect: {{host}} and {{port}} in the command say where to, \
              and so do STARTTLS_HOST and STARTTLS_PORT{last}"
         ),
@@ -101,7 +104,7 @@ fn unconnected(ran: &Ran) -> String {
 }
 
 /// Returns the last lines of what a client printed, if it printed any.
-fn last_lines(output: &Output) -> String {
+fn last_lines(output: &ClientOutput) -> String {
     const LINES: usize = 3;
     const OCTETS: usize = 300;
     let lines = output.bytes().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -118,35 +121,38 @@ fn signal_name(number: i32) -> String {
 }
 
 /// The verdict on a run with an attack.
-pub(crate) fn judge(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -> Verdict {
+pub(crate) fn judge(scenario: &Scenario, seen: &Observations<'_>, baseline: &ClientBaseline) -> Judgment {
     let gained = evidence::gained(scenario, seen, baseline);
     let shown = scenario.proof.iter().filter_map(|proof| evidence::prove(*proof, scenario, seen, baseline));
-    let shown: Vec<Evidence> = shown.collect();
+    let shown: Vec<EvidenceItem> = shown.collect();
     let outcome = match scenario.degree {
-        Degree::Weak if gained.is_empty() => Outcome::Weak,
-        Degree::Weak | Degree::Fooled => Outcome::Fooled,
+        Degree::Weak if gained.is_empty() => ScenarioOutcome::Weak,
+        Degree::Weak | Degree::Fooled => ScenarioOutcome::Fooled,
     };
     let evidence = [gained, shown].concat();
     if let Some(first) = evidence.first() {
-        return Verdict { outcome, summary: first.text.clone(), evidence };
+        return Judgment { outcome, summary: first.text.clone(), evidence };
     }
     without_evidence(scenario, seen, baseline)
 }
 
-fn without_evidence(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -> Verdict {
+fn without_evidence(scenario: &Scenario, seen: &Observations<'_>, baseline: &ClientBaseline) -> Judgment {
     let (output, records) = (&seen.ran.output, seen.records);
     let spoken = most_said_inside(records);
     let applied = records.iter().any(|record| record.applied);
     let unread = records.iter().any(|record| record.unread);
     let despite = records.iter().any(evidence::starts_tls_unasked);
-    let inconclusive = |summary: String| Verdict::new(Outcome::Inconclusive, summary);
+    let inconclusive = |summary: String| Judgment::new(ScenarioOutcome::Inconclusive, summary);
     match seen.ran.ended {
         _ if records.is_empty() => inconclusive(format!("the client did not connect{}", last_lines(output))),
         _ if trouble(seen).is_some() => inconclusive(trouble(seen).unwrap_or_default()),
-        Ended::TimedOut => Verdict::new(Outcome::Hung, "still waiting when its time was over"),
-        Ended::Signal(signal) => {
+        ClientExit::TimedOut => Judgment::new(ScenarioOutcome::Hung, "still waiting when its time was over"),
+        ClientExit::Signal(signal) => {
             let signal = signal_name(signal);
-            Verdict::new(Outcome::Crashed, format!("{signal} ended the client{}", last_lines(output)))
+            Judgment::new(
+                ScenarioOutcome::Crashed,
+                format!("{signal} ended the client{}", last_lines(output)),
+            )
         }
         _ if records.iter().any(|record| record.is_cut) => {
             inconclusive(String::from("the client said more in cleartext than is searched"))
@@ -158,38 +164,44 @@ fn without_evidence(scenario: &Scenario, seen: &Seen<'_>, baseline: &Baseline) -
             inconclusive(String::from("the client printed more than is searched"))
         }
         _ if spoken > 0 || unread => match applied {
-            true => Verdict::new(Outcome::Sound, "went on inside TLS"),
-            false => Verdict::new(Outcome::Sound, "went on inside TLS; the attack was never triggered"),
+            true => Judgment::new(ScenarioOutcome::Sound, "went on inside TLS"),
+            false => {
+                Judgment::new(ScenarioOutcome::Sound, "went on inside TLS; the attack was never triggered")
+            }
         },
-        _ if despite => Verdict::new(
-            Outcome::Sound,
+        _ if despite => Judgment::new(
+            ScenarioOutcome::Sound,
             "went on inside TLS, unread, although the answer was not the go-ahead",
         ),
-        Ended::Success if !baseline.answered.is_empty() || !records.iter().any(|it| it.encrypted) => {
+        ClientExit::Success if !baseline.answered.is_empty() || !records.iter().any(|it| it.encrypted) => {
             let summary = "reports success, but said nothing inside TLS: nothing was delivered";
-            Verdict::new(Outcome::Silent, format!("{summary}{}", last_lines(output)))
+            Judgment::new(ScenarioOutcome::Silent, format!("{summary}{}", last_lines(output)))
         }
         _ if baseline.answered.is_empty() && trusts_silently(scenario, seen) => inconclusive(String::from(
             "the handshake succeeded, but the client says nothing inside TLS, where it would show its trust",
         )),
-        _ if !applied => Verdict::new(Outcome::Refused, "gave up before the attack was triggered"),
-        _ => Verdict::new(Outcome::Sound, "gave up"),
+        _ if !applied => Judgment::new(ScenarioOutcome::Refused, "gave up before the attack was triggered"),
+        _ => Judgment::new(ScenarioOutcome::Sound, "gave up"),
     }
 }
 
 /// Returns whether the client finished a handshake with a certificate that is not good.
-fn trusts_silently(scenario: &Scenario, seen: &Seen<'_>) -> bool {
+fn trusts_silently(scenario: &Scenario, seen: &Observations<'_>) -> bool {
     scenario.proof.contains(&Proof::Certificate) && seen.records.iter().any(|record| record.encrypted)
 }
 
 /// Describes what the client does in runs without an attack.
-pub(crate) fn baseline(control: &[Record], output: &[u8], mute: &[Record]) -> Baseline {
+pub(crate) fn baseline(
+    control: &[ConnectionRecord],
+    output: &[u8],
+    mute: &[ConnectionRecord],
+) -> ClientBaseline {
     let most = control.iter().max_by_key(|record| record.messages_inside);
-    let kept = |record: &Record| inside(record).map(|(_, entry)| entry.text()).collect::<Vec<_>>();
+    let kept = |record: &ConnectionRecord| inside(record).map(|(_, entry)| entry.text()).collect::<Vec<_>>();
     let mut answered = most.map(kept).unwrap_or_default();
     // Beyond what is kept, messages count without their text.
     answered.resize(most.map_or(0, |record| record.messages_inside), String::from("a message"));
-    Baseline {
+    ClientBaseline {
         answered,
         unanswered: most_said_inside(mute),
         in_cleartext: control.iter().map(|record| substance(record).count()).max().unwrap_or(0),
@@ -198,28 +210,28 @@ pub(crate) fn baseline(control: &[Record], output: &[u8], mute: &[Record]) -> Ba
     }
 }
 
-impl Baseline {
+impl ClientBaseline {
     /// Sets what the client does where nothing is answered inside TLS.
-    pub(crate) fn set_unanswered(&mut self, mute: &[Record]) {
+    pub(crate) fn set_unanswered(&mut self, mute: &[ConnectionRecord]) {
         self.unanswered = most_said_inside(mute);
     }
 }
 
-fn trouble(seen: &Seen<'_>) -> Option<String> {
+fn trouble(seen: &Observations<'_>) -> Option<String> {
     seen.records.iter().find_map(|record| record.trouble.clone())
 }
 
 /// The messages inside TLS, without goodbyes.
-fn inside(record: &Record) -> impl Iterator<Item = (usize, &Entry)> {
+fn inside(record: &ConnectionRecord) -> impl Iterator<Item = (usize, &RecordEntry)> {
     record.said(Layer::Inside).filter(|(_, entry)| entry.meaning != Some(ClientMessage::Quit))
 }
 
-fn most_said_inside(records: &[Record]) -> usize {
+fn most_said_inside(records: &[ConnectionRecord]) -> usize {
     records.iter().map(|record| record.messages_inside).max().unwrap_or(0)
 }
 
 /// The messages in cleartext that belong inside TLS.
-fn substance(record: &Record) -> impl Iterator<Item = (usize, &Entry)> {
+fn substance(record: &ConnectionRecord) -> impl Iterator<Item = (usize, &RecordEntry)> {
     let is = |meaning| matches!(meaning, Some(ClientMessage::Other | ClientMessage::Partial));
     record.said(Layer::Cleartext).filter(move |(_, entry)| is(entry.meaning))
 }

@@ -8,9 +8,9 @@ use starttls::proto::{ClientMessage, Escaped, Side};
 
 /// One connection of the client under test.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub(crate) struct ConnectionRecord {
     started: Instant,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<RecordEntry>,
     /// Whether the moment of the attack has come.
     pub(crate) applied: bool,
     /// Whether TLS with the client is up.
@@ -43,7 +43,7 @@ pub(crate) struct Record {
 
 /// One thing said.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RecordEntry {
     pub(crate) at: Duration,
     pub(crate) from: Side,
     pub(crate) layer: Layer,
@@ -73,7 +73,7 @@ const KEPT: usize = 64 * 1024;
 /// Connections of one run that are recorded. A client that opens more is not served.
 const CONNECTIONS: usize = 50;
 
-impl Record {
+impl ConnectionRecord {
     fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -123,7 +123,7 @@ impl Record {
         let told = layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
         let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
         let at = self.started.elapsed();
-        self.entries.push(Entry { at, from, layer, meaning, bytes, words, secret });
+        self.entries.push(RecordEntry { at, from, layer, meaning, bytes, words, secret });
     }
 
     /// How long the client has been silent; not at all when TLS is up.
@@ -141,13 +141,13 @@ impl Record {
     }
 
     /// What the client said there, and where it stands.
-    pub(crate) fn said(&self, layer: Layer) -> impl Iterator<Item = (usize, &Entry)> {
-        let wanted = move |entry: &Entry| entry.from == Side::Client && entry.layer == layer;
+    pub(crate) fn said(&self, layer: Layer) -> impl Iterator<Item = (usize, &RecordEntry)> {
+        let wanted = move |entry: &RecordEntry| entry.from == Side::Client && entry.layer == layer;
         self.entries.iter().enumerate().filter(move |(_, entry)| wanted(entry))
     }
 }
 
-impl Entry {
+impl RecordEntry {
     /// What was said, for people.
     pub(crate) fn text(&self) -> String {
         if self.secret {
@@ -165,12 +165,12 @@ impl Entry {
 
 /// The records of all connections of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Records(Mutex<Vec<Record>>);
+pub(crate) struct RunRecords(Mutex<Vec<ConnectionRecord>>);
 
 /// Octets that a connection may carry, in both directions together.
 const BUDGET: usize = 16 << 20;
 
-impl Records {
+impl RunRecords {
     /// Starts a record and returns its number; `None` after too many connections.
     pub(crate) fn open(&self) -> Option<usize> {
         let mut records = self.lock();
@@ -182,7 +182,7 @@ impl Records {
             });
             return None;
         }
-        records.push(Record::new());
+        records.push(ConnectionRecord::new());
         Some(records.len() - 1)
     }
 
@@ -204,17 +204,17 @@ impl Records {
         if is_spent { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
     }
 
-    pub(crate) fn with(&self, number: usize, write: impl FnOnce(&mut Record)) {
+    pub(crate) fn with(&self, number: usize, write: impl FnOnce(&mut ConnectionRecord)) {
         if let Some(record) = self.lock().get_mut(number) {
             write(record);
         }
     }
 
-    pub(crate) fn taken(&self) -> Vec<Record> {
+    pub(crate) fn taken(&self) -> Vec<ConnectionRecord> {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<ConnectionRecord>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

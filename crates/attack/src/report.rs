@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use starttls::proto::{Escaped, Side};
 
-use crate::judge::Verdict;
-use crate::record::{Entry, Layer, Record};
+use crate::judge::Judgment;
+use crate::record::{ConnectionRecord, Layer, RecordEntry};
 use crate::scenario::Scenario;
-use crate::subject::Ran;
+use crate::subject::ClientRun;
 
 /// Raised when a field changes its meaning or goes away. 2: `fooled` is what an attacker gains from; `weak`, `silent`
 /// and `crashed` are outcomes of their own.
@@ -17,7 +17,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// A client under attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct AttackReport {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The program and its version.
@@ -27,11 +27,11 @@ pub struct Report {
     /// The client, as it was called.
     pub client: String,
     /// The worst outcome of a scenario; inconclusive if the control run was not sound, or a scenario is missing.
-    pub outcome: Outcome,
+    pub outcome: ScenarioOutcome,
     /// The run without an attack. If it is not sound, no scenario was run.
-    pub control: Tested,
+    pub control: ScenarioResult,
     /// One entry for each scenario, in the order of the list.
-    pub scenarios: Vec<Tested>,
+    pub scenarios: Vec<ScenarioResult>,
     /// The ids of the scenarios that are missing, since the campaign was interrupted.
     pub unfinished: Vec<String>,
 }
@@ -39,25 +39,25 @@ pub struct Report {
 /// A scenario and its worst run, or the run without an attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Tested {
+pub struct ScenarioResult {
     /// The scenario.
     pub id: String,
     /// What was done, in one line.
     pub title: String,
     /// What the client did.
-    pub outcome: Outcome,
+    pub outcome: ScenarioOutcome,
     /// The same in words.
     pub summary: String,
     /// What has to be changed in the client, unless the outcome is sound or refused.
     pub fix: Option<String>,
     /// How many runs had which outcome, the worst first.
-    pub outcomes: Vec<Count>,
+    pub outcomes: Vec<OutcomeCount>,
     /// What shows it.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<EvidenceItem>,
     /// How long it took.
     pub elapsed_ms: f64,
     /// Every connection that the client opened.
-    pub transcripts: Vec<Transcript>,
+    pub transcripts: Vec<ConnectionTranscript>,
     /// The end of what the client printed, escaped.
     pub output: String,
 }
@@ -65,9 +65,9 @@ pub struct Tested {
 /// How many runs had an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Count {
+pub struct OutcomeCount {
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: ScenarioOutcome,
     /// The number of runs.
     pub runs: u32,
 }
@@ -76,7 +76,7 @@ pub struct Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ScenarioOutcome {
     /// An attacker gained something: credentials, a session, or content that the client believes.
     Fooled,
     /// A signal ended it, which this program did not send.
@@ -95,7 +95,7 @@ pub enum Outcome {
     Sound,
 }
 
-impl Outcome {
+impl ScenarioOutcome {
     /// Every outcome, the worst first.
     pub const ALL: &'static [Self] = &[
         Self::Fooled,
@@ -136,7 +136,7 @@ impl Outcome {
 /// Something that shows what a client did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Evidence {
+pub struct EvidenceItem {
     /// What it shows, and the bytes, escaped.
     pub text: String,
     /// The connection, counted from 0; none for what the client printed.
@@ -148,17 +148,17 @@ pub struct Evidence {
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Transcript {
+pub struct ConnectionTranscript {
     /// Whether it came where only a redirect leads.
     pub redirected: bool,
     /// What was said, in order.
-    pub entries: Vec<Line>,
+    pub entries: Vec<TranscriptLine>,
 }
 
 /// One thing said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Line {
+pub struct TranscriptLine {
     /// Milliseconds since the connection was accepted.
     pub at_ms: f64,
     /// `client` or `server`: what the client heard, whoever said it.
@@ -169,27 +169,27 @@ pub struct Line {
     pub text: String,
 }
 
-impl Tested {
+impl ScenarioResult {
     pub(crate) fn of(
         scenario: &Scenario,
-        verdict: Verdict,
-        records: &[Record],
-        ran: &Ran,
+        verdict: Judgment,
+        records: &[ConnectionRecord],
+        ran: &ClientRun,
         elapsed: Duration,
     ) -> Self {
         const END: usize = 2000;
         let output = ran.output.bytes();
-        let is_listed = verdict.outcome.is_flaw() || verdict.outcome == Outcome::Hung;
+        let is_listed = verdict.outcome.is_flaw() || verdict.outcome == ScenarioOutcome::Hung;
         Self {
             id: scenario.id.clone(),
             title: scenario.title.clone(),
             outcome: verdict.outcome,
             summary: verdict.summary,
             fix: Some(fix(scenario, verdict.outcome)).filter(|fix| is_listed && !fix.is_empty()),
-            outcomes: vec![Count { outcome: verdict.outcome, runs: 1 }],
+            outcomes: vec![OutcomeCount { outcome: verdict.outcome, runs: 1 }],
             evidence: verdict.evidence,
             elapsed_ms: (elapsed.as_secs_f64() * 1e6).round() / 1e3,
-            transcripts: records.iter().map(Transcript::of).collect(),
+            transcripts: records.iter().map(ConnectionTranscript::of).collect(),
             output: Escaped(&output[output.len().saturating_sub(END)..]).to_string(),
         }
     }
@@ -197,10 +197,10 @@ impl Tested {
     /// Adds another run of the same scenario. The worse run is shown.
     pub(crate) fn add(&mut self, other: Self) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
-        for Count { outcome, runs } in &other.outcomes {
+        for OutcomeCount { outcome, runs } in &other.outcomes {
             match outcomes.iter_mut().find(|it| it.outcome == *outcome) {
                 Some(count) => count.runs += runs,
-                None => outcomes.push(Count { outcome: *outcome, runs: *runs }),
+                None => outcomes.push(OutcomeCount { outcome: *outcome, runs: *runs }),
             }
         }
         outcomes.sort_by_key(|it| it.outcome);
@@ -219,19 +219,23 @@ impl Tested {
 }
 
 /// The scenario's fix, or the outcome's where that does not depend on the scenario.
-fn fix(scenario: &Scenario, outcome: Outcome) -> String {
+fn fix(scenario: &Scenario, outcome: ScenarioOutcome) -> String {
     match outcome {
-        Outcome::Crashed => "find the fault with a debugger: bytes from before TLS must not end the program",
-        Outcome::Silent => "report a failure to the user when the upgrade fails",
-        Outcome::Hung => "set one deadline for everything from the greeting to the end of the handshake",
+        ScenarioOutcome::Crashed => {
+            "find the fault with a debugger: bytes from before TLS must not end the program"
+        }
+        ScenarioOutcome::Silent => "report a failure to the user when the upgrade fails",
+        ScenarioOutcome::Hung => {
+            "set one deadline for everything from the greeting to the end of the handshake"
+        }
         _ => scenario.fix.as_str(),
     }
     .to_owned()
 }
 
-impl Transcript {
-    pub(crate) fn of(record: &Record) -> Self {
-        let line = |entry: &Entry| Line {
+impl ConnectionTranscript {
+    pub(crate) fn of(record: &ConnectionRecord) -> Self {
+        let line = |entry: &RecordEntry| TranscriptLine {
             at_ms: (entry.at.as_secs_f64() * 1e6).round() / 1e3,
             from: if entry.from == Side::Client { "client" } else { "server" }.to_owned(),
             layer: match entry.layer {
@@ -246,42 +250,53 @@ impl Transcript {
     }
 }
 
-impl Report {
+impl AttackReport {
     /// Returns the outcome of the client as a whole.
-    pub(crate) fn overall(control: &Tested, scenarios: &[Tested], is_whole: bool) -> Outcome {
-        let missing = Some(Outcome::Inconclusive).filter(|_| !is_whole);
+    pub(crate) fn overall(
+        control: &ScenarioResult,
+        scenarios: &[ScenarioResult],
+        is_whole: bool,
+    ) -> ScenarioOutcome {
+        let missing = Some(ScenarioOutcome::Inconclusive).filter(|_| !is_whole);
         match control.outcome {
-            Outcome::Sound => Self::worst(scenarios.iter().map(|tested| tested.outcome).chain(missing)),
-            _ => Outcome::Inconclusive,
+            ScenarioOutcome::Sound => {
+                Self::worst(scenarios.iter().map(|tested| tested.outcome).chain(missing))
+            }
+            _ => ScenarioOutcome::Inconclusive,
         }
     }
 
     /// Returns what several outcomes come to.
-    pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
-        let worst = outcomes.into_iter().min().unwrap_or(Outcome::Sound);
-        if worst == Outcome::Refused { Outcome::Sound } else { worst }
+    pub fn worst(outcomes: impl IntoIterator<Item = ScenarioOutcome>) -> ScenarioOutcome {
+        let worst = outcomes.into_iter().min().unwrap_or(ScenarioOutcome::Sound);
+        if worst == ScenarioOutcome::Refused { ScenarioOutcome::Sound } else { worst }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Inside;
-    use crate::subject::{Ended, Output};
+    use crate::scenario::SessionAction;
+    use crate::subject::{ClientExit, ClientOutput};
 
     #[test]
     fn the_worst_run_is_shown_and_all_are_counted() {
         let run = |outcome| {
-            let ran = Ran { ended: Ended::Success, output: Output::default() };
-            let verdict = Verdict::new(outcome, outcome.word());
-            Tested::of(&Scenario::control(Inside::Pass), verdict, &[], &ran, Duration::ZERO)
+            let ran = ClientRun { ended: ClientExit::Success, output: ClientOutput::default() };
+            let verdict = Judgment::new(outcome, outcome.word());
+            ScenarioResult::of(&Scenario::control(SessionAction::Pass), verdict, &[], &ran, Duration::ZERO)
         };
-        let mut tested = run(Outcome::Sound);
+        let mut tested = run(ScenarioOutcome::Sound);
         assert_eq!(tested.frequency(), None);
-        [Outcome::Fooled, Outcome::Sound, Outcome::Weak].into_iter().for_each(|it| tested.add(run(it)));
-        assert_eq!((tested.outcome, tested.summary.as_str()), (Outcome::Fooled, "fooled"));
+        [ScenarioOutcome::Fooled, ScenarioOutcome::Sound, ScenarioOutcome::Weak]
+            .into_iter()
+            .for_each(|it| tested.add(run(it)));
+        assert_eq!((tested.outcome, tested.summary.as_str()), (ScenarioOutcome::Fooled, "fooled"));
         assert_eq!(tested.frequency().as_deref(), Some("1 of 4 runs"));
         let counts: Vec<_> = tested.outcomes.iter().map(|it| (it.outcome, it.runs)).collect();
-        assert_eq!(counts, [(Outcome::Fooled, 1), (Outcome::Weak, 1), (Outcome::Sound, 2)]);
+        assert_eq!(
+            counts,
+            [(ScenarioOutcome::Fooled, 1), (ScenarioOutcome::Weak, 1), (ScenarioOutcome::Sound, 2)]
+        );
     }
 }

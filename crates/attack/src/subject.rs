@@ -35,16 +35,16 @@ pub struct Target {
 
 /// A finished run of a client.
 #[derive(Clone, Debug)]
-pub struct Ran {
+pub struct ClientRun {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: ClientExit,
     /// What it printed.
-    pub output: Output,
+    pub output: ClientOutput,
 }
 
 /// How a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ClientExit {
     /// It reported success.
     Success,
     /// It reported a failure, with this code.
@@ -57,7 +57,7 @@ pub enum Ended {
     Unknown,
 }
 
-impl Ended {
+impl ClientExit {
     /// Reads the status of a shell: a shell reports a command that signal N ended as 128 + N (POSIX XCU 2.8.2).
     fn of(status: ExitStatus) -> Self {
         const BY_SIGNAL: i32 = 128;
@@ -76,7 +76,7 @@ impl Ended {
 
 /// The start of what a client printed, and when.
 #[derive(Clone, Debug, Default)]
-pub struct Output {
+pub struct ClientOutput {
     bytes: Vec<u8>,
     /// For each piece: where it ends, and when it was read.
     pieces: Vec<(usize, Instant)>,
@@ -86,7 +86,7 @@ pub struct Output {
 /// Octets of a client's output that are kept.
 const OUTPUT: usize = 128 * 1024;
 
-impl Output {
+impl ClientOutput {
     /// Appends a piece that was just read, as far as there is room.
     pub fn push(&mut self, piece: &[u8]) {
         let room = OUTPUT.saturating_sub(self.bytes.len()).min(piece.len());
@@ -114,7 +114,7 @@ impl Output {
     }
 }
 
-impl From<Vec<u8>> for Output {
+impl From<Vec<u8>> for ClientOutput {
     fn from(bytes: Vec<u8>) -> Self {
         let mut output = Self::default();
         output.push(&bytes);
@@ -123,14 +123,14 @@ impl From<Vec<u8>> for Output {
 }
 
 /// A run under way.
-pub type Running<'a> = Pin<Box<dyn Future<Output = Result<Ran, String>> + Send + 'a>>;
+pub type ClientFuture<'a> = Pin<Box<dyn Future<Output = Result<ClientRun, String>> + Send + 'a>>;
 
 /// Something that can be run as a client, any number of times at once.
 pub trait Subject: Send + Sync {
     /// Runs it once: connects, upgrades, logs in, does something, ends.
     ///
     /// An error is a client that could not be started. Dropping the future ends the client.
-    fn run<'a>(&'a self, target: &'a Target) -> Running<'a>;
+    fn run<'a>(&'a self, target: &'a Target) -> ClientFuture<'a>;
 
     /// What reports call it.
     fn name(&self) -> String;
@@ -157,7 +157,7 @@ impl Shell {
 }
 
 impl Subject for Shell {
-    fn run<'a>(&'a self, target: &'a Target) -> Running<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> ClientFuture<'a> {
         Box::pin(run(self, target))
     }
 
@@ -166,7 +166,7 @@ impl Subject for Shell {
     }
 }
 
-async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
+async fn run(shell: &Shell, target: &Target) -> Result<ClientRun, String> {
     let (mut script, mut command) = (shell.0.clone(), Command::new("/bin/sh"));
     for (place, value) in Shell::places(target) {
         script = script.replace(&format!("{{{place}}}"), &value);
@@ -181,28 +181,28 @@ async fn run(shell: &Shell, target: &Target) -> Result<Ran, String> {
     if let Some(id) = child.id() {
         family.set_leader(id);
     }
-    let output = Arc::new(Mutex::new(Output::default()));
+    let output = Arc::new(Mutex::new(ClientOutput::default()));
     let mut readers = JoinSet::new();
     readers.spawn(collect(child.stdout.take(), Arc::clone(&output)));
     readers.spawn(collect(child.stderr.take(), Arc::clone(&output)));
     let ended = match timeout(target.timeout, child.wait()).await {
         Ok(Ok(status)) => {
             family.leader_was_reaped();
-            Ended::of(status)
+            ClientExit::of(status)
         }
         Ok(Err(error)) => return Err(format!("the client cannot be waited for: {error}")),
         Err(_) => {
             family.end();
-            Ended::TimedOut
+            ClientExit::TimedOut
         }
     };
     // A process that outlives the client may hold the output open.
     let _ = timeout(LINGER, async { while readers.join_next().await.is_some() {} }).await;
     let output = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Ran { ended, output })
+    Ok(ClientRun { ended, output })
 }
 
-async fn collect(from: Option<impl AsyncRead + Unpin>, output: Arc<Mutex<Output>>) {
+async fn collect(from: Option<impl AsyncRead + Unpin>, output: Arc<Mutex<ClientOutput>>) {
     let (Some(mut from), mut buffer) = (from, [0; 8 * 1024]) else { return };
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         output.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_output_is_bounded_and_knows_its_times() {
-        let mut output = Output::default();
+        let mut output = ClientOutput::default();
         output.push(b"one");
         let between = Instant::now();
         output.push(b"two");

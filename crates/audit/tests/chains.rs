@@ -10,9 +10,9 @@ use starttls_audit::render::{html, nagios, prometheus};
 use starttls_audit::report::{Endpoint, Outcome, Report, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::Odd;
+use starttls_lab::rogue::Quirk;
 
-async fn audited(odd: &Odd) -> Endpoint {
+async fn audited(odd: &Quirk) -> Endpoint {
     let authority = Authority::new().unwrap();
     let server = odd.start(&SUBMISSION, &authority).unwrap();
     let root = authority.root_pem();
@@ -25,7 +25,7 @@ async fn audited(odd: &Odd) -> Endpoint {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_that_no_client_needs_do_not_count() {
     let mut seen = 0;
-    for odd in Odd::ALL.iter().filter(|odd| odd.name().contains("expired")) {
+    for odd in Quirk::ALL.iter().filter(|odd| odd.name().contains("expired")) {
         let endpoint = audited(odd).await;
         assert_eq!(endpoint.outcome, Verdict::Sound, "{}: {:?}", odd.name(), endpoint.findings);
         let presented = endpoint.certificate.clone().unwrap();

@@ -9,7 +9,7 @@ use starttls::proto::{PROTOCOLS, Protocol, http::HTTP, imap::IMAP};
 use starttls_audit::report::{Finding, Outcome};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::{Odd, Rogue, Weakness};
+use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 const ID: &str = "srv-xproto";
 
@@ -48,7 +48,8 @@ async fn the_same_certificate_joins_the_ports() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_for_another_name_keeps_them_apart() {
     let authority = Authority::new().unwrap();
-    let apart = Odd::ALL.iter().find(|odd| odd.name() == "TLS from the first byte has another name").unwrap();
+    let apart =
+        Quirk::ALL.iter().find(|odd| odd.name() == "TLS from the first byte has another name").unwrap();
     for protocol in [&HTTP, &IMAP] {
         let server = apart.start(protocol, &authority).unwrap();
         let found = crossing(&server, &authority.root_pem(), server.implicit_port()).await;

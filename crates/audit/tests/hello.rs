@@ -10,7 +10,7 @@ use starttls::proto::{PROTOCOLS, Protocol, protocol};
 use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::Odd;
+use starttls_lab::rogue::Quirk;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -33,7 +33,7 @@ fn offered(endpoint: &Endpoint) -> &Finding {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_without_a_list_is_audited() {
-    let odd = Odd::ALL.iter().find(|odd| odd.name() == "there is no list of features").unwrap();
+    let odd = Quirk::ALL.iter().find(|odd| odd.name() == "there is no list of features").unwrap();
     let protocols: Vec<_> = PROTOCOLS.iter().copied().filter(|it| odd.applies_to(it)).collect();
     assert!(protocols.len() > 5, "{}", protocols.len());
     for protocol in protocols {

@@ -10,11 +10,11 @@ use starttls::proto::{PROTOCOLS, Protocol, smtp};
 use starttls_audit::report::{Endpoint, Outcome};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::Odd;
+use starttls_lab::rogue::Quirk;
 use tokio::sync::Semaphore;
 
 /// The upgrade, and no more than that: dribbling servers take their time for each connection.
-async fn upgraded(protocol: &'static Protocol, odd: &Odd, authority: &Authority) -> Endpoint {
+async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> Endpoint {
     let server = odd.start(protocol, authority).unwrap();
     let root = authority.root_pem();
     // What servers do about bytes behind the request takes the whole audit to see.
@@ -44,7 +44,7 @@ fn every_odd_server_is_upgraded_and_none_is_accused() {
         let authority = Arc::new(Authority::new().unwrap());
         let slots = Arc::new(Semaphore::new(16));
         let mut tasks = Vec::new();
-        for odd in Odd::ALL {
+        for odd in Quirk::ALL {
             for protocol in PROTOCOLS.iter().copied().filter(|protocol| odd.applies_to(protocol)) {
                 let (authority, slots) = (authority.clone(), slots.clone());
                 tasks.push(tokio::spawn(async move {
@@ -53,7 +53,7 @@ fn every_odd_server_is_upgraded_and_none_is_accused() {
                 }));
             }
         }
-        let late = Odd::delayed(Duration::from_secs(12));
+        let late = Quirk::delayed(Duration::from_secs(12));
         let mut problems =
             Vec::from_iter(problem("a greeting after 12 s", &upgraded(&smtp::SMTP, &late, &authority).await));
         for task in tasks {

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &Lab, mut interruption: Interruption) -> Result<u8
     Ok(exit::DONE)
 }
 
-fn show(format: Format, running: &lab::Lab, chosen: &[&lab::Endpoint]) -> std::io::Result<()> {
+fn show(format: Format, running: &lab::Lab, chosen: &[&lab::LabEndpoint]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Json => writeln!(out, "{}", as_json(running, chosen))?,
@@ -42,15 +42,15 @@ pub(crate) fn start() -> Result<lab::Lab, Failed> {
         .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start the lab: {error}")))
 }
 
-fn choose<'a>(running: &'a lab::Lab, only: &[(&'static Protocol, Start)]) -> Vec<&'a lab::Endpoint> {
-    let is = |endpoint: &lab::Endpoint, (protocol, start): (&Protocol, Start)| {
+fn choose<'a>(running: &'a lab::Lab, only: &[(&'static Protocol, Start)]) -> Vec<&'a lab::LabEndpoint> {
+    let is = |endpoint: &lab::LabEndpoint, (protocol, start): (&Protocol, Start)| {
         endpoint.protocol == protocol && endpoint.implicit == (start == Start::FirstByte)
     };
-    let wanted = |endpoint: &&lab::Endpoint| only.is_empty() || only.iter().any(|it| is(endpoint, *it));
+    let wanted = |endpoint: &&lab::LabEndpoint| only.is_empty() || only.iter().any(|it| is(endpoint, *it));
     running.endpoints().iter().filter(wanted).collect()
 }
 
-fn as_json(running: &lab::Lab, chosen: &[&lab::Endpoint]) -> serde_json::Value {
+fn as_json(running: &lab::Lab, chosen: &[&lab::LabEndpoint]) -> serde_json::Value {
     let servers: Vec<_> = chosen
         .iter()
         .map(|it| {
@@ -66,7 +66,7 @@ fn as_json(running: &lab::Lab, chosen: &[&lab::Endpoint]) -> serde_json::Value {
     })
 }
 
-fn table(out: &mut impl Write, running: &lab::Lab, chosen: &[&lab::Endpoint]) -> std::io::Result<()> {
+fn table(out: &mut impl Write, running: &lab::Lab, chosen: &[&lab::LabEndpoint]) -> std::io::Result<()> {
     let ca_file = running.ca_file().display();
     for endpoint in chosen {
         let start = if endpoint.implicit { "TLS from the first byte" } else { endpoint.protocol.spec };

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::Error;
 use crate::apps::{self, World};
 use crate::lab::password;
-use crate::session::{Ends, Session, SessionError};
+use crate::session::{ConnectionAddresses, Session, SessionError};
 use crate::store::Store;
 
 /// How long a client may be silent.
@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// before it.
 ///
 /// They run until the value is dropped.
-pub struct Cleartext {
+pub struct CleartextServers {
     servers: Vec<Server>,
     world: Arc<World>,
     runtime: Option<Runtime>,
@@ -41,13 +41,13 @@ struct Server {
 /// What a server was sent, on all its connections.
 type Heard = Arc<Mutex<Vec<u8>>>;
 
-impl fmt::Debug for Cleartext {
+impl fmt::Debug for CleartextServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cleartext").finish_non_exhaustive()
+        f.debug_struct("CleartextServers").finish_non_exhaustive()
     }
 }
 
-impl Cleartext {
+impl CleartextServers {
     /// Binds every server; all listen when this returns.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Cleartext {
     }
 }
 
-impl Drop for Cleartext {
+impl Drop for CleartextServers {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -155,7 +155,7 @@ async fn serve(
         let inside = Identity { inside_tls: true, ..identity.clone() };
         (protocol.dialect)(inside).write_server(message, &mut greeting);
     }
-    let ends = Ends::of(&tcp)?;
+    let ends = ConnectionAddresses::of(&tcp)?;
     let stream = Box::new(Recorded { tcp, heard });
     let mut session = Session::over(stream, ends, protocol, identity, Box::new(engine), greeting, IDLE);
     let acceptor = Acceptor::builder(protocol, "localhost").build()?;

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::apps::{self, World};
 use crate::ca::{Authority, Leaf};
 use crate::process::Scratch;
-use crate::server::{Log, Server};
+use crate::server::{IncidentLog, SoundServer};
 use crate::store::Store;
 
 /// The name that the lab's certificate carries beside `localhost`, 127.0.0.1 and ::1.
@@ -28,7 +28,7 @@ pub struct Options {
     /// The lowest and the highest version of TLS that the servers speak; by default all that the library does.
     pub tls: Option<(TlsVersion, TlsVersion)>,
     /// Is told of sessions that end badly.
-    pub log: Option<Log>,
+    pub log: Option<IncidentLog>,
 }
 
 impl fmt::Debug for Options {
@@ -41,7 +41,7 @@ impl fmt::Debug for Options {
 /// One server of the lab's.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Endpoint {
+pub struct LabEndpoint {
     /// The protocol it speaks.
     pub protocol: &'static Protocol,
     /// Its scheme in a target: the protocol's name, or `smtps` and the like for implicit TLS.
@@ -54,7 +54,7 @@ pub struct Endpoint {
     pub server_name: &'static str,
 }
 
-impl Endpoint {
+impl LabEndpoint {
     /// The target that reaches it: `smtp://localhost:40025`.
     pub fn url(&self) -> String {
         format!("{}://{}:{}", self.scheme, self.server_name, self.address.port())
@@ -76,7 +76,7 @@ impl Endpoint {
 /// # Ok::<(), starttls_lab::Error>(())
 /// ```
 pub struct Lab {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<LabEndpoint>,
     world: Arc<World>,
     ca_pem: String,
     ca_file: PathBuf,
@@ -140,8 +140,8 @@ impl Lab {
                 let (listener, address) = bind(scheme, port, options.base_port)?;
                 let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io(scheme))?;
                 let (world, log) = (Arc::clone(&world), options.log.clone());
-                runtime.spawn(Server { scheme, implicit, acceptor, world, log }.run(listener));
-                endpoints.push(Endpoint { protocol, scheme, implicit, address, server_name: "localhost" });
+                runtime.spawn(SoundServer { scheme, implicit, acceptor, world, log }.run(listener));
+                endpoints.push(LabEndpoint { protocol, scheme, implicit, address, server_name: "localhost" });
             }
         }
         drop(guard);
@@ -150,12 +150,12 @@ impl Lab {
     }
 
     /// Every server, the upgrading ones and those with implicit TLS, in the registry's order.
-    pub fn endpoints(&self) -> &[Endpoint] {
+    pub fn endpoints(&self) -> &[LabEndpoint] {
         &self.endpoints
     }
 
     /// The server with this scheme (`imap`, `imaps`).
-    pub fn endpoint(&self, scheme: &str) -> Option<&Endpoint> {
+    pub fn endpoint(&self, scheme: &str) -> Option<&LabEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.scheme == scheme)
     }
 

@@ -37,19 +37,19 @@ impl fmt::Display for Incident {
 }
 
 /// Where incidents go.
-pub type Log = Arc<dyn Fn(&Incident) + Send + Sync>;
+pub type IncidentLog = Arc<dyn Fn(&Incident) + Send + Sync>;
 
 /// What one listener serves.
 #[derive(Clone)]
-pub(crate) struct Server {
+pub(crate) struct SoundServer {
     pub(crate) scheme: &'static str,
     pub(crate) implicit: bool,
     pub(crate) acceptor: Acceptor,
     pub(crate) world: Arc<World>,
-    pub(crate) log: Option<Log>,
+    pub(crate) log: Option<IncidentLog>,
 }
 
-impl Server {
+impl SoundServer {
     /// Serves connections until the task is dropped, and all its sessions with it.
     pub(crate) async fn run(self, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));

@@ -68,8 +68,8 @@ impl From<io::Error> for SessionError {
 }
 
 /// What carries a session: a stream inside TLS, or what a rogue makes of one.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+pub(crate) trait SessionStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> SessionStream for S {}
 
 /// What cuts the input into commands and answers some of them: [`Inside`], or what a rogue has instead.
 pub(crate) trait Engine: Send {
@@ -107,12 +107,12 @@ impl Engine for Inside {
 
 /// The two ends of a connection.
 #[derive(Clone, Copy)]
-pub(crate) struct Ends {
+pub(crate) struct ConnectionAddresses {
     pub(crate) local: IpAddr,
     pub(crate) peer: IpAddr,
 }
 
-impl Ends {
+impl ConnectionAddresses {
     pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
         Ok(Self { local: stream.local_addr()?.ip(), peer: stream.peer_addr()?.ip() })
     }
@@ -121,8 +121,8 @@ impl Ends {
 /// What an application works with: the encrypted stream, the engine's view of it, and an output buffer
 /// that is written before the next read.
 pub(crate) struct Session {
-    stream: Box<dyn Stream>,
-    ends: Ends,
+    stream: Box<dyn SessionStream>,
+    ends: ConnectionAddresses,
     protocol: &'static Protocol,
     identity: Identity,
     engine: Box<dyn Engine>,
@@ -142,14 +142,14 @@ impl Session {
     ) -> io::Result<Self> {
         let mut out = Vec::new();
         let inside = Inside::new(protocol, identity.clone(), &mut out);
-        let ends = Ends::of(stream.io())?;
+        let ends = ConnectionAddresses::of(stream.io())?;
         Ok(Self::over(Box::new(stream), ends, protocol, identity, Box::new(inside), out, idle))
     }
 
     /// Starts a session over any stream, with any engine; `out` is said first.
     pub(crate) fn over(
-        stream: Box<dyn Stream>,
-        ends: Ends,
+        stream: Box<dyn SessionStream>,
+        ends: ConnectionAddresses,
         protocol: &'static Protocol,
         identity: Identity,
         engine: Box<dyn Engine>,
@@ -300,7 +300,7 @@ impl Session {
     }
 
     /// The addresses of the connection.
-    pub(crate) fn ends(&self) -> Ends {
+    pub(crate) fn ends(&self) -> ConnectionAddresses {
         self.ends
     }
 

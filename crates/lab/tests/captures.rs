@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use starttls::proto::{Client, Event, Identity, Outgoing, Progress, Protocol, Relay, Side, What, protocol};
-use starttls_lab::real::{Endpoint, SERVERS, Setup};
+use starttls_lab::real::{RealEndpoint, SERVERS, Setup};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -20,7 +20,7 @@ const CLIENT: &str = "client.example";
 type Turns = Vec<(Side, Vec<u8>)>;
 
 /// Upgrades with the engine alone, up to the boundary, and keeps what was said.
-fn capture(protocol: &Protocol, endpoint: &Endpoint) -> Turns {
+fn capture(protocol: &Protocol, endpoint: &RealEndpoint) -> Turns {
     let mut tcp = TcpStream::connect_timeout(&endpoint.address, DEADLINE).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut identity = Identity::new(&endpoint.server_name);
@@ -52,7 +52,7 @@ fn capture(protocol: &Protocol, endpoint: &Endpoint) -> Turns {
 }
 
 /// A vector in the format of `crates/proto/vectors/README.md`.
-fn vector(server: &str, protocol: &Protocol, endpoint: &Endpoint, turns: &Turns) -> String {
+fn vector(server: &str, protocol: &Protocol, endpoint: &RealEndpoint, turns: &Turns) -> String {
     let text = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \r\n".contains(byte));
     let lf = turns.iter().all(|(_, bytes)| text(bytes) && !bytes.contains(&b'\r') && bytes.ends_with(b"\n"));
     let (eol, ending) = if lf { ("eol: lf\n", "\n") } else { ("", "\r\n") };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use starttls::{Connector, Encrypted};
-use starttls_lab::{Endpoint, Lab, Options};
+use starttls_lab::{Lab, LabEndpoint, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -37,7 +37,7 @@ const WORDS: &[&str] = &[
     "0\x0c\x02\x01\x02`\x07\x02\x01\x03\x04\0\0\0", "0\x05\x02\x01\x01c\0", "\u{ff}", "\u{7f}", "\t",
 ];
 
-async fn connect(connector: &Connector, to: &Endpoint) -> Encrypted<TcpStream> {
+async fn connect(connector: &Connector, to: &LabEndpoint) -> Encrypted<TcpStream> {
     let address = (to.server_name, to.address.port());
     let connected = match to.implicit {
         true => connector.connect_implicit(to.protocol, address).await,

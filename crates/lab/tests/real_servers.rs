@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls_lab::real::{Endpoint, RealServer, Setup};
+use starttls_lab::real::{RealEndpoint, RealServer, Setup};
 
 /// For an upgrade that shall succeed, and for one that shall not, which a client may wait for.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ fn upgrades(RealServer { name, start, protocols, .. }: &RealServer, tls: bool) {
 }
 
 /// Upgrades with somebody else's client.
-fn upgrade(endpoint: &Endpoint, root: &Path, deadline: Duration) -> Result<(), String> {
+fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(), String> {
     let starttls = match endpoint.protocol {
         "http" => {
             return run(&mut python(endpoint, root, HTTP, "HTTP/1.1 101 ", "\r\n\r\n"), deadline).map(drop);
@@ -89,8 +89,8 @@ ssl.create_default_context(cafile=root).wrap_socket(stream, server_hostname=name
 ";
 
 /// Sends a request, reads the answer to its end, wants it to begin as told, and upgrades.
-fn python(endpoint: &Endpoint, root: &Path, request: &str, wanted: &str, end: &str) -> Command {
-    let Endpoint { address, server_name, .. } = endpoint;
+fn python(endpoint: &RealEndpoint, root: &Path, request: &str, wanted: &str, end: &str) -> Command {
+    let RealEndpoint { address, server_name, .. } = endpoint;
     let mut client = Command::new("python3");
     client.args(["-c", PYTHON, &address.ip().to_string(), &address.port().to_string(), server_name]);
     client.arg(root).args([request, wanted, end]);

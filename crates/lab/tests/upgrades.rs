@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use starttls::proto::{ClientMessage, Identity, PROTOCOLS};
 use starttls::{CertificateVerdict, Connector, Encrypted, Error, TlsVersion};
-use starttls_lab::{Endpoint, Lab, Options};
+use starttls_lab::{Lab, LabEndpoint, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,7 +24,7 @@ fn connector(lab: &Lab, version: TlsVersion) -> Connector {
     builder.tls_versions(version, version).timeout(Duration::from_secs(20)).build().unwrap()
 }
 
-async fn connect(connector: &Connector, to: &Endpoint) -> Result<Encrypted<TcpStream>, Error> {
+async fn connect(connector: &Connector, to: &LabEndpoint) -> Result<Encrypted<TcpStream>, Error> {
     let address = (to.server_name, to.address.port());
     match to.implicit {
         true => connector.connect_implicit(to.protocol, address).await,

@@ -10,17 +10,17 @@ use tokio::time::{sleep, timeout};
 
 use super::answer;
 use super::prefixed::Prefixed;
-use super::scribe::{Scribe, is_record};
+use super::recorder::{Recorder, is_record};
 use super::{CHUNK, DIAL, Middle};
 use crate::record::Layer;
-use crate::scenario::{Handshake, Inside};
+use crate::scenario::{HandshakeAction, SessionAction};
 
 /// No TLS, in no version.
 const GARBAGE: &[u8] = b"\x00\xff\x00\xffno TLS here, and nothing else\r\n";
 
 impl Middle {
     pub(super) async fn encrypt(&self, number: usize, client: TcpStream, server: TcpStream, early: Vec<u8>) {
-        if self.handshake != Handshake::Done {
+        if self.handshake != HandshakeAction::Done {
             self.records.with(number, |record| record.applied = true);
             // A connection that breaks is one that ends.
             let _ = self.without_tls(number, client, server, early).await;
@@ -39,7 +39,7 @@ impl Middle {
             });
             accepted
         };
-        if self.inside == Inside::Mute {
+        if self.inside == SessionAction::Mute {
             return match handshake.await {
                 Ok(client) => self.mute(number, client).await,
                 Err(error) => self.note(number, &format!("the handshake failed: {error}")),
@@ -85,18 +85,18 @@ impl Middle {
                 break;
             }
         }
-        let mut scribe = Scribe::new(self.protocol, &self.records, number);
-        scribe.heard(&heard)?;
+        let mut recorder = Recorder::new(self.protocol, &self.records, number);
+        recorder.heard(&heard)?;
         let answer = match self.handshake {
-            Handshake::Garbage => GARBAGE.to_vec(),
-            Handshake::Alert => answer::HANDSHAKE_FAILURE.to_vec(),
-            Handshake::Old => answer::in_tls_1_0(&heard, &self.certificate.cert),
-            Handshake::Alpn => answer::with_alpn(&heard, &self.certificate),
-            Handshake::Stall | Handshake::Done => Vec::new(),
+            HandshakeAction::Garbage => GARBAGE.to_vec(),
+            HandshakeAction::Alert => answer::HANDSHAKE_FAILURE.to_vec(),
+            HandshakeAction::Old => answer::in_tls_1_0(&heard, &self.certificate.cert),
+            HandshakeAction::Alpn => answer::with_alpn(&heard, &self.certificate),
+            HandshakeAction::Stall | HandshakeAction::Done => Vec::new(),
         };
         self.records.with(number, |record| record.push(Side::Server, Layer::Tls, None, &answer, None));
         client.write_all(&answer).await?;
-        let mut scribe = Scribe::new(self.protocol, &self.records, number);
+        let mut recorder = Recorder::new(self.protocol, &self.records, number);
         // A client that goes on in cleartext is served there, as far as the server behind does that.
         let (mut from_server, mut server_is_open) = ([0; CHUNK], true);
         loop {
@@ -113,7 +113,7 @@ impl Middle {
                             record.push(Side::Client, Layer::Tls, None, said, None);
                         });
                     } else {
-                        scribe.heard(&buffer[..read])?;
+                        recorder.heard(&buffer[..read])?;
                         server_is_open &= server.write_all(&buffer[..read]).await.is_ok();
                     }
                 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{CHUNK, Middle};
 use crate::record::Layer;
-use crate::scenario::Inside;
+use crate::scenario::SessionAction;
 
 /// How long a client that hears nothing may take to say its first word, and how long for the next, before it has said
 /// all that it says without an answer.
@@ -83,7 +83,7 @@ impl Middle {
     /// Returns the start of what the server said, if TLS is to be cut off in it: it is the answer to the client's last
     /// message. A client that has said goodbye no longer needs an answer, so cutting one off then would prove nothing.
     fn cut<'a>(&self, number: usize, said: &'a [u8]) -> Option<&'a [u8]> {
-        if self.inside != Inside::Truncate || self.answered == 0 {
+        if self.inside != SessionAction::Truncate || self.answered == 0 {
             return None;
         }
         // Fewer octets than any whole message has.

@@ -4,7 +4,7 @@ mod answer;
 mod handshake;
 mod inside;
 mod prefixed;
-mod scribe;
+mod recorder;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::record::{Layer, Records};
-use crate::scenario::{Handshake, Inside};
-use scribe::Scribe;
+use crate::record::{Layer, RunRecords};
+use crate::scenario::{HandshakeAction, SessionAction};
+use recorder::Recorder;
 
 /// The server behind the man in the middle.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ pub struct Upstream {
 pub(crate) struct Middle {
     pub(crate) protocol: &'static Protocol,
     pub(crate) rules: Vec<Rule>,
-    pub(crate) handshake: Handshake,
-    pub(crate) inside: Inside,
+    pub(crate) handshake: HandshakeAction,
+    pub(crate) inside: SessionAction,
     pub(crate) pause: Duration,
     /// How long the handshake is held back, so that what the client printed before it is read before it.
     pub(crate) hold: Duration,
@@ -54,7 +54,7 @@ pub(crate) struct Middle {
     /// The same certificate, for TLS that no library speaks any more.
     pub(crate) certificate: Arc<CertifiedKey>,
     pub(crate) upstream: Upstream,
-    pub(crate) records: Arc<Records>,
+    pub(crate) records: Arc<RunRecords>,
 }
 
 const CHUNK: usize = 16 * 1024;
@@ -82,8 +82,12 @@ impl Middle {
         mut stop: oneshot::Receiver<()>,
     ) {
         let mut connections = JoinSet::new();
-        let aside =
-            Self { rules: Vec::new(), handshake: Handshake::Done, inside: Inside::Pass, ..self.clone() };
+        let aside = Self {
+            rules: Vec::new(),
+            handshake: HandshakeAction::Done,
+            inside: SessionAction::Pass,
+            ..self.clone()
+        };
         let mut over: Option<Instant> = None;
         while over.is_none_or(|over| over.elapsed() < LINGER) {
             // A client that has come and gone was there: whoever waits comes before the end.
@@ -148,7 +152,7 @@ impl Middle {
     ) -> io::Result<Cleartext> {
         let relay = Relay::new(self.protocol, self.rules.clone());
         let mut relay = if self.acceptor.is_some() { relay.until_boundary() } else { relay };
-        let mut scribe = Scribe::new(self.protocol, &self.records, number);
+        let mut recorder = Recorder::new(self.protocol, &self.records, number);
         let (mut from_client, mut from_server) = ([0; CHUNK], [0; CHUNK]);
         let mut server_is_open = true;
         loop {
@@ -171,7 +175,7 @@ impl Middle {
             let (mut out, mut events) = (Outgoing::default(), Vec::new());
             relay.receive(side, bytes, &mut out, &mut events);
             if side == Side::Client {
-                scribe.heard(bytes)?;
+                recorder.heard(bytes)?;
             }
             let applied = relay.has_applied();
             self.records.with(number, |record| record.applied |= applied);
@@ -185,7 +189,7 @@ impl Middle {
                     record.answered = true;
                     (record.unread, record.encrypted) = (unread, unread);
                 });
-                scribe.answered();
+                recorder.answered();
                 if self.acceptor.is_some() {
                     return Ok(Cleartext::Boundary(relay.into_beyond(Side::Client)));
                 }

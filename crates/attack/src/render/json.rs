@@ -1,15 +1,15 @@
 //! For programs: one object. Its schema is `docs/schema/attack.json`.
 
-use crate::report::{Report, Tested};
+use crate::report::{AttackReport, ScenarioResult};
 
 /// The report as one object.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &AttackReport) -> String {
     // Structs with strings for keys: this cannot fail.
     starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
 /// One run as one line.
-pub fn line(tested: &Tested) -> String {
+pub fn line(tested: &ScenarioResult) -> String {
     starttls_report::json(&serde_json::to_string(tested).unwrap_or_default()) + "\n"
 }
 
@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn the_schema_in_the_docs_is_that_of_the_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/attack.json");
-        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(AttackReport)).unwrap() + "\n";
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
             std::fs::write(path, &schema).unwrap();
         }

@@ -3,12 +3,12 @@
 use starttls_report::junit::{self, TestCase, TestSuite};
 
 use super::evidence;
-use crate::report::{Outcome, Report, Tested};
+use crate::report::{AttackReport, ScenarioOutcome, ScenarioResult};
 
 /// Renders the report as JUnit XML. An outcome at or above `fail_on` is a failure. A crash, a client that hung and a
 /// run without a verdict are errors, and a client that gave up before the attack is skipped. Other flaws pass, with
 /// their summary.
-pub fn render(report: &Report, fail_on: Outcome) -> String {
+pub fn render(report: &AttackReport, fail_on: ScenarioOutcome) -> String {
     let runs = || std::iter::once(&report.control).chain(&report.scenarios);
     let name = format!("attack.{}", report.protocol);
     let suite = TestSuite {
@@ -21,7 +21,7 @@ pub fn render(report: &Report, fail_on: Outcome) -> String {
     junit::render(&report.generator, &[suite])
 }
 
-fn case(run: &Tested, fail_on: Outcome) -> TestCase {
+fn case(run: &ScenarioResult, fail_on: ScenarioOutcome) -> TestCase {
     let (kind, message) = (run.outcome.word().to_owned(), run.summary.clone());
     let outcome = match run.outcome {
         outcome if outcome <= fail_on => {
@@ -29,12 +29,12 @@ fn case(run: &Tested, fail_on: Outcome) -> TestCase {
             let story = std::iter::once(format!("{}:", run.title)).chain(evidence(run)).chain(fix).collect();
             junit::TestResult::Failure { kind, message, story }
         }
-        Outcome::Sound => junit::TestResult::Passed(message),
-        Outcome::Refused => junit::TestResult::Skipped(format!("{kind}: {message}")),
-        Outcome::Crashed | Outcome::Hung | Outcome::Inconclusive => {
+        ScenarioOutcome::Sound => junit::TestResult::Passed(message),
+        ScenarioOutcome::Refused => junit::TestResult::Skipped(format!("{kind}: {message}")),
+        ScenarioOutcome::Crashed | ScenarioOutcome::Hung | ScenarioOutcome::Inconclusive => {
             junit::TestResult::Error { kind, message }
         }
-        Outcome::Fooled | Outcome::Weak | Outcome::Silent => {
+        ScenarioOutcome::Fooled | ScenarioOutcome::Weak | ScenarioOutcome::Silent => {
             junit::TestResult::Passed(format!("{kind}: {message}"))
         }
     };

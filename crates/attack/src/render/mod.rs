@@ -6,10 +6,10 @@ pub mod junit;
 pub mod sarif;
 pub mod text;
 
-use crate::report::{Evidence, Line, Tested};
+use crate::report::{EvidenceItem, ScenarioResult, TranscriptLine};
 
 /// What shows that a client was fooled, piece by piece.
-fn evidence(tested: &Tested) -> impl Iterator<Item = String> {
+fn evidence(tested: &ScenarioResult) -> impl Iterator<Item = String> {
     tested.evidence.iter().map(|it| match line(tested, it) {
         Some(line) => format!("{} ({line})", it.text),
         None => it.text.clone(),
@@ -17,8 +17,8 @@ fn evidence(tested: &Tested) -> impl Iterator<Item = String> {
 }
 
 /// The entry that a piece of evidence points at.
-fn line(tested: &Tested, evidence: &Evidence) -> Option<String> {
-    let Line { at_ms, from, layer, text } =
+fn line(tested: &ScenarioResult, evidence: &EvidenceItem) -> Option<String> {
+    let TranscriptLine { at_ms, from, layer, text } =
         tested.transcripts.get(evidence.transcript?)?.entries.get(evidence.entry?)?;
     Some(format!("connection {}, {at_ms:.1} ms, {from}, {layer}: {text}", evidence.transcript? + 1))
 }

@@ -5,10 +5,10 @@ use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult
 
 use super::evidence;
 use crate::Scenario;
-use crate::report::{Outcome, Report, Tested};
+use crate::report::{AttackReport, ScenarioOutcome, ScenarioResult};
 
 /// Renders the report as SARIF. Code scanning shows each result at a file: `file`, relative to the repository.
-pub fn render(report: &Report, file: &str) -> String {
+pub fn render(report: &AttackReport, file: &str) -> String {
     let all = std::iter::once(&report.control).chain(&report.scenarios);
     let scenarios = Scenario::all().unwrap_or_default();
     let place = SarifLocation {
@@ -18,7 +18,7 @@ pub fn render(report: &Report, file: &str) -> String {
         full_name: report.client.clone(),
         kind: "module",
     };
-    let finding = |tested: &Tested| {
+    let finding = |tested: &ScenarioResult| {
         let fix = tested.fix.as_ref().map(|fix| format!(" Fix: {fix}.")).unwrap_or_default();
         SarifResult {
             rule: tested.id.clone(),
@@ -48,15 +48,15 @@ pub fn render(report: &Report, file: &str) -> String {
         version: env!("CARGO_PKG_VERSION"),
         category: "starttls-attack",
         rules: scenarios.iter().map(rule).collect(),
-        successful: report.control.outcome == Outcome::Sound && report.unfinished.is_empty(),
+        successful: report.control.outcome == ScenarioOutcome::Sound && report.unfinished.is_empty(),
         notifications: undecided.chain(missing).collect(),
         results: all.filter(|it| it.outcome.is_flaw()).map(finding).collect(),
         ..sarif::SarifRun::default()
     })
 }
 
-fn severity(outcome: Outcome) -> SarifSeverity {
-    if outcome <= Outcome::Crashed { SarifSeverity::Error } else { SarifSeverity::Warning }
+fn severity(outcome: ScenarioOutcome) -> SarifSeverity {
+    if outcome <= ScenarioOutcome::Crashed { SarifSeverity::Error } else { SarifSeverity::Warning }
 }
 
 fn rule(scenario: &Scenario) -> SarifRule {

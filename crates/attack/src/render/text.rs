@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::report::{Outcome, Report, Tested};
+use crate::report::{AttackReport, ScenarioOutcome, ScenarioResult};
 
 /// How it looks.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
+pub struct TextStyle {
     /// Whether every transcript is shown, not only those of evidence.
     pub verbose: bool,
     /// What makes an outcome stand out on a terminal.
@@ -14,21 +14,21 @@ pub struct Style {
 }
 
 /// What goes before and behind the word for an outcome.
-pub type Paint = fn(Outcome) -> (&'static str, &'static str);
+pub type Paint = fn(ScenarioOutcome) -> (&'static str, &'static str);
 
 /// The report as text.
-pub fn render(report: &Report, style: Style) -> String {
+pub fn render(report: &AttackReport, style: TextStyle) -> String {
     let rows = std::iter::once(&report.control).chain(&report.scenarios).map(|tested| row(tested, style));
     rows.collect::<String>() + "\n" + &summary(report) + "\n"
 }
 
 /// How many of each, in one line.
-pub fn summary(report: &Report) -> String {
-    if report.control.outcome != Outcome::Sound {
+pub fn summary(report: &AttackReport) -> String {
+    if report.control.outcome != ScenarioOutcome::Sound {
         return format!("inconclusive: without an attack, {}", report.control.summary);
     }
     let count = |outcome| report.scenarios.iter().filter(|tested| tested.outcome == outcome).count();
-    let words: Vec<String> = Outcome::ALL
+    let words: Vec<String> = ScenarioOutcome::ALL
         .iter()
         .map(|outcome| (outcome, count(*outcome)))
         .filter(|(_, count)| *count > 0)
@@ -47,7 +47,7 @@ pub fn summary(report: &Report) -> String {
 }
 
 /// One run: a line, and the conversations that show something.
-pub fn row(tested: &Tested, style: Style) -> String {
+pub fn row(tested: &ScenarioResult, style: TextStyle) -> String {
     let mut out = String::new();
     let (before, behind) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
     let often = tested.frequency().map(|often| format!(" ({often})")).unwrap_or_default();

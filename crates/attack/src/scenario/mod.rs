@@ -55,13 +55,13 @@ pub struct Scenario {
     pub(crate) proof: Vec<Proof>,
     /// What happens inside TLS.
     #[serde(default)]
-    pub(crate) inside: Inside,
+    pub(crate) inside: SessionAction,
     /// The certificate that the client is shown.
     #[serde(default = "sound")]
     pub(crate) certificate: String,
     /// What happens in place of the handshake.
     #[serde(default)]
-    pub(crate) handshake: Handshake,
+    pub(crate) handshake: HandshakeAction,
     /// Milliseconds between two segments.
     #[serde(default)]
     pub(crate) pause: u64,
@@ -129,9 +129,9 @@ pub(crate) enum Proof {
     /// Its output has the mark behind a control character that it was sent.
     Terminal,
     /// Inside TLS, where the server does not answer, it says more than without the injected bytes.
-    Unheard,
+    DesyncedExtra,
     /// Inside TLS, where the server answers, it says less than without them.
-    Adrift,
+    DesyncedShort,
     /// It starts a handshake although nobody has answered its request.
     Handshake,
     /// It says something inside TLS, to a certificate that is not good.
@@ -147,7 +147,7 @@ pub(crate) enum Proof {
 /// What happens inside TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Inside {
+pub(crate) enum SessionAction {
     /// Everything passes.
     #[default]
     Pass,
@@ -160,7 +160,7 @@ pub(crate) enum Inside {
 /// What happens in place of the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Handshake {
+pub(crate) enum HandshakeAction {
     /// A handshake.
     #[default]
     Done,
@@ -205,8 +205,8 @@ impl Scenario {
     }
 
     /// The session as it is, which an attack is compared with; inside TLS as in the attack.
-    pub(crate) fn control(inside: Inside) -> Self {
-        let id = if inside == Inside::Mute { "control-mute" } else { "control" };
+    pub(crate) fn control(inside: SessionAction) -> Self {
+        let id = if inside == SessionAction::Mute { "control-mute" } else { "control" };
         Self {
             id: id.to_owned(),
             title: String::from("No attack"),
@@ -225,7 +225,7 @@ impl Scenario {
             proof: Vec::new(),
             inside,
             certificate: sound(),
-            handshake: Handshake::Done,
+            handshake: HandshakeAction::Done,
             pause: 0,
             rules: Vec::new(),
             like: None,
@@ -263,13 +263,13 @@ impl Scenario {
     pub fn needs_tls(&self) -> bool {
         let inside = [
             Proof::Mark,
-            Proof::Unheard,
-            Proof::Adrift,
+            Proof::DesyncedExtra,
+            Proof::DesyncedShort,
             Proof::Certificate,
             Proof::Truncated,
             Proof::Unprotected,
         ];
-        self.handshake != Handshake::Done || self.proof.iter().any(|proof| inside.contains(proof))
+        self.handshake != HandshakeAction::Done || self.proof.iter().any(|proof| inside.contains(proof))
     }
 
     /// Whether what the client prints may show that it was fooled.
@@ -284,7 +284,7 @@ impl Scenario {
 
     /// Whether the client may wait until its time is over.
     pub(crate) fn makes_wait(&self) -> bool {
-        self.handshake == Handshake::Stall || self.rules.iter().any(|rule| rule.drop)
+        self.handshake == HandshakeAction::Stall || self.rules.iter().any(|rule| rule.drop)
     }
 
     /// Whether it says where to go.
@@ -321,13 +321,14 @@ mod tests {
                 let rules = scenario.rules(protocol, filling);
                 assert!(rules.is_ok(), "{} in {}: {rules:?}", scenario.id, protocol.name);
                 let silent = rules.is_ok_and(|rules| rules.is_empty());
-                let acts = scenario.handshake != Handshake::Done
+                let acts = scenario.handshake != HandshakeAction::Done
                     || scenario.certificate != SOUND_CERTIFICATE
-                    || scenario.inside == Inside::Truncate
+                    || scenario.inside == SessionAction::Truncate
                     || scenario.transfer.is_some();
                 assert!(!silent || acts, "{} does nothing in {}", scenario.id, protocol.name);
             }
-            let named = scenario.rules.iter().flat_map(RuleSpec::words).flat_map(words::Words::protocols);
+            let named =
+                scenario.rules.iter().flat_map(RuleSpec::words).flat_map(words::ScenarioText::protocols);
             let excepted = scenario.except.iter().flat_map(|it| &it.protocols).map(String::as_str);
             let listed = scenario.protocols.iter().map(String::as_str);
             for name in named.chain(excepted).chain(listed) {

@@ -5,7 +5,7 @@ use starttls::proto::{
     Amend, ClientMessage, Edit, Moment, Protocol, Refusal, ReplyTo, Rule, ServerMessage, Side,
 };
 
-use super::words::{Filling, Words};
+use super::words::{Filling, ScenarioText};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,21 +21,21 @@ pub(super) struct RuleSpec {
     #[serde(default)]
     cut: bool,
     /// Words that answer the client's message in the server's place.
-    reply: Option<Words>,
-    replace: Option<Words>,
-    before: Option<Words>,
-    after: Option<Words>,
+    reply: Option<ScenarioText>,
+    replace: Option<ScenarioText>,
+    before: Option<ScenarioText>,
+    after: Option<ScenarioText>,
     /// Words that answer the question so many ahead.
-    foretell: Option<Words>,
+    foretell: Option<ScenarioText>,
     #[serde(default)]
     ahead: u32,
     /// What stands in the message, and what takes its place.
-    old: Option<Words>,
-    new: Option<Words>,
+    old: Option<ScenarioText>,
+    new: Option<ScenarioText>,
 }
 
 impl RuleSpec {
-    pub(super) fn words(&self) -> impl Iterator<Item = &Words> {
+    pub(super) fn words(&self) -> impl Iterator<Item = &ScenarioText> {
         [&self.reply, &self.replace, &self.before, &self.after, &self.foretell, &self.old, &self.new]
             .into_iter()
             .flatten()
@@ -55,7 +55,7 @@ impl RuleSpec {
     }
 
     pub(super) fn made(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Rule, String> {
-        let say = |words: &Words| {
+        let say = |words: &ScenarioText| {
             words.of(protocol.name).ok_or_else(|| format!("no words for {}", protocol.name))?.bytes(with)
         };
         let edit = match self {

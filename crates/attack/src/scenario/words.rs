@@ -9,7 +9,7 @@ use crate::canary::Canary;
 /// Words for every protocol, or for some: `"imap"`, or `"smtp submission lmtp"` for those that share theirs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Words {
+pub(super) enum ScenarioText {
     Everywhere(Text),
     ByProtocol(BTreeMap<String, Text>),
 }
@@ -31,7 +31,7 @@ pub(crate) struct Filling<'a> {
     pub(crate) port: u16,
 }
 
-impl Words {
+impl ScenarioText {
     pub(super) fn of(&self, protocol: &str) -> Option<&Text> {
         match self {
             Self::Everywhere(text) => Some(text),

@@ -2,21 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+#[path = "../environment/mod.rs"]
+mod environment;
 mod slow_key;
-#[path = "../stage/mod.rs"]
-mod stage;
 mod support;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use stage::Lab;
+use environment::Lab;
 use starttls::TlsVersion;
 use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_attack::Scenario;
-use starttls_attack::render::text::{Style, row};
-use starttls_attack::report::{Outcome, Report};
-use starttls_lab::weak::Flaw;
+use starttls_attack::render::text::{TextStyle, row};
+use starttls_attack::report::{AttackReport, ScenarioOutcome};
+use starttls_lab::vulnerable_clients::Flaw;
 use support::{IMPATIENT, PATIENT, attack};
 use tokio::sync::Semaphore;
 
@@ -49,14 +49,14 @@ fn caught_by(flaw: Flaw) -> &'static [&'static str] {
 }
 
 /// What these scenarios say of a client with this flaw.
-fn verdict(flaw: Flaw, id: &str) -> Outcome {
+fn verdict(flaw: Flaw, id: &str) -> ScenarioOutcome {
     match (flaw, id) {
-        (Flaw::NeverTimesOut, _) => Outcome::Hung,
-        (Flaw::SwallowsRefusal, _) => Outcome::Silent,
+        (Flaw::NeverTimesOut, _) => ScenarioOutcome::Hung,
+        (Flaw::SwallowsRefusal, _) => ScenarioOutcome::Silent,
         (Flaw::BelievesPresent | Flaw::IgnoresTruncation | Flaw::TakesAnyAlpn, _)
         | (Flaw::KeepsCapabilities, "cli-state-lost")
-        | (Flaw::IgnoresNames, "cli-cert-cn-only" | "cli-cert-sha1") => Outcome::Weak,
-        _ => Outcome::Fooled,
+        | (Flaw::IgnoresNames, "cli-cert-cn-only" | "cli-cert-sha1") => ScenarioOutcome::Weak,
+        _ => ScenarioOutcome::Fooled,
     }
 }
 
@@ -101,20 +101,21 @@ async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -
         caught_by(Flaw::NeverTimesOut).iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
     };
     let report = attack(&lab, protocol, None, tls, PATIENT, &|it| !waits(it)).await;
-    let mut wrong = differences(&report, |_| Outcome::Sound, &what);
+    let mut wrong = differences(&report, |_| ScenarioOutcome::Sound, &what);
     let report = attack(&lab, protocol, None, tls, IMPATIENT, &waits).await;
-    wrong.extend(differences(&report, |_| Outcome::Sound, &what));
+    wrong.extend(differences(&report, |_| ScenarioOutcome::Sound, &what));
     wrong
 }
 
-fn differences(report: &Report, expected: impl Fn(&str) -> Outcome, what: &str) -> Vec<String> {
+fn differences(report: &AttackReport, expected: impl Fn(&str) -> ScenarioOutcome, what: &str) -> Vec<String> {
     let tested = report.scenarios.iter().map(|it| (it, expected(&it.id)));
     let others = tested.filter(|(it, expected)| it.outcome != *expected);
-    let control = Some((&report.control, Outcome::Sound)).filter(|it| it.0.outcome != Outcome::Sound);
+    let control =
+        Some((&report.control, ScenarioOutcome::Sound)).filter(|it| it.0.outcome != ScenarioOutcome::Sound);
     let wrong = control.into_iter().chain(others);
     wrong
         .map(|(it, expected)| {
-            let told = row(it, Style { verbose: true, paint: None });
+            let told = row(it, TextStyle { verbose: true, paint: None });
             format!("{what}: {} is {:?}, not {expected:?}: {told}", it.id, it.outcome)
         })
         .collect()

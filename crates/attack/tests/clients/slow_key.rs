@@ -8,11 +8,11 @@ use std::time::Duration;
 use starttls::TlsVersion;
 use starttls::proto::{Protocol, imap};
 use starttls::rustls::sign::CertifiedKey;
-use starttls_attack::report::Outcome;
-use starttls_attack::{Backing, Campaign, Running, Scenario, Stage, Subject, Target};
-use starttls_lab::weak::Client;
+use starttls_attack::report::ScenarioOutcome;
+use starttls_attack::{Campaign, ClientFuture, Environment, Scenario, Subject, Target, UpstreamLease};
+use starttls_lab::vulnerable_clients::VulnerableClient;
 
-use crate::stage::Lab;
+use crate::environment::Lab;
 use crate::support::{Local, PATIENT};
 
 /// Has the key for `cli-hs-old` when another client has ended.
@@ -21,8 +21,8 @@ struct Slow {
     ended: Mutex<Receiver<()>>,
 }
 
-impl Stage for Slow {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
+impl Environment for Slow {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String> {
         self.lab.upstream(protocol)
     }
 
@@ -46,7 +46,7 @@ struct Telling {
 }
 
 impl Subject for Telling {
-    fn run<'a>(&'a self, target: &'a Target) -> Running<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> ClientFuture<'a> {
         Box::pin(async move {
             let ran = self.client.run(target).await;
             let mut runs = self.runs.lock().unwrap();
@@ -68,12 +68,12 @@ impl Subject for Telling {
 #[tokio::test]
 async fn other_runs_go_on_while_a_key_is_made() {
     let (lab, (ended, heard)) = (Lab::new(), channel());
-    let client = Client::new(&imap::IMAP, None, &lab.props.root_pem()).tls(TlsVersion::Tls13);
+    let client = VulnerableClient::new(&imap::IMAP, None, &lab.fixtures.root_pem()).tls(TlsVersion::Tls13);
     let chosen = |it: &Scenario| ["cli-refuse-perm", "cli-hs-old"].contains(&it.id.as_str());
     let campaign = Campaign {
         protocol: &imap::IMAP,
         scenarios: Scenario::all().unwrap().into_iter().filter(chosen).collect(),
-        stage: Arc::new(Slow { lab, ended: Mutex::new(heard) }),
+        environment: Arc::new(Slow { lab, ended: Mutex::new(heard) }),
         subject: Arc::new(Telling { client: Local { client }, runs: Mutex::new(0), ended }),
         timeout: PATIENT,
         jobs: 2,
@@ -81,5 +81,5 @@ async fn other_runs_go_on_while_a_key_is_made() {
     };
     let report = tokio::time::timeout(Duration::from_secs(60), campaign.run()).await.unwrap().unwrap();
     assert_eq!(report.scenarios.len(), 2);
-    assert_eq!(report.outcome, Outcome::Sound, "{report:?}");
+    assert_eq!(report.outcome, ScenarioOutcome::Sound, "{report:?}");
 }

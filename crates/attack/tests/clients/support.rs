@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use starttls::TlsVersion;
 use starttls::proto::Protocol;
-use starttls_attack::report::Report;
-use starttls_attack::{Campaign, Ended, Output, Ran, Running, Scenario, Subject, Target};
-use starttls_lab::weak::{Client, Flaw};
+use starttls_attack::report::AttackReport;
+use starttls_attack::{
+    Campaign, ClientExit, ClientFuture, ClientOutput, ClientRun, Scenario, Subject, Target,
+};
+use starttls_lab::vulnerable_clients::{Flaw, VulnerableClient};
 
-use crate::stage::Lab;
+use crate::environment::Lab;
 
 /// How long clients wait for an answer that comes, on a machine that has other things to do.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
@@ -19,21 +21,21 @@ pub(crate) const IMPATIENT: Duration = Duration::from_secs(8);
 
 /// A client of the lab's.
 pub(crate) struct Local {
-    pub(crate) client: Client,
+    pub(crate) client: VulnerableClient,
 }
 
 impl Subject for Local {
-    fn run<'a>(&'a self, target: &'a Target) -> Running<'a> {
+    fn run<'a>(&'a self, target: &'a Target) -> ClientFuture<'a> {
         Box::pin(async move {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, target.port));
             let run = self.client.run(&target.host, address);
             let ended = tokio::time::timeout(target.timeout, run).await.ok();
             Ok(match ended {
-                Some(ended) => Ran {
-                    ended: if ended.well { Ended::Success } else { Ended::Failure(1) },
-                    output: Output::from(ended.printed),
+                Some(ended) => ClientRun {
+                    ended: if ended.well { ClientExit::Success } else { ClientExit::Failure(1) },
+                    output: ClientOutput::from(ended.printed),
                 },
-                None => Ran { ended: Ended::TimedOut, output: Output::default() },
+                None => ClientRun { ended: ClientExit::TimedOut, output: ClientOutput::default() },
             })
         })
     }
@@ -51,12 +53,12 @@ pub(crate) async fn attack(
     tls: TlsVersion,
     patience: Duration,
     only: &(dyn Fn(&Scenario) -> bool + Sync),
-) -> Report {
-    let client = Client::new(protocol, flaw, &lab.props.root_pem()).tls(tls).patience(patience);
+) -> AttackReport {
+    let client = VulnerableClient::new(protocol, flaw, &lab.fixtures.root_pem()).tls(tls).patience(patience);
     let campaign = Campaign {
         protocol,
         scenarios: Scenario::all().unwrap().into_iter().filter(|it| only(it)).collect(),
-        stage: lab.clone(),
+        environment: lab.clone(),
         subject: Arc::new(Local { client }),
         timeout: patience * 2,
         jobs: 16,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use starttls::TlsVersion;
 use starttls_audit::Limits;
 use starttls_audit::report::{Finding, Outcome};
-use starttls_lab::{Endpoint, Lab, Options};
+use starttls_lab::{Lab, LabEndpoint, Options};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ pub(crate) async fn tally(tls: TlsVersion, slots: &Arc<Semaphore>) -> Tally {
     tally
 }
 
-async fn judge(endpoint: &Endpoint, root: &str, tls: TlsVersion) -> Result<(), String> {
+async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<(), String> {
     let (limits, server) = (Limits::default(), (endpoint.server_name, endpoint.address));
     let Some(report) = crate::audit(endpoint.protocol, server, root, limits).await else {
         return Err(format!("{}: takes more than a minute", endpoint.scheme));

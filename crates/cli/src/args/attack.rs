@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use starttls_attack::report::Outcome;
+use starttls_attack::report::ScenarioOutcome;
 
 use super::{Output, duration};
 
@@ -124,7 +124,7 @@ pub(crate) enum FailOn {
     Silent,
 }
 
-impl From<FailOn> for Outcome {
+impl From<FailOn> for ScenarioOutcome {
     fn from(fail_on: FailOn) -> Self {
         match fail_on {
             FailOn::Fooled => Self::Fooled,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::{Protocol, Start};
-use starttls_attack::report::{Outcome, Report};
+use starttls_attack::report::{AttackReport, ScenarioOutcome};
 use starttls_attack::{Campaign, Scenario, Shell, render};
 
 use crate::args::{Attack, AttackFormat, FailOn};
@@ -62,7 +62,7 @@ async fn campaign(
     let campaign = Campaign {
         protocol,
         scenarios,
-        stage: stage.clone(),
+        environment: stage.clone(),
         subject: Arc::new(Shell(command.to_owned())),
         timeout: args.timeout,
         jobs: args.jobs.into(),
@@ -103,8 +103,8 @@ fn release(mut stage: Arc<LabStage>) {
 
 /// The exit code for these outcomes: one at or above `fail_on` is a finding, and a run without a verdict leaves the
 /// result open.
-fn code(outcomes: impl IntoIterator<Item = Outcome>, fail_on: FailOn) -> u8 {
-    let outcomes: Vec<Outcome> = outcomes.into_iter().collect();
+fn code(outcomes: impl IntoIterator<Item = ScenarioOutcome>, fail_on: FailOn) -> u8 {
+    let outcomes: Vec<ScenarioOutcome> = outcomes.into_iter().collect();
     match () {
         () if outcomes.iter().any(|outcome| *outcome <= fail_on.into()) => exit::FINDINGS,
         () if outcomes.iter().any(|outcome| outcome.is_undecided()) => exit::INCONCLUSIVE,
@@ -112,7 +112,7 @@ fn code(outcomes: impl IntoIterator<Item = Outcome>, fail_on: FailOn) -> u8 {
     }
 }
 
-fn shown(args: &Attack, command: &str, report: &Report) -> String {
+fn shown(args: &Attack, command: &str, report: &AttackReport) -> String {
     match args.format {
         AttackFormat::Text => render::text::render(report, style(args)),
         AttackFormat::Json => render::json::render(report),
@@ -131,15 +131,15 @@ fn location(command: &str) -> String {
     file.or_else(first).unwrap_or("client").to_owned()
 }
 
-fn style(args: &Attack) -> render::text::Style {
+fn style(args: &Attack) -> render::text::TextStyle {
     let colored = Console::result(&args.output).is_colored() && args.output.output.is_none();
-    render::text::Style { verbose: args.output.verbose, paint: colored.then_some(paint) }
+    render::text::TextStyle { verbose: args.output.verbose, paint: colored.then_some(paint) }
 }
 
-fn paint(outcome: Outcome) -> (&'static str, &'static str) {
+fn paint(outcome: ScenarioOutcome) -> (&'static str, &'static str) {
     let color = match outcome {
-        Outcome::Sound => "\x1b[1;32m",
-        Outcome::Fooled | Outcome::Crashed => "\x1b[1;31m",
+        ScenarioOutcome::Sound => "\x1b[1;32m",
+        ScenarioOutcome::Fooled | ScenarioOutcome::Crashed => "\x1b[1;31m",
         _ => "\x1b[33m",
     };
     (color, "\x1b[0m")

@@ -6,30 +6,30 @@ use std::sync::Arc;
 use starttls::Connector;
 use starttls::proto::Protocol;
 use starttls::rustls::sign::CertifiedKey;
-use starttls_attack::{Backing, Stage, Upstream};
-use starttls_lab::Props;
+use starttls_attack::{Environment, Upstream, UpstreamLease};
+use starttls_lab::Fixtures;
 
 use crate::error::Failed;
 use crate::exit;
 
 /// A server of the lab's for each run, and its certificates.
 pub(super) struct LabStage {
-    props: Props,
+    fixtures: Fixtures,
     connector: Connector,
 }
 
 impl LabStage {
     pub(super) fn new() -> Result<Self, Failed> {
-        let props = Props::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-        let connector = Connector::builder().no_system_roots().roots_pem(props.root_pem()).build()?;
-        Ok(Self { props, connector })
+        let fixtures = Fixtures::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        let connector = Connector::builder().no_system_roots().roots_pem(fixtures.root_pem()).build()?;
+        Ok(Self { fixtures, connector })
     }
 }
 
-impl Stage for LabStage {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<Backing, String> {
-        let server = self.props.server(protocol).map_err(|error| error.to_string())?;
-        Ok(Backing {
+impl Environment for LabStage {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String> {
+        let server = self.fixtures.server(protocol).map_err(|error| error.to_string())?;
+        Ok(UpstreamLease {
             upstream: Upstream {
                 address: server.address(),
                 server_name: server.server_name().to_owned(),
@@ -42,10 +42,10 @@ impl Stage for LabStage {
     }
 
     fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
-        self.props.certificate(name).ok()?
+        self.fixtures.certificate(name).ok()?
     }
 
     fn ca_file(&self) -> &Path {
-        self.props.ca_file()
+        self.fixtures.ca_file()
     }
 }

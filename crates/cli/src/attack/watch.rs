@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
-use starttls_attack::{Backing, Canary, Scenario, Stage, Upstream, Watch, render};
+use starttls_attack::{AttackServer, Canary, Environment, Scenario, Upstream, UpstreamLease, render};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -54,10 +54,10 @@ pub(super) async fn run(
     let names: Vec<_> = scenarios.iter().map(|it| it.id.as_str()).collect();
     console.fact("scenarios", names.join(" "));
     console.line(Tone::Plain, "The first connection is not attacked, to compare with. Ctrl-C stops.\n");
-    let watch = Watch {
+    let watch = AttackServer {
         protocol,
         scenarios,
-        stage: stage.clone(),
+        environment: stage.clone(),
         upstream: backing.upstream.clone(),
         real,
         canary: Canary::new(&backing.user, &backing.password),
@@ -86,7 +86,7 @@ pub(super) async fn run(
 }
 
 /// The real server behind, for which nobody's password is known here.
-async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Result<Backing, Failed> {
+async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Result<UpstreamLease, Failed> {
     let target: Target = target.parse()?;
     if target.mode != Mode::Upgrade || target.protocol != protocol {
         return Err(Failed::usage(format!("{target} is no {} server that upgrades", protocol.title)));
@@ -101,5 +101,5 @@ async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Resul
     let address =
         found.next().ok_or_else(|| Failed::new(exit::UNREACHABLE, format!("{name} has no address")))?;
     let upstream = Upstream { address, server_name: name.clone(), connector: builder.build()? };
-    Ok(Backing { upstream, user: String::new(), password: String::new(), keep: Box::new(()) })
+    Ok(UpstreamLease { upstream, user: String::new(), password: String::new(), keep: Box::new(()) })
 }

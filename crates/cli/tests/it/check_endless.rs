@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use starttls::proto::Protocol;
-use starttls_lab::rogue::{Endless, Noise, Stage};
+use starttls_lab::rogue::{Endless, Noise, StallPoint};
 
 use crate::endless::{Case, MOST, NOISES, every_server};
 use crate::support::process::Live;
@@ -33,7 +33,7 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
         assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
         assert!(most < MOST, "{what}: {most} KiB\n{told}");
         // The audit need not ask what is never answered there.
-        let sound: &[i32] = if *stage == Stage::TlsCommand { &[0] } else { &[] };
+        let sound: &[i32] = if *stage == StallPoint::TlsCommand { &[0] } else { &[] };
         let expected = [&[1, 3, 4, 5, 6, 7], sound].concat();
         assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);
     });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use starttls::login::Account;
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::{Endless, Noise, Stage};
+use starttls_lab::rogue::{Endless, Noise, StallPoint};
 
 use crate::support::process::Live;
 use crate::support::{Run, starttls};
@@ -51,7 +51,7 @@ fn run_once(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_
 /// A server that never gets to its answer.
 pub(crate) struct Case<'a> {
     pub(crate) protocol: &'static Protocol,
-    pub(crate) stage: Stage,
+    pub(crate) stage: StallPoint,
     pub(crate) server: &'a Endless,
     pub(crate) ca_file: &'a Path,
     /// The protocol, the stage and the noise.
@@ -63,7 +63,8 @@ pub(crate) fn every_server(chosen: impl Fn(usize) -> Vec<Noise> + Sync, visit: i
     let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
     let ca_file = authority.write_to(folder.path()).unwrap();
     let of_protocol = |number: usize, protocol: &'static Protocol| {
-        for (at, stage) in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)).enumerate() {
+        for (at, stage) in StallPoint::ALL.into_iter().filter(|stage| stage.applies_to(protocol)).enumerate()
+        {
             for noise in chosen(number + at) {
                 let server = Endless::start(protocol, stage, noise, &authority).unwrap();
                 let name = format!("{} {stage:?} {noise:?}", protocol.name);
@@ -88,7 +89,7 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
     every_server(chosen, |case| {
         let Case { protocol, stage, server, ca_file, name } = case;
         let stage = *stage;
-        let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
+        let inside = matches!(stage, StallPoint::Session | StallPoint::TlsHello | StallPoint::TlsCommand);
         for mut command in commands(protocol) {
             if inside && command[0] == "connect" {
                 // Only the handshake takes time then, and the machine may be slow.
@@ -111,7 +112,7 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
                 // Some of the noise is a refusal, or a yes.
                 (_, true) => &[0, 1, 3, 6, 7, 8],
                 // Some of the noise agrees to the upgrade. If it comes alone, what follows it is not TLS.
-                (_, false) if stage == Stage::Request => &[3, 4, 5, 6, 7],
+                (_, false) if stage == StallPoint::Request => &[3, 4, 5, 6, 7],
                 (_, false) => &[3, 4, 6, 7],
             };
             assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);
@@ -139,12 +140,12 @@ fn b6_still_here_is_not_an_answer() {
     let send = ["send", "--timeout", "30s", "--deadline", "1s", "--to", "a@example.test", "--body", "Hello"];
     scope(|threads| {
         for (command, scheme, stage, awaited) in [
-            (&login[..], "imap", Stage::Hello, "waiting for the answer to the hello"),
-            (&login, "imap", Stage::Request, "waiting for the answer to the upgrade request"),
-            (&login, "imap", Stage::TlsHello, "waiting for the list of mechanisms"),
-            (&login, "imap", Stage::TlsCommand, "waiting for the answer to the login"),
-            (&send, "smtp", Stage::TlsHello, "waiting for the list of extensions"),
-            (&send, "smtp", Stage::TlsCommand, "waiting for the answer to MAIL"),
+            (&login[..], "imap", StallPoint::Hello, "waiting for the answer to the hello"),
+            (&login, "imap", StallPoint::Request, "waiting for the answer to the upgrade request"),
+            (&login, "imap", StallPoint::TlsHello, "waiting for the list of mechanisms"),
+            (&login, "imap", StallPoint::TlsCommand, "waiting for the answer to the login"),
+            (&send, "smtp", StallPoint::TlsHello, "waiting for the list of extensions"),
+            (&send, "smtp", StallPoint::TlsCommand, "waiting for the answer to MAIL"),
         ] {
             let (authority, ca_file) = (&authority, &ca_file);
             threads.spawn(move || {

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use starttls::proto::imap::IMAP;
 use starttls::{Connector, Endpoint};
-use starttls_lab::Cleartext;
+use starttls_lab::CleartextServers;
 use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::process::{free_port, own_loopback};
 use tempfile::TempDir;
@@ -27,14 +27,14 @@ use crate::{endpoint, lab, schema, shows};
 
 /// Servers without TLS, and a certificate to put in front of them.
 struct House {
-    cleartext: Cleartext,
+    cleartext: CleartextServers,
     authority: Authority,
     dir: TempDir,
 }
 
 impl House {
     fn new() -> Self {
-        let (cleartext, authority) = (Cleartext::start().unwrap(), Authority::new().unwrap());
+        let (cleartext, authority) = (CleartextServers::start().unwrap(), Authority::new().unwrap());
         let house = Self { cleartext, authority, dir: tempfile::tempdir().unwrap() };
         house.authority.write_to(house.dir.path()).unwrap();
         house.issue("localhost");

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use starttls_lab::Cleartext;
+use starttls_lab::CleartextServers;
 use starttls_lab::ca::{Authority, Leaf};
 
 use crate::support::process::{DEADLINE, Live};
@@ -40,7 +40,7 @@ fn greeting(client: &mut TcpStream) -> String {
 
 #[test]
 fn clients_wait_where_the_service_manager_keeps_the_socket() {
-    let (cleartext, dir) = (Cleartext::start().unwrap(), tempfile::tempdir().unwrap());
+    let (cleartext, dir) = (CleartextServers::start().unwrap(), tempfile::tempdir().unwrap());
     let own = Authority::new().unwrap().issue(&Leaf::named("localhost")).unwrap();
     let (certificate, key) = own.write_to(dir.path(), "own").unwrap();
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();

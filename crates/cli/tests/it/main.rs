@@ -43,7 +43,7 @@ mod support;
 mod usage;
 mod wrong_port;
 
-use starttls_lab::{Endpoint, Lab, Options};
+use starttls_lab::{Lab, LabEndpoint, Options};
 use std::process::Command;
 
 use support::starttls;
@@ -59,13 +59,13 @@ fn connect(lab: &Lab, scheme: &str) -> Command {
 }
 
 /// `connect` to a server of the lab's, by another scheme than its own.
-fn connect_as(lab: &Lab, scheme: &str, endpoint: &Endpoint) -> Command {
+fn connect_as(lab: &Lab, scheme: &str, endpoint: &LabEndpoint) -> Command {
     let mut command = starttls(["connect", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).arg(format!("{scheme}://localhost:{}", endpoint.address.port()));
     command
 }
 
-fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
+fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a LabEndpoint {
     lab.endpoint(scheme).unwrap()
 }
 

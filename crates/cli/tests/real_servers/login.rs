@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use starttls_lab::ca::{Leaf, Usage};
-use starttls_lab::real::Running;
+use starttls_lab::real::RunningServer;
 
 use super::{Peer, Run, starttls};
 
@@ -25,7 +25,7 @@ const LOGINS: &[(&str, &str, &[&str])] = &[
     ("xmpp", "SCRAM-SHA-256", &["PLAIN"]),
 ];
 
-pub(crate) fn all(peer: &Peer, running: &Running) {
+pub(crate) fn all(peer: &Peer, running: &RunningServer) {
     let Some((_, best, others)) = LOGINS.iter().find(|it| it.0 == peer.protocol.name) else { return };
     for mechanism in Some(None).filter(|_| !best.is_empty()).into_iter().chain(others.iter().map(Some)) {
         let run = Run::of(
@@ -47,7 +47,7 @@ pub(crate) fn all(peer: &Peer, running: &Running) {
     assert!(run.stderr.contains("refused the login"), "{context}");
 }
 
-fn login(peer: &Peer, running: &Running, password: &str) -> Command {
+fn login(peer: &Peer, running: &RunningServer, password: &str) -> Command {
     let mut command = starttls(["login", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
     command
         .arg(&peer.ca_file)

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use starttls::login::Account;
 use starttls::proto::{imap::IMAP, pop3::POP3};
 use starttls::{Connector, Encrypted, Endpoint};
-use starttls_lab::real::{Running, Setup, start_mail_host};
+use starttls_lab::real::{RunningServer, Setup, start_mail_host};
 
 use super::dns_server;
 use super::process::{DEADLINE, Run, starttls};
 
 struct Host {
-    running: Running,
+    running: RunningServer,
     connector: Connector,
     ca_file: std::path::PathBuf,
 }

@@ -20,14 +20,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use starttls::proto::{Protocol, protocol};
-use starttls_lab::real::{Endpoint, RealServer, Running, Setup};
+use starttls_lab::real::{RealEndpoint, RealServer, RunningServer, Setup};
 
 use process::{Run, starttls};
 
 /// One protocol of a running server, and who to trust about it.
 struct Peer {
     protocol: &'static Protocol,
-    endpoint: Endpoint,
+    endpoint: RealEndpoint,
     root_pem: String,
     ca_file: PathBuf,
 }
@@ -85,11 +85,11 @@ fn logs_in(server: &RealServer) {
     visit(server, login::all);
 }
 
-fn visit(server: &RealServer, each: impl Fn(&Peer, &Running)) {
+fn visit(server: &RealServer, each: impl Fn(&Peer, &RunningServer)) {
     with_setup(server, |peer, running, _| each(peer, running));
 }
 
-fn with_setup(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &Running, &Setup)) {
+fn with_setup(RealServer { name, start, .. }: &RealServer, each: impl Fn(&Peer, &RunningServer, &Setup)) {
     let setup = Setup::new().unwrap();
     let running = start(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
     let ca_file = setup.authority.write_to(running.folder()).unwrap();

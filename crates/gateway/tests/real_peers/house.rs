@@ -12,7 +12,7 @@ use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, Record};
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::real::{Endpoint, Running, SERVERS, Setup};
+use starttls_lab::real::{RealEndpoint, RunningServer, SERVERS, Setup};
 use tempfile::TempDir;
 
 use crate::client::{Client, client};
@@ -41,7 +41,7 @@ pub(crate) struct Talk {
 /// A server without a gateway.
 pub(crate) struct Backend {
     pub(crate) leg: Leg,
-    pub(crate) running: Running,
+    pub(crate) running: RunningServer,
     folder: TempDir,
     root: PathBuf,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Backend {
 pub(crate) struct Visit<'a> {
     pub(crate) backend: &'a Backend,
     /// Where the server listens, and its name.
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) endpoint: &'a RealEndpoint,
     /// The gateway's port, on localhost.
     pub(crate) port: u16,
     /// What a client has to trust.
@@ -131,7 +131,7 @@ impl Backend {
     }
 
     /// This server as a backend in a configuration.
-    pub(crate) fn forward(&self, endpoint: &Endpoint) -> String {
+    pub(crate) fn forward(&self, endpoint: &RealEndpoint) -> String {
         let (scheme, address) = (endpoint.protocol, endpoint.address);
         match self.leg {
             Leg::Cleartext => format!("\"{scheme}://{address}\""),
@@ -151,7 +151,7 @@ impl<'a> Visit<'a> {
     }
 
     /// A gateway with these lines about where to go.
-    pub(crate) fn by(backend: &'a Backend, endpoint: &'a Endpoint, routes: &str) -> Self {
+    pub(crate) fn by(backend: &'a Backend, endpoint: &'a RealEndpoint, routes: &str) -> Self {
         let folder = backend.own_folder();
         let authority = Authority::new().unwrap();
         let ca_file = authority.write_to(&folder).unwrap();
@@ -162,7 +162,7 @@ impl<'a> Visit<'a> {
     }
 
     /// A gateway with the server's own certificate.
-    pub(crate) fn with_the_servers_certificate(backend: &'a Backend, endpoint: &'a Endpoint) -> Self {
+    pub(crate) fn with_the_servers_certificate(backend: &'a Backend, endpoint: &'a RealEndpoint) -> Self {
         let certificate = ["server.pem", "server.key"].map(|name| backend.running.folder().join(name));
         let ca_file = backend.own_folder().join("root.pem");
         std::fs::copy(&backend.root, &ca_file).unwrap();
@@ -174,7 +174,7 @@ impl<'a> Visit<'a> {
         (cert, key): &(PathBuf, PathBuf),
         ca_file: PathBuf,
         backend: &'a Backend,
-        endpoint: &'a Endpoint,
+        endpoint: &'a RealEndpoint,
         routes: &str,
     ) -> Self {
         let text = format!(

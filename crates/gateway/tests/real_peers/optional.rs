@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use starttls_lab::real::Endpoint;
+use starttls_lab::real::RealEndpoint;
 
 use crate::client::client;
 use crate::cyrus::Cyrus;
@@ -109,7 +109,7 @@ const FORMS: [&str; 4] = ["{N+}", "{N-}", "{N}", "~{N+}"];
 fn hides_no_login(backend: &Backend, server: SocketAddr, hidden: &Hidden) {
     let Hidden { protocol, command, login, answer, refusal, goodbye } = *hidden;
     let tap = Tap::before(server);
-    let endpoint = Endpoint { protocol, address: tap.address, server_name: String::from("localhost") };
+    let endpoint = RealEndpoint { protocol, address: tap.address, server_name: String::from("localhost") };
     let routes = format!("starttls = \"optional\"\nforward = \"{protocol}://{}\"", tap.address);
     let visit = Visit::by(backend, &endpoint, &routes);
     let front = ([127, 0, 0, 1], visit.port).into();

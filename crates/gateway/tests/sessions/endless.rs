@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_gateway::{Config, probe};
 use starttls_lab::ca::Authority;
-use starttls_lab::rogue::{Endless, Noise, Stage};
+use starttls_lab::rogue::{Endless, Noise, StallPoint};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -65,7 +65,7 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
     std::fs::write(house.folder.path().join("password"), "secret\n").unwrap();
     let mut all = Vec::new();
     for protocol in PROTOCOLS {
-        for stage in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
+        for stage in StallPoint::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
             all.extend(NOISES.map(|noise| (*protocol, stage, noise)));
         }
     }
@@ -108,7 +108,7 @@ async fn clients_are_told_and_a_drain_is_not_held_up() {
     std::fs::write(&root, authority.root_pem()).unwrap();
     let imap = starttls::proto::protocol("imap").unwrap();
     for noise in [Noise::Interim, Noise::Trickled(PAUSE)] {
-        let server = Endless::start(imap, Stage::Hello, noise, &authority).unwrap();
+        let server = Endless::start(imap, StallPoint::Hello, noise, &authority).unwrap();
         let config = Config::parse(&text(&house, &root, imap, server.address(), false), "test").unwrap();
         let mut running = house.start(config);
         let mut clients = JoinSet::new();

@@ -12,7 +12,7 @@ use starttls_gateway::config::Listener;
 use starttls_gateway::config::{Arguments, Offer};
 use starttls_gateway::{Config, Gateway, Record};
 use starttls_lab::ca::{Authority, Leaf};
-use starttls_lab::{Cleartext, Lab, Options};
+use starttls_lab::{CleartextServers, Lab, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -20,7 +20,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// Everything that a session needs, and the deadline of every test.
 pub(crate) struct House {
     pub(crate) lab: Lab,
-    pub(crate) cleartext: Cleartext,
+    pub(crate) cleartext: CleartextServers,
     pub(crate) connector: Connector,
     /// What clients trust.
     pub(crate) root_pem: String,
@@ -56,7 +56,7 @@ impl House {
             .build()
             .unwrap();
         let lab = Lab::start(Options::default()).unwrap();
-        let (cleartext, root_pem) = (Cleartext::start().unwrap(), authority.root_pem());
+        let (cleartext, root_pem) = (CleartextServers::start().unwrap(), authority.root_pem());
         Self { lab, cleartext, connector, root_pem, certificate, root, folder }
     }
 

@@ -2,7 +2,7 @@
 
 use starttls::proto::Command;
 
-use super::ftp_data::Data;
+use super::ftp_data::DataConnection;
 use super::{Context, Served, World};
 use crate::session::{Session, SessionError};
 
@@ -16,7 +16,7 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
     // RFC 4217 section 9: PBSZ comes before PROT, and data is in cleartext until PROT P.
     let (mut pbsz, mut protected) = (false, world.clear);
     let acceptor = (!world.clear).then_some(acceptor);
-    let mut data = Data::default();
+    let mut data = DataConnection::default();
     while let Some(command) = session.next().await? {
         let line = match command {
             Command::Message(line) => line,

@@ -7,16 +7,16 @@ use starttls::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::session::{LIMIT, Session, SessionError, Stream, within};
+use crate::session::{LIMIT, Session, SessionError, SessionStream, within};
 
 /// How long a client may take to connect.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// The listener of the next transfer.
 #[derive(Debug, Default)]
-pub(super) struct Data(Option<TcpListener>);
+pub(super) struct DataConnection(Option<TcpListener>);
 
-impl Data {
+impl DataConnection {
     /// Answers PASV (RFC 959 section 4.1.2) or EPSV (RFC 2428 section 3).
     pub(super) async fn listen(
         &mut self,
@@ -94,7 +94,7 @@ impl Data {
         &mut self,
         session: &mut Session,
         acceptor: Option<&Acceptor>,
-    ) -> Result<Option<Box<dyn Stream>>, SessionError> {
+    ) -> Result<Option<Box<dyn SessionStream>>, SessionError> {
         let Some(listener) = self.0.take() else {
             session.say("425 EPSV or PASV first");
             return Ok(None);

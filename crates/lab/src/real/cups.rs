@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::ca::Leaf;
 use crate::process::{Daemon, program, user};
@@ -10,7 +10,7 @@ use crate::process::{Daemon, program, user};
 /// On loopback, CUPS answers to no other name.
 const NAME: &str = "localhost";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, NAME)?;
     let root = user("root", "base-passwd")?;
     let endpoint = stage.endpoint("http")?;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Endpoint, Running, Setup, Stage};
+use super::{RealEndpoint, RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, program, run, user};
 
 const PACKAGE: &str = "dovecot-core";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "imap.example.test")?;
     let endpoints = ["imap", "pop3", "sieve", "lmtp"].map(|protocol| stage.endpoint(protocol));
     let endpoints = endpoints.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -20,7 +20,10 @@ pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
 }
 
 /// What serves these endpoints, with this certificate and its key.
-pub(super) fn services(endpoints: &[Endpoint], tls: Option<&(PathBuf, PathBuf)>) -> Result<String, Error> {
+pub(super) fn services(
+    endpoints: &[RealEndpoint],
+    tls: Option<&(PathBuf, PathBuf)>,
+) -> Result<String, Error> {
     let syntax = Syntax::installed()?;
     let tls = tls.map_or_else(
         || String::from(syntax.without_tls()),

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, user};
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "irc.example.test")?;
     let owner = user("irc", "base-passwd")?;
     let endpoint = stage.endpoint("irc")?;

@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 const PACKAGE: &str = "mariadb-server";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "db.example.test")?;
     let owner = user("mysql", PACKAGE)?;
     let endpoint = stage.endpoint("mysql")?;

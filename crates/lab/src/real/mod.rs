@@ -1,7 +1,7 @@
 //! Real servers, from their Debian packages, on loopback.
 //!
 //! Each launcher writes a configuration into a scratch folder, takes free ports on a loopback
-//! address of its own, and runs the daemon in the foreground until its [`Running`] is dropped.
+//! address of its own, and runs the daemon in the foreground until its [`RunningServer`] is dropped.
 //! Nothing of the system's own configuration is read or written. The launchers start as root and
 //! let each daemon drop to the user that its package made.
 //!
@@ -10,7 +10,7 @@
 //!
 //! # Add a server
 //!
-//! 1. Write `real/NAME.rs` with `pub(super) fn start(&Setup) -> Result<Running, Error>`: make a
+//! 1. Write `real/NAME.rs` with `pub(super) fn start(&Setup) -> Result<RunningServer, Error>`: make a
 //!    `Stage`, ask it for endpoints, certificate and files, spawn each program in the
 //!    foreground with [`Daemon::spawn`], wait for each endpoint, and return `stage.running(..)`.
 //!    Name programs only through [`process::program`](crate::process::program), which names the
@@ -54,7 +54,7 @@ pub struct RealServer {
     /// The protocols it speaks, by their names in the registry.
     pub protocols: &'static [&'static str],
     /// Launches it.
-    pub start: fn(&Setup) -> Result<Running, Error>,
+    pub start: fn(&Setup) -> Result<RunningServer, Error>,
 }
 
 /// Every server that can be launched.
@@ -136,7 +136,7 @@ macro_rules! each_real_server {
 ///
 /// # Errors
 /// When a program is missing, or does not start.
-pub fn start_mail_host(setup: &Setup) -> Result<Running, Error> {
+pub fn start_mail_host(setup: &Setup) -> Result<RunningServer, Error> {
     postfix::start_with_mailbox(setup)
 }
 
@@ -179,9 +179,9 @@ impl Setup {
 }
 
 /// A server that runs until this is dropped.
-pub struct Running {
+pub struct RunningServer {
     /// Where it listens.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<RealEndpoint>,
     /// The one user that may log in, as the protocol wants it written.
     pub user: String,
     /// That user's password.
@@ -193,7 +193,7 @@ pub struct Running {
 
 /// One protocol of a running server.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub struct RealEndpoint {
     /// The protocol's name in the registry.
     pub protocol: &'static str,
     /// Where to connect.
@@ -202,9 +202,9 @@ pub struct Endpoint {
     pub server_name: String,
 }
 
-impl Running {
+impl RunningServer {
     /// The endpoint of a protocol.
-    pub fn endpoint(&self, protocol: &str) -> Option<&Endpoint> {
+    pub fn endpoint(&self, protocol: &str) -> Option<&RealEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.protocol == protocol)
     }
 
@@ -240,8 +240,8 @@ impl<'a> Stage<'a> {
     }
 
     /// A free port for a protocol.
-    fn endpoint(&self, protocol: &'static str) -> Result<Endpoint, Error> {
-        Ok(Endpoint { protocol, address: free_port(self.ip)?, server_name: self.server_name.clone() })
+    fn endpoint(&self, protocol: &'static str) -> Result<RealEndpoint, Error> {
+        Ok(RealEndpoint { protocol, address: free_port(self.ip)?, server_name: self.server_name.clone() })
     }
 
     /// The server's certificate chain and its key, the key readable by `owner` alone.
@@ -261,13 +261,13 @@ impl<'a> Stage<'a> {
     fn running(
         self,
         user: &str,
-        endpoints: Vec<Endpoint>,
+        endpoints: Vec<RealEndpoint>,
         mut daemons: Vec<Daemon>,
-    ) -> Result<Running, Error> {
+    ) -> Result<RunningServer, Error> {
         if let Some(main) = daemons.first_mut() {
             endpoints.iter().try_for_each(|endpoint| main.wait_listening(endpoint.address, START))?;
         }
         let Self { scratch, password, .. } = self;
-        Ok(Running { endpoints, user: user.into(), password, daemons, scratch })
+        Ok(RunningServer { endpoints, user: user.into(), password, daemons, scratch })
     }
 }

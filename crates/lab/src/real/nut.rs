@@ -3,13 +3,13 @@
 
 use std::process::Command;
 
-use super::{Running, START, Setup, Stage};
+use super::{RunningServer, START, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 const PACKAGE: &str = "nut-server";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "ups.example.test")?;
     let owner = user("nut", "nut-client")?;
     let endpoint = stage.endpoint("nut")?;

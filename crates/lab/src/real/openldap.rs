@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 const USER: &str = "uid=test,dc=example,dc=test";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "ldap.example.test")?;
     let owner = user("openldap", "slapd")?;
     let endpoint = stage.endpoint("ldap")?;

@@ -2,20 +2,20 @@
 
 use std::process::Command;
 
-use super::{Running, START, Setup, Stage, dovecot};
+use super::{RunningServer, START, Setup, Stage, dovecot};
 use crate::Error;
 use crate::process::{Daemon, program, run, user};
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     launch(setup, false)
 }
 
 /// With a Dovecot behind it that keeps the mail, for IMAP and POP3.
-pub(super) fn start_with_mailbox(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start_with_mailbox(setup: &Setup) -> Result<RunningServer, Error> {
     launch(setup, true)
 }
 
-fn launch(setup: &Setup, mailbox: bool) -> Result<Running, Error> {
+fn launch(setup: &Setup, mailbox: bool) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "mail.example.test")?;
     let owner = user("postfix", "postfix")?;
     let kept: &[&str] = if mailbox { &["imap", "pop3"] } else { &[] };

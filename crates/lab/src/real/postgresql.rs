@@ -6,11 +6,11 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use super::{Running, START, Setup, Stage};
+use super::{RunningServer, START, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, run, user};
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "sql.example.test")?;
     let owner = user("postgres", "postgresql")?;
     let endpoint = stage.endpoint("postgres")?;

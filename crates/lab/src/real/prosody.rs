@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 /// Served beside the name of the certificate, with the same user and password.
 const OTHER: &str = "other.example.test";
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "xmpp.example.test")?;
     let owner = user("prosody", "prosody")?;
     let (client, server) = (stage.endpoint("xmpp")?, stage.endpoint("xmpp-server")?);

@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use super::{Running, Setup, Stage};
+use super::{RunningServer, Setup, Stage};
 use crate::Error;
 use crate::process::{Daemon, program, user};
 
-pub(super) fn start(setup: &Setup) -> Result<Running, Error> {
+pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     let stage = Stage::new(setup, "ftp.example.test")?;
     let root = user("root", "base-passwd")?;
     let endpoint = stage.endpoint("ftp")?;

@@ -22,36 +22,39 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) type Versions = Option<(TlsVersion, TlsVersion)>;
 
 /// What ends TLS for a server: behind its upgrade, and on a port of its own where there is one.
-pub(super) struct Doors {
+pub(super) struct Acceptors {
     pub(super) upgrade: Acceptor,
     pub(super) implicit: Option<Acceptor>,
 }
 
-/// The doors of a server with this weakness, or of a sound one.
-pub(super) fn doors(
+/// The acceptors of a server with this weakness, or of a sound one.
+pub(super) fn acceptors(
     protocol: &'static Protocol,
     weakness: Option<Weakness>,
     authority: &Authority,
     versions: Versions,
-) -> Result<Doors, Error> {
+) -> Result<Acceptors, Error> {
     let upgrade = acceptor(protocol, weakness, authority, versions)?;
     let implicit =
         (weakness == Some(Weakness::Shared) && protocol.implicit_tls.is_some()).then(|| upgrade.clone());
-    Ok(Doors { upgrade, implicit })
+    Ok(Acceptors { upgrade, implicit })
 }
 
-/// The doors of a sound server whose port with TLS from the first byte has a certificate for another name.
-pub(super) fn doors_apart(protocol: &'static Protocol, authority: &Authority) -> Result<Doors, Error> {
+/// The acceptors of a sound server whose port with TLS from the first byte has a certificate for another name.
+pub(super) fn acceptors_with_other_name(
+    protocol: &'static Protocol,
+    authority: &Authority,
+) -> Result<Acceptors, Error> {
     let other = acceptor(protocol, Some(Weakness::WrongName), authority, None)?;
-    Ok(Doors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
+    Ok(Acceptors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
 }
 
-/// The doors of a sound server that sends a certificate which its path does not need.
-pub(super) fn doors_with(
+/// The acceptors of a sound server that sends a certificate which its path does not need.
+pub(super) fn acceptors_with_surplus(
     protocol: &'static Protocol,
     authority: &Authority,
     surplus: Surplus,
-) -> Result<Doors, Error> {
+) -> Result<Acceptors, Error> {
     let issued = authority.issue(&sound())?;
     let (intermediate, more) = (authority.intermediate_pem(), authority.surplus_pem(surplus)?);
     let chain = match surplus {
@@ -59,7 +62,7 @@ pub(super) fn doors_with(
         Surplus::CrossSigned | Surplus::Stranger => [issued.cert_pem, intermediate, more].concat(),
     };
     let builder = builder(protocol, chain, issued.key_pem);
-    Ok(Doors { upgrade: builder.build().map_err(Error::Server)?, implicit: None })
+    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None })
 }
 
 /// A sound server's certificate.

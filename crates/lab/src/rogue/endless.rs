@@ -22,7 +22,7 @@ use crate::ca::Authority;
 
 /// The question that is never answered. Everything before it is answered as a sound server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
+pub enum StallPoint {
     /// The connection itself.
     Greeting,
     /// The hello in cleartext.
@@ -62,7 +62,7 @@ pub struct Endless {
 /// One listener's configuration.
 struct Server {
     protocol: &'static Protocol,
-    stage: Stage,
+    stage: StallPoint,
     noise: Noise,
     /// Whether TLS starts at the first byte.
     implicit: bool,
@@ -73,7 +73,7 @@ struct Server {
 /// How long a read or a write may take before the server looks whether it shall end.
 const TICK: Duration = Duration::from_millis(200);
 
-impl Stage {
+impl StallPoint {
     /// Every stage, in order.
     pub const ALL: [Self; 6] =
         [Self::Greeting, Self::Hello, Self::Request, Self::Session, Self::TlsHello, Self::TlsCommand];
@@ -96,7 +96,7 @@ impl Endless {
     /// When a port or a certificate cannot be had.
     pub fn start(
         protocol: &'static Protocol,
-        stage: Stage,
+        stage: StallPoint,
         noise: Noise,
         authority: &Authority,
     ) -> Result<Self, Error> {
@@ -109,7 +109,7 @@ impl Endless {
     /// As for [`start`](Self::start).
     pub fn start_implicit(
         protocol: &'static Protocol,
-        stage: Stage,
+        stage: StallPoint,
         noise: Noise,
         authority: &Authority,
     ) -> Result<Self, Error> {
@@ -118,12 +118,12 @@ impl Endless {
 
     fn with(
         protocol: &'static Protocol,
-        stage: Stage,
+        stage: StallPoint,
         noise: Noise,
         implicit: bool,
         authority: &Authority,
     ) -> Result<Self, Error> {
-        let acceptor = certificate::doors(protocol, None, authority, None)?.upgrade;
+        let acceptor = certificate::acceptors(protocol, None, authority, None)?.upgrade;
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|cause| Error::io(protocol.name)(cause))?;
         let address = listener.local_addr().map_err(|cause| Error::io(protocol.name)(cause))?;
@@ -183,7 +183,7 @@ impl Server {
                 Offer::InGreeting => ServerMessage::Offer { starttls: true },
                 Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
             };
-            self.answer(tcp, &mut *dialect, greeting, self.stage == Stage::Greeting)?;
+            self.answer(tcp, &mut *dialect, greeting, self.stage == StallPoint::Greeting)?;
         }
         // One octet at a time: what follows the request may be TLS already (MySQL).
         let (mut inbox, mut chunk) = (Vec::new(), [0; 1]);
@@ -198,14 +198,14 @@ impl Server {
             match dialect.read_client(&message).ok()? {
                 ClientMessage::Hello => {
                     let offer = ServerMessage::Offer { starttls: true };
-                    self.answer(tcp, &mut *dialect, offer, self.stage == Stage::Hello)?;
+                    self.answer(tcp, &mut *dialect, offer, self.stage == StallPoint::Hello)?;
                 }
                 ClientMessage::Request if self.protocol.flow.verdict => {
                     return self.answer(
                         tcp,
                         &mut *dialect,
                         ServerMessage::Accept,
-                        self.stage == Stage::Request,
+                        self.stage == StallPoint::Request,
                     );
                 }
                 ClientMessage::Request => return Some(()),
@@ -223,14 +223,14 @@ impl Server {
         if self.implicit && self.protocol.flow.greeting {
             (self.protocol.dialect)(identity).write_server(ServerMessage::Greeting, &mut words);
         }
-        if self.stage == Stage::Session {
+        if self.stage == StallPoint::Session {
             return self.make_noise(session, &words);
         }
         self.write(session, &words)?;
         loop {
             let count = self.read(session, &mut chunk)?;
             words.clear();
-            if self.stage != Stage::TlsCommand {
+            if self.stage != StallPoint::TlsCommand {
                 return self.make_noise(session, b"");
             }
             let mut rest = engine.receive(chunk.get(..count)?);

@@ -1,4 +1,4 @@
-//! The engine of a rogue: it reads as the sound one does, and lets pass what its manner lets pass.
+//! The engine of a rogue: it reads as the sound one does, and lets pass what its behavior lets pass.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,15 +6,15 @@ use starttls::proto::{
     ClientMessage, Command, Dialect, Identity, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-use super::manner::{Behind, Gate, Inside, Manner};
-use super::twist::{self, twisted};
+use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
+use super::response_patch::{self, patched};
 use crate::session::{Engine, LIMIT, SessionError};
 
 /// What the client said until it was told to start TLS.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct UpgradeRequest {
     /// What came with the request.
-    pub(super) behind: Vec<u8>,
+    pub(super) pipelined: Vec<u8>,
     /// The messages before it, hellos and what the application was told.
     pub(super) before: Vec<u8>,
 }
@@ -23,16 +23,16 @@ pub(super) struct Asked {
 const HUNT: usize = 2048;
 
 /// Where an engine leaves what it was asked, since its session owns it.
-pub(super) type Note = Arc<Mutex<Option<Asked>>>;
+pub(super) type Note = Arc<Mutex<Option<UpgradeRequest>>>;
 
 /// What the note says, if anything.
-pub(super) fn taken(note: &Note) -> Option<Asked> {
+pub(super) fn taken(note: &Note) -> Option<UpgradeRequest> {
     note.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-pub(super) struct Loose {
+pub(super) struct PermissiveEngine {
     protocol: &'static Protocol,
-    manner: Manner,
+    behavior: Behavior,
     dialect: Box<dyn Dialect>,
     /// Says what was said before TLS, if that is what is said inside.
     before_tls: Option<Box<dyn Dialect>>,
@@ -44,23 +44,23 @@ pub(super) struct Loose {
     over: bool,
 }
 
-impl Loose {
+impl PermissiveEngine {
     /// The engine of the cleartext part.
     pub(super) fn clear(
         protocol: &'static Protocol,
         identity: &Identity,
-        manner: Manner,
+        behavior: Behavior,
         note: Note,
     ) -> Self {
         // Where packet numbers go on across the boundary, the words are not the same on both sides.
-        let words_inside = manner.lists && protocol.flow.verdict;
-        Self::new(protocol, identity, manner, note, words_inside, false)
+        let words_inside = behavior.lists && protocol.flow.verdict;
+        Self::new(protocol, identity, behavior, note, words_inside, false)
     }
 
     /// The engine inside TLS, or of what goes on in cleartext where TLS belongs.
-    pub(super) fn inside(protocol: &'static Protocol, identity: &Identity, manner: Manner) -> Self {
-        let mut engine = Self::new(protocol, identity, manner, Note::default(), true, true);
-        if manner.inside == Inside::Kept {
+    pub(super) fn inside(protocol: &'static Protocol, identity: &Identity, behavior: Behavior) -> Self {
+        let mut engine = Self::new(protocol, identity, behavior, Note::default(), true, true);
+        if behavior.inside == InnerOffer::Kept {
             let before = Identity { inside_tls: false, ..identity.clone() };
             engine.before_tls = Some((protocol.dialect)(before));
         }
@@ -70,14 +70,14 @@ impl Loose {
     fn new(
         protocol: &'static Protocol,
         identity: &Identity,
-        manner: Manner,
+        behavior: Behavior,
         note: Note,
         inside_tls: bool,
         inside: bool,
     ) -> Self {
         let dialect = (protocol.dialect)(Identity { inside_tls, ..identity.clone() });
         let (inbox, scan, before) = (Vec::new(), Scan::default(), Vec::new());
-        Self { protocol, manner, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
+        Self { protocol, behavior, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
     }
 
     /// Says this, with the changes that are for it.
@@ -88,22 +88,22 @@ impl Loose {
             _ => self.dialect.write_server(message, &mut text),
         }
         if !self.inside {
-            text = twisted(self.manner.twists, self.protocol, at, text);
+            text = patched(self.behavior.patches, self.protocol, at, text);
         }
         out.extend(text);
     }
 
     fn offers(&self) -> bool {
-        match (self.inside, self.manner.inside) {
-            (false, _) => self.manner.offers,
-            (true, Inside::Sound) => false,
-            (true, Inside::Offered | Inside::Kept) => true,
+        match (self.inside, self.behavior.inside) {
+            (false, _) => self.behavior.offers,
+            (true, InnerOffer::Sound) => false,
+            (true, InnerOffer::Offered | InnerOffer::Kept) => true,
         }
     }
 
     /// The next message, and whether it is a request in a form that is none.
     fn cut(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
-        if self.manner.hunts
+        if self.behavior.hunts
             && !self.inside
             && let Some(request) = hunted(self.protocol, &self.inbox)
         {
@@ -112,7 +112,7 @@ impl Loose {
             self.scan = Scan::default();
             return Ok(Some((request, false)));
         }
-        if self.manner.sloppy
+        if self.behavior.sloppy
             && !self.inside
             && let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n')
             && let Some(exact) = meant(self.protocol, &self.inbox[..=end])
@@ -134,11 +134,13 @@ impl Loose {
     }
 
     fn admits(&self, meaning: ClientMessage) -> bool {
-        match self.manner.gate {
+        match self.behavior.gate {
             _ if self.inside => true,
-            Gate::Open => true,
-            Gate::Credentials => matches!(meaning, ClientMessage::Credentials | ClientMessage::Partial),
-            Gate::Closed => false,
+            CleartextAccess::Open => true,
+            CleartextAccess::Credentials => {
+                matches!(meaning, ClientMessage::Credentials | ClientMessage::Partial)
+            }
+            CleartextAccess::Closed => false,
         }
     }
 
@@ -149,25 +151,25 @@ impl Loose {
 
     /// The client asks for TLS; whether the session goes on in cleartext.
     fn request(&mut self, sloppy: bool, out: &mut Vec<u8>) -> Result<bool, SessionError> {
-        if let Some(refusal) = self.manner.refuses.filter(|_| !self.inside) {
+        if let Some(refusal) = self.behavior.refuses.filter(|_| !self.inside) {
             self.say(ServerMessage::Refuse(refusal), ReplyTo::Request, out);
             return Ok(true);
         }
         if self.inside {
-            let answer = match self.manner.inside {
-                Inside::Offered => ServerMessage::Accept,
-                Inside::Sound | Inside::Kept => ServerMessage::Refuse(Refusal::Permanent),
+            let answer = match self.behavior.inside {
+                InnerOffer::Offered => ServerMessage::Accept,
+                InnerOffer::Sound | InnerOffer::Kept => ServerMessage::Refuse(Refusal::Permanent),
             };
             self.say(answer, ReplyTo::Request, out);
             return Ok(true);
         }
-        let behind = std::mem::take(&mut self.inbox);
+        let pipelined = std::mem::take(&mut self.inbox);
         self.over = true;
-        match self.manner.behind {
-            _ if behind.is_empty() => {}
-            Behind::Close => return self.fail("nothing behind the request", out),
-            Behind::EagerIfSloppy if !sloppy => return self.fail("nothing behind the request", out),
-            Behind::Refuse => {
+        match self.behavior.after_request {
+            _ if pipelined.is_empty() => {}
+            AfterRequest::Close => return self.fail("nothing behind the request", out),
+            AfterRequest::EagerIfSloppy if !sloppy => return self.fail("nothing behind the request", out),
+            AfterRequest::Refuse => {
                 self.say(ServerMessage::Refuse(Refusal::Permanent), ReplyTo::Request, out);
                 return Ok(false);
             }
@@ -176,13 +178,13 @@ impl Loose {
         if self.protocol.flow.verdict {
             self.say(ServerMessage::Accept, ReplyTo::Request, out);
         }
-        let asked = Asked { behind, before: std::mem::take(&mut self.before) };
+        let asked = UpgradeRequest { pipelined, before: std::mem::take(&mut self.before) };
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         Ok(false)
     }
 }
 
-impl Engine for Loose {
+impl Engine for PermissiveEngine {
     fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         self.inbox.extend_from_slice(input);
         &[]
@@ -229,7 +231,7 @@ impl Engine for Loose {
                     return Ok(Some(Command::Quit));
                 }
                 // Only IMAP waits to be asked for the rest.
-                ClientMessage::Partial if self.manner.hunts => out.extend_from_slice(b"+ Go on\r\n"),
+                ClientMessage::Partial if self.behavior.hunts => out.extend_from_slice(b"+ Go on\r\n"),
                 ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
                     if self.admits(meaning) {
                         self.before.extend_from_slice(&message);
@@ -257,7 +259,7 @@ impl Engine for Loose {
 
 /// The request that a line may be meant to be: in another case, with another line ending, with arguments.
 fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
-    let request = twist::request_line(protocol)?;
+    let request = response_patch::request_line(protocol)?;
     let ending: &[u8] = if request.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
     let is_request = |line: &[u8]| {
         let mut dialect = (protocol.dialect)(Identity::new("localhost"));

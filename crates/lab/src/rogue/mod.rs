@@ -12,18 +12,18 @@
 //! # Ok::<(), starttls_lab::Error>(())
 //! ```
 //!
-//! A weakness is a manner of the one server that speaks every protocol through its dialect; inside TLS the
+//! A weakness is a behavior of the one server that speaks every protocol through its dialect; inside TLS the
 //! lab's own applications answer. Nothing here is listened to but on loopback.
 //!
 //! There is no certificate with a weak key among them: the TLS library signs with none.
 
+mod behavior;
 mod certificate;
 mod endless;
 mod engine;
-mod house;
-mod manner;
-mod odd;
-mod twist;
+mod quirks;
+mod response_patch;
+mod server;
 mod weakness;
 mod wire;
 
@@ -37,25 +37,25 @@ use starttls::proto::Protocol;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-pub use endless::{Endless, Noise, Stage};
-pub use odd::Odd;
+pub use endless::{Endless, Noise, StallPoint};
+pub use quirks::Quirk;
 pub use weakness::Weakness;
 
 use crate::Error;
 use crate::apps::World;
 use crate::ca::Authority;
-use crate::server::Server;
+use crate::server::SoundServer;
 use crate::store::Store;
-use certificate::Doors;
-use house::House;
-use manner::{Gate, Manner};
+use behavior::{Behavior, CleartextAccess};
+use certificate::Acceptors;
+use server::RogueServer;
 
 /// A server that is not as it should be. It runs on threads of its own until it is dropped.
 pub struct Rogue {
     protocol: &'static Protocol,
     address: SocketAddr,
     implicit_port: Option<u16>,
-    house: Arc<House>,
+    server: Arc<RogueServer>,
     /// Its listeners, which end with it.
     _tasks: JoinSet<()>,
     /// The threads that all rogues share, which end with the last of them.
@@ -85,8 +85,8 @@ impl Rogue {
     ) -> Result<Self, Error> {
         Self::with(
             protocol,
-            weakness.manner(),
-            certificate::doors(protocol, Some(weakness), authority, None)?,
+            weakness.behavior(),
+            certificate::acceptors(protocol, Some(weakness), authority, None)?,
         )
     }
 
@@ -101,8 +101,8 @@ impl Rogue {
         authority: &Authority,
         tls: (TlsVersion, TlsVersion),
     ) -> Result<Self, Error> {
-        let doors = certificate::doors(protocol, Some(weakness), authority, Some(tls))?;
-        Self::with(protocol, weakness.manner(), doors)
+        let acceptors = certificate::acceptors(protocol, Some(weakness), authority, Some(tls))?;
+        Self::with(protocol, weakness.behavior(), acceptors)
     }
 
     /// The same, with a port where TLS starts at the first byte and has the same weakness, as far as it is one of TLS.
@@ -114,32 +114,34 @@ impl Rogue {
         weakness: Weakness,
         authority: &Authority,
     ) -> Result<Self, Error> {
-        let mut doors = certificate::doors(protocol, Some(weakness), authority, None)?;
-        doors.implicit = protocol.implicit_tls.is_some().then(|| doors.upgrade.clone());
-        Self::with(protocol, weakness.manner(), doors)
+        let mut acceptors = certificate::acceptors(protocol, Some(weakness), authority, None)?;
+        acceptors.implicit = protocol.implicit_tls.is_some().then(|| acceptors.upgrade.clone());
+        Self::with(protocol, weakness.behavior(), acceptors)
     }
 
-    fn with(protocol: &'static Protocol, manner: Manner, doors: Doors) -> Result<Self, Error> {
+    fn with(protocol: &'static Protocol, behavior: Behavior, acceptors: Acceptors) -> Result<Self, Error> {
         let threads = Threads::shared()?;
         let guard = threads.handle().map(Runtime::enter);
         let (user, password) = (String::from("test"), crate::lab::password());
-        let open = manner.gate == Gate::Open;
+        let open = behavior.gate == CleartextAccess::Open;
         let world = Arc::new(World { store: Store::default(), user, password, open, clear: false });
         let mut tasks = JoinSet::new();
         let mut implicit_port = None;
-        if let (Some(acceptor), Some(tls)) = (doors.implicit, protocol.implicit_tls) {
+        if let (Some(acceptor), Some(tls)) = (acceptors.implicit, protocol.implicit_tls) {
             let (listener, address) = listener(protocol)?;
             implicit_port = Some(address.port());
             let world = Arc::clone(&world);
-            tasks
-                .spawn(Server { scheme: tls.name, implicit: true, acceptor, world, log: None }.run(listener));
+            tasks.spawn(
+                SoundServer { scheme: tls.name, implicit: true, acceptor, world, log: None }.run(listener),
+            );
         }
         let (listener, address) = listener(protocol)?;
-        let acceptor = doors.upgrade;
-        let house = Arc::new(House { protocol, manner, acceptor, world, served: AtomicBool::new(false) });
-        tasks.spawn(Arc::clone(&house).run(listener));
+        let acceptor = acceptors.upgrade;
+        let server =
+            Arc::new(RogueServer { protocol, behavior, acceptor, world, served: AtomicBool::new(false) });
+        tasks.spawn(Arc::clone(&server).run(listener));
         drop(guard);
-        Ok(Self { protocol, address, implicit_port, house, _tasks: tasks, _threads: threads })
+        Ok(Self { protocol, address, implicit_port, server, _tasks: tasks, _threads: threads })
     }
 
     /// The protocol it speaks.
@@ -164,12 +166,12 @@ impl Rogue {
 
     /// The one user.
     pub fn user(&self) -> &str {
-        &self.house.world.user
+        &self.server.world.user
     }
 
     /// The user's password, drawn at random for this server.
     pub fn password(&self) -> &str {
-        &self.house.world.password
+        &self.server.world.password
     }
 }
 

@@ -2,8 +2,8 @@
 
 use starttls::proto::{After, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
-use super::manner::{Behind, Gate, Inside, Manner, Restart, Served};
-use super::twist::{How, Twist, mangled, offer, request_line, words};
+use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, SessionMode, SessionStart};
+use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
 
 /// One thing that is wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -286,53 +286,59 @@ impl Weakness {
         }
     }
 
-    pub(super) fn manner(self) -> Manner {
-        let sound = Manner::SOUND;
-        let behind = |behind| Manner { behind, ..sound };
+    pub(super) fn behavior(self) -> Behavior {
+        let sound = Behavior::SOUND;
+        let reacting = |after_request| Behavior { after_request, ..sound };
         match self {
-            Eager | EagerWantsCertificate => behind(Behind::Eager),
-            EagerBareHeader => Manner { restart: Some(Restart::BareHeader), ..behind(Behind::Eager) },
-            EagerDeclaredHeader => Manner { restart: Some(Restart::DeclaredHeader), ..behind(Behind::Eager) },
-            EagerLogin => Manner { restart: Some(Restart::Login), ..behind(Behind::Eager) },
-            PlainBareHeader => Manner { restart: Some(Restart::BareHeader), ..behind(Behind::Plain) },
-            MuteInside => Manner { session: Served::Mute, ..sound },
-            EndsInside => Manner { session: Served::Ends, ..sound },
-            TurnsAwayInside => Manner { session: Served::TurnedAway, ..sound },
-            Lazy => behind(Behind::Lazy),
-            Split => behind(Behind::Split),
-            Partial => behind(Behind::Partial),
-            Variants => Manner { sloppy: true, ..behind(Behind::EagerIfSloppy) },
-            Hidden => Manner { hunts: true, ..behind(Behind::Discard) },
-            PlainAnswer => behind(Behind::Plain),
-            Fixation => Manner { gate: Gate::Open, keeps_state: true, ..sound },
-            CredentialsBefore => Manner { gate: Gate::Credentials, lists: true, ..sound },
-            Listed => Manner { lists: true, ..sound },
-            NotEnforced => Manner { gate: Gate::Open, lists: true, ..sound },
-            OfferInside => Manner { inside: Inside::Offered, ..sound },
-            CapsKept => Manner { inside: Inside::Kept, ..sound },
-            Fallback => Manner { falls_back: true, ..sound },
-            QuietFallback => Manner { falls_back: true, swallows: true, ..sound },
-            Preauth => Manner {
-                gate: Gate::Open,
+            Eager | EagerWantsCertificate => reacting(AfterRequest::Eager),
+            EagerBareHeader => {
+                Behavior { restart: Some(SessionStart::BareHeader), ..reacting(AfterRequest::Eager) }
+            }
+            EagerDeclaredHeader => {
+                Behavior { restart: Some(SessionStart::DeclaredHeader), ..reacting(AfterRequest::Eager) }
+            }
+            EagerLogin => Behavior { restart: Some(SessionStart::Login), ..reacting(AfterRequest::Eager) },
+            PlainBareHeader => {
+                Behavior { restart: Some(SessionStart::BareHeader), ..reacting(AfterRequest::Plain) }
+            }
+            MuteInside => Behavior { session: SessionMode::Mute, ..sound },
+            EndsInside => Behavior { session: SessionMode::Ends, ..sound },
+            TurnsAwayInside => Behavior { session: SessionMode::TurnedAway, ..sound },
+            Lazy => reacting(AfterRequest::Lazy),
+            Split => reacting(AfterRequest::Split),
+            Partial => reacting(AfterRequest::Partial),
+            Variants => Behavior { sloppy: true, ..reacting(AfterRequest::EagerIfSloppy) },
+            Hidden => Behavior { hunts: true, ..reacting(AfterRequest::Discard) },
+            PlainAnswer => reacting(AfterRequest::Plain),
+            Fixation => Behavior { gate: CleartextAccess::Open, keeps_state: true, ..sound },
+            CredentialsBefore => Behavior { gate: CleartextAccess::Credentials, lists: true, ..sound },
+            Listed => Behavior { lists: true, ..sound },
+            NotEnforced => Behavior { gate: CleartextAccess::Open, lists: true, ..sound },
+            OfferInside => Behavior { inside: InnerOffer::Offered, ..sound },
+            CapsKept => Behavior { inside: InnerOffer::Kept, ..sound },
+            Fallback => Behavior { falls_back: true, ..sound },
+            QuietFallback => Behavior { falls_back: true, swallows: true, ..sound },
+            Preauth => Behavior {
+                gate: CleartextAccess::Open,
                 offers: false,
                 refuses: Some(Refusal::Permanent),
                 preauth: true,
-                twists: UNKNOWN,
+                patches: UNKNOWN,
                 ..sound
             },
-            NotOffered => Manner {
-                gate: Gate::Open,
+            NotOffered => Behavior {
+                gate: CleartextAccess::Open,
                 offers: false,
                 refuses: Some(Refusal::Permanent),
-                twists: UNKNOWN,
+                patches: UNKNOWN,
                 ..sound
             },
-            RefusedForNow => Manner { refuses: Some(Refusal::Temporary), ..sound },
-            Mangled => Manner { refuses: Some(Refusal::Permanent), twists: UNKNOWN, ..sound },
-            Throttled => Manner { throttles: true, ..sound },
-            Referral => Manner { twists: REFERRAL, ..sound },
-            Alert => Manner { twists: ALERT, ..sound },
-            Drip => Manner { restless: true, ..sound },
+            RefusedForNow => Behavior { refuses: Some(Refusal::Temporary), ..sound },
+            Mangled => Behavior { refuses: Some(Refusal::Permanent), patches: UNKNOWN, ..sound },
+            Throttled => Behavior { throttles: true, ..sound },
+            Referral => Behavior { patches: REFERRAL, ..sound },
+            Alert => Behavior { patches: ALERT, ..sound },
+            Drip => Behavior { restless: true, ..sound },
             Stall | WrongAlpn | Shared | NoCertificate | Expired | NotYet | SoonExpired | WrongName
             | SelfSigned | UnknownRoot | MissingIntermediate | WrongUsage | CommonNameOnly | WeakKey
             | OldTlsOnly | WantsCertificate => sound,
@@ -350,45 +356,45 @@ const LISTS: &[&str] = &["submission", "imap", "pop3", "sieve", "nntp", "xmpp", 
 const DATA: &[&str] =
     &["smtp", "submission", "lmtp", "imap", "sieve", "ldap", "xmpp", "xmpp-server", "irc", "http", "nut"];
 
-const fn twist(protocols: &'static [&'static str], at: ReplyTo, how: How) -> Twist {
-    Twist { protocols, at, how }
+const fn patch(protocols: &'static [&'static str], at: ReplyTo, how: PatchKind) -> ResponsePatch {
+    ResponsePatch { protocols, at, how }
 }
 
 /// A request that nobody knows, and what is left of an offer when a middlebox has seen it.
 #[rustfmt::skip] // One change a line.
-const UNKNOWN: &[Twist] = &[
-    twist(&[], ReplyTo::Connect, How::By(mangled)),
-    twist(&[], ReplyTo::Hello, How::By(mangled)),
-    twist(&[], ReplyTo::Request, How::Replace("503 5.5.1 TLS is active already", "502 5.5.1 Command not implemented")),
-    twist(&["ftp"], ReplyTo::Request, How::Replace("503 TLS is active already", "502 Command not implemented")),
-    twist(&["nntp"], ReplyTo::Request, How::Replace("502 TLS is active already", "500 Unknown command")),
-    twist(&["nut"], ReplyTo::Request, How::Replace("ALREADY-SSL-MODE", "FEATURE-NOT-CONFIGURED")),
-    twist(&["http"], ReplyTo::Request, How::Replace("409 TLS Is Active Already", "200 OK")),
+const UNKNOWN: &[ResponsePatch] = &[
+    patch(&[], ReplyTo::Connect, PatchKind::By(mangled)),
+    patch(&[], ReplyTo::Hello, PatchKind::By(mangled)),
+    patch(&[], ReplyTo::Request, PatchKind::Replace("503 5.5.1 TLS is active already", "502 5.5.1 Command not implemented")),
+    patch(&["ftp"], ReplyTo::Request, PatchKind::Replace("503 TLS is active already", "502 Command not implemented")),
+    patch(&["nntp"], ReplyTo::Request, PatchKind::Replace("502 TLS is active already", "500 Unknown command")),
+    patch(&["nut"], ReplyTo::Request, PatchKind::Replace("ALREADY-SSL-MODE", "FEATURE-NOT-CONFIGURED")),
+    patch(&["http"], ReplyTo::Request, PatchKind::Replace("409 TLS Is Active Already", "200 OK")),
     // As long as what it replaces, for the protocols that count.
-    twist(&[], ReplyTo::Request, How::Replace("TLS is active already", "TLS is not to be had.")),
+    patch(&[], ReplyTo::Request, PatchKind::Replace("TLS is active already", "TLS is not to be had.")),
 ];
 
 #[rustfmt::skip] // One protocol a line.
-const REFERRAL: &[Twist] = &[
+const REFERRAL: &[ResponsePatch] = &[
     // RFC 2221 section 4.2.
-    twist(&["imap"], ReplyTo::Connect, How::Replace("OK ", "OK [REFERRAL imap://other.example.test/] ")),
+    patch(&["imap"], ReplyTo::Connect, PatchKind::Replace("OK ", "OK [REFERRAL imap://other.example.test/] ")),
     // RFC 5804 section 1.3.
-    twist(&["sieve"], ReplyTo::Connect, How::Whole("BYE (REFERRAL \"sieve://other.example.test\") \"Go there\"\r\n")),
+    patch(&["sieve"], ReplyTo::Connect, PatchKind::Whole("BYE (REFERRAL \"sieve://other.example.test\") \"Go there\"\r\n")),
     // RFC 6120 section 4.9.3.19.
-    twist(&["xmpp", "xmpp-server"], ReplyTo::Hello, How::By(see_other_host)),
+    patch(&["xmpp", "xmpp-server"], ReplyTo::Hello, PatchKind::By(see_other_host)),
     // RFC 9110 section 15.4.8.
-    twist(&["http"], ReplyTo::Request, How::Whole("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other.example.test/\r\nContent-Length: 0\r\n\r\n")),
+    patch(&["http"], ReplyTo::Request, PatchKind::Whole("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other.example.test/\r\nContent-Length: 0\r\n\r\n")),
     // RFC 4511 section 4.1.10.
-    twist(&["ldap"], ReplyTo::Request, How::By(ldap_referral)),
+    patch(&["ldap"], ReplyTo::Request, PatchKind::By(ldap_referral)),
     // RFC 5321 section 4.2.3.
-    twist(&["smtp", "submission", "lmtp"], ReplyTo::Request, How::Whole("551 5.1.6 Go to other.example.test\r\n")),
+    patch(&["smtp", "submission", "lmtp"], ReplyTo::Request, PatchKind::Whole("551 5.1.6 Go to other.example.test\r\n")),
 ];
 
 #[rustfmt::skip] // One protocol a line.
-const ALERT: &[Twist] = &[
+const ALERT: &[ResponsePatch] = &[
     // RFC 9051 section 7.1.
-    twist(&["imap"], ReplyTo::Connect, How::Replace("OK ", "OK [ALERT] Call 555 0100 now ")),
-    twist(&["irc"], ReplyTo::Hello, How::Before(":localhost NOTICE * :\u{2}Call 555 0100 now\r\n")),
+    patch(&["imap"], ReplyTo::Connect, PatchKind::Replace("OK ", "OK [ALERT] Call 555 0100 now ")),
+    patch(&["irc"], ReplyTo::Hello, PatchKind::Before(":localhost NOTICE * :\u{2}Call 555 0100 now\r\n")),
 ];
 
 fn see_other_host(_: &Protocol, message: &[u8]) -> Vec<u8> {
@@ -403,5 +409,5 @@ fn ldap_referral(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let url = b"ldap://other.example.test";
     let mut referral = vec![0xa3, url.len() as u8 + 2, 0x04, url.len() as u8];
     referral.extend_from_slice(url);
-    super::odd::ldap_with(message, Some(10), &referral)
+    super::quirks::ldap_with(message, Some(10), &referral)
 }

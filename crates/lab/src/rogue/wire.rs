@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::behavior::Pace;
 use super::certificate::PATIENCE;
-use super::manner::Pace;
 
 /// Octets that are looked at in one go.
 pub(super) const CHUNK: usize = 8 * 1024;
@@ -142,12 +142,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Restless<S> {
 pub(super) struct Early<S> {
     pub(super) stream: S,
     pub(super) early: Vec<u8>,
-    pub(super) how: How,
+    pub(super) how: EarlyReads,
 }
 
-/// How the early bytes are read.
+/// EarlyReads the early bytes are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum EarlyReads {
     /// First, and then the stream.
     First,
     /// When the stream has brought something, before it.
@@ -165,7 +165,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        if me.how == How::WithTheNext {
+        if me.how == EarlyReads::WithTheNext {
             let mut next = [0; CHUNK];
             let mut next = ReadBuf::new(&mut next);
             ready!(Pin::new(&mut me.stream).poll_read(cx, &mut next))?;
@@ -173,7 +173,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
                 return Poll::Ready(Ok(()));
             }
             me.early.extend_from_slice(next.filled());
-            me.how = How::First;
+            me.how = EarlyReads::First;
         }
         if !me.early.is_empty() {
             let count = me.early.len().min(buf.remaining());
@@ -182,9 +182,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
             return Poll::Ready(Ok(()));
         }
         match me.how {
-            How::Alone => return Poll::Ready(Ok(())),
-            How::Muted => me.how = How::First,
-            How::First | How::WithTheNext => {}
+            EarlyReads::Alone => return Poll::Ready(Ok(())),
+            EarlyReads::Muted => me.how = EarlyReads::First,
+            EarlyReads::First | EarlyReads::WithTheNext => {}
         }
         Pin::new(&mut me.stream).poll_read(cx, buf)
     }
@@ -192,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Early<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.how == How::Muted {
+        if self.how == EarlyReads::Muted {
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)

@@ -1,6 +1,6 @@
 //! The lab, for somebody else's client.
 
-use starttls_lab::{Endpoint, Lab, Options};
+use starttls_lab::{Lab, LabEndpoint, Options};
 
 pub(crate) use crate::client::{Client, Said, base64, client};
 
@@ -10,7 +10,7 @@ pub(crate) fn lab() -> Lab {
     Lab::start(Options { log: Some(std::sync::Arc::new(log)), ..Options::default() }).unwrap()
 }
 
-pub(crate) fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a Endpoint {
+pub(crate) fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a LabEndpoint {
     lab.endpoint(scheme).unwrap_or_else(|| panic!("the lab does not serve {scheme}"))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, smtp::SMTP};
-use starttls_lab::rogue::{Endless, Noise, Stage};
+use starttls_lab::rogue::{Endless, Noise, StallPoint};
 
 use crate::{authority, for_all};
 
@@ -21,7 +21,7 @@ fn connector() -> Connector {
 fn a_session_gets_noise_without_end() {
     for protocol in PROTOCOLS {
         let noise = if protocol.name == "mysql" { Noise::Unfinished } else { Noise::Interim };
-        let server = Endless::start(protocol, Stage::Session, noise, authority()).unwrap();
+        let server = Endless::start(protocol, StallPoint::Session, noise, authority()).unwrap();
         let tcp = TcpStream::connect(server.address()).unwrap();
         let mut session = connector().blocking().upgrade(protocol, "localhost", tcp).unwrap();
         session.io().set_read_timeout(Some(DEADLINE)).unwrap();
@@ -33,7 +33,7 @@ fn a_session_gets_noise_without_end() {
 #[test]
 fn a_dribble_is_slow() {
     let noise = Noise::Dribbled(Duration::from_millis(20));
-    let server = Endless::start(&SMTP, Stage::Greeting, noise, authority()).unwrap();
+    let server = Endless::start(&SMTP, StallPoint::Greeting, noise, authority()).unwrap();
     let mut tcp = TcpStream::connect(server.address()).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut heard = [0; 3];
@@ -44,9 +44,9 @@ fn a_dribble_is_slow() {
 #[test]
 fn everything_before_the_stage_is_answered() {
     for_all(|protocol| {
-        for stage in Stage::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
+        for stage in StallPoint::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
             let server = Endless::start(protocol, stage, Noise::Dribbled(DEADLINE), authority()).unwrap();
-            let inside = matches!(stage, Stage::Session | Stage::TlsHello | Stage::TlsCommand);
+            let inside = matches!(stage, StallPoint::Session | StallPoint::TlsHello | StallPoint::TlsCommand);
             // Only the noise makes the client wait.
             let timeout = if inside { DEADLINE } else { Duration::from_millis(300) };
             let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());

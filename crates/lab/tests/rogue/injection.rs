@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use starttls::proto::{ClientMessage, Protocol, ServerMessage};
-use starttls_lab::rogue::{Odd, Rogue, Weakness};
+use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, dialect, open_connector, probe};
 use crate::{authority, for_all, sound};
@@ -163,7 +163,7 @@ fn a_rogue_falls_for_no_other_attack() {
 #[test]
 fn sound_reactions_are_no_weakness() {
     for_all(|protocol| {
-        for odd in Odd::ALL.iter().filter(|odd| odd.name().contains("behind the request")) {
+        for odd in Quirk::ALL.iter().filter(|odd| odd.name().contains("behind the request")) {
             if !odd.applies_to(protocol) {
                 continue;
             }

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod behaviors;
 mod certificates;
 mod endless;
 mod injection;
-mod manners;
-mod odd;
 mod peer;
+mod quirks;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;

@@ -4,14 +4,14 @@ use starttls::Connector;
 use starttls_audit::report::{Outcome, Verdict};
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::Config;
-use starttls_lab::Cleartext;
+use starttls_lab::CleartextServers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{FTP, Session, gateway, vsftpd};
 use crate::house::{House, Running, within};
 
 fn cleartext(house: &House) -> (Running, (&str, &str)) {
-    let server: &Cleartext = &house.cleartext;
+    let server: &CleartextServers = &house.cleartext;
     let gateway = gateway(house, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
     (gateway, (server.user(), server.password()))
 }

@@ -45,12 +45,12 @@ pub(super) async fn run<A: AsRef<OsStr>>(
 }
 
 /// vsftpd, with or without TLS of its own, and a gateway in front of it.
-pub(super) fn vsftpd(house: &House, tls: bool) -> (real::Running, Running) {
+pub(super) fn vsftpd(house: &House, tls: bool) -> (real::RunningServer, Running) {
     vsftpd_behind(house, tls, "ftp+starttls://127.0.0.1:0")
 }
 
 /// The same, on this URL.
-pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::Running, Running) {
+pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::RunningServer, Running) {
     let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
     let server = SERVERS.iter().find(|server| server.name == "vsftpd").unwrap();
     let running = (server.start)(&setup).unwrap();

@@ -15,13 +15,13 @@ use crate::house::{House, Running, within};
 /// Far more than what the sockets on the way hold.
 const LARGE: u64 = 512 << 20;
 
-fn large(server: &real::Running) {
+fn large(server: &real::RunningServer) {
     File::create(server.folder().join("pub/large")).unwrap().set_len(LARGE).unwrap();
     std::fs::write(server.folder().join("pub/small"), "content").unwrap();
 }
 
 /// vsftpd without TLS behind a gateway with these limits.
-fn impatient(house: &House, limits: &str) -> (real::Running, Running) {
+fn impatient(house: &House, limits: &str) -> (real::RunningServer, Running) {
     let (server, _) = vsftpd(house, false);
     large(&server);
     let (certificate, key) = &house.certificate;

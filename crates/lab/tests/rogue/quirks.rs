@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use starttls::Connector;
 use starttls::proto::smtp;
-use starttls_lab::rogue::Odd;
+use starttls_lab::rogue::Quirk;
 
 use crate::{authority, for_all};
 
@@ -17,7 +17,7 @@ fn connector() -> Connector {
 #[test]
 fn our_client_reaches_tls_with_every_odd_peer() {
     for_all(|protocol| {
-        for odd in Odd::ALL.iter().filter(|odd| odd.applies_to(protocol)) {
+        for odd in Quirk::ALL.iter().filter(|odd| odd.applies_to(protocol)) {
             let peer = odd.start(protocol, authority()).unwrap();
             let tcp = TcpStream::connect(peer.address()).unwrap();
             let done = connector().blocking().upgrade(protocol, peer.server_name(), tcp);
@@ -28,7 +28,7 @@ fn our_client_reaches_tls_with_every_odd_peer() {
 
 #[test]
 fn every_odd_peer_is_odd_somewhere() {
-    for odd in Odd::ALL {
+    for odd in Quirk::ALL {
         let count = starttls::proto::PROTOCOLS.iter().filter(|protocol| odd.applies_to(protocol)).count();
         assert!(count > 0, "{}", odd.name());
     }
@@ -36,7 +36,7 @@ fn every_odd_peer_is_odd_somewhere() {
 
 #[test]
 fn a_delay_is_as_long_as_told() {
-    let peer = Odd::delayed(Duration::from_millis(700)).start(&smtp::SMTP, authority()).unwrap();
+    let peer = Quirk::delayed(Duration::from_millis(700)).start(&smtp::SMTP, authority()).unwrap();
     let began = Instant::now();
     connector().blocking().connect(&smtp::SMTP, ("localhost", peer.address().port())).unwrap();
     assert!(began.elapsed() >= Duration::from_millis(700));

@@ -1,16 +1,16 @@
-//! How an embedded server behaves, as data: the sound manner, and what a rogue does otherwise.
+//! How an embedded server behaves, as data: the sound behavior, and what a rogue does otherwise.
 
 use std::time::Duration;
 
 use starttls::proto::Refusal;
 
-use super::twist::Twist;
+use super::response_patch::ResponsePatch;
 
 /// How a server behaves around its upgrade.
 #[derive(Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct Behavior {
     /// What reaches the application before TLS.
-    pub(super) gate: Gate,
+    pub(super) gate: CleartextAccess,
     /// Whether what belongs inside TLS is listed before it too: mechanisms, and all else.
     pub(super) lists: bool,
     /// Whether the upgrade is offered.
@@ -22,13 +22,13 @@ pub(super) struct Manner {
     /// Whether a request is taken for one wherever it stands, in the data of other commands too.
     pub(super) hunts: bool,
     /// What becomes of bytes behind the request.
-    pub(super) behind: Behind,
+    pub(super) after_request: AfterRequest,
     /// The only form of a new session that is understood there, if only one is.
-    pub(super) restart: Option<Restart>,
+    pub(super) restart: Option<SessionStart>,
     /// What is said of the upgrade inside TLS.
-    pub(super) inside: Inside,
+    pub(super) inside: InnerOffer,
     /// What becomes of a session inside TLS.
-    pub(super) session: Served,
+    pub(super) session: SessionMode,
     /// Whether what was said in cleartext is said to the application inside TLS once more.
     pub(super) keeps_state: bool,
     /// Whether a failed handshake leads back to cleartext.
@@ -42,37 +42,37 @@ pub(super) struct Manner {
     /// Whether all connections but the first are turned away.
     pub(super) throttles: bool,
     /// Changes to what is said in cleartext.
-    pub(super) twists: &'static [Twist],
+    pub(super) patches: &'static [ResponsePatch],
     pub(super) pace: Pace,
 }
 
-impl Manner {
+impl Behavior {
     /// As the engine's own server behaves.
     pub(super) const SOUND: Self = Self {
-        gate: Gate::Closed,
+        gate: CleartextAccess::Closed,
         lists: false,
         offers: true,
         refuses: None,
         sloppy: false,
         hunts: false,
-        behind: Behind::Close,
+        after_request: AfterRequest::Close,
         restart: None,
-        inside: Inside::Sound,
-        session: Served::Usual,
+        inside: InnerOffer::Sound,
+        session: SessionMode::Usual,
         keeps_state: false,
         falls_back: false,
         swallows: false,
         restless: false,
         preauth: false,
         throttles: false,
-        twists: &[],
+        patches: &[],
         pace: Pace::AT_ONCE,
     };
 }
 
 /// What reaches the application before TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum CleartextAccess {
     Closed,
     /// What carries credentials.
     Credentials,
@@ -81,7 +81,7 @@ pub(super) enum Gate {
 
 /// What becomes of the bytes behind the request, as far as they came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Behind {
+pub(super) enum AfterRequest {
     /// An error in cleartext, and the end. Sound.
     Close,
     /// The request is refused, and the connection ends. Sound.
@@ -108,7 +108,7 @@ pub(super) enum Behind {
 
 /// How a new session begins after the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Restart {
+pub(super) enum SessionStart {
     /// With a stream header that has an XML declaration before it.
     DeclaredHeader,
     /// With a stream header alone.
@@ -117,7 +117,7 @@ pub(super) enum Restart {
     Login,
 }
 
-impl Restart {
+impl SessionStart {
     /// Whether these bytes begin like that.
     pub(super) fn understands(self, bytes: &[u8]) -> bool {
         match self {
@@ -130,7 +130,7 @@ impl Restart {
 
 /// What becomes of a session inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Served {
+pub(super) enum SessionMode {
     Usual,
     /// It is heard and not answered.
     Mute,
@@ -142,7 +142,7 @@ pub(super) enum Served {
 
 /// What is said of the upgrade inside TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Inside {
+pub(super) enum InnerOffer {
     Sound,
     /// It is offered and accepted again.
     Offered,

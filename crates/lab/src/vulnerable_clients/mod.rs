@@ -1,9 +1,9 @@
 //! Clients that can be fooled in one way each, on purpose, for every protocol; and a sound one to compare with.
 //!
 //! ```
-//! use starttls_lab::weak::{Client, Flaw};
+//! use starttls_lab::vulnerable_clients::{VulnerableClient, Flaw};
 //!
-//! let weak = Client::new(&starttls::proto::imap::IMAP, Some(Flaw::FallsBack), "");
+//! let weak = VulnerableClient::new(&starttls::proto::imap::IMAP, Some(Flaw::FallsBack), "");
 //! assert_eq!(weak.flaw(), Some(Flaw::FallsBack));
 //! ```
 //!
@@ -82,7 +82,7 @@ const UNANSWERED: &[&str] = &["irc"];
 
 /// A client with a flaw, or without any.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct VulnerableClient {
     protocol: &'static Protocol,
     flaw: Option<Flaw>,
     roots: String,
@@ -92,7 +92,7 @@ pub struct Client {
 
 /// How a client ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct ClientResult {
     /// Whether it got what it wanted.
     pub well: bool,
     /// What it printed.
@@ -111,7 +111,7 @@ enum Step {
     Nothing,
 }
 
-impl Client {
+impl VulnerableClient {
     /// A client that trusts these roots, in PEM.
     pub fn new(protocol: &'static Protocol, flaw: Option<Flaw>, roots: &str) -> Self {
         let versions = (TlsVersion::Tls12, TlsVersion::Tls13);
@@ -140,13 +140,13 @@ impl Client {
     }
 
     /// Connects, upgrades, does what clients do, and ends.
-    pub async fn run(&self, server_name: &str, address: SocketAddr) -> Ended {
+    pub async fn run(&self, server_name: &str, address: SocketAddr) -> ClientResult {
         let mut printed = Vec::new();
         let well = self.session(server_name, address, &mut printed).await;
         if let Err(error) = &well {
             printed.extend(format!("error: {error}\n").into_bytes());
         }
-        Ended { well: well.is_ok(), printed }
+        ClientResult { well: well.is_ok(), printed }
     }
 
     async fn session(&self, server_name: &str, address: SocketAddr, printed: &mut Vec<u8>) -> io::Result<()> {

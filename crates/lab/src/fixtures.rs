@@ -17,8 +17,8 @@ use crate::{Error, SERVER_NAME};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The props of an attack; its folder goes with it.
-pub struct Props {
+/// The fixtures of an attack; its folder goes with it.
+pub struct Fixtures {
     authority: Authority,
     ca_file: PathBuf,
     /// By name, each made when it is wanted first.
@@ -27,13 +27,13 @@ pub struct Props {
     _scratch: Scratch,
 }
 
-impl std::fmt::Debug for Props {
+impl std::fmt::Debug for Fixtures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Props").field("ca_file", &self.ca_file).finish_non_exhaustive()
+        f.debug_struct("Fixtures").field("ca_file", &self.ca_file).finish_non_exhaustive()
     }
 }
 
-impl Props {
+impl Fixtures {
     /// Makes an authority.
     ///
     /// # Errors

@@ -4,17 +4,17 @@ use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage}
 
 /// One change to one message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Twist {
+pub(super) struct ResponsePatch {
     /// The protocols it is for; all if there are none.
     pub(super) protocols: &'static [&'static str],
     /// What the message answers; the go-ahead answers the request.
     pub(super) at: ReplyTo,
-    pub(super) how: How,
+    pub(super) how: PatchKind,
 }
 
 /// What is changed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum How {
+pub(super) enum PatchKind {
     /// This is said instead.
     Whole(&'static str),
     /// This comes first.
@@ -24,25 +24,30 @@ pub(super) enum How {
     By(fn(&Protocol, &[u8]) -> Vec<u8>),
 }
 
-impl Twist {
+impl ResponsePatch {
     pub(super) fn is_for(&self, protocol: &Protocol) -> bool {
         self.protocols.is_empty() || self.protocols.contains(&protocol.name)
     }
 
-    fn twist(&self, protocol: &Protocol, message: &[u8]) -> Vec<u8> {
+    fn patch(&self, protocol: &Protocol, message: &[u8]) -> Vec<u8> {
         match self.how {
-            How::Whole(text) => text.as_bytes().to_vec(),
-            How::Before(text) => [text.as_bytes(), message].concat(),
-            How::Replace(old, new) => replace(message, old.as_bytes(), new.as_bytes()),
-            How::By(change) => change(protocol, message),
+            PatchKind::Whole(text) => text.as_bytes().to_vec(),
+            PatchKind::Before(text) => [text.as_bytes(), message].concat(),
+            PatchKind::Replace(old, new) => replace(message, old.as_bytes(), new.as_bytes()),
+            PatchKind::By(change) => change(protocol, message),
         }
     }
 }
 
 /// A message with all the changes that are for it.
-pub(super) fn twisted(twists: &[Twist], protocol: &Protocol, at: ReplyTo, message: Vec<u8>) -> Vec<u8> {
-    let these = twists.iter().filter(|twist| twist.at == at && twist.is_for(protocol));
-    these.fold(message, |message, twist| twist.twist(protocol, &message))
+pub(super) fn patched(
+    patches: &[ResponsePatch],
+    protocol: &Protocol,
+    at: ReplyTo,
+    message: Vec<u8>,
+) -> Vec<u8> {
+    let these = patches.iter().filter(|patch| patch.at == at && patch.is_for(protocol));
+    these.fold(message, |message, patch| patch.patch(protocol, &message))
 }
 
 fn replace(message: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {

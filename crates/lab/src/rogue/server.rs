@@ -10,25 +10,25 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::engine::{Asked, Loose, Note, messages, taken};
-use super::manner::{Behind, Inside, Manner, Served};
-use super::wire::{CHUNK, Clear, Early, How, Restless, record};
+use super::behavior::{AfterRequest, Behavior, InnerOffer, SessionMode};
+use super::engine::{Note, PermissiveEngine, UpgradeRequest, messages, taken};
+use super::wire::{CHUNK, Clear, Early, EarlyReads, Restless, record};
 use crate::apps::{self, World};
-use crate::session::{Ends, Engine, Session, SessionError, Stream, within};
+use crate::session::{ConnectionAddresses, Engine, Session, SessionError, SessionStream, within};
 
-/// How long a client may be silent.
+/// EarlyReads long a client may be silent.
 const IDLE: Duration = Duration::from_secs(60);
 
-pub(super) struct House {
+pub(super) struct RogueServer {
     pub(super) protocol: &'static Protocol,
-    pub(super) manner: Manner,
+    pub(super) behavior: Behavior,
     pub(super) acceptor: Acceptor,
     pub(super) world: Arc<World>,
     /// Whether a connection was served.
     pub(super) served: AtomicBool,
 }
 
-impl House {
+impl RogueServer {
     /// Serves connections until the task is dropped, and all its sessions with it.
     pub(super) async fn run(self: Arc<Self>, listener: TcpListener) {
         let mut sessions = JoinSet::new();
@@ -38,33 +38,33 @@ impl House {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let house = Arc::clone(&self);
+            let server = Arc::clone(&self);
             // Whatever ends a rogue's session is the visitor's to notice.
-            sessions.spawn(async move { house.serve(stream).await });
+            sessions.spawn(async move { server.serve(stream).await });
         }
     }
 
     async fn serve(&self, tcp: TcpStream) -> Result<(), SessionError> {
         tcp.set_nodelay(true)?;
-        let ends = Ends::of(&tcp)?;
+        let ends = ConnectionAddresses::of(&tcp)?;
         let tcp = Arc::new(tcp);
         let (identity, note) = (self.acceptor.identity(), Note::default());
-        let mut engine = Loose::clear(self.protocol, &identity, self.manner, Arc::clone(&note));
+        let mut engine = PermissiveEngine::clear(self.protocol, &identity, self.behavior, Arc::clone(&note));
         let mut greeting = Vec::new();
-        let turned_away = self.served.swap(true, Ordering::Relaxed) && self.manner.throttles;
+        let turned_away = self.served.swap(true, Ordering::Relaxed) && self.behavior.throttles;
         if turned_away {
             if self.protocol.flow.greeting {
                 engine.say(ServerMessage::Bye, ReplyTo::Connect, &mut greeting);
             }
         } else if self.protocol.flow.greeting {
             let message = match self.protocol.flow.offer {
-                _ if self.manner.preauth => ServerMessage::PreAuthenticated,
-                Offer::InGreeting => ServerMessage::Offer { starttls: self.manner.offers },
+                _ if self.behavior.preauth => ServerMessage::PreAuthenticated,
+                Offer::InGreeting => ServerMessage::Offer { starttls: self.behavior.offers },
                 Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
             };
             engine.say(message, ReplyTo::Connect, &mut greeting);
         }
-        let clear = Box::new(Clear::new(Arc::clone(&tcp), self.manner.pace));
+        let clear = Box::new(Clear::new(Arc::clone(&tcp), self.behavior.pace));
         let mut session = self.session(clear, ends, &identity, Box::new(engine), greeting);
         // A greeting is not waited for with a question.
         session.flush().await?;
@@ -81,8 +81,8 @@ impl House {
 
     fn session(
         &self,
-        stream: Box<dyn Stream>,
-        ends: Ends,
+        stream: Box<dyn SessionStream>,
+        ends: ConnectionAddresses,
         identity: &Identity,
         engine: Box<dyn Engine>,
         out: Vec<u8>,
@@ -94,27 +94,29 @@ impl House {
     async fn upgrade(
         &self,
         tcp: TcpStream,
-        ends: Ends,
+        ends: ConnectionAddresses,
         identity: Identity,
-        asked: Asked,
+        asked: UpgradeRequest,
     ) -> Result<(), SessionError> {
-        let (whole, rest) = messages(self.protocol, &asked.behind);
-        let injected = !asked.behind.is_empty();
-        if injected && self.manner.restart.is_some_and(|only| !only.understands(&asked.behind)) {
+        let (whole, rest) = messages(self.protocol, &asked.pipelined);
+        let injected = !asked.pipelined.is_empty();
+        if injected && self.behavior.restart.is_some_and(|only| !only.understands(&asked.pipelined)) {
             return Ok(());
         }
-        let (mut tcp, mut early, mut how) = (tcp, Vec::new(), How::First);
-        match self.manner.behind {
-            Behind::CloseAfter if injected => return Ok(()),
-            Behind::Eager | Behind::EagerIfSloppy => early = whole,
-            Behind::Lazy => (early, how) = (whole, How::WithTheNext),
-            Behind::Partial => early = rest,
-            Behind::Split => early = until_tls(&tcp, asked.behind).await?,
-            Behind::Plain if injected => tcp = self.answer_in_cleartext(tcp, ends, &identity, whole).await?,
-            _ if self.manner.keeps_state => (early, how) = (asked.before, How::Muted),
+        let (mut tcp, mut early, mut how) = (tcp, Vec::new(), EarlyReads::First);
+        match self.behavior.after_request {
+            AfterRequest::CloseAfter if injected => return Ok(()),
+            AfterRequest::Eager | AfterRequest::EagerIfSloppy => early = whole,
+            AfterRequest::Lazy => (early, how) = (whole, EarlyReads::WithTheNext),
+            AfterRequest::Partial => early = rest,
+            AfterRequest::Split => early = until_tls(&tcp, asked.pipelined).await?,
+            AfterRequest::Plain if injected => {
+                tcp = self.answer_in_cleartext(tcp, ends, &identity, whole).await?
+            }
+            _ if self.behavior.keeps_state => (early, how) = (asked.before, EarlyReads::Muted),
             _ => {}
         }
-        let tls: Box<dyn Stream> = if self.manner.falls_back {
+        let tls: Box<dyn SessionStream> = if self.behavior.falls_back {
             let tcp = Arc::new(tcp);
             let handshake = match is_tls(&tcp).await? {
                 true => self.acceptor.handshake(Clear::all(Arc::clone(&tcp))).await.ok(),
@@ -124,18 +126,18 @@ impl House {
                 Some(tls) => Box::new(tls),
                 None => return self.fall_back(tcp, ends, &identity).await,
             }
-        } else if self.manner.restless {
+        } else if self.behavior.restless {
             Box::new(self.acceptor.handshake(Restless::new(tcp)).await?)
         } else {
             Box::new(self.acceptor.handshake(tcp).await?)
         };
-        if self.manner.session != Served::Usual {
+        if self.behavior.session != SessionMode::Usual {
             return self.unserved(tls, ends, &identity).await;
         }
         let (engine, mut out) = self.inside(&identity);
-        if self.manner.behind == Behind::FatalInside && injected {
+        if self.behavior.after_request == AfterRequest::FatalInside && injected {
             out.clear();
-            let mut engine = Loose::inside(self.protocol, &identity, self.manner);
+            let mut engine = PermissiveEngine::inside(self.protocol, &identity, self.behavior);
             engine.say(ServerMessage::Bye, ReplyTo::Other, &mut out);
             return self.session(tls, ends, &identity, Box::new(engine), out).close().await;
         }
@@ -153,16 +155,16 @@ impl House {
     /// A session inside TLS that is not served.
     async fn unserved(
         &self,
-        mut tls: Box<dyn Stream>,
-        ends: Ends,
+        mut tls: Box<dyn SessionStream>,
+        ends: ConnectionAddresses,
         identity: &Identity,
     ) -> Result<(), SessionError> {
-        let mut engine = Loose::inside(self.protocol, identity, self.manner);
+        let mut engine = PermissiveEngine::inside(self.protocol, identity, self.behavior);
         let mut out = Vec::new();
-        if self.manner.session != Served::Ends {
+        if self.behavior.session != SessionMode::Ends {
             let mut buffer = [0; CHUNK];
             while let Ok(1..) = within(IDLE, tls.read(&mut buffer)).await {
-                if self.manner.session == Served::TurnedAway {
+                if self.behavior.session == SessionMode::TurnedAway {
                     engine.say(ServerMessage::Unavailable, ReplyTo::Other, &mut out);
                     break;
                 }
@@ -174,11 +176,11 @@ impl House {
     /// The engine inside TLS, and what is said there first.
     fn inside(&self, identity: &Identity) -> (Box<dyn Engine>, Vec<u8>) {
         let mut out = Vec::new();
-        if self.manner.inside == Inside::Sound {
+        if self.behavior.inside == InnerOffer::Sound {
             let inside = starttls::proto::Inside::new(self.protocol, identity.clone(), &mut out);
             return (Box::new(inside), out);
         }
-        let mut engine = Loose::inside(self.protocol, identity, self.manner);
+        let mut engine = PermissiveEngine::inside(self.protocol, identity, self.behavior);
         match self.protocol.flow.after {
             After::ServerSpeaks => {
                 engine.say(ServerMessage::Offer { starttls: true }, ReplyTo::Other, &mut out);
@@ -193,14 +195,14 @@ impl House {
     async fn answer_in_cleartext(
         &self,
         tcp: TcpStream,
-        ends: Ends,
+        ends: ConnectionAddresses,
         identity: &Identity,
         early: Vec<u8>,
     ) -> Result<TcpStream, SessionError> {
         let tcp = Arc::new(tcp);
-        let stream = Clear::new(Arc::clone(&tcp), self.manner.pace);
-        let stream = Box::new(Early { stream, early, how: How::Alone });
-        let engine = Box::new(Loose::inside(self.protocol, identity, self.manner));
+        let stream = Clear::new(Arc::clone(&tcp), self.behavior.pace);
+        let stream = Box::new(Early { stream, early, how: EarlyReads::Alone });
+        let engine = Box::new(PermissiveEngine::inside(self.protocol, identity, self.behavior));
         let mut session = self.session(stream, ends, identity, engine, Vec::new());
         // What the injected messages come to, a goodbye among it, changes nothing.
         let _ = apps::serve(&mut session, &self.world, &self.acceptor).await;
@@ -212,20 +214,20 @@ impl House {
     async fn fall_back(
         &self,
         tcp: Arc<TcpStream>,
-        ends: Ends,
+        ends: ConnectionAddresses,
         identity: &Identity,
     ) -> Result<(), SessionError> {
-        let stream = Clear::new(Arc::clone(&tcp), self.manner.pace);
+        let stream = Clear::new(Arc::clone(&tcp), self.behavior.pace);
         // What came instead of a ClientHello may be commands, or noise that nobody could go on from.
         let mut early = Vec::new();
         let mut buffer = [0; CHUNK];
         if let Ok(read) = tcp.try_read(&mut buffer)
-            && !self.manner.swallows
+            && !self.behavior.swallows
         {
             early = messages(self.protocol, &buffer[..read]).0;
         }
-        let stream = Box::new(Early { stream, early, how: How::First });
-        let engine = Box::new(Loose::inside(self.protocol, identity, self.manner));
+        let stream = Box::new(Early { stream, early, how: EarlyReads::First });
+        let engine = Box::new(PermissiveEngine::inside(self.protocol, identity, self.behavior));
         let mut session = self.session(stream, ends, identity, engine, Vec::new());
         apps::serve(&mut session, &self.world, &self.acceptor).await?;
         session.close().await

@@ -8,24 +8,24 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::campaign::{Stage, certificate, middle};
+use crate::campaign::{Environment, certificate, middle};
 use crate::canary::Canary;
-use crate::judge::{self, Baseline, Seen};
+use crate::judge::{self, ClientBaseline, Observations};
 use crate::middle::Upstream;
-use crate::record::{Record, Records};
-use crate::report::{Outcome, Tested};
-use crate::scenario::{Filling, Inside, Scenario};
-use crate::subject::{Ended, Output, Ran};
+use crate::record::{ConnectionRecord, RunRecords};
+use crate::report::{ScenarioOutcome, ScenarioResult};
+use crate::scenario::{Filling, Scenario, SessionAction};
+use crate::subject::{ClientExit, ClientOutput, ClientRun};
 
 /// A man in the middle for whoever comes: the first connection is not attacked, to compare with; then the scenarios
 /// take turns.
-pub struct Watch {
+pub struct AttackServer {
     /// The protocol.
     pub protocol: &'static Protocol,
     /// The scenarios.
     pub scenarios: Vec<Scenario>,
     /// The certificates.
-    pub stage: Arc<dyn Stage>,
+    pub environment: Arc<dyn Environment>,
     /// The server behind.
     pub upstream: Upstream,
     /// Whether TLS passes unread where a scenario can do without it, and what clients say is not shown: the server
@@ -39,21 +39,25 @@ pub struct Watch {
 
 /// Connections that are served at once; others wait.
 const AT_ONCE: usize = 64;
-/// How many times [`Watch::timeout`] one connection may take.
+/// How many times [`AttackServer::timeout`] one connection may take.
 const DEADLINE: u32 = 6;
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for AttackServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("protocol", &self.protocol).finish_non_exhaustive()
+        f.debug_struct("AttackServer").field("protocol", &self.protocol).finish_non_exhaustive()
     }
 }
 
-impl Watch {
+impl AttackServer {
     /// Serves until it is dropped; each verdict goes to `verdicts` as it falls.
     ///
     /// # Errors
     /// What kept it from serving, in words.
-    pub async fn run(self, listener: TcpListener, verdicts: mpsc::Sender<Tested>) -> Result<(), String> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        verdicts: mpsc::Sender<ScenarioResult>,
+    ) -> Result<(), String> {
         let watch = Arc::new(self);
         // What the client does when nobody attacks it has to be known before the first attack is judged.
         let mut known = Known::default();
@@ -65,26 +69,26 @@ impl Watch {
                 Some(_) = attacks.join_next() => continue,
             };
             let (tcp, _) = accepted.map_err(|error| format!("cannot accept connections: {error}"))?;
-            let needs_mute = watch.scenarios.iter().any(|it| it.inside == Inside::Mute);
+            let needs_mute = watch.scenarios.iter().any(|it| it.inside == SessionAction::Mute);
             let control = match (known.control.is_some(), known.mute.is_some()) {
-                (false, _) => Some(Inside::Pass),
-                (true, false) if needs_mute => Some(Inside::Mute),
+                (false, _) => Some(SessionAction::Pass),
+                (true, false) if needs_mute => Some(SessionAction::Mute),
                 _ => None,
             };
             if let Some(inside) = control {
                 let scenario = Scenario::control(inside);
                 let (records, ended, elapsed) = watch.once(&scenario, tcp, 0).await?;
-                let ran = Ran { ended, output: Output::default() };
-                let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
+                let ran = ClientRun { ended, output: ClientOutput::default() };
+                let seen = Observations { records: &records, ran: &ran, canary: &watch.canary };
                 let verdict = judge::control(&seen);
-                let sound = verdict.outcome == Outcome::Sound;
+                let sound = verdict.outcome == ScenarioOutcome::Sound;
                 // A verdict that nobody hears is one all the same.
-                let _ = verdicts.send(Tested::of(&scenario, verdict, &records, &ran, elapsed)).await;
+                let _ = verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &ran, elapsed)).await;
                 match inside {
-                    Inside::Mute => known.mute = Some(records),
-                    Inside::Pass if sound => known.control = Some(records),
+                    SessionAction::Mute => known.mute = Some(records),
+                    SessionAction::Pass if sound => known.control = Some(records),
                     // The next connection has another try.
-                    Inside::Pass | Inside::Truncate => {}
+                    SessionAction::Pass | SessionAction::Truncate => {}
                 }
                 continue;
             }
@@ -98,10 +102,10 @@ impl Watch {
                 else {
                     return;
                 };
-                let ran = Ran { ended, output: Output::default() };
-                let seen = Seen { records: &records, ran: &ran, canary: &watch.canary };
+                let ran = ClientRun { ended, output: ClientOutput::default() };
+                let seen = Observations { records: &records, ran: &ran, canary: &watch.canary };
                 let verdict = judge::judge(&scenario, &seen, &baseline);
-                let _ = verdicts.send(Tested::of(&scenario, verdict, &records, &ran, elapsed)).await;
+                let _ = verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &ran, elapsed)).await;
             });
         }
     }
@@ -112,10 +116,10 @@ impl Watch {
         scenario: &Scenario,
         tcp: tokio::net::TcpStream,
         answered: usize,
-    ) -> Result<(Vec<Record>, Ended, Duration), String> {
-        let certificate = certificate(&self.stage, scenario).await?;
+    ) -> Result<(Vec<ConnectionRecord>, ClientExit, Duration), String> {
+        let certificate = certificate(&self.environment, scenario).await?;
         let started = Instant::now();
-        let records = Arc::new(Records::default());
+        let records = Arc::new(RunRecords::default());
         let elsewhere = if scenario.refers() { Some(crate::campaign::listen().await?) } else { None };
         let port = elsewhere.as_ref().map_or(0, crate::campaign::port);
         let filling = Filling { canary: &self.canary, port };
@@ -135,14 +139,14 @@ impl Watch {
             }
         };
         let ended = tokio::select! {
-            () = middle.serve(number, tcp) => Ended::Unknown,
+            () = middle.serve(number, tcp) => ClientExit::Unknown,
             () = redirected => {
                 if let Some(number) = records.open() {
                     records.with(number, |record| record.redirected = true);
                 }
-                Ended::Unknown
+                ClientExit::Unknown
             }
-            () = silence(&records, number, self.timeout) => Ended::TimedOut,
+            () = silence(&records, number, self.timeout) => ClientExit::TimedOut,
         };
         Ok((records.taken(), ended, started.elapsed()))
     }
@@ -151,19 +155,19 @@ impl Watch {
 /// The runs without an attack.
 #[derive(Default)]
 struct Known {
-    control: Option<Vec<Record>>,
-    mute: Option<Vec<Record>>,
+    control: Option<Vec<ConnectionRecord>>,
+    mute: Option<Vec<ConnectionRecord>>,
 }
 
 impl Known {
-    fn baseline(&self) -> Baseline {
-        let records = |of: &Option<Vec<Record>>| of.clone().unwrap_or_default();
+    fn baseline(&self) -> ClientBaseline {
+        let records = |of: &Option<Vec<ConnectionRecord>>| of.clone().unwrap_or_default();
         judge::baseline(&records(&self.control), &[], &records(&self.mute))
     }
 }
 
 /// Waits until the client has said nothing for so long, and TLS is not up.
-async fn silence(records: &Records, number: usize, timeout: Duration) {
+async fn silence(records: &RunRecords, number: usize, timeout: Duration) {
     loop {
         let mut quiet = Duration::ZERO;
         records.with(number, |record| quiet = record.quiet());

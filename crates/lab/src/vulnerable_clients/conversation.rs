@@ -7,11 +7,11 @@ use starttls::proto::{ClientMessage, Dialect, Identity, ReplyTo, Scan, ServerMes
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Client, Flaw};
-use crate::session::{LIMIT, Stream};
+use super::{Flaw, VulnerableClient};
+use crate::session::{LIMIT, SessionStream};
 
 pub(super) struct Conversation {
-    pub(super) stream: Box<dyn Stream>,
+    pub(super) stream: Box<dyn SessionStream>,
     dialect: Box<dyn Dialect>,
     pub(super) inside: bool,
     /// What came and was not heard yet.
@@ -29,7 +29,7 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// Tags and ids count from one, as with most clients: they can be guessed.
-    fn new(client: &Client, stream: Box<dyn Stream>, inside: bool, buffer: Vec<u8>) -> Self {
+    fn new(client: &VulnerableClient, stream: Box<dyn SessionStream>, inside: bool, buffer: Vec<u8>) -> Self {
         let me = Identity { inside_tls: inside, nonce: 0, ..Identity::new("localhost") };
         let dialect = (client.protocol.dialect)(me);
         let patience = Some(client.patience).filter(|_| client.flaw != Some(Flaw::NeverTimesOut));
@@ -46,12 +46,17 @@ impl Conversation {
         }
     }
 
-    pub(super) fn clear(client: &Client, stream: Box<dyn Stream>) -> Self {
+    pub(super) fn clear(client: &VulnerableClient, stream: Box<dyn SessionStream>) -> Self {
         Self::new(client, stream, false, Vec::new())
     }
 
     /// Goes on inside TLS, with what is left from before, and so many messages later.
-    pub(super) fn inside(client: &Client, stream: Box<dyn Stream>, buffer: Vec<u8>, said: u32) -> Self {
+    pub(super) fn inside(
+        client: &VulnerableClient,
+        stream: Box<dyn SessionStream>,
+        buffer: Vec<u8>,
+        said: u32,
+    ) -> Self {
         let mut conversation = Self::new(client, stream, true, buffer);
         // Tags and ids go on from where they were.
         for _ in 0..said {

@@ -4,16 +4,16 @@ use std::io;
 
 use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, Side};
 
-use crate::record::{Layer, Records};
+use crate::record::{Layer, RunRecords};
 use crate::scenario::is_harmless;
 
 /// Octets that are no message yet.
 const LIMIT: usize = 1 << 20;
 
 /// It reads on whatever the server said, since a client that is fooled does so too.
-pub(super) struct Scribe<'a> {
+pub(super) struct Recorder<'a> {
     protocol: &'static str,
-    records: &'a Records,
+    records: &'a RunRecords,
     number: usize,
     dialect: Box<dyn Dialect>,
     scan: Scan,
@@ -26,8 +26,8 @@ pub(super) struct Scribe<'a> {
     answered: bool,
 }
 
-impl<'a> Scribe<'a> {
-    pub(super) fn new(protocol: &Protocol, records: &'a Records, number: usize) -> Self {
+impl<'a> Recorder<'a> {
+    pub(super) fn new(protocol: &Protocol, records: &'a RunRecords, number: usize) -> Self {
         let dialect = (protocol.dialect)(Identity::new(""));
         let (scan, unread) = (Scan::default(), Vec::new());
         Self {
@@ -96,7 +96,7 @@ impl<'a> Scribe<'a> {
     }
 }
 
-impl Drop for Scribe<'_> {
+impl Drop for Recorder<'_> {
     fn drop(&mut self) {
         if !self.unread.is_empty() {
             let layer = if self.answered { Layer::Tls } else { Layer::Cleartext };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::session::Stream;
+use crate::session::SessionStream;
 
 /// What a client takes that it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Takes {
 
 /// Says hello, and goes on with its key exchange whatever the server's answer contains.
 pub(super) async fn handshake(
-    mut stream: Box<dyn Stream>,
+    mut stream: Box<dyn SessionStream>,
     takes: Takes,
     patience: Duration,
 ) -> io::Result<()> {
