@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::config::Limits;
+use crate::config::ListenerLimits;
 
 /// All connections of the gateway.
 #[derive(Debug)]
-pub struct Total {
+pub struct TotalConnections {
     open: AtomicUsize,
     most: AtomicUsize,
 }
 
-impl Total {
+impl TotalConnections {
     /// None yet, and never more than so many at once.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { open: AtomicUsize::new(0), most: AtomicUsize::new(most) })
@@ -44,7 +44,7 @@ impl Total {
 
 /// One of all connections, until it is dropped.
 #[derive(Debug)]
-struct Place(Arc<Total>);
+struct Place(Arc<TotalConnections>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -58,13 +58,13 @@ impl Drop for Place {
 /// which is within a second: the memory is bounded by what is open and by what a second can bring.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    total: Arc<Total>,
+    total: Arc<TotalConnections>,
     addresses: Arc<Mutex<Addresses>>,
 }
 
 #[derive(Debug)]
 struct Addresses {
-    limits: Limits,
+    limits: ListenerLimits,
     open: usize,
     known: HashMap<IpAddr, Known>,
     /// When there are so many, those that can be forgotten are looked for.
@@ -76,13 +76,13 @@ struct Addresses {
 struct Known {
     open: usize,
     /// New connections that it could open at this moment: a bucket that fills up within a second.
-    credit: f64,
+    tokens: f64,
     seen: Instant,
 }
 
 /// Why a connection is not let in. It deserves the protocol's temporary error, and nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum LimitReached {
     /// The gateway has as many as it may.
     Total,
     /// The listener has.
@@ -93,7 +93,7 @@ pub enum Refused {
     Rate,
 }
 
-impl Refused {
+impl LimitReached {
     /// All of them, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Total, Self::Listener, Self::Address, Self::Rate];
 
@@ -108,7 +108,7 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for LimitReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Total => "the gateway has as many connections as it may have",
@@ -119,7 +119,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for LimitReached {}
 
 /// A connection that was let in, until it is dropped.
 #[derive(Debug)]
@@ -139,13 +139,13 @@ pub struct Reserved {
 
 impl Admission {
     /// For one listener of a gateway.
-    pub fn new(total: Arc<Total>, limits: Limits) -> Self {
+    pub fn new(total: Arc<TotalConnections>, limits: ListenerLimits) -> Self {
         let addresses = Addresses { limits, open: 0, known: HashMap::new(), crowd: CROWD };
         Self { total, addresses: Arc::new(Mutex::new(addresses)) }
     }
 
     /// Changes the limits. Connections that are open stay.
-    pub fn adjust(&self, limits: Limits) {
+    pub fn adjust(&self, limits: ListenerLimits) {
         lock(&self.addresses).limits = limits;
     }
 
@@ -153,8 +153,8 @@ impl Admission {
     /// number counts.
     ///
     /// # Errors
-    /// [`Refused`] says which limit was reached.
-    pub fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, Refused> {
+    /// [`LimitReached`] says which limit was reached.
+    pub fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, LimitReached> {
         self.admit_at(address, Instant::now())
     }
 
@@ -162,21 +162,21 @@ impl Admission {
     /// takes a place of the listener and of the gateway. [`Reserved::admit`] applies the limits of its address.
     ///
     /// # Errors
-    /// [`Refused::Listener`] or [`Refused::Total`].
-    pub fn reserve(&self) -> Result<Reserved, Refused> {
+    /// [`LimitReached::Listener`] or [`LimitReached::Total`].
+    pub fn reserve(&self) -> Result<Reserved, LimitReached> {
         self.reserve_in(&mut lock(&self.addresses))
     }
 
-    fn reserve_in(&self, addresses: &mut Addresses) -> Result<Reserved, Refused> {
+    fn reserve_in(&self, addresses: &mut Addresses) -> Result<Reserved, LimitReached> {
         if addresses.open >= addresses.limits.connections {
-            return Err(Refused::Listener);
+            return Err(LimitReached::Listener);
         }
-        let place = self.total.enter().ok_or(Refused::Total)?;
+        let place = self.total.enter().ok_or(LimitReached::Total)?;
         addresses.open += 1;
         Ok(Reserved { _place: place, addresses: self.addresses.clone() })
     }
 
-    fn admit_at(&self, address: Option<IpAddr>, now: Instant) -> Result<Admitted, Refused> {
+    fn admit_at(&self, address: Option<IpAddr>, now: Instant) -> Result<Admitted, LimitReached> {
         let address = address.map(network);
         let mut addresses = lock(&self.addresses);
         // The fast ones pay even when they are turned away, or they would take every place that comes free.
@@ -192,8 +192,8 @@ impl Reserved {
     /// Applies the limits of the client's address, now that it is known.
     ///
     /// # Errors
-    /// [`Refused::Address`] or [`Refused::Rate`].
-    pub fn admit(self, address: Option<IpAddr>) -> Result<Admitted, Refused> {
+    /// [`LimitReached::Address`] or [`LimitReached::Rate`].
+    pub fn admit(self, address: Option<IpAddr>) -> Result<Admitted, LimitReached> {
         let address = address.map(network);
         let shared = self.addresses.clone();
         // One lock for the check and the count: two connections at a time must not both take the last place.
@@ -219,21 +219,21 @@ impl Drop for Reserved {
 const CROWD: usize = 1024;
 
 impl Addresses {
-    fn pay(&mut self, address: IpAddr, now: Instant) -> Result<(), Refused> {
+    fn pay(&mut self, address: IpAddr, now: Instant) -> Result<(), LimitReached> {
         if self.known.len() >= self.crowd {
             let full = self.limits.handshakes as f64;
-            self.known.retain(|_, known| known.open > 0 || known.credit_at(now, full) < full);
+            self.known.retain(|_, known| known.open > 0 || known.tokens_at(now, full) < full);
             self.crowd = CROWD.max(2 * self.known.len());
         }
         let (full, most) = (self.limits.handshakes as f64, self.limits.per_address);
-        let known = self.known.entry(address).or_insert(Known { open: 0, credit: full, seen: now });
-        known.credit = known.credit_at(now, full);
+        let known = self.known.entry(address).or_insert(Known { open: 0, tokens: full, seen: now });
+        known.tokens = known.tokens_at(now, full);
         known.seen = now;
-        if known.credit < 1.0 {
-            return Err(Refused::Rate);
+        if known.tokens < 1.0 {
+            return Err(LimitReached::Rate);
         }
-        known.credit -= 1.0;
-        if known.open >= most { Err(Refused::Address) } else { Ok(()) }
+        known.tokens -= 1.0;
+        if known.open >= most { Err(LimitReached::Address) } else { Ok(()) }
     }
 
     /// Counts a connection of this address, which has paid.
@@ -246,9 +246,9 @@ impl Addresses {
 }
 
 impl Known {
-    fn credit_at(&self, now: Instant, full: f64) -> f64 {
+    fn tokens_at(&self, now: Instant, full: f64) -> f64 {
         let gained = now.saturating_duration_since(self.seen).as_secs_f64() * full;
-        (self.credit + gained).min(full)
+        (self.tokens + gained).min(full)
     }
 }
 
@@ -280,8 +280,8 @@ mod tests {
     use super::*;
 
     fn admission(connections: usize, per_address: usize, handshakes: usize) -> Admission {
-        let limits = Limits { connections, per_address, handshakes, ..Limits::default() };
-        Admission::new(Total::new(1_000_000), limits)
+        let limits = ListenerLimits { connections, per_address, handshakes, ..ListenerLimits::default() };
+        Admission::new(TotalConnections::new(1_000_000), limits)
     }
 
     fn ip(text: &str) -> Option<IpAddr> {
@@ -290,19 +290,20 @@ mod tests {
 
     #[test]
     fn each_limit_has_its_refusal_and_is_lifted_when_a_connection_ends() {
-        let total = Total::new(3);
-        let limits = Limits { connections: 2, per_address: 1, handshakes: 1000, ..Limits::default() };
+        let total = TotalConnections::new(3);
+        let limits =
+            ListenerLimits { connections: 2, per_address: 1, handshakes: 1000, ..ListenerLimits::default() };
         let [one, two] = [Admission::new(total.clone(), limits), Admission::new(total.clone(), limits)];
         let first = one.admit(ip("192.0.2.1")).unwrap();
-        assert_eq!(one.admit(ip("::ffff:192.0.2.1")).unwrap_err(), Refused::Address);
+        assert_eq!(one.admit(ip("::ffff:192.0.2.1")).unwrap_err(), LimitReached::Address);
         let second = one.admit(ip("192.0.2.2")).unwrap();
-        assert_eq!(one.admit(ip("192.0.2.3")).unwrap_err(), Refused::Listener);
+        assert_eq!(one.admit(ip("192.0.2.3")).unwrap_err(), LimitReached::Listener);
         let third = two.admit(None).unwrap();
-        assert_eq!(two.admit(None).unwrap_err(), Refused::Total);
+        assert_eq!(two.admit(None).unwrap_err(), LimitReached::Total);
         drop((first, third));
         assert_eq!(total.open(), 1);
         let again = one.admit(ip("192.0.2.1")).unwrap();
-        one.adjust(Limits { connections: 3, per_address: 2, ..limits });
+        one.adjust(ListenerLimits { connections: 3, per_address: 2, ..limits });
         assert!(one.admit(ip("192.0.2.1")).is_ok());
         drop((second, again));
         assert_eq!(total.open(), 0);
@@ -310,15 +311,16 @@ mod tests {
 
     #[test]
     fn a_client_that_is_not_known_yet_takes_a_place_and_gives_it_back() {
-        let total = Total::new(3);
-        let limits = Limits { connections: 2, per_address: 1, handshakes: 1000, ..Limits::default() };
+        let total = TotalConnections::new(3);
+        let limits =
+            ListenerLimits { connections: 2, per_address: 1, handshakes: 1000, ..ListenerLimits::default() };
         let admission = Admission::new(total.clone(), limits);
         let (one, two) = (admission.reserve().unwrap(), admission.reserve().unwrap());
-        assert_eq!(admission.reserve().unwrap_err(), Refused::Listener);
-        assert_eq!(admission.admit(ip("192.0.2.9")).unwrap_err(), Refused::Listener);
+        assert_eq!(admission.reserve().unwrap_err(), LimitReached::Listener);
+        assert_eq!(admission.admit(ip("192.0.2.9")).unwrap_err(), LimitReached::Listener);
         // Now that both are known, they turn out to be one.
         let one = one.admit(ip("192.0.2.1")).unwrap();
-        assert_eq!(two.admit(ip("192.0.2.1")).unwrap_err(), Refused::Address);
+        assert_eq!(two.admit(ip("192.0.2.1")).unwrap_err(), LimitReached::Address);
         assert_eq!(total.open(), 1);
         drop(one);
         assert_eq!(total.open(), 0);
@@ -327,8 +329,13 @@ mod tests {
 
     #[test]
     fn clients_that_become_known_at_a_time_share_the_limit_of_their_address() {
-        let limits = Limits { connections: 1000, per_address: 1, handshakes: 100_000, ..Limits::default() };
-        let admission = Admission::new(Total::new(1000), limits);
+        let limits = ListenerLimits {
+            connections: 1000,
+            per_address: 1,
+            handshakes: 100_000,
+            ..ListenerLimits::default()
+        };
+        let admission = Admission::new(TotalConnections::new(1000), limits);
         for _ in 0..500 {
             let (start, both) = (std::sync::Barrier::new(2), [admission.reserve(), admission.reserve()]);
             let admitted = std::thread::scope(|scope| {
@@ -349,7 +356,7 @@ mod tests {
     fn an_address_of_ipv6_is_its_network() {
         let admission = admission(100, 1, 100);
         let _first = admission.admit(ip("2001:db8:1:2::1")).unwrap();
-        assert_eq!(admission.admit(ip("2001:db8:1:2:ffff::9")).unwrap_err(), Refused::Address);
+        assert_eq!(admission.admit(ip("2001:db8:1:2:ffff::9")).unwrap_err(), LimitReached::Address);
         assert!(admission.admit(ip("2001:db8:1:3::1")).is_ok());
     }
 
@@ -362,16 +369,16 @@ mod tests {
         let burst = (0..30).filter(|_| let_in("192.0.2.1", at(0))).count();
         assert_eq!(burst, 10);
         assert!(let_in("192.0.2.2", at(0)));
-        assert_eq!(admission.admit_at(ip("192.0.2.1"), at(50)).unwrap_err(), Refused::Rate);
+        assert_eq!(admission.admit_at(ip("192.0.2.1"), at(50)).unwrap_err(), LimitReached::Rate);
         let later = (0..300).filter(|it| let_in("192.0.2.1", at(100 + it * 10))).count();
         assert!((29..=31).contains(&later), "{later}");
     }
 
     #[test]
     fn by_default_all_of_an_address_come_back_at_once() {
-        let admission = Admission::new(Total::new(1_000_000), Limits::default());
+        let admission = Admission::new(TotalConnections::new(1_000_000), ListenerLimits::default());
         let now = Instant::now();
-        let most = Limits::default().per_address;
+        let most = ListenerLimits::default().per_address;
         let held: Vec<_> = (0..most).map(|_| admission.admit_at(ip("192.0.2.1"), now).unwrap()).collect();
         drop(held);
         let later = now + Duration::from_secs(1);

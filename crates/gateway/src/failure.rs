@@ -6,45 +6,27 @@ use std::{fmt, io};
 
 use starttls::proto::{Escaped, Side};
 
-use crate::admission::Refused;
+use crate::admission::LimitReached;
 use crate::config::NotAdmitted;
 use crate::proxy_protocol;
 
-/// One of the two connections of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leg {
-    /// Between the client and the gateway.
-    Front,
-    /// Between the gateway and the backend.
-    Backend,
-}
-
-impl Leg {
-    /// The leg on which this side is the peer.
-    pub(crate) fn of(side: Side) -> Self {
-        match side {
-            Side::Client => Self::Front,
-            Side::Server => Self::Backend,
-        }
-    }
-
-    /// "front" or "backend".
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Front => "front",
-            Self::Backend => "backend",
-        }
+/// Returns the name of this side's peer in messages: the gateway is the server of its client and the client of its
+/// backend.
+pub(crate) fn peer(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "backend",
     }
 }
 
 /// Why a session ended before its time.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum SessionFailure {
     /// The negotiation, the handshake or the dialling failed.
     Tls {
         /// On this leg.
-        leg: Leg,
+        side: Side,
         /// In this way.
         source: starttls::Error,
     },
@@ -53,7 +35,7 @@ pub enum Failure {
     /// The peer's bytes are no messages of the protocol, while messages were still read.
     Protocol {
         /// Who sent them.
-        leg: Leg,
+        side: Side,
         /// What should have been there.
         expected: &'static str,
         /// What was, the start of it.
@@ -83,14 +65,14 @@ pub enum Failure {
     /// The connection broke.
     Io {
         /// On this leg.
-        leg: Leg,
+        side: Side,
         /// What the operating system, or TLS, said.
         source: io::Error,
     },
     /// No PROXY header came from an address that has to send one, or not a good one.
-    Proxy(proxy_protocol::Error),
+    Proxy(proxy_protocol::HeaderError),
     /// There are too many connections, or they come too fast.
-    Crowded(Refused),
+    Crowded(LimitReached),
     /// The client's own address, which came in the PROXY header, is not allowed here.
     NotAllowed(IpAddr),
     /// Nothing moved for this long.
@@ -108,27 +90,27 @@ pub enum Failure {
     },
 }
 
-impl Failure {
-    pub(crate) fn io(leg: Leg, source: io::Error) -> Self {
-        Self::Io { leg, source }
+impl SessionFailure {
+    pub(crate) fn io(side: Side, source: io::Error) -> Self {
+        Self::Io { side, source }
     }
 
-    pub(crate) fn front(source: starttls::Error) -> Self {
-        Self::Tls { leg: Leg::Front, source }
+    pub(crate) fn downstream(source: starttls::Error) -> Self {
+        Self::Tls { side: Side::Client, source }
     }
 
     pub(crate) fn protocol(error: starttls::proto::Error) -> Self {
-        Self::Protocol { leg: Leg::of(error.by), expected: error.expected, received: error.received }
+        Self::Protocol { side: error.by, expected: error.expected, received: error.received }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for SessionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls { leg, source } => write!(f, "{}: {source}", leg.name()),
+            Self::Tls { side, source } => write!(f, "{}: {source}", peer(*side)),
             Self::NotAdmitted(reason) => reason.fmt(f),
-            Self::Protocol { leg, expected, received } => {
-                write!(f, "{}: expected {expected}, got \"{}\"", leg.name(), Escaped(received))
+            Self::Protocol { side, expected, received } => {
+                write!(f, "{}: expected {expected}, got \"{}\"", peer(*side), Escaped(received))
             }
             Self::Refused { backend, words } => {
                 write!(f, "the backend {backend} will not serve: \"{}\"", Escaped(words))
@@ -137,14 +119,7 @@ impl fmt::Display for Failure {
             Self::Slow { backend, limit } => {
                 write!(f, "the backend {backend} was not ready within {} s", limit.as_secs_f32())
             }
-            Self::Io { leg, .. } => write!(
-                f,
-                "the connection to the {} broke",
-                match leg {
-                    Leg::Front => "client",
-                    Leg::Backend => "backend",
-                }
-            ),
+            Self::Io { side, .. } => write!(f, "the connection to the {} broke", peer(*side)),
             Self::Proxy(cause) => cause.fmt(f),
             Self::Crowded(reason) => reason.fmt(f),
             Self::NotAllowed(address) => write!(f, "clients from {address} are not served here"),
@@ -156,7 +131,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {
+impl std::error::Error for SessionFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tls { source, .. } => source.source(),

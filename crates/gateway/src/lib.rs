@@ -4,7 +4,6 @@
 pub mod admission;
 pub mod certificates;
 pub mod config;
-mod copy;
 mod failure;
 mod health;
 pub mod log;
@@ -15,12 +14,15 @@ pub mod proxy_protocol;
 pub mod report;
 mod serve;
 mod session;
+mod setup_error;
+mod splice;
 mod systemd;
 pub mod tickets;
 pub mod watch;
 
 pub use config::Config;
-pub use failure::{Failure, Leg};
+pub use failure::SessionFailure;
 pub use health::Health;
-pub use serve::{Gateway, Observer};
-pub use session::{Client, Record, probe};
+pub use serve::{Gateway, SessionObserver};
+pub use session::{ClientAddresses, SessionRecord, probe};
+pub use setup_error::SetupError;

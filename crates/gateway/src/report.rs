@@ -6,18 +6,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use starttls::proto::{ErrorKind, Escaped};
+use starttls::proto::{ErrorKind, Escaped, Side};
 use starttls::{Error, TlsFacts};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{Front, Listener, Offer};
+use crate::config::{Downstream, Listener, UpgradePolicy};
+use crate::failure::{SessionFailure, peer};
 use crate::log::Logger;
 use crate::metrics::{ListenerMetrics, Metrics};
-use crate::{Failure, Leg, Observer, Record};
+use crate::serve::SessionObserver;
+use crate::session::SessionRecord;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum SessionOutcome {
     /// In good order, inside TLS where the listener has TLS.
     Done,
     /// In good order, in cleartext, on a listener that lets the client choose.
@@ -46,7 +48,7 @@ pub enum Verdict {
     Stopped,
 }
 
-impl Verdict {
+impl SessionOutcome {
     /// All of them, in the order of their declaration.
     pub const ALL: [Self; 13] = [
         Self::Done,
@@ -84,35 +86,38 @@ impl Verdict {
     }
 }
 
-impl Serialize for Verdict {
+impl Serialize for SessionOutcome {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name())
     }
 }
 
-impl Verdict {
+impl SessionOutcome {
     /// How a session of this listener ended.
-    pub fn of(listener: &Listener, record: &Record) -> Self {
+    pub fn of(listener: &Listener, record: &SessionRecord) -> Self {
         let Some(failure) = &record.failure else {
-            return match (&listener.front, &record.front) {
-                (Front::Upgrade(Offer::Optional, _), None) => Self::Cleartext,
-                (Front::Upgrade(..) | Front::Implicit(_), None) => Self::NotUpgraded,
+            return match (&listener.downstream, &record.downstream) {
+                (Downstream::Upgrade(UpgradePolicy::Optional, _), None) => Self::Cleartext,
+                (Downstream::Upgrade(..) | Downstream::Implicit(_), None) => Self::NotUpgraded,
                 _ => Self::Done,
             };
         };
         let backend = if record.backend.is_some() { Self::BackendBroke } else { Self::BackendDown };
         match failure {
-            Failure::Tls { leg: Leg::Front, source } => Self::of_front(source),
-            Failure::Tls { leg: Leg::Backend, .. } => Self::BackendDown,
-            Failure::Refused { .. } | Failure::Unreachable { .. } | Failure::Slow { .. } => Self::BackendDown,
-            Failure::NotAdmitted(_) | Failure::NotAllowed(_) => Self::NotAdmitted,
-            Failure::Crowded(_) => Self::Refused,
-            Failure::Protocol { leg: Leg::Front, .. } | Failure::Proxy(_) => Self::Violation,
-            Failure::Io { leg: Leg::Front, .. } => Self::ClientBroke,
-            Failure::Protocol { leg: Leg::Backend, .. } | Failure::Io { leg: Leg::Backend, .. } => backend,
-            Failure::Idle(_) | Failure::Late(_) => Self::TimedOut,
-            Failure::Login { .. } => Self::LoginFailed,
-            Failure::Stopped => Self::Stopped,
+            SessionFailure::Tls { side: Side::Client, source } => Self::of_front(source),
+            SessionFailure::Tls { side: Side::Server, .. } => Self::BackendDown,
+            SessionFailure::Refused { .. }
+            | SessionFailure::Unreachable { .. }
+            | SessionFailure::Slow { .. } => Self::BackendDown,
+            SessionFailure::NotAdmitted(_) | SessionFailure::NotAllowed(_) => Self::NotAdmitted,
+            SessionFailure::Crowded(_) => Self::Refused,
+            SessionFailure::Protocol { side: Side::Client, .. } | SessionFailure::Proxy(_) => Self::Violation,
+            SessionFailure::Io { side: Side::Client, .. } => Self::ClientBroke,
+            SessionFailure::Protocol { side: Side::Server, .. }
+            | SessionFailure::Io { side: Side::Server, .. } => backend,
+            SessionFailure::Idle(_) | SessionFailure::Late(_) => Self::TimedOut,
+            SessionFailure::Login { .. } => Self::LoginFailed,
+            SessionFailure::Stopped => Self::Stopped,
         }
     }
 
@@ -154,20 +159,20 @@ impl Reporter {
     }
 }
 
-impl Observer for Reporter {
+impl SessionObserver for Reporter {
     fn connected(&self, listener: &Listener) {
         self.listener(&listener.name).connected();
     }
 
-    fn session(&self, listener: &Listener, record: &Record) {
+    fn session(&self, listener: &Listener, record: &SessionRecord) {
         self.listener(&listener.name).ended(listener, record);
-        self.log.write(&Line::of(listener, record));
+        self.log.write(&SessionLine::of(listener, record));
     }
 }
 
 /// The line of one session: facts, and no content.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line<'a> {
+pub struct SessionLine<'a> {
     /// When it ended: UTC, RFC 3339.
     pub time: String,
     /// The listener's name.
@@ -177,7 +182,7 @@ pub struct Line<'a> {
     /// The client, as a PROXY header named it where one is due.
     pub client: Option<SocketAddr>,
     /// How it ended.
-    pub verdict: Verdict,
+    pub verdict: SessionOutcome,
     /// What went wrong, in words of the gateway's own, and a backend's where it will not serve, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -202,21 +207,21 @@ pub struct Line<'a> {
     pub until_backend: Option<Milliseconds>,
     /// The client's TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsFields>,
     /// The backend's TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub backend_tls: Option<Tls>,
+    pub backend_tls: Option<TlsFields>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> SessionLine<'a> {
     /// What there is to say of a session of this listener.
-    pub fn of(listener: &'a Listener, record: &'a Record) -> Self {
+    pub fn of(listener: &'a Listener, record: &'a SessionRecord) -> Self {
         Self {
             time: crate::log::now(),
             listener: &listener.name,
             protocol: listener.protocol.name,
             client: record.client.address,
-            verdict: Verdict::of(listener, record),
+            verdict: SessionOutcome::of(listener, record),
             error: record.failure.as_ref().map(in_words),
             server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
             backend: record.backend.as_deref(),
@@ -225,24 +230,24 @@ impl<'a> Line<'a> {
             duration: Milliseconds(record.duration),
             until_tls: record.until_tls.map(Milliseconds),
             until_backend: record.until_backend.map(Milliseconds),
-            tls: record.front.as_ref().map(Tls::from),
-            backend_tls: record.upstream.as_ref().map(Tls::from),
+            tls: record.downstream.as_ref().map(TlsFields::from),
+            backend_tls: record.upstream.as_ref().map(TlsFields::from),
         }
     }
 }
 
 /// One line: the failure and its causes. What broke a rule is not quoted: it may be a password, or somebody's mail.
-fn in_words(failure: &Failure) -> String {
+fn in_words(failure: &SessionFailure) -> String {
     let mut line = match failure {
-        Failure::Protocol { leg, expected, received } => {
-            format!("{}: expected {expected}, got {} octets of something else", leg.name(), received.len())
+        SessionFailure::Protocol { side, expected, received } => {
+            format!("{}: expected {expected}, got {} octets of something else", peer(*side), received.len())
         }
-        Failure::Tls { leg, source: Error::Protocol(error) } => {
-            format!("{}: {}", leg.name(), error.without_content())
+        SessionFailure::Tls { side, source: Error::Protocol(error) } => {
+            format!("{}: {}", peer(*side), error.without_content())
         }
-        Failure::Tls { leg, source: Error::PlaintextNotTls { by, received } } => {
+        SessionFailure::Tls { side, source: Error::PlaintextNotTls { by, received } } => {
             let count = received.len();
-            format!("{}: the {} sent plaintext where TLS belongs: {count} octets", leg.name(), by.name())
+            format!("{}: the {} sent plaintext where TLS belongs: {count} octets", peer(*side), by.name())
         }
         other => other.to_string(),
     };
@@ -256,7 +261,7 @@ fn in_words(failure: &Failure) -> String {
 
 /// What is known of one leg's TLS.
 #[derive(Clone, Debug, Serialize)]
-pub struct Tls {
+pub struct TlsFields {
     /// "TLS 1.3".
     pub version: &'static str,
     /// By its registered name.
@@ -282,7 +287,7 @@ pub struct Tls {
     pub handshake: Option<Milliseconds>,
 }
 
-impl From<&TlsFacts> for Tls {
+impl From<&TlsFacts> for TlsFields {
     fn from(facts: &TlsFacts) -> Self {
         Self {
             version: facts.version_name(),

@@ -8,7 +8,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, rand};
 use starttls::rustls::server::ProducesTickets;
 
-use crate::config::{Error, file};
+use crate::config::file;
+use crate::setup_error::SetupError;
 use crate::watch::Watched;
 
 /// How long a key makes tickets. The one before it still reads them, so that a ticket lives up to twice as long.
@@ -58,7 +59,7 @@ impl TicketKeys {
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn random() -> Result<Arc<Self>, Error> {
+    pub fn random() -> Result<Arc<Self>, SetupError> {
         static ONLY: OnceLock<Arc<TicketKeys>> = OnceLock::new();
         if let Some(keys) = ONLY.get() {
             return Ok(keys.clone());
@@ -72,7 +73,7 @@ impl TicketKeys {
     ///
     /// # Errors
     /// When the file is no such file.
-    pub fn shared(path: &Path) -> Result<Arc<Self>, Error> {
+    pub fn shared(path: &Path) -> Result<Arc<Self>, SetupError> {
         let secrets = Arc::new(Secrets { all: read(path)?, period: 0 });
         Ok(Arc::new(Self { source: Source::Shared(path.to_owned()), secrets: RwLock::new(secrets) }))
     }
@@ -119,7 +120,7 @@ impl Watched for TicketKeys {
         }
     }
 
-    fn reload(&self) -> Result<(), Error> {
+    fn reload(&self) -> Result<(), SetupError> {
         if let Source::Shared(path) = &self.source {
             let secrets = Arc::new(Secrets { all: read(path)?, period: 0 });
             *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets;
@@ -128,16 +129,16 @@ impl Watched for TicketKeys {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Secret>, Error> {
+fn read(path: &Path) -> Result<Vec<Secret>, SetupError> {
     let bytes = file("the ticket keys", path)?;
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let all: Option<Vec<_>> = lines.map(secret).collect();
     all.filter(|all| (1..=16).contains(&all.len())).ok_or_else(|| {
-        Error::new(format!(
+        SetupError::new(format!(
             "the ticket keys {} are not 1 to 16 lines of 64 hexadecimal digits",
             path.display()
         ))
-        .hint("openssl rand -hex 32 makes one; the newest stands in the first line")
+        .with_hint("openssl rand -hex 32 makes one; the newest stands in the first line")
     })
 }
 
@@ -152,9 +153,9 @@ fn secret(hex: &[u8]) -> Option<Secret> {
     Some(secret)
 }
 
-fn fresh() -> Result<Secret, Error> {
+fn fresh() -> Result<Secret, SetupError> {
     let mut secret = Secret::default();
-    rand::fill(&mut secret).map_err(|_| Error::new("there is no randomness for ticket keys"))?;
+    rand::fill(&mut secret).map_err(|_| SetupError::new("there is no randomness for ticket keys"))?;
     Ok(secret)
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::config::Error;
+use crate::setup_error::SetupError;
 
 /// How often to look. Asking for a few inodes costs microseconds, works on every file system, and has
 /// no queue that can overflow.
@@ -37,31 +37,31 @@ pub trait Watched: Debug + Send + Sync {
     ///
     /// # Errors
     /// What is wrong with them.
-    fn reload(&self) -> Result<(), Error>;
+    fn reload(&self) -> Result<(), SetupError>;
 }
 
 /// What came of a look at files that had changed.
 #[derive(Debug)]
-pub enum Event {
+pub enum WatchEvent {
     /// What is in them is in use. These files had changed, or were removed.
-    Reloaded(Vec<Change>),
+    Reloaded(Vec<FileChange>),
     /// It is not usable, and the old stays in use. The files may be in the middle of a change: they are
     /// looked at again when they change again.
-    Kept(Error),
+    Kept(SetupError),
     /// Something works, and should not stay as it is; it was not so before.
     Warned(String),
 }
 
 /// A file that is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum FileChange {
     /// It is there, and is new or different.
     Changed(PathBuf),
     /// It is not there any more.
     Removed(PathBuf),
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FileChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed(path) => write!(f, "{}", path.display()),
@@ -81,11 +81,11 @@ struct Pace {
 ///
 /// Files are read on threads of their own, and each item of `all` is watched on a task of its own. So a file system that
 /// does not answer stops neither the caller nor the renewal of the other items.
-pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(Event)) {
+pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(WatchEvent)) {
     watch_at(all, tell, Pace { every: EVERY, patience: PATIENCE }).await;
 }
 
-async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event), pace: Pace) {
+async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(WatchEvent), pace: Pace) {
     let (events, mut told) = unbounded_channel();
     let mut tasks = JoinSet::new();
     for (number, watched) in all.into_iter().enumerate() {
@@ -96,7 +96,7 @@ async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(Event), pace:
     drop(events);
     let mut warned = Warned::default();
     while let Some((number, event)) = told.recv().await {
-        if !matches!(&event, Event::Warned(warning) if warned.is_known(number, warning)) {
+        if !matches!(&event, WatchEvent::Warned(warning) if warned.is_known(number, warning)) {
             tell(event);
         }
     }
@@ -122,7 +122,7 @@ impl Warned {
 struct Item {
     number: usize,
     watched: Arc<dyn Watched>,
-    events: UnboundedSender<(usize, Event)>,
+    events: UnboundedSender<(usize, WatchEvent)>,
     pace: Pace,
 }
 
@@ -141,8 +141,8 @@ impl Item {
             let changes = changes(&stamps, &now);
             stamps = now;
             match self.apart(|watched| watched.reload()).await? {
-                Ok(()) => self.tell(Event::Reloaded(changes)),
-                Err(error) => self.tell(Event::Kept(error)),
+                Ok(()) => self.tell(WatchEvent::Reloaded(changes)),
+                Err(error) => self.tell(WatchEvent::Kept(error)),
             }
             self.warn(&mut known);
         }
@@ -161,7 +161,7 @@ impl Item {
         let watched = self.watched.clone();
         let mut task = spawn_blocking(move || step(&*watched));
         let Ok(done) = tokio::time::timeout(self.pace.patience, &mut task).await else {
-            self.tell(Event::Warned(format!(
+            self.tell(WatchEvent::Warned(format!(
                 "reading {} has not ended after {} s, and what was read before stays in use: does the file system \
                  answer?",
                 self.watched.name(),
@@ -176,23 +176,24 @@ impl Item {
     fn warn(&self, known: &mut Vec<String>) {
         let warnings = self.watched.warnings();
         let new = warnings.iter().filter(|it| !known.contains(it));
-        new.for_each(|warning| self.tell(Event::Warned(warning.clone())));
+        new.for_each(|warning| self.tell(WatchEvent::Warned(warning.clone())));
         *known = warnings;
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: WatchEvent) {
         // The receiver is gone when nothing is watched any more.
         let _ = self.events.send((self.number, event));
     }
 }
 
 /// What differs between two looks at the files.
-fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<Change> {
+fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<FileChange> {
     let changed = now.iter().filter(|stamp| stamp.state.is_some() && !before.contains(stamp));
     let there = |path: &PathBuf| now.iter().any(|stamp| stamp.state.is_some() && stamp.path == *path);
     let removed = before.iter().filter(|stamp| stamp.state.is_some() && !there(&stamp.path));
-    let changed = changed.map(|stamp| Change::Changed(stamp.path.clone()));
-    let mut all: Vec<_> = changed.chain(removed.map(|stamp| Change::Removed(stamp.path.clone()))).collect();
+    let changed = changed.map(|stamp| FileChange::Changed(stamp.path.clone()));
+    let mut all: Vec<_> =
+        changed.chain(removed.map(|stamp| FileChange::Removed(stamp.path.clone()))).collect();
     // The chain and the key may be in one file.
     all.dedup();
     all
@@ -236,7 +237,7 @@ mod tests {
             Vec::new()
         }
 
-        fn reload(&self) -> Result<(), Error> {
+        fn reload(&self) -> Result<(), SetupError> {
             Ok(())
         }
     }
@@ -254,7 +255,7 @@ mod tests {
             vec![self.0.fetch_add(1, Ordering::Relaxed).to_string().into()]
         }
 
-        fn reload(&self) -> Result<(), Error> {
+        fn reload(&self) -> Result<(), SetupError> {
             Ok(())
         }
     }
@@ -270,9 +271,9 @@ mod tests {
         let waiting = async {
             while reloads < 3 || warnings.is_empty() {
                 match told.recv().await.unwrap() {
-                    Event::Warned(warning) => warnings.push(warning),
-                    Event::Reloaded(_) => reloads += 1,
-                    Event::Kept(error) => panic!("{error}"),
+                    WatchEvent::Warned(warning) => warnings.push(warning),
+                    WatchEvent::Reloaded(_) => reloads += 1,
+                    WatchEvent::Kept(error) => panic!("{error}"),
                 }
             }
         };

@@ -8,9 +8,9 @@ mod service;
 
 use std::path::PathBuf;
 
-use starttls_gateway::Config;
-use starttls_gateway::config::{Arguments, Error, Offer};
+use starttls_gateway::config::{Arguments, UpgradePolicy};
 use starttls_gateway::log::Logger;
+use starttls_gateway::{Config, SetupError};
 
 use crate::args;
 use crate::console;
@@ -71,9 +71,9 @@ fn arguments(args: &args::Gateway) -> Arguments {
         certificate: front.cert.clone().zip(front.key.clone()),
         directory: front.certs.clone(),
         starttls: front.starttls.map(|offer| match offer {
-            args::Offer::Required => Offer::Required,
-            args::Offer::Optional => Offer::Optional,
-            args::Offer::Hidden => Offer::Hidden,
+            args::Offer::Required => UpgradePolicy::Required,
+            args::Offer::Optional => UpgradePolicy::Optional,
+            args::Offer::Hidden => UpgradePolicy::Hidden,
         }),
         allow: front.allow.clone(),
         ca_file: backend.ca_file.clone(),
@@ -83,6 +83,6 @@ fn arguments(args: &args::Gateway) -> Arguments {
     }
 }
 
-fn failed(error: Error) -> Failed {
-    Failed::usage(error.to_string()).hint(error.cure().map(str::to_owned))
+fn failed(error: SetupError) -> Failed {
+    Failed::usage(error.to_string()).hint(error.hint().map(str::to_owned))
 }

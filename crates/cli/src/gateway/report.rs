@@ -4,10 +4,11 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use serde::Serialize;
+use starttls::proto::Side;
 use starttls::{CertificateVerdict, ClientAuth, TlsFacts, validity};
-use starttls_gateway::certificates::Summary;
-use starttls_gateway::config::{self, Front, Offer, Trust};
-use starttls_gateway::{Config, Failure, Leg};
+use starttls_gateway::certificates::CertificateSummary;
+use starttls_gateway::config::{self, BackendTrust, Downstream, UpgradePolicy};
+use starttls_gateway::{Config, SessionFailure};
 
 use crate::connect::report::{Presented, Tls};
 use crate::exit;
@@ -140,7 +141,7 @@ pub(crate) enum Outcome {
 }
 
 /// What came of reaching a backend, and how long it took.
-pub(super) type Probed = (Result<Option<TlsFacts>, Failure>, Duration);
+pub(super) type Probed = (Result<Option<TlsFacts>, SessionFailure>, Duration);
 
 impl Report {
     /// `probed` has an entry for each backend of each route of each listener, in their order.
@@ -176,12 +177,12 @@ impl Listener {
             name: listener.name.clone(),
             address: listener.address.to_string(),
             protocol: listener.protocol.name,
-            mode: match listener.front {
-                Front::Upgrade(Offer::Required, _) => Mode::UpgradeRequired,
-                Front::Upgrade(Offer::Optional, _) => Mode::UpgradeOptional,
-                Front::Upgrade(Offer::Hidden, _) => Mode::UpgradeHidden,
-                Front::Implicit(_) => Mode::ImplicitTls,
-                Front::Cleartext => Mode::Cleartext,
+            mode: match listener.downstream {
+                Downstream::Upgrade(UpgradePolicy::Required, _) => Mode::UpgradeRequired,
+                Downstream::Upgrade(UpgradePolicy::Optional, _) => Mode::UpgradeOptional,
+                Downstream::Upgrade(UpgradePolicy::Hidden, _) => Mode::UpgradeHidden,
+                Downstream::Implicit(_) => Mode::ImplicitTls,
+                Downstream::Cleartext => Mode::Cleartext,
             },
             certificates: certificates.into_iter().map(ServerCertificate::new).collect(),
             routes,
@@ -190,25 +191,29 @@ impl Listener {
 }
 
 impl ServerCertificate {
-    fn new(summary: Summary) -> Self {
-        let Summary { path, names, key, not_after: not_after_unix, days_left, ocsp } = summary;
+    fn new(summary: CertificateSummary) -> Self {
+        let CertificateSummary { path, names, key, not_after: not_after_unix, days_left, ocsp } = summary;
         let (file, not_after) = (path.display().to_string(), validity::rfc3339(not_after_unix));
         Self { file, names, key, not_after, not_after_unix, days_left, ocsp_stapled: ocsp }
     }
 }
 
 impl Backend {
-    fn new(backend: &config::Backend, outcome: Result<Option<TlsFacts>, Failure>, time: Duration) -> Self {
+    fn new(
+        backend: &config::Backend,
+        outcome: Result<Option<TlsFacts>, SessionFailure>,
+        time: Duration,
+    ) -> Self {
         let error = outcome.as_ref().err().map(with_causes);
         let facts = outcome.as_ref().ok().and_then(Option::as_ref);
         Self {
             url: backend.to_string(),
-            outcome: match (&outcome, backend.upstream().map(|upstream| &upstream.trust)) {
+            outcome: match (&outcome, backend.tls().map(|upstream| &upstream.trust)) {
                 (Err(_), _) => Outcome::Failed,
                 (Ok(_), None) => Outcome::Cleartext,
-                (Ok(_), Some(Trust::Verified(_))) => Outcome::Verified,
+                (Ok(_), Some(BackendTrust::Verified(_))) => Outcome::Verified,
                 // Even if it has proved its name this time.
-                (Ok(_), Some(Trust::Unverified)) => Outcome::Unverified,
+                (Ok(_), Some(BackendTrust::Unverified)) => Outcome::Unverified,
             },
             time_ms: (time.as_secs_f64() * 1e5).round() / 100.0,
             tls: facts.map(|facts| Tls::new(facts, 0)),
@@ -226,7 +231,7 @@ impl Backend {
 }
 
 /// One line: the failure and its causes.
-fn with_causes(failure: &Failure) -> String {
+fn with_causes(failure: &SessionFailure) -> String {
     let mut line = failure.to_string();
     let mut cause = failure.source();
     while let Some(current) = cause {
@@ -236,12 +241,12 @@ fn with_causes(failure: &Failure) -> String {
     line
 }
 
-fn code(failure: &Failure) -> u8 {
+fn code(failure: &SessionFailure) -> u8 {
     match failure {
-        Failure::Tls { leg: Leg::Backend, source } => exit::code(source),
-        Failure::Protocol { .. } => exit::VIOLATION,
-        Failure::Refused { .. } => exit::INCONCLUSIVE,
-        Failure::Login { .. } => exit::REFUSED,
+        SessionFailure::Tls { side: Side::Server, source } => exit::code(source),
+        SessionFailure::Protocol { .. } => exit::VIOLATION,
+        SessionFailure::Refused { .. } => exit::INCONCLUSIVE,
+        SessionFailure::Login { .. } => exit::REFUSED,
         _ => exit::UNREACHABLE,
     }
 }

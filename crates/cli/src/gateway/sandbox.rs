@@ -7,7 +7,7 @@ use landlock::{
     path_beneath_rules,
 };
 use starttls_gateway::Config;
-use starttls_gateway::config::{Address, Listener, Log, Login, Secret};
+use starttls_gateway::config::{BackendLogin, ListenAddress, Listener, Log, SecretSource};
 
 /// Restricts this thread, and all that it starts from now on: they read what their user may read, write to
 /// the folder of the log and to those of sockets, and start programs only where a login needs one.
@@ -33,14 +33,14 @@ pub(super) fn enter(config: &Config) -> Result<&'static str, RulesetError> {
 fn starts_programs(config: &Config) -> bool {
     let routes = config.listeners.iter().flat_map(Listener::routes);
     let mut backends = routes.flat_map(|route| &route.backends);
-    backends.any(|it| matches!(it.login().and_then(Login::secret), Some(Secret::Command(_))))
+    backends.any(|it| matches!(it.login().and_then(BackendLogin::secret), Some(SecretSource::Command(_))))
 }
 
 /// Folders in which files are made.
 fn written(config: &Config) -> Vec<PathBuf> {
     let sockets = config.listeners.iter().filter_map(|listener| match &listener.address {
-        Address::Unix(path) => Some(path.as_path()),
-        Address::Tcp(_) | Address::Systemd(_) => None,
+        ListenAddress::Unix(path) => Some(path.as_path()),
+        ListenAddress::Tcp(_) | ListenAddress::Systemd(_) => None,
     });
     let log = match &config.log {
         Log::File(path) => Some(path.as_path()),

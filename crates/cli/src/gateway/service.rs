@@ -10,7 +10,7 @@ use starttls_gateway::config::{Listener, Log};
 use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{self, Metrics};
 use starttls_gateway::report::Reporter;
-use starttls_gateway::watch::{self, Event, Watched};
+use starttls_gateway::watch::{self, WatchEvent, Watched};
 use starttls_gateway::{Config, Gateway};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -228,17 +228,17 @@ impl FileWatcher {
         watched.count(&reporter.metrics);
         let all = watched.all.clone();
         let task = tokio::spawn(watch::watch(all, move |event| match event {
-            Event::Reloaded(changes) => {
+            WatchEvent::Reloaded(changes) => {
                 reporter.metrics.reloaded(true);
                 watched.count(&reporter.metrics);
                 let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
                 reporter.log.event("renewed", &changes.join(", "));
             }
-            Event::Kept(error) => {
+            WatchEvent::Kept(error) => {
                 reporter.metrics.reloaded(false);
                 reporter.log.event("kept", &error.to_string());
             }
-            Event::Warned(warning) => reporter.log.event("warning", &warning),
+            WatchEvent::Warned(warning) => reporter.log.event("warning", &warning),
         }));
         Self { task }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use starttls::proto::Escaped;
 use starttls_gateway::config::Listener;
-use starttls_gateway::{Config, Gateway, Record};
+use starttls_gateway::{Config, Gateway, SessionRecord};
 use starttls_lab::process::{Daemon, free_port, own_loopback, program};
 
 use crate::{Outcome, Setup};
@@ -234,7 +234,7 @@ impl Running<'_> {
 
 /// The gateway, as long as its input is open.
 pub(crate) fn gateway(config: &Path) -> Outcome<()> {
-    let quiet = |_: &Listener, _: &Record| {};
+    let quiet = |_: &Listener, _: &SessionRecord| {};
     let gateway = Gateway::start(Config::read(config)?, Arc::new(quiet))?;
     loop {
         std::thread::park();

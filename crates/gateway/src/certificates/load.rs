@@ -14,9 +14,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ocsp::{self, Status, Unfit};
-use super::{Source, Summary};
-use crate::config::{Error, exposure, file, shown};
+use super::{CertificateSource, CertificateSummary};
+use crate::config::{exposure, file};
 use crate::names::normal;
+use crate::setup_error::{SetupError, shown};
 
 /// Certificates in all; what exceeds them was not meant to be here.
 const MOST: usize = 20_000;
@@ -55,35 +56,37 @@ impl Files {
     }
 }
 
-pub(super) fn read_all(sources: &[Source]) -> Result<Vec<Certificate>, Error> {
+pub(super) fn read_all(sources: &[CertificateSource]) -> Result<Vec<Certificate>, SetupError> {
     let all = find_all(sources)?.iter().map(Certificate::read).collect::<Result<Vec<_>, _>>()?;
     if all.is_empty() {
-        return Err(Error::new("there is no certificate"));
+        return Err(SetupError::new("there is no certificate"));
     }
     Ok(all)
 }
 
-pub(super) fn find_all(sources: &[Source]) -> Result<Vec<Files>, Error> {
+pub(super) fn find_all(sources: &[CertificateSource]) -> Result<Vec<Files>, SetupError> {
     let mut all = Vec::new();
     for source in sources {
         match source {
-            Source::Pair { chain, key } => all.push(Files { chain: chain.clone(), key: key.clone() }),
-            Source::Directory(path) => all.append(&mut in_folder(path)?),
+            CertificateSource::Pair { chain, key } => {
+                all.push(Files { chain: chain.clone(), key: key.clone() })
+            }
+            CertificateSource::Directory(path) => all.append(&mut in_folder(path)?),
         }
     }
     if all.len() > MOST {
-        return Err(Error::new(format!("there are {} certificates, more than {MOST}", all.len())));
+        return Err(SetupError::new(format!("there are {} certificates, more than {MOST}", all.len())));
     }
     Ok(all)
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<Files>, Error> {
-    let unreadable = |source| Error::unreadable("the folder of certificates", folder, source);
+fn in_folder(folder: &Path) -> Result<Vec<Files>, SetupError> {
+    let unreadable = |source| SetupError::unreadable("the folder of certificates", folder, source);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         paths.push(entry.map_err(unreadable)?.path());
         if paths.len() > MOST_ENTRIES {
-            return Err(Error::new(format!(
+            return Err(SetupError::new(format!(
                 "the folder of certificates {} has more than {MOST_ENTRIES} entries",
                 folder.display()
             )));
@@ -103,16 +106,16 @@ fn in_folder(folder: &Path) -> Result<Vec<Files>, Error> {
         }
     }
     if found.is_empty() {
-        return Err(Error::new(format!("there is no certificate in {}", folder.display()))
-            .hint("it holds NAME.pem with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem"));
+        return Err(SetupError::new(format!("there is no certificate in {}", folder.display()))
+            .with_hint("it holds NAME.pem with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem"));
     }
     Ok(found)
 }
 
 impl Certificate {
-    fn read(files: &Files) -> Result<Self, Error> {
+    fn read(files: &Files) -> Result<Self, SetupError> {
         let path = files.chain.display();
-        let unusable = |what: &str| Error::new(format!("the certificate {path} {what}"));
+        let unusable = |what: &str| SetupError::new(format!("the certificate {path} {what}"));
         let pem = file("the certificate", &files.chain)?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
@@ -129,7 +132,7 @@ impl Certificate {
             Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(_) => {
                 return Err(unusable(&format!("and the key {} do not belong together", files.key.display()))
-                    .hint("the server's own certificate comes first in its file"));
+                    .with_hint("the server's own certificate comes first in its file"));
             }
         }
         let (stapled, unfit) = match response {
@@ -167,8 +170,8 @@ impl Certificate {
             })
     }
 
-    pub(super) fn summary(&self) -> Summary {
-        Summary {
+    pub(super) fn summary(&self) -> CertificateSummary {
+        CertificateSummary {
             path: self.path.clone(),
             names: self.names.clone(),
             key: match self.key.key.algorithm() {
@@ -215,7 +218,7 @@ fn response(
     files: &Files,
     certificate: &X509Certificate<'_>,
     issuer: Option<&X509Certificate<'_>>,
-) -> Result<Option<Response>, Error> {
+) -> Result<Option<Response>, SetupError> {
     let path = files.ocsp();
     if !path.exists() {
         return Ok(None);
@@ -225,7 +228,7 @@ fn response(
         Ok(status) => Ok(Some(Ok((response, status)))),
         Err(Unfit::NoResponse) => {
             let what = format!("{} is no OCSP response in DER", path.display());
-            Err(Error::new(what).hint("openssl ocsp -respout writes it as it has to be"))
+            Err(SetupError::new(what).with_hint("openssl ocsp -respout writes it as it has to be"))
         }
         Err(unfit) => Ok(Some(Err(unfit))),
     }
@@ -256,21 +259,22 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.collect()
 }
 
-fn signing_key(files: &Files) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, Error> {
+fn signing_key(files: &Files) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, SetupError> {
     let path = files.key.display();
     let pem = file("the certificate's key", &files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|cause| {
-        let error = Error::new(format!("there is no private key in {path}")).because(cause);
+        let error = SetupError::new(format!("there is no private key in {path}")).because(cause);
         match files.key == files.chain {
-            true => error.hint(format!("put it there, or into {}", shown(&key_beside(&files.chain)))),
+            true => error.with_hint(format!("put it there, or into {}", shown(&key_beside(&files.chain)))),
             false if pem.windows(9).any(|it| it == b"ENCRYPTED") => {
-                error.hint(format!("it is encrypted: openssl pkey -in {path} -out NEW decrypts it"))
+                error.with_hint(format!("it is encrypted: openssl pkey -in {path} -out NEW decrypts it"))
             }
             false => error,
         }
     })?;
-    aws_lc_rs::sign::any_supported_type(&key)
-        .map_err(|cause| Error::new(format!("the key {path} is of no kind that TLS can use")).because(cause))
+    aws_lc_rs::sign::any_supported_type(&key).map_err(|cause| {
+        SetupError::new(format!("the key {path} is of no kind that TLS can use")).because(cause)
+    })
 }
 
 fn key_beside(chain: &Path) -> String {

@@ -11,14 +11,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 
-use crate::config::{Error, shown};
+use crate::setup_error::{SetupError, shown};
 use crate::watch::Watched;
 use index::Index;
 use load::Certificate;
 
 /// Where certificates are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CertificateSource {
     /// One chain and its key.
     Pair {
         /// The chain in PEM, the server's own certificate first.
@@ -31,7 +31,7 @@ pub enum Source {
     Directory(PathBuf),
 }
 
-impl Source {
+impl CertificateSource {
     /// The file of the chain, or the folder.
     fn path(&self) -> &Path {
         match self {
@@ -53,7 +53,7 @@ pub enum UnknownNames {
 
 /// What is known of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct CertificateSummary {
     /// The file.
     pub path: PathBuf,
     /// The host names that it is for.
@@ -73,7 +73,7 @@ pub struct Summary {
 /// They are read all or none, and replaced in one step (rule G6): a handshake sees the old ones or the
 /// new ones. The name in SNI is looked up in what was read and goes nowhere else (rule S6).
 pub struct Certificates {
-    sources: Vec<Source>,
+    sources: Vec<CertificateSource>,
     default_name: Option<String>,
     unknown: UnknownNames,
     current: RwLock<Arc<Index>>,
@@ -85,10 +85,10 @@ impl Certificates {
     /// # Errors
     /// When one certificate of them cannot be used, and when there is none.
     pub fn load(
-        sources: &[Source],
+        sources: &[CertificateSource],
         default_name: Option<&str>,
         unknown: UnknownNames,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, SetupError> {
         let index = read(sources, default_name)?;
         Ok(Self {
             sources: sources.to_vec(),
@@ -99,7 +99,7 @@ impl Certificates {
     }
 
     /// All of them, in the order of their sources.
-    pub fn summaries(&self) -> Vec<Summary> {
+    pub fn summaries(&self) -> Vec<CertificateSummary> {
         self.index().all().iter().map(|it| it.summary()).collect()
     }
 
@@ -132,20 +132,20 @@ impl Watched for Certificates {
         self.index().all().iter().flat_map(|it| it.warnings()).collect()
     }
 
-    fn reload(&self) -> Result<(), Error> {
+    fn reload(&self) -> Result<(), SetupError> {
         let index = Arc::new(read(&self.sources, self.default_name.as_deref())?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = index;
         Ok(())
     }
 }
 
-fn read(sources: &[Source], default_name: Option<&str>) -> Result<Index, Error> {
+fn read(sources: &[CertificateSource], default_name: Option<&str>) -> Result<Index, SetupError> {
     let all = load::read_all(sources)?;
     let index = Index::new(all.into_iter().map(Arc::new).collect());
     match default_name {
         Some(name) => index.with_default(name).ok_or_else(|| {
-            Error::new(format!("there is no certificate for {}, the default", shown(name)))
-                .hint("default-certificate is one of the names that the certificates are for")
+            SetupError::new(format!("there is no certificate for {}, the default", shown(name)))
+                .with_hint("default-certificate is one of the names that the certificates are for")
         }),
         None => Ok(index),
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use starttls::proto::{self, Protocol, Start};
 
-use super::error::{Error, nearest, shown};
-use super::{Backend, Leg, Place};
+use super::{Backend, BackendAddress, TlsStart};
+use crate::setup_error::{SetupError, nearest, shown};
 
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum ListenAddress {
     /// An address and a port. `[::]` is all addresses of both families.
     Tcp(SocketAddr),
     /// A socket in the file system.
@@ -20,7 +20,7 @@ pub enum Address {
     Systemd(String),
 }
 
-impl Address {
+impl ListenAddress {
     /// Whether only this machine can reach it, as far as the address says.
     pub(super) fn is_local(&self) -> bool {
         match self {
@@ -31,10 +31,10 @@ impl Address {
     }
 
     /// Whether who dials this place on this machine gets here.
-    pub(super) fn is_at(&self, place: &Place) -> bool {
+    pub(super) fn is_at(&self, place: &BackendAddress) -> bool {
         match (self, place) {
-            (Self::Unix(here), Place::Unix(there)) => here == there,
-            (Self::Tcp(here), Place::Tcp(host, port)) => {
+            (Self::Unix(here), BackendAddress::Unix(there)) => here == there,
+            (Self::Tcp(here), BackendAddress::Tcp(host, port)) => {
                 let ip = match host.as_str() {
                     "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
                     host => host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
@@ -48,7 +48,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -58,7 +58,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BackendAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -70,10 +70,10 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.leg {
-            Leg::Cleartext => Mode::Cleartext,
-            Leg::Upgrade(_) => Mode::Upgrade,
-            Leg::Implicit(_) => Mode::Implicit,
+        let mode = match self.tls_start {
+            TlsStart::Cleartext => Mode::Cleartext,
+            TlsStart::Upgrade(_) => Mode::Upgrade,
+            TlsStart::Implicit(_) => Mode::Implicit,
         };
         write!(f, "{}://{}", mode.scheme(self.protocol), self.place)
     }
@@ -120,64 +120,64 @@ pub(super) struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
-    pub(super) fn parse(text: &'a str) -> Result<Self, Error> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, SetupError> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            Error::new(format!("{} names no protocol", shown(text)))
-                .hint(format!("say which, for example smtp+starttls://{}", text.escape_debug()))
+            SetupError::new(format!("{} names no protocol", shown(text)))
+                .with_hint(format!("say which, for example smtp+starttls://{}", text.escape_debug()))
         })?;
         let (protocol, start) = proto::scheme(scheme).ok_or_else(|| unknown(scheme))?;
         Ok(Self { protocol, mode: start.into(), rest: rest.strip_suffix('/').unwrap_or(rest) })
     }
 
     /// Where to listen.
-    pub(super) fn address(&self) -> Result<Address, Error> {
+    pub(super) fn address(&self) -> Result<ListenAddress, SetupError> {
         if let Some(name) = self.rest.strip_prefix("systemd:") {
             let named = !name.is_empty() && name.bytes().all(|it| it.is_ascii_graphic() && it != b':');
-            return if named { Ok(Address::Systemd(name.to_owned())) } else { Err(self.bad()) };
+            return if named { Ok(ListenAddress::Systemd(name.to_owned())) } else { Err(self.bad()) };
         }
         match self.place()? {
-            Place::Unix(path) => Ok(Address::Unix(path)),
-            Place::Tcp(host, port) => {
+            BackendAddress::Unix(path) => Ok(ListenAddress::Unix(path)),
+            BackendAddress::Tcp(host, port) => {
                 let ip = match host.as_str() {
                     "" | "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
                     "localhost" => IpAddr::from([127, 0, 0, 1]),
                     other => other.parse().map_err(|_| {
-                        Error::new(format!("{} is no address to listen on", shown(other)))
-                            .hint("write an address of this machine, or nothing for all: \"smtp://:25\"")
+                        SetupError::new(format!("{} is no address to listen on", shown(other)))
+                            .with_hint("write an address of this machine, or nothing for all: \"smtp://:25\"")
                     })?,
                 };
-                Ok(Address::Tcp(SocketAddr::new(ip, port)))
+                Ok(ListenAddress::Tcp(SocketAddr::new(ip, port)))
             }
         }
     }
 
     /// Where to dial.
-    pub(super) fn target(&self) -> Result<Place, Error> {
+    pub(super) fn target(&self) -> Result<BackendAddress, SetupError> {
         let place = self.place()?;
-        let Place::Tcp(host, port) = &place else { return Ok(place) };
+        let BackendAddress::Tcp(host, port) = &place else { return Ok(place) };
         if host.is_empty() {
-            return Err(Error::new("there is no host to forward to").hint(format!(
+            return Err(SetupError::new("there is no host to forward to").with_hint(format!(
                 "for this machine write {}://127.0.0.1:{port}",
                 self.mode.scheme(self.protocol)
             )));
         }
         if host.parse::<IpAddr>().is_err() && crate::names::normal(host).is_none() {
-            return Err(Error::new(format!("{} is no host name", shown(host))));
+            return Err(SetupError::new(format!("{} is no host name", shown(host))));
         }
         Ok(place)
     }
 
-    fn place(&self) -> Result<Place, Error> {
+    fn place(&self) -> Result<BackendAddress, SetupError> {
         if let Some(path) = self.rest.strip_prefix("unix:") {
             let hint = "write the whole path, as in lmtp://unix:/run/lmtp.sock";
             return if path.starts_with('/') {
-                Ok(Place::Unix(path.into()))
+                Ok(BackendAddress::Unix(path.into()))
             } else {
-                Err(self.bad().hint(hint))
+                Err(self.bad().with_hint(hint))
             };
         }
         if self.rest.contains(['/', '@', '?', '#']) {
-            return Err(Error::new(format!("{} has more than a host and a port", shown(self.rest))));
+            return Err(SetupError::new(format!("{} has more than a host and a port", shown(self.rest))));
         }
         let (host, port) = match self.rest.strip_prefix('[') {
             Some(rest) => rest.split_once(']').ok_or_else(|| self.bad())?,
@@ -188,7 +188,7 @@ impl<'a> Url<'a> {
         };
         if port.matches(':').count() > 1 {
             let hint = format!("an IPv6 address stands in brackets: [{}]", self.rest.escape_debug());
-            return Err(self.bad().hint(hint));
+            return Err(self.bad().with_hint(hint));
         }
         let usual = match (self.mode, self.protocol.implicit_tls) {
             (Mode::Implicit, Some(tls)) => tls.port,
@@ -199,15 +199,15 @@ impl<'a> Url<'a> {
             None => return Err(self.bad()),
             Some(port) => port.parse().map_err(|_| self.bad())?,
         };
-        Ok(Place::Tcp(host.to_owned(), port))
+        Ok(BackendAddress::Tcp(host.to_owned(), port))
     }
 
-    fn bad(&self) -> Error {
-        Error::new(format!("{} is no host with a port", shown(self.rest)))
+    fn bad(&self) -> SetupError {
+        SetupError::new(format!("{} is no host with a port", shown(self.rest)))
     }
 }
 
-fn unknown(scheme: &str) -> Error {
+fn unknown(scheme: &str) -> SetupError {
     let lower = scheme.to_ascii_lowercase();
     let (name, end) = lower.split_once('+').map_or((lower.as_str(), ""), |(name, _)| (name, "+starttls"));
     let hint = match nearest(name, proto::schemes()) {
@@ -215,5 +215,5 @@ fn unknown(scheme: &str) -> Error {
         Some(near) => format!("did you mean {near}?"),
         None => format!("there are {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };
-    Error::new(format!("no protocol is called {}", shown(scheme))).hint(hint)
+    SetupError::new(format!("no protocol is called {}", shown(scheme))).with_hint(hint)
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use starttls::proto::{ClientName, by_port};
 
 use super::address::{Mode, Url};
-use super::error::Error;
 use super::listener::Draft;
-use super::{Config, Limits, Networks, Offer, Route, backend};
-use crate::certificates::Source;
+use super::{Config, ListenerLimits, Networks, Route, UpgradePolicy, backend};
+use crate::certificates::CertificateSource;
+use crate::setup_error::SetupError;
 
 /// What the command line says: `LISTEN FORWARD --cert PEM --key PEM`, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// A folder of certificates for the front.
     pub directory: Option<PathBuf>,
     /// How the front deals with those who do not upgrade.
-    pub starttls: Option<Offer>,
+    pub starttls: Option<UpgradePolicy>,
     /// Networks that may connect, if not everybody.
     pub allow: Vec<String>,
     /// Roots that the backend's certificate may lead to, next to the system's.
@@ -35,10 +35,10 @@ pub struct Arguments {
     pub allow_cleartext: bool,
 }
 
-pub(super) fn parse(arguments: &Arguments) -> Result<Config, Error> {
+pub(super) fn parse(arguments: &Arguments) -> Result<Config, SetupError> {
     let listen = with_scheme(&arguments.listen);
     let url = Url::parse(&listen)?;
-    let limits = Limits::default();
+    let limits = ListenerLimits::default();
     let backends = arguments.forward.iter().map(|forward| {
         let draft = backend::Draft {
             server_name: arguments.server_name.clone(),
@@ -50,8 +50,8 @@ pub(super) fn parse(arguments: &Arguments) -> Result<Config, Error> {
         draft.build(forward, url.protocol, limits.dial)
     });
     let backends = backends.collect::<Result<Vec<_>, _>>()?;
-    let pair = arguments.certificate.clone().map(|(chain, key)| Source::Pair { chain, key });
-    let directory = arguments.directory.clone().map(Source::Directory);
+    let pair = arguments.certificate.clone().map(|(chain, key)| CertificateSource::Pair { chain, key });
+    let directory = arguments.directory.clone().map(CertificateSource::Directory);
     let mut allow = None;
     for network in &arguments.allow {
         allow.get_or_insert_with(Networks::default).add(network)?;

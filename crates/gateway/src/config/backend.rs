@@ -7,13 +7,13 @@ use starttls::Connector;
 use starttls::proto::{ClientName, PROTOCOLS, Protocol};
 
 use super::address::{Mode, Url};
-use super::error::Error;
 use super::reader::Value;
 use super::values::{choice, file};
 use crate::health::Health;
 use crate::lookup::Lookup;
+use crate::setup_error::SetupError;
 
-use super::{Backend, Leg, Login, Place, ProxyVersion, Trust, Upstream, login};
+use super::{Backend, BackendAddress, BackendLogin, BackendTls, BackendTrust, ProxyVersion, TlsStart, login};
 
 /// What was said of a backend, before it is known to make sense.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ pub(super) struct Draft {
     pub(super) insecure: bool,
     pub(super) allow_cleartext: bool,
     pub(super) send_proxy: Option<ProxyVersion>,
-    pub(super) login: Option<Login>,
+    pub(super) login: Option<BackendLogin>,
     pub(super) client_name: Option<ClientName>,
 }
 
 /// One backend, as a URL or as a table.
-pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Result<Backend, Error> {
+pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Result<Backend, SetupError> {
     if !value.is_table() {
         return value.read(|url| Draft::default().build(url, front, dial));
     }
@@ -57,32 +57,33 @@ pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Resul
 }
 
 impl Draft {
-    pub(super) fn build(self, url: &str, front: &Protocol, dial: Duration) -> Result<Backend, Error> {
+    pub(super) fn build(self, url: &str, front: &Protocol, dial: Duration) -> Result<Backend, SetupError> {
         let url = Url::parse(url)?;
         let place = url.target()?;
         if !convertible(front, url.protocol) {
             let (front, back) = (front.title, url.protocol.title);
-            return Err(Error::new(format!("{front} cannot be forwarded as {back}"))
-                .hint("both legs speak one protocol; only SMTP and mail submission go together"));
+            return Err(SetupError::new(format!("{front} cannot be forwarded as {back}"))
+                .with_hint("both legs speak one protocol; only SMTP and mail submission go together"));
         }
         let (protocol, send_proxy) = (url.protocol, self.send_proxy);
         // Servers look this name up and expect the address that the gateway connects from.
         let client_name = || starttls::host_name().unwrap_or_default();
         let client_name = self.client_name.clone().unwrap_or_else(client_name);
-        let leg = match url.mode {
+        let tls_start = match url.mode {
             Mode::Cleartext => self.cleartext(protocol, &place)?,
-            Mode::Upgrade => Leg::Upgrade(self.upstream(protocol, &place, dial)?),
-            Mode::Implicit => Leg::Implicit(self.upstream(protocol, &place, dial)?),
+            Mode::Upgrade => TlsStart::Upgrade(self.upstream(protocol, &place, dial)?),
+            Mode::Implicit => TlsStart::Implicit(self.upstream(protocol, &place, dial)?),
         };
         let (health, lookup) = (Health::default(), Lookup::default());
-        Ok(Backend { protocol, place, leg, send_proxy, client_name, health, lookup })
+        Ok(Backend { protocol, place, tls_start, send_proxy, client_name, health, lookup })
     }
 
-    fn cleartext(self, protocol: &Protocol, place: &Place) -> Result<Leg, Error> {
+    fn cleartext(self, protocol: &Protocol, place: &BackendAddress) -> Result<TlsStart, SetupError> {
         let upgraded = Mode::Upgrade.scheme(protocol);
         if self.login.is_some() {
-            return Err(unverified_login()
-                .hint(format!("cleartext proves nothing about the backend: write {upgraded}://{place}")));
+            return Err(unverified_login().with_hint(format!(
+                "cleartext proves nothing about the backend: write {upgraded}://{place}"
+            )));
         }
         let tls_only = [
             ("server-name", self.server_name.is_some()),
@@ -94,27 +95,39 @@ impl Draft {
             ("client-name", self.client_name.is_some()),
         ];
         if let Some((key, _)) = tls_only.into_iter().find(|(_, given)| *given) {
-            return Err(Error::new(format!("\"{key}\" is for a backend with TLS, and this one has none"))
-                .hint(format!("write {upgraded}://{place}")));
+            return Err(SetupError::new(format!(
+                "\"{key}\" is for a backend with TLS, and this one has none"
+            ))
+            .with_hint(format!("write {upgraded}://{place}")));
         }
         if !self.allow_cleartext && !stays_here(place) {
-            return Err(Error::new(format!("what is sent to {place} would leave this machine in cleartext"))
-                .hint(format!("write {upgraded}://{place}, or permit it: allow-cleartext")));
+            return Err(SetupError::new(format!(
+                "what is sent to {place} would leave this machine in cleartext"
+            ))
+            .with_hint(format!("write {upgraded}://{place}, or permit it: allow-cleartext")));
         }
-        Ok(Leg::Cleartext)
+        Ok(TlsStart::Cleartext)
     }
 
-    fn upstream(self, protocol: &Protocol, place: &Place, dial: Duration) -> Result<Upstream, Error> {
+    fn upstream(
+        self,
+        protocol: &Protocol,
+        place: &BackendAddress,
+        dial: Duration,
+    ) -> Result<BackendTls, SetupError> {
         let server_name = match (self.server_name, place) {
             (Some(name), _) => name,
-            (None, Place::Tcp(host, _)) => host.clone(),
-            (None, Place::Unix(_)) => {
-                return Err(Error::new("a socket in the file system has no name to verify")
-                    .hint("say what its certificate is for: server-name = \"mail.example.com\""));
+            (None, BackendAddress::Tcp(host, _)) => host.clone(),
+            (None, BackendAddress::Unix(_)) => {
+                return Err(SetupError::new("a socket in the file system has no name to verify")
+                    .with_hint("say what its certificate is for: server-name = \"mail.example.com\""));
             }
         };
         if server_name.parse::<std::net::IpAddr>().is_err() && crate::names::normal(&server_name).is_none() {
-            return Err(Error::new(format!("{} is no name to verify", super::shown(&server_name))));
+            return Err(SetupError::new(format!(
+                "{} is no name to verify",
+                crate::setup_error::shown(&server_name)
+            )));
         }
         let mut builder = Connector::builder().timeout(dial);
         if let Some(path) = &self.ca_file {
@@ -129,44 +142,44 @@ impl Draft {
                 file("the client certificate", chain)?,
                 file("the client certificate's key", key)?,
             ),
-            (Some(_), None) => return Err(Error::new("the client certificate has no \"key\"")),
-            (None, Some(_)) => return Err(Error::new("the key has no client certificate, \"cert\"")),
+            (Some(_), None) => return Err(SetupError::new("the client certificate has no \"key\"")),
+            (None, Some(_)) => return Err(SetupError::new("the key has no client certificate, \"cert\"")),
         };
         let trust = match (self.insecure, self.login) {
             (false, Some(_)) if !protocol.flow.login_apart => {
                 let known = PROTOCOLS.iter().filter(|it| it.flow.login_apart).map(|it| it.name);
                 let known: Vec<&str> = known.collect();
-                return Err(Error::new(format!("in {} clients log in for themselves", protocol.title))
-                    .hint(format!("a login is for {}", known.join(", "))));
+                return Err(SetupError::new(format!("in {} clients log in for themselves", protocol.title))
+                    .with_hint(format!("a login is for {}", known.join(", "))));
             }
             (false, Some(login)) if login.secret().is_none() && self.certificate.is_none() => {
-                return Err(Error::new("EXTERNAL logs in by a client certificate, and there is none")
-                    .hint("add cert = \"/path\" and key = \"/path\" to the backend"));
+                return Err(SetupError::new("EXTERNAL logs in by a client certificate, and there is none")
+                    .with_hint("add cert = \"/path\" and key = \"/path\" to the backend"));
             }
-            (false, login) => Trust::Verified(login),
-            (true, None) => Trust::Unverified,
+            (false, login) => BackendTrust::Verified(login),
+            (true, None) => BackendTrust::Unverified,
             (true, Some(_)) => {
                 return Err(unverified_login()
-                    .hint("remove \"insecure\"; \"ca-file\" trusts an authority of your own"));
+                    .with_hint("remove \"insecure\"; \"ca-file\" trusts an authority of your own"));
             }
         };
         if self.insecure {
             builder = builder.insecure();
         }
         let certificate = self.certificate.is_some();
-        Ok(Upstream { connector: builder.build()?, server_name, certificate, trust })
+        Ok(BackendTls { connector: builder.build()?, server_name, certificate, trust })
     }
 }
 
-fn client_name(text: &str) -> Result<ClientName, Error> {
+fn client_name(text: &str) -> Result<ClientName, SetupError> {
     text.parse::<ClientName>().map_err(|invalid| {
-        Error::new(invalid.to_string())
-            .hint("write the gateway's own host name, such as \"gateway.example.com\"")
+        SetupError::new(invalid.to_string())
+            .with_hint("write the gateway's own host name, such as \"gateway.example.com\"")
     })
 }
 
-fn unverified_login() -> Error {
-    Error::new("a login is given to a verified backend only")
+fn unverified_login() -> SetupError {
+    SetupError::new("a login is given to a verified backend only")
 }
 
 /// Whether what one side says can be given to the other as it is.
@@ -175,10 +188,10 @@ fn convertible(front: &Protocol, back: &Protocol) -> bool {
     front == back || (mail.contains(&front.name) && mail.contains(&back.name))
 }
 
-fn stays_here(place: &Place) -> bool {
+fn stays_here(place: &BackendAddress) -> bool {
     match place {
-        Place::Unix(_) => true,
-        Place::Tcp(host, _) => {
+        BackendAddress::Unix(_) => true,
+        BackendAddress::Tcp(host, _) => {
             host == "localhost"
                 || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.to_canonical().is_loopback())
         }

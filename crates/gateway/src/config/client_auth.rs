@@ -13,8 +13,8 @@ use starttls::rustls::server::WebPkiClientVerifier;
 use starttls::rustls::server::danger::ClientCertVerifier;
 use starttls::rustls::{self, RootCertStore};
 
-use super::error::Error;
 use super::{Listener, Route, values};
+use crate::setup_error::SetupError;
 
 /// Who has to present a certificate, and whose word is good for it.
 #[derive(Clone)]
@@ -44,17 +44,17 @@ pub enum NotAdmitted {
 }
 
 impl ClientPolicy {
-    pub(super) fn read(auth: ClientAuth, roots: &Path) -> Result<Self, Error> {
+    pub(super) fn read(auth: ClientAuth, roots: &Path) -> Result<Self, SetupError> {
         const WHAT: &str = "the roots for client certificates";
         let pem = values::file(WHAT, roots)?;
-        let unusable = || Error::new(format!("{WHAT} {} are not usable", roots.display()));
+        let unusable = || SetupError::new(format!("{WHAT} {} are not usable", roots.display()));
         let mut store = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(&pem) {
             let root = root.map_err(|cause| unusable().because(cause))?;
             store.add(root).map_err(|cause| unusable().because(cause))?;
         }
         if store.is_empty() {
-            return Err(Error::new(format!("there is no certificate in {}", roots.display())));
+            return Err(SetupError::new(format!("there is no certificate in {}", roots.display())));
         }
         let verifier =
             WebPkiClientVerifier::builder_with_provider(store.into(), Arc::new(default_provider()))

@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use super::error::{Error, shown};
 use super::reader::Table;
 use super::values::choice;
+use crate::setup_error::{SetupError, shown};
 use starttls::proto::Protocol;
 
 /// How clients reach the data connections of a listener.
@@ -29,7 +29,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn parse(table: &mut Table<'_>) -> Result<Self, Error> {
+    pub(super) fn parse(table: &mut Table<'_>) -> Result<Self, SetupError> {
         let resumption = &[("optional", false), ("required", true)];
         Ok(Self {
             resumption: table.read("data-resumption", |text| choice(text, resumption))?,
@@ -38,20 +38,20 @@ impl Draft {
         })
     }
 
-    pub(super) fn build(self, protocol: &Protocol, inside_tls: bool) -> Result<DataConnections, Error> {
+    pub(super) fn build(self, protocol: &Protocol, inside_tls: bool) -> Result<DataConnections, SetupError> {
         let Self { resumption, ports, address } = self;
         let has_them = protocol.flow.data_connections;
         if resumption.is_some() && !(has_them && inside_tls) {
-            return Err(Error::new("\"data-resumption\" is for data connections inside TLS")
-                .hint("it goes with ftp+starttls:// and ftps://"));
+            return Err(SetupError::new("\"data-resumption\" is for data connections inside TLS")
+                .with_hint("it goes with ftp+starttls:// and ftps://"));
         }
         for (key, given) in [("data-ports", ports.is_some()), ("data-address", address.is_some())] {
             if given && !has_them {
-                return Err(Error::new(format!(
+                return Err(SetupError::new(format!(
                     "\"{key}\" is for data connections, and {} has none",
                     protocol.title
                 ))
-                .hint("it goes with FTP"));
+                .with_hint("it goes with FTP"));
             }
         }
         Ok(DataConnections { resumed_only: resumption.unwrap_or_default(), ports, address })
@@ -59,20 +59,20 @@ impl Draft {
 }
 
 /// `50000-50100`.
-fn ports(text: &str) -> Result<RangeInclusive<u16>, Error> {
+fn ports(text: &str) -> Result<RangeInclusive<u16>, SetupError> {
     let port = |text: &str| text.trim().parse().ok().filter(|port| *port >= 1024);
     let range = text.split_once('-').and_then(|(first, last)| Some(port(first)?..=port(last)?));
     range.filter(|range| !range.is_empty()).ok_or_else(|| {
-        Error::new(format!("{} is no range of ports from 1024 on", shown(text)))
-            .hint("write the first and the last: \"50000-50100\"")
+        SetupError::new(format!("{} is no range of ports from 1024 on", shown(text)))
+            .with_hint("write the first and the last: \"50000-50100\"")
     })
 }
 
 /// Of IPv4: the answer to EPSV, which is all that there is for IPv6, names no address (RFC 2428 section 3).
-fn address(text: &str) -> Result<Ipv4Addr, Error> {
+fn address(text: &str) -> Result<Ipv4Addr, SetupError> {
     let address = text.parse().ok().filter(|address: &Ipv4Addr| !address.is_unspecified());
     address.ok_or_else(|| {
-        Error::new(format!("{} is no address of IPv4 that clients can connect to", shown(text)))
-            .hint("write what clients see: \"203.0.113.5\"; for IPv6 no address is told")
+        SetupError::new(format!("{} is no address of IPv4 that clients can connect to", shown(text)))
+            .with_hint("write what clients see: \"203.0.113.5\"; for IPv6 no address is told")
     })
 }

@@ -5,28 +5,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Error, shown};
 use super::listener::{self, parse_limits};
 use super::reader::{Source, Value};
 use super::values::{duration, exposure};
-use super::{Config, Limits, Listener, Log, Login, Secret, Trust};
+use super::{BackendLogin, BackendTrust, Config, Listener, ListenerLimits, Log, SecretSource};
+use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
 
 /// How long sessions may go on after the order to stop, unless that is said.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
-pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
+pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
     let mut table = source.table()?;
     let limits = table.take("limits").map_or_else(
-        || Ok(Limits::default()),
-        |value| parse_limits(value.table("limits")?, Limits::default()),
+        || Ok(ListenerLimits::default()),
+        |value| parse_limits(value.table("limits")?, ListenerLimits::default()),
     )?;
     let drain = table.read("drain", duration)?.unwrap_or(DRAIN);
     let log = table.read("log", |text| Ok(log(text)))?.unwrap_or_default();
     let metrics = table.read("metrics", |text| {
         text.parse().map_err(|_| {
-            Error::new(format!("{} is no address and port", shown(text))).hint("write \"127.0.0.1:9464\"")
+            SetupError::new(format!("{} is no address and port", shown(text)))
+                .with_hint("write \"127.0.0.1:9464\"")
         })
     })?;
     let shared = table.read("ticket-keys", |path| TicketKeys::shared(path.as_ref()))?;
@@ -36,7 +37,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
         drafts.into_iter().map(|value| one(value, limits, shared.clone())).collect::<Result<Vec<_>, _>>()?;
     if listeners.is_empty() {
         let hint = "add [[listener]] with listen = \"…\" and forward = \"…\"";
-        return Err(Error::new("there is no listener").hint(hint).at(|| source.name.to_owned()));
+        return Err(SetupError::new("there is no listener").with_hint(hint).at(|| source.name.to_owned()));
     }
     let config = Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?;
     let exposed = shared.iter().flat_map(|keys| keys.files());
@@ -46,7 +47,11 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, Error> {
     Ok(Config { connections, drain, log, metrics, warnings, tickets: shared, ..config })
 }
 
-fn one(value: Value<'_>, limits: Limits, tickets: Option<Arc<TicketKeys>>) -> Result<Listener, Error> {
+fn one(
+    value: Value<'_>,
+    limits: ListenerLimits,
+    tickets: Option<Arc<TicketKeys>>,
+) -> Result<Listener, SetupError> {
     listener::parse(value.table("[[listener]]")?, limits, tickets)
 }
 
@@ -62,14 +67,17 @@ fn log(text: &str) -> Log {
 
 impl Config {
     /// A configuration of these listeners, with defaults for everything else.
-    pub(super) fn of(listeners: Vec<Listener>) -> Result<Self, Error> {
+    pub(super) fn of(listeners: Vec<Listener>) -> Result<Self, SetupError> {
         for (index, listener) in listeners.iter().enumerate() {
             for earlier in listeners.iter().take(index) {
                 if earlier.address == listener.address {
-                    return Err(Error::new(format!("two listeners listen on {}", listener.address)));
+                    return Err(SetupError::new(format!("two listeners listen on {}", listener.address)));
                 }
                 if earlier.name == listener.name {
-                    return Err(Error::new(format!("two listeners are called {}", shown(&listener.name))));
+                    return Err(SetupError::new(format!(
+                        "two listeners are called {}",
+                        shown(&listener.name)
+                    )));
                 }
             }
         }
@@ -79,7 +87,7 @@ impl Config {
         warnings.retain(|warning| known.insert(warning.clone()));
         Ok(Self {
             listeners,
-            connections: Limits::default().connections,
+            connections: ListenerLimits::default().connections,
             drain: DRAIN,
             log: Log::default(),
             metrics: None,
@@ -93,18 +101,18 @@ impl Listener {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.tls().map(|tls| tls.certificates.warnings()).unwrap_or_default();
         for backend in self.routes().iter().flat_map(|route| &route.backends) {
-            if backend.upstream().is_some_and(|it| matches!(it.trust, Trust::Unverified)) {
+            if backend.tls().is_some_and(|it| matches!(it.trust, BackendTrust::Unverified)) {
                 warnings.push(format!("anybody can be {backend}, which is not verified: \"insecure\""));
             }
             let strangers = self.allow.is_none() && !self.address.is_local();
-            if strangers && backend.upstream().is_some_and(|it| it.certificate) {
+            if strangers && backend.tls().is_some_and(|it| it.certificate) {
                 warnings.push(format!(
                     "a server that logs in by certificates takes every client of {} for the gateway, whose \
                      certificate {backend} is shown: name the networks that may connect, allow",
                     self.name
                 ));
             }
-            if let Some(Secret::File(path)) = backend.login().and_then(Login::secret) {
+            if let Some(SecretSource::File(path)) = backend.login().and_then(BackendLogin::secret) {
                 warnings.extend(exposure("the password file", path));
             }
         }

@@ -9,13 +9,14 @@ use starttls::{Acceptor, ClientAuth};
 
 use super::address::{Mode, Url};
 use super::client_auth::{self, ClientPolicy};
-use super::error::{Error, shown};
 use super::reader::{Table, Value};
 use super::values::{choice, duration};
 use super::{
-    Address, Backend, Front, Limits, Listener, Networks, Offer, Place, Route, Routes, Tls, backend, data,
+    Backend, BackendAddress, Downstream, ListenAddress, Listener, ListenerLimits, ListenerTls, Networks,
+    Route, Routes, UpgradePolicy, backend, data,
 };
-use crate::certificates::{Certificates, Source, UnknownNames};
+use crate::certificates::{CertificateSource, Certificates, UnknownNames};
+use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
 
 /// What was said of a listener, before it is known to make sense.
@@ -23,14 +24,14 @@ use crate::tickets::TicketKeys;
 pub(super) struct Draft {
     pub(super) name: Option<String>,
     pub(super) server_name: Option<String>,
-    pub(super) starttls: Option<Offer>,
-    pub(super) sources: Vec<Source>,
+    pub(super) starttls: Option<UpgradePolicy>,
+    pub(super) sources: Vec<CertificateSource>,
     pub(super) default_certificate: Option<String>,
     pub(super) unknown_names: UnknownNames,
     pub(super) allow: Option<Networks>,
     pub(super) proxy_from: Networks,
     pub(super) data: data::Draft,
-    pub(super) limits: Limits,
+    pub(super) limits: ListenerLimits,
     pub(super) routes: Vec<Route>,
     pub(super) tickets: Option<Arc<TicketKeys>>,
 }
@@ -38,16 +39,20 @@ pub(super) struct Draft {
 /// One `[[listener]]`.
 pub(super) fn parse(
     mut table: Table<'_>,
-    limits: Limits,
+    limits: ListenerLimits,
     tickets: Option<Arc<TicketKeys>>,
-) -> Result<Listener, Error> {
+) -> Result<Listener, SetupError> {
     let place = table.place();
     let listen = table.need("listen")?.text()?;
     let url = Url::parse(&listen).map_err(|error| error.at(|| place.clone()))?;
     let limits =
         table.take("limits").map_or(Ok(limits), |value| parse_limits(value.table("limits")?, limits))?;
     let path = |text: &str| Ok(PathBuf::from(text));
-    let offers = &[("required", Offer::Required), ("optional", Offer::Optional), ("hidden", Offer::Hidden)];
+    let offers = &[
+        ("required", UpgradePolicy::Required),
+        ("optional", UpgradePolicy::Optional),
+        ("hidden", UpgradePolicy::Hidden),
+    ];
     let unknown = &[("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let mut draft = Draft {
         name: table.read("name", label)?,
@@ -64,12 +69,12 @@ pub(super) fn parse(
     };
     match (table.read("cert", path)?, table.read("key", path)?) {
         (None, None) => {}
-        (Some(chain), Some(key)) => draft.sources.push(Source::Pair { chain, key }),
-        (Some(_), None) => return Err(table.missing(Error::new("\"cert\" has no \"key\"").at(|| place))),
-        (None, Some(_)) => return Err(table.missing(Error::new("\"key\" has no \"cert\"").at(|| place))),
+        (Some(chain), Some(key)) => draft.sources.push(CertificateSource::Pair { chain, key }),
+        (Some(_), None) => return Err(table.missing(SetupError::new("\"cert\" has no \"key\"").at(|| place))),
+        (None, Some(_)) => return Err(table.missing(SetupError::new("\"key\" has no \"cert\"").at(|| place))),
     }
     for directory in table.list("certificates").unwrap_or_default() {
-        draft.sources.push(Source::Directory(directory.read(path)?));
+        draft.sources.push(CertificateSource::Directory(directory.read(path)?));
     }
     let listener_policy = policy(&mut table)?;
     let forward = table.list("forward").unwrap_or_default();
@@ -95,15 +100,15 @@ pub(super) fn parse(
 fn parse_route(
     mut table: Table<'_>,
     url: &Url<'_>,
-    limits: Limits,
+    limits: ListenerLimits,
     inherited: Option<&ClientPolicy>,
-) -> Result<Route, Error> {
+) -> Result<Route, SetupError> {
     let named = table.need("names")?.list().into_iter();
     let names: Vec<String> = named
         .map(|value| {
             value.read(|name| {
                 crate::names::normal(name).ok_or_else(|| {
-                    Error::new(format!("{} is no host name", shown(name))).hint(
+                    SetupError::new(format!("{} is no host name", shown(name))).with_hint(
                         "write \"mail.example.com\", or \"*.example.com\" for all names one label below",
                     )
                 })
@@ -111,24 +116,28 @@ fn parse_route(
         })
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
-        return Err(Error::new("the route has no names")
-            .hint("where everybody else goes is the listener's own \"forward\"")
+        return Err(SetupError::new("the route has no names")
+            .with_hint("where everybody else goes is the listener's own \"forward\"")
             .at(|| table.place()));
     }
     let client_auth = policy(&mut table)?.or_else(|| inherited.cloned());
     let backends = backends(table.need("forward")?.list(), url, limits)?;
     if backends.is_empty() {
-        return Err(Error::new("the route forwards to no backend").at(|| table.place()));
+        return Err(SetupError::new("the route forwards to no backend").at(|| table.place()));
     }
     table.end()?;
     Ok(Route { names, backends, client_auth })
 }
 
-fn backends(values: Vec<Value<'_>>, url: &Url<'_>, limits: Limits) -> Result<Vec<Backend>, Error> {
+fn backends(
+    values: Vec<Value<'_>>,
+    url: &Url<'_>,
+    limits: ListenerLimits,
+) -> Result<Vec<Backend>, SetupError> {
     values.into_iter().map(|value| backend::parse(value, url.protocol, limits.dial)).collect()
 }
 
-fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, Error> {
+fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, SetupError> {
     let modes = &[("optional", ClientAuth::Optional), ("required", ClientAuth::Required)];
     let auth = table.read("client-auth", |text| choice(text, modes))?;
     let roots = table.take("client-ca");
@@ -136,33 +145,36 @@ fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, Error> {
         (None, None) => Ok(None),
         (Some(auth), Some(roots)) => roots.read(|path| ClientPolicy::read(auth, path.as_ref())).map(Some),
         (Some(_), None) => Err(table.missing(
-            Error::new("\"client-auth\" has no \"client-ca\"")
-                .hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
+            SetupError::new("\"client-auth\" has no \"client-ca\"")
+                .with_hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
                 .at(|| table.place()),
         )),
         (None, Some(roots)) => Err(table.missing(
-            Error::new("\"client-ca\" has no \"client-auth\"")
-                .hint("client-auth = \"required\", or \"optional\"")
+            SetupError::new("\"client-ca\" has no \"client-auth\"")
+                .with_hint("client-auth = \"required\", or \"optional\"")
                 .at(|| roots.place()),
         )),
     }
 }
 
-/// Limits that say only what differs from others.
-pub(super) fn parse_limits(mut table: Table<'_>, others: Limits) -> Result<Limits, Error> {
+/// ListenerLimits that say only what differs from others.
+pub(super) fn parse_limits(
+    mut table: Table<'_>,
+    others: ListenerLimits,
+) -> Result<ListenerLimits, SetupError> {
     let mut count = |key, other| table.take(key).map_or(Ok(other), Value::count);
     let connections = count("connections", others.connections)?;
     let per_address = count("connections-per-address", others.per_address)?;
     let handshakes = count("handshakes-per-second", others.handshakes)?;
-    let mut time = |key, other| Ok::<_, Error>(table.read(key, duration)?.unwrap_or(other));
+    let mut time = |key, other| Ok::<_, SetupError>(table.read(key, duration)?.unwrap_or(other));
     let negotiation = time("negotiation", others.negotiation)?;
     let dial = time("dial", others.dial)?;
     let idle = time("idle", others.idle)?;
     table.end()?;
-    Ok(Limits { connections, per_address, handshakes, negotiation, dial, idle })
+    Ok(ListenerLimits { connections, per_address, handshakes, negotiation, dial, idle })
 }
 
-fn networks(values: Vec<Value<'_>>) -> Result<Networks, Error> {
+fn networks(values: Vec<Value<'_>>) -> Result<Networks, SetupError> {
     let mut networks = Networks::default();
     for value in values {
         value.read(|text| networks.add(text))?;
@@ -171,67 +183,77 @@ fn networks(values: Vec<Value<'_>>) -> Result<Networks, Error> {
 }
 
 /// A name for logs and metrics.
-fn label(text: &str) -> Result<String, Error> {
+fn label(text: &str) -> Result<String, SetupError> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
-        return Err(Error::new(format!("{} is no name for a listener", shown(text)))
-            .hint("up to 100 letters, digits and signs, without spaces and quotes"));
+        return Err(SetupError::new(format!("{} is no name for a listener", shown(text)))
+            .with_hint("up to 100 letters, digits and signs, without spaces and quotes"));
     }
     Ok(text.to_owned())
 }
 
 impl Draft {
-    pub(super) fn build(self, url: &Url<'_>) -> Result<Listener, Error> {
+    pub(super) fn build(self, url: &Url<'_>) -> Result<Listener, SetupError> {
         let address = url.address()?;
         self.guard(url, &address)?;
         let name = self.name(url)?;
-        let front = self.front(url)?;
-        let data = self.data.build(url.protocol, !matches!(front, Front::Cleartext))?;
+        let downstream = self.downstream(url)?;
+        let data = self.data.build(url.protocol, !matches!(downstream, Downstream::Cleartext))?;
         let routes = Routes::new(self.routes)?;
-        if matches!(front, Front::Cleartext) && routes.default.is_none() {
-            return Err(Error::new("a listener without TLS learns no names to route by")
-                .hint("add forward = \"…\" to it, which is for everybody"));
+        if matches!(downstream, Downstream::Cleartext) && routes.default.is_none() {
+            return Err(SetupError::new("a listener without TLS learns no names to route by")
+                .with_hint("add forward = \"…\" to it, which is for everybody"));
         }
-        one_for_all(url.protocol, &front, &routes)?;
+        one_for_all(url.protocol, &downstream, &routes)?;
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
         let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
-        Ok(Listener { name, protocol, server_name, front, address, allow, proxy_from, limits, data, routes })
+        Ok(Listener {
+            name,
+            protocol,
+            server_name,
+            downstream,
+            address,
+            allow,
+            proxy_from,
+            limits,
+            data,
+            routes,
+        })
     }
 
     /// What the listener's openness forbids (rule G5).
-    fn guard(&self, url: &Url<'_>, address: &Address) -> Result<(), Error> {
+    fn guard(&self, url: &Url<'_>, address: &ListenAddress) -> Result<(), SetupError> {
         let hint = "name the networks that may connect: allow";
         if self.routes.is_empty() {
-            return Err(
-                Error::new("the listener forwards to nowhere").hint("forward = \"smtp://127.0.0.1:2525\"")
-            );
+            return Err(SetupError::new("the listener forwards to nowhere")
+                .with_hint("forward = \"smtp://127.0.0.1:2525\""));
         }
         let backends = || self.routes.iter().flat_map(|route| &route.backends);
         if url.mode == Mode::Cleartext {
-            if let Some(plain) = backends().find(|backend| backend.upstream().is_none()) {
+            if let Some(plain) = backends().find(|backend| backend.tls().is_none()) {
                 let upgraded = Mode::Upgrade.scheme(url.protocol);
-                return Err(Error::new(format!("there is no TLS on either side of the way to {plain}"))
-                    .hint(format!(
+                return Err(SetupError::new(format!("there is no TLS on either side of the way to {plain}"))
+                    .with_hint(format!(
                         "listen on {upgraded}://{address}, or forward to {}://{}",
                         Mode::Upgrade.scheme(plain.protocol),
                         plain.place
                     )));
             }
             if !address.is_local() && self.allow.is_none() {
-                return Err(Error::new(format!("{address} would take cleartext from other machines"))
-                    .hint(format!("listen on 127.0.0.1, or {hint}")));
+                return Err(SetupError::new(format!("{address} would take cleartext from other machines"))
+                    .with_hint(format!("listen on 127.0.0.1, or {hint}")));
             }
         }
         if let Some(wide) = self.proxy_from.strangers() {
-            return Err(Error::new(format!("\"proxy-from\" believes all of {wide}"))
-                .hint("whoever is in there says who the client is: name the proxies, no more"));
+            return Err(SetupError::new(format!("\"proxy-from\" believes all of {wide}"))
+                .with_hint("whoever is in there says who the client is: name the proxies, no more"));
         }
         if let Some(itself) = backends().find(|backend| address.is_at(&backend.place)) {
-            return Err(Error::new(format!("the listener forwards to itself, {}", itself.place))
-                .hint("forward to where the server listens"));
+            return Err(SetupError::new(format!("the listener forwards to itself, {}", itself.place))
+                .with_hint("forward to where the server listens"));
         }
-        let by_socket =
-            backends().find(|it| it.protocol.flow.trusts_sockets && matches!(it.place, Place::Unix(_)));
+        let by_socket = backends()
+            .find(|it| it.protocol.flow.trusts_sockets && matches!(it.place, BackendAddress::Unix(_)));
         if by_socket.is_none() && backends().all(|backend| backend.login().is_none()) {
             return Ok(());
         }
@@ -247,17 +269,18 @@ impl Draft {
         let local = address.is_local() && self.proxy_from == Networks::default();
         match &self.allow {
             None if !local => {
-                Err(Error::new("whoever reaches this listener would be logged in to the backend").hint(hint))
+                Err(SetupError::new("whoever reaches this listener would be logged in to the backend")
+                    .with_hint(hint))
             }
             Some(allow) if let Some(wide) = allow.strangers() => {
-                Err(Error::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))
-                    .hint(hint))
+                Err(SetupError::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))
+                    .with_hint(hint))
             }
             _ => Ok(()),
         }
     }
 
-    fn front(&self, url: &Url<'_>) -> Result<Front, Error> {
+    fn downstream(&self, url: &Url<'_>) -> Result<Downstream, SetupError> {
         let tls_only = [
             ("cert", !self.sources.is_empty()),
             ("default-certificate", self.default_certificate.is_some()),
@@ -267,33 +290,33 @@ impl Draft {
         ];
         let upgraded = Mode::Upgrade.scheme(url.protocol);
         match (url.mode, self.starttls) {
-            (Mode::Upgrade, Some(Offer::Optional)) if !url.protocol.flow.may_be_optional => {
-                Err(Error::new(format!("TLS cannot be optional for {}", url.protocol.title)).hint(
+            (Mode::Upgrade, Some(UpgradePolicy::Optional)) if !url.protocol.flow.may_be_optional => {
+                Err(SetupError::new(format!("TLS cannot be optional for {}", url.protocol.title)).with_hint(
                     "use starttls = \"required\": no message may pass without TLS, because any of them may hold a password",
                 ))
             }
-            (Mode::Upgrade, offer) => Ok(Front::Upgrade(offer.unwrap_or_default(), self.tls(url)?)),
-            (Mode::Implicit, None) => Ok(Front::Implicit(self.tls(url)?)),
-            (mode, Some(_)) => Err(Error::new(format!(
+            (Mode::Upgrade, offer) => Ok(Downstream::Upgrade(offer.unwrap_or_default(), self.tls(url)?)),
+            (Mode::Implicit, None) => Ok(Downstream::Implicit(self.tls(url)?)),
+            (mode, Some(_)) => Err(SetupError::new(format!(
                 "\"starttls\" is for an upgrade, and {}:// has none",
                 mode.scheme(url.protocol)
             ))
-            .hint(format!("listen on {upgraded}://"))),
+            .with_hint(format!("listen on {upgraded}://"))),
             (Mode::Cleartext, None) => match tls_only.into_iter().find(|(_, given)| *given) {
-                Some((key, _)) => Err(Error::new(format!(
+                Some((key, _)) => Err(SetupError::new(format!(
                     "\"{key}\" is for a listener with TLS, and {}:// is cleartext",
                     url.protocol.name
                 ))
-                .hint(format!("listen on {upgraded}://"))),
-                None => Ok(Front::Cleartext),
+                .with_hint(format!("listen on {upgraded}://"))),
+                None => Ok(Downstream::Cleartext),
             },
         }
     }
 
-    fn tls(&self, url: &Url<'_>) -> Result<Tls, Error> {
+    fn tls(&self, url: &Url<'_>) -> Result<ListenerTls, SetupError> {
         if self.sources.is_empty() {
-            return Err(Error::new("the listener has no certificate")
-                .hint("cert and key name one; certificates, or --certs, a folder of them"));
+            return Err(SetupError::new("the listener has no certificate")
+                .with_hint("cert and key name one; certificates, or --certs, a folder of them"));
         }
         let certificates = Arc::new(Certificates::load(
             &self.sources,
@@ -311,20 +334,20 @@ impl Draft {
             .resolver(certificates.clone())
             .timeout(self.limits.negotiation);
         builder = builder.tickets(self.tickets(url)?);
-        if self.starttls == Some(Offer::Hidden) {
+        if self.starttls == Some(UpgradePolicy::Hidden) {
             builder = builder.unannounced();
         }
         if let Some((auth, roots)) = client_auth::combined(&self.routes) {
             builder = builder.client_auth(auth, roots);
         }
-        Ok(Tls { acceptor: builder.build()?, certificates })
+        Ok(ListenerTls { acceptor: builder.build()?, certificates })
     }
 }
 
 impl Draft {
     /// A session is resumed on a listener of this name and protocol whose terms for clients are these;
     /// that it is for the same host as before is seen to by rustls (rule S9).
-    fn tickets(&self, url: &Url<'_>) -> Result<Arc<dyn ProducesTickets>, Error> {
+    fn tickets(&self, url: &Url<'_>) -> Result<Arc<dyn ProducesTickets>, SetupError> {
         let name = self.name(url)?;
         let mut terms = vec![name.as_bytes(), url.protocol.name.as_bytes()];
         for route in &self.routes {
@@ -336,7 +359,7 @@ impl Draft {
         Ok(keys.for_terms(&terms))
     }
 
-    fn name(&self, url: &Url<'_>) -> Result<String, Error> {
+    fn name(&self, url: &Url<'_>) -> Result<String, SetupError> {
         let usual = || Ok(format!("{}://{}", url.mode.scheme(url.protocol), url.address()?));
         self.name.clone().map_or_else(usual, Ok)
     }
@@ -344,43 +367,43 @@ impl Draft {
 
 /// Who has said nothing of itself yet is served by the default route, where a backend speaks first or the client may
 /// stay in cleartext: there has to be one, and it cannot ask for a certificate.
-fn one_for_all(protocol: &Protocol, front: &Front, routes: &Routes) -> Result<(), Error> {
+fn one_for_all(protocol: &Protocol, downstream: &Downstream, routes: &Routes) -> Result<(), SetupError> {
     let relayed = protocol.flow.after == After::SequenceContinues;
-    let optional = matches!(front, Front::Upgrade(Offer::Optional, _));
+    let optional = matches!(downstream, Downstream::Upgrade(UpgradePolicy::Optional, _));
     if !relayed && !optional {
         return Ok(());
     }
     let default = routes.default.and_then(|index| routes.all.get(index));
     let Some(default) = default else {
-        return Err(Error::new(
+        return Err(SetupError::new(
             "clients are served before they have named anybody, and there is no route for them",
         )
-        .hint("add forward = \"…\" to the listener, which is for everybody"));
+        .with_hint("add forward = \"…\" to the listener, which is for everybody"));
     };
     if relayed && routes.all.len() > 1 {
-        return Err(Error::new(format!(
+        return Err(SetupError::new(format!(
             "in {} the backend speaks before the client can name it",
             protocol.title
         ))
-        .hint("one \"forward\" for all; a listener of its own for each backend"));
+        .with_hint("one \"forward\" for all; a listener of its own for each backend"));
     }
     match &default.client_auth {
-        Some(policy) if optional && policy.auth == ClientAuth::Required => Err(Error::new(
+        Some(policy) if optional && policy.auth == ClientAuth::Required => Err(SetupError::new(
             "who stays in cleartext presents no certificate, and \"client-auth\" requires one",
         )
-        .hint("leave out starttls = \"optional\", or ask for certificates on named routes only")),
+        .with_hint("leave out starttls = \"optional\", or ask for certificates on named routes only")),
         _ => Ok(()),
     }
 }
 
 impl Routes {
-    fn new(all: Vec<Route>) -> Result<Self, Error> {
+    fn new(all: Vec<Route>) -> Result<Self, SetupError> {
         let mut routes =
             Self { default: all.iter().position(|route| route.names.is_empty()), ..Self::default() };
         for (index, route) in all.iter().enumerate() {
             for name in &route.names {
                 if routes.by_name.contains(name) {
-                    return Err(Error::new(format!("two routes are for {}", shown(name))));
+                    return Err(SetupError::new(format!("two routes are for {}", shown(name))));
                 }
                 routes.by_name.entry(name, || index);
             }

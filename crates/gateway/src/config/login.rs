@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
 
-use super::error::{Error, nearest, shown};
 use super::reader::{Table, Value};
+use crate::setup_error::{SetupError, nearest, shown};
 
 /// How the gateway logs in to a backend.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct BackendLogin {
     user: String,
     /// The only one that will do; otherwise the best that the backend offers.
     mechanism: Option<String>,
@@ -27,20 +27,20 @@ pub struct Login {
 
 #[derive(Clone, Debug)]
 enum Proof {
-    Password(Secret),
-    Token(Secret),
+    Password(SecretSource),
+    Token(SecretSource),
     /// The client certificate toward the backend.
     Certificate,
 }
 
-impl Login {
+impl BackendLogin {
     /// As whom; empty where the client certificate says it.
     pub fn user(&self) -> &str {
         &self.user
     }
 
     /// Where the password or token comes from; nothing where there is a certificate instead.
-    pub fn secret(&self) -> Option<&Secret> {
+    pub fn secret(&self) -> Option<&SecretSource> {
         match &self.proof {
             Proof::Password(secret) | Proof::Token(secret) => Some(secret),
             Proof::Certificate => None,
@@ -66,7 +66,7 @@ impl Login {
 
 /// Where a password or token comes from. It is read anew for each session, so that it can change.
 #[derive(Clone, Debug)]
-pub enum Secret {
+pub enum SecretSource {
     /// The first line of a file.
     File(PathBuf),
     /// The first line that a program prints.
@@ -82,7 +82,7 @@ const EXCERPT: usize = 200;
 /// How long a program may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Secret {
+impl SecretSource {
     /// Reads it, within ten seconds.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Secret {
     }
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the password file {}", path.display()),
@@ -153,24 +153,24 @@ fn first_line(bytes: &[u8]) -> io::Result<String> {
     })
 }
 
-pub(super) fn parse(value: Value<'_>) -> Result<Login, Error> {
+pub(super) fn parse(value: Value<'_>) -> Result<BackendLogin, SetupError> {
     let mut table = value.table("login")?;
     let mechanism = table.read("mechanism", mechanism)?;
     let login = match mechanism.as_deref() {
-        Some("EXTERNAL") => Login { user: String::new(), mechanism, proof: Proof::Certificate },
+        Some("EXTERNAL") => BackendLogin { user: String::new(), mechanism, proof: Proof::Certificate },
         name => {
             let is_token = name.is_some_and(|name| ["XOAUTH2", "OAUTHBEARER"].contains(&name));
             let user = table.need("user")?.read(user)?;
             let secret = secret(&mut table)?;
             let proof = if is_token { Proof::Token(secret) } else { Proof::Password(secret) };
-            Login { user, mechanism, proof }
+            BackendLogin { user, mechanism, proof }
         }
     };
     table.end()?;
     Ok(login)
 }
 
-fn mechanism(text: &str) -> Result<String, Error> {
+fn mechanism(text: &str) -> Result<String, SetupError> {
     let name = text.to_ascii_uppercase();
     if Account::mechanisms().any(|known| known == name) {
         return Ok(name);
@@ -183,26 +183,26 @@ fn mechanism(text: &str) -> Result<String, Error> {
             known.join(", ")
         ),
     };
-    Err(Error::new(format!("no mechanism is called {}", shown(text))).hint(hint))
+    Err(SetupError::new(format!("no mechanism is called {}", shown(text))).with_hint(hint))
 }
 
-fn user(text: &str) -> Result<String, Error> {
+fn user(text: &str) -> Result<String, SetupError> {
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(Error::new("a user's name is a text without control characters"));
+        return Err(SetupError::new("a user's name is a text without control characters"));
     }
     Ok(text.to_owned())
 }
 
-fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
+fn secret(table: &mut Table<'_>) -> Result<SecretSource, SetupError> {
     let missing = |what: &str| {
-        Error::new(format!("login has {what}"))
-            .hint("password-file = \"/path\" or password-command = [\"program\", \"argument\"]")
+        SetupError::new(format!("login has {what}"))
+            .with_hint("password-file = \"/path\" or password-command = [\"program\", \"argument\"]")
             .at(|| table.place())
     };
     let (none, both) = (missing("no password"), missing("two passwords"));
     if let Some(value) = table.take("password") {
-        return Err(Error::new("a password does not stand in a configuration")
-            .hint("write it to a file that only the gateway can read: password-file = \"/path\"")
+        return Err(SetupError::new("a password does not stand in a configuration")
+            .with_hint("write it to a file that only the gateway can read: password-file = \"/path\"")
             .at(|| value.place()));
     }
     match (table.take("password-file"), table.take("password-command")) {
@@ -210,12 +210,16 @@ fn secret(table: &mut Table<'_>) -> Result<Secret, Error> {
         (None, None) => Err(table.missing(none)),
         (Some(value), None) => value.read(|path| {
             file::read(path.as_ref(), LONGEST)
-                .map_err(|source| Error::unreadable("the password file", path.as_ref(), source))?;
-            Ok(Secret::File(path.into()))
+                .map_err(|source| SetupError::unreadable("the password file", path.as_ref(), source))?;
+            Ok(SecretSource::File(path.into()))
         }),
         (None, Some(command)) => {
             let words: Vec<_> = command.list().into_iter().map(Value::text).collect::<Result<_, _>>()?;
-            if words.first().is_none_or(String::is_empty) { Err(none) } else { Ok(Secret::Command(words)) }
+            if words.first().is_none_or(String::is_empty) {
+                Err(none)
+            } else {
+                Ok(SecretSource::Command(words))
+            }
         }
     }
 }
@@ -226,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_program_says_of_its_failure_is_in_the_error_and_nowhere_else() {
-        let program = |script: &str| Secret::Command(["sh", "-c", script].map(String::from).to_vec());
+        let program = |script: &str| SecretSource::Command(["sh", "-c", script].map(String::from).to_vec());
         assert_eq!(program("echo warning >&2; echo secret").read().await.unwrap(), "secret");
         let error = program("printf '\\033[31mno key\\nmore' >&2; exit 3").read().await.unwrap_err();
         let expected = "the password command sh: exit status: 3: \"\\x1b[31mno key\"";

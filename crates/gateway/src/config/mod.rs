@@ -1,7 +1,7 @@
 //! The configuration: parsed, not validated. What comes out of here works as it is.
 //!
 //! ```
-//! # fn example() -> Result<(), starttls_gateway::config::Error> {
+//! # fn example() -> Result<(), starttls_gateway::SetupError> {
 //! let config = starttls_gateway::Config::read("/etc/starttls/gateway.toml".as_ref())?;
 //! for listener in &config.listeners {
 //!     println!("{} serves {}", listener.name, listener.protocol.title);
@@ -16,7 +16,6 @@ mod backend;
 mod client_auth;
 mod data;
 mod document;
-mod error;
 mod listener;
 mod login;
 mod networks;
@@ -34,18 +33,17 @@ use starttls::{Acceptor, Connector};
 use crate::certificates::Certificates;
 use crate::health::Health;
 use crate::lookup::Lookup;
+use crate::setup_error::SetupError;
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
 
-pub use address::Address;
+pub use address::ListenAddress;
 pub use arguments::Arguments;
 pub use client_auth::{ClientPolicy, NotAdmitted};
 pub use data::DataConnections;
-pub use error::Error;
-pub use login::{Login, Secret};
+pub use login::{BackendLogin, SecretSource};
 pub use networks::Networks;
 
-pub(crate) use error::shown;
 pub(crate) use values::{exposure, file};
 
 /// Everything the gateway does.
@@ -90,15 +88,15 @@ pub struct Listener {
     /// The name in greetings of its own where there is no certificate to take it from.
     pub server_name: String,
     /// Where TLS starts.
-    pub front: Front,
+    pub downstream: Downstream,
     /// Where it listens.
-    pub address: Address,
+    pub address: ListenAddress,
     /// Who may connect, if not everybody; see [`admits`](Self::admits).
     pub allow: Option<Networks>,
     /// Who has to say by a PROXY header on whose behalf it connects.
     pub proxy_from: Networks,
     /// How much is too much.
-    pub limits: Limits,
+    pub limits: ListenerLimits,
     /// Data connections, where the protocol has them.
     pub data: DataConnections,
     routes: Routes,
@@ -106,18 +104,18 @@ pub struct Listener {
 
 /// Where TLS starts on a listener.
 #[derive(Debug)]
-pub enum Front {
+pub enum Downstream {
     /// In cleartext, upgraded in place.
-    Upgrade(Offer, Tls),
+    Upgrade(UpgradePolicy, ListenerTls),
     /// At the first byte.
-    Implicit(Tls),
+    Implicit(ListenerTls),
     /// Nowhere. Only for this machine, or for whom [`Listener::allow`] names.
     Cleartext,
 }
 
 /// How the front deals with those who do not upgrade.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Offer {
+pub enum UpgradePolicy {
     /// They get nothing but refusals (rule G1).
     #[default]
     Required,
@@ -129,7 +127,7 @@ pub enum Offer {
 
 /// What a listener needs for TLS.
 #[derive(Debug)]
-pub struct Tls {
+pub struct ListenerTls {
     /// Does the front's TLS, with these certificates.
     pub acceptor: Acceptor,
     /// The certificates, which can be read anew while they are in use.
@@ -138,7 +136,7 @@ pub struct Tls {
 
 /// How much is too much, for one listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ListenerLimits {
     /// Connections at once.
     pub connections: usize,
     /// Connections at once from one address (IPv6: one /64).
@@ -153,7 +151,7 @@ pub struct Limits {
     pub idle: Duration,
 }
 
-impl Default for Limits {
+impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -194,9 +192,9 @@ pub struct Backend {
     /// What is spoken: what the front speaks, or a close relative.
     pub protocol: &'static Protocol,
     /// Where it listens.
-    pub place: Place,
+    pub place: BackendAddress,
     /// Where TLS starts on the way to it.
-    pub leg: Leg,
+    pub tls_start: TlsStart,
     /// In which form it is told who the client is.
     pub send_proxy: Option<ProxyVersion>,
     /// What the gateway calls itself toward it: the argument of EHLO, the `from` of a stream between servers.
@@ -208,7 +206,7 @@ pub struct Backend {
 
 /// Where a backend listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum BackendAddress {
     /// A host name or an address, and a port.
     Tcp(String, u16),
     /// A socket in the file system.
@@ -217,18 +215,18 @@ pub enum Place {
 
 /// Where TLS starts on the way to a backend.
 #[derive(Clone, Debug)]
-pub enum Leg {
+pub enum TlsStart {
     /// Nowhere.
     Cleartext,
     /// In cleartext, upgraded in place.
-    Upgrade(Upstream),
+    Upgrade(BackendTls),
     /// At the first byte.
-    Implicit(Upstream),
+    Implicit(BackendTls),
 }
 
 /// What TLS toward a backend needs.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct BackendTls {
     /// Does it.
     pub connector: Connector,
     /// The name that is sent and verified.
@@ -236,14 +234,14 @@ pub struct Upstream {
     /// Whether the gateway presents a certificate of its own.
     pub certificate: bool,
     /// Whether the connector verifies, and what only a verified backend is given.
-    pub trust: Trust,
+    pub trust: BackendTrust,
 }
 
 /// Rule G5 as a type: a login exists for a verified backend only.
 #[derive(Clone, Debug)]
-pub enum Trust {
+pub enum BackendTrust {
     /// The backend's certificate is verified. The gateway logs in there on behalf of its clients, or not.
-    Verified(Option<Login>),
+    Verified(Option<BackendLogin>),
     /// Anybody can be the backend.
     Unverified,
 }
@@ -265,12 +263,13 @@ impl Config {
     ///
     /// # Errors
     /// The first mistake, with its line. Nothing is half configured (rule G6).
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub fn read(path: &Path) -> Result<Self, SetupError> {
         const WHAT: &str = "the configuration";
-        let bytes =
-            starttls::file::read(path, LARGEST).map_err(|source| Error::unreadable(WHAT, path, source))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|cause| Error::new(format!("{WHAT} {} is not UTF-8", path.display())).because(cause))?;
+        let bytes = starttls::file::read(path, LARGEST)
+            .map_err(|source| SetupError::unreadable(WHAT, path, source))?;
+        let text = String::from_utf8(bytes).map_err(|cause| {
+            SetupError::new(format!("{WHAT} {} is not UTF-8", path.display())).because(cause)
+        })?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -278,7 +277,7 @@ impl Config {
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str, name: &str) -> Result<Self, SetupError> {
         document::parse(&reader::Source { name, text })
     }
 
@@ -294,7 +293,7 @@ impl Config {
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn from_arguments(arguments: &Arguments) -> Result<Self, Error> {
+    pub fn from_arguments(arguments: &Arguments) -> Result<Self, SetupError> {
         arguments::parse(arguments)
     }
 }
@@ -315,10 +314,10 @@ impl Listener {
     }
 
     /// What the front needs for TLS, if it does TLS.
-    pub fn tls(&self) -> Option<&Tls> {
-        match &self.front {
-            Front::Upgrade(_, tls) | Front::Implicit(tls) => Some(tls),
-            Front::Cleartext => None,
+    pub fn tls(&self) -> Option<&ListenerTls> {
+        match &self.downstream {
+            Downstream::Upgrade(_, tls) | Downstream::Implicit(tls) => Some(tls),
+            Downstream::Cleartext => None,
         }
     }
 
@@ -340,20 +339,19 @@ impl Listener {
 
 impl Backend {
     /// What TLS needs on the way to it, if there is TLS.
-    pub fn upstream(&self) -> Option<&Upstream> {
-        match &self.leg {
-            Leg::Upgrade(upstream) | Leg::Implicit(upstream) => Some(upstream),
-            Leg::Cleartext => None,
+    pub fn tls(&self) -> Option<&BackendTls> {
+        match &self.tls_start {
+            TlsStart::Upgrade(upstream) | TlsStart::Implicit(upstream) => Some(upstream),
+            TlsStart::Cleartext => None,
         }
     }
 
     /// Returns the authority of the backend's URL; `None` for a socket in the file system, and if `server-name` differs
     /// from the URL's host: the URL is then only the way to the service, and servers refuse a name that is not theirs.
     pub(crate) fn authority(&self) -> Option<UrlAuthority> {
-        let is_service =
-            |host: &str| self.upstream().is_none_or(|it| it.server_name.eq_ignore_ascii_case(host));
+        let is_service = |host: &str| self.tls().is_none_or(|it| it.server_name.eq_ignore_ascii_case(host));
         match &self.place {
-            Place::Tcp(host, port) if is_service(host) => {
+            BackendAddress::Tcp(host, port) if is_service(host) => {
                 UrlAuthority::new(host, *port, self.protocol.port).ok()
             }
             _ => None,
@@ -363,8 +361,8 @@ impl Backend {
     /// The same, where nobody is to be logged in.
     pub(crate) fn without_login(&self) -> Self {
         let mut other = self.clone();
-        if let Leg::Upgrade(upstream) | Leg::Implicit(upstream) = &mut other.leg
-            && let Trust::Verified(login) = &mut upstream.trust
+        if let TlsStart::Upgrade(upstream) | TlsStart::Implicit(upstream) = &mut other.tls_start
+            && let BackendTrust::Verified(login) = &mut upstream.trust
         {
             *login = None;
         }
@@ -372,10 +370,10 @@ impl Backend {
     }
 
     /// The login that the gateway makes there on behalf of its clients.
-    pub fn login(&self) -> Option<&Login> {
-        match &self.upstream()?.trust {
-            Trust::Verified(login) => login.as_ref(),
-            Trust::Unverified => None,
+    pub fn login(&self) -> Option<&BackendLogin> {
+        match &self.tls()?.trust {
+            BackendTrust::Verified(login) => login.as_ref(),
+            BackendTrust::Unverified => None,
         }
     }
 }

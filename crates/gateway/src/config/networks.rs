@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::error::{Error, shown};
+use crate::setup_error::{SetupError, shown};
 
 /// Networks, as a list of address ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,16 +26,16 @@ impl Networks {
         })
     }
 
-    pub(crate) fn add(&mut self, text: &str) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, text: &str) -> Result<(), SetupError> {
         let network = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
         let network = network.map_err(|_| {
-            Error::new(format!("{} is no network", shown(text)))
-                .hint("write an address, or a range as in \"192.0.2.0/24\" or \"2001:db8::/32\"")
+            SetupError::new(format!("{} is no network", shown(text)))
+                .with_hint("write an address, or a range as in \"192.0.2.0/24\" or \"2001:db8::/32\"")
         })?;
         if network.addr() != network.network() {
             let right = network.trunc();
-            return Err(Error::new(format!("{} is an address in a network", shown(text)))
-                .hint(format!("the network is \"{right}\"")));
+            return Err(SetupError::new(format!("{} is an address in a network", shown(text)))
+                .with_hint(format!("the network is \"{right}\"")));
         }
         self.0.push(network);
         Ok(())

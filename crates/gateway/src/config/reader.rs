@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Error, nearest, shown};
+use crate::setup_error::{SetupError, nearest, shown};
 
 /// The text of a file, for the lines in errors.
 #[derive(Debug)]
@@ -15,10 +15,10 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn table(&'a self) -> Result<Table<'a>, Error> {
+    pub(super) fn table(&'a self) -> Result<Table<'a>, SetupError> {
         let table = DeTable::parse(self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
-            Error::new(error.message().replace('\n', ", ")).at(|| self.place(&span))
+            SetupError::new(error.message().replace('\n', ", ")).at(|| self.place(&span))
         })?;
         Ok(Table::new(self, "the top level", table.span(), table.into_inner()))
     }
@@ -53,21 +53,21 @@ impl<'a> Table<'a> {
         Some(Value { source: self.source, key, span: value.span(), value: value.into_inner() })
     }
 
-    pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Error> {
+    pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, SetupError> {
         let missing = format!("{} has no \"{key}\"", self.title);
-        self.take(key).ok_or_else(|| self.missing(Error::new(missing).at(|| self.place())))
+        self.take(key).ok_or_else(|| self.missing(SetupError::new(missing).at(|| self.place())))
     }
 
     /// Reads a text in its own way, if it is there.
     pub(super) fn read<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
+        parse: impl FnOnce(&str) -> Result<T, SetupError>,
+    ) -> Result<Option<T>, SetupError> {
         self.take(key).map(|value| value.read(parse)).transpose()
     }
 
-    pub(super) fn flag(&mut self, key: &'static str) -> Result<bool, Error> {
+    pub(super) fn flag(&mut self, key: &'static str) -> Result<bool, SetupError> {
         self.take(key).map_or(Ok(false), Value::flag)
     }
 
@@ -82,7 +82,7 @@ impl<'a> Table<'a> {
     }
 
     /// Everything that is known was taken: what is left is a mistake.
-    pub(super) fn end(self) -> Result<(), Error> {
+    pub(super) fn end(self) -> Result<(), SetupError> {
         match self.entries.keys().min_by_key(|key| key.span().start) {
             Some(key) => Err(self.unknown(key)),
             None => Ok(()),
@@ -90,20 +90,20 @@ impl<'a> Table<'a> {
     }
 
     /// What there is to say of something that is missing: it may be there, misspelled.
-    pub(super) fn missing(&self, error: Error) -> Error {
+    pub(super) fn missing(&self, error: SetupError) -> SetupError {
         let asked = || self.asked.iter().copied();
         let near = self.entries.keys().find(|key| nearest(key.get_ref(), asked()).is_some());
         near.map_or(error, |key| self.unknown(key))
     }
 
-    fn unknown(&self, key: &Spanned<impl AsRef<str>>) -> Error {
+    fn unknown(&self, key: &Spanned<impl AsRef<str>>) -> SetupError {
         let name = key.get_ref().as_ref();
         let hint = match nearest(name, self.asked.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("there are {}", self.asked.join(", ")),
         };
         let what = format!("there is no key {} in {}", shown(name), self.title);
-        Error::new(what).hint(hint).at(|| self.source.place(&key.span()))
+        SetupError::new(what).with_hint(hint).at(|| self.source.place(&key.span()))
     }
 }
 
@@ -117,18 +117,18 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn read<T>(self, parse: impl FnOnce(&str) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn read<T>(self, parse: impl FnOnce(&str) -> Result<T, SetupError>) -> Result<T, SetupError> {
         match &self.value {
             DeValue::String(text) => parse(text).map_err(|error| error.at(|| self.source.place(&self.span))),
             _ => Err(self.wrong("a text in quotes")),
         }
     }
 
-    pub(super) fn text(self) -> Result<String, Error> {
+    pub(super) fn text(self) -> Result<String, SetupError> {
         self.read(|text| Ok(text.to_owned()))
     }
 
-    pub(super) fn flag(self) -> Result<bool, Error> {
+    pub(super) fn flag(self) -> Result<bool, SetupError> {
         match self.value {
             DeValue::Boolean(flag) => Ok(flag),
             _ => Err(self.wrong("true or false, without quotes")),
@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
     }
 
     /// A number from 1 on.
-    pub(super) fn count(self) -> Result<usize, Error> {
+    pub(super) fn count(self) -> Result<usize, SetupError> {
         let number = match &self.value {
             DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
@@ -165,7 +165,7 @@ impl<'a> Value<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
-    pub(super) fn table(self, title: &'static str) -> Result<Table<'a>, Error> {
+    pub(super) fn table(self, title: &'static str) -> Result<Table<'a>, SetupError> {
         match self.value {
             DeValue::Table(entries) => Ok(Table::new(self.source, title, self.span, entries)),
             _ => Err(self.wrong("a table")),
@@ -177,7 +177,7 @@ impl<'a> Value<'a> {
         self.source.place(&self.span)
     }
 
-    fn wrong(&self, wanted: &str) -> Error {
-        Error::new(format!("\"{}\" has to be {wanted}", self.key)).at(|| self.place())
+    fn wrong(&self, wanted: &str) -> SetupError {
+        SetupError::new(format!("\"{}\" has to be {wanted}", self.key)).at(|| self.place())
     }
 }

@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::error::{Error, shown};
+use crate::setup_error::{SetupError, shown};
 
 /// The largest certificate, key or list of them that is read.
 const LARGEST: u64 = 1 << 20;
 
 /// A time: `30s`, `5m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Error> {
+pub(super) fn duration(text: &str) -> Result<Duration, SetupError> {
     let bad = || {
-        Error::new(format!("{} is no time", shown(text)))
-            .hint("write a number and its unit: \"500ms\", \"30s\", \"5m\" or \"1h\"")
+        SetupError::new(format!("{} is no time", shown(text)))
+            .with_hint("write a number and its unit: \"500ms\", \"30s\", \"5m\" or \"1h\"")
     };
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| bad())?;
@@ -25,22 +25,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, Error> {
     };
     match number.checked_mul(milliseconds) {
         Some(time @ 1..=604_800_000) => Ok(Duration::from_millis(time)),
-        _ => Err(Error::new(format!("{} is not a time from 1ms to a week", shown(text)))),
+        _ => Err(SetupError::new(format!("{} is not a time from 1ms to a week", shown(text)))),
     }
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Error> {
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, SetupError> {
     let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        Error::new(format!("{} is none of {}", shown(text), words.join(", ")))
+        SetupError::new(format!("{} is none of {}", shown(text), words.join(", ")))
     })
 }
 
 /// Reads a small regular file. `what` is what errors call it.
-pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, Error> {
-    starttls::file::read(path, LARGEST).map_err(|source| Error::unreadable(what, path, source))
+pub(crate) fn file(what: &str, path: &Path) -> Result<Vec<u8>, SetupError> {
+    starttls::file::read(path, LARGEST).map_err(|source| SetupError::unreadable(what, path, source))
 }
 
 /// Returns a warning if every user of the machine can read or change this file, which holds a secret.

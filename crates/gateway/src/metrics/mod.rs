@@ -13,11 +13,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::admission::Refused;
+use crate::admission::LimitReached;
 use crate::certificates::Certificates;
 use crate::config::Listener;
-use crate::report::Verdict;
-use crate::{Failure, Record};
+use crate::report::SessionOutcome;
+use crate::{SessionFailure, SessionRecord};
 
 pub use http::serve;
 
@@ -56,7 +56,7 @@ struct Why {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct How {
-    verdict: Verdict,
+    verdict: SessionOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,7 +75,7 @@ struct OfCertificate {
     path: String,
 }
 
-impl EncodeLabelValue for Verdict {
+impl EncodeLabelValue for SessionOutcome {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         self.name().encode(encoder)
     }
@@ -137,10 +137,10 @@ impl Metrics {
     /// The numbers of one listener. They are found once, and then cost an addition each.
     pub fn listener(&self, name: &str) -> ListenerMetrics {
         let of = Of { listener: name.into() };
-        let refused = Refused::ALL
+        let refused = LimitReached::ALL
             .map(|reason| self.refused.get_or_create(&(of.clone(), Why { reason: reason.name() })).clone());
-        let sessions =
-            Verdict::ALL.map(|verdict| self.sessions.get_or_create(&(of.clone(), How { verdict })).clone());
+        let sessions = SessionOutcome::ALL
+            .map(|verdict| self.sessions.get_or_create(&(of.clone(), How { verdict })).clone());
         let bytes = |to| self.bytes.get_or_create(&(of.clone(), Toward { to })).clone();
         ListenerMetrics {
             connections: self.connections.get_or_create(&of).clone(),
@@ -197,9 +197,9 @@ pub struct ListenerMetrics {
     connections: Counter,
     open: Gauge,
     /// By reason, in the order of its declaration.
-    refused: [Counter; Refused::ALL.len()],
+    refused: [Counter; LimitReached::ALL.len()],
     /// By verdict, in the order of its declaration.
-    sessions: [Counter; Verdict::ALL.len()],
+    sessions: [Counter; SessionOutcome::ALL.len()],
     to_backend: Counter,
     to_client: Counter,
     handshake: Histogram,
@@ -215,10 +215,10 @@ impl ListenerMetrics {
     }
 
     /// A session of this listener is over.
-    pub fn ended(&self, listener: &Listener, record: &Record) {
+    pub fn ended(&self, listener: &Listener, record: &SessionRecord) {
         self.open.dec();
-        self.sessions[Verdict::of(listener, record) as usize].inc();
-        if let Some(Failure::Crowded(reason)) = &record.failure {
+        self.sessions[SessionOutcome::of(listener, record) as usize].inc();
+        if let Some(SessionFailure::Crowded(reason)) = &record.failure {
             self.refused[*reason as usize].inc();
         }
         self.to_backend.inc_by(record.octets_up);
@@ -227,7 +227,7 @@ impl ListenerMetrics {
         if let Some(time) = record.until_backend {
             self.dial.observe(time.as_secs_f64());
         }
-        if let Some(time) = record.front.as_ref().and_then(|facts| facts.timings.handshake) {
+        if let Some(time) = record.downstream.as_ref().and_then(|facts| facts.timings.handshake) {
             self.handshake.observe(time.as_secs_f64());
         }
     }

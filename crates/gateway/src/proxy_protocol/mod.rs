@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use starttls::proto::Escaped;
 
 pub use read::read;
-pub use write::{Identity, v1, v2};
+pub use write::{ProxiedClient, v1, v2};
 
 /// What starts a header of version 2 (section 2.2).
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -51,7 +51,7 @@ pub enum Header {
 
 /// Why there is no header.
 #[derive(Debug)]
-pub enum Error {
+pub enum HeaderError {
     /// The connection broke, or ended early.
     Io(std::io::Error),
     /// Something else came. Whoever sends it is a client, or a proxy that is not told to send headers.
@@ -60,7 +60,7 @@ pub enum Error {
     Malformed(&'static str),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(_) => f.write_str("the connection broke before the end of the PROXY header"),
@@ -70,7 +70,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for HeaderError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(source) => Some(source),
@@ -79,7 +79,7 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
+impl From<std::io::Error> for HeaderError {
     fn from(source: std::io::Error) -> Self {
         Self::Io(source)
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Error, Header, SIGNATURE, command, family};
+use super::{Header, HeaderError, SIGNATURE, command, family};
 
 /// The longest line of version 1, with its end (section 2.1).
 const LONGEST_LINE: usize = 107;
@@ -18,8 +18,8 @@ const LONGEST_BODY: u16 = 4096;
 /// It waits for as long as the caller lets it.
 ///
 /// # Errors
-/// [`Error`]: the connection is to be closed; whether there is a header is nothing to guess about (section 2).
-pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
+/// [`HeaderError`]: the connection is to be closed; whether there is a header is nothing to guess about (section 2).
+pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderError> {
     // No header is shorter than this: "PROXY UNKNOWN\r\n" has 15 octets, version 2 at least 16.
     let mut start = [0; SIGNATURE.len()];
     for at in 0..start.len() {
@@ -27,16 +27,16 @@ pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
         let seen = &start[..=at];
         // Somebody who has nothing more to say must not be waited for.
         if !SIGNATURE.starts_with(seen) && !b"PROXY ".iter().zip(seen).all(|(one, other)| one == other) {
-            return Err(Error::NoHeader(seen.to_vec()));
+            return Err(HeaderError::NoHeader(seen.to_vec()));
         }
     }
     if start == *SIGNATURE { binary(io).await } else { line(io, start.to_vec()).await }
 }
 
-async fn line(io: &mut (impl AsyncRead + Unpin), mut line: Vec<u8>) -> Result<Header, Error> {
+async fn line(io: &mut (impl AsyncRead + Unpin), mut line: Vec<u8>) -> Result<Header, HeaderError> {
     while !line.ends_with(b"\r\n") {
         if line.len() == LONGEST_LINE {
-            return Err(Error::Malformed("the line has no end"));
+            return Err(HeaderError::Malformed("the line has no end"));
         }
         line.push(io.read_u8().await?);
     }
@@ -47,9 +47,9 @@ async fn line(io: &mut (impl AsyncRead + Unpin), mut line: Vec<u8>) -> Result<He
         Some("UNKNOWN") => return Ok(Header::Local),
         Some("TCP4") => addresses::<Ipv4Addr>(&mut words),
         Some("TCP6") => addresses::<Ipv6Addr>(&mut words),
-        _ => return Err(Error::Malformed("its protocol is none of TCP4, TCP6 and UNKNOWN")),
+        _ => return Err(HeaderError::Malformed("its protocol is none of TCP4, TCP6 and UNKNOWN")),
     };
-    header.filter(|_| words.next().is_none()).ok_or(Error::Malformed("its addresses are none"))
+    header.filter(|_| words.next().is_none()).ok_or(HeaderError::Malformed("its addresses are none"))
 }
 
 fn addresses<'a, A: FromStr + Into<IpAddr>>(words: &mut impl Iterator<Item = &'a str>) -> Option<Header> {
@@ -67,12 +67,12 @@ fn addresses<'a, A: FromStr + Into<IpAddr>>(words: &mut impl Iterator<Item = &'a
     })
 }
 
-async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
+async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderError> {
     let version_and_command = io.read_u8().await?;
     let family = io.read_u8().await?;
     let length = io.read_u16().await?;
     if length > LONGEST_BODY {
-        return Err(Error::Malformed("it is too long"));
+        return Err(HeaderError::Malformed("it is too long"));
     }
     let mut body = vec![0; usize::from(length)];
     io.read_exact(&mut body).await?;
@@ -80,7 +80,7 @@ async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
         // Addresses are to be discarded (section 2.2).
         command::LOCAL => return Ok(Header::Local),
         command::PROXY => {}
-        _ => return Err(Error::Malformed("its version or command is unknown")),
+        _ => return Err(HeaderError::Malformed("its version or command is unknown")),
     }
     match family {
         family::TCP4 => split(&body, |ip: [u8; 4]| IpAddr::from(ip)),
@@ -88,7 +88,7 @@ async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
         // Other families name no client that an address could be had of (section 2.2).
         _ => Some(Header::Local),
     }
-    .ok_or(Error::Malformed("its addresses are cut short"))
+    .ok_or(HeaderError::Malformed("its addresses are cut short"))
 }
 
 /// Two addresses and two ports; what else is known of the client comes behind them, and is not needed here.
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     /// The header, and what is left behind it.
-    async fn read_all(mut bytes: &[u8]) -> (Result<Header, Error>, usize) {
+    async fn read_all(mut bytes: &[u8]) -> (Result<Header, HeaderError>, usize) {
         let header = read(&mut bytes).await;
         (header, bytes.len())
     }
@@ -156,10 +156,13 @@ mod tests {
             "\r\n\r\n\0\r\nQUIT\n\x21\x11\x7f\x7f",
         ] {
             let (header, _) = read_all(text.as_bytes()).await;
-            assert!(matches!(header, Err(Error::NoHeader(_) | Error::Malformed(_))), "{text:?}: {header:?}");
+            assert!(
+                matches!(header, Err(HeaderError::NoHeader(_) | HeaderError::Malformed(_))),
+                "{text:?}: {header:?}"
+            );
         }
         let (header, _) = read_all(b"PROXY TCP4 192.0.2.1").await;
-        assert!(matches!(header, Err(Error::Io(_))));
+        assert!(matches!(header, Err(HeaderError::Io(_))));
     }
 
     /// A client that was let in without its proxy is told apart by its first byte.
@@ -168,7 +171,7 @@ mod tests {
         let (mut near, mut far) = tokio::io::duplex(64);
         tokio::io::AsyncWriteExt::write_all(&mut near, b"E").await.unwrap();
         let header = tokio::time::timeout(std::time::Duration::from_secs(10), read(&mut far)).await.unwrap();
-        assert!(matches!(header, Err(Error::NoHeader(bytes)) if bytes == b"E"));
+        assert!(matches!(header, Err(HeaderError::NoHeader(bytes)) if bytes == b"E"));
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ const LONGEST: usize = 1024;
 
 /// Who the client is.
 #[derive(Clone, Copy, Debug)]
-pub struct Identity<'a> {
+pub struct ProxiedClient<'a> {
     /// The client, and what it connected to; nothing where it came through a socket in the file system.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
     /// What is known of the client's TLS. It is claimed to be there only when it is (rule G4).
@@ -41,7 +41,7 @@ pub struct Identity<'a> {
     pub certificate: bool,
 }
 
-impl Identity<'_> {
+impl ProxiedClient<'_> {
     /// The one name that the client has by its certificate: the common name, if there is one and no other, and it
     /// cannot be taken for anything else.
     pub fn client_name(&self) -> Option<String> {
@@ -58,7 +58,7 @@ impl Identity<'_> {
 }
 
 /// A line of version 1 (section 2.1), which has room for addresses only.
-pub fn v1(identity: &Identity<'_>) -> Vec<u8> {
+pub fn v1(identity: &ProxiedClient<'_>) -> Vec<u8> {
     let line = match same_family(identity.addresses) {
         Some((client, destination)) => {
             let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
@@ -71,7 +71,7 @@ pub fn v1(identity: &Identity<'_>) -> Vec<u8> {
 }
 
 /// A header of version 2 (section 2.2), with what is known of the client's TLS.
-pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
+pub fn v2(identity: &ProxiedClient<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     let family = match same_family(identity.addresses) {
         Some((client, destination)) => {
@@ -105,7 +105,7 @@ pub fn v2(identity: &Identity<'_>) -> Vec<u8> {
 }
 
 /// Section 2.2.6: what the client did, whether its certificate is good (0), and the values.
-fn ssl(identity: &Identity<'_>, tls: &TlsFacts) -> Vec<u8> {
+fn ssl(identity: &ProxiedClient<'_>, tls: &TlsFacts) -> Vec<u8> {
     let resumed = tls.kind == Some(HandshakeKind::Resumed);
     let own = identity.own();
     let mut did = client::SSL;
@@ -162,7 +162,7 @@ mod tests {
             ("192.0.2.1:50000", "[2001:db8::2]:25", "[::ffff:192.0.2.1]:50000"),
         ] {
             let addresses = Some((client.parse().unwrap(), destination.parse().unwrap()));
-            let identity = Identity { addresses, tls: None, certificate: false };
+            let identity = ProxiedClient { addresses, tls: None, certificate: false };
             for header in [v1(&identity), v2(&identity)] {
                 let mut left = header.as_slice();
                 let Header::Proxied { client, .. } = read(&mut left).await.unwrap() else {
@@ -171,7 +171,7 @@ mod tests {
                 assert_eq!((client, left), (as_read.parse().unwrap(), &b""[..]));
             }
         }
-        let unknown = Identity { addresses: None, tls: None, certificate: false };
+        let unknown = ProxiedClient { addresses: None, tls: None, certificate: false };
         for header in [v1(&unknown), v2(&unknown)] {
             assert_eq!(read(&mut header.as_slice()).await.unwrap(), Header::Local);
         }

@@ -1,6 +1,6 @@
 //! The gateway at work: sockets, one thread a core, reload and drain.
 
-mod recovery;
+mod health_check;
 mod sockets;
 mod worker;
 
@@ -14,23 +14,23 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Admission, Total};
-use crate::config::{Address, Config, Listener};
-use crate::session::Record;
+use crate::admission::{Admission, TotalConnections};
+use crate::config::{Config, ListenAddress, Listener};
+use crate::session::SessionRecord;
 use sockets::Opened;
 use worker::{Counted, Order};
 
 /// Hears of every session.
-pub trait Observer: Send + Sync {
+pub trait SessionObserver: Send + Sync {
     /// A connection to this listener came in.
     fn connected(&self, _listener: &Listener) {}
 
     /// A session of this listener is over.
-    fn session(&self, listener: &Listener, record: &Record);
+    fn session(&self, listener: &Listener, record: &SessionRecord);
 }
 
-impl<F: Fn(&Listener, &Record) + Send + Sync> Observer for F {
-    fn session(&self, listener: &Listener, record: &Record) {
+impl<F: Fn(&Listener, &SessionRecord) + Send + Sync> SessionObserver for F {
+    fn session(&self, listener: &Listener, record: &SessionRecord) {
         self(listener, record);
     }
 }
@@ -38,8 +38,8 @@ impl<F: Fn(&Listener, &Record) + Send + Sync> Observer for F {
 /// A running gateway. Dropped, it stops at once; see [`drain`](Self::drain).
 pub struct Gateway {
     workers: Vec<Worker>,
-    posts: Vec<Arc<Post>>,
-    total: Arc<Total>,
+    slots: Vec<Arc<ListenerSlot>>,
+    total: Arc<TotalConnections>,
     sessions: Arc<AtomicUsize>,
     /// Sockets that listen.
     listening: Arc<AtomicUsize>,
@@ -54,8 +54,8 @@ struct Worker {
 }
 
 /// A place where somebody listens, and what holds there for new connections.
-pub(crate) struct Post {
-    address: Address,
+pub(crate) struct ListenerSlot {
+    address: ListenAddress,
     bound: Option<SocketAddr>,
     listener: RwLock<Arc<Listener>>,
     admission: Admission,
@@ -63,7 +63,7 @@ pub(crate) struct Post {
     open: watch::Sender<bool>,
 }
 
-impl Post {
+impl ListenerSlot {
     fn listener(&self) -> Arc<Listener> {
         match self.listener.read() {
             Ok(listener) => listener.clone(),
@@ -90,7 +90,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When a socket cannot be opened; nothing listens then.
-    pub fn start(config: Config, observer: Arc<dyn Observer>) -> io::Result<Self> {
+    pub fn start(config: Config, observer: Arc<dyn SessionObserver>) -> io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let opened = open(&config.listeners, threads, Vec::new())?;
         let (open, closing) = watch::channel(true);
@@ -106,18 +106,18 @@ impl Gateway {
             })
             .collect();
         let drain = config.drain;
-        let total = Total::new(config.connections);
+        let total = TotalConnections::new(config.connections);
         let (workers, listening) = (workers?, Arc::default());
-        let mut gateway = Self { workers, posts: Vec::new(), total, sessions, listening, open, drain };
+        let mut gateway = Self { workers, slots: Vec::new(), total, sessions, listening, open, drain };
         for (listener, opened) in config.listeners.into_iter().zip(opened) {
-            gateway.post(listener, opened);
+            gateway.slot(listener, opened);
         }
         Ok(gateway)
     }
 
     /// Where the gateway listens, by the name of the listener. Sockets in the file system have no address.
     pub fn addresses(&self) -> Vec<(String, Option<SocketAddr>)> {
-        self.posts.iter().map(|post| (post.listener().name.clone(), post.bound)).collect()
+        self.slots.iter().map(|slot| (slot.listener().name.clone(), slot.bound)).collect()
     }
 
     /// How many connections are being served.
@@ -133,31 +133,31 @@ impl Gateway {
         let (kept, added): (Vec<_>, Vec<_>) = config
             .listeners
             .into_iter()
-            .partition(|listener| self.posts.iter().any(|post| post.address == listener.address));
-        let held = self.posts.iter().filter_map(|post| post.bound).collect();
+            .partition(|listener| self.slots.iter().any(|slot| slot.address == listener.address));
+        let held = self.slots.iter().filter_map(|slot| slot.bound).collect();
         let opened = open(&added, self.workers.len(), held)?;
-        self.posts.retain(|post| {
-            let stays = kept.iter().any(|listener| listener.address == post.address);
+        self.slots.retain(|slot| {
+            let stays = kept.iter().any(|listener| listener.address == slot.address);
             if !stays {
-                post.open.send_replace(false);
+                slot.open.send_replace(false);
             }
             stays
         });
         for listener in kept {
-            if let Some(post) = self.posts.iter().find(|post| post.address == listener.address) {
-                post.set(listener);
+            if let Some(slot) = self.slots.iter().find(|slot| slot.address == listener.address) {
+                slot.set(listener);
             }
         }
         for (listener, opened) in added.into_iter().zip(opened) {
-            self.post(listener, opened);
+            self.slot(listener, opened);
         }
         self.total.adjust(config.connections);
         self.drain = config.drain;
         Ok(())
     }
 
-    fn post(&mut self, listener: Listener, opened: Opened) {
-        let post = Arc::new(Post {
+    fn slot(&mut self, listener: Listener, opened: Opened) {
+        let slot = Arc::new(ListenerSlot {
             address: listener.address.clone(),
             bound: opened.bound,
             admission: Admission::new(self.total.clone(), listener.limits),
@@ -166,12 +166,12 @@ impl Gateway {
         });
         for (worker, socket) in self.workers.iter().zip(opened.sockets) {
             // A worker that is gone has panicked, which it does not.
-            let _ = worker.orders.send(Order::Listen(post.clone(), socket, Counted::new(&self.listening)));
+            let _ = worker.orders.send(Order::Listen(slot.clone(), socket, Counted::new(&self.listening)));
         }
         if let Some(worker) = self.workers.first() {
-            let _ = worker.orders.send(Order::LookAfter(post.clone()));
+            let _ = worker.orders.send(Order::LookAfter(slot.clone()));
         }
-        self.posts.push(post);
+        self.slots.push(slot);
     }
 
     /// Takes no more connections, and waits for those that are there, the ones included that wait to be taken, but no

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::config::Address;
+use crate::config::ListenAddress;
 use crate::systemd::{self, Passed};
 
 /// A socket that listens.
@@ -29,9 +29,9 @@ const BACKLOG: i32 = 1024;
 /// Opens as many sockets as there are threads. The kernel spreads connections over those of one TCP address; a
 /// socket in the file system is shared, and so is one that the service manager opened. `held` is where the gateway
 /// listens besides.
-pub(super) fn open(address: &Address, threads: usize, held: &[SocketAddr]) -> io::Result<Opened> {
+pub(super) fn open(address: &ListenAddress, threads: usize, held: &[SocketAddr]) -> io::Result<Opened> {
     match address {
-        Address::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let overlaps = held.iter().any(|other| overlap(*address, *other));
             let first = tcp(*address, if overlaps { Place::Shared } else { Place::Free })?;
             let bound = first.local_addr()?;
@@ -39,8 +39,8 @@ pub(super) fn open(address: &Address, threads: usize, held: &[SocketAddr]) -> io
             let sockets: io::Result<Vec<_>> = [Ok(first)].into_iter().chain(others).collect();
             Ok(Opened { bound: Some(bound), sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
         }
-        Address::Unix(path) => shared_unix(&unix(path)?, threads),
-        Address::Systemd(name) => match systemd::take(name)? {
+        ListenAddress::Unix(path) => shared_unix(&unix(path)?, threads),
+        ListenAddress::Systemd(name) => match systemd::take(name)? {
             Passed::Unix(socket) => shared_unix(&socket, threads),
             Passed::Tcp(socket) => {
                 let sockets: io::Result<Vec<_>> = (0..threads).map(|_| socket.try_clone()).collect();

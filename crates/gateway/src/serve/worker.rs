@@ -12,16 +12,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
 use super::sockets::Listening;
-use super::{Observer, Post, recovery};
-use crate::Failure;
+use super::{ListenerSlot, SessionObserver, health_check};
+use crate::SessionFailure;
 use crate::admission::Admission;
 use crate::config::Listener;
-use crate::session::{self, Client, Record, Socket};
+use crate::session::{self, ClientAddresses, SessionRecord, Socket};
 
 /// What a worker is told.
 pub(super) enum Order {
-    Listen(Arc<Post>, Listening, Counted),
-    LookAfter(Arc<Post>),
+    Listen(Arc<ListenerSlot>, Listening, Counted),
+    LookAfter(Arc<ListenerSlot>),
     Stop,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Order {
 #[derive(Clone)]
 struct Shared {
     sessions: Arc<AtomicUsize>,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn SessionObserver>,
     open: watch::Receiver<bool>,
 }
 
@@ -53,7 +53,7 @@ impl Drop for Counted {
 pub(super) fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
     sessions: Arc<AtomicUsize>,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn SessionObserver>,
     open: watch::Receiver<bool>,
 ) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -62,10 +62,10 @@ pub(super) fn run(
     runtime.block_on(async {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Listen(post, socket, counted) => {
-                    drop(spawn_local(listen(post, socket, counted, shared.clone())));
+                Order::Listen(slot, socket, counted) => {
+                    drop(spawn_local(listen(slot, socket, counted, shared.clone())));
                 }
-                Order::LookAfter(post) => drop(spawn_local(look_after(post, shared.clone()))),
+                Order::LookAfter(slot) => drop(spawn_local(look_after(slot, shared.clone()))),
                 Order::Stop => return,
             }
         }
@@ -87,7 +87,7 @@ impl Accepting {
         }
     }
 
-    async fn accept(&self) -> io::Result<(Socket, Client)> {
+    async fn accept(&self) -> io::Result<(Socket, ClientAddresses)> {
         match self {
             Self::Tcp(listener) => {
                 let (tcp, address) = listener.accept().await?;
@@ -98,7 +98,7 @@ impl Accepting {
     }
 
     /// Listens no more, and gives those whom the kernel has let in already: nobody will take them otherwise.
-    fn close(self) -> io::Result<Vec<(Socket, Client)>> {
+    fn close(self) -> io::Result<Vec<(Socket, ClientAddresses)>> {
         let mut rest = Vec::new();
         match self {
             Self::Tcp(listener) => {
@@ -120,32 +120,32 @@ impl Accepting {
     }
 }
 
-fn of_tcp(tcp: TcpStream, address: SocketAddr) -> io::Result<(Socket, Client)> {
+fn of_tcp(tcp: TcpStream, address: SocketAddr) -> io::Result<(Socket, ClientAddresses)> {
     tcp.set_nodelay(true)?;
-    let client = Client { address: Some(address), local: tcp.local_addr().ok() };
+    let client = ClientAddresses { address: Some(address), local: tcp.local_addr().ok() };
     Ok((Socket::Tcp(tcp), client))
 }
 
-fn of_unix(unix: UnixStream) -> (Socket, Client) {
-    (Socket::Unix(unix), Client { address: None, local: None })
+fn of_unix(unix: UnixStream) -> (Socket, ClientAddresses) {
+    (Socket::Unix(unix), ClientAddresses { address: None, local: None })
 }
 
 /// How long to wait when no connection can be taken, for want of file descriptors most often.
 const BREATH: Duration = Duration::from_millis(50);
 
-async fn look_after(post: Arc<Post>, mut shared: Shared) {
-    let mut place = post.open.subscribe();
+async fn look_after(slot: Arc<ListenerSlot>, mut shared: Shared) {
+    let mut place = slot.open.subscribe();
     tokio::select! {
-        () = recovery::watch(post.clone()) => {}
+        () = health_check::watch(slot.clone()) => {}
         _ = shared.open.wait_for(|open| !open) => {}
         _ = place.wait_for(|open| !open) => {}
     }
 }
 
 /// Takes connections until the place is given up; `_counted` is there until all that came are sessions.
-async fn listen(post: Arc<Post>, socket: Listening, _counted: Counted, mut shared: Shared) {
+async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, mut shared: Shared) {
     let Ok(accepting) = Accepting::new(socket) else { return };
-    let mut place = post.open.subscribe();
+    let mut place = slot.open.subscribe();
     loop {
         let accepted = tokio::select! {
             accepted = accepting.accept() => accepted,
@@ -153,24 +153,24 @@ async fn listen(post: Arc<Post>, socket: Listening, _counted: Counted, mut share
             _ = place.wait_for(|open| !open) => break,
         };
         match accepted {
-            Ok((socket, client)) => shared.serve(&post, socket, client),
+            Ok((socket, client)) => shared.serve(&slot, socket, client),
             Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
     for (socket, client) in accepting.close().unwrap_or_default() {
-        shared.serve(&post, socket, client);
+        shared.serve(&slot, socket, client);
     }
 }
 
 impl Shared {
-    fn serve(&self, post: &Arc<Post>, socket: Socket, client: Client) {
-        let (post, observer, counted) = (post.clone(), self.observer.clone(), Counted::new(&self.sessions));
+    fn serve(&self, slot: &Arc<ListenerSlot>, socket: Socket, client: ClientAddresses) {
+        let (slot, observer, counted) = (slot.clone(), self.observer.clone(), Counted::new(&self.sessions));
         spawn_local(async move {
-            let listener = post.listener();
+            let listener = slot.listener();
             observer.connected(&listener);
-            let (record, began) = (Record::new(client), Instant::now());
+            let (record, began) = (SessionRecord::new(client), Instant::now());
             let watched = Watched { listener, observer, record, began, over: false, _counted: counted };
-            watched.serve(&post.admission, socket).await;
+            watched.serve(&slot.admission, socket).await;
         });
     }
 }
@@ -178,8 +178,8 @@ impl Shared {
 /// A session of which somebody hears when it is over, also when it is cut off.
 struct Watched {
     listener: Arc<Listener>,
-    observer: Arc<dyn Observer>,
-    record: Record,
+    observer: Arc<dyn SessionObserver>,
+    record: SessionRecord,
     began: Instant,
     over: bool,
     _counted: Counted,
@@ -195,7 +195,7 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if !self.over {
-            self.record.failure = Some(Failure::Stopped);
+            self.record.failure = Some(SessionFailure::Stopped);
         }
         self.record.duration = self.began.elapsed();
         self.observer.session(&self.listener, &self.record);

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use starttls::Encrypted;
 use starttls::proto::{
-    ClientName, Greeted, Greeting, Heard, Identity, Progress, Protocol, ServiceName, Upgrade,
+    ClientName, Greeted, Greeting, Heard, Identity, Progress, Protocol, ServiceName, Side, Upgrade,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use super::stream::{Socket, Stream};
-use crate::config::{Backend, Leg as Way, Login, Place, Upstream};
-use crate::failure::{Failure, Leg};
+use crate::config::{Backend, BackendAddress, BackendLogin, BackendTls, TlsStart};
+use crate::failure::SessionFailure;
 
 /// A backend that is ready for a session.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Reached {
     /// The upgrade that it awaits.
     pub(crate) pending: Option<Pending>,
     /// What did TLS with it, for the other connections of the session.
-    pub(crate) upstream: Option<Upstream>,
+    pub(crate) upstream: Option<BackendTls>,
 }
 
 /// The names of both ends of a stream, as the client sent them.
@@ -55,24 +55,24 @@ fn identity(backend: &Backend, server_name: &str, asked: Option<&Asked>) -> Iden
 /// both ends, where a backend has to hear the same before TLS.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be reached, or is not ready to serve.
+/// [`SessionFailure`] when it cannot be reached, or is not ready to serve.
 pub(crate) async fn reach(
     backend: &Backend,
     header: &[u8],
     asked: Option<&Asked>,
     limit: Duration,
-) -> Result<Reached, Failure> {
+) -> Result<Reached, SessionFailure> {
     let until = Instant::now() + limit;
     let reaching = async {
         let mut socket = dial(backend, until)
             .await
-            .map_err(|source| Failure::Unreachable { backend: backend.to_string(), source })?;
+            .map_err(|source| SessionFailure::Unreachable { backend: backend.to_string(), source })?;
         if !header.is_empty() {
-            socket.write_all(header).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+            socket.write_all(header).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         }
-        match &backend.leg {
-            Way::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
-            Way::Implicit(upstream) => {
+        match &backend.tls_start {
+            TlsStart::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
+            TlsStart::Implicit(upstream) => {
                 let upstream = with_session_resumption(upstream, backend.protocol);
                 let encrypted = implicit(backend.protocol, &upstream, socket).await?;
                 let reached = match backend.login() {
@@ -81,47 +81,47 @@ pub(crate) async fn reach(
                 };
                 Ok(Reached { upstream: Some(upstream), ..reached? })
             }
-            Way::Upgrade(upstream) => {
+            TlsStart::Upgrade(upstream) => {
                 let upstream = with_session_resumption(upstream, backend.protocol);
                 let reached = upgrade(backend, &upstream, asked, socket, limit).await?;
                 Ok(Reached { upstream: Some(upstream), ..reached })
             }
         }
     };
-    let slow = |_| Failure::Slow { backend: backend.to_string(), limit };
+    let slow = |_| SessionFailure::Slow { backend: backend.to_string(), limit };
     tokio::time::timeout_at(until, reaching).await.map_err(slow)?
 }
 
 /// TLS from the first byte.
 ///
 /// # Errors
-/// [`Failure::Tls`].
+/// [`SessionFailure::Tls`].
 pub(super) async fn implicit(
     protocol: &Protocol,
-    upstream: &Upstream,
+    upstream: &BackendTls,
     socket: Socket,
-) -> Result<Encrypted<Socket>, Failure> {
+) -> Result<Encrypted<Socket>, SessionFailure> {
     upstream.connector.upgrade_implicit(protocol, &upstream.server_name, socket).await.map_err(failed)
 }
 
 /// What the connections of a session have in common, where it has more than one.
-fn with_session_resumption(upstream: &Upstream, protocol: &Protocol) -> Upstream {
+fn with_session_resumption(upstream: &BackendTls, protocol: &Protocol) -> BackendTls {
     match protocol.flow.data_connections {
-        true => Upstream { connector: upstream.connector.with_session_resumption(), ..upstream.clone() },
+        true => BackendTls { connector: upstream.connector.with_session_resumption(), ..upstream.clone() },
         false => upstream.clone(),
     }
 }
 
-fn failed(source: starttls::Error) -> Failure {
-    Failure::Tls { leg: Leg::Backend, source }
+fn failed(source: starttls::Error) -> SessionFailure {
+    SessionFailure::Tls { side: Side::Server, source }
 }
 
 /// Tries all addresses of the backend in turn. Each gets a share of the time that is left, so that an address that does
 /// not answer does not keep the gateway from the others.
 async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     let (host, port) = match &backend.place {
-        Place::Tcp(host, port) => (host, *port),
-        Place::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        BackendAddress::Tcp(host, port) => (host, *port),
+        BackendAddress::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
     };
     let addresses = backend.lookup.addresses(host, port).await?;
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
@@ -147,11 +147,11 @@ fn first(protocol: &Protocol) -> Option<Greeting> {
 
 async fn upgrade(
     backend: &Backend,
-    upstream: &Upstream,
+    upstream: &BackendTls,
     asked: Option<&Asked>,
     socket: Socket,
     limit: Duration,
-) -> Result<Reached, Failure> {
+) -> Result<Reached, SessionFailure> {
     let protocol = backend.protocol;
     if !protocol.flow.verdict {
         return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
@@ -169,11 +169,11 @@ async fn upgrade(
 /// Logs in on behalf of a client that cannot (rule G5: a login exists toward verified backends only).
 async fn log_in(
     backend: &Backend,
-    login: &Login,
+    login: &BackendLogin,
     mut stream: Encrypted<Socket>,
     limit: Duration,
-) -> Result<Reached, Failure> {
-    let failed = |reason: String| Failure::Login { backend: backend.to_string(), reason };
+) -> Result<Reached, SessionFailure> {
+    let failed = |reason: String| SessionFailure::Login { backend: backend.to_string(), reason };
     let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
     let account = account.timeout(limit).client_name(backend.client_name.clone());
     let done = account.log_in(backend.protocol, &mut stream).await;
@@ -186,7 +186,7 @@ async fn log_in(
 #[derive(Debug)]
 pub(crate) struct Pending {
     upgrade: Upgrade,
-    upstream: Upstream,
+    upstream: BackendTls,
     protocol: &'static Protocol,
 }
 
@@ -194,11 +194,11 @@ impl Pending {
     /// Asks for TLS in these words, and does the handshake.
     ///
     /// # Errors
-    /// [`Failure`] when the connection breaks or the server cannot prove its name.
-    pub(crate) async fn ask(self, stream: Stream, request: &[u8]) -> Result<Stream, Failure> {
+    /// [`SessionFailure`] when the connection breaks or the server cannot prove its name.
+    pub(crate) async fn ask(self, stream: Stream, request: &[u8]) -> Result<Stream, SessionFailure> {
         let Self { upgrade, upstream, protocol } = self;
         let Stream::Clear(mut socket) = stream else { return Ok(stream) };
-        socket.write_all(request).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+        socket.write_all(request).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         let ready = upstream.connector.from_upgrade(protocol, &upstream.server_name, socket, upgrade);
         let encrypted = ready.map_err(failed)?.handshake().await.map_err(failed)?;
         Ok(Stream::Tls(Box::new(encrypted)))
@@ -212,13 +212,13 @@ impl Reached {
     }
 
     /// Holds the server to the upgrade in its greeting.
-    fn agreeing(mut self, backend: &Backend, upstream: &Upstream) -> Result<Self, Failure> {
+    fn agreeing(mut self, backend: &Backend, upstream: &BackendTls) -> Result<Self, SessionFailure> {
         let said = [self.greeting.as_deref().unwrap_or_default(), &self.unread].concat();
         let client = starttls::proto::Client::new(backend.protocol, Identity::new(""), &mut Vec::new());
         let upgrade =
-            match client.receive(&said, &mut Vec::new()).map_err(|error| Failure::protocol(*error))? {
+            match client.receive(&said, &mut Vec::new()).map_err(|error| SessionFailure::protocol(*error))? {
                 Progress::Upgrade(upgrade) => upgrade,
-                Progress::Continue(client) => return Err(Failure::protocol(*client.closed())),
+                Progress::Continue(client) => return Err(SessionFailure::protocol(*client.closed())),
                 Progress::End(declined) => {
                     let source = starttls::Error::Declined((&declined).into());
                     return Err(failed(source));
@@ -234,22 +234,22 @@ async fn listen(
     backend: &Backend,
     mut stream: Stream,
     greeting: Option<Greeting>,
-) -> Result<Reached, Failure> {
+) -> Result<Reached, SessionFailure> {
     let Some(mut greeting) = greeting else {
         return Ok(Reached::new(stream));
     };
     let mut chunk = [0; 2048];
     loop {
-        let count = stream.read(&mut chunk).await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+        let count = stream.read(&mut chunk).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         if count == 0 {
-            return Err(Failure::protocol(*greeting.closed()));
+            return Err(SessionFailure::protocol(*greeting.closed()));
         }
-        match greeting.receive(&chunk[..count]).map_err(|error| Failure::protocol(*error))? {
+        match greeting.receive(&chunk[..count]).map_err(|error| SessionFailure::protocol(*error))? {
             Heard::Continue(more) => greeting = more,
             Heard::Greeted(Greeted { message, unread }) => {
                 return Ok(Reached { greeting: Some(message), unread, ..Reached::new(stream) });
             }
-            Heard::Bye(words) => return Err(Failure::Refused { backend: backend.to_string(), words }),
+            Heard::Bye(words) => return Err(SessionFailure::Refused { backend: backend.to_string(), words }),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One session, from the first byte to the last: the front, the way to a backend, the copying.
 
 mod backend;
-mod front;
+mod caching_sha2;
+mod downstream;
 mod ftp;
-mod full;
 mod rules;
 mod sequence;
 mod stream;
@@ -15,20 +15,22 @@ use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMe
 use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::admission::{Admission, Admitted, Refused};
-use crate::config::{Backend, Front, Listener, NotAdmitted, Offer, ProxyVersion, Route, Tls};
-use crate::copy::{Copy, Editor, State};
-use crate::failure::{Failure, Leg};
-use crate::proxy_protocol::{self, Header, Identity as Identify};
+use crate::admission::{Admission, Admitted, LimitReached};
+use crate::config::{
+    Backend, Downstream, Listener, ListenerTls, NotAdmitted, ProxyVersion, Route, UpgradePolicy,
+};
+use crate::failure::SessionFailure;
+use crate::proxy_protocol::{self, Header, ProxiedClient};
+use crate::splice::{Filter, Splice, State};
 use backend::{Asked, Reached};
-use front::answer_violation;
-use ftp::Tied;
+use downstream::answer_violation;
+use ftp::SessionTickets;
 
 pub(crate) use stream::{Socket, Stream};
 
 /// Who connected.
 #[derive(Clone, Copy, Debug)]
-pub struct Client {
+pub struct ClientAddresses {
     /// The client's own address; where a PROXY header came, the one in it.
     pub address: Option<SocketAddr>,
     /// The address that it connected to.
@@ -37,11 +39,11 @@ pub struct Client {
 
 /// What there is to say of a session when it is over.
 #[derive(Debug)]
-pub struct Record {
+pub struct SessionRecord {
     /// Who connected.
-    pub client: Client,
+    pub client: ClientAddresses,
     /// The TLS facts of the front, if it came to TLS there.
-    pub front: Option<TlsFacts>,
+    pub downstream: Option<TlsFacts>,
     /// The name that the client asked for: by SNI, or in its stream.
     pub server_name: Option<String>,
     /// The backend, if one was reached.
@@ -59,15 +61,15 @@ pub struct Record {
     /// The whole session.
     pub duration: Duration,
     /// Why it ended before its time, if it did.
-    pub failure: Option<Failure>,
+    pub failure: Option<SessionFailure>,
 }
 
-impl Record {
+impl SessionRecord {
     /// Of a session that begins.
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: ClientAddresses) -> Self {
         Self {
             client,
-            front: None,
+            downstream: None,
             server_name: None,
             backend: None,
             upstream: None,
@@ -85,49 +87,56 @@ impl Record {
 struct Session<'a> {
     listener: &'a Listener,
     began: Instant,
-    record: &'a mut Record,
+    record: &'a mut SessionRecord,
     /// Whether the backend is told whose certificate the client has presented.
     identified: bool,
     /// Where the session has data connections: whose TLS sessions resume whose.
-    tied: Option<Box<Tied>>,
+    tickets: Option<Box<SessionTickets>>,
 }
 
 /// Serves one connection to its end, and notes in `record` how far it comes.
-pub(crate) async fn serve(listener: &Listener, admission: &Admission, socket: Socket, record: &mut Record) {
-    let tied = listener.tls().filter(|_| listener.protocol.flow.data_connections);
-    let tied = tied.and_then(|tls| Tied::new(&tls.acceptor)).map(Box::new);
-    let mut session = Session { listener, began: Instant::now(), record, identified: false, tied };
+pub(crate) async fn serve(
+    listener: &Listener,
+    admission: &Admission,
+    socket: Socket,
+    record: &mut SessionRecord,
+) {
+    let tickets = listener.tls().filter(|_| listener.protocol.flow.data_connections);
+    let tickets = tickets.and_then(|tls| SessionTickets::new(&tls.acceptor)).map(Box::new);
+    let mut session = Session { listener, began: Instant::now(), record, identified: false, tickets };
     session.record.failure = session.run(admission, socket).await.err();
 }
 
 impl<'a> Session<'a> {
-    async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), Failure> {
+    async fn run(&mut self, admission: &Admission, mut socket: Socket) -> Result<(), SessionFailure> {
         // What is over before the copying is boxed, so that it is not kept meanwhile: it is far larger.
         let _admitted = match Box::pin(self.admit(admission, &mut socket)).await? {
             Ok(admitted) => admitted,
             Err(reason) => {
                 // Where TLS comes first there are no words for it.
-                if !matches!(self.listener.front, Front::Implicit(_)) {
-                    Box::pin(self.farewell(&mut Stream::Clear(socket))).await;
+                if !matches!(self.listener.downstream, Downstream::Implicit(_)) {
+                    Box::pin(self.reject(&mut Stream::Clear(socket))).await;
                 }
-                return Err(Failure::Crowded(reason));
+                return Err(SessionFailure::Crowded(reason));
             }
         };
         let flow = self.listener.protocol.flow;
         let relays = flow.after == After::SequenceContinues;
-        match &self.listener.front {
-            Front::Cleartext if relays => Box::pin(self.relayed_greeting(socket, None)).await,
-            Front::Cleartext => self.settled(Stream::Clear(socket), false).await,
-            Front::Implicit(tls) => {
-                let encrypted =
-                    Box::pin(self.acceptor(tls).accept_implicit(socket)).await.map_err(Failure::front)?;
+        match &self.listener.downstream {
+            Downstream::Cleartext if relays => Box::pin(self.relayed_greeting(socket, None)).await,
+            Downstream::Cleartext => self.settled(Stream::Clear(socket), false).await,
+            Downstream::Implicit(tls) => {
+                let encrypted = Box::pin(self.acceptor(tls).accept_implicit(socket))
+                    .await
+                    .map_err(SessionFailure::downstream)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), false).await
             }
             // Where the client says nothing before its request but its login, nothing is optional (rule S4).
-            Front::Upgrade(_, tls) if relays => Box::pin(self.relayed_greeting(socket, Some(tls))).await,
-            Front::Upgrade(Offer::Optional, tls) => Box::pin(self.optional(socket, tls)).await,
-            Front::Upgrade(_, tls) => {
-                let encrypted = Box::pin(self.acceptor(tls).accept(socket)).await.map_err(Failure::front)?;
+            Downstream::Upgrade(_, tls) if relays => Box::pin(self.relayed_greeting(socket, Some(tls))).await,
+            Downstream::Upgrade(UpgradePolicy::Optional, tls) => Box::pin(self.optional(socket, tls)).await,
+            Downstream::Upgrade(_, tls) => {
+                let encrypted =
+                    Box::pin(self.acceptor(tls).accept(socket)).await.map_err(SessionFailure::downstream)?;
                 self.settled(Stream::Tls(Box::new(encrypted)), true).await
             }
         }
@@ -141,7 +150,7 @@ impl<'a> Session<'a> {
         &mut self,
         admission: &Admission,
         socket: &mut Socket,
-    ) -> Result<Result<Admitted, Refused>, Failure> {
+    ) -> Result<Result<Admitted, LimitReached>, SessionFailure> {
         let peer = self.peer();
         if !peer.is_some_and(|peer| self.listener.expects_proxy_header(peer)) {
             self.allow(peer)?;
@@ -154,9 +163,9 @@ impl<'a> Session<'a> {
         let limit = self.listener.limits.negotiation;
         let header = tokio::time::timeout(limit, proxy_protocol::read(socket)).await;
         if let Header::Proxied { client, destination } =
-            header.map_err(|_| Failure::Late(limit))?.map_err(Failure::Proxy)?
+            header.map_err(|_| SessionFailure::Late(limit))?.map_err(SessionFailure::Proxy)?
         {
-            self.record.client = Client { address: Some(client), local: Some(destination) };
+            self.record.client = ClientAddresses { address: Some(client), local: Some(destination) };
         }
         let client = self.peer();
         self.allow(client)?;
@@ -167,16 +176,16 @@ impl<'a> Session<'a> {
         self.record.client.address.map(|address| address.ip())
     }
 
-    fn allow(&self, client: Option<IpAddr>) -> Result<(), Failure> {
+    fn allow(&self, client: Option<IpAddr>) -> Result<(), SessionFailure> {
         match client {
-            Some(client) if !self.listener.admits(Some(client)) => Err(Failure::NotAllowed(client)),
+            Some(client) if !self.listener.admits(Some(client)) => Err(SessionFailure::NotAllowed(client)),
             _ => Ok(()),
         }
     }
 
     /// The front stands as it is: goes on with a backend. `greeted` says whether the client has negotiated before, and
     /// was greeted if its protocol greets.
-    async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
+    async fn settled(&mut self, mut front: Stream, greeted: bool) -> Result<(), SessionFailure> {
         self.stands(&front);
         if self.listener.protocol.flow.data_connections {
             return Box::pin(self.tracked(front, greeted)).await;
@@ -185,7 +194,7 @@ impl<'a> Session<'a> {
         let ready = match Box::pin(self.prepare(&mut front, greeted, &mut out)).await {
             Ok(ready) => ready,
             Err(failure) => {
-                Box::pin(self.farewell(&mut front)).await;
+                Box::pin(self.reject(&mut front)).await;
                 return Err(failure);
             }
         };
@@ -194,14 +203,14 @@ impl<'a> Session<'a> {
     }
 
     /// What does the front's TLS in this session.
-    fn acceptor<'b>(&'b self, tls: &'b Tls) -> &'b Acceptor {
-        self.tied.as_deref().map_or(&tls.acceptor, Tied::control)
+    fn acceptor<'b>(&'b self, tls: &'b ListenerTls) -> &'b Acceptor {
+        self.tickets.as_deref().map_or(&tls.acceptor, SessionTickets::control)
     }
 
     /// Notes how far the front has come.
     fn stands(&mut self, front: &Stream) {
         self.record.until_tls = Some(self.began.elapsed());
-        self.record.front = front.facts().cloned();
+        self.record.downstream = front.facts().cloned();
         self.record.server_name = front.facts().and_then(|facts| facts.server_name.clone());
     }
 
@@ -211,7 +220,7 @@ impl<'a> Session<'a> {
         front: &mut Stream,
         greeted: bool,
         out: &mut Outgoing,
-    ) -> Result<(Stream, Option<Relay>), Failure> {
+    ) -> Result<(Stream, Option<Relay>), SessionFailure> {
         let (protocol, inside_tls) = (self.listener.protocol, front.facts().is_some());
         let refusal = if inside_tls { Refusal::Permanent } else { Refusal::Temporary };
         let mut relay = Relay::within(protocol, self.identity(inside_tls), rules::settled(refusal));
@@ -242,7 +251,7 @@ impl<'a> Session<'a> {
             out.to_client.splice(0..0, words);
         }
         if !unread.is_empty() {
-            state = Editor::receive(&mut relay, Side::Server, &unread, out)?;
+            state = Filter::receive(&mut relay, Side::Server, &unread, out)?;
         }
         Ok((stream, (state == State::Reading).then_some(relay)))
     }
@@ -253,48 +262,49 @@ impl<'a> Session<'a> {
         front: &mut Stream,
         relay: &mut Relay,
         out: &mut Outgoing,
-    ) -> Result<State, Failure> {
+    ) -> Result<State, SessionFailure> {
         let limit = self.listener.limits.negotiation;
         let reading = async {
             let (mut chunk, mut left) = ([0; 2048], OPENING);
             loop {
-                let count = front.read(&mut chunk).await.map_err(|cause| Failure::io(Leg::Front, cause))?;
+                let count =
+                    front.read(&mut chunk).await.map_err(|cause| SessionFailure::io(Side::Client, cause))?;
                 if count == 0 {
-                    return Err(Failure::io(Leg::Front, std::io::ErrorKind::UnexpectedEof.into()));
+                    return Err(SessionFailure::io(Side::Client, std::io::ErrorKind::UnexpectedEof.into()));
                 }
                 // What comes before it is kept for the backend.
-                left = left.checked_sub(count).ok_or_else(|| Failure::Protocol {
-                    leg: Leg::Front,
+                left = left.checked_sub(count).ok_or_else(|| SessionFailure::Protocol {
+                    side: Side::Client,
                     expected: "the start of a stream within 64 KiB",
                     received: chunk[..count.min(200)].to_vec(),
                 })?;
-                let state = Editor::receive(relay, Side::Client, &chunk[..count], out)?;
+                let state = Filter::receive(relay, Side::Client, &chunk[..count], out)?;
                 if relay.service().is_some() || state != State::Reading {
                     return Ok(state);
                 }
             }
         };
-        let state = tokio::time::timeout(limit, reading).await.map_err(|_| Failure::Late(limit))??;
+        let state = tokio::time::timeout(limit, reading).await.map_err(|_| SessionFailure::Late(limit))??;
         let (wanted, verified) = (relay.service(), self.record.server_name.take());
         // TLS was shaken hands on with one service; the stream is not for another.
         if let (Some(wanted), Some(verified)) = (&wanted, &verified)
             && !wanted.eq_ignore_ascii_case(verified)
         {
-            return Err(Failure::NotAdmitted(NotAdmitted::NoRoute(Some(wanted.clone()))));
+            return Err(SessionFailure::NotAdmitted(NotAdmitted::NoRoute(Some(wanted.clone()))));
         }
         self.record.server_name = wanted.or(verified);
         Ok(state)
     }
 
     /// The route for the name that the client asked for, if its certificate is good for it.
-    fn route(&self, front: &Stream) -> Result<&'a Route, Failure> {
+    fn route(&self, front: &Stream) -> Result<&'a Route, SessionFailure> {
         let chain = front.facts().map(|facts| facts.chain.as_slice()).unwrap_or_default();
         let listener: &'a Listener = self.listener;
-        listener.admit(self.record.server_name.as_deref(), chain).map_err(Failure::NotAdmitted)
+        listener.admit(self.record.server_name.as_deref(), chain).map_err(SessionFailure::NotAdmitted)
     }
 
     /// The first backend of the route that is ready.
-    async fn reach(&mut self, route: &Route, asked: Option<&Asked>) -> Result<Reached, Failure> {
+    async fn reach(&mut self, route: &Route, asked: Option<&Asked>) -> Result<Reached, SessionFailure> {
         let began = Instant::now();
         let mut last = None;
         // Those that failed lately come last: they may be all there is.
@@ -306,7 +316,7 @@ impl<'a> Session<'a> {
             let reached = backend::reach(backend, &header, asked, self.listener.limits.dial).await;
             // Who is told of the client may turn it away, and no other.
             let ready = reached.is_ok()
-                || (backend.send_proxy.is_some() && matches!(reached, Err(Failure::Refused { .. })));
+                || (backend.send_proxy.is_some() && matches!(reached, Err(SessionFailure::Refused { .. })));
             backend.health.set(ready);
             match reached {
                 Ok(reached) => {
@@ -319,14 +329,14 @@ impl<'a> Session<'a> {
                 Err(failure) => last = Some(failure),
             }
         }
-        Err(last.unwrap_or(Failure::NotAdmitted(NotAdmitted::NoRoute(None))))
+        Err(last.unwrap_or(SessionFailure::NotAdmitted(NotAdmitted::NoRoute(None))))
     }
 
     /// What the backends of this route are told of the client (rules G3, G4).
-    fn proxied(&self, route: &Route) -> Identify<'_> {
-        let Client { address, local } = self.record.client;
-        let (tls, certificate) = (self.record.front.as_ref(), route.client_auth.is_some());
-        Identify { addresses: address.zip(local), tls, certificate }
+    fn proxied(&self, route: &Route) -> ProxiedClient<'_> {
+        let ClientAddresses { address, local } = self.record.client;
+        let (tls, certificate) = (self.record.downstream.as_ref(), route.client_auth.is_some());
+        ProxiedClient { addresses: address.zip(local), tls, certificate }
     }
 
     /// The service's identity on a new connection.
@@ -370,7 +380,7 @@ impl<'a> Session<'a> {
     }
 
     /// Closes a front behind which there is no backend, in the protocol's own words.
-    async fn farewell(&self, front: &mut Stream) {
+    async fn reject(&self, front: &mut Stream) {
         let mut words = Vec::new();
         let mut identity = self.identity(front.facts().is_some());
         if let (true, Some(asked)) = (identity.server_name.is_empty(), &self.record.server_name) {
@@ -386,10 +396,10 @@ impl<'a> Session<'a> {
         &mut self,
         front: &mut Stream,
         back: &mut Stream,
-        editor: Option<impl Editor>,
+        editor: Option<impl Filter>,
         first: Outgoing,
-    ) -> Result<(), Failure> {
-        let mut copy = Copy::new(editor, first);
+    ) -> Result<(), SessionFailure> {
+        let mut copy = Splice::new(editor, first);
         let ended = copy.run(front, back, self.listener.limits.idle).await;
         answer_violation(&ended, &mut copy, front).await;
         (self.record.octets_up, self.record.octets_down) = copy.octets();
@@ -407,14 +417,14 @@ pub(crate) async fn is_ready(backend: &Backend, limit: Duration) -> bool {
 ///
 /// # Errors
 /// As for a session.
-pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<TlsFacts>, Failure> {
-    let nobody = Identify { addresses: None, tls: None, certificate: false };
+pub async fn probe(backend: &Backend, limit: Duration) -> Result<Option<TlsFacts>, SessionFailure> {
+    let nobody = ProxiedClient { addresses: None, tls: None, certificate: false };
     let reached = backend::reach(backend, &header(backend, &nobody), None, limit).await?;
     Ok(reached.stream.facts().cloned())
 }
 
 /// Who the client is, in the form that the backend wants to be told in.
-fn header(backend: &Backend, client: &Identify<'_>) -> Vec<u8> {
+fn header(backend: &Backend, client: &ProxiedClient<'_>) -> Vec<u8> {
     match backend.send_proxy {
         None => Vec::new(),
         Some(ProxyVersion::V1) => proxy_protocol::v1(client),

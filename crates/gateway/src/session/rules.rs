@@ -4,8 +4,8 @@ use starttls::proto::{
     Amend, ClientMessage, Edit, Event, Moment, Outgoing, Refusal, Relay, Rule, ServerMessage, Side, What,
 };
 
-use crate::copy::{Editor, State};
-use crate::failure::{Failure, Leg};
+use crate::failure::SessionFailure;
+use crate::splice::{Filter, State};
 
 fn rules(of: impl IntoIterator<Item = (Moment, Edit)>) -> Vec<Rule> {
     of.into_iter().map(|(at, edit)| Rule { at, edit }).collect()
@@ -77,8 +77,8 @@ pub(super) fn greeting_only() -> Vec<Rule> {
     rules(own.into_iter().chain(refused))
 }
 
-impl Editor for Relay {
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure> {
+impl Filter for Relay {
+    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure> {
         let mut events: Vec<Event> = Vec::new();
         Self::receive(self, from, input, out, &mut events);
         // A relay that has lost its way lets everything pass; a gateway does not (rule G2).
@@ -87,7 +87,7 @@ impl Editor for Relay {
             _ => None,
         }) {
             let received = input.get(..200).unwrap_or(input).to_vec();
-            return Err(Failure::Protocol { leg: Leg::of(side), expected, received });
+            return Err(SessionFailure::Protocol { side, expected, received });
         }
         Ok(match () {
             () if self.is_opaque() => State::Opaque,

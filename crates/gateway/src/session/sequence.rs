@@ -4,10 +4,10 @@
 use starttls::proto::{Outgoing, Side};
 use tokio::io::AsyncReadExt;
 
-use crate::copy::{Editor, State};
-use crate::failure::{Failure, Leg};
+use crate::failure::SessionFailure;
 use crate::session::Stream;
-use crate::session::full::Full;
+use crate::session::caching_sha2::CachingSha2;
+use crate::splice::{Filter, State};
 
 /// Octets before a packet's payload: three of length, one of number.
 const HEADER: usize = 4;
@@ -24,15 +24,15 @@ const COMMON: usize = 32;
 /// Reads a client's login, and nothing behind it.
 ///
 /// # Errors
-/// [`Failure`] when the client sends anything else, or leaves.
-pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, Failure> {
+/// [`SessionFailure`] when the client sends anything else, or leaves.
+pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, SessionFailure> {
     let mut login = vec![0; HEADER];
     let mut read = 0;
     while read < login.len() {
         match front.read(&mut login[read..]).await {
-            Ok(0) => return Err(Failure::io(Leg::Front, std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return Err(SessionFailure::io(Side::Client, std::io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => read += count,
-            Err(cause) => return Err(Failure::io(Leg::Front, cause)),
+            Err(cause) => return Err(SessionFailure::io(Side::Client, cause)),
         }
         if let Some(length) = whole(&login, Side::Client)?
             && read == HEADER
@@ -41,7 +41,7 @@ pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, Failure> {
         }
     }
     match login.len() {
-        0..=36 => Err(Failure::Protocol { leg: Leg::Front, expected: "a login", received: login }),
+        0..=36 => Err(SessionFailure::Protocol { side: Side::Client, expected: "a login", received: login }),
         _ => Ok(login),
     }
 }
@@ -70,7 +70,7 @@ pub(super) struct Sequence {
     /// By how much the numbers on the front are ahead.
     ahead: u8,
     /// Where passwords have to be encrypted for the backend.
-    full: Option<Full>,
+    full: Option<CachingSha2>,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     answered: bool,
@@ -82,13 +82,13 @@ impl Sequence {
     pub(super) fn between(front: bool, backend: bool, greeting: Option<&[u8]>) -> Option<Self> {
         let (from_client, from_server, answered) = (Vec::new(), Vec::new(), false);
         let ahead = if backend { 1_u8.wrapping_neg() } else { 1 };
-        let full = greeting.filter(|_| !backend).map(Full::new);
+        let full = greeting.filter(|_| !backend).map(CachingSha2::new);
         (front != backend).then_some(Self { backend, ahead, full, from_client, from_server, answered })
     }
 }
 
-impl Editor for Sequence {
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure> {
+impl Filter for Sequence {
+    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure> {
         let unread = match from {
             Side::Client => &mut self.from_client,
             Side::Server => &mut self.from_server,
@@ -142,20 +142,20 @@ fn set_length(packet: &mut [u8]) {
 }
 
 /// Takes the first packet, if it is whole.
-fn cut(unread: &mut Vec<u8>, from: Side) -> Result<Option<Vec<u8>>, Failure> {
+fn cut(unread: &mut Vec<u8>, from: Side) -> Result<Option<Vec<u8>>, SessionFailure> {
     let Some(end) = whole(unread, from)?.filter(|end| *end <= unread.len()) else { return Ok(None) };
     let rest = unread.split_off(end);
     Ok(Some(std::mem::replace(unread, rest)))
 }
 
 /// The length of the packet that starts so.
-fn whole(unread: &[u8], from: Side) -> Result<Option<usize>, Failure> {
+fn whole(unread: &[u8], from: Side) -> Result<Option<usize>, SessionFailure> {
     let Some([a, b, c, _]) = unread.first_chunk::<HEADER>() else { return Ok(None) };
     let end = HEADER + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
     if end > LONGEST {
         let received = unread[..unread.len().min(200)].to_vec();
-        return Err(Failure::Protocol {
-            leg: Leg::of(from),
+        return Err(SessionFailure::Protocol {
+            side: from,
             expected: "a packet of at most 64 KiB",
             received,
         });

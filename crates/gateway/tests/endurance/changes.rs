@@ -6,21 +6,21 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::house::{Crowd, House, ask, echo, until, within};
+use crate::load::{Crowd, Setup, ask, echo, until, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_reloads_under_load_fail_no_session() {
-    let house = Arc::new(House::new());
+    let setup = Arc::new(Setup::new());
     let (first, second) = (echo().await, echo().await);
-    let mut running = house.gateway(first);
-    let mut veteran = house.client(running.address).await;
-    let crowd = Crowd::new(&house, running.address, 4);
+    let mut running = setup.gateway(first);
+    let mut veteran = setup.client(running.address).await;
+    let crowd = Crowd::new(&setup, running.address, 4);
     let mut seen = BTreeSet::new();
     within(async {
         for round in 0..100 {
             let backend = if round % 3 == 0 { second } else { first };
-            running.gateway.reload(house.config(backend, (round + 1) % 2)).unwrap();
-            let mut client = house.connect(running.address).await.unwrap();
+            running.gateway.reload(setup.config(backend, (round + 1) % 2)).unwrap();
+            let mut client = setup.connect(running.address).await.unwrap();
             ask(&mut client, "reloaded").await;
             seen.insert(client.facts().chain[0].to_vec());
             client.shutdown().await.unwrap();
@@ -40,20 +40,20 @@ async fn a_hundred_reloads_under_load_fail_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_under_load_lets_everybody_finish() {
-    let house = Arc::new(House::new());
-    let running = house.gateway(echo().await);
+    let setup = Arc::new(Setup::new());
+    let running = setup.gateway(echo().await);
     let (gateway, to) = (running.gateway, running.address);
     let mut held = Vec::new();
     for _ in 0..20 {
-        held.push(within(house.client(to)).await);
+        held.push(within(setup.client(to)).await);
     }
     // New ones come all the time; those that are turned away are turned away at the door.
     let load: Vec<_> = (0..4)
         .map(|_| {
-            let house = house.clone();
+            let setup = setup.clone();
             tokio::spawn(async move {
                 let mut sessions = 0;
-                while let Ok(mut client) = house.connect(to).await {
+                while let Ok(mut client) = setup.connect(to).await {
                     ask(&mut client, "during the drain").await;
                     client.shutdown().await.unwrap();
                     sessions += 1;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::house::{House, Running, backend, echo, until, within};
+use crate::load::{Running, Setup, backend, echo, until, within};
 use crate::many::{memory, possible};
 
 /// KiB of memory that one session may take whose peers do not read: what could not be written yet on either way, and
@@ -29,8 +29,8 @@ async fn thousands_of_mute_connections() {
 async fn mute(count: usize) {
     // Both ends are in this process.
     let count = possible(count, 2);
-    let house = Arc::new(House::new());
-    let running = house.gateway(echo().await);
+    let setup = Arc::new(Setup::new());
+    let running = setup.gateway(echo().await);
     let before = memory();
     let mut held = Vec::new();
     within(async {
@@ -43,7 +43,7 @@ async fn mute(count: usize) {
     let each = memory().saturating_sub(before) as f64 / count as f64;
     let (rounds, began) = (20, Instant::now());
     for _ in 0..rounds {
-        within(house.session(running.address)).await;
+        within(setup.session(running.address)).await;
     }
     let session = began.elapsed() / rounds;
     println!(
@@ -72,7 +72,7 @@ async fn hundreds_of_sides_that_do_not_read() {
 /// about them only where no other test runs beside this one.
 async fn unread(count: usize, alone: bool) {
     let count = possible(count, 4);
-    let house = Arc::new(House::new());
+    let setup = Arc::new(Setup::new());
     let (stuck, sent) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (counted, total) = (stuck.clone(), sent.clone());
     let flood = backend(move |mut stream| {
@@ -85,10 +85,10 @@ async fn unread(count: usize, alone: bool) {
         }
     })
     .await;
-    let running = house.gateway(flood);
+    let running = setup.gateway(flood);
     let mut clients = Vec::new();
     for _ in 0..count {
-        let mut client = within(house.connect(running.address)).await.unwrap();
+        let mut client = within(setup.connect(running.address)).await.unwrap();
         client.write_all(b"MAIL FROM:<>\r\n").await.unwrap();
         client.flush().await.unwrap();
         clients.push(client);
@@ -140,7 +140,7 @@ async fn thousands_of_ends_in_every_order() {
 /// Who ends first, and how much is said after the other side has ended: nothing, a little, more than buffers hold.
 async fn ends(count: usize) {
     const SIZES: [usize; 3] = [0, 1000, 1 << 20];
-    let house = Arc::new(House::new());
+    let setup = Arc::new(Setup::new());
     let first = backend(|mut stream| async move {
         // The first line says how much the backend says before its end, and how much it shall hear after that.
         let mut line = Vec::new();
@@ -164,7 +164,7 @@ async fn ends(count: usize) {
         stream.shutdown().await.unwrap();
     })
     .await;
-    let (server_first, client_first) = (house.gateway(first), house.gateway(last));
+    let (server_first, client_first) = (setup.gateway(first), setup.gateway(last));
     let (to_first, to_last) = (server_first.address, client_first.address);
     let began = Instant::now();
     let mut sessions = JoinSet::new();
@@ -172,11 +172,11 @@ async fn ends(count: usize) {
         if sessions.len() >= 20 {
             within(sessions.join_next()).await.unwrap().unwrap();
         }
-        let house = house.clone();
+        let setup = setup.clone();
         let (says, hears) = (SIZES[number % 3], SIZES[number / 3 % 3]);
         sessions.spawn(async move {
             if number % 2 == 0 {
-                let mut client = house.connect(to_last).await.unwrap();
+                let mut client = setup.connect(to_last).await.unwrap();
                 let said = [b"DATA\r\n".as_slice(), &vec![b'c'; says]].concat();
                 client.write_all(&said).await.unwrap();
                 client.shutdown().await.unwrap();
@@ -184,7 +184,7 @@ async fn ends(count: usize) {
                 client.read_to_end(&mut heard).await.unwrap();
                 assert_eq!(heard.len(), said.len(), "session {number}");
             } else {
-                let mut client = house.connect(to_first).await.unwrap();
+                let mut client = setup.connect(to_first).await.unwrap();
                 client.write_all(format!("DATA {says} {hears}\r\n").as_bytes()).await.unwrap();
                 client.flush().await.unwrap();
                 let mut heard = Vec::new();

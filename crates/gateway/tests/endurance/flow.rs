@@ -9,19 +9,19 @@ use starttls::Encrypted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, answer, ask, backend, echo, until, within};
+use crate::load::{Setup, answer, ask, backend, echo, until, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
-    let house = House::new();
+    let setup = Setup::new();
     let last = backend(|mut stream| async move {
         let mut said = Vec::new();
         stream.read_to_end(&mut said).await.unwrap();
         stream.write_all(format!("250 {} octets\r\n", said.len()).as_bytes()).await.unwrap();
     })
     .await;
-    let running = house.gateway(last);
-    let mut client = house.connect(running.address).await.unwrap();
+    let running = setup.gateway(last);
+    let mut client = setup.connect(running.address).await.unwrap();
     within(async {
         client.write_all(b"said before the end\r\n").await.unwrap();
         client.shutdown().await.unwrap();
@@ -40,8 +40,8 @@ async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
         assert_eq!(said, "said behind the end\r\n");
     })
     .await;
-    let other = house.gateway(first);
-    let mut client = house.connect(other.address).await.unwrap();
+    let other = setup.gateway(first);
+    let mut client = setup.connect(other.address).await.unwrap();
     within(async {
         let mut heard = String::new();
         client.read_to_string(&mut heard).await.unwrap();
@@ -59,7 +59,7 @@ async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_not_read_for() {
     const ALL: u64 = 100 << 20;
-    let house = House::new();
+    let setup = Setup::new();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
     let flood = backend(move |mut stream| {
@@ -70,8 +70,8 @@ async fn who_does_not_read_is_not_read_for() {
         }
     })
     .await;
-    let running = house.gateway(flood);
-    let mut client = house.connect(running.address).await.unwrap();
+    let running = setup.gateway(flood);
+    let mut client = setup.connect(running.address).await.unwrap();
     within(async {
         client.write_all(b"go\r\n").await.unwrap();
         stuck(&sent, ALL).await;
@@ -92,8 +92,8 @@ async fn who_does_not_read_is_not_read_for() {
         }
     })
     .await;
-    let running = house.gateway(lazy);
-    let mut client = house.connect(running.address).await.unwrap();
+    let running = setup.gateway(lazy);
+    let mut client = setup.connect(running.address).await.unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
     let pouring = tokio::spawn(async move {
@@ -165,16 +165,16 @@ async fn stuck(sent: &AtomicU64, all: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_dies_takes_its_sessions_along_and_no_others() {
     const DOOMED: usize = 20;
-    let house = House::new();
+    let setup = Setup::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let dying = tokio::spawn(die_after(listener, DOOMED));
-    let (doomed, sound) = (house.gateway(address), house.gateway(echo().await));
-    let mut other = house.client(sound.address).await;
+    let (doomed, sound) = (setup.gateway(address), setup.gateway(echo().await));
+    let mut other = setup.client(sound.address).await;
     let mut clients: Vec<Encrypted<TcpStream>> = Vec::new();
     within(async {
         for _ in 0..DOOMED {
-            clients.push(house.client(doomed.address).await);
+            clients.push(setup.client(doomed.address).await);
         }
         for client in &mut clients {
             client.write_all(b"nobody answers this\r\n").await.unwrap();
@@ -189,7 +189,7 @@ async fn a_backend_that_dies_takes_its_sessions_along_and_no_others() {
         let ended = doomed.ended.lock().unwrap().clone();
         assert_eq!(ended, vec!["the connection to the backend broke"; DOOMED]);
         // While there is no backend, clients are told so in the protocol's words.
-        let mut turned_away = house.connect(doomed.address).await.unwrap();
+        let mut turned_away = setup.connect(doomed.address).await.unwrap();
         let mut heard = String::new();
         turned_away.read_to_string(&mut heard).await.unwrap();
         assert!(heard.starts_with("421 "), "{heard}");
@@ -201,7 +201,7 @@ async fn a_backend_that_dies_takes_its_sessions_along_and_no_others() {
                 tokio::spawn(answer(BufReader::new(stream)));
             }
         });
-        house.session(doomed.address).await;
+        setup.session(doomed.address).await;
         ask(&mut other, "still there").await;
     })
     .await;

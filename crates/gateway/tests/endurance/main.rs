@@ -5,6 +5,6 @@
 mod changes;
 mod crowds;
 mod flow;
-mod house;
+mod load;
 mod many;
 mod outages;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::house::{House, ask, echo, until, within};
+use crate::load::{Setup, ask, echo, until, within};
 
 /// As many sessions as wanted, or as many as the limit of open files allows, each with so many ends of connections in
 /// this process.
@@ -44,15 +44,15 @@ async fn thousands_of_held_connections() {
 async fn held(count: usize) {
     // Both sides of both legs are in this process.
     let count = possible(count, 4);
-    let house = Arc::new(House::new());
-    let running = house.gateway(echo().await);
+    let setup = Arc::new(Setup::new());
+    let running = setup.gateway(echo().await);
     let mut opening = JoinSet::new();
     let mut held = Vec::new();
     let (before, began) = (memory(), Instant::now());
     within(async {
         for number in 0..count {
-            let (house, to) = (house.clone(), running.address);
-            opening.spawn(async move { house.client(to).await });
+            let (setup, to) = (setup.clone(), running.address);
+            opening.spawn(async move { setup.client(to).await });
             // A crowd at the door is another matter.
             if number >= 50 {
                 held.push(opening.join_next().await.unwrap().unwrap());
@@ -80,13 +80,13 @@ async fn held(count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_dribble_do_not_slow_others() {
     const SLOW: usize = 200;
-    let house = Arc::new(House::new());
-    let running = house.gateway(echo().await);
+    let setup = Arc::new(Setup::new());
+    let running = setup.gateway(echo().await);
     let begun = Arc::new(AtomicUsize::new(0));
     let (heard, to) = (Arc::new(AtomicUsize::new(0)), running.address);
     let mut slow = JoinSet::new();
     for number in 0..SLOW {
-        let (house, begun, heard) = (house.clone(), begun.clone(), heard.clone());
+        let (setup, begun, heard) = (setup.clone(), begun.clone(), heard.clone());
         slow.spawn(async move {
             // Half of them dribble before TLS, half inside it.
             if number % 2 == 0 {
@@ -95,7 +95,7 @@ async fn clients_that_dribble_do_not_slow_others() {
                 dribble(&mut tcp, &begun).await;
                 assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
             } else {
-                let mut client = house.client(to).await;
+                let mut client = setup.client(to).await;
                 dribble(&mut client, &begun).await;
                 assert!(client.read(&mut [0; 512]).await.unwrap() > 0);
             }
@@ -106,10 +106,10 @@ async fn clients_that_dribble_do_not_slow_others() {
     // While they are at their first line, which takes a second an octet, others come and go.
     let others: JoinSet<()> = (0..8)
         .map(|_| {
-            let house = house.clone();
+            let setup = setup.clone();
             async move {
                 for _ in 0..5 {
-                    house.session(to).await;
+                    setup.session(to).await;
                 }
             }
         })

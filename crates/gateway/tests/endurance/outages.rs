@@ -11,7 +11,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::house::{Crowd, House, answer, ask, echo, until, within};
+use crate::load::{Crowd, Setup, answer, ask, echo, until, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reloads_of_broken_files_fail_no_session() {
@@ -25,17 +25,17 @@ async fn a_storm_of_reloads_of_broken_files() {
 }
 
 async fn storm(rounds: usize) {
-    let house = Arc::new(House::new());
+    let setup = Arc::new(Setup::new());
     let to = echo().await;
-    let mut running = house.gateway(to);
-    let mut veteran = within(house.client(running.address)).await;
-    let crowd = Crowd::new(&house, running.address, 4);
-    let good = std::fs::read(house.path("1.pem")).unwrap();
+    let mut running = setup.gateway(to);
+    let mut veteran = within(setup.client(running.address)).await;
+    let crowd = Crowd::new(&setup, running.address, 4);
+    let good = std::fs::read(setup.path("1.pem")).unwrap();
     let (mut kept, mut taken, began) = (0, 0, Instant::now());
     for round in 0..rounds {
         // Cut short, not PEM, another's, away, and whole again.
-        let other = || std::fs::read(house.path("0.pem")).unwrap();
-        let path = house.path("1.pem");
+        let other = || std::fs::read(setup.path("0.pem")).unwrap();
+        let path = setup.path("1.pem");
         match round % 5 {
             0 => std::fs::write(&path, &good[..good.len() / 4]).unwrap(),
             1 => std::fs::write(&path, b"\0\xff").unwrap(),
@@ -43,14 +43,14 @@ async fn storm(rounds: usize) {
             3 => std::fs::remove_file(&path).unwrap(),
             _ => std::fs::write(&path, &good).unwrap(),
         }
-        match house.try_config(to, 1) {
+        match setup.try_config(to, 1) {
             Ok(config) => {
                 running.gateway.reload(config).unwrap();
                 taken += 1;
             }
             Err(_) => kept += 1,
         }
-        let mut client = within(house.connect(running.address)).await.unwrap();
+        let mut client = within(setup.connect(running.address)).await.unwrap();
         within(ask(&mut client, "reloaded")).await;
         client.shutdown().await.unwrap();
     }
@@ -100,35 +100,35 @@ impl Backend {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_change_its_certificate() {
-    let house = House::new();
+    let setup = Setup::new();
     let [old, new] = [Authority::new().unwrap(), Authority::new().unwrap()];
     let backend = Backend::start(&old).await;
-    std::fs::write(house.path("backend.pem"), old.root_pem()).unwrap();
+    std::fs::write(setup.path("backend.pem"), old.root_pem()).unwrap();
     let forward = format!(
         "{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}",
         backend.address.port(),
-        house.path("backend.pem")
+        setup.path("backend.pem")
     );
-    let config = || Config::parse(&house.text(&forward, 0), "test").unwrap();
-    let mut running = house.run(config());
-    let mut veteran = within(house.client(running.address)).await;
+    let config = || Config::parse(&setup.text(&forward, 0), "test").unwrap();
+    let mut running = setup.run(config());
+    let mut veteran = within(setup.client(running.address)).await;
     // Renewed by the same authority: nothing has to be said to anybody.
     backend.acceptor.send_replace(acceptor(&old));
-    within(house.session(running.address)).await;
+    within(setup.session(running.address)).await;
     // By another one, which the gateway is not told to trust: clients hear that the service is not there.
     backend.acceptor.send_replace(acceptor(&new));
     let began = Instant::now();
     for _ in 0..10 {
-        let mut client = within(house.connect(running.address)).await.unwrap();
+        let mut client = within(setup.connect(running.address)).await.unwrap();
         let mut heard = String::new();
         within(client.read_to_string(&mut heard)).await.unwrap();
         assert!(heard.starts_with("421 "), "{heard}");
     }
     println!("ten clients were told that the backend is not to be trusted in {:?}", began.elapsed());
     // Both are trusted after a reload.
-    std::fs::write(house.path("backend.pem"), old.root_pem() + &new.root_pem()).unwrap();
+    std::fs::write(setup.path("backend.pem"), old.root_pem() + &new.root_pem()).unwrap();
     running.gateway.reload(config()).unwrap();
-    within(house.session(running.address)).await;
+    within(setup.session(running.address)).await;
     within(ask(&mut veteran, "veteran")).await;
 }
 
@@ -148,32 +148,32 @@ async fn thousands_of_clients_of_a_name_that_cannot_be_looked_up() {
 }
 
 async fn no_name(count: usize) {
-    let house = Arc::new(House::new());
+    let setup = Arc::new(Setup::new());
     // RFC 6761 section 6.4: a name that does not exist, whoever is asked.
     let forward = "{ url = \"smtp://backend.invalid\", allow-cleartext = true }";
-    let mut running = house.run(Config::parse(&house.text(forward, 0), "test").unwrap());
-    let sound = house.gateway(echo().await);
+    let mut running = setup.run(Config::parse(&setup.text(forward, 0), "test").unwrap());
+    let sound = setup.gateway(echo().await);
     let (mut clients, began, mut most) = (tokio::task::JoinSet::new(), Instant::now(), 0);
     for _ in 0..count {
         if clients.len() >= 50 {
             within(clients.join_next()).await.unwrap().unwrap();
         }
         most = most.max(threads());
-        let (house, to) = (house.clone(), running.address);
+        let (setup, to) = (setup.clone(), running.address);
         clients.spawn(async move {
-            let mut client = within(house.connect(to)).await.unwrap();
+            let mut client = within(setup.connect(to)).await.unwrap();
             let mut heard = String::new();
             within(client.read_to_string(&mut heard)).await.unwrap();
             assert!(heard.starts_with("421 "), "{heard}");
         });
     }
-    within(house.session(sound.address)).await;
+    within(setup.session(sound.address)).await;
     within(clients.join_all()).await;
     println!(
         "{count} clients of a name that cannot be looked up: told in {:?}, {most} threads",
         began.elapsed()
     );
     // The name is back, or another one is used.
-    running.gateway.reload(house.config(echo().await, 0)).unwrap();
-    within(house.session(running.address)).await;
+    running.gateway.reload(setup.config(echo().await, 0)).unwrap();
+    within(setup.session(running.address)).await;
 }

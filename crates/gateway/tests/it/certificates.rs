@@ -8,8 +8,8 @@ use std::time::Duration;
 use starttls::proto::imap::IMAP;
 use starttls::rustls::{AlertDescription, CipherSuite, Error as TlsError};
 use starttls::{Acceptor, Connector, Error};
-use starttls_gateway::certificates::{Certificates, Source, UnknownNames};
-use starttls_gateway::watch::{Event, Watched, watch};
+use starttls_gateway::certificates::{CertificateSource, Certificates, UnknownNames};
+use starttls_gateway::watch::{WatchEvent, Watched, watch};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::program;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ use crate::client::{DEADLINE, config, meet};
 use crate::folder::Folder;
 
 fn certificates(folder: &Folder, name: &str, unknown: UnknownNames) -> Arc<Certificates> {
-    let source = Source::Directory(folder.path().join(name));
+    let source = CertificateSource::Directory(folder.path().join(name));
     Arc::new(Certificates::load(&[source], None, unknown).unwrap())
 }
 
@@ -266,19 +266,22 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     let certificates = certificates(&folder, "live", UnknownNames::Default);
     let (tell, mut told) = unbounded_channel();
     let watching = tokio::spawn(watch(vec![certificates.clone()], move |event| drop(tell.send(event))));
-    let next = async |told: &mut tokio::sync::mpsc::UnboundedReceiver<Event>| {
+    let next = async |told: &mut tokio::sync::mpsc::UnboundedReceiver<WatchEvent>| {
         timeout(DEADLINE, told.recv()).await.unwrap().unwrap()
     };
     tokio::time::sleep(Duration::from_millis(500)).await;
     link("archive/2");
-    assert!(matches!(next(&mut told).await, Event::Reloaded(_)));
+    assert!(matches!(next(&mut told).await, WatchEvent::Reloaded(_)));
     assert_eq!(certificates.default_name().as_deref(), Some("new.example.com"));
     folder.write("archive/2/fullchain.pem", "half");
     let kept = next(&mut told).await;
-    assert!(matches!(&kept, Event::Kept(error) if error.to_string().contains("fullchain.pem")), "{kept:?}");
+    assert!(
+        matches!(&kept, WatchEvent::Kept(error) if error.to_string().contains("fullchain.pem")),
+        "{kept:?}"
+    );
     assert_eq!(certificates.default_name().as_deref(), Some("new.example.com"));
     folder.live("archive/2", &["newer.example.com"]);
-    while !matches!(next(&mut told).await, Event::Reloaded(_)) {}
+    while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     assert_eq!(certificates.default_name().as_deref(), Some("newer.example.com"));
     // What works, and is not as it was meant.
     folder.live("other", &["other.example.com"]);
@@ -286,8 +289,11 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
         .response(&folder, &folder.path().join("other/fullchain.pem"), false)
         .await;
     fs::write(folder.path().join("archive/2/fullchain.ocsp"), other).unwrap();
-    while !matches!(next(&mut told).await, Event::Reloaded(_)) {}
+    while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     let warned = next(&mut told).await;
-    assert!(matches!(&warned, Event::Warned(what) if what.contains("is about another one")), "{warned:?}");
+    assert!(
+        matches!(&warned, WatchEvent::Warned(what) if what.contains("is about another one")),
+        "{warned:?}"
+    );
     watching.abort();
 }

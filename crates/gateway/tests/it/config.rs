@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use starttls_gateway::Config;
 use starttls_gateway::config::{
-    Address, Arguments, Front, Leg, Log, NotAdmitted, Offer, Place, ProxyVersion, Secret,
+    Arguments, BackendAddress, Downstream, ListenAddress, Log, NotAdmitted, ProxyVersion, SecretSource,
+    TlsStart, UpgradePolicy,
 };
 use starttls_lab::ca::{Leaf, Usage};
 
@@ -63,33 +64,33 @@ login = { user = "device@example.com", mechanism = "xoauth2", password-command =
     let [mx, imaps, device] = &config.listeners[..] else { panic!("{config:?}") };
 
     assert_eq!((mx.name.as_str(), mx.protocol.name), ("mx", "smtp"));
-    assert_eq!(mx.address, Address::Tcp("[::]:25".parse().unwrap()));
-    assert!(matches!(mx.front, Front::Upgrade(Offer::Optional, _)));
+    assert_eq!(mx.address, ListenAddress::Tcp("[::]:25".parse().unwrap()));
+    assert!(matches!(mx.downstream, Downstream::Upgrade(UpgradePolicy::Optional, _)));
     assert_eq!((mx.limits.connections, mx.limits.idle), (100, Duration::from_secs(3600)));
     assert!(mx.expects_proxy_header(ip("192.0.2.7")) && !mx.expects_proxy_header(ip("192.0.2.8")));
     assert!(mx.admits(Some(ip("192.0.2.8"))) && mx.admits(None));
     let [first, second] = &mx.default_route().unwrap().backends[..] else { panic!("{mx:?}") };
     assert_eq!(first.to_string(), "smtp://127.0.0.1:2525");
     assert_eq!(second.to_string(), "smtp+starttls://[2001:db8::1]:25");
-    assert_eq!(second.upstream().unwrap().server_name, "mx.example.com");
+    assert_eq!(second.tls().unwrap().server_name, "mx.example.com");
     assert_eq!((first.send_proxy, second.send_proxy), (None, Some(ProxyVersion::V2)));
 
     assert_eq!(imaps.name, "imaps://192.0.2.1:993");
-    assert!(matches!(imaps.front, Front::Implicit(_)));
+    assert!(matches!(imaps.downstream, Downstream::Implicit(_)));
     assert!(imaps.default_route().is_none());
     let route = imaps.admit(Some("x.b.example.com"), &[]).unwrap();
-    assert!(matches!(route.backends[0].leg, Leg::Cleartext));
-    assert_eq!(route.backends[0].place, Place::Unix("/run/imap".into()));
+    assert!(matches!(route.backends[0].tls_start, TlsStart::Cleartext));
+    assert_eq!(route.backends[0].place, BackendAddress::Unix("/run/imap".into()));
     for other in [Some("mail.example.com"), None] {
         assert!(matches!(imaps.admit(other, &[]), Err(NotAdmitted::NoRoute(_))), "{other:?}");
     }
 
-    assert!(matches!(device.front, Front::Cleartext) && device.tls().is_none());
+    assert!(matches!(device.downstream, Downstream::Cleartext) && device.tls().is_none());
     let backend = &device.default_route().unwrap().backends[0];
-    assert_eq!(backend.place, Place::Tcp(String::from("smtp.example.com"), 587));
+    assert_eq!(backend.place, BackendAddress::Tcp(String::from("smtp.example.com"), 587));
     let login = backend.login().unwrap();
     assert_eq!(login.user(), "device@example.com");
-    assert!(matches!(login.secret(), Some(Secret::Command(words)) if words.len() == 2));
+    assert!(matches!(login.secret(), Some(SecretSource::Command(words)) if words.len() == 2));
 }
 
 #[test]
@@ -106,9 +107,9 @@ fn the_command_line_is_one_listener() {
 
     let bare = one(arguments(":587", "smtp://127.0.0.1:2525")).unwrap();
     assert_eq!((bare.name.as_str(), bare.protocol.name), ("submission+starttls://[::]:587", "submission"));
-    assert!(matches!(bare.front, Front::Upgrade(Offer::Required, _)));
+    assert!(matches!(bare.downstream, Downstream::Upgrade(UpgradePolicy::Required, _)));
     let implicit = one(arguments("127.0.0.1:993", "imap://localhost")).unwrap();
-    assert!(matches!(implicit.front, Front::Implicit(_)));
+    assert!(matches!(implicit.downstream, Downstream::Implicit(_)));
 
     let error = one(arguments(":4711", "smtp://127.0.0.1:2525")).unwrap_err();
     assert_eq!(error.to_string(), "\":4711\" names no protocol");
@@ -169,8 +170,8 @@ forward = "imap://127.0.0.1"
 #[tokio::test]
 async fn secrets_are_first_lines() {
     let folder = Folder::new();
-    let file = |name: &str| Secret::File(folder.path().join(name));
-    let command = |text: &str| Secret::Command(["sh", "-c", text].map(String::from).into());
+    let file = |name: &str| SecretSource::File(folder.path().join(name));
+    let command = |text: &str| SecretSource::Command(["sh", "-c", text].map(String::from).into());
     assert_eq!(file("password").read().await.unwrap(), "secret");
     assert_eq!(command("printf 'token\\r\\nmore\\n'").read().await.unwrap(), "token");
     for bad in [command("exit 1"), command("true"), command("printf '\\033[31m'"), file("none")] {

@@ -56,7 +56,7 @@ impl Folder {
     }
 
     /// Parses a configuration in which `DIR` is this folder.
-    pub(crate) fn parse(&self, text: &str) -> Result<Config, starttls_gateway::config::Error> {
+    pub(crate) fn parse(&self, text: &str) -> Result<Config, starttls_gateway::SetupError> {
         Config::parse(&text.replace("DIR", self.path().to_str().unwrap()), "gateway.toml")
     }
 }

@@ -181,7 +181,7 @@ fn each_mistake_has_its_message() {
     for mistake in &mistakes {
         let error = folder.parse(mistake).map(|_| ()).expect_err(mistake);
         all += &format!("{}\nerror: {error}\n", mistake.trim_end());
-        if let Some(cure) = error.cure() {
+        if let Some(cure) = error.hint() {
             all += &format!("hint: {cure}\n");
         }
         all += "\n";

@@ -8,12 +8,12 @@ use serde_json::Value;
 use starttls::Error;
 use starttls::proto::smtp::SMTP;
 use starttls::proto::{Identity, Server, Side, Tls};
-use starttls_gateway::admission::Refused;
+use starttls_gateway::admission::LimitReached;
 use starttls_gateway::config::{Listener, Log};
 use starttls_gateway::log::Logger;
 use starttls_gateway::metrics::{Metrics, serve};
-use starttls_gateway::report::{Line, Reporter, Verdict};
-use starttls_gateway::{Client, Failure, Leg, Observer, Record};
+use starttls_gateway::report::{Reporter, SessionLine, SessionOutcome};
+use starttls_gateway::{ClientAddresses, SessionFailure, SessionObserver, SessionRecord};
 use starttls_lab::ca::Leaf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,10 +29,10 @@ fn listener() -> Listener {
     folder.parse(text).unwrap().listeners.remove(0)
 }
 
-fn record(failure: Option<Failure>) -> Record {
-    Record {
-        client: Client { address: Some("192.0.2.1:50000".parse().unwrap()), local: None },
-        front: None,
+fn record(failure: Option<SessionFailure>) -> SessionRecord {
+    SessionRecord {
+        client: ClientAddresses { address: Some("192.0.2.1:50000".parse().unwrap()), local: None },
+        downstream: None,
         server_name: Some(String::from("a.example.com")),
         backend: Some(String::from("smtp://127.0.0.1:25")),
         upstream: None,
@@ -56,7 +56,7 @@ fn a_session_is_one_line_of_json() {
     let log = Logger::open(&Log::File(path.clone())).unwrap();
     let reporter = Reporter::new(log, Arc::default());
     let received = b"\x1b[31m\nfaked line\xff".to_vec();
-    let broken = Failure::Protocol { leg: Leg::Front, expected: "a command", received };
+    let broken = SessionFailure::Protocol { side: Side::Client, expected: "a command", received };
     reporter.session(&listener(), &record(Some(broken)));
     reporter.log.event("reloaded", "2 certificates");
     drop(reporter);
@@ -68,7 +68,7 @@ fn a_session_is_one_line_of_json() {
         ("protocol", "submission".into()),
         ("client", "192.0.2.1:50000".into()),
         ("verdict", "violation".into()),
-        ("error", "front: expected a command, got 17 octets of something else".into()),
+        ("error", "client: expected a command, got 17 octets of something else".into()),
         ("backend", "smtp://127.0.0.1:25".into()),
         ("until_backend_ms", Value::from(3.0)),
         ("sent", 1000.into()),
@@ -89,11 +89,11 @@ async fn the_log_has_the_subject_of_a_clients_certificate() {
     for (name, shown) in [("device-7", "CN=device-7"), ("a\n\u{1b}[31m", "CN=a\\n\\x1b[31m")] {
         let leaf = Leaf { common_name: Some(String::from(name)), ..Leaf::default() };
         let front = facts_of_a_client(&folder, &leaf).await;
-        let session = Record { front: Some(front), ..record(None) };
-        let line = serde_json::to_value(Line::of(&listener(), &session)).unwrap();
+        let session = SessionRecord { downstream: Some(front), ..record(None) };
+        let line = serde_json::to_value(SessionLine::of(&listener(), &session)).unwrap();
         assert_eq!(line["tls"]["subject"], shown, "{line}");
     }
-    let line = serde_json::to_value(Line::of(&listener(), &record(None))).unwrap();
+    let line = serde_json::to_value(SessionLine::of(&listener(), &record(None))).unwrap();
     assert_eq!(line.get("tls"), None);
 }
 
@@ -106,9 +106,13 @@ fn what_a_client_said_is_not_in_the_log() {
     let injected = server.receive(b"STARTTLS\r\nAUTH PLAIN secret\r\n", &mut Vec::new()).unwrap_err();
     let plain = Error::PlaintextNotTls { by: Side::Client, received: b"USER secret".to_vec() };
     for failure in [
-        Failure::Protocol { leg: Leg::Front, expected: "a command", received: b"PASS secret\n".to_vec() },
-        Failure::Tls { leg: Leg::Front, source: Error::Protocol(injected) },
-        Failure::Tls { leg: Leg::Front, source: plain },
+        SessionFailure::Protocol {
+            side: Side::Client,
+            expected: "a command",
+            received: b"PASS secret\n".to_vec(),
+        },
+        SessionFailure::Tls { side: Side::Client, source: Error::Protocol(injected) },
+        SessionFailure::Tls { side: Side::Client, source: plain },
     ] {
         reporter.session(&listener(), &record(Some(failure)));
     }
@@ -127,7 +131,7 @@ fn cleartext_is_a_verdict_only_where_it_may_be() {
             "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1\"\ncertificates = \"DIR/live\"\n{starttls}\
              forward = \"smtp://127.0.0.1:2525\"\n"
         );
-        Verdict::of(&folder.parse(&text).unwrap().listeners[0], &record(None)).name()
+        SessionOutcome::of(&folder.parse(&text).unwrap().listeners[0], &record(None)).name()
     };
     assert_eq!(verdict("starttls = \"optional\"\n"), "cleartext");
     assert_eq!(verdict("starttls = \"required\"\n"), "not-upgraded");
@@ -233,8 +237,8 @@ async fn metrics_are_counted_and_shown() {
     metrics.certificates([("imaps", &**certificates)].into_iter());
     (0..4).for_each(|_| mx.connected());
     mx.ended(&listener(), &record(None));
-    mx.ended(&listener(), &record(Some(Failure::Crowded(Refused::Rate))));
-    mx.ended(&listener(), &record(Some(Failure::Idle(Duration::from_secs(1)))));
+    mx.ended(&listener(), &record(Some(SessionFailure::Crowded(LimitReached::Rate))));
+    mx.ended(&listener(), &record(Some(SessionFailure::Idle(Duration::from_secs(1)))));
     metrics.reloaded(false);
     let answer = asked(&metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

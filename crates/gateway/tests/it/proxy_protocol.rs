@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls::proto::http::HTTP;
 use starttls::{Acceptor, Connector, TlsFacts};
-use starttls_gateway::proxy_protocol::{Header, Identity, read, v1, v2};
+use starttls_gateway::proxy_protocol::{Header, ProxiedClient, read, v1, v2};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -126,11 +126,11 @@ async fn haproxy_reads_what_is_written() {
     let four = addresses("192.0.2.1:50000", "198.51.100.2:25");
     let six = addresses("[2001:db8::1]:50000", "[2001:db8::2]:25");
     let (four_said, six_said) = ("192.0.2.1 50000 198.51.100.2 25", "2001:db8::1 50000 2001:db8::2 25");
-    let v2_tls = v2(&Identity { addresses: six, tls: Some(facts), certificate: true });
+    let v2_tls = v2(&ProxiedClient { addresses: six, tls: Some(facts), certificate: true });
     for (header, said) in [
-        (v1(&Identity { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
-        (v1(&Identity { addresses: six, tls: None, certificate: false }), format!("{six_said} ")),
-        (v2(&Identity { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
+        (v1(&ProxiedClient { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
+        (v1(&ProxiedClient { addresses: six, tls: None, certificate: false }), format!("{six_said} ")),
+        (v2(&ProxiedClient { addresses: four, tls: None, certificate: false }), format!("{four_said} ")),
         (v2_tls.clone(), format!("{six_said} mail.example.com")),
     ] {
         let asking = async {

@@ -1,7 +1,7 @@
 //! HTTP that upgrades in place (RFC 2817).
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "ipptool upgrades and asks CUPS for its printers", protocol: "http", talk: ipptool },

@@ -1,7 +1,7 @@
 //! IMAP.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python logs in to Dovecot and moves 5 MB", protocol: "imap", talk: python },

@@ -1,6 +1,6 @@
 //! IRC.
 
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] =
     &[Talk { name: "Python joins a channel of InspIRCd's", protocol: "irc", talk: python }];

@@ -1,7 +1,7 @@
 //! LDAP.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "ldapsearch binds to OpenLDAP and searches", protocol: "ldap", talk: tools },

@@ -1,7 +1,7 @@
 //! LMTP.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "swaks delivers to Dovecot by LMTP", protocol: "lmtp", talk: swaks },

@@ -1,11 +1,10 @@
-//! Other people's clients, the gateway, other people's servers: the front upgraded and verified, the backend's leg
+//! Other people's clients, the gateway, other people's servers: the front upgraded and verified, the backend's tls_mode
 //! in cleartext to a server with its TLS off, and upgraded and verified to a server with its TLS on.
 //!
 //! A program that is not installed fails its test and names the Debian package.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod cyrus;
-mod house;
 mod http;
 mod imap;
 mod irc;
@@ -17,6 +16,7 @@ mod nut;
 mod optional;
 mod pop3;
 mod postgres;
+mod real_backend;
 mod sieve;
 mod smtp;
 mod xmpp;
@@ -35,16 +35,16 @@ macro_rules! servers {
 
             #[test]
             fn in_cleartext() {
-                talk(Leg::Cleartext);
+                talk(TlsMode::Cleartext);
             }
 
             #[test]
             fn upgraded_and_verified() {
-                talk(Leg::Upgraded);
+                talk(TlsMode::Upgraded);
             }
 
-            fn talk(leg: Leg) {
-                let backend = Backend::start(stringify!($name), leg);
+            fn talk(tls_mode: TlsMode) {
+                let backend = Backend::start(stringify!($name), tls_mode);
                 [$($talks),+].concat().into_iter().for_each(|talk| backend.hears(talk));
                 backend.is_audited();
             }
@@ -56,7 +56,7 @@ macro_rules! servers {
 
 /// Whom they talk to.
 mod to {
-    use crate::house::{Backend, Leg, Talk};
+    use crate::real_backend::{Backend, Talk, TlsMode};
 
     servers! {
         cups: crate::http::TALKS;

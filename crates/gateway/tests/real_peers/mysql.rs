@@ -1,7 +1,7 @@
 //! MySQL.
 
 use crate::client::{Client, client};
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "mariadb asks MariaDB and moves some MB", protocol: "mysql", talk: native },

@@ -1,6 +1,6 @@
 //! NNTP.
 
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python reads a group of INN's", protocol: "nntp", talk: python },

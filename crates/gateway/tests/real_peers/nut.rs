@@ -1,7 +1,7 @@
 //! Network UPS Tools.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "upsc reads what upsd knows, upsrw and upscmd nothing", protocol: "nut", talk: upsc },

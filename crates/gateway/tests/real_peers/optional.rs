@@ -10,7 +10,7 @@ use starttls_lab::real::RealEndpoint;
 
 use crate::client::client;
 use crate::cyrus::Cyrus;
-use crate::house::{Backend, Leg, Visit};
+use crate::real_backend::{Backend, TlsMode, Visit};
 
 /// A way to a server that keeps what the server is told.
 struct Tap {
@@ -134,7 +134,7 @@ fn hides_no_login(backend: &Backend, server: SocketAddr, hidden: &Hidden) {
 
 #[test]
 fn s4_no_login_is_hidden_from_a_gateway_before_dovecot() {
-    let backend = Backend::start("dovecot", Leg::Cleartext);
+    let backend = Backend::start("dovecot", TlsMode::Cleartext);
     for hidden in [IMAP, SIEVE] {
         let server = backend.running.endpoint(hidden.protocol).unwrap().address;
         hides_no_login(&backend, server, &hidden);
@@ -144,14 +144,14 @@ fn s4_no_login_is_hidden_from_a_gateway_before_dovecot() {
 #[test]
 fn s4_no_login_is_hidden_from_a_gateway_before_cyrus() {
     // Only the folder of this one is in use.
-    let (backend, cyrus) = (Backend::start("dovecot", Leg::Cleartext), Cyrus::start());
+    let (backend, cyrus) = (Backend::start("dovecot", TlsMode::Cleartext), Cyrus::start());
     hides_no_login(&backend, cyrus.imap, &IMAP);
     hides_no_login(&backend, cyrus.sieve, &SIEVE);
 }
 
 /// A gateway on which TLS is optional before a server of this name.
 fn optional(name: &str, protocol: &str, talk: impl FnOnce(&Visit<'_>)) {
-    let backend = Backend::start(name, Leg::Cleartext);
+    let backend = Backend::start(name, TlsMode::Cleartext);
     let endpoint = backend.running.endpoint(protocol).unwrap();
     let routes = format!("starttls = \"optional\"\nforward = {}", backend.forward(endpoint));
     talk(&Visit::by(&backend, endpoint, &routes));
@@ -171,7 +171,7 @@ news = nntplib.NNTP('localhost', port, timeout=20)
 assert 'STARTTLS' in news.getcapabilities() and 'AUTHINFO' not in news.getcapabilities(), news.getcapabilities()
 assert news.group('local.test')[4] == 'local.test'
 assert [group.group for group in news.list()[1]] == ['local.test']
-for refused in [lambda: news.login(user, password, usenetrc=False), lambda: news.post(b'Subject: x\\r\\n\\r\\nx')]:
+for refused in [lambda: news.login(user, password, usenetrc=False), lambda: news.slot(b'Subject: x\\r\\n\\r\\nx')]:
     try:
         refused()
         assert False

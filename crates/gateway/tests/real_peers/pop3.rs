@@ -1,7 +1,7 @@
 //! POP3.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python fetches from Dovecot what came by LMTP", protocol: "pop3", talk: python },

@@ -1,7 +1,7 @@
 //! PostgreSQL.
 
 use crate::client::{Client, client};
-use crate::house::{Leg, Talk, Visit};
+use crate::real_backend::{Talk, TlsMode, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "psql asks PostgreSQL and moves some MB", protocol: "postgres", talk: psql },
@@ -13,9 +13,9 @@ pub(crate) const TALKS: &[Talk] = &[
 /// SCRAM tells a server that has TLS of its own whether the client could bind to the channel, which does not reach
 /// from the client to there.
 fn channel_binding(visit: &Visit<'_>) -> &'static str {
-    match visit.backend.leg {
-        Leg::Cleartext => "prefer",
-        Leg::Upgraded => "disable",
+    match visit.backend.tls_mode {
+        TlsMode::Cleartext => "prefer",
+        TlsMode::Upgraded => "disable",
     }
 }
 
@@ -61,12 +61,12 @@ fn psql_bound(visit: &Visit<'_>) {
     let [prefer, require] = ["prefer", "require"].map(|channel_binding| {
         run_psql(visit.password(), &target(visit, channel_binding)).args(["-c", "select 1"]).run()
     });
-    let refused = match visit.backend.leg {
-        Leg::Cleartext => {
+    let refused = match visit.backend.tls_mode {
+        TlsMode::Cleartext => {
             prefer.with(&["1\n"]);
             "channel binding is required"
         }
-        Leg::Upgraded => {
+        TlsMode::Upgraded => {
             assert!(
                 !prefer.ok && prefer.err.contains("SCRAM channel binding check failed"),
                 "{}",
@@ -76,7 +76,7 @@ fn psql_bound(visit: &Visit<'_>) {
         }
     };
     assert!(!require.ok && require.err.contains(refused), "{}", require.err);
-    if visit.backend.leg == Leg::Upgraded {
+    if visit.backend.tls_mode == TlsMode::Upgraded {
         // The binding is to the certificate (RFC 5929 section 4), which may be the same on both legs.
         let same = Visit::with_the_servers_certificate(visit.backend, visit.endpoint);
         let name = &visit.endpoint.server_name;

@@ -1,7 +1,7 @@
 //! ManageSieve.
 
 use crate::client::{base64, client};
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "sieve-connect puts a script into Dovecot", protocol: "sieve", talk: sieve_connect },

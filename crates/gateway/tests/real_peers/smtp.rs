@@ -1,7 +1,7 @@
 //! SMTP and mail submission.
 
 use crate::client::client;
-use crate::house::{Talk, Visit};
+use crate::real_backend::{Talk, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "swaks sends a message to Postfix", protocol: "smtp", talk: swaks },

@@ -1,7 +1,7 @@
 //! XMPP, of clients and of servers.
 
 use crate::client::client;
-use crate::house::{Backend, Leg, Talk, Visit};
+use crate::real_backend::{Backend, Talk, TlsMode, Visit};
 
 pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Slixmpp sends itself a message by Prosody", protocol: "xmpp", talk: slixmpp },
@@ -65,8 +65,8 @@ fn s_client(visit: &Visit<'_>) {
 /// One port, two domains, each with a server of its own; which of them is meant the client's stream says.
 #[test]
 fn two_domains_on_one_port() {
-    for leg in [Leg::Cleartext, Leg::Upgraded] {
-        let [first, second] = [(); 2].map(|()| Backend::start("prosody", leg));
+    for tls_mode in [TlsMode::Cleartext, TlsMode::Upgraded] {
+        let [first, second] = [(); 2].map(|()| Backend::start("prosody", tls_mode));
         let [here, there] = [&first, &second].map(|it| it.running.endpoint("xmpp").unwrap());
         let routes = format!(
             "[[listener.route]]\nnames = [\"xmpp.example.test\"]\nforward = {}\n\

@@ -7,20 +7,20 @@ use std::time::Duration;
 use starttls::Acceptor;
 use starttls::proto::smtp::{SMTP, SUBMISSION};
 use starttls_gateway::Config;
-use starttls_gateway::config::Offer;
+use starttls_gateway::config::UpgradePolicy;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, cleartext, tell, within};
+use crate::environment::{Environment, cleartext, tell, within};
 use crate::scripted::Scripted;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b3_the_session_before_an_optional_upgrade_ends_with_it() {
-    let house = House::new();
+    let env = Environment::new();
     let backend = Scripted::smtp().await;
     let forward = [format!("smtp://{}", backend.address)];
-    let running = house.gateway("smtp+starttls://{}", &forward, Some(Offer::Optional));
-    let mut stream = within(house.connect(&SMTP, running.address, false)).await;
+    let running = env.gateway("smtp+starttls://{}", &forward, Some(UpgradePolicy::Optional));
+    let mut stream = within(env.connect(&SMTP, running.address, false)).await;
     stream.write_all(b"EHLO inside\r\n").await.unwrap();
     assert!(within(stream.read(&mut [0; 512])).await.unwrap() > 0);
     assert_eq!(backend.heard().len(), 2);
@@ -34,18 +34,18 @@ async fn b3_the_session_before_an_optional_upgrade_ends_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_turns_one_client_away_is_there_for_the_next() {
-    let house = House::new();
+    let env = Environment::new();
     let choosy = Scripted::start(b"554 not you\r\n".to_vec(), |_| Some("")).await;
     let other = Scripted::smtp().await;
-    let (certificate, key) = &house.certificate;
+    let (certificate, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {certificate:?}\nkey = {key:?}\n\
          forward = [{{ url = \"smtp://{}\", send-proxy = \"v1\" }}, \"smtp://{}\"]\n",
         choosy.address, other.address
     );
-    let running = house.start(Config::parse(&text, "test").unwrap());
+    let running = env.start(Config::parse(&text, "test").unwrap());
     for session in 1..=3 {
-        let mut stream = within(house.connect(&SMTP, running.address, false)).await;
+        let mut stream = within(env.connect(&SMTP, running.address, false)).await;
         stream.write_all(b"EHLO me\r\nQUIT\r\n").await.unwrap();
         let mut heard = String::new();
         within(stream.read_to_string(&mut heard)).await.unwrap();
@@ -56,8 +56,8 @@ async fn a_backend_that_turns_one_client_away_is_there_for_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_was_refused_is_not_tried_again_by_itself() {
-    let house = House::new();
-    let [chain, key] = [&house.certificate.0, &house.certificate.1].map(|path| std::fs::read(path).unwrap());
+    let env = Environment::new();
+    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
     let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let place = listener.local_addr().unwrap();
@@ -90,15 +90,15 @@ async fn a_login_that_was_refused_is_not_tried_again_by_itself() {
             }
         }
     });
-    let password = house.folder.path().join("password");
+    let password = env.folder.path().join("password");
     std::fs::write(&password, "wrong").unwrap();
     let text = format!(
         "[[listener]]\nlisten = \"submission://127.0.0.1:0\"\nforward = {{ url = \"smtps://localhost:{}\", \
          ca-file = {:?}, login = {{ user = \"me\", password-file = {password:?} }} }}\n",
         place.port(),
-        house.root,
+        env.root,
     );
-    let running = house.start(Config::parse(&text, "test").unwrap());
+    let running = env.start(Config::parse(&text, "test").unwrap());
     let heard = tell(cleartext(&SUBMISSION, running.address).await, b"").await;
     assert_eq!(heard, b"", "the greeting says it all");
     let count = |which: usize| counts[which].load(Ordering::Relaxed);

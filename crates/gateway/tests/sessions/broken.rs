@@ -11,7 +11,7 @@ use starttls_gateway::Config;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, Running, within};
+use crate::environment::{Environment, Running, within};
 
 /// One peer of a session.
 enum Peer {
@@ -78,29 +78,29 @@ struct Legs {
 const LEGS: [Legs; 3] =
     [Legs { front: true, back: false }, Legs { front: true, back: true }, Legs { front: false, back: true }];
 
-fn gateway(house: &House, legs: Legs, backend: SocketAddr, more: &str) -> Running {
-    let (cert, key) = &house.certificate;
+fn gateway(env: &Environment, legs: Legs, backend: SocketAddr, more: &str) -> Running {
+    let (cert, key) = &env.certificate;
     let front = match legs.front {
         true => format!("listen = \"submission+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n"),
         false => String::from("listen = \"submission://127.0.0.1:0\"\n"),
     };
     let back = match legs.back {
-        true => format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), house.root),
+        true => format!("{{ url = \"smtps://localhost:{}\", ca-file = {:?} }}", backend.port(), env.root),
         false => format!("\"submission://{backend}\""),
     };
     let text = format!("[[listener]]\n{front}forward = {back}\n{more}");
-    house.start(Config::parse(&text, "test").unwrap())
+    env.start(Config::parse(&text, "test").unwrap())
 }
 
 /// A session in which both sides have said something: the client, and the backend.
 async fn session(
-    house: &House,
+    env: &Environment,
     running: &Running,
     listener: &TcpListener,
     legs: Legs,
     opaque: bool,
 ) -> (Peer, Peer) {
-    let [chain, key] = [&house.certificate.0, &house.certificate.1].map(|path| std::fs::read(path).unwrap());
+    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
     let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
     let backend = async {
         let (tcp, _) = within(listener.accept()).await.unwrap();
@@ -113,7 +113,7 @@ async fn session(
     };
     let client = async {
         match legs.front {
-            true => Peer::Tls(Box::new(within(house.connect(&SUBMISSION, running.address, false)).await)),
+            true => Peer::Tls(Box::new(within(env.connect(&SUBMISSION, running.address, false)).await)),
             false => {
                 let mut client = Peer::Clear(TcpStream::connect(running.address).await.unwrap());
                 client.hear("220 backend\r\n").await;
@@ -134,11 +134,11 @@ async fn session(
 /// Every way to break off, on every leg, in both phases, before and after the other side has ended its own direction.
 #[tokio::test(flavor = "multi_thread")]
 async fn g7_a_broken_end_stays_broken() {
-    let house = House::new();
+    let env = Environment::new();
     let mut wrong = Vec::new();
     for legs in LEGS {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&house, legs, listener.local_addr().unwrap(), "");
+        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
         for opaque in [false, true] {
             for client_breaks in [true, false] {
                 for half_closed in [false, true] {
@@ -147,7 +147,7 @@ async fn g7_a_broken_end_stays_broken() {
                         if how == Break::Truncation && !broken_leg_has_tls {
                             continue;
                         }
-                        let (client, backend) = session(&house, &running, &listener, legs, opaque).await;
+                        let (client, backend) = session(&env, &running, &listener, legs, opaque).await;
                         let (mut breaking, mut other, part) = match client_breaks {
                             true => (client, backend, "NOOP\r\n"),
                             false => (backend, client, "250 a part of it\r\n"),
@@ -176,13 +176,13 @@ async fn g7_a_broken_end_stays_broken() {
 /// The same without a break: every direction ends in good order.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_in_good_order_stays_one() {
-    let house = House::new();
+    let env = Environment::new();
     for legs in LEGS {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = gateway(&house, legs, listener.local_addr().unwrap(), "");
+        let running = gateway(&env, legs, listener.local_addr().unwrap(), "");
         for opaque in [false, true] {
             for client_first in [true, false] {
-                let (client, backend) = session(&house, &running, &listener, legs, opaque).await;
+                let (client, backend) = session(&env, &running, &listener, legs, opaque).await;
                 let (mut first, mut second) =
                     if client_first { (client, backend) } else { (backend, client) };
                 // While messages are read, a client says commands, and a server replies.
@@ -202,17 +202,17 @@ async fn an_end_in_good_order_stays_one() {
 /// A session that the gateway ends itself, because nothing moves or because it stops, is not a session in good order.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
-    let house = House::new();
-    let [one, two, three] = LEGS.map(|legs| cut_off(&house, legs));
+    let env = Environment::new();
+    let [one, two, three] = LEGS.map(|legs| cut_off(&env, legs));
     tokio::join!(one, two, three);
 }
 
-async fn cut_off(house: &House, legs: Legs) {
+async fn cut_off(env: &Environment, legs: Legs) {
     for stop in [false, true] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let limits = if stop { "" } else { "limits = { idle = \"3s\" }\n" };
-        let mut running = gateway(house, legs, listener.local_addr().unwrap(), limits);
-        let (mut client, mut backend) = session(house, &running, &listener, legs, true).await;
+        let mut running = gateway(env, legs, listener.local_addr().unwrap(), limits);
+        let (mut client, mut backend) = session(env, &running, &listener, legs, true).await;
         if stop {
             drop(running.gateway.take());
         }

@@ -6,19 +6,19 @@ use starttls::Connector;
 use starttls::proto::{After, PROTOCOLS, Protocol};
 use starttls_audit::report::{Finding, Outcome};
 use starttls_audit::{Audit, Limits};
-use starttls_gateway::config::Offer;
+use starttls_gateway::config::UpgradePolicy;
 
-use crate::house::House;
+use crate::environment::Environment;
 
 /// For one listener, on a machine that has other things to do.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn required_fronts_have_no_findings() {
-    let house = House::new();
+    let env = Environment::new();
     let mut found = Vec::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        found.extend(audit(&house, protocol, None).await);
+        found.extend(audit(&env, protocol, None).await);
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
@@ -26,15 +26,15 @@ async fn required_fronts_have_no_findings() {
 /// A public server takes mail from those that do without (RFC 3207 section 4).
 #[tokio::test(flavor = "multi_thread")]
 async fn an_optional_smtp_front_has_no_findings() {
-    let house = House::new();
-    let found = audit(&house, &starttls::proto::smtp::SMTP, Some(Offer::Optional)).await;
+    let env = Environment::new();
+    let found = audit(&env, &starttls::proto::smtp::SMTP, Some(UpgradePolicy::Optional)).await;
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-async fn audit(house: &House, protocol: &'static Protocol, offer: Option<Offer>) -> Vec<String> {
-    let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-    let running = house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], offer);
-    let roots = house.root_pem.clone();
+async fn audit(env: &Environment, protocol: &'static Protocol, offer: Option<UpgradePolicy>) -> Vec<String> {
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], offer);
+    let roots = env.root_pem.clone();
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(roots.clone()), Limits::default())
             .unwrap();

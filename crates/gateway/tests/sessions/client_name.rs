@@ -6,7 +6,7 @@ use starttls_gateway::Config;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::house::{House, cleartext, within};
+use crate::environment::{Environment, cleartext, within};
 
 /// Reads one line, and answers.
 async fn hear<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut BufReader<IO>, answer: &str) -> String {
@@ -19,10 +19,10 @@ async fn hear<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut BufReader<IO>, answer
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_has_a_name_of_its_own() {
-    let house = House::new();
-    let [chain, key] = [&house.certificate.0, &house.certificate.1].map(|path| std::fs::read(path).unwrap());
+    let env = Environment::new();
+    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
     let acceptor = Acceptor::builder(&SUBMISSION, "localhost").certificate_pem(chain, key).build().unwrap();
-    let password = house.folder.path().join("password");
+    let password = env.folder.path().join("password");
     std::fs::write(&password, "secret\n").unwrap();
     let own = starttls::host_name().unwrap_or_default();
     for (key, expected) in [
@@ -36,9 +36,9 @@ async fn the_gateway_has_a_name_of_its_own() {
              forward = {{ url = \"submission+starttls://localhost:{}\", ca-file = {:?}, {key} \
              login = {{ user = \"me\", password-file = {password:?} }} }}\n",
             listener.local_addr().unwrap().port(),
-            house.root
+            env.root
         );
-        let running = house.start(Config::parse(&text, "test").unwrap());
+        let running = env.start(Config::parse(&text, "test").unwrap());
         let client = cleartext(&SUBMISSION, running.address);
         let backend = async {
             let (tcp, _) = within(listener.accept()).await.unwrap();

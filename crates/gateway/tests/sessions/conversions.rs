@@ -8,36 +8,36 @@ use starttls::proto::{After, PROTOCOLS, Protocol};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::house::{House, say, within, words};
+use crate::environment::{Environment, say, within, words};
 
 /// The URLs of this protocol's servers: without TLS, upgraded, inside TLS from the first byte.
-fn backends(house: &House, protocol: &Protocol) -> Vec<String> {
+fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     let url = |scheme: &str, port| format!("{scheme}://localhost:{port}");
-    let plain = house.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
-    let upgraded = house
+    let plain = env.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
+    let upgraded = env
         .lab
         .endpoint(protocol.name)
         .map(|it| url(&format!("{}+starttls", protocol.name), it.address.port()));
     let implicit = protocol
         .implicit_tls
-        .and_then(|tls| house.lab.endpoint(tls.name))
+        .and_then(|tls| env.lab.endpoint(tls.name))
         .map(|it| url(it.scheme, it.address.port()));
     [plain, upgraded, implicit].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_front_reaches_every_backend() {
-    let house = House::new();
+    let env = Environment::new();
     let mut tried = 0;
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        for backend in backends(&house, protocol) {
+        for backend in backends(&env, protocol) {
             let fronts = [Some((format!("{}+starttls", protocol.name), false))]
                 .into_iter()
                 .chain([protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true))])
                 .flatten();
             for (front, implicit) in fronts {
-                let running = house.gateway(&format!("{front}://{{}}"), std::slice::from_ref(&backend), None);
-                let stream = within(house.connect(protocol, running.address, implicit)).await;
+                let running = env.gateway(&format!("{front}://{{}}"), std::slice::from_ref(&backend), None);
+                let stream = within(env.connect(protocol, running.address, implicit)).await;
                 // Who has neither a hello nor a goodbye is asked something.
                 let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
                     .into_iter()
@@ -56,17 +56,16 @@ async fn every_front_reaches_every_backend() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_speaks_first_hears_nothing_before() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| !it.flow.greeting) {
-        let all = backends(&house, protocol);
+        let all = backends(&env, protocol);
         if let Some(implicit) = protocol.implicit_tls {
-            let running = house.gateway(&format!("{}://{{}}", implicit.name), &all[..1], None);
-            let mut stream = within(house.connect(protocol, running.address, true)).await;
+            let running = env.gateway(&format!("{}://{{}}", implicit.name), &all[..1], None);
+            let mut stream = within(env.connect(protocol, running.address, true)).await;
             assert!(silent(&mut stream).await, "{}", implicit.name);
         }
         let upgraded = all.iter().find(|url| url.contains("+starttls")).unwrap();
-        let running =
-            house.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(upgraded), None);
+        let running = env.gateway(&format!("{}://{{}}", protocol.name), std::slice::from_ref(upgraded), None);
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         assert!(silent(&mut stream).await, "{}", protocol.name);
     }

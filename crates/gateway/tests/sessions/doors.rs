@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::Listener;
-use starttls_gateway::{Config, Gateway, Observer, Record};
+use starttls_gateway::{Config, Gateway, SessionObserver, SessionRecord};
 use starttls_lab::process::{free_port, own_loopback};
 
-use crate::house::{House, within};
+use crate::environment::{Environment, within};
 use crate::scripted::Scripted;
 
 /// A listener at each of these places.
-fn config(house: &House, places: &[SocketAddr]) -> Config {
-    let stem = house.certificate.0.with_extension("");
+fn config(env: &Environment, places: &[SocketAddr]) -> Config {
+    let stem = env.certificate.0.with_extension("");
     let stem = stem.display();
     let listeners = places.iter().map(|place| {
         format!(
@@ -28,7 +28,7 @@ fn config(house: &House, places: &[SocketAddr]) -> Config {
 }
 
 fn start(config: Config) -> std::io::Result<Gateway> {
-    Gateway::start(config, Arc::new(|_: &Listener, _: &Record| {}))
+    Gateway::start(config, Arc::new(|_: &Listener, _: &SessionRecord| {}))
 }
 
 /// An address that no other test takes before the gateway does.
@@ -38,12 +38,12 @@ fn free() -> SocketAddr {
 
 #[test]
 fn a_place_that_is_taken_is_not_shared() {
-    let house = House::new();
-    let gateway = start(config(&house, &["127.0.0.1:0".parse().unwrap()])).unwrap();
+    let env = Environment::new();
+    let gateway = start(config(&env, &["127.0.0.1:0".parse().unwrap()])).unwrap();
     let taken = gateway.addresses()[0].1.unwrap();
     let everywhere = SocketAddr::new("::".parse().unwrap(), taken.port());
     for place in [taken, everywhere] {
-        let second = start(config(&house, &[place])).unwrap_err();
+        let second = start(config(&env, &[place])).unwrap_err();
         assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
         assert!(second.to_string().starts_with(&format!("cannot listen on {place}: ")), "{second}");
     }
@@ -53,7 +53,7 @@ fn a_place_that_is_taken_is_not_shared() {
     other.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     other.listen(8).unwrap();
     let taken = other.local_addr().unwrap().as_socket().unwrap();
-    let gateway = start(config(&house, &[taken])).map(drop).unwrap_err();
+    let gateway = start(config(&env, &[taken])).map(drop).unwrap_err();
     assert_eq!(gateway.kind(), ErrorKind::AddrInUse, "{gateway}");
     // What was left open by a connection that is over does not count.
     let left = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -61,22 +61,22 @@ fn a_place_that_is_taken_is_not_shared() {
     let client = TcpStream::connect(address).unwrap();
     drop(left.accept().unwrap());
     drop((client, left));
-    start(config(&house, &[address])).unwrap();
+    start(config(&env, &[address])).unwrap();
 }
 
 #[test]
 fn a_reload_moves_between_one_address_and_all() {
-    let house = House::new();
+    let env = Environment::new();
     let one = free();
     let all = SocketAddr::new("::".parse().unwrap(), one.port());
-    let mut gateway = start(config(&house, &[one])).unwrap();
+    let mut gateway = start(config(&env, &[one])).unwrap();
     for places in [&[all][..], &[one], &[one, all], &[all], &[all, one]] {
-        gateway.reload(config(&house, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
+        gateway.reload(config(&env, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
         reachable(one);
     }
     // All or nothing, and what is another's stays another's.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = gateway.reload(config(&house, &[all, other.local_addr().unwrap()])).unwrap_err();
+    let taken = gateway.reload(config(&env, &[all, other.local_addr().unwrap()])).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     reachable(one);
 }
@@ -95,14 +95,14 @@ async fn who_is_still_sending_a_proxy_header_counts() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let (cert, key) = &house.certificate;
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let (cert, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n\
          proxy-from = [\"127.0.0.1\"]\nforward = \"smtp://{}\"\nlimits = {{ connections = 3, handshakes-per-second = 100000 }}\n",
         backend.address
     );
-    let running = house.start(Config::parse(&text, "test").unwrap());
+    let running = env.start(Config::parse(&text, "test").unwrap());
     let connect = || async { TcpStream::connect(running.address).await.unwrap() };
     let mut mute = Vec::new();
     for start in ["", "PROXY TCP4 192.0.2.1 ", "\r\n\r\n"] {
@@ -132,12 +132,12 @@ async fn who_is_still_sending_a_proxy_header_counts() {
 /// Keeps every thread of the gateway from its work while it is locked.
 struct Busy(Mutex<()>);
 
-impl Observer for Busy {
+impl SessionObserver for Busy {
     fn connected(&self, _: &Listener) {
         drop(self.0.lock());
     }
 
-    fn session(&self, _: &Listener, _: &Record) {}
+    fn session(&self, _: &Listener, _: &SessionRecord) {}
 }
 
 /// Clients whom the kernel has let in, and who hear nothing before the gateway gets to them.
@@ -164,9 +164,9 @@ fn all_are_greeted(crowd: Vec<TcpStream>) {
 
 #[test]
 fn whoever_was_let_in_before_the_drain_is_served() {
-    let house = House::new();
+    let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
-    let gateway = Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
     let at = gateway.addresses()[0].1.unwrap();
     let locked = busy.0.lock().unwrap();
     let crowd = crowd(at);
@@ -181,14 +181,13 @@ fn whoever_was_let_in_before_the_drain_is_served() {
 
 #[test]
 fn whoever_was_let_in_before_a_listener_goes_is_served() {
-    let house = House::new();
+    let env = Environment::new();
     let busy = Arc::new(Busy(Mutex::new(())));
-    let mut gateway =
-        Gateway::start(config(&house, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
+    let mut gateway = Gateway::start(config(&env, &["127.0.0.1:0".parse().unwrap()]), busy.clone()).unwrap();
     let at = gateway.addresses()[0].1.unwrap();
     let locked = busy.0.lock().unwrap();
     let crowd = crowd(at);
-    gateway.reload(config(&house, &[free()])).unwrap();
+    gateway.reload(config(&env, &[free()])).unwrap();
     drop(locked);
     all_are_greeted(crowd);
     assert!(TcpStream::connect(at).is_err());
@@ -196,9 +195,9 @@ fn whoever_was_let_in_before_a_listener_goes_is_served() {
 
 #[test]
 fn only_a_socket_that_was_left_behind_is_replaced() {
-    let house = House::new();
-    let place = house.folder.path().join("door");
-    let (certificate, key) = (house.certificate.0.display(), house.certificate.1.display());
+    let env = Environment::new();
+    let place = env.folder.path().join("door");
+    let (certificate, key) = (env.certificate.0.display(), env.certificate.1.display());
     let text = format!(
         "[[listener]]\nlisten = \"lmtp+starttls://unix:{}\"\ncert = \"{certificate}\"\nkey = \"{key}\"\n\
          forward = \"lmtp://127.0.0.1:9\"\n",
@@ -208,7 +207,7 @@ fn only_a_socket_that_was_left_behind_is_replaced() {
     std::fs::write(&place, "important").unwrap();
     assert!(gateway().is_err());
     assert_eq!(std::fs::read_to_string(&place).unwrap(), "important");
-    let file = house.folder.path().join("file");
+    let file = env.folder.path().join("file");
     std::fs::rename(&place, &file).unwrap();
     std::os::unix::fs::symlink(&file, &place).unwrap();
     assert!(gateway().is_err());
@@ -222,16 +221,16 @@ fn only_a_socket_that_was_left_behind_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_cut_off_is_told_of_too() {
-    let house = House::new();
+    let env = Environment::new();
     let backend = Scripted::smtp().await;
-    let (certificate, key) = &house.certificate;
+    let (certificate, key) = &env.certificate;
     let text = format!(
         "drain = \"100ms\"\n[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {certificate:?}\nkey = {key:?}\n\
          forward = \"smtp://{}\"\n",
         backend.address
     );
-    let mut running = house.start(Config::parse(&text, "test").unwrap());
-    let _stream = within(house.connect(&SMTP, running.address, false)).await;
+    let mut running = env.start(Config::parse(&text, "test").unwrap());
+    let _stream = within(env.connect(&SMTP, running.address, false)).await;
     let gateway = running.gateway.take().unwrap();
     let left = within(tokio::task::spawn_blocking(move || gateway.drain())).await.unwrap();
     assert_eq!((left, running.ended(1).await), (1, vec![String::from("the gateway stopped")]));

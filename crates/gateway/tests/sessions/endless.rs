@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::house::{House, within};
+use crate::environment::{Environment, within};
 
 /// The time for reaching a backend, and what a busy machine may add to it.
 const DIAL: Duration = Duration::from_secs(2);
@@ -28,19 +28,18 @@ const NOISES: [Noise; 5] =
 
 /// A listener of this machine in front of this backend.
 fn text(
-    house: &House,
+    env: &Environment,
     root: &std::path::Path,
     protocol: &Protocol,
     backend: SocketAddr,
     login: bool,
 ) -> String {
-    let (cert, key) = &house.certificate;
+    let (cert, key) = &env.certificate;
     let (name, port) = (protocol.name, backend.port());
     let login = match login {
-        true => format!(
-            ", login = {{ user = \"u\", password-file = {:?} }}",
-            house.folder.path().join("password")
-        ),
+        true => {
+            format!(", login = {{ user = \"u\", password-file = {:?} }}", env.folder.path().join("password"))
+        }
         false => String::new(),
     };
     format!(
@@ -59,10 +58,10 @@ fn peak() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_look_at_an_endless_backend_ends_in_time() {
-    let (house, authority) = (House::new(), Authority::new().unwrap());
-    let root = house.folder.path().join("endless.pem");
+    let (env, authority) = (Environment::new(), Authority::new().unwrap());
+    let root = env.folder.path().join("endless.pem");
     std::fs::write(&root, authority.root_pem()).unwrap();
-    std::fs::write(house.folder.path().join("password"), "secret\n").unwrap();
+    std::fs::write(env.folder.path().join("password"), "secret\n").unwrap();
     let mut all = Vec::new();
     for protocol in PROTOCOLS {
         for stage in StallPoint::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
@@ -76,7 +75,7 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
             took.push(looks.join_next().await.unwrap().unwrap());
         }
         let server = Endless::start(protocol, stage, noise, &authority).unwrap();
-        let text = text(&house, &root, protocol, server.address(), protocol.flow.login_apart);
+        let text = text(&env, &root, protocol, server.address(), protocol.flow.login_apart);
         let config = Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}"));
         looks.spawn(async move {
             let began = Instant::now();
@@ -103,17 +102,17 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_told_and_a_drain_is_not_held_up() {
     const CLIENTS: usize = 10;
-    let (house, authority) = (House::new(), Authority::new().unwrap());
-    let root = house.folder.path().join("endless.pem");
+    let (env, authority) = (Environment::new(), Authority::new().unwrap());
+    let root = env.folder.path().join("endless.pem");
     std::fs::write(&root, authority.root_pem()).unwrap();
     let imap = starttls::proto::protocol("imap").unwrap();
     for noise in [Noise::Interim, Noise::Trickled(PAUSE)] {
         let server = Endless::start(imap, StallPoint::Hello, noise, &authority).unwrap();
-        let config = Config::parse(&text(&house, &root, imap, server.address(), false), "test").unwrap();
-        let mut running = house.start(config);
+        let config = Config::parse(&text(&env, &root, imap, server.address(), false), "test").unwrap();
+        let mut running = env.start(config);
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
-            let stream = within(house.connect(imap, running.address, false)).await;
+            let stream = within(env.connect(imap, running.address, false)).await;
             clients.spawn(async move {
                 let mut stream = stream;
                 let mut heard = String::new();
@@ -128,7 +127,7 @@ async fn clients_are_told_and_a_drain_is_not_held_up() {
         assert!(ended.iter().all(|it| !it.is_empty() && it != "ok"), "{ended:?}");
         // Those that are at it when the gateway stops.
         let waiting = TcpStream::connect(running.address).await.unwrap();
-        let stream = within(house.connector.upgrade(imap, "localhost", waiting)).await;
+        let stream = within(env.connector.upgrade(imap, "localhost", waiting)).await;
         let gateway = running.gateway.take().unwrap();
         let drained = tokio::task::spawn_blocking(move || gateway.drain());
         within(drained).await.unwrap();
@@ -140,12 +139,12 @@ async fn clients_are_told_and_a_drain_is_not_held_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_names_its_service_is_not_kept() {
     use tokio::io::AsyncWriteExt;
-    let house = House::new();
+    let env = Environment::new();
     let xmpp = starttls::proto::protocol("xmpp").unwrap();
-    let forward = [format!("xmpp://127.0.0.1:{}", house.cleartext.address("xmpp").unwrap().port())];
-    let running = house.gateway("xmpp+starttls://{}", &forward, None);
+    let forward = [format!("xmpp://127.0.0.1:{}", env.cleartext.address("xmpp").unwrap().port())];
+    let running = env.gateway("xmpp+starttls://{}", &forward, None);
     for piece in [" ".repeat(16 << 10), "<!-- -->".repeat(2 << 10), "<?xml version='1.0'?>".repeat(1 << 10)] {
-        let mut stream = within(house.connect(xmpp, running.address, false)).await;
+        let mut stream = within(env.connect(xmpp, running.address, false)).await;
         let mut sent = 0;
         let talking = async {
             while stream.write_all(piece.as_bytes()).await.is_ok() && stream.flush().await.is_ok() {
@@ -156,5 +155,5 @@ async fn a_client_that_never_names_its_service_is_not_kept() {
         within(talking).await;
     }
     let ended = running.ended(3).await;
-    assert!(ended.iter().all(|it| it.starts_with("front: expected")), "{ended:?}");
+    assert!(ended.iter().all(|it| it.starts_with("client: expected")), "{ended:?}");
 }

@@ -5,7 +5,7 @@ use starttls::proto::smtp::SMTP;
 use starttls_gateway::Config;
 use starttls_lab::ca::{Authority, Leaf, Usage};
 
-use crate::house::{House, say, within};
+use crate::environment::{Environment, say, within};
 use crate::scripted::Scripted;
 
 /// A server that would log in whomever the connection belongs to.
@@ -23,24 +23,24 @@ async fn backend() -> Scripted {
 
 /// What a client with a certificate hears of EXTERNAL, and the backend of the client.
 async fn offered(terms: &str, send_proxy: &str) -> (bool, bool) {
-    let (house, backend) = (House::new(), backend().await);
+    let (env, backend) = (Environment::new(), backend().await);
     let authority = Authority::new().unwrap();
-    let roots = house.folder.path().join("clients.pem");
+    let roots = env.folder.path().join("clients.pem");
     std::fs::write(&roots, authority.root_pem()).unwrap();
-    let stem = house.certificate.0.with_extension("");
+    let stem = env.certificate.0.with_extension("");
     let forward = format!("{{ url = \"smtp://{}\"{send_proxy} }}", backend.address);
     let terms = terms.replace("FORWARD", &forward).replace("CLIENTS", &roots.display().to_string());
     let text = format!(
         "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = \"{0}.pem\"\nkey = \"{0}.key\"\n{terms}",
         stem.display()
     );
-    let running = house.start(Config::parse(&text, "test").unwrap());
+    let running = env.start(Config::parse(&text, "test").unwrap());
     let own = Leaf { common_name: Some(String::from("device-7")), usage: Usage::Client, ..Leaf::default() };
     let own = authority.issue(&own).unwrap();
-    let connector = Connector::builder().no_system_roots().roots_pem(house.root_pem.clone());
+    let connector = Connector::builder().no_system_roots().roots_pem(env.root_pem.clone());
     let connector = connector.client_certificate_pem(own.chain_pem, own.key_pem);
-    let house = House { connector: connector.build().unwrap(), ..house };
-    let stream = within(house.connect(&SMTP, running.address, false)).await;
+    let env = Environment { connector: connector.build().unwrap(), ..env };
+    let stream = within(env.connect(&SMTP, running.address, false)).await;
     let heard = say(stream, b"EHLO me\r\nQUIT\r\n").await;
     assert!(heard.contains("AUTH PLAIN"), "{heard}");
     (heard.contains("EXTERNAL"), backend.heard().concat().contains("device-7"))

@@ -9,7 +9,7 @@ use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, within};
+use crate::environment::{Environment, within};
 
 /// Reads the head of one message.
 async fn head(io: &mut (impl AsyncReadExt + Unpin)) -> String {
@@ -26,8 +26,8 @@ fn host(head: &str) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_of_http_is_asked_by_the_authority_of_its_url() {
-    let house = House::new();
-    let [chain, key] = [&house.certificate.0, &house.certificate.1].map(|path| std::fs::read(path).unwrap());
+    let env = Environment::new();
+    let [chain, key] = [&env.certificate.0, &env.certificate.1].map(|path| std::fs::read(path).unwrap());
     let acceptor = Acceptor::builder(&HTTP, "localhost").certificate_pem(chain, key).build().unwrap();
     for (name, bound, keys, sni, named) in [
         ("localhost", "127.0.0.1", "", Some("localhost"), None),
@@ -39,9 +39,9 @@ async fn a_backend_of_http_is_asked_by_the_authority_of_its_url() {
         let text = format!(
             "[[listener]]\nlisten = \"http://127.0.0.1:0\"\n\
              forward = {{ url = \"http+starttls://{authority}\", {keys} ca-file = {:?} }}\n",
-            house.root
+            env.root
         );
-        let running = house.start(Config::parse(&text, "test").unwrap());
+        let running = env.start(Config::parse(&text, "test").unwrap());
         let backend = async {
             let (mut tcp, _) = within(listener.accept()).await.unwrap();
             let asked = head(&mut tcp).await;

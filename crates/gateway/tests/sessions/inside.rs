@@ -6,7 +6,7 @@ use starttls::proto::{After, PROTOCOLS, Protocol};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::house::{House, Running, nowhere, say, within, words};
+use crate::environment::{Environment, Running, nowhere, say, within, words};
 use crate::scripted::Scripted;
 
 /// Lines that look like commands and answers, and octets that are no text.
@@ -19,15 +19,15 @@ fn message() -> Vec<u8> {
     DECEPTIVE.repeat(900_000 / DECEPTIVE.len())
 }
 
-fn gateway(house: &House, name: &str) -> (&'static Protocol, Running) {
+fn gateway(env: &Environment, name: &str) -> (&'static Protocol, Running) {
     let protocol = starttls::proto::protocol(name).unwrap();
-    let backend = format!("{name}://{}", house.cleartext.address(name).unwrap());
-    (protocol, house.gateway(&format!("{name}+starttls://{{}}"), &[backend], None))
+    let backend = format!("{name}://{}", env.cleartext.address(name).unwrap());
+    (protocol, env.gateway(&format!("{name}+starttls://{{}}"), &[backend], None))
 }
 
-async fn talk(house: &House, name: &str, said: &[u8]) -> String {
-    let (protocol, running) = gateway(house, name);
-    let stream = within(house.connect(protocol, running.address, false)).await;
+async fn talk(env: &Environment, name: &str, said: &[u8]) -> String {
+    let (protocol, running) = gateway(env, name);
+    let stream = within(env.connect(protocol, running.address, false)).await;
     let heard = say(stream, said).await;
     assert_eq!(running.ended(1).await, ["ok"], "{name}: {heard}");
     heard
@@ -35,22 +35,22 @@ async fn talk(house: &House, name: &str, said: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g2_message_data_passes_as_it_is() {
-    let house = House::new();
-    let (message, password) = (message(), house.cleartext.password().to_owned());
+    let env = Environment::new();
+    let (message, password) = (message(), env.cleartext.password().to_owned());
     let undotted = String::from_utf8_lossy(&message).replace("\r\n..", "\r\n.").len();
     for (name, hello) in [("smtp", "EHLO"), ("lmtp", "LHLO")] {
         let start = format!("{hello} me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n");
-        let heard = talk(&house, name, &[start.as_bytes(), &message, b".\r\nQUIT\r\n"].concat()).await;
+        let heard = talk(&env, name, &[start.as_bytes(), &message, b".\r\nQUIT\r\n"].concat()).await;
         assert!(heard.contains("Delivered as"), "{name}: {heard}");
-        let mail = house.cleartext.store().mail();
+        let mail = env.cleartext.store().mail();
         assert_eq!(String::from_utf8_lossy(&mail.last().unwrap().text).len(), undotted, "{name}");
         assert!(message_is(&mail.last().unwrap().text, &message), "{name}");
     }
     let literal = DECEPTIVE.repeat(20);
     let start = format!("a LOGIN test {password}\r\nb APPEND INBOX {{{}+}}\r\n", literal.len());
     let end = b"\r\nc SELECT INBOX\r\nd UID FETCH 4 (BODY.PEEK[])\r\nz LOGOUT\r\n";
-    let heard = talk(&house, "imap", &[start.as_bytes(), &literal, end].concat()).await;
-    assert_eq!(*house.cleartext.store().mail().last().unwrap().text, *literal, "{heard}");
+    let heard = talk(&env, "imap", &[start.as_bytes(), &literal, end].concat()).await;
+    assert_eq!(*env.cleartext.store().mail().last().unwrap().text, *literal, "{heard}");
     assert!(heard.contains(&*String::from_utf8_lossy(&literal)), "{heard}");
 }
 
@@ -62,10 +62,10 @@ fn message_is(kept: &[u8], sent: &[u8]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g3_nobody_speaks_on_behalf_of_others() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
     let url = format!("smtp://{}", backend.address);
-    let running = house.gateway("smtp+starttls://{}", &[url], None);
-    let stream = within(house.connect(&SMTP, running.address, false)).await;
+    let running = env.gateway("smtp+starttls://{}", &[url], None);
+    let stream = within(env.connect(&SMTP, running.address, false)).await;
     let said = b"EHLO me\r\nXCLIENT ADDR=192.0.2.1\r\nxforward ADDR=192.0.2.1\r\nMAIL FROM:<>\r\nQUIT\r\n";
     let heard = say(stream, said).await;
     assert!(heard.contains("PIPELINING") && !heard.contains("XCLIENT ADDR"), "{heard}");
@@ -74,21 +74,21 @@ async fn g3_nobody_speaks_on_behalf_of_others() {
     let behind = backend.heard().concat();
     assert!(!behind.to_ascii_uppercase().contains("192.0.2.1") && behind.contains("MAIL"), "{behind}");
 
-    talk(&house, "imap", b"a ID (\"x-originating-ip\" \"192.0.2.1\")\r\nb NOOP\r\nz LOGOUT\r\n").await;
-    let behind = String::from_utf8(house.cleartext.heard("imap")).unwrap();
+    talk(&env, "imap", b"a ID (\"x-originating-ip\" \"192.0.2.1\")\r\nb NOOP\r\nz LOGOUT\r\n").await;
+    let behind = String::from_utf8(env.cleartext.heard("imap")).unwrap();
     assert!(!behind.contains("192.0.2.1"), "{behind}");
 
     let request =
         "GET / HTTP/1.1\r\nHost: localhost\r\nForwarded: for=192.0.2.1\r\nConnection: close\r\n\r\n";
-    talk(&house, "http", request.as_bytes()).await;
-    let behind = String::from_utf8(house.cleartext.heard("http")).unwrap();
+    talk(&env, "http", request.as_bytes()).await;
+    let behind = String::from_utf8(env.cleartext.heard("http")).unwrap();
     assert!(behind.contains("GET / ") && !behind.contains("192.0.2.1"), "{behind}");
 }
 
 /// The client hears it in its protocol's own words, where there are any, and the connection ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn backends_that_are_down_are_a_temporary_error() {
-    let house = House::new();
+    let env = Environment::new();
     let words_of = [
         ("smtp", "421 "),
         ("submission", "421 "),
@@ -110,8 +110,8 @@ async fn backends_that_are_down_are_a_temporary_error() {
         let (_, expected) = words_of.iter().find(|(name, _)| *name == protocol.name).unwrap();
         let (_reserved, nowhere) = nowhere();
         let backend = format!("{}://{nowhere}", protocol.name);
-        let running = house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
-        let mut stream = within(house.connect(protocol, running.address, false)).await;
+        let running = env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
+        let mut stream = within(env.connect(protocol, running.address, false)).await;
         let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
         // It may be over by now.
         let _ = stream.write_all(said.iter().find(|said| !said.is_empty()).unwrap()).await;
@@ -126,10 +126,10 @@ async fn backends_that_are_down_are_a_temporary_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_dies_in_mid_session_ends_the_session() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
     let url = format!("smtp://{}", backend.address);
-    let running = house.gateway("smtp+starttls://{}", &[url], None);
-    let mut stream = within(house.connect(&SMTP, running.address, false)).await;
+    let running = env.gateway("smtp+starttls://{}", &[url], None);
+    let mut stream = within(env.connect(&SMTP, running.address, false)).await;
     stream.write_all(b"EHLO me\r\nMAIL FROM:<>\r\nVANISH\r\n").await.unwrap();
     let mut heard = String::new();
     let _ = within(stream.read_to_string(&mut heard)).await;
@@ -141,21 +141,21 @@ async fn a_backend_that_dies_in_mid_session_ends_the_session() {
 /// A client that asks for a name without a certificate is told so in the handshake; no backend is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_without_a_certificate_are_refused() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let (cert, key) = &house.certificate;
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let (cert, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:0\"\ncert = {cert:?}\nkey = {key:?}\n\
          unknown-names = \"refuse\"\nforward = \"smtp://{}\"\n",
         backend.address
     );
-    let running = house.start(Config::parse(&text, "gateway.toml").unwrap());
+    let running = env.start(Config::parse(&text, "gateway.toml").unwrap());
     for name in ["elsewhere.example.test", "localhost.example.test"] {
         let tcp = tokio::net::TcpStream::connect(running.address).await.unwrap();
-        let refused = within(house.connector.upgrade(&SMTP, name, tcp)).await.unwrap_err();
+        let refused = within(env.connector.upgrade(&SMTP, name, tcp)).await.unwrap_err();
         let why = format!("{refused}: {:?}", refused);
         assert!(why.contains("UnrecognisedName") || why.contains("unrecognized_name"), "{why}");
     }
     assert_eq!(backend.heard(), Vec::<String>::new());
-    let stream = within(house.connect(&SMTP, running.address, false)).await;
+    let stream = within(env.connect(&SMTP, running.address, false)).await;
     assert!(say(stream, b"EHLO me\r\nQUIT\r\n").await.contains("221 "));
 }

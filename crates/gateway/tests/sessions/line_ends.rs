@@ -2,9 +2,9 @@
 
 use starttls::proto::ClientMessage::{Hello, Probe};
 use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
-use starttls_gateway::config::Offer;
+use starttls_gateway::config::UpgradePolicy;
 
-use crate::house::{House, Running, cleartext, say, tell, within, words};
+use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
 
 /// The protocol's first command in lines that end with CRLF, if it has one.
 fn command(protocol: &Protocol) -> Option<Vec<u8>> {
@@ -24,29 +24,29 @@ fn goodbye(protocol: &Protocol, inside_tls: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn gateway(house: &House, protocol: &Protocol, offer: Offer) -> Running {
-    let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-    house.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], Some(offer))
+fn gateway(env: &Environment, protocol: &Protocol, offer: UpgradePolicy) -> Running {
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], Some(offer))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bare_line_feed_is_answered_before_the_end() {
-    let (house, mut protocols) = (House::new(), 0);
+    let (env, mut protocols) = (Environment::new(), 0);
     for protocol in PROTOCOLS {
         let Some(command) = command(protocol) else { continue };
         protocols += 1;
-        for offer in [Offer::Required, Offer::Hidden, Offer::Optional] {
-            if offer == Offer::Optional && !protocol.flow.may_be_optional {
+        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden, UpgradePolicy::Optional] {
+            if offer == UpgradePolicy::Optional && !protocol.flow.may_be_optional {
                 continue;
             }
-            let running = gateway(&house, protocol, offer);
+            let running = gateway(&env, protocol, offer);
             let heard = tell(cleartext(protocol, running.address).await, &bare(&command)).await;
             let heard = String::from_utf8_lossy(&heard).into_owned();
             assert_eq!(heard, goodbye(protocol, false), "{}, {offer:?}", protocol.name);
             assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);
         }
-        let running = gateway(&house, protocol, Offer::Required);
-        let stream = within(house.connect(protocol, running.address, false)).await;
+        let running = gateway(&env, protocol, UpgradePolicy::Required);
+        let stream = within(env.connect(protocol, running.address, false)).await;
         let heard = say(stream, &bare(&command)).await;
         assert!(heard.ends_with(&goodbye(protocol, true)), "{}, inside TLS: {heard:?}", protocol.name);
         assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::house::{House, within};
+use crate::environment::{Environment, within};
 
 const METHOD: &[u8] = b"caching_sha2_password\0";
 const PASSWORD: &str = "as long as it has to be, and longer than the challenge";
@@ -121,7 +121,7 @@ fn base64(octets: &[u8]) -> String {
 }
 
 /// Logs in with this password, and says whether that went well, and why not.
-async fn log_in(house: &House, port: u16, password: &str) -> (bool, String) {
+async fn log_in(env: &Environment, port: u16, password: &str) -> (bool, String) {
     let mut command = Command::new(program("mariadb", "mariadb-client").unwrap());
     command.args([
         "--no-defaults",
@@ -130,7 +130,7 @@ async fn log_in(house: &House, port: u16, password: &str) -> (bool, String) {
         "--ssl-verify-server-cert",
         "--batch",
     ]);
-    command.args([format!("--port={port}"), format!("--ssl-ca={}", house.root.display())]);
+    command.args([format!("--port={port}"), format!("--ssl-ca={}", env.root.display())]);
     command.args([&format!("--password={password}"), "--user=test", "--execute=do 1"]);
     let output = within(command.kill_on_drop(true).output()).await.unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -138,13 +138,13 @@ async fn log_in(house: &House, port: u16, password: &str) -> (bool, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_wanted_itself_is_encrypted_for_a_server_without_tls() {
-    let house = House::new();
+    let env = Environment::new();
     for switches in [false, true] {
         let (address, server) = Server::start(switches).await;
-        let running = house.gateway("mysql+starttls://{}", &[format!("mysql://{address}")], None);
-        let said = log_in(&house, running.address.port(), PASSWORD).await;
+        let running = env.gateway("mysql+starttls://{}", &[format!("mysql://{address}")], None);
+        let said = log_in(&env, running.address.port(), PASSWORD).await;
         assert!(said.0, "{switches}: {}", said.1);
-        let (welcome, why) = log_in(&house, running.address.port(), "another").await;
+        let (welcome, why) = log_in(&env, running.address.port(), "another").await;
         assert!(!welcome && why.contains("ERROR 1045"), "{why}");
         let heard = server.heard.lock().unwrap().clone();
         let sees = |words: &[u8]| heard.windows(words.len()).any(|part| part == words);
@@ -155,14 +155,14 @@ async fn a_password_that_is_wanted_itself_is_encrypted_for_a_server_without_tls(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b6_the_time_before_tls_is_one() {
-    let house = House::new();
+    let env = Environment::new();
     let (backend, _server) = Server::start(false).await;
-    let (certificate, key) = &house.certificate;
+    let (certificate, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"mysql+starttls://127.0.0.1:0\"\ncert = {certificate:?}\nkey = {key:?}\n\
          forward = \"mysql://{backend}\"\nlimits = {{ negotiation = \"1s\" }}\n"
     );
-    let running = house.start(starttls_gateway::Config::parse(&text, "test").unwrap());
+    let running = env.start(starttls_gateway::Config::parse(&text, "test").unwrap());
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     let dribbling = async {
         // A login of 200 octets, of which each comes in time.

@@ -1,19 +1,19 @@
 //! Fronts on which a client may do without TLS, or is not told of it.
 
 use starttls::proto::smtp::SMTP;
-use starttls_gateway::config::Offer;
+use starttls_gateway::config::UpgradePolicy;
 use starttls_lab::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::house::{House, Running, cleartext, tell, within};
+use crate::environment::{Environment, Running, cleartext, tell, within};
 use crate::scripted::Scripted;
 
 /// Lines of a message that look like commands and answers.
 const DECEPTIVE: &str = "STARTTLS\r\nAUTH PLAIN AAAA\r\nXCLIENT ADDR=192.0.2.1\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n\
     ..\r\n..STARTTLS\r\nQUIT\r\n";
 
-fn front(house: &House, backend: &str, offer: Offer) -> Running {
-    house.gateway("smtp+starttls://{}", &[String::from(backend)], Some(offer))
+fn front(env: &Environment, backend: &str, offer: UpgradePolicy) -> Running {
+    env.gateway("smtp+starttls://{}", &[String::from(backend)], Some(offer))
 }
 
 async fn told(running: &Running, said: &str) -> String {
@@ -24,9 +24,9 @@ async fn told(running: &Running, said: &str) -> String {
 /// RFC 3207 section 4: a public server does not require TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn optional_mail_is_taken_in_cleartext() {
-    let house = House::new();
+    let env = Environment::new();
     let running =
-        front(&house, &format!("smtp://{}", house.cleartext.address("smtp").unwrap()), Offer::Optional);
+        front(&env, &format!("smtp://{}", env.cleartext.address("smtp").unwrap()), UpgradePolicy::Optional);
     let mut tcp = cleartext(&SMTP, running.address).await;
     let start = "EHLO me\r\nMAIL FROM:<a@example.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n";
     tcp.write_all(start.as_bytes()).await.unwrap();
@@ -35,7 +35,7 @@ async fn optional_mail_is_taken_in_cleartext() {
     let heard = tell(tcp, format!("{DECEPTIVE}.\r\nQUIT\r\n").as_bytes()).await;
     let heard = String::from_utf8_lossy(&heard);
     assert!(heard.contains("Delivered as") && heard.ends_with("221 2.0.0 Bye\r\n"), "{heard}");
-    assert_eq!(delivered(house.cleartext.store()), DECEPTIVE.replace("\r\n..", "\r\n."));
+    assert_eq!(delivered(env.cleartext.store()), DECEPTIVE.replace("\r\n..", "\r\n."));
     assert_eq!(running.ended(1).await, ["ok"]);
 }
 
@@ -45,8 +45,8 @@ fn delivered(store: &Store) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_optional_cleartext_has_no_logins() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     let logins = [
         "AUTH PLAIN AHUAcA==",
         "AUTH PLAIN",
@@ -70,8 +70,8 @@ async fn s4_optional_cleartext_has_no_logins() {
 /// What a server would read otherwise than the gateway does is not passed on, and the client is told before the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_optional_cleartext_hides_no_logins() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     let hiding = [
         ("BDAT 25 LAST\r\n", "\r\n421 ", "AUTH PLAIN AHUAcA==\r\n"),
         ("DATA\r\n", "\r\n354 go on\r\n", "text\n.\r\nAUTH PLAIN AHUAcA==\r\n.\r\n"),
@@ -93,8 +93,8 @@ async fn s4_optional_cleartext_hides_no_logins() {
 /// The gateway closes a session that it has ended; it does not wait for the client, and lets the backend go.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_over_is_closed() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     let mut tcp = cleartext(&SMTP, running.address).await;
     tcp.write_all(b"EHLO me\r\nNOOP\r\nBDAT 3 LAST\r\nabcRSET\r\n").await.unwrap();
     let mut heard = String::new();
@@ -114,7 +114,7 @@ async fn a_session_that_is_over_is_closed() {
 /// The greeting lists capabilities in some protocols: the upgrade is among them, and no login is (rule S4).
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
-    let house = House::new();
+    let env = Environment::new();
     for (scheme, greeting, wanted) in [
         (
             "imap",
@@ -129,7 +129,8 @@ async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
     ] {
         let backend = Scripted::start(greeting.as_bytes().to_vec(), |_| None).await;
         let forward = [format!("{scheme}://{}", backend.address)];
-        let running = house.gateway(&format!("{scheme}+starttls://{{}}"), &forward, Some(Offer::Optional));
+        let running =
+            env.gateway(&format!("{scheme}+starttls://{{}}"), &forward, Some(UpgradePolicy::Optional));
         let mut tcp = within(tokio::net::TcpStream::connect(running.address)).await.unwrap();
         assert_eq!(until(&mut tcp, &wanted[wanted.len() - 4..]).await, wanted);
     }
@@ -138,8 +139,8 @@ async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
 /// Message data passes as it is, lines of any length among it, where all servers agree about its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn optional_mail_passes_unchanged() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     for data in ["Subject: x\r\n\r\nhello\r\n..", "a\x01\u{8d}\u{8a}.", &"x".repeat(70_000)] {
         let mut tcp = cleartext(&SMTP, running.address).await;
         lines(&mut tcp, "DATA\r\n", "354 go on\r\n").await;
@@ -153,13 +154,13 @@ async fn optional_mail_passes_unchanged() {
 /// Nothing of what was said before the upgrade survives it: another connection to the backend serves the client.
 #[tokio::test(flavor = "multi_thread")]
 async fn b3_an_optional_upgrade_starts_afresh() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     let mut tcp = cleartext(&SMTP, running.address).await;
     lines(&mut tcp, "EHLO before\r\n", "250 8BITMIME\r\n").await;
     lines(&mut tcp, "MAIL FROM:<before@example.test>\r\n", "250 2.0.0 OK\r\n").await;
     lines(&mut tcp, "RSET\r\n", "250 2.0.0 OK\r\n").await;
-    let mut tls = within(house.connector.upgrade(&SMTP, "localhost", Greeted::new(tcp))).await.unwrap();
+    let mut tls = within(env.connector.upgrade(&SMTP, "localhost", Greeted::new(tcp))).await.unwrap();
     tls.write_all(b"EHLO inside\r\nMAIL FROM:<inside@example.test>\r\nQUIT\r\n").await.unwrap();
     let mut heard = String::new();
     within(tls.read_to_string(&mut heard)).await.unwrap();
@@ -174,20 +175,20 @@ async fn b3_an_optional_upgrade_starts_afresh() {
 /// What a client injects behind its request is neither a backend's nor anybody's inside TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_b2_an_optional_front_takes_nothing_behind_the_request() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     for (count, injected) in ["MAIL FROM:<injected>\r\n", "MAIL FROM:<injected", "\n"].iter().enumerate() {
         told(&running, &format!("EHLO me\r\nSTARTTLS\r\n{injected}")).await;
         let ended = running.ended(count + 1).await;
-        assert!(ended[count].starts_with("front: expected"), "{injected:?}: {ended:?}");
+        assert!(ended[count].starts_with("client: expected"), "{injected:?}: {ended:?}");
     }
     assert!(!backend.heard().concat().contains("injected"), "{:?}", backend.heard());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b5_a_failed_optional_handshake_ends_the_connection() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Optional);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Optional);
     let mut tcp = cleartext(&SMTP, running.address).await;
     lines(&mut tcp, "EHLO me\r\n", "250 8BITMIME\r\n").await;
     lines(&mut tcp, "STARTTLS\r\n", "220 ").await;
@@ -199,15 +200,15 @@ async fn b5_a_failed_optional_handshake_ends_the_connection() {
 /// The upgrade is not announced, and granted; everything else is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn hidden_upgrades_are_granted_and_not_offered() {
-    let (house, backend) = (House::new(), Scripted::smtp().await);
-    let running = front(&house, &format!("smtp://{}", backend.address), Offer::Hidden);
+    let (env, backend) = (Environment::new(), Scripted::smtp().await);
+    let running = front(&env, &format!("smtp://{}", backend.address), UpgradePolicy::Hidden);
     let mut tcp = cleartext(&SMTP, running.address).await;
     tcp.write_all(b"EHLO me\r\nMAIL FROM:<>\r\n").await.unwrap();
     let heard = until(&mut tcp, "530 ").await;
     assert!(!heard.contains("STARTTLS\r\n") && !heard.contains("AUTH"), "{heard}");
     assert_eq!(backend.heard(), Vec::<String>::new());
-    let stream = within(house.connect(&SMTP, running.address, false)).await;
-    let heard = crate::house::say(stream, b"EHLO me\r\nQUIT\r\n").await;
+    let stream = within(env.connect(&SMTP, running.address, false)).await;
+    let heard = crate::environment::say(stream, b"EHLO me\r\nQUIT\r\n").await;
     assert!(heard.contains("AUTH PLAIN"), "{heard}");
 }
 

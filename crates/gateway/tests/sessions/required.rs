@@ -2,9 +2,9 @@
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Probe, Quit, Request};
 use starttls::proto::{After, Identity, PROTOCOLS, Protocol, ServerMessage};
-use starttls_gateway::config::Offer;
+use starttls_gateway::config::UpgradePolicy;
 
-use crate::house::{House, Running, cleartext, say, tell, within, words};
+use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
 use crate::scripted::Scripted;
 
 /// The start of a ClientHello, whose rest never comes.
@@ -76,30 +76,30 @@ async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_no_cleartext_octet_reaches_a_backend() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        for offer in [Offer::Required, Offer::Hidden] {
-            let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-            let running = house.gateway(&front(protocol), &[backend], Some(offer));
-            g1_holds(protocol, &running, || house.cleartext.heard(protocol.name)).await;
+        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
+            let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+            let running = env.gateway(&front(protocol), &[backend], Some(offer));
+            g1_holds(protocol, &running, || env.cleartext.heard(protocol.name)).await;
         }
         // The backend is there, and hears what comes in TLS.
-        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
-        let stream = within(house.connect(protocol, running.address, false)).await;
+        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
+        let stream = within(env.connect(protocol, running.address, false)).await;
         say(stream, &something(protocol)).await;
-        assert!(!house.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
+        assert!(!env.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
     }
 }
 
 /// Where the greeting is the backend's, the backend is there, and hears nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == After::SequenceContinues) {
-        for offer in [Offer::Required, Offer::Hidden] {
+        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
             let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
-            let running = house.gateway(
+            let running = env.gateway(
                 &front(protocol),
                 &[format!("{}://{}", protocol.name, backend.address)],
                 Some(offer),
@@ -114,29 +114,29 @@ async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
 /// does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_tls_at_once_gets_an_alert() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
+        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
         let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
         let name = protocol.name;
         assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
         let ended = running.ended(1).await;
         assert!(ended[0].contains("sent TLS where cleartext belongs"), "{name}: {}", ended[0]);
-        assert_eq!(house.cleartext.heard(protocol.name), b"", "{name}");
+        assert_eq!(env.cleartext.heard(protocol.name), b"", "{name}");
     }
 }
 
 /// The same where the client may use TLS and need not, and where the backend greets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relayed_client_that_sends_tls_at_once_gets_an_alert() {
-    let house = House::new();
+    let env = Environment::new();
     for name in ["smtp", "ldap", "mysql"] {
         let protocol = starttls::proto::protocol(name).unwrap();
         let greeting = if name == "ldap" { Vec::new() } else { lab_greeting(protocol) };
         let backend = Scripted::start(greeting, |_| Some("")).await;
-        let offer = (name != "mysql").then_some(Offer::Optional);
-        let running = house.gateway(&front(protocol), &[format!("{name}://{}", backend.address)], offer);
+        let offer = (name != "mysql").then_some(UpgradePolicy::Optional);
+        let running = env.gateway(&front(protocol), &[format!("{name}://{}", backend.address)], offer);
         let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
         assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
         assert_eq!(backend.heard().concat(), "", "{name}");
@@ -156,10 +156,10 @@ fn front(protocol: &Protocol) -> String {
 /// Whatever is behind the request ends the connection, before anybody is asked for a backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
+        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
         let request = asks(protocol);
         let octet = if protocol.flow.space_before_tls.is_empty() { b"\n" } else { b"\x0b" };
         let injected = [something(protocol), words(protocol, &[Credentials]), octet.to_vec()];
@@ -170,7 +170,7 @@ async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
             let why = &ended[count];
             assert!(why.contains("(rule B2)"), "{}, behind the request {:?}: {why}", protocol.name, bytes);
         }
-        assert_eq!(house.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+        assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
     }
 }
 
@@ -186,11 +186,11 @@ fn asks(protocol: &Protocol) -> Vec<u8> {
 /// No way back to cleartext, and no backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn b5_a_failed_handshake_ends_the_connection() {
-    let house = House::new();
+    let env = Environment::new();
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
+        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
         let garbage = words(protocol, &[Hello, Other, Credentials]);
         for (count, bytes) in [garbage, alert.clone(), b"\x16\x03\x01\x40\x01".to_vec()].iter().enumerate() {
             let mut tcp = cleartext(protocol, running.address).await;
@@ -200,9 +200,9 @@ async fn b5_a_failed_handshake_ends_the_connection() {
             // TLS's own last words, or none.
             assert!(matches!(heard.first(), None | Some(0x15)), "{}: {heard:?}", protocol.name);
             let ended = running.ended(count + 1).await;
-            assert!(ended[count].starts_with("front: "), "{}: {ended:?}", protocol.name);
+            assert!(ended[count].starts_with("client: "), "{}: {ended:?}", protocol.name);
         }
-        assert_eq!(house.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+        assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
     }
 }
 
@@ -225,15 +225,15 @@ async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
 /// Inside TLS the upgrade is neither offered nor granted, and no backend is asked for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_s4_there_is_one_upgrade() {
-    let house = House::new();
+    let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, house.cleartext.address(protocol.name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
-        let stream = within(house.connect(protocol, running.address, false)).await;
+        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
+        let stream = within(env.connect(protocol, running.address, false)).await;
         let heard = say(stream, &words(protocol, &[Hello, Request, Quit])).await;
         assert!(!heard.is_empty(), "{}", protocol.name);
         let request = words(protocol, &[Request]);
-        let behind = house.cleartext.heard(protocol.name);
+        let behind = env.cleartext.heard(protocol.name);
         assert!(!contains(&behind, &request), "{}: {}", protocol.name, behind.escape_ascii());
         let mut granted = Vec::new();
         let mut dialect = (protocol.dialect)(Identity::new("localhost"));
@@ -254,7 +254,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// In cleartext each command but the request and its like is refused, in the protocol's own words.
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_s4_commands_and_logins_are_refused_before_tls() {
-    let house = House::new();
+    let env = Environment::new();
     let refusals = [
         ("smtp", "530 "),
         ("submission", "530 "),
@@ -272,8 +272,8 @@ async fn s1_s4_commands_and_logins_are_refused_before_tls() {
     ];
     for (name, refusal) in refusals {
         let protocol = starttls::proto::protocol(name).unwrap();
-        let backend = format!("{name}://{}", house.cleartext.address(name).unwrap());
-        let running = house.gateway(&front(protocol), &[backend], None);
+        let backend = format!("{name}://{}", env.cleartext.address(name).unwrap());
+        let running = env.gateway(&front(protocol), &[backend], None);
         let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
         let mut login = Vec::new();
         dialect.write_client(Hello, &mut login);
@@ -289,11 +289,11 @@ async fn s1_s4_commands_and_logins_are_refused_before_tls() {
 /// A request that is not exactly one.
 #[tokio::test(flavor = "multi_thread")]
 async fn s2_nothing_else_is_a_request() {
-    let house = House::new();
-    for offer in [Offer::Required, Offer::Optional] {
+    let env = Environment::new();
+    for offer in [UpgradePolicy::Required, UpgradePolicy::Optional] {
         for request in ["STARTTLS x\r\n", "STARTTLS\n", "STARTTLS\0\r\n", "START TLS\r\n", "XSTARTTLS\r\n"] {
-            let backend = format!("smtp://{}", house.cleartext.address("smtp").unwrap());
-            let running = house.gateway("smtp+starttls://{}", &[backend], Some(offer));
+            let backend = format!("smtp://{}", env.cleartext.address("smtp").unwrap());
+            let running = env.gateway("smtp+starttls://{}", &[backend], Some(offer));
             let front = cleartext(&starttls::proto::smtp::SMTP, running.address).await;
             let heard = tell(front, format!("EHLO me\r\n{request}").as_bytes()).await;
             let heard = String::from_utf8_lossy(&heard).into_owned();

@@ -8,17 +8,17 @@ use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{House, nowhere, say, within};
+use crate::environment::{Environment, nowhere, say, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_down_is_passed_over() {
-    let house = House::new();
+    let env = Environment::new();
     let (_reserved, nowhere) = nowhere();
     let down = format!("submission://{nowhere}");
-    let up = format!("submission://127.0.0.1:{}", house.cleartext.address("submission").unwrap().port());
-    let running = house.gateway("submission+starttls://{}", &[down, up], None);
+    let up = format!("submission://127.0.0.1:{}", env.cleartext.address("submission").unwrap().port());
+    let running = env.gateway("submission+starttls://{}", &[down, up], None);
     for _ in 0..3 {
-        let stream = within(house.connect(&SUBMISSION, running.address, false)).await;
+        let stream = within(env.connect(&SUBMISSION, running.address, false)).await;
         let heard = say(stream, b"EHLO me\r\nQUIT\r\n").await;
         assert!(heard.starts_with("250-") && heard.contains("\r\n221 "), "{heard}");
     }
@@ -37,20 +37,20 @@ async fn first_line(listener: &TcpListener) -> (TcpStream, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g3_the_client_is_named_by_a_proxy_header_before_any_byte_of_its_own() {
-    let house = House::new();
+    let env = Environment::new();
     let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let text = format!(
         "[[listener]]\nlisten = \"submission+starttls://127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\n\
          proxy-from = [\"127.0.0.1\"]\n\
          forward = {{ url = \"submission://127.0.0.1:{}\", send-proxy = \"v1\" }}\n",
-        house.certificate.0,
-        house.certificate.1,
+        env.certificate.0,
+        env.certificate.1,
         backend.local_addr().unwrap().port()
     );
-    let running = house.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
+    let running = env.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     tcp.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 587\r\n").await.unwrap();
-    let client = within(house.connector.upgrade(&SUBMISSION, "localhost", tcp));
+    let client = within(env.connector.upgrade(&SUBMISSION, "localhost", tcp));
     let server = async {
         let (mut tcp, line) = first_line(&backend).await;
         tcp.write_all(b"220 backend\r\n").await.unwrap();
@@ -72,22 +72,21 @@ async fn g3_the_client_is_named_by_a_proxy_header_before_any_byte_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
-    let house = House::new();
-    let password = house.folder.path().join("password");
-    std::fs::write(&password, format!("{}\n", house.lab.password())).unwrap();
+    let env = Environment::new();
+    let password = env.folder.path().join("password");
+    std::fs::write(&password, format!("{}\n", env.lab.password())).unwrap();
     let config = |url: &str| {
         format!(
             "[[listener]]\nlisten = \"{}://127.0.0.1:0\"\n\
              forward = {{ url = {url:?}, ca-file = {:?}, \
              login = {{ mechanism = \"PLAIN\", user = \"test\", password-file = {password:?} }} }}\n",
             if url.starts_with("imap") { "imap" } else { "submission" },
-            house.lab.ca_file(),
+            env.lab.ca_file(),
         )
     };
     let device = async |url: String, said: &str| {
         let text = config(&url);
-        let running =
-            house.start(Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}")));
+        let running = env.start(Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}")));
         let mut tcp = TcpStream::connect(running.address).await.unwrap();
         tcp.write_all(said.as_bytes()).await.unwrap();
         let mut heard = String::new();
@@ -98,23 +97,21 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
     };
     let mail = "EHLO printer\r\nMAIL FROM:<printer@example.test>\r\nRCPT TO:<test@example.test>\r\nDATA\r\n";
     for (scheme, name) in [("submission+starttls", "submission"), ("smtps", "smtps")] {
-        let url = format!("{scheme}://localhost:{}", house.lab.endpoint(name).unwrap().address.port());
+        let url = format!("{scheme}://localhost:{}", env.lab.endpoint(name).unwrap().address.port());
         let heard = device(url, &format!("{mail}Subject: {name}\r\n\r\nout of paper\r\n.\r\nQUIT\r\n")).await;
         assert!(heard.starts_with("220 localhost ") && heard.contains("\r\n354 "), "{heard}");
         assert!(!heard.contains("AUTH") && !heard.contains("STARTTLS"), "{heard}");
-        let delivered = house.lab.store().mail();
+        let delivered = env.lab.store().mail();
         assert!(delivered.iter().any(|it| it.text.starts_with(format!("Subject: {name}").as_bytes())));
     }
-    let url = format!("imaps://localhost:{}", house.lab.endpoint("imaps").unwrap().address.port());
+    let url = format!("imaps://localhost:{}", env.lab.endpoint("imaps").unwrap().address.port());
     let heard = device(url, "a SELECT INBOX\r\nz LOGOUT\r\n").await;
     assert!(heard.starts_with("* PREAUTH ") && heard.contains("a OK "), "{heard}");
 
     std::fs::write(&password, "wrong\n").unwrap();
-    let url = format!(
-        "submission+starttls://localhost:{}",
-        house.lab.endpoint("submission").unwrap().address.port()
-    );
-    let running = house.start(Config::parse(&config(&url), "t").unwrap());
+    let url =
+        format!("submission+starttls://localhost:{}", env.lab.endpoint("submission").unwrap().address.port());
+    let running = env.start(Config::parse(&config(&url), "t").unwrap());
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     let mut heard = String::new();
     within(tcp.read_to_string(&mut heard)).await.unwrap();
@@ -128,14 +125,14 @@ async fn a_device_without_tls_or_login_sends_by_a_server_that_wants_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateways() {
-    let house = House::new();
-    let right = house.folder.path().join("right");
-    let wrong = house.folder.path().join("wrong");
-    std::fs::write(&right, house.lab.password()).unwrap();
+    let env = Environment::new();
+    let right = env.folder.path().join("right");
+    let wrong = env.folder.path().join("wrong");
+    std::fs::write(&right, env.lab.password()).unwrap();
     std::fs::write(&wrong, "wrong").unwrap();
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_apart) {
         let name = protocol.name;
-        let Some(backend) = house.lab.endpoint(name) else { panic!("the lab has no {name}") };
+        let Some(backend) = env.lab.endpoint(name) else { panic!("the lab has no {name}") };
         // Nobody logs in to the lab's LMTP, so that nothing but the refusal can be seen.
         for (password, served) in [(&right, name != "lmtp"), (&wrong, false)] {
             let text = format!(
@@ -143,10 +140,10 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
                  forward = {{ url = \"{name}+starttls://localhost:{}\", ca-file = {:?}, \
                  login = {{ user = \"test\", password-file = {password:?} }} }}\n",
                 backend.address.port(),
-                house.lab.ca_file(),
+                env.lab.ca_file(),
             );
             let config = Config::parse(&text, "t").unwrap_or_else(|error| panic!("{error}\n{text}"));
-            let running = house.start(config);
+            let running = env.start(config);
             let mut tcp = TcpStream::connect(running.address).await.unwrap();
             let mut goodbye = Vec::new();
             let mut dialect = (protocol.dialect)(starttls::proto::Identity::new("localhost"));
@@ -174,10 +171,10 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g4_a_fresh_backend_serves_after_an_optional_upgrade() {
-    let house = House::new();
-    let forward = format!("smtp://127.0.0.1:{}", house.cleartext.address("smtp").unwrap().port());
-    let optional = Some(starttls_gateway::config::Offer::Optional);
-    let running = house.gateway("smtp+starttls://{}", &[forward], optional);
+    let env = Environment::new();
+    let forward = format!("smtp://127.0.0.1:{}", env.cleartext.address("smtp").unwrap().port());
+    let optional = Some(starttls_gateway::config::UpgradePolicy::Optional);
+    let running = env.gateway("smtp+starttls://{}", &[forward], optional);
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     let said =
         b"EHLO before.example\r\nAUTH PLAIN AHRlc3QAeA==\r\nMAIL FROM:<before@example.test>\r\nQUIT\r\n";
@@ -187,34 +184,34 @@ async fn g4_a_fresh_backend_serves_after_an_optional_upgrade() {
     assert!(heard.contains("STARTTLS\r\n") && !heard.contains("AUTH"), "{heard}");
     assert!(heard.contains("\r\n530 5.7.0 ") && heard.contains("\r\n250 "), "{heard}");
 
-    let stream = within(house.connect(&starttls::proto::smtp::SMTP, running.address, false)).await;
+    let stream = within(env.connect(&starttls::proto::smtp::SMTP, running.address, false)).await;
     let heard = say(stream, b"RCPT TO:<test@example.test>\r\nQUIT\r\n").await;
     assert!(heard.starts_with("503 ") || heard.starts_with("530 "), "nothing survives: {heard}");
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(!house.cleartext.heard("smtp").windows(4).any(|it| it == b"AUTH"));
+    assert!(!env.cleartext.heard("smtp").windows(4).any(|it| it == b"AUTH"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_where_its_service_is_and_not_where_tls_was_not_for() {
-    let house = House::new();
+    let env = Environment::new();
     let xmpp = starttls::proto::protocol("xmpp").unwrap();
-    let up = house.cleartext.address("xmpp").unwrap().port();
+    let up = env.cleartext.address("xmpp").unwrap().port();
     let text = format!(
         "[[listener]]\nlisten = \"xmpp+starttls://127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\n\
          [[listener.route]]\nnames = [\"localhost\"]\nforward = \"xmpp://127.0.0.1:{up}\"\n",
-        house.certificate.0, house.certificate.1,
+        env.certificate.0, env.certificate.1,
     );
-    let running = house.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
+    let running = env.start(Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}")));
     let stream = |to: &str| {
         format!(
             "<stream:stream to='{to}' version='1.0' xmlns='jabber:client' \
              xmlns:stream='http://etherx.jabber.org/streams'></stream:stream>"
         )
     };
-    let connected = within(house.connect(xmpp, running.address, false)).await;
+    let connected = within(env.connect(xmpp, running.address, false)).await;
     let heard = say(connected, stream("localhost").as_bytes()).await;
     assert!(heard.contains("<mechanism>PLAIN</mechanism>"), "{heard}");
-    let connected = within(house.connect(xmpp, running.address, false)).await;
+    let connected = within(env.connect(xmpp, running.address, false)).await;
     let heard = say(connected, stream("other.example").as_bytes()).await;
     assert!(!heard.contains("<mechanism>"), "{heard}");
     assert_eq!(running.ended(2).await[1], "there is no route for \"other.example\"");

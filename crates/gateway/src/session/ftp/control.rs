@@ -7,8 +7,8 @@ use starttls::proto::{Outgoing, Side};
 
 use super::data::{Data, Ends};
 use super::reply;
-use crate::copy::{Editor, State};
-use crate::failure::{Failure, Leg};
+use crate::failure::SessionFailure;
+use crate::splice::{Filter, State};
 
 /// Octets of one line.
 const LONGEST_LINE: usize = 8 * 1024;
@@ -59,8 +59,8 @@ pub(super) struct Control {
     data: Data,
 }
 
-impl Editor for Control {
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure> {
+impl Filter for Control {
+    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure> {
         let mut unread = std::mem::take(self.unread(from));
         unread.extend_from_slice(input);
         let mut rest = unread.as_slice();
@@ -93,9 +93,9 @@ impl Editor for Control {
     }
 }
 
-fn wrong(from: Side, expected: &'static str, received: &[u8]) -> Failure {
+fn wrong(from: Side, expected: &'static str, received: &[u8]) -> SessionFailure {
     let received = received[..received.len().min(200)].to_vec();
-    Failure::Protocol { leg: Leg::of(from), expected, received }
+    SessionFailure::Protocol { side: from, expected, received }
 }
 
 impl Control {
@@ -124,7 +124,7 @@ impl Control {
         }
     }
 
-    fn command(&mut self, line: &[u8], out: &mut Outgoing) -> Result<(), Failure> {
+    fn command(&mut self, line: &[u8], out: &mut Outgoing) -> Result<(), SessionFailure> {
         let line = without_telnet(line);
         // Whoever reads another line here reads other commands (rule S2).
         let text = line.strip_suffix(b"\r\n").filter(|text| !text.iter().any(|it| b"\r\0".contains(it)));
@@ -230,7 +230,7 @@ impl Control {
     }
 
     /// One line of the backend's.
-    fn answered(&mut self, line: &[u8], out: &mut Outgoing) -> Result<(), Failure> {
+    fn answered(&mut self, line: &[u8], out: &mut Outgoing) -> Result<(), SessionFailure> {
         // RFC 959 section 4.2: after `ddd-` come lines of any kind, until one starts with `ddd `. The text of that line
         // is optional, and public servers leave out the space with it.
         let (code, last) = match (self.open, line) {

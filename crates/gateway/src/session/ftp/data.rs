@@ -9,18 +9,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use starttls::Acceptor;
-use starttls::proto::{Outgoing, Protocol};
+use starttls::proto::{Outgoing, Protocol, Side};
 use starttls::rustls::HandshakeKind;
 use starttls::rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::control::Control;
-use crate::config::Upstream;
-use crate::copy::Copy;
-use crate::failure::{Failure, Leg};
+use crate::config::BackendTls;
+use crate::failure::SessionFailure;
 use crate::session::backend;
 use crate::session::{Socket, Stream};
+use crate::splice::Splice;
 
 /// How often what has moved is told to the control connection, which is not idle meanwhile.
 const TOLD: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub(super) struct Ends {
     /// TLS with the client, if there is any.
     pub(super) tls: Option<Front>,
     /// TLS with the backend, if there is any.
-    pub(super) upstream: Option<Upstream>,
+    pub(super) upstream: Option<BackendTls>,
     /// How long the client may take to connect.
     pub(super) patience: Duration,
 }
@@ -147,11 +147,11 @@ struct Transfer {
 }
 
 impl Transfer {
-    async fn run(&self, listener: TcpListener) -> Result<(), Failure> {
+    async fn run(&self, listener: TcpListener) -> Result<(), SessionFailure> {
         let patience = self.ends.patience;
         let accepting = tokio::time::timeout(patience, self.accept(listener));
-        let client = accepting.await.map_err(|_| Failure::Late(patience))?;
-        let client = client.map_err(|cause| Failure::io(Leg::Front, cause))?;
+        let client = accepting.await.map_err(|_| SessionFailure::Late(patience))?;
+        let client = client.map_err(|cause| SessionFailure::io(Side::Client, cause))?;
         // The client waits with its handshake until the backend says that the transfer begins, and the backend
         // until somebody has connected.
         let (mut front, mut back) = tokio::try_join!(self.front(client), self.back())?;
@@ -169,10 +169,10 @@ impl Transfer {
         }
     }
 
-    async fn front(&self, tcp: TcpStream) -> Result<Stream, Failure> {
-        let socket = unfinished(tcp).map_err(|cause| Failure::io(Leg::Front, cause))?;
+    async fn front(&self, tcp: TcpStream) -> Result<Stream, SessionFailure> {
+        let socket = unfinished(tcp).map_err(|cause| SessionFailure::io(Side::Client, cause))?;
         let Some(tls) = &self.ends.tls else { return Ok(Stream::Clear(socket)) };
-        let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(Failure::front)?;
+        let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(SessionFailure::downstream)?;
         let facts = encrypted.facts();
         if tls.resumed_only && facts.kind != Some(HandshakeKind::Resumed) {
             return Err(refused("a TLS session that is resumed from the control connection's"));
@@ -183,9 +183,9 @@ impl Transfer {
         Ok(Stream::Tls(Box::new(encrypted)))
     }
 
-    async fn back(&self) -> Result<Stream, Failure> {
+    async fn back(&self) -> Result<Stream, SessionFailure> {
         let ends = &self.ends;
-        let socket = self.dial().await.map_err(|cause| Failure::io(Leg::Backend, cause))?;
+        let socket = self.dial().await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         match &ends.upstream {
             None => Ok(Stream::Clear(socket)),
             Some(upstream) => {
@@ -203,8 +203,8 @@ impl Transfer {
         unfinished(tokio::time::timeout(self.ends.patience, dialling).await??)
     }
 
-    async fn copy(&self, front: &mut Stream, back: &mut Stream) -> Result<(), Failure> {
-        let mut copy = Copy::<Control>::new(None, Outgoing::default()).one_way();
+    async fn copy(&self, front: &mut Stream, back: &mut Stream) -> Result<(), SessionFailure> {
+        let mut copy = Splice::<Control>::new(None, Outgoing::default()).one_way();
         let mut before = (0, 0);
         loop {
             // Who is idle here and on the control connection is dealt with there.
@@ -220,8 +220,8 @@ impl Transfer {
     }
 }
 
-fn refused(expected: &'static str) -> Failure {
-    Failure::Protocol { leg: Leg::Front, expected, received: Vec::new() }
+fn refused(expected: &'static str) -> SessionFailure {
+    SessionFailure::Protocol { side: Side::Client, expected, received: Vec::new() }
 }
 
 /// A connection that is reset when it is dropped before the copying has ended in good order, so that its peer does not

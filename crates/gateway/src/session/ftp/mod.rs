@@ -4,7 +4,7 @@
 mod control;
 mod data;
 mod reply;
-mod tied;
+mod session_tickets;
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -13,16 +13,16 @@ use starttls::proto::{Amend, Outgoing, Side};
 
 use super::backend::Reached;
 use super::{Session, Socket, Stream};
-use crate::copy::Editor;
-use crate::failure::Failure;
+use crate::failure::SessionFailure;
+use crate::splice::Filter;
 use control::Control;
 use data::{Ends, Front};
 
-pub(super) use tied::Tied;
+pub(super) use session_tickets::SessionTickets;
 
 impl Session<'_> {
     /// Goes on with a backend on a front that stands.
-    pub(super) async fn tracked(&mut self, mut front: Stream, greeted: bool) -> Result<(), Failure> {
+    pub(super) async fn tracked(&mut self, mut front: Stream, greeted: bool) -> Result<(), SessionFailure> {
         let reached = match self.route(&front) {
             Ok(route) => self.reach(route, None).await,
             Err(failure) => Err(failure),
@@ -30,7 +30,7 @@ impl Session<'_> {
         let Reached { stream: mut back, greeting, unread, upstream, .. } = match reached {
             Ok(reached) => reached,
             Err(failure) => {
-                self.farewell(&mut front).await;
+                self.reject(&mut front).await;
                 return Err(failure);
             }
         };
@@ -47,13 +47,18 @@ impl Session<'_> {
     }
 
     /// Where data connections lead, if both legs have an address and the front's TLS can be had again.
-    fn ends(&self, front: &Stream, back: &Stream, upstream: Option<crate::config::Upstream>) -> Option<Ends> {
+    fn ends(
+        &self,
+        front: &Stream,
+        back: &Stream,
+        upstream: Option<crate::config::BackendTls>,
+    ) -> Option<Ends> {
         let (local, client) = addresses(front.socket())?;
         let (own, backend) = addresses(back.socket())?;
         let tls = match front.facts() {
             None => None,
             Some(facts) => {
-                let acceptor = self.tied.as_ref()?.data().clone();
+                let acceptor = self.tickets.as_ref()?.data().clone();
                 let resumed_only = self.listener.data.resumed_only;
                 Some(Front { acceptor, chain: facts.chain.clone(), resumed_only })
             }

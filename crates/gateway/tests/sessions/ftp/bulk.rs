@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::support::{run_for, vsftpd};
-use crate::house::House;
+use crate::environment::Environment;
 
 /// For one transfer, in a debug build on a busy machine.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -28,15 +28,15 @@ async fn checksum(path: &Path) -> String {
 
 #[expect(clippy::print_stderr, reason = "the figures of a run by hand")]
 async fn up_and_down(tls: bool, mib: usize) {
-    let house = House::new();
-    let (server, gateway) = vsftpd(&house, tls);
-    let (up, down) = (house.root.with_file_name("up"), house.root.with_file_name("down"));
+    let env = Environment::new();
+    let (server, gateway) = vsftpd(&env, tls);
+    let (up, down) = (env.root.with_file_name("up"), env.root.with_file_name("down"));
     write(&up, mib);
     let sum = checksum(&up).await;
     let url = format!("ftp://localhost:{}/incoming/file", gateway.address.port());
     for (direction, file) in [("-T", &up), ("-o", &down)] {
         let began = Instant::now();
-        let args = ["-q", "-sS", "--ipv4", "--ssl-reqd", "--cacert", house.root.to_str().unwrap(), &url];
+        let args = ["-q", "-sS", "--ipv4", "--ssl-reqd", "--cacert", env.root.to_str().unwrap(), &url];
         run_for(LIMIT, ("curl", "curl"), args.into_iter().chain([direction, file.to_str().unwrap()])).await;
         eprintln!("{mib} MiB, TLS on the backend: {tls}, {direction}: {:?}", began.elapsed());
     }

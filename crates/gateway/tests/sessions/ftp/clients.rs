@@ -3,22 +3,22 @@
 use std::path::Path;
 
 use super::support::{Session, gateway, run, vsftpd, vsftpd_behind};
-use crate::house::House;
+use crate::environment::Environment;
 
 const CURL: (&str, &str) = ("curl", "curl");
 const PYTHON: (&str, &str) = ("python3", "python3");
 const LFTP: (&str, &str) = ("lftp", "lftp");
 
 /// curl on this path, everything inside TLS and verified.
-async fn curl(house: &House, port: u16, user: &str, path: &str, more: &[&str]) -> String {
-    let (url, root) = (format!("ftp://localhost:{port}/{path}"), house.root.to_str().unwrap());
+async fn curl(env: &Environment, port: u16, user: &str, path: &str, more: &[&str]) -> String {
+    let (url, root) = (format!("ftp://localhost:{port}/{path}"), env.root.to_str().unwrap());
     let args =
         ["-q", "-sS", "--ipv4", "--ssl-reqd", "--max-time", "30", "--cacert", root, "--user", user, &url];
     run(CURL, args.iter().chain(more)).await
 }
 
 /// Python's client lists, uploads, downloads, and says goodbye.
-async fn python(house: &House, port: u16, (user, password): (&str, &str), folder: &str) {
+async fn python(env: &Environment, port: u16, (user, password): (&str, &str), folder: &str) {
     let script = "
 import ftplib, io, ssl, sys
 root, port, user, password, folder = sys.argv[1:]
@@ -35,16 +35,16 @@ assert ftp.size(folder + 'python') == 300000
 assert any(name.endswith('python') for name in ftp.nlst(folder))
 ftp.delete(folder + 'python')
 ftp.quit()";
-    let (root, port) = (house.root.to_str().unwrap(), port.to_string());
+    let (root, port) = (env.root.to_str().unwrap(), port.to_string());
     run(PYTHON, ["-c", script, root, &port, user, password, folder]).await;
 }
 
-async fn lftp(house: &House, port: u16, login: &str, folder: &str, file: &Path) {
+async fn lftp(env: &Environment, port: u16, login: &str, folder: &str, file: &Path) {
     let script = format!(
         "set ftp:ssl-force true; set ftp:ssl-protect-data true; set ssl:verify-certificate true; \
          set ssl:ca-file {}; set net:max-retries 1; set net:timeout 20; set dns:order inet; \
          open -u {login} -p {port} ftp://localhost; put -O /{folder} {}; cls /{folder}; cat /{folder}lftp.txt; quit",
-        house.root.display(),
+        env.root.display(),
         file.display(),
     );
     let said = run(LFTP, ["--norc", "-c", &script]).await;
@@ -52,71 +52,71 @@ async fn lftp(house: &House, port: u16, login: &str, folder: &str, file: &Path) 
 }
 
 /// Everything that the three do, in a folder that may be written to.
-async fn all(house: &House, port: u16, (user, password): (&str, &str), folder: &str) {
+async fn all(env: &Environment, port: u16, (user, password): (&str, &str), folder: &str) {
     let login = format!("{user}:{password}");
-    let file = house.root.with_file_name("lftp.txt");
+    let file = env.root.with_file_name("lftp.txt");
     std::fs::write(&file, "from lftp\n").unwrap();
     let path = file.to_str().unwrap();
     for (mode, name) in [("--ftp-pasv", "epsv.txt"), ("--disable-epsv", "pasv.txt")] {
         let target = format!("{folder}{name}");
-        curl(house, port, &login, &target, &[mode, "-T", path]).await;
-        assert_eq!(curl(house, port, &login, &target, &[mode]).await, "from lftp\n");
-        assert!(curl(house, port, &login, folder, &[mode]).await.contains(name));
+        curl(env, port, &login, &target, &[mode, "-T", path]).await;
+        assert_eq!(curl(env, port, &login, &target, &[mode]).await, "from lftp\n");
+        assert!(curl(env, port, &login, folder, &[mode]).await.contains(name));
     }
-    lftp(house, port, &format!("{user},{password}"), folder, &file).await;
-    python(house, port, (user, password), folder).await;
+    lftp(env, port, &format!("{user},{password}"), folder, &file).await;
+    python(env, port, (user, password), folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls() {
-    let house = House::new();
-    let backend = format!("ftp://{}", house.cleartext.address("ftp").unwrap());
-    let gateway = gateway(&house, &backend, None, "");
-    all(&house, gateway.address.port(), (house.cleartext.user(), house.cleartext.password()), "").await;
+    let env = Environment::new();
+    let backend = format!("ftp://{}", env.cleartext.address("ftp").unwrap());
+    let gateway = gateway(&env, &backend, None, "");
+    all(&env, gateway.address.port(), (env.cleartext.user(), env.cleartext.password()), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vsftpd_without_tls() {
-    let house = House::new();
-    let (_server, gateway) = vsftpd(&house, false);
-    all(&house, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
+    let env = Environment::new();
+    let (_server, gateway) = vsftpd(&env, false);
+    all(&env, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vsftpd_that_wants_tls_resumed() {
-    let house = House::new();
-    let (_server, gateway) = vsftpd(&house, true);
-    all(&house, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
+    let env = Environment::new();
+    let (_server, gateway) = vsftpd(&env, true);
+    all(&env, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
 }
 
 /// A front on IPv6, or on both families, before a backend on IPv4: each leg has its own form.
 #[tokio::test(flavor = "multi_thread")]
 async fn families_of_addresses_need_not_agree() {
-    let house = House::new();
-    let (server, gateway) = vsftpd_behind(&house, true, "ftp+starttls://[::1]:0");
+    let env = Environment::new();
+    let (server, gateway) = vsftpd_behind(&env, true, "ftp+starttls://[::1]:0");
     std::fs::write(server.folder().join("pub/file"), "content").unwrap();
     let port = gateway.address.port();
     let to = format!("localhost:{port}:[::1]");
     let url = format!("ftp://localhost:{port}/file");
-    let args = ["-q", "-sS", "--ssl-reqd", "--max-time", "30", "--cacert", house.root.to_str().unwrap()];
+    let args = ["-q", "-sS", "--ssl-reqd", "--max-time", "30", "--cacert", env.root.to_str().unwrap()];
     assert_eq!(run(CURL, args.into_iter().chain(["--resolve", &to, &url])).await, "content");
-    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     session.expect("PASV", "522").await;
     session.expect("EPSV 1", "522").await;
     assert_eq!(session.retrieve("file").await, b"content");
 
-    let (server, gateway) = vsftpd_behind(&house, false, "ftp+starttls://[::]:0");
+    let (server, gateway) = vsftpd_behind(&env, false, "ftp+starttls://[::]:0");
     std::fs::write(server.folder().join("pub/file"), "content").unwrap();
     let port = gateway.address.port();
-    assert_eq!(curl(&house, port, "ftp:me", "file", &["--disable-epsv"]).await, "content");
+    assert_eq!(curl(&env, port, "ftp:me", "file", &["--disable-epsv"]).await, "content");
 }
 
 /// A client that knows no TLS, on this machine, and a server that demands it.
 #[tokio::test(flavor = "multi_thread")]
 async fn cleartext_toward_a_server_that_demands_tls() {
-    let house = House::new();
-    let (server, gateway) = vsftpd_behind(&house, true, "ftp://127.0.0.1:0");
-    let file = house.root.with_file_name("file");
+    let env = Environment::new();
+    let (server, gateway) = vsftpd_behind(&env, true, "ftp://127.0.0.1:0");
+    let file = env.root.with_file_name("file");
     std::fs::write(&file, "content").unwrap();
     let url = format!("ftp://{}/incoming/file", gateway.address);
     for mode in ["--ftp-pasv", "--disable-epsv"] {
@@ -133,10 +133,10 @@ async fn cleartext_toward_a_server_that_demands_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_from_the_first_byte() {
-    let house = House::new();
-    let (server, gateway) = vsftpd_behind(&house, true, "ftps://127.0.0.1:0");
+    let env = Environment::new();
+    let (server, gateway) = vsftpd_behind(&env, true, "ftps://127.0.0.1:0");
     std::fs::write(server.folder().join("pub/file"), "content").unwrap();
     let url = format!("ftps://localhost:{}/file", gateway.address.port());
-    let args = ["-q", "-sS", "--ipv4", "--max-time", "30", "--cacert", house.root.to_str().unwrap(), &url];
+    let args = ["-q", "-sS", "--ipv4", "--max-time", "30", "--cacert", env.root.to_str().unwrap(), &url];
     assert_eq!(run(CURL, args).await, "content");
 }

@@ -8,19 +8,19 @@ use starttls_lab::CleartextServers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{FTP, Session, gateway, vsftpd};
-use crate::house::{House, Running, within};
+use crate::environment::{Environment, Running, within};
 
-fn cleartext(house: &House) -> (Running, (&str, &str)) {
-    let server: &CleartextServers = &house.cleartext;
-    let gateway = gateway(house, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
+fn cleartext(env: &Environment) -> (Running, (&str, &str)) {
+    let server: &CleartextServers = &env.cleartext;
+    let gateway = gateway(env, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
     (gateway, (server.user(), server.password()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn features_are_those_that_hold() {
-    let house = House::new();
-    for (server, gateway) in [vsftpd(&house, true), vsftpd(&house, false)] {
-        let mut session = Session::start(&house, gateway.address).await;
+    let env = Environment::new();
+    for (server, gateway) in [vsftpd(&env, true), vsftpd(&env, false)] {
+        let mut session = Session::start(&env, gateway.address).await;
         let features = session.expect("feat", "211").await;
         for listed in ["\r\n PBSZ\r\n", "\r\n PROT\r\n", "\r\n EPSV\r\n", "\r\n SIZE\r\n"] {
             assert_eq!(features.matches(listed).count(), 1, "{listed} in {features}");
@@ -33,12 +33,12 @@ async fn features_are_those_that_hold() {
 /// Rules S3 and S4, and every other way to do without TLS or to lead data elsewhere: the backend hears none of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_weakens_the_session_is_refused() {
-    let house = House::new();
-    let (gateway, login) = cleartext(&house);
-    let mut session = Session::start(&house, gateway.address).await;
+    let env = Environment::new();
+    let (gateway, login) = cleartext(&env);
+    let mut session = Session::start(&env, gateway.address).await;
     session.expect("EPSV", "522").await;
     session.expect("PASV", "522").await;
-    let mut session = Session::ready(&house, gateway.address, login).await;
+    let mut session = Session::ready(&env, gateway.address, login).await;
     let refused = [
         ("AUTH TLS", "503"),
         ("auth ssl", "503"),
@@ -62,11 +62,11 @@ async fn what_weakens_the_session_is_refused() {
     for (command, code) in refused {
         session.expect(command, code).await;
     }
-    assert_eq!(session.retrieve("welcome.txt").await, &*house.cleartext.store().file("welcome.txt").unwrap());
+    assert_eq!(session.retrieve("welcome.txt").await, &*env.cleartext.store().file("welcome.txt").unwrap());
     session.expect("EPSV ALL", "200").await;
     session.expect("PASV", "503").await;
     session.expect("QUIT", "221").await;
-    let heard = String::from_utf8(house.cleartext.heard("ftp")).unwrap().to_ascii_uppercase();
+    let heard = String::from_utf8(env.cleartext.heard("ftp")).unwrap().to_ascii_uppercase();
     for (command, _) in refused {
         assert!(!heard.contains(command.trim()), "{command} in {heard}");
     }
@@ -75,9 +75,9 @@ async fn what_weakens_the_session_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_come_in_their_order() {
-    let house = House::new();
-    let (gateway, (user, password)) = cleartext(&house);
-    let mut session = Session::start(&house, gateway.address).await;
+    let env = Environment::new();
+    let (gateway, (user, password)) = cleartext(&env);
+    let mut session = Session::start(&env, gateway.address).await;
     let said = format!(
         "NOOP\r\nPBSZ 0\r\nUSER {user}\r\nAUTH TLS\r\nPASS {password}\r\nPROT P\r\nFEAT\r\nCCC\r\nEPSV\r\nMLST welcome.txt\r\nPORT 1,2,3,4,5,6\r\nQUIT"
     );
@@ -96,10 +96,10 @@ async fn answers_come_in_their_order() {
 /// The interrupt and the synch of Telnet before an ABOR, with and without the octet that TCP may take elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_comes_with_telnet_before_it() {
-    let house = House::new();
-    let (server, gateway) = vsftpd(&house, true);
+    let env = Environment::new();
+    let (server, gateway) = vsftpd(&env, true);
     std::fs::write(server.folder().join("pub/file"), "content").unwrap();
-    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     for synch in [&b"\xff\xf4\xff\xf2"[..], b"\xff\xf4\xff", b"\xf2"] {
         within(session.control.write_all(synch)).await.unwrap();
         session.expect("ABOR", "225").await;
@@ -109,10 +109,10 @@ async fn an_abort_comes_with_telnet_before_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_line_ends_the_session() {
-    let house = House::new();
-    let (gateway, _) = cleartext(&house);
+    let env = Environment::new();
+    let (gateway, _) = cleartext(&env);
     for said in [b"NOOP\nPORT 1,2,3,4,5,6\r\n".to_vec(), b"NOOP\rPWD\r\n".to_vec(), vec![b'x'; 10_000]] {
-        let mut session = Session::start(&house, gateway.address).await;
+        let mut session = Session::start(&env, gateway.address).await;
         within(session.control.write_all(&said)).await.unwrap();
         within(session.control.flush()).await.unwrap();
         let mut heard = Vec::new();
@@ -120,19 +120,19 @@ async fn what_is_no_line_ends_the_session() {
         assert_eq!(String::from_utf8(heard).unwrap(), "421 Closing the control connection\r\n");
     }
     let ended = gateway.ended(3).await;
-    assert!(ended.iter().all(|failure| failure.starts_with("front: expected a")), "{ended:?}");
-    let heard = house.cleartext.heard("ftp");
+    assert!(ended.iter().all(|failure| failure.starts_with("client: expected a")), "{ended:?}");
+    let heard = env.cleartext.heard("ftp");
     assert_eq!(heard, b"", "{}", heard.escape_ascii());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_auditor_finds_nothing() {
-    let house = House::new();
-    let root = std::fs::read(&house.root).unwrap();
+    let env = Environment::new();
+    let root = std::fs::read(&env.root).unwrap();
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root.clone()), Limits::default());
     let audit = audit.unwrap();
-    for (_server, gateway) in [vsftpd(&house, true), vsftpd(&house, false)] {
+    for (_server, gateway) in [vsftpd(&env, true), vsftpd(&env, false)] {
         let report = within(audit.endpoint(FTP, "ftp://localhost", "localhost", gateway.address)).await;
         let found: Vec<_> = report.findings.iter().filter(|it| it.outcome == Outcome::Fail).collect();
         assert!(report.outcome == Verdict::Sound && found.is_empty(), "{found:#?}");
@@ -149,23 +149,23 @@ fn two_ports() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_firewall_is_told_the_ports_and_clients_the_address() {
-    let house = House::new();
-    let (certificate, key) = &house.certificate;
+    let env = Environment::new();
+    let (certificate, key) = &env.certificate;
     let first = two_ports();
     let text = format!(
         "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
          data-ports = \"{first}-{}\"\ndata-address = \"203.0.113.5\"\n",
-        house.cleartext.address("ftp").unwrap(),
+        env.cleartext.address("ftp").unwrap(),
         certificate.display(),
         key.display(),
         first + 1,
     );
-    let gateway = house.start(Config::parse(&text, "gateway.toml").unwrap());
-    let login = (house.cleartext.user(), house.cleartext.password());
+    let gateway = env.start(Config::parse(&text, "gateway.toml").unwrap());
+    let login = (env.cleartext.user(), env.cleartext.password());
     let mut told = Vec::new();
     let mut sessions = Vec::new();
     for _ in 0..2 {
-        let mut session = Session::ready(&house, gateway.address, login).await;
+        let mut session = Session::ready(&env, gateway.address, login).await;
         let reply = session.expect("PASV", "227").await;
         let numbers = reply.split_once('(').unwrap().1.split_once(')').unwrap().0.to_owned();
         let (address, port) = numbers.split_at("203,0,113,5,".len());
@@ -177,10 +177,10 @@ async fn a_firewall_is_told_the_ports_and_clients_the_address() {
     told.sort_unstable();
     assert_eq!(told, [first, first + 1]);
     // There are no more, until one is given back.
-    let mut third = Session::ready(&house, gateway.address, login).await;
+    let mut third = Session::ready(&env, gateway.address, login).await;
     third.expect("EPSV", "425").await;
     let mut last = sessions.pop().unwrap();
-    let welcome = house.cleartext.store().file("welcome.txt").unwrap();
+    let welcome = env.cleartext.store().file("welcome.txt").unwrap();
     assert_eq!(last.retrieve("welcome.txt").await, &*welcome);
     assert_eq!(third.retrieve("welcome.txt").await, &*welcome);
 }

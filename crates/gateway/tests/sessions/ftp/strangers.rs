@@ -9,11 +9,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::support::{Session, gateway, vsftpd};
-use crate::house::{House, Running, within};
+use crate::environment::{Environment, Running, within};
 
-fn cleartext(house: &House) -> (Running, (&str, &str)) {
-    let server = &house.cleartext;
-    let gateway = gateway(house, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
+fn cleartext(env: &Environment) -> (Running, (&str, &str)) {
+    let server = &env.cleartext;
+    let gateway = gateway(env, &format!("ftp://{}", server.address("ftp").unwrap()), None, "");
     (gateway, (server.user(), server.password()))
 }
 
@@ -34,9 +34,9 @@ async fn closes(address: SocketAddr) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_turned_away_and_the_client_is_not() {
-    let house = House::new();
-    let (gateway, login) = cleartext(&house);
-    let mut session = Session::ready(&house, gateway.address, login).await;
+    let env = Environment::new();
+    let (gateway, login) = cleartext(&env);
+    let mut session = Session::ready(&env, gateway.address, login).await;
     let address = session.passive().await;
     for host in 2..5 {
         let socket = TcpSocket::new_v4().unwrap();
@@ -48,14 +48,14 @@ async fn a_stranger_is_turned_away_and_the_client_is_not() {
     let mut data = session.protect(tcp).await.unwrap();
     let mut content = Vec::new();
     within(data.read_to_end(&mut content)).await.unwrap();
-    assert_eq!(content, &*house.cleartext.store().file("welcome.txt").unwrap());
+    assert_eq!(content, &*env.cleartext.store().file("welcome.txt").unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_is_for_one_connection_of_one_session() {
-    let house = House::new();
-    let (gateway, login) = cleartext(&house);
-    let mut session = Session::ready(&house, gateway.address, login).await;
+    let env = Environment::new();
+    let (gateway, login) = cleartext(&env);
+    let mut session = Session::ready(&env, gateway.address, login).await;
     // The next question closes it.
     let first = session.passive().await;
     let second = session.passive().await;
@@ -78,10 +78,10 @@ async fn a_listener_is_for_one_connection_of_one_session() {
 /// Rule S9.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_connection_resumes_its_own_control_session_only() {
-    let house = House::new();
-    let (gateway, login) = cleartext(&house);
-    let other = Session::ready(&house, gateway.address, login).await;
-    let mut session = Session::ready(&house, gateway.address, login).await;
+    let env = Environment::new();
+    let (gateway, login) = cleartext(&env);
+    let other = Session::ready(&env, gateway.address, login).await;
+    let mut session = Session::ready(&env, gateway.address, login).await;
     for (connector, kind) in
         [(&other.connector, HandshakeKind::Full), (&session.connector.clone(), HandshakeKind::Resumed)]
     {
@@ -106,22 +106,22 @@ async fn a_data_connection_resumes_its_own_control_session_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_resume_is_refused_where_that_is_required() {
-    let house = House::new();
-    let (certificate, key) = &house.certificate;
+    let env = Environment::new();
+    let (certificate, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
          data-resumption = \"required\"\n",
-        house.cleartext.address("ftp").unwrap(),
+        env.cleartext.address("ftp").unwrap(),
         certificate.display(),
         key.display(),
     );
-    let gateway = house.start(Config::parse(&text, "gateway.toml").unwrap());
-    let login = (house.cleartext.user(), house.cleartext.password());
-    let mut session = Session::ready(&house, gateway.address, login).await;
+    let gateway = env.start(Config::parse(&text, "gateway.toml").unwrap());
+    let login = (env.cleartext.user(), env.cleartext.password());
+    let mut session = Session::ready(&env, gateway.address, login).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
     session.expect("STOR kept", "150").await;
-    let upgraded = within(house.connector.upgrade_implicit(super::support::FTP, "localhost", tcp)).await;
+    let upgraded = within(env.connector.upgrade_implicit(super::support::FTP, "localhost", tcp)).await;
     let written = async {
         let mut data = upgraded?;
         data.write_all(b"content").await?;
@@ -131,21 +131,21 @@ async fn who_does_not_resume_is_refused_where_that_is_required() {
     };
     assert!(within(written).await.is_err());
     assert!(session.reply().await.starts_with("426"));
-    assert!(house.cleartext.store().file("kept").is_none());
+    assert!(env.cleartext.store().file("kept").is_none());
     session.retrieve("welcome.txt").await;
 }
 
 /// A cut upload is no whole file, on either kind of backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cut_is_not_kept() {
-    let house = House::new();
-    let plain = cleartext(&house);
-    let root = house.lab.ca_file();
-    let upgraded = format!("ftp+starttls://localhost:{}", house.lab.endpoint("ftp").unwrap().address.port());
-    let upgraded = gateway(&house, &upgraded, Some(root), "localhost");
-    let login = (house.lab.user(), house.lab.password());
+    let env = Environment::new();
+    let plain = cleartext(&env);
+    let root = env.lab.ca_file();
+    let upgraded = format!("ftp+starttls://localhost:{}", env.lab.endpoint("ftp").unwrap().address.port());
+    let upgraded = gateway(&env, &upgraded, Some(root), "localhost");
+    let login = (env.lab.user(), env.lab.password());
     for (gateway, login) in [plain, (upgraded, login)] {
-        let mut session = Session::ready(&house, gateway.address, login).await;
+        let mut session = Session::ready(&env, gateway.address, login).await;
         for (name, cut) in [("cut", true), ("whole", false)] {
             let address = session.passive().await;
             let tcp = within(TcpStream::connect(address)).await.unwrap();
@@ -163,7 +163,7 @@ async fn an_upload_that_is_cut_is_not_kept() {
             assert!(codes.contains(&&reply[..3]), "{name}: {reply}");
         }
     }
-    for store in [house.cleartext.store(), house.lab.store()] {
+    for store in [env.cleartext.store(), env.lab.store()] {
         assert!(store.file("cut").is_none());
         assert_eq!(store.file("whole").as_deref(), Some(&b"content"[..]));
     }
@@ -219,18 +219,18 @@ impl Liar {
     }
 }
 
-async fn liar(house: &House, host: [u8; 4], reset: bool) -> (Session, Running) {
+async fn liar(env: &Environment, host: [u8; 4], reset: bool) -> (Session, Running) {
     let liar = Liar::new("127.0.0.1").await;
-    let gateway = gateway(house, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
+    let gateway = gateway(env, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
     tokio::spawn(liar.serve(host, reset));
-    (Session::ready(house, gateway.address, ("me", "me")).await, gateway)
+    (Session::ready(env, gateway.address, ("me", "me")).await, gateway)
 }
 
 /// The address in the answer to PASV is the control connection's, whatever it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_cannot_send_the_gateway_elsewhere() {
-    let house = House::new();
-    let (mut session, _gateway) = liar(&house, [192, 0, 2, 1], false).await;
+    let env = Environment::new();
+    let (mut session, _gateway) = liar(&env, [192, 0, 2, 1], false).await;
     assert_eq!(session.retrieve("file").await, b"content");
     // Nor the client.
     session.expect("MDTM file", "502").await;
@@ -240,8 +240,8 @@ async fn a_backend_cannot_send_the_gateway_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_is_cut_has_no_end() {
-    let house = House::new();
-    let (mut session, _gateway) = liar(&house, [127, 0, 0, 1], true).await;
+    let env = Environment::new();
+    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], true).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
     session.expect("RETR file", "150").await;
@@ -254,9 +254,9 @@ async fn a_download_that_is_cut_has_no_end() {
 /// Nobody comes for the data: the listener does not stay, and the session does.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_to_come() {
-    let house = House::new();
-    let (_server, gateway) = vsftpd(&house, true);
-    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let env = Environment::new();
+    let (_server, gateway) = vsftpd(&env, true);
+    let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     for _ in 0..50 {
         session.passive().await;
     }
@@ -268,8 +268,8 @@ async fn nobody_has_to_come() {
 /// Some answer an ABOR once, some twice, some not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_miscount_its_answers() {
-    let house = House::new();
-    let (mut session, _gateway) = liar(&house, [127, 0, 0, 1], false).await;
+    let env = Environment::new();
+    let (mut session, _gateway) = liar(&env, [127, 0, 0, 1], false).await;
     session.send("ABOR").await;
     assert_eq!(session.retrieve("file").await, b"content");
     session.send("STAT").await;
@@ -283,11 +283,11 @@ async fn a_backend_may_miscount_its_answers() {
 /// The backend is asked in the form that its own address needs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_be_on_ipv6() {
-    let house = House::new();
+    let env = Environment::new();
     let liar = Liar::new("::1").await;
-    let gateway = gateway(&house, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
+    let gateway = gateway(&env, &format!("ftp://{}", liar.control.local_addr().unwrap()), None, "");
     tokio::spawn(liar.serve([0; 4], false));
-    let mut session = Session::ready(&house, gateway.address, ("me", "me")).await;
+    let mut session = Session::ready(&env, gateway.address, ("me", "me")).await;
     session.expect("PASV", "227").await;
     assert_eq!(session.retrieve("file").await, b"content");
 }

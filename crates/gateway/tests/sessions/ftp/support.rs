@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::house::{House, Running, within};
+use crate::environment::{Environment, Running, within};
 
 pub(super) const FTP: &Protocol = &ftp::FTP;
 
@@ -45,12 +45,12 @@ pub(super) async fn run<A: AsRef<OsStr>>(
 }
 
 /// vsftpd, with or without TLS of its own, and a gateway in front of it.
-pub(super) fn vsftpd(house: &House, tls: bool) -> (real::RunningServer, Running) {
-    vsftpd_behind(house, tls, "ftp+starttls://127.0.0.1:0")
+pub(super) fn vsftpd(env: &Environment, tls: bool) -> (real::RunningServer, Running) {
+    vsftpd_behind(env, tls, "ftp+starttls://127.0.0.1:0")
 }
 
 /// The same, on this URL.
-pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::RunningServer, Running) {
+pub(super) fn vsftpd_behind(env: &Environment, tls: bool, listen: &str) -> (real::RunningServer, Running) {
     let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
     let server = SERVERS.iter().find(|server| server.name == "vsftpd").unwrap();
     let running = (server.start)(&setup).unwrap();
@@ -61,7 +61,7 @@ pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::Ru
     }
     let scheme = if tls { "ftp+starttls" } else { "ftp" };
     let gateway = gateway_on(
-        house,
+        env,
         listen,
         &format!("{scheme}://{}", endpoint.address),
         ca_file.as_deref(),
@@ -71,12 +71,17 @@ pub(super) fn vsftpd_behind(house: &House, tls: bool, listen: &str) -> (real::Ru
 }
 
 /// A gateway that upgrades in front of this backend.
-pub(super) fn gateway(house: &House, forward: &str, ca_file: Option<&Path>, server_name: &str) -> Running {
-    gateway_on(house, "ftp+starttls://127.0.0.1:0", forward, ca_file, server_name)
+pub(super) fn gateway(
+    env: &Environment,
+    forward: &str,
+    ca_file: Option<&Path>,
+    server_name: &str,
+) -> Running {
+    gateway_on(env, "ftp+starttls://127.0.0.1:0", forward, ca_file, server_name)
 }
 
 fn gateway_on(
-    house: &House,
+    env: &Environment,
     listen: &str,
     forward: &str,
     ca_file: Option<&Path>,
@@ -85,12 +90,12 @@ fn gateway_on(
     let config = Config::from_arguments(&Arguments {
         listen: listen.to_owned(),
         forward: vec![forward.to_owned()],
-        certificate: (!listen.starts_with("ftp://")).then(|| house.certificate.clone()),
+        certificate: (!listen.starts_with("ftp://")).then(|| env.certificate.clone()),
         ca_file: ca_file.map(Path::to_owned),
         server_name: ca_file.map(|_| server_name.to_owned()),
         ..Arguments::default()
     });
-    house.start(config.unwrap())
+    env.start(config.unwrap())
 }
 
 /// A control connection inside TLS.
@@ -103,8 +108,8 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects and upgrades.
-    pub(super) async fn start(house: &House, gateway: SocketAddr) -> Self {
-        let connector = house.connector.with_session_resumption();
+    pub(super) async fn start(env: &Environment, gateway: SocketAddr) -> Self {
+        let connector = env.connector.with_session_resumption();
         let endpoint =
             Endpoint::new("localhost", gateway.port()).at(gateway.ip().to_string(), gateway.port());
         let control = within(connector.connect(FTP, endpoint)).await.unwrap();
@@ -112,8 +117,12 @@ impl Session {
     }
 
     /// The same, logged in and with protected data.
-    pub(super) async fn ready(house: &House, gateway: SocketAddr, (user, password): (&str, &str)) -> Self {
-        let mut session = Self::start(house, gateway).await;
+    pub(super) async fn ready(
+        env: &Environment,
+        gateway: SocketAddr,
+        (user, password): (&str, &str),
+    ) -> Self {
+        let mut session = Self::start(env, gateway).await;
         session.expect(&format!("USER {user}"), "331").await;
         session.expect(&format!("PASS {password}"), "230").await;
         session.expect("PBSZ 0", "200").await;

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::support::{Session, vsftpd};
-use crate::house::{House, Running, within};
+use crate::environment::{Environment, Running, within};
 
 /// Far more than what the sockets on the way hold.
 const LARGE: u64 = 512 << 20;
@@ -21,10 +21,10 @@ fn large(server: &real::RunningServer) {
 }
 
 /// vsftpd without TLS behind a gateway with these limits.
-fn impatient(house: &House, limits: &str) -> (real::RunningServer, Running) {
-    let (server, _) = vsftpd(house, false);
+fn impatient(env: &Environment, limits: &str) -> (real::RunningServer, Running) {
+    let (server, _) = vsftpd(env, false);
     large(&server);
-    let (certificate, key) = &house.certificate;
+    let (certificate, key) = &env.certificate;
     let text = format!(
         "[[listener]]\nlisten = \"ftp+starttls://127.0.0.1:0\"\nforward = \"ftp://{}\"\ncert = \"{}\"\nkey = \"{}\"\n\
          limits = {{ {limits} }}\n",
@@ -32,16 +32,16 @@ fn impatient(house: &House, limits: &str) -> (real::RunningServer, Running) {
         certificate.display(),
         key.display(),
     );
-    (server, house.start(Config::parse(&text, "gateway.toml").unwrap()))
+    (server, env.start(Config::parse(&text, "gateway.toml").unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aborted_transfer_leaves_the_session() {
-    let house = House::new();
+    let env = Environment::new();
     for tls in [false, true] {
-        let (server, gateway) = vsftpd(&house, tls);
+        let (server, gateway) = vsftpd(&env, tls);
         large(&server);
-        let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+        let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
         let address = session.passive().await;
         let tcp = within(TcpStream::connect(address)).await.unwrap();
         session.expect("RETR large", "150").await;
@@ -59,9 +59,9 @@ async fn an_aborted_transfer_leaves_the_session() {
 /// A control connection on which nothing is said is not idle while data moves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_transfer_is_not_idle() {
-    let house = House::new();
-    let (_server, gateway) = impatient(&house, "idle = \"3s\"");
-    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let env = Environment::new();
+    let (_server, gateway) = impatient(&env, "idle = \"3s\"");
+    let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     let address = session.passive().await;
     let tcp = within(TcpStream::connect(address)).await.unwrap();
     session.expect("RETR large", "150").await;
@@ -80,9 +80,9 @@ async fn a_slow_transfer_is_not_idle() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_waited_for_forever() {
-    let house = House::new();
-    let (_server, gateway) = impatient(&house, "negotiation = \"5s\"");
-    let mut session = Session::ready(&house, gateway.address, ("anonymous", "me")).await;
+    let env = Environment::new();
+    let (_server, gateway) = impatient(&env, "negotiation = \"5s\"");
+    let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     let address = session.passive().await;
     let knock = || async {
         // From an address that is turned away, and changes nothing.

@@ -5,14 +5,14 @@ use std::path::Path;
 
 /// One mistake in a configuration.
 #[derive(Debug)]
-pub struct Error {
+pub struct SetupError {
     place: Option<String>,
     what: String,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-impl Error {
+impl SetupError {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { place: None, what: what.into(), hint: None, source: None }
     }
@@ -31,7 +31,7 @@ impl Error {
         Self { hint: hint.map(str::to_owned), ..error }
     }
 
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
@@ -50,12 +50,12 @@ impl Error {
     }
 
     /// The cure, where it is known.
-    pub fn cure(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
@@ -71,13 +71,13 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for SetupError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|it| it as _)
     }
 }
 
-impl From<starttls::Error> for Error {
+impl From<starttls::Error> for SetupError {
     fn from(error: starttls::Error) -> Self {
         let hint = error.hint();
         let mut what = error.to_string();

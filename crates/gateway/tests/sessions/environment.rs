@@ -9,8 +9,8 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Identity, Protocol};
 use starttls::{Connector, Encrypted, Endpoint};
 use starttls_gateway::config::Listener;
-use starttls_gateway::config::{Arguments, Offer};
-use starttls_gateway::{Config, Gateway, Record};
+use starttls_gateway::config::{Arguments, UpgradePolicy};
+use starttls_gateway::{Config, Gateway, SessionRecord};
 use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::{CleartextServers, Lab, Options};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Everything that a session needs, and the deadline of every test.
-pub(crate) struct House {
+pub(crate) struct Environment {
     pub(crate) lab: Lab,
     pub(crate) cleartext: CleartextServers,
     pub(crate) connector: Connector,
@@ -41,7 +41,7 @@ pub(crate) async fn within<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), step).await.expect("it was not done in time")
 }
 
-impl House {
+impl Environment {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new().unwrap();
@@ -61,7 +61,12 @@ impl House {
     }
 
     /// A gateway between these two URLs. `{}` in the first stands for a free port.
-    pub(crate) fn gateway(&self, listen: &str, forward: &[String], starttls: Option<Offer>) -> Running {
+    pub(crate) fn gateway(
+        &self,
+        listen: &str,
+        forward: &[String],
+        starttls: Option<UpgradePolicy>,
+    ) -> Running {
         let listen = listen.replace("{}", "127.0.0.1:0");
         let cleartext_front = !has_tls(&listen);
         let config = Config::from_arguments(&Arguments {
@@ -78,7 +83,7 @@ impl House {
     pub(crate) fn start(&self, config: Config) -> Running {
         let records = Arc::new(Mutex::new(Vec::new()));
         let kept = records.clone();
-        let observer = move |_: &Listener, record: &Record| {
+        let observer = move |_: &Listener, record: &SessionRecord| {
             kept.lock().unwrap().push(match &record.failure {
                 None => String::from("ok"),
                 Some(failure) => failure.to_string(),

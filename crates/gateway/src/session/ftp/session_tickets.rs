@@ -11,12 +11,12 @@ const ID_LEN: usize = 16;
 /// The two acceptors of one session. Their tickets are the listener's, with the session's mark inside: any
 /// control connection resumes them, as before, but a data connection only those of its own session.
 #[derive(Debug)]
-pub(in crate::session) struct Tied {
+pub(in crate::session) struct SessionTickets {
     control: Acceptor,
     data: Acceptor,
 }
 
-impl Tied {
+impl SessionTickets {
     /// Nothing without TLS, or without randomness to make the mark of.
     pub(in crate::session) fn new(acceptor: &Acceptor) -> Option<Self> {
         let mut session = [0; ID_LEN];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use starttls::proto::smtp::SMTP;
 use starttls::{Connector, Encrypted, Endpoint, Error};
 use starttls_gateway::config::Listener;
-use starttls_gateway::{Config, Gateway, Record};
+use starttls_gateway::{Config, Gateway, SessionRecord};
 use starttls_lab::ca::{Authority, Leaf};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) type Client = Encrypted<TcpStream>;
 
 /// What a test is built of.
-pub(crate) struct House {
+pub(crate) struct Setup {
     pub(crate) connector: Connector,
     folder: TempDir,
 }
@@ -47,7 +47,7 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-impl House {
+impl Setup {
     /// With two certificates of the same authority for the same name, `0` and `1`.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -78,7 +78,7 @@ impl House {
         &self,
         backend: SocketAddr,
         certificate: usize,
-    ) -> Result<Config, starttls_gateway::config::Error> {
+    ) -> Result<Config, starttls_gateway::SetupError> {
         Config::parse(&self.text(&format!("\"smtp://{backend}\""), certificate), "test")
     }
 
@@ -101,7 +101,7 @@ impl House {
     pub(crate) fn run(&self, config: Config) -> Running {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let kept = ended.clone();
-        let observer = move |_: &Listener, record: &Record| {
+        let observer = move |_: &Listener, record: &SessionRecord| {
             let how = record.failure.as_ref().map_or_else(|| String::from("ok"), ToString::to_string);
             kept.lock().unwrap().push(how);
         };
@@ -185,13 +185,13 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    pub(crate) fn new(house: &Arc<House>, to: SocketAddr, size: usize) -> Self {
+    pub(crate) fn new(setup: &Arc<Setup>, to: SocketAddr, size: usize) -> Self {
         let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let client = |_| {
-            let (house, done, stop) = (house.clone(), done.clone(), stop.clone());
+            let (setup, done, stop) = (setup.clone(), done.clone(), stop.clone());
             tokio::spawn(async move {
                 while stop.load(Ordering::Relaxed) == 0 {
-                    house.session(to).await;
+                    setup.session(to).await;
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             })

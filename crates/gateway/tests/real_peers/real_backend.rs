@@ -10,7 +10,7 @@ use starttls::Connector;
 use starttls_audit::report::Outcome;
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
-use starttls_gateway::{Config, Gateway, Record};
+use starttls_gateway::{Config, Gateway, SessionRecord};
 use starttls_lab::ca::{Authority, Leaf};
 use starttls_lab::real::{RealEndpoint, RunningServer, SERVERS, Setup};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The way from the gateway to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leg {
+pub(crate) enum TlsMode {
     /// The server has its TLS off.
     Cleartext,
     /// The server wants TLS, and the gateway verifies it.
@@ -40,7 +40,7 @@ pub(crate) struct Talk {
 
 /// A server without a gateway.
 pub(crate) struct Backend {
-    pub(crate) leg: Leg,
+    pub(crate) tls_mode: TlsMode,
     pub(crate) running: RunningServer,
     folder: TempDir,
     root: PathBuf,
@@ -64,7 +64,7 @@ pub(crate) struct Visit<'a> {
 pub(crate) struct Ended {
     /// Whether the front came to TLS.
     pub(crate) front: bool,
-    /// Whether the leg to the backend was in TLS; `None` when there was none.
+    /// Whether the tls_mode to the backend was in TLS; `None` when there was none.
     pub(crate) upstream: Option<bool>,
     /// The name the client asked for.
     pub(crate) server_name: Option<String>,
@@ -72,24 +72,24 @@ pub(crate) struct Ended {
 }
 
 impl Backend {
-    pub(crate) fn start(name: &str, leg: Leg) -> Self {
+    pub(crate) fn start(name: &str, tls_mode: TlsMode) -> Self {
         let server = SERVERS.iter().find(|server| server.name == name).unwrap();
-        let setup = match leg {
-            Leg::Cleartext => Setup::without_tls(),
-            Leg::Upgraded => Setup::new(),
+        let setup = match tls_mode {
+            TlsMode::Cleartext => Setup::without_tls(),
+            TlsMode::Upgraded => Setup::new(),
         }
         .unwrap();
         let running = (server.start)(&setup).unwrap_or_else(|error| panic!("{name}: {error}"));
         let folder = tempfile::tempdir().unwrap();
         let root = setup.authority.write_to(folder.path()).unwrap();
-        Self { leg, running, folder, root }
+        Self { tls_mode, running, folder, root }
     }
 
     /// Puts a gateway in front of itself for one client, and has it talk.
     pub(crate) fn hears(&self, Talk { name, protocol, talk }: Talk) {
         let visit = Visit::to(self, protocol);
         // The name is what a panic shows.
-        let talking = thread::Builder::new().name(format!("{name}, {:?}", self.leg));
+        let talking = thread::Builder::new().name(format!("{name}, {:?}", self.tls_mode));
         let talked = thread::scope(|scope| {
             let talking = talking.spawn_scoped(scope, || {
                 talk(&visit);
@@ -98,7 +98,7 @@ impl Backend {
             talking.unwrap().join()
         });
         let records = visit.records.lock().unwrap();
-        assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.leg);
+        assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.tls_mode);
     }
 
     /// The auditor finds nothing on the front of any of the server's protocols.
@@ -121,7 +121,7 @@ impl Backend {
             let findings = report.findings.iter();
             let findings = findings.filter(|it| !usual.contains(&it.outcome) && !skipped(&it.id, it.outcome));
             let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();
-            assert!(findings.is_empty(), "{} to {:?}: {findings:?}", protocol.name, self.leg);
+            assert!(findings.is_empty(), "{} to {:?}: {findings:?}", protocol.name, self.tls_mode);
         }
     }
 
@@ -133,9 +133,9 @@ impl Backend {
     /// This server as a backend in a configuration.
     pub(crate) fn forward(&self, endpoint: &RealEndpoint) -> String {
         let (scheme, address) = (endpoint.protocol, endpoint.address);
-        match self.leg {
-            Leg::Cleartext => format!("\"{scheme}://{address}\""),
-            Leg::Upgraded => format!(
+        match self.tls_mode {
+            TlsMode::Cleartext => format!("\"{scheme}://{address}\""),
+            TlsMode::Upgraded => format!(
                 "{{ url = \"{scheme}+starttls://{address}\", server-name = {:?}, ca-file = {:?}, \
                  no-system-roots = true }}",
                 endpoint.server_name, self.root
@@ -184,9 +184,9 @@ impl<'a> Visit<'a> {
         let config = Config::parse(&text, "gateway.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
         let records = Arc::new(Mutex::new(VecDeque::new()));
         let kept = records.clone();
-        let observer = move |_: &Listener, record: &Record| {
+        let observer = move |_: &Listener, record: &SessionRecord| {
             kept.lock().unwrap().push_back(Ended {
-                front: record.front.is_some(),
+                front: record.downstream.is_some(),
                 upstream: record.backend.as_ref().map(|_| record.upstream.is_some()),
                 server_name: record.server_name.clone(),
                 failure: record.failure.as_ref().map(ToString::to_string),
@@ -219,7 +219,7 @@ impl<'a> Visit<'a> {
             let ended_well = |failure: &String| failure.ends_with(" broke");
             assert!(session.failure.as_ref().is_none_or(ended_well), "{session:?}");
             assert!(session.front, "{session:?}");
-            assert_eq!(session.upstream, Some(self.backend.leg == Leg::Upgraded), "{session:?}");
+            assert_eq!(session.upstream, Some(self.backend.tls_mode == TlsMode::Upgraded), "{session:?}");
         }
     }
 

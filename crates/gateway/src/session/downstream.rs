@@ -6,21 +6,21 @@ use tokio::io::AsyncWriteExt;
 use super::backend::Reached;
 use super::sequence::{self, Sequence};
 use super::{COURTESY, Session, Socket, Stream, rules, say};
-use crate::config::{Route, Tls};
-use crate::copy::{Copy, Editor, Ended};
-use crate::failure::{Failure, Leg};
+use crate::config::{ListenerTls, Route};
+use crate::failure::SessionFailure;
+use crate::splice::{Ended, Filter, Splice};
 
 impl Session<'_> {
     /// A front on which the client may upgrade and need not. Until it does, a backend serves it in cleartext;
     /// after that another connection to a backend does, so that nothing that was said before survives (rule B3).
-    pub(super) async fn optional(&mut self, socket: Socket, tls: &Tls) -> Result<(), Failure> {
+    pub(super) async fn optional(&mut self, socket: Socket, tls: &ListenerTls) -> Result<(), SessionFailure> {
         let mut front = Stream::Clear(socket);
         let relay = Relay::within(self.listener.protocol, self.identity(false), rules::optional());
         let mut out = Outgoing::default();
         let reached = match Box::pin(self.cleartext_backend()).await {
             Ok(reached) => reached,
             Err(failure) => {
-                self.farewell(&mut front).await;
+                self.reject(&mut front).await;
                 return Err(failure);
             }
         };
@@ -41,14 +41,14 @@ impl Session<'_> {
     pub(super) async fn relayed_greeting(
         &mut self,
         socket: Socket,
-        tls: Option<&Tls>,
-    ) -> Result<(), Failure> {
+        tls: Option<&ListenerTls>,
+    ) -> Result<(), SessionFailure> {
         let mut front = Stream::Clear(socket);
         let reaching = Box::pin(self.cleartext_backend());
         let Reached { stream: mut back, greeting, pending, .. } = match reaching.await {
             Ok(reached) => reached,
             Err(failure) => {
-                self.farewell(&mut front).await;
+                self.reject(&mut front).await;
                 return Err(failure);
             }
         };
@@ -61,7 +61,8 @@ impl Session<'_> {
             let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
             let granting = self.granted(front, back, relay, out, limit, tls);
-            let granted = tokio::time::timeout(limit, granting).await.map_err(|_| Failure::Late(limit))??;
+            let granted =
+                tokio::time::timeout(limit, granting).await.map_err(|_| SessionFailure::Late(limit))??;
             let Some(granted) = granted else { return Ok(()) };
             (front, back) = granted;
         } else {
@@ -72,7 +73,7 @@ impl Session<'_> {
         let mut login = Vec::new();
         if let Some(pending) = pending {
             let reading = sequence::login(&mut front);
-            login = tokio::time::timeout(limit, reading).await.map_err(|_| Failure::Late(limit))??;
+            login = tokio::time::timeout(limit, reading).await.map_err(|_| SessionFailure::Late(limit))??;
             back = pending.ask(back, &sequence::request(&login)).await?;
             self.record.upstream = back.facts().cloned();
         }
@@ -88,8 +89,8 @@ impl Session<'_> {
     }
 
     /// A backend for a client of whom nothing is known yet.
-    async fn cleartext_backend(&mut self) -> Result<Reached, Failure> {
-        let nowhere = || Failure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None));
+    async fn cleartext_backend(&mut self) -> Result<Reached, SessionFailure> {
+        let nowhere = || SessionFailure::NotAdmitted(crate::config::NotAdmitted::NoRoute(None));
         let listener = self.listener;
         let route: &Route = listener.default_route().ok_or_else(nowhere)?;
         self.reach(route, None).await
@@ -104,9 +105,9 @@ impl Session<'_> {
         relay: Relay,
         first: Outgoing,
         idle: std::time::Duration,
-        tls: &Tls,
-    ) -> Result<Option<(Stream, Stream)>, Failure> {
-        let mut copy = Copy::new(Some(relay), first);
+        tls: &ListenerTls,
+    ) -> Result<Option<(Stream, Stream)>, SessionFailure> {
+        let mut copy = Splice::new(Some(relay), first);
         let ended = copy.run(&mut front, &mut back, idle).await;
         answer_violation(&ended, &mut copy, &mut front).await;
         let ended = ended?;
@@ -117,9 +118,9 @@ impl Session<'_> {
         let mut words = Vec::new();
         let upgrade = relay.upgrade(&mut words);
         say(&mut socket, &words).await;
-        let upgrade = upgrade.map_err(|error| Failure::protocol(*error))?;
+        let upgrade = upgrade.map_err(|error| SessionFailure::protocol(*error))?;
         let handshake = Box::pin(self.acceptor(tls).from_upgrade(socket, upgrade).handshake());
-        let encrypted = handshake.await.map_err(Failure::front)?;
+        let encrypted = handshake.await.map_err(SessionFailure::downstream)?;
         Ok(Some((Stream::Tls(Box::new(encrypted)), back)))
     }
 }
@@ -127,11 +128,11 @@ impl Session<'_> {
 /// Closes the connection of a client that broke a rule, after the protocol's message for that, or after an alert if the
 /// client sent TLS in cleartext.
 pub(super) async fn answer_violation<T>(
-    ended: &Result<T, Failure>,
-    copy: &mut Copy<impl Editor>,
+    ended: &Result<T, SessionFailure>,
+    copy: &mut Splice<impl Filter>,
     front: &mut Stream,
 ) {
-    if let Err(Failure::Protocol { leg: Leg::Front, received, .. }) = ended {
+    if let Err(SessionFailure::Protocol { side: Side::Client, received, .. }) = ended {
         match (&*front, speaks(received)) {
             (Stream::Clear(_), Some("TLS")) => say(front, &UNEXPECTED_MESSAGE_ALERT).await,
             _ => say(front, &copy.last_words()).await,
@@ -159,8 +160,9 @@ mod tests {
         let mut front = Stream::Clear(Socket::Tcp(listener.accept().await.unwrap().0));
         front.begin();
         let first = Outgoing { to_client: b"421 bye\r\n".to_vec(), ..Outgoing::default() };
-        let mut copy = Copy::new(Some(Relay::new(&SMTP, Vec::new())), first);
-        let violation = Failure::Protocol { leg: Leg::Front, expected: "CRLF", received: b"NOOP\n".to_vec() };
+        let mut copy = Splice::new(Some(Relay::new(&SMTP, Vec::new())), first);
+        let violation =
+            SessionFailure::Protocol { side: Side::Client, expected: "CRLF", received: b"NOOP\n".to_vec() };
         answer_violation(&Err::<(), _>(violation), &mut copy, &mut front).await;
         let Stream::Clear(Socket::Tcp(tcp)) = &front else { panic!("the front is another one") };
         assert_eq!(SockRef::from(tcp).linger().unwrap(), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::Post;
+use super::ListenerSlot;
 use crate::session;
 
 /// How often a backend that failed is tried.
@@ -15,10 +15,10 @@ const EVERY: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 32;
 
 /// Looks after the backends of one listener. Never ends by itself.
-pub(super) async fn watch(post: Arc<Post>) {
+pub(super) async fn watch(slot: Arc<ListenerSlot>) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let listener = post.listener();
+        let listener = slot.listener();
         let backends = listener.routes().iter().flat_map(|route| &route.backends);
         // A backend that does not answer takes its whole time, and the others must not wait for it.
         let mut looking = JoinSet::new();

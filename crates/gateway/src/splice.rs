@@ -10,7 +10,7 @@ use std::time::Duration;
 use starttls::proto::{Outgoing, Side};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::failure::{Failure, Leg};
+use crate::failure::SessionFailure;
 use crate::session::Stream;
 
 /// Octets that are read at once: four TLS records.
@@ -28,12 +28,12 @@ thread_local! {
 }
 
 /// Reads what passes, as long as there is something to change in it.
-pub(crate) trait Editor {
+pub(crate) trait Filter {
     /// Takes what `from` sent, and appends what is to be sent on, to each side.
     ///
     /// # Errors
-    /// [`Failure`] ends the session; nothing of `out` is sent.
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, Failure>;
+    /// [`SessionFailure`] ends the session; nothing of `out` is sent.
+    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure>;
 
     /// Octets that the session moved elsewhere so far: to the backend, and to the client.
     fn elsewhere(&self) -> (u64, u64) {
@@ -75,7 +75,7 @@ pub(crate) enum Ended {
 
 /// The way from one leg to the other.
 #[derive(Debug, Default)]
-struct Lane {
+struct Direction {
     /// What could not be written yet. Nothing is read while there is something.
     unsent: Vec<u8>,
     sent: usize,
@@ -88,20 +88,20 @@ struct Lane {
 }
 
 /// The copying of one session.
-pub(crate) struct Copy<E> {
+pub(crate) struct Splice<E> {
     editor: Option<E>,
     /// From the client to the backend.
-    up: Lane,
+    up: Direction,
     /// From the backend to the client.
-    down: Lane,
+    down: Direction,
     stopping: bool,
     one_way: bool,
 }
 
-impl<E: Editor> Copy<E> {
+impl<E: Filter> Splice<E> {
     /// Starts with what is to be sent before anything that is read.
     pub(crate) fn new(editor: Option<E>, first: Outgoing) -> Self {
-        let lane = |unsent| Lane { unsent, ..Lane::default() };
+        let lane = |unsent| Direction { unsent, ..Direction::default() };
         Self {
             editor,
             up: lane(first.to_server),
@@ -119,14 +119,14 @@ impl<E: Editor> Copy<E> {
 
     /// Octets to the backend, and to the client.
     pub(crate) fn octets(&self) -> (u64, u64) {
-        let (up, down) = self.editor.as_ref().map(Editor::elsewhere).unwrap_or_default();
+        let (up, down) = self.editor.as_ref().map(Filter::elsewhere).unwrap_or_default();
         (self.up.octets + up, self.down.octets + down)
     }
 
     /// Takes what is left to send to a client that broke a rule: octets on their way to it, and the editor's goodbye.
     pub(crate) fn last_words(&mut self) -> Vec<u8> {
         let mut words = self.down.unsent.split_off(self.down.sent);
-        words.extend(self.editor.as_mut().map(Editor::goodbye).unwrap_or_default());
+        words.extend(self.editor.as_mut().map(Filter::goodbye).unwrap_or_default());
         words
     }
 
@@ -141,13 +141,13 @@ impl<E: Editor> Copy<E> {
     /// message that was cut off for a whole one.
     ///
     /// # Errors
-    /// [`Failure`] when a leg broke, the editor gave up, or nothing moved for the time `idle`.
+    /// [`SessionFailure`] when a leg broke, the editor gave up, or nothing moved for the time `idle`.
     pub(crate) async fn run(
         &mut self,
         front: &mut Stream,
         back: &mut Stream,
         idle: Duration,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Ended, SessionFailure> {
         front.begin();
         back.begin();
         let ended = self.carry(front, back, idle).await?;
@@ -164,7 +164,7 @@ impl<E: Editor> Copy<E> {
         front: &mut Stream,
         back: &mut Stream,
         idle: Duration,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<Ended, SessionFailure> {
         loop {
             let before = self.octets();
             // A backend that has ended reads no more, as a rule: the client has only to hear of it.
@@ -180,7 +180,7 @@ impl<E: Editor> Copy<E> {
                 // Whoever moved anything since gets as long again.
                 Err(_) if self.octets() != before => {}
                 Err(_) if over => return Ok(Ended::Finished),
-                Err(_) => return Err(Failure::Idle(idle)),
+                Err(_) => return Err(SessionFailure::Idle(idle)),
             }
         }
     }
@@ -190,11 +190,11 @@ impl<E: Editor> Copy<E> {
         cx: &mut Context<'_>,
         front: &mut Stream,
         back: &mut Stream,
-    ) -> Poll<Result<Ended, Failure>> {
+    ) -> Poll<Result<Ended, SessionFailure>> {
         for _ in 0..TURNS {
             // Both first: each way may hold up the other, and both have to be waited for then.
-            self.up.drain(cx, back).map_err(|cause| Failure::io(Leg::Backend, cause))?;
-            self.down.drain(cx, front).map_err(|cause| Failure::io(Leg::Front, cause))?;
+            self.up.drain(cx, back).map_err(|cause| SessionFailure::io(Side::Server, cause))?;
+            self.down.drain(cx, front).map_err(|cause| SessionFailure::io(Side::Client, cause))?;
             let up = self.turn(cx, Side::Client, front, back)?;
             let down = self.turn(cx, Side::Server, back, front)?;
             if self.stopping && self.up.is_empty() && self.down.is_empty() {
@@ -218,23 +218,23 @@ impl<E: Editor> Copy<E> {
         from: Side,
         source: &mut Stream,
         sink: &mut Stream,
-    ) -> Poll<Result<(), Failure>> {
+    ) -> Poll<Result<(), SessionFailure>> {
         let (lane, other) = match from {
             Side::Client => (&mut self.up, &mut self.down),
             Side::Server => (&mut self.down, &mut self.up),
         };
-        let over = self.editor.as_ref().is_some_and(Editor::is_over);
-        let (reads, writes) = (Leg::of(from), Leg::of(from.peer()));
+        let over = self.editor.as_ref().is_some_and(Filter::is_over);
+        let (reads, writes) = (from, from.peer());
         // What an editor says to the other side must not pile up while that side does not read.
         if !lane.is_empty() || (self.editor.is_some() && !other.is_empty()) {
             return Poll::Pending;
         }
         if lane.closed || self.stopping {
-            return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause));
+            return lane.flush(cx, sink).map_err(|cause| SessionFailure::io(writes, cause));
         }
         if lane.ended {
             match ready!(Pin::new(&mut *sink).poll_shutdown(cx)) {
-                Err(error) if !gone(&error) => return Poll::Ready(Err(Failure::io(writes, error))),
+                Err(error) if !gone(&error) => return Poll::Ready(Err(SessionFailure::io(writes, error))),
                 _ => {}
             }
             lane.closed = true;
@@ -256,8 +256,10 @@ impl<E: Editor> Copy<E> {
                     (lane.ended, lane.closed, lane.broken) = (true, true, true);
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::io(reads, error))),
-                Poll::Pending => return lane.flush(cx, sink).map_err(|cause| Failure::io(writes, cause)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SessionFailure::io(reads, error))),
+                Poll::Pending => {
+                    return lane.flush(cx, sink).map_err(|cause| SessionFailure::io(writes, cause));
+                }
             }
             let bytes = buf.filled();
             lane.octets += bytes.len() as u64;
@@ -266,7 +268,7 @@ impl<E: Editor> Copy<E> {
                 return Poll::Ready(Ok(()));
             }
             let Some(editor) = &mut self.editor else {
-                lane.send(cx, sink, bytes).map_err(|cause| Failure::io(writes, cause))?;
+                lane.send(cx, sink, bytes).map_err(|cause| SessionFailure::io(writes, cause))?;
                 return Poll::Ready(Ok(()));
             };
             let mut out = Outgoing::default();
@@ -291,7 +293,7 @@ impl<E: Editor> Copy<E> {
     }
 }
 
-impl Lane {
+impl Direction {
     fn is_empty(&self) -> bool {
         self.unsent.is_empty()
     }
@@ -370,7 +372,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_that_breaks_off_after_the_backend_has_ended_its_direction_is_not_whole() {
         let ((mut client, mut front), (mut backend, mut back)) = (pair().await, pair().await);
-        let mut copy = Copy::<Relay>::new(None, Outgoing::default()).one_way();
+        let mut copy = Splice::<Relay>::new(None, Outgoing::default()).one_way();
         let copying = async {
             copy.run(&mut front, &mut back, Duration::from_secs(60)).await.unwrap();
             drop((front, back));

@@ -1,4 +1,4 @@
-//! Full authentication by `caching_sha2_password` (MySQL): a server that has not cached an account wants the password
+//! CachingSha2 authentication by `caching_sha2_password` (MySQL): a server that has not cached an account wants the password
 //! itself. A client inside TLS says it as it is; a server without TLS takes it encrypted with a key of its own only, and
 //! would refuse the client's words, having read the password in cleartext. Between the two, the gateway does what the
 //! client would do without TLS.
@@ -10,7 +10,7 @@ use starttls::proto::Side;
 use starttls::rustls::pki_types::SubjectPublicKeyInfoDer;
 use starttls::rustls::pki_types::pem::PemObject;
 
-use crate::failure::{Failure, Leg};
+use crate::failure::SessionFailure;
 
 const METHOD: &[u8] = b"caching_sha2_password\0";
 /// Octets of the greeting's challenge.
@@ -24,7 +24,7 @@ const SWITCH: u8 = 0xfe;
 const MORE: u8 = 1;
 
 /// How far a login has come.
-pub(super) struct Full {
+pub(super) struct CachingSha2 {
     challenge: Vec<u8>,
     step: Step,
 }
@@ -40,14 +40,14 @@ enum Step {
     Said(Vec<u8>),
 }
 
-impl fmt::Debug for Full {
+impl fmt::Debug for CachingSha2 {
     /// It may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Full").finish_non_exhaustive()
+        f.debug_struct("CachingSha2").finish_non_exhaustive()
     }
 }
 
-impl Full {
+impl CachingSha2 {
     /// Behind this greeting.
     pub(super) fn new(greeting: &[u8]) -> Self {
         Self { challenge: challenge(greeting).unwrap_or_default(), step: Step::Other }
@@ -57,7 +57,11 @@ impl Full {
     ///
     /// # Errors
     /// When the client goes on before its turn.
-    pub(super) fn client(&mut self, payload: &[u8], is_login: bool) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) fn client(
+        &mut self,
+        payload: &[u8],
+        is_login: bool,
+    ) -> Result<Option<Vec<u8>>, SessionFailure> {
         match &self.step {
             Step::Other if is_login && payload.windows(METHOD.len()).any(|part| part == METHOD) => {
                 self.step = Step::Method;
@@ -80,7 +84,7 @@ impl Full {
     ///
     /// # Errors
     /// When the password cannot be encrypted with what the server sent.
-    pub(super) fn server(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) fn server(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, SessionFailure> {
         match (&self.step, payload) {
             (Step::Said(password), [MORE, key @ ..]) => {
                 let encrypted = self.encrypted(password, key);
@@ -126,9 +130,9 @@ fn challenge(greeting: &[u8]) -> Option<Vec<u8>> {
     Some([behind.get(4..12)?, behind.get(31..43)?].concat())
 }
 
-fn wrong(from: Side, expected: &'static str, received: &[u8]) -> Failure {
-    Failure::Protocol {
-        leg: Leg::of(from),
+fn wrong(from: Side, expected: &'static str, received: &[u8]) -> SessionFailure {
+    SessionFailure::Protocol {
+        side: from,
         expected,
         received: received.get(..200).unwrap_or(received).to_vec(),
     }
@@ -138,10 +142,10 @@ fn wrong(from: Side, expected: &'static str, received: &[u8]) -> Failure {
 mod tests {
     use super::*;
 
-    fn asked() -> Full {
+    fn asked() -> CachingSha2 {
         let greeting =
             [&b"\x4a\0\0\0\x0a8.0\0"[..], &[9; 4], b"12345678\0", &[7; 18], b"901234567890\0"].concat();
-        let mut full = Full::new(&greeting);
+        let mut full = CachingSha2::new(&greeting);
         assert_eq!(full.challenge, b"12345678901234567890");
         full.client(&[b"login", METHOD].concat(), true).unwrap();
         assert!(full.server(&WANTED).unwrap().is_none());
@@ -169,7 +173,7 @@ mod tests {
         // A client that asks for the key itself.
         assert!(asked().client(&KEY_REQUEST, false).unwrap().is_none());
         // Another method, whatever it says.
-        let mut full = Full::new(b"");
+        let mut full = CachingSha2::new(b"");
         full.client(b"login\0mysql_native_password\0", true).unwrap();
         assert!(full.server(&WANTED).unwrap().is_none());
         assert!(full.client(b"secret\0", false).unwrap().is_none());
