@@ -16,7 +16,7 @@
 pub mod attack;
 
 use starttls_audit::check::check;
-use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::report::{CheckOutcome, Finding};
 
 /// One line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Expectation {
     /// The check, or what the ids of the checks begin with.
     pub check: String,
     /// The outcome; `None` when the check is left out.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CheckOutcome>,
     /// Why.
     pub reason: String,
 }
@@ -55,9 +55,9 @@ fn expectation(line: &str) -> Option<Expectation> {
     let (id, rest) = word(rest)?;
     let (outcome, reason) = word(rest)?;
     let outcome = match outcome {
-        "fail" => Some(Outcome::Fail),
-        "warning" => Some(Outcome::Warning),
-        "inconclusive" => Some(Outcome::Inconclusive),
+        "fail" => Some(CheckOutcome::Fail),
+        "warning" => Some(CheckOutcome::Warning),
+        "inconclusive" => Some(CheckOutcome::Inconclusive),
         "exclude" => None,
         _ => return None,
     };
@@ -76,8 +76,10 @@ pub fn differences(expected: &[Expectation], protocol: &str, findings: &[Finding
     let mut differences = Vec::new();
     for Finding { id, outcome, summary, .. } in findings {
         let own = expected.iter().find(|it| it.concerns(protocol, id));
-        let usual =
-            matches!(outcome, Outcome::Pass | Outcome::Info | Outcome::NotApplicable | Outcome::NotRun);
+        let usual = matches!(
+            outcome,
+            CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable | CheckOutcome::NotRun
+        );
         match own.map(|it| it.outcome) {
             Some(None) => {}
             Some(Some(expected)) if expected == *outcome => {}
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
     use starttls_audit::report::Severity;
 
-    fn finding(id: &str, outcome: Outcome) -> Finding {
+    fn finding(id: &str, outcome: CheckOutcome) -> Finding {
         let (summary, details, evidence) = (String::new(), Vec::new(), Vec::new());
         Finding {
             id: id.into(),
@@ -118,13 +120,13 @@ mod tests {
         let text = "# why\nimap srv-alpn warning It does not look.\n\nimap srv-inject-* exclude withheld\n";
         let expected = read(text)?;
         let found = [
-            finding("srv-alpn", Outcome::Warning),
-            finding("srv-inject-lazy", Outcome::Fail),
-            finding("leak-banner", Outcome::Info),
+            finding("srv-alpn", CheckOutcome::Warning),
+            finding("srv-inject-lazy", CheckOutcome::Fail),
+            finding("leak-banner", CheckOutcome::Info),
         ];
         assert_eq!(differences(&expected, "imap", &found), Vec::<String>::new());
         assert_eq!(differences(&expected, "pop3", &found).len(), 2, "nothing is expected of POP3");
-        let better = [finding("srv-alpn", Outcome::Pass)];
+        let better = [finding("srv-alpn", CheckOutcome::Pass)];
         assert_eq!(differences(&expected, "imap", &better).len(), 1, "an expectation that holds no more");
         assert_eq!(differences(&expected, "imap", &[]).len(), 1, "a check that was not run");
         Ok(())

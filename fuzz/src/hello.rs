@@ -1,8 +1,8 @@
 //! First flights and ClientHellos.
 
 use starttls_hello::{
-    Answer, AnyClientHello, ClientHelloReader, End, Flight, FlightEnd, Malformed, Outcome, Question, Size,
-    Step, Topic, Version, Walk,
+    Answer, AnyClientHello, ClientHelloReader, StreamEnd, Flight, FlightEnd, MalformedTls, ConnectionOutcome, Question, WalkSize,
+    WalkStep, Topic, Version, Walk,
 };
 
 /// The first octet chooses a cut. The others are what a server or a client sends: the result is the same at every cut,
@@ -15,7 +15,7 @@ pub fn hello(input: &[u8]) {
     if let Answer::Hello(flight) = &answer {
         // What is not complete is never taken for complete.
         let again = self::flight(&[bytes, b"\0"]);
-        let closed = matches!(flight.end, FlightEnd::Closed | FlightEnd::Malformed(Malformed::Truncated));
+        let closed = matches!(flight.end, FlightEnd::Closed | FlightEnd::Malformed(MalformedTls::Truncated));
         assert!(closed || again == answer, "a complete flight went on");
     }
     client(bytes, parts);
@@ -27,7 +27,7 @@ fn flight(parts: &[&[u8]]) -> Answer {
     for part in parts {
         let _ = flight.receive(part);
     }
-    flight.finish(End::Closed)
+    flight.finish(StreamEnd::Closed)
 }
 
 fn client(bytes: &[u8], (first, second): (&[u8], &[u8])) {
@@ -48,9 +48,9 @@ fn client(bytes: &[u8], (first, second): (&[u8], &[u8])) {
 
 /// A server that always answers the same ends every walk, and is never believed about what it was not asked for.
 fn walk(answer: &Answer) {
-    let mut walk = Walk::new(Size::Brief);
-    while let Step::Ask(question) = walk.next() {
-        walk.record(question, Outcome::Answered(answer.clone()));
+    let mut walk = Walk::new(WalkSize::Brief);
+    while let WalkStep::Ask(question) = walk.next() {
+        walk.record(question, ConnectionOutcome::Answered(answer.clone()));
         assert!(walk.connections() <= 8, "a brief walk is longer than allowed");
     }
     let facts = walk.facts();

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::ProbeError;
 use crate::record::Record;
-use crate::report::Kind;
+use crate::report::EntryKind;
 
 /// The longest message, in octets, that a probe reads to its end.
 const MAX_UNREAD: usize = 256 * 1024;
@@ -48,7 +48,7 @@ pub(crate) struct Channel<S> {
     /// The alert that ended the TLS session, if one did.
     alert: Option<AlertDescription>,
     /// What our words and theirs are called in the record.
-    kinds: [Kind; 2],
+    kinds: [EntryKind; 2],
 }
 
 /// What came next.
@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         dialect: Box<dyn Dialect>,
         record: Record,
         (reply_timeout, ends): (Duration, Instant),
-        kinds: [Kind; 2],
+        kinds: [EntryKind; 2],
     ) -> Self {
         let (unread, budget, alert) = (Vec::new(), MAX_RECEIVED, None);
         Self { io, protocol, dialect, unread, budget, record, reply_timeout, ends, alert, kinds }
@@ -141,12 +141,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         match sent.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => {
-                self.record.text(Kind::Event, "the connection is closed");
+                self.record.text(EntryKind::Event, "the connection is closed");
                 Err(ProbeError::Closed("our own words"))
             }
             Err(_) if self.is_over() => Err(ProbeError::Deadline),
             Err(_) => {
-                self.record.text(Kind::Event, "the server does not read");
+                self.record.text(EntryKind::Event, "the server does not read");
                 Err(ProbeError::Unread)
             }
         }
@@ -257,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                         [] => String::from("silence"),
                         part => format!("silence after \"{}\"", shown(part)),
                     };
-                    self.record.text(Kind::Event, after);
+                    self.record.text(EntryKind::Event, after);
                     return Next::Late;
                 }
             }
@@ -273,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
         if self.budget == 0 {
             let event = format!("the server has sent more than {MAX_RECEIVED} octets; the rest is not read");
-            self.record.text(Kind::Event, event);
+            self.record.text(EntryKind::Event, event);
             return Read::Flood;
         }
         let mut buffer = [0; CHUNK];
@@ -289,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                     Some(alert) => format!("the server ended the TLS session with the alert {alert:?}"),
                     None => String::from("the server closed the connection"),
                 };
-                self.record.text(Kind::Event, event);
+                self.record.text(EntryKind::Event, event);
                 Read::End
             }
             Err(_) => Read::Late,

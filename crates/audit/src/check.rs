@@ -40,7 +40,7 @@ impl Check {
 
 /// Checks that belong together.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
+pub struct CheckGroup {
     /// What they are about.
     pub title: &'static str,
     /// The checks, in the order of reports.
@@ -48,12 +48,12 @@ pub struct Group {
 }
 
 /// Every check by group, in the order of reports.
-pub const GROUPS: &[Group] = &[
-    Group { title: "The offer and the way to it", checks: upgrade::CHECKS },
-    Group { title: "The seam between cleartext and TLS", checks: seam::CHECKS },
-    Group { title: "The certificate", checks: certificate::CHECKS },
-    Group { title: "The TLS session", checks: session::TLS },
-    Group { title: "What everybody can see", checks: session::VISIBLE },
+pub const GROUPS: &[CheckGroup] = &[
+    CheckGroup { title: "The offer and the way to it", checks: upgrade::CHECKS },
+    CheckGroup { title: "The seam between cleartext and TLS", checks: seam::CHECKS },
+    CheckGroup { title: "The certificate", checks: certificate::CHECKS },
+    CheckGroup { title: "The TLS session", checks: session::TLS },
+    CheckGroup { title: "What everybody can see", checks: session::VISIBLE },
 ];
 
 /// Every check, in the order of reports.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::check::{CHECKS, Check};
-use crate::report::{Endpoint, Finding, Outcome, Report, Severity, Verdict};
+use crate::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
 
 /// Which checks were asked for (`--only`, `--skip`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,12 +42,12 @@ impl Selection {
     }
 
     /// Removes the findings of checks that are not wanted. Where none is left, nothing can be told.
-    pub fn apply(&self, report: &mut Report) {
+    pub fn apply(&self, report: &mut AuditReport) {
         let wanted = |finding: &Finding| crate::check::check(&finding.id).is_none_or(|row| self.wants(row));
         for endpoint in &mut report.endpoints {
             endpoint.findings.retain(wanted);
             if endpoint.findings.is_empty() && is_open(endpoint.outcome) {
-                endpoint.outcome = Verdict::Inconclusive;
+                endpoint.outcome = EndpointVerdict::Inconclusive;
                 endpoint.summary = String::from("no check was done that was asked for (--only, --skip)");
             }
         }
@@ -60,7 +60,7 @@ fn is_named(row: &Check, name: &str) -> bool {
 
 /// Whether this finding says that something is wrong, known from a baseline or not.
 pub fn is_wrong(finding: &Finding) -> bool {
-    matches!(finding.outcome, Outcome::Fail | Outcome::Warning)
+    matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
 }
 
 /// Whether this finding says that something is wrong that no baseline has.
@@ -69,39 +69,40 @@ pub fn is_new(finding: &Finding) -> bool {
 }
 
 /// Returns the worst severity of an endpoint's problems, apart from those that a baseline has.
-pub fn worst(endpoint: &Endpoint) -> Option<Severity> {
+pub fn worst(endpoint: &EndpointReport) -> Option<Severity> {
     endpoint.findings.iter().filter(|finding| is_new(finding)).map(|finding| finding.severity).max()
 }
 
 /// Decides between sound, findings and inconclusive by the findings that are left: at or above `fail_on` something
 /// wrong is a finding, and otherwise what could not be told keeps an endpoint from being sound. Endpoints that could
 /// not be audited keep their verdict.
-pub fn settle(endpoint: &mut Endpoint, fail_on: Severity) {
+pub fn settle(endpoint: &mut EndpointReport, fail_on: Severity) {
     let untellable = endpoint.tls.is_none() || endpoint.findings.is_empty();
-    if (endpoint.outcome == Verdict::Inconclusive && untellable) || !is_open(endpoint.outcome) {
+    if (endpoint.outcome == EndpointVerdict::Inconclusive && untellable) || !is_open(endpoint.outcome) {
         return;
     }
     let found = worst(endpoint).is_some_and(|worst| worst >= fail_on);
-    let untold = endpoint.findings.iter().any(|finding| finding.outcome == Outcome::Inconclusive);
+    let untold = endpoint.findings.iter().any(|finding| finding.outcome == CheckOutcome::Inconclusive);
     endpoint.outcome = match (found, untold) {
-        (true, _) => Verdict::Findings,
-        (false, true) => Verdict::Inconclusive,
-        (false, false) => Verdict::Sound,
+        (true, _) => EndpointVerdict::Findings,
+        (false, true) => EndpointVerdict::Inconclusive,
+        (false, false) => EndpointVerdict::Sound,
     };
     endpoint.summary = summary(endpoint);
 }
 
 /// Whether the findings decide the verdict.
-fn is_open(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Sound | Verdict::Findings | Verdict::Inconclusive)
+fn is_open(verdict: EndpointVerdict) -> bool {
+    matches!(verdict, EndpointVerdict::Sound | EndpointVerdict::Findings | EndpointVerdict::Inconclusive)
 }
 
 /// Returns the findings in one line.
-fn summary(endpoint: &Endpoint) -> String {
+fn summary(endpoint: &EndpointReport) -> String {
     let count =
         |wanted: fn(&Finding) -> bool| endpoint.findings.iter().filter(|finding| wanted(finding)).count();
-    let passed = plural(count(|finding| finding.outcome == Outcome::Pass), "check passed", "checks passed");
-    let inconclusive = count(|finding| finding.outcome == Outcome::Inconclusive);
+    let passed =
+        plural(count(|finding| finding.outcome == CheckOutcome::Pass), "check passed", "checks passed");
+    let inconclusive = count(|finding| finding.outcome == CheckOutcome::Inconclusive);
     let known = count(|finding| is_wrong(finding) && finding.known);
     match (worst(endpoint), known, inconclusive) {
         (None, 0, 0) => format!("{passed}, no problems found"),
@@ -146,15 +147,15 @@ pub(crate) fn severity_word(severity: Severity) -> &'static str {
 
 /// The exit code for a report: that of its most telling endpoint. What was seen to be wrong outranks what could not
 /// be looked at.
-pub fn exit_code(report: &Report) -> u8 {
-    const BY_WEIGHT: &[(Verdict, u8)] = &[
-        (Verdict::Violation, 6),
-        (Verdict::WrongPort, 6),
-        (Verdict::TlsFailed, 5),
-        (Verdict::Declined, 4),
-        (Verdict::Findings, 1),
-        (Verdict::Unreachable, 3),
-        (Verdict::Inconclusive, 7),
+pub fn exit_code(report: &AuditReport) -> u8 {
+    const BY_WEIGHT: &[(EndpointVerdict, u8)] = &[
+        (EndpointVerdict::Violation, 6),
+        (EndpointVerdict::WrongPort, 6),
+        (EndpointVerdict::TlsFailed, 5),
+        (EndpointVerdict::Declined, 4),
+        (EndpointVerdict::Findings, 1),
+        (EndpointVerdict::Unreachable, 3),
+        (EndpointVerdict::Inconclusive, 7),
     ];
     let there = |verdict| report.endpoints.iter().any(|endpoint| endpoint.outcome == verdict);
     BY_WEIGHT.iter().find(|(verdict, _)| there(*verdict)).map_or(0, |(_, code)| *code)
@@ -164,7 +165,7 @@ pub fn exit_code(report: &Report) -> u8 {
 /// the same target and address are compared; for an address that is new, the target's other addresses count. Call
 /// [`settle`] afterwards. The other verdicts do not change: an upgrade that was declined then and is declined now is
 /// declined.
-pub fn mark_known(report: &mut Report, older: &Report) -> usize {
+pub fn mark_known(report: &mut AuditReport, older: &AuditReport) -> usize {
     let mut known = 0;
     for endpoint in &mut report.endpoints {
         let same_target = || older.endpoints.iter().filter(|old| old.target == endpoint.target);

@@ -2,7 +2,7 @@
 
 use crate::check::{CHECKS, check};
 use crate::record::{Mark, Record};
-use crate::report::{Finding, Outcome, Severity, Transcript};
+use crate::report::{CheckOutcome, Finding, Severity, Transcript};
 use crate::session::ProbeError;
 
 /// What one probe saw.
@@ -16,7 +16,7 @@ pub(crate) struct ProbeResult {
 #[derive(Debug)]
 pub(crate) struct FindingBuilder {
     pub(crate) id: &'static str,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: CheckOutcome,
     summary: String,
     details: Vec<String>,
     /// Which of the probe's records, and where.
@@ -29,7 +29,7 @@ pub(crate) struct FindingBuilder {
 }
 
 impl FindingBuilder {
-    pub(crate) fn new(id: &'static str, outcome: Outcome, summary: impl Into<String>) -> Self {
+    pub(crate) fn new(id: &'static str, outcome: CheckOutcome, summary: impl Into<String>) -> Self {
         Self {
             id,
             outcome,
@@ -43,16 +43,16 @@ impl FindingBuilder {
     }
 
     pub(crate) fn pass(id: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(id, Outcome::Pass, summary)
+        Self::new(id, CheckOutcome::Pass, summary)
     }
 
     pub(crate) fn fail(id: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(id, Outcome::Fail, summary)
+        Self::new(id, CheckOutcome::Fail, summary)
     }
 
     /// The probe could not tell, and why.
     pub(crate) fn inconclusive(id: &'static str, stop: &ProbeError) -> Self {
-        Self { turned_away: stop.turns_away(), ..Self::new(id, Outcome::Inconclusive, stop.to_string()) }
+        Self { turned_away: stop.turns_away(), ..Self::new(id, CheckOutcome::Inconclusive, stop.to_string()) }
     }
 
     pub(crate) fn summary(&self) -> &str {
@@ -87,7 +87,7 @@ impl ProbeResult {
 
     /// Whether anything has failed.
     pub(crate) fn has_failed(&self) -> bool {
-        self.findings.iter().any(|finding| finding.outcome == Outcome::Fail)
+        self.findings.iter().any(|finding| finding.outcome == CheckOutcome::Fail)
     }
 
     pub(crate) fn push(&mut self, finding: FindingBuilder) {
@@ -107,22 +107,23 @@ impl ProbeResult {
 
     /// Makes a check that seemed to pass inconclusive after all.
     pub(crate) fn revise(&mut self, id: &str, stop: &ProbeError) {
-        let passed = |finding: &&mut FindingBuilder| finding.id == id && finding.outcome == Outcome::Pass;
+        let passed =
+            |finding: &&mut FindingBuilder| finding.id == id && finding.outcome == CheckOutcome::Pass;
         for finding in self.findings.iter_mut().filter(passed) {
-            (finding.outcome, finding.summary) = (Outcome::Inconclusive, stop.to_string());
+            (finding.outcome, finding.summary) = (CheckOutcome::Inconclusive, stop.to_string());
         }
     }
 
     /// Keeps of several findings of the same check the worst.
     pub(crate) fn worst_of_each(&mut self) {
         let rank = |finding: &FindingBuilder| match finding.outcome {
-            Outcome::Fail => 0,
-            Outcome::Warning => 1,
-            Outcome::Inconclusive => 2,
-            Outcome::Pass => 3,
-            Outcome::Info => 4,
-            Outcome::NotRun => 5,
-            Outcome::NotApplicable => 6,
+            CheckOutcome::Fail => 0,
+            CheckOutcome::Warning => 1,
+            CheckOutcome::Inconclusive => 2,
+            CheckOutcome::Pass => 3,
+            CheckOutcome::Info => 4,
+            CheckOutcome::NotRun => 5,
+            CheckOutcome::NotApplicable => 6,
         };
         let mut worst: Vec<FindingBuilder> = Vec::new();
         for finding in self.findings.drain(..) {
@@ -151,11 +152,11 @@ impl ProbeResult {
         transcripts.extend(self.records.into_iter().map(Record::finish));
         findings.extend(self.findings.into_iter().map(|finding| {
             let row = check(finding.id);
-            let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
+            let bad = matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
             let usual = row.map_or(Severity::Warning, |row| row.severity);
             let severity = match finding.outcome {
-                Outcome::Fail => usual,
-                Outcome::Warning => usual.min(Severity::Warning),
+                CheckOutcome::Fail => usual,
+                CheckOutcome::Warning => usual.min(Severity::Warning),
                 _ => Severity::Info,
             };
             Finding {

@@ -86,7 +86,7 @@ impl Audit {
         target: &str,
         server_name: &str,
         address: SocketAddr,
-    ) -> report::Endpoint {
+    ) -> report::EndpointReport {
         let identity = Identity {
             client_name: self.client_name.clone(),
             authority: self.authority.clone(),
@@ -101,9 +101,9 @@ impl Audit {
 
 /// Adds what was found out about an endpoint in other ways than by its audit, as a warning of this check. The verdict
 /// follows with [`filter::settle`].
-pub fn add_warning(endpoint: &mut report::Endpoint, id: &'static str, summary: &str) {
+pub fn add_warning(endpoint: &mut report::EndpointReport, id: &'static str, summary: &str) {
     let mut seen = finding::ProbeResult::default();
-    seen.push(finding::FindingBuilder::new(id, report::Outcome::Warning, summary));
+    seen.push(finding::FindingBuilder::new(id, report::CheckOutcome::Warning, summary));
     seen.into_report(&mut endpoint.transcripts, &mut endpoint.findings);
 }
 
@@ -114,12 +114,12 @@ pub fn unreachable(
     server_name: &str,
     port: u16,
     why: &str,
-) -> report::Endpoint {
+) -> report::EndpointReport {
     let mut seen = finding::ProbeResult::default();
     seen.push(finding::FindingBuilder::fail("srv-reachable", why));
     let (mut transcripts, mut findings) = (Vec::new(), Vec::new());
     seen.into_report(&mut transcripts, &mut findings);
-    report::Endpoint {
+    report::EndpointReport {
         target: target.to_owned(),
         address: None,
         protocol: protocol.name.to_owned(),
@@ -128,7 +128,7 @@ pub fn unreachable(
         target_line: None,
         started_at: validity::rfc3339(validity::now()),
         source: None,
-        outcome: report::Verdict::Unreachable,
+        outcome: report::EndpointVerdict::Unreachable,
         summary: why.to_owned(),
         tls: None,
         certificate: None,

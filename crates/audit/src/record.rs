@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use starttls::proto::{Escaped, Identity, Protocol, ReplyTo, Scan, Side};
 
-use crate::report::{Entry, Evidence, Kind, Transcript};
+use crate::report::{Entry, EntryKind, Evidence, Transcript};
 
 /// Entries that one transcript keeps, and octets that one entry shows.
 const MAX_ENTRIES: usize = 400;
@@ -48,7 +48,7 @@ impl Record {
         Self { protocol: Some(protocol), ..self }
     }
 
-    pub(crate) fn bytes(&mut self, kind: Kind, bytes: &[u8]) -> Mark {
+    pub(crate) fn bytes(&mut self, kind: EntryKind, bytes: &[u8]) -> Mark {
         if self.entries.len() >= MAX_ENTRIES {
             return self.last();
         }
@@ -60,16 +60,16 @@ impl Record {
         self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") }, decoded)
     }
 
-    pub(crate) fn text(&mut self, kind: Kind, text: impl Into<String>) -> Mark {
+    pub(crate) fn text(&mut self, kind: EntryKind, text: impl Into<String>) -> Mark {
         self.push(kind, text.into(), None)
     }
 
     /// Returns messages of a binary protocol in words, or nothing if they are not whole messages of it.
-    fn decoded(&self, kind: Kind, bytes: &[u8]) -> Option<String> {
+    fn decoded(&self, kind: EntryKind, bytes: &[u8]) -> Option<String> {
         let side = match kind {
-            Kind::Client | Kind::ClientInside => Side::Client,
-            Kind::Server | Kind::ServerInside => Side::Server,
-            Kind::Boundary | Kind::Event => return None,
+            EntryKind::Client | EntryKind::ClientInside => Side::Client,
+            EntryKind::Server | EntryKind::ServerInside => Side::Server,
+            EntryKind::Boundary | EntryKind::Event => return None,
         };
         let dialect = (self.protocol?.dialect)(Identity::new(""));
         let replies = [ReplyTo::Request, ReplyTo::Other, ReplyTo::Connect, ReplyTo::Hello];
@@ -87,7 +87,7 @@ impl Record {
         (!words.is_empty()).then(|| words.join(", ").chars().take(MAX_SHOWN).collect())
     }
 
-    fn push(&mut self, kind: Kind, text: String, decoded: Option<String>) -> Mark {
+    fn push(&mut self, kind: EntryKind, text: String, decoded: Option<String>) -> Mark {
         if self.entries.len() < MAX_ENTRIES {
             let at_ms = (self.started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
             self.length += text.len() + decoded.as_ref().map_or(0, String::len);
@@ -97,7 +97,7 @@ impl Record {
     }
 
     /// The text of all entries of this kind.
-    pub(crate) fn sent(&self, kind: Kind) -> String {
+    pub(crate) fn sent(&self, kind: EntryKind) -> String {
         let sent = self.entries.iter().filter(|entry| entry.kind == kind);
         sent.map(|entry| entry.text.as_str()).collect()
     }
@@ -144,13 +144,13 @@ mod tests {
         let startup = b"\0\0\0\x08\x04\xd2\x16\x2f\0\0\0\x09\0\x03\0\0\0";
         let ldap = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
         for (name, kind, bytes, decoded) in [
-            ("mysql", Kind::Server, &b"\x09\0\0\x02\xff\x15\x04denied"[..], Some("ERR 1045 denied")),
-            ("mysql", Kind::Server, b"\x09\0\0\x02\xff\x15", None),
-            ("postgres", Kind::Client, startup, Some("SSLRequest, StartupMessage 3.0")),
-            ("postgres", Kind::Server, b"S", Some("answer S")),
-            ("postgres", Kind::Server, b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
-            ("ldap", Kind::ServerInside, ldap, Some("ExtendedResponse 1: 0")),
-            ("smtp", Kind::Server, b"220 mail.example.com ESMTP\r\n", None),
+            ("mysql", EntryKind::Server, &b"\x09\0\0\x02\xff\x15\x04denied"[..], Some("ERR 1045 denied")),
+            ("mysql", EntryKind::Server, b"\x09\0\0\x02\xff\x15", None),
+            ("postgres", EntryKind::Client, startup, Some("SSLRequest, StartupMessage 3.0")),
+            ("postgres", EntryKind::Server, b"S", Some("answer S")),
+            ("postgres", EntryKind::Server, b"HTTP/1.1 400 Bad Request\r\n\r\n", None),
+            ("ldap", EntryKind::ServerInside, ldap, Some("ExtendedResponse 1: 0")),
+            ("smtp", EntryKind::Server, b"220 mail.example.com ESMTP\r\n", None),
         ] {
             let mut record = Record::new("").of(protocol(name).unwrap());
             record.bytes(kind, bytes);

@@ -11,7 +11,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// A run over one or more endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct AuditReport {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The program and its version.
@@ -34,7 +34,7 @@ pub struct Report {
     #[serde(default)]
     pub unaudited: Vec<Unaudited>,
     /// The endpoints, in the order of the targets.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointReport>,
 }
 
 /// A target without an endpoint.
@@ -46,12 +46,12 @@ pub struct Unaudited {
     /// The line of the target list that has it.
     pub target_line: Option<usize>,
     /// `unreachable` if its name could not be resolved, otherwise `inconclusive`.
-    pub outcome: Verdict,
+    pub outcome: EndpointVerdict,
     /// Why there is nothing to audit.
     pub reason: String,
 }
 
-impl Report {
+impl AuditReport {
     /// Returns a report without endpoints, of a run that starts now.
     pub fn new(generator: String, options: Vec<String>) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Report {
 /// One endpoint: a protocol on an address and port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Endpoint {
+pub struct EndpointReport {
     /// The target in its canonical form: `smtp://mail.example.com`.
     pub target: String,
     /// The address and port that were dialled.
@@ -92,17 +92,17 @@ pub struct Endpoint {
     #[serde(default)]
     pub source: Option<String>,
     /// The verdict on the whole.
-    pub outcome: Verdict,
+    pub outcome: EndpointVerdict,
     /// The verdict in one line.
     pub summary: String,
     /// The TLS session of the baseline connection.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSummary>,
     /// What the server presented.
     pub certificate: Option<Presented>,
     /// What the server said it can do, before and inside TLS.
     pub capabilities: Option<Capabilities>,
     /// Milliseconds per step of the baseline connection, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepTime>,
     /// Connections that were opened.
     pub connections: u32,
     /// Milliseconds that the audit took.
@@ -117,7 +117,7 @@ pub struct Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum EndpointVerdict {
     /// Nothing at or above warning.
     Sound,
     /// Something at or above warning.
@@ -143,7 +143,7 @@ pub struct Finding {
     /// The check: its id in the table.
     pub id: String,
     /// What came out.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// How bad it is, if it is.
     pub severity: Severity,
     /// Whether the baseline has the same problem, at least as bad.
@@ -163,7 +163,7 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It was looked for and is not there.
     Pass,
     /// It is there.
@@ -224,7 +224,7 @@ pub struct Entry {
     /// Milliseconds since the connection was dialled.
     pub at_ms: f64,
     /// What it was.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The bytes, escaped, one message or segment; or words, for an event.
     pub text: String,
     /// A message of a binary protocol (LDAP, MySQL, PostgreSQL) in words.
@@ -236,7 +236,7 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum EntryKind {
     /// We sent this in cleartext.
     Client,
     /// The server sent this in cleartext.
@@ -264,7 +264,7 @@ pub struct Capabilities {
 /// How long one step took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Step {
+pub struct StepTime {
     /// "connect", "greeting", "hello", "request", "handshake", "hello inside".
     pub name: String,
     /// Milliseconds.
@@ -274,7 +274,7 @@ pub struct Step {
 /// The TLS session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Tls {
+pub struct TlsSummary {
     /// "TLS 1.3".
     pub version: String,
     /// Every version that a handshake succeeded with.

@@ -16,7 +16,7 @@ use crate::error::{GO_AHEAD, GREETING, HELLO};
 use crate::hello;
 use crate::profile::ProtocolProfile;
 use crate::record::{Mark, Record};
-use crate::report::Kind;
+use crate::report::EntryKind;
 
 /// What the server said before anybody asked for TLS.
 #[derive(Clone, Debug, Default)]
@@ -58,20 +58,27 @@ impl CleartextSession {
         let io = match dialled {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => {
-                record.text(Kind::Event, format!("no connection to {address}: {error}"));
+                record.text(EntryKind::Event, format!("no connection to {address}: {error}"));
                 return Err((ProbeError::Unreachable(error.to_string()), record));
             }
             Err(_) if Instant::now() >= ends => return Err((ProbeError::Deadline, record)),
             Err(_) => {
-                record.text(Kind::Event, format!("no connection to {address} in time"));
+                record.text(EntryKind::Event, format!("no connection to {address} in time"));
                 return Err((ProbeError::Unreachable(String::from("timed out")), record));
             }
         };
         // A segment is what is written at once: that is the point of several probes.
         let _ = io.set_nodelay(true);
-        record.text(Kind::Event, format!("connected to {address}"));
+        record.text(EntryKind::Event, format!("connected to {address}"));
         let dialect = (protocol.dialect)(identity);
-        Ok(Self::new(io, protocol, dialect, record, (reply_timeout, ends), [Kind::Client, Kind::Server]))
+        Ok(Self::new(
+            io,
+            protocol,
+            dialect,
+            record,
+            (reply_timeout, ends),
+            [EntryKind::Client, EntryKind::Server],
+        ))
     }
 
     /// The address that the server sees this client at.
@@ -162,7 +169,7 @@ impl CleartextSession {
         server_name: &str,
         identity: Identity,
     ) -> Result<TlsSession, (starttls::Error, Record)> {
-        self.record.text(Kind::Boundary, "TLS from here");
+        self.record.text(EntryKind::Boundary, "TLS from here");
         let dialect = (self.protocol.dialect)(Identity { inside_tls: true, ..identity });
         let shaking = connector.handshake(self.protocol, server_name, self.io);
         let limit = self.reply_timeout.min(self.ends.saturating_duration_since(Instant::now()));
@@ -171,8 +178,8 @@ impl CleartextSession {
             Ok(io) => {
                 let facts = io.facts();
                 let text = format!("handshake done: {}, {}", facts.version_name(), facts.cipher_suite_name());
-                self.record.text(Kind::Event, text);
-                let kinds = [Kind::ClientInside, Kind::ServerInside];
+                self.record.text(EntryKind::Event, text);
+                let kinds = [EntryKind::ClientInside, EntryKind::ServerInside];
                 Ok(TlsSession::new(
                     io,
                     self.protocol,
@@ -183,7 +190,7 @@ impl CleartextSession {
                 ))
             }
             Err(error) => {
-                self.record.text(Kind::Event, format!("no handshake: {error}"));
+                self.record.text(EntryKind::Event, format!("no handshake: {error}"));
                 Err((error, self.record))
             }
         }

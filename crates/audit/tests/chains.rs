@@ -7,12 +7,12 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::smtp::SUBMISSION;
 use starttls_audit::render::{html, nagios, prometheus};
-use starttls_audit::report::{Endpoint, Outcome, Report, Verdict};
+use starttls_audit::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
 
-async fn audited(odd: &Quirk) -> Endpoint {
+async fn audited(odd: &Quirk) -> EndpointReport {
     let authority = Authority::new().unwrap();
     let server = odd.start(&SUBMISSION, &authority).unwrap();
     let root = authority.root_pem();
@@ -27,19 +27,21 @@ async fn certificates_that_no_client_needs_do_not_count() {
     let mut seen = 0;
     for odd in Quirk::ALL.iter().filter(|odd| odd.name().contains("expired")) {
         let endpoint = audited(odd).await;
-        assert_eq!(endpoint.outcome, Verdict::Sound, "{}: {:?}", odd.name(), endpoint.findings);
+        assert_eq!(endpoint.outcome, EndpointVerdict::Sound, "{}: {:?}", odd.name(), endpoint.findings);
         let presented = endpoint.certificate.clone().unwrap();
         assert_eq!((presented.chain.len(), presented.path.len(), presented.verified), (3, 2, true));
         let own = &presented.chain[0];
         let expires = presented.expires.unwrap();
         assert_eq!((&expires.subject, &expires.not_after), (&own.subject, &own.not_after), "{}", odd.name());
         let note = endpoint.findings.iter().find(|it| it.id == "cert-chain").unwrap();
-        assert_eq!(note.outcome, Outcome::Info, "{note:?}");
+        assert_eq!(note.outcome, CheckOutcome::Info, "{note:?}");
         assert!(note.details.iter().any(|line| line.contains("which ended on")), "{note:?}");
 
         let days = expires.days_left;
-        let report =
-            Report { endpoints: vec![endpoint], ..Report::new(String::from("starttls"), Vec::new()) };
+        let report = AuditReport {
+            endpoints: vec![endpoint],
+            ..AuditReport::new(String::from("starttls"), Vec::new())
+        };
         let first = nagios::render(&report, nagios::Thresholds::default());
         assert!(
             first.starts_with("STARTTLS OK") && first.contains(&format!("'cert_days'={days};")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, http::HTTP, imap::IMAP};
-use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
@@ -35,13 +35,13 @@ async fn the_same_certificate_joins_the_ports() {
         let rogue = Rogue::start(protocol, Weakness::Shared, &authority).unwrap();
         let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
         let expected = match protocol.name {
-            "http" => Outcome::Warning,
+            "http" => CheckOutcome::Warning,
             // Nothing is said inside TLS before it is asked for.
-            "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => Outcome::NotApplicable,
-            _ => Outcome::Info,
+            "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => CheckOutcome::NotApplicable,
+            _ => CheckOutcome::Info,
         };
         assert_eq!(found.outcome, expected, "{}: {}", protocol.name, found.summary);
-        assert_eq!(found.evidence.is_empty(), expected == Outcome::NotApplicable, "{}", protocol.name);
+        assert_eq!(found.evidence.is_empty(), expected == CheckOutcome::NotApplicable, "{}", protocol.name);
     }
 }
 
@@ -53,7 +53,7 @@ async fn a_certificate_for_another_name_keeps_them_apart() {
     for protocol in [&HTTP, &IMAP] {
         let server = apart.start(protocol, &authority).unwrap();
         let found = crossing(&server, &authority.root_pem(), server.implicit_port()).await;
-        assert_eq!(found.outcome, Outcome::Pass, "{}: {}", protocol.name, found.summary);
+        assert_eq!(found.outcome, CheckOutcome::Pass, "{}: {}", protocol.name, found.summary);
     }
 }
 
@@ -62,7 +62,7 @@ async fn another_alpn_id_keeps_them_apart() {
     let authority = Authority::new().unwrap();
     let [web, mail] = [&HTTP, &IMAP].map(|it| Rogue::start(it, Weakness::Shared, &authority).unwrap());
     let found = crossing(&web, &authority.root_pem(), mail.implicit_port()).await;
-    assert_eq!(found.outcome, Outcome::Pass, "{}", found.summary);
+    assert_eq!(found.outcome, CheckOutcome::Pass, "{}", found.summary);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,6 +72,6 @@ async fn without_such_a_port_there_is_nothing_to_join() {
     // Nobody listens on port 1; its own upgrade port answers a ClientHello in cleartext, or not at all.
     for port in [None, Some(1), Some(rogue.address().port())] {
         let found = crossing(&rogue, &authority.root_pem(), port).await;
-        assert_eq!(found.outcome, Outcome::NotApplicable, "{port:?}: {}", found.summary);
+        assert_eq!(found.outcome, CheckOutcome::NotApplicable, "{port:?}: {}", found.summary);
     }
 }

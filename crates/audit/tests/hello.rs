@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, protocol};
-use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-async fn audited(protocol: &'static Protocol, name: &str, address: SocketAddr, root: &str) -> Endpoint {
+async fn audited(protocol: &'static Protocol, name: &str, address: SocketAddr, root: &str) -> EndpointReport {
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), Limits::default()).unwrap();
     let audited = audit.endpoint(protocol, protocol.name, name, address);
     tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
 }
 
-fn offered(endpoint: &Endpoint) -> &Finding {
+fn offered(endpoint: &EndpointReport) -> &Finding {
     let mut about = endpoint.findings.iter().filter(|it| it.id == "srv-offered");
     let finding = about.next().unwrap_or_else(|| panic!("{endpoint:?}"));
     assert_eq!(about.next(), None, "one cause, one finding");
@@ -41,9 +41,13 @@ async fn an_upgrade_without_a_list_is_audited() {
         let server = odd.start(protocol, &authority).unwrap();
         let endpoint = audited(protocol, server.server_name(), server.address(), &authority.root_pem()).await;
         let finding = offered(&endpoint);
-        assert_eq!((finding.outcome, finding.severity), (Outcome::Warning, Severity::Info), "{finding:?}");
+        assert_eq!(
+            (finding.outcome, finding.severity),
+            (CheckOutcome::Warning, Severity::Info),
+            "{finding:?}"
+        );
         assert!(finding.summary.contains("is not known here"), "{finding:?}");
-        assert_eq!(endpoint.outcome, Verdict::Sound, "{}: {:?}", protocol.name, endpoint.findings);
+        assert_eq!(endpoint.outcome, EndpointVerdict::Sound, "{}: {:?}", protocol.name, endpoint.findings);
     }
 }
 
@@ -88,7 +92,10 @@ async fn a_name_that_is_refused_is_inconclusive() {
         let endpoint =
             audited(smtp, "mail.example.test", address, &Authority::new().unwrap().root_pem()).await;
         let finding = offered(&endpoint);
-        assert_eq!((endpoint.outcome, finding.outcome), (Verdict::Inconclusive, Outcome::Inconclusive));
+        assert_eq!(
+            (endpoint.outcome, finding.outcome),
+            (EndpointVerdict::Inconclusive, CheckOutcome::Inconclusive)
+        );
         assert!(finding.summary.contains("--client-name"), "{finding:?}");
         assert!(finding.summary.contains(refusal.trim_end()), "{finding:?}");
         assert_eq!(endpoint.connections, 1, "the server speaks SMTP, so nothing needs a diagnosis");
@@ -102,7 +109,11 @@ async fn a_server_that_knows_neither_declines() {
         let root = Authority::new().unwrap().root_pem();
         let endpoint = audited(protocol(scheme).unwrap(), "mail.example.test", address, &root).await;
         let finding = offered(&endpoint);
-        assert_eq!((endpoint.outcome, finding.outcome), (Verdict::Declined, Outcome::Fail), "{scheme}");
+        assert_eq!(
+            (endpoint.outcome, finding.outcome),
+            (EndpointVerdict::Declined, CheckOutcome::Fail),
+            "{scheme}"
+        );
         assert!(finding.summary.contains("does not list its capabilities (\"500 what?\")"), "{finding:?}");
     }
 }
@@ -134,8 +145,8 @@ async fn a_web_server_may_ignore_the_request() {
     });
     let root = Authority::new().unwrap().root_pem();
     let endpoint = audited(protocol("http").unwrap(), "www.example.test", address, &root).await;
-    assert_eq!(endpoint.outcome, Verdict::Declined);
-    let wrong = |it: &&Finding| matches!(it.outcome, Outcome::Fail | Outcome::Warning);
+    assert_eq!(endpoint.outcome, EndpointVerdict::Declined);
+    let wrong = |it: &&Finding| matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     assert_eq!(endpoint.findings.iter().find(wrong), None);
     assert!(endpoint.summary.contains("RFC 9110 section 7.8"), "{}", endpoint.summary);
     // The answer's header fields are in cleartext too.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_audit::check::CHECKS;
-use starttls_audit::report::{Endpoint, Finding, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use starttls_lab::{Lab, Options};
 
-async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -> Endpoint {
+async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -> EndpointReport {
     let limits = Limits { reply_timeout: Duration::from_secs(600), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let scheme = protocol.implicit_tls.map_or("", |tls| tls.name);
@@ -24,8 +24,8 @@ async fn audited(protocol: &'static Protocol, address: SocketAddr, root: &str) -
     tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
 }
 
-fn wrong(endpoint: &Endpoint) -> Vec<&Finding> {
-    let bad = |it: &&Finding| matches!(it.outcome, Outcome::Fail | Outcome::Warning);
+fn wrong(endpoint: &EndpointReport) -> Vec<&Finding> {
+    let bad = |it: &&Finding| matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     endpoint.findings.iter().filter(bad).collect()
 }
 
@@ -50,7 +50,7 @@ fn every_sound_server_is_sound_and_no_check_is_left_out() {
         let root = lab.ca_pem().to_owned();
         async move {
             let report = audited(endpoint.protocol, endpoint.address, &root).await;
-            assert_eq!(report.outcome, Verdict::Sound, "{}: {:?}", endpoint.scheme, report.findings);
+            assert_eq!(report.outcome, EndpointVerdict::Sound, "{}: {:?}", endpoint.scheme, report.findings);
             assert_eq!(report.tls.unwrap().versions, ["TLS 1.2", "TLS 1.3"]);
             let conditional = [
                 "srv-mx-name",
@@ -64,7 +64,8 @@ fn every_sound_server_is_sound_and_no_check_is_left_out() {
             for id in CHECKS.iter().map(|row| row.id).filter(|id| !conditional.contains(id)) {
                 assert!(report.findings.iter().any(|it| it.id == id), "{}: no {id}", endpoint.scheme);
             }
-            let pass = |id: &str| report.findings.iter().any(|it| it.id == id && it.outcome == Outcome::Pass);
+            let pass =
+                |id: &str| report.findings.iter().any(|it| it.id == id && it.outcome == CheckOutcome::Pass);
             for id in [
                 "srv-reachable",
                 "srv-offer-inside",
@@ -130,9 +131,10 @@ fn cleartext_on_the_port_is_one_finding_with_the_url() {
     each(upgrades.cloned().collect::<Vec<_>>(), |endpoint| async move {
         let report =
             audited(endpoint.protocol, endpoint.address, &Authority::new().unwrap().root_pem()).await;
-        let not_passed: Vec<_> = report.findings.iter().filter(|it| it.outcome != Outcome::Pass).collect();
+        let not_passed: Vec<_> =
+            report.findings.iter().filter(|it| it.outcome != CheckOutcome::Pass).collect();
         let [finding] = not_passed.as_slice() else { panic!("{}: {not_passed:?}", endpoint.scheme) };
-        assert_eq!((finding.id.as_str(), report.outcome), ("srv-plain-tls", Verdict::WrongPort));
+        assert_eq!((finding.id.as_str(), report.outcome), ("srv-plain-tls", EndpointVerdict::WrongPort));
         let scheme = if endpoint.scheme == "submission" { "smtp" } else { endpoint.scheme };
         let url = format!("use {scheme}://localhost:{}", endpoint.address.port());
         assert!(finding.summary.contains(&url), "{}: {finding:?}", endpoint.scheme);
@@ -148,8 +150,14 @@ async fn a_missing_alpn_id_is_a_failure_where_it_is_required() {
         let address = SocketAddr::new(rogue.address().ip(), rogue.implicit_port().unwrap());
         let report = audited(protocol, address, &authority.root_pem()).await;
         let finding = report.findings.iter().find(|it| it.id == "tls-alpn").unwrap();
-        let expected = if protocol.required_alpn().is_some() { Outcome::Fail } else { Outcome::Info };
+        let expected =
+            if protocol.required_alpn().is_some() { CheckOutcome::Fail } else { CheckOutcome::Info };
         assert_eq!(finding.outcome, expected, "{}: {finding:?}", protocol.name);
-        assert_eq!(report.outcome == Verdict::Sound, expected == Outcome::Info, "{}", protocol.name);
+        assert_eq!(
+            report.outcome == EndpointVerdict::Sound,
+            expected == CheckOutcome::Info,
+            "{}",
+            protocol.name
+        );
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::imap::IMAP;
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::hello_limit::{Reaction, in_front_of};
 use starttls_lab::{Lab, Options};
 
-async fn audited(address: SocketAddr, implicit: bool, root: &str) -> Endpoint {
+async fn audited(address: SocketAddr, implicit: bool, root: &str) -> EndpointReport {
     // Silence is waited for.
     let limits = Limits { reply_timeout: Duration::from_secs(2), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
@@ -34,10 +34,15 @@ fn the_cause_is_named_and_everything_else_is_audited() {
             let wrong: Vec<_> = report
                 .findings
                 .iter()
-                .filter(|it| matches!(it.outcome, Outcome::Fail | Outcome::Warning | Outcome::Inconclusive))
+                .filter(|it| {
+                    matches!(
+                        it.outcome,
+                        CheckOutcome::Fail | CheckOutcome::Warning | CheckOutcome::Inconclusive
+                    )
+                })
                 .collect();
             let [finding] = wrong.as_slice() else { panic!("{scheme}, {reaction:?}: {wrong:?}") };
-            assert_eq!((finding.id.as_str(), report.outcome), ("tls-large-hello", Verdict::Findings));
+            assert_eq!((finding.id.as_str(), report.outcome), ("tls-large-hello", EndpointVerdict::Findings));
             assert!(!report.tls.unwrap().post_quantum);
         }
         // The same server without the device.

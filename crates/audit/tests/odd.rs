@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, smtp};
-use starttls_audit::report::{Endpoint, Outcome};
+use starttls_audit::report::{CheckOutcome, EndpointReport};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
 use tokio::sync::Semaphore;
 
 /// The upgrade, and no more than that: dribbling servers take their time for each connection.
-async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> Endpoint {
+async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> EndpointReport {
     let server = odd.start(protocol, authority).unwrap();
     let root = authority.root_pem();
     // What servers do about bytes behind the request takes the whole audit to see.
@@ -25,9 +25,10 @@ async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authorit
     audit.endpoint(protocol, protocol.name, server.server_name(), server.address()).await
 }
 
-fn problem(name: &str, endpoint: &Endpoint) -> Option<String> {
+fn problem(name: &str, endpoint: &EndpointReport) -> Option<String> {
     // One of them upgrades without having offered to, which is worth a finding.
-    let accused = endpoint.findings.iter().find(|it| it.outcome == Outcome::Fail && it.id != "srv-offered");
+    let accused =
+        endpoint.findings.iter().find(|it| it.outcome == CheckOutcome::Fail && it.id != "srv-offered");
     match (endpoint.tls.is_some(), accused) {
         (true, None) => None,
         (true, Some(finding)) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{ClientMessage, Identity, PROTOCOLS, Protocol};
-use starttls_audit::report::{Endpoint, Finding, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
@@ -63,7 +63,7 @@ async fn audited(
     weakness: Weakness,
     authority: &Authority,
     (delay, limits): (Duration, Limits),
-) -> Endpoint {
+) -> EndpointReport {
     let rogue = Rogue::start(protocol, weakness, authority).unwrap();
     let address = slow(protocol, rogue.address(), delay).await;
     let root = authority.root_pem();
@@ -75,7 +75,7 @@ async fn audited(
     report
 }
 
-fn found<'a>(report: &'a Endpoint, id: &str) -> &'a Finding {
+fn found<'a>(report: &'a EndpointReport, id: &str) -> &'a Finding {
     report.findings.iter().find(|it| it.id == id).unwrap()
 }
 
@@ -98,11 +98,11 @@ async fn a_login_that_is_answered_late_is_taken_all_the_same() {
     while let Some(audit) = audits.join_next().await {
         let (name, delay, report) = audit.unwrap();
         let login = found(&report, "srv-auth-before");
-        let taken = matches!(login.outcome, Outcome::Fail | Outcome::Warning);
+        let taken = matches!(login.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
         assert!(taken, "{name} after {delay:?}: {}", login.summary);
         // What a login is answered late is no answer to a command.
         let command = found(&report, "srv-not-enforced");
-        let refused = matches!(command.outcome, Outcome::Pass | Outcome::NotApplicable);
+        let refused = matches!(command.outcome, CheckOutcome::Pass | CheckOutcome::NotApplicable);
         assert!(refused, "{name} after {delay:?}: {}", command.summary);
     }
 }
@@ -115,9 +115,9 @@ async fn a_login_that_is_not_answered_is_inconclusive() {
         let late = Duration::from_secs(30);
         let report = audited(protocol, Weakness::Expired, &authority, (late, limits)).await;
         let login = found(&report, "srv-auth-before");
-        assert_eq!(login.outcome, Outcome::Inconclusive, "{}: {}", protocol.name, login.summary);
+        assert_eq!(login.outcome, CheckOutcome::Inconclusive, "{}: {}", protocol.name, login.summary);
         let command = found(&report, "srv-not-enforced");
-        assert_eq!(command.outcome, Outcome::Pass, "{}: {}", protocol.name, command.summary);
-        assert_eq!(report.outcome, Verdict::Findings, "{}: its certificate has ended", protocol.name);
+        assert_eq!(command.outcome, CheckOutcome::Pass, "{}: {}", protocol.name, command.summary);
+        assert_eq!(report.outcome, EndpointVerdict::Findings, "{}: its certificate has ended", protocol.name);
     }
 }

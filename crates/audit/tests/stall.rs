@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol};
-use starttls_audit::report::Outcome;
+use starttls_audit::report::CheckOutcome;
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
@@ -15,7 +15,11 @@ use starttls_lab::rogue::{Rogue, Weakness};
 /// The lab's rogues give a handshake five seconds, unless that is what is wrong with them.
 const LIMIT: Duration = Duration::from_secs(9);
 
-async fn judge(protocol: &'static Protocol, weakness: Weakness, authority: &Authority) -> (Outcome, String) {
+async fn judge(
+    protocol: &'static Protocol,
+    weakness: Weakness,
+    authority: &Authority,
+) -> (CheckOutcome, String) {
     let rogue = Rogue::start(protocol, weakness, authority).unwrap();
     let limits = Limits { slow: Some(LIMIT), ..Limits::default() };
     let root = authority.root_pem();
@@ -33,9 +37,9 @@ async fn a_handshake_has_its_time_as_a_whole() {
     let mut audits = tokio::task::JoinSet::new();
     // The last is about the certificate, and as good as sound here.
     let cases = [
-        (Weakness::Stall, Outcome::Fail),
-        (Weakness::Drip, Outcome::Warning),
-        (Weakness::SoonExpired, Outcome::Pass),
+        (Weakness::Stall, CheckOutcome::Fail),
+        (Weakness::Drip, CheckOutcome::Warning),
+        (Weakness::SoonExpired, CheckOutcome::Pass),
     ];
     for (weakness, expected) in cases {
         for protocol in PROTOCOLS.iter().copied() {

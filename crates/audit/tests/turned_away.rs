@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::smtp::SUBMISSION;
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
@@ -36,7 +36,7 @@ async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> Sock
 }
 
 /// Sound, but for a certificate that has to be renewed.
-async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAddr) -> Endpoint {
+async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAddr) -> EndpointReport {
     let authority = Authority::new().unwrap();
     let rogue = Rogue::start(&SUBMISSION, Weakness::SoonExpired, &authority).unwrap();
     let address = at(rogue.address()).await;
@@ -49,15 +49,15 @@ async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAdd
 }
 
 /// What is wrong but for the certificate, and what is said of the server's patience.
-fn accused(report: &Endpoint) -> Vec<String> {
+fn accused(report: &EndpointReport) -> Vec<String> {
     let wrong = report.findings.iter().filter(|it| {
-        matches!(it.outcome, Outcome::Fail | Outcome::Warning)
+        matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
             && !["cert-expiry", "srv-alpn"].contains(&&*it.id)
     });
     wrong.map(|it| format!("{}: {}", it.id, it.summary)).collect()
 }
 
-fn throttled(report: &Endpoint) -> bool {
+fn throttled(report: &EndpointReport) -> bool {
     report.findings.iter().any(|it| it.id == "srv-throttled")
 }
 
@@ -70,7 +70,7 @@ async fn who_was_turned_away_accuses_nobody() {
             assert!(throttled(&report), "{admitted} connections: {}", report.summary);
             // Once, and not once for every check that could not be run.
             let away = |it: &&starttls_audit::report::Finding| {
-                it.outcome == Outcome::Inconclusive && it.summary.contains("turned")
+                it.outcome == CheckOutcome::Inconclusive && it.summary.contains("turned")
             };
             let told: Vec<_> = report.findings.iter().filter(away).map(|it| it.id.as_str()).collect();
             assert_eq!(told, ["srv-throttled"], "{admitted} connections");
@@ -85,12 +85,12 @@ async fn a_limit_of_ones_own_is_not_the_servers() {
         assert_eq!(report.connections, connections);
         assert_eq!(accused(&report), Vec::<String>::new(), "{connections} connections");
         assert!(!throttled(&report), "{connections} connections");
-        let untold = report.findings.iter().filter(|it| it.outcome == Outcome::Inconclusive);
+        let untold = report.findings.iter().filter(|it| it.outcome == CheckOutcome::Inconclusive);
         assert!(untold.clone().count() > 3);
         for finding in untold {
             assert!(finding.summary.contains("--max-connections"), "{}: {}", finding.id, finding.summary);
         }
         // The certificate is to be renewed.
-        assert_eq!(report.outcome, Verdict::Findings);
+        assert_eq!(report.outcome, EndpointVerdict::Findings);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::irc::IRC;
-use starttls_audit::report::Verdict;
+use starttls_audit::report::EndpointVerdict;
 use starttls_audit::{Audit, Limits};
 
 #[test]
@@ -29,5 +29,10 @@ fn a_request_that_nobody_answers_is_declined() {
     let audited = audit.endpoint(&IRC, "irc://irc.example.com", "irc.example.com", address);
     let endpoint =
         runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), audited).await.unwrap() });
-    assert_eq!((endpoint.outcome, endpoint.connections), (Verdict::Declined, 1), "{}", endpoint.summary);
+    assert_eq!(
+        (endpoint.outcome, endpoint.connections),
+        (EndpointVerdict::Declined, 1),
+        "{}",
+        endpoint.summary
+    );
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::Protocol;
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::{Lab, Options};
 
 /// The patience is longer than the test may take: only a diagnosis ends it in time.
-async fn audited(protocol: &'static Protocol, address: SocketAddr) -> Endpoint {
+async fn audited(protocol: &'static Protocol, address: SocketAddr) -> EndpointReport {
     let limits = Limits { reply_timeout: Duration::from_secs(600), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots(), limits).unwrap();
     let target = format!("{}://localhost:{}", protocol.name, address.port());
@@ -29,9 +29,9 @@ fn tls_from_the_first_byte_is_one_finding_with_the_url() {
     let audits = implicit.into_iter().map(|endpoint| async move {
         let report = audited(endpoint.protocol, endpoint.address).await;
         let url = format!("use {}://localhost:{}", endpoint.scheme, endpoint.address.port());
-        let wrong: Vec<_> = report.findings.iter().filter(|it| it.outcome != Outcome::Pass).collect();
+        let wrong: Vec<_> = report.findings.iter().filter(|it| it.outcome != CheckOutcome::Pass).collect();
         let [finding] = wrong.as_slice() else { panic!("{}: {wrong:?}", endpoint.scheme) };
-        assert_eq!((finding.id.as_str(), report.outcome), ("srv-plain-tls", Verdict::WrongPort));
+        assert_eq!((finding.id.as_str(), report.outcome), ("srv-plain-tls", EndpointVerdict::WrongPort));
         assert!(finding.summary.contains(&url) && report.summary.contains(&url), "{finding:?}");
         assert!(!finding.evidence.is_empty() && finding.fix.is_some(), "{finding:?}");
     });

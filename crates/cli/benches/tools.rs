@@ -20,7 +20,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use starttls::proto::Escaped;
 use starttls_audit::render::json;
-use starttls_audit::report::Outcome;
+use starttls_audit::report::CheckOutcome;
 use starttls_lab::process::{program, run};
 use starttls_lab::real::{SERVERS, Setup};
 
@@ -123,7 +123,10 @@ const TOOLS: [Tool; 5] = [
             let report = json::read(report).ok();
             let findings = report.iter().flat_map(|it| &it.endpoints).flat_map(|it| &it.findings);
             let told = findings.filter(|it| {
-                !matches!(it.outcome, Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive)
+                !matches!(
+                    it.outcome,
+                    CheckOutcome::NotApplicable | CheckOutcome::NotRun | CheckOutcome::Inconclusive
+                )
             });
             let (tls, upgrade): (Vec<_>, Vec<_>) =
                 told.partition(|it| it.id.starts_with("cert-") || it.id.starts_with("tls-"));

@@ -1,9 +1,9 @@
 //! ClientHello of SSL 3.0 to TLS 1.3 (RFC 8446 section 4.1.2), written and read.
 
 use crate::extension::{self, Extension, alpn_list, kind};
-use crate::malformed::Malformed;
+use crate::malformed::MalformedTls;
 use crate::reader::{Reader, codes, put_codes, put_vector};
-use crate::records::{Event, Records, put_message};
+use crate::records::{RecordEvent, Records, put_message};
 use crate::ssl2::Ssl2ClientHello;
 use crate::table::{CipherSuite, NamedGroup, SignatureScheme};
 use crate::version::Version;
@@ -60,9 +60,9 @@ impl ClientHello {
     /// Reads the body of the handshake message.
     ///
     /// # Errors
-    /// [`Malformed::Length`] if a vector does not fit, or octets are left over.
-    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
-        Self::parse(body).ok_or(Malformed::Length("ClientHello"))
+    /// [`MalformedTls::Length`] if a vector does not fit, or octets are left over.
+    pub fn read(body: &[u8]) -> Result<Self, MalformedTls> {
+        Self::parse(body).ok_or(MalformedTls::Length("ClientHello"))
     }
 
     fn parse(body: &[u8]) -> Option<Self> {
@@ -169,8 +169,8 @@ impl ClientHelloReader {
     /// Takes more octets. Returns the hello when it is complete, and `None` when more octets are needed.
     ///
     /// # Errors
-    /// [`Malformed`] when the octets cannot become a ClientHello. The reader must not be used again.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<AnyClientHello>, Malformed> {
+    /// [`MalformedTls`] when the octets cannot become a ClientHello. The reader must not be used again.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<AnyClientHello>, MalformedTls> {
         self.records.push(bytes);
         let received = self.records.received();
         if received.first().is_some_and(|octet| octet & 0x80 != 0) {
@@ -178,12 +178,12 @@ impl ClientHelloReader {
         }
         match self.records.next()? {
             None => Ok(None),
-            Some(Event::Message { kind: CLIENT_HELLO, body }) => {
+            Some(RecordEvent::Message { kind: CLIENT_HELLO, body }) => {
                 ClientHello::read(&body).map(|hello| Some(AnyClientHello::Tls(hello)))
             }
-            Some(Event::Message { .. }) => Err(Malformed::Unexpected("handshake message")),
-            Some(Event::Alert(_)) => Err(Malformed::Unexpected("alert")),
-            Some(Event::Encrypted) => Err(Malformed::Unexpected("encrypted record")),
+            Some(RecordEvent::Message { .. }) => Err(MalformedTls::Unexpected("handshake message")),
+            Some(RecordEvent::Alert(_)) => Err(MalformedTls::Unexpected("alert")),
+            Some(RecordEvent::Encrypted) => Err(MalformedTls::Unexpected("encrypted record")),
         }
     }
 }

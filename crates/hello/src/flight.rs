@@ -2,9 +2,9 @@
 
 use crate::alert::Alert;
 use crate::key_exchange::{CertificateRequest, ServerKeyExchange};
-use crate::malformed::Malformed;
+use crate::malformed::MalformedTls;
 use crate::reader::Reader;
-use crate::records::{Event, Records};
+use crate::records::{RecordEvent, Records};
 use crate::server_hello::ServerHello;
 use crate::ssl2::{Reply, Ssl2ServerHello};
 use crate::table::CipherSuite;
@@ -31,7 +31,7 @@ pub enum Answer {
     /// Octets that are not TLS: the first line of them, at most 64 octets.
     NotTls(Vec<u8>),
     /// A message that breaks the format, before a ServerHello.
-    Malformed(Malformed),
+    Malformed(MalformedTls),
 }
 
 /// A ServerHello and the messages after it.
@@ -69,13 +69,13 @@ pub enum FlightEnd {
     /// Nothing more came within the time.
     Silent,
     /// A message breaks the format.
-    Malformed(Malformed),
+    Malformed(MalformedTls),
 }
 
 /// Whether a flight needs more input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a flight that is complete needs no more input"]
-pub enum Progress {
+pub enum FlightProgress {
     /// More octets are needed.
     More,
     /// The flight is complete; further octets are ignored.
@@ -84,7 +84,7 @@ pub enum Progress {
 
 /// Why the input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum StreamEnd {
     /// The connection ended.
     Closed,
     /// The time limit was reached.
@@ -107,7 +107,7 @@ impl Flight {
     }
 
     /// Takes more octets.
-    pub fn receive(&mut self, bytes: &[u8]) -> Progress {
+    pub fn receive(&mut self, bytes: &[u8]) -> FlightProgress {
         if self.answer.is_none() {
             self.records.push(bytes);
             let received = self.records.received();
@@ -118,28 +118,28 @@ impl Flight {
                 Opening::NotTls => excerpt(received).map(Answer::NotTls),
             };
         }
-        if self.answer.is_some() { Progress::Done } else { Progress::More }
+        if self.answer.is_some() { FlightProgress::Done } else { FlightProgress::More }
     }
 
     /// Returns the answer. `end` is used only if the flight is not complete.
-    pub fn finish(mut self, end: End) -> Answer {
+    pub fn finish(mut self, end: StreamEnd) -> Answer {
         if let Some(answer) = self.answer.take() {
             return answer;
         }
         let cut_short = self.records.is_partial();
         if self.hello.is_some() {
             return self.ended(match end {
-                _ if cut_short && end == End::Closed => FlightEnd::Malformed(Malformed::Truncated),
-                End::Closed => FlightEnd::Closed,
-                End::TimedOut => FlightEnd::Silent,
+                _ if cut_short && end == StreamEnd::Closed => FlightEnd::Malformed(MalformedTls::Truncated),
+                StreamEnd::Closed => FlightEnd::Closed,
+                StreamEnd::TimedOut => FlightEnd::Silent,
             });
         }
         let received = self.records.received();
         match (opening(received), end) {
             (Opening::NotTls, _) => Answer::NotTls(received.to_vec()),
-            _ if cut_short => Answer::Malformed(Malformed::Truncated),
-            (_, End::Closed) => Answer::Closed,
-            (_, End::TimedOut) => Answer::Silent,
+            _ if cut_short => Answer::Malformed(MalformedTls::Truncated),
+            (_, StreamEnd::Closed) => Answer::Closed,
+            (_, StreamEnd::TimedOut) => Answer::Silent,
         }
     }
 
@@ -147,17 +147,17 @@ impl Flight {
         loop {
             let end = match self.records.next() {
                 Ok(None) => return None,
-                Ok(Some(Event::Message { kind, body })) => match self.message(kind, &body) {
+                Ok(Some(RecordEvent::Message { kind, body })) => match self.message(kind, &body) {
                     Ok(None) => continue,
                     Ok(Some(end)) => end,
                     Err(malformed) => FlightEnd::Malformed(malformed),
                 },
-                Ok(Some(Event::Alert(alert))) if alert.is_warning() => {
+                Ok(Some(RecordEvent::Alert(alert))) if alert.is_warning() => {
                     self.warnings.push(alert);
                     continue;
                 }
-                Ok(Some(Event::Alert(alert))) => FlightEnd::Alert(alert),
-                Ok(Some(Event::Encrypted)) => FlightEnd::Encrypted,
+                Ok(Some(RecordEvent::Alert(alert))) => FlightEnd::Alert(alert),
+                Ok(Some(RecordEvent::Encrypted)) => FlightEnd::Encrypted,
                 Err(malformed) => FlightEnd::Malformed(malformed),
             };
             return Some(self.ended(end));
@@ -165,34 +165,34 @@ impl Flight {
     }
 
     /// Reads one handshake message. Returns how the flight ends, if it ends with this message.
-    fn message(&mut self, kind: u8, body: &[u8]) -> Result<Option<FlightEnd>, Malformed> {
+    fn message(&mut self, kind: u8, body: &[u8]) -> Result<Option<FlightEnd>, MalformedTls> {
         let Some(flight) = &mut self.hello else {
             return match kind {
                 // HelloRequest may come at any time (RFC 5246 section 7.4.1.1).
                 0 => Ok(None),
                 2 => {
-                    let hello = ServerHello::parse(body).ok_or(Malformed::Length("ServerHello"))?;
+                    let hello = ServerHello::parse(body).ok_or(MalformedTls::Length("ServerHello"))?;
                     let end = hello.is_retry().then_some(FlightEnd::Retry);
                     self.hello = Some(Box::new(ServerFlight::new(hello)));
                     Ok(end)
                 }
-                _ => Err(Malformed::Unexpected("handshake message before ServerHello")),
+                _ => Err(MalformedTls::Unexpected("handshake message before ServerHello")),
             };
         };
         let version = flight.hello.version();
         match kind {
-            11 => flight.certificates = certificates(body).ok_or(Malformed::Length("Certificate"))?,
-            22 => flight.ocsp_response = status(body).ok_or(Malformed::Length("CertificateStatus"))?,
+            11 => flight.certificates = certificates(body).ok_or(MalformedTls::Length("Certificate"))?,
+            22 => flight.ocsp_response = status(body).ok_or(MalformedTls::Length("CertificateStatus"))?,
             12 => {
                 let exchange = ServerKeyExchange::read(body, flight.hello.suite.info(), version);
                 flight.key_exchange = Some(exchange);
             }
             13 => {
                 let request = CertificateRequest::parse(body, version);
-                flight.certificate_request = Some(request.ok_or(Malformed::Length("CertificateRequest"))?);
+                flight.certificate_request = Some(request.ok_or(MalformedTls::Length("CertificateRequest"))?);
             }
             14 => return Ok(Some(FlightEnd::Done)),
-            2 => return Err(Malformed::Unexpected("second ServerHello")),
+            2 => return Err(MalformedTls::Unexpected("second ServerHello")),
             // NewSessionTicket, SupplementalData and unknown messages.
             _ => {}
         }
@@ -208,7 +208,7 @@ impl Flight {
             (None, FlightEnd::Closed) => Answer::Closed,
             (None, FlightEnd::Silent) => Answer::Silent,
             (None, FlightEnd::Done | FlightEnd::Retry | FlightEnd::Encrypted) => {
-                Answer::Malformed(Malformed::Unexpected("encrypted record before ServerHello"))
+                Answer::Malformed(MalformedTls::Unexpected("encrypted record before ServerHello"))
             }
         }
     }

@@ -9,7 +9,7 @@
 //! All input is hostile: every buffer has a bound, and the result is the same however the input is cut.
 //!
 //! ```
-//! use starttls_hello::{CipherSuite, ClientHello, End, Extension, Flight, Answer, NamedGroup, Version};
+//! use starttls_hello::{CipherSuite, ClientHello, StreamEnd, Extension, Flight, Answer, NamedGroup, Version};
 //!
 //! let hello = ClientHello {
 //!     version: Version::Tls12.code(),
@@ -23,7 +23,7 @@
 //!
 //! let mut flight = Flight::new();
 //! flight.receive(&[0x15, 3, 1, 0, 2, 2, 70]);
-//! match flight.finish(End::Closed) {
+//! match flight.finish(StreamEnd::Closed) {
 //!     Answer::Refused(alert) => assert_eq!(alert.to_string(), "protocol_version (70)"),
 //!     other => panic!("{other:?}"),
 //! }
@@ -49,18 +49,18 @@ mod walk;
 pub use alert::Alert;
 pub use client_hello::{AnyClientHello, ClientHello, ClientHelloReader};
 pub use extension::{Extension, extension_name, kind as extension_kind};
-pub use flight::{Answer, End, Flight, FlightEnd, Progress, ServerFlight};
+pub use flight::{Answer, Flight, FlightEnd, FlightProgress, ServerFlight, StreamEnd};
 pub use key_exchange::{CertificateRequest, Curve, ServerKeyExchange};
-pub use malformed::Malformed;
-pub use question::{Context, GOODBYE, Name, Question, Topic};
+pub use malformed::MalformedTls;
+pub use question::{GOODBYE, HelloContext, Question, SniName, Topic};
 pub use server_hello::{DowngradeMark, ServerHello};
 pub use ssl2::{Ssl2ClientHello, Ssl2ServerHello};
 pub use table::{
-    Authentication, CipherSuite, Class, Family, GroupInfo, GroupKind, KeyExchange, NamedGroup, Registration,
-    SchemeInfo, SignatureScheme, Ssl2Kind, Strength, SuiteInfo,
+    Authentication, CipherSuite, GroupInfo, GroupKind, KeyExchange, NamedGroup, Registration, SchemeInfo,
+    SignatureScheme, Ssl2Kind, Strength, SuiteClass, SuiteFamily, SuiteInfo,
 };
 pub use version::Version;
 pub use walk::{
-    Certainty, DhParameters, Exchange, Facts, Known, MAX_HELLOS, Offer, Outcome, Preference, Size, Step,
-    Stop, Walk, Why, Witness,
+    Certainty, ConnectionOutcome, DhParameters, Doubt, Exchange, Known, MAX_HELLOS, Preference, ServerFacts,
+    Support, Walk, WalkEnd, WalkSize, WalkStep, Witness,
 };

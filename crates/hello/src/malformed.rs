@@ -5,7 +5,7 @@ use std::fmt;
 /// A message that breaks the format of TLS, or a bound of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Malformed {
+pub enum MalformedTls {
     /// The first octets belong neither to a TLS record nor to an SSL 2.0 message.
     NotTls,
     /// A length inside this message does not fit.
@@ -18,7 +18,7 @@ pub enum Malformed {
     Truncated,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for MalformedTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotTls => f.write_str("the first octets are not TLS"),
@@ -35,4 +35,4 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl std::error::Error for Malformed {}
+impl std::error::Error for MalformedTls {}

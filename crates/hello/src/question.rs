@@ -69,7 +69,7 @@ named! {
 
 /// The name in SNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum SniName {
     /// The name of the server.
     Usual,
     /// A name that the server does not know.
@@ -92,7 +92,7 @@ pub struct Question {
     /// The signature schemes; sent with TLS 1.2 and 1.3.
     pub schemes: Vec<SignatureScheme>,
     /// The name in SNI.
-    pub name: Name,
+    pub name: SniName,
     /// Whether DEFLATE is offered.
     pub compression: bool,
     /// Whether reserved values are mixed in (RFC 8701).
@@ -106,7 +106,7 @@ pub const GOODBYE: [u8; 14] = [0x15, 3, 1, 0, 2, 1, 90, 0x15, 3, 1, 0, 2, 1, 0];
 
 /// What differs from connection to connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct HelloContext<'a> {
     /// The name of the server; `None` or an address sends no SNI.
     pub server_name: Option<&'a str>,
     /// The registered ALPN id of the protocol.
@@ -138,7 +138,7 @@ impl Question {
             suites,
             groups,
             schemes: schemes(version),
-            name: Name::Usual,
+            name: SniName::Usual,
             compression: false,
             grease: false,
             share: false,
@@ -152,7 +152,7 @@ impl Question {
     }
 
     /// Returns the octets to send.
-    pub fn to_bytes(&self, context: &Context<'_>) -> Vec<u8> {
+    pub fn to_bytes(&self, context: &HelloContext<'_>) -> Vec<u8> {
         if self.version == Version::Ssl2 {
             let challenge = context.random.first_chunk().copied().unwrap_or_default();
             return Ssl2ClientHello::all_kinds(challenge).to_bytes();
@@ -161,7 +161,7 @@ impl Question {
     }
 
     /// Returns the ClientHello. SSL 2.0 has another format: [`to_bytes`](Self::to_bytes).
-    pub fn client_hello(&self, context: &Context<'_>) -> ClientHello {
+    pub fn client_hello(&self, context: &HelloContext<'_>) -> ClientHello {
         let ssl3 = self.version == Version::Ssl3;
         let mut suites = self.suites.clone();
         if self.grease {
@@ -205,7 +205,7 @@ impl Question {
     }
 
     /// The last extension is never empty, because some old servers fail on an empty one.
-    fn extensions(&self, context: &Context<'_>) -> Vec<Extension> {
+    fn extensions(&self, context: &HelloContext<'_>) -> Vec<Extension> {
         use crate::extension::kind;
         let modern = self.version == Version::Tls13;
         let mut list = Vec::new();
@@ -213,9 +213,9 @@ impl Question {
             list.push(Extension::empty(0x2a2a));
         }
         let name = match self.name {
-            Name::Usual => context.server_name.filter(|name| is_host_name(name)),
-            Name::Unknown => Some(UNKNOWN_NAME),
-            Name::None => None,
+            SniName::Usual => context.server_name.filter(|name| is_host_name(name)),
+            SniName::Unknown => Some(UNKNOWN_NAME),
+            SniName::None => None,
         };
         list.extend(name.map(Extension::server_name));
         list.push(Extension::status_request());

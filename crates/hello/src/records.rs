@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::alert::Alert;
-use crate::malformed::Malformed;
+use crate::malformed::MalformedTls;
 
 /// The most octets that one flight may have.
 pub(crate) const MAX_OCTETS: usize = 256 * 1024;
@@ -36,7 +36,7 @@ pub(crate) struct Records {
 
 /// What the records contain.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum RecordEvent {
     Message {
         kind: u8,
         body: Vec<u8>,
@@ -64,7 +64,7 @@ impl Records {
     }
 
     /// Returns the next event, or `None` when more octets are needed.
-    pub(crate) fn next(&mut self) -> Result<Option<Event>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<RecordEvent>, MalformedTls> {
         loop {
             if let Some(message) = self.message() {
                 return Ok(Some(message));
@@ -73,44 +73,44 @@ impl Records {
             let &[kind, major, _, high, low, ..] = rest else { return self.more() };
             let length = usize::from(u16::from_be_bytes([high, low]));
             if !(CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind) || major != 3 {
-                return Err(Malformed::NotTls);
+                return Err(MalformedTls::NotTls);
             }
             if length > MAX_FRAGMENT || (length == 0 && kind != APPLICATION_DATA) {
-                return Err(Malformed::Length("record"));
+                return Err(MalformedTls::Length("record"));
             }
             if kind == CHANGE_CIPHER_SPEC || kind == APPLICATION_DATA {
-                return Ok(Some(Event::Encrypted));
+                return Ok(Some(RecordEvent::Encrypted));
             }
             let Some(fragment) = rest.get(5..5 + length) else { return self.more() };
             self.records += 1;
             if self.records > MAX_RECORDS {
-                return Err(Malformed::TooLong);
+                return Err(MalformedTls::TooLong);
             }
             match kind {
                 HANDSHAKE if self.alerts.is_empty() => self.messages.extend_from_slice(fragment),
                 ALERT if self.taken == self.messages.len() => self.alerts.extend(fragment),
                 // Fragments of different kinds must not be interleaved (RFC 8446 section 5.1).
-                _ => return Err(Malformed::Unexpected("record inside a message")),
+                _ => return Err(MalformedTls::Unexpected("record inside a message")),
             }
             self.read += 5 + length;
         }
     }
 
-    fn message(&mut self) -> Option<Event> {
+    fn message(&mut self) -> Option<RecordEvent> {
         if let (Some(&level), Some(&description)) = (self.alerts.front(), self.alerts.get(1)) {
             self.alerts.drain(..2);
-            return Some(Event::Alert(Alert { level, description }));
+            return Some(RecordEvent::Alert(Alert { level, description }));
         }
         let rest = self.messages.get(self.taken..)?;
         let (&[kind, a, b, c], rest) = rest.split_first_chunk()?;
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let body = rest.get(..length)?.to_vec();
         self.taken += 4 + length;
-        Some(Event::Message { kind, body })
+        Some(RecordEvent::Message { kind, body })
     }
 
-    fn more(&self) -> Result<Option<Event>, Malformed> {
-        if self.input.len() > MAX_OCTETS { Err(Malformed::TooLong) } else { Ok(None) }
+    fn more(&self) -> Result<Option<RecordEvent>, MalformedTls> {
+        if self.input.len() > MAX_OCTETS { Err(MalformedTls::TooLong) } else { Ok(None) }
     }
 }
 

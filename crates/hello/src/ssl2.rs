@@ -1,6 +1,6 @@
 //! CLIENT-HELLO and SERVER-HELLO of SSL 2.0, which end with the answer: the server lists every kind that both have.
 
-use crate::malformed::Malformed;
+use crate::malformed::MalformedTls;
 use crate::reader::{Reader, put_codes, put_vector};
 use crate::table::Ssl2Kind;
 use crate::version::Version;
@@ -40,9 +40,9 @@ impl Ssl2ClientHello {
     }
 
     /// Reads the first record of a stream, or `None` when more octets are needed.
-    pub(crate) fn read_first(input: &[u8]) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn read_first(input: &[u8]) -> Result<Option<Self>, MalformedTls> {
         let Some(message) = message(input) else { return Ok(None) };
-        Self::parse(message).map(Some).ok_or(Malformed::Length("SSL 2.0 CLIENT-HELLO"))
+        Self::parse(message).map(Some).ok_or(MalformedTls::Length("SSL 2.0 CLIENT-HELLO"))
     }
 
     fn parse(message: &[u8]) -> Option<Self> {
@@ -92,14 +92,14 @@ impl Ssl2ServerHello {
 
 impl Reply {
     /// Reads the first record of a stream, or `None` when more octets are needed.
-    pub(crate) fn read_first(input: &[u8]) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn read_first(input: &[u8]) -> Result<Option<Self>, MalformedTls> {
         match input.get(2) {
             None => return Ok(None),
             Some(&(ERROR | SERVER_HELLO)) => {}
-            Some(_) => return Err(Malformed::NotTls),
+            Some(_) => return Err(MalformedTls::NotTls),
         }
         let Some(message) = message(input) else { return Ok(None) };
-        Self::parse(message).map(Some).ok_or(Malformed::Length("SSL 2.0 SERVER-HELLO"))
+        Self::parse(message).map(Some).ok_or(MalformedTls::Length("SSL 2.0 SERVER-HELLO"))
     }
 
     fn parse(message: &[u8]) -> Option<Self> {

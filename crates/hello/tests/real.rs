@@ -11,8 +11,8 @@ use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use starttls_hello::{
-    Answer, Authentication, CipherSuite, Class, Context, End, Flight, GOODBYE, NamedGroup, Offer, Outcome,
-    Progress, Question, Size, Step, Stop, Version, Walk,
+    Answer, Authentication, CipherSuite, ConnectionOutcome, Flight, FlightProgress, GOODBYE, HelloContext,
+    NamedGroup, Question, StreamEnd, SuiteClass, Support, Version, Walk, WalkEnd, WalkSize, WalkStep,
 };
 
 /// For one server to start, and for one answer. Far beyond what is needed, even on a busy machine.
@@ -90,10 +90,12 @@ impl Drop for OpenSsl {
 }
 
 /// One hello on a connection of its own.
-fn ask(address: SocketAddr, question: &Question, number: usize) -> Outcome {
+fn ask(address: SocketAddr, question: &Question, number: usize) -> ConnectionOutcome {
     let random = [u8::try_from(number % 256).unwrap(); 32];
-    let context = Context { server_name: Some("localhost"), alpn: None, random, session_id: random };
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, DEADLINE) else { return Outcome::TurnedAway };
+    let context = HelloContext { server_name: Some("localhost"), alpn: None, random, session_id: random };
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, DEADLINE) else {
+        return ConnectionOutcome::TurnedAway;
+    };
     let until = Instant::now() + DEADLINE;
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(&question.to_bytes(&context)).unwrap();
@@ -102,24 +104,24 @@ fn ask(address: SocketAddr, question: &Question, number: usize) -> Outcome {
     let end = loop {
         assert!(Instant::now() < until, "no end of the answer to {question:?}");
         match stream.read(&mut buffer) {
-            Ok(0) => break End::Closed,
+            Ok(0) => break StreamEnd::Closed,
             Ok(len) => match flight.receive(&buffer[..len]) {
-                Progress::More => {}
-                Progress::Done => break End::Closed,
+                FlightProgress::More => {}
+                FlightProgress::Done => break StreamEnd::Closed,
             },
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break End::Closed,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break StreamEnd::Closed,
             Err(error) => panic!("{error}"),
         }
     };
     let _ = stream.write_all(&GOODBYE);
-    Outcome::Answered(flight.finish(end))
+    ConnectionOutcome::Answered(flight.finish(end))
 }
 
-fn walk(address: SocketAddr, mut walk: Walk) -> (Walk, Stop) {
+fn walk(address: SocketAddr, mut walk: Walk) -> (Walk, WalkEnd) {
     loop {
         match walk.next() {
-            Step::Done(stop) => return (walk, stop),
-            Step::Ask(question) => {
+            WalkStep::Done(stop) => return (walk, stop),
+            WalkStep::Ask(question) => {
                 let outcome = ask(address, &question, walk.connections());
                 walk.record(question, outcome);
             }
@@ -131,7 +133,9 @@ fn walk(address: SocketAddr, mut walk: Walk) -> (Walk, Stop) {
 fn asked(walk: &Walk) -> Vec<String> {
     let line = |it: &starttls_hello::Exchange| {
         let answer = match &it.outcome {
-            Outcome::Answered(Answer::Hello(flight)) => format!("{:?} {}", flight.version(), flight.suite()),
+            ConnectionOutcome::Answered(Answer::Hello(flight)) => {
+                format!("{:?} {}", flight.version(), flight.suite())
+            }
             other => format!("{other:?}"),
         };
         format!("{} {} {}: {answer:.80}", it.question.topic, it.question.version, it.question.suites.len())
@@ -142,7 +146,7 @@ fn asked(walk: &Walk) -> Vec<String> {
 #[track_caller]
 fn versions(walk: &Walk, offered: &[Version]) {
     for version in Version::ALL {
-        let expected = if offered.contains(version) { Offer::Offered } else { Offer::NotOffered };
+        let expected = if offered.contains(version) { Support::Offered } else { Support::NotOffered };
         let known = walk.facts().version(*version);
         assert_eq!(known.value(), Some(expected), "{version}: {known:?} {:#?}", asked(walk));
     }
@@ -151,48 +155,48 @@ fn versions(walk: &Walk, offered: &[Version]) {
 #[test]
 fn a_modern_server_is_known_at_every_size() {
     let modern = OpenSsl::start(&["-no_tls1", "-no_tls1_1", "-cipher", "ECDHE+AESGCM:ECDHE+CHACHA20"]);
-    for size in Size::ALL {
+    for size in WalkSize::ALL {
         let (walk, stop) = walk(modern.address, Walk::new(*size));
-        assert_eq!(stop, Stop::Complete, "{size} {:#?}", asked(&walk));
+        assert_eq!(stop, WalkEnd::Complete, "{size} {:#?}", asked(&walk));
         versions(&walk, &[Version::Tls12, Version::Tls13]);
         let facts = walk.facts();
-        for class in Class::ALL.iter().filter(|class| **class <= Class::Ccm8) {
-            assert_eq!(facts.class(Version::Tls12, *class).value(), Some(Offer::NotOffered), "{class}");
+        for class in SuiteClass::ALL.iter().filter(|class| **class <= SuiteClass::Ccm8) {
+            assert_eq!(facts.class(Version::Tls12, *class).value(), Some(Support::NotOffered), "{class}");
         }
         assert!(facts.post_quantum().value().is_some());
-        assert_eq!(facts.downgrade_mark().value(), Some(Offer::Offered));
+        assert_eq!(facts.downgrade_mark().value(), Some(Support::Offered));
     }
 }
 
 #[test]
 fn a_server_with_everything_is_known() {
     let server = OpenSsl::start(&["-cipher", EVERYTHING, "-dcert", "ec.pem", "-dkey", "ec.key"]);
-    let (walk, stop) = walk(server.address, Walk::new(Size::Survey));
+    let (walk, stop) = walk(server.address, Walk::new(WalkSize::Survey));
     versions(&walk, &[Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13]);
-    assert!(walk.connections() <= 30 && stop == Stop::Complete, "{stop} {:#?}", asked(&walk));
+    assert!(walk.connections() <= 30 && stop == WalkEnd::Complete, "{stop} {:#?}", asked(&walk));
     let facts = walk.facts();
     for (class, offer) in [
-        (Class::Null, Offer::Offered),
-        (Class::Anonymous, Offer::Offered),
-        (Class::Static, Offer::Offered),
-        (Class::Dhe, Offer::Offered),
-        (Class::Cbc, Offer::Offered),
-        (Class::Ccm8, Offer::Offered),
-        (Class::Aead, Offer::Offered),
-        (Class::Export, Offer::NotOffered),
-        (Class::Rc4, Offer::NotOffered),
-        (Class::Des, Offer::NotOffered),
-        (Class::Block64, Offer::NotOffered),
+        (SuiteClass::Null, Support::Offered),
+        (SuiteClass::Anonymous, Support::Offered),
+        (SuiteClass::Static, Support::Offered),
+        (SuiteClass::Dhe, Support::Offered),
+        (SuiteClass::Cbc, Support::Offered),
+        (SuiteClass::Ccm8, Support::Offered),
+        (SuiteClass::Aead, Support::Offered),
+        (SuiteClass::Export, Support::NotOffered),
+        (SuiteClass::Rc4, Support::NotOffered),
+        (SuiteClass::Des, Support::NotOffered),
+        (SuiteClass::Block64, Support::NotOffered),
     ] {
         assert_eq!(facts.class(Version::Tls12, class).value(), Some(offer), "{class} {:#?}", asked(&walk));
     }
     for kind in [Authentication::Rsa, Authentication::Ecdsa] {
-        assert_eq!(facts.key_type(kind).value(), Some(Offer::Offered), "{kind}");
+        assert_eq!(facts.key_type(kind).value(), Some(Support::Offered), "{kind}");
     }
     assert_eq!(facts.chains().len(), 2);
-    assert_eq!(facts.dh_reuse().value(), Some(Offer::NotOffered));
-    assert_eq!(facts.fallback_scsv().value(), Some(Offer::Offered));
-    assert_eq!(facts.compression().value(), Some(Offer::NotOffered));
+    assert_eq!(facts.dh_reuse().value(), Some(Support::NotOffered));
+    assert_eq!(facts.fallback_scsv().value(), Some(Support::Offered));
+    assert_eq!(facts.compression().value(), Some(Support::NotOffered));
     assert!(facts.dh_parameters().iter().all(|it| it.bits >= 1024));
     assert_eq!(facts.groups().first(), Some(&NamedGroup::X25519));
 }
@@ -200,8 +204,8 @@ fn a_server_with_everything_is_known() {
 #[test]
 fn a_full_walk_finds_the_suites_that_openssl_lists() {
     let server = OpenSsl::start(&["-cipher", EVERYTHING, "-dcert", "ec.pem", "-dkey", "ec.key"]);
-    let (walk, stop) = walk(server.address, Walk::with_budget(Size::Full, 250));
-    assert_eq!(stop, Stop::Complete, "{:#?}", asked(&walk));
+    let (walk, stop) = walk(server.address, Walk::with_budget(WalkSize::Full, 250));
+    assert_eq!(stop, WalkEnd::Complete, "{:#?}", asked(&walk));
     let facts = walk.facts();
     for (version, option) in
         [(Version::Tls12, "-tls1_2"), (Version::Tls11, "-tls1_1"), (Version::Tls10, "-tls1")]
@@ -217,9 +221,9 @@ fn a_full_walk_finds_the_suites_that_openssl_lists() {
 #[test]
 fn a_server_of_one_old_version_is_known() {
     let server = OpenSsl::start(&["-tls1", "-cipher", "AES128-SHA@SECLEVEL=0"]);
-    let (walk, stop) = walk(server.address, Walk::new(Size::Survey));
-    assert_eq!(stop, Stop::Complete);
+    let (walk, stop) = walk(server.address, Walk::new(WalkSize::Survey));
+    assert_eq!(stop, WalkEnd::Complete);
     versions(&walk, &[Version::Tls10]);
     assert_eq!(walk.facts().suites(Version::Tls10), [CipherSuite(0x002f)]);
-    assert_eq!(walk.facts().class(Version::Tls10, Class::Cbc).value(), Some(Offer::NotOffered));
+    assert_eq!(walk.facts().class(Version::Tls10, SuiteClass::Cbc).value(), Some(Support::NotOffered));
 }

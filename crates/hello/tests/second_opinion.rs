@@ -8,11 +8,11 @@ use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use starttls_hello::{
-    AnyClientHello, CipherSuite, ClientHello, ClientHelloReader, Context, NamedGroup, Question,
-    SignatureScheme, Size, Ssl2ClientHello, Step, Topic, Version, Walk,
+    AnyClientHello, CipherSuite, ClientHello, ClientHelloReader, HelloContext, NamedGroup, Question,
+    SignatureScheme, Ssl2ClientHello, Topic, Version, Walk, WalkSize, WalkStep,
 };
 
-const CONTEXT: Context<'_> = Context {
+const CONTEXT: HelloContext<'_> = HelloContext {
     server_name: Some("mail.example.com"),
     alpn: Some(b"imap"),
     random: [0x5a; 32],
@@ -29,8 +29,8 @@ fn questions() -> Vec<Question> {
     let modern = Question::new(Topic::Custom, Version::Tls13, modern);
     questions.push(Question { share: true, ..modern.clone() });
     questions.push(Question { grease: true, ..modern });
-    for size in Size::ALL {
-        if let Step::Ask(question) = Walk::new(*size).next() {
+    for size in WalkSize::ALL {
+        if let WalkStep::Ask(question) = Walk::new(*size).next() {
             questions.push(question);
         }
     }

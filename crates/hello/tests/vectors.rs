@@ -5,8 +5,8 @@ use std::fs;
 
 use proptest::prelude::*;
 use starttls_hello::{
-    Alert, Answer, AnyClientHello, ClientHelloReader, Curve, End, Flight, FlightEnd, Malformed, Progress,
-    ServerFlight, ServerKeyExchange,
+    Alert, Answer, AnyClientHello, ClientHelloReader, Curve, Flight, FlightEnd, FlightProgress, MalformedTls,
+    ServerFlight, ServerKeyExchange, StreamEnd,
 };
 
 struct Vector {
@@ -42,7 +42,7 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Answer {
     for part in parts {
         let _ = flight.receive(part);
     }
-    flight.finish(End::Closed)
+    flight.finish(StreamEnd::Closed)
 }
 
 /// Returns an answer in the words of the vectors.
@@ -109,15 +109,15 @@ fn an_incomplete_flight_is_never_more_than_it_is() {
         for cut in 0..vector.server.len() {
             let mut flight = Flight::new();
             let progress = flight.receive(&vector.server[..cut]);
-            let early = flight.finish(End::Closed);
+            let early = flight.finish(StreamEnd::Closed);
             let ended = match &early {
                 Answer::Closed => cut == 0 || vector.name == "warning-first",
                 Answer::NotTls(_) => vector.name == "not-tls",
                 Answer::Malformed(malformed) => {
-                    *malformed == Malformed::Truncated || vector.name == "length-beyond-message"
+                    *malformed == MalformedTls::Truncated || vector.name == "length-beyond-message"
                 }
-                Answer::Hello(flight) => progress == Progress::Done || flight.end != FlightEnd::Done,
-                _ => progress == Progress::Done,
+                Answer::Hello(flight) => progress == FlightProgress::Done || flight.end != FlightEnd::Done,
+                _ => progress == FlightProgress::Done,
             };
             assert!(ended, "{} cut at {cut}: {early:?}", vector.name);
         }
@@ -163,16 +163,16 @@ fn an_endless_flight_is_cut_off() {
     let mut flight = Flight::new();
     let _ = flight.receive(&hello);
     let mut octets = 0;
-    while flight.receive(&certificate_forever) == Progress::More {
+    while flight.receive(&certificate_forever) == FlightProgress::More {
         octets += certificate_forever.len();
         assert!(octets < 1 << 20, "no end");
     }
-    let Answer::Hello(flight) = flight.finish(End::Closed) else { panic!("the hello is lost") };
-    assert_eq!(flight.end, FlightEnd::Malformed(Malformed::TooLong));
+    let Answer::Hello(flight) = flight.finish(StreamEnd::Closed) else { panic!("the hello is lost") };
+    assert_eq!(flight.end, FlightEnd::Malformed(MalformedTls::TooLong));
     // Many small records have a bound, too.
     let mut flight = Flight::new();
     let small = [21, 3, 3, 0, 2, 1, 112];
-    let count = (0..1000).take_while(|_| flight.receive(&small) == Progress::More).count();
+    let count = (0..1000).take_while(|_| flight.receive(&small) == FlightProgress::More).count();
     assert_eq!(count, 64);
 }
 
@@ -191,7 +191,7 @@ fn alerts_are_read_out_of_shared_records_and_across_records() {
     assert_eq!(read(split.chunks(1)), Answer::Refused(alert));
     // A handshake record between the two octets of an alert.
     let interleaved = [record(&[2]), vec![22, 3, 1, 0, 4, 14, 0, 0, 0]].concat();
-    assert!(matches!(read([&interleaved[..]]), Answer::Malformed(Malformed::Unexpected(_))));
+    assert!(matches!(read([&interleaved[..]]), Answer::Malformed(MalformedTls::Unexpected(_))));
 }
 
 proptest! {

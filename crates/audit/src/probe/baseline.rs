@@ -7,15 +7,17 @@ use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{alerts, is_somebody_else, refers};
 use crate::record::Mark;
-use crate::report::{Capabilities, Kind, Outcome, Presented, Severity, Step, Tls, Verdict};
+use crate::report::{
+    Capabilities, CheckOutcome, EndpointVerdict, EntryKind, Presented, Severity, StepTime, TlsSummary,
+};
 use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// What the first connection showed.
 #[derive(Default)]
 pub(crate) struct Baseline {
     pub(crate) seen: ProbeResult,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) steps: Vec<StepTime>,
+    pub(crate) tls: Option<TlsSummary>,
     pub(crate) certificate: Option<Presented>,
     pub(crate) capabilities: Option<Capabilities>,
     /// Milliseconds that the server took, without the silence that it may have ended in.
@@ -25,7 +27,7 @@ pub(crate) struct Baseline {
     /// Whether the server was silent for so long that the port was asked what it serves, without an answer.
     pub(crate) port_was_asked: bool,
     /// How it ended, if it did not end inside TLS.
-    pub(crate) ended: Option<(Verdict, String)>,
+    pub(crate) ended: Option<(EndpointVerdict, String)>,
 }
 
 /// Upgrades once, with verification, and asks inside for what it may do.
@@ -36,10 +38,12 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         Err((stop, record)) => {
             base.seen.record(record);
             return match stop {
-                ProbeError::Deadline => {
-                    base.end(Verdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", &stop))
-                }
-                _ => base.end(Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string())),
+                ProbeError::Deadline => base
+                    .end(EndpointVerdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", &stop)),
+                _ => base.end(
+                    EndpointVerdict::Unreachable,
+                    FindingBuilder::fail("srv-reachable", stop.to_string()),
+                ),
             };
         }
     };
@@ -49,8 +53,8 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         Ok(Err(stop)) => return base.stopped(plan, session, &stop),
         Err(diagnosis) => return base.diagnosed(session, diagnosis),
     };
-    base.steps.extend(opening.greeting_ms.map(|ms| Step { name: String::from("greeting"), ms }));
-    base.steps.extend(opening.hello_ms.map(|ms| Step { name: String::from("hello"), ms }));
+    base.steps.extend(opening.greeting_ms.map(|ms| StepTime { name: String::from("greeting"), ms }));
+    base.steps.extend(opening.hello_ms.map(|ms| StepTime { name: String::from("hello"), ms }));
     let said = session.record.all();
     let has_spoken = !(opening.greeting.is_empty() && opening.hello.is_empty());
     if has_spoken {
@@ -64,7 +68,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
             "srv-preauth",
             "the session is authenticated before TLS, so that no upgrade is possible",
         );
-        return base.end(Verdict::Violation, finding.at(0, said));
+        return base.end(EndpointVerdict::Violation, finding.at(0, said));
     }
     let written = session.write(ClientMessage::Request).await;
     let verdict = match written {
@@ -112,7 +116,7 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
         (Err(stop), None) if stop.is_silence() && opening.offered == Some(false) => {
             base.seen.record(session.record);
             base.ended = Some((
-                Verdict::Declined,
+                EndpointVerdict::Declined,
                 String::from("the upgrade is not offered, and the request is not answered"),
             ));
             return base;
@@ -124,10 +128,10 @@ pub(crate) async fn probe(plan: &Plan) -> Baseline {
 
 impl Baseline {
     pub(super) fn step(&mut self, name: &str, ms: f64) {
-        self.steps.push(Step { name: name.to_owned(), ms });
+        self.steps.push(StepTime { name: name.to_owned(), ms });
     }
 
-    pub(super) fn end(mut self, verdict: Verdict, finding: FindingBuilder) -> Self {
+    pub(super) fn end(mut self, verdict: EndpointVerdict, finding: FindingBuilder) -> Self {
         self.ended = Some((verdict, finding.summary().to_owned()));
         self.seen.push(finding);
         self
@@ -141,13 +145,13 @@ impl Baseline {
     fn spoken(&mut self, plan: &Plan, session: &CleartextSession) {
         let at = session.record.all();
         self.reachable(plan, at);
-        self.seen.push_all(for_people(&session.record.sent(Kind::Server)), at);
+        self.seen.push_all(for_people(&session.record.sent(EntryKind::Server)), at);
     }
 
     /// Judges everything that the server has sent in cleartext so far.
     fn leaks(&mut self, plan: &Plan, session: &CleartextSession) {
         let at = session.record.all();
-        self.seen.push_all(pre_tls_text::judge(plan, &session.record.sent(Kind::Server)), at);
+        self.seen.push_all(pre_tls_text::judge(plan, &session.record.sent(EntryKind::Server)), at);
     }
 
     /// Another connection has shown what the port serves instead.
@@ -155,7 +159,7 @@ impl Baseline {
         self.seen.record(session.record);
         self.seen.findings.clear();
         self.seen.absorb(diagnosis.seen);
-        self.ended = Some((Verdict::WrongPort, diagnosis.why));
+        self.ended = Some((EndpointVerdict::WrongPort, diagnosis.why));
         self
     }
 
@@ -169,7 +173,10 @@ impl Baseline {
                     "the server refused the hello (\"{refused}\"), so whether it offers the upgrade is unknown: \
                      it may not accept the name that this client gives; hint: choose the name with --client-name"
                 );
-                self.end(Verdict::Inconclusive, FindingBuilder::new(id, Outcome::Inconclusive, why).at(0, at))
+                self.end(
+                    EndpointVerdict::Inconclusive,
+                    FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(0, at),
+                )
             }
             NoList::UnknownCommand(_) => {
                 let why = format!(
@@ -178,7 +185,7 @@ impl Baseline {
                 let fix = "Update the server: it does not know the command that lists capabilities, which every \
                     protocol with an upgrade needs. Or find out what removes that command on the way, such as a \
                     firewall that inspects this protocol.";
-                self.end(Verdict::Declined, FindingBuilder::fail(id, why).fix(fix).at(0, at))
+                self.end(EndpointVerdict::Declined, FindingBuilder::fail(id, why).fix(fix).at(0, at))
             }
         }
     }
@@ -200,17 +207,19 @@ impl Baseline {
         if let Some(rule) = plan.profile.may_ignore_request.filter(|_| refusal == Refusal::Permanent) {
             let why =
                 format!("the server answers the request without upgrading (\"{text}\"), as {rule} allows");
-            return self
-                .end(Verdict::Declined, FindingBuilder::new("srv-offered", Outcome::Info, why).at(0, at));
+            return self.end(
+                EndpointVerdict::Declined,
+                FindingBuilder::new("srv-offered", CheckOutcome::Info, why).at(0, at),
+            );
         }
         // What the list lacked was told already.
         if self.seen.findings.iter().any(|finding| {
-            finding.outcome == Outcome::Fail && ["srv-offered", "srv-mangled"].contains(&finding.id)
+            finding.outcome == CheckOutcome::Fail && ["srv-offered", "srv-mangled"].contains(&finding.id)
         }) {
-            self.ended = Some((Verdict::Declined, why.to_owned()));
+            self.ended = Some((EndpointVerdict::Declined, why.to_owned()));
             return self;
         }
-        self.end(Verdict::Declined, FindingBuilder::fail(id, why).at(0, at))
+        self.end(EndpointVerdict::Declined, FindingBuilder::fail(id, why).at(0, at))
     }
 
     fn stopped(mut self, plan: &Plan, session: CleartextSession, stop: &ProbeError) -> Self {
@@ -219,7 +228,7 @@ impl Baseline {
         self.port_was_asked = stop.is_silence() && plan.limits.reply_timeout > port::SILENCE;
         let (verdict, finding) = match stop {
             ProbeError::Bye(text) if refers(text) => (
-                Verdict::Violation,
+                EndpointVerdict::Violation,
                 FindingBuilder::fail(
                     "srv-referral",
                     format!("the server sends clients elsewhere: \"{text}\""),
@@ -227,20 +236,20 @@ impl Baseline {
             ),
             ProbeError::Bye(text) if is_somebody_else(text) => {
                 let why = format!("the server does not serve {}: \"{text}\"", plan.server_name);
-                (Verdict::Declined, FindingBuilder::fail("srv-reachable", why))
+                (EndpointVerdict::Declined, FindingBuilder::fail("srv-reachable", why))
             }
             ProbeError::Deadline => {
-                (Verdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", stop))
+                (EndpointVerdict::Inconclusive, FindingBuilder::inconclusive("srv-reachable", stop))
             }
             ProbeError::Bye(_) => (
-                Verdict::Inconclusive,
-                FindingBuilder::new("srv-throttled", Outcome::Inconclusive, stop.to_string()),
+                EndpointVerdict::Inconclusive,
+                FindingBuilder::new("srv-throttled", CheckOutcome::Inconclusive, stop.to_string()),
             ),
             ProbeError::Malformed(_) => (
-                Verdict::Violation,
+                EndpointVerdict::Violation,
                 FindingBuilder::fail("srv-reachable", format!("{stop}; is this {}?", plan.protocol.title)),
             ),
-            _ => (Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string())),
+            _ => (EndpointVerdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string())),
         };
         self.end(verdict, finding.at(at, all))
     }
@@ -253,7 +262,7 @@ fn accepted_unlisted(no_list: &NoList) -> FindingBuilder {
         no_list.answer()
     );
     let fix = "Have the server list its capabilities if it can, so that clients find the upgrade.";
-    FindingBuilder::new("srv-offered", Outcome::Warning, why).severity(Severity::Info).fix(fix)
+    FindingBuilder::new("srv-offered", CheckOutcome::Warning, why).severity(Severity::Info).fix(fix)
 }
 
 /// Whether the upgrade is offered.
@@ -268,7 +277,9 @@ fn offer(opening: &Opening) -> Option<FindingBuilder> {
         // Without a list, the answer to the request decides.
         Some(false) if opening.no_list.is_some() => None,
         Some(false) => Some(FindingBuilder::fail("srv-offered", "the upgrade is not offered")),
-        None => Some(FindingBuilder::new("srv-offered", Outcome::NotApplicable, "the protocol has no offer")),
+        None => {
+            Some(FindingBuilder::new("srv-offered", CheckOutcome::NotApplicable, "the protocol has no offer"))
+        }
     }
 }
 
@@ -284,7 +295,7 @@ fn for_people(text: &str) -> [FindingBuilder; 2] {
     let alert = match alerts(text) {
         true => FindingBuilder::new(
             "srv-alert",
-            Outcome::Warning,
+            CheckOutcome::Warning,
             "the server has text for the user before TLS, as anybody on the way could",
         ),
         false => FindingBuilder::pass("srv-alert", "no text for the user comes before TLS"),

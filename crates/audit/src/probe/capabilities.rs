@@ -5,7 +5,7 @@ use starttls::proto::{After, ClientMessage, Escaped, Protocol, ReplyTo, ServerMe
 use crate::channel::Question;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::{Opening, ProbeError, TlsSession};
 
 /// What a session inside TLS shows of the upgrade, and of what the server can do.
@@ -47,7 +47,7 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
         }
     }
     if !plan.protocol.flow.verdict {
-        let offer = FindingBuilder::new(id, Outcome::NotApplicable, "nobody answers a request");
+        let offer = FindingBuilder::new(id, CheckOutcome::NotApplicable, "nobody answers a request");
         return Again { offer, before, inside: Ok(Vec::new()) };
     }
     let hello = inside.words(ClientMessage::Hello);
@@ -83,9 +83,11 @@ async fn offered_again(plan: &Plan, inside: &mut TlsSession, listed: bool) -> Fi
     };
     match (accepted, listed) {
         (true, _) => FindingBuilder::fail(id, "the upgrade is accepted again inside TLS"),
-        (false, true) if !plan.profile.may_repeat_offer => {
-            FindingBuilder::new(id, Outcome::Warning, "the upgrade is listed again inside TLS, and refused")
-        }
+        (false, true) if !plan.profile.may_repeat_offer => FindingBuilder::new(
+            id,
+            CheckOutcome::Warning,
+            "the upgrade is listed again inside TLS, and refused",
+        ),
         (false, true) => {
             FindingBuilder::pass(id, "the upgrade is still listed inside TLS, as it may be here, and refused")
         }
@@ -132,7 +134,11 @@ pub(super) fn capabilities(
         Err(stop) => return FindingBuilder::inconclusive(id, stop),
     };
     if inside.is_empty() {
-        return FindingBuilder::new(id, Outcome::NotApplicable, "there is no list inside TLS to compare");
+        return FindingBuilder::new(
+            id,
+            CheckOutcome::NotApplicable,
+            "there is no list inside TLS to compare",
+        );
     }
     let gone = before.iter().filter(|it| !inside.contains(it)).map(|it| format!("- {it}"));
     let new = inside.iter().filter(|it| !before.contains(it)).map(|it| format!("+ {it}"));
@@ -150,10 +156,10 @@ pub(super) fn capabilities(
     match (kept, difference.is_empty()) {
         (true, _) => FindingBuilder::new(
             id,
-            Outcome::Warning,
+            CheckOutcome::Warning,
             "inside TLS the list still says what holds in cleartext only",
         ),
-        (false, true) => FindingBuilder::new(id, Outcome::Info, "the list inside TLS is that of before"),
+        (false, true) => FindingBuilder::new(id, CheckOutcome::Info, "the list inside TLS is that of before"),
         (false, false) => FindingBuilder::pass(id, "the list changes with TLS"),
     }
     .details(difference)

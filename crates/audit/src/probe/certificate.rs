@@ -7,7 +7,7 @@ use starttls::{CertificateVerdict, TlsFacts, validity};
 use x509_parser::prelude::*;
 
 use crate::finding::FindingBuilder;
-use crate::report::{Certificate, Outcome, Presented, Severity, Tls};
+use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
 
 /// Everything about the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
 pub(crate) fn certificate(
@@ -76,7 +76,7 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     }
     if rooted.is_none() {
         let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
-        return FindingBuilder::new("cert-chain", Outcome::Inconclusive, why);
+        return FindingBuilder::new("cert-chain", CheckOutcome::Inconclusive, why);
     }
     if presented.path.len() < 2 {
         // Without its certificate nobody can tell what the issuer is.
@@ -121,7 +121,7 @@ fn verified(presented: &Presented) -> FindingBuilder {
         count => {
             let more_of = crate::filter::plural(count, "more certificate", "more certificates");
             let summary = format!("{summary}; the server sends {more_of}, which clients ignore");
-            FindingBuilder::new("cert-chain", Outcome::Info, summary).details(more)
+            FindingBuilder::new("cert-chain", CheckOutcome::Info, summary).details(more)
         }
     }
 }
@@ -136,7 +136,7 @@ fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> FindingBuilder
     let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
         return FindingBuilder::new(
             "cert-name",
-            Outcome::Inconclusive,
+            CheckOutcome::Inconclusive,
             "the certificate cannot be compared with the name",
         );
     };
@@ -171,14 +171,18 @@ fn dates(presented: &Presented) -> FindingBuilder {
 fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
     let id = "cert-expiry";
     let Some(first) = &presented.expires else {
-        return FindingBuilder::new(id, Outcome::NotApplicable, "no certificate has a date that can be read");
+        return FindingBuilder::new(
+            id,
+            CheckOutcome::NotApplicable,
+            "no certificate has a date that can be read",
+        );
     };
     let own = presented.chain.first().is_some_and(|own| own.not_after_unix == first.not_after_unix);
     let of = if own { String::new() } else { format!(", by the intermediate {}", first.subject) };
     let left = format!("{}{of}", validity::remaining(first.days_left));
     match first.days_left {
-        ..0 => FindingBuilder::new(id, Outcome::NotApplicable, "it has expired"),
-        days if days < soon => FindingBuilder::new(id, Outcome::Warning, left),
+        ..0 => FindingBuilder::new(id, CheckOutcome::NotApplicable, "it has expired"),
+        days if days < soon => FindingBuilder::new(id, CheckOutcome::Warning, left),
         _ => FindingBuilder::pass(id, left),
     }
 }
@@ -211,7 +215,7 @@ fn signature(name: &str) -> FindingBuilder {
     match name.starts_with(|first: char| first.is_ascii_digit()) {
         true => FindingBuilder::new(
             id,
-            Outcome::Info,
+            CheckOutcome::Info,
             format!("signed with an algorithm that is not known here: {name}"),
         ),
         false => FindingBuilder::pass(id, format!("signed with {name}")),
@@ -248,7 +252,7 @@ fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> FindingBuilder {
         (_, true) => FindingBuilder::pass("cert-ocsp", "an OCSP response is stapled"),
         (false, false) => FindingBuilder::new(
             "cert-ocsp",
-            Outcome::Info,
+            CheckOutcome::Info,
             "no OCSP response is stapled, and none is demanded",
         ),
     }
@@ -258,8 +262,8 @@ const ALPN_NEEDED: &str = "Check that the port serves this protocol. Then enable
     terminates TLS before it.";
 
 /// The session that was agreed upon.
-pub(crate) fn session(tls: &Tls, required_alpn: Option<&str>) -> Vec<FindingBuilder> {
-    let info = |id, text: String| FindingBuilder::new(id, Outcome::Info, text);
+pub(crate) fn session(tls: &TlsSummary, required_alpn: Option<&str>) -> Vec<FindingBuilder> {
+    let info = |id, text: String| FindingBuilder::new(id, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
         true => FindingBuilder::pass("tls-group", format!("{group}, which withstands quantum computers")),
@@ -313,7 +317,7 @@ mod tests {
             let presented = Presented { chain: vec![own], ..Presented::default() };
             let verdict = CertificateVerdict::Failed { reason: String::new(), rooted: Some(false) };
             let finding = chain(&presented, &verdict, fetchable);
-            assert_eq!((finding.id, finding.outcome), (id, Outcome::Fail), "{}", finding.summary());
+            assert_eq!((finding.id, finding.outcome), (id, CheckOutcome::Fail), "{}", finding.summary());
             for either in ["--ca-file", "intermediate", "not sent"] {
                 assert!(finding.summary().contains(either), "{}", finding.summary());
             }
@@ -323,13 +327,13 @@ mod tests {
     #[test]
     fn broken_hashes_are_found_and_unknown_ones_not_praised() {
         for (name, outcome) in [
-            ("RSA with MD5", Outcome::Fail),
-            ("ECDSA with SHA-1", Outcome::Fail),
-            ("RSA with SHA-1", Outcome::Fail),
-            ("ECDSA with SHA-256", Outcome::Pass),
-            ("RSA-PSS", Outcome::Pass),
-            ("Ed25519", Outcome::Pass),
-            ("1.2.3.4", Outcome::Info),
+            ("RSA with MD5", CheckOutcome::Fail),
+            ("ECDSA with SHA-1", CheckOutcome::Fail),
+            ("RSA with SHA-1", CheckOutcome::Fail),
+            ("ECDSA with SHA-256", CheckOutcome::Pass),
+            ("RSA-PSS", CheckOutcome::Pass),
+            ("Ed25519", CheckOutcome::Pass),
+            ("1.2.3.4", CheckOutcome::Info),
         ] {
             assert_eq!(signature(name).outcome, outcome, "{name}");
         }

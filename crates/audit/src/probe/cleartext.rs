@@ -10,7 +10,7 @@ use crate::channel::{Question, Reply};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::shows;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::{CleartextSession, ProbeError};
 
 /// How long a server may take to answer what many servers leave unanswered.
@@ -233,7 +233,7 @@ async fn served(
     if bytes.is_empty() {
         return Ok(FindingBuilder::new(
             id,
-            Outcome::NotApplicable,
+            CheckOutcome::NotApplicable,
             "the protocol does nothing before a login",
         ));
     }
@@ -258,9 +258,11 @@ async fn served(
                     id,
                     format!("a command in cleartext is refused: \"{}\"", said.short()),
                 ),
-                (true, Some(why)) => {
-                    FindingBuilder::new(id, Outcome::Info, format!("the server serves cleartext too, {why}"))
-                }
+                (true, Some(why)) => FindingBuilder::new(
+                    id,
+                    CheckOutcome::Info,
+                    format!("the server serves cleartext too, {why}"),
+                ),
                 (true, None) => {
                     let said = said.short();
                     let why = format!("the server serves a client that never asked for TLS: \"{said}\"");
@@ -271,7 +273,7 @@ async fn served(
         Err(stop) if stop.ends() => return Err(stop),
         Err(ProbeError::PassedOver(_)) => FindingBuilder::new(
             id,
-            Outcome::Info,
+            CheckOutcome::Info,
             "a command in cleartext is passed over, and what comes behind it answered",
         ),
         Err(stop) => FindingBuilder::inconclusive(id, &stop),

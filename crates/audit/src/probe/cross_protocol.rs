@@ -9,7 +9,7 @@ use starttls::proto::{After, Escaped, ReplyTo};
 
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::{Certificate, Outcome, Presented};
+use crate::report::{Certificate, CheckOutcome, Presented};
 use crate::session::ProbeError;
 
 const ID: &str = "srv-xproto";
@@ -36,7 +36,7 @@ impl Unasked {
 /// Shakes hands on the TLS port as a client that upgrades would, and listens.
 pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeResult {
     let mut seen = ProbeResult::default();
-    let na = |why: String| FindingBuilder::new(ID, Outcome::NotApplicable, why);
+    let na = |why: String| FindingBuilder::new(ID, CheckOutcome::NotApplicable, why);
     let Some(unasked) = Unasked::by(plan) else {
         seen.push(na(String::from(
             "inside TLS this protocol's servers say nothing that was not asked for there",
@@ -92,7 +92,7 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeRes
                         let why = "the first answer inside an upgrade belongs to the request before it";
                         FindingBuilder::new(
                             ID,
-                            Outcome::Warning,
+                            CheckOutcome::Warning,
                             format!("clients of port {port} can be led here, where {why}"),
                         )
                     }
@@ -100,7 +100,7 @@ pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeRes
                         let why = "a greeting comes where the answer to their first command belongs";
                         FindingBuilder::new(
                             ID,
-                            Outcome::Info,
+                            CheckOutcome::Info,
                             format!("clients can be led to port {port}, where {why}"),
                         )
                     }
@@ -123,7 +123,7 @@ fn unshaken(port: u16, error: &Error) -> FindingBuilder {
         }
         _ => FindingBuilder::new(
             ID,
-            Outcome::NotApplicable,
+            CheckOutcome::NotApplicable,
             format!("port {port} does not speak TLS: {error}"),
         ),
     }

@@ -8,7 +8,7 @@ use super::injection::cleartext_reply;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{begins, is_final};
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::{CleartextSession, ProbeError};
 
 /// A fatal alert, handshake_failure, as a client sends it that cannot go on (RFC 8446 section 6.2).
@@ -67,7 +67,7 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
                     "after a handshake that fails the server answers \"{text}\"; whether that serves a client is \
                      unknown, because its answer to a harmless command before TLS is missing"
                 );
-                inconclusive = Some(FindingBuilder::new(id, Outcome::Inconclusive, why).at(at, all));
+                inconclusive = Some(FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(at, all));
             }
             Ok(End::Refuses(text)) => ends = format!("the server says \"{text}\" and serves nothing"),
             Ok(End::Serves(text)) => {
@@ -78,7 +78,7 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
             Ok(End::Silent) => {
                 let why =
                     "after a handshake that fails the server neither says anything nor ends the connection";
-                inconclusive = Some(FindingBuilder::new(id, Outcome::Inconclusive, why).at(at, all));
+                inconclusive = Some(FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(at, all));
             }
             Err(stop) => inconclusive = Some(FindingBuilder::inconclusive(id, &stop).at(at, all)),
         }

@@ -9,7 +9,7 @@ use super::cleartext::ask;
 use crate::channel::Question;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::{CleartextSession, ProbeError, TlsSession};
 
 /// How long a server may take to answer the harmless command that follows. After it, silence counts as the answer.
@@ -22,7 +22,7 @@ pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     let Some((before, inside)) = plan.profile.fixation else {
         seen.push(FindingBuilder::new(
             id,
-            Outcome::NotApplicable,
+            CheckOutcome::NotApplicable,
             "the protocol keeps nothing that could be set before TLS",
         ));
         return seen;

@@ -8,7 +8,7 @@ use super::certificate as judge;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::record::Mark;
-use crate::report::{Capabilities, Outcome, Presented, Tls, Verdict};
+use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
 use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// What to do about a server that ends handshakes without a server name.
@@ -40,7 +40,8 @@ impl Baseline {
             // The transcript has more of it.
             let shown = Escaped(beyond.get(..200).unwrap_or(&beyond));
             let why = format!("cleartext came after the go-ahead: \"{shown}\"");
-            return self.end(Verdict::Violation, FindingBuilder::fail("srv-upgrade", why).at(at, all));
+            return self
+                .end(EndpointVerdict::Violation, FindingBuilder::fail("srv-upgrade", why).at(at, all));
         }
         let id = if plan.implicit { "tls-handshake" } else { "srv-upgrade" };
         let boundary = session.record.all().last + 1;
@@ -52,7 +53,7 @@ impl Baseline {
                 let at = self.seen.record(record);
                 if plan.is_over() {
                     let finding = FindingBuilder::inconclusive(id, &ProbeError::Deadline);
-                    return self.end(Verdict::Inconclusive, finding.at(at, all));
+                    return self.end(EndpointVerdict::Inconclusive, finding.at(at, all));
                 }
                 self.large_hello = error.may_be_large_hello();
                 let why = match plan.implicit {
@@ -60,13 +61,13 @@ impl Baseline {
                     false => format!("the upgrade is agreed, and the handshake fails: {error}"),
                 };
                 // A key that is too weak for every client makes the handshake fail; the finding names the key.
-                let weak = self.unproven(&error).filter(|finding| finding.outcome == Outcome::Fail);
+                let weak = self.unproven(&error).filter(|finding| finding.outcome == CheckOutcome::Fail);
                 let finding = weak.unwrap_or_else(|| FindingBuilder::fail(id, why));
                 let finding = match error {
                     starttls::Error::NoServerName(_) => finding.fix(NAME_NEEDED),
                     _ => finding,
                 };
-                return self.end(Verdict::TlsFailed, finding.at(at, all));
+                return self.end(EndpointVerdict::TlsFailed, finding.at(at, all));
             }
         };
         self.step("handshake", inside.record.elapsed_ms() - started);
@@ -78,7 +79,7 @@ impl Baseline {
         }
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
         let group = facts.group_name();
-        self.tls = Some(Tls {
+        self.tls = Some(TlsSummary {
             version: facts.version_name().to_owned(),
             versions: vec![facts.version_name().to_owned()],
             cipher_suite: facts.cipher_suite_name(),
@@ -112,7 +113,7 @@ impl Baseline {
         }
         let steps =
             self.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect::<Vec<_>>();
-        self.seen.push(FindingBuilder::new("time-steps", Outcome::Info, steps.join(", ")).at(at, all));
+        self.seen.push(FindingBuilder::new("time-steps", CheckOutcome::Info, steps.join(", ")).at(at, all));
         self.capabilities = Some(Capabilities { before, inside: after.unwrap_or_default() });
         self
     }

@@ -6,7 +6,7 @@ use super::tls;
 use crate::check::CHECKS;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::{Outcome, Verdict};
+use crate::report::{CheckOutcome, EndpointVerdict};
 use crate::session::{Opening, ProbeError};
 
 /// Shakes hands at once, with verification, and asks inside for what it may do.
@@ -16,7 +16,8 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
         Ok(session) => session,
         Err((stop, record)) => {
             base.seen.record(record);
-            return base.end(Verdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string()));
+            return base
+                .end(EndpointVerdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string()));
         }
     };
     base.step("connect", session.record.elapsed_ms());
@@ -34,16 +35,18 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
         }
     };
     match base.ended {
-        Some((Verdict::TlsFailed, _)) if base.certificate.is_none() => match port::in_cleartext(plan).await {
-            Some(diagnosis) => wrong_port(diagnosis),
-            None => base,
-        },
+        Some((EndpointVerdict::TlsFailed, _)) if base.certificate.is_none() => {
+            match port::in_cleartext(plan).await {
+                Some(diagnosis) => wrong_port(diagnosis),
+                None => base,
+            }
+        }
         _ => base,
     }
 }
 
 fn wrong_port(Diagnosis { seen, why }: Diagnosis) -> Baseline {
-    Baseline { seen, ended: Some((Verdict::WrongPort, why)), ..Baseline::default() }
+    Baseline { seen, ended: Some((EndpointVerdict::WrongPort, why)), ..Baseline::default() }
 }
 
 /// The other handshakes; the versions that work.
@@ -61,7 +64,7 @@ pub(super) async fn handshakes(
     for id in CHECKS.iter().map(|row| row.id).filter(|id| is_about_cleartext(id)) {
         if !seen.findings.iter().any(|finding| finding.id == id) {
             let why = "TLS starts at the first byte here, so no cleartext precedes it";
-            seen.push(FindingBuilder::new(id, Outcome::NotApplicable, why));
+            seen.push(FindingBuilder::new(id, CheckOutcome::NotApplicable, why));
         }
     }
     (seen, works, None)

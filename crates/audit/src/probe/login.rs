@@ -8,7 +8,7 @@ use crate::channel::{Question, Reply};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::begins;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::{CleartextSession, Opening, ProbeError};
 
 const ID: &str = "srv-auth-before";
@@ -54,7 +54,7 @@ fn with_list(
     finding: FindingBuilder,
 ) -> FindingBuilder {
     let listed = mechanisms::listed(plan, opening);
-    let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
+    let bad = matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     let finding = match listed.is_empty() || bad {
         true => finding,
         false => {
@@ -63,7 +63,7 @@ fn with_list(
                 listed.join(", "),
                 finding.summary()
             );
-            FindingBuilder::new(ID, Outcome::Warning, why)
+            FindingBuilder::new(ID, CheckOutcome::Warning, why)
         }
     };
     trusted(session, finding)
@@ -71,7 +71,7 @@ fn with_list(
 
 /// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
 pub(super) fn trusted(session: &CleartextSession, finding: FindingBuilder) -> FindingBuilder {
-    let bad = matches!(finding.outcome, Outcome::Fail | Outcome::Warning);
+    let bad = matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     let source = session.source().filter(|it| bad && is_local(it));
     let Some(source) = source else { return finding };
     finding.details(vec![format!(
@@ -97,7 +97,7 @@ async fn login(
     let bytes = session.words(ClientMessage::Credentials);
     if bytes.is_empty() {
         return Ok((
-            FindingBuilder::new(ID, Outcome::NotApplicable, "the protocol has no login of its own"),
+            FindingBuilder::new(ID, CheckOutcome::NotApplicable, "the protocol has no login of its own"),
             true,
         ));
     }
@@ -121,7 +121,7 @@ async fn login(
         Err(stop) if stop.ends() => return Err(stop.clone()),
         Err(ProbeError::PassedOver(_)) => FindingBuilder::new(
             ID,
-            Outcome::Info,
+            CheckOutcome::Info,
             "a login in cleartext is passed over, and what comes behind it answered",
         ),
         Err(stop) => FindingBuilder::inconclusive(ID, stop),
@@ -152,7 +152,7 @@ async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut ProbeResul
                 "a login in cleartext is refused in the same words as inside TLS (\"{text}\"), so that it may have been \
                  judged like one"
             );
-            FindingBuilder::new(ID, Outcome::Inconclusive, why)
+            FindingBuilder::new(ID, CheckOutcome::Inconclusive, why)
         }
         Ok(inside) => {
             let inside = inside.get(..100).unwrap_or(&inside);
@@ -165,7 +165,7 @@ async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut ProbeResul
             let why = format!(
                 "a login in cleartext is refused (\"{text}\"), whether for want of TLS is unknown: {stop}"
             );
-            let mut finding = FindingBuilder::new(ID, Outcome::Inconclusive, why);
+            let mut finding = FindingBuilder::new(ID, CheckOutcome::Inconclusive, why);
             finding.turned_away = stop.turns_away();
             finding
         }

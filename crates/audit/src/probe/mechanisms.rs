@@ -4,7 +4,7 @@ use starttls::proto::{Dialect, LoginDialect, Offered, Protocol, ReplyTo, Scan, S
 
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::Opening;
 
 /// Mechanisms whose messages have a password in them, or a token that is as good as one.
@@ -65,7 +65,7 @@ pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> FindingBu
             let why = format!(
                 "the server processes a login in cleartext by {names}, which does not send the password"
             );
-            FindingBuilder::new(id, Outcome::Warning, why)
+            FindingBuilder::new(id, CheckOutcome::Warning, why)
         }
         _ => FindingBuilder::fail(id, format!("the server asks for {names} in cleartext")),
     }
@@ -95,17 +95,17 @@ fn read(
 mod tests {
     use starttls::proto::postgres::POSTGRES;
 
-    use super::{Outcome, asked, taken};
+    use super::{CheckOutcome, asked, taken};
 
     #[test]
     fn who_asks_for_a_proof_does_not_ask_for_the_password() {
         let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
         let (md5, bare) = (b"R\0\0\0\x0c\0\0\0\x05salt", b"R\0\0\0\x08\0\0\0\x03");
         for (answer, outcome, name) in [
-            (&scram[..], Outcome::Warning, "SCRAM-SHA-256"),
-            (md5, Outcome::Fail, "MD5"),
-            (bare, Outcome::Fail, "PASSWORD"),
-            (b"R\0\0\0\x08\0\0\0\0", Outcome::Fail, "message R"),
+            (&scram[..], CheckOutcome::Warning, "SCRAM-SHA-256"),
+            (md5, CheckOutcome::Fail, "MD5"),
+            (bare, CheckOutcome::Fail, "PASSWORD"),
+            (b"R\0\0\0\x08\0\0\0\0", CheckOutcome::Fail, "message R"),
         ] {
             let finding = taken("srv-auth-before", "message R", &asked(&POSTGRES, answer));
             assert_eq!(finding.outcome, outcome, "{}", finding.summary());

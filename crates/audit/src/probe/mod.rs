@@ -27,11 +27,11 @@ use starttls::validity;
 use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::{Endpoint, Finding, Outcome, Presented, Severity, Verdict};
+use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity};
 use crate::session::{CleartextSession, Opening, ProbeError};
 
 /// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
-pub(crate) async fn run(mut plan: Plan) -> Endpoint {
+pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
     let mut base = first(&plan).await;
     let mut seen = std::mem::take(&mut base.seen);
@@ -77,16 +77,16 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
         && !seen
             .findings
             .iter()
-            .any(|finding| finding.id == "srv-reachable" && finding.outcome == Outcome::Pass)
+            .any(|finding| finding.id == "srv-reachable" && finding.outcome == CheckOutcome::Pass)
     {
         // The server has not spoken the protocol.
-        let diagnosed = base.port_was_asked || matches!(base.ended, Some((Verdict::WrongPort, _)));
+        let diagnosed = base.port_was_asked || matches!(base.ended, Some((EndpointVerdict::WrongPort, _)));
         let diagnosis = if diagnosed { None } else { port::probe(plan).await };
         if let Some(diagnosis) = diagnosis {
             // One cause, one finding.
             seen.findings.clear();
             seen.absorb(diagnosis.seen);
-            base.ended = Some((Verdict::WrongPort, diagnosis.why));
+            base.ended = Some((EndpointVerdict::WrongPort, diagnosis.why));
         }
     }
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
@@ -96,7 +96,7 @@ pub(crate) async fn run(mut plan: Plan) -> Endpoint {
         wrong.for_each(|finding| finding.details.extend(own.identification()));
     }
     let (outcome, summary) = base.ended.unwrap_or_else(|| judge(&findings));
-    Endpoint {
+    EndpointReport {
         target: plan.target.clone(),
         address: Some(plan.address.to_string()),
         protocol: plan.protocol.name.to_owned(),
@@ -191,28 +191,29 @@ fn throttled(seen: &mut ProbeResult) {
     let ids: Vec<_> = turned_away.map(|finding| finding.id).collect();
     let not_run = format!("not run: {}", ids.join(", "));
     seen.findings.retain(|finding| !finding.turned_away);
-    seen.push(FindingBuilder::new("srv-throttled", Outcome::Inconclusive, why).details(vec![not_run]));
+    seen.push(FindingBuilder::new("srv-throttled", CheckOutcome::Inconclusive, why).details(vec![not_run]));
 }
 
 /// The verdict on the whole: the worst finding, or how much could not be told.
-fn judge(findings: &[Finding]) -> (Verdict, String) {
+fn judge(findings: &[Finding]) -> (EndpointVerdict, String) {
     let bad = |finding: &&Finding| {
-        matches!(finding.outcome, Outcome::Fail | Outcome::Warning) && finding.severity >= Severity::Warning
+        matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
+            && finding.severity >= Severity::Warning
     };
     let worst = findings.iter().filter(bad).max_by_key(|finding| finding.severity);
     if let Some(worst) = worst {
         let more = findings.iter().filter(bad).count() - 1;
         let more = if more == 0 { String::new() } else { format!(", and {more} more") };
-        return (Verdict::Findings, format!("{}{more}", worst.summary));
+        return (EndpointVerdict::Findings, format!("{}{more}", worst.summary));
     }
-    let inconclusive = || findings.iter().filter(|finding| finding.outcome == Outcome::Inconclusive);
+    let inconclusive = || findings.iter().filter(|finding| finding.outcome == CheckOutcome::Inconclusive);
     let unserved = inconclusive().find(|finding| finding.id == "srv-upgrade");
     match (inconclusive().count(), unserved) {
-        (0, _) => (Verdict::Sound, String::from("the upgrade is sound")),
-        (_, Some(finding)) => (Verdict::Inconclusive, finding.summary.clone()),
+        (0, _) => (EndpointVerdict::Sound, String::from("the upgrade is sound")),
+        (_, Some(finding)) => (EndpointVerdict::Inconclusive, finding.summary.clone()),
         (count, None) => {
             let checks = crate::filter::plural(count, "check was inconclusive", "checks were inconclusive");
-            (Verdict::Inconclusive, format!("{checks}; no problems found"))
+            (EndpointVerdict::Inconclusive, format!("{checks}; no problems found"))
         }
     }
 }

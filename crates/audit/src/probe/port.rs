@@ -8,7 +8,7 @@ use starttls::proto::{ClientMessage, speaks};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{tls_url, upgrade_url, url};
-use crate::report::Kind;
+use crate::report::EntryKind;
 
 /// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
 /// port serves, and goes on waiting on the first one.
@@ -111,7 +111,7 @@ pub(crate) async fn in_cleartext(plan: &Plan) -> Option<Diagnosis> {
         }
         Ok(_) => None,
         Err(_) => {
-            let speaker = speaks(session.record.sent(Kind::Server).as_bytes()).filter(|it| *it != "TLS");
+            let speaker = speaks(session.record.sent(EntryKind::Server).as_bytes()).filter(|it| *it != "TLS");
             Some(speaker.and_then(|speaker| other(plan, speaker))?)
         }
     };

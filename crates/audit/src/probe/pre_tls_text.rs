@@ -2,7 +2,7 @@
 
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
-use crate::report::{Outcome, Severity};
+use crate::report::{CheckOutcome, Severity};
 
 /// Software that names itself with its version, and names and addresses from the inside, in what the server sent. The
 /// text is escaped.
@@ -13,7 +13,7 @@ pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
     let banner = match version {
         Some(version) => FindingBuilder::new(
             "leak-banner",
-            Outcome::Info,
+            CheckOutcome::Info,
             format!("a version is told in cleartext: {version}"),
         ),
         None => FindingBuilder::pass("leak-banner", "no version is told in cleartext"),
@@ -22,7 +22,7 @@ pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
     let internal = match internal {
         Some(name) => FindingBuilder::new(
             "leak-internal",
-            Outcome::Warning,
+            CheckOutcome::Warning,
             format!("an internal name or address is told: {name}"),
         )
         .severity(Severity::Info),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Record;
-use crate::report::{Kind, Outcome};
+use crate::report::{CheckOutcome, EntryKind};
 use crate::session::{CleartextSession, ProbeError};
 
 const ID: &str = "srv-stall";
@@ -24,7 +24,7 @@ pub(crate) async fn probe(plan: &Plan) -> ProbeResult {
     let mut seen = ProbeResult::default();
     let Some(limit) = plan.limits.slow else {
         let why = "it takes up to five minutes (needs --slow)";
-        seen.push(FindingBuilder::new(ID, Outcome::NotRun, why));
+        seen.push(FindingBuilder::new(ID, CheckOutcome::NotRun, why));
         return seen;
     };
     let (silence, drip) = tokio::join!(
@@ -39,7 +39,7 @@ pub(crate) async fn probe(plan: &Plan) -> ProbeResult {
         ),
         (Ok(Some(_)), Ok(None)) => {
             let why = format!("an octet a second holds a connection for more than {}", words(limit));
-            FindingBuilder::new(ID, Outcome::Warning, why)
+            FindingBuilder::new(ID, CheckOutcome::Warning, why)
         }
         (Ok(Some(silent)), Ok(Some(slow))) => {
             let (silent, slow) = (silent.as_secs(), slow.as_secs());
@@ -83,7 +83,7 @@ async fn held(
         Err(stop) => return (Err(stop), session.record),
     };
     if ended.is_none() {
-        session.record.text(Kind::Event, format!("the connection is still open after {}", words(limit)));
+        session.record.text(EntryKind::Event, format!("the connection is still open after {}", words(limit)));
     }
     (Ok(ended), session.record)
 }

@@ -4,7 +4,7 @@ use starttls::Connector;
 
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::{Certificate, Outcome};
+use crate::report::{Certificate, CheckOutcome};
 use crate::session::ProbeError;
 
 /// What one handshake came to.
@@ -58,7 +58,7 @@ pub(crate) async fn versions(plan: &Plan, known: Option<&str>) -> (ProbeResult, 
                 None
             }
             Err(ProbeError::Unshaken(_)) => {
-                Some(FindingBuilder::new("tls-old", Outcome::Warning, "TLS 1.3 is not available"))
+                Some(FindingBuilder::new("tls-old", CheckOutcome::Warning, "TLS 1.3 is not available"))
             }
             // Who was not let in has not tried.
             Err(stop) => Some(FindingBuilder::inconclusive("tls-old", &stop)),
@@ -90,7 +90,7 @@ pub(crate) async fn alpn(plan: &Plan) -> ProbeResult {
         // RFC 7301 leaves it to the server, and most do not look.
         Ok(_) => FindingBuilder::new(
             id,
-            Outcome::Warning,
+            CheckOutcome::Warning,
             "ALPN is ignored: a client of another protocol can be led here",
         )
         .severity(crate::report::Severity::Info),
@@ -115,18 +115,24 @@ pub(crate) async fn names(plan: &Plan, usual: Option<&str>) -> ProbeResult {
     for (id, purpose, name) in cases {
         let (at, result) = shake(plan, purpose, &plan.connectors.open, &name, &mut seen).await;
         let finding = match result {
-            Ok(Shake { own: Some(own), .. }) if Some(own.sha256.as_str()) == usual => {
-                FindingBuilder::new(id, Outcome::Info, format!("{purpose}, the same certificate is served"))
-            }
+            Ok(Shake { own: Some(own), .. }) if Some(own.sha256.as_str()) == usual => FindingBuilder::new(
+                id,
+                CheckOutcome::Info,
+                format!("{purpose}, the same certificate is served"),
+            ),
             Ok(Shake { own: Some(own), .. }) => FindingBuilder::new(
                 id,
-                Outcome::Info,
+                CheckOutcome::Info,
                 format!("{purpose}, another certificate is served: {}", own.names.join(", ")),
             ),
-            Ok(_) => FindingBuilder::new(id, Outcome::Info, format!("{purpose}, no certificate is served")),
-            Err(ProbeError::Unshaken(why)) => {
-                FindingBuilder::new(id, Outcome::Info, format!("{purpose}, the handshake is refused: {why}"))
+            Ok(_) => {
+                FindingBuilder::new(id, CheckOutcome::Info, format!("{purpose}, no certificate is served"))
             }
+            Err(ProbeError::Unshaken(why)) => FindingBuilder::new(
+                id,
+                CheckOutcome::Info,
+                format!("{purpose}, the handshake is refused: {why}"),
+            ),
             Err(stop) => FindingBuilder::inconclusive(id, &stop),
         };
         seen.push_shown(finding, at);

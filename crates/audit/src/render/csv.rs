@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use starttls_report::Plain;
 
-use super::story;
+use super::common;
 use crate::filter::severity_word;
-use crate::report::{Endpoint, Finding, Report, Unaudited};
+use crate::report::{AuditReport, EndpointReport, Finding, Unaudited};
 
 /// The names of the columns.
 const COLUMNS: [&str; 15] = [
@@ -28,7 +28,7 @@ const COLUMNS: [&str; 15] = [
 ];
 
 /// The report as CSV, with a header line. A target without an endpoint is a row without a check.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &AuditReport) -> String {
     let mut out = String::new();
     row(&mut out, COLUMNS);
     let options = report.options.join(" ");
@@ -46,7 +46,7 @@ pub fn render(report: &Report) -> String {
 
 fn checked<'a>(
     [generator, options]: [&'a str; 2],
-    endpoint: &'a Endpoint,
+    endpoint: &'a EndpointReport,
     finding: &'a Finding,
 ) -> [&'a str; 15] {
     [
@@ -56,9 +56,9 @@ fn checked<'a>(
         &endpoint.server_name,
         &endpoint.started_at,
         endpoint.source.as_deref().unwrap_or_default(),
-        story::verdict_key(endpoint.outcome),
+        common::verdict_key(endpoint.outcome),
         &finding.id,
-        story::outcome_key(finding.outcome),
+        common::outcome_key(finding.outcome),
         severity_word(finding.severity),
         if finding.known { "yes" } else { "no" },
         &finding.summary,
@@ -73,7 +73,7 @@ fn unaudited<'a>(
     started_at: &'a str,
     it: &'a Unaudited,
 ) -> [&'a str; 15] {
-    let verdict = story::verdict_key(it.outcome);
+    let verdict = common::verdict_key(it.outcome);
     [&it.asked, "", "", "", started_at, "", verdict, "", "", "", "", &it.reason, "", generator, options]
 }
 

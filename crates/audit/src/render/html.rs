@@ -3,23 +3,25 @@
 //! Every text goes through `Markup`; ids and links are made of numbers only. The policy in the page forbids it to
 //! load or run anything, should something slip through.
 
-mod talk;
+mod transcript;
 
 use std::fmt::{Arguments, Write};
 
 use starttls_report::Markup;
 
-use super::story;
+use super::common;
 use crate::check::check;
 use crate::filter::severity_word;
-use crate::report::{Capabilities, Endpoint, Finding, Outcome, Report, Step, Verdict};
+use crate::report::{
+    AuditReport, Capabilities, CheckOutcome, EndpointReport, EndpointVerdict, Finding, StepTime,
+};
 
 /// The report as a page.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &AuditReport) -> String {
     let mut page = Page(String::new());
     let title = match report.endpoints.as_slice() {
-        [endpoint] => format!("{}: {}", endpoint.target, story::verdict_word(endpoint.outcome)),
-        _ => story::overview(report),
+        [endpoint] => format!("{}: {}", endpoint.target, common::verdict_word(endpoint.outcome)),
+        _ => common::overview(report),
     };
     let title = Markup(&title);
     page.add(format_args!(
@@ -29,7 +31,7 @@ pub fn render(report: &Report) -> String {
         <meta name=\"color-scheme\" content=\"light dark\">\n\
         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
         <header>\n<h1>STARTTLS audit</h1>\n<p>{}</p>\n</header>\n",
-        Markup(&story::overview(report))
+        Markup(&common::overview(report))
     ));
     if report.endpoints.len() > 1 {
         page.contents(report);
@@ -39,7 +41,7 @@ pub fn render(report: &Report) -> String {
         page.endpoint(number, endpoint);
     }
     for it in &report.unaudited {
-        let (class, word) = (verdict_class(it.outcome), story::verdict_word(it.outcome));
+        let (class, word) = (verdict_class(it.outcome), common::verdict_word(it.outcome));
         page.add(format_args!(
             "<section class=\"endpoint\">\n<h2><span class=\"badge {class}\">{word}</span> {}</h2>\n\
             <p class=\"summary\">{}</p>\n</section>\n",
@@ -51,7 +53,7 @@ pub fn render(report: &Report) -> String {
     for lookup in &report.lookups {
         page.add(format_args!("<p>Looked up: <code>{}</code></p>\n", Markup(lookup)));
     }
-    let provenance = story::provenance(report);
+    let provenance = common::provenance(report);
     page.add(format_args!("<p>{}</p>\n</footer>\n</body>\n</html>\n", Markup(&provenance)));
     page.0
 }
@@ -66,10 +68,10 @@ impl Page {
         let _ = self.0.write_fmt(text);
     }
 
-    fn contents(&mut self, report: &Report) {
+    fn contents(&mut self, report: &AuditReport) {
         self.add(format_args!("<nav aria-label=\"Endpoints\">\n<ul>\n"));
         for (number, endpoint) in report.endpoints.iter().enumerate() {
-            let (class, word) = (verdict_class(endpoint.outcome), story::verdict_word(endpoint.outcome));
+            let (class, word) = (verdict_class(endpoint.outcome), common::verdict_word(endpoint.outcome));
             let (target, address) =
                 (Markup(&endpoint.target), endpoint.address.as_deref().unwrap_or_default());
             let address = Markup(address);
@@ -81,9 +83,9 @@ impl Page {
         self.add(format_args!("</ul>\n</nav>\n"));
     }
 
-    fn endpoint(&mut self, number: usize, endpoint: &Endpoint) {
-        let (class, word) = (verdict_class(endpoint.outcome), story::verdict_word(endpoint.outcome));
-        let verdict = story::verdict_key(endpoint.outcome);
+    fn endpoint(&mut self, number: usize, endpoint: &EndpointReport) {
+        let (class, word) = (verdict_class(endpoint.outcome), common::verdict_word(endpoint.outcome));
+        let verdict = common::verdict_key(endpoint.outcome);
         self.add(format_args!(
             "<section class=\"endpoint\" id=\"e{number}\" data-verdict=\"{verdict}\">\n\
             <h2><span class=\"badge {class}\">{word}</span> {}</h2>\n<p class=\"summary\">{}</p>\n",
@@ -91,44 +93,44 @@ impl Page {
             Markup(&endpoint.summary)
         ));
         self.facts(endpoint);
-        self.findings("Problems", "wrong", number, endpoint, &story::new(endpoint));
+        self.findings("Problems", "wrong", number, endpoint, &common::new(endpoint));
         self.findings(
             "Problems that the baseline has",
             "wrong known",
             number,
             endpoint,
-            &story::known(endpoint),
+            &common::known(endpoint),
         );
-        let inconclusive = story::with(endpoint, Outcome::Inconclusive);
+        let inconclusive = common::with(endpoint, CheckOutcome::Inconclusive);
         self.findings("Inconclusive checks", "unclear", number, endpoint, &inconclusive);
         for (title, open, outcome) in [
-            ("Notes", true, Outcome::Info),
-            ("Passed", false, Outcome::Pass),
-            ("Not applicable", false, Outcome::NotApplicable),
-            ("Not run", false, Outcome::NotRun),
+            ("Notes", true, CheckOutcome::Info),
+            ("Passed", false, CheckOutcome::Pass),
+            ("Not applicable", false, CheckOutcome::NotApplicable),
+            ("Not run", false, CheckOutcome::NotRun),
         ] {
-            self.list(title, open, number, endpoint, &story::with(endpoint, outcome));
+            self.list(title, open, number, endpoint, &common::with(endpoint, outcome));
         }
         if let Some(capabilities) = &endpoint.capabilities {
             self.capabilities(capabilities);
         }
         if !endpoint.transcripts.is_empty() {
-            talk::conversations(self, number, endpoint);
+            transcript::conversations(self, number, endpoint);
         }
         self.add(format_args!("</section>\n"));
     }
 
-    fn facts(&mut self, endpoint: &Endpoint) {
+    fn facts(&mut self, endpoint: &EndpointReport) {
         self.add(format_args!("<dl class=\"facts\">\n"));
         if let Some(address) = &endpoint.address {
             self.fact("Address", address);
         }
         self.fact("Name", &endpoint.server_name);
         if let Some(tls) = &endpoint.tls {
-            self.fact("TLS", &story::session(tls));
+            self.fact("TLS", &common::session(tls));
         }
         if let Some(presented) = &endpoint.certificate {
-            self.fact("Certificate", &story::certificate(presented));
+            self.fact("Certificate", &common::certificate(presented));
             if let Some(own) = presented.chain.first() {
                 self.fact("Good for", &own.names.join(", "));
                 self.fact("Valid", &format!("{} to {}", own.not_before, own.not_after));
@@ -141,7 +143,7 @@ impl Page {
                 self.fact("Path expires", &format!("{}, with {}", expires.not_after, expires.subject));
             }
         }
-        self.fact("Audit", &story::effort(endpoint));
+        self.fact("Audit", &common::effort(endpoint));
         self.add(format_args!("</dl>\n"));
         self.steps(&endpoint.steps);
     }
@@ -152,12 +154,12 @@ impl Page {
         }
     }
 
-    fn steps(&mut self, steps: &[Step]) {
+    fn steps(&mut self, steps: &[StepTime]) {
         if steps.is_empty() {
             return;
         }
         self.add(format_args!("<ol class=\"steps\" aria-label=\"Time per step\">\n"));
-        for Step { name, ms } in steps {
+        for StepTime { name, ms } in steps {
             let share = ms.max(0.01);
             let name = Markup(name);
             self.add(format_args!(
@@ -172,7 +174,7 @@ impl Page {
         title: &str,
         class: &str,
         number: usize,
-        endpoint: &Endpoint,
+        endpoint: &EndpointReport,
         findings: &[(usize, &Finding)],
     ) {
         if findings.is_empty() {
@@ -182,7 +184,7 @@ impl Page {
         for &(index, finding) in findings {
             let severity = severity_word(finding.severity);
             let badge = if class.starts_with("wrong") { severity } else { "inconclusive" };
-            let outcome = story::outcome_key(finding.outcome);
+            let outcome = common::outcome_key(finding.outcome);
             let id = Markup(&finding.id);
             self.add(format_args!(
                 "<article class=\"finding {class} {severity}\" id=\"e{number}-f{index}\" data-check=\"{id}\" \
@@ -192,7 +194,7 @@ impl Page {
             ));
             self.details(finding);
             for &at in &finding.evidence {
-                talk::excerpt(self, number, endpoint, at);
+                transcript::excerpt(self, number, endpoint, at);
             }
             if let Some(fix) = &finding.fix {
                 self.add(format_args!("<p class=\"fix\"><strong>Fix:</strong> {}</p>\n", Markup(fix)));
@@ -223,7 +225,7 @@ impl Page {
         title: &str,
         open: bool,
         number: usize,
-        endpoint: &Endpoint,
+        endpoint: &EndpointReport,
         findings: &[(usize, &Finding)],
     ) {
         if findings.is_empty() {
@@ -232,15 +234,15 @@ impl Page {
         let (open, count) = (if open { " open" } else { "" }, findings.len());
         self.add(format_args!("<details class=\"fold\"{open}><summary>{title} ({count})</summary>\n<ul>\n"));
         for &(index, finding) in findings {
-            let (outcome, id) = (story::outcome_key(finding.outcome), Markup(&finding.id));
+            let (outcome, id) = (common::outcome_key(finding.outcome), Markup(&finding.id));
             self.add(format_args!(
                 "<li id=\"e{number}-f{index}\" data-check=\"{id}\" data-outcome=\"{outcome}\">{} \
                 <code class=\"id\">{id}</code>",
                 Markup(&finding.summary)
             ));
             self.details(finding);
-            if let Some(&at) = finding.evidence.iter().find(|at| story::excerpt(endpoint, **at).is_some()) {
-                talk::link(self, number, at);
+            if let Some(&at) = finding.evidence.iter().find(|at| common::excerpt(endpoint, **at).is_some()) {
+                transcript::link(self, number, at);
             }
             self.add(format_args!("</li>\n"));
         }
@@ -275,10 +277,10 @@ impl Page {
     }
 }
 
-fn verdict_class(verdict: Verdict) -> &'static str {
+fn verdict_class(verdict: EndpointVerdict) -> &'static str {
     match verdict {
-        Verdict::Sound => "good",
-        Verdict::Inconclusive => "inconclusive",
+        EndpointVerdict::Sound => "good",
+        EndpointVerdict::Inconclusive => "inconclusive",
         _ => "bad",
     }
 }

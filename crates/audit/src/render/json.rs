@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
+use crate::report::{AuditReport, EndpointReport, EndpointVerdict, SCHEMA_VERSION, Unaudited};
 
 /// One line of a bulk run. Its schema is in `docs/schema/check-line.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct Audited {
     pub asked: String,
     /// The endpoint.
     #[serde(flatten)]
-    pub endpoint: Endpoint,
+    pub endpoint: EndpointReport,
 }
 
 /// Where a line comes from.
@@ -48,8 +48,8 @@ pub struct Run {
     pub options: Vec<String>,
 }
 
-impl From<&Report> for Run {
-    fn from(report: &Report) -> Self {
+impl From<&AuditReport> for Run {
+    fn from(report: &AuditReport) -> Self {
         Self {
             generator: report.generator.clone(),
             run_started_at: report.started_at.clone(),
@@ -82,13 +82,13 @@ pub struct Remark {
 }
 
 /// The report as one object.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &AuditReport) -> String {
     // Structs with strings for keys: this cannot fail.
     starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
 /// Returns an endpoint as one line, under the target as it was written.
-pub fn line(run: &Run, asked: &str, endpoint: &Endpoint) -> String {
+pub fn line(run: &Run, asked: &str, endpoint: &EndpointReport) -> String {
     one_line(&Line::Endpoint(Box::new(Audited {
         schema_version: SCHEMA_VERSION,
         run: run.clone(),
@@ -158,7 +158,7 @@ impl ReadError {
 ///
 /// # Errors
 /// When a line is not part of a report.
-pub fn read(text: &str) -> Result<Report, ReadError> {
+pub fn read(text: &str) -> Result<AuditReport, ReadError> {
     let whole = match serde_json::from_str(text) {
         Ok(report) => return Ok(report),
         Err(error) => error,
@@ -169,7 +169,7 @@ pub fn read(text: &str) -> Result<Report, ReadError> {
     if serde_json::from_str::<serde_json::Value>(first).is_err() {
         return Err(ReadError::new(whole.line().max(1), &whole));
     }
-    let mut report = Report { started_at: String::new(), ..Report::new(String::new(), Vec::new()) };
+    let mut report = AuditReport { started_at: String::new(), ..AuditReport::new(String::new(), Vec::new()) };
     while let Some((index, line)) = numbered.next() {
         match read_line(line.as_bytes(), index + 1) {
             Ok(line) => report.add(line),
@@ -188,13 +188,13 @@ pub fn read_line(line: &[u8], number: usize) -> Result<Line, ReadError> {
     serde_json::from_slice(line).map_err(|error| ReadError::new(number, &error))
 }
 
-impl Report {
+impl AuditReport {
     fn add(&mut self, line: Line) {
         match line {
             Line::Endpoint(audited) => {
                 let Audited { endpoint: new, run, .. } = *audited;
                 self.of_run(run);
-                let same = |old: &Endpoint| (&old.target, &old.address) == (&new.target, &new.address);
+                let same = |old: &EndpointReport| (&old.target, &old.address) == (&new.target, &new.address);
                 match self.endpoints.iter().position(same) {
                     Some(at) => self.endpoints[at] = new,
                     None => self.endpoints.push(new),
@@ -205,8 +205,8 @@ impl Report {
                 self.lookups.extend(remark.lookups);
                 let Some(reason) = remark.error else { return };
                 let outcome = match remark.exit_code {
-                    Some(3) => Verdict::Unreachable,
-                    _ => Verdict::Inconclusive,
+                    Some(3) => EndpointVerdict::Unreachable,
+                    _ => EndpointVerdict::Inconclusive,
                 };
                 let (asked, target_line) = (remark.asked, remark.target_line);
                 self.unaudited.push(Unaudited { asked, target_line, outcome, reason });
@@ -226,8 +226,10 @@ mod tests {
     /// Set `UPDATE_SCHEMA` to write the files anew.
     #[test]
     fn the_schemas_in_the_docs_are_those_of_the_code() {
-        let schemas =
-            [("check.json", schemars::schema_for!(Report)), ("check-line.json", schemars::schema_for!(Line))];
+        let schemas = [
+            ("check.json", schemars::schema_for!(AuditReport)),
+            ("check-line.json", schemars::schema_for!(Line)),
+        ];
         for (name, schema) in schemas {
             let path = format!("{}/../../docs/schema/{name}", env!("CARGO_MANIFEST_DIR"));
             let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";

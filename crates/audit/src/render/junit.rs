@@ -2,19 +2,21 @@
 
 use starttls_report::junit::{self, TestCase, TestSuite};
 
-use super::story;
+use super::common;
 use crate::filter::{is_wrong, severity_word};
-use crate::report::{Endpoint, Finding, Outcome, Report, Severity, Unaudited, Verdict};
+use crate::report::{
+    AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity, Unaudited,
+};
 
 /// The report as JUnit XML. What is wrong below `fail_on` is told, and no failure; neither is what a baseline has. An
 /// endpoint that could not be audited is an error, and so is a target without an endpoint.
-pub fn render(report: &Report, fail_on: Severity) -> String {
+pub fn render(report: &AuditReport, fail_on: Severity) -> String {
     let endpoints = report.endpoints.iter().map(|endpoint| suite(report, endpoint, fail_on));
     let targets = targets(report);
     junit::render(&report.generator, &endpoints.chain(targets).collect::<Vec<_>>())
 }
 
-fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> TestSuite {
+fn suite(report: &AuditReport, endpoint: &EndpointReport, fail_on: Severity) -> TestSuite {
     let seconds = endpoint.elapsed_ms / 1000.0;
     // One name has an address of each family, and each is a server of its own.
     let name = match &endpoint.address {
@@ -40,18 +42,18 @@ fn suite(report: &Report, endpoint: &Endpoint, fail_on: Severity) -> TestSuite {
 }
 
 /// What came of the targets apart from endpoints: nothing, if there is nothing to say.
-fn targets(report: &Report) -> Option<TestSuite> {
+fn targets(report: &AuditReport) -> Option<TestSuite> {
     let error = |it: &Unaudited| TestCase {
         name: it.asked.clone(),
         seconds: 0.0,
         outcome: junit::TestResult::Error {
-            kind: story::verdict_key(it.outcome).to_owned(),
+            kind: common::verdict_key(it.outcome).to_owned(),
             message: it.reason.clone(),
         },
     };
     let mut cases: Vec<_> = report.unaudited.iter().map(error).collect();
     if report.endpoints.is_empty() && cases.is_empty() {
-        let outcome = junit::TestResult::Passed(story::nothing_to_audit(report));
+        let outcome = junit::TestResult::Passed(common::nothing_to_audit(report));
         cases.push(TestCase { name: String::from("lookups"), seconds: 0.0, outcome });
     }
     let name = String::from("targets");
@@ -67,29 +69,31 @@ fn targets(report: &Report) -> Option<TestSuite> {
     (!suite.cases.is_empty()).then_some(suite)
 }
 
-fn properties(report: &Report) -> Vec<(&'static str, String)> {
+fn properties(report: &AuditReport) -> Vec<(&'static str, String)> {
     vec![("generator", report.generator.clone()), ("options", report.options.join(" "))]
 }
 
 /// Whether there was an audit.
-fn audit(endpoint: &Endpoint) -> junit::TestResult {
+fn audit(endpoint: &EndpointReport) -> junit::TestResult {
     let message = endpoint.summary.clone();
     match endpoint.outcome {
-        Verdict::Sound | Verdict::Findings => junit::TestResult::Passed(message),
-        verdict => junit::TestResult::Error { kind: story::verdict_key(verdict).to_owned(), message },
+        EndpointVerdict::Sound | EndpointVerdict::Findings => junit::TestResult::Passed(message),
+        verdict => junit::TestResult::Error { kind: common::verdict_key(verdict).to_owned(), message },
     }
 }
 
-fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::TestResult {
+fn outcome(endpoint: &EndpointReport, finding: &Finding, fail_on: Severity) -> junit::TestResult {
     let known = if finding.known { " (known)" } else { "" };
-    let told = format!("{}{known}: {}", story::outcome_key(finding.outcome), finding.summary);
+    let told = format!("{}{known}: {}", common::outcome_key(finding.outcome), finding.summary);
     match finding.outcome {
-        Outcome::NotApplicable | Outcome::NotRun | Outcome::Inconclusive => junit::TestResult::Skipped(told),
+        CheckOutcome::NotApplicable | CheckOutcome::NotRun | CheckOutcome::Inconclusive => {
+            junit::TestResult::Skipped(told)
+        }
         _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => {
             junit::TestResult::Failure {
                 kind: severity_word(finding.severity).to_owned(),
                 message: finding.summary.clone(),
-                story: story(endpoint, finding),
+                story: body(endpoint, finding),
             }
         }
         _ => junit::TestResult::Passed(told),
@@ -97,14 +101,14 @@ fn outcome(endpoint: &Endpoint, finding: &Finding, fail_on: Severity) -> junit::
 }
 
 /// Returns details, evidence and fix, a line each.
-fn story(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
+fn body(endpoint: &EndpointReport, finding: &Finding) -> Vec<String> {
     let mut lines = finding.details.clone();
     for &at in &finding.evidence {
-        let Some((transcript, entries)) = story::excerpt(endpoint, at) else { continue };
+        let Some((transcript, entries)) = common::excerpt(endpoint, at) else { continue };
         lines.push(format!("connection {}, {}:", at.transcript + 1, transcript.purpose));
         lines.extend(entries.iter().map(|entry| {
-            let speaker = story::speaker(entry.kind);
-            format!("{:9.1} ms {speaker:>5} {}", entry.at_ms, story::shown(entry))
+            let speaker = common::speaker(entry.kind);
+            format!("{:9.1} ms {speaker:>5} {}", entry.at_ms, common::shown(entry))
         }));
     }
     lines.extend(finding.fix.iter().map(|fix| format!("fix: {fix}")));

@@ -5,9 +5,9 @@ use std::fmt::{self, Write};
 use starttls::validity;
 use starttls_report::Plain;
 
-use super::story;
+use super::common;
 use crate::filter;
-use crate::report::{Endpoint, Finding, Report, Severity, Verdict};
+use crate::report::{AuditReport, EndpointReport, EndpointVerdict, Finding, Severity};
 
 /// When the days left of a certificate are too few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ impl State {
 
 /// Returns the state of all endpoints and targets together: that of the worst. A domain that announces that it has no
 /// service (RFC 7505) is in order.
-pub fn state(report: &Report, thresholds: Thresholds) -> State {
+pub fn state(report: &AuditReport, thresholds: Thresholds) -> State {
     let endpoints = report.endpoints.iter().map(|endpoint| judge(endpoint, thresholds));
     let targets = report.unaudited.iter().map(|it| match it.outcome {
-        Verdict::Unreachable => State::Critical,
+        EndpointVerdict::Unreachable => State::Critical,
         _ => State::Unknown,
     });
     let nothing = if report.lookups.is_empty() { State::Unknown } else { State::Ok };
@@ -71,7 +71,7 @@ pub fn state(report: &Report, thresholds: Thresholds) -> State {
 }
 
 /// The plugin's output: one line with performance data, then a line for each thing that is wrong.
-pub fn render(report: &Report, thresholds: Thresholds) -> String {
+pub fn render(report: &AuditReport, thresholds: Thresholds) -> String {
     let mut performance = String::new();
     let mut long = String::new();
     for endpoint in &report.endpoints {
@@ -87,20 +87,20 @@ pub fn render(report: &Report, thresholds: Thresholds) -> String {
     for it in &report.unaudited {
         let _ = writeln!(long, "{}: {}", Tame(&it.asked), Tame(&it.reason));
     }
-    let _ = writeln!(long, "{}", Tame(&story::provenance(report)));
+    let _ = writeln!(long, "{}", Tame(&common::provenance(report)));
     for endpoint in &report.endpoints {
-        let _ = writeln!(long, "{}: {}", Tame(&endpoint.target), Tame(&story::effort(endpoint)));
+        let _ = writeln!(long, "{}: {}", Tame(&endpoint.target), Tame(&common::effort(endpoint)));
     }
     let state = state(report, thresholds).word();
     format!("STARTTLS {state}: {} |{performance}\n{long}", headline(report, thresholds))
 }
 
-fn headline(report: &Report, thresholds: Thresholds) -> String {
+fn headline(report: &AuditReport, thresholds: Thresholds) -> String {
     if report.endpoints.is_empty() && report.unaudited.is_empty() {
-        return Tame(&story::nothing_to_audit(report)).to_string();
+        return Tame(&common::nothing_to_audit(report)).to_string();
     }
     let ([endpoint], []) = (report.endpoints.as_slice(), report.unaudited.as_slice()) else {
-        return Tame(&story::overview(report)).to_string();
+        return Tame(&common::overview(report)).to_string();
     };
     let worst = counted(endpoint).max_by_key(|finding| finding.severity);
     let of_findings = worst.map(|finding| of_severity(finding.severity));
@@ -108,7 +108,7 @@ fn headline(report: &Report, thresholds: Thresholds) -> String {
         _ if !audited(endpoint) => Tame(&endpoint.summary).to_string(),
         (_, expiry @ Some(_)) if expiry > of_findings => "the certificate expires too soon".to_owned(),
         (Some(finding), _) => Tame(&finding.summary).to_string(),
-        (None, _) => match story::known(endpoint).len() {
+        (None, _) => match common::known(endpoint).len() {
             0 => "the upgrade is sound".to_owned(),
             known => format!("nothing new, {known} known"),
         },
@@ -119,17 +119,17 @@ fn headline(report: &Report, thresholds: Thresholds) -> String {
     format!("{}: {what}{days}", Tame(&endpoint.target))
 }
 
-fn judge(endpoint: &Endpoint, thresholds: Thresholds) -> State {
+fn judge(endpoint: &EndpointReport, thresholds: Thresholds) -> State {
     let found = match endpoint.outcome {
-        Verdict::Sound | Verdict::Findings => {
+        EndpointVerdict::Sound | EndpointVerdict::Findings => {
             counted(endpoint).map(|finding| of_severity(finding.severity)).max()
         }
-        Verdict::Inconclusive => Some(State::Unknown),
-        Verdict::Declined
-        | Verdict::Unreachable
-        | Verdict::TlsFailed
-        | Verdict::Violation
-        | Verdict::WrongPort => Some(State::Critical),
+        EndpointVerdict::Inconclusive => Some(State::Unknown),
+        EndpointVerdict::Declined
+        | EndpointVerdict::Unreachable
+        | EndpointVerdict::TlsFailed
+        | EndpointVerdict::Violation
+        | EndpointVerdict::WrongPort => Some(State::Critical),
     };
     found.max(expiry(endpoint, thresholds)).unwrap_or(State::Ok)
 }
@@ -143,26 +143,26 @@ fn of_severity(severity: Severity) -> State {
 }
 
 /// What is wrong; a certificate that expires soon is left to the thresholds.
-fn counted(endpoint: &Endpoint) -> impl Iterator<Item = &Finding> {
+fn counted(endpoint: &EndpointReport) -> impl Iterator<Item = &Finding> {
     endpoint.findings.iter().filter(|finding| filter::is_new(finding) && finding.id != "cert-expiry")
 }
 
-fn audited(endpoint: &Endpoint) -> bool {
-    matches!(endpoint.outcome, Verdict::Sound | Verdict::Findings)
+fn audited(endpoint: &EndpointReport) -> bool {
+    matches!(endpoint.outcome, EndpointVerdict::Sound | EndpointVerdict::Findings)
 }
 
-fn expiry(endpoint: &Endpoint, thresholds: Thresholds) -> Option<State> {
+fn expiry(endpoint: &EndpointReport, thresholds: Thresholds) -> Option<State> {
     let left = days_left(endpoint)?;
     let state = |limit, state| (left < limit).then_some(state);
     state(thresholds.critical_days, State::Critical).or(state(thresholds.warning_days, State::Warning))
 }
 
 /// Days until the path ends that clients verify.
-fn days_left(endpoint: &Endpoint) -> Option<i64> {
+fn days_left(endpoint: &EndpointReport) -> Option<i64> {
     Some(endpoint.certificate.as_ref()?.expires.as_ref()?.days_left)
 }
 
-fn measure(out: &mut String, endpoint: &Endpoint, label: &str, thresholds: Thresholds) -> fmt::Result {
+fn measure(out: &mut String, endpoint: &EndpointReport, label: &str, thresholds: Thresholds) -> fmt::Result {
     let Thresholds { warning_days, critical_days } = thresholds;
     if let Some(left) = days_left(endpoint) {
         write!(out, " '{label}cert_days'={left};{warning_days}:;{critical_days}:;;")?;
@@ -178,7 +178,7 @@ fn measure(out: &mut String, endpoint: &Endpoint, label: &str, thresholds: Thres
 }
 
 /// Before the name of a measure, when there are several endpoints.
-fn label(endpoint: &Endpoint) -> String {
+fn label(endpoint: &EndpointReport) -> String {
     let name = endpoint.address.as_deref().unwrap_or(&endpoint.target);
     let name: String = name
         .chars()

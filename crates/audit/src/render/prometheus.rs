@@ -5,12 +5,12 @@ use std::fmt::{self, Write};
 use starttls::validity;
 use starttls_report::Plain;
 
-use super::story;
+use super::common;
 use crate::filter::severity_word;
-use crate::report::{Certificate, Endpoint, Report, Unaudited, Verdict};
+use crate::report::{AuditReport, Certificate, EndpointReport, EndpointVerdict, Unaudited};
 
 /// The report as metrics.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &AuditReport) -> String {
     let mut out = String::new();
     for Family { name, help, samples } in FAMILIES {
         let mut lines = String::new();
@@ -56,7 +56,7 @@ fn family(out: &mut String, name: &str, help: &str, lines: &str) {
 struct Family {
     name: &'static str,
     help: &'static str,
-    samples: fn(&Endpoint) -> Vec<Sample>,
+    samples: fn(&EndpointReport) -> Vec<Sample>,
 }
 
 struct Sample {
@@ -68,7 +68,7 @@ const FAMILIES: &[Family] = &[
     Family {
         name: "probe_success",
         help: "Whether the upgrade is sound.",
-        samples: |endpoint| one(f64::from(u8::from(endpoint.outcome == Verdict::Sound))),
+        samples: |endpoint| one(f64::from(u8::from(endpoint.outcome == EndpointVerdict::Sound))),
     },
     Family {
         name: "probe_duration_seconds",
@@ -125,7 +125,7 @@ const FAMILIES: &[Family] = &[
     Family {
         name: "starttls_verdict_info",
         help: "The verdict on the endpoint.",
-        samples: |endpoint| info(Some(vec![("verdict", story::verdict_key(endpoint.outcome).to_owned())])),
+        samples: |endpoint| info(Some(vec![("verdict", common::verdict_key(endpoint.outcome).to_owned())])),
     },
     Family {
         name: "starttls_finding",
@@ -136,7 +136,7 @@ const FAMILIES: &[Family] = &[
         name: "starttls_step_seconds",
         help: "How long each step to the first answer inside TLS took.",
         samples: |endpoint| {
-            let step = |step: &crate::report::Step| Sample {
+            let step = |step: &crate::report::StepTime| Sample {
                 labels: vec![("step", step.name.clone())],
                 value: from_ms(step.ms),
             };
@@ -173,13 +173,13 @@ fn info(labels: Option<Vec<(&'static str, String)>>) -> Vec<Sample> {
     labels.into_iter().map(|labels| Sample { labels, value: 1.0 }).collect()
 }
 
-fn earliest(endpoint: &Endpoint, verified_only: bool) -> Vec<Sample> {
+fn earliest(endpoint: &EndpointReport, verified_only: bool) -> Vec<Sample> {
     let presented = endpoint.certificate.as_ref().filter(|presented| presented.verified || !verified_only);
     let expires = presented.and_then(|presented| presented.expires.as_ref());
     expires.map(|expires| one(seconds(expires.not_after_unix))).unwrap_or_default()
 }
 
-fn readable(endpoint: &Endpoint) -> impl Iterator<Item = (usize, &Certificate)> {
+fn readable(endpoint: &EndpointReport) -> impl Iterator<Item = (usize, &Certificate)> {
     let chain = endpoint.certificate.as_ref().map(|presented| presented.chain.as_slice()).unwrap_or_default();
     chain.iter().enumerate().filter(|(_, certificate)| certificate.unreadable.is_none())
 }
@@ -196,7 +196,7 @@ fn finding(finding: &crate::report::Finding) -> Sample {
         labels: vec![
             ("id", finding.id.clone()),
             ("severity", severity_word(finding.severity).to_owned()),
-            ("outcome", story::outcome_key(finding.outcome).to_owned()),
+            ("outcome", common::outcome_key(finding.outcome).to_owned()),
             ("known", finding.known.to_string()),
         ],
         value: 1.0,

@@ -5,21 +5,21 @@ use std::fmt::Write;
 use starttls::validity;
 use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult, SarifRule};
 
-use super::story;
+use super::common;
 use crate::check::{CHECKS, Check};
-use crate::report::{Endpoint, Finding, Report, Severity, Unaudited, Verdict};
+use crate::report::{AuditReport, EndpointReport, EndpointVerdict, Finding, Severity, Unaudited};
 
 /// The report as SARIF. `file` is the file of the repository where results are shown; without one it is the line of the
 /// target list that names the target, or else a path that is made of the target.
-pub fn render(report: &Report, file: Option<&str>) -> String {
+pub fn render(report: &AuditReport, file: Option<&str>) -> String {
     let results = |endpoint| {
-        let wrong = story::wrong(endpoint).into_iter();
+        let wrong = common::wrong(endpoint).into_iter();
         wrong.map(move |(_, finding)| result(report, endpoint, finding, file)).collect::<Vec<_>>()
     };
     let of_endpoints = report
         .endpoints
         .iter()
-        .filter(|endpoint| !matches!(endpoint.outcome, Verdict::Sound | Verdict::Findings))
+        .filter(|endpoint| !matches!(endpoint.outcome, EndpointVerdict::Sound | EndpointVerdict::Findings))
         .map(|endpoint| notification(report, endpoint, file));
     let of_targets = report.unaudited.iter().map(|it| without_endpoint(report, it, file));
     let notifications: Vec<_> = of_endpoints.chain(of_targets).collect();
@@ -48,7 +48,7 @@ fn rule(row: &Check) -> SarifRule {
     }
 }
 
-fn result(report: &Report, endpoint: &Endpoint, finding: &Finding, file: Option<&str>) -> SarifResult {
+fn result(report: &AuditReport, endpoint: &EndpointReport, finding: &Finding, file: Option<&str>) -> SarifResult {
     let address = endpoint.address.clone().unwrap_or_default();
     SarifResult {
         rule: finding.id.clone(),
@@ -60,14 +60,14 @@ fn result(report: &Report, endpoint: &Endpoint, finding: &Finding, file: Option<
         evidence: evidence(endpoint, finding),
         facts: vec![
             ("severity", crate::filter::severity_word(finding.severity).to_owned()),
-            ("outcome", story::outcome_key(finding.outcome).to_owned()),
+            ("outcome", common::outcome_key(finding.outcome).to_owned()),
             ("startTimeUtc", endpoint.started_at.clone()),
             ("source", endpoint.source.clone().unwrap_or_default()),
         ],
     }
 }
 
-fn message(endpoint: &Endpoint, finding: &Finding) -> String {
+fn message(endpoint: &EndpointReport, finding: &Finding) -> String {
     let address = endpoint.address.as_deref().map(|address| format!(" ({address})")).unwrap_or_default();
     let mut text = format!("{}{address}: {}", endpoint.target, finding.summary);
     for detail in &finding.details {
@@ -80,7 +80,7 @@ fn message(endpoint: &Endpoint, finding: &Finding) -> String {
 }
 
 /// A target without an endpoint.
-fn without_endpoint(report: &Report, it: &Unaudited, file: Option<&str>) -> SarifNotification {
+fn without_endpoint(report: &AuditReport, it: &Unaudited, file: Option<&str>) -> SarifNotification {
     let (path, line) = path(report, &it.asked, it.target_line, file);
     let place =
         SarifLocation { path, line, name: it.asked.clone(), full_name: it.asked.clone(), kind: "endpoint" };
@@ -92,9 +92,9 @@ fn without_endpoint(report: &Report, it: &Unaudited, file: Option<&str>) -> Sari
     }
 }
 
-fn notification(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> SarifNotification {
-    let verdict = story::verdict_word(endpoint.outcome);
-    let inconclusive = endpoint.outcome == Verdict::Inconclusive;
+fn notification(report: &AuditReport, endpoint: &EndpointReport, file: Option<&str>) -> SarifNotification {
+    let verdict = common::verdict_word(endpoint.outcome);
+    let inconclusive = endpoint.outcome == EndpointVerdict::Inconclusive;
     SarifNotification {
         rule: None,
         severity: if inconclusive { sarif::SarifSeverity::Warning } else { sarif::SarifSeverity::Error },
@@ -103,14 +103,14 @@ fn notification(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> Sar
     }
 }
 
-fn place(report: &Report, endpoint: &Endpoint, file: Option<&str>) -> SarifLocation {
+fn place(report: &AuditReport, endpoint: &EndpointReport, file: Option<&str>) -> SarifLocation {
     let (path, line) = path(report, &endpoint.target, endpoint.target_line, file);
     let full_name = endpoint.address.as_ref().unwrap_or(&endpoint.target).clone();
     SarifLocation { path, line, name: endpoint.server_name.clone(), full_name, kind: "endpoint" }
 }
 
 /// Returns the file and the line that stand for a target.
-fn path(report: &Report, target: &str, line: Option<usize>, file: Option<&str>) -> (String, usize) {
+fn path(report: &AuditReport, target: &str, line: Option<usize>, file: Option<&str>) -> (String, usize) {
     match (file, &report.target_list, line) {
         (Some(file), ..) => (file.to_owned(), 1),
         (None, Some(list), Some(line)) => (list.clone(), line),
@@ -121,12 +121,12 @@ fn path(report: &Report, target: &str, line: Option<usize>, file: Option<&str>) 
     }
 }
 
-fn evidence(endpoint: &Endpoint, finding: &Finding) -> Vec<String> {
-    let excerpts = finding.evidence.iter().filter_map(|&at| story::excerpt(endpoint, at));
+fn evidence(endpoint: &EndpointReport, finding: &Finding) -> Vec<String> {
+    let excerpts = finding.evidence.iter().filter_map(|&at| common::excerpt(endpoint, at));
     let entries = excerpts.flat_map(|(_, entries)| entries);
     entries
         .map(|entry| {
-            format!("{} {}", story::speaker(entry.kind), story::shown(entry)).trim_start().to_owned()
+            format!("{} {}", common::speaker(entry.kind), common::shown(entry)).trim_start().to_owned()
         })
         .collect()
 }

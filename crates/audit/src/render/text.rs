@@ -6,9 +6,12 @@ use std::fmt::{self, Display, Write};
 
 use starttls_report::Plain;
 
-use super::story;
+use super::common;
 use crate::filter::{plural, severity_word};
-use crate::report::{Certificate, Endpoint, Entry, Finding, Kind, Outcome, Report, Severity, Verdict};
+use crate::report::{
+    AuditReport, Certificate, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Finding,
+    Severity,
+};
 
 /// Evidence of this many lines is shown whole.
 const MOST_LINES: usize = 16;
@@ -58,7 +61,7 @@ impl Default for Palette {
 }
 
 /// The report for people.
-pub fn render(report: &Report, style: Style) -> String {
+pub fn render(report: &AuditReport, style: Style) -> String {
     let mut page = Page { out: String::new(), style };
     for lookup in &report.lookups {
         page.line(0, style.palette.faint, format_args!("looked up: {}", Plain(lookup)));
@@ -68,7 +71,7 @@ pub fn render(report: &Report, style: Style) -> String {
     }
     let several = report.endpoints.len() != 1 || !report.unaudited.is_empty();
     if several {
-        page.line(0, style.palette.strong, Plain(&story::overview(report)));
+        page.line(0, style.palette.strong, Plain(&common::overview(report)));
     }
     for (index, endpoint) in report.endpoints.iter().enumerate() {
         if index > 0 || several {
@@ -77,13 +80,13 @@ pub fn render(report: &Report, style: Style) -> String {
         page.endpoint(endpoint);
     }
     for it in &report.unaudited {
-        let verdict = story::verdict_word(it.outcome).to_uppercase();
+        let verdict = common::verdict_word(it.outcome).to_uppercase();
         let verdict = Painted(verdict_color(style.palette, it.outcome), style.palette.reset, verdict);
         page.out.push('\n');
         page.line(0, "", format_args!("{verdict}  {}: {}", Plain(&it.asked), Plain(&it.reason)));
     }
     page.out.push('\n');
-    page.line(0, style.palette.faint, format_args!("report: {}", Plain(&story::provenance(report))));
+    page.line(0, style.palette.faint, format_args!("report: {}", Plain(&common::provenance(report))));
     page.out
 }
 
@@ -108,9 +111,9 @@ impl Page {
         let _ = writeln!(self.out, "{line}");
     }
 
-    fn endpoint(&mut self, endpoint: &Endpoint) {
+    fn endpoint(&mut self, endpoint: &EndpointReport) {
         let Style { palette, verbose, .. } = self.style;
-        let verdict = story::verdict_word(endpoint.outcome).to_uppercase();
+        let verdict = common::verdict_word(endpoint.outcome).to_uppercase();
         let verdict = Painted(verdict_color(palette, endpoint.outcome), palette.reset, verdict);
         let address = endpoint.address.as_deref().map(|address| format!(" ({address})")).unwrap_or_default();
         let target = Painted(palette.strong, palette.reset, Plain(&endpoint.target));
@@ -119,10 +122,10 @@ impl Page {
             "",
             format_args!("{verdict}  {target}{}: {}", Plain(&address), Plain(&endpoint.summary)),
         );
-        for (_, finding) in story::new(endpoint) {
+        for (_, finding) in common::new(endpoint) {
             self.wrong(endpoint, finding);
         }
-        for (_, finding) in story::with(endpoint, Outcome::Inconclusive) {
+        for (_, finding) in common::with(endpoint, CheckOutcome::Inconclusive) {
             self.out.push('\n');
             self.remark(endpoint, "inconclusive", finding);
         }
@@ -130,18 +133,20 @@ impl Page {
         self.facts(endpoint);
         // The steps are among the facts already.
         let is_shown = |id: &str| id == "time-steps" && !verbose && !endpoint.steps.is_empty();
-        for (_, finding) in story::with(endpoint, Outcome::Info).iter().filter(|(_, it)| !is_shown(&it.id)) {
+        for (_, finding) in
+            common::with(endpoint, CheckOutcome::Info).iter().filter(|(_, it)| !is_shown(&it.id))
+        {
             self.line(2, "", format_args!("note: {} [{}]", Plain(&finding.summary), Plain(&finding.id)));
             self.details(finding);
         }
-        self.folded("known", palette.warning, &story::known(endpoint), verbose);
-        self.folded("passed", palette.good, &story::with(endpoint, Outcome::Pass), verbose);
-        let not_applicable = story::with(endpoint, Outcome::NotApplicable);
+        self.folded("known", palette.warning, &common::known(endpoint), verbose);
+        self.folded("passed", palette.good, &common::with(endpoint, CheckOutcome::Pass), verbose);
+        let not_applicable = common::with(endpoint, CheckOutcome::NotApplicable);
         self.folded("not applicable", palette.faint, &not_applicable, verbose);
-        self.folded("not run", palette.faint, &story::with(endpoint, Outcome::NotRun), true);
+        self.folded("not run", palette.faint, &common::with(endpoint, CheckOutcome::NotRun), true);
     }
 
-    fn wrong(&mut self, endpoint: &Endpoint, finding: &Finding) {
+    fn wrong(&mut self, endpoint: &EndpointReport, finding: &Finding) {
         let palette = self.style.palette;
         let color = if finding.severity >= Severity::Error { palette.bad } else { palette.warning };
         let severity = Painted(color, palette.reset, severity_word(finding.severity));
@@ -156,7 +161,7 @@ impl Page {
         }
     }
 
-    fn remark(&mut self, endpoint: &Endpoint, word: &str, finding: &Finding) {
+    fn remark(&mut self, endpoint: &EndpointReport, word: &str, finding: &Finding) {
         let color = self.style.palette.warning;
         let word = Painted(color, self.style.palette.reset, word);
         self.line(2, "", format_args!("{word}: {} [{}]", Plain(&finding.summary), Plain(&finding.id)));
@@ -170,10 +175,10 @@ impl Page {
         }
     }
 
-    fn evidence(&mut self, endpoint: &Endpoint, finding: &Finding) {
+    fn evidence(&mut self, endpoint: &EndpointReport, finding: &Finding) {
         let palette = self.style.palette;
         for &at in &finding.evidence {
-            let Some((transcript, entries)) = story::excerpt(endpoint, at) else { continue };
+            let Some((transcript, entries)) = common::excerpt(endpoint, at) else { continue };
             let purpose = Plain(&transcript.purpose);
             self.line(6, palette.faint, format_args!("connection {}, {purpose}:", at.transcript + 1));
             let mut timed = None;
@@ -192,14 +197,14 @@ impl Page {
                 let time = Painted(palette.faint, palette.reset, time);
                 let line = Plain(line);
                 match entry.kind {
-                    Kind::Boundary => {
-                        let (words, more) = story::boundary(&entry.text);
+                    EntryKind::Boundary => {
+                        let (words, more) = common::boundary(&entry.text);
                         let more = if more.is_empty() { String::new() } else { format!(": {more}") };
                         self.line(6, "", format_args!("{time}  ----- {words}{} -----", Plain(&more)));
                     }
-                    Kind::Event => self.line(6, "", format_args!("{time}         ({line})")),
+                    EntryKind::Event => self.line(6, "", format_args!("{time}         ({line})")),
                     kind => {
-                        let speaker = story::speaker(kind);
+                        let speaker = common::speaker(kind);
                         self.hanging(6, 27, "", format_args!("{time}  {speaker:>5}: {line}"));
                         if self.style.verbose && entry.decoded.is_some() {
                             self.hanging(
@@ -215,12 +220,12 @@ impl Page {
         }
     }
 
-    fn facts(&mut self, endpoint: &Endpoint) {
+    fn facts(&mut self, endpoint: &EndpointReport) {
         if let Some(tls) = &endpoint.tls {
-            self.line(2, "", format_args!("TLS: {}", Plain(&story::session(tls))));
+            self.line(2, "", format_args!("TLS: {}", Plain(&common::session(tls))));
         }
         if let Some(presented) = &endpoint.certificate {
-            self.line(2, "", format_args!("certificate: {}", Plain(&story::certificate(presented))));
+            self.line(2, "", format_args!("certificate: {}", Plain(&common::certificate(presented))));
             if self.style.verbose {
                 for line in presented.chain.iter().flat_map(Certificate::identification) {
                     self.line(6, "", Plain(&line));
@@ -232,7 +237,7 @@ impl Page {
                 endpoint.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect();
             self.line(2, "", format_args!("steps: {}", Plain(&steps.join(", "))));
         }
-        self.line(2, "", format_args!("audit: {}", Plain(&story::effort(endpoint))));
+        self.line(2, "", format_args!("audit: {}", Plain(&common::effort(endpoint))));
     }
 
     fn folded(&mut self, word: &str, color: &'static str, findings: &[(usize, &Finding)], verbose: bool) {
@@ -255,10 +260,10 @@ impl Page {
     }
 }
 
-fn verdict_color(palette: Palette, verdict: Verdict) -> &'static str {
+fn verdict_color(palette: Palette, verdict: EndpointVerdict) -> &'static str {
     match verdict {
-        Verdict::Sound => palette.good,
-        Verdict::Inconclusive => palette.warning,
+        EndpointVerdict::Sound => palette.good,
+        EndpointVerdict::Inconclusive => palette.warning,
         _ => palette.bad,
     }
 }
@@ -281,7 +286,7 @@ enum Shown<'a> {
 
 /// Long lists are folded first, then what is far from the end: what proves a finding comes last, as a rule.
 fn shown(entries: &[Entry]) -> Vec<Shown<'_>> {
-    let said: Vec<_> = entries.iter().map(|entry| (entry, story::lines(entry))).collect();
+    let said: Vec<_> = entries.iter().map(|entry| (entry, common::lines(entry))).collect();
     let all = said.iter().map(|(_, lines)| lines.len()).sum::<usize>();
     let mut shown = Vec::new();
     for (entry, lines) in &said {
@@ -311,7 +316,7 @@ fn shown(entries: &[Entry]) -> Vec<Shown<'_>> {
 mod tests {
     use super::*;
 
-    fn said(kind: Kind, lines: usize) -> Entry {
+    fn said(kind: EntryKind, lines: usize) -> Entry {
         let text = (1..=lines).map(|number| format!(r"line {number}\n")).collect();
         Entry { at_ms: 0.0, kind, text, decoded: None }
     }
@@ -326,9 +331,10 @@ mod tests {
 
     #[test]
     fn evidence_is_shown_whole_or_folded_where_it_says_least() {
-        let short = [said(Kind::Server, 8), said(Kind::Client, 1), said(Kind::Server, 7)];
+        let short = [said(EntryKind::Server, 8), said(EntryKind::Client, 1), said(EntryKind::Server, 7)];
         assert_eq!(shown(&short).len(), 16);
-        let long = [said(Kind::Server, 15), said(Kind::Client, 1), said(Kind::ServerInside, 4)];
+        let long =
+            [said(EntryKind::Server, 15), said(EntryKind::Client, 1), said(EntryKind::ServerInside, 4)];
         let lines = text(&shown(&long));
         assert_eq!(lines[..4], [r"line 1\n", r"line 2\n", "12 more", r"line 15\n"]);
         assert_eq!(lines[4..], [r"line 1\n", r"line 1\n", r"line 2\n", r"line 3\n", r"line 4\n"]);
@@ -336,8 +342,8 @@ mod tests {
 
     #[test]
     fn the_end_of_long_evidence_is_always_shown() {
-        let mut entries: Vec<Entry> = (0..40).map(|_| said(Kind::Client, 1)).collect();
-        entries.push(said(Kind::ServerInside, 9));
+        let mut entries: Vec<Entry> = (0..40).map(|_| said(EntryKind::Client, 1)).collect();
+        entries.push(said(EntryKind::ServerInside, 9));
         let shown = shown(&entries);
         assert_eq!(shown.len(), MOST_LINES);
         let lines = text(&shown);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Act, between};
 use starttls::Connector;
 use starttls::proto::{ClientMessage, PROTOCOLS, Protocol};
-use starttls_audit::report::{Endpoint, Outcome};
+use starttls_audit::report::{CheckOutcome, EndpointReport};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
@@ -38,7 +38,7 @@ fn interim(protocol: &Protocol) -> Option<[&'static [u8]; 2]> {
     })
 }
 
-async fn audited(rogue: &Rogue, address: SocketAddr, root: &str) -> Endpoint {
+async fn audited(rogue: &Rogue, address: SocketAddr, root: &str) -> EndpointReport {
     let protocol = rogue.protocol();
     let audit =
         Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), Limits::default()).unwrap();
@@ -46,7 +46,7 @@ async fn audited(rogue: &Rogue, address: SocketAddr, root: &str) -> Endpoint {
     tokio::time::timeout(Duration::from_secs(90), audited).await.unwrap()
 }
 
-fn outcomes(report: &Endpoint) -> Vec<(&str, Outcome)> {
+fn outcomes(report: &EndpointReport) -> Vec<(&str, CheckOutcome)> {
     let judged =
         report.findings.iter().filter(|it| ["srv-auth-before", "srv-not-enforced"].contains(&&*it.id));
     judged.map(|it| (it.id.as_str(), it.outcome)).collect()
@@ -86,7 +86,7 @@ async fn an_answer_is_judged_by_itself() {
                     "{} {weakness:?}: {told:#?}",
                     protocol.name
                 );
-                outcomes(&usual).iter().any(|it| it.1 == Outcome::Fail)
+                outcomes(&usual).iter().any(|it| it.1 == CheckOutcome::Fail)
             });
         }
     }

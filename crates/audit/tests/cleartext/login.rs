@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use starttls::proto::{Protocol, ftp::FTP, imap::IMAP, pop3::POP3};
 use starttls::{Acceptor, Connector};
-use starttls_audit::report::{Finding, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointVerdict, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::{Authority, Leaf};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -66,7 +66,7 @@ async fn login(
     protocol: &'static Protocol,
     authority: &Authority,
     script: (&'static str, Answer),
-) -> (Finding, Verdict) {
+) -> (Finding, EndpointVerdict) {
     let address = server(protocol, authority, script).await;
     let root = authority.root_pem();
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_str());
@@ -125,9 +125,9 @@ async fn the_same_words_inside_tls_prove_nothing() {
     ];
     for (protocol, greeting, answer) in scripts {
         let (found, outcome) = login(protocol, &authority, (greeting, answer)).await;
-        assert_eq!(found.outcome, Outcome::Inconclusive, "{}: {}", protocol.name, found.summary);
+        assert_eq!(found.outcome, CheckOutcome::Inconclusive, "{}: {}", protocol.name, found.summary);
         assert!(found.summary.contains("inside TLS"), "{}: {}", protocol.name, found.summary);
-        assert_ne!(outcome, Verdict::Sound, "{}", protocol.name);
+        assert_ne!(outcome, EndpointVerdict::Sound, "{}", protocol.name);
     }
 }
 
@@ -147,6 +147,6 @@ async fn other_words_inside_tls_prove_that_tls_is_wanted() {
     ];
     for (protocol, greeting, answer) in scripts {
         let (found, _) = login(protocol, &authority, (greeting, answer)).await;
-        assert_eq!(found.outcome, Outcome::Pass, "{}: {}", protocol.name, found.summary);
+        assert_eq!(found.outcome, CheckOutcome::Pass, "{}: {}", protocol.name, found.summary);
     }
 }

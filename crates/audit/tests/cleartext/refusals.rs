@@ -8,14 +8,19 @@ use starttls::Connector;
 use starttls::proto::{
     ClientMessage, PROTOCOLS, Protocol, http::HTTP, imap::IMAP, nut::NUT, smtp::SMTP, smtp::SUBMISSION,
 };
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-async fn audited(protocol: &'static Protocol, address: SocketAddr, limits: Limits, root: &str) -> Endpoint {
+async fn audited(
+    protocol: &'static Protocol,
+    address: SocketAddr,
+    limits: Limits,
+    root: &str,
+) -> EndpointReport {
     let builder = || match root {
         "" => Connector::builder().no_system_roots().insecure(),
         root => Connector::builder().no_system_roots().roots_pem(root),
@@ -52,7 +57,7 @@ async fn part_of_a_message_is_not_silence() {
     let hello = scripted("220 mail.example.com\r\n", "250-mail.example.com\r\n250-STAR", false).await;
     for (address, part) in [(greeting, "220-Welc"), (hello, "250-STAR")] {
         let report = audited(&SMTP, address, limits, "").await;
-        assert_eq!(report.outcome, Verdict::Unreachable, "{}", report.summary);
+        assert_eq!(report.outcome, EndpointVerdict::Unreachable, "{}", report.summary);
         assert!(
             report.summary.contains(part) && report.summary.contains("not the rest"),
             "{}",
@@ -65,15 +70,15 @@ async fn part_of_a_message_is_not_silence() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_without_a_length_may_refuse() {
     for (answer, expected) in [
-        ("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno", Verdict::Declined),
-        ("HTTP/1.0 200 OK\r\n\r\n<html>", Verdict::Declined),
-        ("HTTP/1.1 503 Service Unavailable\r\n\r\nlater", Verdict::Inconclusive),
-        ("HTTP/1.1 429 Too Many Requests\r\n\r\nlater", Verdict::Inconclusive),
+        ("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno", EndpointVerdict::Declined),
+        ("HTTP/1.0 200 OK\r\n\r\n<html>", EndpointVerdict::Declined),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\nlater", EndpointVerdict::Inconclusive),
+        ("HTTP/1.1 429 Too Many Requests\r\n\r\nlater", EndpointVerdict::Inconclusive),
     ] {
         let report = audited(&HTTP, scripted("", answer, true).await, Limits::default(), "").await;
         let throttled = report.findings.iter().any(|it| it.id == "srv-throttled");
         assert_eq!(report.outcome, expected, "{answer}: {}", report.summary);
-        assert_eq!(throttled, expected == Verdict::Inconclusive, "{answer}: {}", report.summary);
+        assert_eq!(throttled, expected == EndpointVerdict::Inconclusive, "{answer}: {}", report.summary);
     }
 }
 
@@ -89,12 +94,12 @@ async fn a_session_that_ends_for_want_of_tls_is_not_throttled() {
             Act { before: b"", passes: known.contains(&message) }
         });
         let report = audited(protocol, strict.await, Limits::default(), &authority.root_pem()).await;
-        let untold = report.findings.iter().filter(|it| it.outcome == Outcome::Inconclusive);
+        let untold = report.findings.iter().filter(|it| it.outcome == CheckOutcome::Inconclusive);
         let untold: Vec<_> = untold.map(|it| format!("{}: {}", it.id, it.summary)).collect();
         assert_eq!(untold, Vec::<String>::new(), "{}", protocol.name);
         for id in ["srv-auth-before", "srv-not-enforced"] {
             let found = report.findings.iter().find(|it| it.id == id).unwrap();
-            let kept = matches!(found.outcome, Outcome::Pass | Outcome::NotApplicable);
+            let kept = matches!(found.outcome, CheckOutcome::Pass | CheckOutcome::NotApplicable);
             assert!(kept, "{}: {id}: {}", protocol.name, found.summary);
         }
     }
@@ -113,7 +118,7 @@ async fn a_login_that_is_taken_here_may_be_refused_elsewhere() {
             let rogue = Rogue::start(protocol, weakness, &authority).unwrap();
             let report = audited(protocol, rogue.address(), Limits::default(), &authority.root_pem()).await;
             let finding = report.findings.iter().find(|it| it.id == id).unwrap();
-            if finding.outcome == Outcome::Fail {
+            if finding.outcome == CheckOutcome::Fail {
                 assert!(finding.details.iter().any(|it| it.contains("127.0.0.1")), "{:?}", finding.details);
                 found[at] += 1;
             }

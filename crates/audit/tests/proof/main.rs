@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use starttls::TlsVersion::{self, Tls12, Tls13};
 use starttls::{Connector, proto::Protocol};
-use starttls_audit::report::Endpoint;
+use starttls_audit::report::EndpointReport;
 use starttls_audit::{Audit, Limits};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -70,7 +70,7 @@ async fn audit(
     (name, address): (&str, std::net::SocketAddr),
     root: &str,
     limits: Limits,
-) -> Option<Endpoint> {
+) -> Option<EndpointReport> {
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     tokio::time::timeout(DEADLINE, audit.endpoint(protocol, protocol.name, name, address)).await.ok()
 }

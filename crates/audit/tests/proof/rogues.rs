@@ -5,7 +5,7 @@ use std::sync::Arc;
 use starttls::TlsVersion;
 use starttls::proto::{PROTOCOLS, Protocol};
 use starttls_audit::Limits;
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::sync::Semaphore;
@@ -45,13 +45,13 @@ async fn judge(
         return Err(Problem::Missed(format!("{who} takes more than a minute")));
     };
     let found = wrong(&endpoint);
-    let told = |id: &str| endpoint.findings.iter().any(|it| it.id == id && it.outcome != Outcome::Pass);
+    let told = |id: &str| endpoint.findings.iter().any(|it| it.id == id && it.outcome != CheckOutcome::Pass);
     // To be throttled, or shut out inside TLS, is no verdict on the upgrade.
     let hit = match weakness {
         Weakness::Throttled => told(weakness.id()),
         // TLS 1.2 asks for the certificate before the handshake is done.
         _ if weakness.wants_certificate() && tls == TlsVersion::Tls12 => {
-            endpoint.outcome == Verdict::TlsFailed
+            endpoint.outcome == EndpointVerdict::TlsFailed
         }
         _ if weakness.hides_the_session() => is_unseen(&endpoint),
         _ => found.iter().any(|id| weakness.is_shown_by(id)),
@@ -68,24 +68,29 @@ async fn judge(
 }
 
 /// Whether the audit says that it saw nothing inside TLS, and draws no conclusion from it.
-fn is_unseen(endpoint: &Endpoint) -> bool {
+fn is_unseen(endpoint: &EndpointReport) -> bool {
     let untold = |id: &str| {
         let found = endpoint.findings.iter().find(|it| it.id == id);
-        found.is_some_and(|it| matches!(it.outcome, Outcome::Inconclusive | Outcome::NotApplicable))
+        found.is_some_and(|it| matches!(it.outcome, CheckOutcome::Inconclusive | CheckOutcome::NotApplicable))
     };
     let compared =
         ["srv-inject-eager", "srv-inject-lazy", "srv-inject-split", "srv-inject-partial", "srv-fixation"];
-    endpoint.outcome == Verdict::Inconclusive && untold("srv-upgrade") && compared.iter().all(|id| untold(id))
+    endpoint.outcome == EndpointVerdict::Inconclusive
+        && untold("srv-upgrade")
+        && compared.iter().all(|id| untold(id))
 }
 
 /// What is wrong with an endpoint, by the ids of the checks that say so.
-fn wrong(endpoint: &Endpoint) -> Vec<&str> {
-    let bad = endpoint.findings.iter().filter(|it| matches!(it.outcome, Outcome::Fail | Outcome::Warning));
+fn wrong(endpoint: &EndpointReport) -> Vec<&str> {
+    let bad = endpoint
+        .findings
+        .iter()
+        .filter(|it| matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning));
     bad.map(|it| it.id.as_str()).collect()
 }
 
-fn shown(endpoint: &Endpoint) -> String {
-    let untold = endpoint.findings.iter().filter(|it| it.outcome == Outcome::Inconclusive);
+fn shown(endpoint: &EndpointReport) -> String {
+    let untold = endpoint.findings.iter().filter(|it| it.outcome == CheckOutcome::Inconclusive);
     let untold: Vec<_> = untold.map(|it| format!("{} ({})", it.id, it.summary)).collect();
     let (outcome, summary) = (endpoint.outcome, &endpoint.summary);
     format!("{outcome:?}, {summary}; found {:?}; untold {untold:?}", wrong(endpoint))

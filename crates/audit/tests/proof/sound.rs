@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use starttls::TlsVersion;
 use starttls_audit::Limits;
-use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_lab::{Lab, LabEndpoint, Options};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -36,8 +36,8 @@ async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<()
     }
     // The only check that needs `--slow`; every other one has to be run.
     let fine = |it: &Finding| match it.outcome {
-        Outcome::Pass | Outcome::Info | Outcome::NotApplicable => true,
-        Outcome::NotRun => it.id == "srv-stall",
+        CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
+        CheckOutcome::NotRun => it.id == "srv-stall",
         _ => false,
     };
     let old = |id: &str| tls == TlsVersion::Tls12 && id == "tls-old";

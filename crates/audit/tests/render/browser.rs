@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use starttls_audit::filter::is_wrong;
 use starttls_audit::render::html;
-use starttls_audit::report::{Finding, Report};
+use starttls_audit::report::{AuditReport, Finding};
 
 use crate::{hostile, sample};
 
@@ -64,7 +64,7 @@ fn attribute<'a>(tag: &'a str, name: &str) -> &'a str {
     value.split('"').next().unwrap()
 }
 
-fn findings(report: &Report) -> impl Iterator<Item = &Finding> {
+fn findings(report: &AuditReport) -> impl Iterator<Item = &Finding> {
     report.endpoints.iter().flat_map(|endpoint| &endpoint.findings)
 }
 

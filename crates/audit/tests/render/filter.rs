@@ -2,7 +2,7 @@
 
 use starttls_audit::check::{CHECKS, check};
 use starttls_audit::filter::{Selection, UnknownCheck, exit_code, mark_known, settle};
-use starttls_audit::report::{Endpoint, Outcome, Report, Severity, Verdict};
+use starttls_audit::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Severity};
 
 use crate::sample;
 
@@ -10,7 +10,7 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn settled(mut report: Report, fail_on: Severity) -> Report {
+fn settled(mut report: AuditReport, fail_on: Severity) -> AuditReport {
     report.endpoints.iter_mut().for_each(|endpoint| settle(endpoint, fail_on));
     report
 }
@@ -25,16 +25,16 @@ fn the_threshold_decides_between_sound_and_findings() {
         assert_eq!(exit_code(&settled(sample::report(vec![endpoint.clone()]), fail_on)), code);
     }
     settle(&mut endpoint, Severity::Critical);
-    assert_eq!(endpoint.outcome, Verdict::Inconclusive);
+    assert_eq!(endpoint.outcome, EndpointVerdict::Inconclusive);
     assert_eq!(endpoint.summary, "2 findings, the worst error; 2 checks passed, 1 inconclusive");
-    endpoint.findings.retain(|finding| finding.outcome != Outcome::Inconclusive);
+    endpoint.findings.retain(|finding| finding.outcome != CheckOutcome::Inconclusive);
     settle(&mut endpoint, Severity::Critical);
-    assert_eq!(endpoint.outcome, Verdict::Sound, "all that is left was told");
+    assert_eq!(endpoint.outcome, EndpointVerdict::Sound, "all that is left was told");
     let mut sound = sample::sound();
     settle(&mut sound, Severity::Info);
     assert_eq!(
         (sound.outcome, sound.summary.as_str()),
-        (Verdict::Sound, "5 checks passed, no problems found")
+        (EndpointVerdict::Sound, "5 checks passed, no problems found")
     );
 }
 
@@ -64,15 +64,15 @@ fn the_samples_are_settled() {
 #[test]
 fn an_endpoint_that_could_not_be_audited_keeps_its_verdict_and_code() {
     let codes = [
-        (Verdict::Unreachable, 3),
-        (Verdict::Declined, 4),
-        (Verdict::TlsFailed, 5),
-        (Verdict::Violation, 6),
-        (Verdict::WrongPort, 6),
-        (Verdict::Inconclusive, 7),
+        (EndpointVerdict::Unreachable, 3),
+        (EndpointVerdict::Declined, 4),
+        (EndpointVerdict::TlsFailed, 5),
+        (EndpointVerdict::Violation, 6),
+        (EndpointVerdict::WrongPort, 6),
+        (EndpointVerdict::Inconclusive, 7),
     ];
     for (outcome, code) in codes {
-        let endpoint = Endpoint { outcome, ..sample::throttled() };
+        let endpoint = EndpointReport { outcome, ..sample::throttled() };
         let report = settled(sample::report(vec![sample::sound(), endpoint]), Severity::Warning);
         assert_eq!(exit_code(&report), code);
     }
@@ -97,7 +97,7 @@ fn only_and_skip_take_ids_and_families() {
 
 #[test]
 fn a_baseline_marks_what_was_known_and_nothing_else() {
-    let known = |now: Endpoint, then: Endpoint| {
+    let known = |now: EndpointReport, then: EndpointReport| {
         let mut report = sample::report(vec![now]);
         let known = mark_known(&mut report, &sample::report(vec![then]));
         (known, exit_code(&settled(report, Severity::Warning)))
@@ -124,6 +124,6 @@ fn a_baseline_marks_what_was_known_and_nothing_else() {
         1,
         "they stay in the report"
     );
-    let then = Endpoint { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
+    let then = EndpointReport { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
     assert_eq!(known(sample::wrong(), then), (3, 7), "the target has a new address");
 }

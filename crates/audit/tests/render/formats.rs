@@ -3,7 +3,7 @@
 use serde_json::Value;
 use starttls_audit::check::CHECKS;
 use starttls_audit::render::{json, junit, nagios, prometheus, sarif};
-use starttls_audit::report::{Endpoint, Severity, Verdict};
+use starttls_audit::report::{EndpointReport, EndpointVerdict, Severity};
 
 use crate::sample;
 
@@ -119,7 +119,7 @@ fn sarif_has_what_the_specification_requires() {
 fn sarif_is_what_github_accepts() {
     let at = |report: &_, file| serde_json::from_str::<Value>(&sarif::render(report, file)).unwrap();
     let mut report = sample::all();
-    let other = Endpoint { address: Some("192.0.2.9:587".to_owned()), ..sample::wrong() };
+    let other = EndpointReport { address: Some("192.0.2.9:587".to_owned()), ..sample::wrong() };
     report.endpoints.push(other);
     report.target_list = Some("ops/targets.txt".to_owned());
     for (index, endpoint) in report.endpoints.iter_mut().enumerate().skip(1) {
@@ -169,15 +169,19 @@ fn nagios_states_follow_thresholds_and_verdicts() {
     assert_eq!([code(31, 30, 10), code(30, 30, 10), code(29, 30, 10)], [0, 0, 1]);
     assert_eq!([code(10, 30, 10), code(9, 30, 10), code(-1, 30, 10)], [1, 2, 2]);
     let outcome = |outcome| {
-        let endpoint = starttls_audit::report::Endpoint { outcome, ..sample::throttled() };
+        let endpoint = starttls_audit::report::EndpointReport { outcome, ..sample::throttled() };
         nagios::state(&sample::report(vec![endpoint]), nagios::Thresholds::default()).code()
     };
-    for critical in
-        [Verdict::Declined, Verdict::Unreachable, Verdict::TlsFailed, Verdict::Violation, Verdict::WrongPort]
-    {
+    for critical in [
+        EndpointVerdict::Declined,
+        EndpointVerdict::Unreachable,
+        EndpointVerdict::TlsFailed,
+        EndpointVerdict::Violation,
+        EndpointVerdict::WrongPort,
+    ] {
         assert_eq!(outcome(critical), 2);
     }
-    assert_eq!(outcome(Verdict::Inconclusive), 3);
+    assert_eq!(outcome(EndpointVerdict::Inconclusive), 3);
     assert_eq!(nagios::state(&sample::report(Vec::new()), nagios::Thresholds::default()).code(), 3);
     let headline = nagios::render(&sample::report(vec![sample::wrong()]), nagios::Thresholds::default());
     assert!(

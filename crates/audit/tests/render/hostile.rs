@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use starttls_audit::render::{csv, html, json, junit, nagios, prometheus, sarif, text};
-use starttls_audit::report::{Report, Severity};
+use starttls_audit::report::{AuditReport, Severity};
 
 use crate::sample;
 
@@ -12,7 +12,7 @@ const HOSTILE: &str = "<script>alert(1)</script>]]>--><img src=http://evil.examp
     \x1b[31m\u{9b}1m\x07\0\r\n# injected 1\n\u{202e}\u{2028}\u{fffe}&amp;\\\"} 1\\n[a](http://evil.example)\u{e0041}";
 
 /// The samples with every text replaced, except where a text is one of a few words.
-pub(crate) fn hostile() -> Report {
+pub(crate) fn hostile() -> AuditReport {
     fn poison(value: &mut Value, key: &str) {
         match value {
             Value::String(text) if !["outcome", "severity", "kind"].contains(&key) => {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use starttls_audit::render::{prometheus, sarif};
-use starttls_audit::report::Report;
+use starttls_audit::report::AuditReport;
 
 use crate::{hostile, sample};
 
@@ -36,7 +36,7 @@ fn read_by(command: &mut Command, input: &str) -> (bool, String) {
     (status.success(), words)
 }
 
-fn reports() -> [Report; 3] {
+fn reports() -> [AuditReport; 3] {
     [sample::all(), sample::report(Vec::new()), hostile::hostile()]
 }
 

@@ -3,28 +3,28 @@
 use starttls::validity;
 use starttls_audit::check::check;
 use starttls_audit::report::{
-    Capabilities, Certificate, Endpoint, Entry, Evidence, Expiry, Finding, Kind, Outcome, Presented, Report,
-    Severity, Step, Tls, Transcript, Unaudited, Verdict,
+    AuditReport, Capabilities, Certificate, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind,
+    Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
 };
 
 /// The time of every audit.
 const TIME: &str = "2031-04-05T12:00:00Z";
 
 /// All three.
-pub(crate) fn all() -> Report {
+pub(crate) fn all() -> AuditReport {
     let mut report = report(vec![sound(), wrong(), throttled()]);
     report.lookups = vec!["MX example.com: 10 mail.example.com".to_owned()];
     report
 }
 
-pub(crate) fn report(endpoints: Vec<Endpoint>) -> Report {
+pub(crate) fn report(endpoints: Vec<EndpointReport>) -> AuditReport {
     let generator = "starttls 0.1.0".to_owned();
     let options = words(&["--server-name", "mail.example.com"]);
-    Report { started_at: TIME.to_owned(), endpoints, ..Report::new(generator, options) }
+    AuditReport { started_at: TIME.to_owned(), endpoints, ..AuditReport::new(generator, options) }
 }
 
-pub(crate) fn sound() -> Endpoint {
-    Endpoint {
+pub(crate) fn sound() -> EndpointReport {
+    EndpointReport {
         target: "imap://mail.example.com".to_owned(),
         address: Some("192.0.2.1:143".to_owned()),
         protocol: "imap".to_owned(),
@@ -33,7 +33,7 @@ pub(crate) fn sound() -> Endpoint {
         target_line: None,
         started_at: TIME.to_owned(),
         source: Some("192.0.2.200".to_owned()),
-        outcome: Verdict::Sound,
+        outcome: EndpointVerdict::Sound,
         summary: "5 checks passed, no problems found".to_owned(),
         tls: Some(tls()),
         certificate: Some(Presented {
@@ -51,21 +51,26 @@ pub(crate) fn sound() -> Endpoint {
         connections: 9,
         elapsed_ms: 312.4,
         findings: vec![
-            finding("srv-inject-eager", Outcome::Pass, "commands sent before the handshake are dropped", &[]),
-            finding("srv-inject-lazy", Outcome::Pass, "nothing waits for the next command", &[]),
-            finding("srv-not-enforced", Outcome::Pass, "nothing is served before TLS", &[]),
+            finding(
+                "srv-inject-eager",
+                CheckOutcome::Pass,
+                "commands sent before the handshake are dropped",
+                &[],
+            ),
+            finding("srv-inject-lazy", CheckOutcome::Pass, "nothing waits for the next command", &[]),
+            finding("srv-not-enforced", CheckOutcome::Pass, "nothing is served before TLS", &[]),
             finding(
                 "srv-xproto",
-                Outcome::NotApplicable,
+                CheckOutcome::NotApplicable,
                 "there is no implicit TLS port with this certificate",
                 &[],
             ),
-            finding("cert-chain", Outcome::Pass, "the certificate leads to a trusted root", &[]),
-            finding("cert-name", Outcome::Pass, "the certificate is for mail.example.com", &[]),
-            finding("time-steps", Outcome::Info, "connect 0.4 ms, greeting 11.6 ms", &[]),
+            finding("cert-chain", CheckOutcome::Pass, "the certificate leads to a trusted root", &[]),
+            finding("cert-name", CheckOutcome::Pass, "the certificate is for mail.example.com", &[]),
+            finding("time-steps", CheckOutcome::Info, "connect 0.4 ms, greeting 11.6 ms", &[]),
             finding(
                 "tls-group",
-                Outcome::Info,
+                CheckOutcome::Info,
                 "the key exchange withstands quantum computers: X25519MLKEM768",
                 &[],
             ),
@@ -73,13 +78,17 @@ pub(crate) fn sound() -> Endpoint {
         transcripts: vec![Transcript {
             purpose: "the upgrade as a client does it".to_owned(),
             entries: vec![
-                entry(0.4, Kind::Event, "connected to 192.0.2.1:143"),
-                entry(3.9, Kind::Server, r"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n"),
-                entry(4.0, Kind::Client, r"a1 STARTTLS\r\n"),
-                entry(5.2, Kind::Server, r"a1 OK begin\r\n"),
-                entry(9.8, Kind::Boundary, "TLS 1.3"),
-                entry(9.9, Kind::ClientInside, r"a2 CAPABILITY\r\n"),
-                entry(10.6, Kind::ServerInside, r"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na2 OK done\r\n"),
+                entry(0.4, EntryKind::Event, "connected to 192.0.2.1:143"),
+                entry(
+                    3.9,
+                    EntryKind::Server,
+                    r"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n",
+                ),
+                entry(4.0, EntryKind::Client, r"a1 STARTTLS\r\n"),
+                entry(5.2, EntryKind::Server, r"a1 OK begin\r\n"),
+                entry(9.8, EntryKind::Boundary, "TLS 1.3"),
+                entry(9.9, EntryKind::ClientInside, r"a2 CAPABILITY\r\n"),
+                entry(10.6, EntryKind::ServerInside, r"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na2 OK done\r\n"),
             ],
         }],
     }
@@ -90,20 +99,24 @@ pub(crate) fn unaudited() -> Unaudited {
     Unaudited {
         asked: "gone.example.com".to_owned(),
         target_line: Some(4),
-        outcome: Verdict::Unreachable,
+        outcome: EndpointVerdict::Unreachable,
         reason: "there is no domain gone.example.com".to_owned(),
     }
 }
 
 /// Injection, a certificate that expires soon and is for another name.
-pub(crate) fn wrong() -> Endpoint {
+pub(crate) fn wrong() -> EndpointReport {
     let at = |transcript, first, last| Evidence { transcript, first, last };
-    let mut expiry = finding("cert-expiry", Outcome::Warning, "the certificate expires in 5 days", &[]);
+    let mut expiry = finding("cert-expiry", CheckOutcome::Warning, "the certificate expires in 5 days", &[]);
     expiry.details = words(&["valid until 2031-04-05T12:00:00Z"]);
-    let mut name =
-        finding("cert-name", Outcome::Fail, "the certificate is not for mail.example.com", &[at(0, 5, 5)]);
+    let mut name = finding(
+        "cert-name",
+        CheckOutcome::Fail,
+        "the certificate is not for mail.example.com",
+        &[at(0, 5, 5)],
+    );
     name.details = words(&["it is for: www.example.com, example.com"]);
-    Endpoint {
+    EndpointReport {
         target: "submission://mail.example.com".to_owned(),
         address: Some("[2001:db8::1]:587".to_owned()),
         protocol: "submission".to_owned(),
@@ -112,9 +125,9 @@ pub(crate) fn wrong() -> Endpoint {
         target_line: None,
         started_at: TIME.to_owned(),
         source: Some("192.0.2.200".to_owned()),
-        outcome: Verdict::Findings,
+        outcome: EndpointVerdict::Findings,
         summary: "3 findings, the worst critical; 2 checks passed, 1 inconclusive".to_owned(),
-        tls: Some(Tls {
+        tls: Some(TlsSummary {
             version: "TLS 1.2".to_owned(),
             versions: words(&["TLS 1.2"]),
             cipher_suite: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned(),
@@ -137,24 +150,24 @@ pub(crate) fn wrong() -> Endpoint {
         connections: 17,
         elapsed_ms: 448.0,
         findings: vec![
-            finding("srv-offered", Outcome::Pass, "STARTTLS is offered", &[at(0, 3, 3)]),
+            finding("srv-offered", CheckOutcome::Pass, "STARTTLS is offered", &[at(0, 3, 3)]),
             finding(
                 "srv-inject-eager",
-                Outcome::Fail,
+                CheckOutcome::Fail,
                 "the server answered inside TLS what was asked before the handshake",
                 &[at(1, 2, 5)],
             ),
-            finding("srv-hs-fallback", Outcome::Pass, "a failed handshake ends the connection", &[]),
-            finding("srv-stall", Outcome::NotRun, "it takes up to five minutes (needs --slow)", &[]),
+            finding("srv-hs-fallback", CheckOutcome::Pass, "a failed handshake ends the connection", &[]),
+            finding("srv-stall", CheckOutcome::NotRun, "it takes up to five minutes (needs --slow)", &[]),
             finding(
                 "srv-inject-split",
-                Outcome::Inconclusive,
+                CheckOutcome::Inconclusive,
                 "the connection broke before the handshake in 2 of 3 tries",
                 &[],
             ),
             name,
             expiry,
-            finding("tls-old", Outcome::Info, "the server speaks TLS 1.2, not 1.3", &[at(0, 5, 5)]),
+            finding("tls-old", CheckOutcome::Info, "the server speaks TLS 1.2, not 1.3", &[at(0, 5, 5)]),
         ],
         transcripts: vec![baseline(), injection()],
     }
@@ -164,20 +177,20 @@ fn baseline() -> Transcript {
     Transcript {
         purpose: "the upgrade as a client does it".to_owned(),
         entries: vec![
-            entry(0.5, Kind::Event, "connected to [2001:db8::1]:587"),
-            entry(12.1, Kind::Server, r"220 mail.example.com ESMTP\r\n"),
-            entry(12.2, Kind::Client, r"EHLO audit.invalid\r\n"),
+            entry(0.5, EntryKind::Event, "connected to [2001:db8::1]:587"),
+            entry(12.1, EntryKind::Server, r"220 mail.example.com ESMTP\r\n"),
+            entry(12.2, EntryKind::Client, r"EHLO audit.invalid\r\n"),
             entry(
                 13.0,
-                Kind::Server,
+                EntryKind::Server,
                 r"250-mail.example.com\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 SIZE 10240000\r\n",
             ),
-            entry(13.1, Kind::Client, r"STARTTLS\r\n"),
-            entry(18.0, Kind::Boundary, "TLS 1.2, the certificate is for www.example.com"),
-            entry(18.2, Kind::ClientInside, r"EHLO audit.invalid\r\n"),
+            entry(13.1, EntryKind::Client, r"STARTTLS\r\n"),
+            entry(18.0, EntryKind::Boundary, "TLS 1.2, the certificate is for www.example.com"),
+            entry(18.2, EntryKind::ClientInside, r"EHLO audit.invalid\r\n"),
             entry(
                 18.9,
-                Kind::ServerInside,
+                EntryKind::ServerInside,
                 r"250-mail.example.com\r\n250-PIPELINING\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 10240000\r\n",
             ),
         ],
@@ -188,19 +201,19 @@ fn injection() -> Transcript {
     Transcript {
         purpose: "a probe behind the request, in one segment".to_owned(),
         entries: vec![
-            entry(0.4, Kind::Event, "connected to [2001:db8::1]:587"),
-            entry(11.8, Kind::Server, r"220 mail.example.com ESMTP\r\n"),
-            entry(12.0, Kind::Client, r"STARTTLS\r\nNOOP probe-7f3a\r\n"),
-            entry(12.9, Kind::Server, r"220 2.0.0 ready to start TLS\r\n"),
-            entry(17.7, Kind::Boundary, "TLS from here"),
-            entry(18.3, Kind::ServerInside, r"250 2.0.0 OK\r\n"),
-            entry(19.3, Kind::Event, "closed by us"),
+            entry(0.4, EntryKind::Event, "connected to [2001:db8::1]:587"),
+            entry(11.8, EntryKind::Server, r"220 mail.example.com ESMTP\r\n"),
+            entry(12.0, EntryKind::Client, r"STARTTLS\r\nNOOP probe-7f3a\r\n"),
+            entry(12.9, EntryKind::Server, r"220 2.0.0 ready to start TLS\r\n"),
+            entry(17.7, EntryKind::Boundary, "TLS from here"),
+            entry(18.3, EntryKind::ServerInside, r"250 2.0.0 OK\r\n"),
+            entry(19.3, EntryKind::Event, "closed by us"),
         ],
     }
 }
 
-pub(crate) fn throttled() -> Endpoint {
-    Endpoint {
+pub(crate) fn throttled() -> EndpointReport {
+    EndpointReport {
         target: "smtp://mx.example.com".to_owned(),
         address: Some("192.0.2.7:25".to_owned()),
         protocol: "smtp".to_owned(),
@@ -209,7 +222,7 @@ pub(crate) fn throttled() -> Endpoint {
         target_line: None,
         started_at: TIME.to_owned(),
         source: Some("192.0.2.200".to_owned()),
-        outcome: Verdict::Inconclusive,
+        outcome: EndpointVerdict::Inconclusive,
         summary: "the server turned the audit away for now".to_owned(),
         tls: None,
         certificate: None,
@@ -219,24 +232,24 @@ pub(crate) fn throttled() -> Endpoint {
         elapsed_ms: 31.0,
         findings: vec![finding(
             "srv-throttled",
-            Outcome::Inconclusive,
+            CheckOutcome::Inconclusive,
             "421 at the greeting, twice",
             &[Evidence { transcript: 0, first: 1, last: 1 }],
         )],
         transcripts: vec![Transcript {
             purpose: "the upgrade as a client does it".to_owned(),
             entries: vec![
-                entry(0.4, Kind::Event, "connected to 192.0.2.7:25"),
-                entry(15.0, Kind::Server, r"421 4.7.0 too many connections\r\n"),
-                entry(15.1, Kind::Event, "closed by the server"),
+                entry(0.4, EntryKind::Event, "connected to 192.0.2.7:25"),
+                entry(15.0, EntryKind::Server, r"421 4.7.0 too many connections\r\n"),
+                entry(15.1, EntryKind::Event, "closed by the server"),
             ],
         }],
     }
 }
 
-pub(crate) fn finding(id: &str, outcome: Outcome, summary: &str, evidence: &[Evidence]) -> Finding {
+pub(crate) fn finding(id: &str, outcome: CheckOutcome, summary: &str, evidence: &[Evidence]) -> Finding {
     let row = check(id).unwrap();
-    let wrong = matches!(outcome, Outcome::Fail | Outcome::Warning);
+    let wrong = matches!(outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     Finding {
         id: id.to_owned(),
         outcome,
@@ -249,12 +262,12 @@ pub(crate) fn finding(id: &str, outcome: Outcome, summary: &str, evidence: &[Evi
     }
 }
 
-fn entry(at_ms: f64, kind: Kind, text: &str) -> Entry {
+fn entry(at_ms: f64, kind: EntryKind, text: &str) -> Entry {
     Entry { at_ms, kind, text: text.to_owned(), decoded: None }
 }
 
-fn tls() -> Tls {
-    Tls {
+fn tls() -> TlsSummary {
+    TlsSummary {
         version: "TLS 1.3".to_owned(),
         versions: words(&["TLS 1.3", "TLS 1.2"]),
         cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
@@ -290,7 +303,7 @@ fn ends(subject: &str, days_left: i64) -> Expiry {
     Expiry { subject, not_after, not_after_unix, days_left }
 }
 
-fn steps() -> Vec<Step> {
+fn steps() -> Vec<StepTime> {
     [
         ("connect", 0.4),
         ("greeting", 11.6),
@@ -299,7 +312,7 @@ fn steps() -> Vec<Step> {
         ("handshake", 4.6),
         ("hello inside", 0.7),
     ]
-    .map(|(name, ms)| Step { name: name.to_owned(), ms })
+    .map(|(name, ms)| StepTime { name: name.to_owned(), ms })
     .to_vec()
 }
 

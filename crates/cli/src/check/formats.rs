@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use starttls_audit::render;
-use starttls_audit::report::Report;
+use starttls_audit::report::AuditReport;
 
 use crate::args::{Check, ReportFormat};
 use crate::console::Console;
@@ -40,7 +40,7 @@ impl Destinations {
     }
 
     /// Writes the report in every format.
-    pub(crate) fn write(self, args: &Check, report: &Report) -> Result<(), Failed> {
+    pub(crate) fn write(self, args: &Check, report: &AuditReport) -> Result<(), Failed> {
         for (format, mut sink) in self.0 {
             let text = rendered(args, format, report);
             sink.line(text.strip_suffix('\n').unwrap_or(&text))?;
@@ -64,7 +64,7 @@ fn file_name(format: ReportFormat) -> &'static str {
     }
 }
 
-fn rendered(args: &Check, format: ReportFormat, report: &Report) -> String {
+fn rendered(args: &Check, format: ReportFormat, report: &AuditReport) -> String {
     match format {
         ReportFormat::Text => render::text::render(report, style(args)),
         ReportFormat::Json => render::json::render(report),
@@ -101,7 +101,7 @@ pub(crate) fn is_plugin(args: &Check) -> bool {
 }
 
 /// Returns the exit code of a monitoring plugin.
-pub(crate) fn plugin_code(args: &Check, report: &Report) -> u8 {
+pub(crate) fn plugin_code(args: &Check, report: &AuditReport) -> u8 {
     render::nagios::state(report, thresholds(args)).code()
 }
 

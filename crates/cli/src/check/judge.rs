@@ -4,7 +4,7 @@ use std::path::Path;
 
 use starttls_audit::filter::{self, Selection};
 use starttls_audit::render::json;
-use starttls_audit::report::{Endpoint, Report, Severity};
+use starttls_audit::report::{AuditReport, EndpointReport, Severity};
 
 use crate::args::Check;
 use crate::error::Failed;
@@ -12,7 +12,7 @@ use crate::error::Failed;
 /// Applies the options to the report of each endpoint.
 pub(crate) struct Judge {
     selection: Selection,
-    baseline: Option<Report>,
+    baseline: Option<AuditReport>,
     fail_on: Severity,
     transcripts: bool,
 }
@@ -25,8 +25,9 @@ impl Judge {
     }
 
     /// Returns the endpoint with what counts of it, and its exit code.
-    pub(crate) fn judged(&self, endpoint: Endpoint) -> (Endpoint, u8) {
-        let mut part = Report { endpoints: vec![endpoint], ..Report::new(String::new(), Vec::new()) };
+    pub(crate) fn judged(&self, endpoint: EndpointReport) -> (EndpointReport, u8) {
+        let mut part =
+            AuditReport { endpoints: vec![endpoint], ..AuditReport::new(String::new(), Vec::new()) };
         self.selection.apply(&mut part);
         if let Some(baseline) = &self.baseline {
             filter::mark_known(&mut part, baseline);
@@ -42,7 +43,7 @@ impl Judge {
     }
 }
 
-fn baseline(path: &Path) -> Result<Report, Failed> {
+fn baseline(path: &Path) -> Result<AuditReport, Failed> {
     let text = crate::input::read(path, crate::input::REPORT)?;
     json::read(&String::from_utf8_lossy(&text)).map_err(|error| {
         let hint = String::from("write a baseline with starttls check TARGET --format json --output FILE");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use starttls_audit::report::{Report, Unaudited, Verdict};
+use starttls_audit::report::{AuditReport, EndpointVerdict, Unaudited};
 
 use super::targets::{Targets, WrittenTarget};
 
@@ -31,11 +31,11 @@ impl Unfinished {
     }
 
     /// Adds the missing targets to the report: an unfinished audit is inconclusive.
-    pub(crate) fn add_to(&self, report: &mut Report) {
+    pub(crate) fn add_to(&self, report: &mut AuditReport) {
         report.unaudited.extend(self.targets.iter().flatten().map(|asked| Unaudited {
             asked: asked.text.clone(),
             target_line: asked.line,
-            outcome: Verdict::Inconclusive,
+            outcome: EndpointVerdict::Inconclusive,
             reason: String::from("a signal ended the audit before it was finished"),
         }));
     }

@@ -1,7 +1,7 @@
 //! The report while it grows: lines of JSON as they come, or a whole at the end.
 
 use starttls_audit::render::json::{self, Remark};
-use starttls_audit::report::{Endpoint, Report, SCHEMA_VERSION, Unaudited, Verdict};
+use starttls_audit::report::{AuditReport, EndpointReport, EndpointVerdict, SCHEMA_VERSION, Unaudited};
 
 use super::partial::Unfinished;
 use super::targets::WrittenTarget;
@@ -22,7 +22,7 @@ pub(crate) enum Output {
 /// What came of the run so far.
 pub(crate) struct Outcome {
     output: Output,
-    report: Report,
+    report: AuditReport,
     code: u8,
 }
 
@@ -30,10 +30,10 @@ impl Outcome {
     /// Begins a report; `code` is the exit code of what an earlier run did.
     pub(crate) fn new(args: &Check, output: Output, code: u8) -> Self {
         let generator = format!("starttls {}", env!("CARGO_PKG_VERSION"));
-        let report = Report {
+        let report = AuditReport {
             target_list: args.file.as_deref().and_then(formats::shown),
             baseline: args.baseline.as_deref().and_then(formats::shown),
-            ..Report::new(generator, options::of_process("check", &args.targets))
+            ..AuditReport::new(generator, options::of_process("check", &args.targets))
         };
         Self { output, report, code }
     }
@@ -50,7 +50,7 @@ impl Outcome {
     }
 
     /// Adds an endpoint and its exit code, once for each time that its target is written.
-    pub(crate) fn audited(&mut self, same: &[WrittenTarget], judged: (Endpoint, u8)) -> Result<(), Failed> {
+    pub(crate) fn audited(&mut self, same: &[WrittenTarget], judged: (EndpointReport, u8)) -> Result<(), Failed> {
         let (endpoint, code) = judged;
         self.code = worse(self.code, code);
         let Some((last, others)) = same.split_last() else { return Ok(()) };
@@ -61,8 +61,8 @@ impl Outcome {
         self.add(last, endpoint)
     }
 
-    fn add(&mut self, asked: &WrittenTarget, endpoint: Endpoint) -> Result<(), Failed> {
-        let endpoint = Endpoint { target_line: asked.line, ..endpoint };
+    fn add(&mut self, asked: &WrittenTarget, endpoint: EndpointReport) -> Result<(), Failed> {
+        let endpoint = EndpointReport { target_line: asked.line, ..endpoint };
         match &mut self.output {
             Output::Lines(sink) => {
                 let run = (&self.report).into();
@@ -87,8 +87,8 @@ impl Outcome {
                     asked: asked.text.clone(),
                     target_line: asked.line,
                     outcome: match failed.code {
-                        exit::UNREACHABLE => Verdict::Unreachable,
-                        _ => Verdict::Inconclusive,
+                        exit::UNREACHABLE => EndpointVerdict::Unreachable,
+                        _ => EndpointVerdict::Inconclusive,
                     },
                     reason: failed.message.clone(),
                 }),

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use starttls_audit::render::json::{self, Line};
-use starttls_audit::report::{Endpoint, Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 
 use super::judge::Judge;
 use super::run::Place;
@@ -166,14 +166,14 @@ impl Done {
 }
 
 /// A server that could not be reached, or turned the audit away, may answer another time.
-fn is_worth_another_try(endpoint: &Endpoint) -> bool {
+fn is_worth_another_try(endpoint: &EndpointReport) -> bool {
     let throttled = || {
         let mut findings = endpoint.findings.iter();
-        findings.any(|it| it.id == "srv-throttled" && it.outcome == Outcome::Inconclusive)
+        findings.any(|it| it.id == "srv-throttled" && it.outcome == CheckOutcome::Inconclusive)
     };
     match endpoint.outcome {
-        Verdict::Unreachable => true,
-        Verdict::Inconclusive => throttled(),
+        EndpointVerdict::Unreachable => true,
+        EndpointVerdict::Inconclusive => throttled(),
         _ => false,
     }
 }

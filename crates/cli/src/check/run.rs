@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{Protocol, UrlAuthority};
-use starttls_audit::report::Endpoint;
+use starttls_audit::report::EndpointReport;
 use starttls_audit::{Audit, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
@@ -53,7 +53,7 @@ impl Place {
 pub(crate) enum Item {
     /// It is a domain, and this is what was looked up.
     LookedUp(Vec<String>),
-    Endpoint(Box<Endpoint>),
+    Endpoint(Box<EndpointReport>),
     /// There is nothing to audit.
     Failed(Failed),
     /// Nothing more.
@@ -211,7 +211,7 @@ impl Shared {
         Item::End
     }
 
-    async fn audit(&self, place: &Place) -> Endpoint {
+    async fn audit(&self, place: &Place) -> EndpointReport {
         let Place { protocol, mode, target, server_name, authority, port, address, remark } = place;
         let address = match address {
             Ok(address) => *address,

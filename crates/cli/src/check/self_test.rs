@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use starttls::proto::{PROTOCOLS, Protocol, UrlAuthority};
-use starttls_audit::report::{Endpoint, Finding, Outcome, Severity, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
@@ -23,7 +23,7 @@ struct Row {
     protocol: &'static str,
     /// What has to be found; nothing at a sound server.
     expected: Option<Weakness>,
-    endpoint: Endpoint,
+    endpoint: EndpointReport,
 }
 
 /// Runs the matrix; 0 when every verdict is the expected one.
@@ -134,9 +134,11 @@ impl Row {
     fn found(&self) -> Vec<&str> {
         let shows = |it: &Finding| self.expected.is_some_and(|weakness| weakness.is_shown_by(&it.id));
         let bad = self.endpoint.findings.iter().filter(|it| match it.outcome {
-            Outcome::Fail | Outcome::Warning => it.severity >= Severity::Warning || shows(it),
-            Outcome::Inconclusive => shows(it),
-            Outcome::Pass | Outcome::Info | Outcome::NotApplicable | Outcome::NotRun => false,
+            CheckOutcome::Fail | CheckOutcome::Warning => it.severity >= Severity::Warning || shows(it),
+            CheckOutcome::Inconclusive => shows(it),
+            CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable | CheckOutcome::NotRun => {
+                false
+            }
         });
         bad.map(|it| it.id.as_str()).collect()
     }
@@ -144,7 +146,7 @@ impl Row {
     fn is_right(&self) -> bool {
         match self.expected {
             Some(weakness) => self.found().iter().any(|id| weakness.is_shown_by(id)),
-            None => self.endpoint.outcome == Verdict::Sound,
+            None => self.endpoint.outcome == EndpointVerdict::Sound,
         }
     }
 

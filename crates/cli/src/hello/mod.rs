@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use starttls::rustls::crypto::aws_lc_rs::default_provider;
 use starttls::{Connector, ConnectorBuilder, Endpoint, Error};
-use starttls_hello::{Answer, Context, End, Flight, GOODBYE, Progress, Question, Version};
+use starttls_hello::{Answer, Flight, FlightProgress, GOODBYE, HelloContext, Question, StreamEnd, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::args::{Format, Hello};
@@ -66,13 +66,13 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
     }
 }
 
-fn context<'a>(target: &'a Target, name: &'a str) -> Result<Context<'a>, Failed> {
+fn context<'a>(target: &'a Target, name: &'a str) -> Result<HelloContext<'a>, Failed> {
     let mut octets = [0; 64];
     let source = default_provider().secure_random;
     source.fill(&mut octets).map_err(|_| Failed::new(exit::BUG, "the system has no random octets"))?;
     let (random, session_id) = octets.split_at(32);
     let half = |part: &[u8]| part.first_chunk().copied().unwrap_or_default();
-    Ok(Context {
+    Ok(HelloContext {
         server_name: Some(name.trim_end_matches('.')),
         alpn: target.protocol.alpn.map(str::as_bytes),
         random: half(random),
@@ -128,15 +128,15 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, hello: &[u8], dead
             match stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return,
                 Ok(len) => match flight.receive(buffer.get(..len).unwrap_or_default()) {
-                    Progress::More => {}
-                    Progress::Done => return,
+                    FlightProgress::More => {}
+                    FlightProgress::Done => return,
                 },
             }
         }
     };
     let end = match tokio::time::timeout_at(deadline.into(), asking).await {
-        Ok(()) => End::Closed,
-        Err(_) => End::TimedOut,
+        Ok(()) => StreamEnd::Closed,
+        Err(_) => StreamEnd::TimedOut,
     };
     let leaving = async {
         let _ = stream.write_all(&GOODBYE).await;

@@ -1,6 +1,6 @@
 //! From the options to the hello.
 
-use starttls_hello::{CipherSuite, Class, Family, NamedGroup, Question, Version};
+use starttls_hello::{CipherSuite, NamedGroup, Question, SuiteClass, SuiteFamily, Version};
 
 use crate::args::Hello;
 use crate::error::Failed;
@@ -33,12 +33,16 @@ pub(super) fn question(args: &Hello) -> Result<Question, Failed> {
 fn suites(args: &Hello) -> Result<Vec<CipherSuite>, Failed> {
     let mut suites = Vec::new();
     for name in args.suites.iter().map(|name| name.trim()) {
-        let class = Class::ALL.iter().find(|class| class.name().eq_ignore_ascii_case(name));
+        let class = SuiteClass::ALL.iter().find(|class| class.name().eq_ignore_ascii_case(name));
         let named = class.map(|class| of_class(*class, args.version)).filter(|list| !list.is_empty());
         let found = named.or_else(|| CipherSuite::by_name(name).map(|suite| vec![suite]));
         let found = found.ok_or_else(|| {
             let names = CipherSuite::all().flat_map(|(_, info)| [Some(info.name), info.openssl_name()]);
-            unknown("cipher suite", name, names.flatten().chain(Class::ALL.iter().map(|class| class.name())))
+            unknown(
+                "cipher suite",
+                name,
+                names.flatten().chain(SuiteClass::ALL.iter().map(|class| class.name())),
+            )
         })?;
         // A suite that is listed twice is offered once, where it stands first.
         for suite in found {
@@ -51,11 +55,11 @@ fn suites(args: &Hello) -> Result<Vec<CipherSuite>, Failed> {
 }
 
 /// The suites of a class for certificates that exist at a version.
-fn of_class(class: Class, version: Version) -> Vec<CipherSuite> {
+fn of_class(class: SuiteClass, version: Version) -> Vec<CipherSuite> {
     let modern = version == Version::Tls13;
     CipherSuite::all()
         .filter(|(suite, info)| {
-            let family = if modern { Family::Tls13 } else { Family::Pki };
+            let family = if modern { SuiteFamily::Tls13 } else { SuiteFamily::Pki };
             suite.0 != 0 && info.class == class && info.family == family && info.min <= version
         })
         .map(|(suite, _)| suite)

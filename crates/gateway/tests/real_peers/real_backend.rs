@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use starttls::Connector;
-use starttls_audit::report::Outcome;
+use starttls_audit::report::CheckOutcome;
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::Listener;
 use starttls_gateway::{Config, Gateway, SessionRecord};
@@ -115,9 +115,9 @@ impl Backend {
             let audit = async { tokio::time::timeout(2 * DEADLINE, audit).await.unwrap() };
             let report = runtime.block_on(audit);
             assert!(report.tls.is_some(), "{}: {}", protocol.name, report.summary);
-            let usual = [Outcome::Pass, Outcome::Info, Outcome::NotApplicable];
+            let usual = [CheckOutcome::Pass, CheckOutcome::Info, CheckOutcome::NotApplicable];
             // The one check that takes minutes is not run by default.
-            let skipped = |id: &str, outcome| id == "srv-stall" && outcome == Outcome::NotRun;
+            let skipped = |id: &str, outcome| id == "srv-stall" && outcome == CheckOutcome::NotRun;
             let findings = report.findings.iter();
             let findings = findings.filter(|it| !usual.contains(&it.outcome) && !skipped(&it.id, it.outcome));
             let findings: Vec<_> = findings.map(|it| format!("{}: {}", it.id, it.summary)).collect();

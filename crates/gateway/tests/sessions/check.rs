@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starttls::Connector;
 use starttls::proto::{After, PROTOCOLS, Protocol};
-use starttls_audit::report::{Finding, Outcome};
+use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::UpgradePolicy;
 
@@ -44,8 +44,8 @@ async fn audit(env: &Environment, protocol: &'static Protocol, offer: Option<Upg
     assert!(report.tls.is_some() && report.findings.len() > 10, "{}: {}", protocol.name, report.summary);
     // The only check that needs `--slow`; every other one has to be run.
     let sound = |it: &Finding| match it.outcome {
-        Outcome::Pass | Outcome::Info | Outcome::NotApplicable => true,
-        Outcome::NotRun => it.id == "srv-stall",
+        CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
+        CheckOutcome::NotRun => it.id == "srv-stall",
         _ => false,
     };
     let bad = report.findings.iter().filter(|it| !sound(it));

@@ -12,7 +12,9 @@ use crate::named::named;
 
 pub use group::{GroupInfo, GroupKind, NamedGroup};
 pub use signature::{SchemeInfo, SignatureScheme};
-pub use suite::{Authentication, CipherSuite, Class, Family, KeyExchange, Registration, Ssl2Kind, SuiteInfo};
+pub use suite::{
+    Authentication, CipherSuite, KeyExchange, Registration, Ssl2Kind, SuiteClass, SuiteFamily, SuiteInfo,
+};
 
 named! {
     /// How strong a group or signature scheme is considered.

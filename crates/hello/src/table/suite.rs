@@ -23,7 +23,7 @@ pub struct SuiteInfo {
     pub name: &'static str,
     pub(super) openssl_name: &'static str,
     /// What kind of keys it needs.
-    pub family: Family,
+    pub family: SuiteFamily,
     /// The key exchange.
     pub key_exchange: KeyExchange,
     /// How the server authenticates.
@@ -43,7 +43,7 @@ pub struct SuiteInfo {
     /// Whether the key exchange is ephemeral.
     pub forward_secrecy: bool,
     /// The worst property of the suite.
-    pub class: Class,
+    pub class: SuiteClass,
     /// The oldest version that defines it.
     pub min: Version,
     /// The newest version that defines it.
@@ -54,7 +54,7 @@ pub struct SuiteInfo {
 
 named! {
     /// What kind of keys a suite needs.
-    pub enum Family {
+    pub enum SuiteFamily {
         /// A certificate, or none for anonymous suites.
         Pki = "pki",
         /// A shared key.
@@ -126,7 +126,7 @@ named! {
 
 named! {
     /// The worst property of a suite. A survey asks for suites class by class, the worst class first.
-    pub enum Class {
+    pub enum SuiteClass {
         /// No encryption.
         Null = "null",
         /// No authentication.
@@ -204,9 +204,9 @@ impl CipherSuite {
         super::code(name).map(Self).or_else(|| Self::all().find(named).map(|(suite, _)| suite))
     }
 
-    /// Returns the class of the suite. An unknown suite is [`Class::Other`].
-    pub fn class(self) -> Class {
-        self.info().map_or(Class::Other, |info| info.class)
+    /// Returns the class of the suite. An unknown suite is [`SuiteClass::Other`].
+    pub fn class(self) -> SuiteClass {
+        self.info().map_or(SuiteClass::Other, |info| info.class)
     }
 
     /// Returns whether this is a reserved value that tests for intolerance (RFC 8701).

@@ -13,7 +13,7 @@ use crate::version::Version;
 
 /// The outcome of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ConnectionOutcome {
     /// The hello was sent, and this came back.
     Answered(Answer),
     /// The connection ended before the hello could be sent: refused, closed or throttled. It shows nothing about TLS.
@@ -26,7 +26,7 @@ pub struct Exchange {
     /// The question.
     pub question: Question,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: ConnectionOutcome,
 }
 
 /// How much a refusal proves. Greater values prove more.
@@ -44,7 +44,7 @@ pub enum Certainty {
 /// The reason why a fact is inconclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum Doubt {
     /// Something was refused, and no later hello succeeded: the server may have stopped answering.
     NoControl,
     /// The server did not answer within the time.
@@ -61,7 +61,7 @@ pub enum Why {
     Partly,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoControl => {
@@ -79,7 +79,7 @@ impl fmt::Display for Why {
 
 /// An answer, judged by its question.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Verdict<'a> {
+pub(super) enum ServerDecision<'a> {
     /// A ServerHello with something that was offered. SSL 2.0 is apart.
     Accepted {
         version: Version,
@@ -88,7 +88,7 @@ pub(super) enum Verdict<'a> {
     },
     Ssl2(&'a Ssl2ServerHello),
     Refused(Refusal),
-    Unclear(Why),
+    Unclear(Doubt),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,31 +109,31 @@ pub(super) struct Reading<'a> {
     /// Its place in the log.
     pub(super) at: usize,
     pub(super) question: &'a Question,
-    pub(super) verdict: Verdict<'a>,
+    pub(super) verdict: ServerDecision<'a>,
 }
 
 impl<'a> Reading<'a> {
     fn new(at: usize, exchange: &'a Exchange) -> Option<Self> {
-        let Outcome::Answered(answer) = &exchange.outcome else { return None };
+        let ConnectionOutcome::Answered(answer) = &exchange.outcome else { return None };
         Some(Self { at, question: &exchange.question, verdict: judge(&exchange.question, answer) })
     }
 
     pub(super) fn accepted(&self) -> Option<(Version, CipherSuite, &'a ServerFlight)> {
         match self.verdict {
-            Verdict::Accepted { version, suite, flight } => Some((version, suite, flight)),
+            ServerDecision::Accepted { version, suite, flight } => Some((version, suite, flight)),
             _ => None,
         }
     }
 
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match self.verdict {
-            Verdict::Refused(refusal) => Some(refusal),
+            ServerDecision::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
 
     pub(super) fn succeeded(&self) -> bool {
-        matches!(self.verdict, Verdict::Accepted { .. } | Verdict::Ssl2(_))
+        matches!(self.verdict, ServerDecision::Accepted { .. } | ServerDecision::Ssl2(_))
     }
 
     /// How much the refusal proves about the suites of the question.
@@ -224,7 +224,9 @@ impl<'a> Evidence<'a> {
     /// Whether the version was negotiated.
     pub(super) fn offers(&self, version: Version) -> bool {
         match version {
-            Version::Ssl2 => self.readings.iter().any(|reading| matches!(reading.verdict, Verdict::Ssl2(_))),
+            Version::Ssl2 => {
+                self.readings.iter().any(|reading| matches!(reading.verdict, ServerDecision::Ssl2(_)))
+            }
             _ => self.accepted().any(|(_, found, ..)| found == version),
         }
     }
@@ -331,23 +333,25 @@ pub(super) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     list
 }
 
-fn judge<'a>(question: &Question, answer: &'a Answer) -> Verdict<'a> {
+fn judge<'a>(question: &Question, answer: &'a Answer) -> ServerDecision<'a> {
     match answer {
-        Answer::Ssl2(hello) if question.version == Version::Ssl2 => Verdict::Ssl2(hello),
+        Answer::Ssl2(hello) if question.version == Version::Ssl2 => ServerDecision::Ssl2(hello),
         Answer::Hello(flight) => match flight.version() {
             Some(version) if question.offers(flight) => {
-                Verdict::Accepted { version, suite: flight.suite(), flight }
+                ServerDecision::Accepted { version, suite: flight.suite(), flight }
             }
-            _ => Verdict::Unclear(Why::Inconsistent),
+            _ => ServerDecision::Unclear(Doubt::Inconsistent),
         },
         Answer::Refused(alert) => match alert.description {
-            Alert::HANDSHAKE_FAILURE | Alert::INSUFFICIENT_SECURITY => Verdict::Refused(Refusal::Parameters),
-            Alert::PROTOCOL_VERSION => Verdict::Refused(Refusal::Version),
-            _ => Verdict::Refused(Refusal::Other(*alert)),
+            Alert::HANDSHAKE_FAILURE | Alert::INSUFFICIENT_SECURITY => {
+                ServerDecision::Refused(Refusal::Parameters)
+            }
+            Alert::PROTOCOL_VERSION => ServerDecision::Refused(Refusal::Version),
+            _ => ServerDecision::Refused(Refusal::Other(*alert)),
         },
-        Answer::Closed | Answer::Ssl2Error(_) => Verdict::Refused(Refusal::Closed),
-        Answer::Silent => Verdict::Unclear(Why::Silent),
-        Answer::Ssl2(_) => Verdict::Unclear(Why::Inconsistent),
-        Answer::NotTls(_) | Answer::Malformed(_) => Verdict::Unclear(Why::NotTls),
+        Answer::Closed | Answer::Ssl2Error(_) => ServerDecision::Refused(Refusal::Closed),
+        Answer::Silent => ServerDecision::Unclear(Doubt::Silent),
+        Answer::Ssl2(_) => ServerDecision::Unclear(Doubt::Inconsistent),
+        Answer::NotTls(_) | Answer::Malformed(_) => ServerDecision::Unclear(Doubt::NotTls),
     }
 }

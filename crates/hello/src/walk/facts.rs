@@ -1,10 +1,10 @@
 //! What a walk has found out: every fact with its witness, or the reason why it is not known.
 
-use super::evidence::{Certainty, Evidence, Exchange, Reading, Refusal, Verdict, Why, distinct};
+use super::evidence::{Certainty, Doubt, Evidence, Exchange, Reading, Refusal, ServerDecision, distinct};
 use super::lists;
 use crate::named::named;
 use crate::question::Topic;
-use crate::table::{CipherSuite, Class, NamedGroup, Ssl2Kind, Strength};
+use crate::table::{CipherSuite, NamedGroup, Ssl2Kind, Strength, SuiteClass};
 use crate::version::Version;
 
 /// A fact about a server, or the reason why it is not known.
@@ -14,7 +14,7 @@ pub enum Known<T> {
     /// It was not asked for.
     Unasked,
     /// It was asked for, and the answers do not prove it.
-    Inconclusive(Why),
+    Inconclusive(Doubt),
     /// It is so.
     Is(T, Witness),
 }
@@ -30,7 +30,7 @@ pub struct Witness {
 
 named! {
     /// Whether a server offers something.
-    pub enum Offer {
+    pub enum Support {
         /// The server agreed to it.
         Offered = "offered",
         /// The server refused it, and a later hello succeeded.
@@ -84,23 +84,23 @@ impl<T> Known<T> {
 
 /// What the answers of a walk prove. Facts are derived when they are asked for.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct ServerFacts<'a> {
     pub(super) evidence: Evidence<'a>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> ServerFacts<'a> {
     pub(super) fn new(log: &'a [Exchange]) -> Self {
         Self { evidence: Evidence::new(log) }
     }
 
     /// Whether the server offers a version with any suite that the walk asks for.
-    pub fn version(&self, version: Version) -> Known<Offer> {
+    pub fn version(&self, version: Version) -> Known<Support> {
         let offered = self.evidence.readings.iter().find(|reading| match reading.verdict {
-            Verdict::Ssl2(_) => version == Version::Ssl2,
+            ServerDecision::Ssl2(_) => version == Version::Ssl2,
             _ => reading.accepted().is_some_and(|(found, ..)| found == version),
         });
         match (offered, version) {
-            (Some(reading), _) => Known::witnessed(Offer::Offered, reading),
+            (Some(reading), _) => Known::witnessed(Support::Offered, reading),
             (None, Version::Ssl2) => self.ssl2_refused(),
             (None, Version::Tls13) => self.tls13_refused(),
             (None, _) => self.classic_refused(version),
@@ -108,10 +108,10 @@ impl<'a> Facts<'a> {
     }
 
     /// A server without SSL 2.0 answers its CLIENT-HELLO with a TLS alert, or closes.
-    fn ssl2_refused(&self) -> Known<Offer> {
+    fn ssl2_refused(&self) -> Known<Support> {
         let Some(reading) = self.evidence.of(Topic::Ssl2).last() else { return Known::Unasked };
         match reading.verdict {
-            Verdict::Unclear(why) => Known::Inconclusive(why),
+            ServerDecision::Unclear(why) => Known::Inconclusive(why),
             _ => self.confirmed(
                 reading.at,
                 match reading.refusal() {
@@ -122,37 +122,39 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn tls13_refused(&self) -> Known<Offer> {
+    fn tls13_refused(&self) -> Known<Support> {
         let mut asked = self.evidence.of(Topic::Modern).chain(self.evidence.of(Topic::ModernShare));
         let Some(first) = asked.next() else { return Known::Unasked };
         let last = asked.last().unwrap_or(first);
         let retried = last.question.topic == Topic::ModernShare;
         match last.verdict {
-            Verdict::Refused(Refusal::Version) => self.confirmed(last.at, Certainty::Explicit),
+            ServerDecision::Refused(Refusal::Version) => self.confirmed(last.at, Certainty::Explicit),
             // The reason may also be a certificate of another type.
-            Verdict::Refused(Refusal::Parameters) => self.confirmed(last.at, Certainty::Implied),
-            Verdict::Refused(_) if retried => self.confirmed(last.at, Certainty::Assumed),
-            Verdict::Refused(Refusal::Other(alert)) => Known::Inconclusive(Why::Unclear(alert)),
-            Verdict::Refused(Refusal::Closed) => Known::Inconclusive(Why::Closed),
-            Verdict::Unclear(why) => Known::Inconclusive(why),
-            Verdict::Accepted { .. } | Verdict::Ssl2(_) => Known::Inconclusive(Why::Inconsistent),
+            ServerDecision::Refused(Refusal::Parameters) => self.confirmed(last.at, Certainty::Implied),
+            ServerDecision::Refused(_) if retried => self.confirmed(last.at, Certainty::Assumed),
+            ServerDecision::Refused(Refusal::Other(alert)) => Known::Inconclusive(Doubt::Unclear(alert)),
+            ServerDecision::Refused(Refusal::Closed) => Known::Inconclusive(Doubt::Closed),
+            ServerDecision::Unclear(why) => Known::Inconclusive(why),
+            ServerDecision::Accepted { .. } | ServerDecision::Ssl2(_) => {
+                Known::Inconclusive(Doubt::Inconsistent)
+            }
         }
     }
 
-    fn classic_refused(&self, version: Version) -> Known<Offer> {
+    fn classic_refused(&self, version: Version) -> Known<Support> {
         // A server takes the newest version that both have: an older one in the answer excludes those between.
         let passed_over = self.evidence.accepted().find(|(reading, found, ..)| {
             *found < version && (version..=Version::Tls12).contains(&reading.question.version)
         });
         if let Some((reading, ..)) = passed_over {
-            return Known::witnessed(Offer::NotOffered, reading);
+            return Known::witnessed(Support::NotOffered, reading);
         }
         let by_version = self.evidence.refusals(version).filter(|it| it.refusal() == Some(Refusal::Version));
         if let Some(at) = by_version.map(|reading| reading.at).min() {
             return self.confirmed(at, Certainty::Explicit);
         }
         let known = self.refused_all(version, &lists::universe(version));
-        if !matches!(known, Known::Unasked | Known::Inconclusive(Why::Partly)) {
+        if !matches!(known, Known::Unasked | Known::Inconclusive(Doubt::Partly)) {
             return known;
         }
         // A hello includes the older versions. A server that has only those would have answered with one of them.
@@ -168,43 +170,43 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether a class of suites is offered at a version.
-    pub fn class(&self, version: Version, class: Class) -> Known<Offer> {
+    pub fn class(&self, version: Version, class: SuiteClass) -> Known<Support> {
         if version == Version::Ssl2 {
             return self.ssl2_class(class);
         }
         let accepted =
             self.evidence.accepted().find(|(_, at, suite, _)| *at == version && suite.class() == class);
         if let Some((reading, ..)) = accepted {
-            return Known::witnessed(Offer::Offered, reading);
+            return Known::witnessed(Support::Offered, reading);
         }
         let suites: Vec<_> =
             lists::universe(version).into_iter().filter(|suite| suite.class() == class).collect();
         self.none_of(version, &suites)
     }
 
-    fn ssl2_class(&self, class: Class) -> Known<Offer> {
-        let hello = self.evidence.readings.iter().find(|it| matches!(it.verdict, Verdict::Ssl2(_)));
+    fn ssl2_class(&self, class: SuiteClass) -> Known<Support> {
+        let hello = self.evidence.readings.iter().find(|it| matches!(it.verdict, ServerDecision::Ssl2(_)));
         let Some(reading) = hello else { return self.version(Version::Ssl2) };
         let found = self.ssl2_kinds().iter().any(|kind| kind.info().is_some_and(|info| info.class == class));
-        Known::witnessed(if found { Offer::Offered } else { Offer::NotOffered }, reading)
+        Known::witnessed(if found { Support::Offered } else { Support::NotOffered }, reading)
     }
 
     /// Whether a suite is offered at a version.
-    pub fn suite(&self, version: Version, suite: CipherSuite) -> Known<Offer> {
+    pub fn suite(&self, version: Version, suite: CipherSuite) -> Known<Support> {
         match self.evidence.accepted().find(|(_, at, found, _)| *at == version && *found == suite) {
-            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            Some((reading, ..)) => Known::witnessed(Support::Offered, reading),
             None => self.none_of(version, &[suite]),
         }
     }
 
-    pub(super) fn none_of(&self, version: Version, suites: &[CipherSuite]) -> Known<Offer> {
+    pub(super) fn none_of(&self, version: Version, suites: &[CipherSuite]) -> Known<Support> {
         match self.version(version) {
-            known @ Known::Is(Offer::NotOffered, _) => known,
+            known @ Known::Is(Support::NotOffered, _) => known,
             _ => self.refused_all(version, suites),
         }
     }
 
-    fn refused_all(&self, version: Version, suites: &[CipherSuite]) -> Known<Offer> {
+    fn refused_all(&self, version: Version, suites: &[CipherSuite]) -> Known<Support> {
         if version == Version::Tls13 {
             return self.all(version, suites.iter().map(|suite| self.evidence.modern_suite_refused(*suite)));
         }
@@ -216,7 +218,7 @@ impl<'a> Facts<'a> {
         &self,
         version: Version,
         refused: impl Iterator<Item = Option<(usize, Certainty)>>,
-    ) -> Known<Offer> {
+    ) -> Known<Support> {
         let (mut missing, mut worst) = (false, None::<(usize, Certainty, bool)>);
         for found in refused {
             let Some((at, certainty)) = found else {
@@ -230,29 +232,29 @@ impl<'a> Facts<'a> {
         }
         match worst {
             Some((hello, certainty, true)) if !missing => {
-                Known::Is(Offer::NotOffered, Witness { hello, certainty })
+                Known::Is(Support::NotOffered, Witness { hello, certainty })
             }
-            Some((_, _, false)) => Known::Inconclusive(Why::NoControl),
+            Some((_, _, false)) => Known::Inconclusive(Doubt::NoControl),
             worst => match self.unclear(version) {
                 Some(why) => Known::Inconclusive(why),
-                None if worst.is_some() => Known::Inconclusive(Why::Partly),
+                None if worst.is_some() => Known::Inconclusive(Doubt::Partly),
                 None => Known::Unasked,
             },
         }
     }
 
     /// Why an answer about this version could not be used, if there is one.
-    fn unclear(&self, version: Version) -> Option<Why> {
+    fn unclear(&self, version: Version) -> Option<Doubt> {
         self.evidence.readings.iter().find_map(|reading| match reading.verdict {
-            Verdict::Unclear(why) if reading.question.version == version => Some(why),
+            ServerDecision::Unclear(why) if reading.question.version == version => Some(why),
             _ => None,
         })
     }
 
-    pub(super) fn confirmed(&self, hello: usize, certainty: Certainty) -> Known<Offer> {
+    pub(super) fn confirmed(&self, hello: usize, certainty: Certainty) -> Known<Support> {
         match self.evidence.is_confirmed(hello) {
-            true => Known::Is(Offer::NotOffered, Witness { hello, certainty }),
-            false => Known::Inconclusive(Why::NoControl),
+            true => Known::Is(Support::NotOffered, Witness { hello, certainty }),
+            false => Known::Inconclusive(Doubt::NoControl),
         }
     }
 
@@ -270,7 +272,7 @@ impl<'a> Facts<'a> {
     /// The kinds of SSL 2.0 that the server listed.
     pub fn ssl2_kinds(&self) -> &'a [Ssl2Kind] {
         let mut lists = self.evidence.readings.iter().filter_map(|reading| match reading.verdict {
-            Verdict::Ssl2(hello) => Some(hello.kinds.as_slice()),
+            ServerDecision::Ssl2(hello) => Some(hello.kinds.as_slice()),
             _ => None,
         });
         lists.next_back().unwrap_or_default()
@@ -282,29 +284,29 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether TLS 1.3 offers a group.
-    pub fn group(&self, group: NamedGroup) -> Known<Offer> {
+    pub fn group(&self, group: NamedGroup) -> Known<Support> {
         let named = |reading: &&Reading<'_>| {
             reading.accepted().is_some_and(|(version, ..)| version == Version::Tls13)
                 && reading.group() == Some(group)
         };
         match self.evidence.readings.iter().find(named) {
-            Some(reading) => Known::witnessed(Offer::Offered, reading),
+            Some(reading) => Known::witnessed(Support::Offered, reading),
             None => self.no_group(&[group]),
         }
     }
 
     /// Whether TLS 1.3 offers any post-quantum group.
-    pub fn post_quantum(&self) -> Known<Offer> {
+    pub fn post_quantum(&self) -> Known<Support> {
         let all = crate::question::groups(|info| info.tls13 && info.class == Strength::PostQuantum);
         let found = all.iter().map(|group| self.group(*group));
-        match found.into_iter().find(|known| matches!(known, Known::Is(Offer::Offered, _))) {
+        match found.into_iter().find(|known| matches!(known, Known::Is(Support::Offered, _))) {
             Some(known) => known,
             None => self.no_group(&all),
         }
     }
 
-    fn no_group(&self, groups: &[NamedGroup]) -> Known<Offer> {
-        if let known @ Known::Is(Offer::NotOffered, _) = self.version(Version::Tls13) {
+    fn no_group(&self, groups: &[NamedGroup]) -> Known<Support> {
+        if let known @ Known::Is(Support::NotOffered, _) = self.version(Version::Tls13) {
             return known;
         }
         self.all(Version::Tls13, groups.iter().map(|group| self.evidence.modern_group_refused(*group)))

@@ -1,7 +1,7 @@
 //! The lists of suites that hellos offer, the worst suite first.
 
 use crate::question::Topic;
-use crate::table::{CipherSuite, Class, Family, KeyExchange, SuiteInfo};
+use crate::table::{CipherSuite, KeyExchange, SuiteClass, SuiteFamily, SuiteInfo};
 use crate::version::Version;
 
 /// The suites of a modern client: ECDHE with AES-GCM or ChaCha20.
@@ -21,11 +21,11 @@ pub(super) const GOOD: [CipherSuite; 6] = [
 pub(super) fn list(topic: Topic, version: Version) -> Vec<CipherSuite> {
     match topic {
         Topic::Good => GOOD.to_vec(),
-        Topic::Bad => walked(version, |info| !is_dhe(info) && info.class <= Class::Block64),
+        Topic::Bad => walked(version, |info| !is_dhe(info) && info.class <= SuiteClass::Block64),
         Topic::Dhe | Topic::OldDhe => walked(version, is_dhe),
         Topic::Mid => walked(version, |info| {
             !is_dhe(info)
-                && info.class > Class::Block64
+                && info.class > SuiteClass::Block64
                 && !GOOD.iter().any(|suite| u32::from(suite.0) == info.code)
         }),
         Topic::Old => walked(version, |info| !is_dhe(info)),
@@ -45,7 +45,7 @@ pub(super) fn universe(version: Version) -> Vec<CipherSuite> {
 pub(crate) fn usual_suites(version: Version) -> Vec<CipherSuite> {
     let mut suites = universe(version);
     if version < Version::Tls13 {
-        suites.retain(|suite| suite.class() >= Class::Block64 || suite.class() == Class::Rc4);
+        suites.retain(|suite| suite.class() >= SuiteClass::Block64 || suite.class() == SuiteClass::Rc4);
         suites.sort_by_key(|suite| {
             let strength = suite.info().map(|info| (info.class, info.key_bits));
             (!GOOD.contains(suite), std::cmp::Reverse(strength))
@@ -59,7 +59,7 @@ pub(crate) fn usual_suites(version: Version) -> Vec<CipherSuite> {
 pub(super) fn modern_suites() -> Vec<CipherSuite> {
     const APART: [&str; 3] = ["AEGIS", "KUZNYECHIK", "MAGMA"];
     let mut suites: Vec<_> = CipherSuite::all()
-        .filter(|(_, info)| info.family == Family::Tls13 && !APART.contains(&info.cipher))
+        .filter(|(_, info)| info.family == SuiteFamily::Tls13 && !APART.contains(&info.cipher))
         .map(|(suite, _)| suite)
         .collect();
     suites.sort_by_key(|suite| (suite.0 >> 8 != 0x13, suite.0));
@@ -70,7 +70,7 @@ fn walked(version: Version, pass: impl Fn(&SuiteInfo) -> bool) -> Vec<CipherSuit
     // TLS 1.1 and older know the suites that were defined for them.
     let known = |info: &SuiteInfo| version >= Version::Tls12 || info.min < Version::Tls12;
     let mut suites: Vec<_> = CipherSuite::all()
-        .filter(|(suite, info)| suite.0 != 0 && info.family == Family::Pki && known(info) && pass(info))
+        .filter(|(suite, info)| suite.0 != 0 && info.family == SuiteFamily::Pki && known(info) && pass(info))
         .collect();
     suites.sort_by_key(|(suite, info)| (info.class, info.key_bits, suite.0));
     suites.into_iter().map(|(suite, _)| suite).collect()
@@ -81,6 +81,6 @@ pub(super) fn is_dhe(info: &SuiteInfo) -> bool {
 }
 
 /// The part of a class that is asked for as one: finite-field Diffie-Hellman is apart.
-pub(super) fn part(suite: CipherSuite) -> (Class, bool) {
+pub(super) fn part(suite: CipherSuite) -> (SuiteClass, bool) {
     (suite.class(), suite.info().is_some_and(is_dhe))
 }

@@ -11,8 +11,8 @@ use crate::named::named;
 use crate::question::Question;
 use evidence::Evidence;
 
-pub use evidence::{Certainty, Exchange, Outcome, Why};
-pub use facts::{DhParameters, Facts, Known, Offer, Preference, Witness};
+pub use evidence::{Certainty, ConnectionOutcome, Doubt, Exchange};
+pub use facts::{DhParameters, Known, Preference, ServerFacts, Support, Witness};
 
 pub(crate) use lists::usual_suites;
 
@@ -24,7 +24,7 @@ const TURNED_AWAY: usize = 3;
 
 named! {
     /// How much a walk finds out.
-    pub enum Size {
+    pub enum WalkSize {
         /// The versions, and whether any weak suite is offered: at most 8 connections.
         Brief = "brief",
         /// Every class of suites and kind of groups: at most 30 connections.
@@ -34,7 +34,7 @@ named! {
     }
 }
 
-impl Size {
+impl WalkSize {
     /// Returns the number of connections that a walk of this size may use by default.
     pub const fn connections(self) -> usize {
         match self {
@@ -48,16 +48,16 @@ impl Size {
 /// The next step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Step {
+pub enum WalkStep {
     /// Open a connection, send this hello, and [record](Walk::record) the outcome.
     Ask(Question),
     /// There is nothing more to ask.
-    Done(Stop),
+    Done(WalkEnd),
 }
 
 named! {
     /// Why a walk ended.
-    pub enum Stop {
+    pub enum WalkEnd {
         /// Everything that this size asks for was asked.
         Complete = "complete",
         /// The connections are used up.
@@ -72,12 +72,12 @@ named! {
 /// A walk over what one server offers.
 ///
 /// ```
-/// use starttls_hello::{Answer, Facts, Outcome, Size, Step, Version, Walk};
+/// use starttls_hello::{Answer, ServerFacts, ConnectionOutcome, WalkSize, WalkStep, Version, Walk};
 ///
-/// let mut walk = Walk::new(Size::Brief);
-/// while let Step::Ask(question) = walk.next() {
+/// let mut walk = Walk::new(WalkSize::Brief);
+/// while let WalkStep::Ask(question) = walk.next() {
 ///     // Open a connection, negotiate the upgrade, send `question.to_bytes(..)`, read a `Flight`.
-///     walk.record(question, Outcome::Answered(Answer::Closed));
+///     walk.record(question, ConnectionOutcome::Answered(Answer::Closed));
 /// }
 /// // A server that only closes proves nothing.
 /// assert!(walk.facts().version(Version::Tls10).is_inconclusive());
@@ -85,19 +85,19 @@ named! {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Walk {
-    size: Size,
+    size: WalkSize,
     budget: usize,
     log: Vec<Exchange>,
 }
 
 impl Walk {
     /// Starts a walk with the default number of connections.
-    pub const fn new(size: Size) -> Self {
+    pub const fn new(size: WalkSize) -> Self {
         Self::with_budget(size, size.connections())
     }
 
     /// Starts a walk with at most so many connections, up to [`MAX_HELLOS`].
-    pub const fn with_budget(size: Size, connections: usize) -> Self {
+    pub const fn with_budget(size: WalkSize, connections: usize) -> Self {
         let budget = if connections < MAX_HELLOS { connections } else { MAX_HELLOS };
         Self { size, budget, log: Vec::new() }
     }
@@ -105,26 +105,28 @@ impl Walk {
     /// Returns the next step. It depends on nothing but what was recorded.
     ///
     /// A connection that was turned away is asked again: the same question comes back.
-    pub fn next(&self) -> Step {
+    pub fn next(&self) -> WalkStep {
         if self.turned_away_in_a_row() >= TURNED_AWAY {
-            return Step::Done(Stop::TurnedAway);
+            return WalkStep::Done(WalkEnd::TurnedAway);
         }
         let evidence = Evidence::new(&self.log);
         if plan::control_failed(&evidence) {
-            return Step::Done(Stop::ControlFailed);
+            return WalkStep::Done(WalkEnd::ControlFailed);
         }
         let next = plan::next(&evidence, self.size).or_else(|| plan::control(&evidence));
-        let Some(next) = next else { return Step::Done(Stop::Complete) };
+        let Some(next) = next else { return WalkStep::Done(WalkEnd::Complete) };
         match self.budget.saturating_sub(self.log.len()) {
-            0 => Step::Done(Stop::Budget),
+            0 => WalkStep::Done(WalkEnd::Budget),
             // The last connection confirms what was refused.
-            1 if evidence.has_unconfirmed() => Step::Ask(plan::last(&evidence, self.size).unwrap_or(next)),
-            _ => Step::Ask(next),
+            1 if evidence.has_unconfirmed() => {
+                WalkStep::Ask(plan::last(&evidence, self.size).unwrap_or(next))
+            }
+            _ => WalkStep::Ask(next),
         }
     }
 
     /// Records the outcome of a question.
-    pub fn record(&mut self, question: Question, outcome: Outcome) {
+    pub fn record(&mut self, question: Question, outcome: ConnectionOutcome) {
         self.log.push(Exchange { question, outcome });
     }
 
@@ -140,11 +142,11 @@ impl Walk {
 
     /// Returns the number of connections in a row, up to now, that were turned away: wait longer for each.
     pub fn turned_away_in_a_row(&self) -> usize {
-        self.log.iter().rev().take_while(|it| it.outcome == Outcome::TurnedAway).count()
+        self.log.iter().rev().take_while(|it| it.outcome == ConnectionOutcome::TurnedAway).count()
     }
 
     /// Returns what the answers prove, at any point of the walk.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts::new(&self.log)
+    pub fn facts(&self) -> ServerFacts<'_> {
+        ServerFacts::new(&self.log)
     }
 }

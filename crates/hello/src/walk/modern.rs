@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::evidence::{Evidence, Refusal, Verdict};
-use super::{Size, lists};
+use super::evidence::{Evidence, Refusal, ServerDecision};
+use super::{WalkSize, lists};
 use crate::question::{Question, Topic, groups};
 use crate::table::{CipherSuite, NamedGroup, Strength};
 use crate::version::Version;
@@ -13,23 +13,23 @@ fn question(topic: Topic) -> Question {
 }
 
 /// TLS 1.3 with everything.
-pub(super) fn first(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+pub(super) fn first(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     (!evidence.asked(Topic::Modern)).then(|| Question { grease: true, ..question(Topic::Modern) })
 }
 
 /// The same with a key share and without GREASE, if the first hello was refused without a clear reason.
-pub(super) fn share(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+pub(super) fn share(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let first = evidence.of(Topic::Modern).next()?;
     let clear = matches!(
         first.verdict,
-        Verdict::Accepted { .. } | Verdict::Refused(Refusal::Version | Refusal::Parameters)
+        ServerDecision::Accepted { .. } | ServerDecision::Refused(Refusal::Version | Refusal::Parameters)
     );
     (!clear && !evidence.asked(Topic::ModernShare))
         .then(|| Question { share: true, ..question(Topic::ModernShare) })
 }
 
 /// Post-quantum groups only, if the first answer named another group.
-pub(super) fn post_quantum(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+pub(super) fn post_quantum(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let is_pq = |group: NamedGroup| group.info().is_some_and(|info| info.class == Strength::PostQuantum);
     let found = evidence.modern_accepted().filter_map(|(_, group)| group).any(is_pq);
     let asked = evidence.asked(Topic::PostQuantum) || !evidence.offers(Version::Tls13) || found;
@@ -41,7 +41,7 @@ pub(super) fn post_quantum(evidence: &Evidence<'_>, _: Size) -> Option<Question>
 }
 
 /// The suites and groups that were not seen, both at once while that works.
-pub(super) fn walk(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+pub(super) fn walk(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     let share = evidence.needs_share();
     if !evidence.offers(Version::Tls13) || has_unclear(evidence) {
         return None;
@@ -79,7 +79,7 @@ fn is_refused(evidence: &Evidence<'_>, suites: &[CipherSuite], groups: &[NamedGr
 
 /// Whether an answer on the way cannot be read: then further questions lead nowhere.
 fn has_unclear(evidence: &Evidence<'_>) -> bool {
-    evidence.of(Topic::Modern).skip(1).any(|reading| matches!(reading.verdict, Verdict::Unclear(_)))
+    evidence.of(Topic::Modern).skip(1).any(|reading| matches!(reading.verdict, ServerDecision::Unclear(_)))
 }
 
 fn open_suites(evidence: &Evidence<'_>) -> Vec<CipherSuite> {
@@ -91,14 +91,14 @@ fn open_suites(evidence: &Evidence<'_>) -> Vec<CipherSuite> {
 }
 
 /// The groups of the kinds that were not seen, or in a full walk the groups that were not seen.
-fn open_groups(evidence: &Evidence<'_>, size: Size) -> Vec<NamedGroup> {
+fn open_groups(evidence: &Evidence<'_>, size: WalkSize) -> Vec<NamedGroup> {
     let kind = |group: NamedGroup| group.info().map(|info| info.kind);
     let accepted: Vec<_> = evidence.modern_accepted().filter_map(|(_, group)| group).collect();
     let kinds: BTreeSet<_> = accepted.iter().map(|group| kind(*group)).collect();
     let mut groups = question(Topic::Modern).groups;
     groups.retain(|group| {
         let known = match size {
-            Size::Full => accepted.contains(group),
+            WalkSize::Full => accepted.contains(group),
             _ => kinds.contains(&kind(*group)),
         };
         !known && evidence.modern_group_refused(*group).is_none()

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{Certainty, Evidence, Reading, Refusal};
-use super::{Size, lists, modern};
+use super::{WalkSize, lists, modern};
 use crate::key_exchange::ServerKeyExchange;
-use crate::question::{Name, Question, Topic, groups};
+use crate::question::{Question, SniName, Topic, groups};
 use crate::table::{Authentication, CipherSuite, KeyExchange, SignatureScheme, Strength};
 use crate::version::Version;
 
-type Planned = fn(&Evidence<'_>, Size) -> Option<Question>;
+type Planned = fn(&Evidence<'_>, WalkSize) -> Option<Question>;
 
 /// The steps in the order of their value, because the budget may cut off the last ones.
 const BRIEF: &[Planned] = &[
@@ -52,14 +52,14 @@ const SURVEY: &[Planned] = &[
 ];
 
 /// The next question that the plan has, if any.
-pub(super) fn next(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
-    let plan = if size == Size::Brief { BRIEF } else { SURVEY };
+pub(super) fn next(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    let plan = if size == WalkSize::Brief { BRIEF } else { SURVEY };
     plan.iter().find_map(|step| step(evidence, size))
 }
 
 /// What to ask with the last connection.
-pub(super) fn last(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
-    good(evidence, size).filter(|_| size == Size::Brief).or_else(|| control(evidence))
+pub(super) fn last(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    good(evidence, size).filter(|_| size == WalkSize::Brief).or_else(|| control(evidence))
 }
 
 /// Repeats the last question that succeeded, if something was refused since.
@@ -67,7 +67,7 @@ pub(super) fn control(evidence: &Evidence<'_>) -> Option<Question> {
     let success = evidence.last_success().filter(|_| evidence.has_unconfirmed())?;
     let mut suites = success.question.suites.clone();
     suites.reverse();
-    Some(Question { topic: Topic::Control, suites, name: Name::Usual, ..success.question.clone() })
+    Some(Question { topic: Topic::Control, suites, name: SniName::Usual, ..success.question.clone() })
 }
 
 /// Whether what had succeeded was refused later.
@@ -79,14 +79,14 @@ fn once(evidence: &Evidence<'_>, topic: Topic, question: impl FnOnce() -> Questi
     (!evidence.asked(topic)).then(question)
 }
 
-fn good(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+fn good(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     once(evidence, Topic::Good, || {
         let question = Question::new(Topic::Good, Version::Tls12, lists::list(Topic::Good, Version::Tls12));
-        Question { compression: true, grease: size != Size::Brief, ..question }
+        Question { compression: true, grease: size != WalkSize::Brief, ..question }
     })
 }
 
-fn old(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn old(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     once(evidence, Topic::Old, || old_question(Topic::Old, Version::Tls11))
 }
 
@@ -95,7 +95,7 @@ fn old_question(topic: Topic, version: Version) -> Question {
 }
 
 /// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman.
-fn old_dhe(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn old_dhe(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     dhe_after_refusal(evidence, Version::Tls11)
 }
 
@@ -107,12 +107,12 @@ fn dhe_after_refusal(evidence: &Evidence<'_>, version: Version) -> Option<Questi
 }
 
 /// Below the oldest version that answered. If none of them did, and the reason is not the version, SSL 3.0 alone.
-fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+fn older(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     let first = evidence.of(Topic::Old).next()?;
     let lowest = evidence.lowest_classic().filter(|version| *version <= Version::Tls11);
     let versions = match (lowest, size) {
         (Some(lowest), _) => [Version::Tls10, Version::Ssl3].into_iter().filter(|it| *it < lowest).collect(),
-        (None, Size::Brief) => Vec::new(),
+        (None, WalkSize::Brief) => Vec::new(),
         (None, _) => vec![Version::Ssl3],
     };
     if first.refusal() == Some(Refusal::Version) {
@@ -124,7 +124,7 @@ fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
             None => return Some(old_question(Topic::Old, version)),
             // The alert about the version settles the older ones.
             Some(Some(Refusal::Version)) => return None,
-            Some(Some(_)) if lowest.is_some() && size != Size::Brief => {
+            Some(Some(_)) if lowest.is_some() && size != WalkSize::Brief => {
                 if let Some(question) = dhe_after_refusal(evidence, version) {
                     return Some(question);
                 }
@@ -135,30 +135,30 @@ fn older(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
     None
 }
 
-fn ssl2(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn ssl2(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     once(evidence, Topic::Ssl2, || {
         let question = Question::new(Topic::Ssl2, Version::Ssl2, Vec::new());
-        Question { groups: Vec::new(), schemes: Vec::new(), name: Name::None, ..question }
+        Question { groups: Vec::new(), schemes: Vec::new(), name: SniName::None, ..question }
     })
 }
 
-fn bad(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+fn bad(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     walk_list(evidence, size, Topic::Bad, walked_version(evidence, size)?)
 }
 
-fn dhe(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+fn dhe(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     walk_list(evidence, size, Topic::Dhe, walked_version(evidence, size)?)
 }
 
-fn mid(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
+fn mid(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     walk_list(evidence, size, Topic::Mid, walked_version(evidence, size)?)
 }
 
 /// The version at which the lists are walked: the best one, as far as it is known. A brief walk asks before it knows.
-fn walked_version(evidence: &Evidence<'_>, size: Size) -> Option<Version> {
+fn walked_version(evidence: &Evidence<'_>, size: WalkSize) -> Option<Version> {
     match size {
         // If TLS 1.2 was refused, or nothing but an older version answered, the lists are asked there.
-        Size::Brief => {
+        WalkSize::Brief => {
             Some(evidence.best_classic().filter(|_| is_settled(evidence)).unwrap_or(Version::Tls12))
         }
         _ if !is_settled(evidence) => Some(Version::Tls12),
@@ -178,13 +178,13 @@ fn is_settled(evidence: &Evidence<'_>) -> bool {
 
 /// The next part of a list: what was neither accepted nor refused. After an answer a survey drops the whole class, and
 /// a full walk only the suite.
-fn walk_list(evidence: &Evidence<'_>, size: Size, topic: Topic, version: Version) -> Option<Question> {
+fn walk_list(evidence: &Evidence<'_>, size: WalkSize, topic: Topic, version: Version) -> Option<Question> {
     let asked = || evidence.of(topic).filter(|it| it.question.version == version);
     let answered = evidence.accepted().any(|(it, ..)| it.question.topic == topic);
-    if size == Size::Brief && (answered || asked().next().is_some()) {
+    if size == WalkSize::Brief && (answered || asked().next().is_some()) {
         return None;
     }
-    let suites = open(evidence, version, &lists::list(topic, version), size == Size::Full);
+    let suites = open(evidence, version, &lists::list(topic, version), size == WalkSize::Full);
     // A question that did not succeed is not repeated.
     let repeated =
         asked().any(|it| suites.iter().all(|suite| it.question.suites.contains(suite)) && !it.succeeded());
@@ -204,7 +204,7 @@ fn open(evidence: &Evidence<'_>, version: Version, list: &[CipherSuite], by_name
 }
 
 /// The suites without finite-field Diffie-Hellman that the best version refused, at the oldest version.
-fn lowest(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn lowest(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let (version, best) = (evidence.lowest_classic()?, evidence.best_classic()?);
     let mut suites = open(evidence, version, &lists::list(Topic::Old, version), false);
     suites.retain(|suite| evidence.refused(best, *suite).is_some());
@@ -213,7 +213,7 @@ fn lowest(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 }
 
 /// A second exchange with an authenticated DHE suite.
-fn reuse(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn reuse(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let exchanges = || {
         evidence.accepted().filter(|(_, _, suite, flight)| {
             let signed = suite.info().is_some_and(|info| info.authentication != Authentication::Anonymous);
@@ -227,7 +227,7 @@ fn reuse(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 }
 
 /// An old version with TLS_FALLBACK_SCSV, where a newer version is offered.
-fn fallback(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn fallback(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let version = evidence.lowest_classic().filter(|version| *version <= Version::Tls11)?;
     let newer = evidence.accepted().any(|(_, found, ..)| found > version);
     once(evidence, Topic::Fallback, || {
@@ -251,7 +251,7 @@ fn ecdhe(evidence: &Evidence<'_>) -> Option<(Version, Vec<CipherSuite>)> {
     (!suites.is_empty()).then_some((best, suites))
 }
 
-fn weak_curves(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn weak_curves(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let (version, suites) = ecdhe(evidence)?;
     once(evidence, Topic::WeakCurves, || {
         let weak = groups(|info| info.tls12 && info.class <= Strength::Exotic && info.share == 0);
@@ -259,7 +259,7 @@ fn weak_curves(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
     })
 }
 
-fn legacy_hash(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn legacy_hash(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let (version, suites) = ecdhe(evidence)?;
     once(evidence, Topic::LegacyHash, || {
         let schemes = SignatureScheme::all()
@@ -272,7 +272,7 @@ fn legacy_hash(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 }
 
 /// The suites of the key type that was not seen, ECDSA or RSA.
-fn other_key(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn other_key(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let version = evidence.best_classic()?;
     let seen = |kind| {
         let of_kind = |suite: CipherSuite| suite.info().is_some_and(|info| info.authentication == kind);
@@ -293,8 +293,8 @@ fn other_key(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 }
 
 /// A full walk lists the suites of every version.
-fn every_version(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
-    if size != Size::Full {
+fn every_version(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    if size != WalkSize::Full {
         return None;
     }
     let mut versions = [Version::Tls12, Version::Tls11, Version::Tls10, Version::Ssl3].into_iter();
@@ -317,7 +317,7 @@ fn every_version(evidence: &Evidence<'_>, size: Size) -> Option<Question> {
 }
 
 /// One class of a list that was refused by closing, or with an alert that does not tell why.
-fn split(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn split(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let best = evidence.best_classic().unwrap_or(Version::Tls12);
     let asked = |suite: &CipherSuite| evidence.of(Topic::Split).any(|it| it.question.suites.contains(suite));
     let assumed = |suite: &CipherSuite| {
@@ -335,10 +335,10 @@ fn split(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 }
 
 /// The first list in reverse, for a name that the server does not know.
-fn unknown_name(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn unknown_name(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let success = evidence.of(Topic::Good).find(|it| it.succeeded()).or_else(|| evidence.last_success())?;
     let mut question =
-        Question { topic: Topic::UnknownName, name: Name::Unknown, ..success.question.clone() };
+        Question { topic: Topic::UnknownName, name: SniName::Unknown, ..success.question.clone() };
     question.suites.reverse();
     once(evidence, Topic::UnknownName, || question)
         .filter(|question| !matches!(question.version, Version::Ssl2 | Version::Ssl3))
@@ -346,7 +346,7 @@ fn unknown_name(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
 
 /// Another suite of the first list, if both directions of the list got the same one: then the server's order decides,
 /// or the server has no other suite of the list.
-fn order(evidence: &Evidence<'_>, _: Size) -> Option<Question> {
+fn order(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
     let answer = |topic| evidence.of(topic).find_map(Reading::accepted);
     let ((_, forward, _), (_, backward, _)) = (answer(Topic::Good)?, answer(Topic::UnknownName)?);
     let suites = lists::GOOD.into_iter().filter(|suite| *suite != forward).collect();

@@ -1,7 +1,7 @@
 //! The properties that ServerHello and ServerKeyExchange show beside versions and suites.
 
-use super::evidence::{Certainty, Reading, Refusal, Verdict, Why, distinct};
-use super::facts::{DhParameters, Facts, Known, Offer, Preference};
+use super::evidence::{Certainty, Doubt, Reading, Refusal, ServerDecision, distinct};
+use super::facts::{DhParameters, Known, Preference, ServerFacts, Support};
 use super::lists;
 use crate::alert::Alert;
 use crate::extension::kind;
@@ -11,15 +11,15 @@ use crate::question::Topic;
 use crate::table::{Authentication, CipherSuite, Strength};
 use crate::version::Version;
 
-impl<'a> Facts<'a> {
+impl<'a> ServerFacts<'a> {
     /// Whether the server agrees to TLS compression (CRIME).
-    pub fn compression(&self) -> Known<Offer> {
+    pub fn compression(&self) -> Known<Support> {
         self.property(|reading, flight| reading.question.compression.then_some(flight.hello.compression != 0))
     }
 
     /// Whether the server answers an extension of a hello up to TLS 1.2. [`extension_kind`](crate::extension_kind) has
     /// the types.
-    pub fn extension(&self, wanted: u16) -> Known<Offer> {
+    pub fn extension(&self, wanted: u16) -> Known<Support> {
         self.property(|reading, flight| {
             let sent = match wanted {
                 kind::HEARTBEAT | kind::SIGNED_CERTIFICATE_TIMESTAMP => reading.question.topic == Topic::Good,
@@ -33,7 +33,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the server asks for a client certificate up to TLS 1.2; later versions encrypt the request.
-    pub fn client_certificate(&self) -> Known<Offer> {
+    pub fn client_certificate(&self) -> Known<Support> {
         self.property(|_, flight| {
             // Only a whole flight shows that nothing was asked for.
             let whole = flight.end == FlightEnd::Done || flight.certificate_request.is_some();
@@ -42,12 +42,12 @@ impl<'a> Facts<'a> {
     }
 
     /// A property of flights up to TLS 1.2: offered if any flight has it, not offered if all that could have it have not.
-    fn property(&self, test: impl Fn(&Reading<'a>, &'a ServerFlight) -> Option<bool>) -> Known<Offer> {
+    fn property(&self, test: impl Fn(&Reading<'a>, &'a ServerFlight) -> Option<bool>) -> Known<Support> {
         let mut known = Known::Unasked;
         for (reading, version, _, flight) in self.evidence.accepted() {
             match test(reading, flight).filter(|_| version <= Version::Tls12) {
-                Some(true) => return Known::witnessed(Offer::Offered, reading),
-                Some(false) => known = Known::witnessed(Offer::NotOffered, reading),
+                Some(true) => return Known::witnessed(Support::Offered, reading),
+                Some(false) => known = Known::witnessed(Support::NotOffered, reading),
                 None => {}
             }
         }
@@ -55,28 +55,30 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the server honors TLS_FALLBACK_SCSV (RFC 7507).
-    pub fn fallback_scsv(&self) -> Known<Offer> {
+    pub fn fallback_scsv(&self) -> Known<Support> {
         let Some(reading) = self.evidence.of(Topic::Fallback).last() else { return Known::Unasked };
         match reading.verdict {
-            Verdict::Accepted { .. } => Known::witnessed(Offer::NotOffered, reading),
-            Verdict::Refused(Refusal::Other(alert)) if alert.description == Alert::INAPPROPRIATE_FALLBACK => {
-                Known::witnessed(Offer::Offered, reading)
+            ServerDecision::Accepted { .. } => Known::witnessed(Support::NotOffered, reading),
+            ServerDecision::Refused(Refusal::Other(alert))
+                if alert.description == Alert::INAPPROPRIATE_FALLBACK =>
+            {
+                Known::witnessed(Support::Offered, reading)
             }
-            Verdict::Refused(Refusal::Other(alert)) => Known::Inconclusive(Why::Unclear(alert)),
-            Verdict::Unclear(why) => Known::Inconclusive(why),
-            Verdict::Refused(_) | Verdict::Ssl2(_) => Known::Inconclusive(Why::Closed),
+            ServerDecision::Refused(Refusal::Other(alert)) => Known::Inconclusive(Doubt::Unclear(alert)),
+            ServerDecision::Unclear(why) => Known::Inconclusive(why),
+            ServerDecision::Refused(_) | ServerDecision::Ssl2(_) => Known::Inconclusive(Doubt::Closed),
         }
     }
 
     /// Whether a server with TLS 1.3 marks the random of older versions (RFC 8446 section 4.1.3).
-    pub fn downgrade_mark(&self) -> Known<Offer> {
+    pub fn downgrade_mark(&self) -> Known<Support> {
         if !self.evidence.offers(Version::Tls13) {
             return Known::Unasked;
         }
         // One answer without the mark is enough for an attacker.
         match self.property(|_, flight| Some(flight.hello.downgrade_mark().is_none())) {
-            Known::Is(Offer::Offered, witness) => Known::Is(Offer::NotOffered, witness),
-            Known::Is(Offer::NotOffered, witness) => Known::Is(Offer::Offered, witness),
+            Known::Is(Support::Offered, witness) => Known::Is(Support::NotOffered, witness),
+            Known::Is(Support::NotOffered, witness) => Known::Is(Support::Offered, witness),
             other => other,
         }
     }
@@ -92,17 +94,17 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the server uses the same Diffie-Hellman value twice (Raccoon).
-    pub fn dh_reuse(&self) -> Known<Offer> {
+    pub fn dh_reuse(&self) -> Known<Support> {
         let mut values: Vec<&[u8]> = Vec::new();
         let mut known = Known::Unasked;
         for (reading, _, _, flight) in self.evidence.accepted() {
             let Some(exchange @ ServerKeyExchange::Dhe { .. }) = &flight.key_exchange else { continue };
             let Some(public) = exchange.public() else { continue };
             if values.contains(&public) {
-                return Known::witnessed(Offer::Offered, reading);
+                return Known::witnessed(Support::Offered, reading);
             }
             if !values.is_empty() {
-                known = Known::witnessed(Offer::NotOffered, reading);
+                known = Known::witnessed(Support::NotOffered, reading);
             }
             values.push(public);
         }
@@ -110,7 +112,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the server uses a weak, unusual or explicit curve.
-    pub fn weak_curve(&self) -> Known<Offer> {
+    pub fn weak_curve(&self) -> Known<Support> {
         let weak = |curve: &Curve| match curve {
             Curve::Named(group) => group.info().is_none_or(|info| info.class <= Strength::Exotic),
             Curve::ExplicitPrime { .. } | Curve::ExplicitBinary { .. } => true,
@@ -119,51 +121,53 @@ impl<'a> Facts<'a> {
             matches!(&flight.key_exchange, Some(ServerKeyExchange::Ecdhe { curve, .. }) if weak(curve))
         });
         match found {
-            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            Some((reading, ..)) => Known::witnessed(Support::Offered, reading),
             None => self.only(Topic::WeakCurves, |it| matches!(it, ServerKeyExchange::Ecdhe { .. })),
         }
     }
 
     /// Whether the server signs its key exchange with SHA-1 or MD5 in TLS 1.2 (RFC 9155).
-    pub fn legacy_signature(&self) -> Known<Offer> {
+    pub fn legacy_signature(&self) -> Known<Support> {
         let broken = |flight: &ServerFlight| {
             let scheme = flight.key_exchange.as_ref().and_then(ServerKeyExchange::scheme);
             scheme.and_then(|scheme| scheme.info()).is_some_and(|info| info.class == Strength::Broken)
         };
         match self.evidence.accepted().find(|(.., flight)| broken(flight)) {
-            Some((reading, ..)) => Known::witnessed(Offer::Offered, reading),
+            Some((reading, ..)) => Known::witnessed(Support::Offered, reading),
             None => self.only(Topic::LegacyHash, |it| it.scheme().is_some()),
         }
     }
 
     /// The answer to a question that offered only what is asked about. `shows` returns whether a key exchange shows what
     /// the server chose instead.
-    fn only(&self, topic: Topic, shows: impl Fn(&ServerKeyExchange) -> bool) -> Known<Offer> {
+    fn only(&self, topic: Topic, shows: impl Fn(&ServerKeyExchange) -> bool) -> Known<Support> {
         let Some(reading) = self.evidence.of(topic).last() else { return Known::Unasked };
         match reading.verdict {
-            Verdict::Refused(_) => self.confirmed(reading.at, reading.certainty().min(Certainty::Implied)),
-            Verdict::Unclear(why) => Known::Inconclusive(why),
+            ServerDecision::Refused(_) => {
+                self.confirmed(reading.at, reading.certainty().min(Certainty::Implied))
+            }
+            ServerDecision::Unclear(why) => Known::Inconclusive(why),
             // The server chose something that was not offered, so it did not agree.
-            Verdict::Accepted { flight, .. } if flight.key_exchange.as_ref().is_some_and(shows) => {
-                Known::witnessed(Offer::NotOffered, reading)
+            ServerDecision::Accepted { flight, .. } if flight.key_exchange.as_ref().is_some_and(shows) => {
+                Known::witnessed(Support::NotOffered, reading)
             }
             // The flight ended before the key exchange, or the key exchange could not be read.
-            Verdict::Accepted { flight, .. } => Known::Inconclusive(match flight.end {
-                FlightEnd::Closed => Why::Closed,
-                FlightEnd::Silent => Why::Silent,
-                FlightEnd::Alert(alert) => Why::Unclear(alert),
-                FlightEnd::Malformed(_) => Why::NotTls,
-                FlightEnd::Done | FlightEnd::Retry | FlightEnd::Encrypted => Why::Inconsistent,
+            ServerDecision::Accepted { flight, .. } => Known::Inconclusive(match flight.end {
+                FlightEnd::Closed => Doubt::Closed,
+                FlightEnd::Silent => Doubt::Silent,
+                FlightEnd::Alert(alert) => Doubt::Unclear(alert),
+                FlightEnd::Malformed(_) => Doubt::NotTls,
+                FlightEnd::Done | FlightEnd::Retry | FlightEnd::Encrypted => Doubt::Inconsistent,
             }),
-            Verdict::Ssl2(_) => Known::Inconclusive(Why::Inconsistent),
+            ServerDecision::Ssl2(_) => Known::Inconclusive(Doubt::Inconsistent),
         }
     }
 
     /// Whether the server has a key of this type, up to TLS 1.2.
-    pub fn key_type(&self, kind: Authentication) -> Known<Offer> {
+    pub fn key_type(&self, kind: Authentication) -> Known<Support> {
         let of_kind = |suite: &CipherSuite| suite.info().is_some_and(|info| info.authentication == kind);
         if let Some((reading, ..)) = self.evidence.accepted().find(|(_, _, suite, _)| of_kind(suite)) {
-            return Known::witnessed(Offer::Offered, reading);
+            return Known::witnessed(Support::Offered, reading);
         }
         let Some(best) = self.evidence.best_classic() else { return Known::Unasked };
         let suites: Vec<_> = lists::universe(best).into_iter().filter(of_kind).collect();
@@ -194,7 +198,7 @@ impl<'a> Facts<'a> {
             followed.iter().find(|(_, suite, _)| followed.iter().any(|(_, other, _)| other != suite));
         match (reversed, followed.is_empty()) {
             (Some((reading, ..)), _) if self.was_reversed() => Known::witnessed(Preference::Client, reading),
-            (_, false) => Known::Inconclusive(Why::Partly),
+            (_, false) => Known::Inconclusive(Doubt::Partly),
             _ => Known::Unasked,
         }
     }

@@ -6,21 +6,21 @@ mod server;
 
 use server::Server;
 use starttls_hello::{
-    Answer, Certainty, Class, Exchange, Facts, Known, NamedGroup, Offer, Outcome, Size, Step, Stop, Version,
-    Walk,
+    Answer, Certainty, ConnectionOutcome, Exchange, Known, NamedGroup, ServerFacts, SuiteClass, Support,
+    Version, Walk, WalkEnd, WalkSize, WalkStep,
 };
 
 const CLASSIC: [Version; 4] = [Version::Ssl3, Version::Tls10, Version::Tls11, Version::Tls12];
 
 /// Walks to the end, and looks at the facts there. Shorter budgets show what is known on the way.
-fn walk(server: &mut Server, mut walk: Walk) -> (Walk, Stop) {
+fn walk(server: &mut Server, mut walk: Walk) -> (Walk, WalkEnd) {
     loop {
         match walk.next() {
-            Step::Done(stop) => {
+            WalkStep::Done(stop) => {
                 check(server, &walk.facts());
                 return (walk, stop);
             }
-            Step::Ask(question) => {
+            WalkStep::Ask(question) => {
                 let outcome = server.connect(&question, walk.connections());
                 walk.record(question, outcome);
             }
@@ -33,11 +33,11 @@ fn asked(walk: &Walk) -> Vec<String> {
     let line = |it: &Exchange| {
         let Exchange { question, outcome } = it;
         let answer = match outcome {
-            Outcome::TurnedAway => String::from("turned away"),
-            Outcome::Answered(Answer::Hello(flight)) => {
+            ConnectionOutcome::TurnedAway => String::from("turned away"),
+            ConnectionOutcome::Answered(Answer::Hello(flight)) => {
                 format!("{} {}", flight.hello.version_code(), flight.suite())
             }
-            Outcome::Answered(other) => format!("{other:?}"),
+            ConnectionOutcome::Answered(other) => format!("{other:?}"),
         };
         let (suites, groups) = (question.suites.len(), question.groups.len());
         format!("{} {}: {suites} suites, {groups} groups: {answer:.90}", question.topic, question.version)
@@ -46,16 +46,16 @@ fn asked(walk: &Walk) -> Vec<String> {
 }
 
 fn survey(server: &mut Server) -> Walk {
-    walk(server, Walk::new(Size::Survey)).0
+    walk(server, Walk::new(WalkSize::Survey)).0
 }
 
 /// Compares everything that the facts claim with what the server is.
-fn check(server: &Server, facts: &Facts<'_>) {
+fn check(server: &Server, facts: &ServerFacts<'_>) {
     for &version in Version::ALL {
         claim(server, facts.version(version), has(server, version), &version);
     }
     for version in CLASSIC {
-        for &class in Class::ALL.iter().filter(|class| **class <= Class::Aead) {
+        for &class in SuiteClass::ALL.iter().filter(|class| **class <= SuiteClass::Aead) {
             let truth = server.usable(version).any(|suite| suite.class() == class);
             claim(server, facts.class(version, class), truth, &(version, class));
         }
@@ -102,29 +102,29 @@ fn has(server: &Server, version: Version) -> bool {
 }
 
 /// A fact is true or not known. What is only assumed may be hidden by a broken suite.
-fn claim(server: &Server, known: Known<Offer>, truth: bool, what: &dyn std::fmt::Debug) {
+fn claim(server: &Server, known: Known<Support>, truth: bool, what: &dyn std::fmt::Debug) {
     let Known::Is(offer, witness) = known else { return };
     if witness.certainty == Certainty::Assumed && !server.broken.is_empty() {
         return;
     }
-    assert_eq!(offer == Offer::Offered, truth, "{what:?} is {offer} by {witness:?}\n{server:?}");
+    assert_eq!(offer == Support::Offered, truth, "{what:?} is {offer} by {witness:?}\n{server:?}");
 }
 
 #[test]
 fn a_usual_server_is_known_in_full() {
-    for size in Size::ALL {
+    for size in WalkSize::ALL {
         let mut server = Server::usual();
         let (walk, stop) = walk(&mut server, Walk::new(*size));
-        assert_eq!(stop, Stop::Complete, "{:#?}", asked(&walk));
+        assert_eq!(stop, WalkEnd::Complete, "{:#?}", asked(&walk));
         let facts = walk.facts();
         for &version in Version::ALL {
             assert!(facts.version(version).value().is_some(), "{version}: {:?}", facts.version(version));
         }
-        for class in Class::ALL.iter().filter(|class| **class <= Class::Ccm8) {
-            assert_eq!(facts.class(Version::Tls12, *class).value(), Some(Offer::NotOffered), "{class}");
+        for class in SuiteClass::ALL.iter().filter(|class| **class <= SuiteClass::Ccm8) {
+            assert_eq!(facts.class(Version::Tls12, *class).value(), Some(Support::NotOffered), "{class}");
         }
-        assert_eq!(facts.class(Version::Tls12, Class::Aead).value(), Some(Offer::Offered));
-        assert_eq!(facts.post_quantum().value(), Some(Offer::NotOffered));
+        assert_eq!(facts.class(Version::Tls12, SuiteClass::Aead).value(), Some(Support::Offered));
+        assert_eq!(facts.post_quantum().value(), Some(Support::NotOffered));
     }
 }
 
@@ -135,11 +135,12 @@ fn throttling_is_never_a_refusal() {
             let mut server = Server::usual();
             server.turned_away = vec![false; turned_away];
             server.turned_away.resize(turned_away + count, true);
-            let (walk, stop) = walk(&mut server, Walk::new(Size::Brief));
-            let answered = walk.exchanges().iter().filter(|it| it.outcome != Outcome::TurnedAway).count();
+            let (walk, stop) = walk(&mut server, Walk::new(WalkSize::Brief));
+            let answered =
+                walk.exchanges().iter().filter(|it| it.outcome != ConnectionOutcome::TurnedAway).count();
             assert!(walk.connections() <= 8 && answered <= 8 - count.min(8usize.saturating_sub(turned_away)));
             if count == 3 && turned_away <= 4 {
-                assert_eq!(stop, Stop::TurnedAway, "{turned_away}");
+                assert_eq!(stop, WalkEnd::TurnedAway, "{turned_away}");
                 assert_eq!(walk.turned_away_in_a_row(), 3);
             }
         }
@@ -148,17 +149,17 @@ fn throttling_is_never_a_refusal() {
 
 #[test]
 fn a_server_that_stops_answering_proves_nothing_more() {
-    for size in Size::ALL {
+    for size in WalkSize::ALL {
         for last in [0, 1, 2, 3, 5, 8, 13, 20] {
             let mut server = Server::usual();
             let mut walk = Walk::new(*size);
             let stop = loop {
                 match walk.next() {
-                    Step::Done(stop) => break stop,
-                    Step::Ask(question) => {
+                    WalkStep::Done(stop) => break stop,
+                    WalkStep::Ask(question) => {
                         let outcome = match walk.connections() < last {
                             true => server.connect(&question, 0),
-                            false => Outcome::Answered(Answer::Closed),
+                            false => ConnectionOutcome::Answered(Answer::Closed),
                         };
                         walk.record(question, outcome);
                     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
-use starttls_hello::{CipherSuite, Class, Family, NamedGroup, Size, Ssl2Kind, Stop, Version, Walk};
+use starttls_hello::{
+    CipherSuite, NamedGroup, Ssl2Kind, SuiteClass, SuiteFamily, Version, Walk, WalkEnd, WalkSize,
+};
 
 use crate::server::{Server, Style};
 use crate::{CLASSIC, walk};
@@ -12,7 +14,7 @@ use crate::{CLASSIC, walk};
 /// The suites that a server may have at a version.
 fn suites(version: Version) -> Vec<CipherSuite> {
     CipherSuite::all()
-        .filter(|(suite, info)| suite.0 != 0 && info.family == Family::Pki && info.min <= version)
+        .filter(|(suite, info)| suite.0 != 0 && info.family == SuiteFamily::Pki && info.min <= version)
         .map(|(suite, _)| suite)
         .collect()
 }
@@ -40,9 +42,9 @@ fn servers() -> impl Strategy<Value = Server> {
     let kinds: Vec<_> = Ssl2Kind::all().map(|(kind, _)| kind).collect();
     let curves = [0x001d, 0x0017, 0x0018, 0x0015, 0x0013, 0x0016].map(NamedGroup).to_vec();
     let styles = select(vec![Style::Alert, Style::Alert, Style::OneAlert, Style::Close]);
-    let parts: Vec<_> = Class::ALL
+    let parts: Vec<_> = SuiteClass::ALL
         .iter()
-        .filter(|class| **class <= Class::Aead)
+        .filter(|class| **class <= SuiteClass::Aead)
         .flat_map(|it| [(*it, false), (*it, true)])
         .collect();
     let broken = prop_oneof![3 => Just(Vec::new()), 1 => subsequence(parts, 1..4)];
@@ -83,14 +85,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn facts_are_true_or_inconclusive(server in servers(), size in select(Size::ALL)) {
+    fn facts_are_true_or_inconclusive(server in servers(), size in select(WalkSize::ALL)) {
         let mut server = server;
         let (walk, _) = walk(&mut server, Walk::new(size));
         prop_assert!(walk.connections() <= size.connections());
     }
 
     #[test]
-    fn every_budget_holds(server in servers(), size in select(Size::ALL), budget in any::<Index>()) {
+    fn every_budget_holds(server in servers(), size in select(WalkSize::ALL), budget in any::<Index>()) {
         let mut server = server;
         let budget = budget.index(size.connections() + 1);
         let (walk, _) = walk(&mut server, Walk::with_budget(size, budget));
@@ -99,7 +101,7 @@ proptest! {
 
     /// A server that answers, refuses by alerts and has no broken class leaves no question about its versions.
     #[test]
-    fn a_server_that_answers_is_known(server in servers(), size in select(&[Size::Survey, Size::Full][..])) {
+    fn a_server_that_answers_is_known(server in servers(), size in select(&[WalkSize::Survey, WalkSize::Full][..])) {
         let mut server =
             Server { broken: Default::default(), turned_away: Vec::new(), style: Style::Alert, ..server };
         let (walk, stop) = walk(&mut server, Walk::new(size));
@@ -109,7 +111,7 @@ proptest! {
             let known = facts.version(version);
             prop_assert_eq!(known.value().is_some(), has_any, "{}: {:?}", version, known);
         }
-        prop_assert!(stop == Stop::Complete || walk.connections() == size.connections(), "{}", stop);
+        prop_assert!(stop == WalkEnd::Complete || walk.connections() == size.connections(), "{}", stop);
     }
 
 }
@@ -122,8 +124,8 @@ proptest! {
     fn a_full_walk_finds_every_name(server in servers()) {
         let mut server =
             Server { broken: Default::default(), turned_away: Vec::new(), style: Style::Alert, ..server };
-        let (walk, stop) = walk(&mut server, Walk::with_budget(Size::Full, 250));
-        prop_assert_eq!(stop, Stop::Complete);
+        let (walk, stop) = walk(&mut server, Walk::with_budget(WalkSize::Full, 250));
+        prop_assert_eq!(stop, WalkEnd::Complete);
         let facts = walk.facts();
         for version in CLASSIC {
             let mut found = facts.suites(version);

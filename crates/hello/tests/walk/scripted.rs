@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use starttls_hello::{
-    Answer, Authentication, Certainty, CipherSuite, Class, Exchange, FlightEnd, Known, Malformed, NamedGroup,
-    Offer, Outcome, Preference, Question, Size, Ssl2Kind, Step, Stop, Topic, Version, Walk, Why, Witness,
-    extension_kind,
+    Answer, Authentication, Certainty, CipherSuite, ConnectionOutcome, Doubt, Exchange, FlightEnd, Known,
+    MalformedTls, NamedGroup, Preference, Question, Ssl2Kind, SuiteClass, Support, Topic, Version, Walk,
+    WalkEnd, WalkSize, WalkStep, Witness, extension_kind,
 };
 
 use crate::server::{Server, Style};
 use crate::{asked, survey, walk};
 
-const OFFERED: Option<Offer> = Some(Offer::Offered);
-const NOT_OFFERED: Option<Offer> = Some(Offer::NotOffered);
+const OFFERED: Option<Support> = Some(Support::Offered);
+const NOT_OFFERED: Option<Support> = Some(Support::NotOffered);
 
 fn suites(names: &[&str]) -> Vec<CipherSuite> {
     let known = |name: &&str| CipherSuite::by_name(name).unwrap_or_else(|| panic!("{name}"));
@@ -42,8 +42,8 @@ fn ssl2_lists_its_kinds() {
         assert_eq!(facts.version(Version::Ssl2).value(), OFFERED);
         assert_eq!(facts.ssl2_kinds(), kinds);
         let offered = if kinds.is_empty() { NOT_OFFERED } else { OFFERED };
-        assert_eq!(facts.class(Version::Ssl2, Class::Export).value(), offered);
-        assert_eq!(facts.class(Version::Ssl2, Class::Block64).value(), NOT_OFFERED);
+        assert_eq!(facts.class(Version::Ssl2, SuiteClass::Export).value(), offered);
+        assert_eq!(facts.class(Version::Ssl2, SuiteClass::Block64).value(), NOT_OFFERED);
     }
 }
 
@@ -59,18 +59,18 @@ fn a_server_of_ssl2_alone_confirms_its_refusals_by_it() {
 
 #[test]
 fn export_suites_with_a_short_prime_are_found_at_any_size() {
-    for size in Size::ALL {
+    for size in WalkSize::ALL {
         let names = ["ECDHE-RSA-AES128-GCM-SHA256", "EXP-EDH-RSA-DES-CBC-SHA"];
         let mut server = Server { dh_octets: 64, ..old_server(&names) };
         let (walk, _) = walk(&mut server, Walk::new(*size));
         let facts = walk.facts();
         // A brief walk over a server with many old versions has no hello left for every list of the best one.
-        let export = |version| facts.class(version, Class::Export).value();
+        let export = |version| facts.class(version, SuiteClass::Export).value();
         assert!(
             [Version::Tls11, Version::Tls12].into_iter().any(|version| export(version) == OFFERED),
             "{size}"
         );
-        assert!(*size == Size::Brief || export(Version::Tls12) == OFFERED, "{size}");
+        assert!(*size == WalkSize::Brief || export(Version::Tls12) == OFFERED, "{size}");
         let found = facts.dh_parameters();
         assert!(found.iter().all(|it| it.bits == 512 && it.prime.len() == 64) && !found.is_empty());
         assert_eq!(found[0].suite, suites(&names[1..])[0]);
@@ -126,14 +126,14 @@ fn fallback_and_old_signatures_are_asked_for() {
 #[test]
 fn a_flight_without_its_key_exchange_shows_no_curve_and_no_signature() {
     for (end, why) in [
-        (FlightEnd::Closed, Why::Closed),
-        (FlightEnd::Silent, Why::Silent),
-        (FlightEnd::Malformed(Malformed::Truncated), Why::NotTls),
-        (FlightEnd::Done, Why::Inconsistent),
+        (FlightEnd::Closed, Doubt::Closed),
+        (FlightEnd::Silent, Doubt::Silent),
+        (FlightEnd::Malformed(MalformedTls::Truncated), Doubt::NotTls),
+        (FlightEnd::Done, Doubt::Inconsistent),
     ] {
         let mut server = Server { sha1: true, ..Server::usual() };
-        let mut walk = Walk::new(Size::Survey);
-        while let Step::Ask(question) = walk.next() {
+        let mut walk = Walk::new(WalkSize::Survey);
+        while let WalkStep::Ask(question) = walk.next() {
             let mut outcome = server.connect(&question, 0);
             let cut = matches!(question.topic, Topic::WeakCurves | Topic::LegacyHash);
             // This server has no weak curve and would refuse: it answers as if its usual curve was offered.
@@ -141,7 +141,7 @@ fn a_flight_without_its_key_exchange_shows_no_curve_and_no_signature() {
                 outcome =
                     server.connect(&Question::new(Topic::Custom, Version::Tls12, question.suites.clone()), 0);
             }
-            if let (true, Outcome::Answered(Answer::Hello(flight))) = (cut, &mut outcome) {
+            if let (true, ConnectionOutcome::Answered(Answer::Hello(flight))) = (cut, &mut outcome) {
                 (flight.key_exchange, flight.end) = (None, end);
             }
             walk.record(question, outcome);
@@ -187,15 +187,15 @@ fn the_order_of_preference_is_told() {
 fn a_broken_part_hides_nothing_behind_it() {
     for style in [Style::Alert, Style::Close] {
         let names = ["DHE-RSA-AES256-SHA", "ECDHE-RSA-AES128-GCM-SHA256", "DES-CBC3-SHA", "AES128-SHA"];
-        let broken = [(Class::Dhe, true)].into();
+        let broken = [(SuiteClass::Dhe, true)].into();
         let mut server = Server { style, broken, ..old_server(&names) };
         let walk = survey(&mut server);
         let facts = walk.facts();
         for (class, offer) in [
-            (Class::Block64, OFFERED),
-            (Class::Static, OFFERED),
-            (Class::Dhe, NOT_OFFERED),
-            (Class::Rc4, NOT_OFFERED),
+            (SuiteClass::Block64, OFFERED),
+            (SuiteClass::Static, OFFERED),
+            (SuiteClass::Dhe, NOT_OFFERED),
+            (SuiteClass::Rc4, NOT_OFFERED),
         ] {
             assert_eq!(facts.class(Version::Tls12, class).value(), offer, "{class} {:#?}", asked(&walk));
         }
@@ -207,11 +207,11 @@ fn a_broken_part_hides_nothing_behind_it() {
 fn what_a_broken_class_hides_is_found_class_by_class() {
     let names = ["RC4-SHA", "DES-CBC3-SHA", "ECDHE-RSA-AES128-GCM-SHA256"];
     for style in [Style::Alert, Style::Close] {
-        let mut server = Server { style, broken: [(Class::Rc4, false)].into(), ..old_server(&names) };
+        let mut server = Server { style, broken: [(SuiteClass::Rc4, false)].into(), ..old_server(&names) };
         let walk = survey(&mut server);
         assert!(walk.exchanges().iter().any(|it| it.question.topic == Topic::Split), "{:#?}", asked(&walk));
         assert_eq!(
-            walk.facts().class(Version::Tls12, Class::Block64).value(),
+            walk.facts().class(Version::Tls12, SuiteClass::Block64).value(),
             OFFERED,
             "{:#?}",
             asked(&walk)
@@ -222,17 +222,17 @@ fn what_a_broken_class_hides_is_found_class_by_class() {
 #[test]
 fn a_server_that_only_closes_is_named_so() {
     let mut server = Server { style: Style::Close, ..Server::usual() };
-    let (walk, stop) = walk(&mut server, Walk::new(Size::Survey));
+    let (walk, stop) = walk(&mut server, Walk::new(WalkSize::Survey));
     let facts = walk.facts();
     assert!(facts.closes_instead_of_answering());
-    assert_eq!(stop, Stop::Budget, "{:#?}", asked(&walk));
+    assert_eq!(stop, WalkEnd::Budget, "{:#?}", asked(&walk));
     for version in [Version::Ssl2, Version::Ssl3, Version::Tls10, Version::Tls11] {
         assert_eq!(facts.version(version).value(), NOT_OFFERED, "{version}");
     }
     // The worst classes are asked for alone while hellos are left.
     let rc4 = facts.suite(Version::Tls12, suites(&["RC4-SHA"])[0]);
     assert!(
-        matches!(rc4, Known::Is(Offer::NotOffered, Witness { certainty: Certainty::Implied, .. })),
+        matches!(rc4, Known::Is(Support::NotOffered, Witness { certainty: Certainty::Implied, .. })),
         "{rc4:?} {:#?}",
         asked(&walk)
     );
@@ -241,10 +241,10 @@ fn a_server_that_only_closes_is_named_so() {
 
 #[test]
 fn a_server_that_objects_to_the_form_is_asked_with_a_share() {
-    for size in Size::ALL {
+    for size in WalkSize::ALL {
         let (walk, _) = walk(&mut Server { strict: true, ..Server::usual() }, Walk::new(*size));
         assert_eq!(walk.facts().version(Version::Tls13).value(), OFFERED, "{:#?}", asked(&walk));
-        if *size != Size::Brief {
+        if *size != WalkSize::Brief {
             assert_eq!(walk.facts().suites(Version::Tls13).len(), 3, "{:#?}", asked(&walk));
         }
     }
@@ -253,6 +253,7 @@ fn a_server_that_objects_to_the_form_is_asked_with_a_share() {
 /// The plan of each size, as it is for a usual server: a change of the plan shows here.
 #[test]
 fn the_number_of_hellos_is_known() {
-    let counts = Size::ALL.iter().map(|size| walk(&mut Server::usual(), Walk::new(*size)).0.connections());
+    let counts =
+        WalkSize::ALL.iter().map(|size| walk(&mut Server::usual(), Walk::new(*size)).0.connections());
     assert_eq!(counts.collect::<Vec<_>>(), [8, 16, 18]);
 }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use starttls_hello::{
-    Alert, Answer, AnyClientHello, Authentication, CipherSuite, Class, ClientHello, ClientHelloReader,
-    Context, End, Extension, Flight, KeyExchange, NamedGroup, Outcome, Question, ServerHello,
-    SignatureScheme, Ssl2Kind, Ssl2ServerHello, Version, extension_kind,
+    Alert, Answer, AnyClientHello, Authentication, CipherSuite, ClientHello, ClientHelloReader,
+    ConnectionOutcome, Extension, Flight, HelloContext, KeyExchange, NamedGroup, Question, ServerHello,
+    SignatureScheme, Ssl2Kind, Ssl2ServerHello, StreamEnd, SuiteClass, Version, extension_kind,
 };
 
 /// How a server refuses.
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     /// How it refuses.
     pub(crate) style: Style,
     /// The parts of classes that it chooses and cannot do.
-    pub(crate) broken: BTreeSet<(Class, bool)>,
+    pub(crate) broken: BTreeSet<(SuiteClass, bool)>,
     /// The connections that are turned away before the hello.
     pub(crate) turned_away: Vec<bool>,
     /// Whether it honors TLS_FALLBACK_SCSV.
@@ -94,7 +94,7 @@ impl Server {
     }
 
     /// The part of a class that breaks as one.
-    pub(crate) fn part(suite: CipherSuite) -> (Class, bool) {
+    pub(crate) fn part(suite: CipherSuite) -> (SuiteClass, bool) {
         (suite.class(), exchange(suite) == KeyExchange::Dhe)
     }
 
@@ -105,12 +105,12 @@ impl Server {
     }
 
     /// One connection: the hello of the question, and what the reader makes of the answer at this cut.
-    pub(crate) fn connect(&mut self, question: &Question, cut: usize) -> Outcome {
+    pub(crate) fn connect(&mut self, question: &Question, cut: usize) -> ConnectionOutcome {
         self.connections += 1;
         if self.turned_away.get(self.connections - 1).copied().unwrap_or_default() {
-            return Outcome::TurnedAway;
+            return ConnectionOutcome::TurnedAway;
         }
-        let context = Context {
+        let context = HelloContext {
             server_name: Some("mail.example.com"),
             alpn: None,
             random: [u8::try_from(self.connections % 251).unwrap_or_default(); 32],
@@ -123,7 +123,7 @@ impl Server {
             Reply::Alert(description) => vec![21, 3, 1, 0, 2, 2, description],
             Reply::Close => Vec::new(),
         };
-        Outcome::Answered(read(&bytes, cut))
+        ConnectionOutcome::Answered(read(&bytes, cut))
     }
 
     fn answer(&self, hello: &AnyClientHello) -> Reply {
@@ -327,5 +327,5 @@ pub(crate) fn read(bytes: &[u8], cut: usize) -> Answer {
     for part in [first, second] {
         let _ = flight.receive(part);
     }
-    flight.finish(End::Closed)
+    flight.finish(StreamEnd::Closed)
 }

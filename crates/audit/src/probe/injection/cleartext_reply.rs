@@ -8,7 +8,7 @@ use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::probe::answers::{self, signature};
 use crate::profile::{begins, is_final};
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 
 const ID: &str = "srv-reply-plain";
 
@@ -36,7 +36,7 @@ pub(super) fn judge(plan: &Plan, judge: &Judge<'_>, end: &End) -> FindingBuilder
         false => {
             let why =
                 format!("after its go-ahead the server still reads cleartext, and answers it: \"{text}\"");
-            FindingBuilder::new(ID, Outcome::Warning, why)
+            FindingBuilder::new(ID, CheckOutcome::Warning, why)
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::begins;
 use crate::record::Record;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 use crate::session::ProbeError;
 use trial::{EAGER, End, Form, Shape, Trial, trial};
 use variants::variants;
@@ -80,7 +80,7 @@ pub(crate) async fn probe(
     }
     if injectable {
         let why = "the exact form of the request lets bytes through already";
-        seen.push(FindingBuilder::new("srv-inject-variants", Outcome::NotApplicable, why));
+        seen.push(FindingBuilder::new("srv-inject-variants", CheckOutcome::NotApplicable, why));
     } else {
         seen.absorb(variants(plan, &judge).await);
     }
@@ -201,7 +201,7 @@ async fn together(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
             let second = seen.record(record);
             seen.push(finding.at(second, silence));
             let why = "an answer that waits for data inside TLS cannot be told from the answer to that data";
-            seen.push(FindingBuilder::new("srv-inject-lazy", Outcome::NotApplicable, why).at(at, all));
+            seen.push(FindingBuilder::new("srv-inject-lazy", CheckOutcome::NotApplicable, why).at(at, all));
         }
         Conclusion::Sound(why) => {
             seen.push(FindingBuilder::pass("srv-inject-eager", why.clone()).at(at, all));
@@ -319,7 +319,7 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
     let Some((first, rest)) =
         whole.split_at_checked(whole.len() - (whole.len() / 2).min(4)).filter(|(first, _)| first.len() > 1)
     else {
-        seen.push(FindingBuilder::new(id, Outcome::NotApplicable, "there is no command to cut in two"));
+        seen.push(FindingBuilder::new(id, CheckOutcome::NotApplicable, "there is no command to cut in two"));
         return seen;
     };
     let mut form =

@@ -8,7 +8,7 @@ use super::variants::Change;
 use crate::plan::Plan;
 use crate::probe::answers::{self, Answers};
 use crate::record::Record;
-use crate::report::Kind;
+use crate::report::EntryKind;
 use crate::session::{CleartextSession, ProbeError};
 
 /// How long a server may take to answer in cleartext behind its go-ahead.
@@ -133,7 +133,7 @@ async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Tri
     let mut inside = match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
         Ok(inside) => inside,
         Err((starttls::Error::PlaintextNotTls { received, .. }, mut record)) => {
-            record.bytes(Kind::Server, &received);
+            record.bytes(EntryKind::Server, &received);
             return Trial { end: End::Plain(received), record };
         }
         Err((error, record)) => {

@@ -7,7 +7,7 @@ use super::trial::{End, Form, Shape, Trial, trial};
 use super::{Conclusion, Judge, injected};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::Outcome;
+use crate::report::CheckOutcome;
 
 /// Makes another form of a request.
 pub(super) type Change = fn(&[u8]) -> Vec<u8>;
@@ -61,7 +61,7 @@ pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
     match request_in_data::probe(plan, judge.harmless_in_cleartext, &mut seen, id).await {
         RequestInData::Nowhere if !one_line => {
             let why = "the request has one form only, and no data can hold it";
-            seen.push(FindingBuilder::new(id, Outcome::NotApplicable, why));
+            seen.push(FindingBuilder::new(id, CheckOutcome::NotApplicable, why));
             return seen;
         }
         RequestInData::Nowhere => {}

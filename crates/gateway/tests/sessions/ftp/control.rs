@@ -1,7 +1,7 @@
 //! The control connection: what passes, what is answered, and in which order.
 
 use starttls::Connector;
-use starttls_audit::report::{Outcome, Verdict};
+use starttls_audit::report::{CheckOutcome, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::Config;
 use starttls_lab::CleartextServers;
@@ -134,8 +134,8 @@ async fn the_auditor_finds_nothing() {
     let audit = audit.unwrap();
     for (_server, gateway) in [vsftpd(&env, true), vsftpd(&env, false)] {
         let report = within(audit.endpoint(FTP, "ftp://localhost", "localhost", gateway.address)).await;
-        let found: Vec<_> = report.findings.iter().filter(|it| it.outcome == Outcome::Fail).collect();
-        assert!(report.outcome == Verdict::Sound && found.is_empty(), "{found:#?}");
+        let found: Vec<_> = report.findings.iter().filter(|it| it.outcome == CheckOutcome::Fail).collect();
+        assert!(report.outcome == EndpointVerdict::Sound && found.is_empty(), "{found:#?}");
     }
 }
 

@@ -4,37 +4,38 @@ use starttls::validity;
 
 use crate::filter::{is_wrong, plural};
 use crate::report::{
-    Endpoint, Entry, Evidence, Finding, Kind, Outcome, Presented, Report, Tls, Transcript, Verdict,
+    AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind, Evidence, Finding,
+    Presented, TlsSummary, Transcript,
 };
 
 /// Returns every problem, worst first, with its place in the report.
-pub(crate) fn wrong(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
+pub(crate) fn wrong(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     let mut wrong: Vec<_> = numbered(endpoint).filter(|(_, finding)| is_wrong(finding)).collect();
     wrong.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
     wrong
 }
 
 /// Returns the problems that no baseline has, worst first.
-pub(crate) fn new(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
+pub(crate) fn new(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     wrong(endpoint).into_iter().filter(|(_, finding)| !finding.known).collect()
 }
 
 /// Returns the problems that the baseline has too, worst first.
-pub(crate) fn known(endpoint: &Endpoint) -> Vec<(usize, &Finding)> {
+pub(crate) fn known(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     wrong(endpoint).into_iter().filter(|(_, finding)| finding.known).collect()
 }
 
 /// The findings with this outcome.
-pub(crate) fn with(endpoint: &Endpoint, outcome: Outcome) -> Vec<(usize, &Finding)> {
+pub(crate) fn with(endpoint: &EndpointReport, outcome: CheckOutcome) -> Vec<(usize, &Finding)> {
     numbered(endpoint).filter(|(_, finding)| finding.outcome == outcome).collect()
 }
 
-fn numbered(endpoint: &Endpoint) -> impl Iterator<Item = (usize, &Finding)> {
+fn numbered(endpoint: &EndpointReport) -> impl Iterator<Item = (usize, &Finding)> {
     endpoint.findings.iter().enumerate()
 }
 
 /// The conversation and the part of it that evidence points at, if there is such a part.
-pub(crate) fn excerpt(endpoint: &Endpoint, at: Evidence) -> Option<(&Transcript, &[Entry])> {
+pub(crate) fn excerpt(endpoint: &EndpointReport, at: Evidence) -> Option<(&Transcript, &[Entry])> {
     let transcript = endpoint.transcripts.get(at.transcript)?;
     let last = at.last.min(transcript.entries.len().checked_sub(1)?);
     let entries = transcript.entries.get(at.first..=last).filter(|entries| !entries.is_empty())?;
@@ -49,7 +50,7 @@ pub(crate) fn shown(entry: &Entry) -> &str {
 /// Returns the lines of an entry. Its line ends are spelled out as `\n` and stay where they are.
 pub(crate) fn lines(entry: &Entry) -> Vec<&str> {
     let text = shown(entry);
-    if matches!(entry.kind, Kind::Boundary | Kind::Event) {
+    if matches!(entry.kind, EntryKind::Boundary | EntryKind::Event) {
         return vec![text];
     }
     let (mut lines, mut start, mut escape) = (Vec::new(), 0, false);
@@ -65,13 +66,13 @@ pub(crate) fn lines(entry: &Entry) -> Vec<&str> {
 }
 
 /// Who spoke.
-pub(crate) fn speaker(kind: Kind) -> &'static str {
+pub(crate) fn speaker(kind: EntryKind) -> &'static str {
     match kind {
-        Kind::Client => "C",
-        Kind::Server => "S",
-        Kind::ClientInside => "TLS C",
-        Kind::ServerInside => "TLS S",
-        Kind::Boundary | Kind::Event => "",
+        EntryKind::Client => "C",
+        EntryKind::Server => "S",
+        EntryKind::ClientInside => "TLS C",
+        EntryKind::ServerInside => "TLS S",
+        EntryKind::Boundary | EntryKind::Event => "",
     }
 }
 
@@ -82,57 +83,57 @@ pub(crate) fn boundary(text: &str) -> (&'static str, &str) {
 }
 
 /// Returns the word for a verdict.
-pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
+pub(crate) fn verdict_word(verdict: EndpointVerdict) -> &'static str {
     match verdict {
-        Verdict::Sound => "sound",
-        Verdict::Findings => "not sound",
-        Verdict::Declined => "declined",
-        Verdict::Unreachable => "unreachable",
-        Verdict::TlsFailed => "TLS failed",
-        Verdict::Violation => "protocol violation",
-        Verdict::WrongPort => "wrong port",
-        Verdict::Inconclusive => "inconclusive",
+        EndpointVerdict::Sound => "sound",
+        EndpointVerdict::Findings => "not sound",
+        EndpointVerdict::Declined => "declined",
+        EndpointVerdict::Unreachable => "unreachable",
+        EndpointVerdict::TlsFailed => "TLS failed",
+        EndpointVerdict::Violation => "protocol violation",
+        EndpointVerdict::WrongPort => "wrong port",
+        EndpointVerdict::Inconclusive => "inconclusive",
     }
 }
 
 /// The name of a verdict as the JSON has it.
-pub(crate) fn verdict_key(verdict: Verdict) -> &'static str {
+pub(crate) fn verdict_key(verdict: EndpointVerdict) -> &'static str {
     match verdict {
-        Verdict::Sound => "sound",
-        Verdict::Findings => "findings",
-        Verdict::Declined => "declined",
-        Verdict::Unreachable => "unreachable",
-        Verdict::TlsFailed => "tls-failed",
-        Verdict::Violation => "violation",
-        Verdict::WrongPort => "wrong-port",
-        Verdict::Inconclusive => "inconclusive",
+        EndpointVerdict::Sound => "sound",
+        EndpointVerdict::Findings => "findings",
+        EndpointVerdict::Declined => "declined",
+        EndpointVerdict::Unreachable => "unreachable",
+        EndpointVerdict::TlsFailed => "tls-failed",
+        EndpointVerdict::Violation => "violation",
+        EndpointVerdict::WrongPort => "wrong-port",
+        EndpointVerdict::Inconclusive => "inconclusive",
     }
 }
 
 /// The name of an outcome as the JSON has it.
-pub(crate) fn outcome_key(outcome: Outcome) -> &'static str {
+pub(crate) fn outcome_key(outcome: CheckOutcome) -> &'static str {
     match outcome {
-        Outcome::Pass => "pass",
-        Outcome::Fail => "fail",
-        Outcome::Warning => "warning",
-        Outcome::Info => "info",
-        Outcome::NotApplicable => "not-applicable",
-        Outcome::NotRun => "not-run",
-        Outcome::Inconclusive => "inconclusive",
+        CheckOutcome::Pass => "pass",
+        CheckOutcome::Fail => "fail",
+        CheckOutcome::Warning => "warning",
+        CheckOutcome::Info => "info",
+        CheckOutcome::NotApplicable => "not-applicable",
+        CheckOutcome::NotRun => "not-run",
+        CheckOutcome::Inconclusive => "inconclusive",
     }
 }
 
 /// Several endpoints in one line: "3 endpoints: 1 sound, 2 not sound".
-pub(crate) fn overview(report: &Report) -> String {
-    const ORDER: [Verdict; 8] = [
-        Verdict::Sound,
-        Verdict::Findings,
-        Verdict::Declined,
-        Verdict::TlsFailed,
-        Verdict::Violation,
-        Verdict::WrongPort,
-        Verdict::Unreachable,
-        Verdict::Inconclusive,
+pub(crate) fn overview(report: &AuditReport) -> String {
+    const ORDER: [EndpointVerdict; 8] = [
+        EndpointVerdict::Sound,
+        EndpointVerdict::Findings,
+        EndpointVerdict::Declined,
+        EndpointVerdict::TlsFailed,
+        EndpointVerdict::Violation,
+        EndpointVerdict::WrongPort,
+        EndpointVerdict::Unreachable,
+        EndpointVerdict::Inconclusive,
     ];
     let count = |verdict| report.endpoints.iter().filter(|endpoint| endpoint.outcome == verdict).count();
     let parts: Vec<_> = ORDER
@@ -159,7 +160,7 @@ pub(crate) fn overview(report: &Report) -> String {
 }
 
 /// Returns where the report comes from: the program and its version, the time, the options.
-pub(crate) fn provenance(report: &Report) -> String {
+pub(crate) fn provenance(report: &AuditReport) -> String {
     let options = match report.options.as_slice() {
         [] => String::from("no options"),
         options => format!("options: {}", options.join(" ")),
@@ -169,7 +170,7 @@ pub(crate) fn provenance(report: &Report) -> String {
 }
 
 /// Returns what an audit took, and from where and when it was done.
-pub(crate) fn effort(endpoint: &Endpoint) -> String {
+pub(crate) fn effort(endpoint: &EndpointReport) -> String {
     let connections = plural(endpoint.connections as usize, "connection", "connections");
     let mut effort = format!("{connections}, {:.2} s", endpoint.elapsed_ms / 1000.0);
     if let Some(source) = &endpoint.source {
@@ -182,7 +183,7 @@ pub(crate) fn effort(endpoint: &Endpoint) -> String {
 }
 
 /// Returns why a report has no endpoints: the answers of DNS that are not empty.
-pub(crate) fn nothing_to_audit(report: &Report) -> String {
+pub(crate) fn nothing_to_audit(report: &AuditReport) -> String {
     let answers = report.lookups.iter().filter(|line| !line.ends_with(": none"));
     match answers.map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => String::from("there is nothing to audit"),
@@ -191,7 +192,7 @@ pub(crate) fn nothing_to_audit(report: &Report) -> String {
 }
 
 /// A TLS session in one line.
-pub(crate) fn session(tls: &Tls) -> String {
+pub(crate) fn session(tls: &TlsSummary) -> String {
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = if tls.post_quantum { " (post-quantum)" } else { "" };
     let alpn = tls.alpn.as_deref().map(|id| format!(", ALPN {id}")).unwrap_or_default();
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn lines_end_where_the_peer_ended_them() {
         let cut = |text: &str| {
-            let entry = Entry { at_ms: 0.0, kind: Kind::Server, text: text.to_owned(), decoded: None };
+            let entry = Entry { at_ms: 0.0, kind: EntryKind::Server, text: text.to_owned(), decoded: None };
             lines(&entry).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(cut(r"250-a\r\n250 b\r\n"), [r"250-a\r\n", r"250 b\r\n"]);

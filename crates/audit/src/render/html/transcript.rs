@@ -2,13 +2,13 @@
 
 use starttls_report::Markup;
 
-use super::super::story;
+use super::super::common;
 use super::Page;
-use crate::report::{Endpoint, Entry, Evidence, Kind, Transcript};
+use crate::report::{EndpointReport, Entry, EntryKind, Evidence, Transcript};
 
 /// All conversations, folded when nothing in them is evidence of something wrong.
-pub(super) fn conversations(page: &mut Page, number: usize, endpoint: &Endpoint) {
-    let proof = story::wrong(endpoint).iter().any(|(_, finding)| !finding.evidence.is_empty());
+pub(super) fn conversations(page: &mut Page, number: usize, endpoint: &EndpointReport) {
+    let proof = common::wrong(endpoint).iter().any(|(_, finding)| !finding.evidence.is_empty());
     let (open, count) = (if proof { " open" } else { "" }, endpoint.transcripts.len());
     page.add(format_args!("<details class=\"fold\"{open}><summary>The conversations ({count})</summary>\n"));
     for index in 0..count {
@@ -18,9 +18,9 @@ pub(super) fn conversations(page: &mut Page, number: usize, endpoint: &Endpoint)
 }
 
 /// A whole conversation, open when it holds such evidence.
-fn conversation(page: &mut Page, number: usize, endpoint: &Endpoint, index: usize) {
+fn conversation(page: &mut Page, number: usize, endpoint: &EndpointReport, index: usize) {
     let Some(transcript) = endpoint.transcripts.get(index) else { return };
-    let wrong: Vec<_> = story::wrong(endpoint)
+    let wrong: Vec<_> = common::wrong(endpoint)
         .into_iter()
         .flat_map(|(place, finding)| finding.evidence.iter().map(move |&at| (place, finding.id.as_str(), at)))
         .filter(|(_, _, at)| at.transcript == index)
@@ -28,7 +28,7 @@ fn conversation(page: &mut Page, number: usize, endpoint: &Endpoint, index: usiz
     let (open, connection) = (if wrong.is_empty() { "" } else { " open" }, index + 1);
     let purpose = Markup(&transcript.purpose);
     page.add(format_args!(
-        "<details class=\"talk\" id=\"e{number}-t{index}\"{open}><summary>Connection {connection}: {purpose}\
+        "<details class=\"transcript\" id=\"e{number}-t{index}\"{open}><summary>Connection {connection}: {purpose}\
         </summary>\n<ol>\n"
     ));
     for (line, entry) in transcript.entries.iter().enumerate() {
@@ -45,10 +45,10 @@ fn conversation(page: &mut Page, number: usize, endpoint: &Endpoint, index: usiz
 }
 
 /// The part of a conversation that evidence points at.
-pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &Endpoint, at: Evidence) {
-    let Some((Transcript { purpose, .. }, entries)) = story::excerpt(endpoint, at) else { return };
+pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &EndpointReport, at: Evidence) {
+    let Some((Transcript { purpose, .. }, entries)) = common::excerpt(endpoint, at) else { return };
     let purpose = Markup(purpose);
-    page.add(format_args!("<figure class=\"talk\">\n<figcaption>Seen on "));
+    page.add(format_args!("<figure class=\"transcript\">\n<figcaption>Seen on "));
     link(page, number, at);
     page.add(format_args!(" ({purpose})</figcaption>\n<ol>\n"));
     for entry in entries {
@@ -67,12 +67,12 @@ pub(super) fn link(page: &mut Page, number: usize, at: Evidence) {
 
 fn open_entry(page: &mut Page, entry: &Entry, hit: &str, id: &str) {
     let (class, who) = match entry.kind {
-        Kind::Client => ("client clear", "client, cleartext"),
-        Kind::Server => ("server clear", "server, cleartext"),
-        Kind::ClientInside => ("client inside", "client, inside TLS"),
-        Kind::ServerInside => ("server inside", "server, inside TLS"),
-        Kind::Boundary => ("boundary", story::boundary("").0),
-        Kind::Event => ("event", ""),
+        EntryKind::Client => ("client clear", "client, cleartext"),
+        EntryKind::Server => ("server clear", "server, cleartext"),
+        EntryKind::ClientInside => ("client inside", "client, inside TLS"),
+        EntryKind::ServerInside => ("server inside", "server, inside TLS"),
+        EntryKind::Boundary => ("boundary", common::boundary("").0),
+        EntryKind::Event => ("event", ""),
     };
     let at = entry.at_ms;
     page.add(format_args!("<li class=\"{class}{hit}\"{id}><time>{at:.1} ms</time><div class=\"said\">"));
@@ -80,10 +80,10 @@ fn open_entry(page: &mut Page, entry: &Entry, hit: &str, id: &str) {
         page.add(format_args!("<span class=\"who\">{who}</span>"));
     }
     let lines = match entry.kind {
-        Kind::Boundary => vec![story::boundary(&entry.text).1],
-        _ => story::lines(entry),
+        EntryKind::Boundary => vec![common::boundary(&entry.text).1],
+        _ => common::lines(entry),
     };
-    for line in lines.into_iter().filter(|line| !line.is_empty() || entry.kind != Kind::Boundary) {
+    for line in lines.into_iter().filter(|line| !line.is_empty() || entry.kind != EntryKind::Boundary) {
         let end = [r"\r\n", r"\n"].into_iter().find(|end| line.ends_with(end)).unwrap_or("");
         let said = Markup(line.strip_suffix(end).unwrap_or(line));
         page.add(format_args!("<code>{said}"));
