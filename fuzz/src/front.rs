@@ -1,7 +1,7 @@
 //! The front door of a gateway: a client in cleartext, before and after it asks for TLS.
 
 use starttls_proto::{
-    Amend, ClientMessage, Edit, Event, Identity, Moment, Outgoing, Relay, Rule, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Edit, RelayEvent, Identity, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side,
 };
 
 use crate::choose;
@@ -21,32 +21,32 @@ pub fn front(input: &[u8]) {
         ClientMessage::Quit,
         ClientMessage::Silent,
     ];
-    let grant = (Moment::Client(ClientMessage::Request), Edit::Grant);
+    let grant = (Trigger::Client(ClientMessage::Request), Edit::Grant);
     let refuse = Edit::AnswerInTurn(ServerMessage::TlsRequired);
-    let required = everything.map(|it| (Moment::Client(it), refuse.clone()));
+    let required = everything.map(|it| (Trigger::Client(it), refuse.clone()));
     let optional = [
-        (Moment::NeedsTls, refuse),
-        (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
+        (Trigger::NeedsTls, refuse),
+        (Trigger::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::DropCredentials)),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::AddUpgrade)),
     ];
     for (rules, is_required) in [(required.to_vec(), true), (optional.to_vec(), false)] {
-        let rules = rules.into_iter().chain([grant.clone()]).map(|(at, edit)| Rule { at, edit }).collect();
-        let mut relay = Relay::within(protocol, Identity::new("mail.example.com"), rules);
+        let rules = rules.into_iter().chain([grant.clone()]).map(|(trigger, edit)| RelayRule { trigger, edit }).collect();
+        let mut relay = Relay::for_session(protocol, Identity::new("mail.example.com"), rules);
         for (from, piece) in pieces(encoded) {
-            let (mut out, mut events) = (Outgoing::default(), Vec::<Event>::new());
+            let (mut out, mut events) = (Outgoing::default(), Vec::<RelayEvent>::new());
             relay.receive(from, piece, &mut out, &mut events);
             // A relay that has lost its way is the end of the session.
             if relay.is_opaque() {
                 break;
             }
-            let closed = is_required || !protocol.flow.may_be_optional;
+            let closed = is_required || !protocol.flow.tls_may_be_optional;
             assert!(!closed || out.to_server.is_empty(), "a cleartext octet passed");
         }
         if relay.is_granted() {
             let mut words = Vec::new();
             let upgrade = relay.upgrade(&mut words);
-            assert!(upgrade.is_ok() || !words.is_empty() || !protocol.flow.verdict, "an end without a word");
+            assert!(upgrade.is_ok() || !words.is_empty() || !protocol.flow.request_is_answered, "an end without a word");
         }
     }
 }

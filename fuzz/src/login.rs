@@ -1,6 +1,6 @@
 //! The login.
 
-use starttls_proto::{Denial, Login, LoginStep, Protocol, Script, UserName};
+use starttls_proto::{Denial, LoginClient, LoginStep, Protocol, OutputBuffer, UserName};
 
 use crate::{choose, identity};
 
@@ -27,9 +27,9 @@ enum End {
 
 /// Begins whatever is offered first, and says every challenge back.
 fn drive(protocol: &Protocol, pieces: &mut dyn Iterator<Item = &[u8]>) -> End {
-    let mut script = Script::default();
+    let mut script = OutputBuffer::default();
     let user: Option<UserName> = "user".parse().ok();
-    let login = user.and_then(|user| Login::new(protocol, identity(), &user, true, &mut script));
+    let login = user.and_then(|user| LoginClient::new(protocol, identity(), &user, true, &mut script));
     let Some(mut login) = login else {
         return End::None;
     };

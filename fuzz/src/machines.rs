@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use starttls_proto::{Client, DeclinedReason, Error, Escaped, Inside, Progress, Quit, Server, Tls};
+use starttls_proto::{Client, DeclinedReason, Error, Escaped, ServerSession, Progress, Quit, Server, TlsSupport};
 
 use crate::{choose, identity};
 
@@ -21,7 +21,7 @@ pub fn client(input: &[u8]) {
 /// A server and any client: no panic, answers in proportion, and arriving in smaller pieces changes nothing.
 pub fn server(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
-    for tls in [Tls::Available, Tls::Unavailable] {
+    for tls in [TlsSupport::Available, TlsSupport::Unavailable] {
         compare(octets, size, false, |pieces| {
             let mut said = Vec::new();
             let server = Server::new(protocol, identity(), tls, &mut said);
@@ -38,7 +38,7 @@ pub fn server(input: &[u8]) {
         });
     }
     let mut out = Vec::new();
-    let mut inside = Inside::new(protocol, identity(), &mut out);
+    let mut inside = ServerSession::new(protocol, identity(), &mut out);
     let _rest = inside.receive(octets);
     while let Ok(Some(_)) = inside.next(&mut out) {}
 }

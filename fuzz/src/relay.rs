@@ -1,6 +1,6 @@
 //! The middle.
 
-use starttls_proto::{Amend, ClientMessage, Edit, Event, Moment, Outgoing, Relay, Rule, ServerMessage, Side};
+use starttls_proto::{CapabilityRewrite, ClientMessage, Edit, RelayEvent, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side};
 
 use crate::choose;
 
@@ -10,12 +10,12 @@ use crate::choose;
 pub fn relay(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let rules = [
-        (Moment::Server(ServerMessage::Offer { starttls: true }), Edit::Amend(Amend::DropUpgrade)),
-        (Moment::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Accept)),
-        (Moment::Client(ClientMessage::Other), Edit::Before(b"NOOP\r\n".to_vec())),
-        (Moment::Server(ServerMessage::Interim), Edit::Drop),
+        (Trigger::Server(ServerMessage::Offer { starttls: true }), Edit::Rewrite(CapabilityRewrite::DropUpgrade)),
+        (Trigger::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Accept)),
+        (Trigger::Client(ClientMessage::Other), Edit::Before(b"NOOP\r\n".to_vec())),
+        (Trigger::Server(ServerMessage::Interim), Edit::Drop),
     ];
-    let rules = rules.map(|(at, edit)| Rule { at, edit });
+    let rules = rules.map(|(trigger, edit)| RelayRule { trigger, edit });
     observe(&mut Relay::new(protocol, Vec::new()), encoded);
     let (mut relay, mut out, mut events) =
         (Relay::new(protocol, rules.into()), Outgoing::default(), Vec::new());
@@ -39,7 +39,7 @@ fn observe(relay: &mut Relay, encoded: &[u8]) {
 }
 
 /// What was seen lies in what was sent, one behind the other.
-fn in_order(events: &[Event], from: Side, sent: usize) {
+fn in_order(events: &[RelayEvent], from: Side, sent: usize) {
     let mut end = 0;
     for event in events.iter().filter(|event| event.from == from) {
         assert!(end <= event.at.start && event.at.start <= event.at.end, "{event:?} behind {end}");

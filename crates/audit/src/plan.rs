@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, ClientMessage, Identity, ImplicitTls, Protocol};
+use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
@@ -264,9 +264,9 @@ impl Plan {
 
     /// How often a session takes the harmless command: once where it begins the session.
     pub(crate) fn sentinels(&self) -> usize {
-        let begins = self.protocol.flow.after == After::StreamRestart
+        let begins = self.protocol.flow.after == AfterUpgrade::StreamRestart
             || self.profile.harmless == ClientMessage::Credentials
-            || self.protocol.flow.after == After::SequenceContinues;
+            || self.protocol.flow.after == AfterUpgrade::SequenceContinues;
         if begins { 1 } else { 2 }
     }
 

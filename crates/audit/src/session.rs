@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    ClientMessage, Flow, Identity, NoList, Offer, Protocol, Refusal, ReplyTo, ServerMessage,
+    ClientMessage, Flow, HelloRefusal, Identity, OfferPlace, Protocol, Refusal, ReplyTo, ServerMessage,
 };
 use starttls::{Connector, Encrypted};
 use tokio::net::TcpStream;
@@ -26,7 +26,7 @@ pub(crate) struct Opening {
     /// Whether it called the session authenticated.
     pub(crate) preauthenticated: bool,
     /// Why there is no list of capabilities, if the hello was refused.
-    pub(crate) no_list: Option<NoList>,
+    pub(crate) no_list: Option<HelloRefusal>,
     /// Its greeting and the answer to the hello, raw.
     pub(crate) greeting: Vec<u8>,
     pub(crate) hello: Vec<u8>,
@@ -104,7 +104,7 @@ impl CleartextSession {
                 _ => {}
             }
         }
-        if self.flow().offer == Offer::AfterHello && opening.offered != Some(true) {
+        if self.flow().offer == OfferPlace::AfterHello && opening.offered != Some(true) {
             let hello = self.words(ClientMessage::Hello);
             self.send(&hello).await?;
             let reply = self.answer_to(ReplyTo::Hello, HELLO).await?;
@@ -113,7 +113,7 @@ impl CleartextSession {
             if let ServerMessage::Offer { starttls } = reply.meaning {
                 opening.offered = Some(starttls);
             }
-            opening.no_list = NoList::read(self.protocol, &opening.hello);
+            opening.no_list = HelloRefusal::read(self.protocol, &opening.hello);
             if let Some(older) = opening.no_list.as_ref().and_then(|_| hello::older(&hello)) {
                 // Whatever becomes of it: the request decides.
                 let _ = self.send(&older).await;
@@ -135,7 +135,7 @@ impl CleartextSession {
 
     /// The answer to a request for TLS that was sent already; a refusal in the server's own words too.
     pub(crate) async fn verdict(&mut self) -> Result<Result<(), (Refusal, Vec<u8>)>, ProbeError> {
-        if !self.flow().verdict {
+        if !self.flow().request_is_answered {
             return Ok(Ok(()));
         }
         let reply = self.reply(self.question(ReplyTo::Request, GO_AHEAD)).await?;

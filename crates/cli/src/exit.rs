@@ -1,7 +1,7 @@
 //! Exit codes: a contract with scripts, the same for every command.
 
 use starttls::UpgradeRefusal;
-use starttls::proto::{DeclinedReason, ErrorKind, NoList};
+use starttls::proto::{DeclinedReason, ErrorKind, HelloRefusal};
 
 /// Done; what was looked at is sound.
 pub(crate) const DONE: u8 = 0;
@@ -62,7 +62,7 @@ pub(crate) fn code(error: &starttls::Error) -> u8 {
         Error::Declined(refused) if is_somebody_else(refused) => DECLINED,
         Error::Declined(refused) if refused.reason == DeclinedReason::Bye => INCONCLUSIVE,
         // Under another name the server may offer TLS.
-        Error::Declined(UpgradeRefusal { no_list: Some(NoList::RefusedName(_)), .. }) => INCONCLUSIVE,
+        Error::Declined(UpgradeRefusal { no_list: Some(HelloRefusal::RefusedName(_)), .. }) => INCONCLUSIVE,
         Error::Declined(_) | Error::Quit(_) => DECLINED,
         Error::Protocol(error) if error.kind == ErrorKind::Closed && !error.received.is_empty() => {
             INCONCLUSIVE

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use starttls::proto::{Protocol, Said, Side};
+use starttls::proto::{Protocol, Side, TranscriptEntry};
 use starttls::{Chunk, ConnectionPhase, Connector, Encrypted, Observer, TranscriptWriter, file};
 
 use crate::args::{Peer, Trace};
@@ -87,12 +87,12 @@ impl Watch {
     }
 
     /// One message inside TLS, without its secrets.
-    pub(crate) fn say(&self, said: &Said) {
+    pub(crate) fn say(&self, said: &TranscriptEntry) {
         self.tell(said, "inside-tls");
     }
 
     /// One message, without its secrets, and where it was said.
-    pub(crate) fn tell(&self, said: &Said, meaning: &'static str) {
+    pub(crate) fn tell(&self, said: &TranscriptEntry, meaning: &'static str) {
         let Ok(mut inside) = self.inside.lock() else { return };
         let (prefix, tone) = match said.from {
             Side::Client => ('C', Tone::Client),

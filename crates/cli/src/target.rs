@@ -132,7 +132,7 @@ pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
 
 fn mode(start: Start) -> Mode {
     match start {
-        Start::Unsaid | Start::Upgrade => Mode::Upgrade,
+        Start::Unspecified | Start::Upgrade => Mode::Upgrade,
         Start::FirstByte => Mode::ImplicitTls,
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use std::{fmt, net::SocketAddr};
 
 use starttls::Acceptor;
-use starttls::proto::{After, Identity, Inside, Offer, PROTOCOLS, Protocol, ServerMessage};
+use starttls::proto::{
+    AfterUpgrade, Identity, OfferPlace, PROTOCOLS, Protocol, ServerMessage, ServerSession,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -70,7 +72,7 @@ impl CleartextServers {
         let servers: Result<Vec<_>, Error> = PROTOCOLS
             .iter()
             .copied()
-            .filter(|protocol| protocol.flow.after != After::SequenceContinues)
+            .filter(|protocol| protocol.flow.after != AfterUpgrade::SequenceContinues)
             .map(|protocol| {
                 let failed = || Error::io(protocol.name);
                 let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(failed())?;
@@ -146,11 +148,11 @@ async fn serve(
     let capabilities = apps::capabilities(protocol).iter().filter_map(|it| it.parse().ok()).collect();
     let identity = Identity { capabilities, ..Identity::new("localhost") };
     let mut greeting = Vec::new();
-    let engine = Inside::new(protocol, identity.clone(), &mut Vec::new());
+    let engine = ServerSession::new(protocol, identity.clone(), &mut Vec::new());
     if protocol.flow.greeting {
         let message = match protocol.flow.offer {
-            Offer::InGreeting => ServerMessage::Offer { starttls: false },
-            Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+            OfferPlace::InGreeting => ServerMessage::Offer { starttls: false },
+            OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
         };
         let inside = Identity { inside_tls: true, ..identity.clone() };
         (protocol.dialect)(inside).write_server(message, &mut greeting);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use starttls::Encrypted;
-use starttls::proto::{self, Command, Identity, Inside, Offer, Protocol, ServerMessage};
+use starttls::proto::{self, Identity, OfferPlace, Protocol, ServerMessage, ServerSession, SessionCommand};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -71,14 +71,14 @@ impl From<io::Error> for SessionError {
 pub(crate) trait SessionStream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> SessionStream for S {}
 
-/// What cuts the input into commands and answers some of them: [`Inside`], or what a rogue has instead.
+/// What cuts the input into commands and answers some of them: [`ServerSession`], or what a rogue has instead.
 pub(crate) trait Engine: Send {
     /// Takes input and returns what there was no room for.
     fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8];
     /// Takes the unread input back.
     fn take_unread(&mut self) -> Vec<u8>;
     /// The next command; `None` when more input is needed.
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError>;
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError>;
     /// Whether there is nothing more to be read here.
     fn is_over(&self) -> bool {
         false
@@ -87,7 +87,7 @@ pub(crate) trait Engine: Send {
     fn restart(&mut self, protocol: &'static Protocol, identity: Identity);
 }
 
-impl Engine for Inside {
+impl Engine for ServerSession {
     fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         self.receive(input)
     }
@@ -96,7 +96,7 @@ impl Engine for Inside {
         self.take_unread()
     }
 
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError> {
         self.next(out).map_err(SessionError::Protocol)
     }
 
@@ -141,7 +141,7 @@ impl Session {
         idle: Duration,
     ) -> io::Result<Self> {
         let mut out = Vec::new();
-        let inside = Inside::new(protocol, identity.clone(), &mut out);
+        let inside = ServerSession::new(protocol, identity.clone(), &mut out);
         let ends = ConnectionAddresses::of(stream.io())?;
         Ok(Self::over(Box::new(stream), ends, protocol, identity, Box::new(inside), out, idle))
     }
@@ -170,8 +170,8 @@ impl Session {
         session.out.clear();
         if protocol.flow.greeting {
             let greeting = match protocol.flow.offer {
-                Offer::InGreeting => ServerMessage::Offer { starttls: false },
-                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+                OfferPlace::InGreeting => ServerMessage::Offer { starttls: false },
+                OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
             };
             let inside = Identity { inside_tls: true, ..session.identity.clone() };
             (protocol.dialect)(inside).write_server(greeting, &mut session.out);
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// The next command, answered already or not, or the goodbye; `None` if the client just closed.
-    pub(crate) async fn next(&mut self) -> Result<Option<Command>, SessionError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<SessionCommand>, SessionError> {
         loop {
             match self.engine.next(&mut self.out) {
                 Ok(Some(command)) => return Ok(Some(command)),
@@ -211,9 +211,9 @@ impl Session {
     pub(crate) async fn next_command(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
         loop {
             match self.next().await? {
-                Some(Command::Message(message)) => return Ok(Some(message)),
-                Some(Command::Answered(_)) => {}
-                Some(Command::Quit) | None => return Ok(None),
+                Some(SessionCommand::Message(message)) => return Ok(Some(message)),
+                Some(SessionCommand::Answered(_)) => {}
+                Some(SessionCommand::Quit) | None => return Ok(None),
             }
         }
     }

@@ -8,7 +8,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use starttls::proto::{Client, Event, Identity, Outgoing, Progress, Protocol, Relay, Side, What, protocol};
+use starttls::proto::{
+    Client, EventKind, Identity, Outgoing, Progress, Protocol, Relay, RelayEvent, Side, protocol,
+};
 use starttls_lab::real::{RealEndpoint, SERVERS, Setup};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -80,13 +82,13 @@ fn vector(server: &str, protocol: &Protocol, endpoint: &RealEndpoint, turns: &Tu
 }
 
 /// What an observer makes of it.
-fn meanings(protocol: &Protocol, turns: &Turns) -> Vec<(Side, What)> {
-    let (mut out, mut events) = (Outgoing::default(), Vec::<Event>::new());
+fn meanings(protocol: &Protocol, turns: &Turns) -> Vec<(Side, EventKind)> {
+    let (mut out, mut events) = (Outgoing::default(), Vec::<RelayEvent>::new());
     let mut relay = Relay::new(protocol, Vec::new());
     for (side, bytes) in turns {
         relay.receive(*side, bytes, &mut out, &mut events);
     }
-    events.iter().map(|event| (event.from, event.what)).collect()
+    events.iter().map(|event| (event.from, event.kind)).collect()
 }
 
 #[test]
@@ -104,7 +106,7 @@ fn real_servers_say_what_their_vectors_say() {
             }
             assert!(path.is_file(), "{} is missing: run this test with UPDATE_VECTORS=1", path.display());
             let seen = meanings(protocol, &turns);
-            let boundaries = seen.iter().filter(|(_, what)| *what == What::Boundary).count();
+            let boundaries = seen.iter().filter(|(_, what)| *what == EventKind::Boundary).count();
             assert_eq!(boundaries, 2, "{}, {}: {seen:?}", server.name, protocol.name);
         }
     }

@@ -279,7 +279,7 @@ impl From<&starttls_proto::Declined> for UpgradeRefusal {
         Self {
             reason: declined.reason,
             offered: declined.offered,
-            no_list: declined.no_list.clone(),
+            no_list: declined.hello_refusal.clone(),
             answer: declined.answer.clone(),
         }
     }

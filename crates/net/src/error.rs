@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
-use starttls_proto::{DeclinedReason, Escaped, NoList, Quit, Refusal, Side, speaks};
+use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, speaks};
 
 use crate::handshake::HANDSHAKE;
 use crate::verify::is_authority;
@@ -99,7 +99,7 @@ pub struct UpgradeRefusal {
     /// Whether the upgrade had been offered; `None` where the protocol has no offer.
     pub offered: Option<bool>,
     /// What the server answered to the hello, if that was an error and no list.
-    pub no_list: Option<NoList>,
+    pub no_list: Option<HelloRefusal>,
     /// What the server said: neither escaped nor authenticated.
     pub answer: Vec<u8>,
 }
@@ -195,7 +195,9 @@ impl Error {
             Self::PlaintextNotTls { received, .. } if speaks(received).is_some() => {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
             }
-            Self::Declined(UpgradeRefusal { no_list: Some(NoList::RefusedName(_)), .. }) => Some(CLIENT_NAME),
+            Self::Declined(UpgradeRefusal { no_list: Some(HelloRefusal::RefusedName(_)), .. }) => {
+                Some(CLIENT_NAME)
+            }
             Self::Declined(refused) => match refused.reason {
                 DeclinedReason::Refused(Refusal::Temporary) => {
                     Some("the server may be ready later: try again")
@@ -307,10 +309,10 @@ impl fmt::Display for Error {
 impl fmt::Display for UpgradeRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.no_list {
-            Some(NoList::RefusedName(answer)) => {
+            Some(HelloRefusal::RefusedName(answer)) => {
                 write!(f, "the server refused the client's hello: \"{answer}\"; then ")?;
             }
-            Some(NoList::UnknownCommand(answer)) => {
+            Some(HelloRefusal::UnknownCommand(answer)) => {
                 write!(f, "the server does not know the hello: \"{answer}\"; then ")?;
             }
             None => {}

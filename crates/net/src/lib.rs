@@ -50,7 +50,7 @@
 //! # Ok(())
 //! # }
 //! ```
-//! [`proto::Inside`] reads the commands that then come inside TLS.
+//! [`proto::ServerSession`] reads the commands that then come inside TLS.
 //!
 //! # What cannot go wrong
 //! - There is no stream without TLS, unless the caller asked for it by a name that says so

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, Tls, Upgrade};
+use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, TlsSupport, Upgrade};
 
 use crate::deadline::Deadline;
 use crate::handshake::{ConnectionAttempt, TlsSetup};
@@ -87,18 +87,18 @@ impl Acceptor {
         self.protocol
     }
 
-    /// The service's identity on a new connection, as [`Inside`](starttls_proto::Inside) needs it too.
+    /// The service's identity on a new connection, as [`Inside`](starttls_proto::ServerSession) needs it too.
     pub fn identity(&self) -> Identity {
         let nonce = Identity::new("").nonce;
         Identity { nonce, ..self.identity.clone() }
     }
 
     /// Whether there is a certificate to do TLS with.
-    pub(crate) fn tls(&self) -> Tls {
+    pub(crate) fn tls(&self) -> TlsSupport {
         match self.config {
-            Some(_) if self.announced => Tls::Available,
-            Some(_) => Tls::Unannounced,
-            None => Tls::Unavailable,
+            Some(_) if self.announced => TlsSupport::Available,
+            Some(_) => TlsSupport::Unannounced,
+            None => TlsSupport::Unavailable,
         }
     }
 

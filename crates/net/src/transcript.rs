@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use starttls_proto::{ClientMessage, Escaped, Event, Outgoing, Protocol, Relay, Said, Side, What};
+use starttls_proto::{
+    ClientMessage, Escaped, EventKind, Outgoing, Protocol, Relay, RelayEvent, Side, TranscriptEntry,
+};
 
 use crate::observe::{Chunk, ConnectionPhase, Observer};
 
@@ -50,9 +52,9 @@ impl<W: Write + Send> TranscriptWriter<W> {
 
 impl<W: Write + Send> TranscriptWriter<W> {
     /// Writes down a message of a login, which came without its secrets.
-    pub fn record(&self, at: Duration, said: &Said) {
+    pub fn record(&self, trigger: Duration, said: &TranscriptEntry) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.lines(at, said.from, &said.text);
+        state.lines(trigger, said.from, &said.text);
     }
 }
 
@@ -86,9 +88,9 @@ impl<W: Write> State<W> {
         }
     }
 
-    fn event(&mut self, at: Duration, event: Event) {
-        match event.what {
-            What::Client(meaning) => {
+    fn event(&mut self, at: Duration, event: RelayEvent) {
+        match event.kind {
+            EventKind::Client(meaning) => {
                 self.secret = match meaning {
                     ClientMessage::Credentials => true,
                     ClientMessage::Other | ClientMessage::Partial | ClientMessage::Silent => self.secret,
@@ -99,7 +101,7 @@ impl<W: Write> State<W> {
                     | ClientMessage::Quit => false,
                 };
             }
-            What::Server(_) => {}
+            EventKind::Server(_) => {}
             // What follows is not read any more, neither there nor here.
             _ => return self.give_up_reading(at),
         }

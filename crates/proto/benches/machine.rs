@@ -1,6 +1,6 @@
 //! Clients and servers alike, and what their peers say in one sound negotiation.
 
-use starttls_proto::{Client, Identity, Progress, Protocol, Server, Side, Tls};
+use starttls_proto::{Client, Identity, Progress, Protocol, Server, Side, TlsSupport};
 
 /// The same names, tags and ids in every run; made from a nonce as they are in use.
 fn identity() -> Identity {
@@ -44,7 +44,7 @@ impl Machine for Server {
     const SIDE: Side = Side::Server;
 
     fn start(protocol: &Protocol, out: &mut Vec<u8>) -> Self {
-        Self::new(protocol, identity(), Tls::Available, out)
+        Self::new(protocol, identity(), TlsSupport::Available, out)
     }
 
     #[inline]

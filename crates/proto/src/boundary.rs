@@ -1,7 +1,7 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognise::{speaks_other, undecided};
+use crate::recognize::{speaks_other, undecided};
 use crate::scan::STOPS;
 use crate::{Dialect, Error, ErrorKind, Lacks, Malformed, Protocol, ReplyTo, Scan, Side};
 

@@ -1,7 +1,7 @@
 //! What line protocols let pass in cleartext where TLS is optional: commands from a list, in the one form that every
 //! server reads alike.
 
-use crate::Clearance;
+use crate::CleartextPermission;
 use crate::text::lines;
 
 /// The commands of one protocol that may pass. Upper and lower case are equal in their names.
@@ -17,10 +17,10 @@ pub(crate) struct Cleartext {
 
 impl Cleartext {
     /// Returns whether this line, with its CRLF, may pass.
-    pub(crate) fn clearance(&self, msg: &[u8]) -> Clearance {
+    pub(crate) fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match msg.strip_suffix(b"\r\n") {
-            Some(line) if msg.len() <= self.longest && self.lists(line) => Clearance::Passes,
-            _ => Clearance::NeedsTls,
+            Some(line) if msg.len() <= self.longest && self.lists(line) => CleartextPermission::Allowed,
+            _ => CleartextPermission::NeedsTls,
         }
     }
 
@@ -45,8 +45,8 @@ pub(crate) fn announces(msg: &[u8]) -> bool {
 }
 
 /// The clearance of a message that is not listed, in a protocol with literals.
-pub(crate) fn unlisted(msg: &[u8]) -> Clearance {
-    if announces(msg) { Clearance::Ambiguous } else { Clearance::NeedsTls }
+pub(crate) fn unlisted(msg: &[u8]) -> CleartextPermission {
+    if announces(msg) { CleartextPermission::Ambiguous } else { CleartextPermission::NeedsTls }
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn only_listed_commands_in_their_exact_form_pass() {
         for line in ["NOOP\r\n", "noop\r\n", "HELP\r\n", "HELP me\r\n", "help gr\u{fc}n\r\n"] {
-            assert_eq!(LIST.clearance(line.as_bytes()), Clearance::Passes, "{line:?}");
+            assert_eq!(LIST.cleartext_permission(line.as_bytes()), CleartextPermission::Allowed, "{line:?}");
         }
         for line in [
             "NOOP",
@@ -75,9 +75,9 @@ mod tests {
             "AUTH\r\n",
             "\r\n",
         ] {
-            assert_eq!(LIST.clearance(line.as_bytes()), Clearance::NeedsTls, "{line:?}");
+            assert_eq!(LIST.cleartext_permission(line.as_bytes()), CleartextPermission::NeedsTls, "{line:?}");
         }
-        assert_eq!(LIST.clearance(b"HELP \xff\r\n"), Clearance::NeedsTls);
+        assert_eq!(LIST.cleartext_permission(b"HELP \xff\r\n"), CleartextPermission::NeedsTls);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The client's side of the negotiation.
 
 use crate::boundary::Inbox;
-use crate::no_list::{NoList, names_the_client};
+use crate::hello_refusal::{HelloRefusal, names_the_client};
 use crate::{
-    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, Offer, Progress, Protocol, Refusal,
-    ReplyTo, ServerMessage, Side, Upgrade,
+    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, OfferPlace, Progress, Protocol,
+    Refusal, ReplyTo, ServerMessage, Side, Upgrade,
 };
 
 /// A client that asks for TLS and takes nothing but the exact go-ahead for a yes.
@@ -35,7 +35,7 @@ struct State {
     offered: Option<bool>,
     /// Makes another dialect, to see whether the hello has the client's name in it.
     another: fn(Identity) -> Box<dyn Dialect>,
-    no_list: Option<NoList>,
+    hello_refusal: Option<HelloRefusal>,
 }
 
 impl std::fmt::Debug for State {
@@ -56,7 +56,7 @@ pub struct Declined {
     /// listed nothing.
     pub offered: Option<bool>,
     /// What the server answered to the hello, if that was an error and no list.
-    pub no_list: Option<NoList>,
+    pub hello_refusal: Option<HelloRefusal>,
     /// What the server said, unescaped and not authenticated.
     pub answer: Vec<u8>,
     client: Client,
@@ -104,7 +104,7 @@ impl Client {
             awaiting: ReplyTo::Connect,
             offered: None,
             another: protocol.dialect,
-            no_list: None,
+            hello_refusal: None,
         };
         if !state.flow.greeting {
             state.advance(out);
@@ -119,11 +119,11 @@ impl Client {
 
     /// The server closed the connection: the error that says in the middle of what.
     pub fn closed(self) -> Box<Error> {
-        match &self.0.no_list {
+        match &self.0.hello_refusal {
             // The refused hello is the likely reason.
-            Some(no_list) => {
+            Some(hello_refusal) => {
                 let expected = "the answer to the upgrade request, after the server refused the hello";
-                Error::new(ErrorKind::Closed, Side::Server, expected, no_list.answer().as_bytes())
+                Error::new(ErrorKind::Closed, Side::Server, expected, hello_refusal.answer().as_bytes())
             }
             None => Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b""),
         }
@@ -182,14 +182,14 @@ impl Client {
                         if state.awaiting == ReplyTo::Hello && !starttls {
                             let another = state.another;
                             let names_client = || names_the_client(&mut *another(Identity::new("")));
-                            state.no_list = NoList::of(&*state.dialect, names_client, bytes);
+                            state.hello_refusal = HelloRefusal::of(&*state.dialect, names_client, bytes);
                         }
-                        state.offered = state.no_list.is_none().then_some(starttls);
-                        if !state.flow.verdict && !starttls {
+                        state.offered = state.hello_refusal.is_none().then_some(starttls);
+                        if !state.flow.request_is_answered && !starttls {
                             DeclinedReason::NotOffered
                         } else {
                             state.advance(out);
-                            if !state.flow.verdict {
+                            if !state.flow.request_is_answered {
                                 return Upgrade::at_boundary(self.0.inbox, input).map(Progress::Upgrade);
                             }
                             continue;
@@ -209,10 +209,10 @@ impl Client {
                     _ => return Err(state.malformed(Malformed { expected: state.awaits() }, bytes)),
                 };
                 let answer = bytes.to_vec();
-                let (offered, no_list) = (state.offered, state.no_list.take());
+                let (offered, hello_refusal) = (state.offered, state.hello_refusal.take());
                 // What is still unread came in cleartext too: it stays with the machine, and a retry finds it early.
                 state.inbox.push(input);
-                return Ok(Progress::End(Declined { reason, offered, no_list, answer, client: self }));
+                return Ok(Progress::End(Declined { reason, offered, hello_refusal, answer, client: self }));
             }
             if input.is_empty() {
                 return Ok(Progress::Continue(self));
@@ -224,7 +224,7 @@ impl Client {
 impl State {
     /// Puts the next question: hello where the offer is still unknown, the request otherwise.
     fn advance(&mut self, out: &mut Vec<u8>) {
-        let hello = self.flow.offer == Offer::AfterHello && self.awaiting == ReplyTo::Connect;
+        let hello = self.flow.offer == OfferPlace::AfterHello && self.awaiting == ReplyTo::Connect;
         let next = if hello && self.offered != Some(true) { ReplyTo::Hello } else { ReplyTo::Request };
         self.ask(next, out);
     }

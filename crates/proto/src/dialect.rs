@@ -4,7 +4,10 @@ mod login;
 
 use crate::{Capability, ClientName, Malformed, Scan, ServiceName, UrlAuthority};
 
-pub use login::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
+pub use login::{
+    ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, OfferedMechanism, OutputBuffer,
+    TranscriptEntry,
+};
 
 /// One end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,9 +83,9 @@ pub enum ClientMessage {
 
 /// Whether a client's message may pass to a server in cleartext, where TLS is optional (rule S4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Clearance {
+pub enum CleartextPermission {
     /// The protocol lists the message, and it has the one form that every server reads alike.
-    Passes,
+    Allowed,
     /// The message waits for TLS. The next command starts where it ends.
     NeedsTls,
     /// The message waits for TLS, and servers disagree about where it ends: the session ends with it, because its
@@ -130,7 +133,7 @@ pub enum ServerMessage {
 
 /// A change to what a server says it can do, or to what a client says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Amend {
+pub enum CapabilityRewrite {
     /// Takes the upgrade out of the server's list.
     DropUpgrade,
     /// Puts the upgrade into the server's list, where the protocol has one. The client may go on in cleartext, so the
@@ -171,7 +174,7 @@ pub struct Identity {
     /// What a server lists inside TLS beyond the protocol's own minimum, one entry per capability
     /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). Nothing of it is said in cleartext.
     pub capabilities: Vec<Capability>,
-    /// Whether the session runs inside TLS already; set by [`Inside`](crate::Inside).
+    /// Whether the session runs inside TLS already; set by [`ServerSession`](crate::ServerSession).
     pub inside_tls: bool,
     /// Makes tags, message ids and stream ids hard to guess, so that an answer cannot be sent before
     /// its question. Drawn at random by [`Identity::new`]; fix it for reproducible transcripts only.
@@ -251,7 +254,7 @@ pub trait Dialect: Send {
     }
 
     /// The same message with this change, still well-formed; unchanged where there is nothing to change.
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8>;
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8>;
 
     /// The service that the client's last hello was for, where it says so (the domain of a stream).
     fn service(&self) -> Option<String> {
@@ -266,15 +269,15 @@ pub trait Dialect: Send {
     /// Whether what follows the client's last message may belong to it or be a command, depending on who reads it: a
     /// login with a literal or a body that will not be wanted, chunks. Who refuses such a message says goodbye
     /// and reads no more.
-    fn runs_on(&self) -> bool {
+    fn has_ambiguous_continuation(&self) -> bool {
         false
     }
 
     /// Returns whether the client's last message, read by [`read_client`](Self::read_client), may pass to a server in
     /// cleartext. A dialect lists what may; everything else waits for TLS. The upgrade request and what says on whose
     /// behalf a client speaks never pass, whatever this returns.
-    fn clearance(&self, _msg: &[u8]) -> Clearance {
-        Clearance::NeedsTls
+    fn cleartext_permission(&self, _msg: &[u8]) -> CleartextPermission {
+        CleartextPermission::NeedsTls
     }
 
     /// One message in words, for protocols that people cannot read; `None` where the bytes are text.

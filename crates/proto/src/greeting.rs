@@ -2,7 +2,9 @@
 //! TLS was there from the first byte, or behind an upgrade.
 
 use crate::boundary::Inbox;
-use crate::{After, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side};
+use crate::{
+    AfterUpgrade, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side,
+};
 
 /// Waits for a server's greeting.
 #[must_use = "a greeting is read by giving it what the server sends"]
@@ -15,7 +17,7 @@ pub struct Greeting {
 
 /// The server has greeted, and is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Greeted {
+pub struct ReceivedGreeting {
     /// The greeting, as it came.
     pub message: Vec<u8>,
     /// What the server sent behind it.
@@ -25,11 +27,11 @@ pub struct Greeted {
 /// What came of listening.
 #[must_use = "what the server said, or the one who listens, is in here"]
 #[derive(Debug)]
-pub enum Heard {
+pub enum GreetingStep {
     /// Not all of it yet: read, and call again.
     Continue(Greeting),
     /// The server is ready.
-    Greeted(Greeted),
+    Greeted(ReceivedGreeting),
     /// The server will not serve; its words.
     Bye(Vec<u8>),
 }
@@ -49,11 +51,11 @@ impl Greeting {
 
     /// Waits for what a server says by itself behind an upgrade: its capabilities, or the answer that it still
     /// owes. `None` where it says nothing ([`Flow::after`](crate::Flow::after)).
-    pub fn behind_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
+    pub fn after_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
         match protocol.flow.after {
-            After::ServerSpeaks => Some(Self::new(protocol, identity)),
-            After::AnswerPending => Some(Self { pending: true, ..Self::new(protocol, identity) }),
-            After::Silent | After::StreamRestart | After::SequenceContinues => None,
+            AfterUpgrade::ServerSpeaks => Some(Self::new(protocol, identity)),
+            AfterUpgrade::AnswerPending => Some(Self { pending: true, ..Self::new(protocol, identity) }),
+            AfterUpgrade::Silent | AfterUpgrade::StreamRestart | AfterUpgrade::SequenceContinues => None,
         }
     }
 
@@ -61,11 +63,11 @@ impl Greeting {
     ///
     /// # Errors
     /// [`Error`] when these bytes are no greeting, or one of a session that is somebody's already.
-    pub fn receive(mut self, input: &[u8]) -> Result<Heard, Box<Error>> {
+    pub fn receive(mut self, input: &[u8]) -> Result<GreetingStep, Box<Error>> {
         let rest = self.inbox.push(input);
         loop {
             let Some(cut) = self.inbox.next(&*self.dialect, ReplyTo::Connect)? else {
-                return Ok(Heard::Continue(self));
+                return Ok(GreetingStep::Continue(self));
             };
             let message = self.inbox.bytes(&cut).to_vec();
             match self.dialect.read_server(ReplyTo::Connect, &message) {
@@ -73,9 +75,9 @@ impl Greeting {
                 Ok(ServerMessage::Other) if !self.pending => return Err(self.unexpected(&message)),
                 Ok(ServerMessage::Greeting | ServerMessage::Offer { .. } | ServerMessage::Other) => {
                     let unread = [&self.inbox.take(), rest].concat();
-                    return Ok(Heard::Greeted(Greeted { message, unread }));
+                    return Ok(GreetingStep::Greeted(ReceivedGreeting { message, unread }));
                 }
-                Ok(ServerMessage::Bye) => return Ok(Heard::Bye(message)),
+                Ok(ServerMessage::Bye) => return Ok(GreetingStep::Bye(message)),
                 Ok(ServerMessage::PreAuthenticated) => {
                     let expected = "a session that is not authenticated yet";
                     return Err(Error::new(ErrorKind::PreAuthenticated, Side::Server, expected, &message));

@@ -9,12 +9,12 @@
 //! cleartext. What is left is an [`Upgrade`], the proof that not a byte came across.
 //!
 //! ```
-//! use starttls_proto::{Client, Identity, Progress, Server, Tls, smtp};
+//! use starttls_proto::{Client, Identity, Progress, Server, TlsSupport, smtp};
 //!
 //! let identity = || Identity::new("mail.example.com");
 //! let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
 //! let mut client = Client::new(&smtp::SMTP, identity(), &mut to_server);
-//! let mut server = Server::new(&smtp::SMTP, identity(), Tls::Available, &mut to_client);
+//! let mut server = Server::new(&smtp::SMTP, identity(), TlsSupport::Available, &mut to_client);
 //! let (mut client_done, mut server_done) = (None, None);
 //! while client_done.is_none() {
 //!     // A driver writes `to_client` to the socket here and reads what the peer sent.
@@ -25,7 +25,7 @@
 //!     }
 //!     match server.receive(&std::mem::take(&mut to_server), &mut to_client)? {
 //!         Progress::Continue(machine) => server = machine,
-//!         Progress::Upgrade(proof) => { server_done = Some(proof); server = Server::new(&smtp::SMTP, identity(), Tls::Available, &mut Vec::new()) }
+//!         Progress::Upgrade(proof) => { server_done = Some(proof); server = Server::new(&smtp::SMTP, identity(), TlsSupport::Available, &mut Vec::new()) }
 //!         Progress::End(quit) => panic!("{quit:?}"),
 //!     }
 //! }
@@ -38,7 +38,6 @@
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
 #![forbid(unsafe_code)]
 
-mod amend;
 pub mod base64;
 mod ber;
 mod boundary;
@@ -49,40 +48,45 @@ mod dialects;
 mod error;
 mod escape;
 mod greeting;
-mod inside;
+mod hello_refusal;
 mod login;
 mod name;
-mod no_list;
-mod nobody;
+mod probe_credentials;
 mod protocol;
-mod recognise;
+mod recognize;
 mod relay;
+mod rewrite;
 mod scan;
 mod scheme;
 mod server;
+mod server_session;
 mod text;
 mod xml;
 
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{
-    Amend, Clearance, ClientMessage, Correlation, Dialect, Identity, Refusal, ReplyTo, ServerMessage, Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Identity, Refusal, ReplyTo,
+    ServerMessage, Side,
 };
-pub use dialect::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Offered, Said, Script};
+pub use dialect::{
+    ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, OfferedMechanism, OutputBuffer,
+    TranscriptEntry,
+};
 pub use dialects::*;
 pub use error::{Error, ErrorKind, Malformed, UNEXPECTED_MESSAGE_ALERT};
 pub use escape::Escaped;
-pub use greeting::{Greeted, Greeting, Heard};
-pub use inside::{Command, Inside};
-pub use login::{Challenge, Choice, Granted, Login, LoginStep, Refused};
+pub use greeting::{Greeting, GreetingStep, ReceivedGreeting};
+pub use hello_refusal::HelloRefusal;
+pub use login::{LoginChallenge, LoginClient, LoginGranted, LoginRefused, LoginStep, MechanismChoice};
 pub use name::{Capability, ClientName, InvalidValue, ServiceName, UrlAuthority, UserName};
-pub use no_list::NoList;
-pub use protocol::{After, Flow, ImplicitTls, Offer, Protocol};
-pub use recognise::speaks;
-pub use relay::{Edit, Event, Moment, Outgoing, Relay, Rule, What};
+pub use protocol::{AfterUpgrade, Flow, ImplicitTls, OfferPlace, Protocol};
+pub use recognize::speaks;
+pub use relay::{Edit, EventKind, Outgoing, Relay, RelayEvent, RelayRule, Trigger};
 pub use scan::{Lacks, Scan};
 pub use scheme::{Start, by_port, protocol, scheme, schemes};
-pub use server::{Quit, Server, Tls};
+pub use server::{Quit, Server, TlsSupport};
+pub use server_session::{ServerSession, SessionCommand};
 
 /// What came of giving a machine its input.
 #[must_use = "the machine, the proof or the refusal is in here"]

@@ -4,34 +4,35 @@ use std::fmt;
 
 use crate::boundary::Inbox;
 use crate::{
-    After, Binding, Denial, Error, ErrorKind, Identity, InvalidValue, LoginDialect, LoginMessage, LoginReply,
-    Malformed, Offered, Protocol, ReplyTo, Script, ServerMessage, Side, UserName,
+    AfterUpgrade, ChannelBinding, Denial, Error, ErrorKind, Identity, InvalidValue, LoginDialect,
+    LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, Protocol, ReplyTo, ServerMessage,
+    Side, UserName,
 };
 
 /// A client that logs in.
 ///
 /// The machine does no I/O and knows no mechanism. It asks what is offered, inside TLS and of a fresh
-/// dialect, so that nothing that was said in cleartext counts; [`Choice::begin`] begins a mechanism, and
-/// [`Challenge::respond`] goes on with it. Send what it appends to the [`Script`], and give it what the
+/// dialect, so that nothing that was said in cleartext counts; [`MechanismChoice::begin`] begins a mechanism, and
+/// [`LoginChallenge::respond`] goes on with it. Send what it appends to the [`OutputBuffer`], and give it what the
 /// server sends.
 ///
 /// ```
-/// use starttls_proto::{Identity, Login, LoginStep, Script, smtp::SUBMISSION};
+/// use starttls_proto::{Identity, LoginClient, LoginStep, OutputBuffer, smtp::SUBMISSION};
 ///
-/// let mut script = Script::default();
+/// let mut output = OutputBuffer::default();
 /// let identity = Identity::new("mail.example.com");
-/// let login = Login::new(&SUBMISSION, identity, &"test".parse()?, false, &mut script).unwrap();
-/// assert_eq!(script.take_bytes(), b"EHLO [127.0.0.1]\r\n");
-/// let LoginStep::Choose(choice) = login.receive(b"250-hi\r\n250 AUTH PLAIN\r\n", &mut script)? else { panic!() };
+/// let login = LoginClient::new(&SUBMISSION, identity, &"test".parse()?, false, &mut output).unwrap();
+/// assert_eq!(output.take_bytes(), b"EHLO [127.0.0.1]\r\n");
+/// let LoginStep::Choose(choice) = login.receive(b"250-hi\r\n250 AUTH PLAIN\r\n", &mut output)? else { panic!() };
 /// assert_eq!(choice.offered[0].name, "PLAIN");
-/// let login = choice.begin("PLAIN", Some(b"\0test\0secret"), &mut script)?;
-/// assert_eq!(script.take_bytes(), b"AUTH PLAIN AHRlc3QAc2VjcmV0\r\n");
-/// let LoginStep::Granted(granted) = login.receive(b"235 2.7.0 Welcome\r\n", &mut script)? else { panic!() };
+/// let login = choice.begin("PLAIN", Some(b"\0test\0secret"), &mut output)?;
+/// assert_eq!(output.take_bytes(), b"AUTH PLAIN AHRlc3QAc2VjcmV0\r\n");
+/// let LoginStep::Granted(granted) = login.receive(b"235 2.7.0 Welcome\r\n", &mut output)? else { panic!() };
 /// assert_eq!(granted.answer, b"235 2.7.0 Welcome\r\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a login does nothing until it is driven"]
-pub struct Login(Box<State>);
+pub struct LoginClient(Box<State>);
 
 struct State {
     dialect: Box<dyn LoginDialect>,
@@ -43,9 +44,9 @@ struct State {
     /// What waits for a challenge, since it could not go along with the beginning.
     initial: Option<Vec<u8>>,
     /// What the server granted, while it is asked as whom.
-    granted: Option<Granted>,
+    granted: Option<LoginGranted>,
     /// What the server offered.
-    offered: Vec<Offered>,
+    offered: Vec<OfferedMechanism>,
     /// Whether the mechanisms were asked for.
     asked: bool,
     messages: u32,
@@ -66,36 +67,36 @@ enum Awaiting {
 #[derive(Debug)]
 pub enum LoginStep {
     /// Send, read, and call again.
-    Continue(Login),
+    Continue(LoginClient),
     /// The server offers its mechanisms.
-    Choose(Choice),
+    Choose(MechanismChoice),
     /// The mechanism has to answer.
-    Challenge(Challenge),
+    Challenge(LoginChallenge),
     /// Logged in.
-    Granted(Granted),
+    Granted(LoginGranted),
     /// Not logged in.
-    Refused(Refused),
+    Refused(LoginRefused),
 }
 
 /// The mechanisms that the server offers inside TLS.
 #[derive(Debug)]
-pub struct Choice {
+pub struct MechanismChoice {
     /// In the server's order.
-    pub offered: Vec<Offered>,
-    login: Login,
+    pub offered: Vec<OfferedMechanism>,
+    login: LoginClient,
 }
 
 /// The server wants an answer.
 #[derive(Debug)]
-pub struct Challenge {
+pub struct LoginChallenge {
     /// What the mechanism is told.
     pub data: Vec<u8>,
-    login: Login,
+    login: LoginClient,
 }
 
 /// The server let the client in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
+pub struct LoginGranted {
     /// What the mechanism is told at the end; it may have to prove that the server knows the secret.
     pub data: Option<Vec<u8>>,
     /// As whom, where the server says so. It is not escaped.
@@ -110,11 +111,11 @@ pub struct Granted {
 
 /// The server did not let the client in.
 #[derive(Debug)]
-pub struct Refused {
+pub struct LoginRefused {
     /// Why.
     pub denial: Denial,
     /// The mechanisms again, where another one can begin in the same session.
-    pub again: Option<Choice>,
+    pub again: Option<MechanismChoice>,
     /// What the server said, as it came; in words, where the protocol is not text.
     pub answer: Vec<u8>,
 }
@@ -122,7 +123,7 @@ pub struct Refused {
 /// Messages until a login has to be over.
 const MESSAGES: u32 = 1024;
 
-impl Login {
+impl LoginClient {
     /// Starts a login in a session in which nothing was said yet; `None` where the protocol has none.
     ///
     /// `greeted` is whether the server's greeting is still to come: it is where TLS started at the first
@@ -132,7 +133,7 @@ impl Login {
         identity: Identity,
         user: &UserName,
         greeted: bool,
-        out: &mut Script,
+        out: &mut OutputBuffer,
     ) -> Option<Self> {
         let identity = Identity { inside_tls: true, ..identity };
         let mut state = State {
@@ -149,7 +150,7 @@ impl Login {
         };
         if !(greeted && protocol.flow.greeting) {
             match protocol.flow.after {
-                After::ServerSpeaks => state.awaiting = Awaiting::Mechanisms,
+                AfterUpgrade::ServerSpeaks => state.awaiting = Awaiting::Mechanisms,
                 _ => state.ask(out),
             }
         }
@@ -158,7 +159,7 @@ impl Login {
 
     /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while:
     /// some servers of ManageSieve do not list them again inside TLS. Returns whether there was something to ask.
-    pub fn prompt(&mut self, out: &mut Script) -> bool {
+    pub fn prompt(&mut self, out: &mut OutputBuffer) -> bool {
         let state = &mut *self.0;
         let waits = state.awaiting == Awaiting::Mechanisms && !state.asked && state.messages == 0;
         if waits {
@@ -186,7 +187,7 @@ impl Login {
     ///
     /// # Errors
     /// [`Error`] when the server broke a rule; close the connection.
-    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<LoginStep, Box<Error>> {
+    pub fn receive(mut self, input: &[u8], out: &mut OutputBuffer) -> Result<LoginStep, Box<Error>> {
         let state = &mut *self.0;
         let pending = [&*std::mem::take(&mut state.rest), input].concat();
         let mut input = &*pending;
@@ -196,7 +197,7 @@ impl Login {
                 state.rest.extend_from_slice(input);
                 let offered = state.dialect.mechanisms(b"");
                 state.offered.clone_from(&offered);
-                return Ok(LoginStep::Choose(Choice { offered, login: self }));
+                return Ok(LoginStep::Choose(MechanismChoice { offered, login: self }));
             }
             while let Some((reply, answer)) = state.next(out)? {
                 let step = match (state.awaiting, reply) {
@@ -206,15 +207,15 @@ impl Login {
                     (Awaiting::Mechanisms, LoginReply::Offer(offered)) => {
                         state.rest.extend_from_slice(input);
                         state.offered.clone_from(&offered);
-                        return Ok(LoginStep::Choose(Choice { offered, login: self }));
+                        return Ok(LoginStep::Choose(MechanismChoice { offered, login: self }));
                     }
                     (Awaiting::Verdict, LoginReply::Refused(denial))
                         if denial != Denial::Bye && state.dialect.can_begin_again() =>
                     {
                         state.rest.extend_from_slice(input);
                         state.initial = None;
-                        let again = Some(Choice { offered: state.offered.clone(), login: self });
-                        return Ok(LoginStep::Refused(Refused { denial, again, answer }));
+                        let again = Some(MechanismChoice { offered: state.offered.clone(), login: self });
+                        return Ok(LoginStep::Refused(LoginRefused { denial, again, answer }));
                     }
                     (Awaiting::Verdict, LoginReply::Challenge(data)) => match state.initial.take() {
                         Some(initial) => {
@@ -223,7 +224,7 @@ impl Login {
                         }
                         None => {
                             state.rest.extend_from_slice(input);
-                            return Ok(LoginStep::Challenge(Challenge { data, login: self }));
+                            return Ok(LoginStep::Challenge(LoginChallenge { data, login: self }));
                         }
                     },
                     // A server may let in whoever it knows by other means, without any mechanism.
@@ -232,7 +233,7 @@ impl Login {
                         LoginReply::Granted { data, user },
                     ) => {
                         let checked = state.dialect.is_checked();
-                        let granted = Granted { data, user, checked, answer, unread: Vec::new() };
+                        let granted = LoginGranted { data, user, checked, answer, unread: Vec::new() };
                         if granted.user.is_none() && state.say(LoginMessage::WhoAmI, out) {
                             state.awaiting = Awaiting::Name;
                             state.granted = Some(granted);
@@ -246,7 +247,7 @@ impl Login {
                     // Whoever does not say so has let the client in all the same.
                     (Awaiting::Name, LoginReply::Granted { user, .. }) => state.granted.take().map_or_else(
                         || refused(Denial::Bye, answer),
-                        |granted| LoginStep::Granted(Granted { user, ..granted }),
+                        |granted| LoginStep::Granted(LoginGranted { user, ..granted }),
                     ),
                     (Awaiting::Name, LoginReply::Refused(denial)) => match state.granted.take() {
                         Some(granted) if denial != Denial::Credentials => LoginStep::Granted(granted),
@@ -260,7 +261,7 @@ impl Login {
                 return Ok(match step {
                     LoginStep::Granted(granted) => {
                         let unread = [&*state.inbox.take(), input].concat();
-                        LoginStep::Granted(Granted { unread, ..granted })
+                        LoginStep::Granted(LoginGranted { unread, ..granted })
                     }
                     step => step,
                 });
@@ -273,28 +274,28 @@ impl Login {
 }
 
 fn refused(denial: Denial, answer: Vec<u8>) -> LoginStep {
-    LoginStep::Refused(Refused { denial, again: None, answer })
+    LoginStep::Refused(LoginRefused { denial, again: None, answer })
 }
 
 impl State {
     /// Asks for the mechanisms, where they have to be asked for.
-    fn ask(&mut self, out: &mut Script) {
+    fn ask(&mut self, out: &mut OutputBuffer) {
         self.asked = true;
         let user = std::mem::take(&mut self.user);
         let asked = self.say(LoginMessage::Hello { user: &user }, out);
         self.awaiting = if asked { Awaiting::Mechanisms } else { Awaiting::Nothing };
     }
 
-    fn say(&mut self, message: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn say(&mut self, message: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         let whole = self.dialect.write(message, out);
         if !out.is_invalid() {
-            out.end();
+            out.end_message();
         }
         whole
     }
 
     /// The next message of the server's: its meaning, and as it is shown.
-    fn next(&mut self, out: &mut Script) -> Result<Option<(LoginReply, Vec<u8>)>, Box<Error>> {
+    fn next(&mut self, out: &mut OutputBuffer) -> Result<Option<(LoginReply, Vec<u8>)>, Box<Error>> {
         let reply_to = match self.awaiting {
             Awaiting::Greeting => ReplyTo::Connect,
             Awaiting::Nothing | Awaiting::Mechanisms => ReplyTo::Hello,
@@ -309,7 +310,7 @@ impl State {
         }
         let shown =
             self.dialect.describe(Side::Server, &bytes).map_or_else(|| bytes.clone(), String::into_bytes);
-        out.heard(&shown);
+        out.record_received(&shown);
         let malformed = |cause| self.inbox.malformed(cause, &bytes);
         let reply = if self.awaiting == Awaiting::Greeting {
             let meaning = self.dialect.read_server(ReplyTo::Connect, &bytes).map_err(malformed)?;
@@ -331,9 +332,9 @@ impl State {
     }
 }
 
-impl Choice {
+impl MechanismChoice {
     /// What a mechanism that is bound to its TLS connection is bound to.
-    pub fn binding(&self) -> Binding {
+    pub fn binding(&self) -> ChannelBinding {
         self.login.0.dialect.binding()
     }
 
@@ -345,8 +346,8 @@ impl Choice {
         self,
         mechanism: &str,
         initial: Option<&[u8]>,
-        out: &mut Script,
-    ) -> Result<Login, InvalidValue> {
+        out: &mut OutputBuffer,
+    ) -> Result<LoginClient, InvalidValue> {
         let mut login = self.login;
         // RFC 4422 section 3.1, and the names of MySQL's plugins.
         if mechanism.is_empty()
@@ -363,29 +364,29 @@ impl Choice {
     }
 }
 
-impl Challenge {
+impl LoginChallenge {
     /// Answers.
     ///
     /// # Errors
-    /// As for [`Choice::begin`].
-    pub fn respond(self, response: &[u8], out: &mut Script) -> Result<Login, InvalidValue> {
+    /// As for [`MechanismChoice::begin`].
+    pub fn respond(self, response: &[u8], out: &mut OutputBuffer) -> Result<LoginClient, InvalidValue> {
         let mut login = self.login;
         login.0.say(LoginMessage::Response(response), out);
         login.unless_withdrawn(out)
     }
 
     /// Breaks off; the server answers with a refusal, as a rule.
-    pub fn abort(self, out: &mut Script) -> Login {
+    pub fn abort(self, out: &mut OutputBuffer) -> LoginClient {
         let mut login = self.login;
         login.0.say(LoginMessage::Abort, out);
         login
     }
 }
 
-impl Login {
+impl LoginClient {
     /// Returns the login, unless a value in its last message would have ended a line. The value may be a password, so the
     /// error does not contain it.
-    fn unless_withdrawn(self, out: &mut Script) -> Result<Self, InvalidValue> {
+    fn unless_withdrawn(self, out: &mut OutputBuffer) -> Result<Self, InvalidValue> {
         if !out.is_withdrawn() {
             return Ok(self);
         }
@@ -394,8 +395,8 @@ impl Login {
     }
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for LoginClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("awaits", &self.awaits()).finish_non_exhaustive()
+        f.debug_struct("LoginClient").field("awaits", &self.awaits()).finish_non_exhaustive()
     }
 }

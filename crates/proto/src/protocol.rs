@@ -65,29 +65,29 @@ pub struct Flow {
     /// Whether the server speaks first.
     pub greeting: bool,
     /// Where the server says that it can upgrade.
-    pub offer: Offer,
+    pub offer: OfferPlace,
     /// Whether the server answers the request (all but MySQL).
-    pub verdict: bool,
+    pub request_is_answered: bool,
     /// Whether the server closes after it has said that TLS is required.
-    pub closes: bool,
+    pub closes_when_tls_required: bool,
     /// Who speaks first inside TLS.
-    pub after: After,
+    pub after: AfterUpgrade,
     /// Whether a session has more connections than its first one (FTP).
     pub data_connections: bool,
     /// White space that a server drops between the client's request and its ClientHello (rule B2). Clients of XMPP are
     /// known to send it, although RFC 6120 section 5.3.3 forbids it. Anything else there ends the connection.
     pub space_before_tls: &'static [u8],
     /// Whether TLS may be optional: a client can do something without a login, and the protocol lists what
-    /// ([`Dialect::clearance`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
+    /// ([`Dialect::cleartext_permission`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
     /// message (IRC, XMPP), a client without TLS could do nothing.
-    pub may_be_optional: bool,
+    pub tls_may_be_optional: bool,
     /// Whether a session goes on the same with and without a login, so that somebody in between can log in for a
     /// client that does not.
-    pub login_apart: bool,
+    pub login_is_optional: bool,
     /// Whether servers take who is at the other end of a socket in the file system for the user that the socket
     /// belongs to, without a password: LDAP's EXTERNAL (RFC 4513 section 5.2.3), `peer` in PostgreSQL,
     /// `auth_socket` in MySQL, `PeerCred` in HTTP for printing.
-    pub trusts_sockets: bool,
+    pub has_peer_credential_auth: bool,
 }
 
 impl Flow {
@@ -95,21 +95,21 @@ impl Flow {
     /// request, and waits for the client inside TLS. A protocol says where it differs.
     pub const USUAL: Self = Self {
         greeting: true,
-        offer: Offer::AfterHello,
-        verdict: true,
-        closes: false,
-        after: After::Silent,
+        offer: OfferPlace::AfterHello,
+        request_is_answered: true,
+        closes_when_tls_required: false,
+        after: AfterUpgrade::Silent,
         data_connections: false,
         space_before_tls: b"",
-        may_be_optional: true,
-        login_apart: true,
-        trusts_sockets: false,
+        tls_may_be_optional: true,
+        login_is_optional: true,
+        has_peer_credential_auth: false,
     };
 }
 
 /// Where the server says that it can upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
+pub enum OfferPlace {
     /// Nowhere, or where asking is not worth a round trip: the client just asks.
     Unannounced,
     /// In its greeting.
@@ -120,7 +120,7 @@ pub enum Offer {
 
 /// Who speaks first inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum AfterUpgrade {
     /// The client, with a new hello or its first command.
     Silent,
     /// The server, with its capabilities (ManageSieve).

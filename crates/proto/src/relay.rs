@@ -9,7 +9,7 @@ use crate::boundary::Inbox;
 use crate::{ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade};
 use edit::Fate;
 
-pub use rule::{Edit, Event, Moment, Outgoing, Rule, What};
+pub use rule::{Edit, EventKind, Outgoing, RelayEvent, RelayRule, Trigger};
 
 /// Stands between a client and a server and reads both.
 ///
@@ -19,7 +19,7 @@ pub use rule::{Edit, Event, Moment, Outgoing, Rule, What};
 pub struct Relay {
     dialect: Box<dyn Dialect>,
     flow: Flow,
-    rules: Vec<Rule>,
+    rules: Vec<RelayRule>,
     client: Lane,
     server: Lane,
     /// Whether what comes beyond the boundary is kept for the caller.
@@ -71,15 +71,15 @@ impl std::fmt::Debug for Relay {
 
 impl Relay {
     /// A relay for one connection, from its first byte.
-    pub fn new(protocol: &Protocol, rules: Vec<Rule>) -> Self {
-        let mut relay = Self::within(protocol, Identity::new(""), rules);
+    pub fn new(protocol: &Protocol, rules: Vec<RelayRule>) -> Self {
+        let mut relay = Self::for_session(protocol, Identity::new(""), rules);
         relay.due.extend(protocol.flow.greeting.then_some(Due::Reply(ReplyTo::Connect)));
         relay
     }
 
     /// A relay for a session that goes on: the server has greeted already. What the relay says in the
     /// server's place it says as `identity`.
-    pub fn within(protocol: &Protocol, identity: Identity, rules: Vec<Rule>) -> Self {
+    pub fn for_session(protocol: &Protocol, identity: Identity, rules: Vec<RelayRule>) -> Self {
         let lane = |from| Lane {
             inbox: Inbox::endless(from, protocol),
             reading: Reading::Messages,
@@ -119,7 +119,7 @@ impl Relay {
     }
 
     /// Goes by this rule too, from now on.
-    pub fn also(&mut self, rule: Rule) {
+    pub fn add_rule(&mut self, rule: RelayRule) {
         self.rules.push(rule);
     }
 
@@ -167,7 +167,7 @@ impl Relay {
     /// [`Error`] when there is a byte behind the request; `out` then ends with a goodbye.
     pub fn upgrade(self, out: &mut Vec<u8>) -> Result<Upgrade, Box<Error>> {
         let Self { mut dialect, flow, client, .. } = self;
-        if !flow.verdict {
+        if !flow.request_is_answered {
             return Upgrade::without_go_ahead(client.inbox, &[]);
         }
         let proof = Upgrade::after_request(client.inbox, &[], flow.space_before_tls);
@@ -176,7 +176,13 @@ impl Relay {
     }
 
     /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
-    pub fn receive(&mut self, from: Side, mut input: &[u8], out: &mut Outgoing, events: &mut Vec<Event>) {
+    pub fn receive(
+        &mut self,
+        from: Side,
+        mut input: &[u8],
+        out: &mut Outgoing,
+        events: &mut Vec<RelayEvent>,
+    ) {
         if self.observes() {
             out.to(from.peer()).extend_from_slice(input);
         }
@@ -219,7 +225,7 @@ impl Relay {
         }
     }
 
-    fn read(&mut self, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
+    fn read(&mut self, from: Side, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         while self.lane(from).reading == Reading::Messages {
             let reply_to = match self.due.front() {
                 Some(Due::Reply(reply_to)) => *reply_to,
@@ -233,24 +239,26 @@ impl Relay {
             };
             let end = lane.inbox.offset();
             let what = match from {
-                Side::Client => self.dialect.read_client(&message).map(What::Client),
-                Side::Server => self.dialect.read_server(reply_to, &message).map(What::Server),
+                Side::Client => self.dialect.read_client(&message).map(EventKind::Client),
+                Side::Server => self.dialect.read_server(reply_to, &message).map(EventKind::Server),
             };
-            let what = what.unwrap_or_else(|cause| What::Lost { expected: cause.expected });
+            let what = what.unwrap_or_else(|cause| EventKind::Lost { expected: cause.expected });
             let text = self.dialect.describe(from, &message);
-            events.push(Event { from, at: end - message.len() as u64..end, what, text });
+            events.push(RelayEvent { from, at: end - message.len() as u64..end, kind: what, text });
             let fate = self.edit(from, reply_to, message, what, out);
             match what {
-                What::Client(_) if fate == Fate::Released => return self.release(out),
-                What::Client(_) if fate == Fate::Granted => self.client.reading = Reading::Granted,
-                What::Client(_) if fate == Fate::Ended => {
+                EventKind::Client(_) if fate == Fate::Released => return self.release(out),
+                EventKind::Client(_) if fate == Fate::Granted => self.client.reading = Reading::Granted,
+                EventKind::Client(_) if fate == Fate::Ended => {
                     self.client.reading = Reading::Over;
                     drop(self.client.inbox.take());
                 }
-                What::Client(meaning) if fate != Fate::Swallowed => self.follow_client(meaning, out, events),
-                What::Server(meaning) => self.follow_server(meaning, fate, out, events),
-                What::Lost { .. } => self.open(out),
-                What::Client(_) | What::Boundary | What::BeyondBoundary => {}
+                EventKind::Client(meaning) if fate != Fate::Swallowed => {
+                    self.follow_client(meaning, out, events)
+                }
+                EventKind::Server(meaning) => self.follow_server(meaning, fate, out, events),
+                EventKind::Lost { .. } => self.open(out),
+                EventKind::Client(_) | EventKind::Boundary | EventKind::BeyondBoundary => {}
             }
             if self.due.len() > MAX_DUE {
                 return self.lose("answers to the commands", from.peer(), out, events);
@@ -268,9 +276,9 @@ impl Relay {
         }
     }
 
-    fn follow_client(&mut self, meaning: ClientMessage, out: &mut Outgoing, events: &mut Vec<Event>) {
+    fn follow_client(&mut self, meaning: ClientMessage, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         let reply_to = match meaning {
-            ClientMessage::Request if !self.flow.verdict => return self.boundary(out, events),
+            ClientMessage::Request if !self.flow.request_is_answered => return self.boundary(out, events),
             ClientMessage::Request => {
                 self.client.reading = Reading::AwaitingVerdict;
                 ReplyTo::Request
@@ -291,7 +299,7 @@ impl Relay {
         meaning: ServerMessage,
         fate: Fate,
         out: &mut Outgoing,
-        events: &mut Vec<Event>,
+        events: &mut Vec<RelayEvent>,
     ) {
         if meaning == ServerMessage::Interim {
             return;
@@ -318,18 +326,18 @@ impl Relay {
     }
 
     /// Both sides' cleartext ends with what was read last.
-    fn boundary(&mut self, out: &mut Outgoing, events: &mut Vec<Event>) {
+    fn boundary(&mut self, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         let lanes = [(Side::Client, &self.client), (Side::Server, &self.server)];
         for (from, lane) in lanes {
             let end = lane.inbox.offset();
-            events.push(Event { from, at: end..end, what: What::Boundary, text: None });
+            events.push(RelayEvent { from, at: end..end, kind: EventKind::Boundary, text: None });
         }
         for (from, lane) in lanes {
             let (end, beyond) = (lane.inbox.offset(), lane.inbox.pending());
             // A TLS record starts with its content type, 20 to 23 (RFC 8446 section 5.1).
             if beyond.first().is_some_and(|first| !(20..=23).contains(first)) {
                 let at = end..end + beyond.len() as u64;
-                events.push(Event { from, at, what: What::BeyondBoundary, text: None });
+                events.push(RelayEvent { from, at, kind: EventKind::BeyondBoundary, text: None });
             }
         }
         if !self.stops {
@@ -341,10 +349,10 @@ impl Relay {
         }
     }
 
-    fn lose(&mut self, expected: &'static str, from: Side, out: &mut Outgoing, events: &mut Vec<Event>) {
+    fn lose(&mut self, expected: &'static str, from: Side, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         let inbox = &self.lane(from).inbox;
         let at = inbox.offset()..inbox.offset() + inbox.pending().len() as u64;
-        events.push(Event { from, at, what: What::Lost { expected }, text: None });
+        events.push(RelayEvent { from, at, kind: EventKind::Lost { expected }, text: None });
         self.open(out);
     }
 

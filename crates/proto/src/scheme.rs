@@ -6,7 +6,7 @@ use crate::{PROTOCOLS, Protocol};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
     /// Nothing: `smtp`.
-    Unsaid,
+    Unspecified,
     /// In cleartext, upgraded in place: `smtp+starttls`.
     Upgrade,
     /// At the first byte: `smtps`.
@@ -28,7 +28,7 @@ pub fn scheme(name: &str) -> Option<(&'static Protocol, Start)> {
     }
     let implicit = |it: &&Protocol| it.implicit_tls.is_some_and(|tls| tls.name.eq_ignore_ascii_case(name));
     let implicit = || PROTOCOLS.iter().copied().find(implicit).map(|it| (it, Start::FirstByte));
-    protocol(name).map(|protocol| (protocol, Start::Unsaid)).or_else(implicit)
+    protocol(name).map(|protocol| (protocol, Start::Unspecified)).or_else(implicit)
 }
 
 /// What is spoken on a port by custom, and where TLS starts there.
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn schemes_say_what_is_spoken_and_where_tls_starts() {
         let said = |name: &str| scheme(name).map(|(protocol, start)| (protocol.name, start));
-        assert_eq!(said("SMTP"), Some(("smtp", Start::Unsaid)));
+        assert_eq!(said("SMTP"), Some(("smtp", Start::Unspecified)));
         assert_eq!(said("imap+StartTLS"), Some(("imap", Start::Upgrade)));
         assert_eq!(said("IMAPS"), Some(("imap", Start::FirstByte)));
         assert_eq!(said("postgress"), Some(("postgres", Start::FirstByte)));

@@ -2,13 +2,13 @@
 
 use crate::boundary::Inbox;
 use crate::{
-    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Offer, Progress, Protocol, Refusal, ReplyTo,
-    ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
+    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, OfferPlace, Progress, Protocol, Refusal,
+    ReplyTo, ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
 };
 
 /// Whether a server can do TLS at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub enum TlsSupport {
     /// It can, and requires it.
     Available,
     /// It can, and requires it, and does not announce it: for clients that ask without being told.
@@ -31,7 +31,7 @@ struct State {
     dialect: Box<dyn Dialect>,
     flow: Flow,
     inbox: Inbox,
-    tls: Tls,
+    tls: TlsSupport,
 }
 
 impl std::fmt::Debug for State {
@@ -52,13 +52,13 @@ pub enum Quit {
 
 impl Server {
     /// Starts a session; appends the greeting if the server speaks first.
-    pub fn new(protocol: &Protocol, identity: Identity, tls: Tls, out: &mut Vec<u8>) -> Self {
+    pub fn new(protocol: &Protocol, identity: Identity, tls: TlsSupport, out: &mut Vec<u8>) -> Self {
         let mut dialect = (protocol.dialect)(identity);
         let flow = protocol.flow;
         if flow.greeting {
             let greeting = match flow.offer {
-                Offer::InGreeting => ServerMessage::Offer { starttls: tls == Tls::Available },
-                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+                OfferPlace::InGreeting => ServerMessage::Offer { starttls: tls == TlsSupport::Available },
+                OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
             };
             dialect.write_server(greeting, out);
         }
@@ -104,9 +104,13 @@ impl Server {
                     }
                 };
                 let answer = match message {
-                    ClientMessage::Request if state.tls != Tls::Unavailable => return self.agree(input, out),
+                    ClientMessage::Request if state.tls != TlsSupport::Unavailable => {
+                        return self.agree(input, out);
+                    }
                     ClientMessage::Request => ServerMessage::Refuse(Refusal::Temporary),
-                    ClientMessage::Hello => ServerMessage::Offer { starttls: state.tls == Tls::Available },
+                    ClientMessage::Hello => {
+                        ServerMessage::Offer { starttls: state.tls == TlsSupport::Available }
+                    }
                     ClientMessage::Probe | ClientMessage::OnBehalf => ServerMessage::Other,
                     ClientMessage::Silent => continue,
                     ClientMessage::Quit => {
@@ -118,10 +122,12 @@ impl Server {
                     }
                 };
                 // What follows a literal or message data could be read as data or as a command: never guess.
-                let ambiguous = message == ClientMessage::Partial || state.dialect.runs_on();
+                let ambiguous =
+                    message == ClientMessage::Partial || state.dialect.has_ambiguous_continuation();
                 state.dialect.write_server(answer, out);
-                if ambiguous || (answer == ServerMessage::TlsRequired && state.flow.closes) {
-                    if !state.flow.closes {
+                if ambiguous || (answer == ServerMessage::TlsRequired && state.flow.closes_when_tls_required)
+                {
+                    if !state.flow.closes_when_tls_required {
                         state.dialect.write_server(ServerMessage::Bye, out);
                     }
                     return Ok(Progress::End(Quit::TlsRequired));
@@ -136,7 +142,7 @@ impl Server {
     /// The request is here, whole and exact: agrees, unless anything else is here too.
     fn agree(self, rest: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
         let State { mut dialect, inbox, flow, .. } = *self.0;
-        if !flow.verdict {
+        if !flow.request_is_answered {
             return Upgrade::without_go_ahead(inbox, rest).map(Progress::Upgrade);
         }
         let proof = Upgrade::after_request(inbox, rest, flow.space_before_tls);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::malformed;
-use crate::{Lacks, Malformed, Scan, Script, base64, nobody};
+use crate::{Lacks, Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -200,7 +200,9 @@ pub(crate) fn mentions_tls(text: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"TLS", b"STARTTLS", b"STLS", b"SSL"];
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     // A server that repeats the probe's user name has not spoken of TLS.
-    let words = text.split(|byte| !is_word(byte)).filter(|word| !starts_with(word, nobody::USER.as_bytes()));
+    let words = text
+        .split(|byte| !is_word(byte))
+        .filter(|word| !starts_with(word, probe_credentials::USER.as_bytes()));
     words
         .flat_map(|word| word.split(|byte| *byte == b'-'))
         .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
@@ -212,23 +214,23 @@ pub(crate) fn challenge(text: &[u8]) -> Result<Vec<u8>, Malformed> {
 }
 
 /// A response in Base64 (RFC 4422 section 3.4 leaves the form to the protocol).
-pub(crate) fn respond(response: &[u8], out: &mut Script) {
-    out.secret(base64::encode(response));
-    out.open("\r\n");
+pub(crate) fn respond(response: &[u8], out: &mut OutputBuffer) {
+    out.push_redacted(base64::encode(response));
+    out.push_public("\r\n");
 }
 
 /// Begins a mechanism with `command`, and says whether the initial response went along: it does where the
 /// line is no longer than `longest` with it. The empty one is written as `=`.
-pub(crate) fn begin(command: &str, initial: Option<&[u8]>, longest: usize, out: &mut Script) -> bool {
-    out.open(command);
+pub(crate) fn begin(command: &str, initial: Option<&[u8]>, longest: usize, out: &mut OutputBuffer) -> bool {
+    out.push_public(command);
     let encoded =
         initial.map(|bytes| if bytes.is_empty() { String::from("=") } else { base64::encode(bytes) });
     let fits = encoded.as_ref().is_none_or(|it| command.len() + 1 + it.len() + 2 <= longest);
     if let Some(encoded) = encoded.filter(|_| fits) {
-        out.open(" ");
-        out.secret(encoded);
+        out.push_public(" ");
+        out.push_redacted(encoded);
     }
-    out.open("\r\n");
+    out.push_public("\r\n");
     fits
 }
 

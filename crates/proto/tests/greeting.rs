@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    After, ErrorKind, Greeted, Greeting, Heard, Identity, Offer, PROTOCOLS, Progress, Protocol, Server,
-    ServerMessage, Tls,
+    AfterUpgrade, ErrorKind, Greeting, GreetingStep, Identity, OfferPlace, PROTOCOLS, Progress, Protocol,
+    ReceivedGreeting, Server, ServerMessage, TlsSupport,
 };
 
 fn identity() -> Identity {
@@ -11,13 +11,14 @@ fn identity() -> Identity {
 }
 
 /// What comes of these bytes in two pieces.
-fn heard(listening: impl Fn() -> Greeting, said: &[u8], cut: usize) -> Heard {
+fn heard(listening: impl Fn() -> Greeting, said: &[u8], cut: usize) -> GreetingStep {
     match listening().receive(&said[..cut]).unwrap() {
-        Heard::Continue(more) => more.receive(&said[cut..]).unwrap(),
-        Heard::Greeted(greeted) => {
-            Heard::Greeted(Greeted { unread: [&greeted.unread, &said[cut..]].concat(), ..greeted })
-        }
-        bye @ Heard::Bye(_) => bye,
+        GreetingStep::Continue(more) => more.receive(&said[cut..]).unwrap(),
+        GreetingStep::Greeted(greeted) => GreetingStep::Greeted(ReceivedGreeting {
+            unread: [&greeted.unread, &said[cut..]].concat(),
+            ..greeted
+        }),
+        bye @ GreetingStep::Bye(_) => bye,
     }
 }
 
@@ -32,22 +33,23 @@ fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
     let mut tried = 0;
     for protocol in PROTOCOLS {
         let list = ServerMessage::Offer { starttls: false };
-        let opening = if protocol.flow.offer == Offer::InGreeting { list } else { ServerMessage::Greeting };
+        let opening =
+            if protocol.flow.offer == OfferPlace::InGreeting { list } else { ServerMessage::Greeting };
         let mut cases: Vec<(Vec<u8>, &dyn Fn() -> Greeting)> = Vec::new();
         let first = || Greeting::new(protocol, identity());
-        let behind = || Greeting::behind_upgrade(protocol, identity()).unwrap();
+        let behind = || Greeting::after_upgrade(protocol, identity()).unwrap();
         if protocol.flow.greeting {
             cases.push((said(protocol, false, opening), &first));
         }
         match protocol.flow.after {
-            After::ServerSpeaks => cases.push((said(protocol, true, list), &behind)),
-            After::AnswerPending => cases.push((said(protocol, true, ServerMessage::Other), &behind)),
-            _ => assert!(Greeting::behind_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
+            AfterUpgrade::ServerSpeaks => cases.push((said(protocol, true, list), &behind)),
+            AfterUpgrade::AnswerPending => cases.push((said(protocol, true, ServerMessage::Other), &behind)),
+            _ => assert!(Greeting::after_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
         }
         for (greeting, listening) in cases {
             let whole = [greeting.as_slice(), b"more"].concat();
             for cut in 1..whole.len() {
-                let Heard::Greeted(greeted) = heard(listening, &whole, cut) else {
+                let GreetingStep::Greeted(greeted) = heard(listening, &whole, cut) else {
                     panic!("{}: {}", protocol.name, greeting.escape_ascii());
                 };
                 assert_eq!(greeted.message, greeting, "{} at {cut}", protocol.name);
@@ -64,7 +66,7 @@ fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
     for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.greeting) {
         let bye = said(protocol, false, ServerMessage::Bye);
         let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
-        assert!(matches!(listening, Heard::Bye(words) if words == bye), "{}", protocol.name);
+        assert!(matches!(listening, GreetingStep::Bye(words) if words == bye), "{}", protocol.name);
         let known = said(protocol, false, ServerMessage::PreAuthenticated);
         if !known.is_empty() {
             let error = Greeting::new(protocol, identity()).receive(&known).unwrap_err();
@@ -75,7 +77,7 @@ fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
 
 #[test]
 fn an_unannounced_upgrade_is_not_listed_and_is_granted() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         let speak = |tls, words: &[u8]| {
             let mut out = Vec::new();
             let server = Server::new(protocol, identity(), tls, &mut out);
@@ -88,10 +90,10 @@ fn an_unannounced_upgrade_is_not_listed_and_is_granted() {
             out
         };
         let hello = words(starttls_proto::ClientMessage::Hello);
-        let unlisted = speak(Tls::Unannounced, &hello);
-        assert_eq!(unlisted, speak(Tls::Unavailable, &hello), "{}", protocol.name);
+        let unlisted = speak(TlsSupport::Unannounced, &hello);
+        assert_eq!(unlisted, speak(TlsSupport::Unavailable, &hello), "{}", protocol.name);
         let asked = [hello, words(starttls_proto::ClientMessage::Request)].concat();
-        assert!(speak(Tls::Unannounced, &asked).1, "{}", protocol.name);
-        assert!(!speak(Tls::Unavailable, &asked).1, "{}", protocol.name);
+        assert!(speak(TlsSupport::Unannounced, &asked).1, "{}", protocol.name);
+        assert!(!speak(TlsSupport::Unavailable, &asked).1, "{}", protocol.name);
     }
 }

@@ -2,16 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use starttls_proto::{
-    Binding, Denial, Granted, Identity, Login, LoginStep, PROTOCOLS, ReplyTo, Scan, Script, Side, UserName,
-    protocol,
+    ChannelBinding, Denial, Identity, LoginClient, LoginGranted, LoginStep, OutputBuffer, PROTOCOLS, ReplyTo,
+    Scan, Side, UserName, protocol,
 };
 
 /// What is said, in turn.
-enum Said {
+enum TranscriptEntry {
     Server(&'static [u8]),
     Client(&'static [u8]),
 }
-use Said::{Client as C, Server as S};
+use TranscriptEntry::{Client as C, Server as S};
 
 struct Conversation {
     protocol: &'static str,
@@ -19,16 +19,16 @@ struct Conversation {
     mechanism: (&'static str, Option<&'static [u8]>),
     /// What it is told, and what it answers.
     challenges: &'static [(&'static [u8], &'static [u8])],
-    said: &'static [Said],
+    said: &'static [TranscriptEntry],
     ends: End,
 }
 
 #[derive(Clone, Copy)]
 enum End {
-    Granted(Option<&'static [u8]>, Option<&'static str>),
-    Refused(Denial),
+    LoginGranted(Option<&'static [u8]>, Option<&'static str>),
+    LoginRefused(Denial),
 }
-use End::{Granted as G, Refused as R};
+use End::{LoginGranted as G, LoginRefused as R};
 
 const IN: End = G(None, None);
 const PLAIN: (&str, Option<&[u8]>) = ("PLAIN", Some(b"\0u\0p"));
@@ -135,9 +135,9 @@ fn user() -> UserName {
 
 /// Runs one conversation, the server's part in pieces of this size, and returns what it came to.
 fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
-    let mut script = Script::default();
+    let mut script = OutputBuffer::default();
     let mut login =
-        Login::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
+        LoginClient::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
     let (mut challenges, mut said) = (it.challenges.iter(), it.said.iter().peekable());
     let mut input = Vec::new();
     loop {
@@ -148,7 +148,7 @@ fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
                 let (name, initial) = it.mechanism;
                 let known = choice.offered.iter().any(|offered| offered.name == name);
                 assert!(known, "{}: no {name} in {:?}", it.protocol, choice.offered);
-                assert_eq!(choice.binding() == Binding::ServerEndPoint, it.protocol == "postgres");
+                assert_eq!(choice.binding() == ChannelBinding::ServerEndPoint, it.protocol == "postgres");
                 login = choice.begin(name, initial, &mut script).unwrap();
                 continue;
             }
@@ -164,7 +164,7 @@ fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
             LoginStep::Continue(machine) => login = machine,
             LoginStep::Granted(granted) => {
                 assert!(said.next().is_none(), "{}: it ended early", it.protocol);
-                let Granted { data, user, unread, .. } = granted;
+                let LoginGranted { data, user, unread, .. } = granted;
                 assert!(unread.is_empty());
                 let data: Option<&'static [u8]> = data.map(|data| &*data.leak());
                 let user: Option<&'static str> = user.map(|user| &*user.leak());
@@ -205,8 +205,8 @@ fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
     }
 }
 
-fn shown(script: &mut Script) -> Vec<u8> {
-    script.take_said().into_iter().flat_map(|said| said.text).collect()
+fn shown(script: &mut OutputBuffer) -> Vec<u8> {
+    script.take_entries().into_iter().flat_map(|said| said.text).collect()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -240,7 +240,8 @@ fn every_conversation_at_every_cut() {
 #[test]
 fn every_login_has_a_conversation() {
     for protocol in PROTOCOLS {
-        let has_login = Login::new(protocol, identity(), &user(), false, &mut Script::default()).is_some();
+        let has_login =
+            LoginClient::new(protocol, identity(), &user(), false, &mut OutputBuffer::default()).is_some();
         let told = CONVERSATIONS.iter().any(|it| it.protocol == protocol.name);
         // Submission is SMTP, and servers among themselves speak the XMPP of clients.
         let same = ["submission", "xmpp-server"].contains(&protocol.name);
@@ -250,16 +251,16 @@ fn every_login_has_a_conversation() {
 
 #[test]
 fn a_tag_of_somebody_else_is_refused() {
-    let mut script = Script::default();
-    let login = Login::new(protocol("imap").unwrap(), identity(), &user(), false, &mut script).unwrap();
+    let mut script = OutputBuffer::default();
+    let login = LoginClient::new(protocol("imap").unwrap(), identity(), &user(), false, &mut script).unwrap();
     assert!(login.receive(b"a2 OK [CAPABILITY AUTH=PLAIN] early\r\n", &mut script).is_err());
 }
 
 /// Brings a conversation to the choice of a mechanism, and begins with this name and password.
 fn begun(it: &Conversation, name: &str, password: &str) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-    let mut script = Script::default();
+    let mut script = OutputBuffer::default();
     let mut login =
-        Login::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
+        LoginClient::new(protocol(it.protocol).unwrap(), identity(), &user(), false, &mut script).unwrap();
     let mut servers = it.said.iter().filter_map(|said| if let S(bytes) = said { Some(*bytes) } else { None });
     let mut input: &[u8] = b"";
     let choice = loop {
@@ -328,10 +329,15 @@ fn noise_never_panics() {
     };
     for it in CONVERSATIONS {
         for _ in 0..200 {
-            let mut script = Script::default();
-            let mut login =
-                Login::new(protocol(it.protocol).unwrap(), identity(), &user(), next() & 1 == 0, &mut script)
-                    .unwrap();
+            let mut script = OutputBuffer::default();
+            let mut login = LoginClient::new(
+                protocol(it.protocol).unwrap(),
+                identity(),
+                &user(),
+                next() & 1 == 0,
+                &mut script,
+            )
+            .unwrap();
             for said in it.said {
                 let S(bytes) = said else { continue };
                 let mut bytes = bytes.to_vec();

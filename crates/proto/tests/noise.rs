@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use starttls_proto::{
     Client, ClientMessage, ErrorKind, Identity, Outgoing, PROTOCOLS, Progress, Relay, ReplyTo, Scan, Server,
-    Side, Tls,
+    Side, TlsSupport,
 };
 
 /// The same names and the same tags in every run.
@@ -62,7 +62,7 @@ proptest! {
                     }
                 }
                 let mut answers = Vec::new();
-                let mut server = Some(Server::new(protocol, identity(), Tls::Available, &mut answers));
+                let mut server = Some(Server::new(protocol, identity(), TlsSupport::Available, &mut answers));
                 for piece in noise.chunks(chunk) {
                     let Some(machine) = server.take() else { break };
                     server = match machine.receive(piece, &mut answers) {
@@ -101,7 +101,7 @@ proptest! {
             let mut request = Vec::new();
             (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut request);
             let mut out = Vec::new();
-            let server = Server::new(protocol, identity(), Tls::Available, &mut out);
+            let server = Server::new(protocol, identity(), TlsSupport::Available, &mut out);
             if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
                 let mut dialect = (protocol.dialect)(identity());
                 let mut rest = noise.as_slice();
@@ -117,7 +117,7 @@ proptest! {
                     rest = &rest[end..];
                 }
                 prop_assert_eq!(last, ClientMessage::Request);
-                prop_assert!(rest.is_empty() || !protocol.flow.verdict);
+                prop_assert!(rest.is_empty() || !protocol.flow.request_is_answered);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What holds for every protocol in the registry. Nothing here names one.
 
 use starttls_proto::{
-    Amend, Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity, Inside, Offer,
-    PROTOCOLS, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage, Side, Tls, Upgrade,
+    CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity,
+    OfferPlace, PROTOCOLS, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage,
+    ServerSession, Side, TlsSupport, Upgrade,
 };
 
 /// The same names and the same tags in every run.
@@ -14,7 +15,11 @@ type ClientEnd = Result<Upgrade, Declined>;
 type ServerEnd = Result<Upgrade, Quit>;
 
 /// A client and a server that talk until the client is done, in pieces of `chunk` octets.
-fn meet(protocol: &Protocol, tls: Tls, chunk: usize) -> Result<(ClientEnd, Option<ServerEnd>), Box<Error>> {
+fn meet(
+    protocol: &Protocol,
+    tls: TlsSupport,
+    chunk: usize,
+) -> Result<(ClientEnd, Option<ServerEnd>), Box<Error>> {
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let mut client = Some(Client::new(protocol, identity(), &mut to_server));
     let mut server = Some(Server::new(protocol, identity(), tls, &mut to_client));
@@ -52,7 +57,7 @@ fn meet(protocol: &Protocol, tls: Tls, chunk: usize) -> Result<(ClientEnd, Optio
 fn client_meets_server_at_every_chunk_size() {
     for protocol in PROTOCOLS {
         for chunk in [1, 2, 3, 5, 7, 16, 64, 4096] {
-            match meet(protocol, Tls::Available, chunk) {
+            match meet(protocol, TlsSupport::Available, chunk) {
                 Ok((Ok(_), Some(Ok(_)))) => {}
                 other => panic!("{} by {chunk}: {other:?}", protocol.name),
             }
@@ -63,16 +68,16 @@ fn client_meets_server_at_every_chunk_size() {
 #[test]
 fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again() {
     for protocol in PROTOCOLS {
-        let (end, _) = meet(protocol, Tls::Unavailable, 4096)
+        let (end, _) = meet(protocol, TlsSupport::Unavailable, 4096)
             .unwrap_or_else(|error| panic!("{}: {error}", protocol.name));
         let Err(declined) = end else { panic!("{}: upgraded without TLS", protocol.name) };
-        if !protocol.flow.verdict {
+        if !protocol.flow.request_is_answered {
             assert_eq!(declined.reason, DeclinedReason::NotOffered, "{}", protocol.name);
             continue;
         }
         assert!(
             matches!(declined.reason, DeclinedReason::Refused(Refusal::Temporary) | DeclinedReason::Bye)
-                || protocol.flow.offer == Offer::Unannounced,
+                || protocol.flow.offer == OfferPlace::Unannounced,
             "{}: {declined:?}",
             protocol.name
         );
@@ -88,7 +93,7 @@ fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again() {
 fn at_the_request(protocol: &Protocol) -> (Client, Server, Vec<u8>) {
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let mut client = Client::new(protocol, identity(), &mut to_server);
-    let mut server = Server::new(protocol, identity(), Tls::Available, &mut to_client);
+    let mut server = Server::new(protocol, identity(), TlsSupport::Available, &mut to_client);
     for _turn in 0..20 {
         if client.awaits() == "the answer to the upgrade request" {
             return (client, server, to_server);
@@ -112,7 +117,7 @@ fn at_the_request(protocol: &Protocol) -> (Client, Server, Vec<u8>) {
 
 #[test]
 fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         for byte in 0..=255 {
             let (client, server, mut request) = at_the_request(protocol);
             let mut go_ahead = Vec::new();
@@ -150,7 +155,7 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
 /// XMPP is the one protocol in which a server drops anything, and that is white space of XML and nothing else.
 #[test]
 fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         let space = protocol.flow.space_before_tls;
         let expected: &[u8] = if protocol.name.starts_with("xmpp") { b" \t\r\n" } else { b"" };
         assert_eq!(space, expected, "{}", protocol.name);
@@ -175,7 +180,7 @@ fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
 
 #[test]
 fn c3_a_go_ahead_before_the_request_was_sent_is_none() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         let (client, server, mut unsent) = at_the_request(protocol);
         let mut go_ahead = Vec::new();
         let Ok(Progress::Upgrade(_)) = server.receive(&unsent, &mut go_ahead) else {
@@ -229,7 +234,7 @@ fn every_client_message_round_trips() {
 fn every_server_message_round_trips() {
     for protocol in PROTOCOLS {
         let offered_in =
-            if protocol.flow.offer == Offer::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+            if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         for (reply_to, meaning) in [
             (ReplyTo::Connect, ServerMessage::Greeting),
             (offered_in, ServerMessage::Offer { starttls: true }),
@@ -287,10 +292,10 @@ fn every_server_message_round_trips() {
 
 #[test]
 fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != Offer::Unannounced) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
         let mut dialect = (protocol.dialect)(identity());
         let reply_to =
-            if protocol.flow.offer == Offer::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+            if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         let (mut hello, mut offer) = (Vec::new(), Vec::new());
         if reply_to == ReplyTo::Hello {
             dialect.write_client(ClientMessage::Hello, &mut hello);
@@ -299,10 +304,10 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
         dialect.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
         let (mut rest, mut read) = (offer.as_slice(), Vec::new());
         while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-            let stripped = dialect.amend(Side::Server, &rest[..end], Amend::DropUpgrade);
+            let stripped = dialect.rewrite(Side::Server, &rest[..end], CapabilityRewrite::DropUpgrade);
             assert_eq!(
                 stripped,
-                dialect.amend(Side::Server, &stripped, Amend::DropUpgrade),
+                dialect.rewrite(Side::Server, &stripped, CapabilityRewrite::DropUpgrade),
                 "{}",
                 protocol.name
             );
@@ -325,7 +330,7 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
 
 #[test]
 fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         for asked in [ClientMessage::Hello, ClientMessage::Request] {
             let mut client = (protocol.dialect)(identity());
             let (mut question, mut answer) = (Vec::new(), Vec::new());
@@ -333,7 +338,7 @@ fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
             if question.is_empty() {
                 continue;
             }
-            let mut inside = Inside::new(protocol, identity(), &mut Vec::new());
+            let mut inside = ServerSession::new(protocol, identity(), &mut Vec::new());
             assert!(inside.receive(&question).is_empty());
             let _command = inside.next(&mut answer);
             let reply_to = if asked == ClientMessage::Hello { ReplyTo::Hello } else { ReplyTo::Request };
@@ -378,7 +383,7 @@ fn a_client_that_sends_tls_in_cleartext_gets_an_alert() {
     for protocol in PROTOCOLS {
         for chunk in [1, client_hello.len()] {
             let (mut ended, mut answer) = (None, Vec::new());
-            let mut server = Server::new(protocol, identity(), Tls::Available, &mut Vec::new());
+            let mut server = Server::new(protocol, identity(), TlsSupport::Available, &mut Vec::new());
             for piece in client_hello.chunks(chunk) {
                 match server.receive(piece, &mut answer) {
                     Ok(Progress::Continue(next)) => server = next,

@@ -2,8 +2,9 @@
 //! sound client or server is not fooled by it.
 
 use starttls_proto::{
-    Amend, Client, ClientMessage, DeclinedReason, Edit, ErrorKind, Event, Identity, Moment, Offer, Outgoing,
-    PROTOCOLS, Progress, Protocol, Refusal, Relay, Rule, Server, ServerMessage, Side, Tls, What,
+    CapabilityRewrite, Client, ClientMessage, DeclinedReason, Edit, ErrorKind, EventKind, Identity,
+    OfferPlace, Outgoing, PROTOCOLS, Progress, Protocol, Refusal, Relay, RelayEvent, RelayRule, Server,
+    ServerMessage, Side, TlsSupport, Trigger,
 };
 
 fn identity() -> Identity {
@@ -15,14 +16,14 @@ fn identity() -> Identity {
 struct Ends {
     client: String,
     server: String,
-    events: Vec<Event>,
+    events: Vec<RelayEvent>,
 }
 
 /// A client and a server with a relay between them.
-fn between(protocol: &Protocol, rules: Vec<Rule>) -> Ends {
+fn between(protocol: &Protocol, rules: Vec<RelayRule>) -> Ends {
     let (mut to_relay, mut from_server) = (Vec::new(), Vec::new());
     let mut client = Some(Client::new(protocol, identity(), &mut to_relay));
-    let mut server = Some(Server::new(protocol, identity(), Tls::Available, &mut from_server));
+    let mut server = Some(Server::new(protocol, identity(), TlsSupport::Available, &mut from_server));
     let mut relay = Relay::new(protocol, rules);
     let (mut out, mut events) = (Outgoing::default(), Vec::new());
     let (mut client_end, mut server_end) = (String::from("waiting"), String::from("waiting"));
@@ -60,17 +61,22 @@ fn an_observer_sees_the_request_the_answer_and_the_boundary() {
     for protocol in PROTOCOLS {
         let ends = between(protocol, Vec::new());
         assert_eq!((ends.client.as_str(), ends.server.as_str()), ("upgrade", "upgrade"), "{}", protocol.name);
-        let saw = |what| ends.events.iter().any(|event| event.what == what);
-        assert!(saw(What::Client(ClientMessage::Request)), "{}: {:?}", protocol.name, ends.events);
-        assert_eq!(saw(What::Server(ServerMessage::Accept)), protocol.flow.verdict, "{}", protocol.name);
-        let announced = protocol.flow.offer != Offer::Unannounced;
+        let saw = |what| ends.events.iter().any(|event| event.kind == what);
+        assert!(saw(EventKind::Client(ClientMessage::Request)), "{}: {:?}", protocol.name, ends.events);
         assert_eq!(
-            saw(What::Server(ServerMessage::Offer { starttls: true })),
+            saw(EventKind::Server(ServerMessage::Accept)),
+            protocol.flow.request_is_answered,
+            "{}",
+            protocol.name
+        );
+        let announced = protocol.flow.offer != OfferPlace::Unannounced;
+        assert_eq!(
+            saw(EventKind::Server(ServerMessage::Offer { starttls: true })),
             announced,
             "{}",
             protocol.name
         );
-        let boundaries = ends.events.iter().filter(|event| event.what == What::Boundary).count();
+        let boundaries = ends.events.iter().filter(|event| event.kind == EventKind::Boundary).count();
         assert_eq!(boundaries, 2, "{}: {:?}", protocol.name, ends.events);
     }
 }
@@ -78,10 +84,13 @@ fn an_observer_sees_the_request_the_answer_and_the_boundary() {
 #[test]
 fn c2_a_stripped_offer_is_asked_for_all_the_same() {
     for protocol in PROTOCOLS {
-        let strip = Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropUpgrade) };
+        let strip = RelayRule {
+            trigger: Trigger::Any(Side::Server),
+            edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
+        };
         let ends = between(protocol, vec![strip]);
         // Who asks anyway is upgraded anyway; where there is no answer to ask for, the client gives up.
-        let expected = if protocol.flow.verdict {
+        let expected = if protocol.flow.request_is_answered {
             String::from("upgrade")
         } else {
             format!("{:?}", DeclinedReason::NotOffered)
@@ -92,12 +101,15 @@ fn c2_a_stripped_offer_is_asked_for_all_the_same() {
 
 #[test]
 fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
         for refusal in [Refusal::Temporary, Refusal::Permanent] {
             let rules = vec![
-                Rule { at: Moment::Any(Side::Server), edit: Edit::Amend(Amend::DropUpgrade) },
-                Rule {
-                    at: Moment::Client(ClientMessage::Request),
+                RelayRule {
+                    trigger: Trigger::Any(Side::Server),
+                    edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
+                },
+                RelayRule {
+                    trigger: Trigger::Client(ClientMessage::Request),
                     edit: Edit::Answer(ServerMessage::Refuse(refusal)),
                 },
             ];
@@ -115,8 +127,9 @@ fn c1_a_stripped_offer_and_a_forged_refusal_leave_no_stream() {
 
 #[test]
 fn b2_bytes_behind_the_go_ahead_kill_the_client() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
-        let inject = Rule { at: Moment::Server(ServerMessage::Accept), edit: Edit::After(b"x".to_vec()) };
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+        let inject =
+            RelayRule { trigger: Trigger::Server(ServerMessage::Accept), edit: Edit::After(b"x".to_vec()) };
         let ends = between(protocol, vec![inject]);
         assert_eq!(ends.client, format!("{:?}", ErrorKind::BeyondBoundary), "{}", protocol.name);
     }
@@ -125,7 +138,8 @@ fn b2_bytes_behind_the_go_ahead_kill_the_client() {
 #[test]
 fn b2_bytes_behind_the_request_kill_the_server() {
     for protocol in PROTOCOLS {
-        let inject = Rule { at: Moment::Client(ClientMessage::Request), edit: Edit::After(b"x".to_vec()) };
+        let inject =
+            RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::After(b"x".to_vec()) };
         let ends = between(protocol, vec![inject]);
         assert_eq!(
             ends.server,
@@ -139,15 +153,17 @@ fn b2_bytes_behind_the_request_kill_the_server() {
 
 #[test]
 fn c3_a_go_ahead_that_comes_first_is_no_answer() {
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.verdict && it.flow.offer == Offer::AfterHello) {
+    for protocol in
+        PROTOCOLS.iter().filter(|it| it.flow.request_is_answered && it.flow.offer == OfferPlace::AfterHello)
+    {
         // The go-ahead in the protocol's own words, as somebody would guess them.
         let mut forger = (protocol.dialect)(identity());
         let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
         forger.write_client(ClientMessage::Request, &mut request);
         forger.read_client(&request).unwrap();
         forger.write_server(ServerMessage::Accept, &mut go_ahead);
-        let offered = Moment::Server(ServerMessage::Offer { starttls: true });
-        let ends = between(protocol, vec![Rule { at: offered, edit: Edit::After(go_ahead) }]);
+        let offered = Trigger::Server(ServerMessage::Offer { starttls: true });
+        let ends = between(protocol, vec![RelayRule { trigger: offered, edit: Edit::After(go_ahead) }]);
         assert_eq!(
             ends.client,
             format!("{:?}", ErrorKind::EarlyAnswer),
@@ -160,19 +176,21 @@ fn c3_a_go_ahead_that_comes_first_is_no_answer() {
 
 #[test]
 fn a_swallowed_request_leaves_the_client_waiting() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
-        let ends =
-            between(protocol, vec![Rule { at: Moment::Client(ClientMessage::Request), edit: Edit::Drop }]);
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+        let ends = between(
+            protocol,
+            vec![RelayRule { trigger: Trigger::Client(ClientMessage::Request), edit: Edit::Drop }],
+        );
         assert_eq!((ends.client.as_str(), ends.server.as_str()), ("waiting", "waiting"), "{}", protocol.name);
     }
 }
 
 #[test]
 fn replaced_and_prefixed_messages_arrive_as_written() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.verdict) {
-        let request = Moment::Client(ClientMessage::Request);
-        let replace = Rule { at: request, edit: Edit::Replace(b"one".to_vec()) };
-        let before = Rule { at: request, edit: Edit::Before(b"two".to_vec()) };
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+        let request = Trigger::Client(ClientMessage::Request);
+        let replace = RelayRule { trigger: request, edit: Edit::Replace(b"one".to_vec()) };
+        let before = RelayRule { trigger: request, edit: Edit::Before(b"two".to_vec()) };
         let mut relay = Relay::new(protocol, vec![replace, before]);
         let mut asked = Vec::new();
         (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut asked);
@@ -187,7 +205,7 @@ fn a_relay_that_stops_keeps_what_comes_beyond_the_boundary() {
     for protocol in PROTOCOLS {
         let (mut said, mut heard) = (Vec::new(), Vec::new());
         let client = Client::new(protocol, identity(), &mut said);
-        let server = Server::new(protocol, identity(), Tls::Available, &mut heard);
+        let server = Server::new(protocol, identity(), TlsSupport::Available, &mut heard);
         let mut relay = Relay::new(protocol, Vec::new()).until_boundary();
         let (mut client, mut server) = (Some(client), Some(server));
         let (mut out, mut events) = (Outgoing::default(), Vec::new());
@@ -216,12 +234,14 @@ fn a_relay_that_stops_keeps_what_comes_beyond_the_boundary() {
 fn an_answer_is_tied_to_its_question_and_to_those_to_come() {
     let asked = |name, question: &[u8], edits: Vec<Edit>| {
         let protocol = starttls_proto::protocol(name).expect("it is known");
-        let rules = edits.into_iter().map(|edit| Rule { at: Moment::Any(Side::Client), edit }).collect();
+        let rules =
+            edits.into_iter().map(|edit| RelayRule { trigger: Trigger::Any(Side::Client), edit }).collect();
         let (mut relay, mut out) = (Relay::new(protocol, rules), Outgoing::default());
         relay.receive(Side::Client, question, &mut out, &mut Vec::new());
         out
     };
-    let answers = || vec![Edit::Reply(b"NO\r\n".to_vec()), Edit::Cut, Edit::Foretell(3, b"OK\r\n".to_vec())];
+    let answers =
+        || vec![Edit::Reply(b"NO\r\n".to_vec()), Edit::Cut, Edit::PredictReply(3, b"OK\r\n".to_vec())];
     let out = asked("imap", b"XY098 CAPABILITY\r\n", answers());
     assert_eq!(out.to_client, b"XY098 NO\r\nXY101 OK\r\n");
     assert_eq!((out.cuts, out.to_server), (vec![10], Vec::new()));
@@ -229,7 +249,7 @@ fn an_answer_is_tied_to_its_question_and_to_those_to_come() {
     assert_eq!(asked("pop3", b"CAPA\r\n", answers()).to_client, b"NO\r\nOK\r\n");
     // An abandon, whose id is 127.
     let out =
-        asked("ldap", b"\x30\x06\x02\x01\x7f\x50\x01\x01", vec![Edit::Foretell(1, b"\x78\x00".to_vec())]);
+        asked("ldap", b"\x30\x06\x02\x01\x7f\x50\x01\x01", vec![Edit::PredictReply(1, b"\x78\x00".to_vec())]);
     assert_eq!(out.to_client, b"\x30\x06\x02\x02\x00\x80\x78\x00");
     let swap = || Edit::Swap(b"AP".to_vec(), b"-".to_vec());
     assert_eq!(asked("pop3", b"CAPA\r\n", vec![swap()]).to_server, b"C-A\r\n");

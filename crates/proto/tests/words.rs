@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    ClientMessage, Command, Dialect, Identity, Inside, Outgoing, PROTOCOLS, Progress, Protocol, Quit, Relay,
-    ReplyTo, Scan, Server, ServerMessage, Side, Tls, What,
+    ClientMessage, Dialect, EventKind, Identity, Outgoing, PROTOCOLS, Progress, Protocol, Quit, Relay,
+    ReplyTo, Scan, Server, ServerMessage, ServerSession, SessionCommand, Side, TlsSupport,
 };
 
 const ASKED: [ClientMessage; 2] = [ClientMessage::Credentials, ClientMessage::Other];
@@ -47,7 +47,7 @@ fn s1_a_server_refuses_both_and_says_why() {
         for asked in ASKED {
             let mut client = (protocol.dialect)(identity(0));
             let mut said = Vec::new();
-            let mut server = Server::new(protocol, identity(0), Tls::Available, &mut said);
+            let mut server = Server::new(protocol, identity(0), TlsSupport::Available, &mut said);
             read(&mut *client, ReplyTo::Connect, &std::mem::take(&mut said));
             let hello = written(&mut *client, ClientMessage::Hello);
             if !hello.is_empty() {
@@ -65,7 +65,11 @@ fn s1_a_server_refuses_both_and_says_why() {
             let end = server.receive(&message, &mut said).unwrap();
             let answer = read(&mut *client, ReplyTo::Other, &said);
             let closes = matches!(end, Progress::End(Quit::TlsRequired));
-            assert_eq!(closes, protocol.flow.closes, "{}: {asked:?}: {end:?}", protocol.name);
+            assert_eq!(
+                closes, protocol.flow.closes_when_tls_required,
+                "{}: {asked:?}: {end:?}",
+                protocol.name
+            );
             assert_eq!(answer.first(), Some(&ServerMessage::TlsRequired), "{}: {asked:?}", protocol.name);
             let goodbye = answer.iter().skip(1).all(|it| *it == ServerMessage::Bye && closes);
             assert!(goodbye, "{}: {asked:?}: {answer:?}", protocol.name);
@@ -78,7 +82,7 @@ fn inside_tls_the_application_hears_both() {
     for protocol in PROTOCOLS {
         for asked in ASKED {
             let mut client = (protocol.dialect)(Identity { inside_tls: true, ..identity(0) });
-            let mut inside = Inside::new(protocol, identity(0), &mut Vec::new());
+            let mut inside = ServerSession::new(protocol, identity(0), &mut Vec::new());
             let hello = written(&mut *client, ClientMessage::Hello);
             let message = written(&mut *client, asked);
             if message.is_empty() {
@@ -89,18 +93,18 @@ fn inside_tls_the_application_hears_both() {
             while let Some(command) = inside.next(&mut said).unwrap() {
                 heard.push(command);
             }
-            let answered = Some(Command::Answered(hello)).filter(|_| !said.is_empty());
-            let expected: Vec<_> = answered.into_iter().chain([Command::Message(message)]).collect();
+            let answered = Some(SessionCommand::Answered(hello)).filter(|_| !said.is_empty());
+            let expected: Vec<_> = answered.into_iter().chain([SessionCommand::Message(message)]).collect();
             assert_eq!(heard, expected, "{}: {asked:?}", protocol.name);
         }
     }
 }
 
 /// What an observer makes of a session that goes straight on in cleartext.
-fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<What> {
+fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<EventKind> {
     let mut client = (protocol.dialect)(identity(7));
     let (mut said, mut out, mut events) = (Vec::new(), Outgoing::default(), Vec::new());
-    let server = Server::new(protocol, identity(0), Tls::Available, &mut said);
+    let server = Server::new(protocol, identity(0), TlsSupport::Available, &mut said);
     let mut relay = Relay::new(protocol, Vec::new());
     relay.receive(Side::Server, &std::mem::take(&mut said), &mut out, &mut events);
     let hello = written(&mut *client, ClientMessage::Hello);
@@ -111,17 +115,17 @@ fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<What> {
     }
     events.clear();
     relay.receive(Side::Client, &written(&mut *client, asked), &mut out, &mut events);
-    events.into_iter().map(|event| event.what).collect()
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 #[test]
 fn an_observer_sees_credentials_in_cleartext() {
     for protocol in PROTOCOLS {
         let saw = observed(protocol, ClientMessage::Credentials);
-        assert_eq!(saw, [What::Client(ClientMessage::Credentials)], "{}", protocol.name);
+        assert_eq!(saw, [EventKind::Client(ClientMessage::Credentials)], "{}", protocol.name);
         let saw = observed(protocol, ClientMessage::Other);
         let silent = written(&mut *(protocol.dialect)(identity(7)), ClientMessage::Other).is_empty();
-        let harmless = [What::Client(ClientMessage::Other)];
+        let harmless = [EventKind::Client(ClientMessage::Other)];
         assert_eq!(saw, harmless[..usize::from(!silent)], "{}", protocol.name);
     }
 }

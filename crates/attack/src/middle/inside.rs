@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use starttls::proto::{self, ClientMessage, Command, Identity, Side};
+use starttls::proto::{self, ClientMessage, Identity, SessionCommand, Side};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -127,13 +127,13 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Resu
 struct Reader<'a> {
     middle: &'a Middle,
     number: usize,
-    engine: Option<proto::Inside>,
+    engine: Option<proto::ServerSession>,
 }
 
 impl<'a> Reader<'a> {
     fn new(middle: &'a Middle, number: usize) -> Self {
         // What the engine would answer is nobody's business.
-        let engine = proto::Inside::new(middle.protocol, Identity::new("localhost"), &mut Vec::new());
+        let engine = proto::ServerSession::new(middle.protocol, Identity::new("localhost"), &mut Vec::new());
         Self { middle, number, engine: Some(engine) }
     }
 
@@ -143,9 +143,9 @@ impl<'a> Reader<'a> {
             rest = engine.receive(rest);
             loop {
                 let (meaning, message) = match engine.next(&mut Vec::new()) {
-                    Ok(Some(Command::Message(message))) => (ClientMessage::Other, message),
-                    Ok(Some(Command::Answered(message))) => (ClientMessage::Hello, message),
-                    Ok(Some(Command::Quit)) => (ClientMessage::Quit, b"(goodbye)".to_vec()),
+                    Ok(Some(SessionCommand::Message(message))) => (ClientMessage::Other, message),
+                    Ok(Some(SessionCommand::Answered(message))) => (ClientMessage::Hello, message),
+                    Ok(Some(SessionCommand::Quit)) => (ClientMessage::Quit, b"(goodbye)".to_vec()),
                     Ok(None) => break,
                     Err(_) => {
                         self.engine = None;

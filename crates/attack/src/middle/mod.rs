@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{Outgoing, Protocol, Relay, Rule, Side, What};
+use starttls::proto::{EventKind, Outgoing, Protocol, Relay, RelayRule, Side};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,7 @@ pub struct Upstream {
 #[derive(Clone)]
 pub(crate) struct Middle {
     pub(crate) protocol: &'static Protocol,
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<RelayRule>,
     pub(crate) handshake: HandshakeAction,
     pub(crate) inside: SessionAction,
     pub(crate) pause: Duration,
@@ -183,7 +183,7 @@ impl Middle {
                 server_is_open = false;
             }
             self.tell(number, client, &out).await?;
-            if events.iter().any(|event| event.what == What::Boundary) {
+            if events.iter().any(|event| event.kind == EventKind::Boundary) {
                 let unread = self.acceptor.is_none();
                 self.records.with(number, |record| {
                     record.answered = true;

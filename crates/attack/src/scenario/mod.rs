@@ -7,7 +7,7 @@ mod rule;
 mod words;
 
 use serde::Deserialize;
-use starttls::proto::{Offer, Protocol, Rule};
+use starttls::proto::{OfferPlace, Protocol, RelayRule};
 
 pub(crate) use harmless::is_harmless;
 pub(crate) use list::FILES;
@@ -239,10 +239,10 @@ impl Scenario {
             return Some(exception.why.clone());
         }
         let lacks = |need: &&Need| match need {
-            Need::Offer => protocol.flow.offer == Offer::Unannounced,
-            Need::Verdict => !protocol.flow.verdict,
+            Need::Offer => protocol.flow.offer == OfferPlace::Unannounced,
+            Need::Verdict => !protocol.flow.request_is_answered,
             Need::Greeting => !protocol.flow.greeting,
-            Need::Hello => protocol.flow.offer != Offer::AfterHello,
+            Need::Hello => protocol.flow.offer != OfferPlace::AfterHello,
         };
         if let Some(need) = self.needs.iter().find(lacks) {
             let what = match need {
@@ -296,7 +296,7 @@ impl Scenario {
     ///
     /// # Errors
     /// Words that cannot be said.
-    pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<Rule>, String> {
+    pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<RelayRule>, String> {
         let sayable = self.rules.iter().filter(|rule| !rule.is_wordy() || rule.can_be_said_in(protocol));
         sayable.map(|rule| rule.made(protocol, with)).collect()
     }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use starttls::proto::{
-    Amend, ClientMessage, Edit, Moment, Protocol, Refusal, ReplyTo, Rule, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Edit, Protocol, Refusal, RelayRule, ReplyTo, ServerMessage, Side,
+    Trigger,
 };
 
 use super::words::{Filling, ScenarioText};
@@ -54,41 +55,41 @@ impl RuleSpec {
         self.words().any(|words| format!("{words:?}").contains(what))
     }
 
-    pub(super) fn made(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Rule, String> {
+    pub(super) fn made(&self, protocol: &Protocol, with: Filling<'_>) -> Result<RelayRule, String> {
         let say = |words: &ScenarioText| {
             words.of(protocol.name).ok_or_else(|| format!("no words for {}", protocol.name))?.bytes(with)
         };
         let edit = match self {
             Self { answer: Some(name), .. } => Edit::Answer(server_message(name)?),
-            Self { strip_offer: true, .. } => Edit::Amend(Amend::DropUpgrade),
+            Self { strip_offer: true, .. } => Edit::Rewrite(CapabilityRewrite::DropUpgrade),
             Self { drop: true, .. } => Edit::Drop,
             Self { cut: true, .. } => Edit::Cut,
             Self { reply: Some(words), .. } => Edit::Reply(say(words)?),
             Self { replace: Some(words), .. } => Edit::Replace(say(words)?),
             Self { before: Some(words), .. } => Edit::Before(say(words)?),
             Self { after: Some(words), .. } => Edit::After(say(words)?),
-            Self { foretell: Some(words), ahead, .. } => Edit::Foretell(*ahead, say(words)?),
+            Self { foretell: Some(words), ahead, .. } => Edit::PredictReply(*ahead, say(words)?),
             Self { old: Some(old), new: Some(new), .. } => Edit::Swap(say(old)?, say(new)?),
             _ => return Err(format!("a rule at \"{}\" that does nothing", self.at)),
         };
-        Ok(Rule { at: moment(&self.at)?, edit })
+        Ok(RelayRule { trigger: moment(&self.at)?, edit })
     }
 }
 
-pub(super) fn moment(text: &str) -> Result<Moment, String> {
+pub(super) fn moment(text: &str) -> Result<Trigger, String> {
     Ok(match text {
-        "client any" => Moment::Any(Side::Client),
-        "client hello" => Moment::Client(ClientMessage::Hello),
-        "client request" => Moment::Client(ClientMessage::Request),
-        "client probe" => Moment::Client(ClientMessage::Probe),
-        "client credentials" => Moment::Client(ClientMessage::Credentials),
-        "client other" => Moment::Client(ClientMessage::Other),
-        "server any" => Moment::Any(Side::Server),
-        "server offer" => Moment::Server(ServerMessage::Offer { starttls: true }),
-        "server accept" => Moment::Server(ServerMessage::Accept),
-        "reply greeting" => Moment::Reply(ReplyTo::Connect),
-        "reply hello" => Moment::Reply(ReplyTo::Hello),
-        "reply request" => Moment::Reply(ReplyTo::Request),
+        "client any" => Trigger::Any(Side::Client),
+        "client hello" => Trigger::Client(ClientMessage::Hello),
+        "client request" => Trigger::Client(ClientMessage::Request),
+        "client probe" => Trigger::Client(ClientMessage::Probe),
+        "client credentials" => Trigger::Client(ClientMessage::Credentials),
+        "client other" => Trigger::Client(ClientMessage::Other),
+        "server any" => Trigger::Any(Side::Server),
+        "server offer" => Trigger::Server(ServerMessage::Offer { starttls: true }),
+        "server accept" => Trigger::Server(ServerMessage::Accept),
+        "reply greeting" => Trigger::Reply(ReplyTo::Connect),
+        "reply hello" => Trigger::Reply(ReplyTo::Hello),
+        "reply request" => Trigger::Reply(ReplyTo::Request),
         _ => return Err(format!("unknown moment \"{text}\"")),
     })
 }

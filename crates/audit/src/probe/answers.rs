@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage, Side};
+use starttls::proto::{
+    AfterUpgrade, ClientMessage, Escaped, Identity, Protocol, ReplyTo, ServerMessage, Side,
+};
 
 use crate::channel::{Question, Reply};
 use crate::plan::Plan;
@@ -158,9 +160,9 @@ pub(crate) async fn unasked(
     let mut heard = Vec::new();
     // What a server says by itself inside TLS is not an answer.
     let reply_to = match plan.protocol.flow.after {
-        After::ServerSpeaks => Some(ReplyTo::Connect),
-        After::AnswerPending => Some(ReplyTo::Other),
-        After::Silent | After::StreamRestart | After::SequenceContinues => None,
+        AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
+        AfterUpgrade::AnswerPending => Some(ReplyTo::Other),
+        AfterUpgrade::Silent | AfterUpgrade::StreamRestart | AfterUpgrade::SequenceContinues => None,
     };
     if let Some(reply_to) = reply_to {
         let _ = inside.reply(Question { within: wait, ..inside.question(reply_to, SENTINEL) }).await;

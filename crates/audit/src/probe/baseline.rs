@@ -1,6 +1,6 @@
 //! The upgrade as a client does it, and everything that can be seen on the way.
 
-use starttls::proto::{ClientMessage, Escaped, NoList, Refusal};
+use starttls::proto::{ClientMessage, Escaped, HelloRefusal, Refusal};
 
 use super::{port, pre_tls_text};
 use crate::finding::{FindingBuilder, ProbeResult};
@@ -164,11 +164,11 @@ impl Baseline {
     }
 
     /// There is no list of capabilities, and the request for TLS was not agreed to either: the answer to it.
-    fn unlisted(self, no_list: &NoList, answer: &str, at: Mark) -> Self {
+    fn unlisted(self, no_list: &HelloRefusal, answer: &str, at: Mark) -> Self {
         let id = "srv-offered";
         let refused = no_list.answer();
         match no_list {
-            NoList::RefusedName(_) => {
+            HelloRefusal::RefusedName(_) => {
                 let why = format!(
                     "the server refused the hello (\"{refused}\"), so whether it offers the upgrade is unknown: \
                      it may not accept the name that this client gives; hint: choose the name with --client-name"
@@ -178,7 +178,7 @@ impl Baseline {
                     FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(0, at),
                 )
             }
-            NoList::UnknownCommand(_) => {
+            HelloRefusal::UnknownCommand(_) => {
                 let why = format!(
                     "the server does not list its capabilities (\"{refused}\"), and it {answer} to the request for TLS"
                 );
@@ -256,7 +256,7 @@ impl Baseline {
 }
 
 /// The upgrade works without a list; clients that go by the list do not find it.
-fn accepted_unlisted(no_list: &NoList) -> FindingBuilder {
+fn accepted_unlisted(no_list: &HelloRefusal) -> FindingBuilder {
     let why = format!(
         "the server does not list its capabilities (\"{}\"), and accepts the upgrade all the same",
         no_list.answer()

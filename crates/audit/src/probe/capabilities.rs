@@ -1,6 +1,6 @@
 //! What the server lists, before TLS and inside it, and whether the upgrade is still there inside.
 
-use starttls::proto::{After, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{AfterUpgrade, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
 use crate::channel::Question;
 use crate::finding::FindingBuilder;
@@ -29,11 +29,11 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
     // The server speaks first: its greeting, its capabilities, or the answer to the request before TLS.
     let first = match flow.after {
         _ if plan.implicit => flow.greeting.then_some(ReplyTo::Connect),
-        After::ServerSpeaks => Some(ReplyTo::Connect),
-        After::AnswerPending => Some(ReplyTo::Other),
+        AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
+        AfterUpgrade::AnswerPending => Some(ReplyTo::Other),
         _ => None,
     };
-    let lists_first = flow.after == After::ServerSpeaks && !plan.implicit;
+    let lists_first = flow.after == AfterUpgrade::ServerSpeaks && !plan.implicit;
     let mut said = Vec::new();
     let mut listed = false;
     if let Some(reply_to) = first {
@@ -46,7 +46,7 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
             Err(stop) => return inconclusive(before, stop),
         }
     }
-    if !plan.protocol.flow.verdict {
+    if !plan.protocol.flow.request_is_answered {
         let offer = FindingBuilder::new(id, CheckOutcome::NotApplicable, "nobody answers a request");
         return Again { offer, before, inside: Ok(Vec::new()) };
     }

@@ -5,7 +5,7 @@
 //! being asked there is then taken for an answer (CVE-2025-49812).
 
 use starttls::Error;
-use starttls::proto::{After, Escaped, ReplyTo};
+use starttls::proto::{AfterUpgrade, Escaped, ReplyTo};
 
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
@@ -26,8 +26,8 @@ impl Unasked {
     fn by(plan: &Plan) -> Option<Self> {
         let flow = plan.protocol.flow;
         match flow.after {
-            After::AnswerPending => Some(Self::Answer),
-            After::Silent if flow.greeting => Some(Self::Greeting),
+            AfterUpgrade::AnswerPending => Some(Self::Answer),
+            AfterUpgrade::Silent if flow.greeting => Some(Self::Greeting),
             _ => None,
         }
     }

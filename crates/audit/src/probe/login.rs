@@ -1,6 +1,6 @@
 //! A login in cleartext: is it taken for one?
 
-use starttls::proto::{After, ClientMessage, ReplyTo, ServerMessage};
+use starttls::proto::{AfterUpgrade, ClientMessage, ReplyTo, ServerMessage};
 
 use super::cleartext::{Said, ask, wait_for};
 use super::mechanisms;
@@ -188,14 +188,14 @@ async fn inside(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeErro
     };
     let after = plan.protocol.flow.after;
     let first = match after {
-        After::ServerSpeaks => Some(ReplyTo::Connect),
-        After::AnswerPending => Some(ReplyTo::Other),
+        AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
+        AfterUpgrade::AnswerPending => Some(ReplyTo::Other),
         // A stream begins with its header.
-        After::StreamRestart => {
+        AfterUpgrade::StreamRestart => {
             let _ = session.write(ClientMessage::Hello).await;
             Some(ReplyTo::Hello)
         }
-        After::Silent | After::SequenceContinues => None,
+        AfterUpgrade::Silent | AfterUpgrade::SequenceContinues => None,
     };
     let mut answer = Ok(());
     if let Some(reply_to) = first {

@@ -1,6 +1,6 @@
 //! The logins that a server lists in cleartext, or asks for: which of them would send a password as it is.
 
-use starttls::proto::{Dialect, LoginDialect, Offered, Protocol, ReplyTo, Scan, Side};
+use starttls::proto::{Dialect, LoginDialect, OfferedMechanism, Protocol, ReplyTo, Scan, Side};
 
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
@@ -13,7 +13,7 @@ const BARE: &[&str] =
 
 /// What the server lists before TLS that would send a password as it is, for people.
 pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
-    let name = |offered: Offered| match offered.name.as_str() {
+    let name = |offered: OfferedMechanism| match offered.name.as_str() {
         "USER" => plan.profile.user.to_owned(),
         _ => offered.name,
     };
@@ -25,7 +25,7 @@ pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
     let (Some(login), messages) = read(plan.protocol, &said) else { return Vec::new() };
     // What is there without being listed says nothing.
     let always = login.mechanisms(b"");
-    let mut found: Vec<Offered> = Vec::new();
+    let mut found: Vec<OfferedMechanism> = Vec::new();
     for offered in messages.iter().flat_map(|message| login.mechanisms(message)) {
         if BARE.contains(&offered.name.as_str()) && !always.contains(&offered) && !found.contains(&offered) {
             found.push(offered);

@@ -48,7 +48,12 @@ fn rule(row: &Check) -> SarifRule {
     }
 }
 
-fn result(report: &AuditReport, endpoint: &EndpointReport, finding: &Finding, file: Option<&str>) -> SarifResult {
+fn result(
+    report: &AuditReport,
+    endpoint: &EndpointReport,
+    finding: &Finding,
+    file: Option<&str>,
+) -> SarifResult {
     let address = endpoint.address.clone().unwrap_or_default();
     SarifResult {
         rule: finding.id.clone(),

@@ -86,7 +86,9 @@ async fn an_answer_without_a_length_may_refuse() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_for_want_of_tls_is_not_throttled() {
     let authority = Authority::new().unwrap();
-    let speaks = |it: &&&'static Protocol| it.flow.greeting && it.flow.verdict && !it.flow.closes;
+    let speaks = |it: &&&'static Protocol| {
+        it.flow.greeting && it.flow.request_is_answered && !it.flow.closes_when_tls_required
+    };
     for protocol in PROTOCOLS.iter().filter(speaks).copied() {
         let rogue = Rogue::start(protocol, Weakness::SoonExpired, &authority).unwrap();
         let strict = between(protocol, rogue.address(), |message| {

@@ -50,7 +50,11 @@ impl Outcome {
     }
 
     /// Adds an endpoint and its exit code, once for each time that its target is written.
-    pub(crate) fn audited(&mut self, same: &[WrittenTarget], judged: (EndpointReport, u8)) -> Result<(), Failed> {
+    pub(crate) fn audited(
+        &mut self,
+        same: &[WrittenTarget],
+        judged: (EndpointReport, u8),
+    ) -> Result<(), Failed> {
         let (endpoint, code) = judged;
         self.code = worse(self.code, code);
         let Some((last, others)) = same.split_last() else { return Ok(()) };

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 use starttls::proto::{
-    ClientMessage, Escaped, Event, Identity, LoginDialect, NoList, Outgoing, Protocol, Refusal, Relay,
-    ReplyTo, ServerMessage, Side, What,
+    ClientMessage, Escaped, EventKind, HelloRefusal, Identity, LoginDialect, Outgoing, Protocol, Refusal,
+    Relay, RelayEvent, ReplyTo, ServerMessage, Side,
 };
 use starttls::{Chunk, ConnectionPhase, Observer};
 
@@ -104,32 +104,32 @@ impl Conversation {
         seen.messages.push(Message { from: from.name(), meaning, lines });
     }
 
-    fn tell(&self, state: &mut State, event: &Event) {
+    fn tell(&self, state: &mut State, event: &RelayEvent) {
         let (start, bytes) = state.lane(event.from);
         let end = usize::try_from(event.at.end - *start).unwrap_or(usize::MAX).min(bytes.len());
         let message: Vec<u8> = bytes.drain(..end).collect();
         *start = event.at.end;
-        if let (Some(login), What::Server(_)) = (&mut state.login, event.what) {
+        if let (Some(login), EventKind::Server(_)) = (&mut state.login, event.kind) {
             // A dialect knows a list better when it has read what came before it.
             let _ = login.read_server(ReplyTo::Hello, &message);
             state.mechanisms.extend(login.mechanisms(&message).into_iter().map(|offered| offered.name));
         }
-        let (mut meaning, tone) = meaning(event.from, event.what);
+        let (mut meaning, tone) = meaning(event.from, event.kind);
         let protocol = state.protocol;
         let seen = &mut state.seen;
         let greeted = seen.messages.iter().any(|said| said.meaning == "hello");
-        match event.what {
-            What::Server(ServerMessage::Offer { starttls }) => {
-                let refusal = NoList::read(protocol, &message).filter(|_| !starttls && greeted);
+        match event.kind {
+            EventKind::Server(ServerMessage::Offer { starttls }) => {
+                let refusal = HelloRefusal::read(protocol, &message).filter(|_| !starttls && greeted);
                 seen.offered = refusal.is_none().then_some(starttls);
                 seen.hello_refused = refusal.map(|it| it.answer().to_owned());
                 if seen.hello_refused.is_some() {
                     meaning = "no-list";
                 }
             }
-            What::Client(ClientMessage::Request) => seen.requested = true,
-            What::Server(ServerMessage::Accept) => seen.accepted = true,
-            What::Boundary => {
+            EventKind::Client(ClientMessage::Request) => seen.requested = true,
+            EventKind::Server(ServerMessage::Accept) => seen.accepted = true,
+            EventKind::Boundary => {
                 // Without a go-ahead the request alone is the agreement.
                 seen.accepted |= seen.requested;
                 return;
@@ -202,10 +202,10 @@ fn shortened(line: &str) -> String {
     }
 }
 
-fn meaning(from: Side, what: What) -> (&'static str, Tone) {
+fn meaning(from: Side, kind: EventKind) -> (&'static str, Tone) {
     let tone = if from == Side::Client { Tone::Client } else { Tone::Server };
-    match what {
-        What::Client(message) => match message {
+    match kind {
+        EventKind::Client(message) => match message {
             ClientMessage::Hello => ("hello", tone),
             ClientMessage::Request => ("request", tone),
             ClientMessage::Probe | ClientMessage::OnBehalf => ("probe", tone),
@@ -213,7 +213,7 @@ fn meaning(from: Side, what: What) -> (&'static str, Tone) {
             ClientMessage::Credentials => ("credentials", Tone::Bad),
             ClientMessage::Silent | ClientMessage::Partial | ClientMessage::Other => ("other", tone),
         },
-        What::Server(message) => match message {
+        EventKind::Server(message) => match message {
             ServerMessage::Greeting => ("greeting", tone),
             ServerMessage::Offer { starttls: true } => ("offer", tone),
             ServerMessage::Offer { starttls: false } => ("no-offer", Tone::Bad),
@@ -226,7 +226,7 @@ fn meaning(from: Side, what: What) -> (&'static str, Tone) {
             ServerMessage::Interim => ("interim", tone),
             ServerMessage::Other => ("other", tone),
         },
-        What::BeyondBoundary => ("beyond-boundary", Tone::Bad),
+        EventKind::BeyondBoundary => ("beyond-boundary", Tone::Bad),
         _ => ("malformed", Tone::Bad),
     }
 }

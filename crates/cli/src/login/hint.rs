@@ -17,7 +17,7 @@ pub(super) fn code(error: &LoginError) -> u8 {
         LoginError::Refused { denial, mechanism, .. } => match denial {
             // The server refused the hello: nothing is known about the login.
             Denial::Mechanism if mechanism.is_empty() => exit::INCONCLUSIVE,
-            Denial::Credentials | Denial::Mechanism | Denial::Binding => exit::REFUSED,
+            Denial::Credentials | Denial::Mechanism | Denial::ChannelBinding => exit::REFUSED,
             Denial::Temporary | Denial::Bye => exit::INCONCLUSIVE,
         },
         LoginError::Tls(error) => exit::code(error),
@@ -45,7 +45,8 @@ pub(super) fn hint(
             .as_ref()
             .map(|_| format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "))),
         LoginError::Refused { denial, before, .. }
-            if *denial == Denial::Binding || before.iter().any(|it| it.denial == Denial::Binding) =>
+            if *denial == Denial::ChannelBinding
+                || before.iter().any(|it| it.denial == Denial::ChannelBinding) =>
         {
             Some(String::from(BINDING))
         }

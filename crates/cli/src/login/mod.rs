@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
             if !json {
                 for attempt in &done.refused {
                     console.line(Tone::Bad, format_args!("{attempt}"));
-                    if attempt.denial == Denial::Binding {
+                    if attempt.denial == Denial::ChannelBinding {
                         console.line(Tone::Bad, format_args!("{}", hint::BINDING));
                     }
                 }

@@ -80,7 +80,7 @@ impl Login {
         Self {
             mechanism: Some(done.mechanism.to_owned()).filter(|it| !it.is_empty()),
             refused: done.refused.iter().map(ToString::to_string).collect(),
-            channel_binding: done.binding.map(starttls::proto::Binding::name),
+            channel_binding: done.binding.map(starttls::proto::ChannelBinding::name),
             offered: escaped(&done.offered),
             authenticated_as: done.user.as_ref().map(|user| Escaped(user.as_bytes()).to_string()),
             checked: done.checked,

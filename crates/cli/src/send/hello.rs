@@ -1,6 +1,8 @@
 //! `--until ehlo`: what the server says before TLS.
 
-use starttls::proto::{ClientMessage, Dialect, Identity, ReplyTo, Said, Scan, ServerMessage, Side};
+use starttls::proto::{
+    ClientMessage, Dialect, Identity, ReplyTo, Scan, ServerMessage, Side, TranscriptEntry,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Hop;
@@ -27,7 +29,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
         {
             let answer = answer(&mut io, &mut *dialect, reply_to, &mut heard).await?;
-            watch.tell(&Said { from: Side::Server, text: answer.clone() }, CLEARTEXT);
+            watch.tell(&TranscriptEntry { from: Side::Server, text: answer.clone() }, CLEARTEXT);
             let meaning = dialect.read_server(reply_to, &answer);
             if let Ok(ServerMessage::Bye) | Err(_) = meaning {
                 let what = "the server turned the connection away";
@@ -35,7 +37,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
             }
             let mut words = Vec::new();
             dialect.write_client(message, &mut words);
-            watch.tell(&Said { from: Side::Client, text: words.clone() }, CLEARTEXT);
+            watch.tell(&TranscriptEntry { from: Side::Client, text: words.clone() }, CLEARTEXT);
             io.write_all(&words).await?;
             io.flush().await?;
         }

@@ -1,8 +1,8 @@
 //! Somebody in the middle, at the moments that a flow has. No protocol is named here.
 
 use starttls::proto::{
-    Amend, ClientMessage, Dialect, Edit, Identity, Offer, Protocol, Refusal, ReplyTo, Rule, ServerMessage,
-    What,
+    CapabilityRewrite, ClientMessage, Dialect, Edit, EventKind, Identity, OfferPlace, Protocol, Refusal,
+    RelayRule, ReplyTo, ServerMessage,
 };
 
 use super::Peer;
@@ -22,7 +22,7 @@ pub(crate) fn all(peer: &Peer) {
 
 fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
     // Without a go-ahead, the greeting is the last that the server says in cleartext.
-    let last = if peer.protocol.flow.verdict { ServerMessage::Accept } else { OFFER };
+    let last = if peer.protocol.flow.request_is_answered { ServerMessage::Accept } else { OFFER };
     // A whole message that a client waits for, and the start of one.
     let injections = [said(peer.protocol, OFFER), b"\x00".to_vec(), b"2".to_vec()];
     for injected in injections.into_iter().filter(|it| !it.is_empty()) {
@@ -35,22 +35,23 @@ fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
 
 fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
     // An offer may be spread over several messages.
-    let mut rules =
-        [OFFER, ServerMessage::Interim].map(|it| on_server(it, Edit::Amend(Amend::DropUpgrade))).to_vec();
-    if peer.protocol.flow.verdict {
+    let mut rules = [OFFER, ServerMessage::Interim]
+        .map(|it| on_server(it, Edit::Rewrite(CapabilityRewrite::DropUpgrade)))
+        .to_vec();
+    if peer.protocol.flow.request_is_answered {
         rules.push(answer(Refusal::Permanent));
     }
     let middle = Middle { rules, ..Middle::new(peer) };
     let report = peer.refuses("stripped", peer.connect(middle.start()), 4, &["the server"]);
     let negotiation = &report["negotiation"];
     // It asks nevertheless, where there is an answer to be had.
-    assert_eq!(negotiation["requested"], peer.protocol.flow.verdict, "{report}");
+    assert_eq!(negotiation["requested"], peer.protocol.flow.request_is_answered, "{report}");
     assert_ne!(negotiation["offered"], true, "{report}");
     assert_eq!(negotiation["accepted"], false, "{report}");
 }
 
 fn c1_a_temporary_refusal_leaves_nothing_in_cleartext(peer: &Peer) {
-    if !peer.protocol.flow.verdict {
+    if !peer.protocol.flow.request_is_answered {
         return; // There is no answer that could be a refusal.
     }
     let refusal = Refusal::Temporary;
@@ -80,12 +81,12 @@ fn c3_an_answer_before_its_question_is_refused(peer: &Peer) {
     let flow = &peer.protocol.flow;
     let before = match flow.offer {
         // Behind the last message before the request.
-        Offer::AfterHello | Offer::InGreeting => OFFER,
-        Offer::Unannounced if flow.greeting => ServerMessage::Greeting,
+        OfferPlace::AfterHello | OfferPlace::InGreeting => OFFER,
+        OfferPlace::Unannounced if flow.greeting => ServerMessage::Greeting,
         // The request is the first word of all: what comes before it is written cannot be told from an answer.
-        Offer::Unannounced => return,
+        OfferPlace::Unannounced => return,
     };
-    if !flow.verdict {
+    if !flow.request_is_answered {
         return; // There is no answer.
     }
     let rules = vec![on_server(before, Edit::After(said(peer.protocol, ServerMessage::Accept)))];
@@ -94,9 +95,9 @@ fn c3_an_answer_before_its_question_is_refused(peer: &Peer) {
 }
 
 fn b6_a_connection_closed_instead_of_an_answer_is_told(peer: &Peer) {
-    let (moment, awaited) = match peer.protocol.flow.verdict {
-        true => (What::Client(ClientMessage::Request), "the answer to the upgrade request"),
-        false => (What::Server(OFFER), "the greeting"),
+    let (moment, awaited) = match peer.protocol.flow.request_is_answered {
+        true => (EventKind::Client(ClientMessage::Request), "the answer to the upgrade request"),
+        false => (EventKind::Server(OFFER), "the greeting"),
     };
     let middle = Middle { close_at: Some(moment), ..Middle::new(peer) };
     // CUPS takes TLS at the first byte on the same port, and is told for a server of that.
@@ -111,7 +112,7 @@ fn b5_garbage_instead_of_tls_is_refused(peer: &Peer) {
 }
 
 /// Swallows the request, and says no in the server's place.
-fn answer(refusal: Refusal) -> Rule {
+fn answer(refusal: Refusal) -> RelayRule {
     on_client(ClientMessage::Request, Edit::Answer(ServerMessage::Refuse(refusal)))
 }
 

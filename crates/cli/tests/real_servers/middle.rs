@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::spawn;
 
 use starttls::proto::{
-    ClientMessage, Edit, Event, Moment, Outgoing, Protocol, Relay, Rule, ServerMessage, Side, What,
+    ClientMessage, Edit, EventKind, Outgoing, Protocol, Relay, RelayEvent, RelayRule, ServerMessage, Side,
+    Trigger,
 };
 
 use super::Peer;
@@ -16,9 +17,9 @@ use super::Peer;
 pub(crate) struct Middle {
     pub(crate) protocol: &'static Protocol,
     pub(crate) server: SocketAddr,
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<RelayRule>,
     /// Closes the connection when this is seen.
-    pub(crate) close_at: Option<What>,
+    pub(crate) close_at: Option<EventKind>,
     /// Answers the client's TLS with this, instead of the server.
     pub(crate) instead_of_tls: Option<&'static [u8]>,
     /// Tells the server the second name where the client says the first in cleartext, and the other way round.
@@ -98,20 +99,20 @@ impl Line {
         let bytes = self.middle.renamed(from, bytes);
         let (mut out, mut events) = (Outgoing::default(), Vec::new());
         relay.receive(from, &bytes, &mut out, &mut events);
-        *upgraded |= events.iter().any(|event: &Event| event.what == What::Boundary);
-        if events.iter().any(|event| Some(event.what) == self.middle.close_at) {
+        *upgraded |= events.iter().any(|event: &RelayEvent| event.kind == EventKind::Boundary);
+        if events.iter().any(|event| Some(event.kind) == self.middle.close_at) {
             return false;
         }
         (&self.client).write_all(&out.to_client).is_ok() && (&self.server).write_all(&out.to_server).is_ok()
     }
 }
 
-pub(crate) fn on_client(message: ClientMessage, edit: Edit) -> Rule {
-    Rule { at: Moment::Client(message), edit }
+pub(crate) fn on_client(message: ClientMessage, edit: Edit) -> RelayRule {
+    RelayRule { trigger: Trigger::Client(message), edit }
 }
 
-pub(crate) fn on_server(message: ServerMessage, edit: Edit) -> Rule {
-    Rule { at: Moment::Server(message), edit }
+pub(crate) fn on_server(message: ServerMessage, edit: Edit) -> RelayRule {
+    RelayRule { trigger: Trigger::Server(message), edit }
 }
 
 pub(crate) fn replace(bytes: Vec<u8>) -> Edit {

@@ -93,7 +93,7 @@ pub(crate) enum Mode {
 impl From<Start> for Mode {
     fn from(start: Start) -> Self {
         match start {
-            Start::Unsaid => Self::Cleartext,
+            Start::Unspecified => Self::Cleartext,
             Start::Upgrade => Self::Upgrade,
             Start::FirstByte => Self::Implicit,
         }

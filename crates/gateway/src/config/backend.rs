@@ -146,8 +146,8 @@ impl Draft {
             (None, Some(_)) => return Err(SetupError::new("the key has no client certificate, \"cert\"")),
         };
         let trust = match (self.insecure, self.login) {
-            (false, Some(_)) if !protocol.flow.login_apart => {
-                let known = PROTOCOLS.iter().filter(|it| it.flow.login_apart).map(|it| it.name);
+            (false, Some(_)) if !protocol.flow.login_is_optional => {
+                let known = PROTOCOLS.iter().filter(|it| it.flow.login_is_optional).map(|it| it.name);
                 let known: Vec<&str> = known.collect();
                 return Err(SetupError::new(format!("in {} clients log in for themselves", protocol.title))
                     .with_hint(format!("a login is for {}", known.join(", "))));

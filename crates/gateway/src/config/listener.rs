@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use starttls::proto::{After, Protocol, ServiceName};
+use starttls::proto::{AfterUpgrade, Protocol, ServiceName};
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
@@ -252,8 +252,9 @@ impl Draft {
             return Err(SetupError::new(format!("the listener forwards to itself, {}", itself.place))
                 .with_hint("forward to where the server listens"));
         }
-        let by_socket = backends()
-            .find(|it| it.protocol.flow.trusts_sockets && matches!(it.place, BackendAddress::Unix(_)));
+        let by_socket = backends().find(|it| {
+            it.protocol.flow.has_peer_credential_auth && matches!(it.place, BackendAddress::Unix(_))
+        });
         if by_socket.is_none() && backends().all(|backend| backend.login().is_none()) {
             return Ok(());
         }
@@ -290,7 +291,7 @@ impl Draft {
         ];
         let upgraded = Mode::Upgrade.scheme(url.protocol);
         match (url.mode, self.starttls) {
-            (Mode::Upgrade, Some(UpgradePolicy::Optional)) if !url.protocol.flow.may_be_optional => {
+            (Mode::Upgrade, Some(UpgradePolicy::Optional)) if !url.protocol.flow.tls_may_be_optional => {
                 Err(SetupError::new(format!("TLS cannot be optional for {}", url.protocol.title)).with_hint(
                     "use starttls = \"required\": no message may pass without TLS, because any of them may hold a password",
                 ))
@@ -324,7 +325,7 @@ impl Draft {
             self.unknown_names,
         )?);
         // Where the client says whom it wants, nobody is whoever it wants: the routes decide.
-        let asked = url.protocol.flow.after == After::StreamRestart;
+        let asked = url.protocol.flow.after == AfterUpgrade::StreamRestart;
         // A certificate may have a name that no host has.
         let usable = |name: String| ServiceName::from_peer(&name).to_string();
         let usual = || if asked { Some(String::new()) } else { certificates.default_name().map(usable) };
@@ -368,7 +369,7 @@ impl Draft {
 /// Who has said nothing of itself yet is served by the default route, where a backend speaks first or the client may
 /// stay in cleartext: there has to be one, and it cannot ask for a certificate.
 fn one_for_all(protocol: &Protocol, downstream: &Downstream, routes: &Routes) -> Result<(), SetupError> {
-    let relayed = protocol.flow.after == After::SequenceContinues;
+    let relayed = protocol.flow.after == AfterUpgrade::SequenceContinues;
     let optional = matches!(downstream, Downstream::Upgrade(UpgradePolicy::Optional, _));
     if !relayed && !optional {
         return Ok(());

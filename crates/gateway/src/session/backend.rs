@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use starttls::Encrypted;
 use starttls::proto::{
-    ClientName, Greeted, Greeting, Heard, Identity, Progress, Protocol, ServiceName, Side, Upgrade,
+    ClientName, Greeting, GreetingStep, Identity, Progress, Protocol, ReceivedGreeting, ServiceName, Side,
+    Upgrade,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -153,7 +154,7 @@ async fn upgrade(
     limit: Duration,
 ) -> Result<Reached, SessionFailure> {
     let protocol = backend.protocol;
-    if !protocol.flow.verdict {
+    if !protocol.flow.request_is_answered {
         return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
     }
     let (connector, name) = (&upstream.connector, &upstream.server_name);
@@ -162,7 +163,7 @@ async fn upgrade(
     if let Some(login) = backend.login() {
         return log_in(backend, login, encrypted, limit).await;
     }
-    let behind = Greeting::behind_upgrade(protocol, Identity::new(""));
+    let behind = Greeting::after_upgrade(protocol, Identity::new(""));
     listen(backend, Stream::Tls(Box::new(encrypted)), behind).await
 }
 
@@ -245,11 +246,13 @@ async fn listen(
             return Err(SessionFailure::protocol(*greeting.closed()));
         }
         match greeting.receive(&chunk[..count]).map_err(|error| SessionFailure::protocol(*error))? {
-            Heard::Continue(more) => greeting = more,
-            Heard::Greeted(Greeted { message, unread }) => {
+            GreetingStep::Continue(more) => greeting = more,
+            GreetingStep::Greeted(ReceivedGreeting { message, unread }) => {
                 return Ok(Reached { greeting: Some(message), unread, ..Reached::new(stream) });
             }
-            Heard::Bye(words) => return Err(SessionFailure::Refused { backend: backend.to_string(), words }),
+            GreetingStep::Bye(words) => {
+                return Err(SessionFailure::Refused { backend: backend.to_string(), words });
+            }
         }
     }
 }

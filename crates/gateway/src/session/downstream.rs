@@ -1,6 +1,6 @@
 //! Fronts that do not speak for themselves before TLS: a backend does.
 
-use starttls::proto::{Amend, Outgoing, Relay, Side, UNEXPECTED_MESSAGE_ALERT, speaks};
+use starttls::proto::{CapabilityRewrite, Outgoing, Relay, Side, UNEXPECTED_MESSAGE_ALERT, speaks};
 use tokio::io::AsyncWriteExt;
 
 use super::backend::Reached;
@@ -15,7 +15,7 @@ impl Session<'_> {
     /// after that another connection to a backend does, so that nothing that was said before survives (rule B3).
     pub(super) async fn optional(&mut self, socket: Socket, tls: &ListenerTls) -> Result<(), SessionFailure> {
         let mut front = Stream::Clear(socket);
-        let relay = Relay::within(self.listener.protocol, self.identity(false), rules::optional());
+        let relay = Relay::for_session(self.listener.protocol, self.identity(false), rules::optional());
         let mut out = Outgoing::default();
         let reached = match Box::pin(self.cleartext_backend()).await {
             Ok(reached) => reached,
@@ -54,11 +54,11 @@ impl Session<'_> {
         };
         let (protocol, limit) = (self.listener.protocol, self.listener.limits.negotiation);
         let dialect = (protocol.dialect)(self.identity(false));
-        let how = if tls.is_some() { Amend::AddUpgrade } else { Amend::DropUpgrade };
+        let how = if tls.is_some() { CapabilityRewrite::AddUpgrade } else { CapabilityRewrite::DropUpgrade };
         let original = greeting.unwrap_or_default();
-        let greeting = dialect.amend(Side::Server, &original, how);
+        let greeting = dialect.rewrite(Side::Server, &original, how);
         if let Some(tls) = tls {
-            let relay = Relay::within(protocol, self.identity(false), rules::greeting_only());
+            let relay = Relay::for_session(protocol, self.identity(false), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
             let granting = self.granted(front, back, relay, out, limit, tls);
             let granted =

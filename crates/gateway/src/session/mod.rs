@@ -11,7 +11,9 @@ mod stream;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use starttls::proto::{After, Amend, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side};
+use starttls::proto::{
+    AfterUpgrade, CapabilityRewrite, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side,
+};
 use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -121,7 +123,7 @@ impl<'a> Session<'a> {
             }
         };
         let flow = self.listener.protocol.flow;
-        let relays = flow.after == After::SequenceContinues;
+        let relays = flow.after == AfterUpgrade::SequenceContinues;
         match &self.listener.downstream {
             Downstream::Cleartext if relays => Box::pin(self.relayed_greeting(socket, None)).await,
             Downstream::Cleartext => self.settled(Stream::Clear(socket), false).await,
@@ -223,9 +225,9 @@ impl<'a> Session<'a> {
     ) -> Result<(Stream, Option<Relay>), SessionFailure> {
         let (protocol, inside_tls) = (self.listener.protocol, front.facts().is_some());
         let refusal = if inside_tls { Refusal::Permanent } else { Refusal::Temporary };
-        let mut relay = Relay::within(protocol, self.identity(inside_tls), rules::settled(refusal));
+        let mut relay = Relay::for_session(protocol, self.identity(inside_tls), rules::settled(refusal));
         let mut state = State::Reading;
-        if protocol.flow.after == After::StreamRestart {
+        if protocol.flow.after == AfterUpgrade::StreamRestart {
             state = self.service(front, &mut relay, out).await?;
         }
         let route = self.route(front)?;
@@ -235,19 +237,19 @@ impl<'a> Session<'a> {
         });
         let Reached { stream, greeting, unread, logged_in, .. } = self.reach(route, asked.as_ref()).await?;
         if logged_in {
-            relay.also(rules::logged_in());
+            relay.add_rule(rules::logged_in());
         }
         if !self.identified {
-            relay.also(rules::unidentified());
+            relay.add_rule(rules::unidentified());
         }
         // What the server owes the client by itself: its greeting, or what comes behind an upgrade.
         let owes = match protocol.flow.after {
-            After::ServerSpeaks => true,
-            After::AnswerPending => greeted,
+            AfterUpgrade::ServerSpeaks => true,
+            AfterUpgrade::AnswerPending => greeted,
             _ => protocol.flow.greeting && !greeted,
         };
         if owes {
-            let words = self.first_words(greeting, inside_tls, logged_in, &[Amend::DropUpgrade]);
+            let words = self.first_words(greeting, inside_tls, logged_in, &[CapabilityRewrite::DropUpgrade]);
             out.to_client.splice(0..0, words);
         }
         if !unread.is_empty() {
@@ -352,15 +354,15 @@ impl<'a> Session<'a> {
         greeting: Option<Vec<u8>>,
         inside_tls: bool,
         logged_in: bool,
-        changes: &[Amend],
+        changes: &[CapabilityRewrite],
     ) -> Vec<u8> {
         let protocol = self.listener.protocol;
         let mut dialect = (protocol.dialect)(self.identity(inside_tls));
         let mut own = Vec::new();
         match (protocol.flow.after, greeting) {
-            (After::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut own),
+            (AfterUpgrade::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut own),
             (_, Some(words)) => own = words,
-            (After::ServerSpeaks, None) => {
+            (AfterUpgrade::ServerSpeaks, None) => {
                 dialect.write_server(ServerMessage::Offer { starttls: false }, &mut own);
             }
             (_, None) => {
@@ -373,10 +375,10 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let external = (!self.identified).then_some(Amend::DropExternal);
-        let always = [Amend::DropChannelBinding, Amend::DropOnBehalf];
+        let external = (!self.identified).then_some(CapabilityRewrite::DropExternal);
+        let always = [CapabilityRewrite::DropChannelBinding, CapabilityRewrite::DropOnBehalf];
         let changes = changes.iter().copied().chain(always).chain(external);
-        changes.fold(own, |words, how| dialect.amend(Side::Server, &words, how))
+        changes.fold(own, |words, how| dialect.rewrite(Side::Server, &words, how))
     }
 
     /// Closes a front behind which there is no backend, in the protocol's own words.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use starttls::Error;
 use starttls::proto::smtp::SMTP;
-use starttls::proto::{Identity, Server, Side, Tls};
+use starttls::proto::{Identity, Server, Side, TlsSupport};
 use starttls_gateway::admission::LimitReached;
 use starttls_gateway::config::{Listener, Log};
 use starttls_gateway::log::Logger;
@@ -102,7 +102,7 @@ fn what_a_client_said_is_not_in_the_log() {
     let folder = Folder::empty();
     let path = folder.path().join("log");
     let reporter = Reporter::new(Logger::open(&Log::File(path.clone())).unwrap(), Arc::default());
-    let server = Server::new(&SMTP, Identity::new("mx"), Tls::Available, &mut Vec::new());
+    let server = Server::new(&SMTP, Identity::new("mx"), TlsSupport::Available, &mut Vec::new());
     let injected = server.receive(b"STARTTLS\r\nAUTH PLAIN secret\r\n", &mut Vec::new()).unwrap_err();
     let plain = Error::PlaintextNotTls { by: Side::Client, received: b"USER secret".to_vec() };
     for failure in [

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::{After, PROTOCOLS, Protocol};
+use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
 use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::UpgradePolicy;
@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 async fn required_fronts_have_no_findings() {
     let env = Environment::new();
     let mut found = Vec::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         found.extend(audit(&env, protocol, None).await);
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));

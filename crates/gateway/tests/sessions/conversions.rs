@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Quit};
-use starttls::proto::{After, PROTOCOLS, Protocol};
+use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -29,7 +29,7 @@ fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
 async fn every_front_reaches_every_backend() {
     let env = Environment::new();
     let mut tried = 0;
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         for backend in backends(&env, protocol) {
             let fronts = [Some((format!("{}+starttls", protocol.name), false))]
                 .into_iter()

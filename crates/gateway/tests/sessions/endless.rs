@@ -75,7 +75,7 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
             took.push(looks.join_next().await.unwrap().unwrap());
         }
         let server = Endless::start(protocol, stage, noise, &authority).unwrap();
-        let text = text(&env, &root, protocol, server.address(), protocol.flow.login_apart);
+        let text = text(&env, &root, protocol, server.address(), protocol.flow.login_is_optional);
         let config = Config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}"));
         looks.spawn(async move {
             let began = Instant::now();

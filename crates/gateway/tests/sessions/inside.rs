@@ -2,7 +2,7 @@
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other};
 use starttls::proto::smtp::SMTP;
-use starttls::proto::{After, PROTOCOLS, Protocol};
+use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
 use starttls_gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -106,7 +106,7 @@ async fn backends_that_are_down_are_a_temporary_error() {
         ("http", "503 "),
         ("nut", "ERR DRIVER-NOT-CONNECTED"),
     ];
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         let (_, expected) = words_of.iter().find(|(name, _)| *name == protocol.name).unwrap();
         let (_reserved, nowhere) = nowhere();
         let backend = format!("{}://{nowhere}", protocol.name);

@@ -36,7 +36,7 @@ async fn a_bare_line_feed_is_answered_before_the_end() {
         let Some(command) = command(protocol) else { continue };
         protocols += 1;
         for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden, UpgradePolicy::Optional] {
-            if offer == UpgradePolicy::Optional && !protocol.flow.may_be_optional {
+            if offer == UpgradePolicy::Optional && !protocol.flow.tls_may_be_optional {
                 continue;
             }
             let running = gateway(&env, protocol, offer);

@@ -1,7 +1,7 @@
 //! Fronts on which TLS is required: what comes in cleartext goes nowhere.
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Probe, Quit, Request};
-use starttls::proto::{After, Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol, ServerMessage};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
@@ -77,7 +77,7 @@ async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Ve
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_no_cleartext_octet_reaches_a_backend() {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
             let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
             let running = env.gateway(&front(protocol), &[backend], Some(offer));
@@ -96,7 +96,7 @@ async fn g1_no_cleartext_octet_reaches_a_backend() {
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after == AfterUpgrade::SequenceContinues) {
         for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
             let backend = Scripted::start(mysql_greeting(protocol), |_| Some("")).await;
             let running = env.gateway(
@@ -115,7 +115,7 @@ async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_sends_tls_at_once_gets_an_alert() {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
         let running = env.gateway(&front(protocol), &[backend], None);
         let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
@@ -157,7 +157,7 @@ fn front(protocol: &Protocol) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
         let running = env.gateway(&front(protocol), &[backend], None);
         let request = asks(protocol);
@@ -188,7 +188,7 @@ fn asks(protocol: &Protocol) -> Vec<u8> {
 async fn b5_a_failed_handshake_ends_the_connection() {
     let env = Environment::new();
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
         let running = env.gateway(&front(protocol), &[backend], None);
         let garbage = words(protocol, &[Hello, Other, Credentials]);
@@ -226,7 +226,7 @@ async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_s4_there_is_one_upgrade() {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != After::SequenceContinues) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
         let running = env.gateway(&front(protocol), &[backend], None);
         let stream = within(env.connect(protocol, running.address, false)).await;

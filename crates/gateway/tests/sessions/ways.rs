@@ -130,7 +130,7 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
     let wrong = env.folder.path().join("wrong");
     std::fs::write(&right, env.lab.password()).unwrap();
     std::fs::write(&wrong, "wrong").unwrap();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_apart) {
+    for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_is_optional) {
         let name = protocol.name;
         let Some(backend) = env.lab.endpoint(name) else { panic!("the lab has no {name}") };
         // Nobody logs in to the lab's LMTP, so that nothing but the refusal can be seen.
@@ -157,7 +157,7 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
             assert_eq!(ended.starts_with("cannot log in to the backend"), !served, "{name}: {ended}");
         }
     }
-    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.login_apart) {
+    for protocol in PROTOCOLS.iter().filter(|it| !it.flow.login_is_optional) {
         let name = protocol.name;
         let text = format!(
             "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\

@@ -1,6 +1,6 @@
 //! FTP (RFC 959, RFC 4217, RFC 2428, RFC 3659): one folder, and data over TLS only, where there is TLS.
 
-use starttls::proto::Command;
+use starttls::proto::SessionCommand;
 
 use super::ftp_data::DataConnection;
 use super::{Context, Served, World};
@@ -19,9 +19,9 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
     let mut data = DataConnection::default();
     while let Some(command) = session.next().await? {
         let line = match command {
-            Command::Message(line) => line,
-            Command::Answered(_) => continue,
-            Command::Quit => break,
+            SessionCommand::Message(line) => line,
+            SessionCommand::Answered(_) => continue,
+            SessionCommand::Quit => break,
         };
         let line = String::from_utf8_lossy(&line).into_owned();
         let line = line.trim_end_matches(['\r', '\n']);

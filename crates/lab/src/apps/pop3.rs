@@ -1,6 +1,6 @@
 //! POP3 (RFC 1939): the same mailbox.
 
-use starttls::proto::Command;
+use starttls::proto::SessionCommand;
 
 use super::{Context, Served, sasl, words};
 use crate::session::SessionError;
@@ -17,10 +17,10 @@ async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionE
     let mut deleted: Vec<u32> = Vec::new();
     loop {
         let line = match session.next().await? {
-            Some(Command::Message(line)) => line,
-            Some(Command::Answered(_)) => continue,
+            Some(SessionCommand::Message(line)) => line,
+            Some(SessionCommand::Answered(_)) => continue,
             // RFC 1939 section 6: deletions are done at QUIT, and not if the connection just ends.
-            Some(Command::Quit) => {
+            Some(SessionCommand::Quit) => {
                 world.store.delete(&deleted);
                 return Ok(());
             }

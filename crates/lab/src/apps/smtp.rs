@@ -1,6 +1,6 @@
 //! SMTP, submission and LMTP: takes mail into the mailbox.
 
-use starttls::proto::Command;
+use starttls::proto::SessionCommand;
 
 use super::{Context, Served, sasl, words};
 use crate::session::SessionError;
@@ -34,16 +34,16 @@ async fn run(Context { session, world, .. }: Context<'_>, kind: Kind) -> Result<
     let mut authenticated = false;
     while let Some(command) = session.next().await? {
         let line = match command {
-            Command::Message(line) => line,
+            SessionCommand::Message(line) => line,
             // RFC 5321 section 4.1.4: EHLO and RSET abort the transaction; NOOP and its like do not.
-            Command::Answered(line) => {
+            SessionCommand::Answered(line) => {
                 let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
                 if [&b"EHLO"[..], b"LHLO", b"HELO", b"RSET"].contains(&&*verb) {
                     (sender, recipients) = (false, 0);
                 }
                 continue;
             }
-            Command::Quit => break,
+            SessionCommand::Quit => break,
         };
         let words = words(&line);
         let verb = words.first().map(|verb| verb.to_ascii_uppercase()).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Commands of IMAP (RFC 9051 section 4) and ManageSieve (RFC 5804 section 4): atoms, strings, lists.
 
-use starttls::proto::Command;
+use starttls::proto::SessionCommand;
 
 use crate::session::{LIMIT, Session, SessionError};
 
@@ -47,8 +47,10 @@ pub(super) async fn command(session: &mut Session) -> Result<Option<Vec<Token>>,
         loop {
             let last = bytes.len() >= literal;
             match session.next().await? {
-                Some(Command::Message(piece) | Command::Answered(piece)) => bytes.extend_from_slice(&piece),
-                Some(Command::Quit) | None => return Ok(None),
+                Some(SessionCommand::Message(piece) | SessionCommand::Answered(piece)) => {
+                    bytes.extend_from_slice(&piece)
+                }
+                Some(SessionCommand::Quit) | None => return Ok(None),
             }
             if last {
                 break;

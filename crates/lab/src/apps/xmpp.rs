@@ -1,6 +1,6 @@
 //! XMPP (RFC 6120): SASL PLAIN, resource binding, a session, and answers to pings.
 
-use starttls::proto::Command;
+use starttls::proto::SessionCommand;
 
 use super::{Context, Served, sasl};
 use crate::session::SessionError;
@@ -22,12 +22,12 @@ async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), Se
     let mut authenticated = false;
     while let Some(command) = session.next().await? {
         let message = match command {
-            Command::Message(message) => String::from_utf8_lossy(&message).into_owned(),
-            Command::Answered(_) => {
+            SessionCommand::Message(message) => String::from_utf8_lossy(&message).into_owned(),
+            SessionCommand::Answered(_) => {
                 session.amend(NO_FEATURES, FEATURES);
                 continue;
             }
-            Command::Quit => break,
+            SessionCommand::Quit => break,
         };
         let message = message.trim_start();
         match name(message) {

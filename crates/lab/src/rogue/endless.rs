@@ -12,7 +12,8 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Command, Dialect, Inside, Offer, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    ClientMessage, Dialect, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, ServerSession,
+    SessionCommand, Side,
 };
 use starttls::{Acceptor, Encrypted};
 
@@ -82,8 +83,8 @@ impl StallPoint {
     pub fn applies_to(self, protocol: &Protocol) -> bool {
         match self {
             Self::Greeting => protocol.flow.greeting,
-            Self::Hello => protocol.flow.offer == Offer::AfterHello,
-            Self::Request => protocol.flow.verdict,
+            Self::Hello => protocol.flow.offer == OfferPlace::AfterHello,
+            Self::Request => protocol.flow.request_is_answered,
             Self::Session | Self::TlsHello | Self::TlsCommand => true,
         }
     }
@@ -180,8 +181,8 @@ impl Server {
         let mut dialect = (self.protocol.dialect)(self.acceptor.identity());
         if self.protocol.flow.greeting {
             let greeting = match self.protocol.flow.offer {
-                Offer::InGreeting => ServerMessage::Offer { starttls: true },
-                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+                OfferPlace::InGreeting => ServerMessage::Offer { starttls: true },
+                OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
             };
             self.answer(tcp, &mut *dialect, greeting, self.stage == StallPoint::Greeting)?;
         }
@@ -200,7 +201,7 @@ impl Server {
                     let offer = ServerMessage::Offer { starttls: true };
                     self.answer(tcp, &mut *dialect, offer, self.stage == StallPoint::Hello)?;
                 }
-                ClientMessage::Request if self.protocol.flow.verdict => {
+                ClientMessage::Request if self.protocol.flow.request_is_answered => {
                     return self.answer(
                         tcp,
                         &mut *dialect,
@@ -219,7 +220,7 @@ impl Server {
     fn session(&self, session: &mut Encrypted<TcpStream>) -> Option<()> {
         let (mut chunk, mut words) = ([0; 4096], Vec::new());
         let identity = self.acceptor.identity();
-        let mut engine = Inside::new(self.protocol, identity.clone(), &mut words);
+        let mut engine = ServerSession::new(self.protocol, identity.clone(), &mut words);
         if self.implicit && self.protocol.flow.greeting {
             (self.protocol.dialect)(identity).write_server(ServerMessage::Greeting, &mut words);
         }
@@ -238,9 +239,9 @@ impl Server {
                 let command = engine.next(&mut words);
                 self.write(session, &words)?;
                 match command {
-                    Ok(Some(Command::Answered(_))) => words.clear(),
-                    Ok(Some(Command::Message(_))) | Err(_) => return self.make_noise(session, &words),
-                    Ok(Some(Command::Quit)) => return None,
+                    Ok(Some(SessionCommand::Answered(_))) => words.clear(),
+                    Ok(Some(SessionCommand::Message(_))) | Err(_) => return self.make_noise(session, &words),
+                    Ok(Some(SessionCommand::Quit)) => return None,
                     Ok(None) if rest.is_empty() => break,
                     Ok(None) => rest = engine.receive(rest),
                 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{
-    ClientMessage, Command, Dialect, Identity, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    ClientMessage, Dialect, Identity, Protocol, Refusal, ReplyTo, Scan, ServerMessage, SessionCommand, Side,
 };
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
@@ -53,7 +53,7 @@ impl PermissiveEngine {
         note: Note,
     ) -> Self {
         // Where packet numbers go on across the boundary, the words are not the same on both sides.
-        let words_inside = behavior.lists && protocol.flow.verdict;
+        let words_inside = behavior.lists && protocol.flow.request_is_answered;
         Self::new(protocol, identity, behavior, note, words_inside, false)
     }
 
@@ -175,7 +175,7 @@ impl PermissiveEngine {
             }
             _ => {}
         }
-        if self.protocol.flow.verdict {
+        if self.protocol.flow.request_is_answered {
             self.say(ServerMessage::Accept, ReplyTo::Request, out);
         }
         let asked = UpgradeRequest { pipelined, before: std::mem::take(&mut self.before) };
@@ -195,7 +195,7 @@ impl Engine for PermissiveEngine {
         std::mem::take(&mut self.inbox)
     }
 
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, SessionError> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError> {
         while !self.over && !self.inbox.is_empty() {
             let (message, sloppy) = match self.cut() {
                 Ok(Some(cut)) => cut,
@@ -213,32 +213,32 @@ impl Engine for PermissiveEngine {
             match meaning {
                 ClientMessage::Request => {
                     if self.request(sloppy, out)? {
-                        return Ok(Some(Command::Answered(message)));
+                        return Ok(Some(SessionCommand::Answered(message)));
                     }
                 }
                 ClientMessage::Hello => {
                     self.before.extend_from_slice(&message);
                     self.say(ServerMessage::Offer { starttls: self.offers() }, ReplyTo::Hello, out);
-                    return Ok(Some(Command::Answered(message)));
+                    return Ok(Some(SessionCommand::Answered(message)));
                 }
                 ClientMessage::Probe | ClientMessage::OnBehalf => {
                     self.say(ServerMessage::Other, ReplyTo::Other, out);
-                    return Ok(Some(Command::Answered(message)));
+                    return Ok(Some(SessionCommand::Answered(message)));
                 }
                 ClientMessage::Silent => {}
                 ClientMessage::Quit => {
                     self.say(ServerMessage::Bye, ReplyTo::Other, out);
-                    return Ok(Some(Command::Quit));
+                    return Ok(Some(SessionCommand::Quit));
                 }
                 // Only IMAP waits to be asked for the rest.
                 ClientMessage::Partial if self.behavior.hunts => out.extend_from_slice(b"+ Go on\r\n"),
                 ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
                     if self.admits(meaning) {
                         self.before.extend_from_slice(&message);
-                        return Ok(Some(Command::Message(message)));
+                        return Ok(Some(SessionCommand::Message(message)));
                     }
                     self.say(ServerMessage::TlsRequired, ReplyTo::Other, out);
-                    if self.protocol.flow.closes || meaning == ClientMessage::Partial {
+                    if self.protocol.flow.closes_when_tls_required || meaning == ClientMessage::Partial {
                         self.over = true;
                     }
                 }

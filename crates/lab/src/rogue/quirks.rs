@@ -173,7 +173,7 @@ impl Quirk {
             }
             Kind::Paced(_) | Kind::Chain(_) => true,
             Kind::Apart => protocol.implicit_tls.is_some(),
-            Kind::Unannounced | Kind::Reaction(_) => protocol.flow.verdict,
+            Kind::Unannounced | Kind::Reaction(_) => protocol.flow.request_is_answered,
         }
     }
 

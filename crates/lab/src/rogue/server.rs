@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use starttls::Acceptor;
-use starttls::proto::{After, Identity, Offer, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{AfterUpgrade, Identity, OfferPlace, Protocol, ReplyTo, ServerMessage};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -59,8 +59,8 @@ impl RogueServer {
         } else if self.protocol.flow.greeting {
             let message = match self.protocol.flow.offer {
                 _ if self.behavior.preauth => ServerMessage::PreAuthenticated,
-                Offer::InGreeting => ServerMessage::Offer { starttls: self.behavior.offers },
-                Offer::AfterHello | Offer::Unannounced => ServerMessage::Greeting,
+                OfferPlace::InGreeting => ServerMessage::Offer { starttls: self.behavior.offers },
+                OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
             };
             engine.say(message, ReplyTo::Connect, &mut greeting);
         }
@@ -177,16 +177,16 @@ impl RogueServer {
     fn inside(&self, identity: &Identity) -> (Box<dyn Engine>, Vec<u8>) {
         let mut out = Vec::new();
         if self.behavior.inside == InnerOffer::Sound {
-            let inside = starttls::proto::Inside::new(self.protocol, identity.clone(), &mut out);
+            let inside = starttls::proto::ServerSession::new(self.protocol, identity.clone(), &mut out);
             return (Box::new(inside), out);
         }
         let mut engine = PermissiveEngine::inside(self.protocol, identity, self.behavior);
         match self.protocol.flow.after {
-            After::ServerSpeaks => {
+            AfterUpgrade::ServerSpeaks => {
                 engine.say(ServerMessage::Offer { starttls: true }, ReplyTo::Other, &mut out);
             }
-            After::AnswerPending => engine.say(ServerMessage::Other, ReplyTo::Other, &mut out),
-            After::Silent | After::StreamRestart | After::SequenceContinues => {}
+            AfterUpgrade::AnswerPending => engine.say(ServerMessage::Other, ReplyTo::Other, &mut out),
+            AfterUpgrade::Silent | AfterUpgrade::StreamRestart | AfterUpgrade::SequenceContinues => {}
         }
         (Box::new(engine), out)
     }

@@ -1,6 +1,6 @@
 //! What can be wrong with a server, one thing at a time.
 
-use starttls::proto::{After, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{AfterUpgrade, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, SessionMode, SessionStart};
 use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
@@ -204,15 +204,18 @@ impl Weakness {
             Hidden => unless(DATA.contains(&protocol.name), "no harmless command carries data"),
             Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
             Shared => unless(
-                protocol.flow.after == After::AnswerPending,
+                protocol.flow.after == AfterUpgrade::AnswerPending,
                 "no answer is left for a client that never asked, a greeting at most",
             ),
-            EagerBareHeader | EagerDeclaredHeader | PlainBareHeader => {
-                unless(protocol.flow.after == After::StreamRestart, "no session begins anew with a header")
-            }
+            EagerBareHeader | EagerDeclaredHeader | PlainBareHeader => unless(
+                protocol.flow.after == AfterUpgrade::StreamRestart,
+                "no session begins anew with a header",
+            ),
             EagerLogin => unless(protocol.name == "xmpp", "no session begins anew with a login"),
-            PlainAnswer => unless(protocol.flow.verdict, "there is no go-ahead to answer behind"),
-            OfferInside | RefusedForNow => unless(protocol.flow.verdict, "nobody answers the request"),
+            PlainAnswer => unless(protocol.flow.request_is_answered, "there is no go-ahead to answer behind"),
+            OfferInside | RefusedForNow => {
+                unless(protocol.flow.request_is_answered, "nobody answers the request")
+            }
             Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
             Listed => unless(LISTS.contains(&protocol.name), "no list names what would send a password"),
             CredentialsBefore if protocol.name == "lmtp" => Some("nobody logs in"),

@@ -17,7 +17,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use starttls::proto::{After, ClientMessage, Identity, Offer, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{AfterUpgrade, ClientMessage, Identity, OfferPlace, Protocol, ReplyTo, ServerMessage};
 use starttls::{Connector, TlsVersion};
 use tokio::net::TcpStream;
 
@@ -244,9 +244,9 @@ impl VulnerableClient {
             }
         }
         // Who believes too much of what comes before TLS asks for more of it than the upgrade takes.
-        let curious = flow.offer == Offer::Unannounced
+        let curious = flow.offer == OfferPlace::Unannounced
             && [Flaw::KeepsCapabilities, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
-        let asks = flow.offer == Offer::AfterHello || curious;
+        let asks = flow.offer == OfferPlace::AfterHello || curious;
         if asks
             && clear.say(ClientMessage::Hello).await? > 0
             && let Some(ServerMessage::Offer { starttls }) = clear.hear(ReplyTo::Hello).await?
@@ -256,14 +256,14 @@ impl VulnerableClient {
         if let Some(port) = self.referral(clear) {
             return Ok(Step::Elsewhere(port));
         }
-        if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.verdict) {
+        if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.request_is_answered) {
             return self.no_upgrade(clear, "no offer");
         }
         if !clear.buffer.is_empty() && !self.is(Flaw::BelievesPresent) {
             return Err(io::Error::other("an answer before its question"));
         }
         clear.say(ClientMessage::Request).await?;
-        if !flow.verdict {
+        if !flow.request_is_answered {
             return Ok(Step::Upgrade);
         }
         let answer = if self.is(Flaw::BelievesPresent) && !clear.buffer.is_empty() {
@@ -317,11 +317,11 @@ impl VulnerableClient {
     async fn exchange(&self, talk: &mut Conversation) -> io::Result<()> {
         let flow = self.protocol.flow;
         if talk.inside {
-            if matches!(flow.after, After::ServerSpeaks | After::AnswerPending) {
+            if matches!(flow.after, AfterUpgrade::ServerSpeaks | AfterUpgrade::AnswerPending) {
                 talk.hear(ReplyTo::Other).await?;
             }
-            let knows = self.is(Flaw::KeepsCapabilities) && flow.after != After::StreamRestart;
-            if flow.offer == Offer::AfterHello && !knows {
+            let knows = self.is(Flaw::KeepsCapabilities) && flow.after != AfterUpgrade::StreamRestart;
+            if flow.offer == OfferPlace::AfterHello && !knows {
                 talk.say(ClientMessage::Hello).await?;
                 talk.hear(ReplyTo::Hello).await?;
             }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use starttls::proto::{
-    After, ClientMessage, Dialect, Identity, Offer, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, ClientMessage, Dialect, Identity, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, Side,
 };
 use starttls::{Connector, Encrypted};
 
@@ -62,7 +62,7 @@ impl Peer<TcpStream> {
         if protocol.flow.greeting {
             said.extend(peer.answer(ReplyTo::Connect, PATIENCE).expect("a greeting").0);
         }
-        if protocol.flow.offer == Offer::AfterHello {
+        if protocol.flow.offer == OfferPlace::AfterHello {
             peer.say(ClientMessage::Hello);
             said.extend(peer.answer(ReplyTo::Hello, PATIENCE).expect("an answer to the hello").0);
         }
@@ -71,7 +71,7 @@ impl Peer<TcpStream> {
 
     /// Whether the server said yes to what was sent.
     pub(crate) fn accepted(&mut self) -> bool {
-        if !self.protocol.flow.verdict {
+        if !self.protocol.flow.request_is_answered {
             return true;
         }
         matches!(self.answer(ReplyTo::Request, PATIENCE), Some((_, ServerMessage::Accept)))
@@ -89,7 +89,7 @@ impl Peer<TcpStream> {
         let tls = connector.blocking().upgrade_implicit(self.protocol, "localhost", self.io);
         let io = tls.map_err(|error| error.to_string())?;
         let mut peer = Peer { io, protocol: self.protocol, dialect, inbox: Vec::new() };
-        if matches!(self.protocol.flow.after, After::ServerSpeaks | After::AnswerPending) {
+        if matches!(self.protocol.flow.after, AfterUpgrade::ServerSpeaks | AfterUpgrade::AnswerPending) {
             peer.answer(ReplyTo::Hello, PATIENCE).ok_or("the server did not speak first")?;
         }
         Ok(peer)

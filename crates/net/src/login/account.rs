@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls_proto::{ClientName, Identity, Protocol, Said};
+use starttls_proto::{ClientName, Identity, Protocol, TranscriptEntry};
 
 use super::mechanism;
 
@@ -36,7 +36,7 @@ pub struct Account {
 }
 
 #[derive(Clone)]
-pub(super) struct Listener(pub(super) Arc<dyn Fn(&Said) + Send + Sync>);
+pub(super) struct Listener(pub(super) Arc<dyn Fn(&TranscriptEntry) + Send + Sync>);
 
 #[derive(Clone)]
 pub(super) enum Secret {
@@ -100,7 +100,7 @@ impl Account {
     }
 
     /// Hears every message of the login as it is said, without its secrets.
-    pub fn on_message(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
+    pub fn on_message(self, listener: impl Fn(&TranscriptEntry) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 

@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use starttls_proto::Binding;
+use starttls_proto::ChannelBinding;
 
 use crate::Encrypted;
 use crate::der::element;
@@ -17,10 +17,10 @@ pub struct ChannelBindings {
 
 impl ChannelBindings {
     /// The data of this binding, if the connection has it.
-    pub fn data(&self, binding: Binding) -> Option<&[u8]> {
+    pub fn data(&self, binding: ChannelBinding) -> Option<&[u8]> {
         match binding {
-            Binding::Exporter => self.exporter.as_deref(),
-            Binding::ServerEndPoint => self.server_end_point.as_deref(),
+            ChannelBinding::Exporter => self.exporter.as_deref(),
+            ChannelBinding::ServerEndPoint => self.server_end_point.as_deref(),
         }
     }
 

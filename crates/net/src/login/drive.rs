@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-use starttls_proto::{Identity, Protocol, Script, ServiceName};
+use starttls_proto::{Identity, OutputBuffer, Protocol, ServiceName};
 
 use super::{Account, LoggedIn, LoginError, LoginMachine, LoginProgress};
 use crate::deadline::{Budget, Deadline};
@@ -21,7 +21,7 @@ impl Account {
         stream: &mut Encrypted<IO>,
     ) -> Result<LoggedIn, LoginError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut script = Script::default();
+        let mut script = OutputBuffer::default();
         let mut login = self.start(protocol, stream, &mut script)?;
         let mut chunk = vec![0; 4096];
         let mut count = 0;
@@ -95,19 +95,19 @@ impl Account {
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
     ) -> Result<LoggedIn, LoginError> {
-        let mut script = Script::default();
-        let mut login = self.start(protocol, stream, &mut script)?;
+        let mut output = OutputBuffer::default();
+        let mut login = self.start(protocol, stream, &mut output)?;
         let mut chunk = vec![0; 4096];
         let (mut count, mut budget) = (0, budget());
         loop {
-            let received = login.receive(&chunk[..count], &mut script);
-            self.notify_listener(&mut script);
+            let received = login.receive(&chunk[..count], &mut output);
+            self.notify_listener(&mut output);
             login = match received? {
                 LoginProgress::Continue(login) => login,
                 LoginProgress::Done(done) => return Ok(done),
             };
             let step = login.awaits();
-            let sent = stream.write_all(&script.take_bytes()).and_then(|()| stream.flush());
+            let sent = stream.write_all(&output.take_bytes()).and_then(|()| stream.flush());
             // A server that closes may have sent the reason before.
             let moved = match stream.read(&mut chunk) {
                 Ok(count) if count > 0 => Ok(count),
@@ -128,7 +128,7 @@ impl Account {
         &self,
         protocol: &Protocol,
         stream: &Encrypted<IO>,
-        script: &mut Script,
+        output: &mut OutputBuffer,
     ) -> Result<LoginMachine, LoginError> {
         let facts = stream.facts();
         let service = match &*self.service(facts) {
@@ -138,7 +138,7 @@ impl Account {
         let identity = Identity { client_name: self.client_name.clone(), ..Identity::of(service) };
         // Where nothing was negotiated, TLS started at the first byte.
         let greeted = facts.timings.negotiation.is_none();
-        LoginMachine::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, script)
+        LoginMachine::new(protocol, identity, self.clone(), stream.channel_bindings(), greeted, output)
     }
 
     fn service(&self, facts: &TlsFacts) -> String {
@@ -146,8 +146,8 @@ impl Account {
         self.server_name.clone().or_else(|| facts.server_name.clone()).or_else(address).unwrap_or_default()
     }
 
-    fn notify_listener(&self, script: &mut Script) {
-        let said = script.take_said();
+    fn notify_listener(&self, output: &mut OutputBuffer) {
+        let said = output.take_entries();
         if let Some(listener) = &self.listener {
             said.iter().for_each(|said| (listener.0)(said));
         }

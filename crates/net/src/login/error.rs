@@ -146,7 +146,7 @@ fn describe(denial: Denial) -> &'static str {
     match denial {
         Denial::Credentials => "the server refused the login",
         Denial::Mechanism => "the server refused the mechanism",
-        Denial::Binding => "the server refused the channel binding",
+        Denial::ChannelBinding => "the server refused the channel binding",
         Denial::Temporary => "the server cannot check the login for now",
         Denial::Bye => "the server closed the session instead of an answer",
     }

@@ -2,19 +2,22 @@
 
 use std::fmt;
 
-use starttls_proto::{Binding, Choice, Denial, Identity, LoginStep, Protocol, Refused, Script, UserName};
+use starttls_proto::{
+    ChannelBinding, Denial, Identity, LoginRefused, LoginStep, MechanismChoice, OutputBuffer, Protocol,
+    UserName,
+};
 
 use super::account::Account;
 use super::binding::ChannelBindings;
 use super::error::{LoginError, RefusedMechanism};
 use super::mechanism::{self, Exchange, Terms};
 
-/// A login inside TLS, without I/O: [`starttls_proto::Login`] with its mechanisms.
+/// A login inside TLS, without I/O: [`starttls_proto::LoginClient`] with its mechanisms.
 ///
 /// Send what it appends to the script, and give it what the server sends.
 #[must_use = "a login does nothing until it is driven"]
 pub struct LoginMachine {
-    machine: starttls_proto::Login,
+    machine: starttls_proto::LoginClient,
     choices: Box<Choices>,
 }
 
@@ -25,7 +28,7 @@ struct Choices {
     mechanism: &'static str,
     exchange: Option<Box<dyn Exchange>>,
     offered: Vec<String>,
-    binding: Option<Binding>,
+    binding: Option<ChannelBinding>,
     /// The mechanisms that the server refused so far.
     refused: Vec<RefusedMechanism>,
     /// The error that the server reported inside the mechanism that runs, such as `e=` of SCRAM.
@@ -49,7 +52,7 @@ pub struct LoggedIn {
     /// The mechanism; empty where the server let the client in without.
     pub mechanism: &'static str,
     /// What the login is tied to the TLS connection by, if it is.
-    pub binding: Option<Binding>,
+    pub binding: Option<ChannelBinding>,
     /// What the server offered, inside TLS.
     pub offered: Vec<String>,
     /// The mechanisms that the server refused before, for a reason that is not the password.
@@ -76,13 +79,13 @@ impl LoginMachine {
         account: Account,
         bindings: ChannelBindings,
         greeted: bool,
-        out: &mut Script,
+        out: &mut OutputBuffer,
     ) -> Result<Self, LoginError> {
         let names =
             account.authorization_id.iter().chain([&account.user]).map(|name| name.parse::<UserName>());
         names.collect::<Result<Vec<_>, _>>()?;
         let user = account.user.parse()?;
-        let machine = starttls_proto::Login::new(protocol, identity, &user, greeted, out)
+        let machine = starttls_proto::LoginClient::new(protocol, identity, &user, greeted, out)
             .ok_or(LoginError::NoLogin { protocol: protocol.title })?;
         let choices = Choices {
             account,
@@ -104,7 +107,7 @@ impl LoginMachine {
 
     /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while.
     /// Returns whether there was something to ask.
-    pub fn prompt(&mut self, out: &mut Script) -> bool {
+    pub fn prompt(&mut self, out: &mut OutputBuffer) -> bool {
         self.machine.prompt(out)
     }
 
@@ -117,7 +120,7 @@ impl LoginMachine {
     ///
     /// # Errors
     /// [`LoginError`]; close the connection.
-    pub fn receive(self, input: &[u8], out: &mut Script) -> Result<LoginProgress, LoginError> {
+    pub fn receive(self, input: &[u8], out: &mut OutputBuffer) -> Result<LoginProgress, LoginError> {
         let Self { machine, mut choices } = self;
         let mut step = machine.receive(input, out)?;
         loop {
@@ -165,7 +168,7 @@ impl LoginMachine {
                         unread: granted.unread,
                     }));
                 }
-                LoginStep::Refused(Refused { denial, again, answer }) => {
+                LoginStep::Refused(LoginRefused { denial, again, answer }) => {
                     let denial = choices.reported.take().unwrap_or(denial);
                     let refused =
                         RefusedMechanism { mechanism: choices.mechanism.to_owned(), denial, answer };
@@ -182,7 +185,11 @@ impl LoginMachine {
 
 impl Choices {
     /// Begins the best mechanism that was not refused yet.
-    fn begin(&mut self, choice: Choice, out: &mut Script) -> Result<starttls_proto::Login, LoginError> {
+    fn begin(
+        &mut self,
+        choice: MechanismChoice,
+        out: &mut OutputBuffer,
+    ) -> Result<starttls_proto::LoginClient, LoginError> {
         let terms = Terms {
             account: &self.account,
             offered: &choice.offered,
@@ -203,9 +210,9 @@ impl Choices {
     fn begin_again(
         &mut self,
         refused: &RefusedMechanism,
-        choice: Option<Choice>,
-        out: &mut Script,
-    ) -> Result<Option<starttls_proto::Login>, LoginError> {
+        choice: Option<MechanismChoice>,
+        out: &mut OutputBuffer,
+    ) -> Result<Option<starttls_proto::LoginClient>, LoginError> {
         let chosen = self.account.mechanism.is_some() || self.mechanism.is_empty();
         let is_last = self.refused.len() + 1 >= MECHANISMS;
         let may = refused.denial != Denial::Credentials && !chosen && !is_last;

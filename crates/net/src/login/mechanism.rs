@@ -1,6 +1,6 @@
 //! The mechanisms: which of them is best, and how each begins.
 
-use starttls_proto::{Binding, Denial, Offered};
+use starttls_proto::{ChannelBinding, Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
 use super::binding::ChannelBindings;
@@ -45,13 +45,13 @@ impl MechanismClient {
     /// [`LoginError::Account`] and [`LoginError::Mechanism`].
     pub fn new(account: &Account, challenge: Option<&[u8]>) -> Result<Self, LoginError> {
         let wanted = account.mechanism.clone().unwrap_or_default();
-        let offered = [Offered { name: wanted, challenge: challenge.map(<[u8]>::to_vec) }];
+        let offered = [OfferedMechanism { name: wanted, challenge: challenge.map(<[u8]>::to_vec) }];
         let bindings = ChannelBindings::default();
         let terms = Terms {
             account,
             offered: &offered,
             bindings: &bindings,
-            binding: Binding::Exporter,
+            binding: ChannelBinding::Exporter,
             refused: &[],
         };
         choose(&terms).map(|(_, exchange)| Self(exchange))
@@ -83,14 +83,14 @@ impl std::fmt::Debug for MechanismClient {
 /// What a mechanism works with.
 pub(super) struct Terms<'a> {
     pub(super) account: &'a Account,
-    pub(super) offered: &'a [Offered],
+    pub(super) offered: &'a [OfferedMechanism],
     pub(super) bindings: &'a ChannelBindings,
-    pub(super) binding: Binding,
+    pub(super) binding: ChannelBinding,
     /// What the server refused already.
     pub(super) refused: &'a [RefusedMechanism],
 }
 
-type Begin = fn(&Terms<'_>, &Offered) -> Result<Box<dyn Exchange>, String>;
+type Begin = fn(&Terms<'_>, &OfferedMechanism) -> Result<Box<dyn Exchange>, String>;
 
 struct Mechanism {
     name: &'static str,
@@ -179,7 +179,7 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
             let tried = |name: &str| terms.refused.iter().any(|it| it.mechanism == name);
             // Where the server computed another binding, another endpoint may have ended TLS: it must not learn the
             // password. Mechanisms of SCRAM do not send it.
-            let exposed = terms.refused.iter().any(|it| it.denial == Denial::Binding);
+            let exposed = terms.refused.iter().any(|it| it.denial == Denial::ChannelBinding);
             let usable = |it: &&Mechanism| {
                 let supports = it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
                 supports && !tried(it.name) && (!exposed || it.name.starts_with("SCRAM-"))

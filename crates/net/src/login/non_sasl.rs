@@ -4,7 +4,7 @@ use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
-use starttls_proto::Offered;
+use starttls_proto::OfferedMechanism;
 
 use super::account::Secret;
 use super::mechanism::{Exchange, Terms};
@@ -39,12 +39,12 @@ fn secret<'a>(terms: &Terms<'a>) -> &'a str {
     }
 }
 
-fn challenge(offer: &Offered) -> Result<&[u8], String> {
+fn challenge(offer: &OfferedMechanism) -> Result<&[u8], String> {
     offer.challenge.as_deref().ok_or_else(|| String::from("the server sent nothing to answer"))
 }
 
 /// Name and password in commands of the protocol's own.
-pub(super) fn name_and_password(terms: &Terms<'_>, _: &Offered) -> Begun {
+pub(super) fn name_and_password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     let (user, password) = (&terms.account.user, secret(terms));
     if [user, password].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
         return Err(String::from("a line's end in the name or the password would end the command"));
@@ -56,26 +56,26 @@ pub(super) fn name_and_password(terms: &Terms<'_>, _: &Offered) -> Begun {
     fixed(Some(["", user, password].join("\0").into_bytes()), Some(password.as_bytes().to_vec()))
 }
 
-pub(super) fn password(terms: &Terms<'_>, _: &Offered) -> Begun {
+pub(super) fn password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     if [&*terms.account.user, secret(terms)].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
         return Err(String::from("a line's end in the name or the password would end the command"));
     }
     fixed(Some(secret(terms).as_bytes().to_vec()), None)
 }
 
-pub(super) fn terminated_password(terms: &Terms<'_>, _: &Offered) -> Begun {
+pub(super) fn terminated_password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     fixed(Some([secret(terms).as_bytes(), b"\0"].concat()), None)
 }
 
 /// PostgreSQL's MD5, for which it sends a salt.
-pub(super) fn md5(terms: &Terms<'_>, offer: &Offered) -> Begun {
+pub(super) fn md5(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let inner = hex(&Md5::digest([secret(terms), &terms.account.user].concat()));
     let outer = hex(&Md5::digest([inner.as_bytes(), challenge(offer)?].concat()));
     fixed(Some(format!("md5{outer}").into_bytes()), None)
 }
 
 /// RFC 1939 section 7.
-pub(super) fn apop(terms: &Terms<'_>, offer: &Offered) -> Begun {
+pub(super) fn apop(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let digest = hex(&Md5::digest([challenge(offer)?, secret(terms).as_bytes()].concat()));
     fixed(Some(format!("{} {digest}", terms.account.user).into_bytes()), None)
 }
@@ -86,7 +86,7 @@ struct CramMd5 {
     password: String,
 }
 
-pub(super) fn cram_md5(terms: &Terms<'_>, _: &Offered) -> Begun {
+pub(super) fn cram_md5(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     Ok(Box::new(CramMd5 { user: terms.account.user.clone(), password: secret(terms).to_owned() }))
 }
 
@@ -103,7 +103,7 @@ impl Exchange for CramMd5 {
 }
 
 /// `SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password)))`.
-pub(super) fn mysql_native(terms: &Terms<'_>, offer: &Offered) -> Begun {
+pub(super) fn mysql_native(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let scramble = challenge(offer)?;
     let once = Sha1::digest(secret(terms));
     let mask = Sha1::digest([scramble, &Sha1::digest(once)].concat());
@@ -112,7 +112,7 @@ pub(super) fn mysql_native(terms: &Terms<'_>, offer: &Offered) -> Begun {
 
 /// `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`; and the password itself, inside TLS, for
 /// a server that has to see it.
-pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &Offered) -> Begun {
+pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let scramble = challenge(offer)?;
     let once = Sha256::digest(secret(terms));
     let mask = Sha256::digest([&Sha256::digest(once), scramble].concat());
@@ -129,16 +129,16 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use starttls_proto::{Binding, base64};
+    use starttls_proto::{ChannelBinding, base64};
 
     use super::*;
     use crate::login::{Account, ChannelBindings};
 
     /// What an account says first by this mechanism, to this challenge.
-    fn said(begin: fn(&Terms<'_>, &Offered) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
-        let offer = Offered { name: String::new(), challenge: Some(told.to_vec()) };
+    fn said(begin: fn(&Terms<'_>, &OfferedMechanism) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
+        let offer = OfferedMechanism { name: String::new(), challenge: Some(told.to_vec()) };
         let (offered, bindings) = ([offer.clone()], ChannelBindings::default());
-        let binding = Binding::Exporter;
+        let binding = ChannelBinding::Exporter;
         let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };
         let mut exchange = begin(&terms, &offer).unwrap();
         exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(told).unwrap())
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_end_its_command() {
-        let offered = [Offered { name: String::from("USER"), challenge: None }];
-        let (bindings, binding) = (ChannelBindings::default(), Binding::Exporter);
+        let offered = [OfferedMechanism { name: String::from("USER"), challenge: None }];
+        let (bindings, binding) = (ChannelBindings::default(), ChannelBinding::Exporter);
         for (user, password) in [("a\r\nb", "c"), ("a", "b\nc"), ("a\0", "b"), ("a", "")] {
             let account = &Account::password(user, password);
             let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };

@@ -10,7 +10,7 @@ use rsasl::prelude::{
 };
 use rsasl::property::{AuthId, AuthzId, OAuthBearerToken, OverrideCBType, Password};
 use rsasl::validate::NoValidation;
-use starttls_proto::{Denial, Offered};
+use starttls_proto::{Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
 use super::mechanism::{Exchange, Terms};
@@ -100,7 +100,7 @@ impl SessionCallback for Answers {
     }
 }
 
-pub(super) fn begin(terms: &Terms<'_>, offer: &Offered) -> Result<Box<dyn Exchange>, String> {
+pub(super) fn begin(terms: &Terms<'_>, offer: &OfferedMechanism) -> Result<Box<dyn Exchange>, String> {
     let (account, name) = (terms.account, &*offer.name);
     let plus_offered = terms.offered.iter().any(|it| it.name.ends_with("-PLUS"));
     let is_scram = name.starts_with("SCRAM-");
@@ -177,7 +177,7 @@ impl Exchange for Sasl {
             b"channel-bindings-dont-match"
             | b"server-does-support-channel-binding"
             | b"channel-binding-not-supported"
-            | b"unsupported-channel-binding-type" => Denial::Binding,
+            | b"unsupported-channel-binding-type" => Denial::ChannelBinding,
             b"invalid-proof" | b"unknown-user" => Denial::Credentials,
             _ => Denial::Mechanism,
         })
@@ -224,7 +224,10 @@ struct Token {
     details: Vec<u8>,
 }
 
-pub(super) fn begin_with_token(terms: &Terms<'_>, offer: &Offered) -> Result<Box<dyn Exchange>, String> {
+pub(super) fn begin_with_token(
+    terms: &Terms<'_>,
+    offer: &OfferedMechanism,
+) -> Result<Box<dyn Exchange>, String> {
     let mut account = terms.account.clone();
     // RFC 7628 section 3.1: the name travels as whom to act.
     account.authorization_id.get_or_insert_with(|| account.user.clone());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls_proto::{ClientName, Said};
+use starttls_proto::{ClientName, TranscriptEntry};
 
 use super::{Extensions, Message, Reply, SubmissionError};
 
@@ -28,7 +28,7 @@ pub struct Delivery {
 }
 
 #[derive(Clone)]
-pub(super) struct Listener(pub(super) Arc<dyn Fn(&Said) + Send + Sync>);
+pub(super) struct Listener(pub(super) Arc<dyn Fn(&TranscriptEntry) + Send + Sync>);
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ impl Delivery {
     }
 
     /// Hears every command and reply; of the message only how long it is.
-    pub fn on_message(self, listener: impl Fn(&Said) + Send + Sync + 'static) -> Self {
+    pub fn on_message(self, listener: impl Fn(&TranscriptEntry) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 }

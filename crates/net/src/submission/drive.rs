@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-use starttls_proto::{Protocol, Script};
+use starttls_proto::{OutputBuffer, Protocol};
 
 use super::SubmissionError;
 use super::delivery::{Delivered, Delivery};
@@ -25,7 +25,7 @@ impl Delivery {
         login: Option<&LoggedIn>,
     ) -> Result<Delivered, SubmissionError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut script = Script::default();
+        let mut script = OutputBuffer::default();
         let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
         let mut clock = Clock::new(self.timeout);
         loop {
@@ -72,17 +72,17 @@ impl Delivery {
         stream: &mut Encrypted<IO>,
         login: Option<&LoggedIn>,
     ) -> Result<Delivered, SubmissionError> {
-        let mut script = Script::default();
-        let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
+        let mut output = OutputBuffer::default();
+        let (mut submission, mut input) = self.start(protocol, stream, login, &mut output);
         let mut clock = Clock::new(self.timeout);
         let done = loop {
-            submission = match self.step(submission, &input, &mut script)? {
+            submission = match self.step(submission, &input, &mut output)? {
                 SubmissionProgress::Continue(submission) => submission,
                 SubmissionProgress::Done(done) => break done,
             };
             let step = submission.awaits();
             let mut sent = Ok(());
-            let bytes = script.take_bytes();
+            let bytes = output.take_bytes();
             for block in bytes.chunks(BLOCK) {
                 stream.tapped.deadline = Some(clock.block());
                 sent = stream.write_all(block).and_then(|()| stream.flush());
@@ -118,7 +118,7 @@ impl Delivery {
         protocol: &Protocol,
         stream: &Encrypted<IO>,
         login: Option<&LoggedIn>,
-        script: &mut Script,
+        script: &mut OutputBuffer,
     ) -> (Submission, Vec<u8>) {
         // Where nothing was negotiated, TLS started at the first byte, and the greeting comes inside.
         let greeted = login.is_none() && stream.facts().timings.negotiation.is_none();
@@ -130,10 +130,10 @@ impl Delivery {
         &self,
         submission: Submission,
         input: &[u8],
-        script: &mut Script,
+        output: &mut OutputBuffer,
     ) -> Result<SubmissionProgress, SubmissionError> {
-        let received = submission.receive(input, script);
-        let said = script.take_said();
+        let received = submission.receive(input, output);
+        let said = output.take_entries();
         if let Some(listener) = &self.listener {
             said.iter().for_each(|said| (listener.0)(said));
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use starttls_proto::{
-    Dialect, Error as ProtocolError, ErrorKind, Identity, Protocol, ReplyTo, Scan, Script, Side,
+    Dialect, Error as ProtocolError, ErrorKind, Identity, OutputBuffer, Protocol, ReplyTo, Scan, Side,
 };
 
 use super::delivery::{Delivered, Delivery, Recipient, Until};
@@ -58,7 +58,7 @@ const MAX_REPLY: usize = 64 * 1024;
 
 impl Submission {
     /// Starts a delivery; `greeted` is whether the server's greeting is still to come.
-    pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut Script) -> Self {
+    pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut OutputBuffer) -> Self {
         let identity =
             Identity { client_name: delivery.client_name.clone(), inside_tls: true, ..Identity::new("") };
         let mut dialect = (protocol.dialect)(identity);
@@ -123,7 +123,11 @@ impl Submission {
     ///
     /// # Errors
     /// [`SubmissionError`]; close the connection.
-    pub fn receive(mut self, input: &[u8], out: &mut Script) -> Result<SubmissionProgress, SubmissionError> {
+    pub fn receive(
+        mut self,
+        input: &[u8],
+        out: &mut OutputBuffer,
+    ) -> Result<SubmissionProgress, SubmissionError> {
         self.inbox.extend_from_slice(input);
         loop {
             let cut = self.dialect.frame(Side::Server, ReplyTo::Other, &self.inbox, &mut self.scan);
@@ -136,7 +140,7 @@ impl Submission {
             let message: Vec<u8> = self.inbox.drain(..length).collect();
             self.scan = Scan::default();
             self.answers += 1;
-            out.heard(&message);
+            out.record_received(&message);
             if self.take(Reply::read(&message), out)? {
                 return Ok(SubmissionProgress::Done(self.done));
             }
@@ -144,7 +148,7 @@ impl Submission {
     }
 
     /// Takes one reply; `true` at the end.
-    fn take(&mut self, reply: Reply, out: &mut Script) -> Result<bool, SubmissionError> {
+    fn take(&mut self, reply: Reply, out: &mut OutputBuffer) -> Result<bool, SubmissionError> {
         match self.awaiting {
             Awaiting::Greeting => {
                 positive("the connection", reply)?;
@@ -182,8 +186,8 @@ impl Submission {
                     return Ok(true);
                 }
                 let octets = self.delivery.message.as_bytes().len();
-                out.binary(self.delivery.message.stuffed(), &format!("<{octets} octets of message>"));
-                out.end();
+                out.push_described(self.delivery.message.stuffed(), &format!("<{octets} octets of message>"));
+                out.end_message();
                 self.awaiting = self.verdict_from(0);
             }
             Awaiting::GoAhead => return Err(SubmissionError::Rejected { command: "DATA", reply }),
@@ -202,17 +206,17 @@ impl Submission {
         Ok(false)
     }
 
-    fn ask(&mut self, out: &mut Script) {
-        out.open(&self.hello);
-        out.end();
+    fn ask(&mut self, out: &mut OutputBuffer) {
+        out.push_public(&self.hello);
+        out.end_message();
         self.awaiting = Awaiting::Hello;
     }
 
     /// MAIL, and RCPT with it where the server takes them in one go (RFC 2920).
-    fn mail(&mut self, out: &mut Script) -> Result<(), SubmissionError> {
+    fn mail(&mut self, out: &mut OutputBuffer) -> Result<(), SubmissionError> {
         let parameters = self.parameters()?;
-        out.open(format!("MAIL FROM:<{}>{parameters}\r\n", self.delivery.from));
-        out.end();
+        out.push_public(format!("MAIL FROM:<{}>{parameters}\r\n", self.delivery.from));
+        out.end_message();
         self.awaiting = Awaiting::Mail;
         if self.done.extensions.has("PIPELINING") {
             self.done.used.push("PIPELINING");
@@ -270,16 +274,16 @@ impl Submission {
         Ok(parameters)
     }
 
-    fn recipient(&mut self, out: &mut Script) {
+    fn recipient(&mut self, out: &mut OutputBuffer) {
         let Some(recipient) = self.done.recipients.get(self.named) else { return };
         let notify = self.delivery.notify.as_ref().map(|when| format!(" NOTIFY={when}")).unwrap_or_default();
-        out.open(format!("RCPT TO:<{}>{notify}\r\n", recipient.address));
-        out.end();
+        out.push_public(format!("RCPT TO:<{}>{notify}\r\n", recipient.address));
+        out.end_message();
         self.named += 1;
     }
 
     /// The message, or the question for it; `true` where it ends before.
-    fn message(&mut self, out: &mut Script) -> Result<bool, SubmissionError> {
+    fn message(&mut self, out: &mut OutputBuffer) -> Result<bool, SubmissionError> {
         let accepted = self.done.recipients.iter().any(Recipient::is_accepted);
         if !accepted || self.delivery.until == Until::Recipients {
             return Ok(true);
@@ -289,14 +293,14 @@ impl Submission {
             self.done.used.push("CHUNKING");
             let bytes = self.delivery.message.as_bytes();
             let octets = bytes.len();
-            out.open(format!("BDAT {octets} LAST\r\n"));
-            out.binary(bytes, &format!("<{octets} octets of message>"));
+            out.push_public(format!("BDAT {octets} LAST\r\n"));
+            out.push_described(bytes, &format!("<{octets} octets of message>"));
             self.awaiting = self.verdict_from(0);
         } else {
-            out.open("DATA\r\n");
+            out.push_public("DATA\r\n");
             self.awaiting = Awaiting::GoAhead;
         }
-        out.end();
+        out.end_message();
         Ok(false)
     }
 

@@ -1,8 +1,8 @@
 //! Nothing crosses the boundary: injection on both sides, in the same segment and in a later one.
 
 use starttls::proto::{
-    Amend, ClientMessage, Dialect, ErrorKind, Flow, Malformed, Offer, Protocol, ReplyTo, Scan, ServerMessage,
-    Side, smtp,
+    CapabilityRewrite, ClientMessage, Dialect, ErrorKind, Flow, Malformed, OfferPlace, Protocol, ReplyTo,
+    Scan, ServerMessage, Side, smtp,
 };
 use starttls::{Encrypted, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
@@ -182,7 +182,7 @@ async fn implicit_tls_on_the_port_of_the_upgrade() {
 /// A protocol whose request nobody answers, so that the ClientHello may come in one piece with it.
 const UNANSWERED: Protocol = Protocol {
     name: "unanswered",
-    flow: Flow { offer: Offer::InGreeting, verdict: false, ..Flow::USUAL },
+    flow: Flow { offer: OfferPlace::InGreeting, request_is_answered: false, ..Flow::USUAL },
     dialect: |_| Box::new(Unanswered),
     ..smtp::SMTP
 };
@@ -210,7 +210,7 @@ impl Dialect for Unanswered {
         out.extend_from_slice(b"hello\n");
     }
 
-    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
+    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 }

@@ -87,14 +87,14 @@ async fn after_a_refused_binding_the_password_is_not_sent() {
     let plus = [("AUTH SCRAM-SHA-256-PLUS ", dont_match.as_str()), ("*", "501 5.7.0 aborted\r\n")];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256-PLUS", &plus).await;
     let error = done.unwrap_err();
-    assert!(matches!(&error, LoginError::Refused { denial: Denial::Binding, .. }), "{error:?}");
+    assert!(matches!(&error, LoginError::Refused { denial: Denial::ChannelBinding, .. }), "{error:?}");
     assert_eq!(unheard, 0);
     // SCRAM does not send it.
     let turns = [plus[0], plus[1], ("AUTH SCRAM-SHA-256 ", "535 5.7.8 no\r\n")];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", &turns).await;
     let error = done.unwrap_err();
     assert!(
-        matches!(&error, LoginError::Refused { before, .. } if before[0].denial == Denial::Binding),
+        matches!(&error, LoginError::Refused { before, .. } if before[0].denial == Denial::ChannelBinding),
         "{error:?}"
     );
     assert!(error.to_string().starts_with("the server refused the channel binding (SCRAM-SHA-256-PLUS)"));

@@ -4,7 +4,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use starttls::Encrypted;
 use starttls::login::{Account, LoggedIn, LoginError, MechanismClient};
-use starttls::proto::{Binding, base64, smtp::SMTP};
+use starttls::proto::{ChannelBinding, base64, smtp::SMTP};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 
@@ -62,7 +62,7 @@ fn decoded(text: &str) -> String {
 
 /// Serves one login and returns the client's flag, if it came to that.
 async fn serve(mut server: Encrypted<DuplexStream>, offer: &str, how: Server) -> Option<String> {
-    let bound = server.channel_bindings().data(Binding::Exporter).unwrap().to_vec();
+    let bound = server.channel_bindings().data(ChannelBinding::Exporter).unwrap().to_vec();
     line(&mut server).await;
     server.write_all(format!("250-hi\r\n250 AUTH {offer}\r\n").as_bytes()).await.unwrap();
     let begin = line(&mut server).await;
@@ -121,7 +121,7 @@ fn pencil() -> Account {
 async fn it_is_bound_to_the_connection_where_that_is_offered() {
     let (done, flag) = log_in("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", pencil(), Server::Sound).await;
     let done = done.unwrap();
-    assert_eq!((done.mechanism, done.binding), ("SCRAM-SHA-256-PLUS", Some(Binding::Exporter)));
+    assert_eq!((done.mechanism, done.binding), ("SCRAM-SHA-256-PLUS", Some(ChannelBinding::Exporter)));
     assert_eq!(flag.as_deref(), Some("p=tls-exporter"));
     // Without the offer it says that it could, so that a server knows that somebody took the offer away.
     let (done, flag) = log_in("PLAIN SCRAM-SHA-256", pencil(), Server::Sound).await;

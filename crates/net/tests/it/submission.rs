@@ -1,7 +1,7 @@
 //! Handing in mail to servers made by hand.
 
 use starttls::proto::smtp::{LMTP, SMTP};
-use starttls::proto::{Protocol, Said};
+use starttls::proto::{Protocol, TranscriptEntry};
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError, Until};
 use tokio::time::timeout;
 
@@ -159,7 +159,8 @@ fn addresses_are_what_they_seem() {
 async fn the_message_itself_is_not_told() {
     let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let keep = std::sync::Arc::clone(&said);
-    let listener = move |it: &Said| keep.lock().unwrap().push(String::from_utf8_lossy(&it.text).into_owned());
+    let listener =
+        move |it: &TranscriptEntry| keep.lock().unwrap().push(String::from_utf8_lossy(&it.text).into_owned());
     let turns = [
         EHLO,
         Says("250-hi\r\n250 CHUNKING\r\n"),

@@ -14,8 +14,8 @@ use crate::{Malformed, ReplyTo};
 /// `USER` answers every challenge with the password.
 pub trait LoginDialect: Dialect {
     /// What ties a login to its TLS connection in this protocol, where the mechanism can do that.
-    fn binding(&self) -> Binding {
-        Binding::Exporter
+    fn binding(&self) -> ChannelBinding {
+        ChannelBinding::Exporter
     }
 
     /// Whether a granted login means that name and password are right.
@@ -30,11 +30,11 @@ pub trait LoginDialect: Dialect {
 
     /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
     /// that are there without being listed.
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered>;
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism>;
 
     /// Appends a message of the client's, and says whether it was said as a whole: not if the protocol has
     /// no such message, and not if the initial response did not go along, as it must not everywhere.
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool;
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool;
 
     /// The meaning of one whole message of the server's: of its greeting inside TLS ([`ReplyTo::Connect`],
     /// where only what it tells for the login matters), of an answer to [`LoginMessage::Hello`]
@@ -47,14 +47,14 @@ pub trait LoginDialect: Dialect {
 
 /// What ties a login to the TLS connection that it runs in, so that nobody in the middle can pass it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Binding {
+pub enum ChannelBinding {
     /// A secret of both ends' (RFC 9266).
     Exporter,
     /// The server's certificate (RFC 5929 section 4).
     ServerEndPoint,
 }
 
-impl Binding {
+impl ChannelBinding {
     /// Its registered name.
     pub fn name(self) -> &'static str {
         match self {
@@ -89,14 +89,14 @@ pub enum LoginMessage<'a> {
 
 /// A mechanism that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offered {
+pub struct OfferedMechanism {
     /// Its name, in upper case.
     pub name: String,
     /// What the mechanism is told first, where that comes with the offer.
     pub challenge: Option<Vec<u8>>,
 }
 
-impl Offered {
+impl OfferedMechanism {
     /// One that starts with what the client says, or waits for a challenge.
     pub(crate) fn named(name: impl AsRef<[u8]>) -> Self {
         let name = String::from_utf8_lossy(name.as_ref()).to_ascii_uppercase();
@@ -110,7 +110,7 @@ pub enum LoginReply {
     /// Says something, answers nothing.
     Interim,
     /// These are the mechanisms.
-    Offer(Vec<Offered>),
+    Offer(Vec<OfferedMechanism>),
     /// The mechanism goes on with this.
     Challenge(Vec<u8>),
     /// Logged in.
@@ -134,7 +134,7 @@ pub enum Denial {
     /// The mechanism is not known there, or not allowed, or failed for a reason that is not the password.
     Mechanism,
     /// The server computed a different channel binding, so it is not at the other end of this TLS connection.
-    Binding,
+    ChannelBinding,
     /// The server cannot tell for now.
     Temporary,
     /// The server is closing the connection.
@@ -143,36 +143,36 @@ pub enum Denial {
 
 /// What is to be sent; and, for people, what was said on both sides, without the secrets.
 #[derive(Default)]
-pub struct Script {
+pub struct OutputBuffer {
     bytes: Vec<u8>,
     shown: Vec<u8>,
-    said: Vec<Said>,
+    said: Vec<TranscriptEntry>,
     /// A value could not be written.
     invalid: bool,
 }
 
 /// One message of a login, for people. The client's secrets are blanked; it is not escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct TranscriptEntry {
     /// Who said it.
     pub from: Side,
     /// The message; in words, where the protocol is not text.
     pub text: Vec<u8>,
 }
 
-impl Script {
+impl OutputBuffer {
     /// Takes what is to be sent.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 
     /// Takes what was said since the last time.
-    pub fn take_said(&mut self) -> Vec<Said> {
+    pub fn take_entries(&mut self) -> Vec<TranscriptEntry> {
         std::mem::take(&mut self.said)
     }
 
     /// Says what everybody may see.
-    pub fn open(&mut self, text: impl AsRef<[u8]>) {
+    pub fn push_public(&mut self, text: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(text.as_ref());
         self.shown.extend_from_slice(text.as_ref());
     }
@@ -180,20 +180,20 @@ impl Script {
     /// Writes a value that a user chose, such as a name, into a line. It is not a secret.
     ///
     /// A line end in the value would end the command and start another one, so the message is not sent then.
-    pub fn value(&mut self, value: impl AsRef<[u8]>) {
+    pub fn push_value(&mut self, value: impl AsRef<[u8]>) {
         self.invalid |= ends_a_line(value.as_ref());
-        self.open(value);
+        self.push_public(value);
     }
 
-    /// Writes a secret into a line, as [`value`](Self::value) does.
-    pub fn secret(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Writes a secret into a line, as [`push_value`](Self::push_value) does.
+    pub fn push_redacted(&mut self, bytes: impl AsRef<[u8]>) {
         self.invalid |= ends_a_line(bytes.as_ref());
         self.bytes.extend_from_slice(bytes.as_ref());
         self.shown.extend_from_slice(b"***");
     }
 
     /// Says what people cannot read, and how it is described to them.
-    pub fn binary(&mut self, bytes: impl AsRef<[u8]>, shown: &str) {
+    pub fn push_described(&mut self, bytes: impl AsRef<[u8]>, shown: &str) {
         self.bytes.extend_from_slice(bytes.as_ref());
         self.shown.extend_from_slice(shown.as_bytes());
     }
@@ -213,16 +213,16 @@ impl Script {
     }
 
     /// What the client says now is whole.
-    pub fn end(&mut self) {
+    pub fn end_message(&mut self) {
         if !self.shown.is_empty() {
             let text = std::mem::take(&mut self.shown);
-            self.said.push(Said { from: Side::Client, text });
+            self.said.push(TranscriptEntry { from: Side::Client, text });
         }
     }
 
     /// The server said this.
-    pub fn heard(&mut self, text: &[u8]) {
-        self.said.push(Said { from: Side::Server, text: text.to_vec() });
+    pub fn record_received(&mut self, text: &[u8]) {
+        self.said.push(TranscriptEntry { from: Side::Server, text: text.to_vec() });
     }
 }
 
@@ -230,9 +230,9 @@ fn ends_a_line(value: &[u8]) -> bool {
     value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }
 
-impl fmt::Debug for Script {
+impl fmt::Debug for OutputBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script").field("octets", &self.bytes.len()).field("said", &self.said).finish()
+        f.debug_struct("OutputBuffer").field("octets", &self.bytes.len()).field("said", &self.said).finish()
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod login;
 
-use crate::amend::lists;
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::lists;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -21,7 +21,7 @@ pub const FTP: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "ftps", port: 990, alpn_required: false }),
     alpn: Some("ftp"),
     spec: "RFC 4217",
-    flow: Flow { data_connections: true, login_apart: false, ..Flow::USUAL },
+    flow: Flow { data_connections: true, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false, answered: None }),
 };
 
@@ -129,7 +129,7 @@ impl Dialect for Ftp {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
+            ClientMessage::Credentials => &format!("USER {}", probe_credentials::USER),
             ClientMessage::Other => "PWD",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -175,26 +175,28 @@ impl Dialect for Ftp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut list: Vec<&[u8]> = lines(msg).collect();
         let listed = from == Side::Server && lists(self.answered);
         if !listed || list.len() < 2 || !msg.starts_with(b"211-") {
             return msg.to_vec();
         }
         match how {
-            Amend::DropUpgrade => {
+            CapabilityRewrite::DropUpgrade => {
                 let last = list.len() - 1;
                 let mut at = 0..;
                 list.retain(|line| matches!(at.next(), Some(at) if at == 0 || at == last) || !is_offer(line));
             }
-            Amend::AddUpgrade if !feature_lines(msg).any(is_offer) => list.insert(1, b" AUTH TLS"),
+            CapabilityRewrite::AddUpgrade if !feature_lines(msg).any(is_offer) => {
+                list.insert(1, b" AUTH TLS")
+            }
             _ => {}
         }
         list.iter().flat_map(|line| [*line, b"\r\n"]).collect::<Vec<_>>().concat()
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
-        CLEARTEXT.clearance(msg)
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
+        CLEARTEXT.cleartext_permission(msg)
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

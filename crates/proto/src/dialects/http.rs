@@ -7,10 +7,10 @@ use head::{Body, Head};
 use crate::boundary::limit;
 use crate::error::malformed;
 use crate::name::bracketed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::{
-    After, Amend, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, Malformed, Offer, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
+    ImplicitTls, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The web, and printing, which still uses it.
@@ -24,10 +24,10 @@ pub const HTTP: Protocol = Protocol {
     spec: "RFC 2817",
     flow: Flow {
         greeting: false,
-        offer: Offer::Unannounced,
-        after: After::AnswerPending,
-        login_apart: false,
-        trusts_sockets: true,
+        offer: OfferPlace::Unannounced,
+        after: AfterUpgrade::AnswerPending,
+        login_is_optional: false,
+        has_peer_credential_auth: true,
         ..Flow::USUAL
     },
     dialect: |me| {
@@ -119,7 +119,7 @@ impl Dialect for Http {
             ClientMessage::Probe => ("OPTIONS *", ""),
             ClientMessage::Other => ("GET /", ""),
             ClientMessage::Credentials => {
-                ("GET /", &*format!("Authorization: Basic {}\r\n", nobody::basic(self.me.nonce)))
+                ("GET /", &*format!("Authorization: Basic {}\r\n", probe_credentials::basic(self.me.nonce)))
             }
             ClientMessage::Hello
             | ClientMessage::Quit
@@ -168,23 +168,23 @@ impl Dialect for Http {
         out.extend_from_slice(format!("HTTP/1.1 {status}\r\n{fields}{length}\r\n").as_bytes());
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         // What a proxy says of a client stands in every request, so that a backend which believes it may see one only.
         match (from, how, self.in_body) {
-            (Side::Client, Amend::DropOnBehalf, false) => head::isolated(msg),
+            (Side::Client, CapabilityRewrite::DropOnBehalf, false) => head::isolated(msg),
             _ => msg.to_vec(),
         }
     }
 
-    fn runs_on(&self) -> bool {
+    fn has_ambiguous_continuation(&self) -> bool {
         self.body != Body::None && self.behind == ClientMessage::Partial
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match self.in_body || self.body != Body::None {
-            true => Clearance::Ambiguous,
-            false if head::is_public(msg) => Clearance::Passes,
-            false => Clearance::NeedsTls,
+            true => CleartextPermission::Ambiguous,
+            false if head::is_public(msg) => CleartextPermission::Allowed,
+            false => CleartextPermission::NeedsTls,
         }
     }
 }
@@ -192,28 +192,28 @@ impl Dialect for Http {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, Command, DeclinedReason, Inside, Progress};
+    use crate::{Client, DeclinedReason, Progress, ServerSession, SessionCommand};
 
     #[test]
     fn the_request_is_answered_inside_tls_and_cannot_be_repeated_there() {
         let mut out = Vec::new();
-        let mut inside = Inside::new(&HTTP, Identity::new("mail.example.com"), &mut out);
+        let mut inside = ServerSession::new(&HTTP, Identity::new("mail.example.com"), &mut out);
         assert_eq!(out, b"HTTP/1.1 200 OK\r\nAllow: OPTIONS\r\nContent-Length: 0\r\n\r\n");
         let mut request = Vec::new();
         (HTTP.dialect)(Identity::new("::1")).write_client(ClientMessage::Request, &mut request);
         assert!(request.windows(13).any(|it| it == b"Host: [::1]\r\n"));
         out.clear();
         assert!(inside.receive(&request).is_empty());
-        assert_eq!(inside.next(&mut out), Ok(Some(Command::Answered(request))));
+        assert_eq!(inside.next(&mut out), Ok(Some(SessionCommand::Answered(request))));
         assert!(out.starts_with(b"HTTP/1.1 409 "));
     }
 
     #[test]
     fn inside_tls_a_body_is_left_to_the_application() {
         let head = b"POST / HTTP/1.1\r\nHost: mail.example.com\r\nContent-Length: 20\r\n\r\n";
-        let mut inside = Inside::new(&HTTP, Identity::new("mail.example.com"), &mut Vec::new());
+        let mut inside = ServerSession::new(&HTTP, Identity::new("mail.example.com"), &mut Vec::new());
         assert!(inside.receive(&[&head[..], b"DELETE / "].concat()).is_empty());
-        assert_eq!(inside.next(&mut Vec::new()), Ok(Some(Command::Message(head.to_vec()))));
+        assert_eq!(inside.next(&mut Vec::new()), Ok(Some(SessionCommand::Message(head.to_vec()))));
         assert_eq!(inside.take_unread(), b"DELETE / ");
     }
 

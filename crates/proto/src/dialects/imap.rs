@@ -10,14 +10,14 @@ use list::{capabilities, is_offer, is_text};
 
 use crate::cleartext::{Cleartext, unlisted};
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::text::{
     announcement, command, command_with_literals, line, lines, lines_with_literals, literal, starts_with,
     verb, words,
 };
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, Lacks,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity,
+    ImplicitTls, Lacks, LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -42,7 +42,7 @@ pub const IMAP: Protocol = Protocol {
             quitting: false,
             turn: Turn::Command,
             command: ClientMessage::Other,
-            runs_on: false,
+            has_ambiguous_continuation: false,
             login: login::State::default(),
         })
     },
@@ -67,7 +67,7 @@ struct Imap {
     /// What a command in several pieces will have been.
     command: ClientMessage,
     /// A literal was announced for a command that a server refuses before TLS.
-    runs_on: bool,
+    has_ambiguous_continuation: bool,
     login: login::State,
 }
 
@@ -257,7 +257,7 @@ impl Dialect for Imap {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        self.runs_on = false;
+        self.has_ambiguous_continuation = false;
         match self.turn {
             Turn::Line => {
                 self.turn = Turn::Undecided(None);
@@ -282,7 +282,7 @@ impl Dialect for Imap {
             command if announced.is_none() => command,
             // Whoever must not let such a command pass has to know it by its first piece.
             ClientMessage::Credentials | ClientMessage::OnBehalf => {
-                self.runs_on = true;
+                self.has_ambiguous_continuation = true;
                 std::mem::replace(&mut self.command, ClientMessage::Partial)
             }
             _ => ClientMessage::Partial,
@@ -307,9 +307,11 @@ impl Dialect for Imap {
             ClientMessage::Request => "STARTTLS",
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
-            ClientMessage::Credentials => {
-                &format!("LOGIN \"{}\" \"{}\"", nobody::USER, nobody::password(self.me.nonce))
-            }
+            ClientMessage::Credentials => &format!(
+                "LOGIN \"{}\" \"{}\"",
+                probe_credentials::USER,
+                probe_credentials::password(self.me.nonce)
+            ),
             ClientMessage::Other => "LIST \"\" \"\"",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -367,19 +369,21 @@ impl Dialect for Imap {
         parts.iter().for_each(|part| out.extend_from_slice(part));
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        if from == Side::Server { list::amended(msg, how) } else { msg.to_vec() }
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+        if from == Side::Server { list::rewritten(msg, how) } else { msg.to_vec() }
     }
 
-    fn runs_on(&self) -> bool {
-        self.runs_on
+    fn has_ambiguous_continuation(&self) -> bool {
+        self.has_ambiguous_continuation
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         let (tag, command) = msg.split_at(msg.iter().position(|&byte| byte == b' ').unwrap_or_default());
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
-        match command.strip_prefix(b" ").map(|command| CLEARTEXT.clearance(command)) {
-            Some(Clearance::Passes) if is_tag(tag) && tag.iter().all(plain) => Clearance::Passes,
+        match command.strip_prefix(b" ").map(|command| CLEARTEXT.cleartext_permission(command)) {
+            Some(CleartextPermission::Allowed) if is_tag(tag) && tag.iter().all(plain) => {
+                CleartextPermission::Allowed
+            }
             _ => unlisted(msg),
         }
     }

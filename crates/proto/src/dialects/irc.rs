@@ -2,13 +2,13 @@
 
 mod login;
 
-use crate::amend::drops;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::drops;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
-    Amend, Capability, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -20,7 +20,7 @@ pub const IRC: Protocol = Protocol {
     implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697, alpn_required: false }),
     alpn: Some("irc"),
     spec: "IRCv3 tls",
-    flow: Flow { greeting: false, may_be_optional: false, login_apart: false, ..Flow::USUAL },
+    flow: Flow { greeting: false, tls_may_be_optional: false, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 
@@ -244,7 +244,7 @@ impl Dialect for Irc {
             ClientMessage::Probe => "PING starttls",
             ClientMessage::Quit => "QUIT",
             // A server that takes either of these says nothing.
-            ClientMessage::Credentials => &format!("PASS {}", nobody::password(self.me.nonce)),
+            ClientMessage::Credentials => &format!("PASS {}", probe_credentials::password(self.me.nonce)),
             ClientMessage::Other => "NICK probe",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -275,12 +275,12 @@ impl Dialect for Irc {
         self.write_line(text, out);
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let message = Message::parse(msg).ok().flatten().filter(|_| from == Side::Server);
         let Some((capabilities, _)) = message.and_then(|message| message.capabilities()) else {
             return msg.to_vec();
         };
-        let kept = amended(list(capabilities), how);
+        let kept = rewritten(list(capabilities), how);
         if kept.iter().map(Vec::as_slice).eq(list(capabilities)) {
             return msg.to_vec();
         }
@@ -309,14 +309,14 @@ impl Dialect for Irc {
 }
 
 /// `sasl`, or `sasl=` and mechanisms with commas between them (IRCv3 SASL 3.2), is what logs somebody in.
-fn amended<'a>(list: impl Iterator<Item = &'a [u8]>, how: Amend) -> Vec<Vec<u8>> {
+fn rewritten<'a>(list: impl Iterator<Item = &'a [u8]>, how: CapabilityRewrite) -> Vec<Vec<u8>> {
     let mut kept: Vec<Vec<u8>> = list.map(<[u8]>::to_vec).collect();
     match how {
-        Amend::DropUpgrade => kept.retain(|it| !is_tls(it)),
-        Amend::AddUpgrade if !kept.iter().any(|it| is_tls(it)) => kept.push(b"tls".to_vec()),
-        Amend::AddUpgrade | Amend::DropOnBehalf => {}
-        Amend::DropCredentials => kept.retain(|it| it != b"sasl" && !it.starts_with(b"sasl=")),
-        Amend::DropChannelBinding | Amend::DropExternal => {
+        CapabilityRewrite::DropUpgrade => kept.retain(|it| !is_tls(it)),
+        CapabilityRewrite::AddUpgrade if !kept.iter().any(|it| is_tls(it)) => kept.push(b"tls".to_vec()),
+        CapabilityRewrite::AddUpgrade | CapabilityRewrite::DropOnBehalf => {}
+        CapabilityRewrite::DropCredentials => kept.retain(|it| it != b"sasl" && !it.starts_with(b"sasl=")),
+        CapabilityRewrite::DropChannelBinding | CapabilityRewrite::DropExternal => {
             for it in kept.iter_mut().filter(|it| it.starts_with(b"sasl=")) {
                 let left: Vec<_> = it[5..].split(|&byte| byte == b',').filter(|it| !drops(how, it)).collect();
                 *it = [b"sasl=", left.join(&b',').as_slice()].concat();

@@ -10,16 +10,16 @@ use std::collections::VecDeque;
 
 use message::{
     Message, NO_ATTRIBUTES, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION,
-    SUPPORTED_VERSION, amend, attribute, code, describe, encode, is_before_the_end, messages, offers,
-    outcome, result, search, simple_bind, tag,
+    SUPPORTED_VERSION, attribute, code, describe, encode, is_before_the_end, messages, offers, outcome,
+    result, rewrite_message, search, simple_bind, tag,
 };
 
 use crate::ber::{Elements, element, header};
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::{
-    Amend, Clearance, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls, Lacks, LoginDialect,
-    Malformed, Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
+    Lacks, LoginDialect, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Directories.
@@ -34,9 +34,9 @@ pub const LDAP: Protocol = Protocol {
     flow: Flow {
         greeting: false,
         // The root DSE may list it, and may not be readable yet.
-        offer: Offer::Unannounced,
-        login_apart: false,
-        trusts_sockets: true,
+        offer: OfferPlace::Unannounced,
+        login_is_optional: false,
+        has_peer_credential_auth: true,
         ..Flow::USUAL
     },
     dialect: |me| {
@@ -185,7 +185,9 @@ impl Dialect for Ldap {
             ClientMessage::Probe => search(b"", NO_ATTRIBUTES),
             // The schema, under its customary name.
             ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
-            ClientMessage::Credentials => simple_bind(nobody::USER, &nobody::password(self.me.nonce)),
+            ClientMessage::Credentials => {
+                simple_bind(probe_credentials::USER, &probe_credentials::password(self.me.nonce))
+            }
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -237,16 +239,21 @@ impl Dialect for Ldap {
         out.extend(encode(self.id.saturating_add(ahead), words));
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         if from == Side::Client {
             return msg.to_vec();
         }
-        let amended: Result<Vec<_>, Malformed> = messages(msg).map(|message| amend(&message?, how)).collect();
-        amended.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
+        let rewritten: Result<Vec<_>, Malformed> =
+            messages(msg).map(|message| rewrite_message(&message?, how)).collect();
+        rewritten.map_or_else(|_| msg.to_vec(), |messages| messages.concat())
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
-        if cleartext::is_public(msg) == Ok(true) { Clearance::Passes } else { Clearance::NeedsTls }
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
+        if cleartext::is_public(msg) == Ok(true) {
+            CleartextPermission::Allowed
+        } else {
+            CleartextPermission::NeedsTls
+        }
     }
 
     /// RFC 4511 section 4.1.1.1: an answer repeats the id of its request.

@@ -4,10 +4,10 @@ mod login;
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::{
-    After, Amend, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect, Malformed, Offer,
-    Protocol, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect,
+    Malformed, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -20,13 +20,13 @@ pub const MYSQL: Protocol = Protocol {
     alpn: None,
     spec: "MySQL client/server protocol, connection phase",
     flow: Flow {
-        offer: Offer::InGreeting,
-        verdict: false,
-        closes: true,
-        after: After::SequenceContinues,
-        may_be_optional: false,
-        login_apart: false,
-        trusts_sockets: true,
+        offer: OfferPlace::InGreeting,
+        request_is_answered: false,
+        closes_when_tls_required: true,
+        after: AfterUpgrade::SequenceContinues,
+        tls_may_be_optional: false,
+        login_is_optional: false,
+        has_peer_credential_auth: true,
         ..Flow::USUAL
     },
     dialect: |me| Box::new(MySql { me, phase: Phase::Greeted, sequence: 0, out_of_order: false }),
@@ -192,23 +192,23 @@ impl Dialect for MySql {
         packet(self.sequence.wrapping_add(1 + ahead as u8), &[words], out);
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
-        let mut amended = msg.to_vec();
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+        let mut rewritten = msg.to_vec();
         if from == Side::Server
             && let Some((at, flags)) = greeting(msg)
-            && let Some(place) = amended.get_mut(at..at + 2)
+            && let Some(place) = rewritten.get_mut(at..at + 2)
         {
             let flags = match how {
-                Amend::DropUpgrade => flags & !(CLIENT_SSL as u16),
-                Amend::AddUpgrade => flags | CLIENT_SSL as u16,
-                Amend::DropCredentials
-                | Amend::DropChannelBinding
-                | Amend::DropExternal
-                | Amend::DropOnBehalf => flags,
+                CapabilityRewrite::DropUpgrade => flags & !(CLIENT_SSL as u16),
+                CapabilityRewrite::AddUpgrade => flags | CLIENT_SSL as u16,
+                CapabilityRewrite::DropCredentials
+                | CapabilityRewrite::DropChannelBinding
+                | CapabilityRewrite::DropExternal
+                | CapabilityRewrite::DropOnBehalf => flags,
             };
             place.copy_from_slice(&flags.to_le_bytes());
         }
-        amended
+        rewritten
     }
 
     fn describe(&self, from: Side, msg: &[u8]) -> Option<String> {
@@ -241,7 +241,7 @@ impl MySql {
     /// A name, what looks like the 20 octets that a challenge and a password make, and how they were made.
     fn login(&self) -> Vec<u8> {
         let response = format!("{:020x}", self.me.nonce);
-        let parts = [nobody::USER, "\0\x14", &response, PLUGIN];
+        let parts = [probe_credentials::USER, "\0\x14", &response, PLUGIN];
         parts.concat().into_bytes()
     }
 
@@ -339,8 +339,10 @@ mod tests {
         dialect.write_client(ClientMessage::Request, &mut request);
         let told = dialect.describe(Side::Server, &greeting);
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, CLIENT_SSL"));
-        let told =
-            dialect.describe(Side::Server, &dialect.amend(Side::Server, &greeting, Amend::DropUpgrade));
+        let told = dialect.describe(
+            Side::Server,
+            &dialect.rewrite(Side::Server, &greeting, CapabilityRewrite::DropUpgrade),
+        );
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, no CLIENT_SSL"));
         assert_eq!(dialect.describe(Side::Client, &request).as_deref(), Some("SSLRequest"));
         let told = dialect.describe(Side::Server, b"\x06\0\0\0\xff\x10\x04\x1b[m");

@@ -2,14 +2,14 @@
 
 mod login;
 
-use crate::amend::{Keywords, block_amended, lists};
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::{Keywords, lists, rewrite_block};
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -183,7 +183,7 @@ impl Dialect for Nntp {
             ClientMessage::Probe => "HELP",
             ClientMessage::Quit => "QUIT",
             // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("AUTHINFO USER {}", nobody::USER),
+            ClientMessage::Credentials => &format!("AUTHINFO USER {}", probe_credentials::USER),
             ClientMessage::Other => "LIST",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -225,16 +225,16 @@ impl Dialect for Nntp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let listed = from == Side::Server && lists(self.answered);
-        if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+        if listed { rewrite_block(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match self.turn {
             // The article of TAKETHIS follows, if the server knows the command (RFC 4644 section 2.5).
-            Turn::Article => Clearance::Ambiguous,
-            _ => CLEARTEXT.clearance(msg),
+            Turn::Article => CleartextPermission::Ambiguous,
+            _ => CLEARTEXT.cleartext_permission(msg),
         }
     }
 

@@ -4,11 +4,11 @@ mod login;
 
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::text::{command, lf_line, verb, word};
 use crate::{
-    Amend, Clearance, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed, Offer, Protocol,
-    Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed,
+    OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The state of power supplies.
@@ -20,7 +20,7 @@ pub const NUT: Protocol = Protocol {
     implicit_tls: None,
     alpn: None,
     spec: "RFC 9271",
-    flow: Flow { greeting: false, offer: Offer::Unannounced, login_apart: false, ..Flow::USUAL },
+    flow: Flow { greeting: false, offer: OfferPlace::Unannounced, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
 };
 
@@ -95,7 +95,7 @@ impl Dialect for Nut {
             ClientMessage::Probe => "VER",
             ClientMessage::Quit => "LOGOUT",
             // Where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USERNAME {}", nobody::USER),
+            ClientMessage::Credentials => &format!("USERNAME {}", probe_credentials::USER),
             ClientMessage::Other => "LIST UPS",
             ClientMessage::Hello
             | ClientMessage::Silent
@@ -126,16 +126,16 @@ impl Dialect for Nut {
         out.push(b'\n');
     }
 
-    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
+    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         let line = msg.strip_suffix(b"\n").unwrap_or(msg);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" ._:@/-".contains(byte);
         let passes = msg.len() <= CLEARTEXT.longest && line.iter().all(plain) && CLEARTEXT.lists(line);
-        if passes { Clearance::Passes } else { Clearance::NeedsTls }
+        if passes { CleartextPermission::Allowed } else { CleartextPermission::NeedsTls }
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

@@ -2,14 +2,14 @@
 
 mod login;
 
-use crate::amend::{Keywords, block_amended, lists};
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::{Keywords, lists, rewrite_block};
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -150,7 +150,7 @@ impl Dialect for Pop3 {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
             // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
-            ClientMessage::Credentials => &format!("USER {}", nobody::USER),
+            ClientMessage::Credentials => &format!("USER {}", probe_credentials::USER),
             ClientMessage::Other => "STAT",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };
@@ -192,13 +192,13 @@ impl Dialect for Pop3 {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let listed = from == Side::Server && lists(self.answered);
-        if listed { block_amended(msg, &KEYWORDS, how) } else { msg.to_vec() }
+        if listed { rewrite_block(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
-        CLEARTEXT.clearance(msg)
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
+        CLEARTEXT.cleartext_permission(msg)
     }
 
     fn into_login(self: Box<Self>) -> Option<Box<dyn LoginDialect>> {

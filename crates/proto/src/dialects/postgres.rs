@@ -4,10 +4,10 @@ mod login;
 
 use crate::boundary::limit;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::{
-    Amend, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, Lacks, LoginDialect, Malformed,
-    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, Lacks, LoginDialect,
+    Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -21,11 +21,11 @@ pub const POSTGRES: Protocol = Protocol {
     spec: "PostgreSQL protocol 3.0, SSL Session Encryption",
     flow: Flow {
         greeting: false,
-        offer: Offer::Unannounced,
-        closes: true,
-        may_be_optional: false,
-        login_apart: false,
-        trusts_sockets: true,
+        offer: OfferPlace::Unannounced,
+        closes_when_tls_required: true,
+        tls_may_be_optional: false,
+        login_is_optional: false,
+        has_peer_credential_auth: true,
         ..Flow::USUAL
     },
     dialect: |me| {
@@ -128,7 +128,7 @@ impl Dialect for Postgres {
             }
             // A server that takes it asks for the password next.
             ClientMessage::Credentials => {
-                let user = nobody::USER;
+                let user = probe_credentials::USER;
                 let parameters = format!("user\0{user}\0database\0{user}\0\0");
                 out.extend((parameters.len() as u32 + 8).to_be_bytes());
                 out.extend(PROTOCOL_3.to_be_bytes());
@@ -165,7 +165,7 @@ impl Dialect for Postgres {
         }
     }
 
-    fn amend(&self, _: Side, msg: &[u8], _: Amend) -> Vec<u8> {
+    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 

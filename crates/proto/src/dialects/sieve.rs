@@ -2,17 +2,17 @@
 
 mod login;
 
-use crate::amend::drops;
 use crate::cleartext::{Cleartext, unlisted};
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::drops;
 use crate::text::{
     announcement, command, command_with_literals, lines, lines_with_literals, literal, starts_with, verb,
     word, words,
 };
 use crate::{
-    After, Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed,
-    Offer, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
+    LoginDialect, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Managing mail filters.
@@ -24,13 +24,13 @@ pub const SIEVE: Protocol = Protocol {
     implicit_tls: None,
     alpn: Some("managesieve"),
     spec: "RFC 5804 section 2.2",
-    flow: Flow { offer: Offer::InGreeting, after: After::ServerSpeaks, ..Flow::USUAL },
+    flow: Flow { offer: OfferPlace::InGreeting, after: AfterUpgrade::ServerSpeaks, ..Flow::USUAL },
     dialect: |me| {
         Box::new(Sieve {
             me,
             answer: Vec::new(),
             quitting: false,
-            runs_on: false,
+            has_ambiguous_continuation: false,
             prompted: false,
             skipping: false,
         })
@@ -43,7 +43,7 @@ struct Sieve {
     answer: Vec<u8>,
     quitting: bool,
     /// A literal was announced for a command that a server refuses before TLS.
-    runs_on: bool,
+    has_ambiguous_continuation: bool,
     /// The list of capabilities was asked for where it should have come by itself: it may come twice.
     prompted: bool,
     /// The second list is being read.
@@ -133,7 +133,7 @@ impl Dialect for Sieve {
             }
             _ => ClientMessage::Other,
         };
-        self.runs_on = announced && meaning != ClientMessage::Partial;
+        self.has_ambiguous_continuation = announced && meaning != ClientMessage::Partial;
         Ok(meaning)
     }
 
@@ -171,7 +171,7 @@ impl Dialect for Sieve {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", nobody::plain(self.me.nonce))
+                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", probe_credentials::plain(self.me.nonce))
             }
             ClientMessage::Other => "LISTSCRIPTS",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -201,7 +201,7 @@ impl Dialect for Sieve {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut list: Vec<Vec<u8>> = logical_lines(msg).map(<[u8]>::to_vec).collect();
         let is = |line: &[u8], known: &[u8]| string(line).is_some_and(|it| it.0.eq_ignore_ascii_case(known));
         // Only a list of capabilities has several lines, and its last line is no entry.
@@ -209,18 +209,20 @@ impl Dialect for Sieve {
             return msg.to_vec();
         }
         match how {
-            Amend::DropUpgrade => list.retain(|line| !is(line, b"STARTTLS")),
-            Amend::AddUpgrade if !list.iter().any(|line| is(line, b"STARTTLS")) => {
+            CapabilityRewrite::DropUpgrade => list.retain(|line| !is(line, b"STARTTLS")),
+            CapabilityRewrite::AddUpgrade if !list.iter().any(|line| is(line, b"STARTTLS")) => {
                 list.insert(list.len() - 1, b"\"STARTTLS\"\r\n".to_vec());
             }
-            Amend::AddUpgrade => {}
-            Amend::DropOnBehalf => list.retain(|line| !is(line, b"XCLIENT")),
-            Amend::DropCredentials | Amend::DropChannelBinding | Amend::DropExternal => {
+            CapabilityRewrite::AddUpgrade => {}
+            CapabilityRewrite::DropOnBehalf => list.retain(|line| !is(line, b"XCLIENT")),
+            CapabilityRewrite::DropCredentials
+            | CapabilityRewrite::DropChannelBinding
+            | CapabilityRewrite::DropExternal => {
                 for line in list.iter_mut().filter(|line| is(line, b"SASL")) {
                     let mechanisms = string(line)
                         .and_then(|(_, rest)| string(rest.strip_prefix(b" ")?))
                         .map(|it| it.0.to_vec());
-                    let keep = |word: &&[u8]| how != Amend::DropCredentials && !drops(how, word);
+                    let keep = |word: &&[u8]| how != CapabilityRewrite::DropCredentials && !drops(how, word);
                     let kept: Vec<_> =
                         words(mechanisms.as_deref().unwrap_or_default()).filter(keep).collect();
                     *line = [b"\"SASL\" \"", kept.join(&b' ').as_slice(), b"\"\r\n"].concat();
@@ -230,15 +232,15 @@ impl Dialect for Sieve {
         list.concat()
     }
 
-    fn runs_on(&self) -> bool {
-        self.runs_on
+    fn has_ambiguous_continuation(&self) -> bool {
+        self.has_ambiguous_continuation
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
-        match CLEARTEXT.clearance(msg) {
-            Clearance::Passes => Clearance::Passes,
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
+        match CLEARTEXT.cleartext_permission(msg) {
+            CleartextPermission::Allowed => CleartextPermission::Allowed,
             // RFC 5804 section 4 has no line ends in a quoted string, and some servers go on to its end.
-            _ if msg.iter().filter(|byte| **byte == b'"').count() % 2 == 1 => Clearance::Ambiguous,
+            _ if msg.iter().filter(|byte| **byte == b'"').count() % 2 == 1 => CleartextPermission::Ambiguous,
             _ => unlisted(msg),
         }
     }

@@ -5,14 +5,14 @@ mod login;
 
 use data::{Asked, Data, Part};
 
-use crate::amend::{Keywords, lists};
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
+use crate::rewrite::{Keywords, lists};
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
-    Amend, Capability, Clearance, ClientMessage, Dialect, Flow, Identity, ImplicitTls, LoginDialect,
-    Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
+    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Mail between servers.
@@ -204,7 +204,9 @@ impl Dialect for Smtp {
             ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
             // RFC 4954 section 4: the initial response makes it one command.
             ClientMessage::Credentials => {
-                out.extend_from_slice(format!("AUTH PLAIN {}\r\n", nobody::plain(self.me.nonce)).as_bytes());
+                out.extend_from_slice(
+                    format!("AUTH PLAIN {}\r\n", probe_credentials::plain(self.me.nonce)).as_bytes(),
+                );
             }
             ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => {}
@@ -249,7 +251,7 @@ impl Dialect for Smtp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         // Of a list the first line, which names the server, is no entry. It may be all there is, but one has to know.
         let bare = msg.starts_with(b"250 ") && self.answered == Some(ReplyTo::Hello);
         let listed = from == Side::Server && lists(self.answered) && (msg.starts_with(b"250-") || bare);
@@ -259,28 +261,28 @@ impl Dialect for Smtp {
         let mut list: Vec<_> = lines(msg).map(|line| line.get(4..).unwrap_or_default()).collect();
         let name = list.remove(0).to_vec();
         let known = |entry: &[u8]| EXTENSIONS.iter().any(|it| opens_with(entry, it.as_bytes()));
-        list.retain(|entry| how != Amend::AddUpgrade || known(entry));
-        let mut amended = KEYWORDS.amend(list.into_iter(), how);
-        amended.insert(0, name);
-        let last = amended.len() - 1;
+        list.retain(|entry| how != CapabilityRewrite::AddUpgrade || known(entry));
+        let mut rewritten = KEYWORDS.rewrite(list.into_iter(), how);
+        rewritten.insert(0, name);
+        let last = rewritten.len() - 1;
         let line = |(at, entry): (usize, Vec<u8>)| {
             [b"250", if at == last { b" " } else { b"-" } as &[u8], &entry, b"\r\n"].concat()
         };
-        amended.into_iter().enumerate().flat_map(line).collect()
+        rewritten.into_iter().enumerate().flat_map(line).collect()
     }
 
-    fn runs_on(&self) -> bool {
+    fn has_ambiguous_continuation(&self) -> bool {
         matches!(self.last, Last::Chunk | Last::Data(Part::Ambiguous))
     }
 
-    fn clearance(&self, msg: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match self.last {
-            Last::Data(Part::More | Part::End) => Clearance::Passes,
-            Last::Chunk | Last::Data(Part::Ambiguous) => Clearance::Ambiguous,
+            Last::Data(Part::More | Part::End) => CleartextPermission::Allowed,
+            Last::Chunk | Last::Data(Part::Ambiguous) => CleartextPermission::Ambiguous,
             Last::Command if command(msg).0.eq_ignore_ascii_case(self.hello.as_bytes()) => {
-                HELLO.clearance(msg)
+                HELLO.cleartext_permission(msg)
             }
-            Last::Command => CLEARTEXT.clearance(msg),
+            Last::Command => CLEARTEXT.cleartext_permission(msg),
         }
     }
 

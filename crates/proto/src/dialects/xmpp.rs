@@ -6,12 +6,12 @@ mod login;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::malformed;
-use crate::nobody;
+use crate::probe_credentials;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    After, Amend, Binding, Capability, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, Capability, CapabilityRewrite, ChannelBinding, ClientMessage, Correlation, Dialect, Flow,
+    Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -25,11 +25,11 @@ pub const XMPP: Protocol = Protocol {
     spec: "RFC 6120 section 5",
     flow: Flow {
         greeting: false,
-        closes: true,
+        closes_when_tls_required: true,
         space_before_tls: b" \t\r\n",
-        after: After::StreamRestart,
-        may_be_optional: false,
-        login_apart: false,
+        after: AfterUpgrade::StreamRestart,
+        tls_may_be_optional: false,
+        login_is_optional: false,
         ..Flow::USUAL
     },
     dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
@@ -83,7 +83,7 @@ struct Xmpp {
     /// Why the stream ends, if it ends now; `None` for a goodbye.
     condition: Option<&'static str>,
     /// What a login can be bound to its connection by.
-    binding: Binding,
+    binding: ChannelBinding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Xmpp {
             sent: Sent::Nothing,
             headers: 0,
             condition: Some(NOT_WELL_FORMED),
-            binding: Binding::Exporter,
+            binding: ChannelBinding::Exporter,
         })
     }
 
@@ -325,7 +325,7 @@ impl Dialect for Xmpp {
             ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
             ClientMessage::Quit => text.push_str("</stream:stream>"),
             ClientMessage::Credentials => {
-                let plain = nobody::plain(self.me.nonce);
+                let plain = probe_credentials::plain(self.me.nonce);
                 text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
             }
             // XEP-0199; between servers both addresses are needed (RFC 6120 section 8.1).
@@ -391,10 +391,12 @@ impl Dialect for Xmpp {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn amend(&self, from: Side, msg: &[u8], how: Amend) -> Vec<u8> {
+    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         match from {
             Side::Client => msg.to_vec(),
-            Side::Server => features::amended(&self.server_header, msg, how).unwrap_or_else(|_| msg.to_vec()),
+            Side::Server => {
+                features::rewritten(&self.server_header, msg, how).unwrap_or_else(|_| msg.to_vec())
+            }
         }
     }
 

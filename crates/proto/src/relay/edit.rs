@@ -1,8 +1,8 @@
 //! Rules at work on one message.
 
 use super::rule::swapped;
-use super::{Due, Edit, Moment, Outgoing, Relay, Rule, What};
-use crate::{Clearance, ClientMessage, ReplyTo, ServerMessage, Side};
+use super::{Due, Edit, EventKind, Outgoing, Relay, RelayRule, Trigger};
+use crate::{CleartextPermission, ClientMessage, ReplyTo, ServerMessage, Side};
 
 /// What became of a message that passed the rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,23 +23,23 @@ impl Relay {
         from: Side,
         reply_to: ReplyTo,
         message: Vec<u8>,
-        what: What,
+        what: EventKind,
         out: &mut Outgoing,
     ) -> Fate {
         let (mut message, mut fate) = (Some(message), Fate::Untouched);
-        let (onward, runs_on) = (from.peer(), self.dialect.runs_on());
-        let clearance = self.clearance(what, message.as_deref().unwrap_or_default());
-        let applies = |rule: &&Rule| match rule.at {
-            Moment::Client(meaning) => what == What::Client(meaning),
-            Moment::NeedsTls => clearance != Clearance::Passes,
-            Moment::Server(meaning) => what == What::Server(meaning),
-            Moment::Reply(to) => from == Side::Server && reply_to == to,
-            Moment::Any(side) => from == side,
+        let (onward, has_ambiguous_continuation) = (from.peer(), self.dialect.has_ambiguous_continuation());
+        let clearance = self.cleartext_permission(what, message.as_deref().unwrap_or_default());
+        let applies = |rule: &&RelayRule| match rule.trigger {
+            Trigger::Client(meaning) => what == EventKind::Client(meaning),
+            Trigger::NeedsTls => clearance != CleartextPermission::Allowed,
+            Trigger::Server(meaning) => what == EventKind::Server(meaning),
+            Trigger::Reply(to) => from == Side::Server && reply_to == to,
+            Trigger::Any(side) => from == side,
         };
         self.applied |= self.rules.iter().any(|rule| applies(&rule));
         for rule in self.rules.iter().filter(applies) {
             let edited = match &rule.edit {
-                Edit::Amend(how) => message.as_ref().map(|it| self.dialect.amend(from, it, *how)),
+                Edit::Rewrite(how) => message.as_ref().map(|it| self.dialect.rewrite(from, it, *how)),
                 Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
                 Edit::Replace(with) => Some(with.clone()),
                 Edit::Drop => None,
@@ -49,10 +49,11 @@ impl Relay {
                 }
                 Edit::AnswerInTurn(answer) => {
                     let mut answered = Vec::new();
-                    let ambiguous = rule.at == Moment::NeedsTls && clearance == Clearance::Ambiguous;
-                    let ends = runs_on || ambiguous || self.flow.closes;
+                    let ambiguous =
+                        rule.trigger == Trigger::NeedsTls && clearance == CleartextPermission::Ambiguous;
+                    let ends = has_ambiguous_continuation || ambiguous || self.flow.closes_when_tls_required;
                     self.dialect.write_server(*answer, &mut answered);
-                    if ends && !self.flow.closes {
+                    if ends && !self.flow.closes_when_tls_required {
                         self.dialect.write_server(ServerMessage::Bye, &mut answered);
                     }
                     self.due.push_back(Due::Ours(answered));
@@ -78,7 +79,7 @@ impl Relay {
                     (message, fate) = (None, Fate::Granted);
                     continue;
                 }
-                Edit::After(_) | Edit::Foretell(..) | Edit::Cut => continue,
+                Edit::After(_) | Edit::PredictReply(..) | Edit::Cut => continue,
             };
             fate = match &edited {
                 _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
@@ -94,7 +95,9 @@ impl Relay {
         for rule in self.rules.iter().filter(applies) {
             match &rule.edit {
                 Edit::After(more) => out.to(onward).extend_from_slice(more),
-                Edit::Foretell(ahead, words) => self.dialect.write_answer(*ahead, words, &mut out.to_client),
+                Edit::PredictReply(ahead, words) => {
+                    self.dialect.write_answer(*ahead, words, &mut out.to_client)
+                }
                 Edit::Cut => out.cuts.push(out.to_client.len()),
                 _ => {}
             }
@@ -104,13 +107,15 @@ impl Relay {
     }
 
     /// Whether a message may pass where TLS is optional, if there is a rule that asks.
-    fn clearance(&self, what: What, message: &[u8]) -> Clearance {
+    fn cleartext_permission(&self, what: EventKind, message: &[u8]) -> CleartextPermission {
         match what {
-            What::Client(ClientMessage::Request | ClientMessage::OnBehalf) => Clearance::Passes,
-            What::Client(_) if self.rules.iter().any(|rule| rule.at == Moment::NeedsTls) => {
-                self.dialect.clearance(message)
+            EventKind::Client(ClientMessage::Request | ClientMessage::OnBehalf) => {
+                CleartextPermission::Allowed
             }
-            _ => Clearance::Passes,
+            EventKind::Client(_) if self.rules.iter().any(|rule| rule.trigger == Trigger::NeedsTls) => {
+                self.dialect.cleartext_permission(message)
+            }
+            _ => CleartextPermission::Allowed,
         }
     }
 

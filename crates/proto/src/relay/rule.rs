@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use crate::{Amend, ClientMessage, ReplyTo, ServerMessage, Side};
+use crate::{CapabilityRewrite, ClientMessage, ReplyTo, ServerMessage, Side};
 
 /// Something the relay saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct RelayEvent {
     /// Who sent it.
     pub from: Side,
     /// Where it lies in what that side sent, counted from the first byte of the connection.
     pub at: Range<u64>,
     /// What it was.
-    pub what: What,
+    pub kind: EventKind,
     /// The message in words, in protocols that people cannot read.
     pub text: Option<String>,
 }
@@ -20,7 +20,7 @@ pub struct Event {
 /// What the relay saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What {
+pub enum EventKind {
     /// A message of the client's: the request is [`ClientMessage::Request`], credentials in cleartext
     /// are [`ClientMessage::Credentials`].
     Client(ClientMessage),
@@ -39,11 +39,11 @@ pub enum What {
 
 /// When a rule applies. It names no protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum Trigger {
     /// When the client sends this.
     Client(ClientMessage),
     /// When the client sends what may not pass in cleartext where TLS is optional, by the protocol's list
-    /// ([`Dialect::clearance`](crate::Dialect::clearance)). The upgrade request and
+    /// ([`Dialect::cleartext_permission`](crate::Dialect::cleartext_permission)). The upgrade request and
     /// [`ClientMessage::OnBehalf`] are not among it: they have rules of their own.
     ///
     /// [`Edit::AnswerInTurn`] ends the session where servers disagree about the end of the message.
@@ -60,7 +60,7 @@ pub enum Moment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// Changes what the message says somebody can do or is.
-    Amend(Amend),
+    Rewrite(CapabilityRewrite),
     /// Swallows the message.
     Drop,
     /// Sends these bytes instead.
@@ -79,7 +79,7 @@ pub enum Edit {
     Reply(Vec<u8>),
     /// Sends these words right behind, as the answer to the question that is so many behind the client's last
     /// one: 0 is that one, 1 is not put yet.
-    Foretell(u32, Vec<u8>),
+    PredictReply(u32, Vec<u8>),
     /// Ends a segment right behind.
     Cut,
     /// Lets the client's message pass, and everything behind it unread; the server is read until it has
@@ -91,9 +91,9 @@ pub enum Edit {
 
 /// An edit and the moment for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct RelayRule {
     /// When.
-    pub at: Moment,
+    pub trigger: Trigger,
     /// What.
     pub edit: Edit,
 }

@@ -1,6 +1,6 @@
 //! Commands: what is refused, what ends the session, what passes.
 
-use starttls_proto::{Clearance, ClientMessage, Identity, PROTOCOLS, ServerMessage, Side};
+use starttls_proto::{CleartextPermission, ClientMessage, Identity, PROTOCOLS, ServerMessage, Side};
 
 use crate::Session;
 
@@ -203,10 +203,10 @@ fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
             dialect.write_client(message, &mut words);
             passes |= !words.is_empty()
                 && dialect.read_client(&words).is_ok()
-                && dialect.clearance(&words) == Clearance::Passes;
+                && dialect.cleartext_permission(&words) == CleartextPermission::Allowed;
             dialect.write_server(ServerMessage::TlsRequired, &mut Vec::new());
         }
-        assert_eq!(passes, protocol.flow.may_be_optional, "{}", protocol.name);
+        assert_eq!(passes, protocol.flow.tls_may_be_optional, "{}", protocol.name);
         let known = ["ldap", "submission"].contains(&protocol.name);
         assert!(listed == passes || known, "{} has no row in PASSES", protocol.name);
     }

@@ -8,20 +8,20 @@ mod directory;
 mod views;
 
 use starttls_proto::{
-    Amend, ClientMessage, Edit, Event, Identity, Moment, Outgoing, Relay, Rule, ServerMessage, Side, What,
-    protocol,
+    CapabilityRewrite, ClientMessage, Edit, EventKind, Identity, Outgoing, Relay, RelayEvent, RelayRule,
+    ServerMessage, Side, Trigger, protocol,
 };
 
-fn rules() -> Vec<Rule> {
-    let rule = |(at, edit)| Rule { at, edit };
+fn rules() -> Vec<RelayRule> {
+    let rule = |(trigger, edit)| RelayRule { trigger, edit };
     [
-        (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
-        (Moment::Client(ClientMessage::Request), Edit::Grant),
-        (Moment::NeedsTls, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
-        (Moment::Any(Side::Client), Edit::Amend(Amend::DropOnBehalf)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::DropOnBehalf)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::DropCredentials)),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
+        (Trigger::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
+        (Trigger::Client(ClientMessage::Request), Edit::Grant),
+        (Trigger::NeedsTls, Edit::AnswerInTurn(ServerMessage::TlsRequired)),
+        (Trigger::Any(Side::Client), Edit::Rewrite(CapabilityRewrite::DropOnBehalf)),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::DropOnBehalf)),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::DropCredentials)),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::AddUpgrade)),
     ]
     .map(rule)
     .into()
@@ -29,13 +29,13 @@ fn rules() -> Vec<Rule> {
 
 struct Session {
     relay: Relay,
-    events: Vec<Event>,
+    events: Vec<RelayEvent>,
 }
 
 impl Session {
     fn new(scheme: &str) -> Self {
         let identity = Identity { nonce: 0, ..Identity::new("mail.example.com") };
-        Self { relay: Relay::within(protocol(scheme).unwrap(), identity, rules()), events: Vec::new() }
+        Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules()), events: Vec::new() }
     }
 
     /// What the client hears, and what the server does.
@@ -53,6 +53,6 @@ impl Session {
     }
 
     fn is_lost(&self) -> bool {
-        self.events.iter().any(|event| matches!(event.what, What::Lost { .. }))
+        self.events.iter().any(|event| matches!(event.kind, EventKind::Lost { .. }))
     }
 }

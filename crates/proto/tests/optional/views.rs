@@ -51,7 +51,7 @@ impl View {
     }
 
     /// The commands in what a server heard.
-    fn commands(&self, script: &Script, mut heard: &[u8]) -> Vec<String> {
+    fn commands(&self, script: &OutputBuffer, mut heard: &[u8]) -> Vec<String> {
         let (mut commands, mut data) = (Vec::new(), false);
         let mut command = Vec::new();
         while let Some((line, rest)) = self.line(heard, self.buffer.saturating_mul(1 + usize::from(data))) {
@@ -78,7 +78,7 @@ impl View {
 }
 
 /// A protocol, what a client may say in it, and the answers of a server.
-struct Script {
+struct OutputBuffer {
     scheme: &'static str,
     seed: u64,
     words: &'static [&'static str],
@@ -86,7 +86,7 @@ struct Script {
     secrets: &'static [&'static str],
 }
 
-impl Script {
+impl OutputBuffer {
     /// Whether the server takes a message when this command says DATA.
     fn takes(&self, command: usize) -> bool {
         !(self.seed + command as u64).is_multiple_of(3)
@@ -213,7 +213,7 @@ fn s4_strict_and_naive_servers_see_the_same_commands() {
     for (scheme, words, secrets) in SCRIPTS {
         let (mut seen, mut messages) = (0, 0);
         for seed in 1..=800 {
-            let script = Script { scheme, seed, words, secrets };
+            let script = OutputBuffer { scheme, seed, words, secrets };
             let heard = passed(&script);
             let strict = STRICT.commands(&script, &heard);
             seen += strict.len();
@@ -235,7 +235,7 @@ fn s4_strict_and_naive_servers_see_the_same_commands() {
 }
 
 /// What passes of one random conversation.
-fn passed(script: &Script) -> Vec<u8> {
+fn passed(script: &OutputBuffer) -> Vec<u8> {
     let mut random = Random(script.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut session, mut heard, mut answered) = (Session::new(script.scheme), Vec::new(), 0);
     for _ in 0..3 + random.below(12) {

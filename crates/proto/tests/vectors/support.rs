@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use starttls_proto::{
-    Client, DeclinedReason, ErrorKind, Event, Identity, Outgoing, Progress, Protocol, Quit, Refusal, Relay,
-    Server, ServerMessage, Side, Tls, What, protocol,
+    Client, DeclinedReason, ErrorKind, EventKind, Identity, Outgoing, Progress, Protocol, Quit, Refusal,
+    Relay, RelayEvent, Server, ServerMessage, Side, TlsSupport, protocol,
 };
 
 /// One side's turn: what it sends before the other side answers.
@@ -237,7 +237,11 @@ pub(crate) fn client(vector: &Vector, cut: Cut) -> Outcome {
 }
 
 pub(crate) fn server(vector: &Vector, cut: Cut) -> Outcome {
-    let tls = if vector.header("tls") == Some("unavailable") { Tls::Unavailable } else { Tls::Available };
+    let tls = if vector.header("tls") == Some("unavailable") {
+        TlsSupport::Unavailable
+    } else {
+        TlsSupport::Available
+    };
     let mut out = Vec::new();
     let machine = Server::new(vector.protocol, identity(), tls, &mut out);
     drive(vector, cut, machine, out)
@@ -266,7 +270,9 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
                 // only where nobody gives a go-ahead may the client's hello follow at once.
                 match result.as_str() {
                     "upgrade"
-                        if !vector.protocol.flow.verdict && M::SIDE == Side::Server && piece[0] == 0x16 =>
+                        if !vector.protocol.flow.request_is_answered
+                            && M::SIDE == Side::Server
+                            && piece[0] == 0x16 =>
                     {
                         result = EARLY_TLS.to_owned();
                     }
@@ -296,7 +302,7 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
 }
 
 /// The vector as an observer sees it: the events, and whether every byte came through.
-pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<Event> {
+pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<RelayEvent> {
     let mut relay = Relay::new(vector.protocol, Vec::new());
     let (mut out, mut events) = (Outgoing::default(), Vec::new());
     for turn in turns {
@@ -313,18 +319,18 @@ pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<Event> {
 }
 
 /// The meanings in order, without those that answer nothing.
-pub(crate) fn meanings(events: &[Event]) -> Vec<(Side, What)> {
-    let spoken = events.iter().map(|event| (event.from, event.what));
-    spoken.filter(|(_, what)| *what != What::Server(ServerMessage::Interim)).collect()
+pub(crate) fn meanings(events: &[RelayEvent]) -> Vec<(Side, EventKind)> {
+    let spoken = events.iter().map(|event| (event.from, event.kind));
+    spoken.filter(|(_, what)| *what != EventKind::Server(ServerMessage::Interim)).collect()
 }
 
-pub(crate) fn result_of_events(events: &[Event]) -> String {
-    events.iter().fold(String::new(), |result, event| match event.what {
-        What::Boundary if result != "beyond-boundary" => "upgrade".to_owned(),
-        What::BeyondBoundary => "beyond-boundary".to_owned(),
-        What::Server(ServerMessage::Refuse(Refusal::Temporary)) => "declined-temporary".to_owned(),
-        What::Server(ServerMessage::Refuse(Refusal::Permanent)) => "declined-permanent".to_owned(),
-        What::Lost { .. } => "malformed".to_owned(),
+pub(crate) fn result_of_events(events: &[RelayEvent]) -> String {
+    events.iter().fold(String::new(), |result, event| match event.kind {
+        EventKind::Boundary if result != "beyond-boundary" => "upgrade".to_owned(),
+        EventKind::BeyondBoundary => "beyond-boundary".to_owned(),
+        EventKind::Server(ServerMessage::Refuse(Refusal::Temporary)) => "declined-temporary".to_owned(),
+        EventKind::Server(ServerMessage::Refuse(Refusal::Permanent)) => "declined-permanent".to_owned(),
+        EventKind::Lost { .. } => "malformed".to_owned(),
         _ => result,
     })
 }

@@ -58,7 +58,7 @@ fn messages(plan: &Plan, bytes: &[u8]) -> Vec<Message> {
     // Without a go-ahead an error may still be the answer to the request (MySQL).
     let refuses = |meaning| match meaning {
         Ok(ServerMessage::Refuse(_)) => true,
-        Ok(ServerMessage::Bye) => !plan.protocol.flow.verdict,
+        Ok(ServerMessage::Bye) => !plan.protocol.flow.request_is_answered,
         _ => false,
     };
     cut(plan, bytes)

@@ -9,7 +9,7 @@ mod session_tickets;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use starttls::proto::{Amend, Outgoing, Side};
+use starttls::proto::{CapabilityRewrite, Outgoing, Side};
 
 use super::backend::Reached;
 use super::{Session, Socket, Stream};
@@ -36,7 +36,8 @@ impl Session<'_> {
         };
         let mut out = Outgoing::default();
         if !greeted {
-            out.to_client = self.first_words(greeting, front.facts().is_some(), false, &[Amend::DropUpgrade]);
+            out.to_client =
+                self.first_words(greeting, front.facts().is_some(), false, &[CapabilityRewrite::DropUpgrade]);
         }
         let ends = self.ends(&front, &back, upstream);
         let mut control = Control::new(front.facts().is_some(), back.facts().is_some(), ends.map(Rc::new));

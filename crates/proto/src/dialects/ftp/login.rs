@@ -3,27 +3,29 @@
 use super::Ftp;
 use crate::error::malformed;
 use crate::text::{code, name_and_password};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 impl LoginDialect for Ftp {
-    fn mechanisms(&self, _: &[u8]) -> Vec<Offered> {
-        vec![Offered::named("USER")]
+    fn mechanisms(&self, _: &[u8]) -> Vec<OfferedMechanism> {
+        vec![OfferedMechanism::named("USER")]
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Begin { initial, .. } => {
-                out.open("USER ");
-                out.value(name_and_password(initial).0);
+                out.push_public("USER ");
+                out.push_value(name_and_password(initial).0);
             }
             LoginMessage::Response(password) => {
                 self.password = true;
-                out.open("PASS ");
-                out.secret(password);
+                out.push_public("PASS ");
+                out.push_redacted(password);
             }
             LoginMessage::Hello { .. } | LoginMessage::Abort | LoginMessage::WhoAmI => return false,
         }
-        out.open("\r\n");
+        out.push_public("\r\n");
         true
     }
 

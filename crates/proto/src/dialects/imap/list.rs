@@ -3,35 +3,35 @@
 use std::ops::Range;
 
 use super::{MAX_TAG, split};
-use crate::Amend;
-use crate::amend::drops;
+use crate::CapabilityRewrite;
+use crate::rewrite::drops;
 use crate::text::{lines, starts_with, verb, words};
 
 /// The same message with this change in its list, if it has one.
-pub(super) fn amended(msg: &[u8], how: Amend) -> Vec<u8> {
+pub(super) fn rewritten(msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
     let Some(list) = capabilities(msg) else { return msg.to_vec() };
     let is = |word: &[u8], known: &str| word.eq_ignore_ascii_case(known.as_bytes());
     let mut kept: Vec<&[u8]> = words(&msg[list.clone()]).collect();
     match how {
         // LOGINDISABLED says the same in other words: come back with TLS.
-        Amend::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
-        Amend::AddUpgrade => {
+        CapabilityRewrite::DropUpgrade => kept.retain(|word| !is_offer(word) && !is(word, "LOGINDISABLED")),
+        CapabilityRewrite::AddUpgrade => {
             // RFC 7888: no literal passes before TLS.
             kept.retain(|word| !is(word, "LITERAL+") && !is(word, "LITERAL-"));
             if !kept.iter().any(|word| is_offer(word)) {
                 kept.push(b"STARTTLS");
             }
         }
-        Amend::DropCredentials => {
+        CapabilityRewrite::DropCredentials => {
             kept.retain(|word| !starts_with(word, b"AUTH=") && !is(word, "SASL-IR"));
             if !kept.iter().any(|word| is(word, "LOGINDISABLED")) {
                 kept.push(b"LOGINDISABLED");
             }
         }
-        Amend::DropChannelBinding | Amend::DropExternal => {
+        CapabilityRewrite::DropChannelBinding | CapabilityRewrite::DropExternal => {
             kept.retain(|word| !starts_with(word, b"AUTH=") || !drops(how, word));
         }
-        Amend::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
+        CapabilityRewrite::DropOnBehalf => kept.retain(|word| !is(word, "ID")),
     }
     [&msg[..list.start], &kept.join(&b' '), &msg[list.end..]].concat()
 }

@@ -3,14 +3,16 @@
 use super::{Imap, capabilities, split};
 use crate::error::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, respond, starts_with, verb, words};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 /// What is remembered of a login.
 #[derive(Default)]
 pub(super) struct State {
     /// Of the command that waits for its answer.
     tag: Vec<u8>,
-    offered: Vec<Offered>,
+    offered: Vec<OfferedMechanism>,
     /// Whether the server takes initial responses.
     initial: bool,
 }
@@ -19,37 +21,37 @@ pub(super) struct State {
 const LONGEST: usize = 8192;
 
 impl LoginDialect for Imap {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let Some(range) = capabilities(list) else { return Vec::new() };
         let listed = |name: &[u8]| words(&list[range.clone()]).any(|word| word.eq_ignore_ascii_case(name));
         words(&list[range.clone()])
             .filter(|word| starts_with(word, b"AUTH="))
-            .map(|word| Offered::named(&word[5..]))
-            .chain((!listed(b"LOGINDISABLED")).then(|| Offered::named("USER")))
+            .map(|word| OfferedMechanism::named(&word[5..]))
+            .chain((!listed(b"LOGINDISABLED")).then(|| OfferedMechanism::named("USER")))
             .collect()
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         if matches!(msg, LoginMessage::Hello { .. } | LoginMessage::Begin { .. }) {
             self.login.tag = self.next_tag().into_bytes();
-            out.open(&self.login.tag);
+            out.push_public(&self.login.tag);
         }
         match msg {
-            LoginMessage::Hello { .. } => out.open(" CAPABILITY\r\n"),
+            LoginMessage::Hello { .. } => out.push_public(" CAPABILITY\r\n"),
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 let (name, password) = name_and_password(initial);
-                out.open(" LOGIN ");
-                out.value(quoted(name));
-                out.open(" ");
-                out.secret(quoted(password));
-                out.open("\r\n");
+                out.push_public(" LOGIN ");
+                out.push_value(quoted(name));
+                out.push_public(" ");
+                out.push_redacted(quoted(password));
+                out.push_public("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
                 let longest = if self.login.initial { LONGEST } else { 0 };
                 return begin(&format!(" AUTHENTICATE {mechanism}"), initial, longest, out);
             }
             LoginMessage::Response(response) => respond(response, out),
-            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::Abort => out.push_public("*\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true

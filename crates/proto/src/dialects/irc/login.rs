@@ -4,12 +4,15 @@
 use super::{Irc, Message, list};
 use crate::error::malformed;
 use crate::text::verb;
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script, base64};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+    base64,
+};
 
 /// What is remembered of a login.
 #[derive(Default)]
 pub(super) struct State {
-    offered: Vec<Offered>,
+    offered: Vec<OfferedMechanism>,
     /// What has come of a challenge in several pieces.
     challenge: Vec<u8>,
     /// The name to register with.
@@ -31,7 +34,7 @@ impl LoginDialect for Irc {
         !self.login.registering
     }
 
-    fn mechanisms(&self, listed: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, listed: &[u8]) -> Vec<OfferedMechanism> {
         let Ok(Some(message)) = Message::parse(listed) else { return Vec::new() };
         let Some((capabilities, _)) = message.capabilities() else { return Vec::new() };
         let sasl = list(capabilities).find_map(|it| it.strip_prefix(b"sasl"));
@@ -42,43 +45,43 @@ impl LoginDialect for Irc {
             _ => b"",
         };
         let names = names.split(|&byte| byte == b',').filter(|name| !name.is_empty());
-        names.map(Offered::named).collect()
+        names.map(OfferedMechanism::named).collect()
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Hello { user } => {
                 user.clone_into(&mut self.login.user);
-                out.open("CAP LS 302\r\n");
+                out.push_public("CAP LS 302\r\n");
             }
             LoginMessage::Begin { mechanism: "PASSWORD", initial } => {
                 self.login.registering = true;
                 let user = &self.login.user;
-                out.open("PASS :");
-                out.secret(initial.unwrap_or_default());
+                out.push_public("PASS :");
+                out.push_redacted(initial.unwrap_or_default());
                 for start in ["\r\nNICK ", "\r\nUSER ", " 0 * :"] {
-                    out.open(start);
-                    out.value(user);
+                    out.push_public(start);
+                    out.push_value(user);
                 }
-                out.open("\r\nCAP END\r\n");
+                out.push_public("\r\nCAP END\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
-                out.open(format!("CAP REQ :sasl\r\nAUTHENTICATE {mechanism}\r\n"));
+                out.push_public(format!("CAP REQ :sasl\r\nAUTHENTICATE {mechanism}\r\n"));
                 return initial.is_none();
             }
             LoginMessage::Response(response) => {
                 let text = base64::encode(response);
                 for piece in text.as_bytes().chunks(PIECE) {
-                    out.open("AUTHENTICATE ");
-                    out.secret(piece);
-                    out.open("\r\n");
+                    out.push_public("AUTHENTICATE ");
+                    out.push_redacted(piece);
+                    out.push_public("\r\n");
                 }
                 // The last piece is shorter, and may be empty.
                 if text.len().is_multiple_of(PIECE) {
-                    out.open("AUTHENTICATE +\r\n");
+                    out.push_public("AUTHENTICATE +\r\n");
                 }
             }
-            LoginMessage::Abort => out.open("AUTHENTICATE *\r\n"),
+            LoginMessage::Abort => out.push_public("AUTHENTICATE *\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true
@@ -90,7 +93,7 @@ impl LoginDialect for Irc {
         };
         if let Some((_, more)) = message.capabilities() {
             self.login.offered.extend(self.mechanisms(msg));
-            let offered = || [&*self.login.offered, &[Offered::named("PASSWORD")]].concat();
+            let offered = || [&*self.login.offered, &[OfferedMechanism::named("PASSWORD")]].concat();
             let all = !more && reply_to == ReplyTo::Hello;
             return Ok(if all { LoginReply::Offer(offered()) } else { LoginReply::Interim });
         }
@@ -99,7 +102,7 @@ impl LoginDialect for Irc {
             (_, b"ERROR") if self.login.registering => LoginReply::Refused(Denial::Credentials),
             (_, b"ERROR") => LoginReply::Bye,
             (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => {
-                LoginReply::Offer(vec![Offered::named("PASSWORD")])
+                LoginReply::Offer(vec![OfferedMechanism::named("PASSWORD")])
             }
             (ReplyTo::Hello | ReplyTo::Connect, _) => LoginReply::Interim,
             (_, b"AUTHENTICATE") => self.challenged(message.parameter(0))?,

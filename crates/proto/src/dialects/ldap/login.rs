@@ -9,7 +9,8 @@ use crate::ber::{element, number};
 use crate::error::malformed;
 use crate::text::name_and_password;
 use crate::{
-    Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script, Side,
+    Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer,
+    ReplyTo, Side,
 };
 
 /// What is remembered of a login.
@@ -19,14 +20,14 @@ pub(super) struct State {
 }
 
 impl LoginDialect for Ldap {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let entries = messages(list).flatten().filter(|message| message.op == tag::ENTRY);
         let names = entries.flat_map(|entry| values(entry.body, SUPPORTED_MECHANISMS).unwrap_or_default());
         // RFC 4513 section 5.1: the simple way is there, or refused.
-        names.map(Offered::named).chain([Offered::named("SIMPLE")]).collect()
+        names.map(OfferedMechanism::named).chain([OfferedMechanism::named("SIMPLE")]).collect()
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         let (operation, detail) = match msg {
             LoginMessage::Hello { .. } => (search(b"", SUPPORTED_MECHANISMS), String::new()),
             LoginMessage::Begin { mechanism: "SIMPLE", initial } => {
@@ -50,7 +51,7 @@ impl LoginDialect for Ldap {
         self.asked = [self.next].into();
         self.next = self.next.checked_add(1).unwrap_or(1);
         let shown = self.describe(Side::Client, &message).unwrap_or_default();
-        out.binary(message, &(shown + &detail));
+        out.push_described(message, &(shown + &detail));
         true
     }
 

@@ -1,9 +1,9 @@
 //! LDAPMessages: what their parts are called, read and written.
 
-use crate::amend::drops;
 use crate::ber::{Elements, element, number};
 use crate::error::malformed;
-use crate::{Amend, Escaped, Malformed};
+use crate::rewrite::drops;
+use crate::{CapabilityRewrite, Escaped, Malformed};
 
 pub(crate) const STARTTLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 pub(crate) const NOTICE_OF_DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
@@ -137,14 +137,14 @@ pub(crate) fn values<'a>(mut entry: Elements<'a>, wanted: &[u8]) -> Result<Vec<&
 }
 
 /// The same message; of an entry, with the values changed that say what can be done.
-pub(crate) fn amend(original: &Message<'_>, how: Amend) -> Result<Vec<u8>, Malformed> {
+pub(crate) fn rewrite_message(original: &Message<'_>, how: CapabilityRewrite) -> Result<Vec<u8>, Malformed> {
     let keeps = |name: &[u8], value: &[u8]| match how {
-        Amend::DropUpgrade => value != STARTTLS,
-        Amend::DropCredentials => !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS),
-        Amend::DropChannelBinding | Amend::DropExternal => {
+        CapabilityRewrite::DropUpgrade => value != STARTTLS,
+        CapabilityRewrite::DropCredentials => !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS),
+        CapabilityRewrite::DropChannelBinding | CapabilityRewrite::DropExternal => {
             !name.eq_ignore_ascii_case(SUPPORTED_MECHANISMS) || !drops(how, value)
         }
-        Amend::AddUpgrade | Amend::DropOnBehalf => true,
+        CapabilityRewrite::AddUpgrade | CapabilityRewrite::DropOnBehalf => true,
     };
     let mut operation = element(original.op, &[original.body.0]);
     if original.op == tag::ENTRY {
@@ -158,7 +158,7 @@ pub(crate) fn amend(original: &Message<'_>, how: Amend) -> Result<Vec<u8>, Malfo
             let none = values.is_empty();
             let mut values: Vec<_> = values.into_iter().map(|it| it.1).filter(|it| keeps(name, it)).collect();
             let lists = name.eq_ignore_ascii_case(SUPPORTED_EXTENSION);
-            if how == Amend::AddUpgrade && lists && !values.contains(&STARTTLS) {
+            if how == CapabilityRewrite::AddUpgrade && lists && !values.contains(&STARTTLS) {
                 values.push(STARTTLS);
             }
             if none || !values.is_empty() {

@@ -7,7 +7,9 @@ use super::{
     CHARSET, CLIENT_PLUGIN_AUTH, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_SSL, ERR, MySql, packet,
 };
 use crate::error::malformed;
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 /// Not the name of any plugin.
 const NO_PLUGIN: &[u8] = b"starttls_asks\0";
@@ -18,15 +20,15 @@ impl LoginDialect for MySql {
         false
     }
 
-    fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, msg: &[u8]) -> Vec<OfferedMechanism> {
         let [_, _, _, _, 0xfe, request @ ..] = msg else { return Vec::new() };
         let mut parts = request.splitn(2, |&byte| byte == 0);
         let (name, scramble) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let challenge = Some(scramble.strip_suffix(b"\0").unwrap_or(scramble).to_vec());
-        vec![Offered { challenge, ..Offered::named(name) }]
+        vec![OfferedMechanism { challenge, ..OfferedMechanism::named(name) }]
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         let (payload, shown) = match msg {
             LoginMessage::Hello { user } => {
                 // The same flags as in the SSLRequest.
@@ -50,7 +52,7 @@ impl LoginDialect for MySql {
         };
         let mut bytes = Vec::new();
         packet(self.sequence.wrapping_add(1), &[&payload], &mut bytes);
-        out.binary(bytes, &shown);
+        out.push_described(bytes, &shown);
         true
     }
 

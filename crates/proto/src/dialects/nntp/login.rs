@@ -3,7 +3,9 @@
 use super::Nntp;
 use crate::error::malformed;
 use crate::text::{begin, challenge, code, lines, name_and_password, opens_with, respond, words};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 /// RFC 3977 section 3.1.
 const LONGEST: usize = 512;
@@ -16,41 +18,41 @@ pub(super) struct State {
 }
 
 impl LoginDialect for Nntp {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let mut found = Vec::new();
         for line in lines(list).skip(1) {
             let mut arguments = words(line).skip(1);
             if opens_with(line, b"SASL") {
-                found.extend(arguments.map(Offered::named));
+                found.extend(arguments.map(OfferedMechanism::named));
             } else if opens_with(line, b"AUTHINFO") && arguments.any(|it| it.eq_ignore_ascii_case(b"USER")) {
-                found.push(Offered::named("USER"));
+                found.push(OfferedMechanism::named("USER"));
             }
         }
         found
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
-            LoginMessage::Hello { .. } => out.open("CAPABILITIES\r\n"),
+            LoginMessage::Hello { .. } => out.push_public("CAPABILITIES\r\n"),
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 self.login.bare = true;
-                out.open("AUTHINFO USER ");
-                out.value(name_and_password(initial).0);
-                out.open("\r\n");
+                out.push_public("AUTHINFO USER ");
+                out.push_value(name_and_password(initial).0);
+                out.push_public("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
                 self.login.bare = false;
                 return begin(&format!("AUTHINFO SASL {mechanism}"), initial, LONGEST, out);
             }
             LoginMessage::Response(password) if self.login.bare => {
-                out.open("AUTHINFO PASS ");
-                out.secret(password);
-                out.open("\r\n");
+                out.push_public("AUTHINFO PASS ");
+                out.push_redacted(password);
+                out.push_public("\r\n");
             }
             // Section 2.4.2: the empty one is written as `=`.
-            LoginMessage::Response([]) => out.open("=\r\n"),
+            LoginMessage::Response([]) => out.push_public("=\r\n"),
             LoginMessage::Response(response) => respond(response, out),
-            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::Abort => out.push_public("*\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true
@@ -66,7 +68,7 @@ impl LoginDialect for Nntp {
             (_, 400) => LoginReply::Bye,
             (ReplyTo::Hello, 101) => LoginReply::Offer(self.mechanisms(msg)),
             // CAPABILITIES is younger than AUTHINFO USER (RFC 2980 section 3.1.1).
-            (ReplyTo::Hello, 500) => LoginReply::Offer(vec![Offered::named("USER")]),
+            (ReplyTo::Hello, 500) => LoginReply::Offer(vec![OfferedMechanism::named("USER")]),
             (_, 381) => LoginReply::Challenge(Vec::new()),
             (_, 383) => LoginReply::Challenge(data()?),
             (ReplyTo::Other, 281) => LoginReply::Granted { data: None, user: None },

@@ -3,11 +3,13 @@
 use super::Nut;
 use crate::error::malformed;
 use crate::text::{name_and_password, word};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 impl LoginDialect for Nut {
-    fn mechanisms(&self, _: &[u8]) -> Vec<Offered> {
-        vec![Offered::named("USER")]
+    fn mechanisms(&self, _: &[u8]) -> Vec<OfferedMechanism> {
+        vec![OfferedMechanism::named("USER")]
     }
 
     /// Both are kept until a command needs them.
@@ -15,20 +17,20 @@ impl LoginDialect for Nut {
         false
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Begin { initial, .. } => {
                 self.named = false;
-                out.open("USERNAME ");
-                out.value(name_and_password(initial).0);
+                out.push_public("USERNAME ");
+                out.push_value(name_and_password(initial).0);
             }
             LoginMessage::Response(password) => {
-                out.open("PASSWORD ");
-                out.secret(password);
+                out.push_public("PASSWORD ");
+                out.push_redacted(password);
             }
             LoginMessage::Hello { .. } | LoginMessage::Abort | LoginMessage::WhoAmI => return false,
         }
-        out.open("\n");
+        out.push_public("\n");
         true
     }
 

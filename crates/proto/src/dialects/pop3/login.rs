@@ -3,7 +3,9 @@
 use super::{Pop3, is_ok, is_temporary};
 use crate::error::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, opens_with, respond, starts_with, words};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+};
 
 /// What is remembered of a login.
 #[derive(Default)]
@@ -20,46 +22,47 @@ pub(super) struct State {
 const LONGEST: usize = 255;
 
 impl LoginDialect for Pop3 {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let mut found = Vec::new();
         for line in lines(list).skip(1) {
             if opens_with(line, b"SASL") {
-                found.extend(words(line).skip(1).map(Offered::named));
+                found.extend(words(line).skip(1).map(OfferedMechanism::named));
             } else if opens_with(line, b"USER") {
-                found.push(Offered::named("USER"));
+                found.push(OfferedMechanism::named("USER"));
             }
         }
         if let Some(stamp) = &self.login.stamp {
-            found.push(Offered { challenge: Some(stamp.clone()), ..Offered::named("APOP") });
+            found
+                .push(OfferedMechanism { challenge: Some(stamp.clone()), ..OfferedMechanism::named("APOP") });
         }
         found
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
-            LoginMessage::Hello { .. } => out.open("CAPA\r\n"),
+            LoginMessage::Hello { .. } => out.push_public("CAPA\r\n"),
             LoginMessage::Begin { mechanism: "USER", initial } => {
                 (self.login.named, self.login.bare) = (true, true);
-                out.open("USER ");
-                out.value(name_and_password(initial).0);
-                out.open("\r\n");
+                out.push_public("USER ");
+                out.push_value(name_and_password(initial).0);
+                out.push_public("\r\n");
             }
             LoginMessage::Begin { mechanism: "APOP", initial } => {
-                out.open("APOP ");
-                out.secret(initial.unwrap_or_default());
-                out.open("\r\n");
+                out.push_public("APOP ");
+                out.push_redacted(initial.unwrap_or_default());
+                out.push_public("\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
                 self.login.bare = false;
                 return begin(&format!("AUTH {mechanism}"), initial, LONGEST, out);
             }
             LoginMessage::Response(password) if self.login.bare => {
-                out.open("PASS ");
-                out.secret(password);
-                out.open("\r\n");
+                out.push_public("PASS ");
+                out.push_redacted(password);
+                out.push_public("\r\n");
             }
             LoginMessage::Response(response) => respond(response, out),
-            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::Abort => out.push_public("*\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true
@@ -75,7 +78,7 @@ impl LoginDialect for Pop3 {
             (ReplyTo::Hello, true) => LoginReply::Offer(self.mechanisms(msg)),
             // RFC 2449 is younger than POP3; USER is all that such a server has, but for APOP.
             (ReplyTo::Hello, false) => {
-                LoginReply::Offer([vec![Offered::named("USER")], self.mechanisms(b"")].concat())
+                LoginReply::Offer([vec![OfferedMechanism::named("USER")], self.mechanisms(b"")].concat())
             }
             (_, true) if named => LoginReply::Challenge(Vec::new()),
             (_, true) => LoginReply::Granted { data: None, user: None },

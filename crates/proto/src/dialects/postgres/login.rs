@@ -2,7 +2,10 @@
 
 use super::{PROTOCOL_3, Postgres, field, number};
 use crate::error::malformed;
-use crate::{Binding, Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script};
+use crate::{
+    ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism,
+    OutputBuffer, ReplyTo,
+};
 
 /// What is remembered of a login.
 #[derive(Default)]
@@ -18,8 +21,8 @@ pub(super) struct State {
 const DATABASE: &str = "postgres";
 
 impl LoginDialect for Postgres {
-    fn binding(&self) -> Binding {
-        Binding::ServerEndPoint
+    fn binding(&self) -> ChannelBinding {
+        ChannelBinding::ServerEndPoint
     }
 
     /// The server closes the connection after a refusal.
@@ -27,28 +30,30 @@ impl LoginDialect for Postgres {
         false
     }
 
-    fn mechanisms(&self, msg: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, msg: &[u8]) -> Vec<OfferedMechanism> {
         let data = msg.get(9..).unwrap_or_default();
         match number(msg, 5) {
-            Some(3) => vec![Offered::named("PASSWORD")],
-            Some(5) => vec![Offered { challenge: Some(data.to_vec()), ..Offered::named("MD5") }],
-            Some(7) => vec![Offered::named("GSSAPI")],
+            Some(3) => vec![OfferedMechanism::named("PASSWORD")],
+            Some(5) => {
+                vec![OfferedMechanism { challenge: Some(data.to_vec()), ..OfferedMechanism::named("MD5") }]
+            }
+            Some(7) => vec![OfferedMechanism::named("GSSAPI")],
             Some(10) => {
                 let names = data.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-                names.map(Offered::named).collect()
+                names.map(OfferedMechanism::named).collect()
             }
             _ => Vec::new(),
         }
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Hello { user } => {
                 let parameters = format!("user\0{user}\0database\0{DATABASE}\0\0");
                 let length = (parameters.len() as u32 + 8).to_be_bytes();
                 let message = [&length[..], &PROTOCOL_3.to_be_bytes(), parameters.as_bytes()].concat();
                 let shown = format!("StartupMessage 3.0 user {}", crate::Escaped(user.as_bytes()));
-                out.binary(message, &shown);
+                out.push_described(message, &shown);
             }
             LoginMessage::Begin { mechanism: "PASSWORD" | "MD5", initial } => {
                 password(&[initial.unwrap_or_default(), b"\0"], "PasswordMessage ***", out);
@@ -97,8 +102,8 @@ impl LoginDialect for Postgres {
     }
 }
 
-fn password(parts: &[&[u8]], shown: &str, out: &mut Script) {
+fn password(parts: &[&[u8]], shown: &str, out: &mut OutputBuffer) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let start = (length as u32 + 4).to_be_bytes();
-    out.binary([b"p", &start[..], &parts.concat()].concat(), shown);
+    out.push_described([b"p", &start[..], &parts.concat()].concat(), shown);
 }

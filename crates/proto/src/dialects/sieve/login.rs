@@ -3,37 +3,40 @@
 use super::{Sieve, Status, logical_lines, status, string};
 use crate::error::malformed;
 use crate::text::{challenge, starts_with, words};
-use crate::{Denial, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo, Script, base64};
+use crate::{
+    Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
+    base64,
+};
 
 impl LoginDialect for Sieve {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let value = logical_lines(list).find_map(|line| {
             let (name, rest) = string(line)?;
             let value = || string(rest.strip_prefix(b"\"").unwrap_or(rest).trim_ascii_start());
             name.eq_ignore_ascii_case(b"SASL").then(value).flatten()
         });
-        value.map(|(names, _)| words(names).map(Offered::named).collect()).unwrap_or_default()
+        value.map(|(names, _)| words(names).map(OfferedMechanism::named).collect()).unwrap_or_default()
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Hello { .. } => {
                 self.prompted = true;
-                out.open("CAPABILITY\r\n");
+                out.push_public("CAPABILITY\r\n");
             }
             LoginMessage::Begin { mechanism, initial } => {
-                out.open(format!("AUTHENTICATE \"{mechanism}\""));
+                out.push_public(format!("AUTHENTICATE \"{mechanism}\""));
                 if let Some(initial) = initial {
-                    out.open(" ");
+                    out.push_public(" ");
                     write_string(initial, out);
                 }
-                out.open("\r\n");
+                out.push_public("\r\n");
             }
             LoginMessage::Response(response) => {
                 write_string(response, out);
-                out.open("\r\n");
+                out.push_public("\r\n");
             }
-            LoginMessage::Abort => out.open("\"*\"\r\n"),
+            LoginMessage::Abort => out.push_public("\"*\"\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true
@@ -85,14 +88,14 @@ fn last_data(msg: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
 }
 
 /// A string: quoted up to 1024 octets, else a literal that waits for nobody (RFC 5804 section 4).
-fn write_string(bytes: &[u8], out: &mut Script) {
+fn write_string(bytes: &[u8], out: &mut OutputBuffer) {
     let text = base64::encode(bytes);
     if text.len() <= 1024 {
-        out.open("\"");
-        out.secret(text);
-        out.open("\"");
+        out.push_public("\"");
+        out.push_redacted(text);
+        out.push_public("\"");
     } else {
-        out.open(format!("{{{}+}}\r\n", text.len()));
-        out.secret(text);
+        out.push_public(format!("{{{}+}}\r\n", text.len()));
+        out.push_redacted(text);
     }
 }

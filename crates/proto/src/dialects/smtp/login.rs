@@ -4,42 +4,42 @@ use super::Smtp;
 use crate::error::malformed;
 use crate::text::{begin, challenge, code, lines, respond, words};
 use crate::{
-    ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, Offered, ReplyTo,
-    Script,
+    ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism,
+    OutputBuffer, ReplyTo,
 };
 
 /// RFC 4954 section 4: the command is as long as any other at most (RFC 5321 section 4.5.3.1.4).
 const LONGEST: usize = 512;
 
 impl LoginDialect for Smtp {
-    fn mechanisms(&self, list: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         if code(list) != Ok(250) {
             return Vec::new();
         }
-        let mut found: Vec<Offered> = Vec::new();
+        let mut found: Vec<OfferedMechanism> = Vec::new();
         for line in lines(list).skip(1).filter_map(|line| line.get(4..)) {
             let (keyword, names) = line.split_at_checked(4).unwrap_or((line, b""));
             // `AUTH=PLAIN` is said for clients that are older than the specification.
             if keyword.eq_ignore_ascii_case(b"AUTH") && names.first().is_some_and(|it| b" =".contains(it)) {
-                let new: Vec<Offered> = words(&names[1..]).map(Offered::named).collect();
+                let new: Vec<OfferedMechanism> = words(&names[1..]).map(OfferedMechanism::named).collect();
                 found.extend(new.into_iter().filter(|it| !found.contains(it)).collect::<Vec<_>>());
             }
         }
         found
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Hello { .. } => {
                 let mut hello = Vec::new();
                 self.write_client(ClientMessage::Hello, &mut hello);
-                out.open(hello);
+                out.push_public(hello);
             }
             LoginMessage::Begin { mechanism, initial } => {
                 return begin(&format!("AUTH {mechanism}"), initial, LONGEST, out);
             }
             LoginMessage::Response(response) => respond(response, out),
-            LoginMessage::Abort => out.open("*\r\n"),
+            LoginMessage::Abort => out.push_public("*\r\n"),
             LoginMessage::WhoAmI => return false,
         }
         true

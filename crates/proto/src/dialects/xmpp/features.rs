@@ -1,9 +1,9 @@
 //! What a stream says it can do (RFC 6120 section 4.3.2), with changes.
 
 use super::{SASL, SASL2, STREAMS, TLS};
-use crate::amend::drops;
+use crate::rewrite::drops;
 use crate::xml::{self, Element, Reader};
-use crate::{Amend, Capability, Malformed};
+use crate::{Capability, CapabilityRewrite, Malformed};
 
 /// The bindings that a server knows, XEP-0440.
 const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
@@ -36,7 +36,7 @@ pub(super) fn write(mechanisms: &[Capability], starttls: bool, out: &mut String)
 }
 
 /// The same features with this change; anything else stays as it is.
-pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, Malformed> {
+pub(super) fn rewritten(header: &str, msg: &[u8], how: CapabilityRewrite) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(header, msg)?;
     if !reader.next()?.is_some_and(|root| root.is(STREAMS, "features")) {
         return Ok(msg.to_vec());
@@ -55,7 +55,7 @@ pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, M
         }
     }
     kept.extend_from_slice(&msg[from..]);
-    if how == Amend::AddUpgrade && !offered {
+    if how == CapabilityRewrite::AddUpgrade && !offered {
         let offer = format!("<starttls xmlns='{TLS}'/>");
         let name = kept[1..].split(|byte| b" \t\r\n/>".contains(byte)).next().unwrap_or_default().to_vec();
         let end = match kept.strip_suffix(b"/>") {
@@ -68,19 +68,19 @@ pub(super) fn amended(header: &str, msg: &[u8], how: Amend) -> Result<Vec<u8>, M
 }
 
 /// Whether this change is about this element: about a mechanism, its name decides in the end.
-fn concerns(child: &Element<'_>, how: Amend) -> bool {
+fn concerns(child: &Element<'_>, how: CapabilityRewrite) -> bool {
     let (top, is) = (child.depth == 1, |namespace, name| child.is(namespace, name));
     match how {
-        Amend::DropUpgrade => top && is(TLS, "starttls"),
-        Amend::DropCredentials => {
+        CapabilityRewrite::DropUpgrade => top && is(TLS, "starttls"),
+        CapabilityRewrite::DropCredentials => {
             let listed = is(SASL, "mechanisms") || is(SASL2, "authentication");
             top && (listed || is(IQ_AUTH_FEATURE, "auth") || is(IQ_REGISTER_FEATURE, "register"))
         }
-        Amend::DropChannelBinding => {
+        CapabilityRewrite::DropChannelBinding => {
             is_mechanism(child) || (top && is(SASL_CHANNEL_BINDING, "sasl-channel-binding"))
         }
-        Amend::DropExternal => is_mechanism(child),
-        Amend::AddUpgrade | Amend::DropOnBehalf => false,
+        CapabilityRewrite::DropExternal => is_mechanism(child),
+        CapabilityRewrite::AddUpgrade | CapabilityRewrite::DropOnBehalf => false,
     }
 }
 

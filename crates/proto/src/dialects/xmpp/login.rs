@@ -5,52 +5,54 @@ use crate::error::malformed;
 use crate::text::challenge;
 use crate::xml::{self, Piece, Reader};
 use crate::{
-    Binding, ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, Offered,
-    ReplyTo, Script, base64,
+    ChannelBinding, ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed,
+    OfferedMechanism, OutputBuffer, ReplyTo, base64,
 };
 
 impl LoginDialect for Xmpp {
-    fn binding(&self) -> Binding {
+    fn binding(&self) -> ChannelBinding {
         self.binding
     }
 
-    fn mechanisms(&self, features: &[u8]) -> Vec<Offered> {
+    fn mechanisms(&self, features: &[u8]) -> Vec<OfferedMechanism> {
         let mut found = Vec::new();
         let Ok(mut reader) = Reader::new(&self.server_header, features) else { return found };
         while let Ok(Some(element)) = reader.next() {
             if element.is(SASL, "mechanism") {
                 let Ok(end) = reader.end_of(&element) else { break };
-                found.push(Offered::named(text(features.get(element.start..end).unwrap_or_default())));
+                found.push(OfferedMechanism::named(text(
+                    features.get(element.start..end).unwrap_or_default(),
+                )));
             }
         }
         found
     }
 
-    fn write(&mut self, msg: LoginMessage<'_>, out: &mut Script) -> bool {
+    fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool {
         match msg {
             LoginMessage::Hello { .. } => {
                 let mut hello = Vec::new();
                 self.write_client(ClientMessage::Hello, &mut hello);
-                out.open(hello);
+                out.push_public(hello);
             }
             LoginMessage::Begin { mechanism, initial } => {
                 let mut name = String::new();
                 xml::escape(mechanism, &mut name);
-                out.open(format!("<auth xmlns='{SASL}' mechanism='{name}'>"));
+                out.push_public(format!("<auth xmlns='{SASL}' mechanism='{name}'>"));
                 match initial {
                     // Section 6.4.2: the empty response is not the absence of one.
-                    Some([]) => out.open("="),
-                    Some(initial) => out.secret(base64::encode(initial)),
+                    Some([]) => out.push_public("="),
+                    Some(initial) => out.push_redacted(base64::encode(initial)),
                     None => {}
                 }
-                out.open("</auth>");
+                out.push_public("</auth>");
             }
             LoginMessage::Response(response) => {
-                out.open(format!("<response xmlns='{SASL}'>"));
-                out.secret(base64::encode(response));
-                out.open("</response>");
+                out.push_public(format!("<response xmlns='{SASL}'>"));
+                out.push_redacted(base64::encode(response));
+                out.push_public("</response>");
             }
-            LoginMessage::Abort => out.open(format!("<abort xmlns='{SASL}'/>")),
+            LoginMessage::Abort => out.push_public(format!("<abort xmlns='{SASL}'/>")),
             LoginMessage::WhoAmI => return false,
         }
         true
@@ -99,16 +101,16 @@ impl LoginDialect for Xmpp {
 }
 
 /// XEP-0440 lists what the server can be bound by; without a list it is the newest.
-fn binding(header: &str, features: &[u8]) -> Result<Binding, Malformed> {
+fn binding(header: &str, features: &[u8]) -> Result<ChannelBinding, Malformed> {
     let mut reader = Reader::new(header, features)?;
     let (mut listed, mut exporter) = (false, false);
     while let Some(element) = reader.next()? {
         if element.is("urn:xmpp:sasl-cb:0", "channel-binding") {
-            listed |= element.attribute("type") == Some(Binding::ServerEndPoint.name());
-            exporter |= element.attribute("type") == Some(Binding::Exporter.name());
+            listed |= element.attribute("type") == Some(ChannelBinding::ServerEndPoint.name());
+            exporter |= element.attribute("type") == Some(ChannelBinding::Exporter.name());
         }
     }
-    Ok(if listed && !exporter { Binding::ServerEndPoint } else { Binding::Exporter })
+    Ok(if listed && !exporter { ChannelBinding::ServerEndPoint } else { ChannelBinding::Exporter })
 }
 
 /// The text in an element of text alone.

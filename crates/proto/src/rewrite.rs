@@ -2,7 +2,7 @@
 //! its keyword.
 
 use crate::text::{lines, words};
-use crate::{Amend, ReplyTo};
+use crate::{CapabilityRewrite, ReplyTo};
 
 /// The keywords of one protocol's list. Case does not matter.
 pub(crate) struct Keywords {
@@ -18,15 +18,15 @@ pub(crate) struct Keywords {
 
 impl Keywords {
     /// The entry with this change; `None` where nothing is left of it.
-    pub(crate) fn amended(&self, entry: &[u8], how: Amend) -> Option<Vec<u8>> {
+    pub(crate) fn rewritten(&self, entry: &[u8], how: CapabilityRewrite) -> Option<Vec<u8>> {
         let end = entry.iter().position(|byte| matches!(byte, b' ' | b'=')).unwrap_or(entry.len());
         let (keyword, behind) = entry.split_at(end);
         let is = |known: &str| keyword.eq_ignore_ascii_case(known.as_bytes());
         let any = |list: &[&str]| list.iter().any(|known| is(known));
         match how {
-            Amend::DropUpgrade if is(self.upgrade) => None,
-            Amend::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
-            Amend::DropOnBehalf if any(self.on_behalf) => None,
+            CapabilityRewrite::DropUpgrade if is(self.upgrade) => None,
+            CapabilityRewrite::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
+            CapabilityRewrite::DropOnBehalf if any(self.on_behalf) => None,
             _ if is(self.mechanisms) => {
                 // `AUTH=PLAIN` is said for clients that are older than the specification.
                 let (sign, listed) = behind.split_at_checked(1).unwrap_or_default();
@@ -42,16 +42,20 @@ impl Keywords {
     }
 
     /// The list with this change.
-    pub(crate) fn amend<'a>(&self, list: impl Iterator<Item = &'a [u8]>, how: Amend) -> Vec<Vec<u8>> {
+    pub(crate) fn rewrite<'a>(
+        &self,
+        list: impl Iterator<Item = &'a [u8]>,
+        how: CapabilityRewrite,
+    ) -> Vec<Vec<u8>> {
         let mut offered = false;
-        let mut amended: Vec<_> = list
-            .inspect(|entry| offered |= self.amended(entry, Amend::DropUpgrade).is_none())
-            .filter_map(|entry| self.amended(entry, how))
+        let mut rewritten: Vec<_> = list
+            .inspect(|entry| offered |= self.rewritten(entry, CapabilityRewrite::DropUpgrade).is_none())
+            .filter_map(|entry| self.rewritten(entry, how))
             .collect();
-        if how == Amend::AddUpgrade && !offered {
-            amended.push(self.upgrade.as_bytes().to_vec());
+        if how == CapabilityRewrite::AddUpgrade && !offered {
+            rewritten.push(self.upgrade.as_bytes().to_vec());
         }
-        amended
+        rewritten
     }
 }
 
@@ -62,25 +66,25 @@ pub(crate) fn lists(answered: Option<ReplyTo>) -> bool {
 
 /// Whether this change takes out this mechanism, or `AUTH=` and a mechanism, and others not: because it is bound to
 /// the TLS connection (RFC 5802 section 6), or goes by who that belongs to.
-pub(crate) fn drops(how: Amend, mechanism: &[u8]) -> bool {
+pub(crate) fn drops(how: CapabilityRewrite, mechanism: &[u8]) -> bool {
     let name = mechanism.rsplit(|byte| *byte == b'=').next().unwrap_or_default();
     match how {
-        Amend::DropChannelBinding => {
+        CapabilityRewrite::DropChannelBinding => {
             name.len().checked_sub(5).is_some_and(|at| name[at..].eq_ignore_ascii_case(b"-PLUS"))
         }
-        Amend::DropExternal => name.eq_ignore_ascii_case(b"EXTERNAL"),
+        CapabilityRewrite::DropExternal => name.eq_ignore_ascii_case(b"EXTERNAL"),
         _ => false,
     }
 }
 
 /// A block of entries, one a line, that ends with a line of one dot; anything else stays as it is.
-pub(crate) fn block_amended(msg: &[u8], keywords: &Keywords, how: Amend) -> Vec<u8> {
+pub(crate) fn rewrite_block(msg: &[u8], keywords: &Keywords, how: CapabilityRewrite) -> Vec<u8> {
     let mut list: Vec<_> = lines(msg).collect();
     if list.len() < 2 || list.pop() != Some(b".") {
         return msg.to_vec();
     }
     let status = list.remove(0);
-    let amended = keywords.amend(list.into_iter(), how);
-    let whole = [status].into_iter().chain(amended.iter().map(Vec::as_slice)).chain([b"." as &[u8]]);
+    let rewritten = keywords.rewrite(list.into_iter(), how);
+    let whole = [status].into_iter().chain(rewritten.iter().map(Vec::as_slice)).chain([b"." as &[u8]]);
     whole.flat_map(|line| [line, b"\r\n"]).collect::<Vec<_>>().concat()
 }

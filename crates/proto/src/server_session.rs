@@ -2,7 +2,7 @@
 
 use crate::boundary::Inbox;
 use crate::{
-    After, ClientMessage, Dialect, Error, Identity, Protocol, Refusal, ReplyTo, ServerMessage, Side,
+    AfterUpgrade, ClientMessage, Dialect, Error, Identity, Protocol, Refusal, ReplyTo, ServerMessage, Side,
 };
 
 /// Reads commands inside TLS and answers those that are the upgrade's business: the second hello, which no
@@ -10,20 +10,20 @@ use crate::{
 /// application's.
 ///
 /// A fresh dialect serves it: nothing that was said in cleartext is known here (rule B3).
-pub struct Inside {
+pub struct ServerSession {
     dialect: Box<dyn Dialect>,
     inbox: Inbox,
 }
 
-impl std::fmt::Debug for Inside {
+impl std::fmt::Debug for ServerSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inside").field("inbox", &self.inbox).finish_non_exhaustive()
+        f.debug_struct("ServerSession").field("inbox", &self.inbox).finish_non_exhaustive()
     }
 }
 
 /// What the application has to deal with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum SessionCommand {
     /// One whole message of the client's, with its line ending.
     Message(Vec<u8>),
     /// A hello, a second request for TLS or a no-op, which was answered already. Told since it may matter
@@ -33,15 +33,15 @@ pub enum Command {
     Quit,
 }
 
-impl Inside {
+impl ServerSession {
     /// Starts the session; appends what the server says first inside TLS, where it does
     /// (ManageSieve's capabilities, the answer to the HTTP request).
     pub fn new(protocol: &Protocol, identity: Identity, out: &mut Vec<u8>) -> Self {
         let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..identity });
         match protocol.flow.after {
-            After::ServerSpeaks => dialect.write_server(ServerMessage::Offer { starttls: false }, out),
-            After::AnswerPending => dialect.write_server(ServerMessage::Other, out),
-            After::Silent | After::StreamRestart | After::SequenceContinues => {}
+            AfterUpgrade::ServerSpeaks => dialect.write_server(ServerMessage::Offer { starttls: false }, out),
+            AfterUpgrade::AnswerPending => dialect.write_server(ServerMessage::Other, out),
+            AfterUpgrade::Silent | AfterUpgrade::StreamRestart | AfterUpgrade::SequenceContinues => {}
         }
         Self { dialect, inbox: Inbox::endless(Side::Client, protocol) }
     }
@@ -62,7 +62,7 @@ impl Inside {
     ///
     /// # Errors
     /// [`Error`] when the client's bytes are no command or too long; `out` ends with a goodbye.
-    pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Command>, Box<Error>> {
+    pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, Box<Error>> {
         loop {
             let cut = self.inbox.next(&*self.dialect, ReplyTo::Other);
             let read = cut.and_then(|message| {
@@ -87,19 +87,19 @@ impl Inside {
                 ClientMessage::Probe => ServerMessage::Other,
                 ClientMessage::Quit => {
                     self.dialect.write_server(ServerMessage::Bye, out);
-                    return Ok(Some(Command::Quit));
+                    return Ok(Some(SessionCommand::Quit));
                 }
                 ClientMessage::Silent => continue,
                 ClientMessage::Credentials
                 | ClientMessage::OnBehalf
                 | ClientMessage::Partial
                 | ClientMessage::Other => {
-                    return Ok(Some(Command::Message(bytes.to_vec())));
+                    return Ok(Some(SessionCommand::Message(bytes.to_vec())));
                 }
             };
             let bytes = bytes.to_vec();
             self.dialect.write_server(answer, out);
-            return Ok(Some(Command::Answered(bytes)));
+            return Ok(Some(SessionCommand::Answered(bytes)));
         }
     }
 }

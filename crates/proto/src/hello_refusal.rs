@@ -4,14 +4,14 @@ use crate::{ClientMessage, Dialect, Escaped, Identity, Protocol, Side};
 
 /// Why there is no list of capabilities.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoList {
+pub enum HelloRefusal {
     /// The server does not know the command: its answer.
     UnknownCommand(String),
     /// The server knows the command and refuses it, which may be because of the name that the client gave: its answer.
     RefusedName(String),
 }
 
-impl NoList {
+impl HelloRefusal {
     /// Reads the answer to a hello: `None` if it is a list.
     pub fn read(protocol: &Protocol, answer: &[u8]) -> Option<Self> {
         let dialect = || (protocol.dialect)(Identity::new(""));
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
     use crate::protocol;
 
-    fn read(scheme: &str, answer: &str) -> Option<NoList> {
-        NoList::read(protocol(scheme).unwrap(), answer.as_bytes())
+    fn read(scheme: &str, answer: &str) -> Option<HelloRefusal> {
+        HelloRefusal::read(protocol(scheme).unwrap(), answer.as_bytes())
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(read(scheme, answer), None, "{scheme}: {answer}");
         }
-        let unknown = |text: &str| Some(NoList::UnknownCommand(text.to_owned()));
+        let unknown = |text: &str| Some(HelloRefusal::UnknownCommand(text.to_owned()));
         for (scheme, answer, text) in [
             ("smtp", "502 5.5.1 what?\r\n", "502 5.5.1 what?"),
             ("imap", "* OK still here\r\na1 BAD what?\r\n", "a1 BAD what?"),
@@ -118,7 +118,7 @@ mod tests {
         for answer in
             ["504 5.5.2 need a fully-qualified hostname", "501 bad name", "450 4.7.1 later", "550 no"]
         {
-            let expected = Some(NoList::RefusedName(answer.to_owned()));
+            let expected = Some(HelloRefusal::RefusedName(answer.to_owned()));
             assert_eq!(read("smtp", &format!("{answer}\r\n")), expected);
         }
     }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use starttls_proto::{ClientMessage, Command, Identity, Inside, Protocol, imap, nntp, pop3, sieve};
+use starttls_proto::{
+    ClientMessage, Identity, Protocol, ServerSession, SessionCommand, imap, nntp, pop3, sieve,
+};
 
 fn identity(nonce: u64) -> Identity {
     Identity { nonce, ..Identity::new("mail.example.com") }
@@ -11,14 +13,14 @@ fn identity(nonce: u64) -> Identity {
 /// What reaches the application of what the client sends, and what the dialect answers by itself.
 fn session(protocol: &Protocol, sent: &[&[u8]], chunk: usize) -> (Vec<Vec<u8>>, String) {
     let (mut heard, mut said) = (Vec::new(), Vec::new());
-    let mut inside = Inside::new(protocol, identity(0), &mut Vec::new());
+    let mut inside = ServerSession::new(protocol, identity(0), &mut Vec::new());
     for piece in sent.concat().chunks(chunk) {
         assert!(inside.receive(piece).is_empty());
         while let Some(command) = inside.next(&mut said).unwrap() {
             match command {
-                Command::Message(message) => heard.push(message),
-                Command::Answered(_) => {}
-                Command::Quit => heard.push(b"quit".to_vec()),
+                SessionCommand::Message(message) => heard.push(message),
+                SessionCommand::Answered(_) => {}
+                SessionCommand::Quit => heard.push(b"quit".to_vec()),
             }
         }
     }

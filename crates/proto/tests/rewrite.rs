@@ -3,24 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    Amend, ClientMessage, Edit, Event, Identity, Moment, Offer, Outgoing, PROTOCOLS, Protocol, Refusal,
-    Relay, ReplyTo, Rule, Scan, ServerMessage, Side, What, protocol,
+    CapabilityRewrite, ClientMessage, Edit, EventKind, Identity, OfferPlace, Outgoing, PROTOCOLS, Protocol,
+    Refusal, Relay, RelayEvent, RelayRule, ReplyTo, Scan, ServerMessage, Side, Trigger, protocol,
 };
 
-fn amended(scheme: &str, reply_to: ReplyTo, list: &str, how: Amend) -> String {
+fn amended(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite) -> String {
     let mut dialect = (protocol(scheme).unwrap().dialect)(Identity::new(""));
     if scheme.starts_with("xmpp") {
         let header = "<stream:stream xmlns='jabber:client' version='1.0' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
         dialect.read_server(ReplyTo::Hello, header.as_bytes()).unwrap();
     }
-    let changed = dialect.amend(Side::Server, list.as_bytes(), how);
-    assert_eq!(changed, dialect.amend(Side::Server, &changed, how), "{scheme}: not the same twice");
+    let changed = dialect.rewrite(Side::Server, list.as_bytes(), how);
+    assert_eq!(changed, dialect.rewrite(Side::Server, &changed, how), "{scheme}: not the same twice");
     if !changed.is_empty() {
         let end = dialect.frame(Side::Server, reply_to, &changed, &mut Scan::default());
         assert_eq!(end, Ok(Some(changed.len())), "{scheme}: {}", changed.escape_ascii());
     }
-    assert_eq!(dialect.amend(Side::Client, list.as_bytes(), how), list.as_bytes(), "{scheme}: a client's");
+    assert_eq!(dialect.rewrite(Side::Client, list.as_bytes(), how), list.as_bytes(), "{scheme}: a client's");
     String::from_utf8(changed).unwrap()
 }
 
@@ -104,8 +104,12 @@ const LISTS: &[(&str, ReplyTo, &str, [&str; 4])] = &[
 
 #[test]
 fn lists_lose_what_must_not_pass() {
-    const HOW: [Amend; 4] =
-        [Amend::DropUpgrade, Amend::DropCredentials, Amend::DropChannelBinding, Amend::DropOnBehalf];
+    const HOW: [CapabilityRewrite; 4] = [
+        CapabilityRewrite::DropUpgrade,
+        CapabilityRewrite::DropCredentials,
+        CapabilityRewrite::DropChannelBinding,
+        CapabilityRewrite::DropOnBehalf,
+    ];
     for (scheme, reply_to, list, left) in LISTS {
         for (how, left) in HOW.into_iter().zip(left) {
             assert_eq!(amended(scheme, *reply_to, list, how), *left, "{scheme} {how:?}");
@@ -132,7 +136,7 @@ fn s8_external_is_taken_out_of_every_list() {
              </mechanisms></stream:features>",
         ),
     ] {
-        assert_eq!(amended(scheme, ReplyTo::Hello, list, Amend::DropExternal), left, "{scheme}");
+        assert_eq!(amended(scheme, ReplyTo::Hello, list, CapabilityRewrite::DropExternal), left, "{scheme}");
     }
 }
 
@@ -152,16 +156,16 @@ fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
 
 #[test]
 fn an_upgrade_that_is_put_in_is_offered() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != Offer::Unannounced) {
+    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
         let reply_to =
-            if protocol.flow.offer == Offer::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
+            if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         for offer in offers(protocol) {
             let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
             let mut hello = Vec::new();
             dialect.write_client(ClientMessage::Hello, &mut hello);
             let (mut rest, mut offered) = (offer.as_slice(), false);
             while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-                let amended = dialect.amend(Side::Server, &rest[..end], Amend::AddUpgrade);
+                let amended = dialect.rewrite(Side::Server, &rest[..end], CapabilityRewrite::AddUpgrade);
                 let whole = dialect.frame(Side::Server, reply_to, &amended, &mut Scan::default());
                 assert_eq!(whole, Ok(Some(amended.len())), "{}: {}", protocol.name, amended.escape_ascii());
                 let meaning = dialect.read_server(reply_to, &amended).unwrap();
@@ -173,24 +177,25 @@ fn an_upgrade_that_is_put_in_is_offered() {
     }
 }
 
-const INSIDE: [(Moment, Edit); 5] = [
-    (Moment::Client(ClientMessage::Request), Edit::AnswerInTurn(ServerMessage::Refuse(Refusal::Permanent))),
-    (Moment::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
-    (Moment::Client(ClientMessage::Other), Edit::Release),
-    (Moment::Client(ClientMessage::Credentials), Edit::Release),
-    (Moment::Any(Side::Server), Edit::Amend(Amend::DropUpgrade)),
+const INSIDE: [(Trigger, Edit); 5] = [
+    (Trigger::Client(ClientMessage::Request), Edit::AnswerInTurn(ServerMessage::Refuse(Refusal::Permanent))),
+    (Trigger::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
+    (Trigger::Client(ClientMessage::Other), Edit::Release),
+    (Trigger::Client(ClientMessage::Credentials), Edit::Release),
+    (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::DropUpgrade)),
 ];
 
 struct Middle {
     relay: Relay,
-    events: Vec<Event>,
+    events: Vec<RelayEvent>,
 }
 
 impl Middle {
-    fn new(scheme: &str, rules: &[(Moment, Edit)]) -> Self {
-        let rules = rules.iter().map(|(at, edit)| Rule { at: *at, edit: edit.clone() }).collect();
+    fn new(scheme: &str, rules: &[(Trigger, Edit)]) -> Self {
+        let rules =
+            rules.iter().map(|(trigger, edit)| RelayRule { trigger: *trigger, edit: edit.clone() }).collect();
         let identity = Identity { inside_tls: true, ..Identity::new("mail.example.com") };
-        Self { relay: Relay::within(protocol(scheme).unwrap(), identity, rules), events: Vec::new() }
+        Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules), events: Vec::new() }
     }
 
     /// What goes to the client, and what to the server.
@@ -231,8 +236,8 @@ fn g3_a_client_does_not_say_on_whose_behalf_it_speaks() {
         assert_eq!(middle.says(Side::Client, said), (String::from(answer), String::new()), "{scheme}");
     }
     let rules = [
-        (Moment::Any(Side::Client), Edit::Amend(Amend::DropOnBehalf)),
-        (Moment::Client(ClientMessage::Other), Edit::Release),
+        (Trigger::Any(Side::Client), Edit::Rewrite(CapabilityRewrite::DropOnBehalf)),
+        (Trigger::Client(ClientMessage::Other), Edit::Release),
     ];
     let mut middle = Middle::new("http", &rules);
     let request = "GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=192.0.2.1\r\nX-Forwarded-Proto: https\r\n\
@@ -245,8 +250,8 @@ fn g3_a_client_does_not_say_on_whose_behalf_it_speaks() {
 #[test]
 fn b1_a_granted_request_is_an_upgrade_unless_something_is_behind_it() {
     let rules = [
-        (Moment::Client(ClientMessage::Request), Edit::Grant),
-        (Moment::Any(Side::Server), Edit::Amend(Amend::AddUpgrade)),
+        (Trigger::Client(ClientMessage::Request), Edit::Grant),
+        (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::AddUpgrade)),
     ];
     let mut middle = Middle::new("smtp", &rules);
     let (_, passed) = middle.says(Side::Client, "EHLO me\r\nSTARTTLS\r\n");
@@ -265,5 +270,5 @@ fn b1_a_granted_request_is_an_upgrade_unless_something_is_behind_it() {
     let mut out = Vec::new();
     let error = middle.relay.upgrade(&mut out).unwrap_err();
     assert_eq!(error.received, b"MAIL");
-    assert!(!middle.events.iter().any(|event| event.what == What::Boundary));
+    assert!(!middle.events.iter().any(|event| event.kind == EventKind::Boundary));
 }
