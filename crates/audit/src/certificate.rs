@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 use starttls::proto::Escaped;
 use starttls::validity;
 use x509_parser::prelude::*;
-use x509_parser::public_key::PublicKey;
 
+use crate::algorithms::{KeyKind, SignatureKind};
 use crate::report::Certificate;
 
 impl Certificate {
@@ -52,8 +52,8 @@ impl Certificate {
             not_after: validity::rfc3339(not_after),
             not_after_unix: not_after,
             days_left: validity::days_left(not_after, now),
-            key: key(certificate.public_key()),
-            signature: algorithm(&certificate.signature_algorithm.algorithm.to_id_string()),
+            key: KeyKind::of(certificate.public_key()).to_string(),
+            signature: SignatureKind::of(&certificate.signature_algorithm).to_string(),
             spki_sha256: hex(&Sha256::digest(certificate.public_key().raw)),
             ..Self::default()
         }
@@ -89,53 +89,11 @@ fn name(name: &GeneralName<'_>) -> String {
     }
 }
 
-pub(crate) fn key(key: &SubjectPublicKeyInfo<'_>) -> String {
-    let curve = || {
-        let parameters = key.algorithm.parameters.as_ref().and_then(|it| it.as_oid().ok());
-        match parameters.map(|oid| oid.to_id_string()).as_deref() {
-            Some("1.2.840.10045.3.1.7") => String::from("EC P-256"),
-            Some("1.3.132.0.34") => String::from("EC P-384"),
-            Some("1.3.132.0.35") => String::from("EC P-521"),
-            _ => String::from("EC"),
-        }
-    };
-    match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => format!("RSA {} bits", rsa.key_size()),
-        Ok(PublicKey::EC(_)) => curve(),
-        _ => algorithm(&key.algorithm.algorithm.to_id_string()),
-    }
-}
-
-fn algorithm(oid: &str) -> String {
-    match oid {
-        "1.2.840.10045.4.1" => "ECDSA with SHA-1",
-        "1.2.840.10045.4.3.1" => "ECDSA with SHA-224",
-        "1.2.840.10045.4.3.2" => "ECDSA with SHA-256",
-        "1.2.840.10045.4.3.3" => "ECDSA with SHA-384",
-        "1.2.840.10045.4.3.4" => "ECDSA with SHA-512",
-        "1.2.840.10040.4.3" => "DSA with SHA-1",
-        "2.16.840.1.101.3.4.3.2" => "DSA with SHA-256",
-        "1.2.840.113549.1.1.2" => "RSA with MD2",
-        "1.2.840.113549.1.1.3" => "RSA with MD4",
-        "1.2.840.113549.1.1.4" => "RSA with MD5",
-        "1.2.840.113549.1.1.5" | "1.3.14.3.2.29" => "RSA with SHA-1",
-        "1.2.840.113549.1.1.14" => "RSA with SHA-224",
-        "1.2.840.113549.1.1.11" => "RSA with SHA-256",
-        "1.2.840.113549.1.1.12" => "RSA with SHA-384",
-        "1.2.840.113549.1.1.13" => "RSA with SHA-512",
-        "1.2.840.113549.1.1.10" => "RSA-PSS",
-        "1.3.101.112" => "Ed25519",
-        "1.3.101.113" => "Ed448",
-        other => other,
-    }
-    .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use x509_parser::pem;
 
-    use super::{Certificate, algorithm};
+    use super::Certificate;
 
     #[test]
     fn days_are_counted_from_the_time_that_is_given() {
@@ -152,17 +110,5 @@ mod tests {
         let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
         assert!(is_hex(&own.sha256) && is_hex(&own.spki_sha256) && own.sha256 != own.spki_sha256, "{own:?}");
         assert!(own.serial.split(':').all(|octet| u8::from_str_radix(octet, 16).is_ok()), "{own:?}");
-    }
-
-    #[test]
-    fn what_nobody_should_sign_with_has_a_name() {
-        for (oid, name) in [
-            ("1.2.840.113549.1.1.4", "RSA with MD5"),
-            ("1.2.840.10045.4.1", "ECDSA with SHA-1"),
-            ("1.2.840.113549.1.1.11", "RSA with SHA-256"),
-            ("1.2.3", "1.2.3"),
-        ] {
-            assert_eq!(algorithm(oid), name);
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`report`] is what comes out, as data; [`filter`] says what of it counts, and [`render`] shows it.
 #![forbid(unsafe_code)]
 
+mod algorithms;
 mod certificate;
 mod channel;
 pub mod check;

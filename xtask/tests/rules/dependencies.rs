@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
     ("starttls-processes", &[]),
-    ("starttls-audit", &["starttls-proto", "starttls", "starttls-report"]),
+    ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report"]),
     ("starttls-gateway", &["starttls-proto", "starttls"]),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
     (

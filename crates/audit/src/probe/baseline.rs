@@ -1,6 +1,7 @@
 //! The upgrade as a client does it, and everything that can be seen on the way.
 
 use starttls::proto::{ClientMessage, Escaped, HelloRefusal, Refusal};
+use starttls_hello::Version;
 
 use super::{port, pre_tls_text};
 use crate::finding::{FindingBuilder, ProbeResult};
@@ -18,6 +19,8 @@ pub(crate) struct Baseline {
     pub(crate) seen: ProbeResult,
     pub(crate) steps: Vec<StepTime>,
     pub(crate) tls: Option<TlsSummary>,
+    /// The version of that session.
+    pub(crate) version: Option<Version>,
     pub(crate) certificate: Option<Presented>,
     pub(crate) capabilities: Option<Capabilities>,
     /// Milliseconds that the server took, without the silence that it may have ended in.

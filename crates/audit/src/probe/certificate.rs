@@ -4,8 +4,10 @@ use starttls::rustls::client::verify_server_name;
 use starttls::rustls::pki_types::ServerName;
 use starttls::rustls::server::ParsedCertificate;
 use starttls::{CertificateVerdict, TlsFacts, validity};
+use starttls_hello::Version;
 use x509_parser::prelude::*;
 
+use crate::algorithms::{self, KeyKind, SignatureHash, SignatureKind};
 use crate::finding::FindingBuilder;
 use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
 
@@ -30,8 +32,6 @@ pub(crate) fn certificate(
         }
     };
     findings.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
-    findings.push(key(&own.key));
-    findings.push(signature(&own.signature));
     findings.push(match own.names.is_empty() {
         true => FindingBuilder::fail(
             "cert-san",
@@ -42,6 +42,8 @@ pub(crate) fn certificate(
     if let Some(der) = facts.chain.first()
         && let Ok((_, parsed)) = X509Certificate::from_der(der)
     {
+        findings.push(key(&KeyKind::of(parsed.public_key())));
+        findings.push(signature(&SignatureKind::of(&parsed.signature_algorithm)));
         findings.push(usage(&parsed));
         findings.push(stapling(&parsed, facts.ocsp_stapled));
     }
@@ -194,31 +196,25 @@ fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder>
     (!is_read).then(|| FindingBuilder::fail("cert-chain", why))
 }
 
-pub(crate) fn key(key: &str) -> FindingBuilder {
-    let bits = key
-        .strip_prefix("RSA ")
-        .and_then(|rest| rest.split(' ').next())
-        .and_then(|bits| bits.parse::<u32>().ok());
-    match bits {
-        Some(bits) if bits < 2048 => FindingBuilder::fail("cert-key", format!("the key is too short: {key}")),
-        _ => FindingBuilder::pass("cert-key", key),
+pub(crate) fn key(kind: &KeyKind) -> FindingBuilder {
+    match kind.is_weak() {
+        true => FindingBuilder::fail("cert-key", format!("the key is too short: {kind}")),
+        false => FindingBuilder::pass("cert-key", kind.to_string()),
     }
 }
 
-/// RFC 9155 for SHA-1, RFC 6151 for MD5; what has no name here is not known to be fine.
-fn signature(name: &str) -> FindingBuilder {
+fn signature(kind: &SignatureKind) -> FindingBuilder {
     let id = "cert-signature";
-    let broken = |hash: &&str| name.ends_with(*hash);
-    if ["SHA-1", "MD5", "MD4", "MD2"].iter().any(broken) {
-        return FindingBuilder::fail(id, format!("the certificate is signed with {name}"));
+    if kind.hash().is_some_and(SignatureHash::is_broken) {
+        return FindingBuilder::fail(id, format!("the certificate is signed with {kind}"));
     }
-    match name.starts_with(|first: char| first.is_ascii_digit()) {
-        true => FindingBuilder::new(
-            id,
-            CheckOutcome::Info,
-            format!("signed with an algorithm that is not known here: {name}"),
-        ),
-        false => FindingBuilder::pass(id, format!("signed with {name}")),
+    match kind.is_known() {
+        true => FindingBuilder::pass(id, format!("signed with {kind}")),
+        // An algorithm that is not in the table is not known to be secure.
+        false => {
+            let what = format!("signed with an algorithm that is not known here: {kind}");
+            FindingBuilder::new(id, CheckOutcome::Info, what)
+        }
     }
 }
 
@@ -262,7 +258,11 @@ const ALPN_NEEDED: &str = "Check that the port serves this protocol. Then enable
     terminates TLS before it.";
 
 /// The session that was agreed upon.
-pub(crate) fn session(tls: &TlsSummary, required_alpn: Option<&str>) -> Vec<FindingBuilder> {
+pub(crate) fn session(
+    facts: &TlsFacts,
+    tls: &TlsSummary,
+    required_alpn: Option<&str>,
+) -> Vec<FindingBuilder> {
     let info = |id, text: String| FindingBuilder::new(id, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
@@ -277,8 +277,8 @@ pub(crate) fn session(tls: &TlsSummary, required_alpn: Option<&str>) -> Vec<Find
         false => "no session ticket was seen",
     };
     // RFC 8446 has no renegotiation, and our TLS 1.2 refuses servers without RFC 5746.
-    let renegotiation = match tls.version.as_str() {
-        "TLS 1.3" => "TLS 1.3 has none",
+    let renegotiation = match algorithms::version(facts) {
+        Some(Version::Tls13) => "TLS 1.3 has none",
         _ => "secure renegotiation is supported (RFC 5746)",
     };
     let alpn = match (required_alpn, tls.alpn.as_deref()) {
@@ -325,17 +325,17 @@ mod tests {
     }
 
     #[test]
-    fn broken_hashes_are_found_and_unknown_ones_not_praised() {
-        for (name, outcome) in [
-            ("RSA with MD5", CheckOutcome::Fail),
-            ("ECDSA with SHA-1", CheckOutcome::Fail),
-            ("RSA with SHA-1", CheckOutcome::Fail),
-            ("ECDSA with SHA-256", CheckOutcome::Pass),
-            ("RSA-PSS", CheckOutcome::Pass),
-            ("Ed25519", CheckOutcome::Pass),
-            ("1.2.3.4", CheckOutcome::Info),
+    fn broken_hashes_fail_and_unknown_algorithms_do_not_pass() {
+        for (kind, outcome) in [
+            (SignatureKind::Rsa(SignatureHash::Md5), CheckOutcome::Fail),
+            (SignatureKind::Ecdsa(SignatureHash::Sha1), CheckOutcome::Fail),
+            (SignatureKind::Rsa(SignatureHash::Sha1), CheckOutcome::Fail),
+            (SignatureKind::Ecdsa(SignatureHash::Sha256), CheckOutcome::Pass),
+            (SignatureKind::RsaPss, CheckOutcome::Pass),
+            (SignatureKind::Ed25519, CheckOutcome::Pass),
+            (SignatureKind::Unknown("1.2.3.4".to_owned()), CheckOutcome::Info),
         ] {
-            assert_eq!(signature(name).outcome, outcome, "{name}");
+            assert_eq!(signature(&kind).outcome, outcome, "{kind}");
         }
     }
 }

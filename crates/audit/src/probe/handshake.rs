@@ -5,6 +5,7 @@ use starttls::proto::Escaped;
 use super::baseline::Baseline;
 use super::capabilities::{Again, asked_again, capabilities};
 use super::certificate as judge;
+use crate::algorithms::{self, KeyKind};
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::record::Mark;
@@ -20,7 +21,7 @@ impl Baseline {
     fn unproven(&mut self, error: &starttls::Error) -> Option<FindingBuilder> {
         let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
         let presented = Presented::refused(reason, chain);
-        let finding = judge::key(&presented.chain.first()?.key);
+        let finding = judge::key(&KeyKind::of_certificate(chain.first()?)?);
         self.certificate = Some(presented);
         Some(finding)
     }
@@ -78,13 +79,13 @@ impl Baseline {
             self.took_ms = inside.record.elapsed_ms();
         }
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
-        let group = facts.group_name();
+        self.version = algorithms::version(&facts);
         self.tls = Some(TlsSummary {
             version: facts.version_name().to_owned(),
             versions: vec![facts.version_name().to_owned()],
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: group.as_deref().is_some_and(|name| name.contains("MLKEM")),
-            group,
+            post_quantum: algorithms::is_post_quantum(&facts),
+            group: facts.group_name(),
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
             resumption: tickets > 0,
             ocsp_stapled: facts.ocsp_stapled,
@@ -106,7 +107,7 @@ impl Baseline {
             let soon = plan.limits.expiry_warning;
             for finding in judge::certificate(presented, &facts, &plan.server_name, soon)
                 .into_iter()
-                .chain(judge::session(tls, plan.required_alpn()))
+                .chain(judge::session(&facts, tls, plan.required_alpn()))
             {
                 self.seen.push(finding.at(at, handshake));
             }

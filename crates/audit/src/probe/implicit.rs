@@ -1,5 +1,7 @@
 //! A port where TLS starts at the first byte (RFC 8314 section 3).
 
+use starttls_hello::Version;
+
 use super::baseline::Baseline;
 use super::port::{self, Diagnosis};
 use super::tls;
@@ -53,8 +55,8 @@ fn wrong_port(Diagnosis { seen, why }: Diagnosis) -> Baseline {
 pub(super) async fn handshakes(
     plan: &Plan,
     usual_sha: Option<&str>,
-    version: Option<&str>,
-) -> (ProbeResult, Vec<String>, Option<ProbeError>) {
+    version: Option<Version>,
+) -> (ProbeResult, Vec<Version>, Option<ProbeError>) {
     let mut seen = ProbeResult::default();
     let (alpn, names, (versions, works)) =
         tokio::join!(tls::alpn(plan), tls::names(plan, usual_sha), tls::versions(plan, version));

@@ -23,6 +23,7 @@ use std::time::Instant;
 use baseline::Baseline;
 
 use starttls::validity;
+use starttls_hello::Version;
 
 use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
@@ -53,12 +54,9 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
         plan.calibrate(base.took_ms);
         let usual_sha =
             base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
-        let version = base.tls.as_ref().map(|tls| tls.version.clone());
         let (part, works, unserved) = match plan.implicit {
-            true => implicit::handshakes(plan, usual_sha.as_deref(), version.as_deref()).await,
-            false => {
-                upgrades(plan, base.certificate.as_ref(), usual_sha.as_deref(), version.as_deref()).await
-            }
+            true => implicit::handshakes(plan, usual_sha.as_deref(), base.version).await,
+            false => upgrades(plan, base.certificate.as_ref(), usual_sha.as_deref(), base.version).await,
         };
         seen.absorb(part);
         if let Some(stop) = unserved {
@@ -69,7 +67,7 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
         }
         throttled(&mut seen);
         if let Some(tls) = &mut base.tls {
-            tls.versions.extend(works);
+            tls.versions.extend(works.iter().map(ToString::to_string));
             tls.versions.sort();
             tls.versions.dedup();
         }
@@ -157,8 +155,8 @@ async fn upgrades(
     plan: &Plan,
     presented: Option<&Presented>,
     usual_sha: Option<&str>,
-    version: Option<&str>,
-) -> (ProbeResult, Vec<String>, Option<ProbeError>) {
+    version: Option<Version>,
+) -> (ProbeResult, Vec<Version>, Option<ProbeError>) {
     let (mut seen, usual) = cleartext::probe(plan).await;
     let (fixation, alpn, names, cross_protocol, (versions, works)) = tokio::join!(
         fixation::probe(plan, usual.as_deref()),

@@ -1,7 +1,9 @@
 //! The handshake: versions, ALPN, and what is served under other names.
 
 use starttls::Connector;
+use starttls_hello::Version;
 
+use crate::algorithms;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::{Certificate, CheckOutcome};
@@ -9,7 +11,7 @@ use crate::session::ProbeError;
 
 /// What one handshake came to.
 struct Shake {
-    version: String,
+    version: Option<Version>,
     own: Option<Certificate>,
     alpn: Option<Vec<u8>>,
 }
@@ -35,7 +37,7 @@ async fn shake(
         Ok(mut inside) => {
             let facts = inside.session().facts();
             let own = facts.chain.first().map(|der| Certificate::read(der));
-            let shake = Shake { version: facts.version_name().to_owned(), own, alpn: facts.alpn.clone() };
+            let shake = Shake { version: algorithms::version(facts), own, alpn: facts.alpn.clone() };
             inside.goodbye().await;
             (seen.record(inside.record), Ok(shake))
         }
@@ -44,9 +46,9 @@ async fn shake(
 }
 
 /// Both versions of TLS; the ones that work, for the report. One is known to already, from the first connection.
-pub(crate) async fn versions(plan: &Plan, known: Option<&str>) -> (ProbeResult, Vec<String>) {
+pub(crate) async fn versions(plan: &Plan, known: Option<Version>) -> (ProbeResult, Vec<Version>) {
     let mut seen = ProbeResult::default();
-    let mut works = Vec::from_iter(known.map(str::to_owned));
+    let mut works = Vec::from_iter(known);
     let mut finding = None;
     for (connector, purpose) in
         [(&plan.connectors.tls12, "TLS 1.2 only"), (&plan.connectors.tls13, "TLS 1.3 only")]
@@ -54,7 +56,7 @@ pub(crate) async fn versions(plan: &Plan, known: Option<&str>) -> (ProbeResult, 
         let (_, result) = shake(plan, purpose, connector, &plan.server_name, &mut seen).await;
         finding = match result {
             Ok(shake) => {
-                works.push(shake.version);
+                works.extend(shake.version);
                 None
             }
             Err(ProbeError::Unshaken(_)) => {
@@ -66,9 +68,10 @@ pub(crate) async fn versions(plan: &Plan, known: Option<&str>) -> (ProbeResult, 
     }
     works.sort();
     works.dedup();
-    let is_new = works.iter().any(|version| version == "TLS 1.3");
+    let is_new = works.contains(&Version::Tls13);
     let finding = finding.filter(|_| !is_new).unwrap_or_else(|| {
-        FindingBuilder::pass("tls-old", format!("handshakes succeed with {}", works.join(" and ")))
+        let names = works.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        FindingBuilder::pass("tls-old", format!("handshakes succeed with {names}"))
     });
     let last = seen.records.len().saturating_sub(1);
     seen.push_shown(finding, last);

@@ -12,6 +12,7 @@ use crate::error::Failed;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use starttls_audit::report::Certificate;
+use starttls_hello::NamedGroup;
 
 /// Everything that one connection showed.
 #[derive(Debug, Serialize)]
@@ -225,12 +226,11 @@ fn octets(hex: &str) -> Vec<u8> {
 
 impl Tls {
     pub(crate) fn new(facts: &TlsFacts, tickets: u32) -> Self {
-        let group = facts.group_name();
         Self {
             version: facts.version_name(),
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: group.as_deref().is_some_and(|name| name.contains("MLKEM")),
-            group,
+            post_quantum: facts.group.is_some_and(|group| NamedGroup(u16::from(group)).is_post_quantum()),
+            group: facts.group_name(),
             server_name: facts.server_name.clone(),
             alpn: facts.alpn.as_deref().map(|id| starttls::proto::Escaped(id).to_string()),
             handshake: facts.kind_name(),

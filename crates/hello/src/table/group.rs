@@ -87,6 +87,11 @@ impl NamedGroup {
         super::code(name).map(Self).or_else(|| Self::all().find(named).map(|(group, _)| group))
     }
 
+    /// Returns whether the group withstands quantum computers.
+    pub fn is_post_quantum(self) -> bool {
+        self.info().is_some_and(|info| info.class == Strength::PostQuantum)
+    }
+
     /// Returns whether this is a reserved value that tests for intolerance (RFC 8701).
     pub const fn is_grease(self) -> bool {
         super::is_grease(self.0)

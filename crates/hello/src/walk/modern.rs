@@ -30,8 +30,7 @@ pub(super) fn share(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
 
 /// Post-quantum groups only, if the first answer named another group.
 pub(super) fn post_quantum(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
-    let is_pq = |group: NamedGroup| group.info().is_some_and(|info| info.class == Strength::PostQuantum);
-    let found = evidence.modern_accepted().filter_map(|(_, group)| group).any(is_pq);
+    let found = evidence.modern_accepted().filter_map(|(_, group)| group).any(NamedGroup::is_post_quantum);
     let asked = evidence.asked(Topic::PostQuantum) || !evidence.offers(Version::Tls13) || found;
     (!asked).then(|| Question {
         groups: groups(|info| info.tls13 && info.class == Strength::PostQuantum),
