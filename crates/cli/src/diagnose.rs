@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{DeclinedReason, ErrorKind, Refusal, speaks};
+use starttls::proto::{DeclinedReason, ErrorKind, Refusal, Speaker};
 use starttls::rustls::{self, pki_types::CertificateDer};
 use starttls::{Connector, Error};
 
@@ -178,7 +178,7 @@ async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
             Some(instead(target, SPEAKS_TLS))
         }
         Err(Error::PlaintextNotTls { received, .. }) => {
-            speaks(&received).map(|_| other_protocol(target, &received))
+            Speaker::recognize(&received).map(|_| other_protocol(target, &received))
         }
         Err(_) => None,
     }
@@ -256,8 +256,8 @@ fn instead(target: &Target, why: &str) -> String {
 /// Cleartext came where TLS belongs: from this protocol's own upgrade port, most likely.
 fn cleartext(target: &Target, received: &[u8]) -> String {
     let port = target.port;
-    match (speaks(received), target.other_mode()) {
-        (Some(speaker), Some(other)) if same_family(speaker, other.protocol.title) => {
+    match (Speaker::recognize(received), target.other_mode()) {
+        (Some(speaker), Some(other)) if speaker.families().contains(&other.protocol.family) => {
             format!("port {port} starts in cleartext ({speaker}): use {other}")
         }
         (None, Some(other)) => {
@@ -274,25 +274,19 @@ fn cleartext_only(target: &Target) -> Option<String> {
 
 fn other_protocol(target: &Target, received: &[u8]) -> String {
     let names = |word: &[u8]| received.windows(word.len()).any(|it| it == word);
-    let schemes: &[&str] = match speaks(received) {
-        Some("HTTP") => &["http"],
-        Some("SMTP or FTP") if names(b"SMTP") => &["smtp"],
-        Some("SMTP or FTP") if names(b"LMTP") => &["lmtp"],
-        Some("SMTP or FTP") if names(b"FTP") => &["ftp"],
-        Some("SMTP or FTP") => &["smtp", "ftp"],
-        Some("IMAP") => &["imap"],
-        Some("POP3") => &["pop3"],
-        Some("NNTP") => &["nntp"],
-        Some("ManageSieve") => &["sieve"],
-        Some("XMPP") => &["xmpp"],
+    let schemes: &[&str] = match Speaker::recognize(received) {
+        Some(Speaker::Http) => &["http"],
+        Some(Speaker::SmtpOrFtp) if names(b"SMTP") => &["smtp"],
+        Some(Speaker::SmtpOrFtp) if names(b"LMTP") => &["lmtp"],
+        Some(Speaker::SmtpOrFtp) if names(b"FTP") => &["ftp"],
+        Some(Speaker::SmtpOrFtp) => &["smtp", "ftp"],
+        Some(Speaker::Imap) => &["imap"],
+        Some(Speaker::Pop3) => &["pop3"],
+        Some(Speaker::Nntp) => &["nntp"],
+        Some(Speaker::ManageSieve) => &["sieve"],
+        Some(Speaker::Xmpp) => &["xmpp"],
         _ => return format!("port {} does not serve {}: check the port", target.port, target.protocol.title),
     };
     let urls: Vec<_> = schemes.iter().map(|scheme| target.host.url(scheme, target.port)).collect();
     format!("port {} speaks another protocol: use {}", target.port, urls.join(" or "))
-}
-
-fn same_family(speaker: &str, title: &str) -> bool {
-    speaker.contains(title)
-        || title.contains(speaker)
-        || (speaker.contains("SMTP") && title == "mail submission")
 }

@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
-use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, speaks};
+use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 
 use crate::handshake::HANDSHAKE;
 use crate::verify::is_authority;
@@ -192,7 +192,7 @@ impl Error {
                 }
                 _ => None,
             },
-            Self::PlaintextNotTls { received, .. } if speaks(received).is_some() => {
+            Self::PlaintextNotTls { received, .. } if Speaker::recognize(received).is_some() => {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
             }
             Self::Declined(UpgradeRefusal { no_list: Some(HelloRefusal::RefusedName(_)), .. }) => {
@@ -270,7 +270,7 @@ impl fmt::Display for Error {
             Self::Protocol(error) => error.fmt(f),
             Self::PlaintextNotTls { by, received } => {
                 write!(f, "the {} sent plaintext where TLS belongs", by.name())?;
-                match speaks(received) {
+                match Speaker::recognize(received) {
                     Some(name) => write!(f, ", it looks like {name}: \"{}\"", Escaped(received)),
                     None => write!(f, ": \"{}\"", Escaped(received)),
                 }

@@ -1,9 +1,10 @@
 //! The seam: the only buffer of a negotiation, and the proof that nothing is left in it.
 
 use crate::error::malformed;
-use crate::recognize::{speaks_other, undecided};
 use crate::scan::STOPS;
-use crate::{Dialect, Error, ErrorKind, Lacks, Malformed, Protocol, ReplyTo, Scan, Side};
+use crate::{
+    Dialect, Error, ErrorKind, Lacks, Malformed, Protocol, ProtocolFamily, ReplyTo, Scan, Side, Speaker,
+};
 
 /// Bounds of one negotiation, for each direction.
 pub(crate) mod limit {
@@ -74,8 +75,7 @@ impl Upgrade {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     from: Side,
-    /// The scheme of the protocol that is expected.
-    scheme: &'static str,
+    expected: ProtocolFamily,
     bytes: Vec<u8>,
     start: usize,
     scan: Scan,
@@ -96,10 +96,10 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(from: Side, protocol: &Protocol) -> Self {
-        let (scheme, bytes, scan) = (protocol.name, Vec::new(), Scan::default());
+        let (expected, bytes, scan) = (protocol.family, Vec::new(), Scan::default());
         Self {
             from,
-            scheme,
+            expected,
             bytes,
             start: 0,
             scan,
@@ -219,7 +219,7 @@ impl Inbox {
         let cut = cut.unwrap_or_else(|| dialect.frame(self.from, reply_to, pending, &mut self.scan));
         let len = match cut {
             // A byte or two more may tell which protocol this is instead.
-            Err(_) if self.messages == 0 && undecided(pending) => {
+            Err(_) if self.messages == 0 && Speaker::is_undecided(pending) => {
                 self.scan = Scan::default();
                 return Ok(None);
             }
@@ -286,8 +286,8 @@ impl Inbox {
     /// message of a connection is looked at twice: it may be a good one of another protocol.
     #[cold]
     pub(crate) fn malformed(&self, cause: Malformed, bytes: &[u8]) -> Box<Error> {
-        let kind = match speaks_other(bytes, self.scheme).filter(|_| self.messages <= 1) {
-            Some("TLS") => ErrorKind::TlsNotCleartext,
+        let kind = match Speaker::other_than(self.expected, bytes).filter(|_| self.messages <= 1) {
+            Some(Speaker::Tls) => ErrorKind::TlsNotCleartext,
             Some(_) => ErrorKind::OtherProtocol,
             None => ErrorKind::Malformed,
         };

@@ -16,6 +16,8 @@ pub struct Protocol {
     pub port: u16,
     /// The port and scheme where TLS starts at the first byte, if one is in use.
     pub implicit_tls: Option<ImplicitTls>,
+    /// The family of protocols that share the form of their messages.
+    pub family: ProtocolFamily,
     /// The registered ALPN protocol id (RFC 7301), if there is one.
     pub alpn: Option<&'static str>,
     /// The specification of the upgrade.
@@ -39,6 +41,38 @@ impl PartialEq for Protocol {
 }
 
 impl Eq for Protocol {}
+
+/// Protocols whose messages have the same form: SMTP, submission and LMTP are one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProtocolFamily {
+    /// SMTP, submission and LMTP.
+    Smtp,
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+    /// ManageSieve.
+    Sieve,
+    /// NNTP.
+    Nntp,
+    /// LDAP.
+    Ldap,
+    /// FTP.
+    Ftp,
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB.
+    Mysql,
+    /// IRC.
+    Irc,
+    /// Network UPS Tools.
+    Nut,
+    /// XMPP, of clients and between servers.
+    Xmpp,
+    /// HTTP with `Upgrade: TLS/1.0`.
+    Http,
+}
 
 /// TLS from the first byte, usually on a port of its own (RFC 8314 and relatives).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,43 +1,112 @@
-//! Which protocol speaks, for people who dialled the wrong port.
+//! Recognition of a protocol by its first octets, for connections to the wrong port.
 
-/// The protocol that these first bytes of a peer belong to, in words, if they are unmistakable.
+use std::fmt;
+
+use crate::ProtocolFamily;
+
+/// A protocol that can be recognized by the first octets that a peer sends.
 ///
 /// ```
-/// assert_eq!(starttls_proto::speaks(b"\x15\x03\x01\x00\x02\x02\x46"), Some("TLS"));
-/// assert_eq!(starttls_proto::speaks(b"HTTP/1.1 400 Bad Request\r\n"), Some("HTTP"));
-/// assert_eq!(starttls_proto::speaks(b"hello"), None);
+/// use starttls_proto::Speaker;
+///
+/// assert_eq!(Speaker::recognize(b"\x15\x03\x01\x00\x02\x02\x46"), Some(Speaker::Tls));
+/// assert_eq!(Speaker::recognize(b"HTTP/1.1 400 Bad Request\r\n"), Some(Speaker::Http));
+/// assert_eq!(Speaker::recognize(b"hello"), None);
 /// ```
-pub fn speaks(bytes: &[u8]) -> Option<&'static str> {
-    OPENINGS.iter().find(|it| bytes.starts_with(it.0)).map(|it| it.1)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Speaker {
+    /// TLS: a handshake or an alert record.
+    Tls,
+    /// HTTP, client or server.
+    Http,
+    /// SSH.
+    Ssh,
+    /// VNC (RFB).
+    Vnc,
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+    /// NNTP.
+    Nntp,
+    /// SMTP, LMTP or FTP: their greetings have the same code.
+    SmtpOrFtp,
+    /// ManageSieve.
+    ManageSieve,
+    /// XMPP, client or server.
+    Xmpp,
 }
 
-/// The same for somebody who expects the protocol with this scheme, and will not be told that it is another.
-pub(crate) fn speaks_other(bytes: &[u8], than: &str) -> Option<&'static str> {
-    OPENINGS.iter().find(|it| bytes.starts_with(it.0)).filter(|it| !it.2.contains(&than)).map(|it| it.1)
+impl Speaker {
+    /// Returns the protocol that `bytes` belong to; `None` if they are too short or could belong to several.
+    pub fn recognize(bytes: &[u8]) -> Option<Self> {
+        OPENINGS.iter().find(|(opening, _)| bytes.starts_with(opening)).map(|(_, speaker)| *speaker)
+    }
+
+    /// Returns the name of the protocol in prose.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "TLS",
+            Self::Http => "HTTP",
+            Self::Ssh => "SSH",
+            Self::Vnc => "VNC",
+            Self::Imap => "IMAP",
+            Self::Pop3 => "POP3",
+            Self::Nntp => "NNTP",
+            Self::SmtpOrFtp => "SMTP or FTP",
+            Self::ManageSieve => "ManageSieve",
+            Self::Xmpp => "XMPP",
+        }
+    }
+
+    /// Returns the families of this library that start like this.
+    pub fn families(self) -> &'static [ProtocolFamily] {
+        match self {
+            Self::Tls | Self::Ssh | Self::Vnc => &[],
+            Self::Http => &[ProtocolFamily::Http],
+            Self::Imap => &[ProtocolFamily::Imap],
+            Self::Pop3 => &[ProtocolFamily::Pop3],
+            Self::Nntp => &[ProtocolFamily::Nntp],
+            Self::SmtpOrFtp => &[ProtocolFamily::Smtp, ProtocolFamily::Ftp],
+            Self::ManageSieve => &[ProtocolFamily::Sieve],
+            Self::Xmpp => &[ProtocolFamily::Xmpp],
+        }
+    }
+
+    /// Returns the protocol that `bytes` belong to, unless it is of the `expected` family.
+    pub(crate) fn other_than(expected: ProtocolFamily, bytes: &[u8]) -> Option<Self> {
+        Self::recognize(bytes).filter(|it| !it.families().contains(&expected))
+    }
+
+    /// Returns whether more octets after `bytes` could make the protocol recognizable.
+    pub(crate) fn is_undecided(bytes: &[u8]) -> bool {
+        OPENINGS.iter().any(|(opening, _)| bytes.len() < opening.len() && opening.starts_with(bytes))
+    }
 }
 
-/// Whether a few more bytes could make these unmistakable.
-pub(crate) fn undecided(bytes: &[u8]) -> bool {
-    OPENINGS.iter().any(|it| bytes.len() < it.0.len() && it.0.starts_with(bytes))
+impl fmt::Display for Speaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
-/// First bytes, who sends them, and the schemes under which they are expected.
-const OPENINGS: &[(&[u8], &str, &[&str])] = &[
-    (b"\x16\x03", "TLS", &[]),
-    (b"\x15\x03", "TLS", &[]),
-    (b"HTTP/", "HTTP", &["http"]),
-    (b"GET ", "HTTP", &["http"]),
-    (b"POST ", "HTTP", &["http"]),
-    (b"SSH-", "SSH", &[]),
-    (b"RFB ", "VNC", &[]),
-    (b"* OK", "IMAP", &["imap"]),
-    (b"* PREAUTH", "IMAP", &["imap"]),
-    (b"+OK", "POP3", &["pop3"]),
-    (b"200 ", "NNTP", &["nntp"]),
-    (b"201 ", "NNTP", &["nntp"]),
-    (b"220 ", "SMTP or FTP", &["smtp", "submission", "lmtp", "ftp"]),
-    (b"220-", "SMTP or FTP", &["smtp", "submission", "lmtp", "ftp"]),
-    (b"\"IMPLEMENTATION\"", "ManageSieve", &["sieve", "managesieve"]),
-    (b"<?xml", "XMPP", &["xmpp", "xmpp-server"]),
-    (b"<stream:", "XMPP", &["xmpp", "xmpp-server"]),
+const OPENINGS: &[(&[u8], Speaker)] = &[
+    (b"\x16\x03", Speaker::Tls),
+    (b"\x15\x03", Speaker::Tls),
+    (b"HTTP/", Speaker::Http),
+    (b"GET ", Speaker::Http),
+    (b"POST ", Speaker::Http),
+    (b"SSH-", Speaker::Ssh),
+    (b"RFB ", Speaker::Vnc),
+    (b"* OK", Speaker::Imap),
+    (b"* PREAUTH", Speaker::Imap),
+    (b"+OK", Speaker::Pop3),
+    (b"200 ", Speaker::Nntp),
+    (b"201 ", Speaker::Nntp),
+    (b"220 ", Speaker::SmtpOrFtp),
+    (b"220-", Speaker::SmtpOrFtp),
+    (b"\"IMPLEMENTATION\"", Speaker::ManageSieve),
+    (b"<?xml", Speaker::Xmpp),
+    (b"<stream:", Speaker::Xmpp),
 ];

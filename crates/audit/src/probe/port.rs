@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starttls::Error;
-use starttls::proto::{ClientMessage, speaks};
+use starttls::proto::{ClientMessage, PROTOCOLS, Speaker};
 
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
@@ -66,7 +66,7 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
     let mut seen = ProbeResult::default();
     let mut session = plan.open("what answers on this port").await.ok()?;
     let said = session.listen(GREETING).await;
-    if let Some(speaker) = speaks(&said) {
+    if let Some(speaker) = Speaker::recognize(&said) {
         let why = other(plan, speaker)?;
         seen.record(session.record);
         return Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL));
@@ -88,7 +88,7 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
         }
         // A server of HTTP waits for its client, and answers even a handshake.
         Err((Error::PlaintextNotTls { received, .. }, record)) => {
-            let why = speaks(&received).and_then(|speaker| other(plan, speaker))?;
+            let why = Speaker::recognize(&received).and_then(|speaker| other(plan, speaker))?;
             seen.record(record);
             Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL))
         }
@@ -111,7 +111,8 @@ pub(crate) async fn in_cleartext(plan: &Plan) -> Option<Diagnosis> {
         }
         Ok(_) => None,
         Err(_) => {
-            let speaker = speaks(session.record.sent(EntryKind::Server).as_bytes()).filter(|it| *it != "TLS");
+            let speaker = Speaker::recognize(session.record.sent(EntryKind::Server).as_bytes())
+                .filter(|it| *it != Speaker::Tls);
             Some(speaker.and_then(|speaker| other(plan, speaker))?)
         }
     };
@@ -142,16 +143,18 @@ fn speaks_tls(plan: &Plan) -> String {
 }
 
 /// What is wrong when this is what the port speaks, if it is another protocol than the one that is audited.
-fn other(plan: &Plan, speaker: &str) -> Option<String> {
-    let same = plan.protocol.title.contains(speaker) || speaker.contains(plan.protocol.title);
-    if same || (speaker.contains("SMTP") && plan.protocol.spec == "RFC 3207") {
+fn other(plan: &Plan, speaker: Speaker) -> Option<String> {
+    if speaker.families().contains(&plan.protocol.family) {
         return None;
     }
     let (port, title) = (plan.port(), plan.protocol.title);
-    if speaker == "TLS" {
+    if speaker == Speaker::Tls {
         return Some(speaks_tls(plan));
     }
-    let scheme = starttls::proto::PROTOCOLS.iter().find(|it| it.title.contains(speaker)).map(|it| it.name);
+    let scheme = match speaker.families() {
+        [family] => PROTOCOLS.iter().find(|it| it.family == *family).map(|it| it.name),
+        _ => None,
+    };
     let hint = scheme.map(|scheme| format!(": use {}", url(scheme, plan.host(), port))).unwrap_or_default();
     Some(format!("port {port} speaks {speaker}, not {title}{hint}"))
 }

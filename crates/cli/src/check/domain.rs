@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::{PROTOCOLS, Protocol, protocol};
+use starttls::proto::{PROTOCOLS, Protocol, ProtocolFamily, protocol};
 
 use super::run::Place;
 use crate::dns::{Answer, Dns, Host as Announced};
@@ -228,7 +228,7 @@ impl Found {
             let mut names: Vec<_> = servers
                 .iter()
                 .filter(|server| server.announced && server.protocol.name != "smtp")
-                .filter(|server| server.protocol.name.starts_with("xmpp") == of_domain)
+                .filter(|server| (server.protocol.family == ProtocolFamily::Xmpp) == of_domain)
                 .map(|server| server.protocol.title)
                 .collect();
             names.dedup();

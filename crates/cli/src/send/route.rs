@@ -1,6 +1,6 @@
 //! Where a message goes: to the server that was named, or to a domain's exchangers in order of preference.
 
-use starttls::proto::smtp::SMTP;
+use starttls::proto::{ProtocolFamily, smtp::SMTP};
 
 use crate::args::Send;
 use crate::dns::{Answer, Dns, Family};
@@ -31,7 +31,7 @@ pub(super) struct Route {
 pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
     if let Some(target) = &args.target {
         let target: Target = target.parse()?;
-        if !["smtp", "submission", "lmtp"].contains(&target.protocol.name) {
+        if target.protocol.family != ProtocolFamily::Smtp {
             let hint = String::from("submission://, smtp://, smtps:// and lmtp:// do");
             return Err(Failed::usage(format!("{} takes no mail", target.protocol.title)).hint(Some(hint)));
         }

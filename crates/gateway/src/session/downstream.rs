@@ -1,6 +1,6 @@
 //! Fronts that do not speak for themselves before TLS: a backend does.
 
-use starttls::proto::{CapabilityRewrite, Outgoing, Relay, Side, UNEXPECTED_MESSAGE_ALERT, speaks};
+use starttls::proto::{CapabilityRewrite, Outgoing, Relay, Side, Speaker, UNEXPECTED_MESSAGE_ALERT};
 use tokio::io::AsyncWriteExt;
 
 use super::backend::Reached;
@@ -133,8 +133,8 @@ pub(super) async fn answer_violation<T>(
     front: &mut Stream,
 ) {
     if let Err(SessionFailure::Protocol { side: Side::Client, received, .. }) = ended {
-        match (&*front, speaks(received)) {
-            (Stream::Clear(_), Some("TLS")) => say(front, &UNEXPECTED_MESSAGE_ALERT).await,
+        match (&*front, Speaker::recognize(received)) {
+            (Stream::Clear(_), Some(Speaker::Tls)) => say(front, &UNEXPECTED_MESSAGE_ALERT).await,
             _ => say(front, &copy.last_words()).await,
         }
         if let Ok(Ok(())) = tokio::time::timeout(COURTESY, front.shutdown()).await {

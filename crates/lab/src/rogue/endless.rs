@@ -12,8 +12,8 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Dialect, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, ServerSession,
-    SessionCommand, Side,
+    ClientMessage, Dialect, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage,
+    ServerSession, SessionCommand, Side,
 };
 use starttls::{Acceptor, Encrypted};
 
@@ -280,7 +280,9 @@ impl Server {
             match self.noise {
                 Noise::Trickled(pause) | Noise::Dribbled(pause) => sleep(pause),
                 // MySQL numbers its packets, so that each is another one.
-                _ if self.protocol.name != "mysql" => piece = piece.repeat(BATCH / piece.len().max(1) + 1),
+                _ if self.protocol.family != ProtocolFamily::Mysql => {
+                    piece = piece.repeat(BATCH / piece.len().max(1) + 1)
+                }
                 _ => {}
             }
             self.write(stream, &piece)?;
@@ -324,26 +326,26 @@ fn is_tick(kind: ErrorKind) -> bool {
 /// What begins the noise, and what is repeated: a message that answers nothing, where the protocol has one, and
 /// otherwise a line of an answer that never ends.
 fn noise(protocol: &Protocol) -> (&'static [u8], &'static [u8]) {
-    match protocol.name {
-        "imap" => (b"", b"* OK Still here\r\n"),
-        "pop3" => (b"+OK\r\n", b"STILL-HERE\r\n"),
-        "sieve" => (b"", b"\"STILL\" \"here\"\r\n"),
-        "nntp" => (b"101 Capabilities\r\n", b"STILL here\r\n"),
-        "ftp" => (b"", b"120 Still here\r\n"),
+    match protocol.family {
+        ProtocolFamily::Imap => (b"", b"* OK Still here\r\n"),
+        ProtocolFamily::Pop3 => (b"+OK\r\n", b"STILL-HERE\r\n"),
+        ProtocolFamily::Sieve => (b"", b"\"STILL\" \"here\"\r\n"),
+        ProtocolFamily::Nntp => (b"101 Capabilities\r\n", b"STILL here\r\n"),
+        ProtocolFamily::Ftp => (b"", b"120 Still here\r\n"),
         // RFC 4511 section 4.13: an intermediate response, to no question.
-        "ldap" => (b"", b"\x30\x05\x02\x01\x00\x79\x00"),
-        "xmpp" | "xmpp-server" => (b"", b" "),
-        "http" => (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        "postgres" => (b"", b"N\0\0\0\x0cMstill\0\0"),
-        "irc" => (b"", b":localhost NOTICE * :Still here\r\n"),
-        "nut" => (b"", b"VAR still here \"\"\n"),
+        ProtocolFamily::Ldap => (b"", b"\x30\x05\x02\x01\x00\x79\x00"),
+        ProtocolFamily::Xmpp => (b"", b" "),
+        ProtocolFamily::Http => (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ProtocolFamily::Postgres => (b"", b"N\0\0\0\x0cMstill\0\0"),
+        ProtocolFamily::Irc => (b"", b":localhost NOTICE * :Still here\r\n"),
+        ProtocolFamily::Nut => (b"", b"VAR still here \"\"\n"),
         // SMTP and its relatives.
         _ => (b"", b"250-Still here\r\n"),
     }
 }
 
 fn interim(protocol: &Protocol, number: u32) -> Vec<u8> {
-    if protocol.name == "mysql" {
+    if protocol.family == ProtocolFamily::Mysql {
         // caching_sha2_password: the hash was right, and OK follows.
         return vec![2, 0, 0, (number as u8).wrapping_add(3), 1, 3];
     }
@@ -352,12 +354,12 @@ fn interim(protocol: &Protocol, number: u32) -> Vec<u8> {
 
 /// A piece of a message that goes on as long as the protocol allows, and longer.
 fn unfinished(protocol: &Protocol, number: u32, octets: usize) -> Vec<u8> {
-    let start: &[u8] = match protocol.name {
+    let start: &[u8] = match protocol.family {
         // Lengths of almost 2 GiB and 16 MiB.
-        "ldap" => b"\x30\x84\x7f\xff\xff\xff",
-        "mysql" => b"\xff\xff\xff\x03",
-        "postgres" => b"R\x7f\xff\xff\xff",
-        "xmpp" | "xmpp-server" => b"<a b='",
+        ProtocolFamily::Ldap => b"\x30\x84\x7f\xff\xff\xff",
+        ProtocolFamily::Mysql => b"\xff\xff\xff\x03",
+        ProtocolFamily::Postgres => b"R\x7f\xff\xff\xff",
+        ProtocolFamily::Xmpp => b"<a b='",
         _ => b"",
     };
     let mut piece = if number == 0 { start.to_vec() } else { Vec::new() };

@@ -17,7 +17,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use starttls::proto::{AfterUpgrade, ClientMessage, Identity, OfferPlace, Protocol, ReplyTo, ServerMessage};
+use starttls::proto::{
+    AfterUpgrade, ClientMessage, Identity, OfferPlace, Protocol, ProtocolFamily, ReplyTo, ServerMessage,
+};
 use starttls::{Connector, TlsVersion};
 use tokio::net::TcpStream;
 
@@ -349,7 +351,7 @@ impl VulnerableClient {
                 Err(error) => return Err(error),
             }
         }
-        if self.is(Flaw::LeavesDataClear) && self.protocol.name == "ftp" {
+        if self.is(Flaw::LeavesDataClear) && self.protocol.family == ProtocolFamily::Ftp {
             talk.say_as_is(b"LIST\r\n").await?;
         }
         let _ = talk.say(ClientMessage::Quit).await;

@@ -9,7 +9,7 @@ use crate::rewrite::lists;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// File transfer; this is the control connection.
@@ -20,6 +20,7 @@ pub const FTP: Protocol = Protocol {
     port: 21,
     implicit_tls: Some(ImplicitTls { name: "ftps", port: 990, alpn_required: false }),
     alpn: Some("ftp"),
+    family: ProtocolFamily::Ftp,
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false, answered: None }),

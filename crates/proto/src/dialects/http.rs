@@ -10,7 +10,8 @@ use crate::name::bracketed;
 use crate::probe_credentials;
 use crate::{
     AfterUpgrade, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
-    ImplicitTls, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    ImplicitTls, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// The web, and printing, which still uses it.
@@ -21,6 +22,7 @@ pub const HTTP: Protocol = Protocol {
     port: 80,
     implicit_tls: Some(ImplicitTls { name: "https", port: 443, alpn_required: false }),
     alpn: Some("http/1.1"),
+    family: ProtocolFamily::Http,
     spec: "RFC 2817",
     flow: Flow {
         greeting: false,

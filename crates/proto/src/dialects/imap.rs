@@ -17,7 +17,8 @@ use crate::text::{
 };
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity,
-    ImplicitTls, Lacks, LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    ImplicitTls, Lacks, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// Access to a mail store.
@@ -28,6 +29,7 @@ pub const IMAP: Protocol = Protocol {
     port: 143,
     implicit_tls: Some(ImplicitTls { name: "imaps", port: 993, alpn_required: false }),
     alpn: Some("imap"),
+    family: ProtocolFamily::Imap,
     spec: "RFC 9051 section 6.2.1",
     flow: Flow::USUAL,
     dialect: |me| {

@@ -8,7 +8,7 @@ use crate::rewrite::drops;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Chat. Servers send notices at any time, so that nobody speaks first.
@@ -19,6 +19,7 @@ pub const IRC: Protocol = Protocol {
     port: 6667,
     implicit_tls: Some(ImplicitTls { name: "ircs", port: 6697, alpn_required: false }),
     alpn: Some("irc"),
+    family: ProtocolFamily::Irc,
     spec: "IRCv3 tls",
     flow: Flow { greeting: false, tls_may_be_optional: false, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),

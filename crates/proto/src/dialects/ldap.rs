@@ -19,7 +19,8 @@ use crate::error::malformed;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
-    Lacks, LoginDialect, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Lacks, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// Directories.
@@ -30,6 +31,7 @@ pub const LDAP: Protocol = Protocol {
     port: 389,
     implicit_tls: Some(ImplicitTls { name: "ldaps", port: 636, alpn_required: false }),
     alpn: None,
+    family: ProtocolFamily::Ldap,
     spec: "RFC 4511 section 4.14",
     flow: Flow {
         greeting: false,

@@ -7,7 +7,7 @@ use crate::error::malformed;
 use crate::probe_credentials;
 use crate::{
     AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect,
-    Malformed, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    Malformed, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// MySQL and MariaDB.
@@ -18,6 +18,7 @@ pub const MYSQL: Protocol = Protocol {
     port: 3306,
     implicit_tls: None,
     alpn: None,
+    family: ProtocolFamily::Mysql,
     spec: "MySQL client/server protocol, connection phase",
     flow: Flow {
         offer: OfferPlace::InGreeting,

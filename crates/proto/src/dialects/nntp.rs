@@ -9,7 +9,7 @@ use crate::rewrite::{Keywords, lists, rewrite_block};
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Reading and feeding news.
@@ -20,6 +20,7 @@ pub const NNTP: Protocol = Protocol {
     port: 119,
     implicit_tls: Some(ImplicitTls { name: "nntps", port: 563, alpn_required: false }),
     alpn: Some("nntp"),
+    family: ProtocolFamily::Nntp,
     spec: "RFC 4642 section 2.2",
     flow: Flow::USUAL,
     dialect: |me| {

@@ -8,7 +8,7 @@ use crate::probe_credentials;
 use crate::text::{command, lf_line, verb, word};
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed,
-    OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// The state of power supplies.
@@ -19,6 +19,7 @@ pub const NUT: Protocol = Protocol {
     port: 3493,
     implicit_tls: None,
     alpn: None,
+    family: ProtocolFamily::Nut,
     spec: "RFC 9271",
     flow: Flow { greeting: false, offer: OfferPlace::Unannounced, login_is_optional: false, ..Flow::USUAL },
     dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),

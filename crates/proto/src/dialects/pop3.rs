@@ -9,7 +9,7 @@ use crate::rewrite::{Keywords, lists, rewrite_block};
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Fetching mail.
@@ -20,6 +20,7 @@ pub const POP3: Protocol = Protocol {
     port: 110,
     implicit_tls: Some(ImplicitTls { name: "pop3s", port: 995, alpn_required: false }),
     alpn: Some("pop3"),
+    family: ProtocolFamily::Pop3,
     spec: "RFC 2595 section 4",
     flow: Flow::USUAL,
     dialect: |me| {

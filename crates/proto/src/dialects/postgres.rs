@@ -7,7 +7,7 @@ use crate::error::malformed;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, Lacks, LoginDialect,
-    Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// PostgreSQL, and the many that speak its protocol.
@@ -18,6 +18,7 @@ pub const POSTGRES: Protocol = Protocol {
     port: 5432,
     implicit_tls: Some(ImplicitTls { name: "postgress", port: 5432, alpn_required: true }),
     alpn: Some("postgresql"),
+    family: ProtocolFamily::Postgres,
     spec: "PostgreSQL protocol 3.0, SSL Session Encryption",
     flow: Flow {
         greeting: false,

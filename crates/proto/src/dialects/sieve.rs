@@ -12,7 +12,8 @@ use crate::text::{
 };
 use crate::{
     AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
-    LoginDialect, Malformed, OfferPlace, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// Managing mail filters.
@@ -23,6 +24,7 @@ pub const SIEVE: Protocol = Protocol {
     port: 4190,
     implicit_tls: None,
     alpn: Some("managesieve"),
+    family: ProtocolFamily::Sieve,
     spec: "RFC 5804 section 2.2",
     flow: Flow { offer: OfferPlace::InGreeting, after: AfterUpgrade::ServerSpeaks, ..Flow::USUAL },
     dialect: |me| {

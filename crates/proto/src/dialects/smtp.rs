@@ -12,7 +12,7 @@ use crate::rewrite::{Keywords, lists};
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// Mail between servers.
@@ -23,6 +23,7 @@ pub const SMTP: Protocol = Protocol {
     port: 25,
     implicit_tls: None,
     alpn: None,
+    family: ProtocolFamily::Smtp,
     spec: "RFC 3207",
     flow: Flow::USUAL,
     dialect: |identity| Smtp::boxed(identity, "EHLO", "ESMTP"),

@@ -11,7 +11,8 @@ use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
     AfterUpgrade, Capability, CapabilityRewrite, ChannelBinding, ClientMessage, Correlation, Dialect, Flow,
-    Identity, ImplicitTls, LoginDialect, Malformed, Protocol, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Identity, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// Between a client and its server.
@@ -22,6 +23,7 @@ pub const XMPP: Protocol = Protocol {
     port: 5222,
     implicit_tls: Some(ImplicitTls { name: "xmpps", port: 5223, alpn_required: false }),
     alpn: Some("xmpp-client"),
+    family: ProtocolFamily::Xmpp,
     spec: "RFC 6120 section 5",
     flow: Flow {
         greeting: false,
