@@ -3,7 +3,7 @@
 use std::fmt;
 
 use starttls::TlsFacts;
-use starttls_hello::{NamedGroup, Version};
+use starttls_hello::Version;
 use x509_parser::prelude::*;
 use x509_parser::public_key::PublicKey;
 
@@ -132,11 +132,6 @@ impl SignatureHash {
 /// Returns the version of a session.
 pub(crate) fn version(facts: &TlsFacts) -> Option<Version> {
     facts.version.and_then(|version| Version::from_code(u16::from(version)))
-}
-
-/// Returns whether the key exchange of a session withstands quantum computers.
-pub(crate) fn is_post_quantum(facts: &TlsFacts) -> bool {
-    facts.group.is_some_and(|group| NamedGroup(u16::from(group)).is_post_quantum())
 }
 
 impl fmt::Display for KeyKind {

@@ -1,7 +1,7 @@
 //! The certification path among the certificates that a server presents, and when it ends.
 
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{CertificateVerdict, TlsFacts};
+use starttls::{CertificateFailure, CertificateVerdict, TlsFacts};
 
 use crate::report::{Certificate, Expiry, Presented};
 
@@ -13,8 +13,8 @@ impl Presented {
     }
 
     /// What a handshake shows that failed by its certificate, for this reason.
-    pub(crate) fn refused(reason: &str, chain: &[CertificateDer<'_>]) -> Self {
-        Self::new(false, format!("not verified: {reason}"), chain, &[])
+    pub(crate) fn refused(failure: &CertificateFailure, chain: &[CertificateDer<'_>]) -> Self {
+        Self::new(false, format!("not verified: {failure}"), chain, &[])
     }
 
     fn new(

@@ -173,7 +173,7 @@ impl CleartextSession {
         let dialect = (self.protocol.dialect)(Identity { inside_tls: true, ..identity });
         let shaking = connector.handshake(self.protocol, server_name, self.io);
         let limit = self.reply_timeout.min(self.ends.saturating_duration_since(Instant::now()));
-        let late = |_| Err(starttls::Error::Timeout { step: "the TLS handshake", limit });
+        let late = |_| Err(starttls::Error::Timeout { step: starttls::Step::Handshake, limit });
         match tokio::time::timeout(limit, shaking).await.unwrap_or_else(late) {
             Ok(io) => {
                 let facts = io.facts();

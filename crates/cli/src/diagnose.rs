@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{DeclinedReason, ErrorKind, Refusal, Speaker};
-use starttls::rustls::{self, pki_types::CertificateDer};
-use starttls::{Connector, Error};
+use starttls::rustls::pki_types::CertificateDer;
+use starttls::{CertificateFault, Connector, Error, Step};
 
 use crate::args::Peer;
 use crate::connect::conversation::Negotiation;
@@ -17,9 +17,6 @@ use starttls_audit::report::Certificate;
 
 /// How long a port that said nothing may take to show what it speaks.
 const PROBE: Duration = Duration::from_secs(3);
-
-/// What the library waits for once TLS has begun.
-const HANDSHAKE: &str = "the TLS handshake";
 
 const SPEAKS_TLS: &str = "speaks TLS from the first byte";
 
@@ -107,7 +104,7 @@ async fn diagnosed<T>(
                 done = &mut work => done,
                 answer = second => {
                     if answer.instead.is_some() {
-                        let error = Error::Timeout { step: "the greeting", limit: early };
+                        let error = Error::Timeout { step: Step::Greeting, limit: early };
                         return Err(Unopened { instead: answer.instead, ..Unopened::by(error) });
                     }
                     asked = Some(answer);
@@ -144,7 +141,7 @@ struct Asked {
 /// Whether a server that waits for the client to speak ends a connection like this.
 fn is_silence(error: &Error) -> bool {
     match error {
-        Error::Timeout { step, .. } => step.starts_with("the greeting") || step.starts_with("the answer"),
+        Error::Timeout { step, .. } => matches!(step, Step::Greeting | Step::Hello | Step::Request),
         Error::Protocol(broken) => broken.kind == ErrorKind::Closed,
         Error::Io { .. } => true,
         _ => false,
@@ -202,13 +199,15 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
         Error::Protocol(broken) => match broken.kind {
             ErrorKind::TlsNotCleartext => Some(instead(target, SPEAKS_TLS)),
             ErrorKind::OtherProtocol => Some(other_protocol(target, &broken.received)),
-            _ => error.hint().map(str::to_owned),
+            _ => library_hint(error),
         },
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
         }
         // A server that waits for cleartext may close at the ClientHello, go on waiting, or send this alert.
-        Error::Io { step: HANDSHAKE, .. } | Error::Timeout { step: HANDSHAKE, .. } | Error::Tls(_)
+        Error::Io { step: Step::Handshake, .. }
+        | Error::Timeout { step: Step::Handshake, .. }
+        | Error::Tls(_)
             if target.mode == Mode::ImplicitTls
                 && (!matches!(error, Error::Tls(_)) || error.may_be_cleartext_port()) =>
         {
@@ -216,7 +215,7 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
                 .other_mode()
                 .map(|other| format!("if port {} starts in cleartext, use {other}", target.port))
         }
-        Error::Certificate { source, chain, .. } => Some(certificate(error, source, chain.first())),
+        Error::Certificate { failure, chain, .. } => Some(certificate(error, &failure.fault, chain.first())),
         Error::Declined(refused) if exit::is_somebody_else(refused) => {
             Some(String::from("--server-name NAME asks for the name that it does serve"))
         }
@@ -224,20 +223,33 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
             DeclinedReason::Refused(Refusal::Temporary) => {
                 Some(String::from("it may be ready soon: --retry 5 asks again, a second apart"))
             }
-            _ => error.hint().map_or_else(|| cleartext_only(target), |hint| Some(hint.to_owned())),
+            _ => library_hint(error).or_else(|| cleartext_only(target)),
         },
-        _ => error.hint().map(str::to_owned),
+        _ => library_hint(error),
     }
 }
 
-fn certificate(error: &Error, cause: &rustls::Error, leaf: Option<&CertificateDer<'_>>) -> String {
-    use rustls::{CertificateError as E, Error::InvalidCertificate};
-    let other = matches!(cause, InvalidCertificate(E::NotValidForName | E::NotValidForNameContext { .. }));
+/// Returns the hint of the library, with the option that follows it.
+pub(crate) fn library_hint(error: &Error) -> Option<String> {
+    let hint = error.hint()?;
+    let option = match error {
+        Error::ClientCertificate(_) => " (--cert PEM and --key PEM)",
+        Error::NoServerName(_) => " (--server-name NAME)",
+        error if error.may_be_client_name() => " (--client-name NAME)",
+        _ => "",
+    };
+    Some(format!("{hint}{option}"))
+}
+
+fn certificate(error: &Error, fault: &CertificateFault, leaf: Option<&CertificateDer<'_>>) -> String {
+    let other = matches!(fault, CertificateFault::WrongName { .. });
     let names = leaf.map(|der| Certificate::read(der).names).unwrap_or_default();
     let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
     let cure = match (name, error.hint()) {
         (Some(name), _) => format!("if it is the right server, --server-name {name} expects that name; "),
-        (None, Some(hint)) if matches!(cause, InvalidCertificate(E::UnknownIssuer | E::BadSignature)) => {
+        (None, Some(hint))
+            if matches!(fault, CertificateFault::UntrustedRoot | CertificateFault::BadSignature) =>
+        {
             format!("{hint} (--ca-file PEM); ")
         }
         (None, Some(hint)) => format!("{hint}; "),

@@ -51,7 +51,7 @@ impl From<std::io::Error> for Failed {
 
 impl From<starttls::Error> for Failed {
     fn from(error: starttls::Error) -> Self {
-        let hint = error.hint().map(str::to_owned);
+        let hint = crate::diagnose::library_hint(&error);
         Self::new(exit::code(&error), crate::diagnose::with_causes(&error)).hint(hint)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use starttls::proto::ClientName;
-use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error};
+use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error, Step};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::args::{Connect, Peer, Trace};
@@ -124,7 +124,7 @@ impl Dial {
 /// A stream to a socket in the file system.
 pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
     let connected = tokio::net::UnixStream::connect(path).await;
-    connected.map_err(|source| Error::Io { step: "the connection to the socket", source })
+    connected.map_err(|source| Error::Io { step: Step::Other("the connection to the socket"), source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failed> {

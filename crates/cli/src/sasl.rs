@@ -38,13 +38,13 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         args.principal.authorize_as.iter().fold(account.mechanism(mechanism), |it, name| it.acting_as(name));
     let mut tokens =
         MechanismClient::new(&account, None).map_err(|error| Failed::usage(error.to_string()))?;
-    if let Some(first) = tokens.begin().map_err(Failed::usage)? {
+    if let Some(first) = tokens.begin().map_err(|fault| Failed::usage(fault.to_string()))? {
         print(&first)?;
     }
     // LOGIN asks for two things whose wording does not matter.
     if mechanism == "LOGIN" {
         for _ in 0..2 {
-            print(&tokens.respond(b"").map_err(Failed::usage)?)?;
+            print(&tokens.respond(b"").map_err(|fault| Failed::usage(fault.to_string()))?)?;
         }
         return Ok(exit::DONE);
     }
@@ -56,7 +56,7 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
         crate::console::prompt("type the server's challenge, in Base64; Ctrl-D ends");
     }
     for line in std::io::stdin().lock().lines() {
-        print(&tokens.respond(&read(&line?)?).map_err(Failed::usage)?)?;
+        print(&tokens.respond(&read(&line?)?).map_err(|fault| Failed::usage(fault.to_string()))?)?;
     }
     Ok(exit::DONE)
 }

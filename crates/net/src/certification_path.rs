@@ -7,8 +7,8 @@ use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity};
 
 use crate::der::element;
 
-/// Returns the certificates that link the end entity to a trusted root at this time: the end entity first, the root
-/// left out. Returns `None` where no such path exists (RFC 5280 section 6).
+/// Returns the certificates that link the end entity to a trusted root at this time: the end entity first, without the
+/// root. Returns `None` if no such path exists (RFC 5280 section 6).
 ///
 /// A server may send more certificates than the path needs, such as an expired cross-signed root. They do not affect
 /// clients, so they do not affect verdicts either.
@@ -27,7 +27,7 @@ pub(crate) fn verified(
     Some(std::iter::once(end_entity.clone().into_owned()).chain(links).collect())
 }
 
-/// Whether webpki can parse this certificate. It parses version 3 without unknown critical extensions only.
+/// Returns whether webpki can parse this certificate. It parses only version 3 without unknown critical extensions.
 pub(crate) fn is_parsable(certificate: &CertificateDer<'_>) -> bool {
     EndEntityCert::try_from(certificate).is_ok()
 }
@@ -52,7 +52,7 @@ pub(crate) fn is_signed(
         .any(|algorithm| key.verify_signature(*algorithm, message, dss.signature()).is_ok())
 }
 
-/// The version of a certificate as people count it: 1 to 3 (RFC 5280 section 4.1.2.1).
+/// Returns the X.509 version of a certificate: 1, 2 or 3, where the encoding has 0, 1 or 2 (RFC 5280 section 4.1.2.1).
 pub(crate) fn version(certificate: &CertificateDer<'_>) -> Option<u8> {
     Outline::read(certificate).map(|it| it.version)
 }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_outline_of_a_certificate_has_its_version_and_its_key() {
+    fn the_outline_of_a_certificate_contains_its_version_and_its_key() {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![String::from("localhost")]).unwrap();
         let certificate = params.self_signed(&key).unwrap();

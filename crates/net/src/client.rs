@@ -1,4 +1,4 @@
-//! The client's configuration: whom to trust, who to be, how long to wait.
+//! The client's configuration: trusted roots, identity, time limits.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use crate::tls::{self, KeyLogTarget, Options, TlsVersion};
 use crate::verify::{RecordingVerifier, Trust};
 use crate::{Endpoint, Error, Ready, UpgradeRefusal};
 
-/// Connects, negotiates, and hands out nothing but encrypted streams.
+/// A client that opens connections, negotiates upgrades, and returns only encrypted streams.
 ///
-/// Cheap to clone, and good for any number of connections. Every certificate is verified anew:
-/// no session is resumed, but for the connections [`with_session_resumption`](Self::with_session_resumption).
+/// It is cheap to clone and serves any number of connections. It verifies the certificate of every connection and resumes no
+/// session, except [`with_session_resumption`](Self::with_session_resumption).
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<Shared>,
@@ -29,11 +29,11 @@ pub struct Connector {
     session: Option<SessionResumption>,
 }
 
-/// What the connections of one session have in common. rustls resumes what the same verifier has verified.
+/// State that the connections of one session share. rustls resumes only sessions that the same verifier has verified.
 #[derive(Clone)]
 struct SessionResumption {
     resumption: Resumption,
-    recorder: Arc<RecordingVerifier>,
+    verifier: Arc<RecordingVerifier>,
 }
 
 struct Shared {
@@ -45,7 +45,7 @@ struct Shared {
     client_name: ClientName,
 }
 
-/// How often to ask again after a temporary refusal, and how long to wait before each time.
+/// The number of retries after a temporary refusal, and the pause before each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Retry {
     pub(crate) attempts: u32,
@@ -59,31 +59,31 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Starts with the defaults: the system's roots, TLS 1.2 and 1.3, 30 seconds, no retry.
+    /// Returns a builder with the defaults: the system's roots, TLS 1.2 and 1.3, 30 seconds, no retries.
     pub fn builder() -> ConnectorBuilder {
         ConnectorBuilder::default()
     }
 
-    /// The same connector with a tap on its connections. One observer usually belongs to one connection.
+    /// Returns the same connector with an observer of its connections. An observer usually belongs to one connection.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Self { observer: Some(observer), ..self.clone() }
     }
 
-    /// The same connector for the connections of one session, where a protocol has several (FTP): each resumes
-    /// the TLS session of those before it, whose certificate was verified then. Nobody else's is resumed.
+    /// Returns the same connector for the connections of one session of a protocol that has several (FTP). Each of them
+    /// resumes the TLS session of an earlier one, whose certificate was verified. No other session is resumed.
     #[must_use]
     pub fn with_session_resumption(&self) -> Self {
         let resumption = Resumption::in_memory_sessions(1);
-        let session = SessionResumption { resumption, recorder: self.shared.trust.recorder() };
+        let session = SessionResumption { resumption, verifier: self.shared.trust.recording_verifier() };
         Self { session: Some(session), ..self.clone() }
     }
 
-    /// A connection on which an upgrade was agreed by other means than this connector's own negotiation. The
-    /// deadline starts anew.
+    /// Returns a connection that is ready for TLS after an upgrade that another negotiation has agreed. A new deadline
+    /// starts.
     ///
     /// # Errors
-    /// [`Error::Config`] when the server's name is none.
+    /// [`Error::Config`] for an invalid server name.
     pub fn from_upgrade<IO>(
         &self,
         protocol: &Protocol,
@@ -103,18 +103,18 @@ impl Connector {
         self.shared.retry
     }
 
-    /// Who the client says it is, and whom it expects.
+    /// Returns the name that the client gives for itself, and the name of the server.
     pub(crate) fn identity(&self, server_name: &str) -> Identity {
         Identity { client_name: self.shared.client_name.clone(), ..Identity::new(server_name) }
     }
 
-    /// Returns what the client writes in cleartext to this endpoint: the names, and the authority of the URL. It is for
-    /// [`upgrade_as`](Self::upgrade_as), on a stream that was dialled by other means.
+    /// Returns the identity that the client uses in cleartext for this endpoint: the names, and the authority of the URL. It
+    /// is for [`upgrade_as`](Self::upgrade_as), on a stream that the caller opened.
     pub fn identity_for(&self, protocol: &Protocol, to: &Endpoint) -> Identity {
         Identity { authority: to.authority(protocol), ..self.identity(to.server_name()) }
     }
 
-    /// One connection to come: its TLS configuration, its tap, its deadline.
+    /// Returns the setup of a new connection: its TLS configuration, its tap, its deadline.
     pub(crate) fn attempt(
         &self,
         protocol: &Protocol,
@@ -123,25 +123,25 @@ impl Connector {
     ) -> Result<ConnectionAttempt, Error> {
         let address = server_name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         let name = ServerName::try_from(address.unwrap_or(server_name).to_owned()).map_err(|cause| {
-            Error::config_because("the server's name is neither a host name nor an address", cause)
+            Error::config_because("invalid server name: expected a host name or an address", cause)
         })?;
         let mut config = self.shared.config.clone();
-        let recorder = match &self.session {
-            None => self.shared.trust.recorder(),
-            Some(SessionResumption { resumption, recorder }) => {
+        let verifier = match &self.session {
+            None => self.shared.trust.recording_verifier(),
+            Some(SessionResumption { resumption, verifier }) => {
                 config.resumption = resumption.clone();
-                recorder.clone()
+                verifier.clone()
             }
         };
-        config.dangerous().set_certificate_verifier(recorder.clone());
+        config.dangerous().set_certificate_verifier(verifier.clone());
         if !config.client_auth_cert_resolver.has_certs() {
-            config.client_auth_cert_resolver = recorder.clone();
+            config.client_auth_cert_resolver = verifier.clone();
         }
         config.alpn_protocols = match &self.shared.alpn {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
-        let setup = TlsSetup::Client { config: Arc::new(config), name, recorder };
+        let setup = TlsSetup::Client { config: Arc::new(config), name, verifier };
         Ok(ConnectionAttempt::new(setup, Tap::new(Side::Client, self.observer.clone()), deadline))
     }
 }
@@ -163,70 +163,72 @@ pub struct ConnectorBuilder {
 }
 
 impl ConnectorBuilder {
-    /// Trusts the certificates in this PEM text too.
+    /// Trusts the certificates in this PEM text, in addition.
     pub fn roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
     }
 
-    /// Trusts nothing but what [`roots_pem`](Self::roots_pem) adds.
+    /// Trusts only the certificates of [`roots_pem`](Self::roots_pem).
     pub fn no_system_roots(self) -> Self {
         Self { no_system_roots: true, ..self }
     }
 
-    /// Presents this certificate to servers that ask for one: the chain, its own first, and the key, in PEM.
+    /// Presents this certificate to servers that request one: the chain, the client's own certificate first, and the key, in
+    /// PEM.
     pub fn client_certificate_pem(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         Self { client_certificate: Some((chain.into(), key.into())), ..self }
     }
 
-    /// Finishes the handshake whatever the server's certificate, so that **anybody in the middle can read
-    /// and change everything**. For diagnosis only.
+    /// Accepts every server certificate, so that **an attacker in the network path can read and change everything**. For
+    /// diagnosis only.
     ///
-    /// The certificate is verified all the same: [`TlsFacts::verdict`](crate::TlsFacts::verdict) tells what
-    /// came of it. Signatures in the handshake always have to be right.
+    /// The certificate is still verified, and [`TlsFacts::verdict`](crate::TlsFacts::verdict) has the result. Signatures in
+    /// the handshake must be valid in any case.
     pub fn insecure(self) -> Self {
         Self { insecure: true, ..self }
     }
 
-    /// Leaves out the post-quantum key share, so that the ClientHello fits into one segment. For diagnosis: servers and
-    /// devices that do not accept a larger one exist, and the key exchange is weaker without it.
+    /// Omits the post-quantum key share, so that the ClientHello fits into one segment. For diagnosis of servers and
+    /// middleboxes that do not accept a larger one: the key exchange is weaker without it.
     pub fn small_hello(self) -> Self {
         Self { small_hello: true, ..self }
     }
 
-    /// Speaks these versions of TLS only, both included.
+    /// Uses only the TLS versions from `min` to `max`, inclusive.
     pub fn tls_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
         self.options.versions = Some((min, max));
         self
     }
 
-    /// Offers these in ALPN, instead of the protocol's registered id. None at all if empty.
+    /// Offers these ids in ALPN instead of the protocol's registered id; sends no ALPN extension if the list is empty.
     ///
-    /// A server that answers with none is accepted (most do not know ALPN), one that answers with
-    /// something else is not (RFC 7301 section 3.2).
+    /// A server that selects none is accepted, because most servers do not support ALPN. A server that selects an id that was
+    /// not offered is refused (RFC 7301 section 3.2).
     pub fn alpn(self, protocols: Vec<Vec<u8>>) -> Self {
         Self { alpn: Some(protocols), ..self }
     }
 
-    /// Appends the secrets of every session to this file, for Wireshark and its like.
+    /// Appends the secrets of every session to this file, in the format of Wireshark.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.options.key_log = KeyLogTarget::File(path.into());
         self
     }
 
-    /// Appends the secrets of every session to the file that `SSLKEYLOGFILE` names, if it names one.
+    /// Appends the secrets of every session to the file in the environment variable `SSLKEYLOGFILE`, if it is set.
     pub fn key_log_from_env(mut self) -> Self {
         self.options.key_log = KeyLogTarget::Environment;
         self
     }
 
-    /// The time for everything together, from the look-up of the name to the end of the handshake.
+    /// Sets the time limit of all steps together, from the lookup of the name to the end of the handshake (rule B6). The
+    /// default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// Asks again on the same connection, so many times and after such a pause, when the server refuses
-    /// TLS for now. The deadline stays.
+    /// Repeats the request on the same connection if the server refuses TLS temporarily: at most `attempts` times, each after
+    /// this pause. The deadline stays the same.
     pub fn retries(self, attempts: u32, pause: Duration) -> Self {
         Self { retry: Retry { attempts, pause }, ..self }
     }
@@ -237,10 +239,10 @@ impl ConnectorBuilder {
         Self { client_name: name, ..self }
     }
 
-    /// Reads the certificates and keys, and checks that they can work.
+    /// Parses the certificates and keys, and returns the connector.
     ///
     /// # Errors
-    /// [`Error::Config`] when they cannot.
+    /// [`Error::Config`] if the configuration is invalid.
     pub fn build(self) -> Result<Connector, Error> {
         let mut roots = RootCertStore::empty();
         for pem in &self.roots {
@@ -253,9 +255,9 @@ impl ConnectorBuilder {
         let trust = Trust::new(roots, provider.clone(), self.insecure)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.options.versions()?)
-            .map_err(|cause| Error::config_because("the TLS versions are not usable", cause))?
+            .map_err(|cause| Error::config_because("the TLS versions cannot be used", cause))?
             .dangerous()
-            .with_custom_certificate_verifier(trust.recorder());
+            .with_custom_certificate_verifier(trust.recording_verifier());
         let mut config = match &self.client_certificate {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
@@ -263,7 +265,7 @@ impl ConnectorBuilder {
                     tls::certificates(chain, "the client certificate")?,
                     tls::private_key(key, "the client certificate's key")?,
                 )
-                .map_err(|cause| Error::config_because("the client certificate is not usable", cause))?,
+                .map_err(|cause| Error::config_because("the client certificate cannot be used", cause))?,
         };
         config.resumption = Resumption::disabled();
         config.key_log = self.options.key_log()?;

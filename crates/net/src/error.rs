@@ -1,4 +1,4 @@
-//! What went wrong, by leg and by whose fault it is.
+//! Errors, by whose fault they are.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,73 +8,73 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 
-use crate::handshake::HANDSHAKE;
-use crate::verify::is_authority;
+use crate::{CertificateFailure, CertificateFault, Step};
 
-/// Why there is no encrypted stream. Whatever it was, the connection is closed.
-#[derive(Debug)]
+/// Why there is no encrypted stream. The connection is closed in every case.
+///
+/// `Display` writes one line without the cause, which `source` returns. `Debug` writes one line with all causes.
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration cannot work; nothing was dialled.
+    /// The configuration is invalid. The library opened no connection.
     Config {
-        /// What is wrong with it.
+        /// What is invalid.
         what: String,
-        /// The cause underneath, if there is one.
+        /// The cause, if another library found it.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The name has no address.
+    /// The host has no address that may be dialled.
     Resolve {
-        /// The name.
+        /// The host.
         host: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         source: io::Error,
     },
-    /// No address took the connection.
+    /// No address accepted the connection.
     Connect {
         /// The address that was tried last.
         address: SocketAddr,
-        /// How many were tried.
+        /// The number of addresses that were tried.
         tried: usize,
-        /// What became of the last attempt.
+        /// Why the last one failed.
         source: io::Error,
     },
     /// The deadline passed (rule B6).
     Timeout {
-        /// What was being waited for, as a noun phrase ("the greeting").
-        step: &'static str,
-        /// The time that everything together was given.
+        /// What the connection was waiting for.
+        step: Step,
+        /// The time limit for all steps together.
         limit: Duration,
     },
     /// The connection broke.
     Io {
-        /// What was being waited for, as a noun phrase.
-        step: &'static str,
-        /// What the operating system said.
+        /// What the connection was waiting for.
+        step: Step,
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The server will not upgrade.
+    /// The server declined the upgrade.
     Declined(UpgradeRefusal),
-    /// The client ended the session before an upgrade, in good order.
+    /// The client ended the session in good order before an upgrade.
     Quit(Quit),
     /// The peer broke a rule of the negotiation.
     Protocol(Box<starttls_proto::Error>),
-    /// Something that is not TLS came where only TLS belongs.
+    /// The peer sent something else where only TLS is allowed.
     PlaintextNotTls {
-        /// Who sent it.
+        /// The side that sent it.
         by: Side,
-        /// The first bytes of it, as they came.
+        /// The first octets, as received: at most 200.
         received: Vec<u8>,
     },
     /// The peer's certificate was not accepted.
     Certificate {
-        /// Why not, in words.
-        reason: String,
-        /// What the peer presented, its own certificate first.
+        /// Why not.
+        failure: Box<CertificateFailure>,
+        /// The chain that the peer presented, its own certificate first.
         chain: Vec<CertificateDer<'static>>,
-        /// The verifier's own words.
+        /// The error of the verifier.
         source: rustls::Error,
     },
-    /// The server asked for a client certificate, was shown none, and ended the handshake.
+    /// The server requires a client certificate, and this client has none.
     ClientCertificate(rustls::Error),
     /// The server ended the handshake with an alert, and the client had sent no server name: the target is an address
     /// (RFC 6066 section 3). A server with several names may need one to choose its certificate.
@@ -82,7 +82,7 @@ pub enum Error {
     /// TLS started at the first byte, and the peer did not negotiate the ALPN protocol id that the protocol requires
     /// there ([`Protocol::required_alpn`](starttls_proto::Protocol::required_alpn)).
     NoAlpn {
-        /// Who did not negotiate it.
+        /// The side that did not negotiate it.
         by: Side,
         /// The id.
         id: &'static str,
@@ -91,22 +91,18 @@ pub enum Error {
     Tls(rustls::Error),
 }
 
-/// A server's no: what a refused upgrade leaves to know.
+/// A server's refusal of the upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeRefusal {
-    /// Why.
+    /// Why the server declined.
     pub reason: DeclinedReason,
-    /// Whether the upgrade had been offered; `None` where the protocol has no offer.
+    /// Whether the server had offered the upgrade; `None` if the protocol has no offer.
     pub offered: Option<bool>,
-    /// What the server answered to the hello, if that was an error and no list.
+    /// The server's answer to the hello, if it was an error instead of a list.
     pub no_list: Option<HelloRefusal>,
-    /// What the server said: neither escaped nor authenticated.
+    /// The server's answer: neither escaped nor authenticated.
     pub answer: Vec<u8>,
 }
-
-/// The fix where a server refuses the hello.
-const CLIENT_NAME: &str =
-    "choose the name with --client-name, in a program client_name: some servers want a fully qualified one";
 
 impl Error {
     pub(crate) fn config(what: impl Into<String>) -> Self {
@@ -120,11 +116,11 @@ impl Error {
         Self::Config { what: what.into(), source: Some(source.into()) }
     }
 
-    /// Returns what ended a session inside TLS, if reading or writing failed because of TLS and not because the
+    /// Returns the TLS error that ended a session, if reading or writing failed because of TLS and not because the
     /// connection broke.
     ///
-    /// With TLS 1.3 the client's handshake is complete before the server looks at the client's certificate
-    /// (RFC 8446 section 4.4.2.4), so that a missing one is refused with the first answer inside TLS.
+    /// With TLS 1.3 the client's handshake is complete before the server checks the client's certificate (RFC 8446
+    /// section 4.4.2.4), so that a server refuses a missing one with its first message inside TLS.
     pub fn from_session_io(error: &io::Error) -> Option<Self> {
         let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?.clone();
         Some(match cause {
@@ -135,10 +131,17 @@ impl Error {
         })
     }
 
+    /// Returns whether a server sends a last message after this error of a negotiation: after a client that quit or broke a
+    /// rule, but not after a closed or broken connection.
+    pub(crate) fn has_last_message(&self) -> bool {
+        use starttls_proto::ErrorKind::Closed;
+        matches!(self, Self::Quit(_)) || matches!(self, Self::Protocol(error) if error.kind != Closed)
+    }
+
     /// Returns whether the TLS handshake had begun and did not end.
     pub fn is_in_handshake(&self) -> bool {
         match self {
-            Self::Timeout { step, .. } | Self::Io { step, .. } => *step == HANDSHAKE,
+            Self::Timeout { step, .. } | Self::Io { step, .. } => *step == Step::Handshake,
             Self::PlaintextNotTls { .. } | Self::Certificate { .. } => true,
             Self::ClientCertificate(_) | Self::NoServerName(_) | Self::NoAlpn { .. } | Self::Tls(_) => true,
             _ => false,
@@ -152,13 +155,13 @@ impl Error {
         matches!(self, Self::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)))
     }
 
-    /// Returns whether the cause may be the size of the ClientHello: some servers, and devices on the way, do not accept one
-    /// of more than one segment, and end the handshake like this. A second connection with
-    /// [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether it is.
+    /// Returns whether the cause may be the size of the ClientHello. Some servers and middleboxes accept only a ClientHello
+    /// that fits into one segment, and end the handshake like this. A second connection with
+    /// [`ConnectorBuilder::small_hello`](crate::ConnectorBuilder::small_hello) shows whether that is the cause.
     pub fn may_be_large_hello(&self) -> bool {
         use AlertDescription as Alert;
         match self {
-            Self::Io { step, .. } | Self::Timeout { step, .. } => *step == HANDSHAKE,
+            Self::Io { step, .. } | Self::Timeout { step, .. } => *step == Step::Handshake,
             Self::Tls(rustls::Error::AlertReceived(alert))
             | Self::NoServerName(rustls::Error::AlertReceived(alert)) => {
                 matches!(
@@ -175,28 +178,38 @@ impl Error {
         }
     }
 
-    /// What the user can do about it, where a fix is known.
+    /// Returns whether the cause may be the name that the client gave for itself
+    /// ([`ConnectorBuilder::client_name`](crate::ConnectorBuilder::client_name)): the server refused the hello that contains
+    /// it, or closed the connection after that refusal.
+    pub fn may_be_client_name(&self) -> bool {
+        use starttls_proto::ErrorKind::Closed;
+        match self {
+            Self::Protocol(error) => error.kind == Closed && !error.received.is_empty(),
+            Self::Declined(refused) => matches!(refused.no_list, Some(HelloRefusal::RefusedName(_))),
+            _ => false,
+        }
+    }
+
+    /// Returns what the user can do, if a fix is known.
     pub fn hint(&self) -> Option<&'static str> {
+        use rustls::Error as Tls;
         use starttls_proto::ErrorKind as Kind;
         match self {
-            Self::Protocol(error) if error.kind == Kind::Closed && !error.received.is_empty() => {
-                Some(CLIENT_NAME)
+            _ if self.may_be_client_name() => {
+                Some("set the client's own name: some servers require a fully qualified one")
             }
             Self::Protocol(error) => match error.kind {
                 Kind::TlsNotCleartext => {
                     Some("this port speaks TLS from the first byte: use implicit TLS here")
                 }
-                Kind::OtherProtocol => Some("another protocol is served on this port: check the port number"),
+                Kind::OtherProtocol => Some("this port serves another protocol: check the port number"),
                 Kind::BeyondBoundary | Kind::EarlyAnswer => {
-                    Some("somebody may be injecting commands or responses on the way")
+                    Some("an attacker in the network path may be injecting commands or responses")
                 }
                 _ => None,
             },
             Self::PlaintextNotTls { received, .. } if Speaker::recognize(received).is_some() => {
                 Some("this port starts in cleartext: use the upgrade here, not implicit TLS")
-            }
-            Self::Declined(UpgradeRefusal { no_list: Some(HelloRefusal::RefusedName(_)), .. }) => {
-                Some(CLIENT_NAME)
             }
             Self::Declined(refused) => match refused.reason {
                 DeclinedReason::Refused(Refusal::Temporary) => {
@@ -208,28 +221,23 @@ impl Error {
                 }
                 _ => None,
             },
-            Self::Certificate {
-                source: rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer),
-                ..
-            } => Some("add the issuing authority's certificate to the roots"),
-            Self::Certificate {
-                source: rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature),
-                ..
-            } => Some("a root of that name, with another key, is trusted: replace it if it is an old one"),
-            Self::Certificate { source: rustls::Error::InvalidCertificate(cause), .. }
-                if is_authority(cause) =>
-            {
-                Some(
+            Self::Certificate { failure, .. } => match failure.fault {
+                CertificateFault::UntrustedRoot => Some("add the certificate of the issuing CA to the roots"),
+                CertificateFault::BadSignature => {
+                    Some("a root with this name and another key is trusted: replace it if it is an old one")
+                }
+                CertificateFault::CaUsedAsServer => Some(
                     "the server needs a certificate of its own, without the CA flag: \
-                     `openssl req -x509` sets it unless told -addext basicConstraints=critical,CA:FALSE",
-                )
+                     `openssl req -x509` sets it unless given -addext basicConstraints=critical,CA:FALSE",
+                ),
+                _ => None,
+            },
+            Self::ClientCertificate(_) => {
+                Some("present a client certificate from a CA that the server trusts")
             }
-            Self::ClientCertificate(_) => Some(
-                "present one that its authority has issued: --cert PEM and --key PEM, in a program client_certificate_pem",
-            ),
             Self::NoServerName(_) => Some(
                 "an address is not sent as a server name, and the server may need one to choose its certificate: \
-                 --server-name NAME, in a program the name of the Endpoint",
+                 set the server name",
             ),
             Self::NoAlpn { by: Side::Server, .. } => Some(
                 "another protocol may be served on this port: check the port number, or enable ALPN on the server or on \
@@ -239,15 +247,32 @@ impl Error {
                 Some("configure the client to offer this protocol in the ALPN extension")
             }
             Self::Tls(
-                rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
-                | rustls::Error::PeerIncompatible(
+                Tls::AlertReceived(AlertDescription::ProtocolVersion)
+                | Tls::PeerIncompatible(
                     PeerIncompatible::ServerDoesNotSupportTls12Or13
                     | PeerIncompatible::Tls12NotOffered
                     | PeerIncompatible::SupportedVersionsExtensionRequired,
                 ),
-            ) => Some("there is no TLS version in common: this side speaks 1.2 and 1.3 at most"),
+            ) => Some("the two sides have no TLS version in common: this side supports 1.2 and 1.3 at most"),
             _ => None,
         }
+    }
+}
+
+/// Writes an error and its causes in one line, for `Debug`.
+pub(crate) fn write_with_causes(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        write!(f, ": {current}")?;
+        cause = current.source();
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, f)
     }
 }
 
@@ -265,8 +290,8 @@ impl fmt::Display for Error {
             }
             Self::Io { step, .. } => write!(f, "the connection broke, waiting for {step}"),
             Self::Declined(refused) => refused.fmt(f),
-            Self::Quit(Quit::ByClient) => f.write_str("the client left without asking for TLS"),
-            Self::Quit(_) => f.write_str("the client did not ask for TLS, which is required"),
+            Self::Quit(Quit::ByClient) => f.write_str("the client quit without requesting TLS"),
+            Self::Quit(_) => f.write_str("the client did not request TLS, which is required"),
             Self::Protocol(error) => error.fmt(f),
             Self::PlaintextNotTls { by, received } => {
                 write!(f, "the {} sent plaintext where TLS belongs", by.name())?;
@@ -275,21 +300,17 @@ impl fmt::Display for Error {
                     None => write!(f, ": \"{}\"", Escaped(received)),
                 }
             }
-            Self::Certificate { reason, .. } => write!(f, "the certificate is not accepted: {reason}"),
-            Self::NoAlpn { by: Side::Server, id } => {
+            Self::Certificate { failure, .. } => write!(f, "the certificate is not accepted: {failure}"),
+            Self::NoAlpn { by, id } => {
+                let verb = if *by == Side::Server { "select" } else { "offer" };
                 write!(
                     f,
-                    "the server did not select the ALPN protocol \"{id}\", which TLS from the first byte requires"
-                )
-            }
-            Self::NoAlpn { by: Side::Client, id } => {
-                write!(
-                    f,
-                    "the client did not offer the ALPN protocol \"{id}\", which TLS from the first byte requires"
+                    "the {} did not {verb} the ALPN protocol \"{id}\", which TLS from the first byte requires",
+                    by.name()
                 )
             }
             Self::ClientCertificate(_) => {
-                f.write_str("the server wants a client certificate, and there is none")
+                f.write_str("the server requires a client certificate, and this client has none")
             }
             Self::NoServerName(rustls::Error::AlertReceived(alert)) => write!(
                 f,
@@ -319,10 +340,10 @@ impl fmt::Display for UpgradeRefusal {
         }
         f.write_str(match self.reason {
             DeclinedReason::NotOffered => "the server does not offer TLS",
-            DeclinedReason::Refused(Refusal::Temporary) => "the server refuses TLS for now",
+            DeclinedReason::Refused(Refusal::Temporary) => "the server refuses TLS temporarily",
             DeclinedReason::Refused(Refusal::Permanent) => "the server refuses TLS",
             DeclinedReason::Bye => "the server is closing the connection",
-            _ => "the server will not upgrade",
+            _ => "the server declined the upgrade",
         })?;
         if self.answer.is_empty() { Ok(()) } else { write!(f, ": \"{}\"", Escaped(&self.answer)) }
     }
@@ -337,7 +358,7 @@ impl std::error::Error for Error {
             }
             Self::Tls(rustls::Error::AlertReceived(_)) => None,
             Self::ClientCertificate(source) | Self::Tls(source) => Some(source),
-            // What the others have to say is in their own line.
+            // `Display` of the other errors includes the cause.
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of a TLS connection once it stands.
+//! The facts of a TLS connection after its handshake.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,70 +7,68 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup, ProtocolVersion};
 
-/// Everything known of a connection when its handshake had ended.
+use crate::{CertificateFailure, tls};
+
+/// The facts of a connection at the end of its handshake.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TlsFacts {
-    /// The peer's address, where the connection was dialled by this library.
+    /// The peer's address, if this library opened the connection.
     pub address: Option<SocketAddr>,
-    /// How long each step took.
+    /// The duration of each step.
     pub timings: Timings,
-    /// The name in SNI: sent by the client, received by the server.
+    /// The server name in SNI (RFC 6066 section 3).
     pub server_name: Option<String>,
     /// The TLS version.
     pub version: Option<ProtocolVersion>,
     /// The cipher suite.
     pub cipher_suite: Option<CipherSuite>,
-    /// The group of the key exchange; none where a session was resumed without one.
+    /// The group of the key exchange; `None` if a session was resumed without a key exchange.
     pub group: Option<NamedGroup>,
-    /// The protocol that ALPN agreed on.
+    /// The protocol id that ALPN selected (RFC 7301).
     pub alpn: Option<Vec<u8>>,
-    /// A full handshake, one with a hello retry, or a resumption.
+    /// The kind of handshake: full, full with a HelloRetryRequest, or resumed.
     pub kind: Option<HandshakeKind>,
-    /// Octets of TLS read until the end of the handshake.
+    /// The octets of TLS that were read up to the end of the handshake.
     pub handshake_read: u64,
-    /// Octets of TLS written until the end of the handshake.
+    /// The octets of TLS that were written up to the end of the handshake.
     pub handshake_written: u64,
-    /// What the peer presented, its own certificate first.
+    /// The certificates that the peer presented, its own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// The part of `chain` that leads to a trusted root, the server's own certificate first and the root left out.
+    /// The part of `chain` that leads to a trusted root, the server's own certificate first, without the root.
     ///
-    /// When a date is all that is wrong, this is the path at a time when it was valid. It is empty where there is no
-    /// path. The name is not considered here.
+    /// If a date is the only fault, this is the path at a time when the date was valid. It is empty if no path exists. The
+    /// name in the certificate does not matter here.
     pub path: Vec<CertificateDer<'static>>,
-    /// What came of verifying it.
+    /// The result of the verification of the certificate.
     pub verdict: CertificateVerdict,
-    /// Whether an OCSP response came with it. It is not evaluated.
+    /// Whether the server stapled an OCSP response. It is not evaluated.
     pub ocsp_stapled: bool,
 }
 
-/// How long each step took, as far as it was taken.
+/// The duration of each step; `None` for a step that the connection did not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// From the name to its addresses.
+    /// The lookup of the addresses.
     pub resolve: Option<Duration>,
-    /// Until an address took the connection.
+    /// The connection to one of the addresses.
     pub connect: Option<Duration>,
-    /// From the connection to the go-ahead.
+    /// From the connection to the go-ahead for TLS.
     pub negotiation: Option<Duration>,
-    /// From the go-ahead to the end of the handshake.
+    /// From the go-ahead for TLS to the end of the handshake.
     pub handshake: Option<Duration>,
 }
 
-/// What came of verifying the peer's certificate.
+/// The result of the verification of the peer's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateVerdict {
-    /// It leads to a trusted root and is valid now, for the expected name.
+    /// The certificate leads to a trusted root and is valid now, for the expected name.
     Verified,
-    /// It does not, and the connection stands because the caller asked for that.
-    Failed {
-        /// Why not, in words.
-        reason: String,
-        /// Whether its chain leads to a trusted root all the same; `None` where what is wrong hides that.
-        rooted: Option<bool>,
-    },
-    /// The peer presented none, as clients may.
+    /// The verification failed. The connection exists because the caller requested that
+    /// ([`insecure`](crate::ConnectorBuilder::insecure)).
+    Failed(CertificateFailure),
+    /// The peer presented no certificate, as clients may.
     NoCertificate,
 }
 
@@ -78,7 +76,7 @@ impl fmt::Display for CertificateVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verified => f.write_str("verified"),
-            Self::Failed { reason, .. } => write!(f, "not verified: {reason}"),
+            Self::Failed(failure) => write!(f, "not verified: {failure}"),
             Self::NoCertificate => f.write_str("no certificate"),
         }
     }
@@ -104,7 +102,7 @@ impl TlsFacts {
         }
     }
 
-    /// The TLS version as people write it: "TLS 1.3".
+    /// Returns the name of the TLS version: "TLS 1.3".
     pub fn version_name(&self) -> &'static str {
         match self.version {
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -113,18 +111,23 @@ impl TlsFacts {
         }
     }
 
-    /// The cipher suite by its registered name: `TLS_AES_256_GCM_SHA384`.
+    /// Returns the registered name of the cipher suite: `TLS_AES_256_GCM_SHA384`.
     pub fn cipher_suite_name(&self) -> String {
         let name = self.cipher_suite.map(|suite| format!("{suite:?}")).unwrap_or_default();
         name.replacen("TLS13_", "TLS_", 1)
     }
 
-    /// The group of the key exchange by its registered name: `X25519MLKEM768`.
+    /// Returns the registered name of the group of the key exchange: `X25519MLKEM768`.
     pub fn group_name(&self) -> Option<String> {
         self.group.map(|group| format!("{group:?}"))
     }
 
-    /// The kind of handshake in words: "full", "full with hello retry", "resumed".
+    /// Returns whether the key exchange resists quantum computers.
+    pub fn is_post_quantum(&self) -> bool {
+        self.group.is_some_and(tls::is_post_quantum)
+    }
+
+    /// Returns the kind of handshake: "full", "full with hello retry" or "resumed".
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Some(HandshakeKind::FullWithHelloRetryRequest) => "full with hello retry",

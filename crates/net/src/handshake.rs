@@ -1,4 +1,4 @@
-//! One connection on its way to TLS, whoever drives it.
+//! One connection from its start to the end of the TLS handshake, for both drivers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use rustls::{
 
 use starttls_proto::Protocol;
 
-use crate::Error;
 use crate::deadline::Deadline;
 use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
 use crate::tapped_stream::TappedStream;
-use crate::verify::{RecordingVerifier, VerificationRecord, describe, signature_failure};
+use crate::verify::{RecordingResolver, RecordingVerifier, VerificationRecord, signature_fault};
+use crate::{CertificateFailure, CertificateFault, Error, Step};
 
-/// How TLS will be done, and what has been measured so far.
+/// The TLS setup of one connection, and what has been measured so far.
 #[derive(Debug)]
 pub(crate) struct ConnectionAttempt {
     setup: TlsSetup,
@@ -31,7 +31,7 @@ pub(crate) struct ConnectionAttempt {
     pub(crate) address: Option<SocketAddr>,
     /// See [`Flow::space_before_tls`](starttls_proto::Flow::space_before_tls).
     pub(crate) space_before_tls: &'static [u8],
-    /// The ALPN protocol id without which the handshake fails.
+    /// The ALPN protocol id that the peer must negotiate.
     required_alpn: Option<&'static str>,
     step_began: Instant,
 }
@@ -41,15 +41,12 @@ pub(crate) enum TlsSetup {
     Client {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
-        recorder: Arc<RecordingVerifier>,
+        verifier: Arc<RecordingVerifier>,
     },
     Server(Arc<ServerConfig>),
-    /// A server without a certificate never gets as far as TLS.
+    /// A server without a certificate refuses every request for TLS.
     Unavailable,
 }
-
-/// What the driver says it was waiting for when a handshake does not end.
-pub(crate) const HANDSHAKE: &str = "the TLS handshake";
 
 impl ConnectionAttempt {
     pub(crate) fn new(setup: TlsSetup, tap: Tap, deadline: Deadline) -> Self {
@@ -65,8 +62,8 @@ impl ConnectionAttempt {
         }
     }
 
-    /// Starts TLS at the first byte, where the protocol may require ALPN. A server without ALPN
-    /// ([`AcceptorBuilder::without_alpn`](crate::AcceptorBuilder::without_alpn)) does not require it.
+    /// Starts TLS at the first byte. The protocol may require ALPN there, except on a server without ALPN
+    /// ([`AcceptorBuilder::without_alpn`](crate::AcceptorBuilder::without_alpn)).
     pub(crate) fn begin_implicit<IO>(
         mut self,
         protocol: &Protocol,
@@ -78,13 +75,13 @@ impl ConnectionAttempt {
         self.begin(tapped, Vec::new())
     }
 
-    /// The time since the last call, or since the start.
+    /// Returns the time since the last call, or since the start.
     pub(crate) fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now - std::mem::replace(&mut self.step_began, now)
     }
 
-    /// Starts TLS on a connection from which `early` was read already.
+    /// Starts TLS on a connection from which `early` has already been read.
     pub(crate) fn begin<IO>(
         mut self,
         mut tapped: TappedStream<IO>,
@@ -92,45 +89,40 @@ impl ConnectionAttempt {
     ) -> Result<Handshake<IO>, Error> {
         tapped.begin_tls(early);
         self.lap();
+        let mut resolver = None;
         let tls = match &self.setup {
             TlsSetup::Client { config, name, .. } => {
                 ClientConnection::new(config.clone(), name.clone()).map(Connection::from)
             }
-            TlsSetup::Server(config) => ServerConnection::new(config.clone()).map(Connection::from),
-            TlsSetup::Unavailable => return Err(Error::config("there is no certificate to do TLS with")),
+            TlsSetup::Server(config) => {
+                let mut config = ServerConfig::clone(config);
+                let recording = Arc::new(RecordingResolver::new(config.cert_resolver));
+                config.cert_resolver = recording.clone();
+                resolver = Some(recording);
+                ServerConnection::new(Arc::new(config)).map(Connection::from)
+            }
+            TlsSetup::Unavailable => return Err(Error::config("this server has no certificate for TLS")),
         };
-        Ok(Handshake { tls: tls.map_err(Error::Tls)?, tapped, attempt: self })
+        Ok(Handshake { tls: tls.map_err(Error::Tls)?, tapped, attempt: self, resolver })
     }
 }
 
-/// A TLS handshake under way.
+/// A TLS handshake in progress.
 #[derive(Debug)]
 pub(crate) struct Handshake<IO> {
     pub(crate) tls: Connection,
     pub(crate) tapped: TappedStream<IO>,
     pub(crate) attempt: ConnectionAttempt,
+    /// The resolver of a server's certificate.
+    resolver: Option<Arc<RecordingResolver>>,
 }
 
-/// What ended a handshake.
+/// The error that ended a handshake.
 #[derive(Debug)]
 pub(crate) enum HandshakeFailure {
     Tls(rustls::Error),
     Io(io::Error),
 }
-
-impl HandshakeFailure {
-    /// The alert `unrecognized_name` (RFC 6066 section 3) where it is the one to send: rustls says
-    /// `access_denied` when there is no certificate for a connection, and it is the name that has none.
-    pub(crate) fn alert(&self) -> &'static [u8] {
-        match self {
-            Self::Tls(rustls::Error::General(why)) if why == NO_CERTIFICATE => &[21, 3, 3, 0, 2, 2, 112],
-            _ => &[],
-        }
-    }
-}
-
-/// What rustls calls a resolver that answers with nothing.
-const NO_CERTIFICATE: &str = "no server certificate chain resolved";
 
 impl From<io::Error> for HandshakeFailure {
     fn from(error: io::Error) -> Self {
@@ -138,9 +130,9 @@ impl From<io::Error> for HandshakeFailure {
     }
 }
 
-/// Drives the handshake until it is done or `io` would block; call again then.
+/// Advances the handshake until it is done or `io` would block; the caller then calls again.
 ///
-/// It reads even while it cannot write: two sides that first want to be heard wait forever.
+/// It reads even while it cannot write: two sides that both write first would wait for each other forever.
 pub(crate) fn advance_handshake(
     tls: &mut Connection,
     io: &mut (impl Read + Write),
@@ -161,19 +153,30 @@ pub(crate) fn advance_handshake(
     Ok(())
 }
 
-/// Tickets are no part of the handshake: they go out with the first answer, in the same segment.
+/// Returns whether a server has only session tickets left to send. They are no part of the handshake, so they go out with
+/// the first application data, in the same segment.
 fn only_tickets_left(tls: &Connection) -> bool {
-    let modern = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-    modern && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
+    let is_tls13 = tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    is_tls13 && !tls.is_handshaking() && matches!(tls, Connection::Server(_))
 }
 
+/// The fatal alert `unrecognized_name` in a record of TLS 1.2 (RFC 6066 section 3).
+const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+
 impl<IO> Handshake<IO> {
-    /// The handshake is done: collects what is known.
+    /// Returns the alert to send instead of the one that rustls chose; empty to send that one. Without a certificate for
+    /// the client's server name rustls sends `access_denied`, where `unrecognized_name` names the cause.
+    pub(crate) fn own_alert(&self) -> &'static [u8] {
+        let found_none = self.resolver.as_ref().is_some_and(|resolver| resolver.found_none());
+        if found_none { UNRECOGNIZED_NAME } else { b"" }
+    }
+
+    /// Collects the facts of a handshake that is done.
     ///
     /// # Errors
-    /// [`Error::NoAlpn`] when the peer did not negotiate the ALPN id that is required.
+    /// [`Error::NoAlpn`] if the peer did not negotiate the required ALPN id.
     pub(crate) fn finish(self) -> Result<Encrypted<IO>, Error> {
-        let Self { tls, mut tapped, mut attempt } = self;
+        let Self { tls, mut tapped, mut attempt, .. } = self;
         tapped.begin_session();
         attempt.timings.handshake = Some(attempt.lap());
         let server_name = match (&attempt.setup, &tls) {
@@ -188,36 +191,38 @@ impl<IO> Handshake<IO> {
         facts.address = attempt.address;
         facts.handshake_read = tapped.handshake_read;
         facts.handshake_written = tapped.handshake_written;
-        if let Some(VerificationRecord { path, verdict, ocsp_stapled, .. }) = attempt.setup.seen() {
+        if let Some(VerificationRecord { path, verdict, ocsp_stapled, .. }) = attempt.setup.record() {
             (facts.path, facts.verdict, facts.ocsp_stapled) = (path, verdict, ocsp_stapled);
         } else if !facts.chain.is_empty() {
-            // A client's certificate: without being verified it would not have got here.
+            // rustls has verified a client's certificate, or the handshake would have failed.
             facts.verdict = CertificateVerdict::Verified;
         }
         Ok(Encrypted::new(tls, tapped, facts))
     }
 
-    /// The handshake failed: says whose fault it is. The connection is dropped here (rule B5).
-    pub(crate) fn fail(mut self, broken: HandshakeFailure) -> Error {
+    /// Returns the error of a handshake that failed, by whose fault it is, and drops the connection (rule B5).
+    pub(crate) fn fail(mut self, failure: HandshakeFailure) -> Error {
         if let Some(received) = self.tapped.plaintext() {
             return Error::PlaintextNotTls { by: self.attempt.tap.side.peer(), received };
         }
-        match broken {
-            HandshakeFailure::Io(source) => self.attempt.deadline.explain(HANDSHAKE, source),
+        match failure {
+            HandshakeFailure::Io(source) => self.attempt.deadline.explain(Step::Handshake, source),
             HandshakeFailure::Tls(source @ rustls::Error::InvalidCertificate(_)) => {
-                let seen = self.attempt.setup.seen();
-                let reason = match &seen {
-                    Some(VerificationRecord { accepted: true, chain, .. }) => signature_failure(chain),
-                    Some(VerificationRecord {
-                        verdict: CertificateVerdict::Failed { reason, .. }, ..
-                    }) => reason.clone(),
-                    _ => describe(&source),
+                let record = self.attempt.setup.record();
+                let failure = match &record {
+                    Some(VerificationRecord { accepted: true, chain, .. }) => {
+                        CertificateFailure::new(signature_fault(chain), None)
+                    }
+                    Some(VerificationRecord { verdict: CertificateVerdict::Failed(failure), .. }) => {
+                        failure.clone()
+                    }
+                    _ => CertificateFailure::new(CertificateFault::of(&source, None), None),
                 };
-                let chain = seen.map(|seen| seen.chain).unwrap_or_default();
-                Error::Certificate { reason, chain, source }
+                let chain = record.map(|record| record.chain).unwrap_or_default();
+                Error::Certificate { failure: Box::new(failure), chain, source }
             }
             HandshakeFailure::Tls(source @ rustls::Error::AlertReceived(_))
-                if self.attempt.setup.was_asked() =>
+                if self.attempt.setup.certificate_was_requested() =>
             {
                 Error::ClientCertificate(source)
             }
@@ -231,8 +236,8 @@ impl<IO> Handshake<IO> {
     }
 }
 
-/// Whether servers send this alert when they need a name and get none. Only `unrecognized_name` is meant for that; TLS
-/// libraries send the others too when no certificate can be chosen.
+/// Returns whether servers send this alert when they need a server name and get none. The specified one is
+/// `unrecognized_name`; TLS libraries also send the others if they cannot choose a certificate.
 fn may_miss_a_name(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -246,19 +251,19 @@ fn may_miss_a_name(alert: AlertDescription) -> bool {
 }
 
 impl TlsSetup {
-    /// Whether the server asked for a client certificate that there is not.
-    fn was_asked(&self) -> bool {
-        matches!(self, Self::Client { recorder, .. } if recorder.was_asked())
+    /// Returns whether the server requested a client certificate that this client does not have.
+    fn certificate_was_requested(&self) -> bool {
+        matches!(self, Self::Client { verifier, .. } if verifier.certificate_was_requested())
     }
 
-    /// Whether the ClientHello has no server name: an address cannot be one (RFC 6066 section 3).
+    /// Returns whether the ClientHello has no server name: an address cannot be one (RFC 6066 section 3).
     fn sends_no_name(&self) -> bool {
         matches!(self, Self::Client { name: ServerName::IpAddress(_), .. })
     }
 
-    fn seen(&self) -> Option<VerificationRecord> {
+    fn record(&self) -> Option<VerificationRecord> {
         match self {
-            Self::Client { recorder, .. } => recorder.seen(),
+            Self::Client { verifier, .. } => verifier.record(),
             Self::Server(_) | Self::Unavailable => None,
         }
     }

@@ -1,7 +1,7 @@
 //! STARTTLS for tokio and blocking streams, client and server, on rustls.
 //!
-//! Both sides hand out nothing but streams inside TLS. The client verifies by default, and everything
-//! from the look-up of the name to the end of the handshake happens within one deadline.
+//! Both sides return only streams inside TLS. The client verifies the server's certificate by default. One deadline limits
+//! all steps from the lookup of the name to the end of the handshake.
 //!
 //! # Client
 //! ```no_run
@@ -50,25 +50,28 @@
 //! # Ok(())
 //! # }
 //! ```
-//! [`proto::ServerSession`] reads the commands that then come inside TLS.
+//! [`proto::ServerSession`] parses the commands that follow inside TLS.
 //!
-//! # What cannot go wrong
-//! - There is no stream without TLS, unless the caller asked for it by a name that says so
-//!   ([`connect_or_cleartext`](Connector::connect_or_cleartext)) and takes it by a name that says so
-//!   ([`NotEncrypted`]).
-//! - Nothing that came in cleartext is read as if it had come inside TLS: a negotiation ends with the
-//!   proof that not a byte is left ([`proto::Upgrade`]), [`Ready`] takes the proof by value and is no
-//!   stream, and the handshake consumes it.
-//! - A failed handshake closes the connection. There is no way back.
+//! # Guarantees
+//! - A stream without TLS exists only if the caller requests it with
+//!   [`connect_or_cleartext`](Connector::connect_or_cleartext), and its type is [`NotEncrypted`].
+//! - Octets that arrived in cleartext are never treated as if they had arrived inside TLS. A negotiation ends with a proof
+//!   that no octet is left ([`proto::Upgrade`]). [`Ready`] owns the proof and is not a stream, and the handshake consumes it.
+//! - A failed handshake closes the connection, which never returns to cleartext.
+//!
+//! # Errors
+//! Each error has one line in plain words, a cause, and a [`hint`](Error::hint) if a fix is known. What a program decides on
+//! is typed: [`Step`], [`CertificateFault`], and the variants of [`Error`].
 //!
 //! # Features
-//! `tokio` (default) adds the asynchronous driver. The blocking one is always there.
+//! `tokio` (default) adds the asynchronous driver. The blocking driver is always present.
 //! `login` (default) adds [`login`] and [`submission`].
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
 pub mod blocking;
+mod certificate_fault;
 mod certification_path;
 mod client;
 mod deadline;
@@ -87,6 +90,7 @@ mod observe;
 mod raw;
 mod ready;
 mod server;
+mod step;
 mod stream;
 #[cfg(feature = "login")]
 pub mod submission;
@@ -98,6 +102,7 @@ mod verify;
 
 use std::time::Duration;
 
+pub use certificate_fault::{CertificateFailure, CertificateFault};
 pub use client::{Connector, ConnectorBuilder};
 pub use endpoint::{AddressFamily, Endpoint};
 pub use error::{Error, UpgradeRefusal};
@@ -110,9 +115,10 @@ pub use ready::{MaybeEncrypted, NotEncrypted, Ready};
 pub use rustls;
 pub use server::{Acceptor, AcceptorBuilder};
 pub use starttls_proto as proto;
+pub use step::Step;
 pub use stream::Encrypted;
 pub use tls::{ClientAuth, TlsVersion};
 pub use transcript::TranscriptWriter;
 
-/// The time for everything together, unless a builder was told otherwise.
+/// The default time limit of all steps of a connection together.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

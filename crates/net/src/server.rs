@@ -1,4 +1,4 @@
-//! The server's configuration: one protocol, its certificate, its terms.
+//! The server's configuration: one protocol, its certificate, its options.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,16 +16,15 @@ use crate::tapped_stream::TappedStream;
 use crate::tls::{self, ClientAuth, KeyLogTarget, Options, TlsVersion};
 use crate::{Error, Ready};
 
-/// Greets, negotiates, lets nobody past without TLS, and hands out encrypted streams.
+/// A server that negotiates upgrades, requires TLS, and returns only encrypted streams.
 ///
-/// One acceptor serves one protocol on one listener, so that its sessions can be resumed there only
-/// (rule S9). Cheap to clone.
+/// An acceptor serves one protocol on one listener, so that its TLS sessions can be resumed only there (rule S9). It is cheap
+/// to clone.
 ///
 /// # ALPN
-/// A client that offers ALPN ids and not the protocol's own is turned away with the alert
-/// `no_application_protocol` (rule S7, RFC 7301 section 3.2): its connection was meant for another
-/// server. A client that offers none is served. A protocol without a registered id goes by its scheme
-/// here (`smtp`), which is what those clients use that offer anything at all.
+/// If a client offers ALPN ids without the protocol's own, the handshake fails with the alert `no_application_protocol`
+/// (rule S7, RFC 7301 section 3.2): its connection was meant for another server. A client that offers none is served. For a
+/// protocol without a registered id the scheme is the id (`smtp`), because clients that offer an id use it.
 #[derive(Clone)]
 pub struct Acceptor {
     protocol: &'static Protocol,
@@ -43,7 +42,7 @@ impl fmt::Debug for Acceptor {
 }
 
 impl Acceptor {
-    /// Starts an acceptor for one protocol, in the name of a service.
+    /// Returns a builder of an acceptor for one protocol and the name of a service.
     pub fn builder(protocol: &'static Protocol, server_name: &str) -> AcceptorBuilder {
         AcceptorBuilder {
             protocol,
@@ -59,41 +58,41 @@ impl Acceptor {
         }
     }
 
-    /// The same acceptor with a tap on its connections. One observer usually belongs to one connection.
+    /// Returns the same acceptor with an observer of its connections. An observer usually belongs to one connection.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Self { observer: Some(observer), ..self.clone() }
     }
 
-    /// The same acceptor with other tickets, and a memory of its own for clients without: what this one resumes,
-    /// the other does only if those tickets say so.
+    /// Returns the same acceptor with other session tickets, and an empty session cache for clients without tickets. It
+    /// resumes sessions of this acceptor only if the tickets allow that.
     #[must_use]
     pub fn with_tickets(&self, tickets: Arc<dyn ProducesTickets>) -> Self {
         let config = self.config.as_deref().cloned().map(|mut config| {
-            config.session_storage = ServerSessionMemoryCache::new(MEMORY);
+            config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE_SIZE);
             config.ticketer = tickets;
             Arc::new(config)
         });
         Self { config, ..self.clone() }
     }
 
-    /// What makes the tickets that sessions are resumed by; nothing where there is no TLS to be had.
+    /// Returns the producer of the session tickets; `None` if the acceptor has no certificate.
     pub fn tickets(&self) -> Option<Arc<dyn ProducesTickets>> {
         self.config.as_ref().map(|config| config.ticketer.clone())
     }
 
-    /// The protocol that is served.
+    /// Returns the protocol that the acceptor serves.
     pub fn protocol(&self) -> &'static Protocol {
         self.protocol
     }
 
-    /// The service's identity on a new connection, as [`Inside`](starttls_proto::ServerSession) needs it too.
+    /// Returns the identity of the service for a new connection. [`ServerSession`](starttls_proto::ServerSession) needs it too.
     pub fn identity(&self) -> Identity {
         let nonce = Identity::new("").nonce;
         Identity { nonce, ..self.identity.clone() }
     }
 
-    /// Whether there is a certificate to do TLS with.
+    /// Returns whether the acceptor has a certificate, and announces TLS.
     pub(crate) fn tls(&self) -> TlsSupport {
         match self.config {
             Some(_) if self.announced => TlsSupport::Available,
@@ -102,8 +101,8 @@ impl Acceptor {
         }
     }
 
-    /// A connection on which an upgrade was agreed by other means than this acceptor's own negotiation: by a
-    /// [`Relay`](starttls_proto::Relay) that granted it. The deadline starts anew.
+    /// Returns a connection that is ready for TLS after an upgrade that another negotiation has agreed, such as a
+    /// [`Relay`](starttls_proto::Relay) that granted it. A new deadline starts.
     pub fn from_upgrade<IO>(&self, io: IO, upgrade: Upgrade) -> Ready<IO> {
         let attempt = self.attempt();
         Ready::new(TappedStream::new(io, attempt.tap.clone()), upgrade, attempt)
@@ -118,8 +117,8 @@ impl Acceptor {
     }
 }
 
-/// Sessions that are remembered for clients without tickets, where an acceptor is made for a few connections.
-const MEMORY: usize = 4;
+/// The size of the session cache for clients without tickets, of an acceptor for a few connections.
+const SESSION_CACHE_SIZE: usize = 4;
 
 /// Builds an [`Acceptor`].
 #[derive(Debug)]
@@ -145,21 +144,21 @@ enum Certificate {
 }
 
 impl AcceptorBuilder {
-    /// Presents this certificate: the chain, its own first, and the key, in PEM.
+    /// Presents this certificate: the chain, the server's own certificate first, and the key, in PEM.
     ///
-    /// Without any certificate the acceptor still serves: requests for TLS get the protocol's temporary
-    /// refusal, and everything else waits for TLS (rule S5).
+    /// An acceptor without a certificate still serves: it answers requests for TLS with the protocol's temporary refusal, and
+    /// refuses all commands that require TLS (rule S5).
     pub fn certificate_pem(self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         Self { certificate: Certificate::Pem(chain.into(), key.into()), ..self }
     }
 
-    /// Asks this for the certificate of each connection. The name in SNI is hostile input (rule S6); a client
-    /// whose name there is no certificate for is told so.
+    /// Chooses the certificate of each connection with this resolver. The name in SNI is hostile input (rule S6). A client for
+    /// whose name there is no certificate gets the alert `unrecognized_name` (RFC 6066 section 3).
     pub fn resolver(self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
         Self { certificate: Certificate::Resolver(resolver), ..self }
     }
 
-    /// Asks clients for certificates that lead to the roots in this PEM text.
+    /// Requests client certificates that lead to the roots in this PEM text.
     pub fn client_auth(self, auth: ClientAuth, roots_pem: impl Into<Vec<u8>>) -> Self {
         Self { client_auth: Some((auth, roots_pem.into())), ..self }
     }
@@ -173,49 +172,51 @@ impl AcceptorBuilder {
         Self { tickets: Some(tickets), ..self }
     }
 
-    /// Speaks these versions of TLS only, both included.
+    /// Uses only the TLS versions from `min` to `max`, inclusive.
     pub fn tls_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
         self.options.versions = Some((min, max));
         self
     }
 
-    /// Appends the secrets of every session to this file, for Wireshark and its like.
+    /// Appends the secrets of every session to this file, in the format of Wireshark.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.options.key_log = KeyLogTarget::File(path.into());
         self
     }
 
-    /// The time for everything together, from the greeting to the end of the handshake.
+    /// Sets the time limit of all steps together, from the greeting to the end of the handshake (rule B6). The default is
+    /// [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Knows nothing of ALPN, so that **connections that were meant for another protocol are served too**.
+    /// Ignores ALPN, so that **the acceptor also serves connections that were meant for another protocol**.
     ///
-    /// That is what most servers do, and rule S7 is against it. For peers in tests.
+    /// Most servers do that, against rule S7. For peers in tests.
     pub fn without_alpn(self) -> Self {
         Self { alpn: false, ..self }
     }
 
-    /// Does not list the upgrade, and grants it all the same: for clients that ask without being told.
+    /// Does not announce the upgrade, but grants it, for clients that request it without an announcement.
     pub fn unannounced(self) -> Self {
         Self { announced: false, ..self }
     }
 
-    /// What is listed inside TLS beyond the protocol's own minimum; see [`Identity::capabilities`].
+    /// Sets the capabilities that are listed inside TLS in addition to the protocol's minimum; see
+    /// [`Identity::capabilities`].
     pub fn capabilities(mut self, capabilities: Vec<String>) -> Self {
         self.capabilities = capabilities;
         self
     }
 
-    /// Reads the certificates and keys, and checks that they can work.
+    /// Parses the certificates and keys, and returns the acceptor.
     ///
     /// # Errors
-    /// [`Error::Config`] when they cannot.
+    /// [`Error::Config`] if the configuration is invalid.
     pub fn build(self) -> Result<Acceptor, Error> {
         let Self { protocol, certificate, client_auth, tickets, options, timeout, alpn, announced, .. } =
             self;
-        // Without a name the server speaks for whatever service the client asks for.
+        // A server without a name serves every service that a client requests.
         let service =
             if self.server_name.is_empty() { Ok(ServiceName::default()) } else { self.server_name.parse() };
         let capabilities: Result<Vec<Capability>, _> =
@@ -227,7 +228,7 @@ impl AcceptorBuilder {
         let provider = tls::provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions()?)
-            .map_err(|cause| Error::config_because("the TLS versions are not usable", cause))?;
+            .map_err(|cause| Error::config_because("the TLS versions cannot be used", cause))?;
         let builder = match client_auth {
             None => builder.with_no_client_auth(),
             Some((auth, pem)) => {
@@ -239,7 +240,7 @@ impl AcceptorBuilder {
                     ClientAuth::Required => verifier,
                 };
                 builder.with_client_cert_verifier(verifier.build().map_err(|cause| {
-                    Error::config_because("the roots for client certificates are not usable", cause)
+                    Error::config_because("the roots for client certificates cannot be used", cause)
                 })?)
             }
         };
@@ -252,7 +253,7 @@ impl AcceptorBuilder {
                         tls::certificates(&chain, "the certificate")?,
                         tls::private_key(&key, "the certificate's key")?,
                     )
-                    .map_err(|cause| Error::config_because("the certificate is not usable", cause))?,
+                    .map_err(|cause| Error::config_because("the certificate cannot be used", cause))?,
             ),
         };
         let key_log = options.key_log()?;

@@ -1,4 +1,4 @@
-//! What the two sides' TLS configurations share.
+//! TLS configuration that both sides share.
 
 use std::fmt;
 use std::fs::File;
@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{KeyLog, KeyLogFile, NoKeyLog, RootCertStore, SupportedProtocolVersion};
+use rustls::{KeyLog, KeyLogFile, NamedGroup, NoKeyLog, RootCertStore, SupportedProtocolVersion};
 
 use crate::{Error, file};
 
-/// A version of TLS that this library speaks. Older ones are deprecated (RFC 8996) and refused.
+/// A version of TLS that this library supports. Older versions are deprecated (RFC 8996) and refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
     /// TLS 1.2, RFC 5246.
@@ -22,16 +22,16 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Whether a server asks its clients for certificates.
+/// How a server treats clients without a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAuth {
-    /// It asks; who presents none is served too.
+    /// The server requests a certificate, and serves clients without one.
     Optional,
-    /// Who presents none is turned away.
+    /// The server requests a certificate, and ends the handshake of clients without one.
     Required,
 }
 
-/// The versions, and where the keys are logged: the same for both sides.
+/// The TLS versions and the key log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) versions: Option<(TlsVersion, TlsVersion)>,
@@ -41,8 +41,8 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, Default)]
 pub(crate) enum KeyLogTarget {
     #[default]
-    Secret,
-    /// Where `SSLKEYLOGFILE` says, if it says anything.
+    None,
+    /// The file in the environment variable `SSLKEYLOGFILE`, if it is set.
     Environment,
     File(PathBuf),
 }
@@ -62,14 +62,14 @@ impl Options {
 
     pub(crate) fn key_log(&self) -> Result<Arc<dyn KeyLog>, Error> {
         Ok(match &self.key_log {
-            KeyLogTarget::Secret => Arc::new(NoKeyLog),
+            KeyLogTarget::None => Arc::new(NoKeyLog),
             KeyLogTarget::Environment => Arc::new(KeyLogFile::new()),
             KeyLogTarget::File(path) => Arc::new(KeyLogTo::open(path)?),
         })
     }
 }
 
-/// aws-lc-rs, with the hybrid X25519MLKEM768 first among the groups.
+/// Returns the provider aws-lc-rs, with the hybrid X25519MLKEM768 first among the groups.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -77,25 +77,38 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// Returns the provider without the post-quantum hybrids, whose key shares make a ClientHello larger than one segment.
 pub(crate) fn small_hello_provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups.retain(|group| !format!("{:?}", group.name()).contains("MLKEM"));
+    provider.kx_groups.retain(|group| !is_post_quantum(group.name()));
     Arc::new(provider)
 }
 
-/// The certificates in a PEM text, in their order.
+/// Returns whether a group contains ML-KEM (FIPS 203), which resists quantum computers.
+pub(crate) fn is_post_quantum(group: NamedGroup) -> bool {
+    use NamedGroup as Group;
+    matches!(
+        group,
+        Group::MLKEM512
+            | Group::MLKEM768
+            | Group::MLKEM1024
+            | Group::secp256r1MLKEM768
+            | Group::X25519MLKEM768
+    )
+}
+
+/// Returns the certificates in a PEM text, in their order.
 pub(crate) fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found =
-        found.map_err(|cause| Error::config_because(format!("{what}: not readable as PEM"), cause))?;
+    let found = found.map_err(|cause| Error::config_because(format!("{what}: invalid PEM"), cause))?;
     if found.is_empty() {
-        return Err(Error::config(format!("{what}: there is no certificate in it")));
+        return Err(Error::config(format!("{what}: expected a certificate in PEM, found none")));
     }
     Ok(found)
 }
 
-/// The first private key in a PEM text.
+/// Returns the first private key in a PEM text.
 pub(crate) fn private_key(pem: &[u8], what: &str) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|cause| Error::config_because(format!("{what}: there is no private key in it"), cause))
+    PrivateKeyDer::from_pem_slice(pem).map_err(|cause| {
+        Error::config_because(format!("{what}: expected a private key in PEM, found none"), cause)
+    })
 }
 
 /// Adds the certificates in a PEM text to the roots.
@@ -103,12 +116,12 @@ pub(crate) fn add_roots(store: &mut RootCertStore, pem: &[u8], what: &str) -> Re
     for root in certificates(pem, what)? {
         store
             .add(root)
-            .map_err(|cause| Error::config_because(format!("{what}: not usable as a root"), cause))?;
+            .map_err(|cause| Error::config_because(format!("{what}: cannot be used as a root"), cause))?;
     }
     Ok(())
 }
 
-/// Secrets of every session in the format that Wireshark reads.
+/// Appends the secrets of every session to a file, in the format that Wireshark reads.
 struct KeyLogTo(Mutex<File>);
 
 impl KeyLogTo {
@@ -125,7 +138,7 @@ impl KeyLog for KeyLogTo {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
         if let Ok(mut file) = self.0.lock() {
-            // A full disk must not break the connection, and there is nobody here to tell.
+            // A full disk must not break the connection.
             let _ = file.write_all(line.as_bytes());
         }
     }

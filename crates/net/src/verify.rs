@@ -1,6 +1,5 @@
-//! Verification of the server's certificate, and a record of what came of it.
+//! Verification of the server's certificate, and a record of its result.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,18 +7,17 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use starttls_proto::Escaped;
 
 use crate::der::element;
-use crate::{CertificateVerdict, Error, certification_path, validity};
+use crate::{CertificateFailure, CertificateFault, CertificateVerdict, Error, certification_path};
 
-/// What every connection of a connector verifies against.
+/// The trusted roots and the verifier that all connections of a connector share.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
-    /// Nothing where there is no root to trust, which `insecure` allows.
+    /// `None` without any trusted root, which only `insecure` allows.
     roots: Option<Arc<WebPkiServerVerifier>>,
     anchors: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
@@ -33,22 +31,22 @@ impl Trust {
         insecure: bool,
     ) -> Result<Self, Error> {
         if roots.is_empty() && !insecure {
-            return Err(Error::config("there is no root certificate to trust"));
+            return Err(Error::config("no root certificate is trusted"));
         }
         let anchors = Arc::new(roots);
         let roots = (!anchors.is_empty())
             .then(|| {
                 WebPkiServerVerifier::builder_with_provider(anchors.clone(), provider.clone())
                     .build()
-                    .map_err(|cause| Error::config_because("the root certificates are not usable", cause))
+                    .map_err(|cause| Error::config_because("the root certificates cannot be used", cause))
             })
             .transpose()?;
         Ok(Self { roots, anchors, provider, insecure })
     }
 
-    /// Whether a chain that was refused leads to a trusted root all the same. WebPKI looks at dates and usage first,
-    /// and at the name last, so that most errors say nothing of what comes behind them.
-    fn is_rooted(
+    /// Returns whether a chain that was not accepted leads to a trusted root in spite of its fault. WebPKI checks dates and
+    /// usage first and the name last, so most faults hide what a later check would find.
+    fn has_trusted_root(
         &self,
         error: &rustls::Error,
         end_entity: &CertificateDer<'_>,
@@ -59,15 +57,15 @@ impl Trust {
         match cause {
             E::UnknownIssuer => Some(false),
             E::NotValidForName | E::NotValidForNameContext { .. } => Some(true),
-            // At a time when it was valid, something else may be wrong, but no longer the date.
+            // At a time when it was valid, another check may fail, but not the date.
             E::ExpiredContext { not_after: valid, .. } | E::NotValidYetContext { not_before: valid, .. } => {
                 match verify(*valid) {
                     Ok(_) => Some(true),
-                    Err(error) if is_date(&error) => None,
-                    Err(error) => self.is_rooted(&error, end_entity, verify),
+                    Err(error) if CertificateFault::of(&error, None).is_date() => None,
+                    Err(error) => self.has_trusted_root(&error, end_entity, verify),
                 }
             }
-            E::Other(_) if is_authority(cause) => {
+            E::Other(_) if CertificateFault::of(error, None) == CertificateFault::CaUsedAsServer => {
                 let mut own = RootCertStore::empty();
                 let added = own.add(end_entity.clone().into_owned()).is_ok();
                 (added && self.anchors.roots.contains(own.roots.first()?)).then_some(true)
@@ -76,7 +74,7 @@ impl Trust {
         }
     }
 
-    /// The path to a trusted root; when a date is all that is wrong, the path at a time when it was valid.
+    /// Returns the path to a trusted root. If a date is the only fault, it is the path at a time when the date was valid.
     fn path(
         &self,
         error: Option<&rustls::Error>,
@@ -96,9 +94,9 @@ impl Trust {
             .unwrap_or_default()
     }
 
-    /// Whether the key of a certificate that webpki cannot parse signed this. Only `insecure` connections ask: nothing
-    /// else about such a certificate can be verified.
-    fn is_signed_all_the_same(
+    /// Returns whether the key of a certificate that webpki cannot parse made this signature. For `insecure` connections
+    /// only: nothing else about such a certificate can be verified.
+    fn is_signed_by_unparsable(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
@@ -110,27 +108,27 @@ impl Trust {
             && certification_path::is_signed(certificate, message, dss, algorithms)
     }
 
-    /// The verifier of one connection.
-    pub(crate) fn recorder(&self) -> Arc<RecordingVerifier> {
+    /// Returns the verifier of one connection.
+    pub(crate) fn recording_verifier(&self) -> Arc<RecordingVerifier> {
         Arc::new(RecordingVerifier {
             trust: self.clone(),
-            seen: Mutex::new(None),
-            asked: AtomicBool::new(false),
+            record: Mutex::new(None),
+            certificate_requested: AtomicBool::new(false),
         })
     }
 }
 
-/// Verifies as WebPKI does and remembers the outcome. With `insecure` it accepts whatever the outcome;
-/// signatures in the handshake are verified in any case.
+/// Verifies as WebPKI does and records the result. With `insecure` it accepts every certificate; signatures in the
+/// handshake are verified in any case.
 #[derive(Debug)]
 pub(crate) struct RecordingVerifier {
     trust: Trust,
-    seen: Mutex<Option<VerificationRecord>>,
-    /// Whether the server asked for a client certificate, where there is none.
-    asked: AtomicBool,
+    record: Mutex<Option<VerificationRecord>>,
+    /// Whether the server requested a client certificate that this client does not have.
+    certificate_requested: AtomicBool,
 }
 
-/// What the server presented and what came of it.
+/// What the server presented, and the result of the verification.
 #[derive(Clone, Debug)]
 pub(crate) struct VerificationRecord {
     pub(crate) chain: Vec<CertificateDer<'static>>,
@@ -138,31 +136,61 @@ pub(crate) struct VerificationRecord {
     pub(crate) path: Vec<CertificateDer<'static>>,
     pub(crate) verdict: CertificateVerdict,
     pub(crate) ocsp_stapled: bool,
-    /// Whether the handshake went on; what fails after that is the signature in it.
+    /// Whether the certificate was accepted. A later failure is that of the signature in the handshake.
     pub(crate) accepted: bool,
 }
 
 impl RecordingVerifier {
-    pub(crate) fn seen(&self) -> Option<VerificationRecord> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn record(&self) -> Option<VerificationRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the server asked for a client certificate and got none.
-    pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    /// Returns whether the server requested a client certificate that this client does not have.
+    pub(crate) fn certificate_was_requested(&self) -> bool {
+        self.certificate_requested.load(Ordering::Relaxed)
     }
 }
 
-/// Of a client without a certificate: it hears the question, and has no answer.
+/// The resolver of a client without a certificate: it records that the server requested one.
 impl ResolvesClientCert for RecordingVerifier {
     fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.certificate_requested.store(true, Ordering::Relaxed);
         None
     }
 
     fn has_certs(&self) -> bool {
-        // Nobody else is asked.
+        // rustls does not call `resolve` otherwise.
         true
+    }
+}
+
+/// The certificate resolver of one connection of a server: it records that there was no certificate for the client's
+/// server name.
+#[derive(Debug)]
+pub(crate) struct RecordingResolver {
+    inner: Arc<dyn ResolvesServerCert>,
+    found_none: AtomicBool,
+}
+
+impl RecordingResolver {
+    pub(crate) fn new(inner: Arc<dyn ResolvesServerCert>) -> Self {
+        Self { inner, found_none: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn found_none(&self) -> bool {
+        self.found_none.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesServerCert for RecordingResolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let found = self.inner.resolve(hello);
+        self.found_none.store(found.is_none(), Ordering::Relaxed);
+        found
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.inner.only_raw_public_keys()
     }
 }
 
@@ -185,20 +213,16 @@ impl ServerCertVerifier for RecordingVerifier {
         let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
         let verdict = match &outcome {
             Ok(_) => CertificateVerdict::Verified,
-            Err(error) => {
-                let rooted = self.trust.is_rooted(error, end_entity, verify);
-                let mut reason = unparsable(error, end_entity).unwrap_or_else(|| describe(error));
-                if rooted == Some(false) && !is(error, &CertificateError::UnknownIssuer) {
-                    reason += ", and it does not lead to a trusted root";
-                }
-                CertificateVerdict::Failed { reason, rooted }
-            }
+            Err(error) => CertificateVerdict::Failed(CertificateFailure::new(
+                CertificateFault::of(error, Some(end_entity)),
+                self.trust.has_trusted_root(error, end_entity, verify),
+            )),
         };
         let path = self.trust.path(outcome.as_ref().err(), end_entity, intermediates, now);
         let accepted = self.trust.insecure || outcome.is_ok();
         let (chain, ocsp_stapled) = (chain.collect(), !ocsp_response.is_empty());
-        let seen = VerificationRecord { chain, path, verdict, ocsp_stapled, accepted };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        let record = VerificationRecord { chain, path, verdict, ocsp_stapled, accepted };
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
         if self.trust.insecure { Ok(ServerCertVerified::assertion()) } else { outcome }
     }
 
@@ -209,7 +233,7 @@ impl ServerCertVerifier for RecordingVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.trust.provider.signature_verification_algorithms;
-        match self.trust.is_signed_all_the_same(message, cert, dss) {
+        match self.trust.is_signed_by_unparsable(message, cert, dss) {
             true => Ok(HandshakeSignatureValid::assertion()),
             false => verify_tls12_signature(message, cert, dss, algorithms),
         }
@@ -224,7 +248,7 @@ impl ServerCertVerifier for RecordingVerifier {
         let algorithms = &self.trust.provider.signature_verification_algorithms;
         // RFC 8446 section 4.4.3: not every scheme may sign here.
         let allowed = SUPPORTED_IN_TLS13.contains(&dss.scheme);
-        match allowed && self.trust.is_signed_all_the_same(message, cert, dss) {
+        match allowed && self.trust.is_signed_by_unparsable(message, cert, dss) {
             true => Ok(HandshakeSignatureValid::assertion()),
             false => verify_tls13_signature(message, cert, dss, algorithms),
         }
@@ -246,71 +270,15 @@ const SUPPORTED_IN_TLS13: &[SignatureScheme] = &[
     SignatureScheme::ED25519,
 ];
 
-/// Why webpki cannot even parse a certificate, where the reason is known.
-fn unparsable(error: &rustls::Error, certificate: &CertificateDer<'_>) -> Option<String> {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(cause)) = error else { return None };
-    let cause = cause.to_string();
-    if cause.contains("UnsupportedCertVersion") {
-        let version = certification_path::version(certificate)
-            .map_or_else(|| String::from("an old"), |it| format!("{it}"));
-        return Some(format!(
-            "it is of X.509 version {version}, which cannot carry the names of a host: expected version 3 \
-             (RFC 5280 section 4.1.2.1)"
-        ));
-    }
-    let extension = "it has a critical extension that this program does not know, so it must be rejected";
-    cause.contains("UnsupportedCriticalExtension").then(|| format!("{extension} (RFC 5280 section 4.2)"))
-}
-
-/// Why a certificate is not accepted, for people. Names in it are the peer's, and so escaped.
-pub(crate) fn describe(error: &rustls::Error) -> String {
-    use CertificateError as E;
-    let rustls::Error::InvalidCertificate(cause) = error else { return error.to_string() };
-    let unix = |time: &UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    match cause {
-        E::Expired => String::from("it has expired"),
-        E::ExpiredContext { time, not_after } => validity::ended(unix(not_after), unix(time)),
-        E::NotValidYet => String::from("it is not valid yet"),
-        E::NotValidYetContext { time, not_before } => validity::starts(unix(not_before), unix(time)),
-        E::UnknownIssuer => String::from("it does not lead to a trusted root"),
-        E::Revoked => String::from("it was revoked"),
-        E::BadEncoding => String::from("it is not a well-formed certificate"),
-        E::BadSignature => String::from("a signature in its chain was made with another key"),
-        E::UnsupportedSignatureAlgorithmContext { .. }
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            String::from("a signature in its chain is of a kind that is not trusted")
-        }
-        E::UnhandledCriticalExtension => String::from("it has a critical extension that is not known"),
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => String::from("it is not meant for this use"),
-        E::NotValidForName => String::from("it is for another name"),
-        E::NotValidForNameContext { expected, presented } => {
-            let names: Vec<String> = presented.iter().map(|name| presented_name(name)).collect();
-            let names = if names.is_empty() { String::from("no host name at all") } else { names.join(", ") };
-            format!("it is for {names}, not for {}", expected.to_str())
-        }
-        E::Other(_) if is_authority(cause) => {
-            String::from("it is an authority's certificate, used as a server's")
-        }
-        other => {
-            without_debug_output(&other.to_string()).unwrap_or_else(|| String::from("it cannot be verified"))
-        }
-    }
-}
-
-/// The library's words, unless they are a value's insides.
-fn without_debug_output(text: &str) -> Option<String> {
-    (!text.contains(['{', '[', '('])).then(|| text.to_owned())
-}
-
-/// Why a signature in the handshake cannot be verified, though the certificate was accepted.
-pub(crate) fn signature_failure(chain: &[CertificateDer<'_>]) -> String {
+/// Returns why a signature in the handshake cannot be verified, though the certificate was accepted.
+pub(crate) fn signature_fault(chain: &[CertificateDer<'_>]) -> CertificateFault {
     match chain.first().and_then(rsa_bits) {
-        Some(bits) if bits < 2048 => format!("its key is too short to be trusted: RSA with {bits} bits"),
-        _ => String::from("whoever presents it does not hold its key"),
+        Some(bits) if bits < 2048 => CertificateFault::ShortRsaKey { bits },
+        _ => CertificateFault::KeyNotHeld,
     }
 }
 
-/// How many bits the modulus of an RSA key has, to whole octets (RFC 3279 section 2.3.1).
+/// Returns the length in bits of the modulus of an RSA key, in whole octets (RFC 3279 section 2.3.1).
 fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
     /// rsaEncryption.
     const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
@@ -320,58 +288,15 @@ fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
     if element(algorithm, 0x06)?.0 != RSA {
         return None;
     }
-    // A bit string without spare bits.
+    // A bit string without unused bits.
     let key = element(key, 0x03)?.0.strip_prefix(&[0])?;
     let (modulus, _) = element(element(key, 0x30)?.0, 0x02)?;
     Some(modulus.iter().skip_while(|octet| **octet == 0).count() * 8)
 }
 
-fn is(error: &rustls::Error, cause: &CertificateError) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(found) if found == cause)
-}
-
-fn is_date(error: &rustls::Error) -> bool {
-    use CertificateError as E;
-    let rustls::Error::InvalidCertificate(cause) = error else { return false };
-    matches!(cause, E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. })
-}
-
-/// An authority's certificate in a server's place has no name of its own among the errors.
-pub(crate) fn is_authority(cause: &CertificateError) -> bool {
-    matches!(cause, CertificateError::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity"))
-}
-
-/// `DnsName("mail.example.com")` without its wrapping.
-fn presented_name(presented: &str) -> String {
-    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
-    if let Ok(address) = inner.parse::<IpAddr>() {
-        return address.to_string();
-    }
-    Escaped(inner.trim_matches('"').as_bytes()).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reasons_are_words() {
-        let (signature_algorithm_id, supported_algorithms) = (vec![6, 9], Vec::new());
-        let cause = CertificateError::UnsupportedSignatureAlgorithmContext {
-            signature_algorithm_id: signature_algorithm_id.clone(),
-            supported_algorithms,
-        };
-        let key = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
-            signature_algorithm_id,
-            public_key_algorithm_id: vec![6, 9],
-        };
-        let presented = vec![rustls::pki_types::CertificateDer::from(vec![1])];
-        let other = rustls::OtherError(Arc::new(std::io::Error::other(format!("Kind {{ {presented:?} }}"))));
-        for cause in [cause, key, CertificateError::Other(other), CertificateError::BadEncoding] {
-            let words = describe(&rustls::Error::InvalidCertificate(cause));
-            assert!(!words.contains(['{', '[', '(', '_']) && words.contains(' '), "{words}");
-        }
-    }
 
     #[test]
     fn the_size_of_an_rsa_key_is_read_from_its_certificate() {

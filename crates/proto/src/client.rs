@@ -117,6 +117,11 @@ impl Client {
         self.0.awaits()
     }
 
+    /// Returns the message that the server's next message answers.
+    pub fn awaited_reply(&self) -> ReplyTo {
+        self.0.awaiting
+    }
+
     /// The server closed the connection: the error that says in the middle of what.
     pub fn closed(self) -> Box<Error> {
         match &self.0.hello_refusal {

@@ -78,7 +78,9 @@ pub use error::{Error, ErrorKind, Malformed, UNEXPECTED_MESSAGE_ALERT};
 pub use escape::Escaped;
 pub use greeting::{Greeting, GreetingStep, ReceivedGreeting};
 pub use hello_refusal::HelloRefusal;
-pub use login::{LoginChallenge, LoginClient, LoginGranted, LoginRefused, LoginStep, MechanismChoice};
+pub use login::{
+    AwaitedLoginReply, LoginChallenge, LoginClient, LoginGranted, LoginRefused, LoginStep, MechanismChoice,
+};
 pub use name::{Capability, ClientName, InvalidValue, ServiceName, UrlAuthority, UserName};
 pub use protocol::{AfterUpgrade, Flow, ImplicitTls, OfferPlace, Protocol, ProtocolFamily};
 pub use recognize::Speaker;

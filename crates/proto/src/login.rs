@@ -52,6 +52,19 @@ struct State {
     messages: u32,
 }
 
+/// The message that a server sends next in a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AwaitedLoginReply {
+    /// The greeting.
+    Greeting,
+    /// The list of mechanisms.
+    Mechanisms,
+    /// A challenge, or the result of the login.
+    Result,
+    /// The name of the user that logged in.
+    UserName,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Awaiting {
     Greeting,
@@ -175,6 +188,16 @@ impl LoginClient {
             Awaiting::Nothing | Awaiting::Mechanisms => "the list of mechanisms",
             Awaiting::Verdict => "the answer to the login",
             Awaiting::Name => "the name of the user",
+        }
+    }
+
+    /// Returns the message that the server sends next.
+    pub fn awaited_reply(&self) -> AwaitedLoginReply {
+        match self.0.awaiting {
+            Awaiting::Greeting => AwaitedLoginReply::Greeting,
+            Awaiting::Nothing | Awaiting::Mechanisms => AwaitedLoginReply::Mechanisms,
+            Awaiting::Verdict => AwaitedLoginReply::Result,
+            Awaiting::Name => AwaitedLoginReply::UserName,
         }
     }
 

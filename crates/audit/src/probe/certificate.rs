@@ -303,6 +303,8 @@ pub(crate) fn session(
 
 #[cfg(test)]
 mod tests {
+    use starttls::{CertificateFailure, CertificateFault};
+
     use super::*;
 
     #[test]
@@ -315,7 +317,10 @@ mod tests {
             let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
             let own = crate::report::Certificate { issuer, subject, ..Default::default() };
             let presented = Presented { chain: vec![own], ..Presented::default() };
-            let verdict = CertificateVerdict::Failed { reason: String::new(), rooted: Some(false) };
+            let verdict = CertificateVerdict::Failed(CertificateFailure::new(
+                CertificateFault::UntrustedRoot,
+                Some(false),
+            ));
             let finding = chain(&presented, &verdict, fetchable);
             assert_eq!((finding.id, finding.outcome), (id, CheckOutcome::Fail), "{}", finding.summary());
             for either in ["--ca-file", "intermediate", "not sent"] {

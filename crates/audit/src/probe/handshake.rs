@@ -19,8 +19,8 @@ const NAME_NEEDED: &str = "Audit the server by its name: give the name with --se
 impl Baseline {
     /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
     fn unproven(&mut self, error: &starttls::Error) -> Option<FindingBuilder> {
-        let starttls::Error::Certificate { reason, chain, .. } = error else { return None };
-        let presented = Presented::refused(reason, chain);
+        let starttls::Error::Certificate { failure, chain, .. } = error else { return None };
+        let presented = Presented::refused(failure, chain);
         let finding = judge::key(&KeyKind::of_certificate(chain.first()?)?);
         self.certificate = Some(presented);
         Some(finding)
@@ -84,7 +84,7 @@ impl Baseline {
             version: facts.version_name().to_owned(),
             versions: vec![facts.version_name().to_owned()],
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: algorithms::is_post_quantum(&facts),
+            post_quantum: facts.is_post_quantum(),
             group: facts.group_name(),
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
             resumption: tickets > 0,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::{Escaped, Protocol, smtp};
-use starttls::{Chunk, Error, Observer};
+use starttls::{Chunk, Error, Observer, Step};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
@@ -108,7 +108,7 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
                 }
                 let asked = line.trim_ascii() == request.trim().as_bytes();
                 if asked {
-                    let late = |_| Error::Timeout { step: "the server to finish what it says", limit: timeout };
+                    let late = |_| Error::Timeout { step: Step::Other("the end of the server's replies"), limit: timeout };
                     let quiet = hear_out(&mut io, &mut heard, QUIET.min(timeout / 2), sink);
                     tokio::time::timeout(timeout, quiet).await.map_err(late)??;
                 }
@@ -121,7 +121,8 @@ async fn upgrade_on<IO: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    let late = |_| Error::Timeout { step: "the answer to the line that asks for TLS", limit: timeout };
+    let late =
+        |_| Error::Timeout { step: Step::Other("the answer to the line that requests TLS"), limit: timeout };
     let answer = tokio::time::timeout(timeout, one_line(&mut io)).await.map_err(late)??;
     sink.show(&answer)?;
     console.line(Tone::Boundary, "--- TLS from here ---");

@@ -5,14 +5,13 @@ use std::time::Duration;
 use serde::Serialize;
 use starttls::proto::base64;
 use starttls::rustls::pki_types::CertificateDer;
-use starttls::{CertificateVerdict, Encrypted, TlsFacts};
+use starttls::{CertificateVerdict, Encrypted, Step, TlsFacts};
 
 use super::conversation::Negotiation;
 use crate::error::Failed;
 use crate::target::{Mode, Target};
 use crate::{diagnose, exit};
 use starttls_audit::report::Certificate;
-use starttls_hello::NamedGroup;
 
 /// Everything that one connection showed.
 #[derive(Debug, Serialize)]
@@ -179,8 +178,7 @@ impl Report {
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
         // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
         let listed = negotiation.offered == Some(false) || negotiation.hello_refused.is_some();
-        let unanswered = listed
-            && matches!(error, starttls::Error::Timeout { step: "the answer to the upgrade request", .. });
+        let unanswered = listed && matches!(error, starttls::Error::Timeout { step: Step::Request, .. });
         let exit_code = if unanswered { exit::DECLINED } else { exit::code(error) };
         let outcome = match exit_code {
             exit::DECLINED => Outcome::Declined,
@@ -190,8 +188,8 @@ impl Report {
             _ => Outcome::Unreachable,
         };
         let certificate = match error {
-            starttls::Error::Certificate { reason, chain, .. } => {
-                Some(Presented::new(false, format!("not verified: {reason}"), chain))
+            starttls::Error::Certificate { failure, chain, .. } => {
+                Some(Presented::new(false, format!("not verified: {failure}"), chain))
             }
             _ => None,
         };
@@ -229,7 +227,7 @@ impl Tls {
         Self {
             version: facts.version_name(),
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: facts.group.is_some_and(|group| NamedGroup(u16::from(group)).is_post_quantum()),
+            post_quantum: facts.is_post_quantum(),
             group: facts.group_name(),
             server_name: facts.server_name.clone(),
             alpn: facts.alpn.as_deref().map(|id| starttls::proto::Escaped(id).to_string()),

@@ -83,7 +83,7 @@ pub(super) fn hint(
         LoginError::Refused { denial: Denial::Temporary, .. } => {
             Some(String::from("it may work soon: try again"))
         }
-        LoginError::Tls(error) => error.hint().map(str::to_owned),
+        LoginError::Tls(error) => crate::diagnose::library_hint(error),
         LoginError::Unproven { .. } => Some(String::from(
             "somebody may be pretending to be the server: the password itself was not sent",
         )),

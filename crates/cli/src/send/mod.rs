@@ -307,8 +307,8 @@ fn failed(error: &SubmissionError, logged_in: bool) -> Failed {
         }
         SubmissionError::TooLarge { .. } => exit::FINDINGS,
         SubmissionError::Tls(error) => {
-            hint = error.hint();
-            exit::code(error)
+            let hint = crate::diagnose::library_hint(error);
+            return Failed::new(exit::code(error), error.to_string()).hint(hint);
         }
         SubmissionError::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => {
             exit::UNREACHABLE

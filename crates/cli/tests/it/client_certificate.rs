@@ -8,8 +8,9 @@ use crate::support::scripted_server::{send, smtp_answering, smtp_going_on};
 use crate::support::tls_server::{rest, server};
 use crate::support::{Run, starttls};
 
-const WANTED: &str = "error: the server wants a client certificate, and there is none";
-const HINT: &str = "hint: present one that its authority has issued: --cert PEM and --key PEM";
+const WANTED: &str = "error: the server requires a client certificate, and this client has none";
+const HINT: &str =
+    "hint: present a client certificate from a CA that the server trusts (--cert PEM and --key PEM)";
 
 #[test]
 fn every_command_exits_with_5_and_the_hint() {

@@ -1,4 +1,4 @@
-//! Moving bytes between the stream and the machine, and through the handshake.
+//! Moves octets between a stream and a machine, and through the handshake.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -6,120 +6,149 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use starttls_proto::Progress;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::Stream;
 use super::io::{Polled, waiting};
 use crate::deadline::Deadline;
-use crate::handshake::{HANDSHAKE, Handshake, HandshakeFailure, advance_handshake};
-use crate::machine::{Machine, NegotiationEnd};
+use crate::handshake::{Handshake, HandshakeFailure, advance_handshake};
+use crate::machine::{Machine, Turn};
 use crate::tapped_stream::TappedStream;
-use crate::{Encrypted, Error, stream};
+use crate::{Encrypted, Error, Step, stream};
 
 impl<IO: Stream> Handshake<IO> {
     pub(super) async fn run(mut self) -> Result<Encrypted<IO>, Error> {
-        let Self { tls, tapped, attempt } = &mut self;
-        let shaking = poll_fn(|cx| match advance_handshake(tls, &mut Polled { tapped, cx }) {
+        let Self { tls, tapped, attempt, .. } = &mut self;
+        let advancing = poll_fn(|cx| match advance_handshake(tls, &mut Polled { tapped, cx }) {
             Err(HandshakeFailure::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
             done => Poll::Ready(Ok(done)),
         });
-        match attempt.deadline.bound(HANDSHAKE, shaking).await? {
+        match attempt.deadline.bound(Step::Handshake, advancing).await? {
             Ok(()) => self.finish(),
-            Err(broken) => {
-                // The alert that says why is a courtesy, and waits for nobody.
-                let alert = broken.alert();
+            Err(failure) => {
+                let alert = self.own_alert();
+                let Self { tls, tapped, attempt, .. } = &mut self;
                 if alert.is_empty() {
+                    // rustls has queued an alert that names the cause.
                     let pushed = poll_fn(|cx| waiting(stream::push(tls, &mut Polled { tapped, cx })));
-                    let _ =
-                        tokio::time::timeout(LAST_MESSAGE_TIMEOUT.min(attempt.deadline.remaining()), pushed)
-                            .await;
+                    let limit = LAST_MESSAGE_TIMEOUT.min(attempt.deadline.remaining());
+                    let _ = tokio::time::timeout(limit, pushed).await;
                 }
                 send_last_message(tapped, alert, attempt.deadline).await;
-                Err(self.fail(broken))
+                Err(self.fail(failure))
             }
         }
     }
 }
 
-/// Gives the machine what arrives and sends what it says, both at once.
+/// Runs a conversation: gives the machine what arrives, and sends its output.
 ///
-/// What has arrived by the time a question is to be written is older than the question, and is given to
-/// the machine first (rule C3).
-pub(super) async fn drive<IO: Stream, M: Machine>(
-    tapped: &mut TappedStream<IO>,
+/// It reads before it writes. What has arrived before a request is sent is older than the request, and the machine gets it
+/// first (rule C3). It also reads while it cannot write: two sides that both write first would wait for each other forever.
+pub(crate) async fn drive<IO: Stream, M: Machine>(
+    stream: &mut IO,
     mut machine: M,
     out: &mut Vec<u8>,
-    deadline: &Deadline,
-) -> Result<NegotiationEnd<M::End>, Error> {
+) -> Result<M::Done, M::Error> {
     let mut chunk = vec![0; 4096];
-    let mut unflushed = false;
-    let mut fresh = !out.is_empty();
+    let (mut written, mut unflushed) = (0, false);
+    let mut has_new_output = !out.is_empty();
+    let mut failed_write = None;
     loop {
-        if std::mem::take(&mut fresh) {
-            // Readiness is only known after the runtime has looked.
+        if std::mem::take(&mut has_new_output) {
+            // The runtime has to poll the socket before its readiness is known.
             tokio::task::yield_now().await;
         }
-        let step = machine.awaits();
-        let moved = poll_fn(|cx| {
+        let unsent = out.len() - written + usize::from(unflushed);
+        let deadline = machine.deadline(unsent);
+        let step = poll_fn(|cx| {
             let mut buf = ReadBuf::new(&mut chunk);
-            if let Poll::Ready(done) = Pin::new(&mut *tapped).poll_read(cx, &mut buf) {
-                return Poll::Ready(done.map(|()| Some(buf.filled().len())));
+            if let Poll::Ready(done) = Pin::new(&mut *stream).poll_read(cx, &mut buf) {
+                return Poll::Ready(Moved::Read(done.map(|()| buf.filled().len())));
             }
-            if !out.is_empty() {
-                let sent = ready!(Pin::new(&mut *tapped).poll_write(cx, out))?;
-                out.drain(..sent);
-                unflushed = true;
-                return Poll::Ready(if sent > 0 { Ok(None) } else { Err(ErrorKind::WriteZero.into()) });
+            if failed_write.is_none() && written < out.len() {
+                let sent = ready!(Pin::new(&mut *stream).poll_write(cx, &out[written..]));
+                return Poll::Ready(Moved::Written(sent));
             }
-            if unflushed {
-                ready!(Pin::new(&mut *tapped).poll_flush(cx))?;
-                unflushed = false;
+            if failed_write.is_none() && unflushed {
+                return Poll::Ready(Moved::Flushed(ready!(Pin::new(&mut *stream).poll_flush(cx))));
             }
             Poll::Pending
         });
-        let moved = async { moved.await.map_err(|cause| deadline.explain(step, cause)) };
-        let Some(count) = deadline.bound(step, moved).await? else { continue };
-        if count == 0 {
-            return Err(machine.closed().into());
-        }
-        let before = out.len();
-        match machine.receive(&chunk[..count], out) {
-            Ok(Progress::Continue(next)) => machine = next,
-            Ok(Progress::End(end)) => return Ok(NegotiationEnd::Otherwise(end)),
-            Ok(Progress::Upgrade(upgrade)) => {
-                let writing =
-                    async { send(tapped, out).await.map_err(|cause| deadline.explain(step, cause)) };
-                deadline.bound("the peer to take the last message before TLS", writing).await?;
-                out.clear();
-                return Ok(NegotiationEnd::Upgrade(upgrade));
-            }
-            Err(error) => {
-                if M::SAYS_GOODBYE {
-                    send_last_message(tapped, out, *deadline).await;
+        let failure = match deadline.within(step).await {
+            Some(Moved::Read(Ok(count))) if count > 0 => {
+                out.drain(..std::mem::take(&mut written));
+                let before = out.len();
+                match machine.receive(&chunk[..count], out)? {
+                    Turn::Continue(next) => machine = next,
+                    Turn::Done(done) => return Ok(done),
                 }
-                return Err(error.into());
+                has_new_output = out.len() > before;
+                continue;
             }
+            Some(Moved::Read(read)) => match failed_write.map_or(read, Err) {
+                Ok(_) => return Err(machine.closed()),
+                Err(cause) => return Err(machine.broken(cause, &deadline)),
+            },
+            Some(Moved::Written(Ok(0))) => ErrorKind::WriteZero.into(),
+            Some(Moved::Written(Ok(sent))) => {
+                (written, unflushed) = (written + sent, true);
+                if written == out.len() {
+                    out.clear();
+                    written = 0;
+                }
+                continue;
+            }
+            Some(Moved::Flushed(Ok(()))) => {
+                unflushed = false;
+                continue;
+            }
+            Some(Moved::Written(Err(cause)) | Moved::Flushed(Err(cause))) => cause,
+            None if machine.goes_on_after_deadline(out) => continue,
+            None => return Err(machine.broken(ErrorKind::TimedOut.into(), &deadline)),
+        };
+        if !M::READS_AFTER_FAILED_WRITE {
+            return Err(machine.broken(failure, &deadline));
         }
-        fresh = out.len() > before;
+        failed_write = Some(failure);
+        out.clear();
+        (written, unflushed) = (0, false);
     }
 }
 
-/// How long a connection that is over may take to hear the last words.
+/// One movement of octets.
+enum Moved {
+    Read(io::Result<usize>),
+    Written(io::Result<usize>),
+    Flushed(io::Result<()>),
+}
+
+/// Sends the last message in cleartext, which the peer has to receive before TLS begins.
+pub(super) async fn send_before_tls<IO: Stream>(
+    tapped: &mut TappedStream<IO>,
+    message: &[u8],
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let step = Step::LastCleartext;
+    let sending = async { send(tapped, message).await.map_err(|cause| deadline.explain(step, cause)) };
+    deadline.bound(step, sending).await
+}
+
+/// How long the last message of a connection may take, whose delivery is not required.
 const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends the last words and closes, without waiting long.
+/// Sends a last message and closes the connection, within [`LAST_MESSAGE_TIMEOUT`].
 pub(super) async fn send_last_message<IO: Stream>(
     tapped: &mut TappedStream<IO>,
-    words: &[u8],
+    message: &[u8],
     deadline: Deadline,
 ) {
-    let leave = async {
-        send(tapped, words).await?;
+    let closing = async {
+        send(tapped, message).await?;
         poll_fn(|cx| Pin::new(&mut tapped.io).poll_shutdown(cx)).await
     };
-    // It is over whether the peer hears it or not.
-    let _ = tokio::time::timeout(LAST_MESSAGE_TIMEOUT.min(deadline.remaining()), leave).await;
+    // The connection is over whether the peer receives the message or not.
+    let _ = tokio::time::timeout(LAST_MESSAGE_TIMEOUT.min(deadline.remaining()), closing).await;
 }
 
 async fn send<IO: Stream>(tapped: &mut TappedStream<IO>, mut bytes: &[u8]) -> io::Result<()> {

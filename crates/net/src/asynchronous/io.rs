@@ -70,7 +70,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for TappedStream<IO> {
     }
 }
 
-/// An asynchronous stream for the length of one poll: where it has to wait it says `WouldBlock`.
+/// An asynchronous stream during one poll: instead of waiting it returns `WouldBlock`.
 pub(super) struct Polled<'a, 'b, IO> {
     pub(super) tapped: &'a mut TappedStream<IO>,
     pub(super) cx: &'a mut Context<'b>,

@@ -13,21 +13,22 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::deadline::Deadline;
 use crate::handshake::ConnectionAttempt;
-use crate::machine::NegotiationEnd;
+use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
-use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, MaybeEncrypted, Ready};
-use drive::{drive, send_last_message};
+use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, MaybeEncrypted, Ready, Step};
+pub(crate) use drive::drive;
+use drive::{send_before_tls, send_last_message};
 
-/// What an asynchronous stream has to be.
+/// The requirements on an asynchronous stream.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for IO {}
 
 impl Connector {
-    /// Dials, upgrades and verifies.
+    /// Connects to an endpoint, upgrades the connection, and verifies the server's certificate.
     ///
     /// # Errors
-    /// Every way in which there can be no encrypted stream is an [`Error`], a refused upgrade included.
+    /// [`Error`], also if the server declines the upgrade.
     pub async fn connect(
         &self,
         protocol: &Protocol,
@@ -41,10 +42,10 @@ impl Connector {
             .await
     }
 
-    /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
+    /// Like [`connect`](Self::connect), but if the server declines the upgrade, the connection stays **in cleartext**.
     ///
     /// # Errors
-    /// As for `connect`, but for a refusal after which the connection can go on.
+    /// As for `connect`, except a refusal after which the connection can be used in cleartext.
     pub async fn connect_or_cleartext(
         &self,
         protocol: &Protocol,
@@ -55,7 +56,7 @@ impl Connector {
             .await
     }
 
-    /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
+    /// Connects to an endpoint and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -69,7 +70,7 @@ impl Connector {
         attempt.begin_implicit(protocol, tapped)?.run().await
     }
 
-    /// Upgrades a stream on which nothing was said yet.
+    /// Upgrades a stream on which nothing has been sent or received yet.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -82,7 +83,7 @@ impl Connector {
         self.negotiate(protocol, server_name, io).await?.handshake().await
     }
 
-    /// Like [`upgrade`](Self::upgrade), with another identity in cleartext than the name that is verified: the authority
+    /// Like [`upgrade`](Self::upgrade), with an identity in cleartext that differs from the verified name: the authority
     /// of a URL, or the names that the client of a relay will repeat inside TLS.
     ///
     /// # Errors
@@ -97,7 +98,7 @@ impl Connector {
         self.negotiate_as(protocol, identity, server_name, io).await?.handshake().await
     }
 
-    /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
+    /// Like [`upgrade`](Self::upgrade), but if the server declines the upgrade, the stream stays **in cleartext**.
     ///
     /// # Errors
     /// As for [`connect_or_cleartext`](Self::connect_or_cleartext).
@@ -126,7 +127,7 @@ impl Connector {
         attempt.begin_implicit(protocol, tapped)?.run().await
     }
 
-    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -141,7 +142,7 @@ impl Connector {
         attempt.begin(tapped, Vec::new())?.run().await
     }
 
-    /// Negotiates in cleartext and stops before the handshake.
+    /// Negotiates the upgrade in cleartext and stops before the TLS handshake.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -154,7 +155,7 @@ impl Connector {
         self.negotiate_as(protocol, self.identity(server_name), server_name, io).await
     }
 
-    /// Like [`negotiate`](Self::negotiate), with another identity in cleartext, as in [`upgrade_as`](Self::upgrade_as).
+    /// Like [`negotiate`](Self::negotiate), with an identity in cleartext as in [`upgrade_as`](Self::upgrade_as).
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -169,7 +170,7 @@ impl Connector {
         self.negotiate_to_end(protocol, identity, attempt, io).await?.required()
     }
 
-    /// Dials and says nothing.
+    /// Connects to an endpoint, and sends and reads nothing.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
@@ -206,8 +207,10 @@ impl Connector {
         let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.retry();
         loop {
-            let declined = match drive(&mut tapped, client, &mut out, &attempt.deadline).await? {
+            let negotiation = Negotiation { side: client, deadline: attempt.deadline };
+            let declined = match drive(&mut tapped, negotiation, &mut out).await? {
                 NegotiationEnd::Upgrade(upgrade) => {
+                    send_before_tls(&mut tapped, &out, &attempt.deadline).await?;
                     return Ok(Negotiated::Ready(Ready::new(tapped, upgrade, attempt)));
                 }
                 NegotiationEnd::Otherwise(declined) if retry.attempts == 0 => {
@@ -220,7 +223,7 @@ impl Connector {
                 Err(declined) => return Ok(Negotiated::Declined(*declined, tapped)),
             };
             retry.attempts -= 1;
-            attempt.deadline.bound("the pause before asking again", sleep(retry.pause)).await?;
+            attempt.deadline.bound(Step::RetryPause, sleep(retry.pause)).await?;
         }
     }
 }
@@ -238,10 +241,10 @@ async fn or_cleartext<IO: Stream>(agreement: Negotiated<IO>) -> Result<MaybeEncr
 }
 
 impl Acceptor {
-    /// Greets, negotiates and finishes the handshake.
+    /// Sends the greeting, negotiates the upgrade, and completes the TLS handshake.
     ///
     /// # Errors
-    /// Every way in which there can be no encrypted stream is an [`Error`], a client's goodbye included.
+    /// [`Error`], also if the client quits without an upgrade ([`Error::Quit`]).
     pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
         self.negotiate(io).await?.handshake().await
     }
@@ -259,7 +262,7 @@ impl Acceptor {
         attempt.begin_implicit(self.protocol(), tapped)?.run().await
     }
 
-    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
     ///
     /// # Errors
     /// As for [`accept`](Self::accept).
@@ -272,7 +275,7 @@ impl Acceptor {
         attempt.begin(tapped, Vec::new())?.run().await
     }
 
-    /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
+    /// Negotiates the upgrade in cleartext, sends the go-ahead, and stops before the TLS handshake.
     ///
     /// # Errors
     /// As for [`accept`](Self::accept).
@@ -281,21 +284,27 @@ impl Acceptor {
         let mut tapped = TappedStream::new(io, attempt.tap.clone());
         let mut out = Vec::new();
         let server = Server::new(self.protocol(), self.identity(), self.tls(), &mut out);
-        match drive(&mut tapped, server, &mut out, &attempt.deadline).await? {
-            NegotiationEnd::Upgrade(upgrade) => Ok(Ready::new(tapped, upgrade, attempt)),
-            NegotiationEnd::Otherwise(quit) => {
-                send_last_message(&mut tapped, &out, attempt.deadline).await;
-                Err(Error::Quit(quit))
+        let negotiation = Negotiation { side: server, deadline: attempt.deadline };
+        let error = match drive(&mut tapped, negotiation, &mut out).await {
+            Ok(NegotiationEnd::Upgrade(upgrade)) => {
+                send_before_tls(&mut tapped, &out, &attempt.deadline).await?;
+                return Ok(Ready::new(tapped, upgrade, attempt));
             }
+            Ok(NegotiationEnd::Otherwise(quit)) => Error::Quit(quit),
+            Err(error) => error,
+        };
+        if error.has_last_message() {
+            send_last_message(&mut tapped, &out, attempt.deadline).await;
         }
+        Err(error)
     }
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Ready<IO> {
-    /// Does the TLS handshake.
+    /// Performs the TLS handshake.
     ///
     /// # Errors
-    /// The connection is closed then; there is no way back to cleartext (rule B5).
+    /// [`Error`]. The connection is closed then: it never returns to cleartext (rule B5).
     pub async fn handshake(self) -> Result<Encrypted<IO>, Error> {
         self.begin()?.run().await
     }
@@ -303,19 +312,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Ready<IO> {
 
 async fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
     let looking = async { lookup_host(to.dialled()).await.map_err(|cause| to.unresolved(cause)) };
-    let found = deadline.bound("the addresses of the host", looking).await?;
+    let found = deadline.bound(Step::Resolve, looking).await?;
     to.admitted(found)
 }
 
-/// Tries all addresses in turn, each with its share of the time that is left.
+/// Tries all addresses in turn. Each gets an equal share of the time that is left.
 async fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
-    let mut last = Err(deadline.error("the connection"));
+    let mut last = Err(deadline.error(Step::Connect));
     for (at, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
         let connecting = tokio::time::timeout(deadline.remaining() / left, TcpStream::connect(address)).await;
         match connecting.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
             Ok(tcp) => {
-                // The messages are small, and somebody waits for each. Slower without, but no less right.
+                // The messages are small, and each side waits for the other's. Without it the connection is only slower.
                 let _ = tcp.set_nodelay(true);
                 return Ok(tcp);
             }
@@ -330,9 +339,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn dials_one_address_after_the_other() {
+    async fn tries_one_address_after_the_other() {
         let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // Bound, so that nothing else takes the port, and not listening.
+        // It is bound, so that no other socket takes the port, and does not listen.
         let reserved = tokio::net::TcpSocket::new_v4().unwrap();
         reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let closed = reserved.local_addr().unwrap();

@@ -1,89 +1,126 @@
-//! Moving bytes between the stream and the machine, and through the handshake.
+//! Moves octets between a stream and a machine, and through the handshake.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
-use starttls_proto::Progress;
-
 use super::Stream;
+use super::io::Channel;
 use crate::deadline::Deadline;
 use crate::handshake::{Handshake, advance_handshake};
-use crate::machine::{Machine, NegotiationEnd};
+use crate::machine::{Machine, Turn};
 use crate::tapped_stream::TappedStream;
-use crate::{Encrypted, Error, stream};
+use crate::{Encrypted, Error, Step, stream};
 
 impl<IO: Stream> Handshake<IO> {
     pub(super) fn run_blocking(mut self) -> Result<Encrypted<IO>, Error> {
         self.tapped.deadline = Some(self.attempt.deadline);
-        if let Err(broken) = advance_handshake(&mut self.tls, &mut self.tapped) {
-            // The alert that says why is a courtesy, and waits for nobody.
+        if let Err(failure) = advance_handshake(&mut self.tls, &mut self.tapped) {
             self.tapped.deadline = Some(self.attempt.deadline.at_most(LAST_MESSAGE_TIMEOUT));
-            let _ = match broken.alert() {
+            // The alert names the cause, but the peer does not need it.
+            let _ = match self.own_alert() {
                 b"" => stream::push(&mut self.tls, &mut self.tapped),
                 alert => self.tapped.write_all(alert),
             };
-            return Err(self.fail(broken));
+            return Err(self.fail(failure));
         }
         let mut stream = self.finish()?;
-        unbound(&mut stream.tapped.io)?;
+        remove_timeout(&mut stream.tapped.io)?;
         Ok(stream)
     }
 }
 
-/// Gives the machine what arrives and sends what it says.
+/// The number of octets that are sent at once. Each block has a deadline of its own in a delivery.
+const BLOCK: usize = 64 * 1024;
+
+/// Runs a conversation: gives the machine what arrives, and sends its output.
 ///
-/// What has arrived by the time a question is to be written is older than the question, and is given to
-/// the machine first (rule C3).
-pub(super) fn drive<IO: Stream, M: Machine>(
-    tapped: &mut TappedStream<IO>,
+/// It reads before it writes. What has arrived before a request is sent is older than the request, and the machine gets it
+/// first (rule C3).
+pub(crate) fn drive<C: Channel, M: Machine>(
+    channel: &mut C,
     mut machine: M,
     out: &mut Vec<u8>,
-    deadline: &Deadline,
-) -> Result<NegotiationEnd<M::End>, Error> {
+) -> Result<M::Done, M::Error> {
     let mut chunk = vec![0; 4096];
     loop {
-        let step = machine.awaits();
-        let explain = |cause| deadline.explain(step, cause);
-        let count = match tapped.read_available(&mut chunk) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                tapped.write_all(out).and_then(|()| tapped.flush()).map_err(explain)?;
-                out.clear();
-                tapped.read(&mut chunk).map_err(explain)?
-            }
-            done => done.map_err(explain)?,
+        let mut deadline = machine.deadline(out.len());
+        channel.set_deadline(Some(deadline));
+        // A stream that always has something to read does not check the deadline by itself.
+        let available = if deadline.is_over() {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            channel.read_available(&mut chunk)
         };
-        if count == 0 {
-            return Err(machine.closed().into());
-        }
-        match machine.receive(&chunk[..count], out) {
-            Ok(Progress::Continue(next)) => machine = next,
-            Ok(Progress::End(end)) => return Ok(NegotiationEnd::Otherwise(end)),
-            Ok(Progress::Upgrade(upgrade)) => {
-                tapped.write_all(out).and_then(|()| tapped.flush()).map_err(explain)?;
+        let read = match available {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let sent = match send(channel, &mut machine, out) {
+                    Err(cause) if !M::READS_AFTER_FAILED_WRITE => {
+                        return Err(machine.broken(cause, &deadline));
+                    }
+                    sent => sent,
+                };
                 out.clear();
-                return Ok(NegotiationEnd::Upgrade(upgrade));
-            }
-            Err(error) => {
-                if M::SAYS_GOODBYE {
-                    send_last_message(tapped, out, *deadline);
+                deadline = machine.deadline(0);
+                channel.set_deadline(Some(deadline));
+                match channel.read(&mut chunk) {
+                    Ok(count) if count > 0 => Ok(count),
+                    read => sent.and(read),
                 }
-                return Err(error.into());
             }
+            done => done,
+        };
+        match read {
+            Ok(0) => return Err(machine.closed()),
+            Ok(count) => match machine.receive(&chunk[..count], out)? {
+                Turn::Continue(next) => machine = next,
+                Turn::Done(done) => return Ok(done),
+            },
+            Err(cause) if cause.kind() == ErrorKind::TimedOut && deadline.is_over() => {
+                if !machine.goes_on_after_deadline(out) {
+                    return Err(machine.broken(cause, &deadline));
+                }
+            }
+            Err(cause) => return Err(machine.broken(cause, &deadline)),
         }
     }
 }
 
-/// How long a connection that is over may take to hear the last words.
-const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Sends the last words, without waiting long.
-pub(super) fn send_last_message<IO: Stream>(tapped: &mut TappedStream<IO>, words: &[u8], deadline: Deadline) {
-    tapped.deadline = Some(deadline.at_most(LAST_MESSAGE_TIMEOUT));
-    // It is over whether the peer hears it or not.
-    let _ = tapped.write_all(words).and_then(|()| tapped.flush());
+fn send<C: Channel, M: Machine>(channel: &mut C, machine: &mut M, out: &[u8]) -> io::Result<()> {
+    let mut unsent = out.len();
+    for block in out.chunks(BLOCK) {
+        channel.set_deadline(Some(machine.deadline(unsent)));
+        channel.write_all(block)?;
+        channel.flush()?;
+        unsent -= block.len();
+    }
+    Ok(())
 }
 
-/// The deadline is over; the stream blocks again for as long as it takes.
-pub(super) fn unbound(io: &mut impl Stream) -> Result<(), Error> {
-    io.set_timeout(None).map_err(|source| Error::Io { step: "the application", source })
+/// Sends the last message in cleartext, which the peer has to receive before TLS begins.
+pub(super) fn send_before_tls<IO: Stream>(
+    tapped: &mut TappedStream<IO>,
+    message: &[u8],
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let sent = tapped.write_all(message).and_then(|()| tapped.flush());
+    sent.map_err(|cause| deadline.explain(Step::LastCleartext, cause))
+}
+
+/// How long the last message of a connection may take, whose delivery is not required.
+const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Sends a last message, within [`LAST_MESSAGE_TIMEOUT`].
+pub(super) fn send_last_message<IO: Stream>(
+    tapped: &mut TappedStream<IO>,
+    message: &[u8],
+    deadline: Deadline,
+) {
+    tapped.deadline = Some(deadline.at_most(LAST_MESSAGE_TIMEOUT));
+    // The connection is over whether the peer receives the message or not.
+    let _ = tapped.write_all(message).and_then(|()| tapped.flush());
+}
+
+/// Removes the time limit of a stream, for the application.
+pub(super) fn remove_timeout(io: &mut impl Stream) -> Result<(), Error> {
+    io.set_timeout(None).map_err(|source| Error::Io { step: Step::Session, source })
 }

@@ -1,31 +1,32 @@
-//! What a blocking stream has to be, and the streams as `std` sees them.
+//! The requirements on a blocking stream, and the streams as `std` sees them.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::deadline::Deadline;
 use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, stream};
 
-/// A blocking stream that can be told not to block for long.
+/// A blocking stream with a time limit.
 pub trait Stream: Read + Write {
-    /// Bounds each of the next reads and writes; `None` takes the bound away.
+    /// Limits the time of each following read and write; `None` removes the limit.
     ///
     /// # Errors
-    /// What the system says.
+    /// The errors of the operating system.
     fn set_timeout(&mut self, limit: Option<Duration>) -> io::Result<()>;
 
-    /// Reads what has arrived already; [`WouldBlock`](ErrorKind::WouldBlock) if nothing has.
+    /// Reads what has already arrived, without waiting.
     ///
     /// # Errors
-    /// What the system says.
+    /// [`WouldBlock`](ErrorKind::WouldBlock) if nothing has arrived, and the errors of the operating system.
     fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Makes any stream a [`Stream`], one that nothing can hurry.
+/// Makes any blocking stream a [`Stream`] without a time limit.
 ///
-/// The deadline is looked at between reads and writes only, so that a silent peer is waited for as long
-/// as the stream itself does, which has to block, and an answer that was sent before its question may go unnoticed.
+/// The library checks its deadline only between reads and writes, so a silent peer can block it for as long as the stream
+/// waits. It cannot detect an answer that the peer sent before the request.
 #[derive(Debug)]
 pub struct Untimed<S>(pub S);
 
@@ -78,13 +79,16 @@ impl<S: Write> Write for Untimed<S> {
 }
 
 impl<IO: Stream> TappedStream<IO> {
-    pub(super) fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.has_early() {
+            return Ok(self.take_early(buf));
+        }
         let count = self.io.read_available(buf)?;
         self.received(&buf[..count]);
         Ok(count)
     }
 
-    /// Runs one blocking operation within the deadline, if there is one.
+    /// Runs one blocking operation within the deadline, if one is set.
     fn within<T>(&mut self, mut run: impl FnMut(&mut IO) -> io::Result<T>) -> io::Result<T> {
         loop {
             if let Some(deadline) = self.deadline {
@@ -134,12 +138,69 @@ impl<IO: Stream> Write for TappedStream<IO> {
     }
 }
 
+/// A stream that the driver of a conversation reads and writes.
+pub(crate) trait Channel: Read + Write {
+    /// Sets the deadline of the following reads and writes.
+    fn set_deadline(&mut self, deadline: Option<Deadline>);
+
+    /// Reads what has already arrived; [`WouldBlock`](ErrorKind::WouldBlock) if nothing has.
+    fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+}
+
+impl<IO: Stream> Channel for TappedStream<IO> {
+    fn set_deadline(&mut self, deadline: Option<Deadline>) {
+        self.deadline = deadline;
+    }
+
+    fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        TappedStream::read_available(self, buf)
+    }
+}
+
+impl<IO: Stream> Channel for Encrypted<IO> {
+    fn set_deadline(&mut self, deadline: Option<Deadline>) {
+        self.tapped.deadline = deadline;
+    }
+
+    fn read_available(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = stream::read(&mut self.tls, &mut Available(&mut self.tapped), buf)?;
+        self.seen(&buf[..count]);
+        Ok(count)
+    }
+}
+
+/// A stream whose reads do not wait.
+struct Available<'a, IO>(&'a mut TappedStream<IO>);
+
+impl<IO: Stream> Read for Available<'_, IO> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_available(buf)
+    }
+}
+
+impl<IO: Stream> Write for Available<'_, IO> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 impl<IO: Stream> Encrypted<IO> {
-    /// Says goodbye in TLS, so that the peer can tell the end from a cut connection. What the peer still
-    /// sends can be read.
+    /// Removes the deadline of a conversation, for the application.
+    #[cfg(feature = "login")]
+    pub(crate) fn remove_deadline(&mut self) -> io::Result<()> {
+        self.tapped.deadline = None;
+        self.tapped.io.set_timeout(None)
+    }
+
+    /// Sends `close_notify`, which distinguishes the end of the session from a cut connection (RFC 8446 section 6.1). The
+    /// stream can still be read.
     ///
     /// # Errors
-    /// What the stream below says.
+    /// The errors of the underlying stream.
     pub fn close(&mut self) -> io::Result<()> {
         stream::close(&mut self.tls, &mut self.tapped)
     }

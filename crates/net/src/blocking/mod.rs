@@ -1,7 +1,7 @@
-//! The blocking driver: the same methods as on tokio, by way of
-//! [`Connector::blocking`](crate::Connector::blocking) and [`Acceptor::blocking`](crate::Acceptor::blocking).
+//! The blocking driver. [`Connector::blocking`](crate::Connector::blocking) and
+//! [`Acceptor::blocking`](crate::Acceptor::blocking) return it. It has the same methods as the tokio driver.
 //!
-//! It works over any [`Stream`]: TCP, Unix sockets, and whatever is wrapped in [`Untimed`].
+//! It works over any [`Stream`]: TCP, Unix sockets, and every stream in [`Untimed`].
 
 mod drive;
 mod io;
@@ -14,40 +14,41 @@ use starttls_proto::{Client, Identity, Protocol, Server};
 
 use crate::deadline::Deadline;
 use crate::handshake::ConnectionAttempt;
-use crate::machine::NegotiationEnd;
+use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
-use crate::{Encrypted, Endpoint, Error, MaybeEncrypted, Ready};
-use drive::{drive, send_last_message, unbound};
+use crate::{Encrypted, Endpoint, Error, MaybeEncrypted, Ready, Step};
+pub(crate) use drive::drive;
+use drive::{remove_timeout, send_before_tls, send_last_message};
 pub use io::{Stream, Untimed};
 
-/// A [`Connector`](crate::Connector) that blocks.
+/// A [`Connector`](crate::Connector) with blocking methods.
 #[derive(Clone, Copy, Debug)]
 pub struct Connector<'a>(&'a crate::Connector);
 
-/// An [`Acceptor`](crate::Acceptor) that blocks.
+/// An [`Acceptor`](crate::Acceptor) with blocking methods.
 #[derive(Clone, Copy, Debug)]
 pub struct Acceptor<'a>(&'a crate::Acceptor);
 
 impl crate::Connector {
-    /// The same connector, blocking.
+    /// Returns the blocking driver of this connector.
     pub fn blocking(&self) -> Connector<'_> {
         Connector(self)
     }
 }
 
 impl crate::Acceptor {
-    /// The same acceptor, blocking.
+    /// Returns the blocking driver of this acceptor.
     pub fn blocking(&self) -> Acceptor<'_> {
         Acceptor(self)
     }
 }
 
 impl Connector<'_> {
-    /// Dials, upgrades and verifies.
+    /// Connects to an endpoint, upgrades the connection, and verifies the server's certificate.
     ///
     /// # Errors
-    /// Every way in which there can be no encrypted stream is an [`Error`], a refused upgrade included.
+    /// [`Error`], also if the server declines the upgrade.
     pub fn connect(
         &self,
         protocol: &Protocol,
@@ -59,10 +60,10 @@ impl Connector<'_> {
             .handshake_blocking()
     }
 
-    /// Like [`connect`](Self::connect), but a server that refuses TLS leaves a connection **in cleartext**.
+    /// Like [`connect`](Self::connect), but if the server declines the upgrade, the connection stays **in cleartext**.
     ///
     /// # Errors
-    /// As for `connect`, but for a refusal after which the connection can go on.
+    /// As for `connect`, except a refusal after which the connection can be used in cleartext.
     pub fn connect_or_cleartext(
         &self,
         protocol: &Protocol,
@@ -72,7 +73,7 @@ impl Connector<'_> {
         or_cleartext(self.negotiate_to_end(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?)
     }
 
-    /// Dials and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
+    /// Connects to an endpoint and starts TLS at the first byte, without a negotiation (RFC 8314 section 3).
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -86,7 +87,7 @@ impl Connector<'_> {
         attempt.begin_implicit(protocol, tapped)?.run_blocking()
     }
 
-    /// Upgrades a stream on which nothing was said yet.
+    /// Upgrades a stream on which nothing has been sent or received yet.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -99,7 +100,7 @@ impl Connector<'_> {
         self.negotiate(protocol, server_name, io)?.handshake_blocking()
     }
 
-    /// Like [`upgrade`](Self::upgrade), but a server that refuses TLS leaves the stream **in cleartext**.
+    /// Like [`upgrade`](Self::upgrade), but if the server declines the upgrade, the stream stays **in cleartext**.
     ///
     /// # Errors
     /// As for [`connect_or_cleartext`](Self::connect_or_cleartext).
@@ -128,7 +129,7 @@ impl Connector<'_> {
         attempt.begin_implicit(protocol, tapped)?.run_blocking()
     }
 
-    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -143,7 +144,7 @@ impl Connector<'_> {
         attempt.begin(tapped, Vec::new())?.run_blocking()
     }
 
-    /// Negotiates in cleartext and stops before the handshake.
+    /// Negotiates the upgrade in cleartext and stops before the TLS handshake.
     ///
     /// # Errors
     /// As for [`connect`](Self::connect).
@@ -157,7 +158,7 @@ impl Connector<'_> {
         self.negotiate_to_end(protocol, self.0.identity(server_name), attempt, io)?.required()
     }
 
-    /// Dials and says nothing.
+    /// Connects to an endpoint, and sends and reads nothing.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
@@ -192,8 +193,10 @@ impl Connector<'_> {
         let mut client = Client::new(protocol, identity, &mut out);
         let mut retry = self.0.retry();
         loop {
-            let declined = match drive(&mut tapped, client, &mut out, &attempt.deadline)? {
+            let negotiation = Negotiation { side: client, deadline: attempt.deadline };
+            let declined = match drive(&mut tapped, negotiation, &mut out)? {
                 NegotiationEnd::Upgrade(upgrade) => {
+                    send_before_tls(&mut tapped, &out, &attempt.deadline)?;
                     return Ok(Negotiated::Ready(Ready::new(tapped, upgrade, attempt)));
                 }
                 NegotiationEnd::Otherwise(declined) if retry.attempts == 0 => {
@@ -215,17 +218,17 @@ fn or_cleartext<IO: Stream>(agreement: Negotiated<IO>) -> Result<MaybeEncrypted<
     match agreement.or_cleartext()? {
         Ok(ready) => ready.handshake_blocking().map(MaybeEncrypted::Encrypted),
         Err(mut refused) => {
-            unbound(refused.io_mut())?;
+            remove_timeout(refused.io_mut())?;
             Ok(MaybeEncrypted::NotEncrypted(refused))
         }
     }
 }
 
 impl Acceptor<'_> {
-    /// Greets, negotiates and finishes the handshake.
+    /// Sends the greeting, negotiates the upgrade, and completes the TLS handshake.
     ///
     /// # Errors
-    /// Every way in which there can be no encrypted stream is an [`Error`], a client's goodbye included.
+    /// [`Error`], also if the client quits without an upgrade ([`Error::Quit`]).
     pub fn accept<IO: Stream>(&self, io: IO) -> Result<Encrypted<IO>, Error> {
         self.negotiate(io)?.handshake_blocking()
     }
@@ -240,7 +243,7 @@ impl Acceptor<'_> {
         attempt.begin_implicit(self.0.protocol(), tapped)?.run_blocking()
     }
 
-    /// Does the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
+    /// Performs the TLS handshake on a stream on which the caller has negotiated the upgrade itself.
     ///
     /// # Errors
     /// As for [`accept`](Self::accept).
@@ -250,7 +253,7 @@ impl Acceptor<'_> {
         attempt.begin(tapped, Vec::new())?.run_blocking()
     }
 
-    /// Negotiates in cleartext, says the go-ahead and stops before the handshake.
+    /// Negotiates the upgrade in cleartext, sends the go-ahead, and stops before the TLS handshake.
     ///
     /// # Errors
     /// As for [`accept`](Self::accept).
@@ -259,21 +262,27 @@ impl Acceptor<'_> {
         let mut tapped = timed(io, &attempt);
         let mut out = Vec::new();
         let server = Server::new(self.0.protocol(), self.0.identity(), self.0.tls(), &mut out);
-        match drive(&mut tapped, server, &mut out, &attempt.deadline)? {
-            NegotiationEnd::Upgrade(upgrade) => Ok(Ready::new(tapped, upgrade, attempt)),
-            NegotiationEnd::Otherwise(quit) => {
-                send_last_message(&mut tapped, &out, attempt.deadline);
-                Err(Error::Quit(quit))
+        let negotiation = Negotiation { side: server, deadline: attempt.deadline };
+        let error = match drive(&mut tapped, negotiation, &mut out) {
+            Ok(NegotiationEnd::Upgrade(upgrade)) => {
+                send_before_tls(&mut tapped, &out, &attempt.deadline)?;
+                return Ok(Ready::new(tapped, upgrade, attempt));
             }
+            Ok(NegotiationEnd::Otherwise(quit)) => Error::Quit(quit),
+            Err(error) => error,
+        };
+        if error.has_last_message() {
+            send_last_message(&mut tapped, &out, attempt.deadline);
         }
+        Err(error)
     }
 }
 
 impl<IO: Stream> Ready<IO> {
-    /// Does the TLS handshake, blocking.
+    /// Performs the TLS handshake, blocking.
     ///
     /// # Errors
-    /// The connection is closed then; there is no way back to cleartext (rule B5).
+    /// [`Error`]. The connection is closed then: it never returns to cleartext (rule B5).
     pub fn handshake_blocking(self) -> Result<Encrypted<IO>, Error> {
         self.begin()?.run_blocking()
     }
@@ -285,22 +294,21 @@ fn timed<IO>(io: IO, attempt: &ConnectionAttempt) -> TappedStream<IO> {
     tapped
 }
 
-/// Looks the host up on a thread of its own, since the system's resolver knows no deadline.
+/// Resolves the host on a thread of its own, because the system's resolver has no deadline.
 fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
     let (found, answer) = mpsc::sync_channel(1);
     let (host, port) = (to.dialled().0.to_owned(), to.dialled().1);
     std::thread::spawn(move || {
-        // Nobody listens any more when the deadline has passed.
+        // After the deadline nothing receives the result.
         let _ = found.send((host.as_str(), port).to_socket_addrs());
     });
-    let answer =
-        answer.recv_timeout(deadline.remaining()).map_err(|_| deadline.error("the addresses of the host"))?;
+    let answer = answer.recv_timeout(deadline.remaining()).map_err(|_| deadline.error(Step::Resolve))?;
     to.admitted(answer.map_err(|cause| to.unresolved(cause))?)
 }
 
-/// Tries all addresses in turn, each with its share of the time that is left.
+/// Tries all addresses in turn. Each gets an equal share of the time that is left.
 fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
-    let mut last = Err(deadline.error("the connection"));
+    let mut last = Err(deadline.error(Step::Connect));
     for (at, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
         let share = deadline.remaining() / left;
@@ -311,7 +319,7 @@ fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Erro
         };
         match connecting {
             Ok(tcp) => {
-                // The messages are small, and somebody waits for each. Slower without, but no less right.
+                // The messages are small, and each side waits for the other's. Without it the connection is only slower.
                 let _ = tcp.set_nodelay(true);
                 return Ok(tcp);
             }
@@ -329,9 +337,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dials_one_address_after_the_other() {
+    fn tries_one_address_after_the_other() {
         let open = TcpListener::bind("127.0.0.1:0").unwrap();
-        // Bound, so that nothing else takes the port, and not listening.
+        // It is bound, so that no other socket takes the port, and does not listen.
         let reserved = tokio::net::TcpSocket::new_v4().unwrap();
         reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let closed = reserved.local_addr().unwrap();

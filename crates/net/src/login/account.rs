@@ -1,4 +1,4 @@
-//! Who logs in.
+//! The user and the credentials of a login.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use starttls_proto::{ClientName, Identity, Protocol, TranscriptEntry};
 
 use super::mechanism;
 
-/// Who logs in, with what, and how.
+/// A user with credentials, and the options of the login.
 ///
 /// ```no_run
 /// # #[cfg(feature = "tokio")]
@@ -21,9 +21,9 @@ use super::mechanism;
 /// # Ok(())
 /// # }
 /// ```
-/// Of what the server offers inside TLS the best mechanism is chosen. It does not show its secret in `Debug`.
+/// The login uses the best mechanism that the server offers inside TLS. `Debug` does not show the secret.
 #[derive(Clone)]
-#[must_use = "an account logs in nowhere by itself"]
+#[must_use = "an account does nothing until `log_in`"]
 pub struct Account {
     pub(super) user: String,
     pub(super) authorization_id: Option<String>,
@@ -46,17 +46,17 @@ pub(super) enum Secret {
 }
 
 impl Account {
-    /// Somebody with a password.
+    /// Returns an account with a password.
     pub fn password(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self::new(user.into(), Secret::Password(password.into()))
     }
 
-    /// Somebody with an OAuth 2 access token.
+    /// Returns an account with an OAuth 2 access token.
     pub fn token(user: impl Into<String>, token: impl Into<String>) -> Self {
         Self::new(user.into(), Secret::Token(token.into()))
     }
 
-    /// Whoever the client certificate of the TLS connection says (EXTERNAL, RFC 4422 appendix A).
+    /// Returns the account that the client certificate of the TLS connection identifies (EXTERNAL, RFC 4422 appendix A).
     pub fn certificate() -> Self {
         Self::new(String::new(), Secret::Certificate)
     }
@@ -74,47 +74,47 @@ impl Account {
         }
     }
 
-    /// Acts as somebody else, where the server allows that (the authorization identity of RFC 4422 section 2).
+    /// Sets the user to act as, if the server allows that: the authorization identity of RFC 4422 section 2.
     pub fn acting_as(self, authorization_id: impl Into<String>) -> Self {
         Self { authorization_id: Some(authorization_id.into()), ..self }
     }
 
-    /// Uses this mechanism or none. It is the only way to the weak ones, CRAM-MD5 and APOP.
+    /// Uses only this mechanism. The weak ones, CRAM-MD5 and APOP, are never used otherwise.
     pub fn mechanism(self, name: &str) -> Self {
         Self { mechanism: Some(name.to_ascii_uppercase()), ..self }
     }
 
-    /// The time for everything together; 30 seconds by default.
+    /// Sets the time limit of the whole login; 30 seconds by default.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// The client's own name, where the protocol has one (the argument of EHLO).
+    /// Sets the client's own name, if the protocol has one (the argument of EHLO).
     pub fn client_name(self, name: ClientName) -> Self {
         Self { client_name: name, ..self }
     }
 
-    /// The name of the service, where it is another one than that in the certificate (the domain of XMPP).
+    /// Sets the name of the service, if it differs from the name in the certificate (the domain of XMPP).
     pub fn server_name(self, name: impl Into<String>) -> Self {
         Self { server_name: Some(name.into()), ..self }
     }
 
-    /// Hears every message of the login as it is said, without its secrets.
+    /// Calls the listener with every message of the login, without secrets.
     pub fn on_message(self, listener: impl Fn(&TranscriptEntry) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 
-    /// Whether one can log in in this protocol, as far as this library knows.
+    /// Returns whether this library supports a login in this protocol.
     pub fn supports(protocol: &Protocol) -> bool {
         (protocol.dialect)(Identity::new("")).into_login().is_some()
     }
 
-    /// The names of all mechanisms that are known here, the best first.
+    /// Returns the names of all supported mechanisms, the best first.
     pub fn mechanisms() -> impl Iterator<Item = &'static str> {
         mechanism::known()
     }
 
-    /// Whether a mechanism is used only if it is asked for, since it is weak.
+    /// Returns whether a mechanism is weak, so that it is used only if [`mechanism`](Self::mechanism) names it.
     pub fn is_weak(mechanism: &str) -> bool {
         mechanism::is_weak(mechanism)
     }

@@ -1,4 +1,4 @@
-//! What ties a login to its TLS connection.
+//! Channel bindings, which tie a login to its TLS connection.
 
 use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion};
@@ -16,7 +16,7 @@ pub struct ChannelBindings {
 }
 
 impl ChannelBindings {
-    /// The data of this binding, if the connection has it.
+    /// Returns the data of this binding, if the connection has it.
     pub fn data(&self, binding: ChannelBinding) -> Option<&[u8]> {
         match binding {
             ChannelBinding::Exporter => self.exporter.as_deref(),
@@ -39,27 +39,27 @@ impl std::fmt::Debug for ChannelBindings {
 }
 
 impl<IO> Encrypted<IO> {
-    /// What a login can be tied to this connection with; of a client's connection.
+    /// Returns the channel bindings of a client's connection, which tie a login to it.
     pub fn channel_bindings(&self) -> ChannelBindings {
         ChannelBindings::of(&self.tls)
     }
 }
 
-/// RFC 9266 section 2. With TLS 1.2 it is safe only where both ends speak the extended master secret, of
-/// which rustls does not tell.
+/// Returns `tls-exporter` (RFC 9266 section 2). With TLS 1.2 it is safe only with the extended master secret, which rustls
+/// does not report.
 fn exporter(tls: &Connection) -> Option<Vec<u8>> {
     if tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         return None;
     }
     let secret = vec![0; 32];
-    tls.export_keying_material(secret, b"EXPORTER-Channel-Binding", Some(&[])).ok()
+    tls.export_keying_material(secret, b"EXPORTER-Channel-ChannelBinding", Some(&[])).ok()
 }
 
-/// RFC 5929 section 4.1: the certificate's hash, by the function of its signature; SHA-256 instead of what is
-/// weaker. Signatures without such a function have no binding.
+/// Returns `tls-server-end-point` (RFC 5929 section 4.1): the hash of the certificate, with the hash function of its
+/// signature, or SHA-256 instead of MD5 and SHA-1. A signature without a separate hash function has no binding.
 fn server_end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     match signature_algorithm(certificate)? {
-        // 1.2.840.113549.1.1: md5, sha1, sha256, sha384 and sha512 with RSA; PSS says it elsewhere.
+        // 1.2.840.113549.1.1: md5, sha1, sha256, sha384 and sha512 with RSA. PSS has its hash function in the parameters.
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, hash] => match hash {
             4 | 5 | 11 => Some(Sha256::digest(certificate).to_vec()),
             12 => Some(Sha384::digest(certificate).to_vec()),
@@ -76,11 +76,11 @@ fn server_end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// The object identifier of a certificate's signature (RFC 5280 section 4.1.1.2), as it is encoded.
+/// Returns the encoded object identifier of a certificate's signature algorithm (RFC 5280 section 4.1.1.2).
 fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = element(certificate, 0x30)?;
-    let (_, behind_tbs) = element(certificate, 0x30)?;
-    let (algorithm, _) = element(behind_tbs, 0x30)?;
+    let (_, after_tbs) = element(certificate, 0x30)?;
+    let (algorithm, _) = element(after_tbs, 0x30)?;
     element(algorithm, 0x06).map(|(oid, _)| oid)
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_certificate_is_hashed_as_it_was_signed() {
+    fn the_binding_uses_the_hash_function_of_the_signature() {
         let params = rcgen::CertificateParams::new([String::from("mail.example.com")]).unwrap();
         for (algorithm, length) in [
             (&rcgen::PKCS_ECDSA_P256_SHA256, Some(32)),

@@ -1,97 +1,151 @@
-//! Why there is no login.
+//! Why a login fails.
 
 use std::time::Duration;
 use std::{fmt, io};
 
 use starttls_proto::{Denial, Escaped, InvalidValue};
 
-/// Why there is no login. The connection is good for nothing then: close it.
-#[derive(Debug)]
+use crate::Step;
+use crate::error::write_with_causes;
+
+/// Why a login failed. The session cannot be used any more: the caller closes the connection.
+///
+/// `Display` writes one line without the cause, which `source` returns. `Debug` writes one line with all causes.
 #[non_exhaustive]
 pub enum LoginError {
-    /// Nobody logs in in this protocol, as far as this library knows.
+    /// This library does not support a login in this protocol.
     NoLogin {
-        /// The protocol, in prose.
+        /// The protocol's title.
         protocol: &'static str,
     },
-    /// The account cannot be used as it is; nothing was sent.
+    /// The account is invalid. Nothing was sent.
     Account {
-        /// What is wrong with it.
+        /// What is invalid.
         what: String,
     },
-    /// The server offers no mechanism that could be used, or not the one that was asked for.
+    /// The server does not offer a mechanism that this account can use, or not the requested one.
     NotOffered {
-        /// The one that was asked for.
+        /// The requested mechanism.
         wanted: Option<String>,
-        /// What it does offer, inside TLS.
+        /// The mechanisms that the server offers inside TLS.
         offered: Vec<String>,
     },
-    /// The server refused.
+    /// The server refused the login.
     Refused {
-        /// The mechanism; empty where none was begun.
+        /// The mechanism; empty if none had begun.
         mechanism: String,
-        /// Why.
+        /// Why the server refused.
         denial: Denial,
-        /// What it said, as it came; in words, where the protocol is not text.
+        /// The server's answer, as received; a description, if the protocol is binary.
         answer: Vec<u8>,
-        /// The mechanisms that it refused before, in the same session.
+        /// The mechanisms that the server refused earlier in the same session.
         before: Vec<RefusedMechanism>,
-        /// What it told the mechanism, where that is text (RFC 7628 section 3.2.2), as it came.
+        /// The text that the server sent inside the mechanism (RFC 7628 section 3.2.2), as received.
         details: Vec<u8>,
     },
-    /// The server let the client in, but did not prove that it knows the password: it may be somebody else.
+    /// The server granted the login without the proof that it knows the password: it may be another server.
     Unproven {
         /// The mechanism.
         mechanism: String,
     },
-    /// The mechanism cannot go on.
+    /// The mechanism failed on the client's side.
     Mechanism {
         /// The mechanism.
         mechanism: String,
-        /// Why not, in words.
-        reason: String,
+        /// Why it failed.
+        fault: MechanismFault,
     },
-    /// The server ended TLS: with TLS 1.3 it checks the client's certificate after the handshake.
+    /// The server ended TLS. With TLS 1.3 it checks the client's certificate after the handshake.
     Tls(Box<crate::Error>),
     /// The server broke a rule, or closed the connection.
     Protocol(Box<starttls_proto::Error>),
-    /// The time was over.
+    /// The deadline passed.
     Timeout {
-        /// What was being waited for, as a noun phrase.
-        step: &'static str,
-        /// The time that everything together was given.
+        /// What the client was waiting for.
+        step: Step,
+        /// The time limit of the whole login.
         limit: Duration,
     },
     /// The connection broke.
     Io {
-        /// What was being waited for, as a noun phrase.
-        step: &'static str,
-        /// What the operating system said.
+        /// What the client was waiting for.
+        step: Step,
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// A mechanism that the server refused, for a reason that is not the password.
+/// A mechanism that the server refused, for another reason than the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedMechanism {
     /// The mechanism.
     pub mechanism: String,
-    /// Why.
+    /// Why the server refused it.
     pub denial: Denial,
-    /// What the server said, as it came; in words, where the protocol is not text.
+    /// The server's answer, as received; a description, if the protocol is binary.
     pub answer: Vec<u8>,
 }
 
+/// Why a mechanism fails on the client's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MechanismFault {
+    /// The user name or the password contains CR, LF or NUL, which would end the command that carries it.
+    LineEnd,
+    /// The password is empty. A server may accept a login without a password and authenticate nobody (RFC 4513
+    /// section 5.1.2).
+    EmptyPassword,
+    /// The mechanism needs a challenge, and the server sent none.
+    NoChallenge,
+    /// The server sent another challenge after the last one.
+    UnexpectedChallenge,
+    /// The challenge does not have the form of SCRAM (RFC 5802 section 5.1).
+    InvalidChallenge,
+    /// The server requires more hashing rounds than this limit.
+    TooManyRounds(u32),
+    /// The TLS connection has no channel binding of this type.
+    NoChannelBinding(&'static str),
+    /// Another fault, in the words of the SASL library, escaped.
+    Library(String),
+}
+
+impl fmt::Display for MechanismFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LineEnd => {
+                f.write_str("the user name or the password contains a line end, which would end the command")
+            }
+            Self::EmptyPassword => f.write_str("the password is empty"),
+            Self::NoChallenge => f.write_str("expected a challenge from the server, found none"),
+            Self::UnexpectedChallenge => f.write_str("the server sent a challenge after the last one"),
+            Self::InvalidChallenge => f.write_str("the server's challenge does not have the form of SCRAM"),
+            Self::TooManyRounds(limit) => {
+                write!(f, "the server requires more than {limit} rounds of hashing")
+            }
+            Self::NoChannelBinding(name) => write!(f, "this TLS connection has no channel binding {name}"),
+            Self::Library(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for MechanismFault {}
+
 impl LoginError {
-    pub(super) fn mechanism(name: &str, reason: impl Into<String>) -> Self {
-        Self::Mechanism { mechanism: name.to_owned(), reason: reason.into() }
+    pub(super) fn mechanism(name: &str, fault: MechanismFault) -> Self {
+        Self::Mechanism { mechanism: name.to_owned(), fault }
+    }
+}
+
+impl fmt::Debug for LoginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, f)
     }
 }
 
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLogin { protocol } => write!(f, "how one logs in with {protocol} is not known here"),
+            Self::NoLogin { protocol } => write!(f, "a login with {protocol} is not supported"),
             Self::Account { what } => f.write_str(what),
             Self::NotOffered { wanted: Some(wanted), offered } => {
                 write!(
@@ -104,7 +158,7 @@ impl fmt::Display for LoginError {
             Self::NotOffered { wanted: None, offered } => {
                 write!(
                     f,
-                    "the server offers no mechanism that can be used with this account; it offers {}",
+                    "the server offers no mechanism that this account can use; it offers {}",
                     list(offered)
                 )
             }
@@ -129,15 +183,15 @@ impl fmt::Display for LoginError {
             }
             Self::Unproven { mechanism } => write!(
                 f,
-                "the server granted the login without the proof that {mechanism} demands of it: whoever it is, it does not know the password"
+                "the server granted the login without the proof that {mechanism} requires: it does not know the password"
             ),
-            Self::Mechanism { mechanism, reason } => write!(f, "{mechanism} cannot go on: {reason}"),
+            Self::Mechanism { mechanism, fault } => write!(f, "{mechanism} failed: {fault}"),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Protocol(error) => write!(f, "{error}"),
             Self::Timeout { step, limit } => {
-                write!(f, "timed out after {limit:?} while waiting for {step}")
+                write!(f, "timed out after {} s, waiting for {step}", limit.as_secs_f32())
             }
-            Self::Io { step, .. } => write!(f, "the connection broke while waiting for {step}"),
+            Self::Io { step, .. } => write!(f, "the connection broke, waiting for {step}"),
         }
     }
 }
@@ -147,8 +201,8 @@ fn describe(denial: Denial) -> &'static str {
         Denial::Credentials => "the server refused the login",
         Denial::Mechanism => "the server refused the mechanism",
         Denial::ChannelBinding => "the server refused the channel binding",
-        Denial::Temporary => "the server cannot check the login for now",
-        Denial::Bye => "the server closed the session instead of an answer",
+        Denial::Temporary => "the server temporarily cannot check the login",
+        Denial::Bye => "the server closed the session instead of answering",
     }
 }
 

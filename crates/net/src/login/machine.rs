@@ -1,27 +1,28 @@
-//! The login without I/O.
+//! A login without I/O.
 
 use std::fmt;
 
 use starttls_proto::{
-    ChannelBinding, Denial, Identity, LoginRefused, LoginStep, MechanismChoice, OutputBuffer, Protocol,
-    UserName,
+    AwaitedLoginReply, ChannelBinding, Denial, Identity, LoginRefused, LoginStep, MechanismChoice,
+    OutputBuffer, Protocol, UserName,
 };
 
 use super::account::Account;
 use super::binding::ChannelBindings;
-use super::error::{LoginError, RefusedMechanism};
+use super::error::{LoginError, MechanismFault, RefusedMechanism};
 use super::mechanism::{self, Exchange, Terms};
+use crate::Step;
 
 /// A login inside TLS, without I/O: [`starttls_proto::LoginClient`] with its mechanisms.
 ///
-/// Send what it appends to the script, and give it what the server sends.
+/// The caller sends what it appends to the buffer, and passes on what the server sends.
 #[must_use = "a login does nothing until it is driven"]
 pub struct LoginMachine {
     machine: starttls_proto::LoginClient,
     choices: Box<Choices>,
 }
 
-/// Which mechanisms were tried, and the one that runs.
+/// The mechanisms that were tried, and the current one.
 struct Choices {
     account: Account,
     bindings: ChannelBindings,
@@ -29,50 +30,50 @@ struct Choices {
     exchange: Option<Box<dyn Exchange>>,
     offered: Vec<String>,
     binding: Option<ChannelBinding>,
-    /// The mechanisms that the server refused so far.
+    /// The mechanisms that the server has refused.
     refused: Vec<RefusedMechanism>,
-    /// The error that the server reported inside the mechanism that runs, such as `e=` of SCRAM.
+    /// The error that the server reported inside the current mechanism, such as `e=` of SCRAM.
     reported: Option<Denial>,
 }
 
-/// How a login goes on.
-#[must_use = "the login, or what came of it, is in here"]
+/// How a login continues.
+#[must_use = "it contains the login, or its result"]
 #[derive(Debug)]
 pub enum LoginProgress {
-    /// Send, read, and call again.
+    /// Send the output, read, and call [`receive`](LoginMachine::receive) again.
     Continue(LoginMachine),
-    /// Logged in.
+    /// The login succeeded.
     Done(LoggedIn),
 }
 
-/// What came of a login.
+/// The result of a login.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoggedIn {
-    /// The mechanism; empty where the server let the client in without.
+    /// The mechanism; empty if the server granted the login without one.
     pub mechanism: &'static str,
-    /// What the login is tied to the TLS connection by, if it is.
+    /// The channel binding that ties the login to the TLS connection, if it has one.
     pub binding: Option<ChannelBinding>,
-    /// What the server offered, inside TLS.
+    /// The mechanisms that the server offered inside TLS.
     pub offered: Vec<String>,
-    /// The mechanisms that the server refused before, for a reason that is not the password.
+    /// The mechanisms that the server refused before, for another reason than the password.
     pub refused: Vec<RefusedMechanism>,
-    /// As whom, where the server says so; as it came.
+    /// The user that the server reports, as received.
     pub user: Option<String>,
-    /// Whether that means that name and password are right; some servers only keep them until they matter.
+    /// Whether the server has checked the user name and the password. Some servers only store them for a later command.
     pub checked: bool,
-    /// What the server said, as it came; in words, where the protocol is not text.
+    /// The server's answer, as received; a description, if the protocol is binary.
     pub answer: Vec<u8>,
-    /// What the server said behind it: the start of the session.
+    /// What the server sent after its answer: the start of the session.
     pub unread: Vec<u8>,
 }
 
 impl LoginMachine {
-    /// Starts a login in a session in which nothing was said yet; `greeted` is whether the server's greeting
-    /// is still to come, which it is where TLS started at the first byte.
+    /// Starts a login in a session in which nothing has been sent or received yet. `greeted` is whether the server will send
+    /// its greeting, which it does if TLS started at the first byte.
     ///
     /// # Errors
-    /// [`LoginError::NoLogin`]; [`LoginError::Account`] for a name that cannot be written into a command.
+    /// [`LoginError::NoLogin`]; [`LoginError::Account`] for a user name that a command cannot contain.
     pub fn new(
         protocol: &Protocol,
         identity: Identity,
@@ -100,26 +101,31 @@ impl LoginMachine {
         Ok(Self { machine, choices: Box::new(choices) })
     }
 
-    /// What the server owes now, as a noun phrase for errors.
-    pub fn awaits(&self) -> &'static str {
-        self.machine.awaits()
+    /// Returns what the login is waiting for.
+    pub fn awaits(&self) -> Step {
+        match self.machine.awaited_reply() {
+            AwaitedLoginReply::Greeting => Step::Greeting,
+            AwaitedLoginReply::Mechanisms => Step::Mechanisms,
+            AwaitedLoginReply::Result => Step::Login,
+            AwaitedLoginReply::UserName => Step::UserName,
+        }
     }
 
-    /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while.
-    /// Returns whether there was something to ask.
+    /// Requests the list of mechanisms from a server that should have sent it without a request, and has been silent for a
+    /// while. Returns whether the protocol has such a request.
     pub fn prompt(&mut self, out: &mut OutputBuffer) -> bool {
         self.machine.prompt(out)
     }
 
-    /// The server closed the connection: the error that says in the middle of what.
+    /// Returns the error for a server that closed the connection.
     pub fn closed(self) -> LoginError {
         self.machine.closed().into()
     }
 
-    /// Takes what the server sent, nothing at first, and appends what is to be sent next.
+    /// Takes what the server sent, nothing at first, and appends the next output.
     ///
     /// # Errors
-    /// [`LoginError`]; close the connection.
+    /// [`LoginError`]. The caller closes the connection then.
     pub fn receive(self, input: &[u8], out: &mut OutputBuffer) -> Result<LoginProgress, LoginError> {
         let Self { machine, mut choices } = self;
         let mut step = machine.receive(input, out)?;
@@ -135,10 +141,7 @@ impl LoginMachine {
                 LoginStep::Challenge(challenge) => {
                     let mechanism = choices.mechanism;
                     let Some(exchange) = &mut choices.exchange else {
-                        return Err(LoginError::mechanism(
-                            mechanism,
-                            "the server asks before anything was begun",
-                        ));
+                        return Err(LoginError::mechanism(mechanism, MechanismFault::UnexpectedChallenge));
                     };
                     if let Some(denial) = exchange.refusal(&challenge.data) {
                         choices.reported = Some(denial);
@@ -146,7 +149,7 @@ impl LoginMachine {
                     } else {
                         let response = exchange.respond(&challenge.data);
                         challenge.respond(
-                            &response.map_err(|reason| LoginError::mechanism(mechanism, reason))?,
+                            &response.map_err(|fault| LoginError::mechanism(mechanism, fault))?,
                             out,
                         )?
                     }
@@ -184,7 +187,7 @@ impl LoginMachine {
 }
 
 impl Choices {
-    /// Begins the best mechanism that was not refused yet.
+    /// Begins the best mechanism that the server has not refused.
     fn begin(
         &mut self,
         choice: MechanismChoice,
@@ -198,15 +201,16 @@ impl Choices {
             refused: &self.refused,
         };
         let (name, mut exchange) = mechanism::choose(&terms)?;
-        let initial = exchange.begin().map_err(|reason| LoginError::mechanism(name, reason))?;
+        let initial = exchange.begin().map_err(|fault| LoginError::mechanism(name, fault))?;
         self.mechanism = name;
         self.binding = name.ends_with("-PLUS").then(|| choice.binding());
         self.exchange = Some(exchange);
         Ok(choice.begin(name, initial.as_deref(), out)?)
     }
 
-    /// Begins another mechanism in the same session. Returns `None` after a wrong password, which would be tried, and
-    /// counted, again; where the user chose the mechanism; after [`MECHANISMS`] refusals; and where nothing else is offered.
+    /// Begins another mechanism in the same session. Returns `None` after a wrong password, since the server would count
+    /// another failure; if the user chose the mechanism; after [`MAX_MECHANISMS`] refusals; and if the server offers no
+    /// other mechanism.
     fn begin_again(
         &mut self,
         refused: &RefusedMechanism,
@@ -214,7 +218,7 @@ impl Choices {
         out: &mut OutputBuffer,
     ) -> Result<Option<starttls_proto::LoginClient>, LoginError> {
         let chosen = self.account.mechanism.is_some() || self.mechanism.is_empty();
-        let is_last = self.refused.len() + 1 >= MECHANISMS;
+        let is_last = self.refused.len() + 1 >= MAX_MECHANISMS;
         let may = refused.denial != Denial::Credentials && !chosen && !is_last;
         let Some(choice) = choice.filter(|_| may) else { return Ok(None) };
         self.refused.push(refused.clone());
@@ -227,15 +231,15 @@ impl Choices {
         }
     }
 
-    /// The error after the last refusal.
+    /// Returns the error after the last refusal.
     fn ended(self, RefusedMechanism { mechanism, denial, answer }: RefusedMechanism) -> LoginError {
         let details = self.exchange.map(|it| it.details()).unwrap_or_default();
         LoginError::Refused { mechanism, denial, answer, before: self.refused, details }
     }
 }
 
-/// Mechanisms that are tried in one session: servers count failures.
-const MECHANISMS: usize = 3;
+/// The number of mechanisms that are tried in one session, because servers count failures.
+const MAX_MECHANISMS: usize = 3;
 
 impl fmt::Debug for LoginMachine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,21 +1,22 @@
-//! The mechanisms: which of them is best, and how each begins.
+//! The mechanisms in order of preference, and how each begins.
 
 use starttls_proto::{ChannelBinding, Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
 use super::binding::ChannelBindings;
-use super::error::{LoginError, RefusedMechanism};
+use super::error::{LoginError, MechanismFault, RefusedMechanism};
 use super::{non_sasl, sasl};
 
-/// One side of an exchange: what a mechanism says.
+/// The client's side of a mechanism.
 pub(super) trait Exchange: Send + Sync {
-    /// What it says first; `None` if it waits for a challenge.
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, String>;
+    /// Returns the initial response; `None` if the mechanism waits for a challenge.
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault>;
 
-    /// What it answers.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String>;
+    /// Returns the response to a challenge.
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault>;
 
-    /// The server granted the login and said this last: whether it is whom it has to be.
+    /// Takes the last data of a server that granted the login. Returns whether the server proved its identity as far as the
+    /// mechanism requires it.
     fn is_proven(&mut self, data: Option<&[u8]>) -> bool {
         let _ = data;
         true
@@ -27,19 +28,19 @@ pub(super) trait Exchange: Send + Sync {
         None
     }
 
-    /// What the server told that is of interest for people.
+    /// Returns the text that the server sent inside the mechanism, for people.
     fn details(&self) -> Vec<u8> {
         Vec::new()
     }
 }
 
-/// A mechanism by itself: what its client says, for whoever carries that to a server by hand.
+/// The client's side of one mechanism without a connection, for a user who sends the responses by hand.
 pub struct MechanismClient(Box<dyn Exchange>);
 
 impl MechanismClient {
-    /// The mechanism that the account names, for a server that offers nothing else and no channel binding.
+    /// Returns the mechanism that the account names, for a server that offers no other one and no channel binding.
     ///
-    /// `challenge` is what the server said before, where it speaks first: the salt, or the time stamp.
+    /// `challenge` is what the server sent first, if it did: a salt or a time stamp.
     ///
     /// # Errors
     /// [`LoginError::Account`] and [`LoginError::Mechanism`].
@@ -57,19 +58,19 @@ impl MechanismClient {
         choose(&terms).map(|(_, exchange)| Self(exchange))
     }
 
-    /// What the client says first; `None` if it waits for a challenge.
+    /// Returns the initial response; `None` if the mechanism waits for a challenge.
     ///
     /// # Errors
-    /// In words, if it cannot.
-    pub fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+    /// [`MechanismFault`].
+    pub fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
         self.0.begin()
     }
 
-    /// What the client answers.
+    /// Returns the response to a challenge.
     ///
     /// # Errors
-    /// In words, if it cannot.
-    pub fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+    /// [`MechanismFault`].
+    pub fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault> {
         self.0.respond(challenge)
     }
 }
@@ -80,23 +81,23 @@ impl std::fmt::Debug for MechanismClient {
     }
 }
 
-/// What a mechanism works with.
+/// What a mechanism depends on.
 pub(super) struct Terms<'a> {
     pub(super) account: &'a Account,
     pub(super) offered: &'a [OfferedMechanism],
     pub(super) bindings: &'a ChannelBindings,
     pub(super) binding: ChannelBinding,
-    /// What the server refused already.
+    /// The mechanisms that the server has refused.
     pub(super) refused: &'a [RefusedMechanism],
 }
 
-type Begin = fn(&Terms<'_>, &OfferedMechanism) -> Result<Box<dyn Exchange>, String>;
+type Begin = fn(&Terms<'_>, &OfferedMechanism) -> Result<Box<dyn Exchange>, MechanismFault>;
 
 struct Mechanism {
     name: &'static str,
     needs: Needs,
-    /// Whether it is used only if it is asked for by name, since it is weak.
-    named: bool,
+    /// Whether it is used only if the user names it.
+    is_weak: bool,
     begin: Begin,
 }
 
@@ -107,42 +108,42 @@ enum Needs {
     Certificate,
 }
 
-/// The best first.
+/// The mechanisms, the best first.
 #[rustfmt::skip] // One mechanism a line.
 const MECHANISMS: &[Mechanism] = &[
-    Mechanism { name: "EXTERNAL", needs: Needs::Certificate, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-512-PLUS", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-256-PLUS", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-1-PLUS", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-512", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-256", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SCRAM-SHA-1", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "CACHING_SHA2_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::caching_sha2 },
-    Mechanism { name: "PLAIN", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "LOGIN", needs: Needs::Password, named: false, begin: sasl::begin },
-    Mechanism { name: "SIMPLE", needs: Needs::Password, named: false, begin: non_sasl::name_and_password },
-    Mechanism { name: "USER", needs: Needs::Password, named: false, begin: non_sasl::name_and_password },
-    Mechanism { name: "PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::password },
-    Mechanism { name: "MYSQL_CLEAR_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::terminated_password },
-    Mechanism { name: "MYSQL_NATIVE_PASSWORD", needs: Needs::Password, named: false, begin: non_sasl::mysql_native },
-    Mechanism { name: "MD5", needs: Needs::Password, named: false, begin: non_sasl::md5 },
-    Mechanism { name: "OAUTHBEARER", needs: Needs::Token, named: false, begin: sasl::begin_with_token },
-    Mechanism { name: "XOAUTH2", needs: Needs::Token, named: false, begin: sasl::begin_with_token },
-    Mechanism { name: "CRAM-MD5", needs: Needs::Password, named: true, begin: non_sasl::cram_md5 },
-    Mechanism { name: "APOP", needs: Needs::Password, named: true, begin: non_sasl::apop },
+    Mechanism { name: "EXTERNAL", needs: Needs::Certificate, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-512-PLUS", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-256-PLUS", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-1-PLUS", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-512", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-256", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SCRAM-SHA-1", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "CACHING_SHA2_PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::caching_sha2 },
+    Mechanism { name: "PLAIN", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "LOGIN", needs: Needs::Password, is_weak: false, begin: sasl::begin },
+    Mechanism { name: "SIMPLE", needs: Needs::Password, is_weak: false, begin: non_sasl::name_and_password },
+    Mechanism { name: "USER", needs: Needs::Password, is_weak: false, begin: non_sasl::name_and_password },
+    Mechanism { name: "PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::password },
+    Mechanism { name: "MYSQL_CLEAR_PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::terminated_password },
+    Mechanism { name: "MYSQL_NATIVE_PASSWORD", needs: Needs::Password, is_weak: false, begin: non_sasl::mysql_native },
+    Mechanism { name: "MD5", needs: Needs::Password, is_weak: false, begin: non_sasl::md5 },
+    Mechanism { name: "OAUTHBEARER", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },
+    Mechanism { name: "XOAUTH2", needs: Needs::Token, is_weak: false, begin: sasl::begin_with_token },
+    Mechanism { name: "CRAM-MD5", needs: Needs::Password, is_weak: true, begin: non_sasl::cram_md5 },
+    Mechanism { name: "APOP", needs: Needs::Password, is_weak: true, begin: non_sasl::apop },
 ];
 
-/// The names of all that are known.
+/// Returns the names of all mechanisms, the best first.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
     MECHANISMS.iter().map(|it| it.name)
 }
 
-/// The names of those that are used only if they are asked for.
+/// Returns whether a mechanism is used only if the user names it.
 pub(super) fn is_weak(name: &str) -> bool {
-    MECHANISMS.iter().any(|it| it.named && it.name == name)
+    MECHANISMS.iter().any(|it| it.is_weak && it.name == name)
 }
 
-/// The mechanism to use, by its name, and its side of the exchange.
+/// Returns the best mechanism that both sides support: its name and the client's side of it.
 pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchange>), LoginError> {
     let account = terms.account;
     let needs = match account.secret {
@@ -160,16 +161,13 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
         Some(wanted) => {
             let mechanism =
                 MECHANISMS.iter().find(|it| it.name == wanted).ok_or_else(|| LoginError::Account {
-                    what: format!(
-                        "there is no mechanism {} here",
-                        starttls_proto::Escaped(wanted.as_bytes())
-                    ),
+                    what: format!("unknown mechanism {}", starttls_proto::Escaped(wanted.as_bytes())),
                 })?;
             if mechanism.needs != needs {
                 let what = match mechanism.needs {
-                    Needs::Password => format!("{wanted} takes a password"),
-                    Needs::Token => format!("{wanted} takes a token, not a password"),
-                    Needs::Certificate => format!("{wanted} takes a client certificate and no password"),
+                    Needs::Password => format!("{wanted} requires a password"),
+                    Needs::Token => format!("{wanted} requires a token, not a password"),
+                    Needs::Certificate => format!("{wanted} requires a client certificate and no password"),
                 };
                 return Err(LoginError::Account { what });
             }
@@ -177,14 +175,14 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
         }
         None => {
             let tried = |name: &str| terms.refused.iter().any(|it| it.mechanism == name);
-            // Where the server computed another binding, another endpoint may have ended TLS: it must not learn the
-            // password. Mechanisms of SCRAM do not send it.
+            // If the server computed another binding, another endpoint may have terminated TLS: it must not learn the
+            // password. SCRAM mechanisms do not send it.
             let exposed = terms.refused.iter().any(|it| it.denial == Denial::ChannelBinding);
             let usable = |it: &&Mechanism| {
-                let supports = it.needs == needs && !it.named && (bound || !it.name.ends_with("-PLUS"));
+                let supports = it.needs == needs && !it.is_weak && (bound || !it.name.ends_with("-PLUS"));
                 supports && !tried(it.name) && (!exposed || it.name.starts_with("SCRAM-"))
             };
-            // A name that is a path in a directory is no name to SASL (RFC 4513 section 5.1.3).
+            // A distinguished name is for a simple bind; SASL mechanisms do not accept it (RFC 4513 section 5.1.3).
             let path = account
                 .user
                 .contains('=')
@@ -199,6 +197,6 @@ pub(super) fn choose(terms: &Terms<'_>) -> Result<(&'static str, Box<dyn Exchang
         }
     };
     let exchange =
-        (mechanism.begin)(terms, offer).map_err(|reason| LoginError::mechanism(mechanism.name, reason))?;
+        (mechanism.begin)(terms, offer).map_err(|fault| LoginError::mechanism(mechanism.name, fault))?;
     Ok((mechanism.name, exchange))
 }

@@ -1,14 +1,17 @@
-//! Logging in, inside TLS and nowhere else.
+//! Login inside TLS.
 //!
-//! [`Account`] says who logs in; [`Account::log_in`] does it over an [`Encrypted`](crate::Encrypted) stream,
-//! [`Account::log_in_blocking`] over a blocking one, and [`LoginMachine`] is the machine that both of them drive.
-//! There is no way to log in over a stream in cleartext.
+//! An [`Account`] holds the user and the credentials. [`Account::log_in`] logs in over an
+//! [`Encrypted`](crate::Encrypted) stream, and [`Account::log_in_blocking`] over a blocking one. [`LoginMachine`] is the
+//! login without I/O that both drive. Nothing here accepts a stream in cleartext.
 //!
-//! The server is asked again, inside TLS, what it offers; of that the best is chosen: what proves that both
-//! sides know the password without saying it, and ties that proof to the TLS connection (`SCRAM-…-PLUS`),
-//! before what only proves it (`SCRAM-…`), before what says it (`PLAIN`, `LOGIN`, a protocol's own
-//! commands). CRAM-MD5 and APOP are used only when they are asked for by name. A server that grants a login
-//! without the proof that the mechanism demands of it is an error.
+//! The client requests the list of mechanisms again inside TLS, and chooses the best one:
+//! 1. Mechanisms in which both sides prove that they know the password, without sending it, and which bind the proof to the
+//!    TLS connection (`SCRAM-…-PLUS`).
+//! 2. The same without the binding (`SCRAM-…`).
+//! 3. Mechanisms that send the password (`PLAIN`, `LOGIN`, the commands of a protocol).
+//!
+//! The weak mechanisms CRAM-MD5 and APOP are used only if [`Account::mechanism`] names them. If a server grants a login
+//! without the proof that the mechanism requires, the login fails.
 
 mod account;
 mod binding;
@@ -21,6 +24,7 @@ mod sasl;
 
 pub use account::Account;
 pub use binding::ChannelBindings;
-pub use error::{LoginError, RefusedMechanism};
+pub(crate) use drive::is_end;
+pub use error::{LoginError, MechanismFault, RefusedMechanism};
 pub use machine::{LoggedIn, LoginMachine, LoginProgress};
 pub use mechanism::MechanismClient;

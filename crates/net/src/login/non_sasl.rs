@@ -1,4 +1,4 @@
-//! The mechanisms that are a protocol's own, and those that are too old for a library.
+//! Mechanisms of single protocols, and old ones that the SASL library does not have.
 
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
@@ -7,26 +7,26 @@ use sha2::Sha256;
 use starttls_proto::OfferedMechanism;
 
 use super::account::Secret;
+use super::error::MechanismFault;
 use super::mechanism::{Exchange, Terms};
 
-/// An initial response, if any, and the same answer to every challenge, if it may have any.
+/// A mechanism with fixed messages: an initial response and the response to one challenge, each optional.
 struct Fixed {
     initial: Option<Vec<u8>>,
     response: Option<Vec<u8>>,
 }
 
 impl Exchange for Fixed {
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
         Ok(self.initial.take())
     }
 
-    fn respond(&mut self, _: &[u8]) -> Result<Vec<u8>, String> {
-        // Once: a server that asks again did not like it.
-        self.response.take().ok_or_else(|| String::from("the server asks for more than there is to say"))
+    fn respond(&mut self, _: &[u8]) -> Result<Vec<u8>, MechanismFault> {
+        self.response.take().ok_or(MechanismFault::UnexpectedChallenge)
     }
 }
 
-type Begun = Result<Box<dyn Exchange>, String>;
+type Begun = Result<Box<dyn Exchange>, MechanismFault>;
 
 fn fixed(initial: Option<Vec<u8>>, response: Option<Vec<u8>>) -> Begun {
     Ok(Box::new(Fixed { initial, response }))
@@ -39,26 +39,26 @@ fn secret<'a>(terms: &Terms<'a>) -> &'a str {
     }
 }
 
-fn challenge(offer: &OfferedMechanism) -> Result<&[u8], String> {
-    offer.challenge.as_deref().ok_or_else(|| String::from("the server sent nothing to answer"))
+fn challenge(offer: &OfferedMechanism) -> Result<&[u8], MechanismFault> {
+    offer.challenge.as_deref().ok_or(MechanismFault::NoChallenge)
 }
 
-/// Name and password in commands of the protocol's own.
+/// User name and password in the commands of a protocol.
 pub(super) fn name_and_password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     let (user, password) = (&terms.account.user, secret(terms));
     if [user, password].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
-        return Err(String::from("a line's end in the name or the password would end the command"));
+        return Err(MechanismFault::LineEnd);
     }
-    // RFC 4513 section 5.1.2: with a name and no password nobody is logged in, and the answer is yes.
+    // RFC 4513 section 5.1.2: a server may answer a simple bind without a password with success, and authenticate nobody.
     if password.is_empty() {
-        return Err(String::from("the password is empty"));
+        return Err(MechanismFault::EmptyPassword);
     }
     fixed(Some(["", user, password].join("\0").into_bytes()), Some(password.as_bytes().to_vec()))
 }
 
 pub(super) fn password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
     if [&*terms.account.user, secret(terms)].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
-        return Err(String::from("a line's end in the name or the password would end the command"));
+        return Err(MechanismFault::LineEnd);
     }
     fixed(Some(secret(terms).as_bytes().to_vec()), None)
 }
@@ -67,20 +67,20 @@ pub(super) fn terminated_password(terms: &Terms<'_>, _: &OfferedMechanism) -> Be
     fixed(Some([secret(terms).as_bytes(), b"\0"].concat()), None)
 }
 
-/// PostgreSQL's MD5, for which it sends a salt.
+/// The MD5 mechanism of PostgreSQL, whose challenge is a salt.
 pub(super) fn md5(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let inner = hex(&Md5::digest([secret(terms), &terms.account.user].concat()));
     let outer = hex(&Md5::digest([inner.as_bytes(), challenge(offer)?].concat()));
     fixed(Some(format!("md5{outer}").into_bytes()), None)
 }
 
-/// RFC 1939 section 7.
+/// APOP (RFC 1939 section 7).
 pub(super) fn apop(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let digest = hex(&Md5::digest([challenge(offer)?, secret(terms).as_bytes()].concat()));
     fixed(Some(format!("{} {digest}", terms.account.user).into_bytes()), None)
 }
 
-/// RFC 2195.
+/// CRAM-MD5 (RFC 2195).
 struct CramMd5 {
     user: String,
     password: String,
@@ -91,18 +91,19 @@ pub(super) fn cram_md5(terms: &Terms<'_>, _: &OfferedMechanism) -> Begun {
 }
 
 impl Exchange for CramMd5 {
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
         Ok(None)
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        let mac = Hmac::<Md5>::new_from_slice(self.password.as_bytes()).map_err(|error| error.to_string())?;
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault> {
+        let mac = Hmac::<Md5>::new_from_slice(self.password.as_bytes())
+            .map_err(|error| MechanismFault::Library(error.to_string()))?;
         let digest = hex(&mac.chain_update(challenge).finalize().into_bytes());
         Ok(format!("{} {digest}", self.user).into_bytes())
     }
 }
 
-/// `SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password)))`.
+/// The response of `mysql_native_password`: `SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password)))`.
 pub(super) fn mysql_native(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let scramble = challenge(offer)?;
     let once = Sha1::digest(secret(terms));
@@ -110,8 +111,8 @@ pub(super) fn mysql_native(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun
     fixed(Some(xor(&once, &mask)), None)
 }
 
-/// `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`; and the password itself, inside TLS, for
-/// a server that has to see it.
+/// The response of `caching_sha2_password`: `SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble)`. A server
+/// that has no cached hash then requests the password itself, inside TLS.
 pub(super) fn caching_sha2(terms: &Terms<'_>, offer: &OfferedMechanism) -> Begun {
     let scramble = challenge(offer)?;
     let once = Sha256::digest(secret(terms));
@@ -134,44 +135,48 @@ mod tests {
     use super::*;
     use crate::login::{Account, ChannelBindings};
 
-    /// What an account says first by this mechanism, to this challenge.
-    fn said(begin: fn(&Terms<'_>, &OfferedMechanism) -> Begun, account: &Account, told: &[u8]) -> Vec<u8> {
-        let offer = OfferedMechanism { name: String::new(), challenge: Some(told.to_vec()) };
+    /// Returns the first response of an account to this challenge.
+    fn response(
+        begin: fn(&Terms<'_>, &OfferedMechanism) -> Begun,
+        account: &Account,
+        challenge: &[u8],
+    ) -> Vec<u8> {
+        let offer = OfferedMechanism { name: String::new(), challenge: Some(challenge.to_vec()) };
         let (offered, bindings) = ([offer.clone()], ChannelBindings::default());
         let binding = ChannelBinding::Exporter;
         let terms = Terms { account, offered: &offered, bindings: &bindings, binding, refused: &[] };
         let mut exchange = begin(&terms, &offer).unwrap();
-        exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(told).unwrap())
+        exchange.begin().unwrap().unwrap_or_else(|| exchange.respond(challenge).unwrap())
     }
 
     #[test]
-    fn the_examples_of_the_rfcs() {
+    fn responses_match_the_examples_of_the_rfcs() {
         // RFC 2195 section 2.
         let tim = Account::password("tim", "tanstaaftanstaaf");
-        let told = b"<1896.697170952@postoffice.reston.mci.net>";
+        let challenge = b"<1896.697170952@postoffice.reston.mci.net>";
         assert_eq!(
-            base64::encode(&said(cram_md5, &tim, told)),
+            base64::encode(&response(cram_md5, &tim, challenge)),
             "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"
         );
         // RFC 1939 section 7.
         let mrose = Account::password("mrose", "tanstaaf");
-        let told = b"<1896.697170952@dbc.mtview.ca.us>";
-        assert_eq!(said(apop, &mrose, told), b"mrose c4c9334bac560ecc979e58001b3e22fb");
+        let challenge = b"<1896.697170952@dbc.mtview.ca.us>";
+        assert_eq!(response(apop, &mrose, challenge), b"mrose c4c9334bac560ecc979e58001b3e22fb");
     }
 
     #[test]
-    fn what_databases_want() {
+    fn responses_to_databases_match_their_servers() {
         let account = Account::password("test", "secret");
-        assert_eq!(said(md5, &account, &[1, 2, 3, 4]), b"md5594f15006e55e17dff918116ee00778f");
+        assert_eq!(response(md5, &account, &[1, 2, 3, 4]), b"md5594f15006e55e17dff918116ee00778f");
         let scramble = b"0123456789abcdefghij";
         let native = "f5cac3f3b3df2133feb57db682c71e6ed433a988";
-        assert_eq!(hex(&said(mysql_native, &account, scramble)), native);
+        assert_eq!(hex(&response(mysql_native, &account, scramble)), native);
         let caching = "7e4adda2f2d5ef09b4147518becb0cee2939376203650a8c2bb2815959364bd0";
-        assert_eq!(hex(&said(caching_sha2, &account, scramble)), caching);
+        assert_eq!(hex(&response(caching_sha2, &account, scramble)), caching);
     }
 
     #[test]
-    fn a_name_cannot_end_its_command() {
+    fn a_line_end_in_a_name_or_password_is_refused() {
         let offered = [OfferedMechanism { name: String::from("USER"), challenge: None }];
         let (bindings, binding) = (ChannelBindings::default(), ChannelBinding::Exporter);
         for (user, password) in [("a\r\nb", "c"), ("a", "b\nc"), ("a\0", "b"), ("a", "")] {

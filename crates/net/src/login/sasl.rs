@@ -1,4 +1,4 @@
-//! The mechanisms of SASL, as the `rsasl` library does them.
+//! The mechanisms of SASL, through the `rsasl` library.
 
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ use rsasl::validate::NoValidation;
 use starttls_proto::{Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
+use super::error::MechanismFault;
 use super::mechanism::{Exchange, Terms};
 
-/// Hashing rounds that a server may ask for: a second of work, and more than anybody recommends.
-const ROUNDS: u32 = 1_000_000;
+/// The hashing rounds that a server may require: about a second of work, and more than any recommendation.
+const MAX_ROUNDS: u32 = 1_000_000;
 
 static UNBOUND: [Mechanism; 8] = [
     external::EXTERNAL,
@@ -29,7 +30,8 @@ static UNBOUND: [Mechanism; 8] = [
     xoauth2::XOAUTH2,
 ];
 
-/// With these beside them, a client tells servers which do not offer them that it could (RFC 5802 section 6).
+/// With the `-PLUS` mechanisms in its registry, the library announces support for channel binding to servers that do not
+/// offer it (RFC 5802 section 6).
 static BOUND: [Mechanism; 6] = [
     scram::SCRAM_SHA512_PLUS,
     scram::SCRAM_SHA256_PLUS,
@@ -48,17 +50,17 @@ struct Sasl {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Running,
-    /// The mechanism has heard all that it has to.
+    /// The mechanism expects no further message.
     Finished,
     Failed,
 }
 
-/// What a mechanism asks for.
+/// The values that the library requests for a mechanism.
 struct Answers {
     user: String,
     authorization_id: Option<String>,
     secret: Secret,
-    /// The name of the channel binding, where there is one.
+    /// The type of the channel binding, if one is used.
     binding: Option<&'static str>,
 }
 
@@ -100,15 +102,18 @@ impl SessionCallback for Answers {
     }
 }
 
-pub(super) fn begin(terms: &Terms<'_>, offer: &OfferedMechanism) -> Result<Box<dyn Exchange>, String> {
+pub(super) fn begin(
+    terms: &Terms<'_>,
+    offer: &OfferedMechanism,
+) -> Result<Box<dyn Exchange>, MechanismFault> {
     let (account, name) = (terms.account, &*offer.name);
     let plus_offered = terms.offered.iter().any(|it| it.name.ends_with("-PLUS"));
     let is_scram = name.starts_with("SCRAM-");
     let data = terms.bindings.data(terms.binding);
-    // Whoever is offered the binding and does without says that he has none (RFC 5802 section 6).
+    // A client that does not use an offered binding declares that it has none (RFC 5802 section 6).
     let data = data.filter(|_| is_scram && (name.ends_with("-PLUS") || !plus_offered));
     if name.ends_with("-PLUS") && data.is_none() {
-        return Err(format!("this TLS connection has no {} to be bound to", terms.binding.name()));
+        return Err(MechanismFault::NoChannelBinding(terms.binding.name()));
     }
     let sasl = Sasl::new(account, name, terms.binding.name(), data)?;
     Ok(Box::new(sasl))
@@ -120,7 +125,7 @@ impl Sasl {
         name: &str,
         binding: &'static str,
         data: Option<&[u8]>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, MechanismFault> {
         let scram = name.starts_with("SCRAM-");
         let answers = Answers {
             user: if scram { prepared(&account.user) } else { account.user.clone() },
@@ -133,38 +138,43 @@ impl Sasl {
         };
         let registry = Registry::with_mechanisms(if data.is_some() { &BOUND } else { &UNBOUND });
         let config = SASLConfig::builder().with_registry(registry).with_callback(answers);
-        let config: Arc<SASLConfig> = config.map_err(|error| error.to_string())?;
+        let config: Arc<SASLConfig> = config.map_err(|error| MechanismFault::Library(error.to_string()))?;
         let bound = Bound { name: binding, data: data.unwrap_or_default().to_vec() };
-        let name = Mechname::parse(name.as_bytes()).map_err(|_| String::from("it has no name"))?;
+        let name = Mechname::parse(name.as_bytes())
+            .map_err(|_| MechanismFault::Library(String::from("invalid mechanism name")))?;
         let session = SASLClient::with_cb(config, bound).start_suggested(&[name]);
-        Ok(Self { session: session.map_err(|error| error.to_string())?, scram, stage: Stage::Running })
+        let session = session.map_err(|error| MechanismFault::Library(error.to_string()))?;
+        Ok(Self { session, scram, stage: Stage::Running })
     }
 
-    fn step(&mut self, input: Option<&[u8]>) -> Result<Vec<u8>, String> {
-        // The library must not be asked again when it has finished or failed.
+    fn step(&mut self, input: Option<&[u8]>) -> Result<Vec<u8>, MechanismFault> {
+        // The library must not be called again after it has finished or failed.
         match std::mem::replace(&mut self.stage, Stage::Failed) {
             Stage::Running => {}
-            _ => return Err(String::from("it was over, and the server goes on")),
+            _ => return Err(MechanismFault::UnexpectedChallenge),
         }
-        // It reads attributes without looking how long they are.
+        // The library reads attributes without checking their length.
         if self.scram && input.is_some_and(|input| !input.split(|&byte| byte == b',').all(is_attribute)) {
-            return Err(String::from("what the server said has not the form of SCRAM"));
+            return Err(MechanismFault::InvalidChallenge);
         }
-        let mut said = Vec::new();
-        let state = self.session.step(input, &mut said).map_err(|error| describe(&error))?;
+        let mut response = Vec::new();
+        let state = self
+            .session
+            .step(input, &mut response)
+            .map_err(|error| MechanismFault::Library(describe(&error)))?;
         self.stage = if matches!(state, State::Finished(_)) { Stage::Finished } else { Stage::Running };
-        Ok(said)
+        Ok(response)
     }
 }
 
 impl Exchange for Sasl {
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
         if self.session.are_we_first() { self.step(None).map(Some) } else { Ok(None) }
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        if self.scram && rounds(challenge).is_some_and(|rounds| rounds > ROUNDS) {
-            return Err(format!("the server asks for more than {ROUNDS} rounds of hashing"));
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault> {
+        if self.scram && rounds(challenge).is_some_and(|rounds| rounds > MAX_ROUNDS) {
+            return Err(MechanismFault::TooManyRounds(MAX_ROUNDS));
         }
         self.step(Some(challenge))
     }
@@ -196,30 +206,31 @@ fn describe(error: &SessionError) -> String {
         text = format!("{text}: {current}");
         cause = current.source();
     }
-    // What the server said may be in it.
+    // The text may contain what the server sent.
     starttls_proto::Escaped(text.as_bytes()).to_string()
 }
 
-/// RFC 5802 section 5: `attr-val`.
+/// Returns whether this is an attribute and its value (RFC 5802 section 5: `attr-val`).
 fn is_attribute(text: &[u8]) -> bool {
     matches!(text, [name, b'=', ..] if name.is_ascii_alphabetic())
 }
 
-/// The `i=` of SCRAM (RFC 5802 section 5.1); what is no number is too many.
+/// Returns the iteration count `i=` of SCRAM (RFC 5802 section 5.1). An invalid number counts as too many.
 fn rounds(challenge: &[u8]) -> Option<u32> {
     let attribute = challenge.split(|&byte| byte == b',').find_map(|it| it.strip_prefix(b"i="))?;
     Some(std::str::from_utf8(attribute).ok().and_then(|it| it.parse().ok()).unwrap_or(u32::MAX))
 }
 
-/// RFC 5802 section 5.1 wants SASLprep (RFC 4013); what it forbids is sent as it is, as others do.
+/// Prepares a name or a password with SASLprep (RFC 5802 section 5.1, RFC 4013). Text that SASLprep forbids stays as it is,
+/// as in other implementations.
 fn prepared(text: &str) -> String {
     stringprep::saslprep(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-/// OAUTHBEARER (RFC 7628) and XOAUTH2: the token goes along, and a challenge says why it will not do.
+/// OAUTHBEARER (RFC 7628) and XOAUTH2. The initial response contains the token, and a challenge contains the server's error.
 struct Token {
     sasl: Sasl,
-    /// What answers the error, so that the server can refuse.
+    /// The response to the error, after which the server refuses the login.
     dummy: &'static [u8],
     details: Vec<u8>,
 }
@@ -227,9 +238,9 @@ struct Token {
 pub(super) fn begin_with_token(
     terms: &Terms<'_>,
     offer: &OfferedMechanism,
-) -> Result<Box<dyn Exchange>, String> {
+) -> Result<Box<dyn Exchange>, MechanismFault> {
     let mut account = terms.account.clone();
-    // RFC 7628 section 3.1: the name travels as whom to act.
+    // RFC 7628 section 3.1: the user name is the authorization identity.
     account.authorization_id.get_or_insert_with(|| account.user.clone());
     let sasl = Sasl::new(&account, &offer.name, terms.binding.name(), None)?;
     // RFC 7628 section 3.2.3.
@@ -238,11 +249,11 @@ pub(super) fn begin_with_token(
 }
 
 impl Exchange for Token {
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault> {
         self.sasl.begin()
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault> {
         self.details = challenge.to_vec();
         Ok(self.dummy.to_vec())
     }

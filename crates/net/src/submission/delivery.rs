@@ -1,4 +1,4 @@
-//! What is to be delivered, and what came of it.
+//! A message with its envelope, and the result of its delivery.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use starttls_proto::{ClientName, TranscriptEntry};
 
 use super::{Extensions, Message, Reply, SubmissionError};
 
-/// A message in its envelope, and how it is to travel.
+/// A message with its envelope, and the options of the delivery.
 ///
-/// What the server offers inside TLS is used where it is of use: PIPELINING, SIZE, CHUNKING, 8BITMIME and
-/// SMTPUTF8. What was asked for, or is needed, and is not offered, is an error before the message is sent.
+/// The delivery uses the extensions that the server offers inside TLS: PIPELINING, SIZE, CHUNKING, 8BITMIME and SMTPUTF8. If
+/// it needs an extension that the server does not offer, it fails before the message is sent.
 #[derive(Clone)]
 #[must_use = "a delivery does nothing until it is sent"]
 pub struct Delivery {
@@ -30,68 +30,68 @@ pub struct Delivery {
 #[derive(Clone)]
 pub(super) struct Listener(pub(super) Arc<dyn Fn(&TranscriptEntry) + Send + Sync>);
 
-/// How far to go.
+/// The last step of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Until {
-    /// Ask what the server can do.
+    /// Read the server's list of extensions.
     Hello,
-    /// Name the recipients.
+    /// Send the recipients.
     Recipients,
-    /// Have the server ask for the message, and say nothing more: close the connection then.
+    /// Send DATA and stop after the server's go-ahead. The caller closes the connection then.
     Data,
-    /// Deliver.
+    /// Send the message.
     End,
 }
 
 /// When the server is to report on a message (RFC 3461 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
-    /// When it was delivered.
+    /// After the delivery.
     Success,
-    /// When it cannot be delivered.
+    /// If the delivery fails.
     Failure,
-    /// When it takes long.
+    /// If the delivery is delayed.
     Delay,
     /// Never.
     Never,
 }
 
-/// What came of a delivery.
+/// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivered {
-    /// What the server can do, inside TLS.
+    /// The extensions that the server offers inside TLS.
     pub extensions: Extensions,
-    /// The extensions that were made use of.
+    /// The extensions that the delivery used.
     pub used: Vec<&'static str>,
-    /// What became of each recipient, in order.
+    /// The result for each recipient, in order.
     pub recipients: Vec<Recipient>,
-    /// The answer to the message as a whole; none where the recipients were answered one by one (LMTP), and
-    /// where it did not come to that.
+    /// The reply to the message as a whole; `None` if the server replies once for each recipient (LMTP), and if the delivery
+    /// ended before the message.
     pub reply: Option<Reply>,
 }
 
-/// What became of one recipient.
+/// The result for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// The address.
     pub address: String,
-    /// The last word about it.
+    /// The last reply for this recipient.
     pub reply: Option<Reply>,
 }
 
 impl Recipient {
-    /// Whether the server took it on.
+    /// Returns whether the server accepted the recipient.
     pub fn is_accepted(&self) -> bool {
         self.reply.as_ref().is_some_and(Reply::is_positive)
     }
 }
 
 impl Delivery {
-    /// A message from somebody, or from nobody (`""`), to these.
+    /// Returns the delivery of a message from this sender (`""` for the null reverse-path) to these recipients.
     ///
     /// # Errors
-    /// [`SubmissionError::Address`] for what would be read otherwise than it is meant.
+    /// [`SubmissionError::Address`] for an address that a command cannot contain.
     pub fn new(
         from: impl Into<String>,
         to: impl IntoIterator<Item = impl Into<String>>,
@@ -99,11 +99,14 @@ impl Delivery {
     ) -> Result<Self, SubmissionError> {
         let (from, to): (_, Vec<String>) = (from.into(), to.into_iter().map(Into::into).collect());
         if !from.is_empty() {
-            address(&from)?;
+            check_address(&from)?;
         }
-        to.iter().try_for_each(|it| address(it))?;
+        to.iter().try_for_each(|it| check_address(it))?;
         if to.is_empty() {
-            return Err(SubmissionError::Address { address: String::new(), what: "there is no recipient" });
+            return Err(SubmissionError::Address {
+                address: String::new(),
+                what: "the recipient is missing",
+            });
         }
         Ok(Self {
             from,
@@ -119,17 +122,17 @@ impl Delivery {
         })
     }
 
-    /// Stops early, without sending the message.
+    /// Sets the last step. The default is [`Until::End`].
     pub fn until(self, until: Until) -> Self {
         Self { until, ..self }
     }
 
-    /// Has every server on the way use verified TLS, or send the message back (RFC 8689).
+    /// Requires that every server on the path uses verified TLS, or returns the message (RFC 8689).
     pub fn require_tls(self) -> Self {
         Self { require_tls: true, ..self }
     }
 
-    /// Asks for reports (RFC 3461).
+    /// Requests delivery reports (RFC 3461).
     pub fn notify(self, when: &[Notify]) -> Self {
         let words: Vec<&str> = when
             .iter()
@@ -143,13 +146,13 @@ impl Delivery {
         Self { notify: (!words.is_empty()).then(|| words.join(",")), ..self }
     }
 
-    /// Sends the message by DATA, though the server offers CHUNKING.
+    /// Sends the message with DATA, even if the server offers CHUNKING.
     pub fn without_chunking(self) -> Self {
         Self { chunking: false, ..self }
     }
 
-    /// Sets the time for the delivery as a whole; 15 minutes by default. Each answer has the time that RFC 5321
-    /// section 4.5.3.2 gives it, if that is less.
+    /// Sets the time limit of the whole delivery; 15 minutes by default. Each reply also has the limit of RFC 5321
+    /// section 4.5.3.2.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
@@ -159,13 +162,13 @@ impl Delivery {
         Self { client_name: name, ..self }
     }
 
-    /// Hears every command and reply; of the message only how long it is.
+    /// Calls the listener with every command and reply. Of the message it gets only the length.
     pub fn on_message(self, listener: impl Fn(&TranscriptEntry) + Send + Sync + 'static) -> Self {
         Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 }
 
-/// For everything: more than the ten minutes that a server may take for the message alone.
+/// The default limit: more than the ten minutes that a server may take for the message alone.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 impl fmt::Debug for Delivery {
@@ -174,15 +177,15 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// RFC 5321 section 4.5.3.1.3: a path has 256 octets at most; and it stands in angle brackets.
-fn address(address: &str) -> Result<(), SubmissionError> {
-    let wrong = |what| Err(SubmissionError::Address { address: address.to_owned(), what });
+/// Checks an address. A path has at most 256 octets, two of which are the angle brackets (RFC 5321 section 4.5.3.1.3).
+fn check_address(address: &str) -> Result<(), SubmissionError> {
+    let invalid = |what| Err(SubmissionError::Address { address: address.to_owned(), what });
     if address.is_empty() {
-        wrong("it is empty")
+        invalid("it is empty")
     } else if address.len() > 254 {
-        wrong("it is longer than 254 octets")
+        invalid("it is longer than 254 octets")
     } else if address.chars().any(|c| c.is_control() || c.is_whitespace() || "<>".contains(c)) {
-        wrong("it has a space, a control character or an angle bracket in it")
+        invalid("it contains a space, a control character or an angle bracket")
     } else {
         Ok(())
     }

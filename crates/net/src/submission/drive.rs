@@ -1,6 +1,6 @@
 //! A delivery over a stream.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use starttls_proto::{OutputBuffer, Protocol};
@@ -9,14 +9,15 @@ use super::SubmissionError;
 use super::delivery::{Delivered, Delivery};
 use super::machine::{Submission, SubmissionProgress};
 use crate::deadline::{Budget, Deadline};
-use crate::login::LoggedIn;
-use crate::{Encrypted, blocking};
+use crate::login::{LoggedIn, is_end};
+use crate::machine::{Machine, Turn};
+use crate::{Encrypted, Step, blocking};
 
 impl Delivery {
-    /// Delivers, in a session in which nothing was said yet, or that somebody has logged in to.
+    /// Delivers the message in a session that is new, or in which `login` was the last event.
     ///
     /// # Errors
-    /// [`SubmissionError`]; close the connection. A recipient that was refused is none: see [`Delivered`].
+    /// [`SubmissionError`]. The caller closes the connection then. A refused recipient is not an error: see [`Delivered`].
     #[cfg(feature = "tokio")]
     pub async fn send<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
         &self,
@@ -24,92 +25,29 @@ impl Delivery {
         stream: &mut Encrypted<IO>,
         login: Option<&LoggedIn>,
     ) -> Result<Delivered, SubmissionError> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut script = OutputBuffer::default();
-        let (mut submission, mut input) = self.start(protocol, stream, login, &mut script);
-        let mut clock = Clock::new(self.timeout);
-        loop {
-            submission = match self.step(submission, &input, &mut script)? {
-                SubmissionProgress::Continue(submission) => submission,
-                SubmissionProgress::Done(done) => return Ok(done),
-            };
-            let step = submission.awaits();
-            let mut sent = Ok(());
-            let bytes = script.take_bytes();
-            for block in bytes.chunks(BLOCK) {
-                let writing = async {
-                    stream.write_all(block).await?;
-                    stream.flush().await
-                };
-                sent = clock.block().within(writing).await;
-                if sent.is_err() {
-                    break;
-                }
-            }
-            let question = clock.question(&submission, !bytes.is_empty());
-            input.resize(4096, 0);
-            // A server that has heard enough says why before it closes.
-            let moved = match question.within(stream.read(&mut input)).await {
-                Ok(count) if count > 0 => Ok(count),
-                read => sent.and(read),
-            };
-            let count = moved_within(step, question, moved)?;
-            if count == 0 {
-                return Err(submission.closed());
-            }
-            input.truncate(count);
-            clock.budget.spend(&input)?;
+        let mut out = Vec::new();
+        match self.start(protocol, stream, login, &mut out)? {
+            Turn::Continue(delivery) => crate::asynchronous::drive(stream, delivery, &mut out).await,
+            Turn::Done(done) => Ok(done),
         }
     }
 
-    /// The same, blocking.
+    /// Delivers the message as [`send`](Self::send) does, blocking.
     ///
     /// # Errors
-    /// [`SubmissionError`]; close the connection. A recipient that was refused is none: see [`Delivered`].
+    /// As for `send`.
     pub fn send_blocking<IO: blocking::Stream>(
         &self,
         protocol: &Protocol,
         stream: &mut Encrypted<IO>,
         login: Option<&LoggedIn>,
     ) -> Result<Delivered, SubmissionError> {
-        let mut output = OutputBuffer::default();
-        let (mut submission, mut input) = self.start(protocol, stream, login, &mut output);
-        let mut clock = Clock::new(self.timeout);
-        let done = loop {
-            submission = match self.step(submission, &input, &mut output)? {
-                SubmissionProgress::Continue(submission) => submission,
-                SubmissionProgress::Done(done) => break done,
-            };
-            let step = submission.awaits();
-            let mut sent = Ok(());
-            let bytes = output.take_bytes();
-            for block in bytes.chunks(BLOCK) {
-                stream.tapped.deadline = Some(clock.block());
-                sent = stream.write_all(block).and_then(|()| stream.flush());
-                if sent.is_err() {
-                    break;
-                }
-            }
-            let question = clock.question(&submission, !bytes.is_empty());
-            stream.tapped.deadline = Some(question);
-            input.resize(4096, 0);
-            let moved = match question.check().and_then(|_| stream.read(&mut input)) {
-                Ok(count) if count > 0 => Ok(count),
-                read => sent.and(read),
-            };
-            let count = moved_within(step, question, moved)?;
-            if count == 0 {
-                return Err(submission.closed());
-            }
-            input.truncate(count);
-            clock.budget.spend(&input)?;
+        let mut out = Vec::new();
+        let done = match self.start(protocol, stream, login, &mut out)? {
+            Turn::Continue(delivery) => blocking::drive(stream, delivery, &mut out)?,
+            Turn::Done(done) => done,
         };
-        stream.tapped.deadline = None;
-        stream
-            .tapped
-            .io
-            .set_timeout(None)
-            .map_err(|source| SubmissionError::Io { step: "the session", source })?;
+        stream.remove_deadline().map_err(|source| SubmissionError::Io { step: Step::Session, source })?;
         Ok(done)
     }
 
@@ -118,77 +56,151 @@ impl Delivery {
         protocol: &Protocol,
         stream: &Encrypted<IO>,
         login: Option<&LoggedIn>,
-        script: &mut OutputBuffer,
-    ) -> (Submission, Vec<u8>) {
-        // Where nothing was negotiated, TLS started at the first byte, and the greeting comes inside.
+        out: &mut Vec<u8>,
+    ) -> Result<Turn<DrivenDelivery<'_>>, SubmissionError> {
+        // Without a negotiation TLS started at the first byte, so the greeting comes inside TLS.
         let greeted = login.is_none() && stream.facts().timings.negotiation.is_none();
-        let unread = login.map(|login| login.unread.clone()).unwrap_or_default();
-        (Submission::new(protocol, self.clone(), greeted, script), unread)
-    }
-
-    fn step(
-        &self,
-        submission: Submission,
-        input: &[u8],
-        output: &mut OutputBuffer,
-    ) -> Result<SubmissionProgress, SubmissionError> {
-        let received = submission.receive(input, output);
-        let said = output.take_entries();
-        if let Some(listener) = &self.listener {
-            said.iter().for_each(|said| (listener.0)(said));
-        }
-        received
+        let unread = login.map(|login| login.unread.as_slice()).unwrap_or_default();
+        let mut script = OutputBuffer::default();
+        let machine = Submission::new(protocol, self.clone(), greeted, &mut script);
+        let delivery = DrivenDelivery { delivery: self, machine, script, clock: Clock::new(self.timeout) };
+        delivery.receive(unread, out)
     }
 }
 
-/// Octets that are sent at once, and have a time of their own (RFC 5321 section 4.5.3.2.5).
+/// The octets that are sent within one [`BLOCK_TIME`] (RFC 5321 section 4.5.3.2.5).
 const BLOCK: usize = 64 * 1024;
 const BLOCK_TIME: Duration = Duration::from_secs(180);
 
-/// The time that a delivery has: as a whole, and for the answer that is due.
+/// More octets than any delivery receives: a thousand recipients, with a reply of many lines each.
+const MAX_RECEIVED: usize = 4 * 1024 * 1024;
+
+/// The time limits of a delivery: for the whole, for each block that is sent, and for each reply.
 struct Clock {
     whole: Deadline,
-    question: Deadline,
-    answers: Option<usize>,
+    /// The deadline of the block that is being sent, and the number of octets that remain after it.
+    block: Option<(Deadline, usize)>,
+    /// The deadline of the reply that is due, and the number of replies before it.
+    reply: Option<(Deadline, usize)>,
     budget: Budget,
 }
 
 impl Clock {
     fn new(limit: Duration) -> Self {
-        let whole = Deadline::starting_now(limit);
-        // A thousand recipients, with a reply of many lines each.
-        let budget = Budget::new(4 * 1024 * 1024, "the end of the delivery within 4 MiB");
-        Self { whole, question: whole, answers: None, budget }
+        let budget = Budget::new(MAX_RECEIVED, "the end of the delivery within 4 MiB");
+        Self { whole: Deadline::starting_now(limit), block: None, reply: None, budget }
     }
 
-    /// The deadline for one block of what is sent.
-    fn block(&self) -> Deadline {
-        self.whole.at_most(BLOCK_TIME)
-    }
-
-    /// The deadline for the next answer: it starts when its question was sent, or when the answer before it was read,
-    /// and not again while the server keeps sending what is not the answer.
-    fn question(&mut self, submission: &Submission, sent: bool) -> Deadline {
-        let answers = Some(submission.answers());
-        if sent || self.answers != answers {
-            (self.question, self.answers) = (self.whole.at_most(submission.reply_timeout()), answers);
+    /// Returns the deadline of the block to which the first unsent octet belongs.
+    fn while_sending(&mut self, unsent: usize) -> Deadline {
+        self.reply = None;
+        match self.block {
+            Some((deadline, after)) if unsent > after => deadline,
+            _ => {
+                let deadline = self.whole.at_most(BLOCK_TIME);
+                self.block = Some((deadline, unsent.saturating_sub(BLOCK)));
+                deadline
+            }
         }
-        self.question
+    }
+
+    /// Returns the deadline of the next reply. It starts after the command was sent or the previous reply was read, and not
+    /// again while the server keeps sending octets that are not the reply.
+    fn while_waiting(&mut self, replies: usize, limit: Duration) -> Deadline {
+        self.block = None;
+        match self.reply {
+            Some((deadline, before)) if before == replies => deadline,
+            _ => {
+                let deadline = self.whole.at_most(limit);
+                self.reply = Some((deadline, replies));
+                deadline
+            }
+        }
     }
 }
 
-fn moved_within(
-    step: &'static str,
-    question: Deadline,
-    moved: io::Result<usize>,
-) -> Result<usize, SubmissionError> {
-    moved.or_else(|source| match source.kind() {
-        // Servers that end without a goodbye are common, and nothing here depends on how they end.
-        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(0),
-        ErrorKind::TimedOut => Err(SubmissionError::Timeout { step, limit: question.limit() }),
-        _ => Err(match crate::Error::from_session_io(&source) {
-            Some(error) => SubmissionError::Tls(Box::new(error)),
-            None => SubmissionError::Io { step, source },
-        }),
-    })
+/// A delivery with its clock.
+struct DrivenDelivery<'a> {
+    delivery: &'a Delivery,
+    machine: Submission,
+    script: OutputBuffer,
+    clock: Clock,
+}
+
+impl Machine for DrivenDelivery<'_> {
+    type Done = Delivered;
+    type Error = SubmissionError;
+    const READS_AFTER_FAILED_WRITE: bool = true;
+
+    fn receive(self, input: &[u8], out: &mut Vec<u8>) -> Result<Turn<Self>, SubmissionError> {
+        let Self { delivery, machine, mut script, mut clock } = self;
+        clock.budget.spend(input)?;
+        let progress = machine.receive(input, &mut script);
+        let entries = script.take_entries();
+        if let Some(listener) = &delivery.listener {
+            entries.iter().for_each(|entry| (listener.0)(entry));
+        }
+        let progress = progress?;
+        let mut bytes = script.take_bytes();
+        match out.is_empty() {
+            // A message can be large.
+            true => *out = bytes,
+            false => out.append(&mut bytes),
+        }
+        Ok(match progress {
+            SubmissionProgress::Continue(machine) => {
+                Turn::Continue(Self { delivery, machine, script, clock })
+            }
+            SubmissionProgress::Done(done) => Turn::Done(done),
+        })
+    }
+
+    fn closed(self) -> SubmissionError {
+        self.machine.closed()
+    }
+
+    fn broken(self, cause: io::Error, deadline: &Deadline) -> SubmissionError {
+        let step = self.machine.awaits();
+        match cause.kind() {
+            ErrorKind::TimedOut => SubmissionError::Timeout { step, limit: deadline.limit() },
+            _ if is_end(&cause) => self.machine.closed(),
+            _ => match crate::Error::from_session_io(&cause) {
+                Some(error) => SubmissionError::Tls(Box::new(error)),
+                None => SubmissionError::Io { step, source: cause },
+            },
+        }
+    }
+
+    fn deadline(&mut self, unsent: usize) -> Deadline {
+        match unsent {
+            0 => self.clock.while_waiting(self.machine.replies(), self.machine.reply_timeout()),
+            unsent => self.clock.while_sending(unsent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_block_and_each_reply_has_one_deadline() {
+        let mut clock = Clock::new(Duration::from_secs(1000));
+        let first = clock.while_sending(BLOCK + 10);
+        assert_eq!(first.limit(), BLOCK_TIME);
+        let started = |clock: &Clock| clock.block.map(|(_, after)| after);
+        assert_eq!(started(&clock), Some(10));
+        // A byte at a time belongs to the same block.
+        clock.while_sending(BLOCK);
+        assert_eq!(started(&clock), Some(10));
+        clock.while_sending(10);
+        assert_eq!(started(&clock), Some(0));
+        let reply = |clock: &Clock| clock.reply.map(|(_, replies)| replies);
+        clock.while_waiting(0, Duration::from_secs(60));
+        let deadline = clock.reply;
+        clock.while_waiting(0, Duration::from_secs(60));
+        assert_eq!(format!("{deadline:?}"), format!("{:?}", clock.reply));
+        clock.while_waiting(1, Duration::from_secs(60));
+        assert_eq!(reply(&clock), Some(1));
+    }
 }

@@ -1,4 +1,4 @@
-//! Why a message was not taken.
+//! Why a delivery fails.
 
 use std::time::Duration;
 use std::{fmt, io};
@@ -6,80 +6,91 @@ use std::{fmt, io};
 use starttls_proto::Escaped;
 
 use super::Reply;
+use crate::Step;
+use crate::error::write_with_causes;
 
-/// Why a message was not taken. The session is good for nothing then: close it.
-#[derive(Debug)]
+/// Why a delivery failed. The session cannot be used any more: the caller closes the connection.
+///
+/// `Display` writes one line without the cause, which `source` returns. `Debug` writes one line with all causes.
 #[non_exhaustive]
 pub enum SubmissionError {
-    /// The message cannot be sent as it is; nothing was said.
+    /// The message is invalid. Nothing was sent.
     Message {
-        /// What is wrong with it.
+        /// What is invalid.
         what: String,
     },
-    /// An address cannot be sent as it is; nothing was said.
+    /// An address is invalid. Nothing was sent.
     Address {
         /// The address.
         address: String,
-        /// What is wrong with it.
+        /// What is invalid.
         what: &'static str,
     },
-    /// The server cannot do what the message needs.
+    /// The server does not support an extension that the delivery needs.
     Lacks {
-        /// The extension, by its keyword.
+        /// The keyword of the extension.
         extension: &'static str,
-        /// Why it is needed.
+        /// Why the delivery needs it.
         why: &'static str,
     },
-    /// The message is larger than the server says that it takes (RFC 1870).
+    /// The message is larger than the server's limit (RFC 1870).
     TooLarge {
-        /// Its octets.
+        /// The size of the message in octets.
         octets: usize,
-        /// What the server takes.
+        /// The server's limit in octets.
         limit: usize,
     },
     /// The server refused a command.
     Rejected {
-        /// The command, by its verb.
+        /// The verb of the command.
         command: &'static str,
-        /// What it said.
+        /// The server's reply.
         reply: Reply,
     },
-    /// The server ended TLS: with TLS 1.3 it checks the client's certificate after the handshake.
+    /// The server ended TLS. With TLS 1.3 it checks the client's certificate after the handshake.
     Tls(Box<crate::Error>),
     /// The server broke a rule, or closed the connection.
     Protocol(Box<starttls_proto::Error>),
-    /// The time was over.
+    /// The deadline of a step passed.
     Timeout {
-        /// What was being waited for, as a noun phrase.
-        step: &'static str,
-        /// The time that the step was given.
+        /// What the client was waiting for.
+        step: Step,
+        /// The time limit of the step.
         limit: Duration,
     },
     /// The connection broke.
     Io {
-        /// What was being waited for, as a noun phrase.
-        step: &'static str,
-        /// What the operating system said.
+        /// What the client was waiting for.
+        step: Step,
+        /// The error of the operating system.
         source: io::Error,
     },
+}
+
+impl fmt::Debug for SubmissionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, f)
+    }
 }
 
 impl fmt::Display for SubmissionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { what } => write!(f, "the message cannot be sent as it is: {what}"),
+            Self::Message { what } => write!(f, "invalid message: {what}"),
             Self::Address { address, what } => {
-                write!(f, "the address \"{}\" cannot be sent: {what}", Escaped(address.as_bytes()))
+                write!(f, "invalid address \"{}\": {what}", Escaped(address.as_bytes()))
             }
             Self::Lacks { extension, why } => write!(f, "the server does not offer {extension}, and {why}"),
             Self::TooLarge { octets, limit } => {
-                write!(f, "the message has {octets} octets, and the server takes {limit}")
+                write!(f, "the message has {octets} octets, and the server accepts at most {limit}")
             }
             Self::Rejected { command, reply } => write!(f, "the server refused {command}: \"{reply}\""),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Protocol(error) => write!(f, "{error}"),
-            Self::Timeout { step, limit } => write!(f, "timed out after {limit:?} while waiting for {step}"),
-            Self::Io { step, .. } => write!(f, "the connection broke while waiting for {step}"),
+            Self::Timeout { step, limit } => {
+                write!(f, "timed out after {} s, waiting for {step}", limit.as_secs_f32())
+            }
+            Self::Io { step, .. } => write!(f, "the connection broke, waiting for {step}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The delivery without I/O: RFC 5321 section 4.1, RFC 2033, and the extensions.
+//! A delivery without I/O (RFC 5321 section 4.1, RFC 2033, and the extensions).
 
 use std::fmt;
 use std::time::Duration;
@@ -9,25 +9,26 @@ use starttls_proto::{
 
 use super::delivery::{Delivered, Delivery, Recipient, Until};
 use super::{Extensions, Reply, SubmissionError};
+use crate::Step;
 
 /// A delivery inside TLS, without I/O.
 ///
-/// Send what it appends to the script, and give it what the server sends.
+/// The caller sends what it appends to the buffer, and passes on what the server sends.
 #[must_use = "a delivery does nothing until it is driven"]
 pub struct Submission {
     delivery: Delivery,
     dialect: Box<dyn Dialect>,
-    /// One reply for each recipient behind the message (RFC 2033 section 4.2).
-    each: bool,
+    /// Whether the server replies to the message once for each recipient (RFC 2033 section 4.2).
+    reply_per_recipient: bool,
     hello: Vec<u8>,
     inbox: Vec<u8>,
     scan: Scan,
     awaiting: Awaiting,
-    /// Recipients that were named, and those that were answered.
+    /// The number of recipients that the client sent, and that the server answered.
     named: usize,
     answered: usize,
-    /// Replies of any kind.
-    answers: usize,
+    /// The number of replies that were read.
+    replies: usize,
     done: Delivered,
 }
 
@@ -38,26 +39,26 @@ enum Awaiting {
     Mail,
     Recipients,
     GoAhead,
-    /// The answer to the message, for the recipients from this one on where there is one for each.
+    /// The reply to the message, or the reply for the recipient with this index.
     Verdict(usize),
 }
 
-/// How a delivery goes on.
-#[must_use = "the delivery, or what came of it, is in here"]
+/// How a delivery continues.
+#[must_use = "it contains the delivery, or its result"]
 #[expect(clippy::large_enum_variant, reason = "it is moved once for each piece that is read")]
 #[derive(Debug)]
 pub enum SubmissionProgress {
-    /// Send, read, and call again.
+    /// Send the output, read, and call [`receive`](Submission::receive) again.
     Continue(Submission),
-    /// It went as far as it should.
+    /// The delivery reached its last step.
     Done(Delivered),
 }
 
-/// Octets of a reply.
+/// The maximum length of a reply in octets.
 const MAX_REPLY: usize = 64 * 1024;
 
 impl Submission {
-    /// Starts a delivery; `greeted` is whether the server's greeting is still to come.
+    /// Starts a delivery. `greeted` is whether the server will send its greeting.
     pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut OutputBuffer) -> Self {
         let identity =
             Identity { client_name: delivery.client_name.clone(), inside_tls: true, ..Identity::new("") };
@@ -68,7 +69,7 @@ impl Submission {
             delivery.to.iter().map(|to| Recipient { address: to.clone(), reply: None }).collect();
         let done = Delivered { extensions: Extensions::default(), used: Vec::new(), recipients, reply: None };
         let mut submission = Self {
-            each: hello.starts_with(b"LHLO"),
+            reply_per_recipient: hello.starts_with(b"LHLO"),
             hello,
             delivery,
             dialect,
@@ -77,7 +78,7 @@ impl Submission {
             awaiting: Awaiting::Greeting,
             named: 0,
             answered: 0,
-            answers: 0,
+            replies: 0,
             done,
         };
         if !greeted {
@@ -86,21 +87,21 @@ impl Submission {
         submission
     }
 
-    /// What the server owes now, as a noun phrase for errors.
-    pub fn awaits(&self) -> &'static str {
+    /// Returns what the delivery is waiting for.
+    pub fn awaits(&self) -> Step {
         match self.awaiting {
-            Awaiting::Greeting => "the greeting",
-            Awaiting::Hello => "the list of extensions",
-            Awaiting::Mail => "the answer to MAIL",
-            Awaiting::Recipients => "the answer to RCPT",
-            Awaiting::GoAhead => "the answer to DATA",
-            Awaiting::Verdict(_) => "the answer to the message",
+            Awaiting::Greeting => Step::Greeting,
+            Awaiting::Hello => Step::Extensions,
+            Awaiting::Mail => Step::Mail,
+            Awaiting::Recipients => Step::Recipient,
+            Awaiting::GoAhead => Step::Data,
+            Awaiting::Verdict(_) => Step::Message,
         }
     }
 
-    /// Returns how long the server may take for the answer that it owes now.
+    /// Returns how long the server may take for its next reply.
     pub(super) fn reply_timeout(&self) -> Duration {
-        // RFC 5321 section 4.5.3.2: its subsections 5 and 6, and the same five minutes for everything else.
+        // RFC 5321 section 4.5.3.2: its subsections 4 and 6, and five minutes for every other reply.
         Duration::from_secs(60)
             * match self.awaiting {
                 Awaiting::GoAhead => 2,
@@ -109,20 +110,20 @@ impl Submission {
             }
     }
 
-    /// Returns how many answers were read: each next one has its own time.
-    pub(super) fn answers(&self) -> usize {
-        self.answers
+    /// Returns the number of replies that were read. Each next one has its own deadline.
+    pub(super) fn replies(&self) -> usize {
+        self.replies
     }
 
-    /// The server closed the connection: the error that says in the middle of what.
+    /// Returns the error for a server that closed the connection.
     pub fn closed(self) -> SubmissionError {
         self.broken(ErrorKind::Closed, b"")
     }
 
-    /// Takes what the server sent and appends what is to be sent next.
+    /// Takes what the server sent, and appends the next output.
     ///
     /// # Errors
-    /// [`SubmissionError`]; close the connection.
+    /// [`SubmissionError`]. The caller closes the connection then.
     pub fn receive(
         mut self,
         input: &[u8],
@@ -139,7 +140,7 @@ impl Submission {
             };
             let message: Vec<u8> = self.inbox.drain(..length).collect();
             self.scan = Scan::default();
-            self.answers += 1;
+            self.replies += 1;
             out.record_received(&message);
             if self.take(Reply::read(&message), out)? {
                 return Ok(SubmissionProgress::Done(self.done));
@@ -147,7 +148,7 @@ impl Submission {
         }
     }
 
-    /// Takes one reply; `true` at the end.
+    /// Takes one reply. Returns whether the delivery is done.
     fn take(&mut self, reply: Reply, out: &mut OutputBuffer) -> Result<bool, SubmissionError> {
         match self.awaiting {
             Awaiting::Greeting => {
@@ -186,12 +187,15 @@ impl Submission {
                     return Ok(true);
                 }
                 let octets = self.delivery.message.as_bytes().len();
-                out.push_described(self.delivery.message.stuffed(), &format!("<{octets} octets of message>"));
+                out.push_described(
+                    self.delivery.message.dot_stuffed(),
+                    &format!("<{octets} octets of message>"),
+                );
                 out.end_message();
                 self.awaiting = self.verdict_from(0);
             }
             Awaiting::GoAhead => return Err(SubmissionError::Rejected { command: "DATA", reply }),
-            Awaiting::Verdict(at) if self.each => {
+            Awaiting::Verdict(at) if self.reply_per_recipient => {
                 if let Some(recipient) = self.done.recipients.get_mut(at) {
                     recipient.reply = Some(reply);
                 }
@@ -212,7 +216,7 @@ impl Submission {
         self.awaiting = Awaiting::Hello;
     }
 
-    /// MAIL, and RCPT with it where the server takes them in one go (RFC 2920).
+    /// Sends MAIL, and every RCPT with it if the server supports PIPELINING (RFC 2920).
     fn mail(&mut self, out: &mut OutputBuffer) -> Result<(), SubmissionError> {
         let parameters = self.parameters()?;
         out.push_public(format!("MAIL FROM:<{}>{parameters}\r\n", self.delivery.from));
@@ -250,25 +254,25 @@ impl Submission {
             using("SIZE", &format!("SIZE={octets}"));
         }
         if delivery.message.is_8bit() {
-            needs("8BITMIME", "the message has octets beyond ASCII")?;
+            needs("8BITMIME", "the message contains non-ASCII octets")?;
             using("8BITMIME", "BODY=8BITMIME");
         }
         let addresses = delivery.to.iter().chain([&delivery.from]).all(|it| it.is_ascii());
         if !addresses || delivery.message.has_utf8_header() {
             let why = if addresses {
-                "the message's header has more than ASCII in it"
+                "the message header contains non-ASCII text"
             } else {
-                "an address has more than ASCII in it"
+                "an address contains non-ASCII text"
             };
             needs("SMTPUTF8", why)?;
             using("SMTPUTF8", "SMTPUTF8");
         }
         if delivery.require_tls {
-            needs("REQUIRETLS", "verified TLS on all of the way was asked for")?;
+            needs("REQUIRETLS", "the delivery requires verified TLS at every server")?;
             using("REQUIRETLS", "REQUIRETLS");
         }
         if delivery.notify.is_some() {
-            needs("DSN", "reports were asked for")?;
+            needs("DSN", "the delivery requests reports")?;
             using("DSN", "");
         }
         Ok(parameters)
@@ -282,7 +286,7 @@ impl Submission {
         self.named += 1;
     }
 
-    /// The message, or the question for it; `true` where it ends before.
+    /// Sends the message by BDAT, or sends DATA. Returns whether the delivery ends before.
     fn message(&mut self, out: &mut OutputBuffer) -> Result<bool, SubmissionError> {
         let accepted = self.done.recipients.iter().any(Recipient::is_accepted);
         if !accepted || self.delivery.until == Until::Recipients {
@@ -304,14 +308,14 @@ impl Submission {
         Ok(false)
     }
 
-    /// The next recipient that is owed a verdict.
+    /// Returns the state in which the server replies to the next accepted recipient.
     fn verdict_from(&self, at: usize) -> Awaiting {
         let next = self.done.recipients.iter().skip(at).position(Recipient::is_accepted);
         Awaiting::Verdict(next.map_or(self.done.recipients.len(), |next| at + next))
     }
 
     fn broken(&self, kind: ErrorKind, bytes: &[u8]) -> SubmissionError {
-        SubmissionError::Protocol(ProtocolError::of_server(kind, self.awaits(), bytes))
+        SubmissionError::Protocol(ProtocolError::of_server(kind, self.awaits().as_str(), bytes))
     }
 }
 

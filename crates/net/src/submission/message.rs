@@ -1,23 +1,23 @@
-//! The message: bytes that are passed on as they are, and refused if they could be read in two ways.
+//! The message: octets that are sent unchanged, and refused if servers could parse them differently.
 
 use std::sync::Arc;
 
 use super::SubmissionError;
 
-/// A message, its lines ended with CRLF and with nothing else.
+/// A message in which every line ends with CRLF.
 ///
-/// A CR or LF alone is refused: where one server takes it for a line's end and the next does not, a message
-/// can hold another one that nobody checked (SMTP smuggling). Nothing else is looked at, and nothing changed.
+/// A bare CR or LF is refused. If one server takes it as a line end and the next server does not, the message can contain a
+/// second message that no server checked (SMTP smuggling). The message is not checked further, and never changed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     bytes: Arc<[u8]>,
 }
 
 impl Message {
-    /// A message as it is to arrive (RFC 5321 section 2.3.8).
+    /// Returns a message with these octets (RFC 5321 section 2.3.8).
     ///
     /// # Errors
-    /// [`SubmissionError::Message`] where a CR or LF stands alone.
+    /// [`SubmissionError::Message`] for a bare CR or LF.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, SubmissionError> {
         let bytes = bytes.into();
         let mut before = 0;
@@ -37,10 +37,10 @@ impl Message {
         Ok(Self { bytes: bytes.into() })
     }
 
-    /// A message as it is in a file, where lines may end with LF: with LF all of them, or none.
+    /// Returns a message from a text file, in which either all lines end with LF or all with CRLF.
     ///
     /// # Errors
-    /// [`SubmissionError::Message`] where they do not all end alike.
+    /// [`SubmissionError::Message`] for a mixture of line ends.
     pub fn from_text(text: &[u8]) -> Result<Self, SubmissionError> {
         if text.contains(&b'\r') {
             return Self::new(text);
@@ -55,25 +55,25 @@ impl Message {
         Self::new(bytes)
     }
 
-    /// The bytes as they are to arrive.
+    /// Returns the octets of the message.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whether 8BITMIME is needed (RFC 6152).
+    /// Returns whether the message contains non-ASCII octets, so that it needs 8BITMIME (RFC 6152).
     pub fn is_8bit(&self) -> bool {
         !self.bytes.is_ascii()
     }
 
-    /// Whether there is more than ASCII in the header, so that SMTPUTF8 is needed (RFC 6531 section 3.1).
+    /// Returns whether the header contains non-ASCII octets, so that the message needs SMTPUTF8 (RFC 6531 section 3.1).
     pub fn has_utf8_header(&self) -> bool {
         let end = self.bytes.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(self.bytes.len());
         !self.bytes[..end].is_ascii()
     }
 
-    /// As DATA wants it: one more dot in front of each line that starts with one, and a line of one dot at the
-    /// end (RFC 5321 section 4.5.2). A last line without its end gets one, since there is no other way.
-    pub(super) fn stuffed(&self) -> Vec<u8> {
+    /// Returns the message as DATA requires it: each line that starts with a dot gets another one, and a line with one dot ends
+    /// the message (RFC 5321 section 4.5.2). A last line without a line end gets one, because DATA requires it.
+    pub(super) fn dot_stuffed(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len() + self.bytes.len() / 64 + 5);
         for line in self.bytes.split_inclusive(|&byte| byte == b'\n') {
             if line.starts_with(b".") {
@@ -99,7 +99,7 @@ fn bare_end(bytes: &[u8], at: usize, byte: u8) -> SubmissionError {
     let what = if byte == b'\n' { "LF" } else { "CR" };
     let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
     SubmissionError::Message {
-        what: format!("a {what} stands alone in line {line}: servers could take it for a line's end, or not"),
+        what: format!("line {line} contains a bare {what}, which only some servers take as a line end"),
     }
 }
 
@@ -127,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn dots_are_doubled_and_the_end_is_one() {
-        let stuffed = |text: &[u8]| Message::new(text).unwrap().stuffed();
+    fn leading_dots_are_doubled_and_one_dot_ends_the_message() {
+        let stuffed = |text: &[u8]| Message::new(text).unwrap().dot_stuffed();
         assert_eq!(stuffed(b""), b".\r\n");
         assert_eq!(stuffed(b".\r\n..a\r\nb."), b"..\r\n...a\r\nb.\r\n.\r\n");
     }
 
     #[test]
-    fn what_a_message_needs() {
+    fn non_ascii_octets_need_extensions() {
         let needs = |text: &str| {
             let message = Message::new(text).unwrap();
             (message.is_8bit(), message.has_utf8_header())

@@ -1,8 +1,8 @@
-//! Handing in mail, inside TLS and nowhere else: SMTP, submission and LMTP.
+//! Delivery of mail inside TLS: SMTP, submission and LMTP.
 //!
-//! A [`Delivery`] is a [`Message`] in its envelope; [`Delivery::send`] hands it in over an
-//! [`Encrypted`](crate::Encrypted) stream, [`Delivery::send_blocking`] over a blocking one, and [`Submission`]
-//! is the machine that both of them drive. Building messages is not its business: it passes bytes on.
+//! A [`Delivery`] is a [`Message`] with its envelope. [`Delivery::send`] sends it over an
+//! [`Encrypted`](crate::Encrypted) stream, and [`Delivery::send_blocking`] over a blocking one. [`Submission`] is the
+//! delivery without I/O that both drive. This module does not build messages: it sends octets unchanged.
 //!
 //! ```no_run
 //! # #[cfg(feature = "tokio")]

@@ -17,9 +17,9 @@ fn impatient() -> Connector {
     Authority::new().connector().timeout(LIMIT).build().unwrap()
 }
 
-fn step<T: std::fmt::Debug>(outcome: Result<T, Error>) -> &'static str {
+fn step<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
     match outcome {
-        Err(Error::Timeout { step, limit }) if limit == LIMIT => step,
+        Err(Error::Timeout { step, limit }) if limit == LIMIT => step.to_string(),
         other => panic!("{other:?}"),
     }
 }

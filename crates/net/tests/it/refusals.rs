@@ -26,7 +26,7 @@ async fn c1_a_refusal_is_an_error_by_default() {
     let Error::Declined(refused) = &error else { panic!("{error:?}") };
     assert_eq!(refused.reason, DeclinedReason::Refused(Refusal::Temporary));
     assert_eq!(refused.offered, Some(true));
-    assert_eq!(error.to_string(), r#"the server refuses TLS for now: "454 not now\r\n""#);
+    assert_eq!(error.to_string(), r#"the server refuses TLS temporarily: "454 not now\r\n""#);
     assert!(error.hint().is_some());
     assert_eq!(last, b"", "not a byte in cleartext after the refusal");
 }

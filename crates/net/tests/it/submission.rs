@@ -110,7 +110,7 @@ async fn what_the_message_needs_has_to_be_offered() {
     }
     let error =
         send(&SMTP, delivery("long\r\n"), &[EHLO, Says("250-hi\r\n250 SIZE 5\r\n")]).await.unwrap_err();
-    assert_eq!(error.to_string(), "the message has 6 octets, and the server takes 5");
+    assert_eq!(error.to_string(), "the message has 6 octets, and the server accepts at most 5");
     let to = ["\u{fc}@example.org"];
     let utf8 = Delivery::new("", to, Message::new("x\r\n").unwrap()).unwrap();
     let error = send(&SMTP, utf8, &[EHLO, Says("250-hi\r\n250 8BITMIME\r\n")]).await.unwrap_err();

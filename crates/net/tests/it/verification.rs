@@ -32,9 +32,9 @@ fn presenting(leaf: Leaf) -> AcceptorBuilder {
 
 fn reason(client: Side) -> String {
     match client {
-        Err(Error::Certificate { reason, chain, .. }) => {
-            assert_eq!(chain.len(), 1, "what was presented is on record");
-            reason
+        Err(Error::Certificate { failure, chain, .. }) => {
+            assert_eq!(chain.len(), 1, "the error contains the chain");
+            failure.to_string()
         }
         other => panic!("{other:?}"),
     }
@@ -58,7 +58,7 @@ async fn c5_a_certificate_without_host_names_is_refused() {
         params.distinguished_name.push(rcgen::DnType::CommonName, NAME);
     });
     let (client, _) = meet(authority.connector(), presenting(leaf), NAME).await;
-    assert_eq!(reason(client), "it is for no host name at all, not for mail.example.com");
+    assert_eq!(reason(client), "it contains no host name, expected mail.example.com");
 }
 
 #[tokio::test]
@@ -97,25 +97,26 @@ async fn insecure_finishes_and_records_the_verdict() {
         (authority.connector(), authority.issue_for_client(NAME), "it is not meant", None),
         (authority.connector(), stranger.issue(NAME), "it does not lead", Some(false)),
         (authority.connector(), stranger.issue_expired(NAME), "it expired", Some(false)),
-        (authority.connector(), Authority::alone(NAME), "it is an authority's", None),
-        (trusting_it, alone, "it is an authority's", Some(true)),
+        (authority.connector(), Authority::alone(NAME), "it is a CA certificate", None),
+        (trusting_it, alone, "it is a CA certificate", Some(true)),
         (Connector::builder().no_system_roots(), authority.issue(NAME), "it does not lead", Some(false)),
     ];
     for (connector, leaf, expected, leads) in cases {
         let (client, _) = meet(connector.insecure(), presenting(leaf), NAME).await;
-        let CertificateVerdict::Failed { reason, rooted } = client.unwrap().facts().verdict.clone() else {
-            panic!("a verdict that says why")
+        let CertificateVerdict::Failed(failure) = client.unwrap().facts().verdict.clone() else {
+            panic!("expected a failed verification")
         };
+        let reason = failure.to_string();
         assert!(reason.starts_with(expected), "{reason}");
-        assert_eq!(rooted, leads, "{reason}");
-        let told = reason.ends_with("it does not lead to a trusted root");
-        assert_eq!(told, leads == Some(false), "{reason}");
+        assert_eq!(failure.has_trusted_root, leads, "{reason}");
+        let names_the_root = reason.ends_with("it does not lead to a trusted root");
+        assert_eq!(names_the_root, leads == Some(false), "{reason}");
     }
     let (client, _) = meet(authority.connector().insecure(), authority.acceptor(), NAME).await;
     assert_eq!(client.unwrap().facts().verdict, CertificateVerdict::Verified);
 }
 
-/// Presents the same, whoever asks.
+/// Presents the same certificate to every client.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 
@@ -136,7 +137,7 @@ impl ResolvesServerCert for Always {
 }
 
 #[tokio::test]
-async fn insecure_still_wants_the_key_of_the_certificate() {
+async fn insecure_still_verifies_the_signature_of_the_handshake() {
     let authority = Authority::new();
     let (victim, thief) = (authority.issue(NAME), authority.issue(NAME));
     let resolver = Always::new(&victim.chain, &thief.key, None);
@@ -144,7 +145,7 @@ async fn insecure_still_wants_the_key_of_the_certificate() {
         let connector = authority.connector().insecure().tls_versions(only, only);
         let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver.clone());
         let (client, _) = meet(connector, acceptor, NAME).await;
-        assert_eq!(reason(client), "whoever presents it does not hold its key");
+        assert_eq!(reason(client), "the server does not hold its key");
     }
 }
 
@@ -192,7 +193,7 @@ async fn client_certificates_are_asked_for_and_verified() {
     let older = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
     let (client, _) = meet(older, required(), NAME).await;
     let error = client.unwrap_err();
-    assert_eq!(error.to_string(), "the server wants a client certificate, and there is none");
+    assert_eq!(error.to_string(), "the server requires a client certificate, and this client has none");
     assert!(matches!(error, Error::ClientCertificate(_)) && error.hint().is_some(), "{error:?}");
 
     let stranger = Authority::new().issue_for_client("mallory.example");
