@@ -1,6 +1,6 @@
-//! As much of DER (X.690) as it takes to find something in a certificate.
+//! The part of DER (X.690) that is needed to find a field of a certificate.
 
-/// The content of the element with this tag that starts here, and what follows it.
+/// Returns the content of the element with this tag at the start of `der`, and what follows it.
 pub(crate) fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&[first, length], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match length {
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_ends_where_it_says_or_is_none() {
+    fn an_element_with_an_invalid_length_is_none() {
         assert_eq!(element(&[2, 0x81, 1, 7, 8], 2), Some((&[7][..], &[8][..])));
         for wrong in [&[][..], &[2], &[2, 0x82, 1], &[2, 2, 7], &[2, 0x80, 0], &[2, 0x84, 255, 255, 255, 255]]
         {

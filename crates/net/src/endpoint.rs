@@ -1,4 +1,4 @@
-//! Where to dial, and who is expected there.
+//! The address of a server, and its name.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use starttls_proto::{Protocol, UrlAuthority};
 
 use crate::Error;
 
-/// A server: the host and port of its URL, the name that it must prove, and where it is dialled.
+/// A server: the host and port of its URL, the name that its certificate must contain, and the address to connect to.
 ///
 /// ```
 /// # use starttls::Endpoint;
@@ -25,10 +25,10 @@ pub struct Endpoint {
     family: AddressFamily,
 }
 
-/// Which addresses of a host may be dialled.
+/// The address family to connect to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressFamily {
-    /// All of them, in the resolver's order.
+    /// IPv4 and IPv6, in the order of the resolver.
     #[default]
     Any,
     /// IPv4 only.
@@ -38,31 +38,31 @@ pub enum AddressFamily {
 }
 
 impl Endpoint {
-    /// The server `host`, dialled by that name.
+    /// Returns the server `host`, at the addresses of that name.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
         Self { url: (host.clone(), port), name: host.clone(), host, port, family: AddressFamily::Any }
     }
 
-    /// Sends this name in SNI and verifies it. The authority of the URL stays.
+    /// Sends this name in SNI and verifies it. The authority of the URL does not change.
     #[must_use]
     pub fn with_server_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// Dials this host instead. The name that goes into SNI and is verified stays, and so does the authority of the URL.
+    /// Connects to this host instead. The server name in SNI, the verified name and the authority of the URL do not change.
     #[must_use]
     pub fn at(self, host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, ..self }
     }
 
-    /// Dials addresses of this family only.
+    /// Connects only to addresses of this family.
     #[must_use]
     pub fn family(self, family: AddressFamily) -> Self {
         Self { family, ..self }
     }
 
-    /// The name that goes into SNI and is verified.
+    /// Returns the name that is sent in SNI and verified.
     pub fn server_name(&self) -> &str {
         &self.name
     }
@@ -74,13 +74,13 @@ impl Endpoint {
         UrlAuthority::new(host, *port, protocol.port).ok()
     }
 
-    /// What is resolved and dialled: a name, or an address with or without brackets.
+    /// Returns the host to resolve, without the brackets of an IPv6 address, and the port.
     pub(crate) fn dialled(&self) -> (&str, u16) {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         (host.unwrap_or(&self.host), self.port)
     }
 
-    /// The addresses that may be dialled, at least one.
+    /// Returns the addresses of the right family, at least one.
     pub(crate) fn admitted(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
         let admitted: Vec<_> = found
             .filter(|address| match self.family {

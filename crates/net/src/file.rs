@@ -1,5 +1,5 @@
-//! Files that a user names, for reading and for writing. Reading has a limit on the size, and no call waits for a file that
-//! never begins or never ends.
+//! Files that a user names, for reading and for writing. A read has a size limit, and no call waits for a file that never
+//! begins or never ends.
 //!
 //! A path may lead to a FIFO without a writer, to a device without an end, or to a directory. [`read`], [`open`] and
 //! [`append`] look at the type first and open without blocking, so that none of these stops the program.
@@ -14,14 +14,13 @@ use std::time::Duration;
 
 /// Reads a regular file of at most `limit` octets. Symbolic links are followed.
 ///
-/// A program that reads its files again while it runs uses this function: what is read once from a pipe cannot be read
-/// again.
+/// This is for a program that reads its files again while it runs: a pipe can be read only once.
 ///
 /// # Errors
-/// When the file is missing, is not readable, is not a regular file, or is larger than `limit`.
+/// If the file is missing, is not readable, is not a regular file, or is larger than `limit`.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    // Files in /proc have the length 0 whatever they contain, so that the reading is bounded too.
+    // Files in /proc have the length 0 for any content, so the read has a limit too.
     if file.metadata()?.len() > limit {
         return Err(too_large(limit));
     }
@@ -33,10 +32,10 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As for [`read`].
 pub fn open(path: &Path) -> io::Result<File> {
-    // Opening a device can have effects of its own, so that the type is checked before.
+    // Opening a device can have side effects, so the type is checked first.
     expect_regular(&std::fs::metadata(path)?)?;
     let file = without_blocking(OpenOptions::new().read(true)).open(path)?;
-    // The path may lead elsewhere by now.
+    // The path may have changed in between.
     expect_regular(&file.metadata()?)?;
     Ok(file)
 }
@@ -44,7 +43,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens a regular file for appending, and creates it with these permissions (as for `chmod`) if it does not exist.
 ///
 /// # Errors
-/// When the path leads to something else than a regular file, and when the file cannot be opened for writing.
+/// If the path leads to something else than a regular file, or the file cannot be opened for writing.
 pub fn append(path: &Path, permissions: u32) -> io::Result<File> {
     match std::fs::metadata(path) {
         Ok(metadata) => expect_regular(&metadata)?,
@@ -67,7 +66,7 @@ pub fn append(path: &Path, permissions: u32) -> io::Result<File> {
 /// The path may also lead to a terminal, or to a pipe that a program reads, such as `/dev/stderr`.
 ///
 /// # Errors
-/// When the path leads to a directory, a socket, a block device, or a FIFO without a reader, and when the file cannot be
+/// If the path leads to a directory, a socket, a block device, or a FIFO without a reader, or the file cannot be
 /// opened for writing.
 pub fn create(path: &Path) -> io::Result<File> {
     match std::fs::metadata(path) {
@@ -89,7 +88,7 @@ fn open_stream(path: &Path, kind: FileType) -> io::Result<File> {
         return without_blocking(OpenOptions::new().write(true)).open(path);
     }
     let file = open_fifo(path)?;
-    // Only opening must not wait. A reader that is slow slows the writer down, as in any pipeline.
+    // Only the opening must not wait. A slow reader slows the writer down, as in any pipeline.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
     Ok(file)
 }
@@ -104,7 +103,7 @@ fn open_stream(path: &Path, _: FileType) -> io::Result<File> {
 /// The file does not block: while the pipe is full, writing fails with [`ErrorKind::WouldBlock`].
 ///
 /// # Errors
-/// When the path does not lead to a FIFO, or no program reads from it.
+/// If the path does not lead to a FIFO, or no program reads from it.
 #[cfg(unix)]
 pub fn open_fifo(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::FileTypeExt;
@@ -125,10 +124,10 @@ pub fn open_fifo(path: &Path) -> io::Result<File> {
 /// Reads a file of at most `limit` octets that may also be a pipe or a terminal: `/dev/stdin`, a named FIFO, or the
 /// `/dev/fd/63` of a shell's `<(command)`. The writer has to close it within `wait`.
 ///
-/// A command that reads its input once uses this function.
+/// This is for a command that reads its input once.
 ///
 /// # Errors
-/// As for [`read`]; [`ErrorKind::TimedOut`] when the end did not come in time.
+/// As for [`read`]; [`ErrorKind::TimedOut`] if the end did not arrive within `wait`.
 pub fn read_input(path: &Path, limit: u64, wait: Duration) -> io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !is_stream(metadata.file_type()) {
@@ -144,7 +143,7 @@ pub fn read_input(path: &Path, limit: u64, wait: Duration) -> io::Result<Vec<u8>
         let _ = sender.send(read);
     })?;
     receiver.recv_timeout(wait).unwrap_or_else(|_| {
-        let what = format!("expected {found} that ends within {} s, and it has not ended", wait.as_secs());
+        let what = format!("expected the end of {found} within {} s, found none", wait.as_secs());
         Err(io::Error::new(ErrorKind::TimedOut, what))
     })
 }

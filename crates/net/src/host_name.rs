@@ -1,12 +1,12 @@
-//! The name of the host that this program runs on.
+//! The name of the local host.
 
 use starttls_proto::ClientName;
 
-/// Returns the host's own name, if it is fully qualified: the argument of EHLO toward servers that compare it with
-/// the client's address (RFC 5321 section 4.1.4). Elsewhere the default of [`ClientName`] reveals less.
+/// Returns the name of the local host, if it is fully qualified. It is the argument of EHLO for servers that compare it with
+/// the client's address (RFC 5321 section 4.1.4). For other servers the default of [`ClientName`] reveals less.
 ///
-/// The name is that of the system (`gethostname`); no DNS server is asked. A name in `localdomain` is not one that
-/// another host can resolve, so it does not count.
+/// The name comes from the system (`gethostname`), without a DNS query. Another host cannot resolve a name in `localdomain`,
+/// so the result is `None` for it.
 pub fn host_name() -> Option<ClientName> {
     qualified(&system_name()?)
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_fully_qualified_name_counts() {
+    fn only_a_fully_qualified_name_is_returned() {
         for good in ["mail.example.com", "a.b", "host-1.corp.example"] {
             assert_eq!(qualified(good).as_deref(), Some(good));
         }

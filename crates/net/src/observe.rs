@@ -1,4 +1,4 @@
-//! The tap: everything that goes over a connection, for whoever wants to see it.
+//! The tap of a connection: observers get everything that is sent and received.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use starttls_proto::Side;
 
-/// Sees every chunk of a connection as it is sent or received.
+/// An observer of a connection, which gets every chunk that is sent or received.
 ///
-/// It is called from within reading and writing: it must not block for long. What it sees is not
-/// escaped and may hold secrets; [`TranscriptWriter`](crate::TranscriptWriter) shows it to people.
+/// Reads and writes call it, so it must not block for long. The octets are not escaped and may contain secrets;
+/// [`TranscriptWriter`](crate::TranscriptWriter) makes them fit for people.
 pub trait Observer: Send + Sync {
-    /// Sees one chunk.
+    /// Takes one chunk.
     fn observe(&self, chunk: &Chunk<'_>);
 }
 
@@ -21,34 +21,34 @@ impl<F: Fn(&Chunk<'_>) + Send + Sync> Observer for F {
     }
 }
 
-/// Bytes that were sent or received at once.
+/// Octets that were sent or received at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'a> {
-    /// Who sent them.
+    /// The sender.
     pub from: Side,
-    /// What they are.
+    /// The phase of the connection.
     pub phase: ConnectionPhase,
-    /// When, counted from the start of the connection.
+    /// The time since the start of the connection.
     pub at: Duration,
-    /// The bytes.
+    /// The octets.
     pub bytes: &'a [u8],
 }
 
-/// What a chunk is.
+/// A phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionPhase {
-    /// The negotiation in cleartext, as it is on the wire.
+    /// The negotiation in cleartext, as on the network.
     Negotiation,
-    /// The TLS handshake, as it is on the wire.
+    /// The TLS handshake, as on the network.
     Handshake,
-    /// The application's own bytes, before encryption and after decryption.
+    /// The application data inside TLS, before encryption and after decryption.
     Session,
 }
 
 /// The tap of one connection.
 #[derive(Clone)]
 pub(crate) struct Tap {
-    /// Our own side.
+    /// The side of this library.
     pub(crate) side: Side,
     started: Instant,
     observer: Option<Arc<dyn Observer>>,

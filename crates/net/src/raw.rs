@@ -1,4 +1,4 @@
-//! A connection on which the upgrade was agreed, for probes that speak TLS themselves.
+//! A connection after an agreed upgrade, for probes that send TLS records themselves.
 
 use std::io;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::tapped_stream::TappedStream;
 
-/// A stream on which both sides expect TLS, without TLS of ours: for probes that send their own ClientHello.
+/// A stream on which both sides expect TLS, for probes that send their own ClientHello.
 ///
-/// Nothing on it is encrypted or authenticated. [`Ready::into_raw_tls`](crate::Ready::into_raw_tls) is the only way to
-/// it and takes the proof that no byte in cleartext was left. The deadline of the negotiation has ended: the caller
-/// bounds its reads and writes. The observer sees both directions as [`ConnectionPhase::Handshake`](crate::ConnectionPhase::Handshake).
+/// Nothing on it is encrypted or authenticated. Only [`Ready::into_raw_tls`](crate::Ready::into_raw_tls) returns it, and
+/// consumes the proof that no octet in cleartext was left. The deadline of the negotiation has ended: the caller limits
+/// its reads and writes. The observer sees both directions as [`ConnectionPhase::Handshake`](crate::ConnectionPhase::Handshake).
 ///
-/// It never takes the place of an encrypted stream:
+/// Its type differs from that of an encrypted stream:
 /// ```compile_fail,E0308
 /// fn secret(stream: starttls::Encrypted<std::net::TcpStream>) {}
 /// fn careless(raw: starttls::RawTls<std::net::TcpStream>) {

@@ -1,4 +1,4 @@
-//! What a negotiation leaves: a connection that is ready for TLS, or one that stays in cleartext.
+//! The results of a negotiation: a connection that is ready for TLS, or one that stays in cleartext.
 
 use starttls_proto::{Declined, Upgrade};
 
@@ -6,12 +6,12 @@ use crate::handshake::{ConnectionAttempt, Handshake};
 use crate::tapped_stream::TappedStream;
 use crate::{Encrypted, Error, UpgradeRefusal};
 
-/// Both sides agreed; the next byte in either direction is TLS.
+/// A connection after an agreed upgrade. The next octet in either direction belongs to TLS.
 ///
-/// It can neither be read nor written, so that nothing can slip in between the agreement and the
-/// handshake, and the handshake consumes it. The deadline of the negotiation goes on.
+/// It cannot be read or written, so that no data can get between the negotiation and the handshake, and the handshake
+/// consumes it. The deadline of the negotiation continues.
 ///
-/// It is no stream:
+/// It is not a stream:
 /// ```compile_fail,E0277
 /// fn read_it(ready: starttls::Ready<std::net::TcpStream>) {
 ///     fn readable(_: impl std::io::Read) {}
@@ -24,7 +24,7 @@ use crate::{Encrypted, Error, UpgradeRefusal};
 ///     writable(ready);
 /// }
 /// ```
-/// There is one handshake in it:
+/// It permits one handshake:
 /// ```compile_fail,E0382
 /// fn twice(ready: starttls::Ready<std::net::TcpStream>) -> Result<(), starttls::Error> {
 ///     let first = ready.handshake_blocking()?;
@@ -46,10 +46,10 @@ impl<IO> Ready<IO> {
         Self { tapped, upgrade, attempt: Box::new(attempt) }
     }
 
-    /// Gives the stream to a probe that sends its own ClientHello and never finishes a handshake.
+    /// Returns the stream without TLS, for a probe that sends its own ClientHello and never finishes a handshake.
     ///
-    /// For diagnosis only: nothing on the stream is encrypted or authenticated. The proof of the boundary is consumed,
-    /// so the next byte in either direction is TLS here too.
+    /// For diagnosis only: nothing on the stream is encrypted or authenticated. The proof of the boundary is consumed, so the
+    /// next octet in either direction belongs to TLS here too.
     #[cfg(feature = "raw-tls")]
     pub fn into_raw_tls(self) -> crate::RawTls<IO> {
         crate::RawTls::new(self.tapped, self.upgrade)
@@ -61,9 +61,9 @@ impl<IO> Ready<IO> {
     }
 }
 
-/// A connection on which the server refused TLS, for callers who spelled out that cleartext will do.
+/// A connection on which the server declined the upgrade, for callers that explicitly accept cleartext.
 ///
-/// Everything on it can be read and changed on the way. It never takes the place of an encrypted stream:
+/// An attacker in the network path can read and change everything on it. Its type differs from that of an encrypted stream:
 /// ```compile_fail,E0308
 /// fn secret(stream: starttls::Encrypted<std::net::TcpStream>) {}
 /// fn careless(refused: starttls::NotEncrypted<std::net::TcpStream>) {
@@ -71,7 +71,7 @@ impl<IO> Ready<IO> {
 /// }
 /// ```
 #[derive(Debug)]
-#[must_use = "the connection is open, and not encrypted"]
+#[must_use = "the connection is open and not encrypted"]
 pub struct NotEncrypted<IO> {
     io: IO,
     refused: UpgradeRefusal,
@@ -82,35 +82,35 @@ impl<IO> NotEncrypted<IO> {
         &mut self.io
     }
 
-    /// How the server refused.
+    /// Returns the server's refusal.
     pub fn refused(&self) -> &UpgradeRefusal {
         &self.refused
     }
 
-    /// The stream, in cleartext. The server has answered the upgrade request; the client's turn.
+    /// Returns the stream, in cleartext. The server has answered the upgrade request, and the client sends next.
     pub fn into_cleartext(self) -> IO {
         self.io
     }
 }
 
-/// What comes of asking for TLS when cleartext will do.
+/// The result of an upgrade for a caller that accepts cleartext.
 #[derive(Debug)]
-#[must_use = "one of the two is not encrypted"]
+#[must_use = "one of the two variants is not encrypted"]
 pub enum MaybeEncrypted<IO> {
-    /// TLS is up.
+    /// The connection is encrypted.
     Encrypted(Encrypted<IO>),
-    /// The server refused; everything stays in cleartext.
+    /// The server declined, and the connection stays in cleartext.
     NotEncrypted(NotEncrypted<IO>),
 }
 
-/// What a client's negotiation comes to, before anybody asked whether cleartext will do.
+/// The result of a client's negotiation.
 pub(crate) enum Negotiated<IO> {
     Ready(Ready<IO>),
     Declined(Declined, TappedStream<IO>),
 }
 
 impl<IO> Negotiated<IO> {
-    /// Cleartext will not do (rule C1).
+    /// Returns the connection for a caller that requires TLS (rule C1).
     pub(crate) fn required(self) -> Result<Ready<IO>, Error> {
         match self {
             Self::Ready(ready) => Ok(ready),
@@ -118,7 +118,7 @@ impl<IO> Negotiated<IO> {
         }
     }
 
-    /// Cleartext will do, where the connection can go on in it.
+    /// Returns the connection for a caller that accepts cleartext, if it can be used in cleartext.
     pub(crate) fn or_cleartext(self) -> Result<Result<Ready<IO>, NotEncrypted<IO>>, Error> {
         match self {
             Self::Declined(declined, tapped) if declined.is_usable_in_cleartext() => {

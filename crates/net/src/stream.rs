@@ -1,5 +1,5 @@
-//! The encrypted stream. Written once, over `Read` and `Write`; the asynchronous side lends it a stream
-//! that says `WouldBlock` where it has to wait.
+//! The encrypted stream, over `Read` and `Write`. The asynchronous driver passes a stream that returns `WouldBlock` instead of
+//! waiting.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,23 +10,23 @@ use crate::facts::TlsFacts;
 use crate::observe::ConnectionPhase;
 use crate::tapped_stream::TappedStream;
 
-/// From this size on, who reads wants much at once, and gets it with one call to the system instead of one for
-/// every 4 KiB, which is as much as rustls asks for.
+/// The length from which a read buffer is filled with one system call, instead of one for every 4 KiB, which is what rustls
+/// reads at once.
 const LARGE: usize = 16 * 1024;
-/// Octets of TLS that are read at once then.
+/// The octets of TLS that are read at once then.
 const SCRATCH_LEN: usize = 64 * 1024;
 
 thread_local! {
-    /// Lent to whoever reads; streams that wait hold none. Two that read within each other have two.
+    /// The buffer of the stream that is being read. Streams that wait hold none. A nested read allocates a second one.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A stream inside TLS, and the facts of how it came about.
+/// A stream inside TLS, with the facts of its handshake.
 ///
-/// It is `AsyncRead + AsyncWrite` over an asynchronous stream and `Read + Write` over a blocking one.
-/// As with any buffered stream, flush what the peer is waiting for, and shut down (or, blocking, `close`)
-/// at the end. A connection that ends without the peer's `close_notify` reads as
-/// [`UnexpectedEof`](ErrorKind::UnexpectedEof), since anybody can cut a connection (RFC 8446 section 6.1).
+/// It is `AsyncRead + AsyncWrite` over an asynchronous stream and `Read + Write` over a blocking one. As with any buffered
+/// stream, the caller flushes what the peer waits for, and ends the session with `shutdown` (or, blocking, `close`). If the
+/// connection ends without the peer's `close_notify`, a read returns [`UnexpectedEof`](ErrorKind::UnexpectedEof), because an
+/// attacker can cut a connection (RFC 8446 section 6.1).
 #[derive(Debug)]
 pub struct Encrypted<IO> {
     pub(crate) tls: Box<Connection>,
@@ -39,12 +39,12 @@ impl<IO> Encrypted<IO> {
         Self { tls: Box::new(tls), tapped, facts: Box::new(facts) }
     }
 
-    /// Everything known of the connection when its handshake had ended.
+    /// Returns the facts of the connection at the end of its handshake.
     pub fn facts(&self) -> &TlsFacts {
         &self.facts
     }
 
-    /// How many tickets for later resumption the server has sent so far; TLS 1.3 sends them after the handshake.
+    /// Returns the number of session tickets that the server has sent. In TLS 1.3 it sends them after the handshake.
     pub fn tickets_received(&self) -> u32 {
         match &*self.tls {
             Connection::Client(client) => client.tls13_tickets_received(),
@@ -52,7 +52,7 @@ impl<IO> Encrypted<IO> {
         }
     }
 
-    /// The stream below, for its addresses and options. Reading or writing there breaks TLS.
+    /// Returns the underlying stream, for its addresses and options. Reads and writes on it break TLS.
     pub fn io(&self) -> &IO {
         &self.tapped.io
     }
@@ -66,7 +66,7 @@ impl<IO> Encrypted<IO> {
     }
 }
 
-/// Sends what TLS owes the peer.
+/// Sends the TLS records that are queued.
 pub(crate) fn push(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
     while tls.wants_write() {
         if tls.write_tls(io)? == 0 {
@@ -76,8 +76,8 @@ pub(crate) fn push(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> 
     Ok(())
 }
 
-/// Only reads: what TLS owes meanwhile (key updates) goes with the next write, as RFC 8446 section 4.6.3
-/// allows. A reader that wrote would take the wake-ups of a writer on another task.
+/// Reads application data, and never writes. Queued records such as key updates go out with the next write, as RFC 8446
+/// section 4.6.3 allows. A reader that writes would take the wake-ups of a writer on another task.
 pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -87,7 +87,7 @@ pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             done => return done,
         }
-        // At the end of the connection the reader above knows whether it ended well.
+        // At the end of the connection the reader above returns whether it ended with close_notify.
         if buf.len() < LARGE {
             tls.read_tls(io)?;
             process(tls, io)?;
@@ -104,9 +104,9 @@ pub(crate) fn read(tls: &mut Connection, io: &mut (impl Read + Write), buf: &mut
     }
 }
 
-/// Reads as much as there is, and takes it apart record by record.
+/// Reads what is available with one system call, and processes it record by record.
 ///
-/// No more is read than fits into `buf` once it is decrypted, so that TLS keeps less than a record of it.
+/// It reads no more than `buf` can hold after decryption, so that rustls keeps less than one record.
 fn read_many(
     tls: &mut Connection,
     io: &mut (impl Read + Write),
@@ -118,12 +118,12 @@ fn read_many(
     let mut unread = &scratch[..count];
     let mut taken = 0;
     loop {
-        // It takes nothing at the end, and nothing behind a close_notify.
+        // rustls reads nothing at the end of the input and after a close_notify.
         let done = tls.read_tls(&mut unread)? == 0 || unread.is_empty();
         process(tls, io)?;
         match tls.reader().read(&mut buf[taken..]) {
             Ok(count) => taken += count,
-            // The next reading says how it ended.
+            // The next read returns the error.
             Err(error) if error.kind() == ErrorKind::WouldBlock || taken > 0 => {}
             Err(error) => return Err(error),
         }
@@ -135,7 +135,7 @@ fn read_many(
 
 fn process(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
     tls.process_new_packets().map(drop).map_err(|error| {
-        // The alert is a courtesy.
+        // The alert names the cause, but the peer does not need it.
         let _ = push(tls, io);
         io::Error::new(ErrorKind::InvalidData, error)
     })
@@ -158,7 +158,7 @@ pub(crate) fn flush(tls: &mut Connection, io: &mut impl Write) -> io::Result<()>
     io.flush()
 }
 
-/// Says goodbye in TLS; the other direction stays open.
+/// Sends `close_notify`. The other direction stays open.
 pub(crate) fn close(tls: &mut Connection, io: &mut impl Write) -> io::Result<()> {
     tls.send_close_notify();
     push(tls, io)?;

@@ -1,4 +1,4 @@
-//! The caller's stream with a tap on it, and with memory for the first bytes where TLS belongs.
+//! The caller's stream with a tap, and with the first octets that were received instead of TLS.
 
 use starttls_proto::Escaped;
 
@@ -9,13 +9,13 @@ pub(crate) struct TappedStream<IO> {
     pub(crate) io: IO,
     pub(crate) tap: Tap,
     pub(crate) phase: ConnectionPhase,
-    /// Bounds each blocking read and write; an asynchronous driver has its own clock.
+    /// The deadline of each blocking read and write. The asynchronous driver has its own timers.
     pub(crate) deadline: Option<Deadline>,
-    /// TLS that came in one piece with the request (MySQL), last byte first.
+    /// TLS octets that arrived in one segment with the request (MySQL), the last octet first.
     early: Vec<u8>,
-    /// Octets that are dropped where TLS has yet to begin, and how many of them at most.
+    /// The octets that may precede TLS and are dropped, and the maximum number of them.
     space: (&'static [u8], usize),
-    /// The first octets received since TLS began.
+    /// The first octets received after TLS began.
     opening: Vec<u8>,
     pub(crate) handshake_read: u64,
     pub(crate) handshake_written: u64,
@@ -23,17 +23,17 @@ pub(crate) struct TappedStream<IO> {
 
 impl<IO> std::fmt::Debug for TappedStream<IO> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wire")
+        f.debug_struct("TappedStream")
             .field("phase", &self.phase)
             .field("opening", &format_args!("\"{}\"", Escaped(&self.opening)))
             .finish_non_exhaustive()
     }
 }
 
-/// Octets of white space that are dropped before TLS, at most.
+/// The maximum number of white space octets that are dropped before TLS.
 const MAX_SPACE: usize = 64;
 
-/// How much of what is not TLS an error keeps.
+/// The octets that an error keeps of a message that is not TLS.
 const EXCERPT: usize = 200;
 
 impl<IO> TappedStream<IO> {
@@ -51,13 +51,13 @@ impl<IO> TappedStream<IO> {
         }
     }
 
-    /// Drops these octets until TLS begins.
+    /// Drops these octets before TLS begins.
     pub(crate) fn skip_leading_space(&mut self, space: &'static [u8]) {
         self.space = (space, if space.is_empty() { 0 } else { MAX_SPACE });
     }
 
-    /// Drops white space at the start of what was read, if TLS has not begun and white space may be there. Returns how many
-    /// octets are left; they start where the white space did.
+    /// Removes leading white space from what was read, if the protocol permits it before TLS. Returns the number of remaining
+    /// octets, which then start at index 0.
     pub(crate) fn strip_leading_space(&mut self, bytes: &mut [u8]) -> usize {
         let (space, most) = self.space;
         if most == 0 || self.phase != ConnectionPhase::Handshake {
@@ -71,14 +71,14 @@ impl<IO> TappedStream<IO> {
         left
     }
 
-    /// TLS begins, with these bytes of the peer's before anything that is still to be read.
+    /// Begins TLS. The `early` octets of the peer precede everything that is read later.
     pub(crate) fn begin_tls(&mut self, mut early: Vec<u8>) {
         self.phase = ConnectionPhase::Handshake;
         early.reverse();
         self.early = early;
     }
 
-    /// The handshake is over, and with it what was kept for explaining its failure.
+    /// Ends the handshake, and releases what was kept to explain its failure.
     pub(crate) fn begin_session(&mut self) {
         self.phase = ConnectionPhase::Session;
         self.deadline = None;
@@ -89,7 +89,7 @@ impl<IO> TappedStream<IO> {
         !self.early.is_empty()
     }
 
-    /// Fills `buf` from the early bytes, if there are any.
+    /// Fills `buf` from the early octets.
     pub(crate) fn take_early(&mut self, buf: &mut [u8]) -> usize {
         let count = self.early.len().min(buf.len());
         for slot in &mut buf[..count] {
@@ -121,7 +121,7 @@ impl<IO> TappedStream<IO> {
         self.tap.sent(self.phase, bytes);
     }
 
-    /// The first bytes where TLS belongs, if they are not a TLS record.
+    /// Returns the first octets after the boundary, if they are not a TLS record.
     pub(crate) fn plaintext(&mut self) -> Option<Vec<u8>> {
         let record = match *self.opening {
             [] => true,

@@ -1,4 +1,4 @@
-//! A connection on paper.
+//! A human-readable transcript of a connection.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -10,17 +10,17 @@ use starttls_proto::{
 
 use crate::observe::{Chunk, ConnectionPhase, Observer};
 
-/// Writes a connection down, one line per line of the conversation, for people.
+/// Writes a human-readable transcript of a connection, one line for each line of the conversation.
 ///
 /// ```text
 /// 0.012 S: 220 mail.example.com ESMTP\r\n
 /// 0.013 C: EHLO [127.0.0.1]\r\n
 /// ```
-/// What was said is escaped. Credentials are blanked (`C: AUTH ***`), and so is what the client says
-/// after them, until it says something that is known to be harmless. Of TLS, and of what goes through it,
-/// only the amount is written. What belongs to a client and cannot be read is not written either.
+/// The messages are escaped. Credentials are redacted (`C: AUTH ***`), and so are the client's following messages, until one
+/// is known to contain no secret. For TLS records and for data inside TLS it writes only the number of octets, and also for
+/// a client's messages that it cannot parse.
 ///
-/// A transcript belongs to one connection. Failures to write are ignored.
+/// A transcript belongs to one connection. Write errors are ignored.
 #[derive(Debug)]
 pub struct TranscriptWriter<W>(Mutex<State<W>>);
 
@@ -28,16 +28,16 @@ pub struct TranscriptWriter<W>(Mutex<State<W>>);
 struct State<W> {
     writer: W,
     relay: Relay,
-    /// What each side said and is no whole message yet.
+    /// The incomplete messages of the two sides.
     unread: [Vec<u8>; 2],
-    /// The client is saying something secret.
+    /// Whether the client's current message contains a secret.
     secret: bool,
-    /// The conversation cannot be read any more. Nothing is kept then, however long it goes on.
+    /// Whether the conversation cannot be parsed any more. Nothing is kept then, so that memory is bounded.
     over: bool,
 }
 
 impl<W: Write + Send> TranscriptWriter<W> {
-    /// A transcript of one connection of this protocol.
+    /// Returns the transcript of one connection of this protocol.
     pub fn new(protocol: &Protocol, writer: W) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         Self(Mutex::new(State {
@@ -51,10 +51,10 @@ impl<W: Write + Send> TranscriptWriter<W> {
 }
 
 impl<W: Write + Send> TranscriptWriter<W> {
-    /// Writes down a message of a login, which came without its secrets.
-    pub fn record(&self, trigger: Duration, said: &TranscriptEntry) {
+    /// Writes a message of a login, from which the secrets are already removed.
+    pub fn record(&self, at: Duration, entry: &TranscriptEntry) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.lines(trigger, said.from, &said.text);
+        state.lines(at, entry.from, &entry.text);
     }
 }
 
@@ -102,7 +102,7 @@ impl<W: Write> State<W> {
                 };
             }
             EventKind::Server(_) => {}
-            // What follows is not read any more, neither there nor here.
+            // The relay does not parse what follows.
             _ => return self.give_up_reading(at),
         }
         let length = usize::try_from(event.at.end - event.at.start).unwrap_or(usize::MAX);
@@ -118,7 +118,7 @@ impl<W: Write> State<W> {
         }
     }
 
-    /// Writes what is there, whether it is a whole message or not.
+    /// Writes the incomplete messages.
     fn give_up_reading(&mut self, at: Duration) {
         self.over = true;
         let [client, server] = std::mem::take(&mut self.unread);
@@ -136,7 +136,7 @@ impl<W: Write> State<W> {
 
     fn line(&mut self, at: Duration, from: Side, text: &str) {
         let who = if from == Side::Client { 'C' } else { 'S' };
-        // There is nobody here to tell, and the connection matters more.
+        // A full disk must not break the connection.
         let _ = writeln!(self.writer, "{:.3} {who}: {text}", at.as_secs_f64());
     }
 }
@@ -145,7 +145,7 @@ fn index(side: Side) -> usize {
     usize::from(side == Side::Server)
 }
 
-/// The first word and its space, if it looks like a command's.
+/// Returns the first word and the space after it, if it has the form of a command.
 fn verb(message: &[u8]) -> &str {
     let end = message.iter().take(16).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     match message.get(end) {
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use starttls_proto::smtp::SMTP;
 
-    /// What comes of these chunks, written down without the times.
+    /// Returns the transcript of these chunks without the times.
     fn written(chunks: &[(Side, ConnectionPhase, &[u8])]) -> String {
         let transcript = TranscriptWriter::new(&SMTP, Vec::new());
         for &(from, phase, bytes) in chunks {
@@ -173,7 +173,7 @@ mod tests {
     use Side::{Client, Server};
 
     #[test]
-    fn a_conversation_is_escaped_and_cut_into_lines() {
+    fn a_conversation_is_escaped_and_split_into_lines() {
         let text = written(&[
             (Server, Negotiation, b"220 \x1b[31mhi\r\n"),
             (Client, Negotiation, b"EHLO local"),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_what_cannot_be_read() {
+    fn nothing_is_kept_of_a_conversation_that_cannot_be_parsed() {
         let transcript = TranscriptWriter::new(&SMTP, std::io::sink());
         let show = |from, bytes: &[u8]| {
             transcript.observe(&Chunk { from, phase: Negotiation, at: Duration::ZERO, bytes });
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_written_however_it_is_cut() {
+    fn no_secret_is_written_for_any_segmentation() {
         let said = b"EHLO me\r\nAUTH LOGIN sesame\r\nc2VzYW1l\r\nsesame\r\nNOOP\r\nsesame";
         for cut in 0..said.len() {
             let (first, rest) = said.split_at(cut);

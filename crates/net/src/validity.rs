@@ -1,4 +1,4 @@
-//! How long a certificate is valid, in the words and numbers that every report uses.
+//! The remaining validity of a certificate, in the words and numbers that all reports use.
 //!
 //! Every function takes the current time as an argument, so that a report has one time and a test can choose it. Times
 //! are seconds since 1970-01-01T00:00:00Z.
@@ -59,7 +59,7 @@ pub fn rfc3339(time: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Returns the time that [`rfc3339`] wrote, or nothing if it did not write this.
+/// Parses a time in the format of [`rfc3339`]; `None` for any other text.
 pub fn unix(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
@@ -95,7 +95,7 @@ mod tests {
     const NOON: i64 = 1_933_156_800;
 
     #[test]
-    fn days_are_whole_and_words_and_numbers_agree() {
+    fn days_are_whole_and_match_the_words() {
         for (seconds, days, words) in [
             (3 * DAY, 3, "3 days left"),
             (3 * DAY - 1, 2, "2 days left"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_have_the_date() {
+    fn reasons_contain_the_date() {
         assert_eq!(starts(NOON + 3 * DAY, NOON), "it is not valid before 2031-04-08T12:00:00Z, in 3 days");
         assert_eq!(starts(NOON + 1, NOON), "it is not valid before 2031-04-05T12:00:01Z, in less than a day");
         assert_eq!(ended(NOON - 2 * DAY, NOON), "it expired 2 days ago, on 2031-04-03T12:00:00Z");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_follow_the_calendar() {
+    fn dates_match_the_gregorian_calendar() {
         for (time, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59Z"),
