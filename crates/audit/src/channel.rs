@@ -1,8 +1,9 @@
-//! One connection, in cleartext or inside TLS: sends bytes, cuts what the server sends into messages, and records both.
+//! One connection, in cleartext or inside TLS: sends bytes, splits what the server sends into messages, and records
+//! both.
 //!
-//! Every wait of a probe ends here. A question has one deadline however many messages come meanwhile, the audit has
-//! one, and a connection has a budget of octets: a server that keeps sending what is not the answer cannot hold a
-//! probe, and cannot fill its memory.
+//! Every wait of a probe is limited here. Each question has one deadline however many messages arrive meanwhile, the
+//! audit has one, and each connection has a budget of octets. A server that keeps sending other messages than the answer
+//! can neither hold a probe nor fill its memory.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,22 +18,22 @@ use crate::error::ProbeError;
 use crate::record::Record;
 use crate::report::EntryKind;
 
-/// The longest message, in octets, that a probe reads to its end.
+/// The longest message, in octets, that a probe reads.
 const MAX_UNREAD: usize = 256 * 1024;
 
-/// Octets that a server may send on one connection.
+/// The most octets that a probe reads from one connection.
 const MAX_RECEIVED: usize = 1024 * 1024;
 
-/// Octets of messages before an answer that are kept with it.
+/// The most octets of earlier messages that are kept with an answer.
 const MAX_BEFORE: usize = 64 * 1024;
 
-/// Octets that are read at once.
+/// The most octets of one read.
 const CHUNK: usize = 8192;
 
-/// Octets of a message that an error shows.
+/// The most octets of a message that an error shows.
 const MAX_SHOWN: usize = 80;
 
-/// The two ends' words on one stream.
+/// A recorded connection that sends and reads messages of the protocol.
 pub(crate) struct Channel<S> {
     pub(super) io: S,
     pub(crate) protocol: &'static Protocol,
@@ -44,28 +45,28 @@ pub(crate) struct Channel<S> {
     /// The longest wait for one answer.
     pub(crate) reply_timeout: Duration,
     /// The audit's deadline.
-    pub(super) ends: Instant,
+    pub(super) deadline: Instant,
     /// The alert that ended the TLS session, if one did.
     alert: Option<AlertDescription>,
-    /// What our words and theirs are called in the record.
+    /// The kinds of record entries for sent and received bytes.
     kinds: [EntryKind; 2],
 }
 
-/// What came next.
+/// The next message, or the reason why it is missing.
 enum Next {
     /// A whole message.
     Message(Vec<u8>),
     /// Bytes that are not a message, and what was expected.
     Broken(Vec<u8>, &'static str),
-    /// The end of the connection, and what had come before it.
+    /// The end of the connection, and the part of a message that arrived before it.
     Closed(Vec<u8>),
-    /// Nothing more in time. The part of a message that came is still unread.
+    /// The deadline passed. The part of a message that arrived is still unread.
     Late,
-    /// The server has sent more than it may.
+    /// The server has sent more than [`MAX_RECEIVED`] octets.
     Flood,
 }
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
     Some,
@@ -74,29 +75,29 @@ enum Read {
     Flood,
 }
 
-/// A question, for its answer: what it asks, and for how long the answer is awaited.
+/// How to recognize the answer to a question, and how long to wait for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) reply_to: ReplyTo,
-    /// The answer's name, for errors.
+    /// The name of the answer in errors.
     pub(crate) what: &'static str,
     pub(crate) within: Duration,
-    /// The question's own bytes, where answers are tied to their questions by a tag or an id.
+    /// The bytes of the question, if a tag or an id ties answers to questions.
     pub(crate) asked: &'a [u8],
 }
 
-/// An answer, and what the server sent before it.
+/// An answer, and the messages that the server sent before it.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) meaning: ServerMessage,
     /// The message that answers.
     pub(crate) own: Vec<u8>,
-    /// Messages before it that answer nothing, such as untagged and provisional ones.
+    /// Messages before it that do not answer the question, such as untagged and provisional ones.
     pub(crate) before: Vec<u8>,
 }
 
 impl Reply {
-    /// Everything the server sent, in order.
+    /// Returns everything that the server sent, in order.
     pub(crate) fn all(&self) -> Vec<u8> {
         [self.before.as_slice(), &self.own].concat()
     }
@@ -108,32 +109,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         protocol: &'static Protocol,
         dialect: Box<dyn Dialect>,
         record: Record,
-        (reply_timeout, ends): (Duration, Instant),
+        (reply_timeout, deadline): (Duration, Instant),
         kinds: [EntryKind; 2],
     ) -> Self {
         let (unread, budget, alert) = (Vec::new(), MAX_RECEIVED, None);
-        Self { io, protocol, dialect, unread, budget, record, reply_timeout, ends, alert, kinds }
+        Self { io, protocol, dialect, unread, budget, record, reply_timeout, deadline, alert, kinds }
     }
 
-    /// The bytes of a message of ours, not sent yet.
-    pub(crate) fn words(&mut self, message: ClientMessage) -> Vec<u8> {
+    /// Returns the bytes of a client message without sending it.
+    pub(crate) fn encode(&mut self, message: ClientMessage) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.dialect.write_client(message, &mut bytes);
         bytes
     }
 
-    /// Sends bytes in one segment, as far as that is ours to decide.
+    /// Sends bytes with one write, which usually makes one segment.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), ProbeError> {
         if bytes.is_empty() {
             return Ok(());
         }
         self.record.bytes(self.kinds[0], bytes);
-        self.put(bytes).await
+        self.send_unrecorded(bytes).await
     }
 
-    /// Sends bytes that are not worth writing down.
-    pub(crate) async fn put(&mut self, bytes: &[u8]) -> Result<(), ProbeError> {
-        let until = (Instant::now() + self.reply_timeout).min(self.ends);
+    /// Sends bytes without recording them.
+    pub(crate) async fn send_unrecorded(&mut self, bytes: &[u8]) -> Result<(), ProbeError> {
+        let until = (Instant::now() + self.reply_timeout).min(self.deadline);
         let sent = tokio::time::timeout_at(until.into(), async {
             self.io.write_all(bytes).await?;
             self.io.flush().await
@@ -142,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => {
                 self.record.text(EntryKind::Event, "the connection is closed");
-                Err(ProbeError::Closed("our own words"))
+                Err(ProbeError::Closed("a message of the client"))
             }
             Err(_) if self.is_over() => Err(ProbeError::Deadline),
             Err(_) => {
@@ -153,17 +154,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     }
 
     pub(crate) async fn write(&mut self, message: ClientMessage) -> Result<(), ProbeError> {
-        let bytes = self.words(message);
+        let bytes = self.encode(message);
         self.send(&bytes).await
     }
 
-    /// Takes leave, if anybody still listens.
-    pub(crate) async fn goodbye(&mut self) {
+    /// Sends the message that ends the session. A connection that is closed already is not an error.
+    pub(crate) async fn quit(&mut self) {
         let _ = self.write(ClientMessage::Quit).await;
     }
 
-    /// Returns the answer to a question, whatever it means. Messages that answer nothing are recorded and skipped, as
-    /// are answers to other questions where a tag or an id tells.
+    /// Returns the answer to a question, whatever it means. Messages that do not answer a question are recorded and
+    /// skipped, and so are answers whose tag or id is that of another question.
     pub(crate) async fn reply(&mut self, question: Question<'_>) -> Result<Reply, ProbeError> {
         let Question { reply_to, what, within, asked } = question;
         let until = Instant::now() + within;
@@ -172,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         loop {
             let (own, is_whole) = match self.next(reply_to, until).await {
                 Next::Message(bytes) => (bytes, true),
-                // What answers a command of ours is judged by what it says, known to the dialect or not.
+                // The probe judges the text of such an answer, whether or not the dialect knows it.
                 Next::Broken(bytes, _) if reply_to == ReplyTo::Other => (bytes, false),
                 Next::Broken(_, expected) => return Err(ProbeError::Malformed(expected)),
                 Next::Closed(part) => return Err(self.closed(what, &part)),
@@ -208,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// The same for an answer that goes on with the session: a server that turns the client away is an error.
+    /// Like [`reply`](Self::reply), but a message that turns the client away is an error.
     pub(crate) async fn answer(&mut self, question: Question<'_>) -> Result<Reply, ProbeError> {
         let reply = self.reply(question).await?;
         match reply.meaning {
@@ -217,12 +218,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// A question that answers are tied to by nothing but their order.
+    /// Returns the answer to the last message of the client.
+    pub(crate) async fn answer_to(
+        &mut self,
+        reply_to: ReplyTo,
+        what: &'static str,
+    ) -> Result<Reply, ProbeError> {
+        self.answer(self.question(reply_to, what)).await
+    }
+
+    /// Returns a question whose answer is known by its order only.
     pub(crate) fn question(&self, reply_to: ReplyTo, what: &'static str) -> Question<'static> {
         Question { reply_to, what, within: self.reply_timeout, asked: b"" }
     }
 
-    /// Why nothing more comes where this belongs.
+    /// Returns why the connection ended where `what` was expected.
     fn closed(&self, what: &'static str, part: &[u8]) -> ProbeError {
         match self.alert {
             Some(AlertDescription::CertificateRequired) => ProbeError::CertificateRequired,
@@ -232,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// The next message.
+    /// Reads the next message.
     async fn next(&mut self, reply_to: ReplyTo, until: Instant) -> Next {
         let mut scan = Scan::default();
         loop {
@@ -264,10 +274,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// Reads what there is, until then or the audit's deadline at the latest.
+    /// Reads once, until this time or the audit's deadline.
     async fn more(&mut self, until: Instant) -> Read {
-        let until = until.min(self.ends);
-        // A read that never has to wait would never notice.
+        let until = until.min(self.deadline);
+        // A server that sends without end never lets the read wait, so the timeout below would not fire.
         if Instant::now() >= until {
             return Read::Late;
         }
@@ -296,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// What has come and was not read yet, without waiting.
+    /// Returns the bytes that have arrived and were not read yet, without waiting.
     pub(crate) fn unread(&mut self) -> Vec<u8> {
         let unread = std::mem::take(&mut self.unread);
         if !unread.is_empty() {
@@ -305,13 +315,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         unread
     }
 
-    /// The same, and whatever comes within `wait`.
+    /// Returns the unread bytes and what arrives within `wait`.
     pub(crate) async fn listen(&mut self, wait: Duration) -> Vec<u8> {
-        self.hear(wait).await.0
+        self.receive(wait).await.0
     }
 
-    /// The same, and whether the connection has ended.
-    pub(crate) async fn hear(&mut self, wait: Duration) -> (Vec<u8>, bool) {
+    /// Returns the unread bytes and what arrives within `wait`, and whether the connection has ended.
+    pub(crate) async fn receive(&mut self, wait: Duration) -> (Vec<u8>, bool) {
         let until = Instant::now() + wait;
         let mut read = Read::Some;
         while self.unread.len() < MAX_UNREAD && read == Read::Some {
@@ -320,8 +330,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         (self.unread(), read == Read::End)
     }
 
-    /// Whether the connection ends within `wait`, whatever is said on the way.
-    pub(crate) async fn closes(&mut self, wait: Duration) -> Result<bool, ProbeError> {
+    /// Returns whether the connection ends within `wait`, whatever the server sends meanwhile.
+    pub(crate) async fn closes_within(&mut self, wait: Duration) -> Result<bool, ProbeError> {
         let until = Instant::now() + wait;
         loop {
             match self.more(until).await {
@@ -334,38 +344,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         }
     }
 
-    /// Whether the server has sent anything at all.
-    pub(crate) fn has_heard(&self) -> bool {
+    /// Returns whether the server has sent anything.
+    pub(crate) fn has_received(&self) -> bool {
         self.budget < MAX_RECEIVED
     }
 
-    /// Whether the audit's deadline has passed.
+    /// Returns whether the audit's deadline has passed.
     pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.ends
+        Instant::now() >= self.deadline
     }
 
-    /// Whether every answer carries a tag or an id, and this question has one.
+    /// Returns whether this question carries an id that its answer has to repeat.
     pub(crate) fn is_tagged(&self, asked: &[u8]) -> bool {
         matches!(self.dialect.correlation(Side::Client, asked), Some(Correlation::Id(_)))
     }
 
-    /// The server's message in words, where bytes do not speak for themselves.
+    /// Describes a server message of a binary protocol in words.
     pub(crate) fn describe(&self, message: &[u8]) -> Option<String> {
         self.dialect.describe(Side::Server, message)
     }
 
-    /// Returns the server's message for people: in words where the protocol is binary, escaped otherwise.
+    /// Returns a server message for a report: in words if the protocol is binary, escaped otherwise.
     pub(crate) fn shown(&self, message: &[u8]) -> String {
         self.describe(message).unwrap_or_else(|| Escaped(message.trim_ascii_end()).to_string())
     }
 }
 
-/// The beginning of some bytes, for people.
+/// Returns the beginning of some bytes, escaped.
 fn shown(bytes: &[u8]) -> String {
     Escaped(bytes.get(..MAX_SHOWN).unwrap_or(bytes)).to_string()
 }
 
-/// The alert by which a peer ended TLS.
+/// Returns the alert with which the peer ended TLS.
 fn alert(error: &io::Error) -> Option<AlertDescription> {
     match error.get_ref()?.downcast_ref()? {
         rustls::Error::AlertReceived(alert) => Some(*alert),

@@ -3,6 +3,7 @@
 //! `starttls check --list`, `starttls explain ID`, the reports and `docs/checks.md` all come from here.
 
 mod certificate;
+pub mod id;
 mod seam;
 mod session;
 mod upgrade;

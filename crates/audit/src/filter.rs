@@ -1,62 +1,6 @@
 //! What of a report counts: chosen checks, a threshold, and what was known before.
 
-use std::fmt;
-
-use crate::check::{CHECKS, Check};
 use crate::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
-
-/// Which checks were asked for (`--only`, `--skip`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    only: Vec<String>,
-    skip: Vec<String>,
-}
-
-/// A name that is no check's and no family's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownCheck(pub String);
-
-impl fmt::Display for UnknownCheck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no check {:?}", self.0)
-    }
-}
-
-impl std::error::Error for UnknownCheck {}
-
-impl Selection {
-    /// Each name is a check's id or a family of them: `srv-inject-eager`, `cert`. With no `only`, all are meant.
-    pub fn new(only: &[String], skip: &[String]) -> Result<Self, UnknownCheck> {
-        for name in only.iter().chain(skip) {
-            if !CHECKS.iter().any(|row| is_named(row, name)) {
-                return Err(UnknownCheck(name.clone()));
-            }
-        }
-        Ok(Self { only: only.to_vec(), skip: skip.to_vec() })
-    }
-
-    /// Whether this check is to be done and reported.
-    pub fn wants(&self, row: &Check) -> bool {
-        let named = |names: &[String]| names.iter().any(|name| is_named(row, name));
-        (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
-    }
-
-    /// Removes the findings of checks that are not wanted. Where none is left, nothing can be told.
-    pub fn apply(&self, report: &mut AuditReport) {
-        let wanted = |finding: &Finding| crate::check::check(&finding.id).is_none_or(|row| self.wants(row));
-        for endpoint in &mut report.endpoints {
-            endpoint.findings.retain(wanted);
-            if endpoint.findings.is_empty() && is_open(endpoint.outcome) {
-                endpoint.outcome = EndpointVerdict::Inconclusive;
-                endpoint.summary = String::from("no check was done that was asked for (--only, --skip)");
-            }
-        }
-    }
-}
-
-fn is_named(row: &Check, name: &str) -> bool {
-    row.id == name || row.family() == name
-}
 
 /// Whether this finding says that something is wrong, known from a baseline or not.
 pub fn is_wrong(finding: &Finding) -> bool {

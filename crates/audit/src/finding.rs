@@ -1,37 +1,37 @@
-//! Findings while they are made: evidence points into records that have no place in the report yet.
+//! Findings that a probe is building. Their evidence points into the probe's own transcripts, which do not have their
+//! place in the report yet.
 
-use crate::check::{CHECKS, check};
-use crate::record::{Mark, Record};
+use crate::check::{CHECKS, Check};
+use crate::error::ProbeError;
+use crate::record::{Log, Mark};
 use crate::report::{CheckOutcome, Finding, Severity, Transcript};
-use crate::session::ProbeError;
 
-/// What one probe saw.
+/// The findings of one probe, and the transcripts that they point into.
 #[derive(Debug, Default)]
 pub(crate) struct ProbeResult {
-    pub(crate) records: Vec<Record>,
+    pub(crate) log: Log,
     pub(crate) findings: Vec<FindingBuilder>,
 }
 
-/// A finding in the making.
+/// A finding that is being built.
 #[derive(Debug)]
 pub(crate) struct FindingBuilder {
-    pub(crate) id: &'static str,
+    pub(crate) check: &'static Check,
     pub(crate) outcome: CheckOutcome,
     summary: String,
     details: Vec<String>,
-    /// Which of the probe's records, and where.
-    evidence: Vec<(usize, Mark)>,
+    evidence: Vec<Mark>,
     severity: Option<Severity>,
-    /// What to do, where that of the table does not apply.
+    /// The fix, where the one in the table does not apply.
     fix: Option<&'static str>,
     /// Whether the server turned the probe away.
     pub(crate) turned_away: bool,
 }
 
 impl FindingBuilder {
-    pub(crate) fn new(id: &'static str, outcome: CheckOutcome, summary: impl Into<String>) -> Self {
+    pub(crate) fn new(check: &'static Check, outcome: CheckOutcome, summary: impl Into<String>) -> Self {
         Self {
-            id,
+            check,
             outcome,
             summary: summary.into(),
             details: Vec::new(),
@@ -42,17 +42,20 @@ impl FindingBuilder {
         }
     }
 
-    pub(crate) fn pass(id: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(id, CheckOutcome::Pass, summary)
+    pub(crate) fn pass(check: &'static Check, summary: impl Into<String>) -> Self {
+        Self::new(check, CheckOutcome::Pass, summary)
     }
 
-    pub(crate) fn fail(id: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(id, CheckOutcome::Fail, summary)
+    pub(crate) fn fail(check: &'static Check, summary: impl Into<String>) -> Self {
+        Self::new(check, CheckOutcome::Fail, summary)
     }
 
-    /// The probe could not tell, and why.
-    pub(crate) fn inconclusive(id: &'static str, stop: &ProbeError) -> Self {
-        Self { turned_away: stop.turns_away(), ..Self::new(id, CheckOutcome::Inconclusive, stop.to_string()) }
+    /// Reports that the probe ended without a result, and why.
+    pub(crate) fn inconclusive(check: &'static Check, error: &ProbeError) -> Self {
+        Self {
+            turned_away: error.turns_away(),
+            ..Self::new(check, CheckOutcome::Inconclusive, error.to_string())
+        }
     }
 
     pub(crate) fn summary(&self) -> &str {
@@ -71,50 +74,88 @@ impl FindingBuilder {
         Self { fix: Some(fix), ..self }
     }
 
-    /// Points at a place in the probe's record with this index.
-    pub(crate) fn at(mut self, record: usize, mark: Mark) -> Self {
-        self.evidence.push((record, mark));
+    /// Adds a place in the probe's transcripts as evidence.
+    pub(crate) fn at(mut self, mark: Mark) -> Self {
+        self.evidence.push(mark);
         self
+    }
+
+    /// Adds these places as evidence, if they exist.
+    pub(crate) fn at_all(mut self, marks: impl IntoIterator<Item = Mark>) -> Self {
+        self.evidence.extend(marks);
+        self
+    }
+
+    /// Returns whether the server has the problem that the check looks for.
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
+    }
+
+    /// Returns whether this is the finding of this check.
+    pub(crate) fn is_of(&self, check: &Check) -> bool {
+        self.check.id == check.id
+    }
+
+    fn finish(self, first_transcript: usize) -> Finding {
+        let is_wrong = self.is_wrong();
+        let severity = match self.outcome {
+            CheckOutcome::Fail => self.check.severity,
+            CheckOutcome::Warning => self.check.severity.min(Severity::Warning),
+            _ => Severity::Info,
+        };
+        Finding {
+            id: self.check.id.to_owned(),
+            outcome: self.outcome,
+            severity: self.severity.filter(|_| is_wrong).unwrap_or(severity),
+            known: false,
+            summary: self.summary,
+            details: self.details,
+            evidence: self.evidence.iter().map(|mark| mark.in_transcript(first_transcript)).collect(),
+            fix: is_wrong.then(|| self.fix.unwrap_or(self.check.fix).to_owned()),
+        }
     }
 }
 
 impl ProbeResult {
-    /// Adds a record, and says which it is.
-    pub(crate) fn record(&mut self, record: Record) -> usize {
-        self.records.push(record);
-        self.records.len() - 1
-    }
-
-    /// Whether anything has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.findings.iter().any(|finding| finding.outcome == CheckOutcome::Fail)
+    /// Returns a result with one finding and no transcripts.
+    pub(crate) fn of(finding: FindingBuilder) -> Self {
+        Self { log: Log::default(), findings: vec![finding] }
     }
 
     pub(crate) fn push(&mut self, finding: FindingBuilder) {
         self.findings.push(finding);
     }
 
-    /// Adds findings that this place in the first record shows.
+    /// Adds the transcripts of a part, and returns the latest one.
+    pub(crate) fn record(&mut self, log: &Log) -> Option<Mark> {
+        self.log.absorb(log);
+        self.log.last()
+    }
+
+    /// Adds a finding whose evidence is the whole transcript of the latest connection.
+    pub(crate) fn push_with_last(&mut self, finding: FindingBuilder) {
+        self.findings.push(finding.at_all(self.log.last()));
+    }
+
+    /// Adds findings with the same evidence.
     pub(crate) fn push_all(&mut self, findings: impl IntoIterator<Item = FindingBuilder>, at: Mark) {
-        self.findings.extend(findings.into_iter().map(|finding| finding.at(0, at)));
+        self.findings.extend(findings.into_iter().map(|finding| finding.at(at)));
     }
 
-    /// Adds a finding that the whole of this record shows.
-    pub(crate) fn push_shown(&mut self, finding: FindingBuilder, record: usize) {
-        let all = self.records.get(record).map(Record::all);
-        self.push(all.into_iter().fold(finding, |finding, all| finding.at(record, all)));
+    /// Returns whether a check has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.findings.iter().any(|finding| finding.outcome == CheckOutcome::Fail)
     }
 
-    /// Makes a check that seemed to pass inconclusive after all.
-    pub(crate) fn revise(&mut self, id: &str, stop: &ProbeError) {
-        let passed =
-            |finding: &&mut FindingBuilder| finding.id == id && finding.outcome == CheckOutcome::Pass;
+    /// Makes a check that seemed to pass inconclusive.
+    pub(crate) fn revise(&mut self, check: &Check, error: &ProbeError) {
+        let passed = |it: &&mut FindingBuilder| it.is_of(check) && it.outcome == CheckOutcome::Pass;
         for finding in self.findings.iter_mut().filter(passed) {
-            (finding.outcome, finding.summary) = (CheckOutcome::Inconclusive, stop.to_string());
+            (finding.outcome, finding.summary) = (CheckOutcome::Inconclusive, error.to_string());
         }
     }
 
-    /// Keeps of several findings of the same check the worst.
+    /// Keeps only the worst of several findings of the same check.
     pub(crate) fn worst_of_each(&mut self) {
         let rank = |finding: &FindingBuilder| match finding.outcome {
             CheckOutcome::Fail => 0,
@@ -127,7 +168,7 @@ impl ProbeResult {
         };
         let mut worst: Vec<FindingBuilder> = Vec::new();
         for finding in self.findings.drain(..) {
-            match worst.iter_mut().find(|it| it.id == finding.id) {
+            match worst.iter_mut().find(|it| it.is_of(finding.check)) {
                 Some(known) if rank(&finding) < rank(known) => *known = finding,
                 Some(_) => {}
                 None => worst.push(finding),
@@ -136,44 +177,20 @@ impl ProbeResult {
         self.findings = worst;
     }
 
-    /// Takes over what another part of the probe saw.
+    /// Adds the findings and transcripts of another probe.
     pub(crate) fn absorb(&mut self, other: Self) {
-        let base = self.records.len();
-        self.records.extend(other.records);
+        let base = self.log.absorb(&other.log);
         self.findings.extend(other.findings.into_iter().map(|mut finding| {
-            finding.evidence.iter_mut().for_each(|(record, _)| *record += base);
+            finding.evidence.iter_mut().for_each(|mark| mark.record += base);
             finding
         }));
     }
 
-    /// Puts everything into the report, with the findings in the order of the table.
+    /// Adds everything to the report, with the findings in the order of the table.
     pub(crate) fn into_report(self, transcripts: &mut Vec<Transcript>, findings: &mut Vec<Finding>) {
         let base = transcripts.len();
-        transcripts.extend(self.records.into_iter().map(Record::finish));
-        findings.extend(self.findings.into_iter().map(|finding| {
-            let row = check(finding.id);
-            let bad = matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
-            let usual = row.map_or(Severity::Warning, |row| row.severity);
-            let severity = match finding.outcome {
-                CheckOutcome::Fail => usual,
-                CheckOutcome::Warning => usual.min(Severity::Warning),
-                _ => Severity::Info,
-            };
-            Finding {
-                id: finding.id.to_owned(),
-                outcome: finding.outcome,
-                severity: finding.severity.filter(|_| bad).unwrap_or(severity),
-                known: false,
-                summary: finding.summary,
-                details: finding.details,
-                evidence: finding
-                    .evidence
-                    .iter()
-                    .map(|(record, mark)| mark.in_transcript(base + record))
-                    .collect(),
-                fix: finding.fix.or(row.map(|row| row.fix)).filter(|_| bad).map(str::to_owned),
-            }
-        }));
+        transcripts.extend(self.log.finish());
+        findings.extend(self.findings.into_iter().map(|finding| finding.finish(base)));
         findings.sort_by_key(|finding| CHECKS.iter().position(|row| row.id == finding.id));
     }
 }

@@ -1,8 +1,8 @@
-//! Audits a server's upgrade to TLS: is it offered, enforced, verified, and free of the attacks on the seam.
+//! Audits a server's upgrade to TLS: is it offered, enforced, verified, and free of attacks on the boundary?
 //!
 //! - [`Audit`] runs the probes against one endpoint;
-//! - [`check`] is the table of what is looked for;
-//! - [`report`] is what comes out, as data; [`filter`] says what of it counts, and [`render`] shows it.
+//! - [`check`] is the table of checks, and [`Selection`] says which of them run;
+//! - [`report`] is the result as data, [`filter`] compares it with a baseline and a threshold, and [`render`] writes it.
 #![forbid(unsafe_code)]
 
 mod algorithms;
@@ -20,6 +20,7 @@ mod profile;
 mod record;
 pub mod render;
 pub mod report;
+mod selection;
 mod session;
 
 use std::net::SocketAddr;
@@ -29,36 +30,41 @@ use starttls::{ConnectorBuilder, validity};
 
 pub use plan::Limits;
 use plan::Plan;
+pub use probe::{Cost, cost};
+pub use selection::{InvalidSelection, LIGHT_CONNECTIONS, Selection};
 
-/// How to audit: whom to trust, and how much is polite.
+/// The configuration of an audit: trusted roots, client certificate, selected checks, limits.
 #[derive(Clone, Debug)]
 pub struct Audit {
     connectors: plan::Connectors,
     client_name: ClientName,
     authority: Option<UrlAuthority>,
     implicit: bool,
+    selection: Selection,
     limits: Limits,
 }
 
 impl Audit {
-    /// An audit with the roots, the client certificate and the timeout of the connectors that `builder` makes.
+    /// Returns an audit of all checks, with the roots, the client certificate and the timeout of the connectors that
+    /// `builder` makes.
     ///
     /// # Errors
-    /// When such a connector cannot be built.
+    /// If such a connector cannot be built.
     pub fn new(builder: impl Fn() -> ConnectorBuilder, limits: Limits) -> Result<Self, starttls::Error> {
         let connectors = plan::Connectors::new(&builder, limits.reply_timeout)?;
         let client_name = ClientName::default();
-        Ok(Self { connectors, client_name, authority: None, implicit: false, limits })
+        let selection = Selection::default();
+        Ok(Self { connectors, client_name, authority: None, implicit: false, selection, limits })
     }
 
-    /// The same audit with other limits; the time for a handshake stays.
+    /// Returns the same audit with other limits. The time for a handshake stays the same.
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
     }
 
-    /// The same audit for endpoints whose URL has this authority (`Host` in HTTP). Without one, the probes send the server
-    /// name.
+    /// Returns the same audit for endpoints whose URL has this authority (`Host` in HTTP). Without one, the probes send the
+    /// server name.
     #[must_use]
     pub fn with_authority(&self, authority: Option<UrlAuthority>) -> Self {
         Self { authority, ..self.clone() }
@@ -72,15 +78,24 @@ impl Audit {
         Self { implicit, ..self.clone() }
     }
 
+    /// Returns the same audit of these checks only. It opens the connections that they need.
+    #[must_use]
+    pub fn with_selection(&self, selection: Selection) -> Self {
+        Self { selection, ..self.clone() }
+    }
+
     /// Sets the name that the probes give for the client (EHLO). The default is the literal `[127.0.0.1]`.
     #[must_use]
     pub fn client_name(self, client_name: ClientName) -> Self {
         Self { client_name, ..self }
     }
 
-    /// Audits one endpoint. The report contains what cannot be reached and which checks were inconclusive, too.
+    /// Audits one endpoint. Connections that fail and inconclusive checks are in the report.
     ///
-    /// `target` names it in the report; `server_name` is sent in SNI and verified.
+    /// `target` names the endpoint in the report; `server_name` is sent in SNI and verified.
+    ///
+    /// # Panics
+    /// If the protocol is not in the registry.
     pub async fn endpoint(
         &self,
         protocol: &'static Protocol,
@@ -96,19 +111,19 @@ impl Audit {
         let (server_name, connectors) = (server_name.to_owned(), self.connectors.clone());
         let mut plan = Plan::new(protocol, target, address, server_name, identity, connectors, self.limits);
         plan.implicit = self.implicit;
+        plan.selection = self.selection.clone();
         probe::run(plan).await
     }
 }
 
-/// Adds what was found out about an endpoint in other ways than by its audit, as a warning of this check. The verdict
-/// follows with [`filter::settle`].
-pub fn add_warning(endpoint: &mut report::EndpointReport, id: &'static str, summary: &str) {
-    let mut seen = finding::ProbeResult::default();
-    seen.push(finding::FindingBuilder::new(id, report::CheckOutcome::Warning, summary));
-    seen.into_report(&mut endpoint.transcripts, &mut endpoint.findings);
+/// Adds a warning of this check to a report, for a fact that the audit does not look at itself. Call [`filter::settle`]
+/// afterwards to update the verdict.
+pub fn add_warning(endpoint: &mut report::EndpointReport, check: &'static check::Check, summary: &str) {
+    let warning = finding::FindingBuilder::new(check, report::CheckOutcome::Warning, summary);
+    finding::ProbeResult::of(warning).into_report(&mut endpoint.transcripts, &mut endpoint.findings);
 }
 
-/// The report on an endpoint that could not be dialled at all.
+/// Returns the report on an endpoint that could not be dialed.
 pub fn unreachable(
     protocol: &'static Protocol,
     target: &str,
@@ -116,10 +131,9 @@ pub fn unreachable(
     port: u16,
     why: &str,
 ) -> report::EndpointReport {
-    let mut seen = finding::ProbeResult::default();
-    seen.push(finding::FindingBuilder::fail("srv-reachable", why));
     let (mut transcripts, mut findings) = (Vec::new(), Vec::new());
-    seen.into_report(&mut transcripts, &mut findings);
+    let failed = finding::FindingBuilder::fail(check::id::SRV_REACHABLE, why);
+    finding::ProbeResult::of(failed).into_report(&mut transcripts, &mut findings);
     report::EndpointReport {
         target: target.to_owned(),
         address: None,

@@ -1,4 +1,4 @@
-//! What every probe of one endpoint shares: whom to dial, how to do TLS, and how much of it is polite.
+//! State shared by all probes of one endpoint: address, TLS configuration, selected checks, limits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
@@ -9,30 +9,32 @@ use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protoc
 use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
+use crate::error::ProbeError;
 use crate::profile::ProtocolProfile;
-use crate::record::Record;
-use crate::session::{CleartextSession, ProbeError};
+use crate::record::Log;
+use crate::selection::Selection;
+use crate::session::{CleartextSession, TlsSession};
 
-/// How much an audit may do.
+/// The limits of one endpoint's audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections in all.
+    /// The most connections in total.
     pub connections: u32,
-    /// Connections at once.
+    /// The most connections at the same time.
     pub concurrency: usize,
     /// The pause between one connection and the next.
     pub pace: Duration,
     /// The longest wait for one answer.
     pub reply_timeout: Duration,
-    /// The time for the whole audit of an endpoint. What has not been seen by then is inconclusive.
+    /// The time for the whole audit of an endpoint. Checks without a result by then are inconclusive.
     pub deadline: Duration,
-    /// For how long the checks wait that have to; by default they are not run.
+    /// How long the slow checks wait. By default they are not run.
     pub slow: Option<Duration>,
-    /// Where the same service speaks TLS from the first byte. By default it is the protocol's own port, if the
-    /// upgrade is on its own too.
+    /// The port where the same service starts TLS at the first byte. By default it is the protocol's port for
+    /// implicit TLS, if the audited port is the protocol's port for the upgrade.
     pub implicit_port: Option<u16>,
-    /// A certificate with fewer days left is a finding. By default it is 14: certificates for ninety days are renewed
-    /// when thirty are left.
+    /// A certificate with fewer days left is a finding. The default is 14: certificates for 90 days are usually renewed
+    /// when 30 days are left.
     pub expiry_warning: i64,
 }
 
@@ -52,10 +54,10 @@ impl Default for Limits {
     }
 }
 
-/// How to do TLS. Every one finishes whatever the certificate, and records the verdict.
+/// The TLS configurations of the probes. Each completes the handshake whatever the certificate, and records the verdict.
 #[derive(Clone, Debug)]
 pub(crate) struct Connectors {
-    /// As clients do it.
+    /// The configuration of an ordinary client.
     pub(crate) open: Connector,
     pub(crate) tls12: Connector,
     pub(crate) tls13: Connector,
@@ -65,16 +67,16 @@ pub(crate) struct Connectors {
     pub(crate) small: Option<Box<Connectors>>,
 }
 
-/// The longest audit: clocks end somewhere.
+/// The longest audit, so that adding it to the clock cannot overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The shortest reply_timeout with a server that was quick so far.
-const QUICK: Duration = Duration::from_secs(3);
+/// The shortest reply timeout after a quick first connection.
+const SHORTEST_REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The same for a handshake that nobody may answer.
-const DOUBTFUL: Duration = Duration::from_secs(1);
+/// The shortest timeout for a handshake that the server may not continue.
+const SHORTEST_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Another protocol's id, which no server of the protocols here has a use for.
+/// The ALPN id of another protocol, which no server of the protocols here serves.
 pub(crate) const FOREIGN_ALPN: &[u8] = b"acme-tls/1";
 
 impl Connectors {
@@ -103,7 +105,7 @@ impl Connectors {
 
 /// One endpoint's audit.
 pub(crate) struct Plan {
-    /// What is audited, as the report calls it: `smtp://mail.example.com`.
+    /// The target as the report names it: `smtp://mail.example.com`.
     pub(crate) target: String,
     /// Whether TLS starts at the first byte.
     pub(crate) implicit: bool,
@@ -111,16 +113,18 @@ pub(crate) struct Plan {
     pub(crate) profile: &'static ProtocolProfile,
     pub(crate) address: SocketAddr,
     pub(crate) server_name: String,
-    /// What every probe calls itself and the server.
+    /// The names of client and server, as each probe sends them.
     identity: Identity,
     pub(crate) connectors: Connectors,
+    /// The checks to run.
+    pub(crate) selection: Selection,
     pub(crate) limits: Limits,
     /// When the audit has to end.
-    ends: Instant,
+    deadline: Instant,
     opened: AtomicU32,
-    /// Milliseconds to wait for one answer, once it is known how fast the server is.
+    /// Milliseconds to wait for one answer, adapted to the speed of the first connection.
     reply_timeout: AtomicU32,
-    /// The same for a handshake that may well not go on.
+    /// The same for a handshake that the server may not continue.
     handshake_timeout: AtomicU32,
     slots: Semaphore,
     /// The local address of the first connection.
@@ -137,66 +141,97 @@ impl Plan {
         connectors: Connectors,
         limits: Limits,
     ) -> Self {
-        let profile = ProtocolProfile::of(protocol);
-        let slots = Semaphore::new(limits.concurrency.max(1));
-        let reply_timeout = AtomicU32::new(millis(limits.reply_timeout));
-        let handshake_timeout = AtomicU32::new(millis(limits.reply_timeout));
         Self {
             target: target.to_owned(),
             implicit: false,
             protocol,
-            profile,
+            profile: ProtocolProfile::of(protocol),
             address,
             server_name,
             identity,
             connectors,
+            selection: Selection::default(),
             limits,
-            ends: Instant::now() + limits.deadline.min(LONGEST),
+            deadline: Instant::now() + limits.deadline.min(LONGEST),
             opened: AtomicU32::new(0),
-            reply_timeout,
-            handshake_timeout,
-            slots,
+            reply_timeout: AtomicU32::new(millis(limits.reply_timeout)),
+            handshake_timeout: AtomicU32::new(millis(limits.reply_timeout)),
+            slots: Semaphore::new(limits.concurrency.max(1)),
             source: OnceLock::new(),
         }
     }
 
-    /// A fresh identity: tags and ids differ from connection to connection.
+    /// Returns an identity with a new nonce, so that tags and ids differ from connection to connection.
     pub(crate) fn identity(&self) -> Identity {
         Identity { nonce: Identity::new("").nonce, ..self.identity.clone() }
     }
 
-    /// Opens one connection, if the limits allow one more.
-    pub(crate) async fn open(&self, purpose: &str) -> Result<CleartextSession, (ProbeError, Record)> {
-        self.open_port(self.port(), purpose).await
+    /// Opens a connection, if the limits allow another one. Its transcript goes to `log`, whether or not it succeeds.
+    pub(crate) async fn open(&self, purpose: &str, log: &Log) -> Result<CleartextSession, ProbeError> {
+        self.open_port(self.port(), purpose, log).await
     }
 
-    /// The same on another port of the same host.
+    /// Opens a connection to another port of the same host.
     pub(crate) async fn open_port(
         &self,
         port: u16,
         purpose: &str,
-    ) -> Result<CleartextSession, (ProbeError, Record)> {
+        log: &Log,
+    ) -> Result<CleartextSession, ProbeError> {
         if self.is_over() {
-            return Err((ProbeError::Deadline, Record::new(purpose)));
+            log.start(self.protocol, purpose);
+            return Err(ProbeError::Deadline);
         }
         if self.opened.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
             self.opened.fetch_sub(1, Ordering::Relaxed);
-            return Err((ProbeError::Budget, Record::new(purpose)));
+            log.start(self.protocol, purpose);
+            return Err(ProbeError::Budget);
         }
-        tokio::time::sleep_until((Instant::now() + self.limits.pace).min(self.ends).into()).await;
+        tokio::time::sleep_until((Instant::now() + self.limits.pace).min(self.deadline).into()).await;
         let address = SocketAddr::new(self.address.ip(), port);
-        let session = CleartextSession::open(
-            self.protocol,
-            self.identity(),
-            address,
-            (self.reply_timeout(), self.ends),
-            purpose,
-        )
-        .await?;
-        if let Ok(local) = session.io.local_addr() {
-            self.source.get_or_init(|| local.ip());
+        let limits = (self.reply_timeout(), self.deadline);
+        let session =
+            CleartextSession::open(self.protocol, self.identity(), address, limits, (purpose, log)).await?;
+        if let Some(source) = session.source() {
+            self.source.get_or_init(|| source);
         }
         Ok(session)
+    }
+
+    /// Completes the handshake of an agreed upgrade as an ordinary client does.
+    pub(crate) async fn secure(&self, session: CleartextSession) -> Result<TlsSession, starttls::Error> {
+        session.secure(&self.connectors.open, &self.server_name, self.identity()).await
+    }
+
+    /// Opens a connection, upgrades it, and completes the handshake as an ordinary client does.
+    pub(crate) async fn upgrade(&self, purpose: &str, log: &Log) -> Result<TlsSession, ProbeError> {
+        self.upgrade_with(&self.connectors.open, &self.server_name, purpose, log).await
+    }
+
+    /// Opens a connection, upgrades it, and completes the handshake with this connector and server name. With implicit
+    /// TLS the handshake starts at once.
+    pub(crate) async fn upgrade_with(
+        &self,
+        connector: &Connector,
+        server_name: &str,
+        purpose: &str,
+        log: &Log,
+    ) -> Result<TlsSession, ProbeError> {
+        let mut session = self.open(purpose, log).await?;
+        if !self.implicit {
+            session.negotiate().await?;
+        }
+        let secured = session.secure(connector, server_name, self.identity()).await;
+        secured.map_err(|error| self.handshake_error(&error))
+    }
+
+    /// Returns why a handshake did not finish. After a timeout nothing is known of what the server would have done.
+    pub(crate) fn handshake_error(&self, error: &starttls::Error) -> ProbeError {
+        match error {
+            _ if self.is_over() => ProbeError::Deadline,
+            starttls::Error::Timeout { .. } => ProbeError::Silent("the rest of the handshake"),
+            error => ProbeError::Handshake(error.to_string()),
+        }
     }
 
     /// Returns the local address of the first connection.
@@ -204,31 +239,31 @@ impl Plan {
         self.source.get().map(ToString::to_string)
     }
 
-    /// Whether the audit's deadline has passed.
+    /// Returns whether the audit's deadline has passed.
     pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.ends
+        Instant::now() >= self.deadline
     }
 
-    /// The longest wait for one answer.
+    /// Returns the longest wait for one answer.
     pub(crate) fn reply_timeout(&self) -> Duration {
         Duration::from_millis(self.reply_timeout.load(Ordering::Relaxed).into())
     }
 
-    /// The baseline took this long: a server that has answered so far in no time is not waited for as long as one
-    /// that delays its greeting.
+    /// Shortens the timeouts for a server that was quick on the first connection. One that delays its greeting gets
+    /// more time.
     pub(crate) fn calibrate(&self, baseline_ms: f64) {
         let enough = Duration::from_secs_f64(baseline_ms / 1000.0).saturating_mul(20);
-        self.reply_timeout.fetch_min(millis(enough.max(QUICK)), Ordering::Relaxed);
-        self.handshake_timeout.fetch_min(millis(enough.max(DOUBTFUL)), Ordering::Relaxed);
+        self.reply_timeout.fetch_min(millis(enough.max(SHORTEST_REPLY_TIMEOUT)), Ordering::Relaxed);
+        self.handshake_timeout.fetch_min(millis(enough.max(SHORTEST_HANDSHAKE_TIMEOUT)), Ordering::Relaxed);
     }
 
-    /// The longest wait for a handshake behind injected bytes: a server that took them for part of it may wait for
-    /// more without end, and one that acts on them shakes hands as ever.
+    /// Returns the longest wait for a handshake after injected bytes. A server that reads them as part of the handshake
+    /// may wait for more without end, and one that acts on them completes the handshake as usual.
     pub(crate) fn handshake_timeout(&self) -> Duration {
         Duration::from_millis(self.handshake_timeout.load(Ordering::Relaxed).into())
     }
 
-    /// The host of the target, as its URL has it.
+    /// Returns the host of the target as its URL has it.
     pub(crate) fn host(&self) -> &str {
         let rest = self.target.split_once("://").map_or("", |(_, rest)| rest);
         let host = match rest.strip_prefix('[') {
@@ -238,14 +273,14 @@ impl Plan {
         host.filter(|host| !host.is_empty()).unwrap_or(&self.server_name)
     }
 
-    /// The port that is audited.
+    /// Returns the audited port.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Where the same service speaks TLS from the first byte, as far as is known.
+    /// Returns the port where the same service starts TLS at the first byte, if it is known.
     pub(crate) fn implicit_port(&self) -> Option<u16> {
-        // Where both start on one port, no other port exists (PostgreSQL).
+        // A protocol that starts both on one port has no other port (PostgreSQL).
         let apart = |tls: &ImplicitTls| tls.port != self.protocol.port && self.port() == self.protocol.port;
         let usual = self.protocol.implicit_tls.filter(apart);
         self.limits.implicit_port.or(usual.map(|tls| tls.port))
@@ -257,12 +292,12 @@ impl Plan {
         self.protocol.implicit_tls.is_some_and(|tls| tls.port == self.protocol.port)
     }
 
-    /// The ALPN protocol id that the server has to select on this endpoint.
+    /// Returns the ALPN protocol id that the server has to select on this endpoint.
     pub(crate) fn required_alpn(&self) -> Option<&'static str> {
         self.protocol.required_alpn().filter(|_| self.implicit)
     }
 
-    /// How often a session takes the harmless command: once where it begins the session.
+    /// Returns how many harmless commands a session accepts: one if the command begins the session, otherwise two.
     pub(crate) fn sentinels(&self) -> usize {
         let begins = self.protocol.flow.after == AfterUpgrade::StreamRestart
             || self.profile.harmless == ClientMessage::Credentials
@@ -270,21 +305,12 @@ impl Plan {
         if begins { 1 } else { 2 }
     }
 
-    /// How many connections were opened.
+    /// Returns how many connections were opened.
     pub(crate) fn opened(&self) -> u32 {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Returns why a handshake did not finish. After a timeout nothing is known of what the server would have done.
-    pub(crate) fn unshaken(&self, error: &starttls::Error) -> ProbeError {
-        match error {
-            _ if self.is_over() => ProbeError::Deadline,
-            starttls::Error::Timeout { .. } => ProbeError::Silent("the rest of the handshake"),
-            error => ProbeError::Unshaken(error.to_string()),
-        }
-    }
-
-    /// Waits for a place among those that may run at once.
+    /// Waits for one of the places for connections at the same time.
     pub(crate) async fn place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.slots.acquire().await.ok()
     }

@@ -1,80 +1,154 @@
-//! The conversation of one connection, as it happens.
+//! The transcripts of a probe's connections.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use starttls::proto::{Escaped, Identity, Protocol, ReplyTo, Scan, Side};
 
 use crate::report::{Entry, EntryKind, Evidence, Transcript};
 
-/// Entries that one transcript keeps, and octets that one entry shows.
+/// The most entries of a transcript, and the most octets that one entry shows.
 const MAX_ENTRIES: usize = 400;
 const MAX_SHOWN: usize = 2000;
 
-/// Characters that one transcript keeps; of later messages it tells the length only.
+/// The most characters of a transcript. Later entries have only the length of their message.
 const MAX_TEXT: usize = 128 * 1024;
 
-/// Writes down what happens on a connection.
+/// The transcripts of a probe, in the order in which it opened its connections. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Conversation>>>);
+
+/// The transcript of one connection. A session owns it and writes to it; it is in the probe's [`Log`] from the
+/// beginning, so that a session that ends with an error leaves its transcript.
 #[derive(Debug)]
 pub(crate) struct Record {
+    log: Log,
+    index: usize,
+}
+
+/// The entries of one connection.
+#[derive(Debug)]
+struct Conversation {
     purpose: String,
-    /// What the bytes are decoded as.
-    protocol: Option<&'static Protocol>,
+    /// Decodes the messages of a binary protocol.
+    protocol: &'static Protocol,
     started: Instant,
     entries: Vec<Entry>,
     /// Characters in the entries.
     length: usize,
 }
 
-/// A place in a record, to become evidence once the record has its place in the report.
+/// A range of entries in one transcript of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
+    pub(crate) record: usize,
     pub(crate) first: usize,
     pub(crate) last: usize,
 }
 
-impl Record {
-    pub(crate) fn new(purpose: &str) -> Self {
-        Self {
+impl Log {
+    /// Starts the transcript of a connection.
+    pub(crate) fn start(&self, protocol: &'static Protocol, purpose: &str) -> Record {
+        let mut conversations = self.lock();
+        conversations.push(Conversation {
             purpose: purpose.to_owned(),
-            protocol: None,
+            protocol,
             started: Instant::now(),
             entries: Vec::new(),
             length: 0,
-        }
+        });
+        Record { log: self.clone(), index: conversations.len() - 1 }
     }
 
-    /// The same record, in which the messages of a binary protocol have their words beside them.
-    pub(crate) fn of(self, protocol: &'static Protocol) -> Self {
-        Self { protocol: Some(protocol), ..self }
+    /// Returns the whole transcript of every connection.
+    pub(crate) fn all(&self) -> Vec<Mark> {
+        self.lock().iter().enumerate().map(|(record, it)| it.all(record)).collect()
     }
 
-    pub(crate) fn bytes(&mut self, kind: EntryKind, bytes: &[u8]) -> Mark {
+    /// Returns the whole transcript of the latest connection.
+    pub(crate) fn last(&self) -> Option<Mark> {
+        self.all().pop()
+    }
+
+    /// Moves the transcripts of another log to the end of this one, and returns the index of the first of them.
+    pub(crate) fn absorb(&self, other: &Self) -> usize {
+        let more = std::mem::take(&mut *other.lock());
+        let mut conversations = self.lock();
+        let base = conversations.len();
+        conversations.extend(more);
+        base
+    }
+
+    pub(crate) fn finish(self) -> Vec<Transcript> {
+        let conversations = std::mem::take(&mut *self.lock());
+        let transcript = |Conversation { purpose, entries, .. }| Transcript { purpose, entries };
+        conversations.into_iter().map(transcript).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Conversation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    /// Records bytes, escaped and cut to a limit.
+    pub(crate) fn bytes(&self, kind: EntryKind, bytes: &[u8]) {
+        self.with((), |conversation| conversation.bytes(kind, bytes));
+    }
+
+    /// Records an event.
+    pub(crate) fn text(&self, kind: EntryKind, text: impl Into<String>) {
+        self.with((), |conversation| conversation.push(kind, text.into(), None));
+    }
+
+    /// Returns the text of all entries of this kind.
+    pub(crate) fn sent(&self, kind: EntryKind) -> String {
+        self.with(String::new(), |conversation| {
+            let sent = conversation.entries.iter().filter(|entry| entry.kind == kind);
+            sent.map(|entry| entry.text.as_str()).collect()
+        })
+    }
+
+    /// Returns the whole transcript so far.
+    pub(crate) fn all(&self) -> Mark {
+        let nothing = Mark { record: self.index, first: 0, last: 0 };
+        self.with(nothing, |conversation| conversation.all(self.index))
+    }
+
+    /// Returns the milliseconds since the connection was dialed.
+    pub(crate) fn elapsed_ms(&self) -> f64 {
+        self.with(0.0, |conversation| conversation.elapsed_ms())
+    }
+
+    fn with<T>(&self, otherwise: T, act: impl FnOnce(&mut Conversation) -> T) -> T {
+        self.log.lock().get_mut(self.index).map_or(otherwise, act)
+    }
+}
+
+impl Conversation {
+    fn bytes(&mut self, kind: EntryKind, bytes: &[u8]) {
         if self.entries.len() >= MAX_ENTRIES {
-            return self.last();
+            return;
         }
         let most = if self.length < MAX_TEXT { MAX_SHOWN } else { 0 };
         let shown = bytes.get(..most).unwrap_or(bytes);
         let more = bytes.len() - shown.len();
         let text = Escaped(shown).to_string();
         let decoded = if most == 0 { None } else { self.decoded(kind, bytes) };
-        self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") }, decoded)
+        self.push(kind, if more == 0 { text } else { format!("{text}… ({more} more)") }, decoded);
     }
 
-    pub(crate) fn text(&mut self, kind: EntryKind, text: impl Into<String>) -> Mark {
-        self.push(kind, text.into(), None)
-    }
-
-    /// Returns messages of a binary protocol in words, or nothing if they are not whole messages of it.
+    /// Describes the messages of a binary protocol in words; `None` unless the bytes are whole messages.
     fn decoded(&self, kind: EntryKind, bytes: &[u8]) -> Option<String> {
         let side = match kind {
             EntryKind::Client | EntryKind::ClientInside => Side::Client,
             EntryKind::Server | EntryKind::ServerInside => Side::Server,
             EntryKind::Boundary | EntryKind::Event => return None,
         };
-        let dialect = (self.protocol?.dialect)(Identity::new(""));
+        let dialect = (self.protocol.dialect)(Identity::new(""));
         let replies = [ReplyTo::Request, ReplyTo::Other, ReplyTo::Connect, ReplyTo::Hello];
         let (mut rest, mut words) = (bytes, Vec::new());
-        // What is injected stands behind the request in one segment, and has to be seen.
+        // Injected bytes follow the request in the same segment, so one entry may hold several messages.
         while !rest.is_empty() {
             let length = |reply_to: ReplyTo| {
                 let framed = dialect.frame(side, reply_to, rest, &mut Scan::default());
@@ -87,49 +161,26 @@ impl Record {
         (!words.is_empty()).then(|| words.join(", ").chars().take(MAX_SHOWN).collect())
     }
 
-    fn push(&mut self, kind: EntryKind, text: String, decoded: Option<String>) -> Mark {
+    fn push(&mut self, kind: EntryKind, text: String, decoded: Option<String>) {
         if self.entries.len() < MAX_ENTRIES {
-            let at_ms = (self.started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
+            let at_ms = self.elapsed_ms();
             self.length += text.len() + decoded.as_ref().map_or(0, String::len);
             self.entries.push(Entry { at_ms, kind, text, decoded });
         }
-        self.last()
     }
 
-    /// The text of all entries of this kind.
-    pub(crate) fn sent(&self, kind: EntryKind) -> String {
-        let sent = self.entries.iter().filter(|entry| entry.kind == kind);
-        sent.map(|entry| entry.text.as_str()).collect()
+    fn all(&self, record: usize) -> Mark {
+        Mark { record, first: 0, last: self.entries.len().saturating_sub(1) }
     }
 
-    /// The entry that was written last.
-    pub(crate) fn last(&self) -> Mark {
-        let at = self.entries.len().saturating_sub(1);
-        Mark { first: at, last: at }
-    }
-
-    /// From an earlier place up to now.
-    pub(crate) fn since(&self, mark: Mark) -> Mark {
-        Mark { first: mark.first, last: self.last().last }
-    }
-
-    /// Everything.
-    pub(crate) fn all(&self) -> Mark {
-        Mark { first: 0, last: self.last().last }
-    }
-
-    pub(crate) fn elapsed_ms(&self) -> f64 {
+    fn elapsed_ms(&self) -> f64 {
         (self.started.elapsed().as_secs_f64() * 1e5).round() / 100.0
-    }
-
-    pub(crate) fn finish(self) -> Transcript {
-        Transcript { purpose: self.purpose, entries: self.entries }
     }
 }
 
 impl Mark {
-    pub(crate) fn in_transcript(self, transcript: usize) -> Evidence {
-        Evidence { transcript, first: self.first, last: self.last }
+    pub(crate) fn in_transcript(self, base: usize) -> Evidence {
+        Evidence { transcript: base + self.record, first: self.first, last: self.last }
     }
 }
 
@@ -152,10 +203,11 @@ mod tests {
             ("ldap", EntryKind::ServerInside, ldap, Some("ExtendedResponse 1: 0")),
             ("smtp", EntryKind::Server, b"220 mail.example.com ESMTP\r\n", None),
         ] {
-            let mut record = Record::new("").of(protocol(name).unwrap());
-            record.bytes(kind, bytes);
-            assert_eq!(record.entries[0].decoded.as_deref(), decoded, "{name}: {bytes:?}");
-            assert_eq!(record.entries[0].text, Escaped(bytes).to_string());
+            let log = Log::default();
+            log.start(protocol(name).unwrap(), "").bytes(kind, bytes);
+            let transcript = log.finish().remove(0);
+            assert_eq!(transcript.entries[0].decoded.as_deref(), decoded, "{name}: {bytes:?}");
+            assert_eq!(transcript.entries[0].text, Escaped(bytes).to_string());
         }
     }
 }

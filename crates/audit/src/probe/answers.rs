@@ -1,4 +1,4 @@
-//! What comes back inside TLS, counted around a sentinel of our own.
+//! The answers inside TLS, counted with a harmless command of the probe as the sentinel.
 
 use std::time::{Duration, Instant};
 
@@ -7,60 +7,61 @@ use starttls::proto::{
 };
 
 use crate::channel::{Question, Reply};
+use crate::error::ProbeError;
 use crate::plan::Plan;
-use crate::profile::{CODE_COMES_THIRD, begins};
-use crate::session::{ProbeError, TlsSession};
+use crate::profile::{CODE_COMES_THIRD, ProtocolProfile, begins};
+use crate::session::TlsSession;
 
-/// How long silence has to last where a goodbye is not answered, so that nothing else tells the end.
+/// The silence that ends the answers in a protocol whose servers do not answer the end of a session.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// Answers that are waited for; a server that goes on talking has shown enough.
+/// The most answers that the probe reads.
 const MAX_ANSWERS: usize = 50;
 
-/// The name of the sentinel's answer, for errors.
+/// The name of the sentinel's answer in errors.
 const SENTINEL: &str = "the answer to a harmless command inside TLS";
 
-/// Everything the server said inside TLS, as signatures, in order.
+/// The signatures of all answers inside TLS, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answers {
     pub(crate) signatures: Vec<String>,
-    /// How many of them answered the sentinel, before the goodbye; or why it was not answered. A session that ends
+    /// How many of them came before the end of the session, or why the sentinel was not answered. A session that ends
     /// with the first answer is not served.
     pub(crate) served: Result<usize, ProbeError>,
 }
 
 impl Answers {
-    /// Whether everything that was due came, and more besides: a session that goes on as if nothing had been.
-    /// A server that ends the session with an error is sound, however many words it uses.
+    /// Returns whether all due answers came, and more. A server that ends the session with an error is sound, however
+    /// many messages it sends.
     pub(crate) fn has_more_than(&self, due: &Self) -> bool {
         self.signatures.len() > due.signatures.len() && self.has_all_of(due)
     }
 
-    /// Whether everything that was due came.
+    /// Returns whether all due answers came.
     pub(crate) fn has_all_of(&self, due: &Self) -> bool {
         let mut rest = self.signatures.iter();
         due.signatures.iter().all(|expected| rest.any(|answer| answer == expected))
     }
 
-    /// The answers to the sentinel, if the session continues after them.
+    /// Returns the answers to the sentinel, if the session continues after them.
     pub(crate) fn before_goodbye(&self) -> Option<&[String]> {
         self.signatures.get(..*self.served.as_ref().ok()?)
     }
 
-    /// Whether the sentinel's answer is among these, as the control run had it.
+    /// Returns whether the first answer of the control run is among these.
     pub(crate) fn has_some_of(&self, due: &Self) -> bool {
         due.signatures.first().is_some_and(|first| self.signatures.contains(first))
     }
 
-    /// Adds what comes until the connection ends or is silent for as long as `wait`. A server that answers without end
-    /// cannot be compared with.
+    /// Adds the answers until the connection ends or is silent for `wait`. Answers without end are an error, because they
+    /// cannot be compared.
     async fn all(&mut self, inside: &mut TlsSession, wait: Duration) {
         let until = Instant::now() + wait.saturating_mul(10);
         loop {
             match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
                 Ok(reply) => self.signatures.push(signature(&inside_text(inside, &reply))),
-                Err(stop @ (ProbeError::Endless(_) | ProbeError::Deadline)) => {
-                    self.served = Err(stop);
+                Err(error @ (ProbeError::Endless(_) | ProbeError::Deadline)) => {
+                    self.served = Err(error);
                     return;
                 }
                 Err(_) => return,
@@ -72,21 +73,21 @@ impl Answers {
         }
     }
 
-    /// Asks something harmless; whether the answer is one of a session that goes on.
+    /// Sends the sentinel. An answer that ends the session is an error.
     async fn ask(&mut self, plan: &Plan, inside: &mut TlsSession) -> Result<(), ProbeError> {
-        let words = harmless(plan, &mut |message| inside.words(message));
-        // What ended the connection tells more than that it cannot be written to.
-        let sent = inside.send(&words).await;
+        let sentinel_bytes = harmless(plan, &mut |message| inside.encode(message));
+        // The reason why the connection ended is the better error than the failed write.
+        let sent = inside.send(&sentinel_bytes).await;
         let reply = inside.reply(Question { within: plan.reply_timeout(), ..sentinel(inside) }).await;
         let reply = match (reply, sent) {
             (Ok(reply), _) => reply,
-            (Err(ProbeError::Silent(_)), Err(stop)) => return Err(stop),
-            (Err(stop), _) => {
-                // A message that is cut short is an answer, but not one of a session that goes on.
-                if let ProbeError::Unfinished(_, part) = &stop {
+            (Err(ProbeError::Silent(_)), Err(error)) => return Err(error),
+            (Err(error), _) => {
+                // An incomplete message is an answer, but the session does not continue.
+                if let ProbeError::Unfinished(_, part) = &error {
                     self.signatures.push(signature(part));
                 }
-                return Err(stop);
+                return Err(error);
             }
         };
         let text = inside_text(inside, &reply);
@@ -106,50 +107,65 @@ fn inside_text(inside: &TlsSession, reply: &Reply) -> String {
     inside.describe(&reply.own).unwrap_or_else(|| Escaped(first_line(&reply.own)).to_string())
 }
 
-/// A message in words, or its first line.
+/// Returns a message in words, or its first line.
 pub(crate) fn shown(protocol: &Protocol, message: &[u8]) -> String {
     let dialect = (protocol.dialect)(Identity::new(""));
     dialect.describe(Side::Server, message).unwrap_or_else(|| Escaped(first_line(message)).to_string())
 }
 
-/// The harmless message that serves as a probe: what the protocol has, from a no-op up to a login that cannot succeed.
-pub(crate) fn harmless(plan: &Plan, words: &mut dyn FnMut(ClientMessage) -> Vec<u8>) -> Vec<u8> {
-    [plan.profile.harmless, ClientMessage::Probe, ClientMessage::Hello, ClientMessage::Credentials]
-        .into_iter()
-        .map(words)
-        .find(|bytes| !bytes.is_empty())
-        .unwrap_or_default()
+/// Candidates for the harmless command, the first choice first.
+fn candidates(profile: &ProtocolProfile) -> [ClientMessage; 4] {
+    [profile.harmless, ClientMessage::Probe, ClientMessage::Hello, ClientMessage::Credentials]
 }
 
-/// Says `first`, then the sentinel, twice where a session takes it twice, then goodbye, and takes all answers until
-/// the connection ends. A server that turns everybody away may not say so in so many words, but it answers once.
+/// Returns whether the harmless command inside TLS is a login that fails.
+pub(super) fn harmless_is_login(protocol: &Protocol) -> bool {
+    let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new("") });
+    let is_written = |message: &ClientMessage| {
+        let mut bytes = Vec::new();
+        dialect.write_client(*message, &mut bytes);
+        !bytes.is_empty()
+    };
+    let chosen = candidates(ProtocolProfile::of(protocol)).into_iter().find(is_written);
+    chosen == Some(ClientMessage::Credentials)
+}
+
+/// Writes the harmless command of the protocol: a no-op if there is one, otherwise a hello or a login that fails.
+pub(crate) fn harmless(plan: &Plan, encode: &mut dyn FnMut(ClientMessage) -> Vec<u8>) -> Vec<u8> {
+    candidates(plan.profile).into_iter().map(encode).find(|bytes| !bytes.is_empty()).unwrap_or_default()
+}
+
+/// Sends `first`, then the sentinel (twice if a session accepts it twice), then the end of the session, and reads all
+/// answers until the connection ends. A server that turns every client away answers the sentinel at most once.
 pub(crate) async fn take(plan: &Plan, inside: &mut TlsSession, first: &[u8]) -> Answers {
     let mut answers = Answers { signatures: Vec::new(), served: Ok(0) };
     let _ = inside.send(first).await;
     for answered in 0..plan.sentinels() {
-        if let Err(stop) = answers.ask(plan, inside).await {
-            answers.served = Err(stop);
+        if let Err(error) = answers.ask(plan, inside).await {
+            answers.served = Err(error);
             break;
         }
         answers.served = Ok(answered + 1);
     }
-    if answers.served.as_ref().is_err_and(|stop| !stop.is_silence() && !matches!(stop, ProbeError::Bye(_))) {
+    if answers.served.as_ref().is_err_and(|error| !error.is_silence() && !matches!(error, ProbeError::Bye(_)))
+    {
         return answers;
     }
-    let goodbye = inside.words(ClientMessage::Quit);
-    // Text is answered in order, so that a goodbye can wait for what is still due; a binary one is not answered.
-    if !is_text(&goodbye) {
+    let quit = inside.encode(ClientMessage::Quit);
+    // A server of a text protocol answers in order, so that the answer to the end comes last. A binary end of the session
+    // is not answered.
+    if !is_text(&quit) {
         answers.all(inside, QUIET).await;
     }
-    if goodbye.is_empty() {
+    if quit.is_empty() {
         return answers;
     }
-    let _ = inside.send(&goodbye).await;
+    let _ = inside.send(&quit).await;
     answers.all(inside, plan.reply_timeout().min(Duration::from_secs(2))).await;
     answers
 }
 
-/// Takes what a server says inside TLS while the client is silent, in words.
+/// Returns what a server sends inside TLS while the client is silent, in words.
 pub(crate) async fn unasked(
     plan: &Plan,
     inside: &mut TlsSession,
@@ -157,8 +173,8 @@ pub(crate) async fn unasked(
     more: Duration,
 ) -> Vec<String> {
     let mut wait = wait;
-    let mut heard = Vec::new();
-    // What a server says by itself inside TLS is not an answer.
+    let mut received = Vec::new();
+    // The first message of a server that speaks first inside TLS is not an answer.
     let reply_to = match plan.protocol.flow.after {
         AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
         AfterUpgrade::AnswerPending => Some(ReplyTo::Other),
@@ -167,22 +183,22 @@ pub(crate) async fn unasked(
     if let Some(reply_to) = reply_to {
         let _ = inside.reply(Question { within: wait, ..inside.question(reply_to, SENTINEL) }).await;
     }
-    while heard.len() < MAX_ANSWERS {
+    while received.len() < MAX_ANSWERS {
         match inside.reply(Question { within: wait, ..sentinel(inside) }).await {
             Ok(reply) if reply.meaning == ServerMessage::Bye => break,
-            Ok(reply) => heard.push(shown(plan.protocol, &reply.own)),
+            Ok(reply) => received.push(shown(plan.protocol, &reply.own)),
             Err(ProbeError::Unfinished(_, part)) => {
-                heard.push(part);
+                received.push(part);
                 break;
             }
             Err(_) => break,
         }
         wait = more;
     }
-    heard
+    received
 }
 
-/// Whether a message is a line or an element of XML.
+/// Returns whether a message is a line or an XML element.
 pub(crate) fn is_text(message: &[u8]) -> bool {
     message.is_ascii() && message.last().is_some_and(|&end| end.is_ascii_whitespace() || end == b'>')
 }
@@ -191,8 +207,8 @@ fn first_line(message: &[u8]) -> &[u8] {
     message.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii()
 }
 
-/// What an answer is, without what changes from time to time: its first two words, or three where the third is a code,
-/// without numbers that are long.
+/// Returns what identifies the kind of an answer: its first two words, or three if the third is a code. Ids, which change
+/// from session to session, are replaced.
 pub(crate) fn signature(text: &str) -> String {
     let word = |word: &str| -> String {
         let volatile = word.len() > 6 && word.bytes().any(|byte| byte.is_ascii_digit());

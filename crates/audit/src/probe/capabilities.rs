@@ -1,14 +1,16 @@
-//! What the server lists, before TLS and inside it, and whether the upgrade is still there inside.
+//! The capabilities before and inside TLS, and whether the server upgrades again inside TLS.
 
 use starttls::proto::{AfterUpgrade, ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
 use crate::channel::Question;
+use crate::check::id;
+use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::CheckOutcome;
-use crate::session::{Opening, ProbeError, TlsSession};
+use crate::session::{Opening, TlsSession};
 
-/// What a session inside TLS shows of the upgrade, and of what the server can do.
+/// The answers inside TLS to another hello and another request.
 pub(super) struct Again {
     pub(super) offer: FindingBuilder,
     pub(super) before: Vec<String>,
@@ -16,17 +18,17 @@ pub(super) struct Again {
     pub(super) inside: Result<Vec<String>, ProbeError>,
 }
 
-/// The hello once more, inside; then the request, which has no business there.
+/// Sends the hello inside TLS, and then the request, which a server has to refuse there.
 pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &Opening) -> Again {
-    let id = "srv-offer-inside";
+    let check = id::SRV_OFFER_INSIDE;
     let before =
         lines(plan.protocol, if opening.hello.is_empty() { &opening.greeting } else { &opening.hello });
-    let inconclusive = |before, stop: ProbeError| {
-        let stop = stop.unserved();
-        Again { offer: FindingBuilder::inconclusive(id, &stop), before, inside: Err(stop) }
+    let inconclusive = |before, error: ProbeError| {
+        let error = error.unserved();
+        Again { offer: FindingBuilder::inconclusive(check, &error), before, inside: Err(error) }
     };
     let flow = plan.protocol.flow;
-    // The server speaks first: its greeting, its capabilities, or the answer to the request before TLS.
+    // A server that speaks first sends its greeting, its capabilities, or the answer to the request before TLS.
     let first = match flow.after {
         _ if plan.implicit => flow.greeting.then_some(ReplyTo::Connect),
         AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
@@ -34,23 +36,27 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
         _ => None,
     };
     let lists_first = flow.after == AfterUpgrade::ServerSpeaks && !plan.implicit;
-    let mut said = Vec::new();
+    let mut list = Vec::new();
     let mut listed = false;
     if let Some(reply_to) = first {
-        match inside.answer(inside.question(reply_to, "what the server says first inside TLS")).await {
+        match inside.answer(inside.question(reply_to, "the first message inside TLS")).await {
             Ok(reply) if lists_first => {
                 listed = reply.meaning == ServerMessage::Offer { starttls: true };
-                said = reply.all();
+                list = reply.all();
             }
             Ok(_) => {}
-            Err(stop) => return inconclusive(before, stop),
+            Err(error) => return inconclusive(before, error),
         }
     }
     if !plan.protocol.flow.request_is_answered {
-        let offer = FindingBuilder::new(id, CheckOutcome::NotApplicable, "nobody answers a request");
+        let offer = FindingBuilder::new(
+            check,
+            CheckOutcome::NotApplicable,
+            "the protocol has no answer to a request",
+        );
         return Again { offer, before, inside: Ok(Vec::new()) };
     }
-    let hello = inside.words(ClientMessage::Hello);
+    let hello = inside.encode(ClientMessage::Hello);
     if !lists_first && !hello.is_empty() {
         let _ = inside.send(&hello).await;
         let question = Question {
@@ -60,42 +66,49 @@ pub(super) async fn asked_again(plan: &Plan, inside: &mut TlsSession, opening: &
         match inside.answer(question).await {
             Ok(reply) => {
                 listed = reply.meaning == ServerMessage::Offer { starttls: true };
-                said = reply.all();
+                list = reply.all();
             }
-            Err(stop) => return inconclusive(before, stop),
+            Err(error) => return inconclusive(before, error),
         }
     }
-    let offer = offered_again(plan, inside, listed).await;
-    Again { offer, before, inside: Ok(lines(plan.protocol, &said)) }
+    // The repeated request is sent only if its check is selected.
+    let offer = match plan.selection.wants(check) {
+        true => offered_again(plan, inside, listed).await,
+        false => FindingBuilder::new(check, CheckOutcome::NotRun, "not selected"),
+    };
+    Again { offer, before, inside: Ok(lines(plan.protocol, &list)) }
 }
 
-/// Asks once more for TLS, inside TLS.
+/// Requests TLS again, inside TLS.
 async fn offered_again(plan: &Plan, inside: &mut TlsSession, listed: bool) -> FindingBuilder {
-    let id = "srv-offer-inside";
+    let check = id::SRV_OFFER_INSIDE;
     let _ = inside.write(ClientMessage::Request).await;
     let answer = inside.reply(inside.question(ReplyTo::Request, "the answer to a request inside TLS")).await;
-    // A session that answered its hello may end with the request; one that answered nothing shows nothing.
+    // A session that answered the hello may end after the request. One that answered nothing shows nothing.
     let accepted = match answer {
         Ok(reply) => reply.meaning == ServerMessage::Accept,
         Err(ProbeError::Malformed(_)) => false,
-        Err(stop) if stop.ends() && inside.has_heard() => false,
-        Err(stop) => return FindingBuilder::inconclusive(id, &stop.unserved()),
+        Err(error) if error.ends() && inside.has_received() => false,
+        Err(error) => return FindingBuilder::inconclusive(check, &error.unserved()),
     };
     match (accepted, listed) {
-        (true, _) => FindingBuilder::fail(id, "the upgrade is accepted again inside TLS"),
+        (true, _) => FindingBuilder::fail(check, "the server accepts the upgrade again inside TLS"),
         (false, true) if !plan.profile.may_repeat_offer => FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::Warning,
-            "the upgrade is listed again inside TLS, and refused",
+            "the server lists the upgrade again inside TLS, and refuses it",
         ),
-        (false, true) => {
-            FindingBuilder::pass(id, "the upgrade is still listed inside TLS, as it may be here, and refused")
+        (false, true) => FindingBuilder::pass(
+            check,
+            "the server lists the upgrade inside TLS, as this protocol allows, and refuses it",
+        ),
+        (false, false) => {
+            FindingBuilder::pass(check, "the server neither lists nor accepts the upgrade inside TLS")
         }
-        (false, false) => FindingBuilder::pass(id, "inside TLS the upgrade is neither listed nor accepted"),
     }
 }
 
-/// What the server says it can do, one entry each, as people read it.
+/// Returns the capabilities in a server message, one entry each, as a report shows them.
 fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
     if bytes.is_empty() {
         return Vec::new();
@@ -118,26 +131,26 @@ fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
         }
         _ => line.trim().to_owned(),
     };
-    // The first line names the server, or says that a list follows.
+    // The first line names the server, or introduces the list.
     lines.iter().skip(1).map(entry).collect()
 }
 
-/// The two lists compared.
+/// Compares the two lists.
 pub(super) fn capabilities(
     plan: &Plan,
     before: &[String],
     inside: &Result<Vec<String>, ProbeError>,
 ) -> FindingBuilder {
-    let id = "srv-caps-kept";
+    let check = id::SRV_CAPS_KEPT;
     let inside = match inside {
         Ok(inside) => inside,
-        Err(stop) => return FindingBuilder::inconclusive(id, stop),
+        Err(error) => return FindingBuilder::inconclusive(check, error),
     };
     if inside.is_empty() {
         return FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::NotApplicable,
-            "there is no list inside TLS to compare",
+            "the server sends no list inside TLS to compare",
         );
     }
     let gone = before.iter().filter(|it| !inside.contains(it)).map(|it| format!("- {it}"));
@@ -155,12 +168,14 @@ pub(super) fn capabilities(
     let kept = !plan.profile.may_repeat_offer && inside.iter().any(kept);
     match (kept, difference.is_empty()) {
         (true, _) => FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::Warning,
-            "inside TLS the list still says what holds in cleartext only",
+            "the list inside TLS still contains capabilities that are valid in cleartext only",
         ),
-        (false, true) => FindingBuilder::new(id, CheckOutcome::Info, "the list inside TLS is that of before"),
-        (false, false) => FindingBuilder::pass(id, "the list changes with TLS"),
+        (false, true) => {
+            FindingBuilder::new(check, CheckOutcome::Info, "the list inside TLS is the same as before TLS")
+        }
+        (false, false) => FindingBuilder::pass(check, "the list changes with TLS"),
     }
     .details(difference)
 }

@@ -8,6 +8,7 @@ use starttls_hello::Version;
 use x509_parser::prelude::*;
 
 use crate::algorithms::{self, KeyKind, SignatureHash, SignatureKind};
+use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
 
@@ -19,10 +20,13 @@ pub(crate) fn certificate(
     soon: i64,
 ) -> Vec<FindingBuilder> {
     let Some(own) = presented.chain.first() else {
-        return vec![FindingBuilder::fail("cert-chain", "the server presents no certificate")];
+        return vec![FindingBuilder::fail(id::CERT_CHAIN, "the server presents no certificate")];
     };
     if let Some(error) = &own.unreadable {
-        return vec![FindingBuilder::fail("cert-chain", format!("the certificate cannot be read: {error}"))];
+        return vec![FindingBuilder::fail(
+            id::CERT_CHAIN,
+            format!("the certificate cannot be read: {error}"),
+        )];
     }
     let mut findings = match unparsable(presented, facts) {
         Some(unparsable) => [unparsable].into_iter().chain(self_signed(own)).collect(),
@@ -34,10 +38,10 @@ pub(crate) fn certificate(
     findings.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
     findings.push(match own.names.is_empty() {
         true => FindingBuilder::fail(
-            "cert-san",
+            id::CERT_SAN,
             "the certificate has no names in subjectAltName; a common name counts no more",
         ),
-        false => FindingBuilder::pass("cert-san", own.names.join(", ")),
+        false => FindingBuilder::pass(id::CERT_SAN, own.names.join(", ")),
     });
     if let Some(der) = facts.chain.first()
         && let Ok((_, parsed)) = X509Certificate::from_der(der)
@@ -78,7 +82,7 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     }
     if rooted.is_none() {
         let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
-        return FindingBuilder::new("cert-chain", CheckOutcome::Inconclusive, why);
+        return FindingBuilder::new(id::CERT_CHAIN, CheckOutcome::Inconclusive, why);
     }
     if presented.path.len() < 2 {
         // Without its certificate nobody can tell what the issuer is.
@@ -87,21 +91,21 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
                 "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
                  unless it is an authority that is not trusted here (--ca-file)"
             );
-            return FindingBuilder::fail("cert-incomplete", why);
+            return FindingBuilder::fail(id::CERT_INCOMPLETE, why);
         }
         let why = format!(
             "the certificate's issuer is not trusted: {issuer}, an authority that is not known here (--ca-file), \
              or an intermediate that is not sent"
         );
-        return FindingBuilder::fail("cert-chain", why);
+        return FindingBuilder::fail(id::CERT_CHAIN, why);
     }
     let top = presented.on_path().last().map_or("", |top| top.issuer.as_str());
-    FindingBuilder::fail("cert-chain", format!("the chain ends at a root that is not trusted: {top}"))
+    FindingBuilder::fail(id::CERT_CHAIN, format!("the chain ends at a root that is not trusted: {top}"))
 }
 
 fn self_signed(own: &Certificate) -> Option<FindingBuilder> {
     let why = "the certificate is signed by its own key, so no authority confirms its name";
-    (own.issuer == own.subject).then(|| FindingBuilder::fail("cert-self-signed", why))
+    (own.issuer == own.subject).then(|| FindingBuilder::fail(id::CERT_SELF_SIGNED, why))
 }
 
 /// The chain leads to a trusted root. A certificate that it does not need is worth a note: clients ignore it.
@@ -119,11 +123,11 @@ fn verified(presented: &Presented) -> FindingBuilder {
         })
         .collect();
     match more.len() {
-        0 => FindingBuilder::pass("cert-chain", summary),
+        0 => FindingBuilder::pass(id::CERT_CHAIN, summary),
         count => {
             let more_of = crate::filter::plural(count, "more certificate", "more certificates");
             let summary = format!("{summary}; the server sends {more_of}, which clients ignore");
-            FindingBuilder::new("cert-chain", CheckOutcome::Info, summary).details(more)
+            FindingBuilder::new(id::CERT_CHAIN, CheckOutcome::Info, summary).details(more)
         }
     }
 }
@@ -132,20 +136,20 @@ fn verified(presented: &Presented) -> FindingBuilder {
 fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> FindingBuilder {
     if names.is_empty() {
         let why = format!("the certificate is not for {server_name}; it has no names");
-        return FindingBuilder::fail("cert-name", why);
+        return FindingBuilder::fail(id::CERT_NAME, why);
     }
     let own = facts.chain.first().and_then(|der| ParsedCertificate::try_from(der).ok());
     let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
         return FindingBuilder::new(
-            "cert-name",
+            id::CERT_NAME,
             CheckOutcome::Inconclusive,
             "the certificate cannot be compared with the name",
         );
     };
     match verify_server_name(&own, &expected) {
-        Ok(()) => FindingBuilder::pass("cert-name", format!("the certificate is for {server_name}")),
+        Ok(()) => FindingBuilder::pass(id::CERT_NAME, format!("the certificate is for {server_name}")),
         Err(_) => FindingBuilder::fail(
-            "cert-name",
+            id::CERT_NAME,
             format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
         ),
     }
@@ -157,24 +161,24 @@ fn dates(presented: &Presented) -> FindingBuilder {
     let early = ["not valid yet", "not valid before"].iter().any(|words| presented.verdict.contains(words));
     match (ended, early) {
         (Some(ended), _) => {
-            FindingBuilder::fail("cert-dates", format!("{} ended on {}", ended.subject, ended.not_after))
+            FindingBuilder::fail(id::CERT_DATES, format!("{} ended on {}", ended.subject, ended.not_after))
         }
         (None, true) => {
             let starts = presented.chain.first().map(|own| own.not_before.as_str()).unwrap_or_default();
             FindingBuilder::fail(
-                "cert-dates",
+                id::CERT_DATES,
                 format!("the certificate is not valid yet: it starts on {starts}"),
             )
         }
-        (None, false) => FindingBuilder::pass("cert-dates", "valid now"),
+        (None, false) => FindingBuilder::pass(id::CERT_DATES, "valid now"),
     }
 }
 
 fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
-    let id = "cert-expiry";
+    let check = id::CERT_EXPIRY;
     let Some(first) = &presented.expires else {
         return FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::NotApplicable,
             "no certificate has a date that can be read",
         );
@@ -183,9 +187,9 @@ fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
     let of = if own { String::new() } else { format!(", by the intermediate {}", first.subject) };
     let left = format!("{}{of}", validity::remaining(first.days_left));
     match first.days_left {
-        ..0 => FindingBuilder::new(id, CheckOutcome::NotApplicable, "it has expired"),
-        days if days < soon => FindingBuilder::new(id, CheckOutcome::Warning, left),
-        _ => FindingBuilder::pass(id, left),
+        ..0 => FindingBuilder::new(check, CheckOutcome::NotApplicable, "it has expired"),
+        days if days < soon => FindingBuilder::new(check, CheckOutcome::Warning, left),
+        _ => FindingBuilder::pass(check, left),
     }
 }
 
@@ -193,27 +197,27 @@ fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
 fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder> {
     let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
     let why = format!("clients cannot verify the certificate; {}", presented.verdict);
-    (!is_read).then(|| FindingBuilder::fail("cert-chain", why))
+    (!is_read).then(|| FindingBuilder::fail(id::CERT_CHAIN, why))
 }
 
 pub(crate) fn key(kind: &KeyKind) -> FindingBuilder {
     match kind.is_weak() {
-        true => FindingBuilder::fail("cert-key", format!("the key is too short: {kind}")),
-        false => FindingBuilder::pass("cert-key", kind.to_string()),
+        true => FindingBuilder::fail(id::CERT_KEY, format!("the key is too short: {kind}")),
+        false => FindingBuilder::pass(id::CERT_KEY, kind.to_string()),
     }
 }
 
 fn signature(kind: &SignatureKind) -> FindingBuilder {
-    let id = "cert-signature";
+    let check = id::CERT_SIGNATURE;
     if kind.hash().is_some_and(SignatureHash::is_broken) {
-        return FindingBuilder::fail(id, format!("the certificate is signed with {kind}"));
+        return FindingBuilder::fail(check, format!("the certificate is signed with {kind}"));
     }
     match kind.is_known() {
-        true => FindingBuilder::pass(id, format!("signed with {kind}")),
+        true => FindingBuilder::pass(check, format!("signed with {kind}")),
         // An algorithm that is not in the table is not known to be secure.
         false => {
             let what = format!("signed with an algorithm that is not known here: {kind}");
-            FindingBuilder::new(id, CheckOutcome::Info, what)
+            FindingBuilder::new(check, CheckOutcome::Info, what)
         }
     }
 }
@@ -222,17 +226,17 @@ fn usage(parsed: &X509Certificate<'_>) -> FindingBuilder {
     // RFC 5280 section 4.2.1.9: its key is to verify certificates, and WebPKI takes it for nothing else.
     if parsed.is_ca() {
         return FindingBuilder::fail(
-            "cert-usage",
+            id::CERT_USAGE,
             "the certificate is an authority's, not a server's (CA:TRUE)",
         );
     }
     let extended = parsed.extended_key_usage().ok().flatten();
     match extended {
         Some(usage) if !usage.value.server_auth && !usage.value.any => FindingBuilder::fail(
-            "cert-usage",
+            id::CERT_USAGE,
             "the certificate is not meant for servers (extendedKeyUsage lacks serverAuth)",
         ),
-        _ => FindingBuilder::pass("cert-usage", "meant for servers"),
+        _ => FindingBuilder::pass(id::CERT_USAGE, "meant for servers"),
     }
 }
 
@@ -242,12 +246,12 @@ fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> FindingBuilder {
         parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
     match (must, stapled) {
         (true, false) => FindingBuilder::fail(
-            "cert-ocsp",
+            id::CERT_OCSP,
             "the certificate demands a stapled OCSP response, and none comes",
         ),
-        (_, true) => FindingBuilder::pass("cert-ocsp", "an OCSP response is stapled"),
+        (_, true) => FindingBuilder::pass(id::CERT_OCSP, "an OCSP response is stapled"),
         (false, false) => FindingBuilder::new(
-            "cert-ocsp",
+            id::CERT_OCSP,
             CheckOutcome::Info,
             "no OCSP response is stapled, and none is demanded",
         ),
@@ -263,12 +267,12 @@ pub(crate) fn session(
     tls: &TlsSummary,
     required_alpn: Option<&str>,
 ) -> Vec<FindingBuilder> {
-    let info = |id, text: String| FindingBuilder::new(id, CheckOutcome::Info, text);
+    let info = |check, text: String| FindingBuilder::new(check, CheckOutcome::Info, text);
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = match tls.post_quantum {
-        true => FindingBuilder::pass("tls-group", format!("{group}, which withstands quantum computers")),
+        true => FindingBuilder::pass(id::TLS_GROUP, format!("{group}, which withstands quantum computers")),
         false => info(
-            "tls-group",
+            id::TLS_GROUP,
             format!("{group}: what is recorded today can be read by a quantum computer later"),
         ),
     };
@@ -283,21 +287,21 @@ pub(crate) fn session(
     };
     let alpn = match (required_alpn, tls.alpn.as_deref()) {
         (Some(required), chosen) if chosen != Some(required) => FindingBuilder::fail(
-            "tls-alpn",
+            id::TLS_ALPN,
             format!("the server does not select the ALPN id {required}, and clients refuse the connection"),
         )
         .severity(Severity::Error)
         .fix(ALPN_NEEDED),
-        (_, Some(id)) => info("tls-alpn", format!("the ALPN id {id} is chosen")),
-        (_, None) => info("tls-alpn", String::from("no ALPN id is chosen")),
+        (_, Some(id)) => info(id::TLS_ALPN, format!("the ALPN id {id} is chosen")),
+        (_, None) => info(id::TLS_ALPN, String::from("no ALPN id is chosen")),
     };
     vec![
-        FindingBuilder::pass("tls-version", tls.version.clone()),
-        FindingBuilder::pass("tls-suite", tls.cipher_suite.clone()),
+        FindingBuilder::pass(id::TLS_VERSION, tls.version.clone()),
+        FindingBuilder::pass(id::TLS_SUITE, tls.cipher_suite.clone()),
         quantum,
-        info("tls-resumption", resumption.to_owned()),
+        info(id::TLS_RESUMPTION, resumption.to_owned()),
         alpn,
-        FindingBuilder::pass("tls-renegotiation", renegotiation).severity(Severity::Info),
+        FindingBuilder::pass(id::TLS_RENEGOTIATION, renegotiation).severity(Severity::Info),
     ]
 }
 
@@ -309,10 +313,10 @@ mod tests {
 
     #[test]
     fn an_issuer_that_is_not_sent_may_be_an_authority_or_an_intermediate() {
-        for (issuer, fetchable, id) in [
-            ("CN=Our Root", false, "cert-chain"),
-            ("CN=Our Root", true, "cert-incomplete"),
-            ("CN=Example Intermediate 2", false, "cert-incomplete"),
+        for (issuer, fetchable, check) in [
+            ("CN=Our Root", false, id::CERT_CHAIN),
+            ("CN=Our Root", true, id::CERT_INCOMPLETE),
+            ("CN=Example Intermediate 2", false, id::CERT_INCOMPLETE),
         ] {
             let (issuer, subject) = (issuer.to_owned(), String::from("CN=localhost"));
             let own = crate::report::Certificate { issuer, subject, ..Default::default() };
@@ -322,7 +326,12 @@ mod tests {
                 Some(false),
             ));
             let finding = chain(&presented, &verdict, fetchable);
-            assert_eq!((finding.id, finding.outcome), (id, CheckOutcome::Fail), "{}", finding.summary());
+            assert_eq!(
+                (finding.check, finding.outcome),
+                (check, CheckOutcome::Fail),
+                "{}",
+                finding.summary()
+            );
             for either in ["--ca-file", "intermediate", "not sent"] {
                 assert!(finding.summary().contains(either), "{}", finding.summary());
             }

@@ -1,32 +1,36 @@
-//! What the server does for a client that never asks for TLS.
+//! A client that never requests TLS: does the server accept its login, or execute its commands?
 
 use std::time::{Duration, Instant};
 
 use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::{is_text, signature};
-use super::{login, open_session};
+use super::{Context, Cost, PROBES, Probe, Running, Turn, login, open_session};
 use crate::channel::{Question, Reply};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::profile::shows;
+use crate::profile::{ProtocolProfile, shows};
+use crate::record::Log;
 use crate::report::CheckOutcome;
-use crate::session::{CleartextSession, ProbeError};
+use crate::selection::Selection;
+use crate::session::CleartextSession;
 
-/// How long a server may take to answer what many servers leave unanswered.
+/// How long a server may take to answer a command that many servers leave unanswered.
 pub(super) const SHORT: Duration = Duration::from_millis(500);
 
-/// How long to wait before asking something else, to see from the order of the answers what is not answered.
+/// How long to wait before the next command, so that the order of the answers shows a missing one.
 pub(super) const NUDGE: Duration = Duration::from_millis(100);
 
-/// An answer in words: the message that answers, and all that came with it.
-pub(super) struct Said {
+/// The text of an answer, and of all messages that came with it.
+pub(super) struct ReplyText {
     pub(super) own: String,
     all: String,
 }
 
-impl Said {
-    pub(super) fn by(session: &CleartextSession, reply: &Reply) -> Self {
+impl ReplyText {
+    pub(super) fn of(session: &CleartextSession, reply: &Reply) -> Self {
         Self { own: session.shown(&reply.own), all: session.shown(&reply.all()) }
     }
 
@@ -39,127 +43,166 @@ impl Said {
     }
 }
 
-/// Goes on without TLS. Also says how a harmless command is answered in cleartext, as a signature.
-pub(crate) async fn probe(plan: &Plan) -> (ProbeResult, Option<String>) {
-    let mut seen = ProbeResult::default();
-    let mut session = match plan.open("a client that does not ask for TLS").await {
-        Ok(session) => session,
-        Err((stop, record)) => {
-            seen.record(record);
-            seen.push(FindingBuilder::inconclusive("srv-auth-before", &stop));
-            seen.push(FindingBuilder::inconclusive("srv-not-enforced", &stop));
-            return (seen, None);
-        }
-    };
-    let mut usual = None;
-    let (login, command) = match session.read_greeting_and_hello().await {
-        Ok(opening) => {
-            let words = probe_words(plan.protocol);
-            let alone = !(words.is_empty() || is_text(&words));
-            let asked = match alone {
-                true => harmless_alone(plan, &mut seen).await,
-                false => harmless(plan, &mut session).await,
-            };
-            let has_ended = !alone && asked.as_ref().is_err_and(ProbeError::ends);
-            usual = asked.ok();
-            let login = match has_ended {
-                true => None,
-                false => {
-                    let usual = usual.as_deref();
-                    match login::credentials(plan, &mut session, usual, &opening, &mut seen).await {
-                        Ok(login) => Some(login),
-                        Err(stop) if alone || words.is_empty() => {
-                            Some((login::ended(plan, &session, &opening, &stop), false))
-                        }
-                        Err(_) => None,
-                    }
-                }
-            };
-            let command = match &login {
-                Some((_, true)) => served(plan, &mut session, usual.as_deref()).await.ok(),
-                _ => None,
-            };
-            (login.map(|it| it.0), command)
-        }
-        Err(stop) => {
-            let inconclusive = |id| Some(FindingBuilder::inconclusive(id, &stop));
-            (inconclusive("srv-auth-before"), inconclusive("srv-not-enforced"))
-        }
-    };
-    session.goodbye().await;
-    let at = seen.record(session.record);
-    match login {
-        Some(finding) => seen.push_shown(finding, at),
-        None => login_alone(plan, usual.as_deref(), &mut seen).await,
+/// Continues without TLS. Also learns how the server answers a harmless command in cleartext, for other probes.
+pub(super) struct Cleartext;
+
+impl Probe for Cleartext {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::SRV_AUTH_BEFORE, id::SRV_NOT_ENFORCED]
     }
-    match command {
-        Some(finding) => seen.push_shown(finding, at),
-        None => served_alone(plan, usual.as_deref(), &mut seen).await,
+
+    fn cost(&self, selection: &Selection, protocol: &'static Protocol) -> Cost {
+        let login = selection.wants(id::SRV_AUTH_BEFORE);
+        let command = selection.wants(id::SRV_NOT_ENFORCED);
+        let alone = is_asked_alone(protocol);
+        let session = u32::from(login || command || !alone);
+        // The same login inside TLS, where its refusal in cleartext is ambiguous.
+        let compared = u32::from(login && !ProtocolProfile::of(protocol).rejections.is_empty());
+        let again = u32::from(login) + u32::from(command);
+        Cost { failed_login: login, ..Cost::new(session + u32::from(alone) + again + compared) }
     }
-    (seen, usual)
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context))
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::First
+    }
+
+    fn is_needed(&self, selection: &Selection) -> bool {
+        selection.wants_any(self.checks()) || PROBES.iter().any(|it| it.needs_harmless_reply(selection))
+    }
 }
 
-/// How this protocol's harmless message looks. A dialect that has written one waits for its answer, so that this one
-/// serves no connection.
-pub(super) fn probe_words(protocol: &Protocol) -> Vec<u8> {
-    let mut words = Vec::new();
-    (protocol.dialect)(Identity::new("")).write_client(ClientMessage::Probe, &mut words);
-    words
+async fn probe(context: &Context<'_>) -> ProbeResult {
+    let plan = context.plan;
+    let mut result = ProbeResult::default();
+    let wanted = |check: &Check| plan.selection.wants(check);
+    let alone = is_asked_alone(plan.protocol);
+    let alone_reply = match alone {
+        true => Some(harmless_alone(plan, &result.log).await),
+        false => None,
+    };
+    if let Some(Ok(reply)) = &alone_reply {
+        let _ = context.harmless_reply.set(reply.clone());
+    }
+    if alone && !plan.selection.wants_any(Cleartext.checks()) {
+        return result;
+    }
+    let opened = open_session(plan, "a client that does not request TLS", &result.log).await;
+    let (mut session, opening) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            for check in Cleartext.checks() {
+                result.push_with_last(FindingBuilder::inconclusive(check, &error));
+            }
+            return result;
+        }
+    };
+    // Whether the server's next answer belongs to the client's next command.
+    let mut in_step = true;
+    if !alone {
+        match harmless(plan, &mut session).await {
+            Ok(reply) => drop(context.harmless_reply.set(reply)),
+            Err(error) => in_step = !error.ends(),
+        }
+    }
+    let usual = context.harmless_reply();
+    let (mut login, mut command) = (None, None);
+    if in_step && wanted(id::SRV_AUTH_BEFORE) {
+        match login::credentials(plan, &mut session, usual, &opening, &result.log).await {
+            Ok((finding, is_in_step)) => (login, in_step) = (Some(finding), is_in_step),
+            Err(error) => {
+                in_step = false;
+                // Only here is the login the first command of the session.
+                if alone || probe_message(plan.protocol).is_empty() {
+                    login = Some(login::ended(plan, &session, &opening, &error));
+                }
+            }
+        }
+    }
+    if in_step && wanted(id::SRV_NOT_ENFORCED) {
+        command = served(plan, &mut session, usual).await.ok();
+    }
+    session.quit().await;
+    let at = session.record.all();
+    if wanted(id::SRV_AUTH_BEFORE) {
+        result.push(match login {
+            Some(finding) => finding.at(at),
+            None => conclude(id::SRV_AUTH_BEFORE, login_alone(plan, usual, &result.log).await, &result.log),
+        });
+    }
+    if wanted(id::SRV_NOT_ENFORCED) {
+        result.push(match command {
+            Some(finding) => finding.at(at),
+            None => conclude(id::SRV_NOT_ENFORCED, served_alone(plan, usual, &result.log).await, &result.log),
+        });
+    }
+    result
+}
+
+/// Turns an error into an inconclusive finding with the transcript of the latest connection.
+fn conclude(check: &'static Check, finding: Result<FindingBuilder, ProbeError>, log: &Log) -> FindingBuilder {
+    finding.unwrap_or_else(|error| FindingBuilder::inconclusive(check, &error).at_all(log.last()))
+}
+
+/// Returns the no-op of the protocol. A dialect that has written one waits for its answer, so that this one serves no
+/// connection.
+pub(super) fn probe_message(protocol: &Protocol) -> Vec<u8> {
+    let mut message = Vec::new();
+    (protocol.dialect)(Identity::new("")).write_client(ClientMessage::Probe, &mut message);
+    message
+}
+
+/// Returns whether the harmless command needs a connection of its own. In a binary protocol it may begin something that
+/// has to be finished first, as PostgreSQL's request for GSSAPI does.
+fn is_asked_alone(protocol: &Protocol) -> bool {
+    let message = probe_message(protocol);
+    !(message.is_empty() || is_text(&message))
 }
 
 /// Sends a login as the first command of a connection. Some servers end a session after any command, so only here does
-/// the end show what the server does about a login.
-async fn login_alone(plan: &Plan, usual: Option<&str>, seen: &mut ProbeResult) {
-    let id = "srv-auth-before";
+/// the end show how the server treats a login.
+async fn login_alone(plan: &Plan, usual: Option<&str>, log: &Log) -> Result<FindingBuilder, ProbeError> {
     let (mut session, opening) =
-        match open_session(plan, "a login of a client that does not ask for TLS", seen).await {
-            Ok(begun) => begun,
-            Err((stop, at)) => return seen.push_shown(FindingBuilder::inconclusive(id, &stop), at),
-        };
-    let finding = match login::credentials(plan, &mut session, usual, &opening, seen).await {
+        open_session(plan, "a login of a client that does not request TLS", log).await?;
+    let finding = match login::credentials(plan, &mut session, usual, &opening, log).await {
         Ok((finding, _)) => finding,
-        Err(stop) => login::ended(plan, &session, &opening, &stop),
+        Err(error) => login::ended(plan, &session, &opening, &error),
     };
-    session.goodbye().await;
-    let at = seen.record(session.record);
-    seen.push_shown(finding, at);
+    session.quit().await;
+    Ok(finding.at(session.record.all()))
 }
 
 /// Sends a command as the first one of a connection. After a login, the answer to the command could be the late answer to
 /// the login, and the end of the session the end that the login caused.
-async fn served_alone(plan: &Plan, usual: Option<&str>, seen: &mut ProbeResult) {
-    let id = "srv-not-enforced";
-    let mut session = match open_session(plan, "a command of a client that does not ask for TLS", seen).await
-    {
-        Ok((session, _)) => session,
-        Err((stop, at)) => return seen.push_shown(FindingBuilder::inconclusive(id, &stop), at),
-    };
+async fn served_alone(plan: &Plan, usual: Option<&str>, log: &Log) -> Result<FindingBuilder, ProbeError> {
+    let check = id::SRV_NOT_ENFORCED;
+    let (mut session, _) = open_session(plan, "a command of a client that does not request TLS", log).await?;
     let finding = match served(plan, &mut session, usual).await {
         Ok(finding) => finding,
-        Err(_) if session.has_heard() => FindingBuilder::pass(id, "the server ends a session without TLS"),
-        Err(stop) => FindingBuilder::inconclusive(id, &stop),
+        Err(_) if session.has_received() => {
+            FindingBuilder::pass(check, "the server ends a session without TLS")
+        }
+        Err(error) => FindingBuilder::inconclusive(check, &error),
     };
-    session.goodbye().await;
-    let at = seen.record(session.record);
-    seen.push_shown(finding, at);
+    session.quit().await;
+    Ok(finding.at(session.record.all()))
 }
 
-/// The same on a connection of its own: a binary protocol's harmless message may begin something that has to be
-/// finished first, as PostgreSQL's question for GSSAPI does.
-async fn harmless_alone(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeError> {
-    let begun = open_session(plan, "a harmless message in cleartext", seen).await;
-    let (mut session, _) = begun.map_err(|it| it.0)?;
-    let usual = harmless(plan, &mut session).await;
-    seen.record(session.record);
-    usual
+async fn harmless_alone(plan: &Plan, log: &Log) -> Result<String, ProbeError> {
+    let (mut session, _) = open_session(plan, "a harmless message in cleartext", log).await?;
+    harmless(plan, &mut session).await
 }
 
+/// Returns the signature of the answer to a harmless command in cleartext.
 async fn harmless(plan: &Plan, session: &mut CleartextSession) -> Result<String, ProbeError> {
     let (message, reply_to) = match plan.profile.harmless {
         ClientMessage::Hello => (ClientMessage::Hello, ReplyTo::Hello),
         _ => (ClientMessage::Probe, ReplyTo::Other),
     };
-    let (bytes, what) = (session.words(message), "the answer to a harmless command");
+    let (bytes, what) = (session.encode(message), "the answer to a harmless command");
     if bytes.is_empty() {
         return Err(ProbeError::Silent(what));
     }
@@ -168,15 +211,15 @@ async fn harmless(plan: &Plan, session: &mut CleartextSession) -> Result<String,
     Ok(signature(&session.shown(&reply.own)))
 }
 
-/// Sends something that servers may leave unanswered, and takes the answer. Where it is known how a harmless command
-/// is answered, that one is asked behind it, so that order tells and not silence.
+/// Sends a command that servers may leave unanswered, and returns the answer. If the answer to a harmless command is
+/// known, the probe sends one after it, so that the order of the answers shows a missing one and not silence.
 pub(super) async fn ask(
     session: &mut CleartextSession,
     bytes: &[u8],
     usual: Option<&str>,
     what: &'static str,
 ) -> Result<Reply, ProbeError> {
-    let is_text = is_text(&probe_words(session.protocol));
+    let is_text = is_text(&probe_message(session.protocol));
     let Some(usual) = usual.filter(|_| is_text && !session.is_tagged(bytes)) else {
         return wait_for(session, bytes, what).await;
     };
@@ -184,32 +227,33 @@ pub(super) async fn ask(
     session.send(bytes).await?;
     let question = Question { asked: bytes, ..session.question(ReplyTo::Other, what) };
     match session.answer(Question { within: NUDGE, ..question }).await {
-        Err(stop) if stop.is_silence() => {}
+        Err(error) if error.is_silence() => {}
         answer => return answer,
     }
     session.write(ClientMessage::Probe).await?;
-    // Whose answer comes first cannot be told where answers to other questions are skipped.
+    // Without the bytes of a question, answers to other questions are not skipped, so that the order shows.
     let reply = session.answer(Question { asked: b"", ..question }).await?;
     if signature(&session.shown(&reply.own)) == usual {
-        // A second answer shows that the first one was the slow answer to `bytes`, in the same words as the usual one. It
-        // comes at least `NUDGE` after the first one where the path is slow, and later where the server is.
+        // A second answer shows that the first one was the slow answer to `bytes`, with the usual text. It arrives at
+        // least `NUDGE` after the first one if the path is slow, and later if the server is.
         let within = SHORT.max(sent.elapsed().saturating_mul(4));
         return match session.answer(Question { asked: b"", within, ..question }).await {
             Ok(_) => Ok(reply),
-            Err(stop) if stop.is_silence() => Err(ProbeError::PassedOver(what)),
-            Err(stop) if stop.ends() => {
-                let why = format!("the server gives one answer and ends the connection where {what} belongs");
+            Err(error) if error.is_silence() => Err(ProbeError::PassedOver(what)),
+            Err(error) if error.ends() => {
+                let why =
+                    format!("the server sends one answer and ends the connection where {what} was expected");
                 Err(ProbeError::Unclear(why))
             }
-            Err(stop) => Err(stop),
+            Err(error) => Err(error),
         };
     }
-    // It was slow, not silent; the answer to the harmless command is yet to come.
+    // The server was slow, not silent. The answer to the harmless command is still due.
     let _ = session.answer(Question { asked: b"", ..question }).await;
     Ok(reply)
 }
 
-/// Sends something that is answered, however late, as servers delay the answer to a login that fails.
+/// Sends a command and waits for its answer, which servers delay after a login that fails.
 pub(super) async fn wait_for(
     session: &mut CleartextSession,
     bytes: &[u8],
@@ -219,20 +263,20 @@ pub(super) async fn wait_for(
     session.answer(Question { asked: bytes, ..session.question(ReplyTo::Other, what) }).await
 }
 
-/// Sends a command that needs TLS, and judges whether the server does it without TLS.
+/// Sends a command that needs TLS, and judges whether the server executes it without TLS.
 ///
 /// # Errors
-/// When the server ends the session. Only where no other command came before does that show a refusal.
+/// If the server ends the session. That shows a refusal only if the command was the first one.
 async fn served(
     plan: &Plan,
     session: &mut CleartextSession,
     usual: Option<&str>,
 ) -> Result<FindingBuilder, ProbeError> {
-    let id = "srv-not-enforced";
-    let bytes = session.words(ClientMessage::Other);
+    let check = id::SRV_NOT_ENFORCED;
+    let bytes = session.encode(ClientMessage::Other);
     if bytes.is_empty() {
         return Ok(FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::NotApplicable,
             "the protocol does nothing before a login",
         ));
@@ -240,8 +284,9 @@ async fn served(
     let what = "the answer to a command";
     let mut answer = ask(session, &bytes, usual, what).await;
     if matches!(answer, Err(ProbeError::Silent(_))) {
-        // Servers of XMPP answer each other elsewhere; who takes leave has come past the command.
-        session.goodbye().await;
+        // Servers of XMPP answer each other on another connection. The answer to the end of the session comes after the
+        // command.
+        session.quit().await;
         answer = match session.answer_to(ReplyTo::Other, what).await {
             Err(ProbeError::Closed(_) | ProbeError::Bye(_)) => Err(ProbeError::PassedOver(what)),
             late => late,
@@ -249,33 +294,33 @@ async fn served(
     }
     Ok(match answer {
         Ok(Reply { meaning: ServerMessage::TlsRequired, .. }) => {
-            FindingBuilder::pass(id, "commands are refused for want of TLS")
+            FindingBuilder::pass(check, "the server refuses commands before TLS")
         }
         Ok(reply) => {
-            let said = Said::by(session, &reply);
-            match (said.shows(plan.profile.served), plan.profile.may_serve_cleartext) {
+            let text = ReplyText::of(session, &reply);
+            match (text.shows(plan.profile.served), plan.profile.may_serve_cleartext) {
                 (false, _) => FindingBuilder::pass(
-                    id,
-                    format!("a command in cleartext is refused: \"{}\"", said.short()),
+                    check,
+                    format!("the server refuses a command in cleartext: \"{}\"", text.short()),
                 ),
                 (true, Some(why)) => FindingBuilder::new(
-                    id,
+                    check,
                     CheckOutcome::Info,
-                    format!("the server serves cleartext too, {why}"),
+                    format!("the server also serves cleartext, {why}"),
                 ),
                 (true, None) => {
-                    let said = said.short();
-                    let why = format!("the server serves a client that never asked for TLS: \"{said}\"");
-                    login::trusted(session, FindingBuilder::fail(id, why))
+                    let text = text.short();
+                    let why = format!("the server serves a client that never requested TLS: \"{text}\"");
+                    login::trusted(session, FindingBuilder::fail(check, why))
                 }
             }
         }
-        Err(stop) if stop.ends() => return Err(stop),
+        Err(error) if error.ends() => return Err(error),
         Err(ProbeError::PassedOver(_)) => FindingBuilder::new(
-            id,
+            check,
             CheckOutcome::Info,
-            "a command in cleartext is passed over, and what comes behind it answered",
+            "the server does not answer a command in cleartext, and answers the next one",
         ),
-        Err(stop) => FindingBuilder::inconclusive(id, &stop),
+        Err(error) => FindingBuilder::inconclusive(check, &error),
     })
 }

@@ -1,136 +1,145 @@
-//! The same service with TLS from the first byte, on a port of its own: can a client of one port be led to the other?
+//! The same service with implicit TLS on a port of its own: can an attacker lead a client of one port to the other?
 //!
-//! Whoever is in the middle speaks the cleartext part himself and joins the handshakes. Neither end notices when
-//! both ports are good for the same name and take the same ALPN id; and what the server says inside TLS without
-//! being asked there is then taken for an answer (CVE-2025-49812).
+//! A machine in the middle speaks the cleartext part itself and joins the handshakes. Neither end notices when both
+//! ports have certificates for the same name and accept the same ALPN id. What the server sends inside TLS without a
+//! request inside TLS is then taken for an answer (CVE-2025-49812).
 
 use starttls::Error;
-use starttls::proto::{AfterUpgrade, Escaped, ReplyTo};
+use starttls::proto::{AfterUpgrade, Escaped, Protocol, ReplyTo};
 
+use super::{Context, Cost, Probe, Running};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::record::Log;
 use crate::report::{Certificate, CheckOutcome, Presented};
-use crate::session::ProbeError;
+use crate::selection::Selection;
 
-const ID: &str = "srv-xproto";
+const CHECK: &Check = id::SRV_XPROTO;
 
-/// What is said inside TLS without having been asked for there.
+/// A message that the server sends inside TLS without a request inside TLS.
 enum Unasked {
-    /// The answer to the request before TLS: one too many for a client of the TLS port.
+    /// The answer to the request before TLS: a client of the TLS port does not expect it.
     Answer,
-    /// The greeting on the TLS port: one too many for a client that upgrades.
+    /// The greeting on the TLS port: a client that upgrades does not expect it.
     Greeting,
 }
 
 impl Unasked {
-    fn by(plan: &Plan) -> Option<Self> {
-        let flow = plan.protocol.flow;
-        match flow.after {
+    fn of(protocol: &Protocol) -> Option<Self> {
+        match protocol.flow.after {
             AfterUpgrade::AnswerPending => Some(Self::Answer),
-            AfterUpgrade::Silent if flow.greeting => Some(Self::Greeting),
+            AfterUpgrade::Silent if protocol.flow.greeting => Some(Self::Greeting),
             _ => None,
         }
     }
 }
 
-/// Shakes hands on the TLS port as a client that upgrades would, and listens.
-pub(crate) async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeResult {
-    let mut seen = ProbeResult::default();
-    let na = |why: String| FindingBuilder::new(ID, CheckOutcome::NotApplicable, why);
-    let Some(unasked) = Unasked::by(plan) else {
-        seen.push(na(String::from(
-            "inside TLS this protocol's servers say nothing that was not asked for there",
-        )));
-        return seen;
-    };
-    let Some(port) = plan.implicit_port() else {
-        seen.push(na(String::from("no port is known where TLS starts at the first byte (--implicit-port)")));
-        return seen;
-    };
-    let _place = plan.place().await;
-    let purpose = format!("port {port}, by a client that upgrades");
-    let mut session = match plan.open_port(port, &purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => {
-            let finding = match &stop {
-                ProbeError::Unreachable(why) => na(format!("port {port} is closed: {why}")),
-                _ => FindingBuilder::inconclusive(ID, &stop),
-            };
-            let at = seen.record(record);
-            seen.push_shown(finding, at);
-            return seen;
-        }
-    };
-    session.reply_timeout = plan.handshake_timeout();
-    let (finding, record) =
-        match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-            Err((_, record)) if plan.is_over() => {
-                (FindingBuilder::inconclusive(ID, &ProbeError::Deadline), record)
-            }
-            Err((error, record)) => (unshaken(port, &error), record),
-            Ok(mut inside) => {
-                let facts = inside.session().facts().clone();
-                let own = facts.chain.first().map(|der| Certificate::read(der));
-                let verified = facts.verdict == starttls::CertificateVerdict::Verified;
-                let said = match unasked {
-                    Unasked::Answer => None,
-                    Unasked::Greeting => {
-                        Some(inside.reply(inside.question(ReplyTo::Connect, "the greeting")).await)
-                    }
-                };
-                inside.goodbye().await;
-                let same = upgraded.is_some_and(|it| alike(it, own.as_ref(), verified));
-                let alpn = match &facts.alpn {
-                    Some(id) => format!("both ports take the ALPN id {}", Escaped(id)),
-                    None => String::from("ALPN does not tell the ports apart"),
-                };
-                let finding = match (same, said) {
-                    (false, _) => {
-                        FindingBuilder::pass(ID, format!("port {port} has a certificate for other names"))
-                    }
-                    (true, None) => {
-                        let why = "the first answer inside an upgrade belongs to the request before it";
-                        FindingBuilder::new(
-                            ID,
-                            CheckOutcome::Warning,
-                            format!("clients of port {port} can be led here, where {why}"),
-                        )
-                    }
-                    (true, Some(Ok(_))) => {
-                        let why = "a greeting comes where the answer to their first command belongs";
-                        FindingBuilder::new(
-                            ID,
-                            CheckOutcome::Info,
-                            format!("clients can be led to port {port}, where {why}"),
-                        )
-                    }
-                    // A session that ends, or is slow to greet, does not show what others hear.
-                    (true, Some(Err(stop))) => FindingBuilder::inconclusive(ID, &stop.unserved()),
-                };
-                (finding.details(vec![alpn]), inside.record)
-            }
-        };
-    let at = seen.record(record);
-    seen.push_shown(finding, at);
-    seen
+/// Completes a handshake on the TLS port as a client that upgrades would, and listens.
+pub(super) struct CrossProtocol;
+
+impl Probe for CrossProtocol {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[CHECK]
+    }
+
+    fn cost(&self, _: &Selection, protocol: &'static Protocol) -> Cost {
+        Cost::new(u32::from(Unasked::of(protocol).is_some()))
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context.plan, context.presented))
+    }
 }
 
-/// Without a handshake there is nothing to join.
-fn unshaken(port: u16, error: &Error) -> FindingBuilder {
-    match error {
-        Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_) => {
-            FindingBuilder::pass(ID, format!("port {port} refuses the handshake of a client that upgrades"))
+async fn probe(plan: &Plan, upgraded: Option<&Presented>) -> ProbeResult {
+    let not_applicable = |why: String| FindingBuilder::new(CHECK, CheckOutcome::NotApplicable, why);
+    let Some(unasked) = Unasked::of(plan.protocol) else {
+        let why = "servers of this protocol send nothing inside TLS without a request inside TLS";
+        return ProbeResult::of(not_applicable(why.to_owned()));
+    };
+    let Some(port) = plan.implicit_port() else {
+        let why = "the port with implicit TLS is unknown; hint: name it with --implicit-port";
+        return ProbeResult::of(not_applicable(why.to_owned()));
+    };
+    let _place = plan.place().await;
+    let mut result = ProbeResult::default();
+    let finding = match join(plan, port, &unasked, upgraded, &result.log).await {
+        Ok(finding) => finding,
+        Err(ProbeError::Unreachable(why)) => not_applicable(format!("port {port} is closed: {why}")),
+        Err(error) => FindingBuilder::inconclusive(CHECK, &error),
+    };
+    result.push_with_last(finding);
+    result
+}
+
+async fn join(
+    plan: &Plan,
+    port: u16,
+    unasked: &Unasked,
+    upgraded: Option<&Presented>,
+    log: &Log,
+) -> Result<FindingBuilder, ProbeError> {
+    let mut session = plan.open_port(port, &format!("port {port}, by a client that upgrades"), log).await?;
+    session.reply_timeout = plan.handshake_timeout();
+    let mut inside = match plan.secure(session).await {
+        Ok(inside) => inside,
+        Err(_) if plan.is_over() => return Err(ProbeError::Deadline),
+        Err(error) => return Ok(no_handshake(port, &error)),
+    };
+    let facts = inside.session().facts().clone();
+    let own = facts.chain.first().map(|der| Certificate::read(der));
+    let verified = facts.verdict == starttls::CertificateVerdict::Verified;
+    let greeting = match unasked {
+        Unasked::Answer => None,
+        Unasked::Greeting => Some(inside.reply(inside.question(ReplyTo::Connect, "the greeting")).await),
+    };
+    inside.quit().await;
+    let same = upgraded.is_some_and(|it| alike(it, own.as_ref(), verified));
+    let finding = match (same, greeting) {
+        (false, _) => FindingBuilder::pass(CHECK, format!("port {port} has a certificate for other names")),
+        (true, None) => {
+            let why = format!(
+                "an attacker can lead clients of port {port} here, where the first answer inside TLS belongs to the \
+                 request before it"
+            );
+            FindingBuilder::new(CHECK, CheckOutcome::Warning, why)
         }
+        (true, Some(Ok(_))) => {
+            let why = format!(
+                "an attacker can lead clients to port {port}, where they take the greeting for the answer to their \
+                 first command"
+            );
+            FindingBuilder::new(CHECK, CheckOutcome::Info, why)
+        }
+        // A session that ends, or is slow to greet, does not show what other clients receive.
+        (true, Some(Err(error))) => FindingBuilder::inconclusive(CHECK, &error.unserved()),
+    };
+    let alpn = match &facts.alpn {
+        Some(id) => format!("both ports accept the ALPN id {}", Escaped(id)),
+        None => String::from("ALPN does not distinguish the ports"),
+    };
+    Ok(finding.details(vec![alpn]))
+}
+
+/// Judges a port that does not complete the handshake, so that an attacker cannot join it.
+fn no_handshake(port: u16, error: &Error) -> FindingBuilder {
+    match error {
+        Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_) => FindingBuilder::pass(
+            CHECK,
+            format!("port {port} refuses the handshake of a client that upgrades"),
+        ),
         _ => FindingBuilder::new(
-            ID,
+            CHECK,
             CheckOutcome::NotApplicable,
             format!("port {port} does not speak TLS: {error}"),
         ),
     }
 }
 
-/// Whether a client cannot tell the two by their certificates: both are good for the name, or would be if their
-/// authority was trusted.
+/// Returns whether a client cannot distinguish the ports by their certificates: both are valid for the name, or would be
+/// with a trusted CA.
 fn alike(upgraded: &Presented, own: Option<&Certificate>, verified: bool) -> bool {
     let (Some(first), Some(own)) = (upgraded.chain.first(), own) else { return false };
     let shared = first.names.iter().any(|name| own.names.iter().any(|it| it.eq_ignore_ascii_case(name)));

@@ -1,120 +1,149 @@
-//! After the go-ahead, anything but a ClientHello: the connection has to end there.
+//! After the go-ahead, other bytes than a ClientHello: the connection has to end there.
 
 use std::time::{Duration, Instant};
 
-use super::answers::{harmless, shown, signature};
-use super::cleartext::probe_words;
+use starttls::proto::Protocol;
+
+use super::answers::{harmless, harmless_is_login, shown, signature};
+use super::cleartext::probe_message;
 use super::injection::cleartext_reply;
+use super::{Context, Cost, Probe, Running, Turn};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{begins, is_final};
+use crate::record::Log;
 use crate::report::CheckOutcome;
-use crate::session::{CleartextSession, ProbeError};
+use crate::selection::Selection;
+use crate::session::CleartextSession;
 
-/// A fatal alert, handshake_failure, as a client sends it that cannot go on (RFC 8446 section 6.2).
+/// A fatal alert, handshake_failure, as a client sends it that cannot continue (RFC 8446 section 6.2).
 const ALERT: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
 
-/// How long a server may take to do something about it, before it is asked something else.
+/// How long a server may take to react before the probe sends another command.
 const LISTEN: Duration = Duration::from_millis(700);
 
-/// How long nothing more comes when a server has answered.
+/// After an answer, the silence that ends it.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Octets that are heard out.
-const MAX_HEARD: usize = 64 * 1024;
+/// The most octets that the probe reads.
+const MAX_RECEIVED: usize = 64 * 1024;
 
 /// What a server does after a handshake that failed.
 enum End {
-    /// It ends the connection; what it says before.
+    /// It ends the connection, after this last message.
     Closed(Option<String>),
-    /// It serves in cleartext: with this.
+    /// It serves in cleartext with this answer.
     Serves(String),
-    /// It refuses everything, and stays.
+    /// It refuses every command, and keeps the connection.
     Refuses(String),
-    /// It says nothing, and stays.
+    /// It sends nothing, and keeps the connection.
     Silent,
 }
 
-/// Cleartext, and an alert with cleartext behind it, where the ClientHello belongs.
-pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
-    let id = "srv-hs-fallback";
-    let mut seen = ProbeResult::default();
+/// Sends cleartext, and an alert with cleartext after it, instead of the ClientHello.
+pub(super) struct Fallback;
+
+impl Probe for Fallback {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::SRV_HS_FALLBACK]
+    }
+
+    fn cost(&self, _: &Selection, protocol: &'static Protocol) -> Cost {
+        Cost { failed_login: harmless_is_login(protocol), ..Cost::new(2) }
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context.plan, context.harmless_reply()))
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Alone
+    }
+
+    fn needs_harmless_reply(&self, selection: &Selection) -> bool {
+        self.is_needed(selection)
+    }
+}
+
+async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
+    let check = id::SRV_HS_FALLBACK;
+    let mut result = ProbeResult::default();
     let (mut worst, mut inconclusive, mut ends) = (None, None, String::new());
     for (purpose, first) in [
         ("cleartext instead of a ClientHello", b"".as_slice()),
         ("an alert instead of a ClientHello, then cleartext", ALERT),
     ] {
         let _place = plan.place().await;
-        let mut session = match plan.open(purpose).await {
-            Ok(session) => session,
-            Err((stop, record)) => {
-                seen.record(record);
-                inconclusive = Some(FindingBuilder::inconclusive(id, &stop));
-                continue;
-            }
-        };
-        let end = fall_back(plan, &mut session, first, usual).await;
-        let all = session.record.all();
-        let at = seen.record(session.record);
+        let end = one_connection(plan, purpose, first, usual, &result.log).await;
+        let at = result.log.last();
         match end {
-            Ok(End::Closed(None)) => ends = String::from("the connection ends"),
+            Ok(End::Closed(None)) => ends = String::from("the server ends the connection"),
             Ok(End::Closed(Some(text))) => {
-                ends = format!("the server says \"{text}\", and the connection ends")
+                ends = format!("the server sends \"{text}\" and ends the connection")
             }
             // In some protocols only the usual answer to a harmless command shows that the server serves.
-            Ok(End::Refuses(text)) if usual.is_none() && !probe_words(plan.protocol).is_empty() => {
+            Ok(End::Refuses(text)) if usual.is_none() && !probe_message(plan.protocol).is_empty() => {
                 let why = format!(
                     "after a handshake that fails the server answers \"{text}\"; whether that serves a client is \
                      unknown, because its answer to a harmless command before TLS is missing"
                 );
-                inconclusive = Some(FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(at, all));
+                inconclusive = Some(FindingBuilder::new(check, CheckOutcome::Inconclusive, why).at_all(at));
             }
-            Ok(End::Refuses(text)) => ends = format!("the server says \"{text}\" and serves nothing"),
+            Ok(End::Refuses(text)) => ends = format!("the server sends \"{text}\" and refuses every command"),
             Ok(End::Serves(text)) => {
                 let why =
-                    format!("after a handshake that failed the server goes on in cleartext: \"{text}\"");
-                worst = Some(FindingBuilder::fail(id, why).at(at, all));
+                    format!("after a handshake that failed the server continues in cleartext: \"{text}\"");
+                worst = Some(FindingBuilder::fail(check, why).at_all(at));
             }
             Ok(End::Silent) => {
-                let why =
-                    "after a handshake that fails the server neither says anything nor ends the connection";
-                inconclusive = Some(FindingBuilder::new(id, CheckOutcome::Inconclusive, why).at(at, all));
+                let why = "after a handshake that fails the server neither answers nor ends the connection";
+                inconclusive = Some(FindingBuilder::new(check, CheckOutcome::Inconclusive, why).at_all(at));
             }
-            Err(stop) => inconclusive = Some(FindingBuilder::inconclusive(id, &stop).at(at, all)),
+            Err(error) => inconclusive = Some(FindingBuilder::inconclusive(check, &error).at_all(at)),
         }
     }
-    seen.push(
-        worst
-            .or(inconclusive)
-            .unwrap_or_else(|| FindingBuilder::pass(id, format!("after a handshake that fails, {ends}"))),
-    );
-    seen
+    let pass = || FindingBuilder::pass(check, format!("after a handshake that fails, {ends}"));
+    result.push(worst.or(inconclusive).unwrap_or_else(pass));
+    result
 }
 
-/// Says something harmless instead of the handshake, and if the connection goes on, again: a TLS library may have
-/// swallowed it, and an error may be all that there is to its answer.
+async fn one_connection(
+    plan: &Plan,
+    purpose: &str,
+    first: &[u8],
+    usual: Option<&str>,
+    log: &Log,
+) -> Result<End, ProbeError> {
+    let mut session = plan.open(purpose, log).await?;
+    fall_back(plan, &mut session, first, usual).await
+}
+
+/// Sends a harmless command instead of the handshake, and another one if the connection stays open: a TLS library may
+/// have consumed the first one, and its answer may be an error only.
 async fn fall_back(
     plan: &Plan,
     session: &mut CleartextSession,
     first: &[u8],
     usual: Option<&str>,
 ) -> Result<End, ProbeError> {
-    session.agree().await?;
-    let mut said = None;
+    session.negotiate().await?;
+    let mut last = None;
     for (first, wait) in [(first, LISTEN), (b"".as_slice(), plan.reply_timeout())] {
-        let words = harmless(plan, &mut |message| session.words(message));
+        let words = harmless(plan, &mut |message| session.encode(message));
         match session.send(&[first, &words].concat()).await {
             Ok(()) => {}
-            Err(ProbeError::Closed(_)) => return Ok(End::Closed(said)),
-            Err(stop) => return Err(stop),
+            Err(ProbeError::Closed(_)) => return Ok(End::Closed(last)),
+            Err(error) => return Err(error),
         }
         let until = Instant::now() + wait;
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         loop {
-            let (more, closed) = session.hear(QUIET).await;
+            let (more, closed) = session.receive(QUIET).await;
             let quiet = more.is_empty();
-            heard.extend(more);
-            let answers = answers(plan, &heard);
+            received.extend(more);
+            let answers = answers(plan, &received);
             if let Some(text) = answers.iter().find(|text| serves(plan, text, usual)) {
                 return Ok(End::Serves(cut(text)));
             }
@@ -122,23 +151,23 @@ async fn fall_back(
                 return Err(ProbeError::Deadline);
             }
             if closed {
-                return Ok(End::Closed(answers.last().map(|text| cut(text)).or(said)));
+                return Ok(End::Closed(answers.last().map(|text| cut(text)).or(last)));
             }
-            let enough = Instant::now() > until || heard.len() > MAX_HEARD;
+            let enough = Instant::now() > until || received.len() > MAX_RECEIVED;
             if enough || (quiet && !answers.is_empty()) {
-                said = answers.last().map(|text| cut(text)).or(said);
+                last = answers.last().map(|text| cut(text)).or(last);
                 break;
             }
         }
     }
-    Ok(said.map_or(End::Silent, End::Refuses))
+    Ok(last.map_or(End::Silent, End::Refuses))
 }
 
-/// What was heard, an answer each. The alerts that end a handshake are as they should be; what comes behind is not.
-fn answers(plan: &Plan, heard: &[u8]) -> Vec<String> {
-    let mut rest = heard;
-    while let [0x15, _, _, high, low, behind @ ..] = rest {
-        rest = behind.get(usize::from(*high) * 256 + usize::from(*low)..).unwrap_or_default();
+/// Splits what was received into answers, without the alerts that end a handshake.
+fn answers(plan: &Plan, received: &[u8]) -> Vec<String> {
+    let mut rest = received;
+    while let [0x15, _, _, high, low, after @ ..] = rest {
+        rest = after.get(usize::from(*high) * 256 + usize::from(*low)..).unwrap_or_default();
     }
     cleartext_reply::cut(plan, rest).into_iter().map(|message| shown(plan.protocol, message)).collect()
 }

@@ -1,102 +1,114 @@
-//! What the server keeps inside TLS of what was said before.
+//! State that a client sets before TLS: does the server keep it inside TLS?
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Escaped, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::signature;
 use super::cleartext::ask;
+use super::{Context, Cost, Probe, Running};
 use crate::channel::Question;
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::profile::{Fixation, ProtocolProfile};
+use crate::record::Log;
 use crate::report::CheckOutcome;
-use crate::session::{CleartextSession, ProbeError, TlsSession};
+use crate::selection::Selection;
+use crate::session::{CleartextSession, TlsSession};
 
 /// How long a server may take to answer the harmless command that follows. After it, silence counts as the answer.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Sets state in cleartext and looks for it inside TLS; and looks without setting it, for comparison.
-pub(crate) async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
-    let id = "srv-fixation";
-    let mut seen = ProbeResult::default();
-    let Some((before, inside)) = plan.profile.fixation else {
-        seen.push(FindingBuilder::new(
-            id,
-            CheckOutcome::NotApplicable,
-            "the protocol keeps nothing that could be set before TLS",
-        ));
-        return seen;
+/// Sets state in cleartext and looks for it inside TLS, and looks without setting it for comparison.
+pub(super) struct StateBeforeTls;
+
+impl Probe for StateBeforeTls {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::SRV_FIXATION]
+    }
+
+    fn cost(&self, _: &Selection, protocol: &'static Protocol) -> Cost {
+        match ProtocolProfile::of(protocol).fixation {
+            Some(fixation) => Cost { failed_login: fixation.is_login, ..Cost::new(2) },
+            None => Cost::default(),
+        }
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context.plan, context.harmless_reply()))
+    }
+
+    fn needs_harmless_reply(&self, selection: &Selection) -> bool {
+        self.is_needed(selection)
+    }
+}
+
+async fn probe(plan: &Plan, usual: Option<&str>) -> ProbeResult {
+    let check = id::SRV_FIXATION;
+    let Some(fixation) = plan.profile.fixation else {
+        let why = "the protocol keeps no state that a client could set before TLS";
+        return ProbeResult::of(FindingBuilder::new(check, CheckOutcome::NotApplicable, why));
     };
-    let without = look(plan, "control: the same without the state", ("", usual), inside, &mut seen).await;
-    // What is not answered without the state tells nothing with it.
+    let mut result = ProbeResult::default();
+    let control = Fixation { state: "", ..fixation };
+    let without = look(plan, "control: the same without the state", control, usual, &result.log).await;
+    // If the control run shows nothing, the comparison cannot show anything either.
     let with = match &without {
-        Err(stop) => Err(stop.clone()),
+        Err(error) => Err(error.clone()),
         Ok(_) => {
             let purpose = "state set in cleartext, looked for inside TLS";
-            look(plan, purpose, (before, usual), inside, &mut seen).await
+            look(plan, purpose, fixation, usual, &result.log).await
         }
     };
-    let (first, second) = (seen.records.first().map(|it| it.all()), seen.records.get(1).map(|it| it.all()));
     let finding = match (with, without) {
-        (Ok(with), Ok(without)) if differ(&with, &without, before) => {
+        (Ok(with), Ok(without)) if differ(&with, &without, fixation.state) => {
             let [with, without] = [with, without].map(|answers| answers.join("\", \""));
-            let why = format!("\"{with}\" instead of \"{without}\"");
-            FindingBuilder::fail(id, format!("what was said in cleartext still holds inside TLS: {why}"))
+            let why = format!(
+                "the server keeps state from the cleartext inside TLS: \"{with}\" instead of \"{without}\""
+            );
+            FindingBuilder::fail(check, why)
         }
-        (Ok(_), Ok(_)) => FindingBuilder::pass(id, "what was said in cleartext is forgotten inside TLS"),
+        (Ok(_), Ok(_)) => {
+            FindingBuilder::pass(check, "the server discards state from the cleartext when TLS starts")
+        }
         // The control run is served, so the state is what ends this session. A server that turns clients away may
         // have ended it before the state was set.
-        (Err(stop), Ok(_))
-            if (stop.ends() && !stop.turns_away())
-                || matches!(stop, ProbeError::Refused | ProbeError::Unshaken(_)) =>
+        (Err(error), Ok(_))
+            if (error.ends() && !error.turns_away())
+                || matches!(error, ProbeError::Refused | ProbeError::Handshake(_)) =>
         {
-            FindingBuilder::pass(id, "the server does not go on after it")
+            FindingBuilder::pass(check, "the server ends the session after the state was set")
         }
-        (Err(stop), _) | (_, Err(stop)) => FindingBuilder::inconclusive(id, &stop),
+        (Err(error), _) | (_, Err(error)) => FindingBuilder::inconclusive(check, &error),
     };
-    let finding = first.into_iter().fold(finding, |finding, mark| finding.at(0, mark));
-    seen.push(second.into_iter().fold(finding, |finding, mark| finding.at(1, mark)));
-    seen
+    let evidence = result.log.all();
+    result.push(finding.at_all(evidence));
+    result
 }
 
 async fn look(
     plan: &Plan,
     purpose: &str,
-    (before, usual): (&str, Option<&str>),
-    inside: &str,
-    seen: &mut ProbeResult,
+    fixation: Fixation,
+    usual: Option<&str>,
+    log: &Log,
 ) -> Result<Vec<String>, ProbeError> {
     let _place = plan.place().await;
-    let mut session = match plan.open(purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => {
-            seen.record(record);
-            return Err(stop);
-        }
-    };
-    if let Err(stop) = agree(&mut session, before, usual).await {
-        seen.record(session.record);
-        return Err(stop);
-    }
-    match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-        Ok(mut session) => {
-            // A command that the server always answers follows one that it may leave unanswered.
-            let sentinel = session.words(ClientMessage::Probe);
-            let _ = session.send(&[inside.as_bytes(), &sentinel].concat()).await;
-            let answers = answers(plan, &mut session, usual).await;
-            session.goodbye().await;
-            seen.record(session.record);
-            answers.map_err(ProbeError::unserved)
-        }
-        Err((error, record)) => {
-            seen.record(record);
-            Err(plan.unshaken(&error))
-        }
-    }
+    let mut session = plan.open(purpose, log).await?;
+    negotiate(&mut session, fixation.state, usual).await?;
+    let mut session = plan.secure(session).await.map_err(|error| plan.handshake_error(&error))?;
+    // A command that the server always answers follows one that it may leave unanswered.
+    let sentinel = session.encode(ClientMessage::Probe);
+    let _ = session.send(&[fixation.question.as_bytes(), &sentinel].concat()).await;
+    let answers = answers(plan, &mut session, usual).await;
+    session.quit().await;
+    answers.map_err(ProbeError::unserved)
 }
 
-/// The answer to a command, if there is one, and that to the harmless one behind it. Servers delay the answer to a
-/// login that fails, and the other one waits for it.
+/// Returns the answer to a command, if the server sends one, and the answer to the harmless command after it. Servers
+/// delay the answer to a login that fails, and then the second answer waits for the first.
 async fn answers(
     plan: &Plan,
     session: &mut TlsSession,
@@ -115,15 +127,15 @@ async fn answers(
                 return Err(ProbeError::Bye(session.shown(&reply.own)));
             }
             Ok(reply) => answers.push(Escaped(reply.own.trim_ascii_end()).to_string()),
-            // A server that turns everybody away answers once, and ends.
-            Err(stop) if answers.is_empty() || stop.ends() => return Err(stop),
+            // A server that turns every client away answers once and ends the session.
+            Err(error) if answers.is_empty() || error.ends() => return Err(error),
             Err(_) => break,
         }
     }
     Ok(answers)
 }
 
-/// Whether the answers are others than those to a client that set nothing, or know what was set.
+/// Returns whether the answers differ from those to a client that set no state, or repeat the state.
 fn differ(with: &[String], without: &[String], set: &str) -> bool {
     let signatures = |answers: &[String]| answers.iter().map(|it| signature(it)).collect::<Vec<_>>();
     let value = set.split_whitespace().next_back().unwrap_or_default();
@@ -131,13 +143,17 @@ fn differ(with: &[String], without: &[String], set: &str) -> bool {
     signatures(with) != signatures(without) || (knows(with) && !knows(without))
 }
 
-/// The upgrade, with a command before the request.
-async fn agree(session: &mut CleartextSession, before: &str, usual: Option<&str>) -> Result<(), ProbeError> {
+/// Negotiates the upgrade, with a command before the request.
+async fn negotiate(
+    session: &mut CleartextSession,
+    before: &str,
+    usual: Option<&str>,
+) -> Result<(), ProbeError> {
     session.read_greeting_and_hello().await?;
     if !before.is_empty() {
         match ask(session, before.as_bytes(), usual, "the answer to a command").await {
             Ok(_) | Err(ProbeError::PassedOver(_)) => {}
-            Err(stop) => return Err(stop),
+            Err(error) => return Err(error),
         }
     }
     session.request().await

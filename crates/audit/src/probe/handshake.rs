@@ -1,4 +1,4 @@
-//! The handshake of the first connection, and what the session inside shows.
+//! The handshake of the first connection, and the session inside TLS.
 
 use starttls::proto::Escaped;
 
@@ -6,18 +6,20 @@ use super::baseline::Baseline;
 use super::capabilities::{Again, asked_again, capabilities};
 use super::certificate as judge;
 use crate::algorithms::{self, KeyKind};
+use crate::check::id;
+use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
-use crate::session::{CleartextSession, Opening, ProbeError};
+use crate::session::{CleartextSession, Opening};
 
-/// What to do about a server that ends handshakes without a server name.
+/// The fix for a server that ends handshakes without a server name.
 const NAME_NEEDED: &str = "Audit the server by its name: give the name with --server-name, or dial the address with \
     --connect. A certificate for connections without a server name helps clients that cannot send one.";
 
 impl Baseline {
-    /// Of a handshake that failed by its certificate: keeps it for the report, and judges its key.
+    /// Keeps the certificate of a handshake that failed because of it, and judges its key.
     fn unproven(&mut self, error: &starttls::Error) -> Option<FindingBuilder> {
         let starttls::Error::Certificate { failure, chain, .. } = error else { return None };
         let presented = Presented::refused(failure, chain);
@@ -26,7 +28,7 @@ impl Baseline {
         Some(finding)
     }
 
-    /// Shakes hands, asks inside for what it may do, and judges the certificate and the session.
+    /// Completes the handshake, asks for the capabilities inside TLS, and judges the certificate and the session.
     pub(super) async fn inside(
         mut self,
         plan: &Plan,
@@ -36,43 +38,43 @@ impl Baseline {
         let beyond = session.unread();
         let started = session.record.elapsed_ms();
         if !beyond.is_empty() {
-            let all = session.record.all();
-            let at = self.seen.record(session.record);
-            // The transcript has more of it.
+            let at = session.record.all();
+            // The transcript shows more of it.
             let shown = Escaped(beyond.get(..200).unwrap_or(&beyond));
-            let why = format!("cleartext came after the go-ahead: \"{shown}\"");
-            return self
-                .end(EndpointVerdict::Violation, FindingBuilder::fail("srv-upgrade", why).at(at, all));
+            let why = format!("the server sent cleartext after the go-ahead: \"{shown}\"");
+            return self.end(EndpointVerdict::Violation, FindingBuilder::fail(id::SRV_UPGRADE, why).at(at));
         }
-        let id = if plan.implicit { "tls-handshake" } else { "srv-upgrade" };
+        let check = if plan.implicit { id::TLS_HANDSHAKE } else { id::SRV_UPGRADE };
         let boundary = session.record.all().last + 1;
-        let secured = session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await;
-        let mut inside = match secured {
+        let mut inside = match plan.secure(session).await {
             Ok(inside) => inside,
-            Err((error, record)) => {
-                let all = record.all();
-                let at = self.seen.record(record);
+            Err(error) => {
+                let evidence = self.result.log.last();
                 if plan.is_over() {
-                    let finding = FindingBuilder::inconclusive(id, &ProbeError::Deadline);
-                    return self.end(EndpointVerdict::Inconclusive, finding.at(at, all));
+                    return self.end(
+                        EndpointVerdict::Inconclusive,
+                        FindingBuilder::inconclusive(check, &ProbeError::Deadline).at_all(evidence),
+                    );
                 }
                 self.large_hello = error.may_be_large_hello();
                 let why = match plan.implicit {
-                    true => format!("the handshake fails: {error}"),
-                    false => format!("the upgrade is agreed, and the handshake fails: {error}"),
+                    true => format!("the TLS handshake fails: {error}"),
+                    false => {
+                        format!("the server agrees to the upgrade, but the TLS handshake fails: {error}")
+                    }
                 };
                 // A key that is too weak for every client makes the handshake fail; the finding names the key.
                 let weak = self.unproven(&error).filter(|finding| finding.outcome == CheckOutcome::Fail);
-                let finding = weak.unwrap_or_else(|| FindingBuilder::fail(id, why));
+                let finding = weak.unwrap_or_else(|| FindingBuilder::fail(check, why));
                 let finding = match error {
                     starttls::Error::NoServerName(_) => finding.fix(NAME_NEEDED),
                     _ => finding,
                 };
-                return self.end(EndpointVerdict::TlsFailed, finding.at(at, all));
+                return self.end(EndpointVerdict::TlsFailed, finding.at_all(evidence));
             }
         };
         self.step("handshake", inside.record.elapsed_ms() - started);
-        let handshake = Mark { first: boundary, last: inside.record.all().last };
+        let handshake = Mark { first: boundary, ..inside.record.all() };
         self.took_ms = inside.record.elapsed_ms();
         let Again { offer, before, inside: after } = asked_again(plan, &mut inside, opening).await;
         if after.is_ok() {
@@ -91,17 +93,16 @@ impl Baseline {
             ocsp_stapled: facts.ocsp_stapled,
         });
         self.certificate = Some(Presented::of(&facts));
-        inside.goodbye().await;
-        let all = inside.record.all();
-        let at = self.seen.record(inside.record);
+        inside.quit().await;
+        let at = inside.record.all();
         let done = match plan.implicit {
-            true => "the handshake succeeds",
-            false => "the upgrade is agreed, and the handshake succeeds",
+            true => "the TLS handshake succeeds",
+            false => "the server agrees to the upgrade, and the TLS handshake succeeds",
         };
-        self.seen.push(FindingBuilder::pass(id, done).at(at, all));
-        self.seen.push(offer.at(at, all));
+        self.result.push(FindingBuilder::pass(check, done).at(at));
+        self.result.push(offer.at(at));
         if !plan.implicit {
-            self.seen.push(capabilities(plan, &before, &after).at(at, all));
+            self.result.push(capabilities(plan, &before, &after).at(at));
         }
         if let (Some(presented), Some(tls)) = (&self.certificate, &self.tls) {
             let soon = plan.limits.expiry_warning;
@@ -109,12 +110,13 @@ impl Baseline {
                 .into_iter()
                 .chain(judge::session(&facts, tls, plan.required_alpn()))
             {
-                self.seen.push(finding.at(at, handshake));
+                self.result.push(finding.at(handshake));
             }
         }
         let steps =
             self.steps.iter().map(|step| format!("{} {:.1} ms", step.name, step.ms)).collect::<Vec<_>>();
-        self.seen.push(FindingBuilder::new("time-steps", CheckOutcome::Info, steps.join(", ")).at(at, all));
+        self.result.push(FindingBuilder::new(id::TIME_STEPS, CheckOutcome::Info, steps.join(", ")).at(at));
+        self.unserved = after.as_ref().err().cloned();
         self.capabilities = Some(Capabilities { before, inside: after.unwrap_or_default() });
         self
     }

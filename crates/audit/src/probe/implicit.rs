@@ -1,37 +1,35 @@
-//! A port where TLS starts at the first byte (RFC 8314 section 3).
-
-use starttls_hello::Version;
+//! A port with implicit TLS (RFC 8314 section 3).
 
 use super::baseline::Baseline;
 use super::port::{self, Diagnosis};
-use super::tls;
-use crate::check::CHECKS;
+use crate::check::{CHECKS, Check, id};
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::report::{CheckOutcome, EndpointVerdict};
-use crate::session::{Opening, ProbeError};
+use crate::session::Opening;
 
-/// Shakes hands at once, with verification, and asks inside for what it may do.
+/// Completes the handshake at once, with verification, and asks for the capabilities inside TLS.
 pub(super) async fn baseline(plan: &Plan) -> Baseline {
     let mut base = Baseline::default();
-    let session = match plan.open("TLS from the first byte").await {
+    let session = match plan.open("TLS from the first byte", &base.result.log).await {
         Ok(session) => session,
-        Err((stop, record)) => {
-            base.seen.record(record);
-            return base
-                .end(EndpointVerdict::Unreachable, FindingBuilder::fail("srv-reachable", stop.to_string()));
+        Err(error) => {
+            return base.end(
+                EndpointVerdict::Unreachable,
+                FindingBuilder::fail(id::SRV_REACHABLE, error.to_string()),
+            );
         }
     };
     base.step("connect", session.record.elapsed_ms());
-    let reachable = FindingBuilder::pass("srv-reachable", format!("{} answers", plan.address));
-    base.seen.push(reachable.at(0, session.record.all()));
-    // A server that starts in cleartext may wait for the rest of what it takes for a line.
+    let reachable = FindingBuilder::pass(id::SRV_REACHABLE, format!("{} answers", plan.address));
+    base.result.push(reachable.at(session.record.all()));
+    // A server that starts in cleartext may read the ClientHello as the beginning of a line and wait for its end.
     let nothing = Opening::default();
-    let shaken = base.inside(plan, session, &nothing);
+    let secured = base.inside(plan, session, &nothing);
     let base = if plan.has_one_port() {
-        shaken.await
+        secured.await
     } else {
-        match port::or_other(port::in_cleartext(plan), shaken).await {
+        match port::or_other(port::in_cleartext(plan), secured).await {
             Ok(base) => base,
             Err(diagnosis) => return wrong_port(diagnosis),
         }
@@ -47,34 +45,29 @@ pub(super) async fn baseline(plan: &Plan) -> Baseline {
     }
 }
 
-fn wrong_port(Diagnosis { seen, why }: Diagnosis) -> Baseline {
-    Baseline { seen, ended: Some((EndpointVerdict::WrongPort, why)), ..Baseline::default() }
+fn wrong_port(Diagnosis { result, why }: Diagnosis) -> Baseline {
+    Baseline { result, ended: Some((EndpointVerdict::WrongPort, why)), ..Baseline::default() }
 }
 
-/// The other handshakes; the versions that work.
-pub(super) async fn handshakes(
-    plan: &Plan,
-    usual_sha: Option<&str>,
-    version: Option<Version>,
-) -> (ProbeResult, Vec<Version>, Option<ProbeError>) {
-    let mut seen = ProbeResult::default();
-    let (alpn, names, (versions, works)) =
-        tokio::join!(tls::alpn(plan), tls::names(plan, usual_sha), tls::versions(plan, version));
-    for part in [alpn, names, versions] {
-        seen.absorb(part);
-    }
-    for id in CHECKS.iter().map(|row| row.id).filter(|id| is_about_cleartext(id)) {
-        if !seen.findings.iter().any(|finding| finding.id == id) {
-            let why = "TLS starts at the first byte here, so no cleartext precedes it";
-            seen.push(FindingBuilder::new(id, CheckOutcome::NotApplicable, why));
+/// Adds the checks of the cleartext part of a connection, which this port does not have.
+pub(super) fn add_not_applicable(result: &mut ProbeResult) {
+    for check in CHECKS.iter().filter(|check| is_about_cleartext(check)) {
+        if !result.findings.iter().any(|finding| finding.is_of(check)) {
+            let why = "TLS starts at the first byte of this port, so there is no cleartext";
+            result.push(FindingBuilder::new(check, CheckOutcome::NotApplicable, why));
         }
     }
-    (seen, works, None)
 }
 
-/// Whether a check looks at the part of a connection that this port does not have.
-fn is_about_cleartext(id: &str) -> bool {
-    let elsewhere =
-        ["srv-reachable", "srv-mx-name", "srv-throttled", "srv-plain-tls", "srv-offer-inside", "srv-alpn"];
-    (id.starts_with("srv-") || id.starts_with("leak-")) && !elsewhere.contains(&id)
+/// Returns whether a check looks at the cleartext part of a connection.
+fn is_about_cleartext(check: &Check) -> bool {
+    const OTHERS: &[&Check] = &[
+        id::SRV_REACHABLE,
+        id::SRV_MX_NAME,
+        id::SRV_THROTTLED,
+        id::SRV_PLAIN_TLS,
+        id::SRV_OFFER_INSIDE,
+        id::SRV_ALPN,
+    ];
+    ["srv", "leak"].contains(&check.family()) && !OTHERS.iter().any(|other| other.id == check.id)
 }

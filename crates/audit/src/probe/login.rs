@@ -1,52 +1,55 @@
-//! A login in cleartext: is it taken for one?
+//! A login in cleartext: does the server process it?
 
 use starttls::proto::{AfterUpgrade, ClientMessage, ReplyTo, ServerMessage};
 
-use super::cleartext::{Said, ask, wait_for};
+use super::cleartext::{ReplyText, ask, wait_for};
 use super::mechanisms;
 use crate::channel::{Question, Reply};
-use crate::finding::{FindingBuilder, ProbeResult};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::profile::begins;
+use crate::record::Log;
 use crate::report::CheckOutcome;
-use crate::session::{CleartextSession, Opening, ProbeError};
+use crate::session::{CleartextSession, Opening};
 
-const ID: &str = "srv-auth-before";
+const CHECK: &Check = id::SRV_AUTH_BEFORE;
 
 /// The name of the answer, for errors.
 const WHAT: &str = "the answer to a login";
 
-/// Sends a login that cannot succeed, and judges whether the server processes it. Also returns whether whatever comes next
-/// answers another question.
+/// Sends a login that cannot succeed, and judges whether the server processes it. Also returns whether the server's next
+/// message answers the next command.
 ///
 /// # Errors
-/// When the server ends the session. Only where no other command came before does that show a refusal: see [`ended`].
+/// If the server ends the session. That shows a refusal only if the login was the first command: see [`ended`].
 pub(super) async fn credentials(
     plan: &Plan,
     session: &mut CleartextSession,
     usual: Option<&str>,
     opening: &Opening,
-    seen: &mut ProbeResult,
+    log: &Log,
 ) -> Result<(FindingBuilder, bool), ProbeError> {
-    let (finding, in_step) = login(plan, session, usual, seen).await?;
+    let (finding, in_step) = login(plan, session, usual, log).await?;
     Ok((with_list(plan, session, opening, finding), in_step))
 }
 
-/// Judges a server that ends the session when a login is the first command.
+/// Judges a server that ends the session after a login as the first command.
 pub(super) fn ended(
     plan: &Plan,
     session: &CleartextSession,
     opening: &Opening,
-    stop: &ProbeError,
+    error: &ProbeError,
 ) -> FindingBuilder {
-    let finding = match session.has_heard() {
-        true => FindingBuilder::pass(ID, "the server ends a session that logs in in cleartext"),
-        false => FindingBuilder::inconclusive(ID, stop),
+    let finding = match session.has_received() {
+        true => FindingBuilder::pass(CHECK, "the server ends the session after a login in cleartext"),
+        false => FindingBuilder::inconclusive(CHECK, error),
     };
     with_list(plan, session, opening, finding)
 }
 
-/// Adds what the server lists before TLS to what it does with a login.
+/// Adds the mechanisms that the server lists before TLS to the finding about a login.
 fn with_list(
     plan: &Plan,
     session: &CleartextSession,
@@ -59,28 +62,28 @@ fn with_list(
         true => finding,
         false => {
             let why = format!(
-                "passwords are asked for in cleartext ({}); {}",
+                "the server offers to take passwords in cleartext ({}); {}",
                 listed.join(", "),
                 finding.summary()
             );
-            FindingBuilder::new(ID, CheckOutcome::Warning, why)
+            FindingBuilder::new(CHECK, CheckOutcome::Warning, why)
         }
     };
     trusted(session, finding)
 }
 
-/// Many servers trust the networks they belong to: a login that is taken from one of them may be refused elsewhere.
+/// Adds a note if the audit came from a network that many servers trust: they may refuse the same login from elsewhere.
 pub(super) fn trusted(session: &CleartextSession, finding: FindingBuilder) -> FindingBuilder {
     let bad = matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     let source = session.source().filter(|it| bad && is_local(it));
     let Some(source) = source else { return finding };
     finding.details(vec![format!(
-        "this audit came from {source}, and many servers trust loopback and private networks: \
-         run it from a host outside of them to see what others are allowed"
+        "this audit came from {source}, and many servers trust loopback and private networks; \
+         run it from another network to see what the server allows there"
     )])
 }
 
-/// Whether an address is of this machine, or of a network that is not routed (RFC 1918, RFC 4193, RFC 3927).
+/// Returns whether an address is of this machine, or of a network that is not routed (RFC 1918, RFC 4193, RFC 3927).
 fn is_local(address: &std::net::IpAddr) -> bool {
     match address.to_canonical() {
         std::net::IpAddr::V4(it) => it.is_loopback() || it.is_private() || it.is_link_local(),
@@ -92,20 +95,20 @@ async fn login(
     plan: &Plan,
     session: &mut CleartextSession,
     usual: Option<&str>,
-    seen: &mut ProbeResult,
+    log: &Log,
 ) -> Result<(FindingBuilder, bool), ProbeError> {
-    let bytes = session.words(ClientMessage::Credentials);
+    let bytes = session.encode(ClientMessage::Credentials);
     if bytes.is_empty() {
         return Ok((
-            FindingBuilder::new(ID, CheckOutcome::NotApplicable, "the protocol has no login of its own"),
+            FindingBuilder::new(CHECK, CheckOutcome::NotApplicable, "the protocol has no login of its own"),
             true,
         ));
     }
-    // Only where nobody answers a login is there no answer to wait for.
+    // A profile without answers to a login is of a protocol whose servers may leave it unanswered.
     let answer = match plan.profile.took_credentials {
         [] => ask(session, &bytes, usual, WHAT).await,
         _ => {
-            // Servers delay failures by more than anything else.
+            // Servers delay the answer to a failed login for longer than any other.
             let usual = std::mem::replace(&mut session.reply_timeout, plan.limits.reply_timeout);
             let answer = wait_for(session, &bytes, WHAT).await;
             session.reply_timeout = usual;
@@ -113,81 +116,71 @@ async fn login(
         }
     };
     let finding = match &answer {
-        Ok(reply) => answered(plan, reply, &Said::by(session, reply), seen).await,
-        // It waits for the rest of the login.
+        Ok(reply) => answered(plan, reply, &ReplyText::of(session, reply), log).await,
+        // The server waits for the rest of the login.
         Err(ProbeError::Others(_, last)) if begins(last, plan.profile.asks_for_more) => {
-            mechanisms::taken(ID, last, &[])
+            mechanisms::processed(CHECK, last, &[])
         }
-        Err(stop) if stop.ends() => return Err(stop.clone()),
+        Err(error) if error.ends() => return Err(error.clone()),
         Err(ProbeError::PassedOver(_)) => FindingBuilder::new(
-            ID,
+            CHECK,
             CheckOutcome::Info,
-            "a login in cleartext is passed over, and what comes behind it answered",
+            "the server does not answer a login in cleartext, and answers the next command",
         ),
-        Err(stop) => FindingBuilder::inconclusive(ID, stop),
+        Err(error) => FindingBuilder::inconclusive(CHECK, error),
     };
     Ok((finding, matches!(answer, Ok(_) | Err(ProbeError::PassedOver(_)))))
 }
 
-/// What an answer to a login in cleartext shows.
-async fn answered(plan: &Plan, reply: &Reply, said: &Said, seen: &mut ProbeResult) -> FindingBuilder {
+/// Judges the answer to a login in cleartext.
+async fn answered(plan: &Plan, reply: &Reply, text: &ReplyText, log: &Log) -> FindingBuilder {
     let needs_tls = reply.meaning == ServerMessage::TlsRequired;
-    if !needs_tls && said.shows(plan.profile.took_credentials) {
+    if !needs_tls && text.shows(plan.profile.took_credentials) {
         let mut asked = mechanisms::asked(plan.protocol, &reply.own);
-        // What the server does not name is what the probe has tried.
+        // If the server names no mechanism, it processes the one that the probe has tried.
         asked.extend(plan.profile.login.filter(|_| asked.is_empty()).map(str::to_owned));
-        return mechanisms::taken(ID, said.short(), &asked);
+        return mechanisms::processed(CHECK, text.short(), &asked);
     }
-    let text = said.short();
-    if !begins(&said.own, plan.profile.rejections) || (needs_tls && names_tls(&said.own)) {
+    let (own, short) = (&text.own, text.short());
+    if !begins(own, plan.profile.rejections) || (needs_tls && names_tls(own)) {
         return match needs_tls {
-            true => FindingBuilder::pass(ID, "a login in cleartext is refused for want of TLS"),
-            false => FindingBuilder::pass(ID, format!("a login in cleartext is refused: \"{text}\"")),
+            true => FindingBuilder::pass(CHECK, "the server refuses a login before TLS"),
+            false => {
+                FindingBuilder::pass(CHECK, format!("the server refuses a login in cleartext: \"{short}\""))
+            }
         };
     }
-    // A wrong name or password is refused in such words too: only the same login inside TLS tells.
-    match inside(plan, seen).await {
-        Ok(inside) if beginning(&inside) == beginning(&said.own) => {
+    // A wrong name or password is refused with the same text. Only the same login inside TLS shows the difference.
+    match inside(plan, log).await {
+        Ok(inside) if beginning(&inside) == beginning(own) => {
             let why = format!(
-                "a login in cleartext is refused in the same words as inside TLS (\"{text}\"), so that it may have been \
-                 judged like one"
+                "the server refuses a login in cleartext and inside TLS with the same text (\"{short}\"), so it may have \
+                 checked the password in cleartext"
             );
-            FindingBuilder::new(ID, CheckOutcome::Inconclusive, why)
+            FindingBuilder::new(CHECK, CheckOutcome::Inconclusive, why)
         }
         Ok(inside) => {
             let inside = inside.get(..100).unwrap_or(&inside);
             let why = format!(
-                "a login in cleartext is refused (\"{text}\"), and answered inside TLS (\"{inside}\")"
+                "the server refuses a login in cleartext (\"{short}\") and answers it differently inside TLS (\"{inside}\")"
             );
-            FindingBuilder::pass(ID, why)
+            FindingBuilder::pass(CHECK, why)
         }
-        Err(stop) => {
+        Err(error) => {
             let why = format!(
-                "a login in cleartext is refused (\"{text}\"), whether for want of TLS is unknown: {stop}"
+                "the server refuses a login in cleartext (\"{short}\"); whether that is for lack of TLS is unknown: {error}"
             );
-            let mut finding = FindingBuilder::new(ID, CheckOutcome::Inconclusive, why);
-            finding.turned_away = stop.turns_away();
+            let mut finding = FindingBuilder::new(CHECK, CheckOutcome::Inconclusive, why);
+            finding.turned_away = error.turns_away();
             finding
         }
     }
 }
 
-/// How the same login is answered inside TLS.
-async fn inside(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeError> {
-    let mut session = plan.open("the login inside TLS, for comparison").await.map_err(|it| it.0)?;
-    if let Err(stop) = session.agree().await {
-        seen.record(session.record);
-        return Err(stop);
-    }
-    let mut session = match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-        Ok(session) => session,
-        Err((error, record)) => {
-            seen.record(record);
-            return Err(plan.unshaken(&error));
-        }
-    };
-    let after = plan.protocol.flow.after;
-    let first = match after {
+/// Returns the answer to the same login inside TLS.
+async fn inside(plan: &Plan, log: &Log) -> Result<String, ProbeError> {
+    let mut session = plan.upgrade("the login inside TLS, for comparison", log).await?;
+    let first = match plan.protocol.flow.after {
         AfterUpgrade::ServerSpeaks => Some(ReplyTo::Connect),
         AfterUpgrade::AnswerPending => Some(ReplyTo::Other),
         // A stream begins with its header.
@@ -199,9 +192,9 @@ async fn inside(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeErro
     };
     let mut answer = Ok(());
     if let Some(reply_to) = first {
-        answer = session.answer(session.question(reply_to, "what comes first inside TLS")).await.map(drop);
+        answer = session.answer(session.question(reply_to, "the first message inside TLS")).await.map(drop);
     }
-    let login = session.words(ClientMessage::Credentials);
+    let login = session.encode(ClientMessage::Credentials);
     let _ = session.send(&login).await;
     let question = Question {
         within: plan.limits.reply_timeout,
@@ -210,15 +203,14 @@ async fn inside(plan: &Plan, seen: &mut ProbeResult) -> Result<String, ProbeErro
     };
     let answer = match answer {
         Ok(()) => session.reply(question).await.map(|reply| session.shown(&reply.own)),
-        Err(stop) => Err(stop),
+        Err(error) => Err(error),
     };
-    session.goodbye().await;
-    seen.record(session.record);
+    session.quit().await;
     answer.map_err(ProbeError::unserved)
 }
 
-/// Whether this text names TLS, by any of its names or what it does. The name of the probe's user, which servers repeat,
-/// does not count, nor what PostgreSQL adds to its refusals: how the connection is encrypted.
+/// Returns whether this text names TLS or what it does. The name of the probe's user does not count, because servers
+/// repeat it. The description of the connection that PostgreSQL adds to its refusals does not count either.
 fn names_tls(text: &str) -> bool {
     let mut upper = text.to_ascii_uppercase();
     for no_reason in ["STARTTLS-PROBE", "NO ENCRYPTION", "SSL OFF"] {
@@ -229,7 +221,7 @@ fn names_tls(text: &str) -> bool {
     names.iter().any(|it| upper.contains(it))
 }
 
-/// What an answer says, without what changes from time to time: its first words, without those that are an id.
+/// Returns the first words of an answer, without words that are ids.
 fn beginning(text: &str) -> Vec<String> {
     let is_volatile = |word: &&str| word.len() > 6 && word.bytes().any(|byte| byte.is_ascii_digit());
     let words = text.split_whitespace().filter(|word| !is_volatile(word)).take(4);

@@ -1,17 +1,18 @@
-//! The logins that a server lists in cleartext, or asks for: which of them would send a password as it is.
+//! The login mechanisms that a server lists or asks for in cleartext: which of them send the password itself?
 
 use starttls::proto::{Dialect, LoginDialect, OfferedMechanism, Protocol, ReplyTo, Scan, Side};
 
+use crate::check::Check;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::CheckOutcome;
 use crate::session::Opening;
 
-/// Mechanisms whose messages have a password in them, or a token that is as good as one.
+/// Mechanisms whose messages contain the password, or a token that is equivalent to it.
 const BARE: &[&str] =
     &["PLAIN", "LOGIN", "USER", "SIMPLE", "PASSWORD", "MYSQL_CLEAR_PASSWORD", "OAUTHBEARER", "XOAUTH2"];
 
-/// What the server lists before TLS that would send a password as it is, for people.
+/// Returns the mechanisms in the server's list before TLS that send the password itself, as a report names them.
 pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
     let name = |offered: OfferedMechanism| match offered.name.as_str() {
         "USER" => plan.profile.user.to_owned(),
@@ -23,7 +24,7 @@ pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
     };
     let said = [(ReplyTo::Connect, opening.greeting.as_slice()), list];
     let (Some(login), messages) = read(plan.protocol, &said) else { return Vec::new() };
-    // What is there without being listed says nothing.
+    // Mechanisms that the dialect has without a list are not the server's.
     let always = login.mechanisms(b"");
     let mut found: Vec<OfferedMechanism> = Vec::new();
     for offered in messages.iter().flat_map(|message| login.mechanisms(message)) {
@@ -34,7 +35,7 @@ pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
     found.into_iter().map(name).collect()
 }
 
-/// What the server asks for by this answer to a login, where an answer tells.
+/// Returns the mechanisms that the server asks for in this answer to a login, if the answer names them.
 pub(super) fn asked(protocol: &'static Protocol, answer: &[u8]) -> Vec<String> {
     let login = (protocol.dialect)(starttls::proto::Identity::new("")).into_login();
     let Some(login) = login else { return Vec::new() };
@@ -43,7 +44,7 @@ pub(super) fn asked(protocol: &'static Protocol, answer: &[u8]) -> Vec<String> {
     asked.map(|it| it.name).collect()
 }
 
-/// Mechanisms that answer a challenge instead of sending the password. What they send lets an eavesdropper guess.
+/// Mechanisms that answer a challenge instead of sending the password. An eavesdropper can guess passwords offline.
 const CHALLENGED: &[&str] = &[
     "CRAM-MD5",
     "DIGEST-MD5",
@@ -54,24 +55,24 @@ const CHALLENGED: &[&str] = &[
     "CLIENT_ED25519",
 ];
 
-/// Returns the finding about a server that processes a login in cleartext, whether or not the login succeeds: the
-/// password has crossed the network. `asked` has the mechanisms, where they are known.
-pub(super) fn taken(id: &'static str, text: &str, asked: &[String]) -> FindingBuilder {
+/// Returns the finding about a server that processes a login in cleartext. Whether the login succeeds does not matter:
+/// the password has crossed the network. `asked` contains the mechanisms, if they are known.
+pub(super) fn processed(check: &'static Check, text: &str, asked: &[String]) -> FindingBuilder {
     let proof = |name: &String| name.starts_with("SCRAM-") || CHALLENGED.contains(&name.as_str());
     let names = asked.join(", ");
     match asked {
-        [] => FindingBuilder::fail(id, format!("the server processes a login in cleartext: \"{text}\"")),
+        [] => FindingBuilder::fail(check, format!("the server processes a login in cleartext: \"{text}\"")),
         all if all.iter().all(proof) => {
             let why = format!(
                 "the server processes a login in cleartext by {names}, which does not send the password"
             );
-            FindingBuilder::new(id, CheckOutcome::Warning, why)
+            FindingBuilder::new(check, CheckOutcome::Warning, why)
         }
-        _ => FindingBuilder::fail(id, format!("the server asks for {names} in cleartext")),
+        _ => FindingBuilder::fail(check, format!("the server asks for {names} in cleartext")),
     }
 }
 
-/// The dialect of a client that was told this, and the messages of the last part.
+/// Returns the login dialect of a client that has read these messages, and the messages of the last part.
 fn read(
     protocol: &'static Protocol,
     said: &[(ReplyTo, &[u8])],
@@ -81,11 +82,11 @@ fn read(
     for (reply_to, mut rest) in said.iter().copied() {
         messages.clear();
         while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default())
-            && let Some((message, behind)) = rest.split_at_checked(end).filter(|_| end > 0)
+            && let Some((message, after)) = rest.split_at_checked(end).filter(|_| end > 0)
         {
             let _ = dialect.read_server(reply_to, message);
             messages.push(message.to_vec());
-            rest = behind;
+            rest = after;
         }
     }
     (dialect.into_login(), messages)
@@ -95,10 +96,11 @@ fn read(
 mod tests {
     use starttls::proto::postgres::POSTGRES;
 
-    use super::{CheckOutcome, asked, taken};
+    use super::{CheckOutcome, asked, processed};
+    use crate::check::id;
 
     #[test]
-    fn who_asks_for_a_proof_does_not_ask_for_the_password() {
+    fn a_proof_does_not_contain_the_password() {
         let scram = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
         let (md5, bare) = (b"R\0\0\0\x0c\0\0\0\x05salt", b"R\0\0\0\x08\0\0\0\x03");
         for (answer, outcome, name) in [
@@ -107,7 +109,7 @@ mod tests {
             (bare, CheckOutcome::Fail, "PASSWORD"),
             (b"R\0\0\0\x08\0\0\0\0", CheckOutcome::Fail, "message R"),
         ] {
-            let finding = taken("srv-auth-before", "message R", &asked(&POSTGRES, answer));
+            let finding = processed(id::SRV_AUTH_BEFORE, "message R", &asked(&POSTGRES, answer));
             assert_eq!(finding.outcome, outcome, "{}", finding.summary());
             assert!(finding.summary().contains(name), "{}", finding.summary());
         }

@@ -1,4 +1,6 @@
-//! The probes: what is said to a server to see what it does.
+//! The probes of a server, and the order in which they run.
+//!
+//! A probe is one file here and one line in [`PROBES`]. The first connection is not in the list: every audit makes it.
 
 mod answers;
 mod baseline;
@@ -18,32 +20,158 @@ mod pre_tls_text;
 mod stall;
 mod tls;
 
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::Poll;
 use std::time::Instant;
 
-use baseline::Baseline;
-
+use starttls::proto::Protocol;
 use starttls::validity;
 use starttls_hello::Version;
 
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
+use crate::record::Log;
 use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity};
-use crate::session::{CleartextSession, Opening, ProbeError};
+use crate::selection::Selection;
+use crate::session::{CleartextSession, Opening};
+use baseline::Baseline;
 
-/// Runs every probe against one endpoint, in an order that shares what earlier ones learned.
+/// Every probe, in the order of the transcripts in a report.
+const PROBES: &[&dyn Probe] = &[
+    &cleartext::Cleartext,
+    &injection::Injection,
+    &fallback::Fallback,
+    &fixation::StateBeforeTls,
+    &tls::ForeignAlpn,
+    &tls::OtherNames,
+    &cross_protocol::CrossProtocol,
+    &tls::Versions,
+    &stall::Stall,
+];
+
+/// Makes checks on connections of its own, after the first connection has shown that the upgrade works.
+trait Probe: Sync {
+    /// Returns the checks that this probe makes.
+    fn checks(&self) -> &'static [&'static Check];
+
+    /// Returns what the selected checks of this probe need on an endpoint of this protocol.
+    fn cost(&self, selection: &Selection, protocol: &'static Protocol) -> Cost;
+
+    /// Makes the selected checks.
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a>;
+
+    /// Returns when the probe runs.
+    fn turn(&self) -> Turn {
+        Turn::Together
+    }
+
+    /// Returns whether the probe also runs on a port with implicit TLS.
+    fn runs_with_implicit_tls(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the selected checks compare with the answer to a harmless command in cleartext, which
+    /// [`cleartext`] asks for.
+    fn needs_harmless_reply(&self, _: &Selection) -> bool {
+        false
+    }
+
+    /// Returns whether the probe has to run for this selection.
+    fn is_needed(&self, selection: &Selection) -> bool {
+        selection.wants_any(self.checks())
+    }
+}
+
+/// A probe that is running.
+type Running<'a> = Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
+
+/// When a probe runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Before the others, which use its result.
+    First,
+    /// At the same time as others.
+    Together,
+    /// Alone, after the others. Its connections can hold a server that serves one connection at a time.
+    Alone,
+}
+
+/// What a check needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The most connections to the server, if no other check is selected.
+    pub connections: u32,
+    /// Whether the server sees a login that fails.
+    pub failed_login: bool,
+    /// Whether the check waits for minutes, and runs only if [`Limits::slow`](crate::Limits::slow) is set.
+    pub is_slow: bool,
+}
+
+impl Cost {
+    fn new(connections: u32) -> Self {
+        Self { connections, failed_login: false, is_slow: false }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            failed_login: self.failed_login || other.failed_login,
+            is_slow: self.is_slow || other.is_slow,
+        }
+    }
+}
+
+/// Returns what one check needs on an endpoint of this protocol, with the first connection. An endpoint that does not
+/// upgrade may need two connections more for a diagnosis.
+pub fn cost(check: &'static Check, protocol: &'static Protocol) -> Cost {
+    let selection = Selection::of(check);
+    let needed = PROBES.iter().filter(|probe| probe.is_needed(&selection));
+    needed.fold(Cost::new(1), |sum, probe| sum.and(probe.cost(&selection, protocol)))
+}
+
+/// What probes know about the endpoint, from the first connection and from each other.
+struct Context<'a> {
+    plan: &'a Plan,
+    /// What the server presented on the first connection.
+    presented: Option<&'a Presented>,
+    /// The TLS version of the first connection.
+    version: Option<Version>,
+    /// The signature of the server's answer to a harmless command in cleartext.
+    harmless_reply: OnceLock<String>,
+    /// Every version that a handshake succeeded with.
+    versions: OnceLock<Vec<Version>>,
+    /// Why a session inside TLS is not served.
+    unserved: OnceLock<ProbeError>,
+}
+
+impl Context<'_> {
+    fn harmless_reply(&self) -> Option<&str> {
+        self.harmless_reply.get().map(String::as_str)
+    }
+
+    /// Returns the fingerprint of the server's own certificate on the first connection.
+    fn fingerprint(&self) -> Option<&str> {
+        self.presented.and_then(|it| it.chain.first()).map(|own| own.sha256.as_str())
+    }
+}
+
+/// Audits one endpoint.
 pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     let (started, started_at) = (Instant::now(), validity::rfc3339(validity::now()));
     let mut base = first(&plan).await;
-    let mut seen = std::mem::take(&mut base.seen);
+    let mut result = std::mem::take(&mut base.result);
     if base.large_hello
         && let Some(small) = plan.connectors.small.take()
     {
         let usual = std::mem::replace(&mut plan.connectors, *small);
         let mut again = first(&plan).await;
         if again.ended.is_none() {
-            seen = large_hello(seen);
-            seen.absorb(std::mem::take(&mut again.seen));
+            result = large_hello(result);
+            result.absorb(std::mem::take(&mut again.result));
             base = again;
         } else {
             plan.connectors = usual;
@@ -51,49 +179,28 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     }
     let plan = &plan;
     if base.ended.is_none() {
-        plan.calibrate(base.took_ms);
-        let usual_sha =
-            base.certificate.as_ref().and_then(|it| it.chain.first()).map(|own| own.sha256.clone());
-        let (part, works, unserved) = match plan.implicit {
-            true => implicit::handshakes(plan, usual_sha.as_deref(), base.version).await,
-            false => upgrades(plan, base.certificate.as_ref(), usual_sha.as_deref(), base.version).await,
-        };
-        seen.absorb(part);
-        if let Some(stop) = unserved {
-            // A handshake that the session does not outlive is half an upgrade, and an answer that everybody gets is none.
-            for id in ["srv-upgrade", "srv-offer-inside", "srv-caps-kept"] {
-                seen.revise(id, &stop);
-            }
-        }
-        throttled(&mut seen);
-        if let Some(tls) = &mut base.tls {
-            tls.versions.extend(works.iter().map(ToString::to_string));
-            tls.versions.sort();
-            tls.versions.dedup();
-        }
+        after_upgrade(plan, &mut base, &mut result).await;
     } else if !plan.implicit
-        && !seen
-            .findings
-            .iter()
-            .any(|finding| finding.id == "srv-reachable" && finding.outcome == CheckOutcome::Pass)
+        && !result.findings.iter().any(|it| it.is_of(id::SRV_REACHABLE) && it.outcome == CheckOutcome::Pass)
     {
         // The server has not spoken the protocol.
         let diagnosed = base.port_was_asked || matches!(base.ended, Some((EndpointVerdict::WrongPort, _)));
         let diagnosis = if diagnosed { None } else { port::probe(plan).await };
         if let Some(diagnosis) = diagnosis {
             // One cause, one finding.
-            seen.findings.clear();
-            seen.absorb(diagnosis.seen);
+            result.findings.clear();
+            result.absorb(diagnosis.result);
             base.ended = Some((EndpointVerdict::WrongPort, diagnosis.why));
         }
     }
+    result.findings.retain(|finding| plan.selection.wants(finding.check));
     let (mut findings, mut transcripts) = (Vec::new(), Vec::new());
-    seen.into_report(&mut transcripts, &mut findings);
+    result.into_report(&mut transcripts, &mut findings);
     if let Some(own) = base.certificate.as_ref().and_then(|presented| presented.chain.first()) {
         let wrong = findings.iter_mut().filter(|it| it.id.starts_with("cert-") && is_wrong(it));
         wrong.for_each(|finding| finding.details.extend(own.identification()));
     }
-    let (outcome, summary) = base.ended.unwrap_or_else(|| judge(&findings));
+    let (outcome, summary) = base.ended.unwrap_or_else(|| verdict(&findings));
     EndpointReport {
         target: plan.target.clone(),
         address: Some(plan.address.to_string()),
@@ -116,7 +223,7 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
     }
 }
 
-/// The first connection, with verification.
+/// Makes the first connection, with verification.
 async fn first(plan: &Plan) -> Baseline {
     match plan.implicit {
         true => implicit::baseline(plan).await,
@@ -124,76 +231,120 @@ async fn first(plan: &Plan) -> Baseline {
     }
 }
 
-/// Opens a connection and a session on it, up to where the client can ask for TLS. On failure the record is in `seen`, at
-/// this index.
+/// Opens a connection and a session on it, up to where the client can request TLS.
 async fn open_session(
     plan: &Plan,
     purpose: &str,
-    seen: &mut ProbeResult,
-) -> Result<(CleartextSession, Opening), (ProbeError, usize)> {
-    let mut session = match plan.open(purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => return Err((stop, seen.record(record))),
-    };
-    match session.read_greeting_and_hello().await {
-        Ok(opening) => Ok((session, opening)),
-        Err(stop) => Err((stop, seen.record(session.record))),
-    }
+    log: &Log,
+) -> Result<(CleartextSession, Opening), ProbeError> {
+    let mut session = plan.open(purpose, log).await?;
+    let opening = session.read_greeting_and_hello().await?;
+    Ok((session, opening))
 }
 
-/// A small ClientHello is accepted, and the usual one was not.
+/// Reports that the server accepts a small ClientHello, and not the usual one.
 fn large_hello(failed: ProbeResult) -> ProbeResult {
-    let mut seen = ProbeResult { records: failed.records, findings: Vec::new() };
+    let mut result = ProbeResult { log: failed.log, findings: Vec::new() };
     let why = "the handshake fails with a ClientHello of more than 1400 octets, which one with a post-quantum key share \
         has, and succeeds with a small one";
-    seen.push_shown(FindingBuilder::fail("tls-large-hello", why), seen.records.len().saturating_sub(1));
-    seen
+    result.push_with_last(FindingBuilder::fail(id::TLS_LARGE_HELLO, why));
+    result
 }
 
-/// All that can be probed where an upgrade works; the versions of TLS that do, and why a session inside is not served.
-async fn upgrades(
-    plan: &Plan,
-    presented: Option<&Presented>,
-    usual_sha: Option<&str>,
-    version: Option<Version>,
-) -> (ProbeResult, Vec<Version>, Option<ProbeError>) {
-    let (mut seen, usual) = cleartext::probe(plan).await;
-    let (fixation, alpn, names, cross_protocol, (versions, works)) = tokio::join!(
-        fixation::probe(plan, usual.as_deref()),
-        tls::alpn(plan),
-        tls::names(plan, usual_sha),
-        cross_protocol::probe(plan, presented),
-        tls::versions(plan, version),
-    );
-    // What comes where a ClientHello belongs can hold a server that does one thing at a time: by turns, and last.
-    let (injection, unserved) = injection::probe(plan, usual.as_deref()).await;
-    let fallback = fallback::probe(plan, usual.as_deref()).await;
-    let stall = stall::probe(plan).await;
-    for part in [injection, fallback, fixation, alpn, names, cross_protocol, versions, stall] {
-        seen.absorb(part);
+/// Runs the probes for the selected checks on an endpoint where the first connection got inside TLS.
+async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResult) {
+    plan.calibrate(base.took_ms);
+    let context = Context {
+        plan,
+        presented: base.certificate.as_ref(),
+        version: base.version,
+        harmless_reply: OnceLock::new(),
+        versions: OnceLock::new(),
+        unserved: OnceLock::new(),
+    };
+    for part in run_probes(&context).await {
+        result.absorb(part);
     }
-    (seen, works, unserved)
+    if plan.implicit {
+        implicit::add_not_applicable(result);
+    }
+    let Context { versions, unserved, .. } = context;
+    // The control run of the injection probe is the better evidence; a smaller selection has only the first connection.
+    if let Some(error) = unserved.into_inner().or(base.unserved.take()) {
+        // A server that serves nothing inside TLS has done half an upgrade.
+        for check in [id::SRV_UPGRADE, id::SRV_OFFER_INSIDE, id::SRV_CAPS_KEPT] {
+            result.revise(check, &error);
+        }
+    }
+    if plan.selection.wants(id::SRV_THROTTLED) {
+        throttled(result);
+    }
+    if let Some(tls) = &mut base.tls {
+        tls.versions.extend(versions.into_inner().unwrap_or_default().iter().map(ToString::to_string));
+        tls.versions.sort();
+        tls.versions.dedup();
+    }
 }
 
-/// Connections that a server turned away after it had served one tell of its reply_timeout, not of its upgrade.
+/// Runs every probe that the selection needs, and returns their results in the order of [`PROBES`].
+async fn run_probes<'a>(context: &'a Context<'a>) -> Vec<ProbeResult> {
+    let plan = context.plan;
+    let mut results: Vec<_> = PROBES.iter().map(|_| None).collect();
+    for turn in [Turn::First, Turn::Together, Turn::Alone] {
+        let due = PROBES.iter().enumerate().filter(|(_, probe)| {
+            probe.turn() == turn
+                && (!plan.implicit || probe.runs_with_implicit_tls())
+                && probe.is_needed(&plan.selection)
+        });
+        let mut batch = Vec::new();
+        for (index, probe) in due {
+            batch.push((index, probe.run(context)));
+            if turn != Turn::Together {
+                complete(std::mem::take(&mut batch), &mut results).await;
+            }
+        }
+        complete(batch, &mut results).await;
+    }
+    results.into_iter().flatten().collect()
+}
+
+/// Waits for probes that run at the same time.
+async fn complete(mut batch: Vec<(usize, Running<'_>)>, results: &mut [Option<ProbeResult>]) {
+    std::future::poll_fn(|context| {
+        batch.retain_mut(|(index, running)| match running.as_mut().poll(context) {
+            Poll::Ready(done) => {
+                if let Some(slot) = results.get_mut(*index) {
+                    *slot = Some(done);
+                }
+                false
+            }
+            Poll::Pending => true,
+        });
+        if batch.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// After the server has served a connection, so many that it turns away are about its limits, not about its upgrade.
 const TURNED_AWAY: usize = 3;
 
-/// Reports a server that turns connections away once, and not once for every check that it kept from running.
-fn throttled(seen: &mut ProbeResult) {
-    let turned_away = seen.findings.iter().filter(|finding| finding.turned_away);
+/// Reports a server that turns connections away once, instead of once for every check that it prevented.
+fn throttled(result: &mut ProbeResult) {
+    let turned_away = result.findings.iter().filter(|finding| finding.turned_away);
     let Some(first) = turned_away.clone().next().filter(|_| turned_away.clone().count() >= TURNED_AWAY)
     else {
         return;
     };
     let why = format!("later connections were turned away ({}): try again with --pace 1s", first.summary());
-    let ids: Vec<_> = turned_away.map(|finding| finding.id).collect();
+    let ids: Vec<_> = turned_away.map(|finding| finding.check.id).collect();
     let not_run = format!("not run: {}", ids.join(", "));
-    seen.findings.retain(|finding| !finding.turned_away);
-    seen.push(FindingBuilder::new("srv-throttled", CheckOutcome::Inconclusive, why).details(vec![not_run]));
+    result.findings.retain(|finding| !finding.turned_away);
+    result
+        .push(FindingBuilder::new(id::SRV_THROTTLED, CheckOutcome::Inconclusive, why).details(vec![not_run]));
 }
 
-/// The verdict on the whole: the worst finding, or how much could not be told.
-fn judge(findings: &[Finding]) -> (EndpointVerdict, String) {
+/// Returns the verdict on the endpoint: the worst finding, or how many checks were inconclusive.
+fn verdict(findings: &[Finding]) -> (EndpointVerdict, String) {
     let bad = |finding: &&Finding| {
         matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
             && finding.severity >= Severity::Warning
@@ -205,7 +356,7 @@ fn judge(findings: &[Finding]) -> (EndpointVerdict, String) {
         return (EndpointVerdict::Findings, format!("{}{more}", worst.summary));
     }
     let inconclusive = || findings.iter().filter(|finding| finding.outcome == CheckOutcome::Inconclusive);
-    let unserved = inconclusive().find(|finding| finding.id == "srv-upgrade");
+    let unserved = inconclusive().find(|finding| finding.id == id::SRV_UPGRADE.id);
     match (inconclusive().count(), unserved) {
         (0, _) => (EndpointVerdict::Sound, String::from("the upgrade is sound")),
         (_, Some(finding)) => (EndpointVerdict::Inconclusive, finding.summary.clone()),

@@ -1,38 +1,38 @@
-//! When the upgrade cannot even be tried: what is it that answers there?
+//! The diagnosis of a port where the upgrade cannot be tried: what does it serve?
 
 use std::time::Duration;
 
 use starttls::Error;
 use starttls::proto::{ClientMessage, PROTOCOLS, Speaker};
 
+use crate::check::id;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{tls_url, upgrade_url, url};
 use crate::report::EntryKind;
 
-/// A server that speaks first does so at once, as a rule. After this time the audit asks on another connection what the
-/// port serves, and goes on waiting on the first one.
+/// A server that speaks first usually does so at once. After this time the audit looks on another connection what the port
+/// serves, and keeps waiting on the first one.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
-/// How long to listen for a greeting.
+/// How long to wait for a greeting.
 const GREETING: Duration = Duration::from_millis(300);
 
-/// The port serves something else.
+/// What a port serves that does not serve the expected protocol.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    pub(crate) seen: ProbeResult,
+    pub(crate) result: ProbeResult,
     pub(crate) why: String,
 }
 
 impl Diagnosis {
-    fn new(mut seen: ProbeResult, id: &'static str, why: String, fix: &'static str) -> Self {
-        let last = seen.records.len().saturating_sub(1);
-        seen.push_shown(FindingBuilder::fail(id, why.clone()).fix(fix), last);
-        Self { seen, why }
+    fn new(mut result: ProbeResult, why: String, fix: &'static str) -> Self {
+        result.push_with_last(FindingBuilder::fail(id::SRV_PLAIN_TLS, why.clone()).fix(fix));
+        Self { result, why }
     }
 }
 
-/// Does this work, and asks what the port serves when the work takes longer than a server should be silent.
+/// Does this work. If it takes longer than a server is usually silent, diagnoses the port meanwhile.
 pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) -> Result<T, Diagnosis> {
     if plan.has_one_port() {
         return Ok(work.await);
@@ -40,7 +40,7 @@ pub(crate) async fn or_diagnosis<T>(plan: &Plan, work: impl Future<Output = T>) 
     or_other(probe(plan), work).await
 }
 
-/// The same with this probe.
+/// Like [`or_diagnosis`], with this probe.
 pub(crate) async fn or_other<T>(
     probe: impl Future<Output = Option<Diagnosis>>,
     work: impl Future<Output = T>,
@@ -56,41 +56,38 @@ pub(crate) async fn or_other<T>(
     };
     match diagnosis {
         Some(diagnosis) => Err(diagnosis),
-        // Slow, then.
+        // The server is slow.
         None => Ok(work.await),
     }
 }
 
-/// Tries TLS from the first byte, and listens to what is said without being asked.
+/// Listens for a message without a request, and tries implicit TLS. Both need one connection each.
 pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
-    let mut seen = ProbeResult::default();
-    let mut session = plan.open("what answers on this port").await.ok()?;
-    let said = session.listen(GREETING).await;
-    if let Some(speaker) = Speaker::recognize(&said) {
-        let why = other(plan, speaker)?;
-        seen.record(session.record);
-        return Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL));
+    let result = ProbeResult::default();
+    let mut session = plan.open("what the port serves", &result.log).await.ok()?;
+    let received = session.listen(GREETING).await;
+    if let Some(speaker) = Speaker::recognize(&received) {
+        return Some(Diagnosis::new(result, other(plan, speaker)?, OTHER_PROTOCOL));
     }
     drop(session);
-    let mut session = plan.open("TLS from the first byte").await.ok()?;
+    // Only the connection that shows something belongs in the report.
+    let result = ProbeResult::default();
+    let mut session = plan.open("TLS from the first byte", &result.log).await.ok()?;
     session.reply_timeout = session.reply_timeout.min(SILENCE);
-    match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    match plan.secure(session).await {
         Ok(mut inside) => {
-            inside.goodbye().await;
-            seen.record(inside.record);
-            Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
+            inside.quit().await;
+            Some(Diagnosis::new(result, speaks_tls(plan), IMPLICIT))
         }
-        Err((error, _)) if error.may_be_cleartext_port() => None,
-        // TLS answered, if not with a handshake.
-        Err((Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_), record)) => {
-            seen.record(record);
-            Some(Diagnosis::new(seen, "srv-plain-tls", speaks_tls(plan), IMPLICIT))
+        Err(error) if error.may_be_cleartext_port() => None,
+        // The server answered with TLS, but not with a complete handshake.
+        Err(Error::Tls(_) | Error::ClientCertificate(_) | Error::NoServerName(_)) => {
+            Some(Diagnosis::new(result, speaks_tls(plan), IMPLICIT))
         }
         // A server of HTTP waits for its client, and answers even a handshake.
-        Err((Error::PlaintextNotTls { received, .. }, record)) => {
+        Err(Error::PlaintextNotTls { received, .. }) => {
             let why = Speaker::recognize(&received).and_then(|speaker| other(plan, speaker))?;
-            seen.record(record);
-            Some(Diagnosis::new(seen, "srv-plain-tls", why, OTHER_PROTOCOL))
+            Some(Diagnosis::new(result, why, OTHER_PROTOCOL))
         }
         Err(_) => None,
     }
@@ -98,29 +95,28 @@ pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
 
 /// Speaks the protocol in cleartext on a port where TLS was expected.
 pub(crate) async fn in_cleartext(plan: &Plan) -> Option<Diagnosis> {
-    let mut seen = ProbeResult::default();
-    let mut session = plan.open("what answers in cleartext").await.ok()?;
+    let result = ProbeResult::default();
+    let mut session = plan.open("what the port serves in cleartext", &result.log).await.ok()?;
     session.reply_timeout = session.reply_timeout.min(SILENCE);
     let port = plan.port();
     let opening = session.read_greeting_and_hello().await;
     let why = match opening {
         Ok(opening) if opening.greeting.is_empty() && opening.hello.is_empty() => {
             session.write(ClientMessage::Request).await.ok()?;
-            let _ = session.verdict().await.ok()?;
+            session.read_go_ahead().await.ok()?;
             None
         }
         Ok(_) => None,
         Err(_) => {
-            let speaker = Speaker::recognize(session.record.sent(EntryKind::Server).as_bytes())
-                .filter(|it| *it != Speaker::Tls);
+            let sent = session.record.sent(EntryKind::Server);
+            let speaker = Speaker::recognize(sent.as_bytes()).filter(|it| *it != Speaker::Tls);
             Some(speaker.and_then(|speaker| other(plan, speaker))?)
         }
     };
-    session.goodbye().await;
-    seen.record(session.record);
+    session.quit().await;
     let url = upgrade_url(plan.protocol, plan.host(), port);
     let why = why.unwrap_or_else(|| format!("port {port} starts in cleartext: use {url}"));
-    Some(Diagnosis::new(seen, "srv-plain-tls", why, UPGRADE))
+    Some(Diagnosis::new(result, why, UPGRADE))
 }
 
 const UPGRADE: &str = "Audit the port by that URL. If clients should find TLS from the first byte here, set the listener to \
@@ -142,7 +138,7 @@ fn speaks_tls(plan: &Plan) -> String {
     }
 }
 
-/// What is wrong when this is what the port speaks, if it is another protocol than the one that is audited.
+/// Describes a port that speaks another protocol than the audited one; `None` if it may be the same one.
 fn other(plan: &Plan, speaker: Speaker) -> Option<String> {
     if speaker.families().contains(&plan.protocol.family) {
         return None;

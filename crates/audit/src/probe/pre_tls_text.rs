@@ -1,37 +1,37 @@
-//! What the cleartext part tells anybody who listens.
+//! Information in the cleartext part that an eavesdropper can use.
 
+use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::report::{CheckOutcome, Severity};
 
-/// Software that names itself with its version, and names and addresses from the inside, in what the server sent. The
-/// text is escaped.
+/// Looks for software versions, internal names and private addresses in what the server sent. The text is escaped.
 pub(crate) fn judge(plan: &Plan, sent: &str) -> Vec<FindingBuilder> {
     let text = without_escapes(sent);
     let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || "()[]<>,;\"'=".contains(c)).collect();
     let version = words.iter().find(|word| is_version(word));
     let banner = match version {
         Some(version) => FindingBuilder::new(
-            "leak-banner",
+            id::LEAK_BANNER,
             CheckOutcome::Info,
-            format!("a version is told in cleartext: {version}"),
+            format!("the server reveals a version in cleartext: {version}"),
         ),
-        None => FindingBuilder::pass("leak-banner", "no version is told in cleartext"),
+        None => FindingBuilder::pass(id::LEAK_BANNER, "the server reveals no version in cleartext"),
     };
     let internal = words.iter().find(|word| is_internal(word, &plan.server_name));
     let internal = match internal {
         Some(name) => FindingBuilder::new(
-            "leak-internal",
+            id::LEAK_INTERNAL,
             CheckOutcome::Warning,
-            format!("an internal name or address is told: {name}"),
+            format!("the server reveals an internal name or address: {name}"),
         )
         .severity(Severity::Info),
-        None => FindingBuilder::pass("leak-internal", "no internal name or address is told"),
+        None => FindingBuilder::pass(id::LEAK_INTERNAL, "the server reveals no internal name or address"),
     };
     vec![banner, internal]
 }
 
-/// Replaces every escaped octet by a space: in a binary message they surround text.
+/// Replaces every escaped octet with a space, because such octets surround text in binary messages.
 fn without_escapes(text: &str) -> String {
     let mut pieces = text.split('\\');
     let mut plain = pieces.next().unwrap_or_default().to_owned();
@@ -43,7 +43,7 @@ fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// `3.7.11`, `2.4.10-Debian`, `Dovecot/2.3.19`: two dots and digits around them.
+/// Returns whether a word is a version: `3.7.11`, `2.4.10-Debian`, `Dovecot/2.3.19`.
 fn is_version(word: &str) -> bool {
     let version = word.rsplit('/').next().unwrap_or(word);
     // An enhanced status code looks the same (RFC 3463 section 2).

@@ -1,91 +1,107 @@
-//! The go-ahead, and no handshake: for how long is the connection held?
+//! A client that gets the go-ahead and does not complete the handshake: how long does the server hold the connection?
 
 use std::time::{Duration, Instant};
 
+use starttls::proto::Protocol;
+
+use super::{Context, Cost, Probe, Running, Turn};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::record::Record;
+use crate::record::Log;
 use crate::report::{CheckOutcome, EntryKind};
-use crate::session::{CleartextSession, ProbeError};
+use crate::selection::Selection;
+use crate::session::CleartextSession;
 
-const ID: &str = "srv-stall";
-
-/// Servers do not look at the clock all the time.
+/// Time that a server's timer may take longer than the limit.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Between two octets of a handshake that does not get on.
+/// The pause between two octets of a slow handshake.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// A TLS record of 512 octets with a ClientHello of that length, as far as it goes (RFC 8446 section 4.1.2).
+/// The beginning of a TLS record of 512 octets with a ClientHello (RFC 8446 section 4.1.2).
 const HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
-/// Silence, and an octet now and then, each on a connection of its own.
-pub(crate) async fn probe(plan: &Plan) -> ProbeResult {
-    let mut seen = ProbeResult::default();
+/// Sends nothing after the go-ahead on one connection, and an octet a second on another.
+pub(super) struct Stall;
+
+impl Probe for Stall {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::SRV_STALL]
+    }
+
+    fn cost(&self, _: &Selection, _: &'static Protocol) -> Cost {
+        Cost { is_slow: true, ..Cost::new(2) }
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context.plan))
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Alone
+    }
+}
+
+async fn probe(plan: &Plan) -> ProbeResult {
+    let check = id::SRV_STALL;
     let Some(limit) = plan.limits.slow else {
-        let why = "it takes up to five minutes (needs --slow)";
-        seen.push(FindingBuilder::new(ID, CheckOutcome::NotRun, why));
-        return seen;
+        return ProbeResult::of(FindingBuilder::new(check, CheckOutcome::NotRun, "needs --slow"));
     };
+    let mut result = ProbeResult::default();
+    let slow = Log::default();
     let (silence, drip) = tokio::join!(
-        held(plan, "the go-ahead, then silence", limit, false),
-        held(plan, "the go-ahead, then an octet of a handshake a second", limit, true),
+        held(plan, "the go-ahead, then silence", limit, false, &result.log),
+        held(plan, "the go-ahead, then an octet of a handshake a second", limit, true, &slow),
     );
-    let finding = match (&silence.0, &drip.0) {
-        (Err(stop), _) | (_, Err(stop)) => FindingBuilder::inconclusive(ID, stop),
-        (Ok(None), _) => FindingBuilder::fail(
-            ID,
-            format!("a connection without a handshake is held for more than {}", words(limit)),
-        ),
+    result.log.absorb(&slow);
+    let finding = match (silence, drip) {
+        (Err(error), _) | (_, Err(error)) => FindingBuilder::inconclusive(check, &error),
+        (Ok(None), _) => {
+            let why =
+                format!("the server holds a connection without a handshake for more than {}", text(limit));
+            FindingBuilder::fail(check, why)
+        }
         (Ok(Some(_)), Ok(None)) => {
-            let why = format!("an octet a second holds a connection for more than {}", words(limit));
-            FindingBuilder::new(ID, CheckOutcome::Warning, why)
+            let why = format!("an octet a second holds a connection for more than {}", text(limit));
+            FindingBuilder::new(check, CheckOutcome::Warning, why)
         }
         (Ok(Some(silent)), Ok(Some(slow))) => {
             let (silent, slow) = (silent.as_secs(), slow.as_secs());
             let why =
-                format!("a silent connection is ended after {silent} s, one that dribbles after {slow} s");
-            FindingBuilder::pass(ID, why)
+                format!("the server ends a silent connection after {silent} s, a slow one after {slow} s");
+            FindingBuilder::pass(check, why)
         }
     };
-    let finding = [silence.1, drip.1].into_iter().fold(finding, |finding, record| {
-        let all = record.all();
-        finding.at(seen.record(record), all)
-    });
-    seen.push(finding);
-    seen
+    let evidence = result.log.all();
+    result.push(finding.at_all(evidence));
+    result
 }
 
-fn words(time: Duration) -> String {
+fn text(time: Duration) -> String {
     match time.as_secs() {
         300 => String::from("five minutes"),
         seconds => format!("{seconds} s"),
     }
 }
 
-/// When the server ended a connection; `None` if it had not done so by the limit.
+/// Returns when the server ended the connection; `None` if it had not done so by the limit.
 async fn held(
     plan: &Plan,
     purpose: &str,
     limit: Duration,
-    dribbles: bool,
-) -> (Result<Option<Duration>, ProbeError>, Record) {
-    let mut session = match plan.open(purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => return (Err(stop), record),
-    };
-    if let Err(stop) = session.agree().await {
-        return (Err(stop), session.record);
-    }
-    let hello = dribbles.then(|| HELLO.iter().copied().chain(std::iter::repeat(0))).into_iter().flatten();
-    let ended = match ends(&mut session, hello, limit + GRACE).await {
-        Ok(ended) => ended,
-        Err(stop) => return (Err(stop), session.record),
-    };
+    is_slow: bool,
+    log: &Log,
+) -> Result<Option<Duration>, ProbeError> {
+    let mut session = plan.open(purpose, log).await?;
+    session.negotiate().await?;
+    let hello = is_slow.then(|| HELLO.iter().copied().chain(std::iter::repeat(0))).into_iter().flatten();
+    let ended = ends(&mut session, hello, limit + GRACE).await?;
     if ended.is_none() {
-        session.record.text(EntryKind::Event, format!("the connection is still open after {}", words(limit)));
+        session.record.text(EntryKind::Event, format!("the connection is still open after {}", text(limit)));
     }
-    (Ok(ended), session.record)
+    Ok(ended)
 }
 
 async fn ends(
@@ -95,11 +111,11 @@ async fn ends(
 ) -> Result<Option<Duration>, ProbeError> {
     let started = Instant::now();
     while started.elapsed() < limit {
-        if session.closes(BEAT).await? {
+        if session.closes_within(BEAT).await? {
             return Ok(Some(started.elapsed()));
         }
         if let Some(octet) = octets.next()
-            && session.put(&[octet]).await.is_err()
+            && session.send_unrecorded(&[octet]).await.is_err()
         {
             return Ok(Some(started.elapsed()));
         }

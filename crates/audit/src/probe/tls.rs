@@ -1,69 +1,82 @@
-//! The handshake: versions, ALPN, and what is served under other names.
+//! More handshakes: other versions of TLS, the ALPN id of another protocol, other server names.
 
 use starttls::Connector;
+use starttls::proto::{Escaped, Protocol};
 use starttls_hello::Version;
 
+use super::{Context, Cost, Probe, Running};
 use crate::algorithms;
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::report::{Certificate, CheckOutcome};
-use crate::session::ProbeError;
+use crate::record::Log;
+use crate::report::{Certificate, CheckOutcome, Severity};
+use crate::selection::Selection;
 
-/// What one handshake came to.
-struct Shake {
+/// A completed handshake.
+struct Handshake {
     version: Option<Version>,
     own: Option<Certificate>,
     alpn: Option<Vec<u8>>,
 }
 
-/// Upgrades and shakes hands with this connector, under this name, and says goodbye.
-async fn shake(
+/// Upgrades with this connector and server name, and ends the session.
+async fn handshake(
     plan: &Plan,
     purpose: &str,
     connector: &Connector,
     name: &str,
-    seen: &mut ProbeResult,
-) -> (usize, Result<Shake, ProbeError>) {
+    log: &Log,
+) -> Result<Handshake, ProbeError> {
     let _place = plan.place().await;
-    let mut session = match plan.open(purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => return (seen.record(record), Err(stop)),
-    };
-    let agreed = if plan.implicit { Ok(()) } else { session.agree().await };
-    if let Err(stop) = agreed {
-        return (seen.record(session.record), Err(stop));
+    let mut inside = plan.upgrade_with(connector, name, purpose, log).await?;
+    let facts = inside.session().facts();
+    let own = facts.chain.first().map(|der| Certificate::read(der));
+    let handshake = Handshake { version: algorithms::version(facts), own, alpn: facts.alpn.clone() };
+    inside.quit().await;
+    Ok(handshake)
+}
+
+/// Upgrades with TLS 1.2 only, and with TLS 1.3 only.
+pub(super) struct Versions;
+
+impl Probe for Versions {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::TLS_OLD]
     }
-    match session.secure(connector, name, plan.identity()).await {
-        Ok(mut inside) => {
-            let facts = inside.session().facts();
-            let own = facts.chain.first().map(|der| Certificate::read(der));
-            let shake = Shake { version: algorithms::version(facts), own, alpn: facts.alpn.clone() };
-            inside.goodbye().await;
-            (seen.record(inside.record), Ok(shake))
-        }
-        Err((error, record)) => (seen.record(record), Err(plan.unshaken(&error))),
+
+    fn cost(&self, _: &Selection, _: &'static Protocol) -> Cost {
+        Cost::new(2)
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(versions(context))
+    }
+
+    fn runs_with_implicit_tls(&self) -> bool {
+        true
     }
 }
 
-/// Both versions of TLS; the ones that work, for the report. One is known to already, from the first connection.
-pub(crate) async fn versions(plan: &Plan, known: Option<Version>) -> (ProbeResult, Vec<Version>) {
-    let mut seen = ProbeResult::default();
-    let mut works = Vec::from_iter(known);
+async fn versions(context: &Context<'_>) -> ProbeResult {
+    let plan = context.plan;
+    let mut result = ProbeResult::default();
+    let mut works = Vec::from_iter(context.version);
     let mut finding = None;
     for (connector, purpose) in
         [(&plan.connectors.tls12, "TLS 1.2 only"), (&plan.connectors.tls13, "TLS 1.3 only")]
     {
-        let (_, result) = shake(plan, purpose, connector, &plan.server_name, &mut seen).await;
-        finding = match result {
-            Ok(shake) => {
-                works.extend(shake.version);
+        // The finding is about the second handshake, with TLS 1.3.
+        finding = match handshake(plan, purpose, connector, &plan.server_name, &result.log).await {
+            Ok(handshake) => {
+                works.extend(handshake.version);
                 None
             }
-            Err(ProbeError::Unshaken(_)) => {
-                Some(FindingBuilder::new("tls-old", CheckOutcome::Warning, "TLS 1.3 is not available"))
+            Err(ProbeError::Handshake(_)) => {
+                Some(FindingBuilder::new(id::TLS_OLD, CheckOutcome::Warning, "TLS 1.3 is not available"))
             }
-            // Who was not let in has not tried.
-            Err(stop) => Some(FindingBuilder::inconclusive("tls-old", &stop)),
+            Err(error) => Some(FindingBuilder::inconclusive(id::TLS_OLD, &error)),
         };
     }
     works.sort();
@@ -71,74 +84,102 @@ pub(crate) async fn versions(plan: &Plan, known: Option<Version>) -> (ProbeResul
     let is_new = works.contains(&Version::Tls13);
     let finding = finding.filter(|_| !is_new).unwrap_or_else(|| {
         let names = works.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        FindingBuilder::pass("tls-old", format!("handshakes succeed with {names}"))
+        FindingBuilder::pass(id::TLS_OLD, format!("handshakes succeed with {names}"))
     });
-    let last = seen.records.len().saturating_sub(1);
-    seen.push_shown(finding, last);
-    (seen, works)
+    result.push_with_last(finding);
+    let _ = context.versions.set(works);
+    result
 }
 
-/// Only another protocol's ALPN id (rule S7, CVE-2021-3618).
-pub(crate) async fn alpn(plan: &Plan) -> ProbeResult {
-    let id = "srv-alpn";
-    let mut seen = ProbeResult::default();
-    let purpose = "only another protocol's ALPN id";
-    let (at, result) =
-        shake(plan, purpose, &plan.connectors.foreign_alpn, &plan.server_name, &mut seen).await;
-    let finding = match result {
-        Ok(Shake { alpn: Some(id_chosen), .. }) => FindingBuilder::fail(
-            id,
-            format!("another protocol's ALPN id is accepted: {}", starttls::proto::Escaped(&id_chosen)),
-        ),
-        // RFC 7301 leaves it to the server, and most do not look.
-        Ok(_) => FindingBuilder::new(
-            id,
-            CheckOutcome::Warning,
-            "ALPN is ignored: a client of another protocol can be led here",
-        )
-        .severity(crate::report::Severity::Info),
-        // A connection that breaks may have broken for another reason.
-        Err(ProbeError::Unshaken(why)) if why.contains("alert") => {
-            FindingBuilder::pass(id, "another protocol's ALPN id is refused")
-        }
-        Err(stop) => FindingBuilder::inconclusive(id, &stop),
-    };
-    seen.push_shown(finding, at);
-    seen
-}
+/// Offers only the ALPN id of another protocol (rule S7, CVE-2021-3618).
+pub(super) struct ForeignAlpn;
 
-/// What is served without a name, and under one that nobody has.
-pub(crate) async fn names(plan: &Plan, usual: Option<&str>) -> ProbeResult {
-    let mut seen = ProbeResult::default();
-    // An address has no name in SNI (RFC 6066 section 3).
-    let cases = [
-        ("cert-no-sni", "without a name in SNI", plan.address.ip().to_string()),
-        ("cert-unknown-sni", "under an unknown name in SNI", String::from("unknown.starttls-probe.invalid")),
-    ];
-    for (id, purpose, name) in cases {
-        let (at, result) = shake(plan, purpose, &plan.connectors.open, &name, &mut seen).await;
-        let finding = match result {
-            Ok(Shake { own: Some(own), .. }) if Some(own.sha256.as_str()) == usual => FindingBuilder::new(
-                id,
-                CheckOutcome::Info,
-                format!("{purpose}, the same certificate is served"),
-            ),
-            Ok(Shake { own: Some(own), .. }) => FindingBuilder::new(
-                id,
-                CheckOutcome::Info,
-                format!("{purpose}, another certificate is served: {}", own.names.join(", ")),
-            ),
-            Ok(_) => {
-                FindingBuilder::new(id, CheckOutcome::Info, format!("{purpose}, no certificate is served"))
-            }
-            Err(ProbeError::Unshaken(why)) => FindingBuilder::new(
-                id,
-                CheckOutcome::Info,
-                format!("{purpose}, the handshake is refused: {why}"),
-            ),
-            Err(stop) => FindingBuilder::inconclusive(id, &stop),
-        };
-        seen.push_shown(finding, at);
+impl Probe for ForeignAlpn {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::SRV_ALPN]
     }
-    seen
+
+    fn cost(&self, _: &Selection, _: &'static Protocol) -> Cost {
+        Cost::new(1)
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(foreign_alpn(context.plan))
+    }
+
+    fn runs_with_implicit_tls(&self) -> bool {
+        true
+    }
+}
+
+async fn foreign_alpn(plan: &Plan) -> ProbeResult {
+    let check = id::SRV_ALPN;
+    let mut result = ProbeResult::default();
+    let (connector, purpose) = (&plan.connectors.foreign_alpn, "only another protocol's ALPN id");
+    let finding = match handshake(plan, purpose, connector, &plan.server_name, &result.log).await {
+        Ok(Handshake { alpn: Some(chosen), .. }) => {
+            let why = format!("the server accepts the ALPN id of another protocol: {}", Escaped(&chosen));
+            FindingBuilder::fail(check, why)
+        }
+        // RFC 7301 leaves it to the server, and most servers ignore ALPN.
+        Ok(_) => {
+            let why = "the server ignores ALPN: an attacker can redirect a client of another protocol here";
+            FindingBuilder::new(check, CheckOutcome::Warning, why).severity(Severity::Info)
+        }
+        // A connection that breaks without an alert may have broken for another reason.
+        Err(ProbeError::Handshake(why)) if why.contains("alert") => {
+            FindingBuilder::pass(check, "the server refuses the ALPN id of another protocol")
+        }
+        Err(error) => FindingBuilder::inconclusive(check, &error),
+    };
+    result.push_with_last(finding);
+    result
+}
+
+/// Upgrades without a server name, and with an unknown one.
+pub(super) struct OtherNames;
+
+impl Probe for OtherNames {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[id::CERT_NO_SNI, id::CERT_UNKNOWN_SNI]
+    }
+
+    fn cost(&self, selection: &Selection, _: &'static Protocol) -> Cost {
+        Cost::new(self.checks().iter().map(|check| u32::from(selection.wants(check))).sum())
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(other_names(context))
+    }
+
+    fn runs_with_implicit_tls(&self) -> bool {
+        true
+    }
+}
+
+async fn other_names(context: &Context<'_>) -> ProbeResult {
+    let plan = context.plan;
+    let mut result = ProbeResult::default();
+    // RFC 6066 section 3: an address is not sent in SNI.
+    let cases = [
+        (id::CERT_NO_SNI, "without a name in SNI", plan.address.ip().to_string()),
+        (id::CERT_UNKNOWN_SNI, "with an unknown name in SNI", String::from("unknown.starttls-probe.invalid")),
+    ];
+    for (check, purpose, name) in cases.into_iter().filter(|case| plan.selection.wants(case.0)) {
+        let info =
+            |text: String| FindingBuilder::new(check, CheckOutcome::Info, format!("{purpose}, {text}"));
+        let finding = match handshake(plan, purpose, &plan.connectors.open, &name, &result.log).await {
+            Ok(Handshake { own: Some(own), .. }) if Some(own.sha256.as_str()) == context.fingerprint() => {
+                info(String::from("the server presents the same certificate"))
+            }
+            Ok(Handshake { own: Some(own), .. }) => {
+                info(format!("the server presents another certificate: {}", own.names.join(", ")))
+            }
+            Ok(_) => info(String::from("the server presents no certificate")),
+            Err(ProbeError::Handshake(why)) => info(format!("the handshake fails: {why}")),
+            Err(error) => FindingBuilder::inconclusive(check, &error),
+        };
+        result.push_with_last(finding);
+    }
+    result
 }

@@ -52,15 +52,22 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
-    /// List the checks and do nothing else
+    /// List the selected checks with the connections and logins that they need, and do nothing else
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// Only these checks, by id or family (srv, cert, tls, leak, time)
+    /// Run only these checks, by id or family (srv, cert, tls, leak, time); the audit opens only the connections
+    /// that they need. cert is the certificate for the server name; cert-no-sni and cert-unknown-sni are selected
+    /// by id
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 
-    /// Not these checks
+    /// Run only the checks for monitoring: offer, upgrade and certificate. Opens at most 2 connections and sends
+    /// no login
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) light: bool,
+
+    /// Do not run these checks, by id or family
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use starttls_audit::filter::{self, Selection};
 use starttls_audit::render::json;
 use starttls_audit::report::{AuditReport, EndpointReport, Severity};
+use starttls_audit::{Selection, filter};
 
 use crate::args::Check;
 use crate::error::Failed;

@@ -3,6 +3,7 @@
 mod domain;
 mod formats;
 mod judge;
+mod list;
 mod options;
 mod partial;
 mod progress;
@@ -15,9 +16,8 @@ mod targets;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use starttls_audit::Limits;
-use starttls_audit::check::{GROUPS, check};
-use starttls_audit::filter::Selection;
+use starttls_audit::check::{CHECKS, check};
+use starttls_audit::{InvalidSelection, LIGHT_CONNECTIONS, Limits, Selection};
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::error::Failed;
@@ -42,21 +42,42 @@ pub(crate) async fn run(args: &Check, mut interruption: Interruption) -> Result<
 
 /// Runs the command. Unknown names of checks are errors before anything is done.
 async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
-    let selection = Selection::new(&args.only, &args.skip).map_err(|error| {
-        Failed::usage(error.to_string()).hint(Some(String::from("see them all: starttls check --list")))
-    })?;
+    let selection = selection(args)?;
     match () {
-        () if args.list => list(args),
+        () if args.list => list::run(args, &selection),
         () if args.targets.is_empty() && args.file.is_none() => self_test::run(args, interruption).await,
         () => audit(args, selection, interruption).await,
     }
+}
+
+/// Returns the checks that the options select.
+fn selection(args: &Check) -> Result<Selection, Failed> {
+    let selection = match args.light {
+        true => Selection::light().without(&args.skip),
+        false => Selection::new(&args.only, &args.skip),
+    };
+    selection.map_err(|error| {
+        let hint = match &error {
+            InvalidSelection::Unknown(name) => {
+                let names = CHECKS.iter().flat_map(|row| [row.family(), row.id]);
+                let likeness = |known: &&str| (strsim::jaro_winkler(name, known) * 1000.0) as u32;
+                let near = names.max_by_key(likeness).unwrap_or_default();
+                format!("did you mean {near}? starttls check --list shows all checks")
+            }
+            InvalidSelection::Empty if args.light => {
+                String::from("starttls check --list --light shows the checks of --light")
+            }
+            InvalidSelection::Empty => String::from("remove from --skip what --only selects"),
+        };
+        Failed::usage(error.to_string()).hint(Some(hint))
+    })
 }
 
 /// A server that waits for a handshake for longer can be held for nothing.
 const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
 
 async fn audit(args: &Check, selection: Selection, interruption: &mut Interruption) -> Result<u8, Failed> {
-    let judge = Judge::new(args, selection)?;
+    let judge = Judge::new(args, selection.clone())?;
     let lines = targets::read(args)?;
     if lines.is_empty() {
         let hint = String::from("a target stands on a line of its own, for example smtp://mail.example.com");
@@ -75,7 +96,7 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
     let mut progress = Progress::new(&args.output, &targets);
     let appended = earlier.continued(args.output.output.as_deref());
     let mut unfinished = Unfinished::new(&targets);
-    let mut queue = Queue::new(args, targets.distinct, Arc::clone(&earlier))?;
+    let mut queue = Queue::new(args, selection, targets.distinct, Arc::clone(&earlier))?;
     let output = match (appended, is_lines) {
         (Some((path, length)), _) => Output::Lines(Sink::append(&path, length)?),
         (None, true) => Output::Lines(Sink::open(&args.output)?),
@@ -132,8 +153,9 @@ fn limits(args: &Check) -> Limits {
     // What is asked for in so many words has to fit in.
     let more = pace.saturating_mul(args.max_connections).saturating_add(slow.unwrap_or_default());
     let usual = Limits::default().deadline.saturating_add(more);
+    let most = if args.light { LIGHT_CONNECTIONS } else { u32::MAX };
     Limits {
-        connections: args.max_connections,
+        connections: args.max_connections.min(most),
         concurrency: args.concurrency.into(),
         pace,
         reply_timeout: args.peer.timeout,
@@ -142,17 +164,6 @@ fn limits(args: &Check) -> Limits {
         implicit_port: args.implicit_port,
         expiry_warning: args.expiry_warning,
     }
-}
-
-fn list(args: &Check) -> Result<u8, Failed> {
-    let mut sink = Sink::open(&args.output)?;
-    for group in GROUPS {
-        sink.line(group.title)?;
-        for row in group.checks {
-            sink.line(&format!("  {:<20} {}", row.id, row.title))?;
-        }
-    }
-    Ok(exit::DONE)
 }
 
 /// `starttls explain ID`.

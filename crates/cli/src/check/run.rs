@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{Protocol, UrlAuthority};
+use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
-use starttls_audit::{Audit, unreachable};
+use starttls_audit::{Audit, Selection, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
@@ -85,10 +86,16 @@ pub(crate) struct Queue {
 const AHEAD: usize = 4;
 
 impl Queue {
-    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<EarlierRun>) -> Result<Self, Failed> {
+    pub(crate) fn new(
+        args: &Check,
+        selection: Selection,
+        targets: Vec<Line>,
+        earlier: Arc<EarlierRun>,
+    ) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
-        let audit = Audit::new(|| builder.clone(), super::limits(args))?.client_name(peer.client_name());
+        let audit = Audit::new(|| builder.clone(), super::limits(args))?;
+        let audit = audit.with_selection(selection).client_name(peer.client_name());
         let connect = peer.connect.as_deref().map(|other| {
             let (host, port) = split_port(other)?;
             let host: Host = host.parse()?;
@@ -228,7 +235,7 @@ impl Shared {
         let audit = audit.with_implicit_tls(matches!(mode, Mode::ImplicitTls));
         let mut endpoint = audit.endpoint(protocol, target, server_name, address).await;
         if let Some(remark) = remark {
-            starttls_audit::add_warning(&mut endpoint, "srv-mx-name", remark);
+            starttls_audit::add_warning(&mut endpoint, id::SRV_MX_NAME, remark);
         }
         endpoint
     }

@@ -1,4 +1,4 @@
-//! Bytes behind the request: does the server act on them as if they had come inside TLS?
+//! Bytes after the request: does the server act on them as if they had come inside TLS?
 
 pub(super) mod cleartext_reply;
 mod request_in_data;
@@ -8,38 +8,96 @@ mod variants;
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Dialect, Identity};
+use starttls::proto::{ClientMessage, Dialect, Identity, Protocol};
 
-use super::answers::{Answers, harmless, signature};
+use super::answers::{Answers, harmless, harmless_is_login, signature};
+use super::{Context, Cost, Probe, Running, Turn};
+use crate::check::{Check, id};
+use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
-use crate::profile::begins;
-use crate::record::Record;
+use crate::profile::{ProtocolProfile, begins};
+use crate::record::Log;
 use crate::report::CheckOutcome;
-use crate::session::ProbeError;
+use crate::selection::Selection;
 use trial::{EAGER, End, Form, Shape, Trial, trial};
-use variants::variants;
 
 /// How long to wait between the segments of a split injection.
 const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(10), Duration::from_millis(100)];
 
-/// The checks that compare with the control run.
-const COMPARED: [&str; 6] = [
-    "srv-inject-eager",
-    "srv-inject-lazy",
-    "srv-inject-split",
-    "srv-inject-partial",
-    "srv-inject-variants",
-    "srv-reply-plain",
-];
+/// The checks of a request with other bytes in one segment.
+const TOGETHER: &[&Check] = &[id::SRV_INJECT_EAGER, id::SRV_INJECT_LAZY, id::SRV_REPLY_PLAIN];
 
-/// A dialect for bytes that are to be read inside TLS, where packets have other numbers. It is one of its own, so that
-/// its tags and ids are none that the sentinel will have.
+/// Sends bytes after the request and compares the answers inside TLS with those of a plain upgrade.
+pub(super) struct Injection;
+
+impl Probe for Injection {
+    fn checks(&self) -> &'static [&'static Check] {
+        &[
+            id::SRV_INJECT_EAGER,
+            id::SRV_INJECT_LAZY,
+            id::SRV_INJECT_SPLIT,
+            id::SRV_INJECT_PARTIAL,
+            id::SRV_INJECT_VARIANTS,
+            id::SRV_REPLY_PLAIN,
+        ]
+    }
+
+    fn cost(&self, selection: &Selection, protocol: &'static Protocol) -> Cost {
+        let profile = ProtocolProfile::of(protocol);
+        let parts = Parts::of(selection);
+        let count = |is_run: bool, connections: usize| if is_run { connections } else { 0 };
+        let connections = 1
+            + count(parts.together, 2 + profile.restarts.len())
+            + count(parts.split, DELAYS.len())
+            + count(parts.partial, 2)
+            + count(parts.variants, variants::connections(protocol));
+        let failed_login = harmless_is_login(protocol) || (parts.together && !profile.restarts.is_empty());
+        Cost { failed_login, ..Cost::new(u32::try_from(connections).unwrap_or(u32::MAX)) }
+    }
+
+    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
+        Box::pin(probe(context))
+    }
+
+    /// Bytes where a ClientHello belongs can hold a server that serves one connection at a time.
+    fn turn(&self) -> Turn {
+        Turn::Alone
+    }
+
+    fn needs_harmless_reply(&self, selection: &Selection) -> bool {
+        selection.wants_any(&[id::SRV_REPLY_PLAIN, id::SRV_INJECT_VARIANTS])
+    }
+}
+
+/// The parts of the probe that a selection needs.
+struct Parts {
+    together: bool,
+    split: bool,
+    partial: bool,
+    variants: bool,
+}
+
+impl Parts {
+    fn of(selection: &Selection) -> Self {
+        // A variant is a finding of its own only if the exact form of the request lets no bytes through.
+        let variants = selection.wants(id::SRV_INJECT_VARIANTS);
+        Self {
+            together: variants || selection.wants_any(TOGETHER),
+            split: variants || selection.wants(id::SRV_INJECT_SPLIT),
+            partial: selection.wants(id::SRV_INJECT_PARTIAL),
+            variants,
+        }
+    }
+}
+
+/// Returns a dialect that writes bytes for inside TLS, where packets have other numbers. Its identity is a new one, so
+/// that its tags and ids differ from those of the sentinel.
 fn dialect_inside(plan: &Plan) -> Box<dyn Dialect> {
     (plan.protocol.dialect)(Identity { inside_tls: true, ..plan.identity() })
 }
 
-/// The harmless message that is injected.
+/// Returns the harmless command that is injected.
 fn injected(plan: &Plan) -> Vec<u8> {
     let mut dialect = dialect_inside(plan);
     harmless(plan, &mut |message| {
@@ -49,56 +107,64 @@ fn injected(plan: &Plan) -> Vec<u8> {
     })
 }
 
-/// Everything about injection: the control run first, then each form against it. Also returns why nothing is served
-/// inside TLS, if that is so.
-pub(crate) async fn probe(
-    plan: &Plan,
-    harmless_in_cleartext: Option<&str>,
-) -> (ProbeResult, Option<ProbeError>) {
-    let mut seen = ProbeResult::default();
+/// Makes the control run first, and then compares each form of injection with it.
+async fn probe(context: &Context<'_>) -> ProbeResult {
+    let plan = context.plan;
+    let mut result = ProbeResult::default();
     let control = trial(plan, &Form::new("control: a plain upgrade", Shape::Plain)).await;
-    let all = control.record.all();
-    let at = seen.record(control.record);
+    let at = result.record(&control.log);
     let normal = match served(control.end) {
         Ok(normal) => normal,
-        Err(stop) => {
-            // Silence proves nothing about a command that servers leave unanswered.
-            for id in COMPARED {
-                seen.push(FindingBuilder::inconclusive(id, &stop).at(at, all));
+        Err(error) => {
+            // Without a control run, silence proves nothing.
+            for check in Injection.checks() {
+                result.push(FindingBuilder::inconclusive(check, &error).at_all(at));
             }
-            return (seen, Some(stop).filter(|it| matches!(it, ProbeError::Unserved(_))));
+            if matches!(error, ProbeError::Unserved(_)) {
+                let _ = context.unserved.set(error);
+            }
+            return result;
         }
     };
-    let judge = Judge { normal, harmless_in_cleartext, plan };
-    let (together, restarts, partial) =
-        tokio::join!(together(plan, &judge), restarts::probe(plan, &judge), partial(plan, &judge));
-    // Alone: it can hold a server that does one thing at a time.
-    let split = split(plan, &judge).await;
+    let judge = Judge { normal, harmless_in_cleartext: context.harmless_reply(), plan };
+    let parts = Parts::of(&plan.selection);
+    let (together, restarts, partial) = tokio::join!(
+        when(parts.together, together(plan, &judge)),
+        when(parts.together, restarts::probe(plan, &judge)),
+        when(parts.partial, partial(plan, &judge))
+    );
+    // Alone, because it can hold a server that serves one connection at a time.
+    let split = when(parts.split, split(plan, &judge)).await;
     let injectable = [&together, &restarts, &split].iter().any(|part| part.has_failed());
     for part in [together, restarts, split, partial] {
-        seen.absorb(part);
+        result.absorb(part);
     }
     if injectable {
-        let why = "the exact form of the request lets bytes through already";
-        seen.push(FindingBuilder::new("srv-inject-variants", CheckOutcome::NotApplicable, why));
+        let why = "the exact form of the request already lets bytes through";
+        result.push(FindingBuilder::new(id::SRV_INJECT_VARIANTS, CheckOutcome::NotApplicable, why));
     } else {
-        seen.absorb(variants(plan, &judge).await);
+        result.absorb(when(parts.variants, variants::variants(plan, &judge)).await);
     }
-    seen.worst_of_each();
-    (seen, None)
+    result.worst_of_each();
+    result
 }
 
-/// The answers of a control run, if it is one: a session inside TLS that answers and goes on.
+/// Runs a part of the probe if the selection needs it.
+async fn when(is_needed: bool, part: impl Future<Output = ProbeResult>) -> ProbeResult {
+    if is_needed { part.await } else { ProbeResult::default() }
+}
+
+/// Returns the answers of a control run whose session inside TLS is served.
 fn served(end: End) -> Result<Answers, ProbeError> {
     match end {
         End::Inside(answers) => match &answers.served {
             Ok(_) => Ok(answers),
-            Err(stop) => Err(stop.clone().unserved()),
+            Err(error) => Err(error.clone().unserved()),
         },
-        End::Stopped(stop) => Err(stop),
-        End::Refused(why) => Err(ProbeError::Unshaken(why)),
+        End::Stopped(error) => Err(error),
+        End::Refused(why) => Err(ProbeError::Handshake(why)),
         End::Plain(_) | End::Unasked(..) => {
-            Err(ProbeError::Unclear(String::from("a plain upgrade is answered in cleartext")))
+            Err(ProbeError::Unclear(String::from("the server answers a plain upgrade in cleartext")))
         }
     }
 }
@@ -110,9 +176,9 @@ struct Judge<'a> {
     plan: &'a Plan,
 }
 
-/// What a trial with injected bytes shows.
+/// The result of a trial with injected bytes.
 enum Conclusion {
-    /// More answers came than were asked for inside TLS.
+    /// The server sent more answers inside TLS than there were commands.
     Injected(String),
     Sound(String),
     Inconclusive(ProbeError),
@@ -122,21 +188,21 @@ impl Judge<'_> {
     fn verdict(&self, end: &End) -> Conclusion {
         match end {
             End::Inside(answers) => self.compared(answers),
-            End::Unasked(heard, answers) => match heard.iter().find(|text| !self.ends_with(text)) {
+            End::Unasked(received, answers) => match received.iter().find(|text| !self.ends_with(text)) {
                 Some(text) => Conclusion::Injected(format!(
-                    "the server answers inside TLS before it is asked there: \"{}\"",
+                    "the server answers inside TLS before it receives a command there: \"{}\"",
                     short(text)
                 )),
                 None => self.compared(answers),
             },
-            End::Refused(why) => Conclusion::Sound(format!("the server does not go on: {why}")),
+            End::Refused(why) => Conclusion::Sound(format!("the server does not continue: {why}")),
             End::Plain(bytes) => {
                 let text = cleartext_reply::shown(self.plan, bytes);
                 Conclusion::Sound(format!(
-                    "nothing goes on inside TLS: the server answers in cleartext: \"{text}\""
+                    "the session does not continue inside TLS: the server answers in cleartext: \"{text}\""
                 ))
             }
-            End::Stopped(stop) => Conclusion::Inconclusive(stop.clone()),
+            End::Stopped(error) => Conclusion::Inconclusive(error.clone()),
         }
     }
 
@@ -144,35 +210,35 @@ impl Judge<'_> {
         let (came, due) = (answers.signatures.len(), self.normal.signatures.len());
         if answers.has_more_than(&self.normal) {
             return Conclusion::Injected(format!(
-                "{came} answers came inside TLS where {due} were due: the injected bytes were acted upon"
+                "the server sends {came} answers inside TLS instead of {due}: it acts on the injected bytes"
             ));
         }
         match &answers.served {
             _ if answers.has_all_of(&self.normal) => {
-                Conclusion::Sound(String::from("the injected bytes were dropped"))
+                Conclusion::Sound(String::from("the server discards the injected bytes"))
             }
             Ok(_) if answers.before_goodbye() == self.normal.before_goodbye() => {
-                Conclusion::Sound(String::from("the injected bytes were dropped"))
+                Conclusion::Sound(String::from("the server discards the injected bytes"))
             }
             Ok(_) => Conclusion::Inconclusive(ProbeError::Unclear(format!(
                 "after injected bytes the answers inside TLS are \"{}\" instead of \"{}\"",
                 answers.signatures.join(", "),
                 self.normal.signatures.join(", ")
             ))),
-            // One answer, and the end: it may have been that to the injected bytes.
-            Err(stop) if stop.ends() && answers.has_some_of(&self.normal) => {
+            // The only answer may be the one to the injected bytes.
+            Err(error) if error.ends() && answers.has_some_of(&self.normal) => {
                 Conclusion::Inconclusive(ProbeError::Unclear(String::from(
-                    "after injected bytes the server gives one answer and ends the session",
+                    "after injected bytes the server sends one answer and ends the session",
                 )))
             }
-            Err(stop) if stop.ends() || matches!(stop, ProbeError::Unfinished(..)) => {
+            Err(error) if error.ends() || matches!(error, ProbeError::Unfinished(..)) => {
                 Conclusion::Sound(String::from("the server ends the session inside TLS"))
             }
-            Err(stop) => Conclusion::Inconclusive(stop.clone()),
+            Err(error) => Conclusion::Inconclusive(error.clone()),
         }
     }
 
-    /// Whether a server ends the session with this.
+    /// Returns whether a server ends the session with this message.
     fn ends_with(&self, text: &str) -> bool {
         crate::profile::is_final(text) || begins(text, self.plan.profile.turned_away)
     }
@@ -182,177 +248,182 @@ fn short(text: &str) -> &str {
     text.get(..80).unwrap_or(text)
 }
 
-/// The request and the probe in one segment. When that works, once more in silence, to tell a server that answers
-/// at once from one that waits for data.
+/// Sends the request and a harmless command in one segment. If the server acts on it, repeats that and is silent inside
+/// TLS, to distinguish a server that answers at once from one that waits for data.
 async fn together(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
-    let mut seen = ProbeResult::default();
+    let mut result = ProbeResult::default();
     let form =
         Form::new("the request and a harmless command in one segment", Shape::Together(injected(plan)));
-    let Trial { end, record } = trial(plan, &form).await;
-    let all = record.all();
-    let at = seen.record(record);
-    let plain = cleartext_reply::judge(plan, judge, &end);
-    seen.push(plain.at(at, all));
+    let Trial { end, log } = trial(plan, &form).await;
+    let at = result.record(&log);
+    result.push(cleartext_reply::judge(plan, judge, &end).at_all(at));
     match judge.verdict(&end) {
-        // Where a session begins once, the injected beginning and ours look alike: only silence tells them apart.
+        // If a session begins only once, the injected beginning and the client's have the same answer. Only silence
+        // distinguishes them.
         Conclusion::Sound(_) if plan.profile.harmless == ClientMessage::Credentials => {
-            let (finding, record) = alone(plan, judge).await;
-            let silence = record.all();
-            let second = seen.record(record);
-            seen.push(finding.at(second, silence));
-            let why = "an answer that waits for data inside TLS cannot be told from the answer to that data";
-            seen.push(FindingBuilder::new("srv-inject-lazy", CheckOutcome::NotApplicable, why).at(at, all));
+            let (finding, log) = alone(plan, judge).await;
+            let second = result.record(&log);
+            result.push(finding.at_all(second));
+            let why = "an answer that waits for data inside TLS looks the same as the answer to that data";
+            result
+                .push(FindingBuilder::new(id::SRV_INJECT_LAZY, CheckOutcome::NotApplicable, why).at_all(at));
         }
         Conclusion::Sound(why) => {
-            seen.push(FindingBuilder::pass("srv-inject-eager", why.clone()).at(at, all));
-            seen.push(FindingBuilder::pass("srv-inject-lazy", why).at(at, all));
+            result.push(FindingBuilder::pass(id::SRV_INJECT_EAGER, why.clone()).at_all(at));
+            result.push(FindingBuilder::pass(id::SRV_INJECT_LAZY, why).at_all(at));
         }
-        Conclusion::Inconclusive(stop) => {
-            seen.push(FindingBuilder::inconclusive("srv-inject-eager", &stop).at(at, all));
-            seen.push(FindingBuilder::inconclusive("srv-inject-lazy", &stop).at(at, all));
+        Conclusion::Inconclusive(error) => {
+            result.push(FindingBuilder::inconclusive(id::SRV_INJECT_EAGER, &error).at_all(at));
+            result.push(FindingBuilder::inconclusive(id::SRV_INJECT_LAZY, &error).at_all(at));
         }
         Conclusion::Injected(why) => {
             let purpose = "the same, and silence inside TLS";
-            // There is something to find: no hurry now.
+            // The server is vulnerable, so the probe takes its time.
             let silent = Some(plan.reply_timeout());
             let silent = Form { silent, ..Form::new(purpose, Shape::Together(injected(plan))) };
-            let Trial { end, record } = trial(plan, &silent).await;
-            let silence = record.all();
-            let second = seen.record(record);
+            let Trial { end, log } = trial(plan, &silent).await;
+            let second = result.record(&log);
             let (bad, other) = match &end {
-                End::Unasked(heard, _) if heard.is_empty() => {
-                    let why = "nothing is answered before data comes inside TLS";
-                    ("srv-inject-lazy", FindingBuilder::pass("srv-inject-eager", why))
+                End::Unasked(received, _) if received.is_empty() => {
+                    let why = "the server answers nothing before data arrives inside TLS";
+                    (id::SRV_INJECT_LAZY, FindingBuilder::pass(id::SRV_INJECT_EAGER, why))
                 }
                 End::Unasked(..) => {
                     let why = "the answer does not wait for data inside TLS";
-                    ("srv-inject-eager", FindingBuilder::pass("srv-inject-lazy", why))
+                    (id::SRV_INJECT_EAGER, FindingBuilder::pass(id::SRV_INJECT_LAZY, why))
                 }
-                end => {
-                    ("srv-inject-eager", FindingBuilder::inconclusive("srv-inject-lazy", &unrepeated(end)))
-                }
+                end => (
+                    id::SRV_INJECT_EAGER,
+                    FindingBuilder::inconclusive(id::SRV_INJECT_LAZY, &unrepeated(end)),
+                ),
             };
-            seen.push(FindingBuilder::fail(bad, why).at(at, all).at(second, silence));
-            seen.push(other.at(second, silence));
+            result.push(FindingBuilder::fail(bad, why).at_all(at).at_all(second));
+            result.push(other.at_all(second));
         }
     }
-    seen
+    result
 }
 
-/// Why a second connection with the same injected bytes does not show whether the answer waits for data.
+/// Returns why a second connection with the same bytes does not show whether the answer waits for data.
 fn unrepeated(end: &End) -> ProbeError {
     match end {
-        End::Stopped(stop) => stop.clone(),
+        End::Stopped(error) => error.clone(),
         End::Refused(why) => ProbeError::Unclear(format!("the same bytes on a second connection: {why}")),
         End::Inside(_) | End::Unasked(..) | End::Plain(_) => ProbeError::Unclear(String::from(
-            "the same bytes on a second connection are answered in cleartext",
+            "the server answers the same bytes on a second connection in cleartext",
         )),
     }
 }
 
-/// The request and the beginning of a session in one segment, and silence inside TLS: is the session begun?
-async fn alone(plan: &Plan, judge: &Judge<'_>) -> (FindingBuilder, Record) {
-    let id = "srv-inject-eager";
+/// Sends the request and the beginning of a session in one segment, and is silent inside TLS: does the session begin?
+async fn alone(plan: &Plan, judge: &Judge<'_>) -> (FindingBuilder, Log) {
+    let check = id::SRV_INJECT_EAGER;
     let shape = Shape::Together(injected(plan));
     let form = Form {
         silent: Some(EAGER),
         ..Form::new("the request and the beginning of a session, and silence", shape)
     };
-    let Trial { end, record } = trial(plan, &form).await;
+    let Trial { end, log } = trial(plan, &form).await;
     let finding = match &end {
-        End::Unasked(heard, _) => match heard.iter().find(|text| begun(plan, judge, text)) {
-            Some(answer) => FindingBuilder::fail(
-                id,
-                format!("a session that was begun in cleartext goes on inside TLS: \"{}\"", short(answer)),
-            ),
-            None => {
-                FindingBuilder::pass(id, "a session that was begun in cleartext does not go on inside TLS")
+        End::Unasked(received, _) => {
+            match received.iter().find(|text| answers_beginning(plan, judge, text)) {
+                Some(answer) => FindingBuilder::fail(
+                    check,
+                    format!("a session that began in cleartext continues inside TLS: \"{}\"", short(answer)),
+                ),
+                None => FindingBuilder::pass(
+                    check,
+                    "a session that began in cleartext does not continue inside TLS",
+                ),
             }
-        },
-        End::Stopped(stop) => FindingBuilder::inconclusive(id, stop),
+        }
+        End::Stopped(error) => FindingBuilder::inconclusive(check, error),
         End::Inside(_) | End::Refused(_) | End::Plain(_) => {
-            FindingBuilder::pass(id, "the server does not go on")
+            FindingBuilder::pass(check, "the server does not continue")
         }
     };
-    (finding, record)
+    (finding, log)
 }
 
-/// Whether this answers the beginning of a session: as servers do, or as this one did in the control run.
-fn begun(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
+/// Returns whether this answers the beginning of a session, as servers do or as this one did in the control run.
+fn answers_beginning(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
     begins(text, plan.profile.served) || judge.normal.signatures.first() == Some(&signature(text))
 }
 
-/// The request and the probe in two segments, both before the ClientHello.
+/// Sends the request and a harmless command in two segments, both before the ClientHello.
 async fn split(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
-    let mut seen = ProbeResult::default();
+    let mut result = ProbeResult::default();
     let mut worst: Option<FindingBuilder> = None;
     let mut inconclusive = None;
     let [now, soon, later] = DELAYS.map(|pause| apart(plan, pause));
-    for Trial { end, record } in <[Trial; 3]>::from(tokio::join!(now, soon, later)) {
-        let all = record.all();
-        let at = seen.record(record);
+    for Trial { end, log } in <[Trial; 3]>::from(tokio::join!(now, soon, later)) {
+        let at = result.record(&log);
         match judge.verdict(&end) {
             Conclusion::Injected(why) => {
-                worst = Some(FindingBuilder::fail("srv-inject-split", why).at(at, all))
+                worst = Some(FindingBuilder::fail(id::SRV_INJECT_SPLIT, why).at_all(at))
             }
             Conclusion::Sound(_) => {}
-            Conclusion::Inconclusive(stop) => {
-                inconclusive = Some(FindingBuilder::inconclusive("srv-inject-split", &stop).at(at, all))
+            Conclusion::Inconclusive(error) => {
+                inconclusive = Some(FindingBuilder::inconclusive(id::SRV_INJECT_SPLIT, &error).at_all(at))
             }
         }
     }
-    let pass = || FindingBuilder::pass("srv-inject-split", "bytes in a later segment do not get inside TLS");
-    seen.push(worst.or(inconclusive).unwrap_or_else(pass));
-    seen
+    let pass =
+        || FindingBuilder::pass(id::SRV_INJECT_SPLIT, "bytes in a later segment do not get inside TLS");
+    result.push(worst.or(inconclusive).unwrap_or_else(pass));
+    result
 }
 
 async fn apart(plan: &Plan, pause: Duration) -> Trial {
-    let purpose = format!("a harmless command {} ms behind the request, before TLS", pause.as_millis());
+    let purpose = format!("a harmless command {} ms after the request, before TLS", pause.as_millis());
     trial(plan, &Form::new(purpose, Shape::Split(pause, injected(plan)))).await
 }
 
-/// Half a command behind the request, the other half inside TLS; and the other half alone, for comparison.
+/// Sends half a command after the request and the other half inside TLS, and the other half alone for comparison.
 async fn partial(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
-    let id = "srv-inject-partial";
-    let mut seen = ProbeResult::default();
+    let check = id::SRV_INJECT_PARTIAL;
+    let mut result = ProbeResult::default();
     let whole = injected(plan);
     let Some((first, rest)) =
         whole.split_at_checked(whole.len() - (whole.len() / 2).min(4)).filter(|(first, _)| first.len() > 1)
     else {
-        seen.push(FindingBuilder::new(id, CheckOutcome::NotApplicable, "there is no command to cut in two"));
-        return seen;
+        result.push(FindingBuilder::new(
+            check,
+            CheckOutcome::NotApplicable,
+            "the protocol has no command that can be cut in two",
+        ));
+        return result;
     };
     let mut form =
         Form { inside: rest.to_vec(), ..Form::new("control: half a command inside TLS", Shape::Plain) };
     let control = trial(plan, &form).await;
-    form.purpose = String::from("half a command behind the request, the rest inside TLS");
+    form.purpose = String::from("half a command after the request, the rest inside TLS");
     form.shape = Shape::Together(first.to_vec());
-    let Trial { end, record } = trial(plan, &form).await;
-    let (all, control_all) = (record.all(), control.record.all());
-    let control_at = seen.record(control.record);
-    let at = seen.record(record);
+    let Trial { end, log } = trial(plan, &form).await;
+    let control_at = result.record(&control.log);
+    let at = result.record(&log);
     let finding = match (&control.end, &end) {
-        (_, End::Stopped(stop)) | (End::Stopped(stop), _) => FindingBuilder::inconclusive(id, stop),
-        // Only a session that answers shows what became of the half.
-        (End::Inside(Answers { served: Err(stop), .. }), End::Inside(_)) if !stop.ends() => {
-            FindingBuilder::inconclusive(id, stop)
+        (_, End::Stopped(error)) | (End::Stopped(error), _) => FindingBuilder::inconclusive(check, error),
+        // Only a session that answers shows whether the server kept the half.
+        (End::Inside(Answers { served: Err(error), .. }), End::Inside(_)) if !error.ends() => {
+            FindingBuilder::inconclusive(check, error)
         }
-        (End::Inside(_), End::Inside(Answers { served: Err(stop), .. })) if !stop.ends() => {
-            FindingBuilder::inconclusive(id, stop)
+        (End::Inside(_), End::Inside(Answers { served: Err(error), .. })) if !error.ends() => {
+            FindingBuilder::inconclusive(check, error)
         }
         (End::Inside(alone), End::Inside(joined))
             if alone.signatures != joined.signatures
                 && (joined.has_more_than(&judge.normal) || joined.signatures == judge.normal.signatures) =>
         {
             FindingBuilder::fail(
-                id,
+                check,
                 format!(
-                    "the halves were joined: \"{}\" instead of \"{}\"",
+                    "the server joins the halves: \"{}\" instead of \"{}\"",
                     joined.signatures.join(", "),
                     alone.signatures.join(", ")
                 ),
             )
-            .at(control_at, control_all)
+            .at_all(control_at)
         }
         (End::Inside(alone), End::Inside(joined))
             if alone.before_goodbye().is_some()
@@ -364,16 +435,16 @@ async fn partial(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
                 joined.signatures.join(", "),
                 alone.signatures.join(", ")
             );
-            FindingBuilder::inconclusive(id, &ProbeError::Unclear(why))
+            FindingBuilder::inconclusive(check, &ProbeError::Unclear(why))
         }
-        (End::Inside(_), _) => FindingBuilder::pass(id, "half a command does not get inside TLS"),
-        // What becomes of half a command was not seen.
-        (End::Refused(why), _) => FindingBuilder::inconclusive(id, &ProbeError::Unshaken(why.clone())),
+        (End::Inside(_), _) => FindingBuilder::pass(check, "half a command does not get inside TLS"),
+        // The probe did not see what the server did with the half.
+        (End::Refused(why), _) => FindingBuilder::inconclusive(check, &ProbeError::Handshake(why.clone())),
         _ => FindingBuilder::inconclusive(
-            id,
-            &ProbeError::Unclear(String::from("a plain upgrade is answered in cleartext")),
+            check,
+            &ProbeError::Unclear(String::from("the server answers a plain upgrade in cleartext")),
         ),
     };
-    seen.push(finding.at(at, all));
-    seen
+    result.push(finding.at_all(at));
+    result
 }

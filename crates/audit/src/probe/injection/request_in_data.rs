@@ -1,77 +1,79 @@
-//! Requests in the data of other commands, where they are none: who takes them reads the same bytes differently
-//! from whoever stands before him.
+//! Requests in the data of other commands. A server that acts on them splits the bytes into commands differently from a
+//! relay in front of it.
 
 use std::time::Duration;
 
 use starttls::proto::{ClientMessage, ReplyTo};
 
 use crate::channel::Question;
-use crate::finding::{FindingBuilder, ProbeResult};
+use crate::check::id;
+use crate::error::ProbeError;
+use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::probe::answers::signature;
 use crate::probe::cleartext::{NUDGE, SHORT};
 use crate::probe::open_session;
 use crate::profile::Data;
-use crate::session::{CleartextSession, ProbeError};
+use crate::record::Log;
+use crate::session::CleartextSession;
 
-/// Answers that may come until a harmless command's own.
+/// The most answers before the one to a harmless command.
 const ANSWERS: usize = 4;
 
-/// What came of the data that the protocol has before TLS.
-pub(crate) enum RequestInData {
-    /// It has none.
-    Nowhere,
-    /// It stays data.
+/// How the server treats a request in data.
+pub(super) enum RequestInData {
+    /// The protocol has no command with data before TLS.
+    NoData,
+    /// The server reads it as data.
     Kept,
-    /// A request in it was taken for one.
-    Taken(FindingBuilder),
+    /// The server acts on the request.
+    Acted(FindingBuilder),
     Inconclusive(FindingBuilder),
 }
 
-/// Tries every kind of data, on one connection as long as that lasts. `usual` is the signature of the answer to a
-/// harmless command in cleartext, which tells that the connection still is.
-pub(crate) async fn probe(
-    plan: &Plan,
-    usual: Option<&str>,
-    seen: &mut ProbeResult,
-    id: &'static str,
-) -> RequestInData {
-    let mut found = if plan.profile.data.is_empty() { RequestInData::Nowhere } else { RequestInData::Kept };
+/// Tries every command with data, on one connection as long as that lasts. `usual` is the signature of the answer to a
+/// harmless command in cleartext, which shows that the connection is still in cleartext.
+pub(super) async fn probe(plan: &Plan, usual: Option<&str>, log: &Log) -> RequestInData {
+    let check = id::SRV_INJECT_VARIANTS;
+    let mut found = if plan.profile.data.is_empty() { RequestInData::NoData } else { RequestInData::Kept };
     let mut open = None;
     for data in plan.profile.data {
         let mut session = match open.take() {
             Some(session) => session,
-            None => match open_session(plan, "requests in the data of other commands", seen).await {
+            None => match open_session(plan, "requests in the data of other commands", log).await {
                 Ok((session, _)) => session,
-                Err((stop, _)) => {
-                    return RequestInData::Inconclusive(FindingBuilder::inconclusive(id, &stop));
+                Err(error) => {
+                    return RequestInData::Inconclusive(FindingBuilder::inconclusive(check, &error));
                 }
             },
         };
-        match (usual, say(&mut session, data).await) {
-            // It does not take data before TLS.
+        match (usual, send(&mut session, data).await) {
+            // The server does not accept data before TLS.
             (_, Ok(false)) => open = Some(session),
-            (Some(usual), Ok(true)) if still_in_cleartext(&mut session, usual).await => open = Some(session),
+            (Some(usual), Ok(true)) if still_in_cleartext(&mut session, usual).await => {
+                open = Some(session);
+            }
             _ => {
-                seen.record(session.record);
-                match taken(plan, data, seen, id).await {
+                drop(session);
+                match upgraded_by(plan, data, log).await {
                     Ok(None) => {}
-                    Ok(Some(finding)) => return RequestInData::Taken(finding),
-                    Err(stop) => found = RequestInData::Inconclusive(FindingBuilder::inconclusive(id, &stop)),
+                    Ok(Some(finding)) => return RequestInData::Acted(finding),
+                    Err(error) => {
+                        found = RequestInData::Inconclusive(FindingBuilder::inconclusive(check, &error));
+                    }
                 }
             }
         }
     }
     if let Some(mut session) = open {
-        session.goodbye().await;
-        seen.record(session.record);
+        session.quit().await;
     }
     found
 }
 
-/// Says a command with a request in its data; whether the server took all of it.
-async fn say(session: &mut CleartextSession, data: &Data) -> Result<bool, ProbeError> {
-    let request = session.words(ClientMessage::Request);
+/// Sends a command with a request in its data, and returns whether the server accepted all of it.
+async fn send(session: &mut CleartextSession, data: &Data) -> Result<bool, ProbeError> {
+    let request = session.encode(ClientMessage::Request);
     let mut pieces = (data.around)(&request).into_iter().peekable();
     while let Some(piece) = pieces.next() {
         session.send(&piece).await?;
@@ -88,12 +90,12 @@ async fn answer(session: &mut CleartextSession, within: Duration) -> Result<Opti
     let question = Question { within, ..session.question(ReplyTo::Other, "the answer to a command") };
     match session.answer(question).await {
         Ok(reply) => Ok(Some(reply.own)),
-        Err(stop) if stop.is_silence() => Ok(None),
-        Err(stop) => Err(stop),
+        Err(error) if error.is_silence() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-/// Whether a harmless command is answered as ever.
+/// Returns whether the server answers a harmless command as usual.
 async fn still_in_cleartext(session: &mut CleartextSession, usual: &str) -> bool {
     if session.write(ClientMessage::Probe).await.is_err() {
         return false;
@@ -108,33 +110,22 @@ async fn still_in_cleartext(session: &mut CleartextSession, usual: &str) -> bool
     false
 }
 
-/// The same alone, and a handshake: it succeeds if the request was taken for one.
-async fn taken(
-    plan: &Plan,
-    data: &Data,
-    seen: &mut ProbeResult,
-    id: &'static str,
-) -> Result<Option<FindingBuilder>, ProbeError> {
+/// Sends the command alone, and a handshake, which succeeds if the server acts on the request.
+async fn upgraded_by(plan: &Plan, data: &Data, log: &Log) -> Result<Option<FindingBuilder>, ProbeError> {
     let purpose = format!("a request in {}, and a handshake", data.name);
-    let (mut session, _) = open_session(plan, &purpose, seen).await.map_err(|it| it.0)?;
-    if say(&mut session, data).await.is_ok() {
+    let (mut session, _) = open_session(plan, &purpose, log).await?;
+    if send(&mut session, data).await.is_ok() {
         session.listen(SHORT).await;
     }
     session.reply_timeout = plan.handshake_timeout();
-    match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
-        Err((error, record)) => {
-            seen.record(record);
-            match plan.unshaken(&error) {
-                ProbeError::Unshaken(_) => Ok(None),
-                stop => Err(stop),
-            }
-        }
+    let secured = plan.secure(session).await;
+    match secured.map_err(|error| plan.handshake_error(&error)) {
+        Err(ProbeError::Handshake(_)) => Ok(None),
+        Err(error) => Err(error),
         Ok(mut inside) => {
-            inside.goodbye().await;
-            let all = inside.record.all();
-            let at = seen.record(inside.record);
-            let why = format!("a request in {} is taken for one: a handshake succeeds behind it", data.name);
-            Ok(Some(FindingBuilder::fail(id, why).at(at, all)))
+            inside.quit().await;
+            let why = format!("the server acts on a request in {}: a handshake succeeds after it", data.name);
+            Ok(Some(FindingBuilder::fail(id::SRV_INJECT_VARIANTS, why).at(inside.record.all())))
         }
     }
 }

@@ -1,29 +1,29 @@
-//! A session that begins anew inside TLS, begun in cleartext in other words than the hello alone.
+//! Injected bytes that begin the session inside TLS in other ways than the hello alone.
 
 use starttls::proto::ClientMessage;
 
 use super::trial::{EAGER, End, Form, Shape, Trial, trial};
 use super::{Conclusion, Judge, cleartext_reply, dialect_inside, short};
+use crate::check::id;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::{Restart, begins};
 
-/// Each restart behind the request in one segment; then silence inside TLS, and the usual questions.
+/// Sends each restart and the request in one segment, is silent inside TLS, and then sends the usual commands.
 pub(super) async fn probe(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
-    let mut seen = ProbeResult::default();
+    let mut result = ProbeResult::default();
     for restart in plan.profile.restarts {
         let purpose = format!("the request and {} in one segment", restart.name);
         let form =
             Form { silent: Some(EAGER), ..Form::new(purpose, Shape::Together(written(plan, restart))) };
-        let Trial { end, record } = trial(plan, &form).await;
-        let all = record.all();
-        let at = seen.record(record);
-        seen.push(cleartext_reply::judge(plan, judge, &end).at(at, all));
+        let Trial { end, log } = trial(plan, &form).await;
+        let at = result.record(&log);
+        result.push(cleartext_reply::judge(plan, judge, &end).at_all(at));
         let (eager, lazy) = compared(plan, judge, &end);
-        seen.push(eager.at(at, all));
-        seen.push(lazy.at(at, all));
+        result.push(eager.at_all(at));
+        result.push(lazy.at_all(at));
     }
-    seen
+    result
 }
 
 fn written(plan: &Plan, restart: &Restart) -> Vec<u8> {
@@ -37,16 +37,16 @@ fn written(plan: &Plan, restart: &Restart) -> Vec<u8> {
 }
 
 fn compared(plan: &Plan, judge: &Judge<'_>, end: &End) -> (FindingBuilder, FindingBuilder) {
-    let [eager, lazy] = ["srv-inject-eager", "srv-inject-lazy"];
-    // Nobody logs in inside TLS here.
+    let [eager, lazy] = [id::SRV_INJECT_EAGER, id::SRV_INJECT_LAZY];
+    // The client does not log in inside TLS here.
     let login = |text: &&String| begins(text, plan.profile.took_credentials);
-    if let End::Unasked(heard, answers) = end
-        && heard.is_empty()
+    if let End::Unasked(received, answers) = end
+        && received.is_empty()
         && let Some(text) = answers.signatures.iter().find(login)
     {
-        let why = format!("a login that came in cleartext is answered inside TLS: \"{}\"", short(text));
+        let why = format!("the server answers a login from the cleartext inside TLS: \"{}\"", short(text));
         return (
-            FindingBuilder::pass(eager, "nothing is answered before data comes inside TLS"),
+            FindingBuilder::pass(eager, "the server answers nothing before data arrives inside TLS"),
             FindingBuilder::fail(lazy, why),
         );
     }
@@ -56,8 +56,8 @@ fn compared(plan: &Plan, judge: &Judge<'_>, end: &End) -> (FindingBuilder, Findi
             FindingBuilder::pass(lazy, "the answer does not wait for data inside TLS"),
         ),
         Conclusion::Sound(why) => (FindingBuilder::pass(eager, why.clone()), FindingBuilder::pass(lazy, why)),
-        Conclusion::Inconclusive(stop) => {
-            (FindingBuilder::inconclusive(eager, &stop), FindingBuilder::inconclusive(lazy, &stop))
+        Conclusion::Inconclusive(error) => {
+            (FindingBuilder::inconclusive(eager, &error), FindingBuilder::inconclusive(lazy, &error))
         }
     }
 }

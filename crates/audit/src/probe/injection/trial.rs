@@ -1,55 +1,55 @@
-//! One connection with bytes before, in or behind the request: the upgrade, and what comes of it.
+//! One connection with bytes before, in or after the request: the upgrade, and the answers inside TLS.
 
 use std::time::Duration;
 
 use starttls::proto::ClientMessage;
 
 use super::variants::Change;
+use crate::error::ProbeError;
 use crate::plan::Plan;
 use crate::probe::answers::{self, Answers};
-use crate::record::Record;
-use crate::report::EntryKind;
-use crate::session::{CleartextSession, ProbeError};
+use crate::record::Log;
+use crate::session::{CleartextSession, GoAhead};
 
-/// How long a server may take to answer in cleartext behind its go-ahead.
+/// How long a server may take to answer in cleartext after its go-ahead.
 const PLAIN: Duration = Duration::from_millis(50);
 
-/// How long a server that answers eagerly may take to do so while we are silent.
+/// How long a server that answers eagerly may take while the client is silent.
 pub(super) const EAGER: Duration = Duration::from_millis(500);
 
-/// How one connection went.
+/// The result and the transcript of one connection.
 pub(super) struct Trial {
     pub(super) end: End,
-    pub(super) record: Record,
+    pub(super) log: Log,
 }
 
-/// What came of it.
+/// The result of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// TLS came up, and these were the answers inside.
+    /// The handshake succeeded, and these were the answers inside TLS.
     Inside(Answers),
-    /// TLS came up, and the server said this while the client was silent; then these were the answers.
+    /// The handshake succeeded. The server sent these messages while the client was silent, and then the answers.
     Unasked(Vec<String>, Answers),
     /// The server refused, closed, or broke off the handshake: sound reactions to injected bytes.
     Refused(String),
-    /// These messages came in cleartext where TLS belongs.
+    /// The server sent these messages in cleartext where TLS was expected.
     Plain(Vec<u8>),
-    /// Something else was in the way.
+    /// The connection ended for another reason.
     Stopped(ProbeError),
 }
 
-/// One way to ask for TLS.
+/// One way to request TLS.
 pub(super) struct Form {
     pub(super) purpose: String,
     pub(super) shape: Shape,
-    /// What is said inside TLS before the sentinel.
+    /// The bytes that the client sends inside TLS before the sentinel.
     pub(super) inside: Vec<u8>,
-    /// Stay silent for so long after the handshake, or longer with a server that is slow, to see who answers all the
-    /// same.
+    /// How long the client is silent after the handshake, to see whether the server answers anyway. The silence is longer
+    /// if the server is slow.
     pub(super) silent: Option<Duration>,
 }
 
-/// What goes over the wire as, or around, the request.
+/// What the client sends as the request, and around it.
 pub(super) enum Shape {
     Plain,
     /// The request and more in one segment.
@@ -78,80 +78,72 @@ impl Form {
 /// Runs one connection up to the answers inside TLS.
 pub(super) async fn trial(plan: &Plan, form: &Form) -> Trial {
     let _place = plan.place().await;
-    let mut session = match plan.open(&form.purpose).await {
-        Ok(session) => session,
-        Err((stop, record)) => return Trial { end: End::Stopped(stop), record },
-    };
-    if let Err(stop) = session.read_greeting_and_hello().await {
-        return Trial { end: End::Stopped(stop), record: session.record };
-    }
-    let request = session.words(ClientMessage::Request);
+    let log = Log::default();
+    let end = connection(plan, form, &log).await.unwrap_or_else(End::Stopped);
+    Trial { end, log }
+}
+
+async fn connection(plan: &Plan, form: &Form, log: &Log) -> Result<End, ProbeError> {
+    let mut session = plan.open(&form.purpose, log).await?;
+    session.read_greeting_and_hello().await?;
+    let request = session.encode(ClientMessage::Request);
     for (pause, segment) in form.segments(request) {
         tokio::time::sleep(pause).await;
-        if let Err(stop) = session.send(&segment).await {
-            return Trial { end: ended(stop), record: session.record };
+        if let Err(error) = session.send(&segment).await {
+            return Ok(refused(error));
         }
     }
-    match session.verdict().await {
-        Ok(Ok(())) => secured(plan, session, form).await,
-        Ok(Err(_)) => {
-            let end = End::Refused(String::from("the request was refused"));
-            Trial { end, record: session.record }
+    match session.read_go_ahead().await {
+        Ok(GoAhead::Accepted) => secured(plan, session, form).await,
+        Ok(GoAhead::Refused(..)) => Ok(End::Refused(String::from("the server refused the request"))),
+        // The server did not recognize the changed request.
+        Err(error) if matches!(form.shape, Shape::Changed(..)) && error.is_silence() => {
+            Ok(End::Refused(error.to_string()))
         }
-        // A request in a form that is none was not taken for one.
-        Err(stop) if matches!(form.shape, Shape::Changed(..)) && stop.is_silence() => {
-            Trial { end: End::Refused(stop.to_string()), record: session.record }
-        }
-        Err(stop) => Trial { end: ended(stop), record: session.record },
+        Err(error) => Ok(refused(error)),
     }
 }
 
-/// A server that ends the connection has refused the injected bytes. One that says nothing has not.
-fn ended(stop: ProbeError) -> End {
-    match stop {
+/// A server that ends the connection has refused the injected bytes. A silent one has not.
+fn refused(error: ProbeError) -> End {
+    match error {
         ProbeError::Closed(_) | ProbeError::Bye(_) | ProbeError::Malformed(_) => {
-            End::Refused(stop.to_string())
+            End::Refused(error.to_string())
         }
-        stop => End::Stopped(stop),
+        error => End::Stopped(error),
     }
 }
 
-async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Trial {
-    // An answer in cleartext may come a moment behind the go-ahead. Once our ClientHello is out it would be seen as
-    // the first few octets of something that is no TLS, too few to tell what they answer.
+async fn secured(plan: &Plan, mut session: CleartextSession, form: &Form) -> Result<End, ProbeError> {
+    // An answer in cleartext may come a moment after the go-ahead. After the ClientHello is sent, the TLS library would
+    // read only its first few octets, too few to see which message they answer.
     let beyond = match &form.shape {
         Shape::Together(_) if form.inside.is_empty() => session.listen(PLAIN).await,
         _ => session.unread(),
     };
     if !beyond.is_empty() && !(0x14..=0x17).contains(beyond.first().unwrap_or(&0)) {
-        return Trial { end: End::Plain(beyond), record: session.record };
+        return Ok(End::Plain(beyond));
     }
-    // The exact form alone shows the weakness that is worst: no hurry there.
+    // Only the exact form shows the worst weakness, and gets the full time.
     if matches!(form.shape, Shape::Split(..) | Shape::Changed(..)) {
         session.reply_timeout = plan.handshake_timeout();
     }
-    let mut inside = match session.secure(&plan.connectors.open, &plan.server_name, plan.identity()).await {
+    let mut inside = match plan.secure(session).await {
         Ok(inside) => inside,
-        Err((starttls::Error::PlaintextNotTls { received, .. }, mut record)) => {
-            record.bytes(EntryKind::Server, &received);
-            return Trial { end: End::Plain(received), record };
-        }
-        Err((error, record)) => {
-            let end = match plan.unshaken(&error) {
-                ProbeError::Unshaken(why) => End::Refused(why),
-                stop => End::Stopped(stop),
+        Err(starttls::Error::PlaintextNotTls { received, .. }) => return Ok(End::Plain(received)),
+        Err(error) => {
+            return match plan.handshake_error(&error) {
+                ProbeError::Handshake(why) => Ok(End::Refused(why)),
+                error => Err(error),
             };
-            return Trial { end, record };
         }
     };
-    let Some(wait) = form.silent else {
-        let answers = answers::take(plan, &mut inside, &form.inside).await;
-        return Trial { end: End::Inside(answers), record: inside.record };
+    let Some(silence) = form.silent else {
+        return Ok(End::Inside(answers::take(plan, &mut inside, &form.inside).await));
     };
-    // What took so long until now takes its time for an answer too.
+    // A server that was slow until now is also slow to answer.
     let slow = Duration::from_secs_f64(inside.record.elapsed_ms() / 200.0);
-    let wait = wait.max(slow).min(plan.reply_timeout());
-    let heard = answers::unasked(plan, &mut inside, wait, EAGER).await;
-    let answers = answers::take(plan, &mut inside, &form.inside).await;
-    Trial { end: End::Unasked(heard, answers), record: inside.record }
+    let wait = silence.max(slow).min(plan.reply_timeout());
+    let received = answers::unasked(plan, &mut inside, wait, EAGER).await;
+    Ok(End::Unasked(received, answers::take(plan, &mut inside, &form.inside).await))
 }
