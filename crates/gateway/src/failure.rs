@@ -1,4 +1,4 @@
-//! How sessions fail, by leg.
+//! Why sessions fail.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,73 +19,73 @@ pub(crate) fn peer(side: Side) -> &'static str {
     }
 }
 
-/// Why a session ended before its time.
+/// Why a session failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionFailure {
-    /// The negotiation, the handshake or the dialling failed.
+    /// The negotiation or the handshake failed.
     Tls {
-        /// On this leg.
+        /// The peer: `Client`, or `Server` for the backend.
         side: Side,
-        /// In this way.
+        /// The error.
         source: starttls::Error,
     },
-    /// The client's handshake ended well, and there is no way on for it.
+    /// The client's handshake succeeded, but no route admits the client.
     NotAdmitted(NotAdmitted),
-    /// The peer's bytes are no messages of the protocol, while messages were still read.
+    /// A peer sent something that is not a valid message of the protocol.
     Protocol {
-        /// Who sent them.
+        /// The peer: `Client`, or `Server` for the backend.
         side: Side,
-        /// What should have been there.
+        /// What the protocol allows at this place.
         expected: &'static str,
-        /// What was, the start of it.
+        /// The start of what was received.
         received: Vec<u8>,
     },
-    /// The backend will not serve, in its own words.
+    /// The backend refused to serve.
     Refused {
         /// The backend.
         backend: String,
-        /// What it said.
-        words: Vec<u8>,
+        /// Its message.
+        message: Vec<u8>,
     },
-    /// No backend of the route could be reached; this is what became of the last.
+    /// No backend of the route was reachable. The fields describe the last one.
     Unreachable {
         /// The backend.
         backend: String,
         /// The cause.
         source: io::Error,
     },
-    /// The backend did not get as far as it had to in its time.
+    /// The backend was not ready within the time limit.
     Slow {
         /// The backend.
         backend: String,
-        /// The time that it was given.
+        /// The time limit.
         limit: Duration,
     },
     /// The connection broke.
     Io {
-        /// On this leg.
+        /// The peer: `Client`, or `Server` for the backend.
         side: Side,
-        /// What the operating system, or TLS, said.
+        /// The error of the operating system or of TLS.
         source: io::Error,
     },
-    /// No PROXY header came from an address that has to send one, or not a good one.
+    /// An address that has to send a PROXY header did not send a valid one.
     Proxy(proxy_protocol::HeaderError),
-    /// There are too many connections, or they come too fast.
-    Crowded(LimitReached),
-    /// The client's own address, which came in the PROXY header, is not allowed here.
+    /// A limit on connections was reached.
+    LimitReached(LimitReached),
+    /// The client's address is not in a network that may connect.
     NotAllowed(IpAddr),
-    /// Nothing moved for this long.
+    /// There was no traffic for this long.
     Idle(Duration),
-    /// The client did not come as far as it had to in this time.
+    /// The client did not complete the negotiation within this time.
     Late(Duration),
-    /// The gateway stopped, and did not wait for the session any longer.
+    /// The gateway stopped before the session ended.
     Stopped,
     /// The gateway could not log in to the backend.
     Login {
         /// The backend.
         backend: String,
-        /// Why not, in words without secrets.
+        /// The reason. It contains no secrets.
         reason: String,
     },
 }
@@ -97,6 +97,10 @@ impl SessionFailure {
 
     pub(crate) fn downstream(source: starttls::Error) -> Self {
         Self::Tls { side: Side::Client, source }
+    }
+
+    pub(crate) fn upstream(source: starttls::Error) -> Self {
+        Self::Tls { side: Side::Server, source }
     }
 
     pub(crate) fn protocol(error: starttls::proto::Error) -> Self {
@@ -112,8 +116,8 @@ impl fmt::Display for SessionFailure {
             Self::Protocol { side, expected, received } => {
                 write!(f, "{}: expected {expected}, got \"{}\"", peer(*side), Escaped(received))
             }
-            Self::Refused { backend, words } => {
-                write!(f, "the backend {backend} will not serve: \"{}\"", Escaped(words))
+            Self::Refused { backend, message } => {
+                write!(f, "the backend {backend} refused to serve: \"{}\"", Escaped(message))
             }
             Self::Unreachable { backend, .. } => write!(f, "cannot reach the backend {backend}"),
             Self::Slow { backend, limit } => {
@@ -121,10 +125,12 @@ impl fmt::Display for SessionFailure {
             }
             Self::Io { side, .. } => write!(f, "the connection to the {} broke", peer(*side)),
             Self::Proxy(cause) => cause.fmt(f),
-            Self::Crowded(reason) => reason.fmt(f),
-            Self::NotAllowed(address) => write!(f, "clients from {address} are not served here"),
-            Self::Idle(limit) => write!(f, "nothing moved for {} s", limit.as_secs()),
-            Self::Late(limit) => write!(f, "the client was not ready within {} s", limit.as_secs_f32()),
+            Self::LimitReached(reason) => reason.fmt(f),
+            Self::NotAllowed(address) => write!(f, "{address} is not in a network that may connect"),
+            Self::Idle(limit) => write!(f, "no traffic for {} s", limit.as_secs()),
+            Self::Late(limit) => {
+                write!(f, "the client did not complete the negotiation within {} s", limit.as_secs_f32())
+            }
             Self::Stopped => f.write_str("the gateway stopped"),
             Self::Login { backend, reason } => write!(f, "cannot log in to the backend {backend}: {reason}"),
         }

@@ -1,28 +1,33 @@
-//! Sound STARTTLS in front of any server, and toward any server.
+//! A gateway that terminates STARTTLS in front of any server, and uses STARTTLS toward any server.
 #![forbid(unsafe_code)]
 
 pub mod admission;
 pub mod certificates;
 pub mod config;
 mod failure;
+mod files;
 mod health;
 pub mod log;
 mod lookup;
 pub mod metrics;
 mod names;
+mod outcome;
 pub mod proxy_protocol;
+mod record;
 pub mod report;
 mod serve;
 mod session;
 mod setup_error;
-mod splice;
 mod systemd;
 pub mod tickets;
+pub mod values;
 pub mod watch;
 
 pub use config::Config;
 pub use failure::SessionFailure;
 pub use health::Health;
-pub use serve::{Gateway, SessionObserver};
-pub use session::{ClientAddresses, SessionRecord, probe};
+pub use outcome::SessionOutcome;
+pub use record::{ClientAddresses, SessionObserver, SessionRecord};
+pub use serve::Gateway;
+pub use session::probe;
 pub use setup_error::SetupError;

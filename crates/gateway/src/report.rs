@@ -6,132 +6,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use starttls::proto::{ErrorKind, Escaped, Side};
+use starttls::proto::Escaped;
 use starttls::{Error, TlsFacts};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{Downstream, Listener, UpgradePolicy};
+use crate::config::Listener;
 use crate::failure::{SessionFailure, peer};
 use crate::log::Logger;
 use crate::metrics::{ListenerMetrics, Metrics};
-use crate::serve::SessionObserver;
-use crate::session::SessionRecord;
-
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SessionOutcome {
-    /// In good order, inside TLS where the listener has TLS.
-    Done,
-    /// In good order, in cleartext, on a listener that lets the client choose.
-    Cleartext,
-    /// The client left before the upgrade, or was shown that there is no way around it.
-    NotUpgraded,
-    /// The name that the client wants, or its certificate, has no way on.
-    NotAdmitted,
-    /// A limit turned the client away.
-    Refused,
-    /// The client broke a rule of the negotiation: bytes behind the boundary, a malformed message.
-    Violation,
-    /// The handshake with the client failed.
-    HandshakeFailed,
-    /// The client was too slow before TLS stood, or nothing moved for too long.
-    TimedOut,
-    /// The connection with the client broke.
-    ClientBroke,
-    /// No backend could be reached, or none came as far as a session.
-    BackendDown,
-    /// The connection with the backend broke in the middle of the session.
-    BackendBroke,
-    /// The backend did not take the gateway's login.
-    LoginFailed,
-    /// The gateway stopped in the middle of the session.
-    Stopped,
-}
-
-impl SessionOutcome {
-    /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
-        Self::Done,
-        Self::Cleartext,
-        Self::NotUpgraded,
-        Self::NotAdmitted,
-        Self::Refused,
-        Self::Violation,
-        Self::HandshakeFailed,
-        Self::TimedOut,
-        Self::ClientBroke,
-        Self::BackendDown,
-        Self::BackendBroke,
-        Self::LoginFailed,
-        Self::Stopped,
-    ];
-
-    /// As it is in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Cleartext => "cleartext",
-            Self::NotUpgraded => "not-upgraded",
-            Self::NotAdmitted => "not-admitted",
-            Self::Refused => "refused",
-            Self::Violation => "violation",
-            Self::HandshakeFailed => "handshake-failed",
-            Self::TimedOut => "timed-out",
-            Self::ClientBroke => "client-broke",
-            Self::BackendDown => "backend-down",
-            Self::BackendBroke => "backend-broke",
-            Self::LoginFailed => "login-failed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-impl Serialize for SessionOutcome {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.name())
-    }
-}
-
-impl SessionOutcome {
-    /// How a session of this listener ended.
-    pub fn of(listener: &Listener, record: &SessionRecord) -> Self {
-        let Some(failure) = &record.failure else {
-            return match (&listener.downstream, &record.downstream) {
-                (Downstream::Upgrade(UpgradePolicy::Optional, _), None) => Self::Cleartext,
-                (Downstream::Upgrade(..) | Downstream::Implicit(_), None) => Self::NotUpgraded,
-                _ => Self::Done,
-            };
-        };
-        let backend = if record.backend.is_some() { Self::BackendBroke } else { Self::BackendDown };
-        match failure {
-            SessionFailure::Tls { side: Side::Client, source } => Self::of_front(source),
-            SessionFailure::Tls { side: Side::Server, .. } => Self::BackendDown,
-            SessionFailure::Refused { .. }
-            | SessionFailure::Unreachable { .. }
-            | SessionFailure::Slow { .. } => Self::BackendDown,
-            SessionFailure::NotAdmitted(_) | SessionFailure::NotAllowed(_) => Self::NotAdmitted,
-            SessionFailure::Crowded(_) => Self::Refused,
-            SessionFailure::Protocol { side: Side::Client, .. } | SessionFailure::Proxy(_) => Self::Violation,
-            SessionFailure::Io { side: Side::Client, .. } => Self::ClientBroke,
-            SessionFailure::Protocol { side: Side::Server, .. }
-            | SessionFailure::Io { side: Side::Server, .. } => backend,
-            SessionFailure::Idle(_) | SessionFailure::Late(_) => Self::TimedOut,
-            SessionFailure::Login { .. } => Self::LoginFailed,
-            SessionFailure::Stopped => Self::Stopped,
-        }
-    }
-
-    fn of_front(error: &Error) -> Self {
-        match error {
-            Error::Quit(_) => Self::NotUpgraded,
-            Error::Protocol(error) if error.kind == ErrorKind::Closed => Self::NotUpgraded,
-            Error::Protocol(_) | Error::PlaintextNotTls { .. } => Self::Violation,
-            Error::Timeout { .. } => Self::TimedOut,
-            Error::Io { .. } => Self::ClientBroke,
-            _ => Self::HandshakeFailed,
-        }
-    }
-}
+use crate::outcome::SessionOutcome;
+use crate::record::{SessionObserver, SessionRecord};
 
 /// Writes the log and counts, for every session.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
-//! What is wrong with a configuration, where, and the cure.
+//! Errors of a configuration and of the files that it names.
 
 use std::fmt;
 use std::path::Path;
 
-/// One mistake in a configuration.
+use crate::values::InvalidDuration;
+
+/// A mistake in a configuration or in a file that it names: what is wrong, where, and how to fix it.
 #[derive(Debug)]
 pub struct SetupError {
     place: Option<String>,
@@ -20,7 +22,7 @@ impl SetupError {
     pub(crate) fn unreadable(what: &str, path: &Path, source: std::io::Error) -> Self {
         let hint = match source.kind() {
             std::io::ErrorKind::PermissionDenied => {
-                Some("the user that the gateway runs as must be able to read it")
+                Some("make the file readable for the user that the gateway runs as")
             }
             std::io::ErrorKind::InvalidInput => {
                 Some("write its contents to a regular file: the gateway reads it again when it changes")
@@ -39,17 +41,17 @@ impl SetupError {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// Says where the mistake is, unless that is known more closely already.
+    /// Adds where the mistake is, unless a more precise place is known already.
     pub(crate) fn at(self, place: impl FnOnce() -> String) -> Self {
         Self { place: Some(self.place.unwrap_or_else(place)), ..self }
     }
 
-    /// The file and the line.
+    /// Returns the file and the line.
     pub fn place(&self) -> Option<&str> {
         self.place.as_deref()
     }
 
-    /// The cure, where it is known.
+    /// Returns how to fix the mistake, if that is known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -61,7 +63,7 @@ impl fmt::Display for SetupError {
             write!(f, "{place}: ")?;
         }
         f.write_str(&self.what)?;
-        // One line with all causes: this is read in a terminal or a log.
+        // One line with all causes, for terminals and logs.
         let mut cause = std::error::Error::source(self);
         while let Some(current) = cause {
             write!(f, ": {current}")?;
@@ -90,13 +92,13 @@ impl From<starttls::Error> for SetupError {
     }
 }
 
-/// What was probably meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &&str| (strsim::jaro_winkler(word, name) * 1000.0) as u32;
-    known.into_iter().max_by_key(likeness).filter(|name| likeness(name) > 800)
-}
-
-/// Text from a configuration as it is shown: without control characters.
+/// Returns text from a configuration in quotes, with control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
     format!("\"{}\"", text.escape_debug())
+}
+
+impl From<InvalidDuration> for SetupError {
+    fn from(invalid: InvalidDuration) -> Self {
+        Self::new(invalid.to_string())
+    }
 }

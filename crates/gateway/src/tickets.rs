@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, rand};
 use starttls::rustls::server::ProducesTickets;
 
-use crate::config::file;
+use crate::files;
 use crate::setup_error::SetupError;
 use crate::watch::Watched;
 
@@ -130,7 +130,7 @@ impl Watched for TicketKeys {
 }
 
 fn read(path: &Path) -> Result<Vec<Secret>, SetupError> {
-    let bytes = file("the ticket keys", path)?;
+    let bytes = files::read("the ticket keys", path)?;
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let all: Option<Vec<_>> = lines.map(secret).collect();
     all.filter(|all| (1..=16).contains(&all.len())).ok_or_else(|| {

@@ -161,7 +161,7 @@ fn a_sound_configuration_is_said_to_be_sound() {
     let run = Run::of(house.gateway().arg("--check")).exits(0);
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("the configuration is sound: 1 listener\n", ""));
     fs::set_permissions(house.path("localhost.key"), PermissionsExt::from_mode(0o644)).unwrap();
-    Run::of(house.gateway().arg("--check")).exits(0).says("localhost.key can be read by every user");
+    Run::of(house.gateway().arg("--check")).exits(0).says("localhost.key is accessible to every user");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_plan_tries_every_backend() {
     let config = house.write("plan.toml", &text);
     let run = Run::of(starttls(["gateway", "--plan", "-c"]).arg(&config)).exits(3);
     shows!("gateway-plan", run.stdout);
-    run.says("warning: anybody can be imap+starttls://localhost:");
+    run.says("warning: the certificate of imap+starttls://localhost:");
     let json = Run::of(starttls(["gateway", "--plan", "--format", "json", "-c"]).arg(&config)).exits(3);
     assert_eq!(json.stderr, "");
     let plan: Value = serde_json::from_str(&json.stdout).unwrap();
@@ -202,7 +202,7 @@ fn a_plan_tries_every_backend() {
     ] {
         assert_eq!(*at(pointer), expected, "{pointer}");
     }
-    assert!(at("/warnings/0").as_str().unwrap().starts_with("anybody can be imap+starttls://localhost:"));
+    assert!(at("/warnings/0").as_str().unwrap().starts_with("the certificate of imap+starttls://localhost:"));
     // Without the one that is not there, and with one that is not whom it should be.
     let other = text
         .replace(", \"imap://127.0.0.1:1\"", "")
@@ -249,7 +249,7 @@ fn g6_a_reload_is_all_or_nothing_and_renewed_certificates_are_noticed() {
     signal(&live, Signal::SIGHUP);
     let kept = house.logged("kept");
     let what = kept.last().unwrap()["what"].as_str().unwrap();
-    assert!(what.contains("there is no key \"drian\"") && what.contains("did you mean"), "{what}");
+    assert!(what.contains("unknown key \"drian\"") && what.contains("did you mean"), "{what}");
     house.connect(port).exits(0);
 
     // Where it listens is taken over, for the address is the same.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::Certificate;
+use super::load::Certificate;
 use crate::names::ByName;
 
 /// Certificates that are good for one name, the best first.

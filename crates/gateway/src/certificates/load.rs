@@ -14,8 +14,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ocsp::{self, Status, Unfit};
-use super::{CertificateSource, CertificateSummary};
-use crate::config::{exposure, file};
+use crate::files::{self, exposure};
 use crate::names::normal;
 use crate::setup_error::{SetupError, shown};
 
@@ -24,6 +23,48 @@ const MOST: usize = 20_000;
 
 /// Entries of one folder, with room for a key and an OCSP response beside each certificate.
 const MOST_ENTRIES: usize = 4 * MOST;
+
+/// Where certificates are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// One chain and its key.
+    Pair {
+        /// The chain in PEM, the server's own certificate first.
+        chain: PathBuf,
+        /// Its private key in PEM.
+        key: PathBuf,
+    },
+    /// A folder: `NAME.pem` with its key in it or in `NAME.key`, and `NAME/fullchain.pem` with
+    /// `NAME/privkey.pem` as Let's Encrypt's clients keep them.
+    Directory(PathBuf),
+}
+
+impl CertificateSource {
+    /// The file of the chain, or the folder.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Pair { chain, .. } => chain,
+            Self::Directory(folder) => folder,
+        }
+    }
+}
+
+/// What is known of one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// The file.
+    pub path: PathBuf,
+    /// The host names that it is for.
+    pub names: Vec<String>,
+    /// The kind of its key: `ECDSA`, `RSA`…
+    pub key: &'static str,
+    /// When it expires, in seconds since 1970.
+    pub not_after: i64,
+    /// Whole days until it expires; negative when it has (see [`starttls::validity::days_left`]).
+    pub days_left: i64,
+    /// Whether an OCSP response is sent along.
+    pub ocsp: bool,
+}
 
 /// A chain with its key, as it is presented.
 #[derive(Debug)]
@@ -44,12 +85,12 @@ pub(super) struct Certificate {
 
 /// The files of one certificate.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct CertificateFiles {
     pub(super) chain: PathBuf,
     pub(super) key: PathBuf,
 }
 
-impl Files {
+impl CertificateFiles {
     /// The response of the authority that issued it, if it is there.
     pub(super) fn ocsp(&self) -> PathBuf {
         self.chain.with_extension("ocsp")
@@ -64,12 +105,12 @@ pub(super) fn read_all(sources: &[CertificateSource]) -> Result<Vec<Certificate>
     Ok(all)
 }
 
-pub(super) fn find_all(sources: &[CertificateSource]) -> Result<Vec<Files>, SetupError> {
+pub(super) fn find_all(sources: &[CertificateSource]) -> Result<Vec<CertificateFiles>, SetupError> {
     let mut all = Vec::new();
     for source in sources {
         match source {
             CertificateSource::Pair { chain, key } => {
-                all.push(Files { chain: chain.clone(), key: key.clone() })
+                all.push(CertificateFiles { chain: chain.clone(), key: key.clone() })
             }
             CertificateSource::Directory(path) => all.append(&mut in_folder(path)?),
         }
@@ -80,7 +121,7 @@ pub(super) fn find_all(sources: &[CertificateSource]) -> Result<Vec<Files>, Setu
     Ok(all)
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<Files>, SetupError> {
+fn in_folder(folder: &Path) -> Result<Vec<CertificateFiles>, SetupError> {
     let unreadable = |source| SetupError::unreadable("the folder of certificates", folder, source);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -99,10 +140,10 @@ fn in_folder(folder: &Path) -> Result<Vec<Files>, SetupError> {
         let chain = path.join("fullchain.pem");
         if hidden {
         } else if chain.exists() {
-            found.push(Files { chain, key: path.join("privkey.pem") });
+            found.push(CertificateFiles { chain, key: path.join("privkey.pem") });
         } else if path.extension().is_some_and(|it| it == "pem") {
             let key = path.with_extension("key");
-            found.push(Files { key: if key.exists() { key } else { path.clone() }, chain: path });
+            found.push(CertificateFiles { key: if key.exists() { key } else { path.clone() }, chain: path });
         }
     }
     if found.is_empty() {
@@ -113,10 +154,10 @@ fn in_folder(folder: &Path) -> Result<Vec<Files>, SetupError> {
 }
 
 impl Certificate {
-    fn read(files: &Files) -> Result<Self, SetupError> {
+    fn read(files: &CertificateFiles) -> Result<Self, SetupError> {
         let path = files.chain.display();
         let unusable = |what: &str| SetupError::new(format!("the certificate {path} {what}"));
-        let pem = file("the certificate", &files.chain)?;
+        let pem = files::read("the certificate", &files.chain)?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
             .map_err(|cause| unusable("is not readable as PEM").because(cause))?;
@@ -215,7 +256,7 @@ type Response = Result<(Vec<u8>, Status), Unfit>;
 /// The OCSP response that is there. One that is of no use is no reason to stay with an old
 /// certificate: a new one is there before its response.
 fn response(
-    files: &Files,
+    files: &CertificateFiles,
     certificate: &X509Certificate<'_>,
     issuer: Option<&X509Certificate<'_>>,
 ) -> Result<Option<Response>, SetupError> {
@@ -223,7 +264,7 @@ fn response(
     if !path.exists() {
         return Ok(None);
     }
-    let response = file("the OCSP response", &path)?;
+    let response = files::read("the OCSP response", &path)?;
     match ocsp::read(&response, certificate, issuer) {
         Ok(status) => Ok(Some(Ok((response, status)))),
         Err(Unfit::NoResponse) => {
@@ -259,9 +300,9 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.collect()
 }
 
-fn signing_key(files: &Files) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, SetupError> {
+fn signing_key(files: &CertificateFiles) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, SetupError> {
     let path = files.key.display();
-    let pem = file("the certificate's key", &files.key)?;
+    let pem = files::read("the certificate's key", &files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|cause| {
         let error = SetupError::new(format!("there is no private key in {path}")).because(cause);
         match files.key == files.chain {

@@ -5,7 +5,7 @@ mod load;
 mod ocsp;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
@@ -14,32 +14,8 @@ use starttls::rustls::sign::CertifiedKey;
 use crate::setup_error::{SetupError, shown};
 use crate::watch::Watched;
 use index::Index;
-use load::Certificate;
 
-/// Where certificates are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificateSource {
-    /// One chain and its key.
-    Pair {
-        /// The chain in PEM, the server's own certificate first.
-        chain: PathBuf,
-        /// Its private key in PEM.
-        key: PathBuf,
-    },
-    /// A folder: `NAME.pem` with its key in it or in `NAME.key`, and `NAME/fullchain.pem` with
-    /// `NAME/privkey.pem` as Let's Encrypt's clients keep them.
-    Directory(PathBuf),
-}
-
-impl CertificateSource {
-    /// The file of the chain, or the folder.
-    fn path(&self) -> &Path {
-        match self {
-            Self::Pair { chain, .. } => chain,
-            Self::Directory(folder) => folder,
-        }
-    }
-}
+pub use load::{CertificateSource, CertificateSummary};
 
 /// What a client gets that wants a name for which there is no certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,23 +25,6 @@ pub enum UnknownNames {
     Default,
     /// A fatal alert. Clients that want no name in particular get the default certificate all the same.
     Refuse,
-}
-
-/// What is known of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateSummary {
-    /// The file.
-    pub path: PathBuf,
-    /// The host names that it is for.
-    pub names: Vec<String>,
-    /// The kind of its key: `ECDSA`, `RSA`…
-    pub key: &'static str,
-    /// When it expires, in seconds since 1970.
-    pub not_after: i64,
-    /// Whole days until it expires; negative when it has (see [`starttls::validity::days_left`]).
-    pub days_left: i64,
-    /// Whether an OCSP response is sent along.
-    pub ocsp: bool,
 }
 
 /// The certificates of one listener, by the names that they are for.

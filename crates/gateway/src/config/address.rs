@@ -1,4 +1,4 @@
-//! `PROTO[+starttls]://PLACE`, as both legs are written.
+//! URLs of listeners and backends: `PROTO[+starttls]://ADDRESS`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -6,22 +6,32 @@ use std::path::PathBuf;
 
 use starttls::proto::{self, Protocol, Start};
 
-use super::{Backend, BackendAddress, TlsStart};
-use crate::setup_error::{SetupError, nearest, shown};
+use crate::setup_error::{SetupError, shown};
+use crate::values::nearest;
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// An address and a port. `[::]` is all addresses of both families.
+    /// An address and a port. `[::]` is every address of both families.
     Tcp(SocketAddr),
-    /// A socket in the file system.
+    /// A Unix socket.
     Unix(PathBuf),
     /// A socket that the service manager opened, by its name (`FileDescriptorName=`).
     Systemd(String),
 }
 
+/// The address of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendAddress {
+    /// A host name or an IP address, and a port.
+    Tcp(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
 impl ListenAddress {
-    /// Whether only this machine can reach it, as far as the address says.
+    /// Returns whether the address is reachable from this machine only. A socket of the service manager counts as
+    /// reachable, because its address is not known here.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
@@ -30,9 +40,9 @@ impl ListenAddress {
         }
     }
 
-    /// Whether who dials this place on this machine gets here.
-    pub(super) fn is_at(&self, place: &BackendAddress) -> bool {
-        match (self, place) {
+    /// Returns whether a connection from this machine to the backend would reach this listener.
+    pub(super) fn is_at(&self, backend: &BackendAddress) -> bool {
+        match (self, backend) {
             (Self::Unix(here), BackendAddress::Unix(there)) => here == there,
             (Self::Tcp(here), BackendAddress::Tcp(host, port)) => {
                 let ip = match host.as_str() {
@@ -68,21 +78,10 @@ impl fmt::Display for BackendAddress {
     }
 }
 
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.tls_start {
-            TlsStart::Cleartext => Mode::Cleartext,
-            TlsStart::Upgrade(_) => Mode::Upgrade,
-            TlsStart::Implicit(_) => Mode::Implicit,
-        };
-        write!(f, "{}://{}", mode.scheme(self.protocol), self.place)
-    }
-}
-
-/// Where TLS starts.
+/// Where TLS starts on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Nowhere: `smtp://`.
+    /// Not at all: `smtp://`.
     Cleartext,
     /// In cleartext, upgraded in place: `smtp+starttls://`.
     Upgrade,
@@ -101,7 +100,7 @@ impl From<Start> for Mode {
 }
 
 impl Mode {
-    /// How a URL says it.
+    /// Returns the scheme of URLs with this mode.
     pub(crate) fn scheme(self, protocol: &Protocol) -> String {
         match (self, protocol.implicit_tls) {
             (Self::Upgrade, _) => format!("{}+starttls", protocol.name),
@@ -111,7 +110,7 @@ impl Mode {
     }
 }
 
-/// A URL of either leg: what is spoken, where TLS starts, and where to.
+/// A parsed URL of a listener or a backend.
 #[derive(Clone, Debug)]
 pub(super) struct Url<'a> {
     pub(super) protocol: &'static Protocol,
@@ -122,14 +121,14 @@ pub(super) struct Url<'a> {
 impl<'a> Url<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, SetupError> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| {
-            SetupError::new(format!("{} names no protocol", shown(text)))
-                .with_hint(format!("say which, for example smtp+starttls://{}", text.escape_debug()))
+            SetupError::new(format!("{} has no protocol", shown(text)))
+                .with_hint(format!("write a URL, for example smtp+starttls://{}", text.escape_debug()))
         })?;
         let (protocol, start) = proto::scheme(scheme).ok_or_else(|| unknown(scheme))?;
         Ok(Self { protocol, mode: start.into(), rest: rest.strip_suffix('/').unwrap_or(rest) })
     }
 
-    /// Where to listen.
+    /// Returns the address of a listener.
     pub(super) fn address(&self) -> Result<ListenAddress, SetupError> {
         if let Some(name) = self.rest.strip_prefix("systemd:") {
             let named = !name.is_empty() && name.bytes().all(|it| it.is_ascii_graphic() && it != b':');
@@ -142,8 +141,8 @@ impl<'a> Url<'a> {
                     "" | "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
                     "localhost" => IpAddr::from([127, 0, 0, 1]),
                     other => other.parse().map_err(|_| {
-                        SetupError::new(format!("{} is no address to listen on", shown(other)))
-                            .with_hint("write an address of this machine, or nothing for all: \"smtp://:25\"")
+                        SetupError::new(format!("invalid listen address {}", shown(other)))
+                            .with_hint("write an IP address of this machine, or omit it to listen on all: \"smtp://:25\"")
                     })?,
                 };
                 Ok(ListenAddress::Tcp(SocketAddr::new(ip, port)))
@@ -151,25 +150,25 @@ impl<'a> Url<'a> {
         }
     }
 
-    /// Where to dial.
+    /// Returns the address of a backend.
     pub(super) fn target(&self) -> Result<BackendAddress, SetupError> {
         let place = self.place()?;
         let BackendAddress::Tcp(host, port) = &place else { return Ok(place) };
         if host.is_empty() {
-            return Err(SetupError::new("there is no host to forward to").with_hint(format!(
-                "for this machine write {}://127.0.0.1:{port}",
+            return Err(SetupError::new("the backend URL has no host").with_hint(format!(
+                "for a server on this machine write {}://127.0.0.1:{port}",
                 self.mode.scheme(self.protocol)
             )));
         }
         if host.parse::<IpAddr>().is_err() && crate::names::normal(host).is_none() {
-            return Err(SetupError::new(format!("{} is no host name", shown(host))));
+            return Err(SetupError::new(format!("invalid host name {}", shown(host))));
         }
         Ok(place)
     }
 
     fn place(&self) -> Result<BackendAddress, SetupError> {
         if let Some(path) = self.rest.strip_prefix("unix:") {
-            let hint = "write the whole path, as in lmtp://unix:/run/lmtp.sock";
+            let hint = "write an absolute path, as in lmtp://unix:/run/lmtp.sock";
             return if path.starts_with('/') {
                 Ok(BackendAddress::Unix(path.into()))
             } else {
@@ -177,7 +176,10 @@ impl<'a> Url<'a> {
             };
         }
         if self.rest.contains(['/', '@', '?', '#']) {
-            return Err(SetupError::new(format!("{} has more than a host and a port", shown(self.rest))));
+            return Err(SetupError::new(format!(
+                "{} contains more than a host and a port",
+                shown(self.rest)
+            )));
         }
         let (host, port) = match self.rest.strip_prefix('[') {
             Some(rest) => rest.split_once(']').ok_or_else(|| self.bad())?,
@@ -187,7 +189,7 @@ impl<'a> Url<'a> {
             },
         };
         if port.matches(':').count() > 1 {
-            let hint = format!("an IPv6 address stands in brackets: [{}]", self.rest.escape_debug());
+            let hint = format!("put an IPv6 address in brackets: [{}]", self.rest.escape_debug());
             return Err(self.bad().with_hint(hint));
         }
         let usual = match (self.mode, self.protocol.implicit_tls) {
@@ -203,7 +205,7 @@ impl<'a> Url<'a> {
     }
 
     fn bad(&self) -> SetupError {
-        SetupError::new(format!("{} is no host with a port", shown(self.rest)))
+        SetupError::new(format!("invalid host and port {}", shown(self.rest)))
     }
 }
 
@@ -213,7 +215,7 @@ fn unknown(scheme: &str) -> SetupError {
     let hint = match nearest(name, proto::schemes()) {
         Some(near) if proto::protocol(near).is_some() => format!("did you mean {near}{end}?"),
         Some(near) => format!("did you mean {near}?"),
-        None => format!("there are {}", proto::schemes().collect::<Vec<_>>().join(", ")),
+        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };
-    SetupError::new(format!("no protocol is called {}", shown(scheme))).with_hint(hint)
+    SetupError::new(format!("unknown protocol {}", shown(scheme))).with_hint(hint)
 }

@@ -1,37 +1,39 @@
-//! One listener from the command line.
+//! A listener from the command line.
 
 use std::path::PathBuf;
 
 use starttls::proto::{ClientName, by_port};
 
 use super::address::{Mode, Url};
+use super::backend;
 use super::listener::Draft;
-use super::{Config, ListenerLimits, Networks, Route, UpgradePolicy, backend};
+use super::networks::Networks;
+use super::types::{Config, ListenerLimits, Route, UpgradePolicy};
 use crate::certificates::CertificateSource;
 use crate::setup_error::SetupError;
 
-/// What the command line says: `LISTEN FORWARD --cert PEM --key PEM`, and what goes with it.
+/// The arguments of the command line: `LISTEN FORWARD --cert PEM --key PEM` and options.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
-    /// Where to listen, as a URL; or `:587` and its like, which is the upgrade on a well-known port.
+    /// The URL to listen on, or a well-known port such as `:587`, which implies the protocol and where TLS starts.
     pub listen: String,
-    /// Where to forward to, as URLs in order of preference.
+    /// The URLs of backends, in order of preference.
     pub forward: Vec<String>,
-    /// The certificate of the front and its key.
+    /// The certificate for clients, and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// A folder of certificates for the front.
+    /// A folder of certificates for clients.
     pub directory: Option<PathBuf>,
-    /// How the front deals with those who do not upgrade.
+    /// What clients that do not upgrade are served.
     pub starttls: Option<UpgradePolicy>,
-    /// Networks that may connect, if not everybody.
+    /// The networks whose clients may connect; empty allows all.
     pub allow: Vec<String>,
-    /// Roots that the backend's certificate may lead to, next to the system's.
+    /// Roots for the backend's certificate, in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The name that the backend has to prove, instead of its host name.
+    /// The name to verify in the backend's certificate, instead of its host name.
     pub server_name: Option<String>,
-    /// What the gateway calls itself toward the backend, instead of the host's own name.
+    /// The gateway's own name toward the backend, instead of the host's name.
     pub client_name: Option<ClientName>,
-    /// Whether the backend may be on another machine and get cleartext.
+    /// Whether the gateway may send cleartext to a backend on another machine.
     pub allow_cleartext: bool,
 }
 
@@ -66,7 +68,7 @@ pub(super) fn parse(arguments: &Arguments) -> Result<Config, SetupError> {
     Config::of(vec![draft.build(&url)?])
 }
 
-/// `:587` as a URL, where the port says what is meant.
+/// Returns the URL of a well-known port such as `:587`. Returns other texts unchanged.
 fn with_scheme(listen: &str) -> String {
     let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     let (false, Some(port)) = (listen.contains("://"), port) else { return listen.to_owned() };

@@ -1,21 +1,22 @@
-//! Where a listener's sessions go.
+//! Backends: the servers that a listener forwards to.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use starttls::Connector;
+use starttls::proto::smtp::{SMTP, SUBMISSION};
 use starttls::proto::{ClientName, PROTOCOLS, Protocol};
 
-use super::address::{Mode, Url};
-use super::reader::Value;
-use super::values::{choice, file};
+use super::address::{BackendAddress, Mode, Url};
+use super::login::{self, BackendLogin};
+use super::reader::{Value, choice};
+use super::types::{Backend, BackendTls, BackendTrust, ProxyVersion, TlsStart};
+use crate::files;
 use crate::health::Health;
 use crate::lookup::Lookup;
 use crate::setup_error::SetupError;
 
-use super::{Backend, BackendAddress, BackendLogin, BackendTls, BackendTrust, ProxyVersion, TlsStart, login};
-
-/// What was said of a backend, before it is known to make sense.
+/// The settings of a backend, before they are checked together.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) server_name: Option<String>,
@@ -30,7 +31,7 @@ pub(super) struct Draft {
     pub(super) client_name: Option<ClientName>,
 }
 
-/// One backend, as a URL or as a table.
+/// Parses a backend: a URL or a table.
 pub(super) fn parse(value: Value<'_>, front: &Protocol, dial: Duration) -> Result<Backend, SetupError> {
     if !value.is_table() {
         return value.read(|url| Draft::default().build(url, front, dial));
@@ -62,11 +63,13 @@ impl Draft {
         let place = url.target()?;
         if !convertible(front, url.protocol) {
             let (front, back) = (front.title, url.protocol.title);
-            return Err(SetupError::new(format!("{front} cannot be forwarded as {back}"))
-                .with_hint("both legs speak one protocol; only SMTP and mail submission go together"));
+            return Err(SetupError::new(format!("cannot forward {front} to a backend that speaks {back}"))
+                .with_hint(
+                    "use the same protocol on both sides; only SMTP and mail submission can be combined",
+                ));
         }
         let (protocol, send_proxy) = (url.protocol, self.send_proxy);
-        // Servers look this name up and expect the address that the gateway connects from.
+        // Servers look this name up and compare the result with the address that the gateway connects from.
         let client_name = || starttls::host_name().unwrap_or_default();
         let client_name = self.client_name.clone().unwrap_or_else(client_name);
         let tls_start = match url.mode {
@@ -82,7 +85,7 @@ impl Draft {
         let upgraded = Mode::Upgrade.scheme(protocol);
         if self.login.is_some() {
             return Err(unverified_login().with_hint(format!(
-                "cleartext proves nothing about the backend: write {upgraded}://{place}"
+                "without TLS the gateway cannot verify the backend: write {upgraded}://{place}"
             )));
         }
         let tls_only = [
@@ -95,16 +98,14 @@ impl Draft {
             ("client-name", self.client_name.is_some()),
         ];
         if let Some((key, _)) = tls_only.into_iter().find(|(_, given)| *given) {
-            return Err(SetupError::new(format!(
-                "\"{key}\" is for a backend with TLS, and this one has none"
-            ))
-            .with_hint(format!("write {upgraded}://{place}")));
+            return Err(SetupError::new(format!("\"{key}\" requires TLS, but this backend is cleartext"))
+                .with_hint(format!("write {upgraded}://{place}")));
         }
         if !self.allow_cleartext && !stays_here(place) {
             return Err(SetupError::new(format!(
-                "what is sent to {place} would leave this machine in cleartext"
+                "the gateway would send cleartext to another machine, {place}"
             ))
-            .with_hint(format!("write {upgraded}://{place}, or permit it: allow-cleartext")));
+            .with_hint(format!("write {upgraded}://{place}, or set allow-cleartext to permit it")));
         }
         Ok(TlsStart::Cleartext)
     }
@@ -119,19 +120,19 @@ impl Draft {
             (Some(name), _) => name,
             (None, BackendAddress::Tcp(host, _)) => host.clone(),
             (None, BackendAddress::Unix(_)) => {
-                return Err(SetupError::new("a socket in the file system has no name to verify")
-                    .with_hint("say what its certificate is for: server-name = \"mail.example.com\""));
+                return Err(SetupError::new("a Unix socket has no host name to verify")
+                    .with_hint("set the name in its certificate: server-name = \"mail.example.com\""));
             }
         };
         if server_name.parse::<std::net::IpAddr>().is_err() && crate::names::normal(&server_name).is_none() {
             return Err(SetupError::new(format!(
-                "{} is no name to verify",
+                "invalid server name {}",
                 crate::setup_error::shown(&server_name)
             )));
         }
         let mut builder = Connector::builder().timeout(dial);
         if let Some(path) = &self.ca_file {
-            builder = builder.roots_pem(file("the root certificates", path)?);
+            builder = builder.roots_pem(files::read("the root certificates", path)?);
         }
         if self.no_system_roots {
             builder = builder.no_system_roots();
@@ -139,28 +140,37 @@ impl Draft {
         builder = match (&self.certificate, &self.key) {
             (None, None) => builder,
             (Some(chain), Some(key)) => builder.client_certificate_pem(
-                file("the client certificate", chain)?,
-                file("the client certificate's key", key)?,
+                files::read("the client certificate", chain)?,
+                files::read("the client certificate's key", key)?,
             ),
-            (Some(_), None) => return Err(SetupError::new("the client certificate has no \"key\"")),
-            (None, Some(_)) => return Err(SetupError::new("the key has no client certificate, \"cert\"")),
+            (Some(_), None) => {
+                return Err(SetupError::new("\"cert\" requires \"key\"")
+                    .with_hint("add key = \"/path\" to the backend"));
+            }
+            (None, Some(_)) => {
+                return Err(SetupError::new("\"key\" requires \"cert\"")
+                    .with_hint("add cert = \"/path\" to the backend"));
+            }
         };
         let trust = match (self.insecure, self.login) {
             (false, Some(_)) if !protocol.flow.login_is_optional => {
                 let known = PROTOCOLS.iter().filter(|it| it.flow.login_is_optional).map(|it| it.name);
                 let known: Vec<&str> = known.collect();
-                return Err(SetupError::new(format!("in {} clients log in for themselves", protocol.title))
-                    .with_hint(format!("a login is for {}", known.join(", "))));
+                return Err(SetupError::new(format!(
+                    "the gateway cannot log in on behalf of clients in {}",
+                    protocol.title
+                ))
+                .with_hint(format!("\"login\" works for {}", known.join(", "))));
             }
             (false, Some(login)) if login.secret().is_none() && self.certificate.is_none() => {
-                return Err(SetupError::new("EXTERNAL logs in by a client certificate, and there is none")
+                return Err(SetupError::new("the mechanism EXTERNAL requires a client certificate")
                     .with_hint("add cert = \"/path\" and key = \"/path\" to the backend"));
             }
             (false, login) => BackendTrust::Verified(login),
             (true, None) => BackendTrust::Unverified,
             (true, Some(_)) => {
                 return Err(unverified_login()
-                    .with_hint("remove \"insecure\"; \"ca-file\" trusts an authority of your own"));
+                    .with_hint("remove \"insecure\"; to trust a private CA, set \"ca-file\""));
             }
         };
         if self.insecure {
@@ -179,13 +189,13 @@ fn client_name(text: &str) -> Result<ClientName, SetupError> {
 }
 
 fn unverified_login() -> SetupError {
-    SetupError::new("a login is given to a verified backend only")
+    SetupError::new("\"login\" requires a backend whose certificate is verified")
 }
 
-/// Whether what one side says can be given to the other as it is.
+/// Returns whether messages of one protocol can be forwarded as messages of the other.
 fn convertible(front: &Protocol, back: &Protocol) -> bool {
-    let mail = ["smtp", "submission"];
-    front == back || (mail.contains(&front.name) && mail.contains(&back.name))
+    let mail = [&SMTP, &SUBMISSION];
+    front == back || (mail.contains(&front) && mail.contains(&back))
 }
 
 fn stays_here(place: &BackendAddress) -> bool {

@@ -1,4 +1,4 @@
-//! The whole file.
+//! The top level of the configuration file.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::listener::{self, parse_limits};
-use super::reader::{Source, Value};
-use super::values::{duration, exposure};
-use super::{BackendLogin, BackendTrust, Config, Listener, ListenerLimits, Log, SecretSource};
+use super::login::{BackendLogin, SecretSource};
+use super::reader::{Source, Value, duration};
+use super::types::{BackendTrust, Config, Listener, ListenerLimits, Log};
+use crate::files::exposure;
 use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
 use crate::watch::Watched;
 
-/// How long sessions may go on after the order to stop, unless that is said.
+/// The default of `drain`.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
@@ -26,7 +27,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
     let log = table.read("log", |text| Ok(log(text)))?.unwrap_or_default();
     let metrics = table.read("metrics", |text| {
         text.parse().map_err(|_| {
-            SetupError::new(format!("{} is no address and port", shown(text)))
+            SetupError::new(format!("invalid address and port {}", shown(text)))
                 .with_hint("write \"127.0.0.1:9464\"")
         })
     })?;
@@ -37,11 +38,13 @@ pub(super) fn parse(source: &Source<'_>) -> Result<Config, SetupError> {
         drafts.into_iter().map(|value| one(value, limits, shared.clone())).collect::<Result<Vec<_>, _>>()?;
     if listeners.is_empty() {
         let hint = "add [[listener]] with listen = \"…\" and forward = \"…\"";
-        return Err(SetupError::new("there is no listener").with_hint(hint).at(|| source.name.to_owned()));
+        return Err(SetupError::new("the configuration has no listener")
+            .with_hint(hint)
+            .at(|| source.name.to_owned()));
     }
     let config = Config::of(listeners).map_err(|error| error.at(|| source.name.to_owned()))?;
     let exposed = shared.iter().flat_map(|keys| keys.files());
-    let exposed = exposed.filter_map(|path| exposure("the file of ticket keys", &path));
+    let exposed = exposed.filter_map(|path| exposure("the ticket key file", &path));
     let warnings = config.warnings.into_iter().chain(exposed).collect();
     let connections = limits.connections;
     Ok(Config { connections, drain, log, metrics, warnings, tickets: shared, ..config })
@@ -57,7 +60,7 @@ fn one(
 
 fn log(text: &str) -> Log {
     match text {
-        // Containers use these paths. They lead to a pipe there, which cannot be opened as a file.
+        // Containers use these paths. They lead to a pipe, which cannot be opened as a file.
         "stderr" | "/dev/stderr" => Log::Stderr,
         "stdout" | "/dev/stdout" => Log::Stdout,
         "none" | "/dev/null" => Log::Nowhere,
@@ -66,16 +69,19 @@ fn log(text: &str) -> Log {
 }
 
 impl Config {
-    /// A configuration of these listeners, with defaults for everything else.
+    /// Makes a configuration of these listeners, with defaults for everything else.
     pub(super) fn of(listeners: Vec<Listener>) -> Result<Self, SetupError> {
         for (index, listener) in listeners.iter().enumerate() {
             for earlier in listeners.iter().take(index) {
                 if earlier.address == listener.address {
-                    return Err(SetupError::new(format!("two listeners listen on {}", listener.address)));
+                    return Err(SetupError::new(format!(
+                        "two listeners have the address {}",
+                        listener.address
+                    )));
                 }
                 if earlier.name == listener.name {
                     return Err(SetupError::new(format!(
-                        "two listeners are called {}",
+                        "two listeners have the name {}",
                         shown(&listener.name)
                     )));
                 }
@@ -102,14 +108,17 @@ impl Listener {
         let mut warnings = self.tls().map(|tls| tls.certificates.warnings()).unwrap_or_default();
         for backend in self.routes().iter().flat_map(|route| &route.backends) {
             if backend.tls().is_some_and(|it| matches!(it.trust, BackendTrust::Unverified)) {
-                warnings.push(format!("anybody can be {backend}, which is not verified: \"insecure\""));
+                warnings.push(format!(
+                    "the certificate of {backend} is not verified (insecure): an attacker can impersonate it"
+                ));
             }
             let strangers = self.allow.is_none() && !self.address.is_local();
             if strangers && backend.tls().is_some_and(|it| it.certificate) {
                 warnings.push(format!(
-                    "a server that logs in by certificates takes every client of {} for the gateway, whose \
-                     certificate {backend} is shown: name the networks that may connect, allow",
-                    self.name
+                    "the gateway presents its certificate to {backend} for every client of {}. If the backend logs \
+                     in by certificate, every client acts as the gateway: set \"allow\" to the networks that may \
+                     connect",
+                     self.name
                 ));
             }
             if let Some(SecretSource::File(path)) = backend.login().and_then(BackendLogin::secret) {

@@ -1,4 +1,4 @@
-//! One listener, from what was said of it.
+//! Parses and checks a listener.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use starttls::proto::{AfterUpgrade, Protocol, ServiceName};
 use starttls::rustls::server::ProducesTickets;
 use starttls::{Acceptor, ClientAuth};
 
-use super::address::{Mode, Url};
-use super::client_auth::{self, ClientPolicy};
-use super::reader::{Table, Value};
-use super::values::{choice, duration};
-use super::{
-    Backend, BackendAddress, Downstream, ListenAddress, Listener, ListenerLimits, ListenerTls, Networks,
-    Route, Routes, UpgradePolicy, backend, data,
+use super::address::{BackendAddress, ListenAddress, Mode, Url};
+use super::client_auth::ClientPolicy;
+use super::networks::Networks;
+use super::reader::{Table, Value, choice, duration};
+use super::types::{
+    Backend, Downstream, Listener, ListenerLimits, ListenerTls, Route, Routes, UpgradePolicy,
 };
+use super::{backend, data};
 use crate::certificates::{CertificateSource, Certificates, UnknownNames};
 use crate::setup_error::{SetupError, shown};
 use crate::tickets::TicketKeys;
 
-/// What was said of a listener, before it is known to make sense.
+/// The settings of a listener, before they are checked together.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) name: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Draft {
     pub(super) tickets: Option<Arc<TicketKeys>>,
 }
 
-/// One `[[listener]]`.
+/// Parses a `[[listener]]`.
 pub(super) fn parse(
     mut table: Table<'_>,
     limits: ListenerLimits,
@@ -70,8 +70,12 @@ pub(super) fn parse(
     match (table.read("cert", path)?, table.read("key", path)?) {
         (None, None) => {}
         (Some(chain), Some(key)) => draft.sources.push(CertificateSource::Pair { chain, key }),
-        (Some(_), None) => return Err(table.missing(SetupError::new("\"cert\" has no \"key\"").at(|| place))),
-        (None, Some(_)) => return Err(table.missing(SetupError::new("\"key\" has no \"cert\"").at(|| place))),
+        (Some(_), None) => {
+            return Err(table.missing(SetupError::new("\"cert\" requires \"key\"").at(|| place)));
+        }
+        (None, Some(_)) => {
+            return Err(table.missing(SetupError::new("\"key\" requires \"cert\"").at(|| place)));
+        }
     }
     for directory in table.list("certificates").unwrap_or_default() {
         draft.sources.push(CertificateSource::Directory(directory.read(path)?));
@@ -108,22 +112,22 @@ fn parse_route(
         .map(|value| {
             value.read(|name| {
                 crate::names::normal(name).ok_or_else(|| {
-                    SetupError::new(format!("{} is no host name", shown(name))).with_hint(
-                        "write \"mail.example.com\", or \"*.example.com\" for all names one label below",
+                    SetupError::new(format!("invalid host name {}", shown(name))).with_hint(
+                        "write \"mail.example.com\", or \"*.example.com\" for every name with one more label",
                     )
                 })
             })
         })
         .collect::<Result<_, _>>()?;
     if names.is_empty() {
-        return Err(SetupError::new("the route has no names")
-            .with_hint("where everybody else goes is the listener's own \"forward\"")
+        return Err(SetupError::new("\"names\" is empty")
+            .with_hint("for the default route, set \"forward\" in the listener")
             .at(|| table.place()));
     }
     let client_auth = policy(&mut table)?.or_else(|| inherited.cloned());
     let backends = backends(table.need("forward")?.list(), url, limits)?;
     if backends.is_empty() {
-        return Err(SetupError::new("the route forwards to no backend").at(|| table.place()));
+        return Err(SetupError::new("the route has no backend").at(|| table.place()));
     }
     table.end()?;
     Ok(Route { names, backends, client_auth })
@@ -145,19 +149,19 @@ fn policy(table: &mut Table<'_>) -> Result<Option<ClientPolicy>, SetupError> {
         (None, None) => Ok(None),
         (Some(auth), Some(roots)) => roots.read(|path| ClientPolicy::read(auth, path.as_ref())).map(Some),
         (Some(_), None) => Err(table.missing(
-            SetupError::new("\"client-auth\" has no \"client-ca\"")
-                .with_hint("client-ca = \"/path/roots.pem\" says whose client certificates are good")
+            SetupError::new("\"client-auth\" requires \"client-ca\"")
+                .with_hint("set client-ca = \"/path/roots.pem\" to the CAs that issue client certificates")
                 .at(|| table.place()),
         )),
         (None, Some(roots)) => Err(table.missing(
-            SetupError::new("\"client-ca\" has no \"client-auth\"")
-                .with_hint("client-auth = \"required\", or \"optional\"")
+            SetupError::new("\"client-ca\" requires \"client-auth\"")
+                .with_hint("set client-auth = \"required\" or \"optional\"")
                 .at(|| roots.place()),
         )),
     }
 }
 
-/// ListenerLimits that say only what differs from others.
+/// Parses limits. Keys that are missing keep the values of `others`.
 pub(super) fn parse_limits(
     mut table: Table<'_>,
     others: ListenerLimits,
@@ -182,12 +186,12 @@ fn networks(values: Vec<Value<'_>>) -> Result<Networks, SetupError> {
     Ok(networks)
 }
 
-/// A name for logs and metrics.
+/// Parses the name of a listener.
 fn label(text: &str) -> Result<String, SetupError> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
-        return Err(SetupError::new(format!("{} is no name for a listener", shown(text)))
-            .with_hint("up to 100 letters, digits and signs, without spaces and quotes"));
+        return Err(SetupError::new(format!("invalid listener name {}", shown(text)))
+            .with_hint("use 1 to 100 printable ASCII characters, without spaces, quotes and backslashes"));
     }
     Ok(text.to_owned())
 }
@@ -201,10 +205,12 @@ impl Draft {
         let data = self.data.build(url.protocol, !matches!(downstream, Downstream::Cleartext))?;
         let routes = Routes::new(self.routes)?;
         if matches!(downstream, Downstream::Cleartext) && routes.default.is_none() {
-            return Err(SetupError::new("a listener without TLS learns no names to route by")
-                .with_hint("add forward = \"…\" to it, which is for everybody"));
+            return Err(SetupError::new(
+                "a listener without TLS needs a default route, because its clients send no host name",
+            )
+            .with_hint("add forward = \"…\" to the listener"));
         }
-        one_for_all(url.protocol, &downstream, &routes)?;
+        check_default_route(url.protocol, &downstream, &routes)?;
         let (allow, proxy_from, limits) = (self.allow, self.proxy_from, self.limits);
         let (protocol, server_name) = (url.protocol, self.server_name.unwrap_or_else(|| "localhost".into()));
         Ok(Listener {
@@ -221,36 +227,39 @@ impl Draft {
         })
     }
 
-    /// What the listener's openness forbids (rule G5).
+    /// Rejects listeners that would give strangers access (rule G5).
     fn guard(&self, url: &Url<'_>, address: &ListenAddress) -> Result<(), SetupError> {
-        let hint = "name the networks that may connect: allow";
+        let hint = "set \"allow\" to the networks that may connect";
         if self.routes.is_empty() {
-            return Err(SetupError::new("the listener forwards to nowhere")
-                .with_hint("forward = \"smtp://127.0.0.1:2525\""));
+            return Err(SetupError::new("the listener has no backend")
+                .with_hint("set forward, for example forward = \"smtp://127.0.0.1:2525\""));
         }
         let backends = || self.routes.iter().flat_map(|route| &route.backends);
         if url.mode == Mode::Cleartext {
             if let Some(plain) = backends().find(|backend| backend.tls().is_none()) {
                 let upgraded = Mode::Upgrade.scheme(url.protocol);
-                return Err(SetupError::new(format!("there is no TLS on either side of the way to {plain}"))
-                    .with_hint(format!(
-                        "listen on {upgraded}://{address}, or forward to {}://{}",
-                        Mode::Upgrade.scheme(plain.protocol),
-                        plain.place
-                    )));
+                return Err(SetupError::new(format!(
+                    "neither the listener nor the backend {plain} uses TLS"
+                ))
+                .with_hint(format!(
+                    "listen on {upgraded}://{address}, or forward to {}://{}",
+                    Mode::Upgrade.scheme(plain.protocol),
+                    plain.place
+                )));
             }
             if !address.is_local() && self.allow.is_none() {
-                return Err(SetupError::new(format!("{address} would take cleartext from other machines"))
+                return Err(SetupError::new(format!("{address} would accept cleartext from other machines"))
                     .with_hint(format!("listen on 127.0.0.1, or {hint}")));
             }
         }
-        if let Some(wide) = self.proxy_from.strangers() {
-            return Err(SetupError::new(format!("\"proxy-from\" believes all of {wide}"))
-                .with_hint("whoever is in there says who the client is: name the proxies, no more"));
+        if let Some(wide) = self.proxy_from.too_wide() {
+            return Err(SetupError::new(format!("\"proxy-from\" is too wide: {wide}")).with_hint(
+                "every host in these networks can claim any client address: list only the proxies",
+            ));
         }
         if let Some(itself) = backends().find(|backend| address.is_at(&backend.place)) {
             return Err(SetupError::new(format!("the listener forwards to itself, {}", itself.place))
-                .with_hint("forward to where the server listens"));
+                .with_hint("set forward to the address of the server"));
         }
         let by_socket = backends().find(|it| {
             it.protocol.flow.has_peer_credential_auth && matches!(it.place, BackendAddress::Unix(_))
@@ -261,20 +270,20 @@ impl Draft {
         let hint = match by_socket.map(|backend| Mode::Cleartext.scheme(backend.protocol)) {
             Some(scheme) => {
                 format!(
-                    "it may take all for the gateway's own user there: forward to {scheme}://127.0.0.1, or {hint}"
+                    "on a Unix socket the server may take every client for the gateway's own user: forward to {scheme}://127.0.0.1, or {hint}"
                 )
             }
             None => format!("listen on 127.0.0.1 or a unix socket, or {hint}"),
         };
-        // What comes through another proxy comes from anywhere.
+        // Clients that connect through another proxy may be on any machine.
         let local = address.is_local() && self.proxy_from == Networks::default();
         match &self.allow {
-            None if !local => {
-                Err(SetupError::new("whoever reaches this listener would be logged in to the backend")
-                    .with_hint(hint))
-            }
-            Some(allow) if let Some(wide) = allow.strangers() => {
-                Err(SetupError::new(format!("\"allow\" lets all of {wide} be logged in to the backend"))
+            None if !local => Err(SetupError::new(
+                "every client that reaches this listener would be logged in to the backend",
+            )
+            .with_hint(hint)),
+            Some(allow) if let Some(wide) = allow.too_wide() => {
+                Err(SetupError::new(format!("\"allow\" is too wide for a login to the backend: {wide}"))
                     .with_hint(hint))
             }
             _ => Ok(()),
@@ -293,19 +302,19 @@ impl Draft {
         match (url.mode, self.starttls) {
             (Mode::Upgrade, Some(UpgradePolicy::Optional)) if !url.protocol.flow.tls_may_be_optional => {
                 Err(SetupError::new(format!("TLS cannot be optional for {}", url.protocol.title)).with_hint(
-                    "use starttls = \"required\": no message may pass without TLS, because any of them may hold a password",
+                    "set starttls = \"required\": any message may contain a password, so none may pass without TLS",
                 ))
             }
             (Mode::Upgrade, offer) => Ok(Downstream::Upgrade(offer.unwrap_or_default(), self.tls(url)?)),
             (Mode::Implicit, None) => Ok(Downstream::Implicit(self.tls(url)?)),
             (mode, Some(_)) => Err(SetupError::new(format!(
-                "\"starttls\" is for an upgrade, and {}:// has none",
+                "\"starttls\" requires an upgrade, but {}:// has none",
                 mode.scheme(url.protocol)
             ))
             .with_hint(format!("listen on {upgraded}://"))),
             (Mode::Cleartext, None) => match tls_only.into_iter().find(|(_, given)| *given) {
                 Some((key, _)) => Err(SetupError::new(format!(
-                    "\"{key}\" is for a listener with TLS, and {}:// is cleartext",
+                    "\"{key}\" requires TLS, but {}:// is cleartext",
                     url.protocol.name
                 ))
                 .with_hint(format!("listen on {upgraded}://"))),
@@ -317,16 +326,16 @@ impl Draft {
     fn tls(&self, url: &Url<'_>) -> Result<ListenerTls, SetupError> {
         if self.sources.is_empty() {
             return Err(SetupError::new("the listener has no certificate")
-                .with_hint("cert and key name one; certificates, or --certs, a folder of them"));
+                .with_hint("set cert and key, or certificates to a folder of them"));
         }
         let certificates = Arc::new(Certificates::load(
             &self.sources,
             self.default_certificate.as_deref(),
             self.unknown_names,
         )?);
-        // Where the client says whom it wants, nobody is whoever it wants: the routes decide.
+        // In XMPP the client names the service in its stream; an empty name accepts every one, and the routes decide.
         let asked = url.protocol.flow.after == AfterUpgrade::StreamRestart;
-        // A certificate may have a name that no host has.
+        // The name in a certificate may not be a valid host name.
         let usable = |name: String| ServiceName::from_peer(&name).to_string();
         let usual = || if asked { Some(String::new()) } else { certificates.default_name().map(usable) };
         let greeting = self.server_name.clone().or_else(usual);
@@ -338,7 +347,7 @@ impl Draft {
         if self.starttls == Some(UpgradePolicy::Hidden) {
             builder = builder.unannounced();
         }
-        if let Some((auth, roots)) = client_auth::combined(&self.routes) {
+        if let Some((auth, roots)) = combined_policy(&self.routes) {
             builder = builder.client_auth(auth, roots);
         }
         Ok(ListenerTls { acceptor: builder.build()?, certificates })
@@ -346,8 +355,8 @@ impl Draft {
 }
 
 impl Draft {
-    /// A session is resumed on a listener of this name and protocol whose terms for clients are these;
-    /// that it is for the same host as before is seen to by rustls (rule S9).
+    /// Returns the source of session tickets. A session can be resumed only on a listener with the same name, protocol and
+    /// requirements for clients (rule S9). rustls checks that the host name is the same.
     fn tickets(&self, url: &Url<'_>) -> Result<Arc<dyn ProducesTickets>, SetupError> {
         let name = self.name(url)?;
         let mut terms = vec![name.as_bytes(), url.protocol.name.as_bytes()];
@@ -366,9 +375,13 @@ impl Draft {
     }
 }
 
-/// Who has said nothing of itself yet is served by the default route, where a backend speaks first or the client may
-/// stay in cleartext: there has to be one, and it cannot ask for a certificate.
-fn one_for_all(protocol: &Protocol, downstream: &Downstream, routes: &Routes) -> Result<(), SetupError> {
+/// Checks the default route of listeners that serve a client before it has named a host: those whose backend speaks first,
+/// and those with an optional upgrade. The default route must exist and cannot require a certificate.
+fn check_default_route(
+    protocol: &Protocol,
+    downstream: &Downstream,
+    routes: &Routes,
+) -> Result<(), SetupError> {
     let relayed = protocol.flow.after == AfterUpgrade::SequenceContinues;
     let optional = matches!(downstream, Downstream::Upgrade(UpgradePolicy::Optional, _));
     if !relayed && !optional {
@@ -377,24 +390,33 @@ fn one_for_all(protocol: &Protocol, downstream: &Downstream, routes: &Routes) ->
     let default = routes.default.and_then(|index| routes.all.get(index));
     let Some(default) = default else {
         return Err(SetupError::new(
-            "clients are served before they have named anybody, and there is no route for them",
+            "the listener needs a default route, because clients are served before they name a host",
         )
-        .with_hint("add forward = \"…\" to the listener, which is for everybody"));
+        .with_hint("add forward = \"…\" to the listener"));
     };
     if relayed && routes.all.len() > 1 {
         return Err(SetupError::new(format!(
-            "in {} the backend speaks before the client can name it",
+            "{} cannot be routed by name, because the backend speaks first",
             protocol.title
         ))
-        .with_hint("one \"forward\" for all; a listener of its own for each backend"));
+        .with_hint("use one \"forward\", and a separate listener for each backend"));
     }
     match &default.client_auth {
         Some(policy) if optional && policy.auth == ClientAuth::Required => Err(SetupError::new(
-            "who stays in cleartext presents no certificate, and \"client-auth\" requires one",
+            "\"client-auth\" requires a certificate, which clients in cleartext cannot present",
         )
-        .with_hint("leave out starttls = \"optional\", or ask for certificates on named routes only")),
+        .with_hint("remove starttls = \"optional\", or set client-auth on named routes only")),
         _ => Ok(()),
     }
+}
+
+/// Returns what the handshake has to request, so that the policy of every route can be applied after it.
+fn combined_policy(routes: &[Route]) -> Option<(ClientAuth, Vec<u8>)> {
+    let policies: Vec<_> = routes.iter().filter_map(|route| route.client_auth.as_ref()).collect();
+    let all = policies.len() == routes.len() && policies.iter().all(|it| it.auth == ClientAuth::Required);
+    let roots: Vec<_> = policies.iter().map(|policy| &*policy.roots_pem).collect();
+    let auth = if all { ClientAuth::Required } else { ClientAuth::Optional };
+    (!roots.is_empty()).then(|| (auth, roots.join(&b'\n')))
 }
 
 impl Routes {
@@ -404,7 +426,7 @@ impl Routes {
         for (index, route) in all.iter().enumerate() {
             for name in &route.names {
                 if routes.by_name.contains(name) {
-                    return Err(SetupError::new(format!("two routes are for {}", shown(name))));
+                    return Err(SetupError::new(format!("two routes have the name {}", shown(name))));
                 }
                 routes.by_name.entry(name, || index);
             }

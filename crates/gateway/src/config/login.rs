@@ -1,4 +1,4 @@
-//! Logging in to a backend on behalf of clients that cannot.
+//! The login to a backend on behalf of clients that cannot log in themselves.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -14,13 +14,14 @@ use tokio::process::Command;
 use tokio::task::spawn_blocking;
 
 use super::reader::{Table, Value};
-use crate::setup_error::{SetupError, nearest, shown};
+use crate::setup_error::{SetupError, shown};
+use crate::values::nearest;
 
 /// How the gateway logs in to a backend.
 #[derive(Clone, Debug)]
 pub struct BackendLogin {
     user: String,
-    /// The only one that will do; otherwise the best that the backend offers.
+    /// `None` uses the best mechanism that the backend offers.
     mechanism: Option<String>,
     proof: Proof,
 }
@@ -29,17 +30,17 @@ pub struct BackendLogin {
 enum Proof {
     Password(SecretSource),
     Token(SecretSource),
-    /// The client certificate toward the backend.
+    /// The client certificate that the gateway presents to the backend.
     Certificate,
 }
 
 impl BackendLogin {
-    /// As whom; empty where the client certificate says it.
+    /// Returns the user name; empty if the client certificate identifies the user.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// Where the password or token comes from; nothing where there is a certificate instead.
+    /// Returns where the password or token comes from; `None` for a login by certificate.
     pub fn secret(&self) -> Option<&SecretSource> {
         match &self.proof {
             Proof::Password(secret) | Proof::Token(secret) => Some(secret),
@@ -47,10 +48,10 @@ impl BackendLogin {
         }
     }
 
-    /// The account, with its secret as it is now.
+    /// Reads the secret and returns the account.
     ///
     /// # Errors
-    /// When the secret cannot be had.
+    /// When the secret cannot be read.
     pub async fn account(&self) -> io::Result<Account> {
         let account = match &self.proof {
             Proof::Password(secret) => Account::password(&self.user, secret.read().await?),
@@ -64,7 +65,7 @@ impl BackendLogin {
     }
 }
 
-/// Where a password or token comes from. It is read anew for each session, so that it can change.
+/// Where a password or token comes from. It is read for each session, so that it can change.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
     /// The first line of a file.
@@ -73,20 +74,20 @@ pub enum SecretSource {
     Command(Vec<String>),
 }
 
-/// More than any token has.
+/// The longest secret. Every known kind of token is shorter.
 const LONGEST: u64 = 64 * 1024;
 
-/// Octets of what a program says of its failure.
+/// How much of a failed program's standard error is quoted.
 const EXCERPT: usize = 200;
 
-/// How long a program may take.
+/// How long reading a secret may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl SecretSource {
-    /// Reads it, within ten seconds.
+    /// Reads the secret, within ten seconds.
     ///
     /// # Errors
-    /// When there is none. The error does not show it.
+    /// When the secret cannot be read. The error does not contain it.
     pub async fn read(&self) -> io::Result<String> {
         match tokio::time::timeout(PATIENCE, self.bytes()).await {
             Ok(bytes) => first_line(&bytes?),
@@ -110,11 +111,11 @@ impl SecretSource {
                     .kill_on_drop(true)
                     .spawn()?;
                 let output = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
-                let talk = child.stderr.take().ok_or(ErrorKind::BrokenPipe)?;
-                let (bytes, talk) = tokio::try_join!(bounded(output), bounded(talk))?;
+                let stderr = child.stderr.take().ok_or(ErrorKind::BrokenPipe)?;
+                let (bytes, stderr) = tokio::try_join!(bounded(output), bounded(stderr))?;
                 let status = child.wait().await?;
-                // What it says of a failure is said once, and not past the log.
-                let why = talk.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
+                // The program's standard error goes into the log, and nowhere else.
+                let why = stderr.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
                 let why = Escaped(why.get(..EXCERPT).unwrap_or(why));
                 match status.success() {
                     true => Ok(bytes),
@@ -129,7 +130,7 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "the password file {}", path.display()),
-            // Arguments may be as secret as what is printed.
+            // The arguments may be secret too.
             Self::Command(words) => {
                 write!(f, "the password command {}", words.first().map_or("", |it| it.as_str()))
             }
@@ -149,7 +150,7 @@ fn first_line(bytes: &[u8]) -> io::Result<String> {
     let text = std::str::from_utf8(line).ok().filter(|text| !text.chars().any(char::is_control));
     let text = text.filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or_else(|| {
-        io::Error::new(ErrorKind::InvalidData, "the first line of the password is empty, or is no text")
+        io::Error::new(ErrorKind::InvalidData, "the first line of the password is empty or not valid text")
     })
 }
 
@@ -179,30 +180,32 @@ fn mechanism(text: &str) -> Result<String, SetupError> {
     let hint = match nearest(&name, known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!(
-            "there are {}; without one, the best is chosen of what the backend offers",
+            "known mechanisms: {}; without \"mechanism\" the gateway uses the best that the backend offers",
             known.join(", ")
         ),
     };
-    Err(SetupError::new(format!("no mechanism is called {}", shown(text))).with_hint(hint))
+    Err(SetupError::new(format!("unknown mechanism {}", shown(text))).with_hint(hint))
 }
 
 fn user(text: &str) -> Result<String, SetupError> {
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(SetupError::new("a user's name is a text without control characters"));
+        return Err(SetupError::new("invalid user name: it is empty or contains control characters"));
     }
     Ok(text.to_owned())
 }
 
 fn secret(table: &mut Table<'_>) -> Result<SecretSource, SetupError> {
     let missing = |what: &str| {
-        SetupError::new(format!("login has {what}"))
-            .with_hint("password-file = \"/path\" or password-command = [\"program\", \"argument\"]")
+        SetupError::new(what)
+            .with_hint("set password-file = \"/path\" or password-command = [\"program\", \"argument\"]")
             .at(|| table.place())
     };
-    let (none, both) = (missing("no password"), missing("two passwords"));
+    let (none, both) = (missing("the password is missing in login"), missing("login has two passwords"));
     if let Some(value) = table.take("password") {
-        return Err(SetupError::new("a password does not stand in a configuration")
-            .with_hint("write it to a file that only the gateway can read: password-file = \"/path\"")
+        return Err(SetupError::new("a configuration must not contain a password")
+            .with_hint(
+                "write the password to a file that only the gateway can read: password-file = \"/path\"",
+            )
             .at(|| value.place()));
     }
     match (table.take("password-file"), table.take("password-command")) {

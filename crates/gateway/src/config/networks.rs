@@ -7,19 +7,19 @@ use ipnet::IpNet;
 
 use crate::setup_error::{SetupError, shown};
 
-/// Networks, as a list of address ranges.
+/// A list of address ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// Whether an address is in one of them. An IPv4 address that came in through an IPv6 socket is itself.
+    /// Returns whether an address is in one of the networks. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// A network that is too wide for anybody to know who is in it: wider than 10.0.0.0/8 and fc00::/7.
-    pub(crate) fn strangers(&self) -> Option<&IpNet> {
+    /// Returns a network that is too large for its hosts to be known: larger than 10.0.0.0/8 or fc00::/7.
+    pub(crate) fn too_wide(&self) -> Option<&IpNet> {
         self.0.iter().find(|network| match network {
             IpNet::V4(network) => network.prefix_len() < 8,
             IpNet::V6(network) => network.prefix_len() < 7,
@@ -29,13 +29,13 @@ impl Networks {
     pub(crate) fn add(&mut self, text: &str) -> Result<(), SetupError> {
         let network = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
         let network = network.map_err(|_| {
-            SetupError::new(format!("{} is no network", shown(text)))
-                .with_hint("write an address, or a range as in \"192.0.2.0/24\" or \"2001:db8::/32\"")
+            SetupError::new(format!("invalid network {}", shown(text)))
+                .with_hint("write an address or a range, such as \"192.0.2.0/24\" or \"2001:db8::/32\"")
         })?;
         if network.addr() != network.network() {
             let right = network.trunc();
-            return Err(SetupError::new(format!("{} is an address in a network", shown(text)))
-                .with_hint(format!("the network is \"{right}\"")));
+            return Err(SetupError::new(format!("invalid network {}: host bits are set", shown(text)))
+                .with_hint(format!("write \"{right}\"")));
         }
         self.0.push(network);
         Ok(())

@@ -1,13 +1,15 @@
-//! A TOML document, read key by key: whatever is wrong is known by its line, and no key goes unread.
+//! Reads a TOML document key by key. Errors name the line, and unknown keys are errors.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::setup_error::{SetupError, nearest, shown};
+use crate::setup_error::{SetupError, shown};
+use crate::values::{self, nearest};
 
-/// The text of a file, for the lines in errors.
+/// The text of a file, which errors need for line numbers.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     pub(super) name: &'a str,
@@ -30,35 +32,35 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A table whose keys are taken one after the other; what is left at the end is unknown.
+/// A table. Its keys are taken one by one; a key that is left at the end is unknown.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     source: &'a Source<'a>,
-    /// As people call it.
+    /// The name of the table in errors.
     title: &'static str,
     span: Range<usize>,
     entries: DeTable<'a>,
-    asked: Vec<&'static str>,
+    known: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
     fn new(source: &'a Source<'a>, title: &'static str, span: Range<usize>, entries: DeTable<'a>) -> Self {
-        Self { source, title, span, entries, asked: Vec::new() }
+        Self { source, title, span, entries, known: Vec::new() }
     }
 
-    /// Takes a value, if it is there.
+    /// Takes the value of a key.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.asked.push(key);
+        self.known.push(key);
         let (_, value) = self.entries.remove_entry(key)?;
         Some(Value { source: self.source, key, span: value.span(), value: value.into_inner() })
     }
 
     pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, SetupError> {
-        let missing = format!("{} has no \"{key}\"", self.title);
+        let missing = format!("\"{key}\" is missing in {}", self.title);
         self.take(key).ok_or_else(|| self.missing(SetupError::new(missing).at(|| self.place())))
     }
 
-    /// Reads a text in its own way, if it is there.
+    /// Takes and parses the text of a key.
     pub(super) fn read<T>(
         &mut self,
         key: &'static str,
@@ -71,17 +73,17 @@ impl<'a> Table<'a> {
         self.take(key).map_or(Ok(false), Value::flag)
     }
 
-    /// The values of a list, or the one value that stands there instead.
+    /// Takes the values of a list. A single value counts as a list of one.
     pub(super) fn list(&mut self, key: &'static str) -> Option<Vec<Value<'a>>> {
         self.take(key).map(Value::list)
     }
 
-    /// Where the table starts.
+    /// Returns the file and the line where the table starts.
     pub(super) fn place(&self) -> String {
         self.source.place(&self.span)
     }
 
-    /// Everything that is known was taken: what is left is a mistake.
+    /// Returns an error if a key was not taken, and so is unknown.
     pub(super) fn end(self) -> Result<(), SetupError> {
         match self.entries.keys().min_by_key(|key| key.span().start) {
             Some(key) => Err(self.unknown(key)),
@@ -89,25 +91,25 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What there is to say of something that is missing: it may be there, misspelled.
+    /// Returns the error for a missing key: a misspelled key if the table has one, otherwise `error`.
     pub(super) fn missing(&self, error: SetupError) -> SetupError {
-        let asked = || self.asked.iter().copied();
-        let near = self.entries.keys().find(|key| nearest(key.get_ref(), asked()).is_some());
+        let known = || self.known.iter().copied();
+        let near = self.entries.keys().find(|key| nearest(key.get_ref(), known()).is_some());
         near.map_or(error, |key| self.unknown(key))
     }
 
     fn unknown(&self, key: &Spanned<impl AsRef<str>>) -> SetupError {
         let name = key.get_ref().as_ref();
-        let hint = match nearest(name, self.asked.iter().copied()) {
+        let hint = match nearest(name, self.known.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("there are {}", self.asked.join(", ")),
+            None => format!("known keys: {}", self.known.join(", ")),
         };
-        let what = format!("there is no key {} in {}", shown(name), self.title);
+        let what = format!("unknown key {} in {}", shown(name), self.title);
         SetupError::new(what).with_hint(hint).at(|| self.source.place(&key.span()))
     }
 }
 
-/// A value, and where it stands.
+/// A value with its place in the file.
 #[derive(Debug)]
 pub(super) struct Value<'a> {
     source: &'a Source<'a>,
@@ -120,7 +122,7 @@ impl<'a> Value<'a> {
     pub(super) fn read<T>(self, parse: impl FnOnce(&str) -> Result<T, SetupError>) -> Result<T, SetupError> {
         match &self.value {
             DeValue::String(text) => parse(text).map_err(|error| error.at(|| self.source.place(&self.span))),
-            _ => Err(self.wrong("a text in quotes")),
+            _ => Err(self.wrong("a string in quotes")),
         }
     }
 
@@ -135,13 +137,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number from 1 on.
+    /// Parses a positive integer.
     pub(super) fn count(self) -> Result<usize, SetupError> {
         let number = match &self.value {
             DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
         };
-        number.filter(|number| *number > 0).ok_or_else(|| self.wrong("a whole number from 1 on"))
+        number.filter(|number| *number > 0).ok_or_else(|| self.wrong("a positive integer"))
     }
 
     pub(super) fn list(self) -> Vec<Self> {
@@ -172,12 +174,26 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Where the value stands.
+    /// Returns the file and the line of the value.
     pub(super) fn place(&self) -> String {
         self.source.place(&self.span)
     }
 
     fn wrong(&self, wanted: &str) -> SetupError {
-        SetupError::new(format!("\"{}\" has to be {wanted}", self.key)).at(|| self.place())
+        SetupError::new(format!("\"{}\" must be {wanted}", self.key)).at(|| self.place())
     }
+}
+
+/// Parses a duration of at most a week.
+pub(super) fn duration(text: &str) -> Result<Duration, SetupError> {
+    values::duration(text, values::WEEK).map_err(SetupError::from)
+}
+
+/// Parses one of a few words.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, SetupError> {
+    let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        SetupError::new(format!("invalid value {}: expected {}", shown(text), words.join(" or ")))
+    })
 }

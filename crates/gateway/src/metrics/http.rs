@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use super::Metrics;
+use super::registry::Metrics;
 
 /// The longest head of a request.
 const LONGEST: usize = 8 * 1024;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Header, HeaderError, SIGNATURE, command, family};
+use super::format::{Header, HeaderError, SIGNATURE, command, family};
 
 /// The longest line of version 1, with its end (section 2.1).
 const LONGEST_LINE: usize = 107;

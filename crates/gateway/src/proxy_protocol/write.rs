@@ -7,7 +7,7 @@ use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::{HandshakeKind, ProtocolVersion};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{SIGNATURE, command, family};
+use super::format::{SIGNATURE, command, family};
 
 /// Types of values, section 2.2.
 mod kind {
@@ -150,7 +150,8 @@ fn same_family(addresses: Option<(SocketAddr, SocketAddr)>) -> Option<(SocketAdd
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Header, read};
+    use super::super::format::Header;
+    use super::super::read::read;
     use super::*;
 
     #[tokio::test]

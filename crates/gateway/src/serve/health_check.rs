@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::ListenerSlot;
+use super::slot::ListenerSlot;
 use crate::session;
 
 /// How often a backend that failed is tried.

@@ -1,6 +1,7 @@
 //! The gateway at work: sockets, one thread a core, reload and drain.
 
 mod health_check;
+mod slot;
 mod sockets;
 mod worker;
 
@@ -15,25 +16,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Admission, TotalConnections};
-use crate::config::{Config, ListenAddress, Listener};
-use crate::session::SessionRecord;
+use crate::config::{Config, Listener};
+use crate::record::SessionObserver;
+use slot::ListenerSlot;
 use sockets::Opened;
 use worker::{Counted, Order};
-
-/// Hears of every session.
-pub trait SessionObserver: Send + Sync {
-    /// A connection to this listener came in.
-    fn connected(&self, _listener: &Listener) {}
-
-    /// A session of this listener is over.
-    fn session(&self, listener: &Listener, record: &SessionRecord);
-}
-
-impl<F: Fn(&Listener, &SessionRecord) + Send + Sync> SessionObserver for F {
-    fn session(&self, listener: &Listener, record: &SessionRecord) {
-        self(listener, record);
-    }
-}
 
 /// A running gateway. Dropped, it stops at once; see [`drain`](Self::drain).
 pub struct Gateway {
@@ -51,31 +38,6 @@ pub struct Gateway {
 struct Worker {
     orders: mpsc::UnboundedSender<Order>,
     thread: JoinHandle<()>,
-}
-
-/// A place where somebody listens, and what holds there for new connections.
-pub(crate) struct ListenerSlot {
-    address: ListenAddress,
-    bound: Option<SocketAddr>,
-    listener: RwLock<Arc<Listener>>,
-    admission: Admission,
-    /// False when the place is given up.
-    open: watch::Sender<bool>,
-}
-
-impl ListenerSlot {
-    fn listener(&self) -> Arc<Listener> {
-        match self.listener.read() {
-            Ok(listener) => listener.clone(),
-            Err(poisoned) => poisoned.into_inner().clone(),
-        }
-    }
-
-    fn set(&self, listener: Listener) {
-        self.admission.adjust(listener.limits);
-        let mut current = self.listener.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *current = Arc::new(listener);
-    }
 }
 
 impl std::fmt::Debug for Gateway {

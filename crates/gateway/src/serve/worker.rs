@@ -11,12 +11,14 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
+use super::health_check;
+use super::slot::ListenerSlot;
 use super::sockets::Listening;
-use super::{ListenerSlot, SessionObserver, health_check};
-use crate::SessionFailure;
 use crate::admission::Admission;
 use crate::config::Listener;
-use crate::session::{self, ClientAddresses, SessionRecord, Socket};
+use crate::failure::SessionFailure;
+use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
+use crate::session::{self, Socket};
 
 /// What a worker is told.
 pub(super) enum Order {

@@ -1,50 +1,56 @@
-//! The way to a backend: dial, PROXY header, TLS, greeting.
+//! Connecting to a backend: dial, PROXY header, TLS, login and greeting.
 
 use std::io;
 use std::time::Duration;
 
 use starttls::Encrypted;
 use starttls::proto::{
-    ClientName, Greeting, GreetingStep, Identity, Progress, Protocol, ReceivedGreeting, ServiceName, Side,
-    Upgrade,
+    ClientName, Greeting, GreetingStep, Identity, Protocol, ReceivedGreeting, ServiceName, Side,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
+use super::mysql::pending::PendingUpgrade;
 use super::stream::{Socket, Stream};
 use crate::config::{Backend, BackendAddress, BackendLogin, BackendTls, TlsStart};
 use crate::failure::SessionFailure;
 
-/// A backend that is ready for a session.
+/// A connection to a backend that is ready for a session.
 #[derive(Debug)]
-pub(crate) struct Reached {
-    pub(crate) stream: Stream,
-    /// What it said first that is of use to a client: nothing where it greeted before its own upgrade.
-    pub(crate) greeting: Option<Vec<u8>>,
-    /// What it said behind that.
-    pub(crate) unread: Vec<u8>,
-    /// Whether the session is somebody's already: the gateway has logged in.
-    pub(crate) logged_in: bool,
-    /// The upgrade that it awaits.
-    pub(crate) pending: Option<Pending>,
-    /// What did TLS with it, for the other connections of the session.
-    pub(crate) upstream: Option<BackendTls>,
+pub(super) struct ReadyBackend {
+    pub(super) stream: Stream,
+    /// The backend's first message, if a client can use it: `None` if the backend sent it before its own upgrade.
+    pub(super) greeting: Option<Vec<u8>>,
+    /// What the backend sent after that message.
+    pub(super) unread: Vec<u8>,
+    /// Whether the gateway has logged in.
+    pub(super) logged_in: bool,
+    /// The upgrade that the gateway still has to request.
+    pub(super) pending: Option<PendingUpgrade>,
+    /// The TLS configuration of the connection, for the session's other connections.
+    pub(super) tls: Option<BackendTls>,
 }
 
-/// The names of both ends of a stream, as the client sent them.
+impl ReadyBackend {
+    fn new(stream: Stream) -> Self {
+        Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None, tls: None }
+    }
+}
+
+/// The names in the header of a client's stream (XMPP).
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) service: ServiceName,
+pub(super) struct RequestedNames {
+    pub(super) service: ServiceName,
     /// `None` if the client sent no name of its own.
-    pub(crate) client: Option<ClientName>,
+    pub(super) client: Option<ClientName>,
 }
 
-/// Returns what the gateway writes in cleartext to this backend: the authority of the backend's URL, and the names that
+/// Returns the gateway's identity toward this backend in cleartext: the authority of the backend's URL, and the names that
 /// the client sent, if it sent any.
-fn identity(backend: &Backend, server_name: &str, asked: Option<&Asked>) -> Identity {
-    let service = asked.map(|it| it.service.clone());
-    let client = asked.and_then(|it| it.client.as_ref()).unwrap_or(&backend.client_name);
+fn identity(backend: &Backend, server_name: &str, requested: Option<&RequestedNames>) -> Identity {
+    let service = requested.map(|it| it.service.clone());
+    let client = requested.and_then(|it| it.client.as_ref()).unwrap_or(&backend.client_name);
     Identity {
         client_name: client.clone(),
         authority: backend.authority(),
@@ -52,19 +58,19 @@ fn identity(backend: &Backend, server_name: &str, asked: Option<&Asked>) -> Iden
     }
 }
 
-/// Reaches the backend within `limit`; `header` goes out before anything else. `asked` is what the client said of
-/// both ends, where a backend has to hear the same before TLS.
+/// Connects to the backend within `limit`. `header` is sent first. `requested` are the client's names, for protocols in
+/// which the backend needs them before TLS.
 ///
 /// # Errors
-/// [`SessionFailure`] when it cannot be reached, or is not ready to serve.
-pub(crate) async fn reach(
+/// [`SessionFailure`] when the backend cannot be reached or is not ready to serve.
+pub(super) async fn connect(
     backend: &Backend,
     header: &[u8],
-    asked: Option<&Asked>,
+    requested: Option<&RequestedNames>,
     limit: Duration,
-) -> Result<Reached, SessionFailure> {
+) -> Result<ReadyBackend, SessionFailure> {
     let until = Instant::now() + limit;
-    let reaching = async {
+    let connecting = async {
         let mut socket = dial(backend, until)
             .await
             .map_err(|source| SessionFailure::Unreachable { backend: backend.to_string(), source })?;
@@ -72,53 +78,56 @@ pub(crate) async fn reach(
             socket.write_all(header).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
         }
         match &backend.tls_start {
-            TlsStart::Cleartext => listen(backend, Stream::Clear(socket), first(backend.protocol)).await,
-            TlsStart::Implicit(upstream) => {
-                let upstream = with_session_resumption(upstream, backend.protocol);
-                let encrypted = implicit(backend.protocol, &upstream, socket).await?;
-                let reached = match backend.login() {
-                    Some(login) => log_in(backend, login, encrypted, limit).await,
-                    None => listen(backend, Stream::Tls(Box::new(encrypted)), first(backend.protocol)).await,
-                };
-                Ok(Reached { upstream: Some(upstream), ..reached? })
+            TlsStart::Cleartext => {
+                read_greeting(backend, Stream::Clear(socket), greeting(backend.protocol)).await
             }
-            TlsStart::Upgrade(upstream) => {
-                let upstream = with_session_resumption(upstream, backend.protocol);
-                let reached = upgrade(backend, &upstream, asked, socket, limit).await?;
-                Ok(Reached { upstream: Some(upstream), ..reached })
+            TlsStart::Implicit(tls) => {
+                let tls = for_one_session(tls, backend.protocol);
+                let encrypted = implicit_tls(backend.protocol, &tls, socket).await?;
+                let ready = match backend.login() {
+                    Some(login) => log_in(backend, login, encrypted, limit).await,
+                    None => {
+                        let stream = Stream::Tls(Box::new(encrypted));
+                        read_greeting(backend, stream, greeting(backend.protocol)).await
+                    }
+                };
+                Ok(ReadyBackend { tls: Some(tls), ..ready? })
+            }
+            TlsStart::Upgrade(tls) => {
+                let tls = for_one_session(tls, backend.protocol);
+                let ready = upgrade(backend, &tls, requested, socket, limit).await?;
+                Ok(ReadyBackend { tls: Some(tls), ..ready })
             }
         }
     };
     let slow = |_| SessionFailure::Slow { backend: backend.to_string(), limit };
-    tokio::time::timeout_at(until, reaching).await.map_err(slow)?
+    tokio::time::timeout_at(until, connecting).await.map_err(slow)?
 }
 
-/// TLS from the first byte.
+/// Does a handshake at the first byte.
 ///
 /// # Errors
 /// [`SessionFailure::Tls`].
-pub(super) async fn implicit(
+pub(super) async fn implicit_tls(
     protocol: &Protocol,
-    upstream: &BackendTls,
+    tls: &BackendTls,
     socket: Socket,
 ) -> Result<Encrypted<Socket>, SessionFailure> {
-    upstream.connector.upgrade_implicit(protocol, &upstream.server_name, socket).await.map_err(failed)
+    let handshake = tls.connector.upgrade_implicit(protocol, &tls.server_name, socket);
+    handshake.await.map_err(SessionFailure::upstream)
 }
 
-/// What the connections of a session have in common, where it has more than one.
-fn with_session_resumption(upstream: &BackendTls, protocol: &Protocol) -> BackendTls {
+/// Returns the TLS configuration for one session. In protocols with data connections, these resume the TLS session of
+/// the control connection.
+fn for_one_session(tls: &BackendTls, protocol: &Protocol) -> BackendTls {
     match protocol.flow.data_connections {
-        true => BackendTls { connector: upstream.connector.with_session_resumption(), ..upstream.clone() },
-        false => upstream.clone(),
+        true => BackendTls { connector: tls.connector.with_session_resumption(), ..tls.clone() },
+        false => tls.clone(),
     }
 }
 
-fn failed(source: starttls::Error) -> SessionFailure {
-    SessionFailure::Tls { side: Side::Server, source }
-}
-
-/// Tries all addresses of the backend in turn. Each gets a share of the time that is left, so that an address that does
-/// not answer does not keep the gateway from the others.
+/// Tries the addresses of the backend one after another. Each gets a share of the time that is left, so that an address
+/// that does not answer leaves time for the others.
 async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     let (host, port) = match &backend.place {
         BackendAddress::Tcp(host, port) => (host, *port),
@@ -141,103 +150,59 @@ async fn dial(backend: &Backend, until: Instant) -> io::Result<Socket> {
     Err(last)
 }
 
-/// The greeting of a server that speaks first.
-fn first(protocol: &Protocol) -> Option<Greeting> {
+/// Returns the reader of the greeting, if the protocol has a greeting.
+fn greeting(protocol: &Protocol) -> Option<Greeting> {
     protocol.flow.greeting.then(|| Greeting::new(protocol, Identity::new("")))
 }
 
 async fn upgrade(
     backend: &Backend,
-    upstream: &BackendTls,
-    asked: Option<&Asked>,
+    tls: &BackendTls,
+    requested: Option<&RequestedNames>,
     socket: Socket,
     limit: Duration,
-) -> Result<Reached, SessionFailure> {
+) -> Result<ReadyBackend, SessionFailure> {
     let protocol = backend.protocol;
     if !protocol.flow.request_is_answered {
-        return listen(backend, Stream::Clear(socket), first(protocol)).await?.agreeing(backend, upstream);
+        let mut ready = read_greeting(backend, Stream::Clear(socket), greeting(protocol)).await?;
+        let received = [ready.greeting.as_deref().unwrap_or_default(), &ready.unread].concat();
+        ready.pending = Some(PendingUpgrade::new(protocol, tls, &received)?);
+        return Ok(ready);
     }
-    let (connector, name) = (&upstream.connector, &upstream.server_name);
-    let identity = identity(backend, name, asked);
-    let encrypted = connector.upgrade_as(protocol, identity, name, socket).await.map_err(failed)?;
+    let identity = identity(backend, &tls.server_name, requested);
+    let encrypted = tls.connector.upgrade_as(protocol, identity, &tls.server_name, socket).await;
+    let encrypted = encrypted.map_err(SessionFailure::upstream)?;
     if let Some(login) = backend.login() {
         return log_in(backend, login, encrypted, limit).await;
     }
-    let behind = Greeting::after_upgrade(protocol, Identity::new(""));
-    listen(backend, Stream::Tls(Box::new(encrypted)), behind).await
+    let second_greeting = Greeting::after_upgrade(protocol, Identity::new(""));
+    read_greeting(backend, Stream::Tls(Box::new(encrypted)), second_greeting).await
 }
 
-/// Logs in on behalf of a client that cannot (rule G5: a login exists toward verified backends only).
+/// Logs in on behalf of a client that cannot. The configuration allows this for verified backends only (rule G5).
 async fn log_in(
     backend: &Backend,
     login: &BackendLogin,
     mut stream: Encrypted<Socket>,
     limit: Duration,
-) -> Result<Reached, SessionFailure> {
+) -> Result<ReadyBackend, SessionFailure> {
     let failed = |reason: String| SessionFailure::Login { backend: backend.to_string(), reason };
     let account = login.account().await.map_err(|cause| failed(cause.to_string()))?;
     let account = account.timeout(limit).client_name(backend.client_name.clone());
     let done = account.log_in(backend.protocol, &mut stream).await;
     let done = done.map_err(|error| failed(error.to_string()))?;
-    Ok(Reached { unread: done.unread, logged_in: true, ..Reached::new(Stream::Tls(Box::new(stream))) })
+    let stream = Stream::Tls(Box::new(stream));
+    Ok(ReadyBackend { unread: done.unread, logged_in: true, ..ReadyBackend::new(stream) })
 }
 
-/// An upgrade that the server offered in its greeting, and will not answer: the client's own words have to be
-/// known before it is asked for, since it is asked with some of them.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    upgrade: Upgrade,
-    upstream: BackendTls,
-    protocol: &'static Protocol,
-}
-
-impl Pending {
-    /// Asks for TLS in these words, and does the handshake.
-    ///
-    /// # Errors
-    /// [`SessionFailure`] when the connection breaks or the server cannot prove its name.
-    pub(crate) async fn ask(self, stream: Stream, request: &[u8]) -> Result<Stream, SessionFailure> {
-        let Self { upgrade, upstream, protocol } = self;
-        let Stream::Clear(mut socket) = stream else { return Ok(stream) };
-        socket.write_all(request).await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
-        let ready = upstream.connector.from_upgrade(protocol, &upstream.server_name, socket, upgrade);
-        let encrypted = ready.map_err(failed)?.handshake().await.map_err(failed)?;
-        Ok(Stream::Tls(Box::new(encrypted)))
-    }
-}
-
-impl Reached {
-    /// A backend that has said nothing yet.
-    fn new(stream: Stream) -> Self {
-        Self { stream, greeting: None, unread: Vec::new(), logged_in: false, pending: None, upstream: None }
-    }
-
-    /// Holds the server to the upgrade in its greeting.
-    fn agreeing(mut self, backend: &Backend, upstream: &BackendTls) -> Result<Self, SessionFailure> {
-        let said = [self.greeting.as_deref().unwrap_or_default(), &self.unread].concat();
-        let client = starttls::proto::Client::new(backend.protocol, Identity::new(""), &mut Vec::new());
-        let upgrade =
-            match client.receive(&said, &mut Vec::new()).map_err(|error| SessionFailure::protocol(*error))? {
-                Progress::Upgrade(upgrade) => upgrade,
-                Progress::Continue(client) => return Err(SessionFailure::protocol(*client.closed())),
-                Progress::End(declined) => {
-                    let source = starttls::Error::Declined((&declined).into());
-                    return Err(failed(source));
-                }
-            };
-        self.pending = Some(Pending { upgrade, upstream: upstream.clone(), protocol: backend.protocol });
-        Ok(self)
-    }
-}
-
-/// Waits for what the server says first, if it says anything.
-async fn listen(
+/// Reads the server's first message, if the protocol has one.
+async fn read_greeting(
     backend: &Backend,
     mut stream: Stream,
     greeting: Option<Greeting>,
-) -> Result<Reached, SessionFailure> {
+) -> Result<ReadyBackend, SessionFailure> {
     let Some(mut greeting) = greeting else {
-        return Ok(Reached::new(stream));
+        return Ok(ReadyBackend::new(stream));
     };
     let mut chunk = [0; 2048];
     loop {
@@ -248,10 +213,10 @@ async fn listen(
         match greeting.receive(&chunk[..count]).map_err(|error| SessionFailure::protocol(*error))? {
             GreetingStep::Continue(more) => greeting = more,
             GreetingStep::Greeted(ReceivedGreeting { message, unread }) => {
-                return Ok(Reached { greeting: Some(message), unread, ..Reached::new(stream) });
+                return Ok(ReadyBackend { greeting: Some(message), unread, ..ReadyBackend::new(stream) });
             }
-            GreetingStep::Bye(words) => {
-                return Err(SessionFailure::Refused { backend: backend.to_string(), words });
+            GreetingStep::Bye(message) => {
+                return Err(SessionFailure::Refused { backend: backend.to_string(), message });
             }
         }
     }

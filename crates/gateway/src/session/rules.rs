@@ -1,19 +1,19 @@
-//! What a session's messages are changed to, as rules for a relay. They name no protocol.
+//! The relay rules of a session. They apply to every protocol.
 
 use starttls::proto::{
     CapabilityRewrite, ClientMessage, Edit, EventKind, Outgoing, Refusal, Relay, RelayEvent, RelayRule,
     ServerMessage, Side, Trigger,
 };
 
+use super::splice::{Filter, FilterState};
 use crate::failure::SessionFailure;
-use crate::splice::{Filter, State};
 
 fn rules(of: impl IntoIterator<Item = (Trigger, Edit)>) -> Vec<RelayRule> {
     of.into_iter().map(|(trigger, edit)| RelayRule { trigger, edit }).collect()
 }
 
-/// What no backend hears, and no client: who speaks on whose behalf, and mechanisms that TLS on another leg
-/// is part of (rule G3).
+/// Removes what is valid between two peers only: claims to act on behalf of another client, and mechanisms that are bound
+/// to a TLS session (rule G3).
 fn always() -> [(Trigger, Edit); 4] {
     [
         (Trigger::Client(ClientMessage::OnBehalf), Edit::AnswerInTurn(ServerMessage::Other)),
@@ -23,9 +23,9 @@ fn always() -> [(Trigger, Edit); 4] {
     ]
 }
 
-/// A session that upgrades no more: inside TLS, or in cleartext where that is all there is. The first command
-/// that is neither a question about capabilities nor a no-op ends the reading (rule G2).
-pub(super) fn settled(refusal: Refusal) -> Vec<RelayRule> {
+/// Rules for a session without another upgrade: inside TLS, or on a listener without TLS. The relay stops parsing after
+/// the first command that is neither a capability query nor a no-op (rule G2).
+pub(super) fn established(refusal: Refusal) -> Vec<RelayRule> {
     let substance =
         [ClientMessage::Credentials, ClientMessage::Other, ClientMessage::Partial, ClientMessage::Quit];
     let own = [
@@ -35,22 +35,22 @@ pub(super) fn settled(refusal: Refusal) -> Vec<RelayRule> {
     rules(always().into_iter().chain(own).chain(substance.map(|it| (Trigger::Client(it), Edit::Release))))
 }
 
-/// What is left out besides for clients that need not log in, since the gateway has done it for them.
+/// An additional rule for sessions in which the gateway has logged in: it removes the offer of a login.
 pub(super) fn logged_in() -> RelayRule {
     RelayRule { trigger: Trigger::Any(Side::Server), edit: Edit::Rewrite(CapabilityRewrite::DropCredentials) }
 }
 
-/// What is left out besides where the backend cannot know whose certificate it was: it would take the gateway for
-/// the client (rule S8).
+/// An additional rule for backends that do not know the client's certificate: it removes the mechanism EXTERNAL, with which
+/// the backend would take the gateway for the client (rule S8).
 pub(super) fn unidentified() -> RelayRule {
     RelayRule { trigger: Trigger::Any(Side::Server), edit: Edit::Rewrite(CapabilityRewrite::DropExternal) }
 }
 
-/// Changes to what a server lists in cleartext, where the client may upgrade.
+/// Changes to the server's capabilities in cleartext, where the client may upgrade.
 pub(super) const BEFORE_UPGRADE: [CapabilityRewrite; 2] =
     [CapabilityRewrite::DropCredentials, CapabilityRewrite::AddUpgrade];
 
-/// Cleartext from a client that may upgrade at any time and need not. Only what its protocol lists passes (rule S4).
+/// Rules for cleartext with an optional upgrade. Only commands from the list of the protocol pass (rule S4).
 pub(super) fn optional() -> Vec<RelayRule> {
     let own = [
         (Trigger::Client(ClientMessage::Request), Edit::Grant),
@@ -60,7 +60,7 @@ pub(super) fn optional() -> Vec<RelayRule> {
     rules(always().into_iter().chain(own).chain(lists))
 }
 
-/// Cleartext in which the backend's greeting is all that passes, and nothing of the client's (rule G1).
+/// Rules for cleartext in which only the backend's greeting passes, and nothing from the client (rule G1).
 pub(super) fn greeting_only() -> Vec<RelayRule> {
     let others = [
         ClientMessage::Hello,
@@ -80,10 +80,15 @@ pub(super) fn greeting_only() -> Vec<RelayRule> {
 }
 
 impl Filter for Relay {
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure> {
+    fn receive(
+        &mut self,
+        from: Side,
+        input: &[u8],
+        out: &mut Outgoing,
+    ) -> Result<FilterState, SessionFailure> {
         let mut events: Vec<RelayEvent> = Vec::new();
         Self::receive(self, from, input, out, &mut events);
-        // A relay that has lost its way lets everything pass; a gateway does not (rule G2).
+        // A relay passes everything after an error; a gateway must not (rule G2).
         if let Some((side, expected)) = events.iter().find_map(|event| match event.kind {
             EventKind::Lost { expected } => Some((event.from, expected)),
             _ => None,
@@ -92,10 +97,10 @@ impl Filter for Relay {
             return Err(SessionFailure::Protocol { side, expected, received });
         }
         Ok(match () {
-            () if self.is_opaque() => State::Opaque,
-            () if self.is_granted() => State::Stop,
-            () if self.is_finished() => State::Over,
-            () => State::Reading,
+            () if self.is_opaque() => FilterState::Opaque,
+            () if self.is_granted() => FilterState::Stop,
+            () if self.is_finished() => FilterState::Over,
+            () => FilterState::Reading,
         })
     }
 

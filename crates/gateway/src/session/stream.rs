@@ -1,4 +1,4 @@
-//! Either leg of a session: a socket, inside TLS or not.
+//! The connections of a session: sockets with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ pub(crate) enum Socket {
     Unix(UnixStream),
 }
 
-/// One leg. Which of the two it is was decided once, when the leg was made.
+/// A connection of a session.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Clear(Socket),
@@ -32,8 +32,8 @@ impl Stream {
         }
     }
 
-    /// From here on, dropping this shows the peer a broken connection: inside TLS because there was no close_notify (RFC
-    /// 8446 section 6.1), and in cleartext by a reset.
+    /// Makes a drop look like a broken connection to the peer: inside TLS by the missing close_notify (RFC 8446 section 6.1),
+    /// in cleartext by a reset.
     pub(crate) fn begin(&self) {
         if let Self::Clear(socket) = self {
             // Setting the option fails only on a connection that has ended.
@@ -41,7 +41,7 @@ impl Stream {
         }
     }
 
-    /// The end is in good order: what was sent is delivered, and then the connection is closed.
+    /// Makes a drop look like an orderly end to the peer: what was sent is delivered before the connection is closed.
     pub(crate) fn end(&self) {
         let _ = self.socket().reset_when_dropped(false);
     }
@@ -55,11 +55,10 @@ impl Stream {
 }
 
 impl Socket {
-    /// Chooses what the peer sees when this is dropped: a reset, or the end of the connection. A socket in the file
-    /// system cannot be reset.
+    /// Sets whether a drop resets the connection or ends it in good order. A Unix socket cannot be reset.
     ///
     /// # Errors
-    /// When the socket is not connected any more.
+    /// When the socket is no longer connected.
     pub(crate) fn reset_when_dropped(&self, reset: bool) -> io::Result<()> {
         match self {
             Self::Tcp(tcp) => SockRef::from(tcp).set_linger(reset.then_some(Duration::ZERO)),

@@ -112,7 +112,7 @@ fn the_command_line_is_one_listener() {
     assert!(matches!(implicit.downstream, Downstream::Implicit(_)));
 
     let error = one(arguments(":4711", "smtp://127.0.0.1:2525")).unwrap_err();
-    assert_eq!(error.to_string(), "\":4711\" names no protocol");
+    assert_eq!(error.to_string(), "\":4711\" has no protocol");
     let error = one(arguments(":587", "smtp://192.0.2.1:2525")).unwrap_err();
     assert_eq!(error.to_string(), "what is sent to 192.0.2.1:2525 would leave this machine in cleartext");
     let directory = Arguments {
@@ -220,12 +220,13 @@ forward = { url = "postgres+starttls://db.example.com", cert = "DIR/mail.pem", k
     // The listeners share a key, of which one warning is enough.
     assert_eq!(
         warnings.replace(folder.path().to_str().unwrap(), "DIR").replace(date, "DATE"),
-        "the key DIR/mail.key can be read by every user: chmod o-rwx DIR/mail.key\n\
-         anybody can be smtp+starttls://smtp.example.com:25, which is not verified: \"insecure\"\n\
-         the password file DIR/password can be read by every user: chmod o-rwx DIR/password\n\
+        "the key DIR/mail.key is accessible to every user: run chmod o-rwx DIR/mail.key\n\
+         the certificate of smtp+starttls://smtp.example.com:25 is not verified (insecure): an attacker can impersonate it\n\
+         the password file DIR/password is accessible to every user: run chmod o-rwx DIR/password\n\
          the certificate DIR/old.pem expired on DATE\n\
          the certificate DIR/old.pem is for no host name (subject alternative name)\n\
-         a server that logs in by certificates takes every client of sql for the gateway, whose certificate \
-         postgres+starttls://db.example.com:5432 is shown: name the networks that may connect, allow"
+         the gateway presents its certificate to postgres+starttls://db.example.com:5432 for every client of sql. \
+         If the backend logs in by certificate, every client acts as the gateway: set \"allow\" to the networks that \
+         may connect"
     );
 }

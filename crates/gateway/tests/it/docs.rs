@@ -1,7 +1,7 @@
 //! The manual says what the code does.
 
 use starttls_gateway::Config;
-use starttls_gateway::report::SessionOutcome;
+use starttls_gateway::SessionOutcome;
 
 use crate::folder::Folder;
 
@@ -56,7 +56,7 @@ fn every_key_is_explained() {
         ),
     ] {
         let error = folder.parse(&text).unwrap_err();
-        let keys = error.hint().unwrap().strip_prefix("there are ").unwrap_or_else(|| panic!("{error}"));
+        let keys = error.hint().unwrap().strip_prefix("known keys: ").unwrap_or_else(|| panic!("{error}"));
         // A password is asked for to say that it does not belong there.
         for key in keys.split(", ").filter(|key| *key != "password") {
             assert!(MANUAL.contains(&format!("`{key}`")), "the manual says nothing of {key}");

@@ -178,6 +178,6 @@ async fn b6_the_time_before_tls_is_one() {
     let ended = async { running.ended(1).await };
     tokio::select! {
         () = dribbling => panic!("it was listened to for {:?}", began.elapsed()),
-        ended = ended => assert!(ended[0].contains("was not ready within"), "{ended:?}"),
+        ended = ended => assert!(ended[0].contains("did not complete the negotiation within"), "{ended:?}"),
     }
 }

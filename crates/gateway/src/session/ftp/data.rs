@@ -1,4 +1,4 @@
-//! One data connection: a listener for the client, a connection to the backend, bytes between the two.
+//! Data connections: a listener for the client, a connection to the backend, and the transfer between them.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -15,56 +15,55 @@ use starttls::rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::control::Control;
 use crate::config::BackendTls;
 use crate::failure::SessionFailure;
 use crate::session::backend;
-use crate::session::{Socket, Stream};
-use crate::splice::Splice;
+use crate::session::splice::{Splice, Unfiltered};
+use crate::session::stream::{Socket, Stream};
 
-/// How often what has moved is told to the control connection, which is not idle meanwhile.
-const TOLD: Duration = Duration::from_secs(1);
+/// How often a transfer updates the octet counts. They keep the control connection from being idle during a transfer.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Transfers that may be on their last bytes while the next one begins.
-const UNDER_WAY: usize = 2;
+/// How many transfers may still be finishing when the next one begins.
+const FINISHING: usize = 2;
 
-/// Where the data connections of a session lead. All of it is known from its control connection.
+/// The peers of the data connections of a session. All of this comes from its control connection.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(super) struct DataPeers {
     pub(super) protocol: &'static Protocol,
-    /// The gateway as the client knows it; the port is the control connection's.
+    /// The gateway's address toward the client; the port is that of the control connection.
     pub(super) local: SocketAddr,
-    /// Ports that the client can reach; any, if nothing is said.
+    /// The ports to listen on; `None` lets the system choose.
     pub(super) ports: Option<RangeInclusive<u16>>,
-    /// The gateway's address of IPv4 as the client knows it, where it is not the same.
-    pub(super) told: Option<Ipv4Addr>,
+    /// The IPv4 address to send to the client, if it differs from `local`.
+    pub(super) advertised: Option<Ipv4Addr>,
     pub(super) client: IpAddr,
-    /// The gateway as the backend knows it.
+    /// The gateway's address toward the backend.
     pub(super) own: IpAddr,
     pub(super) backend: IpAddr,
-    /// TLS with the client, if there is any.
-    pub(super) tls: Option<Front>,
-    /// TLS with the backend, if there is any.
-    pub(super) upstream: Option<BackendTls>,
+    /// What TLS with the client needs; `None` in cleartext.
+    pub(super) tls: Option<ClientTls>,
+    /// What TLS with the backend needs; `None` in cleartext.
+    pub(super) backend_tls: Option<BackendTls>,
     /// How long the client may take to connect.
     pub(super) patience: Duration,
 }
 
-/// TLS on the front's data connections.
+/// What TLS with the client needs on data connections.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct ClientTls {
     pub(super) acceptor: Acceptor,
-    /// The client's certificate on the control connection, if it presented one: it has to be the same.
+    /// The client's certificates on the control connection. Data connections have to present the same.
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) resumed_only: bool,
 }
 
-/// The data connections of one session; they end with it.
+/// The data connections of one session. A drop closes them.
 #[derive(Debug, Default)]
-pub(super) struct Data {
-    /// The one that the client may connect to.
+pub(super) struct DataConnections {
+    /// The listener for the next connection of the client.
     waiting: Option<Connection>,
-    under_way: VecDeque<Connection>,
+    finishing: VecDeque<Connection>,
     octets: Rc<Cell<(u64, u64)>>,
 }
 
@@ -81,57 +80,58 @@ impl Drop for Connection {
     }
 }
 
-impl Data {
-    /// Closes the listener to which nobody came; a transfer goes on. Said when the client asks for the next, so that
-    /// its port is free when that is to be had.
-    pub(super) fn give_up(&mut self) {
-        self.under_way.retain(|connection| !connection.task.is_finished());
-        self.under_way.extend(self.waiting.take().filter(|before| before.taken.get()));
-        while self.under_way.len() > UNDER_WAY {
-            self.under_way.pop_front();
+impl DataConnections {
+    /// Closes a listener that the client has not used; a transfer continues. This happens when the client requests the next
+    /// data connection, so that the port is free for it.
+    pub(super) fn close_unused(&mut self) {
+        self.finishing.retain(|connection| !connection.task.is_finished());
+        self.finishing.extend(self.waiting.take().filter(|before| before.taken.get()));
+        while self.finishing.len() > FINISHING {
+            self.finishing.pop_front();
         }
     }
 
-    /// Opens a listener for one connection to this port of the backend's, and says where the client finds it.
+    /// Opens a listener for one connection, which is forwarded to this port of the backend. Returns the address for the
+    /// client.
     ///
     /// # Errors
-    /// When there is no socket to be had.
-    pub(super) fn open(&mut self, ends: &Rc<Ends>, port: u16) -> io::Result<SocketAddr> {
-        self.give_up();
-        let listener = ends.listen()?;
+    /// When no socket can be opened.
+    pub(super) fn open(&mut self, peers: &Rc<DataPeers>, port: u16) -> io::Result<SocketAddr> {
+        self.close_unused();
+        let listener = peers.listen()?;
         listener.set_nonblocking(true)?;
         let (mut address, listener) = (listener.local_addr()?, TcpListener::from_std(listener)?);
-        if let (Some(told), true) = (ends.told, address.is_ipv4()) {
-            address.set_ip(told.into());
+        if let (Some(advertised), true) = (peers.advertised, address.is_ipv4()) {
+            address.set_ip(advertised.into());
         }
         let taken = Rc::new(Cell::new(false));
         let transfer =
-            Transfer { ends: ends.clone(), port, taken: taken.clone(), octets: self.octets.clone() };
+            Transfer { peers: peers.clone(), port, taken: taken.clone(), octets: self.octets.clone() };
         let task = spawn_local(async move {
-            // Both peers see how it ended, and the backend says so on the control connection.
+            // Both peers see how the transfer ended, and the backend reports it on the control connection.
             let _ = transfer.run(listener).await;
         });
         self.waiting = Some(Connection { task, taken });
         Ok(address)
     }
 
-    /// Octets to the backend, and to the client.
+    /// Returns the octets to the backend, and to the client.
     pub(super) fn octets(&self) -> (u64, u64) {
         self.octets.get()
     }
 }
 
-impl Ends {
-    /// On a port that is free, whichever: whoever wants to be there before the client has to guess it.
+impl DataPeers {
+    /// Listens on a random free port, so that an attacker cannot predict it and connect before the client.
     fn listen(&self) -> io::Result<std::net::TcpListener> {
         let bind = |port| std::net::TcpListener::bind(SocketAddr::new(self.local.ip(), port));
         let Some(ports) = &self.ports else { return bind(0) };
         let mut random = [0; 2];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("there is no randomness"))?;
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("the system has no randomness"))?;
         let count = ports.len();
         let start = usize::from(u16::from_ne_bytes(random)) % count.max(1);
         let mut all = ports.clone().cycle().skip(start).take(count);
-        // Those that are taken lead other clients somewhere.
+        // A port that is in use belongs to another client.
         let taken = || io::Error::from(io::ErrorKind::AddrInUse);
         let free =
             |bound: &io::Result<_>| !matches!(bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
@@ -140,7 +140,7 @@ impl Ends {
 }
 
 struct Transfer {
-    ends: Rc<Ends>,
+    peers: Rc<DataPeers>,
     port: u16,
     taken: Rc<Cell<bool>>,
     octets: Rc<Cell<(u64, u64)>>,
@@ -148,68 +148,69 @@ struct Transfer {
 
 impl Transfer {
     async fn run(&self, listener: TcpListener) -> Result<(), SessionFailure> {
-        let patience = self.ends.patience;
+        let patience = self.peers.patience;
         let accepting = tokio::time::timeout(patience, self.accept(listener));
         let client = accepting.await.map_err(|_| SessionFailure::Late(patience))?;
         let client = client.map_err(|cause| SessionFailure::io(Side::Client, cause))?;
-        // The client waits with its handshake until the backend says that the transfer begins, and the backend
-        // until somebody has connected.
-        let (mut front, mut back) = tokio::try_join!(self.front(client), self.back())?;
-        self.copy(&mut front, &mut back).await
+        // Both at once: the client starts its handshake after the backend has announced the transfer, and the backend
+        // announces it after a connection.
+        let (mut client, mut backend) = tokio::try_join!(self.client(client), self.backend())?;
+        self.transfer(&mut client, &mut backend).await
     }
 
-    /// Takes the first connection that comes from where the control connection comes from.
+    /// Accepts the first connection from the address of the control connection.
     async fn accept(&self, listener: TcpListener) -> io::Result<TcpStream> {
         loop {
             let (tcp, peer) = listener.accept().await?;
-            if peer.ip().to_canonical() == self.ends.client {
+            if peer.ip().to_canonical() == self.peers.client {
                 self.taken.set(true);
                 return Ok(tcp);
             }
         }
     }
 
-    async fn front(&self, tcp: TcpStream) -> Result<Stream, SessionFailure> {
+    async fn client(&self, tcp: TcpStream) -> Result<Stream, SessionFailure> {
         let socket = unfinished(tcp).map_err(|cause| SessionFailure::io(Side::Client, cause))?;
-        let Some(tls) = &self.ends.tls else { return Ok(Stream::Clear(socket)) };
+        let Some(tls) = &self.peers.tls else { return Ok(Stream::Clear(socket)) };
         let encrypted = tls.acceptor.accept_implicit(socket).await.map_err(SessionFailure::downstream)?;
         let facts = encrypted.facts();
         if tls.resumed_only && facts.kind != Some(HandshakeKind::Resumed) {
-            return Err(refused("a TLS session that is resumed from the control connection's"));
+            return Err(rejected("the resumed TLS session of the control connection"));
         }
         if facts.chain != tls.chain {
-            return Err(refused("the certificate that the client presented on its control connection"));
+            return Err(rejected("the client certificate of the control connection"));
         }
         Ok(Stream::Tls(Box::new(encrypted)))
     }
 
-    async fn back(&self) -> Result<Stream, SessionFailure> {
-        let ends = &self.ends;
+    async fn backend(&self) -> Result<Stream, SessionFailure> {
+        let peers = &self.peers;
         let socket = self.dial().await.map_err(|cause| SessionFailure::io(Side::Server, cause))?;
-        match &ends.upstream {
+        match &peers.backend_tls {
             None => Ok(Stream::Clear(socket)),
-            Some(upstream) => {
-                let encrypted = backend::implicit(ends.protocol, upstream, socket).await?;
+            Some(tls) => {
+                let encrypted = backend::implicit_tls(peers.protocol, tls, socket).await?;
                 Ok(Stream::Tls(Box::new(encrypted)))
             }
         }
     }
 
-    /// From and to the addresses of the control connection, whatever the backend has said (no bounce).
+    /// Connects from and to the addresses of the control connection, not to the address in the backend's reply (FTP bounce).
     async fn dial(&self) -> io::Result<Socket> {
-        let socket = if self.ends.own.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.bind(SocketAddr::new(self.ends.own, 0))?;
-        let dialling = socket.connect(SocketAddr::new(self.ends.backend, self.port));
-        unfinished(tokio::time::timeout(self.ends.patience, dialling).await??)
+        let socket = if self.peers.own.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(self.peers.own, 0))?;
+        let connecting = socket.connect(SocketAddr::new(self.peers.backend, self.port));
+        unfinished(tokio::time::timeout(self.peers.patience, connecting).await??)
     }
 
-    async fn copy(&self, front: &mut Stream, back: &mut Stream) -> Result<(), SessionFailure> {
-        let mut copy = Splice::<Control>::new(None, Outgoing::default()).one_way();
+    async fn transfer(&self, client: &mut Stream, backend: &mut Stream) -> Result<(), SessionFailure> {
+        let mut splice = Splice::<Unfiltered>::new(None, Outgoing::default()).one_way();
         let mut before = (0, 0);
         loop {
-            // Who is idle here and on the control connection is dealt with there.
-            let ended = tokio::time::timeout(TOLD, copy.run(front, back, Duration::MAX)).await;
-            let now = copy.octets();
+            // The idle limit of the control connection covers its data connections.
+            let ended =
+                tokio::time::timeout(UPDATE_INTERVAL, splice.run(client, backend, Duration::MAX)).await;
+            let now = splice.octets();
             let (up, down) = self.octets.get();
             self.octets.set((up + now.0 - before.0, down + now.1 - before.1));
             before = now;
@@ -220,12 +221,13 @@ impl Transfer {
     }
 }
 
-fn refused(expected: &'static str) -> SessionFailure {
+fn rejected(expected: &'static str) -> SessionFailure {
     SessionFailure::Protocol { side: Side::Client, expected, received: Vec::new() }
 }
 
-/// A connection that is reset when it is dropped before the copying has ended in good order, so that its peer does not
-/// see the end of a file. This holds inside TLS too: many FTP programs take the end of the connection for that of the file.
+/// Returns a connection that is reset when it is dropped before the transfer has ended in good order, so that its peer does
+/// not take a truncated file for a complete one. This applies inside TLS too: many FTP programs take the end of the
+/// connection for the end of the file.
 fn unfinished(tcp: TcpStream) -> io::Result<Socket> {
     tcp.set_nodelay(true)?;
     let socket = Socket::Tcp(tcp);

@@ -1,86 +1,95 @@
-//! Sessions with data connections (FTP): the control connection is read to its end (rule G2), and every data
-//! connection is the gateway's own on both legs. No address that a peer names is ever believed.
+//! Sessions with data connections (FTP). The gateway parses the whole control connection (rule G2), and opens both sides of
+//! every data connection itself. It never connects to an address that a peer sends.
 
 mod control;
 mod data;
 mod reply;
-mod session_tickets;
+pub(super) mod session_tickets;
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use starttls::proto::{CapabilityRewrite, Outgoing, Side};
 
-use super::backend::Reached;
-use super::{Session, Socket, Stream};
+use super::backend::ReadyBackend;
+use super::run::Session;
+use super::splice::Filter;
+use super::stream::{Socket, Stream};
+use crate::config::BackendTls;
 use crate::failure::SessionFailure;
-use crate::splice::Filter;
 use control::Control;
-use data::{Ends, Front};
-
-pub(super) use session_tickets::SessionTickets;
+use data::{ClientTls, DataPeers};
 
 impl Session<'_> {
-    /// Goes on with a backend on a front that stands.
-    pub(super) async fn tracked(&mut self, mut front: Stream, greeted: bool) -> Result<(), SessionFailure> {
-        let reached = match self.route(&front) {
-            Ok(route) => self.reach(route, None).await,
+    /// Continues a session with a backend, its data connections included.
+    pub(super) async fn with_data_connections(
+        &mut self,
+        mut client: Stream,
+        greeted: bool,
+    ) -> Result<(), SessionFailure> {
+        let connected = match self.route(&client) {
+            Ok(route) => self.connect(route, None).await,
             Err(failure) => Err(failure),
         };
-        let Reached { stream: mut back, greeting, unread, upstream, .. } = match reached {
-            Ok(reached) => reached,
+        let ReadyBackend { stream: mut backend, greeting, unread, tls, .. } = match connected {
+            Ok(ready) => ready,
             Err(failure) => {
-                self.reject(&mut front).await;
+                self.reject(&mut client).await;
                 return Err(failure);
             }
         };
         let mut out = Outgoing::default();
         if !greeted {
-            out.to_client =
-                self.first_words(greeting, front.facts().is_some(), false, &[CapabilityRewrite::DropUpgrade]);
+            out.to_client = self.first_message(
+                greeting,
+                client.facts().is_some(),
+                false,
+                &[CapabilityRewrite::DropUpgrade],
+            );
         }
-        let ends = self.ends(&front, &back, upstream);
-        let mut control = Control::new(front.facts().is_some(), back.facts().is_some(), ends.map(Rc::new));
+        let peers = self.data_peers(&client, &backend, tls);
+        let mut control =
+            Control::new(client.facts().is_some(), backend.facts().is_some(), peers.map(Rc::new));
         if !unread.is_empty() {
             control.receive(Side::Server, &unread, &mut out)?;
         }
-        self.copy(&mut front, &mut back, Some(control), out).await
+        self.splice(&mut client, &mut backend, Some(control), out).await
     }
 
-    /// Where data connections lead, if both legs have an address and the front's TLS can be had again.
-    fn ends(
+    /// Returns the peers of data connections. `None` if a side has no IP address, or if no TLS session can be resumed.
+    fn data_peers(
         &self,
-        front: &Stream,
-        back: &Stream,
-        upstream: Option<crate::config::BackendTls>,
-    ) -> Option<Ends> {
-        let (local, client) = addresses(front.socket())?;
-        let (own, backend) = addresses(back.socket())?;
-        let tls = match front.facts() {
+        client: &Stream,
+        backend: &Stream,
+        backend_tls: Option<BackendTls>,
+    ) -> Option<DataPeers> {
+        let (local, client_address) = addresses(client.socket())?;
+        let (own, backend_address) = addresses(backend.socket())?;
+        let tls = match client.facts() {
             None => None,
             Some(facts) => {
                 let acceptor = self.tickets.as_ref()?.data().clone();
                 let resumed_only = self.listener.data.resumed_only;
-                Some(Front { acceptor, chain: facts.chain.clone(), resumed_only })
+                Some(ClientTls { acceptor, chain: facts.chain.clone(), resumed_only })
             }
         };
         let (protocol, patience) = (self.listener.protocol, self.listener.limits.negotiation);
-        Some(Ends {
+        Some(DataPeers {
             protocol,
             local,
             ports: self.listener.data.ports.clone(),
-            told: self.listener.data.address,
-            client: client.ip(),
+            advertised: self.listener.data.address,
+            client: client_address.ip(),
             own: own.ip(),
-            backend: backend.ip(),
+            backend: backend_address.ip(),
             tls,
-            upstream,
+            backend_tls,
             patience,
         })
     }
 }
 
-/// The addresses of both ends, those of IPv4 as such.
+/// Returns the local and the peer address. IPv4-mapped IPv6 addresses become IPv4 addresses.
 fn addresses(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
     let Socket::Tcp(tcp) = socket else { return None };
     let canonical = |address: SocketAddr| match address.ip().to_canonical() {

@@ -1,16 +1,16 @@
-//! What FTP's replies say, and how the gateway says it.
+//! Parses and writes FTP replies.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Features that the backend's list loses: security is the gateway's own, and whatever else opens data
-/// connections is refused.
+/// Features that the gateway removes from the backend's list: it provides TLS itself, and refuses other commands that open
+/// data connections.
 const UNLISTED: &[&str] = &[
     "AUTH", "ADAT", "CCC", "CONF", "CPSV", "ENC", "EPRT", "LPRT", "LPSV", "MIC", "PBSZ", "PROT", "SPSV",
     "SSCN",
 ];
 
-/// The backend's list of features as it holds here (RFC 2389 section 3.2; RFC 4217 section 6). Inside TLS
-/// there is one even where the backend has none.
+/// Returns the list of features for the client (RFC 2389 section 3.2, RFC 4217 section 6). Inside TLS there is a list even
+/// if the backend has none.
 pub(super) fn features(reply: &[u8], inside_tls: bool) -> Vec<u8> {
     let own = if inside_tls { &b" PBSZ\r\n PROT\r\n"[..] } else { b"" };
     if !reply.starts_with(b"211-") {
@@ -31,8 +31,8 @@ pub(super) fn features(reply: &[u8], inside_tls: bool) -> Vec<u8> {
     [*first, own].into_iter().chain(listed.copied()).chain([*last]).collect::<Vec<_>>().concat()
 }
 
-/// The port in an answer to PASV (RFC 959 section 4.1.2) or EPSV (RFC 2428 section 3). The address before it is
-/// not read: data connections go where the control connection goes.
+/// Returns the port in a reply to PASV (RFC 959 section 4.1.2) or EPSV (RFC 2428 section 3). The address is ignored, because
+/// data connections go to the host of the control connection.
 pub(super) fn port(reply: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(reply.get(4..)?).ok()?;
     let port = match reply.get(..3)? {
@@ -56,7 +56,7 @@ pub(super) fn port(reply: &[u8]) -> Option<u16> {
     (port != 0).then_some(port)
 }
 
-/// The answer to PASV, or to EPSV.
+/// Writes a reply to PASV or EPSV.
 pub(super) fn passive(address: SocketAddr, extended: bool) -> String {
     let port = address.port();
     match address.ip() {

@@ -1,5 +1,4 @@
-//! TLS sessions that are resumed on the data connections of their own control connection, and nowhere else
-//! among data connections (rule S9).
+//! Session tickets for FTP: a data connection can resume only the TLS session of its own control connection (rule S9).
 
 use std::sync::Arc;
 
@@ -8,8 +7,9 @@ use starttls::rustls::server::ProducesTickets;
 
 const ID_LEN: usize = 16;
 
-/// The two acceptors of one session. Their tickets are the listener's, with the session's mark inside: any
-/// control connection resumes them, as before, but a data connection only those of its own session.
+/// The acceptors for the control connection and the data connections of one session. Their tickets are the listener's with
+/// a random session id inside. Every control connection of the listener accepts them, a data connection only those with the
+/// id of its session.
 #[derive(Debug)]
 pub(in crate::session) struct SessionTickets {
     control: Acceptor,
@@ -17,7 +17,7 @@ pub(in crate::session) struct SessionTickets {
 }
 
 impl SessionTickets {
-    /// Nothing without TLS, or without randomness to make the mark of.
+    /// Returns `None` if the listener has no tickets, or if the system has no randomness for the id.
     pub(in crate::session) fn new(acceptor: &Acceptor) -> Option<Self> {
         let mut session = [0; ID_LEN];
         aws_lc_rs::rand::fill(&mut session).ok()?;

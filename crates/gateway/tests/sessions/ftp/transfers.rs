@@ -73,7 +73,7 @@ async fn a_slow_transfer_is_not_idle() {
     }
     session.send("NOOP").await;
     // Until it stands still.
-    assert_eq!(gateway.ended(1).await, ["nothing moved for 3 s"]);
+    assert_eq!(gateway.ended(1).await, ["no traffic for 3 s"]);
     let rest = within(data.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_err(), "{rest:?}");
 }

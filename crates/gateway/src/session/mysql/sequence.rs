@@ -1,35 +1,36 @@
-//! Packets whose numbers go on across the boundary (MySQL): where one leg has TLS and the other has none, an
-//! SSLRequest was one packet more on one of them, until the login is over and numbers start anew with each command.
+//! The packet numbers of a login. An SSLRequest is one more packet on the side with TLS, so the numbers of the two sides
+//! differ until the login ends and each command starts at 0 again.
 
 use starttls::proto::{Outgoing, Side};
 use tokio::io::AsyncReadExt;
 
+use super::caching_sha2::CachingSha2;
 use crate::failure::SessionFailure;
-use crate::session::Stream;
-use crate::session::caching_sha2::CachingSha2;
-use crate::splice::{Filter, State};
+use crate::session::splice::{Filter, FilterState};
+use crate::session::stream::Stream;
 
-/// Octets before a packet's payload: three of length, one of number.
+/// The length of a packet's header, in octets: three of length, one of number.
 const HEADER: usize = 4;
-/// More than any packet of a login has.
+/// The longest packet of a login.
 const LONGEST: usize = 64 * 1024;
-/// In the flags at the start of a login.
+/// A flag at the start of a login.
 const CLIENT_SSL: u32 = 0x800;
-/// The first octet of the packets that end a login.
+/// The first octets of the packets that end a login: OK and ERR.
 const ENDS: [u8; 2] = [0x00, 0xff];
 
-/// Octets that a login has in common with an SSLRequest: flags, the largest packet, a character set, and 23 more.
+/// The length of the part that a login and an SSLRequest share, in octets: flags, maximum packet size, character set and
+/// 23 reserved octets.
 const COMMON: usize = 32;
 
-/// Reads a client's login, and nothing behind it.
+/// Reads the client's login, and nothing after it.
 ///
 /// # Errors
-/// [`SessionFailure`] when the client sends anything else, or leaves.
-pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, SessionFailure> {
+/// [`SessionFailure`] when the client sends anything else, or closes the connection.
+pub(super) async fn read_login(client: &mut Stream) -> Result<Vec<u8>, SessionFailure> {
     let mut login = vec![0; HEADER];
     let mut read = 0;
     while read < login.len() {
-        match front.read(&mut login[read..]).await {
+        match client.read(&mut login[read..]).await {
             Ok(0) => return Err(SessionFailure::io(Side::Client, std::io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => read += count,
             Err(cause) => return Err(SessionFailure::io(Side::Client, cause)),
@@ -46,15 +47,15 @@ pub(super) async fn login(front: &mut Stream) -> Result<Vec<u8>, SessionFailure>
     }
 }
 
-/// The SSLRequest that goes with this login: a server goes by the flags in either, so they have to be the same.
-pub(super) fn request(login: &[u8]) -> Vec<u8> {
+/// Returns the SSLRequest for this login. Servers use the flags of either, so they have to be equal.
+pub(super) fn ssl_request(login: &[u8]) -> Vec<u8> {
     let common = login.get(HEADER..HEADER + COMMON).unwrap_or_default();
     let mut request = [&[COMMON as u8, 0, 0, 1], common].concat();
     set_ssl(&mut request, true);
     request
 }
 
-/// Says whether there is TLS below a packet that starts with flags.
+/// Sets or clears the TLS flag of a packet that starts with flags.
 fn set_ssl(packet: &mut [u8], ssl: bool) {
     if let Some(flags) = packet.get_mut(HEADER..).and_then(|payload| payload.first_chunk_mut()) {
         let others = u32::from_le_bytes(*flags) & !CLIENT_SSL;
@@ -62,33 +63,45 @@ fn set_ssl(packet: &mut [u8], ssl: bool) {
     }
 }
 
-/// The packets of a login between legs of which one has TLS, with their numbers put right.
+/// Changes the packet numbers of a login where only one side has TLS.
 #[derive(Debug)]
-pub(super) struct Sequence {
-    /// Whether the backend's leg is the one with TLS.
+pub(super) struct SequenceFilter {
+    /// Whether the backend's side is the one with TLS.
     backend: bool,
-    /// By how much the numbers on the front are ahead.
+    /// The number of packets by which the client's side is ahead.
     ahead: u8,
-    /// Where passwords have to be encrypted for the backend.
-    full: Option<CachingSha2>,
+    /// Encrypts passwords for a backend without TLS.
+    caching_sha2: Option<CachingSha2>,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     answered: bool,
 }
 
-impl Sequence {
-    /// For these legs, inside TLS or not; `None` where the numbers are the same on both. `greeting` is the server's,
-    /// where it trusts its leg with no password.
-    pub(super) fn between(front: bool, backend: bool, greeting: Option<&[u8]>) -> Option<Self> {
+impl SequenceFilter {
+    /// Makes a filter for a session in which `client` and `backend` are whether each side has TLS; `None` if the numbers are
+    /// equal. `greeting` is the server's greeting, if the server requires encrypted passwords.
+    pub(super) fn between(client: bool, backend: bool, greeting: Option<&[u8]>) -> Option<Self> {
         let (from_client, from_server, answered) = (Vec::new(), Vec::new(), false);
         let ahead = if backend { 1_u8.wrapping_neg() } else { 1 };
-        let full = greeting.filter(|_| !backend).map(CachingSha2::new);
-        (front != backend).then_some(Self { backend, ahead, full, from_client, from_server, answered })
+        let caching_sha2 = greeting.filter(|_| !backend).map(CachingSha2::new);
+        (client != backend).then_some(Self {
+            backend,
+            ahead,
+            caching_sha2,
+            from_client,
+            from_server,
+            answered,
+        })
     }
 }
 
-impl Filter for Sequence {
-    fn receive(&mut self, from: Side, input: &[u8], out: &mut Outgoing) -> Result<State, SessionFailure> {
+impl Filter for SequenceFilter {
+    fn receive(
+        &mut self,
+        from: Side,
+        input: &[u8],
+        out: &mut Outgoing,
+    ) -> Result<FilterState, SessionFailure> {
         let unread = match from {
             Side::Client => &mut self.from_client,
             Side::Server => &mut self.from_server,
@@ -96,28 +109,28 @@ impl Filter for Sequence {
         unread.extend_from_slice(input);
         while let Some(mut packet) = cut(unread, from)? {
             let ends = packet.get(HEADER).is_some_and(|kind| ENDS.contains(kind));
-            let (payload, full) = (&packet[HEADER..], self.full.as_mut());
+            let (payload, caching_sha2) = (&packet[HEADER..], self.caching_sha2.as_mut());
             match from {
                 Side::Client => {
                     let is_login = !std::mem::replace(&mut self.answered, true);
-                    if let Some(other) = full.map_or(Ok(None), |it| it.client(payload, is_login))? {
+                    if let Some(other) = caching_sha2.map_or(Ok(None), |it| it.client(payload, is_login))? {
                         packet.splice(HEADER.., other);
                         set_length(&mut packet);
                     }
                     packet[3] = packet[3].wrapping_sub(self.ahead);
                     if is_login {
-                        // It would promise the backend a TLS that is not there, or deny one that is (rule G4).
+                        // The flag has to match the backend's side, not the client's (rule G4).
                         set_ssl(&mut packet, self.backend);
                     }
                     out.to_server.append(&mut packet);
                 }
                 Side::Server => {
-                    if let Some(answer) = full.map_or(Ok(None), |it| it.server(payload))? {
+                    if let Some(answer) = caching_sha2.map_or(Ok(None), |it| it.server(payload))? {
                         packet.splice(HEADER.., answer);
                         set_length(&mut packet);
                         packet[3] = packet[3].wrapping_add(1);
                         out.to_server.append(&mut packet);
-                        // The question of the gateway's own and its answer are two packets that the client knows nothing of.
+                        // The client does not see the gateway's key request and the reply to it.
                         self.ahead = self.ahead.wrapping_sub(2);
                         continue;
                     }
@@ -126,29 +139,29 @@ impl Filter for Sequence {
                     if ends {
                         out.to_client.append(&mut self.from_server);
                         out.to_server.append(&mut self.from_client);
-                        return Ok(State::Opaque);
+                        return Ok(FilterState::Opaque);
                     }
                 }
             }
         }
-        Ok(State::Reading)
+        Ok(FilterState::Reading)
     }
 }
 
-/// Puts the length of what is in a packet into its header.
+/// Writes the length of a packet's payload into its header.
 fn set_length(packet: &mut [u8]) {
     let [a, b, c, _] = u32::to_le_bytes((packet.len() - HEADER) as u32);
     packet[..3].copy_from_slice(&[a, b, c]);
 }
 
-/// Takes the first packet, if it is whole.
+/// Takes the first packet, if it is complete.
 fn cut(unread: &mut Vec<u8>, from: Side) -> Result<Option<Vec<u8>>, SessionFailure> {
     let Some(end) = whole(unread, from)?.filter(|end| *end <= unread.len()) else { return Ok(None) };
     let rest = unread.split_off(end);
     Ok(Some(std::mem::replace(unread, rest)))
 }
 
-/// The length of the packet that starts so.
+/// Returns the length of the packet that starts with these octets, if the header is complete.
 fn whole(unread: &[u8], from: Side) -> Result<Option<usize>, SessionFailure> {
     let Some([a, b, c, _]) = unread.first_chunk::<HEADER>() else { return Ok(None) };
     let end = HEADER + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
@@ -175,48 +188,48 @@ mod tests {
     fn numbers_are_put_right_until_the_login_is_over() {
         let login = |flags: u32| [flags.to_le_bytes().as_slice(), &[7; 40]].concat();
         let (with, without) = (login(0x8_0200 | CLIENT_SSL), login(0x8_0200));
-        // Which leg has TLS, the number of the login there, and what becomes of it.
+        // Whether the client has TLS, the number of its login, and the login that the backend receives.
         for (front, number, said, onward) in
             [(true, 2, &with, (1, &without)), (false, 1, &without, (2, &with))]
         {
             let passed = |there: u8, here: u8| if front { there } else { here };
             for size in 1..20 {
-                let mut sequence = Sequence::between(front, !front, None).unwrap();
+                let mut sequence = SequenceFilter::between(front, !front, None).unwrap();
                 let mut says = |from, bytes: Vec<u8>| {
                     let mut out = Outgoing::default();
-                    let mut state = State::Reading;
+                    let mut state = FilterState::Reading;
                     for piece in bytes.chunks(size) {
                         state = sequence.receive(from, piece, &mut out).unwrap();
                     }
                     (state, out.to_server, out.to_client)
                 };
                 let logged_in = says(Side::Client, packet(number, said));
-                assert_eq!(logged_in, (State::Reading, packet(onward.0, onward.1), vec![]));
+                assert_eq!(logged_in, (FilterState::Reading, packet(onward.0, onward.1), vec![]));
                 // A switch of methods, and its answer.
                 let switch = |number| packet(number, b"\xfemysql_native_password\0");
-                let switched = (State::Reading, vec![], switch(passed(3, 2)));
+                let switched = (FilterState::Reading, vec![], switch(passed(3, 2)));
                 assert_eq!(says(Side::Server, switch(passed(2, 3))), switched);
-                let answered = (State::Reading, packet(passed(3, 4), b"20"), vec![]);
+                let answered = (FilterState::Reading, packet(passed(3, 4), b"20"), vec![]);
                 assert_eq!(says(Side::Client, packet(passed(4, 3), b"20")), answered);
-                let over = (State::Opaque, vec![], packet(passed(5, 4), &[0]));
+                let over = (FilterState::Opaque, vec![], packet(passed(5, 4), &[0]));
                 assert_eq!(says(Side::Server, packet(passed(4, 5), &[0])), over);
             }
         }
-        assert!([true, false].into_iter().all(|both| Sequence::between(both, both, None).is_none()));
+        assert!([true, false].into_iter().all(|both| SequenceFilter::between(both, both, None).is_none()));
     }
 
     #[test]
     fn the_request_has_the_flags_of_the_login() {
         let login = [&packet(2, &0x8_0200_u32.to_le_bytes())[..], &[7; 60]].concat();
         let expected = packet(1, &[&(0x8_0200 | CLIENT_SSL).to_le_bytes()[..], &[7; 28]].concat());
-        assert_eq!(request(&login), expected);
+        assert_eq!(ssl_request(&login), expected);
     }
 
     #[test]
     fn endless_packets_are_refused() {
         let mut out = Outgoing::default();
         assert!(
-            Sequence::between(true, false, None)
+            SequenceFilter::between(true, false, None)
                 .unwrap()
                 .receive(Side::Client, &[0xff, 0xff, 0xff, 2], &mut out)
                 .is_err()

@@ -1,0 +1,21 @@
+//! Files that a configuration names.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::setup_error::SetupError;
+
+/// The largest certificate, key or list of them that is read.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads a small regular file. `what` names the file in errors.
+pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, SetupError> {
+    starttls::file::read(path, LARGEST).map_err(|source| SetupError::unreadable(what, path, source))
+}
+
+/// Returns a warning if every user of the machine can read or change this file, which holds a secret.
+pub(crate) fn exposure(what: &str, path: &Path) -> Option<String> {
+    let exposed = std::fs::metadata(path).is_ok_and(|it| it.mode() & 0o007 != 0);
+    let path = path.display();
+    exposed.then(|| format!("{what} {path} is accessible to every user: run chmod o-rwx {path}"))
+}

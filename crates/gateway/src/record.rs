@@ -1,0 +1,78 @@
+//! The record of a session, and the trait that receives it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use starttls::TlsFacts;
+
+use crate::config::Listener;
+use crate::failure::SessionFailure;
+
+/// The addresses of a client connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddresses {
+    /// The client's address. Behind a proxy it is the one in the PROXY header; on a Unix socket, `None`.
+    pub address: Option<SocketAddr>,
+    /// The address that the client connected to.
+    pub local: Option<SocketAddr>,
+}
+
+/// The record of a finished session.
+#[derive(Debug)]
+pub struct SessionRecord {
+    /// The client.
+    pub client: ClientAddresses,
+    /// The TLS session with the client, if there was one.
+    pub downstream: Option<TlsFacts>,
+    /// The name that the client requested, by SNI or in its stream.
+    pub server_name: Option<String>,
+    /// The backend, if one was ready.
+    pub backend: Option<String>,
+    /// The TLS session with the backend, if there was one.
+    pub upstream: Option<TlsFacts>,
+    /// Octets from the client to the backend, inside TLS.
+    pub octets_up: u64,
+    /// Octets from the backend to the client, inside TLS.
+    pub octets_down: u64,
+    /// The time from the connection to the end of the client's handshake.
+    pub until_tls: Option<Duration>,
+    /// The time from then until the backend was ready.
+    pub until_backend: Option<Duration>,
+    /// The duration of the session.
+    pub duration: Duration,
+    /// Why the session failed, if it did.
+    pub failure: Option<SessionFailure>,
+}
+
+impl SessionRecord {
+    pub(crate) fn new(client: ClientAddresses) -> Self {
+        Self {
+            client,
+            downstream: None,
+            server_name: None,
+            backend: None,
+            upstream: None,
+            octets_up: 0,
+            octets_down: 0,
+            until_tls: None,
+            until_backend: None,
+            duration: Duration::ZERO,
+            failure: None,
+        }
+    }
+}
+
+/// Receives the start and the end of every session.
+pub trait SessionObserver: Send + Sync {
+    /// Called when a client has connected to this listener.
+    fn connected(&self, _listener: &Listener) {}
+
+    /// Called when a session of this listener has ended.
+    fn session(&self, listener: &Listener, record: &SessionRecord);
+}
+
+impl<F: Fn(&Listener, &SessionRecord) + Send + Sync> SessionObserver for F {
+    fn session(&self, listener: &Listener, record: &SessionRecord) {
+        self(listener, record);
+    }
+}
