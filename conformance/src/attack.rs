@@ -1,39 +1,39 @@
-//! What real clients are expected to do under attack, and why: one file per client under `attack/`.
+//! The expected outcomes of real clients under attack, with reasons: one file per client in `attack/`.
 //!
-//! A line says how the client is run for a protocol, or names a protocol, a scenario, what is expected, and the reason:
+//! A line contains the command of the client for a protocol, or a protocol, a scenario, the expected outcome and the reason:
 //!
 //! ```text
 //! run   imap  curl -sS --ssl-reqd --cacert {ca} imap://{host}:{port}/
 //! imap  cli-hs-stall  hung  It has no deadline of its own.
 //! ```
 //!
-//! Where nothing is said a client is expected to be sound, or to give up before the attack. `exclude` takes a scenario
-//! out of the run. The id may end in `*`.
+//! Without a line, the expected outcomes are `sound` and `refused`. `exclude` leaves a scenario out of the run. The id may
+//! end in `*`.
 
 use starttls_attack::Scenario;
 use starttls_attack::report::{ScenarioOutcome, ScenarioResult};
 
-use crate::word;
+use crate::{InvalidLine, word};
 
-/// A client's file.
+/// The file of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Client {
-    /// Protocols, and the command for each.
+pub struct ClientFile {
+    /// The command of the client for each protocol.
     pub runs: Vec<(String, String)>,
-    /// What is not as usual.
+    /// The outcomes other than `sound` and `refused`.
     pub expectations: Vec<Expectation>,
 }
 
-/// One line about a scenario.
+/// The expected outcome of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// The protocol.
     pub protocol: String,
-    /// The scenario, or what the ids of the scenarios begin with.
+    /// The id of the scenario, or the start of several ids and `*`.
     pub scenario: String,
-    /// The outcome; `None` when the scenario is left out.
+    /// The outcome; `None` if the scenario is left out.
     pub outcome: Option<ScenarioOutcome>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -47,15 +47,15 @@ impl Expectation {
     }
 }
 
-/// Reads a file.
+/// Parses a file.
 ///
 /// # Errors
-/// A line that says nothing, or something about a scenario that does not exist; it is quoted.
-pub fn read(text: &str) -> Result<Client, String> {
-    let all = Scenario::all()?;
-    let mut client = Client::default();
+/// Returns the first invalid line, or a line with an unknown scenario.
+pub fn read(text: &str) -> Result<ClientFile, InvalidLine> {
+    let all = Scenario::all().unwrap_or_default();
+    let mut client = ClientFile::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let unclear = || format!("cannot make sense of \"{line}\"");
+        let unclear = || InvalidLine(line.to_owned());
         let (first, rest) = word(line).ok_or_else(unclear)?;
         let (second, rest) = word(rest).ok_or_else(unclear)?;
         if first == "run" {
@@ -86,13 +86,13 @@ pub fn read(text: &str) -> Result<Client, String> {
     Ok(client)
 }
 
-impl Client {
-    /// Whether a scenario is left out.
+impl ClientFile {
+    /// Returns whether a scenario is left out.
     pub fn excludes(&self, protocol: &str, id: &str) -> bool {
         self.expectations.iter().any(|it| it.outcome.is_none() && it.concerns(protocol, id))
     }
 
-    /// Where the verdicts are not what was expected, one line each.
+    /// Returns a line for each verdict that differs from the expected one.
     pub fn differences(&self, protocol: &str, tested: &[ScenarioResult]) -> Vec<String> {
         let mut differences = Vec::new();
         for ScenarioResult { id, outcome, summary, .. } in tested {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_are_expected_excluded_or_different() -> Result<(), String> {
+    fn verdicts_are_expected_excluded_or_different() -> Result<(), InvalidLine> {
         let text =
             "# why\nrun imap x {port}\nimap cli-hs-stall hung It waits.\nimap cli-cert-* exclude withheld\n";
         let client = read(text)?;

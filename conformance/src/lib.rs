@@ -1,33 +1,35 @@
-//! What the auditor is expected to find on real servers, and why: one file per server under `check/`.
+//! The expected findings on real servers, with reasons: one file per server in `check/`.
 //!
-//! A line names an endpoint's protocol, a check, what is expected, and the reason:
+//! A line contains the protocol of an endpoint, a check, the expected outcome, and the reason:
 //!
 //! ```text
 //! # A comment.
 //! smtp  srv-alpn  warning  The server takes no part in ALPN, as RFC 7301 allows.
 //! ```
 //!
-//! Where nothing is said a check is expected to pass, to inform or not to apply. `exclude` takes a check out of the
-//! run; its id may end in `*`.
+//! Without a line, a check is expected to pass, to inform, or not to apply. `exclude` leaves a check out of the comparison;
+//! its id may end in `*`.
 //!
-//! [`attack`] has the same for clients.
+//! [`attack`] contains the same for clients.
 #![forbid(unsafe_code)]
 
 pub mod attack;
 
+use std::fmt;
+
 use starttls_audit::check::check;
 use starttls_audit::report::{CheckOutcome, Finding};
 
-/// One line of a file.
+/// The expected outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// The protocol of the endpoint.
     pub protocol: String,
-    /// The check, or what the ids of the checks begin with.
+    /// The id of the check, or the start of several ids and `*`.
     pub check: String,
-    /// The outcome; `None` when the check is left out.
+    /// The outcome; `None` if the check is left out.
     pub outcome: Option<CheckOutcome>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -41,13 +43,25 @@ impl Expectation {
     }
 }
 
-/// Reads a file.
+/// A line that cannot be parsed, or that names an unknown check or scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidLine(pub String);
+
+impl fmt::Display for InvalidLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid line \"{}\": expected a protocol, a known id, an outcome and a reason", self.0)
+    }
+}
+
+impl std::error::Error for InvalidLine {}
+
+/// Parses a file.
 ///
 /// # Errors
-/// A line that says nothing, or something about a check that does not exist; it is quoted.
-pub fn read(text: &str) -> Result<Vec<Expectation>, String> {
+/// Returns the first invalid line, or a line with an unknown check.
+pub fn read(text: &str) -> Result<Vec<Expectation>, InvalidLine> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| expectation(line).ok_or_else(|| format!("cannot make sense of \"{line}\""))).collect()
+    lines.map(|line| expectation(line).ok_or_else(|| InvalidLine(line.to_owned()))).collect()
 }
 
 fn expectation(line: &str) -> Option<Expectation> {
@@ -71,7 +85,7 @@ pub(crate) fn word(text: &str) -> Option<(&str, &str)> {
     text.split_once(char::is_whitespace).map(|(word, rest)| (word, rest.trim_start()))
 }
 
-/// Where the findings on an endpoint are not what was expected, one line each.
+/// Returns a line for each finding that differs from the expected one.
 pub fn differences(expected: &[Expectation], protocol: &str, findings: &[Finding]) -> Vec<String> {
     let mut differences = Vec::new();
     for Finding { id, outcome, summary, .. } in findings {
@@ -92,7 +106,7 @@ pub fn differences(expected: &[Expectation], protocol: &str, findings: &[Finding
     let unseen = expected.iter().filter(|it| {
         it.protocol == protocol && it.outcome.is_some() && !findings.iter().any(|found| found.id == it.check)
     });
-    differences.extend(unseen.map(|it| format!("{protocol}: {} was not looked for", it.check)));
+    differences.extend(unseen.map(|it| format!("{protocol}: {} was not checked", it.check)));
     differences
 }
 
@@ -116,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_expected_excluded_or_different() -> Result<(), String> {
+    fn findings_are_expected_excluded_or_different() -> Result<(), InvalidLine> {
         let text = "# why\nimap srv-alpn warning It does not look.\n\nimap srv-inject-* exclude withheld\n";
         let expected = read(text)?;
         let found = [

@@ -1,4 +1,4 @@
-//! Every scenario against real clients: nothing but what `attack/CLIENT.txt` expects, and all of that.
+//! Runs every scenario against real clients. The outcomes must be exactly those that `attack/CLIENT.txt` expects.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -14,9 +14,9 @@ use starttls_attack::report::ScenarioOutcome;
 use starttls_attack::{Campaign, Scenario, Shell};
 use starttls_conformance::attack::read;
 
-/// For one run of a client; their own deadlines are shorter, where they have any.
+/// The time limit for one run of a client. The clients' own deadlines are shorter, if they have any.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// For all runs for one protocol, on a machine that has other things to do.
+/// The time limit for all runs for one protocol, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(240);
 
 macro_rules! clients {

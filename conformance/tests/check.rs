@@ -1,4 +1,4 @@
-//! The auditor against every real server of the lab: nothing but what `check/SERVER.txt` expects, and all of that.
+//! Audits every real server of the lab. The findings must be exactly those that `check/SERVER.txt` expects.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -10,7 +10,7 @@ use starttls_audit::{Audit, Limits};
 use starttls_conformance::{differences, read};
 use starttls_lab::real::{RealServer, Setup};
 
-/// For one endpoint, on a machine that has other things to do.
+/// The time limit for one endpoint, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 starttls_lab::each_real_server!(audit);

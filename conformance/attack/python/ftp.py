@@ -1,4 +1,4 @@
-"""ftplib: logs in and asks where it is."""
+"""ftplib: logs in and prints the working directory."""
 import ftplib, os, ssl
 
 env = os.environ

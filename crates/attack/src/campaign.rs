@@ -1,6 +1,7 @@
-//! All scenarios against one client: the run without an attack first, then the others, some at a time.
+//! Runs all scenarios against one client: first the run without an attack, then the others, several at a time.
 
 use std::any::Any;
+use std::error::Error;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,38 +15,41 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::canary::Canary;
-use crate::judge::{self, ClientBaseline, Judgment, Observations};
+use crate::error::AttackError;
+use crate::judge::{self, ClientBaseline, Observations};
 use crate::middle::{Middle, Upstream};
+use crate::outcome::{Judgment, ScenarioOutcome};
 use crate::record::{ConnectionRecord, RunRecords};
-use crate::report::{AttackReport, SCHEMA_VERSION, ScenarioOutcome, ScenarioResult};
+use crate::report::{AttackReport, SCHEMA_VERSION, ScenarioResult};
 use crate::scenario::{Filling, Scenario, SessionAction};
 use crate::subject::{ClientExit, ClientOutput, ClientRun, Subject, Target};
 
-/// What an attack is played with: servers behind, and certificates.
+/// The upstream servers and certificates of a campaign.
 pub trait Environment: Send + Sync {
-    /// A server for one run.
+    /// Starts the upstream server of one run.
     ///
     /// # Errors
-    /// Why there is none, in words.
-    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String>;
+    /// Returns an error if the server cannot be started.
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>>;
 
-    /// The certificate of this name, `sound` among them: its chain and its key. It may take its time: it is asked
-    /// for where nothing else is kept waiting.
+    /// Returns the certificate chain and the key of this name, such as [`SOUND_CERTIFICATE`](crate::SOUND_CERTIFICATE).
+    ///
+    /// The call may block: it runs on a thread of its own.
     fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>>;
 
-    /// The root that the client is told to trust.
+    /// Returns the file with the root certificate that the client must trust.
     fn ca_file(&self) -> &Path;
 }
 
-/// A server behind the man in the middle, for one run.
+/// An upstream server that exists for one run, and its credentials.
 pub struct UpstreamLease {
-    /// Where it is.
+    /// The address of the server.
     pub upstream: Upstream,
-    /// Who can log in there.
+    /// The user that can log in.
     pub user: String,
-    /// With which password.
+    /// The password of the user.
     pub password: String,
-    /// Ends with the run.
+    /// Dropped at the end of the run, which ends the server.
     pub keep: Box<dyn Any + Send>,
 }
 
@@ -55,21 +59,21 @@ impl std::fmt::Debug for UpstreamLease {
     }
 }
 
-/// A client, and what is to be tried on it.
+/// A client and the scenarios to run against it.
 pub struct Campaign {
     /// The protocol.
     pub protocol: &'static Protocol,
-    /// The scenarios; those without a meaning in the protocol are left out.
+    /// The scenarios. Those that do not apply to the protocol are left out.
     pub scenarios: Vec<Scenario>,
     /// The servers and certificates.
     pub environment: Arc<dyn Environment>,
     /// The client.
     pub subject: Arc<dyn Subject>,
-    /// How long one run of the client may take.
+    /// The time limit for one run of the client.
     pub timeout: Duration,
-    /// Runs at a time.
+    /// The number of runs at a time.
     pub jobs: usize,
-    /// How often each scenario is run.
+    /// The number of runs of each scenario.
     pub repeat: u32,
 }
 
@@ -82,21 +86,21 @@ impl std::fmt::Debug for Campaign {
 /// One run of the client, before it is judged.
 struct Run {
     records: Vec<ConnectionRecord>,
-    ran: ClientRun,
+    client: ClientRun,
     canary: Canary,
     elapsed: Duration,
 }
 
 /// The runs of a campaign, each with the index of its scenario. `None` is the run without an attack in which the server
 /// does not answer inside TLS.
-type Runs = JoinSet<(Option<usize>, Result<Run, String>)>;
+type Runs = JoinSet<(Option<usize>, Result<Run, AttackError>)>;
 
 impl Campaign {
     /// Runs every scenario and judges each.
     ///
     /// # Errors
-    /// Why it could not be run.
-    pub async fn run(self) -> Result<AttackReport, String> {
+    /// Returns an error if the environment or the client cannot be started.
+    pub async fn run(self) -> Result<AttackReport, AttackError> {
         self.run_until(std::future::pending()).await
     }
 
@@ -104,8 +108,8 @@ impl Campaign {
     /// the scenarios that are finished.
     ///
     /// # Errors
-    /// Why it could not be run.
-    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<AttackReport, String> {
+    /// Returns an error if the environment or the client cannot be started.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<AttackReport, AttackError> {
         let campaign = Arc::new(self);
         let mut stop = std::pin::pin!(stop);
         let applicable = |it: &&Scenario| it.inapplicable(campaign.protocol).is_none();
@@ -116,8 +120,8 @@ impl Campaign {
             run = campaign.once(&plain, 0) => run?,
             () = &mut stop => {
                 let verdict = Judgment::new(ScenarioOutcome::Inconclusive, "a signal ended the run");
-                let ran = ClientRun { ended: ClientExit::Unknown, output: ClientOutput::default() };
-                let control = ScenarioResult::of(&plain, verdict, &[], &ran, Duration::ZERO);
+                let client = ClientRun { exit: ClientExit::Unknown, output: ClientOutput::default() };
+                let control = ScenarioResult::of(&plain, verdict, &[], &client, Duration::ZERO);
                 return Ok(campaign.report(control, Vec::new(), &scenarios));
             }
         };
@@ -125,9 +129,9 @@ impl Campaign {
         if control.outcome != ScenarioOutcome::Sound {
             return Ok(campaign.report(control, Vec::new(), &[]));
         }
-        let unheard = judge::baseline(&control_run.records, control_run.ran.output.bytes(), &[]);
-        let mut bench = Bench::new(&scenarios, unheard);
-        let mut runs = campaign.start(&scenarios, bench.baseline.answered.len());
+        let baseline = judge::baseline(&control_run.records, control_run.client.output.bytes(), &[]);
+        let mut jury = Jury::new(&scenarios, baseline);
+        let mut runs = campaign.start(&scenarios, jury.baseline.answered.len());
         loop {
             let next = tokio::select! {
                 biased;
@@ -135,12 +139,12 @@ impl Campaign {
                 next = runs.join_next() => next,
             };
             let Some(next) = next else { break };
-            let (at, run) = next.map_err(|error| error.to_string())?;
-            bench.take(at, run?);
+            let (at, run) = next?;
+            jury.take(at, run?);
         }
         // Ends the clients that are running, and waits until they have ended.
         runs.shutdown().await;
-        Ok(campaign.report(control, bench.tested, &scenarios))
+        Ok(campaign.report(control, jury.tested, &scenarios))
     }
 
     /// Starts all runs, [`jobs`](Self::jobs) at a time. The runs in which a client may wait until its timeout come first.
@@ -186,11 +190,11 @@ impl Campaign {
         }
     }
 
-    /// Runs the client once, with the man in the middle at work.
-    async fn once(&self, scenario: &Scenario, answered: usize) -> Result<Run, String> {
+    /// Runs the client once against the man in the middle.
+    async fn once(&self, scenario: &Scenario, answered: usize) -> Result<Run, AttackError> {
         let certificate = certificate(&self.environment, scenario).await?;
         let started = Instant::now();
-        let backing = self.environment.upstream(self.protocol)?;
+        let backing = self.environment.upstream(self.protocol).map_err(AttackError::Upstream)?;
         let canary = Canary::new(&backing.user, &backing.password);
         let listener = listen().await?;
         let elsewhere = if scenario.refers() { Some(listen().await?) } else { None };
@@ -206,35 +210,35 @@ impl Campaign {
         };
         let records = Arc::new(RunRecords::default());
         let middle = Middle {
-            // The client has ended by then.
+            // The client was ended by then.
             deadline: self.timeout + Duration::from_secs(5),
             answered,
             ..middle(self.protocol, scenario, filling, &certificate, backing.upstream, &records)?
         };
         let (stop, stopped) = oneshot::channel();
         let middle = tokio::spawn(middle.run(listener, elsewhere, stopped));
-        let ran = self.subject.run(&target).await;
-        // A man in the middle who has ended already needs no telling.
+        let client = self.subject.run(&target).await;
+        // The receiver is gone if the man in the middle has ended already.
         let _ = stop.send(());
-        middle.await.map_err(|error| error.to_string())?;
+        middle.await?;
         drop(backing.keep);
-        Ok(Run { records: records.taken(), ran: ran?, canary, elapsed: started.elapsed() })
+        Ok(Run { records: records.taken(), client: client?, canary, elapsed: started.elapsed() })
     }
 }
 
-/// The certificate that a scenario shows. A key can take seconds to be found, in which nothing else would go on here:
-/// connections of other runs would time out at their other ends.
+/// Returns the certificate of a scenario. Generating a key can take seconds, so it runs on a thread for blocking work: the
+/// connections of other runs would time out otherwise.
 pub(crate) async fn certificate(
     environment: &Arc<dyn Environment>,
     scenario: &Scenario,
-) -> Result<Arc<CertifiedKey>, String> {
+) -> Result<Arc<CertifiedKey>, AttackError> {
     let (environment, name) = (Arc::clone(environment), scenario.certificate.clone());
-    let missing = format!("unknown certificate \"{name}\"");
+    let missing = AttackError::UnknownCertificate(name.clone());
     let made = tokio::task::spawn_blocking(move || environment.certificate(&name)).await;
-    made.map_err(|error| error.to_string())?.ok_or(missing)
+    made?.ok_or(missing)
 }
 
-/// The man in the middle for one run of a scenario, with TLS of his own towards the client.
+/// Returns the man in the middle for one run of a scenario, which terminates TLS toward the client.
 pub(crate) fn middle(
     protocol: &'static Protocol,
     scenario: &Scenario,
@@ -242,12 +246,12 @@ pub(crate) fn middle(
     certificate: &Arc<CertifiedKey>,
     upstream: Upstream,
     records: &Arc<RunRecords>,
-) -> Result<Middle, String> {
+) -> Result<Middle, AttackError> {
     let acceptor = Acceptor::builder(protocol, "localhost")
         .resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
         .without_alpn()
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(AttackError::Tls)?;
     Ok(Middle {
         protocol,
         rules: scenario.rules(protocol, filling)?,
@@ -264,29 +268,29 @@ pub(crate) fn middle(
     })
 }
 
-/// Where it listens; 0 nowhere.
+/// Returns the port of a listener.
 pub(crate) fn port(listener: &TcpListener) -> u16 {
     listener.local_addr().map_or(0, |address| address.port())
 }
 
-pub(crate) async fn listen() -> Result<TcpListener, String> {
+pub(crate) async fn listen() -> Result<TcpListener, AttackError> {
     let listening = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    listening.map_err(|error| format!("cannot listen on loopback: {error}"))
+    listening.map_err(AttackError::Listen)
 }
 
-/// Judges each run as soon as the runs without an attack are finished.
-struct Bench {
+/// Judges each run as soon as the runs it is compared with are finished.
+struct Jury {
     scenarios: Vec<Arc<Scenario>>,
     baseline: ClientBaseline,
-    /// Whether the run without an attack and without answers inside TLS is still missing.
+    /// Whether the run without an attack and without answers inside TLS is not finished.
     awaits_mute: bool,
-    /// The runs that are compared with it, each with the index of its scenario.
+    /// The runs that wait for it, each with the index of its scenario.
     waiting: Vec<(usize, Run)>,
     /// The verdicts, in the order of the list.
     tested: Vec<Option<ScenarioResult>>,
 }
 
-impl Bench {
+impl Jury {
     fn new(scenarios: &[Arc<Scenario>], baseline: ClientBaseline) -> Self {
         let awaits_mute = scenarios.iter().any(|it| it.inside == SessionAction::Mute);
         let tested = scenarios.iter().map(|_| None).collect();
@@ -319,15 +323,15 @@ impl Bench {
     }
 }
 
-/// How long a handshake is held back where the client's output is evidence.
+/// How long the handshake is delayed where the output of the client is evidence.
 const HOLD: Duration = Duration::from_millis(50);
 
 impl Run {
     fn seen(&self) -> Observations<'_> {
-        Observations { records: &self.records, ran: &self.ran, canary: &self.canary }
+        Observations { records: &self.records, client: &self.client, canary: &self.canary }
     }
 
     fn tested(&self, scenario: &Scenario, verdict: Judgment) -> ScenarioResult {
-        ScenarioResult::of(scenario, verdict, &self.records, &self.ran, self.elapsed)
+        ScenarioResult::of(scenario, verdict, &self.records, &self.client, self.elapsed)
     }
 }

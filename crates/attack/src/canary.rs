@@ -1,8 +1,8 @@
-//! What is unique in a run: who logs in, and what is injected. Where it turns up, it came from here.
+//! The canary of a run: the credentials of the client, and the mark in injected bytes. Both are unique to the run.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Octets of a mark: always as many, so that lengths around it can be written down in advance.
+/// The length of a mark in octets. It is fixed, so that binary scenarios can contain the lengths of the texts around it.
 pub const MARK_LENGTH: usize = 16;
 
 /// The credentials and the mark of one run.
@@ -10,21 +10,21 @@ pub const MARK_LENGTH: usize = 16;
 pub struct Canary {
     /// The user that the client under test logs in as.
     pub user: String,
-    /// The password, which nothing else in the world has.
+    /// The password, which is random.
     pub password: String,
-    /// What injected bytes carry: `MARK` and twelve hexadecimal digits.
+    /// The mark in injected bytes: `MARK` and twelve hexadecimal digits.
     pub mark: String,
 }
 
 impl Canary {
-    /// A new mark, for these credentials.
+    /// Returns a canary with these credentials and a random mark.
     pub fn new(user: &str, password: &str) -> Self {
         let random = RandomState::new().build_hasher().finish();
         let mark = format!("MARK{:012x}", random >> 16);
         Self { user: user.to_owned(), password: password.to_owned(), mark }
     }
 
-    /// Whether the password is in these bytes, as it is or in base64 at any alignment.
+    /// Returns whether these bytes contain the password, as it is or in base64 at any alignment.
     pub fn password_in(&self, bytes: &[u8]) -> bool {
         if self.password.is_empty() {
             return false;
@@ -35,18 +35,18 @@ impl Canary {
             || encoded.into_iter().any(|it| contains(bytes, it.as_bytes()))
     }
 
-    /// Whether the mark is in these bytes, in any case, since some protocols fold it.
+    /// Returns whether these bytes contain the mark in any case, since some clients change the case.
     pub fn mark_in(&self, bytes: &[u8]) -> bool {
         bytes.windows(MARK_LENGTH).any(|it| it.eq_ignore_ascii_case(self.mark.as_bytes()))
     }
 }
 
-/// Whether the one is somewhere in the other.
+/// Returns whether `bytes` contains `part`.
 pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len().max(1)).any(|window| window == part)
 }
 
-/// The characters of the base64 that depend on the text alone, whatever stands before and behind it.
+/// Returns the base64 characters that depend on the text alone, and not on the bytes before and after it.
 fn core(shifted: &[u8], shift: usize) -> String {
     let whole = shifted.len() - shifted.len() % 3;
     let mut encoded = base64(&shifted[..whole]);
@@ -54,7 +54,7 @@ fn core(shifted: &[u8], shift: usize) -> String {
     encoded
 }
 
-/// RFC 4648 section 4, of whole groups.
+/// Encodes whole groups of three octets (RFC 4648 section 4).
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let groups = bytes.chunks_exact(3).flat_map(|group| {

@@ -1,18 +1,20 @@
-//! A man in the middle for testing clients: scenarios as data, verdicts by evidence, reports.
+//! A man in the middle that tests clients: scenarios as data, verdicts by evidence, reports.
 //!
-//! A [`Campaign`] runs a client ([`Subject`]) once without an attack and once for each [`Scenario`], against a man
-//! in the middle in front of a server that serves in cleartext and inside TLS. The server and the certificates come
-//! from whoever runs the campaign ([`Environment`]). Names and passwords are new for each run, so that where they turn up
-//! is where they were said.
+//! A [`Campaign`] runs a client ([`Subject`]) once without an attack and once for each [`Scenario`]. The client connects
+//! to a man in the middle, which relays to an upstream server that serves in cleartext and inside TLS. The caller provides
+//! the server and the certificates ([`Environment`]). User names, passwords and marks are new for each run: where one of
+//! them is found, the client sent or printed it in that run.
 //!
-//! Nothing in the code names a protocol: the engine's relay edits what each dialect reads, and what has to be said
-//! in a protocol's own words stands in the scenarios.
+//! The code names no protocol. The relay of `starttls-proto` edits messages by their meaning, and the scenarios contain
+//! the text that a protocol needs.
 #![forbid(unsafe_code)]
 
 mod campaign;
 mod canary;
+mod error;
 mod judge;
 mod middle;
+mod outcome;
 mod record;
 pub mod render;
 pub mod report;
@@ -22,6 +24,7 @@ mod subject;
 
 pub use campaign::{Campaign, Environment, UpstreamLease};
 pub use canary::{Canary, MARK_LENGTH};
+pub use error::{AttackError, ScenarioError};
 pub use middle::Upstream;
 pub use scenario::{SOUND_CERTIFICATE, Scenario};
 pub use server::AttackServer;

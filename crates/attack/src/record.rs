@@ -1,76 +1,92 @@
-//! What happened on the connections of a run, one entry for each thing said.
+//! Records of the connections of a run, with one entry for each message.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use starttls::proto::{ClientMessage, Escaped, Side};
 
-/// One connection of the client under test.
+/// The record of one connection of the client under test.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionRecord {
     started: Instant,
     pub(crate) entries: Vec<RecordEntry>,
-    /// Whether the moment of the attack has come.
+    /// Whether the attack was triggered.
     pub(crate) applied: bool,
     /// Whether TLS with the client is up.
     pub(crate) encrypted: bool,
-    /// When the handshake with the client was first answered.
+    /// When the man in the middle began to answer the ClientHello.
     pub(crate) answered_hello: Option<Instant>,
-    /// Messages inside TLS, without goodbyes, whether they were kept or not.
+    /// The number of messages inside TLS without goodbyes, including those without an entry.
     pub(crate) messages_inside: usize,
     /// Whether TLS was cut off in the middle of an answer.
     pub(crate) truncated: bool,
-    /// Octets read in both directions.
+    /// The octets read in both directions.
     pub(crate) octets: usize,
-    /// Whether the client said more in cleartext than is kept.
+    /// Whether the client sent more in cleartext than the entries hold.
     pub(crate) is_cut: bool,
-    /// Whether the client said more inside TLS than is kept.
+    /// Whether the client sent more inside TLS than the entries hold.
     pub(crate) inside_is_cut: bool,
-    /// Octets of entries that are kept, in cleartext and inside TLS.
+    /// The octets of the entries in cleartext, and inside TLS.
     kept: (usize, usize),
-    /// Whether TLS passes unread.
+    /// Whether TLS is relayed without decryption.
     pub(crate) unread: bool,
-    /// Whether the client asked for TLS and was answered.
+    /// Whether the request of the client was accepted.
     pub(crate) answered: bool,
-    /// What kept the man in the middle from his work.
+    /// Why the man in the middle could not play the scenario.
     pub(crate) trouble: Option<String>,
-    /// Whether what the client says is not to be shown, as far as it may be private.
+    /// Whether texts of the client that may be private are left out of reports.
     pub(crate) secret: bool,
-    /// Whether it came where only a redirect leads.
+    /// Whether the client reached this connection through a redirect.
     pub(crate) redirected: bool,
 }
 
-/// One thing said.
+/// One message, or a part of one.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordEntry {
     pub(crate) at: Duration,
     pub(crate) from: Side,
     pub(crate) layer: Layer,
-    /// What it means, for what the client said.
+    /// The meaning of a message of the client.
     pub(crate) meaning: Option<ClientMessage>,
     pub(crate) bytes: Vec<u8>,
-    /// The same in words, in protocols that people cannot read.
-    words: Option<String>,
+    /// A description, for binary protocols.
+    description: Option<String>,
     secret: bool,
 }
 
-/// Where it was said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layer {
+/// The layer of a connection that carried an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// Before TLS.
     Cleartext,
-    /// In place of cleartext, or of what belongs inside TLS: a handshake, an alert.
+    /// TLS records that are not decrypted, such as a handshake or an alert, and the bytes sent in their place.
     Tls,
+    /// Inside TLS.
     Inside,
 }
 
-/// Octets of one entry that are kept.
+impl Layer {
+    /// Returns the word that reports use for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cleartext => "cleartext",
+            Self::Tls => "tls",
+            Self::Inside => "inside",
+        }
+    }
+}
+
+/// The largest entry, in octets.
 const ENTRY: usize = 2048;
-/// Entries of one connection that are kept.
+/// The most entries of one connection.
 const ENTRIES: usize = 500;
-/// Octets of the entries of one connection that are kept: in cleartext, and inside TLS.
+/// The most octets of the entries of one connection in cleartext, and as many inside TLS.
 const KEPT: usize = 64 * 1024;
-/// Connections of one run that are recorded. A client that opens more is not served.
+/// The most connections of one run. Further connections are not served.
 const CONNECTIONS: usize = 50;
 
 impl ConnectionRecord {
@@ -101,21 +117,21 @@ impl ConnectionRecord {
         layer: Layer,
         meaning: Option<ClientMessage>,
         bytes: &[u8],
-        words: Option<String>,
+        description: Option<String>,
     ) {
         if bytes.is_empty() {
             return;
         }
-        let speaks = meaning != Some(ClientMessage::Quit);
-        self.messages_inside += usize::from(from == Side::Client && layer == Layer::Inside && speaks);
-        let said_in = |this: Layer| from == Side::Client && layer == this;
-        // The rest of a long message may contain what is searched for.
-        self.is_cut |= said_in(Layer::Cleartext) && bytes.len() > ENTRY;
+        let counts = meaning != Some(ClientMessage::Quit);
+        self.messages_inside += usize::from(from == Side::Client && layer == Layer::Inside && counts);
+        let sent_in = |this: Layer| from == Side::Client && layer == this;
+        // The part of a long message that is left out may contain a canary.
+        self.is_cut |= sent_in(Layer::Cleartext) && bytes.len() > ENTRY;
         let bytes = bytes[..bytes.len().min(ENTRY)].to_vec();
         let kept = if layer == Layer::Inside { &mut self.kept.1 } else { &mut self.kept.0 };
         if self.entries.len() >= ENTRIES || *kept + bytes.len() > KEPT {
-            self.is_cut |= said_in(Layer::Cleartext);
-            self.inside_is_cut |= said_in(Layer::Inside);
+            self.is_cut |= sent_in(Layer::Cleartext);
+            self.inside_is_cut |= sent_in(Layer::Inside);
             return;
         }
         *kept += bytes.len();
@@ -123,10 +139,10 @@ impl ConnectionRecord {
         let told = layer == Layer::Tls || (layer == Layer::Cleartext && open.map(Some).contains(&meaning));
         let secret = self.secret && (layer == Layer::Inside || (from == Side::Client && !told));
         let at = self.started.elapsed();
-        self.entries.push(RecordEntry { at, from, layer, meaning, bytes, words, secret });
+        self.entries.push(RecordEntry { at, from, layer, meaning, bytes, description, secret });
     }
 
-    /// How long the client has been silent; not at all when TLS is up.
+    /// Returns how long the client has been silent, or zero when TLS is up.
     pub(crate) fn quiet(&self) -> Duration {
         let last = self.entries.iter().rev().find(|entry| entry.from == Side::Client).map(|entry| entry.at);
         match self.encrypted {
@@ -135,26 +151,27 @@ impl ConnectionRecord {
         }
     }
 
-    /// Whether the client asked for TLS: a handshake without that is another port's, looked for.
-    pub(crate) fn asked(&self) -> bool {
-        self.said(Layer::Cleartext).any(|(_, entry)| entry.meaning == Some(ClientMessage::Request))
+    /// Returns whether the client requested TLS. A client that looks for a port with implicit TLS starts a handshake without
+    /// a request.
+    pub(crate) fn has_request(&self) -> bool {
+        self.sent(Layer::Cleartext).any(|(_, entry)| entry.meaning == Some(ClientMessage::Request))
     }
 
-    /// What the client said there, and where it stands.
-    pub(crate) fn said(&self, layer: Layer) -> impl Iterator<Item = (usize, &RecordEntry)> {
+    /// Returns the entries of the client in this layer, each with its index.
+    pub(crate) fn sent(&self, layer: Layer) -> impl Iterator<Item = (usize, &RecordEntry)> {
         let wanted = move |entry: &RecordEntry| entry.from == Side::Client && entry.layer == layer;
         self.entries.iter().enumerate().filter(move |(_, entry)| wanted(entry))
     }
 }
 
 impl RecordEntry {
-    /// What was said, for people.
+    /// Returns the text of the entry for reports.
     pub(crate) fn text(&self) -> String {
         if self.secret {
             return format!("<{} octets>", self.bytes.len());
         }
-        match (&self.words, self.layer) {
-            (Some(words), _) => Escaped(words.as_bytes()).to_string(),
+        match (&self.description, self.layer) {
+            (Some(text), _) => Escaped(text.as_bytes()).to_string(),
             (None, Layer::Tls) => {
                 format!("<{} octets: {}>", self.bytes.len(), Escaped(&self.bytes[..self.bytes.len().min(16)]))
             }
@@ -163,11 +180,11 @@ impl RecordEntry {
     }
 }
 
-/// The records of all connections of a run.
+/// The records of all connections of a run, shared with the tasks that write them.
 #[derive(Debug, Default)]
 pub(crate) struct RunRecords(Mutex<Vec<ConnectionRecord>>);
 
-/// Octets that a connection may carry, in both directions together.
+/// The most octets of a connection in both directions together.
 const BUDGET: usize = 16 << 20;
 
 impl RunRecords {
@@ -189,7 +206,7 @@ impl RunRecords {
     /// Counts octets that were read on a connection.
     ///
     /// # Errors
-    /// When a connection carried more than its budget.
+    /// Returns an error if the connection carried more than its budget.
     pub(crate) fn count(&self, number: usize, octets: usize) -> io::Result<()> {
         let mut is_spent = false;
         self.with(number, |record| {

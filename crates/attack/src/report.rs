@@ -1,20 +1,22 @@
-//! The result of a campaign, as data.
+//! The report of a campaign, as data.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use starttls::proto::{Escaped, Side};
 
-use crate::judge::Judgment;
-use crate::record::{ConnectionRecord, Layer, RecordEntry};
+use crate::outcome::Judgment;
+pub use crate::outcome::{EvidenceItem, ScenarioOutcome};
+pub use crate::record::Layer;
+use crate::record::{ConnectionRecord, RecordEntry};
 use crate::scenario::Scenario;
 use crate::subject::ClientRun;
 
-/// Raised when a field changes its meaning or goes away. 2: `fooled` is what an attacker gains from; `weak`, `silent`
-/// and `crashed` are outcomes of their own.
+/// The version of the schema, raised when a field changes its meaning or is removed. Version 2 limits `fooled` to runs in
+/// which the attacker gains something, and adds the outcomes `weak`, `silent` and `crashed`.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// A client under attack.
+/// The report on a client under attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AttackReport {
@@ -24,45 +26,45 @@ pub struct AttackReport {
     pub generator: String,
     /// The protocol's scheme.
     pub protocol: String,
-    /// The client, as it was called.
+    /// The client, as its command.
     pub client: String,
-    /// The worst outcome of a scenario; inconclusive if the control run was not sound, or a scenario is missing.
+    /// The worst outcome of a scenario. It is inconclusive if the control run was not sound or a scenario is missing.
     pub outcome: ScenarioOutcome,
     /// The run without an attack. If it is not sound, no scenario was run.
     pub control: ScenarioResult,
     /// One entry for each scenario, in the order of the list.
     pub scenarios: Vec<ScenarioResult>,
-    /// The ids of the scenarios that are missing, since the campaign was interrupted.
+    /// The ids of the scenarios that were not run because the campaign was interrupted.
     pub unfinished: Vec<String>,
 }
 
-/// A scenario and its worst run, or the run without an attack.
+/// The worst run of a scenario, or the run without an attack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScenarioResult {
-    /// The scenario.
+    /// The id of the scenario.
     pub id: String,
-    /// What was done, in one line.
+    /// The title of the scenario.
     pub title: String,
-    /// What the client did.
+    /// The outcome.
     pub outcome: ScenarioOutcome,
-    /// The same in words.
+    /// The outcome in one sentence, without a subject: the client.
     pub summary: String,
-    /// What has to be changed in the client, unless the outcome is sound or refused.
+    /// What to change in the client, unless the outcome is sound or refused.
     pub fix: Option<String>,
-    /// How many runs had which outcome, the worst first.
+    /// The number of runs for each outcome, the worst first.
     pub outcomes: Vec<OutcomeCount>,
-    /// What shows it.
+    /// The evidence for the outcome.
     pub evidence: Vec<EvidenceItem>,
-    /// How long it took.
+    /// The duration of the run in milliseconds.
     pub elapsed_ms: f64,
     /// Every connection that the client opened.
     pub transcripts: Vec<ConnectionTranscript>,
-    /// The end of what the client printed, escaped.
+    /// The end of the output of the client, escaped.
     pub output: String,
 }
 
-/// How many runs had an outcome.
+/// The number of runs with an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OutcomeCount {
@@ -72,101 +74,49 @@ pub struct OutcomeCount {
     pub runs: u32,
 }
 
-/// What a client did under an attack, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum ScenarioOutcome {
-    /// An attacker gained something: credentials, a session, or content that the client believes.
-    Fooled,
-    /// A signal ended it, which this program did not send.
-    Crashed,
-    /// A protection is missing, but another one held.
-    Weak,
-    /// It reported success, but delivered nothing.
-    Silent,
-    /// No verdict is possible.
-    Inconclusive,
-    /// It was still waiting when its time was over.
-    Hung,
-    /// It gave up before the attack was triggered.
-    Refused,
-    /// It went on inside TLS as without the attack, or gave up.
-    Sound,
-}
-
-impl ScenarioOutcome {
-    /// Every outcome, the worst first.
-    pub const ALL: &'static [Self] = &[
-        Self::Fooled,
-        Self::Crashed,
-        Self::Weak,
-        Self::Silent,
-        Self::Inconclusive,
-        Self::Hung,
-        Self::Refused,
-        Self::Sound,
-    ];
-
-    /// Returns the word that reports use for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sound => "sound",
-            Self::Weak => "weak",
-            Self::Fooled => "fooled",
-            Self::Silent => "silent",
-            Self::Crashed => "crashed",
-            Self::Refused => "refused",
-            Self::Hung => "hung",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-
-    /// Returns whether the client has to be changed.
-    pub fn is_flaw(self) -> bool {
-        self <= Self::Silent
-    }
-
-    /// Returns whether the run does not show what the client does.
-    pub fn is_undecided(self) -> bool {
-        matches!(self, Self::Crashed | Self::Inconclusive | Self::Hung)
-    }
-}
-
-/// Something that shows what a client did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct EvidenceItem {
-    /// What it shows, and the bytes, escaped.
-    pub text: String,
-    /// The connection, counted from 0; none for what the client printed.
-    pub transcript: Option<usize>,
-    /// The entry there, counted from 0.
-    pub entry: Option<usize>,
-}
-
-/// One connection.
+/// The transcript of one connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConnectionTranscript {
-    /// Whether it came where only a redirect leads.
+    /// Whether the client reached this connection through a redirect.
     pub redirected: bool,
-    /// What was said, in order.
+    /// The messages, in order.
     pub entries: Vec<TranscriptLine>,
 }
 
-/// One thing said.
+/// One message, or a part of one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TranscriptLine {
     /// Milliseconds since the connection was accepted.
     pub at_ms: f64,
-    /// `client` or `server`: what the client heard, whoever said it.
-    pub from: String,
-    /// `cleartext`, `tls` (a handshake, or what took its place) or `inside`.
-    pub layer: String,
+    /// The side that sent it, as the client sees it: bytes of the attacker are the server's.
+    pub from: Speaker,
+    /// The layer that carried it.
+    pub layer: Layer,
     /// The bytes, escaped.
     pub text: String,
+}
+
+/// The side of a connection that sent an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Speaker {
+    /// The client under test.
+    Client,
+    /// The server, or the attacker in its place.
+    Server,
+}
+
+impl Speaker {
+    /// Returns the word that reports use for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
 }
 
 impl ScenarioResult {
@@ -174,11 +124,11 @@ impl ScenarioResult {
         scenario: &Scenario,
         verdict: Judgment,
         records: &[ConnectionRecord],
-        ran: &ClientRun,
+        client: &ClientRun,
         elapsed: Duration,
     ) -> Self {
         const END: usize = 2000;
-        let output = ran.output.bytes();
+        let output = client.output.bytes();
         let is_listed = verdict.outcome.is_flaw() || verdict.outcome == ScenarioOutcome::Hung;
         Self {
             id: scenario.id.clone(),
@@ -194,7 +144,7 @@ impl ScenarioResult {
         }
     }
 
-    /// Adds another run of the same scenario. The worse run is shown.
+    /// Adds another run of the same scenario. The report shows the worse run.
     pub(crate) fn add(&mut self, other: Self) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         for OutcomeCount { outcome, runs } in &other.outcomes {
@@ -210,7 +160,7 @@ impl ScenarioResult {
         self.outcomes = outcomes;
     }
 
-    /// Returns how often the shown outcome came out, if there was more than one run: `3 of 10 runs`.
+    /// Returns how many runs had the shown outcome, if there was more than one run: `3 of 10 runs`.
     pub fn frequency(&self) -> Option<String> {
         let runs: u32 = self.outcomes.iter().map(|it| it.runs).sum();
         let shown: u32 = self.outcomes.iter().filter(|it| it.outcome == self.outcome).map(|it| it.runs).sum();
@@ -218,7 +168,7 @@ impl ScenarioResult {
     }
 }
 
-/// The scenario's fix, or the outcome's where that does not depend on the scenario.
+/// Returns the fix for an outcome that does not depend on the scenario, or the fix of the scenario.
 fn fix(scenario: &Scenario, outcome: ScenarioOutcome) -> String {
     match outcome {
         ScenarioOutcome::Crashed => {
@@ -237,13 +187,8 @@ impl ConnectionTranscript {
     pub(crate) fn of(record: &ConnectionRecord) -> Self {
         let line = |entry: &RecordEntry| TranscriptLine {
             at_ms: (entry.at.as_secs_f64() * 1e6).round() / 1e3,
-            from: if entry.from == Side::Client { "client" } else { "server" }.to_owned(),
-            layer: match entry.layer {
-                Layer::Cleartext => "cleartext",
-                Layer::Tls => "tls",
-                Layer::Inside => "inside",
-            }
-            .to_owned(),
+            from: if entry.from == Side::Client { Speaker::Client } else { Speaker::Server },
+            layer: entry.layer,
             text: entry.text(),
         };
         Self { redirected: record.redirected, entries: record.entries.iter().map(line).collect() }
@@ -266,7 +211,7 @@ impl AttackReport {
         }
     }
 
-    /// Returns what several outcomes come to.
+    /// Returns the worst of several outcomes. A client that refused every attack is sound.
     pub fn worst(outcomes: impl IntoIterator<Item = ScenarioOutcome>) -> ScenarioOutcome {
         let worst = outcomes.into_iter().min().unwrap_or(ScenarioOutcome::Sound);
         if worst == ScenarioOutcome::Refused { ScenarioOutcome::Sound } else { worst }
@@ -282,9 +227,9 @@ mod tests {
     #[test]
     fn the_worst_run_is_shown_and_all_are_counted() {
         let run = |outcome| {
-            let ran = ClientRun { ended: ClientExit::Success, output: ClientOutput::default() };
+            let client = ClientRun { exit: ClientExit::Success, output: ClientOutput::default() };
             let verdict = Judgment::new(outcome, outcome.word());
-            ScenarioResult::of(&Scenario::control(SessionAction::Pass), verdict, &[], &ran, Duration::ZERO)
+            ScenarioResult::of(&Scenario::control(SessionAction::Pass), verdict, &[], &client, Duration::ZERO)
         };
         let mut tested = run(ScenarioOutcome::Sound);
         assert_eq!(tested.frequency(), None);

@@ -1,4 +1,4 @@
-//! One connection after the other, for clients that somebody else drives: in the foreground, with a verdict for each.
+//! A server for clients that are started elsewhere, with a verdict for each connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::campaign::{Environment, certificate, middle};
 use crate::canary::Canary;
+use crate::error::AttackError;
 use crate::judge::{self, ClientBaseline, Observations};
 use crate::middle::Upstream;
 use crate::record::{ConnectionRecord, RunRecords};
@@ -17,29 +18,30 @@ use crate::report::{ScenarioOutcome, ScenarioResult};
 use crate::scenario::{Filling, Scenario, SessionAction};
 use crate::subject::{ClientExit, ClientOutput, ClientRun};
 
-/// A man in the middle for whoever comes: the first connection is not attacked, to compare with; then the scenarios
-/// take turns.
+/// A man in the middle for clients that are started elsewhere.
+///
+/// It does not attack the first connection, which is the baseline. Each further connection gets the next scenario.
 pub struct AttackServer {
     /// The protocol.
     pub protocol: &'static Protocol,
     /// The scenarios.
     pub scenarios: Vec<Scenario>,
-    /// The certificates.
+    /// The source of the certificates.
     pub environment: Arc<dyn Environment>,
-    /// The server behind.
+    /// The upstream server.
     pub upstream: Upstream,
-    /// Whether TLS passes unread where a scenario can do without it, and what clients say is not shown: the server
-    /// behind is a real one.
+    /// Whether the upstream server is a real one. TLS is then relayed without decryption where the scenario allows it, and
+    /// the texts of the client are not shown.
     pub real: bool,
-    /// Who may log in, and with which password, where that is known.
+    /// The credentials of the client, as far as they are controls.
     pub canary: Canary,
-    /// How long a client may be silent before TLS is up. A connection ends after six times as long.
+    /// How long a client may be silent before TLS is up. A connection ends after six times this limit.
     pub timeout: Duration,
 }
 
-/// Connections that are served at once; others wait.
+/// The most connections served at once. Further ones wait.
 const AT_ONCE: usize = 64;
-/// How many times [`AttackServer::timeout`] one connection may take.
+/// The time limit of a connection, as a multiple of [`AttackServer::timeout`].
 const DEADLINE: u32 = 6;
 
 impl std::fmt::Debug for AttackServer {
@@ -49,18 +51,18 @@ impl std::fmt::Debug for AttackServer {
 }
 
 impl AttackServer {
-    /// Serves until it is dropped; each verdict goes to `verdicts` as it falls.
+    /// Serves until the future is dropped, and sends each verdict to `verdicts`.
     ///
     /// # Errors
-    /// What kept it from serving, in words.
+    /// Returns an error if a connection cannot be accepted or the control run cannot be played.
     pub async fn run(
         self,
         listener: TcpListener,
         verdicts: mpsc::Sender<ScenarioResult>,
-    ) -> Result<(), String> {
+    ) -> Result<(), AttackError> {
         let watch = Arc::new(self);
-        // What the client does when nobody attacks it has to be known before the first attack is judged.
-        let mut known = Known::default();
+        // The baseline must be known before the first attack is judged.
+        let mut controls = ControlRuns::default();
         let mut turn = 0;
         let mut attacks = JoinSet::new();
         loop {
@@ -68,26 +70,27 @@ impl AttackServer {
                 accepted = listener.accept(), if attacks.len() < AT_ONCE => accepted,
                 Some(_) = attacks.join_next() => continue,
             };
-            let (tcp, _) = accepted.map_err(|error| format!("cannot accept connections: {error}"))?;
+            let (tcp, _) = accepted.map_err(AttackError::Accept)?;
             let needs_mute = watch.scenarios.iter().any(|it| it.inside == SessionAction::Mute);
-            let control = match (known.control.is_some(), known.mute.is_some()) {
+            let control = match (controls.control.is_some(), controls.mute.is_some()) {
                 (false, _) => Some(SessionAction::Pass),
                 (true, false) if needs_mute => Some(SessionAction::Mute),
                 _ => None,
             };
             if let Some(inside) = control {
                 let scenario = Scenario::control(inside);
-                let (records, ended, elapsed) = watch.once(&scenario, tcp, 0).await?;
-                let ran = ClientRun { ended, output: ClientOutput::default() };
-                let seen = Observations { records: &records, ran: &ran, canary: &watch.canary };
+                let (records, exit, elapsed) = watch.once(&scenario, tcp, 0).await?;
+                let client = ClientRun { exit, output: ClientOutput::default() };
+                let seen = Observations { records: &records, client: &client, canary: &watch.canary };
                 let verdict = judge::control(&seen);
                 let sound = verdict.outcome == ScenarioOutcome::Sound;
-                // A verdict that nobody hears is one all the same.
-                let _ = verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &ran, elapsed)).await;
+                // The receiver may be gone.
+                let _ =
+                    verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &client, elapsed)).await;
                 match inside {
-                    SessionAction::Mute => known.mute = Some(records),
-                    SessionAction::Pass if sound => known.control = Some(records),
-                    // The next connection has another try.
+                    SessionAction::Mute => controls.mute = Some(records),
+                    SessionAction::Pass if sound => controls.control = Some(records),
+                    // The next connection is a control run again.
                     SessionAction::Pass | SessionAction::Truncate => {}
                 }
                 continue;
@@ -96,27 +99,28 @@ impl AttackServer {
                 return Ok(());
             };
             turn += 1;
-            let (watch, verdicts, baseline) = (watch.clone(), verdicts.clone(), known.baseline());
+            let (watch, verdicts, baseline) = (watch.clone(), verdicts.clone(), controls.baseline());
             attacks.spawn(async move {
-                let Ok((records, ended, elapsed)) = watch.once(&scenario, tcp, baseline.answered.len()).await
+                let Ok((records, exit, elapsed)) = watch.once(&scenario, tcp, baseline.answered.len()).await
                 else {
                     return;
                 };
-                let ran = ClientRun { ended, output: ClientOutput::default() };
-                let seen = Observations { records: &records, ran: &ran, canary: &watch.canary };
+                let client = ClientRun { exit, output: ClientOutput::default() };
+                let seen = Observations { records: &records, client: &client, canary: &watch.canary };
                 let verdict = judge::judge(&scenario, &seen, &baseline);
-                let _ = verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &ran, elapsed)).await;
+                let _ =
+                    verdicts.send(ScenarioResult::of(&scenario, verdict, &records, &client, elapsed)).await;
             });
         }
     }
 
-    /// Serves one connection to its end, or until the client has been silent for too long.
+    /// Serves one connection until it ends or the client has been silent for too long.
     async fn once(
         &self,
         scenario: &Scenario,
         tcp: tokio::net::TcpStream,
         answered: usize,
-    ) -> Result<(Vec<ConnectionRecord>, ClientExit, Duration), String> {
+    ) -> Result<(Vec<ConnectionRecord>, ClientExit, Duration), AttackError> {
         let certificate = certificate(&self.environment, scenario).await?;
         let started = Instant::now();
         let records = Arc::new(RunRecords::default());
@@ -130,7 +134,7 @@ impl AttackServer {
         }
         middle.answered = answered;
         middle.deadline = self.timeout * DEADLINE;
-        let Some(number) = records.open() else { return Err(String::from("too many connections")) };
+        let Some(number) = records.open() else { return Err(AttackError::TooManyConnections) };
         records.with(number, |record| record.secret = self.real);
         let redirected = async {
             match &elsewhere {
@@ -138,7 +142,7 @@ impl AttackServer {
                 None => std::future::pending().await,
             }
         };
-        let ended = tokio::select! {
+        let exit = tokio::select! {
             () = middle.serve(number, tcp) => ClientExit::Unknown,
             () = redirected => {
                 if let Some(number) = records.open() {
@@ -148,25 +152,25 @@ impl AttackServer {
             }
             () = silence(&records, number, self.timeout) => ClientExit::TimedOut,
         };
-        Ok((records.taken(), ended, started.elapsed()))
+        Ok((records.taken(), exit, started.elapsed()))
     }
 }
 
-/// The runs without an attack.
+/// The records of the runs without an attack.
 #[derive(Default)]
-struct Known {
+struct ControlRuns {
     control: Option<Vec<ConnectionRecord>>,
     mute: Option<Vec<ConnectionRecord>>,
 }
 
-impl Known {
+impl ControlRuns {
     fn baseline(&self) -> ClientBaseline {
         let records = |of: &Option<Vec<ConnectionRecord>>| of.clone().unwrap_or_default();
         judge::baseline(&records(&self.control), &[], &records(&self.mute))
     }
 }
 
-/// Waits until the client has said nothing for so long, and TLS is not up.
+/// Waits until the client has been silent for `timeout` before TLS.
 async fn silence(records: &RunRecords, number: usize, timeout: Duration) {
     loop {
         let mut quiet = Duration::ZERO;

@@ -14,46 +14,48 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Where a client is sent, and with what.
+use crate::error::AttackError;
+
+/// The server that a client connects to, and the credentials for it.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The protocol's scheme.
     pub protocol: &'static str,
-    /// The host, a name that the sound certificate is good for.
+    /// The host, for which the sound certificate is valid.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The root certificate to trust.
+    /// The file with the root certificate to trust.
     pub ca_file: PathBuf,
-    /// Who to log in as.
+    /// The user to log in as.
     pub user: String,
     /// The password.
     pub password: String,
-    /// How long the client may take.
+    /// The time limit for the client.
     pub timeout: Duration,
 }
 
 /// A finished run of a client.
 #[derive(Clone, Debug)]
 pub struct ClientRun {
-    /// How it ended.
-    pub ended: ClientExit,
-    /// What it printed.
+    /// How the client ended.
+    pub exit: ClientExit,
+    /// The output of the client.
     pub output: ClientOutput,
 }
 
 /// How a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientExit {
-    /// It reported success.
+    /// The client reported success.
     Success,
-    /// It reported a failure, with this code.
+    /// The client reported a failure with this exit code.
     Failure(i32),
-    /// A signal of this number ended it, which this program did not send.
+    /// A signal with this number ended the client, which this program did not send.
     Signal(i32),
-    /// Its time was over, and it was killed.
+    /// The client exceeded its time limit and was killed.
     TimedOut,
-    /// Its connection ended. The client is not a process of this program.
+    /// The connection ended. The client is not a process of this program, so its exit is not known.
     Unknown,
 }
 
@@ -74,20 +76,20 @@ impl ClientExit {
     }
 }
 
-/// The start of what a client printed, and when.
+/// The start of the output of a client, with the time of each piece.
 #[derive(Clone, Debug, Default)]
 pub struct ClientOutput {
     bytes: Vec<u8>,
-    /// For each piece: where it ends, and when it was read.
+    /// The end offset of each piece, and the time it was read.
     pieces: Vec<(usize, Instant)>,
     is_cut: bool,
 }
 
-/// Octets of a client's output that are kept.
+/// The most octets of a client's output that are kept.
 const OUTPUT: usize = 128 * 1024;
 
 impl ClientOutput {
-    /// Appends a piece that was just read, as far as there is room.
+    /// Appends a piece that was just read, up to the size limit.
     pub fn push(&mut self, piece: &[u8]) {
         let room = OUTPUT.saturating_sub(self.bytes.len()).min(piece.len());
         self.is_cut |= room < piece.len();
@@ -97,7 +99,7 @@ impl ClientOutput {
         }
     }
 
-    /// Returns what was printed.
+    /// Returns the output.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -122,29 +124,33 @@ impl From<Vec<u8>> for ClientOutput {
     }
 }
 
-/// A run under way.
-pub type ClientFuture<'a> = Pin<Box<dyn Future<Output = Result<ClientRun, String>> + Send + 'a>>;
+/// A future that runs a client.
+pub type ClientFuture<'a> = Pin<Box<dyn Future<Output = Result<ClientRun, AttackError>> + Send + 'a>>;
 
-/// Something that can be run as a client, any number of times at once.
+/// A client under test, which can run several times at once.
 pub trait Subject: Send + Sync {
-    /// Runs it once: connects, upgrades, logs in, does something, ends.
+    /// Runs the client once: it connects, upgrades, logs in, sends a command and ends.
     ///
-    /// An error is a client that could not be started. Dropping the future ends the client.
+    /// Dropping the future ends the client.
+    ///
+    /// # Errors
+    /// The future returns an error if the client cannot be started.
     fn run<'a>(&'a self, target: &'a Target) -> ClientFuture<'a>;
 
-    /// What reports call it.
+    /// Returns the name of the client in reports.
     fn name(&self) -> String;
 }
 
-/// A command for the shell, with places for the target: `{host}`, `{port}`, `{ca}`, `{user}`, `{password}`.
+/// A shell command as a client, with placeholders for the target: `{protocol}`, `{host}`, `{port}`, `{ca}`, `{user}` and
+/// `{password}`. The environment variables `STARTTLS_HOST` and so on have the same values.
 #[derive(Clone, Debug)]
 pub struct Shell(pub String);
 
-/// For the end of the output when the client itself has ended.
+/// How long the end of the output may take after the client has ended.
 const LINGER: Duration = Duration::from_millis(500);
 
 impl Shell {
-    fn places(target: &Target) -> [(&'static str, String); 6] {
+    fn placeholders(target: &Target) -> [(&'static str, String); 6] {
         [
             ("protocol", target.protocol.to_owned()),
             ("host", target.host.clone()),
@@ -166,18 +172,18 @@ impl Subject for Shell {
     }
 }
 
-async fn run(shell: &Shell, target: &Target) -> Result<ClientRun, String> {
+async fn run(shell: &Shell, target: &Target) -> Result<ClientRun, AttackError> {
     let (mut script, mut command) = (shell.0.clone(), Command::new("/bin/sh"));
-    for (place, value) in Shell::places(target) {
-        script = script.replace(&format!("{{{place}}}"), &value);
-        command.env(format!("STARTTLS_{}", place.to_ascii_uppercase()), value);
+    for (name, value) in Shell::placeholders(target) {
+        script = script.replace(&format!("{{{name}}}"), &value);
+        command.env(format!("STARTTLS_{}", name.to_ascii_uppercase()), value);
     }
-    // Ends with all processes that came from it, however this future ends.
+    // Ends all descendants of the client, even if this future is dropped.
     let mut family = ProcessTree::new();
-    let (name, value) = family.variable();
-    command.env(name, value).arg("-c").arg(script).process_group(0).kill_on_drop(true);
+    let (variable, id) = family.variable();
+    command.env(variable, id).arg("-c").arg(script).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("the client cannot be started: {error}"))?;
+    let mut child = command.spawn().map_err(AttackError::StartClient)?;
     if let Some(id) = child.id() {
         family.set_leader(id);
     }
@@ -185,12 +191,12 @@ async fn run(shell: &Shell, target: &Target) -> Result<ClientRun, String> {
     let mut readers = JoinSet::new();
     readers.spawn(collect(child.stdout.take(), Arc::clone(&output)));
     readers.spawn(collect(child.stderr.take(), Arc::clone(&output)));
-    let ended = match timeout(target.timeout, child.wait()).await {
+    let exit = match timeout(target.timeout, child.wait()).await {
         Ok(Ok(status)) => {
             family.leader_was_reaped();
             ClientExit::of(status)
         }
-        Ok(Err(error)) => return Err(format!("the client cannot be waited for: {error}")),
+        Ok(Err(error)) => return Err(AttackError::AwaitClient(error)),
         Err(_) => {
             family.end();
             ClientExit::TimedOut
@@ -199,7 +205,7 @@ async fn run(shell: &Shell, target: &Target) -> Result<ClientRun, String> {
     // A process that outlives the client may hold the output open.
     let _ = timeout(LINGER, async { while readers.join_next().await.is_some() {} }).await;
     let output = std::mem::take(&mut *output.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(ClientRun { ended, output })
+    Ok(ClientRun { exit, output })
 }
 
 async fn collect(from: Option<impl AsyncRead + Unpin>, output: Arc<Mutex<ClientOutput>>) {

@@ -1,16 +1,16 @@
-//! The server's first flight, written by hand: what no TLS library sends.
+//! First flights of a server that no TLS library sends.
 
 use starttls::rustls::SignatureScheme;
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::sign::CertifiedKey;
 
-/// The server's random octets.
+/// The random of the ServerHello.
 const RANDOM: [u8; 32] = [7; 32];
 /// The fatal alert protocol_version in TLS 1.0 (RFC 2246 section 7.2).
 const PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 /// The fatal alert handshake_failure (RFC 8446 section 6.2).
 pub(super) const HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
-/// A protocol that clients do not offer.
+/// An ALPN protocol that clients do not offer.
 const ALPN: &[u8] = b"x-not-offered";
 /// The base point of P-256 (SEC 2 section 2.4.2): a valid key share, for which no private key is needed here.
 const BASE_POINT: &[u8; 65] = &[
@@ -20,13 +20,14 @@ const BASE_POINT: &[u8; 65] = &[
     0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
 ];
 
+/// Returns whether these bytes start with a complete TLS record.
 pub(super) fn whole_record(bytes: &[u8]) -> bool {
     matches!(bytes, [_, _, _, high, low, rest @ ..] if rest.len() >= usize::from(u16::from_be_bytes([*high, *low])))
 }
 
-/// ServerHello, Certificate, ServerKeyExchange and ServerHelloDone of TLS 1.2 (RFC 5246 section 7.3, RFC 8422
-/// section 5.4), for a certificate with a P-256 key. The ServerHello selects a protocol by ALPN that was not offered. A
-/// client that takes it sends its ClientKeyExchange.
+/// Returns ServerHello, Certificate, ServerKeyExchange and ServerHelloDone of TLS 1.2 (RFC 5246 section 7.3, RFC 8422
+/// section 5.4), for a certificate with a P-256 key. The ServerHello selects an ALPN protocol that the client did not offer.
+/// A client that accepts it sends its ClientKeyExchange.
 pub(super) fn with_alpn(client_hello: &[u8], certificate: &CertifiedKey) -> Vec<u8> {
     answer_with_alpn(client_hello, certificate).unwrap_or_else(|| HANDSHAKE_FAILURE.to_vec())
 }
@@ -54,8 +55,9 @@ fn answer_with_alpn(client_hello: &[u8], certificate: &CertifiedKey) -> Option<V
     Some(flight(3, &messages))
 }
 
-/// ServerHello, Certificate and ServerHelloDone of TLS 1.0 (RFC 2246 section 7.4), with the key exchange by RSA that
-/// the client offers: a client that takes it sends its ClientKeyExchange. An alert for one that offers none.
+/// Returns ServerHello, Certificate and ServerHelloDone of TLS 1.0 (RFC 2246 section 7.4) with an RSA key exchange that the
+/// client offers. A client that accepts it sends its ClientKeyExchange. The answer is an alert if the client offers no RSA
+/// key exchange.
 pub(super) fn in_tls_1_0(client_hello: &[u8], chain: &[CertificateDer<'_>]) -> Vec<u8> {
     const RSA: [u16; 4] = [0x002f, 0x0035, 0x000a, 0x003c];
     let offered = suites(client_hello).unwrap_or_default();
@@ -74,7 +76,7 @@ fn certificates(chain: &[CertificateDer<'_>]) -> Vec<u8> {
     [&length(list.len())[..], &list].concat()
 }
 
-/// Handshake messages, each in a record of its own.
+/// Returns handshake messages, each in a record of its own.
 fn flight(minor: u8, messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let record = |(kind, body): &(u8, Vec<u8>)| {
         let message = [&[*kind], &length(body.len())[..], body].concat();
@@ -83,16 +85,16 @@ fn flight(minor: u8, messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
     messages.iter().flat_map(record).collect()
 }
 
-/// A length in three octets; the last two are a length in two.
+/// Returns a length in three octets, of which the last two are a length in two octets.
 fn length(length: usize) -> [u8; 3] {
     let [.., a, b, c] = length.to_be_bytes();
     [a, b, c]
 }
 
-/// Where the random octets of a ClientHello start: after the headers of the record and the message, and the version.
+/// The offset of the random in a ClientHello: after the headers of the record and the message, and the version.
 const CLIENT_RANDOM: usize = 5 + 4 + 2;
 
-/// The cipher suites of a ClientHello, which follow the random octets and the session's id.
+/// Returns the cipher suites of a ClientHello, which follow the random and the session id.
 fn suites(client_hello: &[u8]) -> Option<Vec<u16>> {
     let session = client_hello.get(CLIENT_RANDOM + 32..)?;
     let list = session.get(1 + usize::from(*session.first()?)..)?;

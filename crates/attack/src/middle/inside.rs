@@ -1,4 +1,4 @@
-//! Inside TLS, where the man in the middle has the keys of both legs: what passes is written down.
+//! Inside TLS. The man in the middle terminates TLS on both sides, and records what it relays.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,18 @@ use super::{CHUNK, Middle};
 use crate::record::Layer;
 use crate::scenario::SessionAction;
 
-/// How long a client that hears nothing may take to say its first word, and how long for the next, before it has said
-/// all that it says without an answer.
-const UNDER_ATTACK: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
-/// The same where it is not attacked. It is heard out for longer there than in what that is compared with: a pause
-/// on a busy machine may make an attack look as if it had come to nothing, and never a sound client as if it were fooled.
-const IN_PEACE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));
-/// How long a client may go on without an answer.
+/// How long a client without answers may take for its first message, and for each further one, until the run ends.
+const MUTE_ATTACK: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
+/// The same limits in the run without an attack. They are longer than under attack: a pause on a busy machine can then hide
+/// an attack that succeeded, but cannot make a sound client look fooled.
+const MUTE_CONTROL: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));
+/// How long a client may continue without an answer.
 const UNANSWERED: Duration = Duration::from_secs(20);
-/// For each thing that the client says after the server has closed.
+/// How long the client may take for each message after the server has closed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Middle {
-    /// Passes everything, in both directions.
+    /// Relays everything in both directions.
     pub(super) async fn pass_inside<A, B>(&self, number: usize, mut client: A, mut server: B)
     where
         A: AsyncRead + AsyncWrite + Unpin,
@@ -37,7 +36,7 @@ impl Middle {
                     if said.is_empty() {
                         break;
                     }
-                    reader.heard(said);
+                    reader.receive(said);
                     match self.records.count(number, said.len()) {
                         Ok(()) => send(&mut server, said).await,
                         spent => spent,
@@ -47,9 +46,9 @@ impl Middle {
                     let said = &from_server[..read.unwrap_or(0)];
                     if said.is_empty() {
                         let _ = client.shutdown().await;
-                        // The client may have a word to say yet.
+                        // The client may still send messages.
                         while let Ok(Ok(read @ 1..)) = timeout(LAST_WORDS, client.read(&mut from_client)).await {
-                            reader.heard(&from_client[..read]);
+                            reader.receive(&from_client[..read]);
                             if self.records.count(number, read).is_err() {
                                 break;
                             }
@@ -80,13 +79,13 @@ impl Middle {
         let _ = server.shutdown().await;
     }
 
-    /// Returns the start of what the server said, if TLS is to be cut off in it: it is the answer to the client's last
-    /// message. A client that has said goodbye no longer needs an answer, so cutting one off then would prove nothing.
+    /// Returns the start of the server's bytes if TLS must be cut off after it, which is in the answer to the last message of
+    /// the client. A client that has sent its goodbye needs no answer, so cutting one off then would prove nothing.
     fn cut<'a>(&self, number: usize, said: &'a [u8]) -> Option<&'a [u8]> {
         if self.inside != SessionAction::Truncate || self.answered == 0 {
             return None;
         }
-        // Fewer octets than any whole message has.
+        // Fewer octets than any complete message has.
         let start = &said[..(said.len() / 2).min(3)];
         let mut is_due = false;
         self.records.with(number, |record| {
@@ -100,15 +99,15 @@ impl Middle {
         is_due.then_some(start)
     }
 
-    /// Listens, and says nothing, until the client waits for an answer.
+    /// Receives and sends nothing until the client waits for an answer.
     pub(super) async fn mute<A: AsyncRead + AsyncWrite + Unpin>(&self, number: usize, mut client: A) {
         let mut reader = Reader::new(self, number);
-        let (first, quiet) = if self.rules.is_empty() { IN_PEACE } else { UNDER_ATTACK };
+        let (first, quiet) = if self.rules.is_empty() { MUTE_CONTROL } else { MUTE_ATTACK };
         let (mut buffer, mut patience) = ([0; CHUNK], first);
         let until = Instant::now() + UNANSWERED;
         while let Ok(Ok(read @ 1..)) = timeout(patience, client.read(&mut buffer)).await {
-            reader.heard(&buffer[..read]);
-            // A client that says more and more without an answer has shown what it does.
+            reader.receive(&buffer[..read]);
+            // A client that keeps sending without an answer has shown its behavior.
             if self.records.count(number, read).is_err() || Instant::now() > until {
                 break;
             }
@@ -123,7 +122,7 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Resu
     to.flush().await
 }
 
-/// Cuts what the client says into messages, as far as they can be read.
+/// Frames the messages of the client for the record, as far as they are valid.
 struct Reader<'a> {
     middle: &'a Middle,
     number: usize,
@@ -132,12 +131,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(middle: &'a Middle, number: usize) -> Self {
-        // What the engine would answer is nobody's business.
+        // The answers of the engine are not sent.
         let engine = proto::ServerSession::new(middle.protocol, Identity::new("localhost"), &mut Vec::new());
         Self { middle, number, engine: Some(engine) }
     }
 
-    fn heard(&mut self, said: &[u8]) {
+    fn receive(&mut self, said: &[u8]) {
         let mut rest = said;
         while let Some(engine) = self.engine.as_mut().filter(|_| !rest.is_empty()) {
             rest = engine.receive(rest);

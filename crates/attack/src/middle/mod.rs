@@ -1,4 +1,4 @@
-//! The man in the middle: one connection of the client's, from the greeting to the end.
+//! The man in the middle: it relays one connection of the client, edits it, and records it.
 
 mod answer;
 mod handshake;
@@ -24,18 +24,18 @@ use crate::record::{Layer, RunRecords};
 use crate::scenario::{HandshakeAction, SessionAction};
 use recorder::Recorder;
 
-/// The server behind the man in the middle.
+/// The upstream server, to which the man in the middle relays.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Where it listens.
+    /// The address of the server.
     pub address: SocketAddr,
-    /// The name that its certificate is verified for.
+    /// The name in its certificate.
     pub server_name: String,
-    /// What TLS towards it is made with.
+    /// The TLS configuration toward the server.
     pub connector: Connector,
 }
 
-/// What is done to each connection of a run.
+/// The configuration for all connections of a run.
 #[derive(Clone)]
 pub(crate) struct Middle {
     pub(crate) protocol: &'static Protocol,
@@ -43,38 +43,37 @@ pub(crate) struct Middle {
     pub(crate) handshake: HandshakeAction,
     pub(crate) inside: SessionAction,
     pub(crate) pause: Duration,
-    /// How long the handshake is held back, so that what the client printed before it is read before it.
+    /// How long the handshake is delayed, so that output from before the handshake is read before it starts.
     pub(crate) hold: Duration,
-    /// How long one connection may take.
+    /// The time limit for one connection.
     pub(crate) deadline: Duration,
-    /// How many messages the client says inside TLS without an attack.
+    /// The number of messages that the client sends inside TLS without an attack.
     pub(crate) answered: usize,
-    /// TLS towards the client, if that is ours.
+    /// Terminates TLS toward the client; `None` to relay TLS without decryption.
     pub(crate) acceptor: Option<Acceptor>,
-    /// The same certificate, for TLS that no library speaks any more.
+    /// The same certificate, for handshakes that the TLS library does not support.
     pub(crate) certificate: Arc<CertifiedKey>,
     pub(crate) upstream: Upstream,
     pub(crate) records: Arc<RunRecords>,
 }
 
 const CHUNK: usize = 16 * 1024;
-/// For the connection to the server behind.
+/// The time limit for connecting to the upstream server, and for its handshake.
 const DIAL: Duration = Duration::from_secs(10);
-/// How long connections may take to end when the client under test has ended.
+/// How long connections may take to end after the client has ended.
 const LINGER: Duration = Duration::from_secs(5);
-/// For a connection that was opened before the client ended, and was not accepted yet.
+/// How long to wait for a connection that the client opened before its end and that is not accepted yet.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// How the cleartext part ended.
+/// The end of the cleartext phase.
 enum Cleartext {
     Over,
-    /// TLS comes next; this much of the client's is here.
+    /// TLS follows. The client sent these bytes of it already.
     Boundary(Vec<u8>),
 }
 
 impl Middle {
-    /// Serves what comes here until it is told to stop, and then to its end what is open. What comes to
-    /// `elsewhere` has followed a redirect.
+    /// Serves connections until `stop`, then waits for the open ones. Clients reach `elsewhere` only through a redirect.
     pub(crate) async fn run(
         self,
         listener: TcpListener,
@@ -90,7 +89,7 @@ impl Middle {
         };
         let mut over: Option<Instant> = None;
         while over.is_none_or(|over| over.elapsed() < LINGER) {
-            // A client that has come and gone was there: whoever waits comes before the end.
+            // A client may connect and end at once, so pending connections are accepted before `stop` is read.
             let (accepted, redirected) = tokio::select! {
                 biased;
                 accepted = listener.accept() => (accepted, false),
@@ -111,13 +110,13 @@ impl Middle {
             middle.records.with(number, |record| record.redirected = redirected);
             connections.spawn(async move { middle.serve(number, tcp).await });
         }
-        // The client may have gone before what it said last was read.
+        // The last bytes of an ended client may not be read yet.
         let _ = timeout(LINGER, async { while connections.join_next().await.is_some() {} }).await;
     }
 
-    /// Serves one connection, and records it. Ends it at the deadline, whatever the client and the server do.
+    /// Serves and records one connection, up to the deadline.
     pub(crate) async fn serve(&self, number: usize, client: TcpStream) {
-        // A connection at its end is closed like any other.
+        // A connection at its deadline is closed like any other.
         let _ = timeout(self.deadline, self.converse(number, client)).await;
     }
 
@@ -128,22 +127,22 @@ impl Middle {
         };
         let server = match timeout(DIAL, TcpStream::connect(self.upstream.address)).await {
             Ok(Ok(server)) => server,
-            Ok(Err(error)) => return trouble("the server behind cannot be reached", &error),
-            Err(_) => return trouble("the server behind cannot be reached", &"no answer in time"),
+            Ok(Err(error)) => return trouble("cannot reach the upstream server", &error),
+            Err(_) => return trouble("cannot reach the upstream server", &"no answer in time"),
         };
         for tcp in [&client, &server] {
-            // The messages are small, and cuts between segments matter.
+            // Scenarios split messages into segments, which must not be coalesced.
             let _ = tcp.set_nodelay(true);
         }
         let mut server = server;
         match self.negotiate(number, &mut client, &mut server).await {
-            // A connection that breaks is one that ends.
+            // A broken connection counts as one that ended.
             Ok(Cleartext::Over) | Err(_) => {}
             Ok(Cleartext::Boundary(early)) => self.encrypt(number, client, server, early).await,
         }
     }
 
-    /// Passes cleartext in both directions, edited, until TLS is agreed on or one side has enough.
+    /// Relays and edits cleartext in both directions until the request is accepted or one side closes.
     async fn negotiate(
         &self,
         number: usize,
@@ -175,21 +174,21 @@ impl Middle {
             let (mut out, mut events) = (Outgoing::default(), Vec::new());
             relay.receive(side, bytes, &mut out, &mut events);
             if side == Side::Client {
-                recorder.heard(bytes)?;
+                recorder.receive(bytes)?;
             }
             let applied = relay.has_applied();
             self.records.with(number, |record| record.applied |= applied);
             if server_is_open && server.write_all(&out.to_server).await.is_err() {
                 server_is_open = false;
             }
-            self.tell(number, client, &out).await?;
+            self.send(number, client, &out).await?;
             if events.iter().any(|event| event.kind == EventKind::Boundary) {
                 let unread = self.acceptor.is_none();
                 self.records.with(number, |record| {
                     record.answered = true;
                     (record.unread, record.encrypted) = (unread, unread);
                 });
-                recorder.answered();
+                recorder.start_tls();
                 if self.acceptor.is_some() {
                     return Ok(Cleartext::Boundary(relay.into_beyond(Side::Client)));
                 }
@@ -197,8 +196,8 @@ impl Middle {
         }
     }
 
-    /// Says to the client what there is to say, a segment at a time.
-    async fn tell(&self, number: usize, client: &mut TcpStream, out: &Outgoing) -> io::Result<()> {
+    /// Sends the pending bytes to the client, one segment at a time.
+    async fn send(&self, number: usize, client: &mut TcpStream, out: &Outgoing) -> io::Result<()> {
         let mut start = 0;
         let ends = out.cuts.iter().copied().chain([out.to_client.len()]);
         for (at, end) in ends.enumerate() {

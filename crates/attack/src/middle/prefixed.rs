@@ -1,4 +1,4 @@
-//! A stream whose first bytes were read already.
+//! A stream whose first bytes were read before.
 
 use std::io;
 use std::pin::Pin;

@@ -1,14 +1,14 @@
-//! For programs: one object. Its schema is `docs/schema/attack.json`.
+//! The report as JSON: one object. Its schema is `docs/schema/attack.json`.
 
 use crate::report::{AttackReport, ScenarioResult};
 
-/// The report as one object.
+/// Renders the report as one object.
 pub fn render(report: &AttackReport) -> String {
-    // Structs with strings for keys: this cannot fail.
+    // Serializing structs cannot fail: all keys are strings.
     starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
-/// One run as one line.
+/// Renders one run as one line.
 pub fn line(tested: &ScenarioResult) -> String {
     starttls_report::json(&serde_json::to_string(tested).unwrap_or_default()) + "\n"
 }
@@ -17,7 +17,7 @@ pub fn line(tested: &ScenarioResult) -> String {
 mod tests {
     use super::*;
 
-    /// Set `UPDATE_SCHEMA` to write the file anew.
+    /// With `UPDATE_SCHEMA` set, the test writes the file.
     #[test]
     fn the_schema_in_the_docs_is_that_of_the_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/attack.json");

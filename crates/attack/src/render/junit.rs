@@ -1,4 +1,4 @@
-//! For build servers: a test suite for the client, a test case for each scenario.
+//! The report for build servers: a test suite for the client, with a test case for each scenario.
 
 use starttls_report::junit::{self, TestCase, TestSuite};
 

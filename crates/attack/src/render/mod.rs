@@ -1,5 +1,5 @@
-//! The report, for people and for machines. What a peer said is escaped when it gets here; what the client's command
-//! and the scenarios say is made harmless where it is written.
+//! Renders the report for people and for programs. The bytes of the peers arrive here escaped. The renderers escape the
+//! client's command and the texts of the scenarios.
 
 pub mod json;
 pub mod junit;
@@ -8,7 +8,7 @@ pub mod text;
 
 use crate::report::{EvidenceItem, ScenarioResult, TranscriptLine};
 
-/// What shows that a client was fooled, piece by piece.
+/// Returns the pieces of evidence as lines.
 fn evidence(tested: &ScenarioResult) -> impl Iterator<Item = String> {
     tested.evidence.iter().map(|it| match line(tested, it) {
         Some(line) => format!("{} ({line})", it.text),
@@ -16,9 +16,10 @@ fn evidence(tested: &ScenarioResult) -> impl Iterator<Item = String> {
     })
 }
 
-/// The entry that a piece of evidence points at.
+/// Returns the entry of the transcript that a piece of evidence refers to.
 fn line(tested: &ScenarioResult, evidence: &EvidenceItem) -> Option<String> {
     let TranscriptLine { at_ms, from, layer, text } =
         tested.transcripts.get(evidence.transcript?)?.entries.get(evidence.entry?)?;
-    Some(format!("connection {}, {at_ms:.1} ms, {from}, {layer}: {text}", evidence.transcript? + 1))
+    let (connection, from, layer) = (evidence.transcript? + 1, from.word(), layer.word());
+    Some(format!("connection {connection}, {at_ms:.1} ms, {from}, {layer}: {text}"))
 }

@@ -1,5 +1,4 @@
-//! For code scanning: SARIF 2.1.0. What has to be changed in the client is a result; a run without a verdict is a
-//! notification.
+//! The report for code scanning, as SARIF 2.1.0. A flaw of the client is a result; a run without a verdict is a notification.
 
 use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult, SarifRule, SarifSeverity};
 
@@ -7,7 +6,7 @@ use super::evidence;
 use crate::Scenario;
 use crate::report::{AttackReport, ScenarioOutcome, ScenarioResult};
 
-/// Renders the report as SARIF. Code scanning shows each result at a file: `file`, relative to the repository.
+/// Renders the report as SARIF. Code scanning shows each result at `file`, a path relative to the repository.
 pub fn render(report: &AttackReport, file: &str) -> String {
     let all = std::iter::once(&report.control).chain(&report.scenarios);
     let scenarios = Scenario::all().unwrap_or_default();
@@ -42,7 +41,7 @@ pub fn render(report: &AttackReport, file: &str) -> String {
         undecided.map(|it| notification(&it.id, format!("{}: {}", it.outcome.word(), it.summary)));
     let missing = report.unfinished.iter();
     let missing =
-        missing.map(|id| notification(id, String::from("a signal ended the campaign before it was run")));
+        missing.map(|id| notification(id, String::from("not run: a signal ended the campaign first")));
     sarif::render(&sarif::SarifRun {
         tool: "starttls attack",
         version: env!("CARGO_PKG_VERSION"),

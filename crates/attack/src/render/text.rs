@@ -1,31 +1,31 @@
-//! The report for people: one line a scenario, and what shows that a client was fooled.
+//! The report as text: one line for each scenario, and the transcripts with evidence.
 
 use std::fmt::Write;
 
-use crate::report::{AttackReport, ScenarioOutcome, ScenarioResult};
+use crate::report::{AttackReport, Layer, ScenarioOutcome, ScenarioResult, Speaker};
 
-/// How it looks.
+/// The appearance of the text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextStyle {
-    /// Whether every transcript is shown, not only those of evidence.
+    /// Whether every transcript is shown, or only those with evidence.
     pub verbose: bool,
-    /// What makes an outcome stand out on a terminal.
+    /// The colors of the outcomes on a terminal.
     pub paint: Option<Paint>,
 }
 
-/// What goes before and behind the word for an outcome.
+/// Returns the control sequences before and after the word for an outcome.
 pub type Paint = fn(ScenarioOutcome) -> (&'static str, &'static str);
 
-/// The report as text.
+/// Renders the report as text.
 pub fn render(report: &AttackReport, style: TextStyle) -> String {
     let rows = std::iter::once(&report.control).chain(&report.scenarios).map(|tested| row(tested, style));
     rows.collect::<String>() + "\n" + &summary(report) + "\n"
 }
 
-/// How many of each, in one line.
+/// Renders the number of scenarios with each outcome in one line.
 pub fn summary(report: &AttackReport) -> String {
     if report.control.outcome != ScenarioOutcome::Sound {
-        return format!("inconclusive: without an attack, {}", report.control.summary);
+        return format!("inconclusive: the run without an attack is not sound: {}", report.control.summary);
     }
     let count = |outcome| report.scenarios.iter().filter(|tested| tested.outcome == outcome).count();
     let words: Vec<String> = ScenarioOutcome::ALL
@@ -46,15 +46,15 @@ pub fn summary(report: &AttackReport) -> String {
     )
 }
 
-/// One run: a line, and the conversations that show something.
+/// Renders one run: a line, and the transcripts with evidence.
 pub fn row(tested: &ScenarioResult, style: TextStyle) -> String {
     let mut out = String::new();
-    let (before, behind) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
+    let (before, after) = style.paint.map_or(("", ""), |paint| paint(tested.outcome));
     let often = tested.frequency().map(|often| format!(" ({often})")).unwrap_or_default();
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
         out,
-        "{:<24} {before}{:<12}{behind} {}{often}",
+        "{:<24} {before}{:<12}{after} {}{often}",
         tested.id,
         tested.outcome.word(),
         tested.summary
@@ -71,12 +71,9 @@ pub fn row(tested: &ScenarioResult, style: TextStyle) -> String {
             let is_evidence =
                 tested.evidence.iter().any(|it| (it.transcript, it.entry) == (Some(at), Some(number)));
             let pointer = if is_evidence { '>' } else { ' ' };
-            let who = if line.from == "client" { 'C' } else { 'S' };
-            let layer = match line.layer.as_str() {
-                "inside" => " inside TLS",
-                _ => "",
-            };
-            let _ = writeln!(out, "  {pointer} {:9.1} ms {who}{layer}: {}", line.at_ms, line.text);
+            let side = if line.from == Speaker::Client { 'C' } else { 'S' };
+            let layer = if line.layer == Layer::Inside { " inside TLS" } else { "" };
+            let _ = writeln!(out, "  {pointer} {:9.1} ms {side}{layer}: {}", line.at_ms, line.text);
         }
     }
     out

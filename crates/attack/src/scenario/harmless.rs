@@ -1,14 +1,14 @@
-//! Messages in cleartext that give nothing away, as data.
+//! Messages in cleartext that disclose nothing, as data.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 const FILE: &str = include_str!("harmless.toml");
 
-/// Returns whether this message of the client's gives nothing away in this protocol.
+/// Returns whether a message of the client discloses nothing in this protocol.
 pub(crate) fn is_harmless(protocol: &str, message: &[u8]) -> bool {
     static STARTS: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();
-    // The test below reads the file.
+    // The test below parses the file.
     let starts = STARTS.get_or_init(|| toml::from_str(FILE).unwrap_or_default());
     let is = |start: &String| {
         message.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start.as_bytes()))

@@ -1,4 +1,4 @@
-//! The files with the scenarios, in the order in which they are listed and run.
+//! The scenario files, in the order in which they are listed and run.
 
 macro_rules! files {
     ($($name:literal)*) => {
@@ -6,7 +6,7 @@ macro_rules! files {
     };
 }
 
-/// Name and text of each file.
+/// The name and the text of each file.
 pub(crate) const FILES: &[(&str, &str)] = files! {
     "cli-strip-offer"
     "cli-mangle-offer"
@@ -86,6 +86,7 @@ mod tests {
         listed.sort_unstable();
         assert_eq!(found, listed);
     }
+
     #[test]
     fn the_documentation_has_every_scenario() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/attack.md");

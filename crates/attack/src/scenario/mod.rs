@@ -1,36 +1,37 @@
-//! Scenarios: attacks as data. A file in `scenarios/` says when the man in the middle does what, in the words of
-//! the relay, which name no protocol; what has to be said in a protocol's own words is written there too.
+//! Scenarios: attacks as data. A file in `scenarios/` contains triggers and actions in the relay's terms, which name no
+//! protocol, and the texts that a protocol needs.
 
 mod harmless;
 mod list;
 mod rule;
-mod words;
+mod text;
 
 use serde::Deserialize;
 use starttls::proto::{OfferPlace, Protocol, RelayRule};
 
+use crate::error::ScenarioError;
 pub(crate) use harmless::is_harmless;
 pub(crate) use list::FILES;
-use rule::{RuleSpec, moment};
-pub(crate) use words::Filling;
+use rule::{RuleSpec, trigger};
+pub(crate) use text::Filling;
 
-/// One attack on a client.
+/// An attack on a client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// `cli-strip-offer` and the like.
+    /// The id, such as `cli-strip-offer`.
     pub id: String,
-    /// What is done, in one line.
+    /// What the attacker does, in one line.
     pub title: String,
-    /// Where it is described, or which rule it breaks.
+    /// The publication, the RFC section and the rules of `docs/rules.md` that it is about.
     pub reference: String,
     /// What happens, and why it matters.
     pub what: String,
     /// What a sound client does.
     pub sound: String,
-    /// What a client does that is fooled.
+    /// What a fooled client does.
     pub fooled: String,
-    /// What the developer of a client that is not sound has to change, in one line.
+    /// What to change in a client that is not sound, in one line.
     pub fix: String,
     /// The outcome when the scenario's own proofs are found.
     #[serde(default)]
@@ -38,28 +39,28 @@ pub struct Scenario {
     /// Whether a client may follow the redirect with TLS from the first byte.
     #[serde(default)]
     pub(crate) redirects_to_tls: bool,
-    /// The commands whose data has to be protected.
+    /// The commands whose data the client must protect.
     pub(crate) transfer: Option<Transfer>,
-    /// The protocols where it has a meaning, as far as the words and `needs` do not tell.
+    /// The protocols it applies to, beyond the limits of its texts and `needs`.
     #[serde(default)]
     protocols: Vec<String>,
-    /// The protocols where it has none, and why not.
+    /// The protocols it does not apply to, with the reasons.
     #[serde(default)]
     except: Vec<Exception>,
     #[serde(default)]
     needs: Vec<Need>,
-    /// Why it has none in the others.
+    /// Why it does not apply to the other protocols.
     elsewhere: Option<String>,
-    /// What else shows that a client was fooled, beside credentials and commands in cleartext.
+    /// The proofs that a client was fooled, besides credentials and commands in cleartext.
     #[serde(default)]
     pub(crate) proof: Vec<Proof>,
-    /// What happens inside TLS.
+    /// What the man in the middle does inside TLS.
     #[serde(default)]
     pub(crate) inside: SessionAction,
-    /// The certificate that the client is shown.
+    /// The certificate that the man in the middle presents.
     #[serde(default = "sound")]
     pub(crate) certificate: String,
-    /// What happens in place of the handshake.
+    /// What the man in the middle does at the handshake.
     #[serde(default)]
     pub(crate) handshake: HandshakeAction,
     /// Milliseconds between two segments.
@@ -67,7 +68,7 @@ pub struct Scenario {
     pub(crate) pause: u64,
     #[serde(default, rename = "rule")]
     rules: Vec<RuleSpec>,
-    /// The scenario whose rules come behind its own.
+    /// The scenario whose rules are appended.
     like: Option<String>,
 }
 
@@ -75,7 +76,7 @@ fn sound() -> String {
     String::from(SOUND_CERTIFICATE)
 }
 
-/// The name of the certificate with which nothing is wrong.
+/// The name of the valid certificate.
 pub const SOUND_CERTIFICATE: &str = "sound";
 
 #[derive(Clone, Debug, Deserialize)]
@@ -85,28 +86,28 @@ struct Exception {
     why: String,
 }
 
-/// What a protocol must have for an attack to have a meaning.
+/// A feature that a protocol must have for the scenario to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Need {
-    /// An offer that clients look for.
+    /// An offer that clients check.
     Offer,
     /// An answer to the request.
-    Verdict,
+    Answer,
     /// A greeting.
     Greeting,
-    /// A hello, which is asked for.
+    /// A hello that clients send before TLS.
     Hello,
 }
 
-/// How bad it is when a scenario's own proofs are found.
+/// The outcome when the scenario's own proofs are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Degree {
-    /// An attacker gains something: credentials, a session, content that is believed.
+    /// The attacker gains something: credentials, a session, or content that the client trusts.
     #[default]
     Fooled,
-    /// A protection is missing that an attack needs to get past, but another one holds.
+    /// A protection is missing, but another one stops the attack.
     Weak,
 }
 
@@ -114,97 +115,98 @@ pub(crate) enum Degree {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Transfer {
-    /// What these commands start with.
+    /// The starts of these commands.
     pub(crate) commands: Vec<String>,
-    /// What the command starts with that protects the data of those after it.
+    /// The start of the command that protects the data of later transfers.
     pub(crate) protected_by: String,
 }
 
-/// What shows that a client was fooled.
+/// A proof that a client was fooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Proof {
-    /// It speaks of the mark inside TLS, or shows it and goes on there.
+    /// The client sends the mark inside TLS, or prints it and continues there.
     Mark,
-    /// Its output has the mark behind a control character that it was sent.
+    /// The output contains the mark after a control sequence of the server.
     Terminal,
-    /// Inside TLS, where the server does not answer, it says more than without the injected bytes.
+    /// Without answers inside TLS, the client sends more messages than without the injected bytes: it counted those as answers.
     DesyncedExtra,
-    /// Inside TLS, where the server answers, it says less than without them.
+    /// With answers inside TLS, the client sends fewer messages than without the injected bytes.
     DesyncedShort,
-    /// It starts a handshake although nobody has answered its request.
+    /// The client starts a handshake although its request has no answer.
     Handshake,
-    /// It says something inside TLS, to a certificate that is not good.
+    /// The client sends a message inside TLS although the certificate is invalid.
     Certificate,
-    /// It sends its key exchange in a handshake that it has to end.
+    /// The client sends its key exchange in a handshake that it must end.
     KeyExchange,
-    /// It reports success although TLS was cut off in the middle of an answer.
+    /// The client reports success although TLS was cut off in the middle of an answer.
     Truncated,
-    /// It transfers data without having asked to protect it.
+    /// The client transfers data without protecting it.
     Unprotected,
 }
 
-/// What happens inside TLS.
+/// What the man in the middle does inside TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SessionAction {
-    /// Everything passes.
+    /// It relays everything.
     #[default]
     Pass,
-    /// The client hears nothing: what it does then is what injected bytes made it do.
+    /// It does not answer. Further messages of the client are then caused by injected bytes.
     Mute,
-    /// TLS is cut off in the middle of the answer to the client's last message.
+    /// It cuts TLS off in the middle of the answer to the client's last message.
     Truncate,
 }
 
-/// What happens in place of the handshake.
+/// What the man in the middle does at the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HandshakeAction {
-    /// A handshake.
+    /// It completes the handshake.
     #[default]
     Done,
-    /// Bytes that are no TLS.
+    /// It sends bytes that are not TLS.
     Garbage,
-    /// A fatal alert.
+    /// It sends a fatal alert.
     Alert,
-    /// Nothing, for as long as the client waits.
+    /// It sends nothing.
     Stall,
-    /// The server's answer in TLS 1.0.
+    /// It sends the server's first flight in TLS 1.0.
     Old,
-    /// The server's answer in TLS 1.2, with a protocol that the client did not offer.
+    /// It sends the server's first flight in TLS 1.2 with an ALPN protocol that the client did not offer.
     Alpn,
 }
 
 impl Scenario {
-    /// Every scenario, in the order of the list.
+    /// Returns every scenario, in the order of the list.
     ///
     /// # Errors
-    /// A file that is not well-formed; the tests rule that out.
-    pub fn all() -> Result<Vec<Self>, String> {
-        let read = |(name, text): &(&str, &str)| Self::read(text).map_err(|error| format!("{name}: {error}"));
+    /// Returns an error if an embedded file is invalid, which the tests rule out.
+    pub fn all() -> Result<Vec<Self>, ScenarioError> {
+        let read = |(name, text): &(&'static str, &'static str)| {
+            Self::read(text).map_err(|error| ScenarioError::InFile(name, Box::new(error)))
+        };
         let mut all = FILES.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         for at in 0..all.len() {
             let Some(other) = all[at].like.take() else { continue };
             let like = all.iter().find(|it| it.id == other);
-            let rules =
-                like.map(|it| it.rules.clone()).ok_or_else(|| format!("unknown scenario \"{other}\""))?;
+            let rules = like.map(|it| it.rules.clone()).ok_or(ScenarioError::UnknownScenario(other))?;
             all[at].rules.extend(rules);
         }
         Ok(all)
     }
 
-    /// Reads a file.
+    /// Parses a scenario.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let scenario: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        scenario.rules.iter().try_for_each(|rule| moment(&rule.at).map(drop))?;
+    /// Returns an error if the text is not TOML or not a scenario.
+    pub fn read(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text).map_err(ScenarioError::Syntax)?;
+        scenario.rules.iter().try_for_each(|rule| trigger(&rule.at).map(drop))?;
         Ok(scenario)
     }
 
-    /// The session as it is, which an attack is compared with; inside TLS as in the attack.
+    /// Returns the scenario without an attack, with which attacks are compared.
     pub(crate) fn control(inside: SessionAction) -> Self {
         let id = if inside == SessionAction::Mute { "control-mute" } else { "control" };
         Self {
@@ -232,7 +234,7 @@ impl Scenario {
         }
     }
 
-    /// Why it has no meaning in this protocol, if it has none.
+    /// Returns why the scenario does not apply to this protocol, or `None` if it applies.
     pub fn inapplicable(&self, protocol: &Protocol) -> Option<String> {
         let named = |names: &[String]| names.iter().any(|name| name == protocol.name);
         if let Some(exception) = self.except.iter().find(|it| named(&it.protocols)) {
@@ -240,26 +242,26 @@ impl Scenario {
         }
         let lacks = |need: &&Need| match need {
             Need::Offer => protocol.flow.offer == OfferPlace::Unannounced,
-            Need::Verdict => !protocol.flow.request_is_answered,
+            Need::Answer => !protocol.flow.request_is_answered,
             Need::Greeting => !protocol.flow.greeting,
             Need::Hello => protocol.flow.offer != OfferPlace::AfterHello,
         };
         if let Some(need) = self.needs.iter().find(lacks) {
             let what = match need {
                 Need::Offer => "the client does not wait for an offer",
-                Need::Verdict => "the request has no answer",
+                Need::Answer => "the request has no answer",
                 Need::Greeting => "the server does not speak first",
-                Need::Hello => "the client does not ask for a list",
+                Need::Hello => "the client does not ask for capabilities",
             };
             return Some(String::from(what));
         }
-        let mut wordy = self.rules.iter().filter(|rule| rule.is_wordy()).peekable();
-        let wordless = wordy.peek().is_some() && !wordy.any(|rule| rule.can_be_said_in(protocol));
-        let elsewhere = wordless || (!self.protocols.is_empty() && !named(&self.protocols));
+        let mut with_text = self.rules.iter().filter(|rule| rule.has_text()).peekable();
+        let without_text = with_text.peek().is_some() && !with_text.any(|rule| rule.has_text_for(protocol));
+        let elsewhere = without_text || (!self.protocols.is_empty() && !named(&self.protocols));
         elsewhere.then(|| self.elsewhere.clone().unwrap_or_default())
     }
 
-    /// Whether TLS towards the client has to be ours.
+    /// Returns whether the man in the middle must terminate TLS toward the client.
     pub fn needs_tls(&self) -> bool {
         let inside = [
             Proof::Mark,
@@ -272,33 +274,33 @@ impl Scenario {
         self.handshake != HandshakeAction::Done || self.proof.iter().any(|proof| inside.contains(proof))
     }
 
-    /// Whether what the client prints may show that it was fooled.
+    /// Returns whether the output of the client can be a proof.
     pub(crate) fn watches_output(&self) -> bool {
         [Proof::Mark, Proof::Terminal].iter().any(|proof| self.proof.contains(proof))
     }
 
-    /// Whether any message of the client's inside TLS may show that it was fooled.
+    /// Returns whether any message inside TLS can be a proof.
     pub(crate) fn searches_inside(&self) -> bool {
         [Proof::Mark, Proof::Certificate, Proof::Unprotected].iter().any(|proof| self.proof.contains(proof))
     }
 
-    /// Whether the client may wait until its time is over.
+    /// Returns whether the client may wait until its timeout.
     pub(crate) fn makes_wait(&self) -> bool {
         self.handshake == HandshakeAction::Stall || self.rules.iter().any(|rule| rule.drop)
     }
 
-    /// Whether it says where to go.
+    /// Returns whether the scenario redirects the client.
     pub(crate) fn refers(&self) -> bool {
         self.rules.iter().any(|rule| rule.mentions("{port}"))
     }
 
-    /// The rules for one run.
+    /// Returns the rules for one run.
     ///
     /// # Errors
-    /// Words that cannot be said.
-    pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<RelayRule>, String> {
-        let sayable = self.rules.iter().filter(|rule| !rule.is_wordy() || rule.can_be_said_in(protocol));
-        sayable.map(|rule| rule.made(protocol, with)).collect()
+    /// Returns an error if a rule has no action or no text for this protocol.
+    pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<RelayRule>, ScenarioError> {
+        let applicable = self.rules.iter().filter(|rule| !rule.has_text() || rule.has_text_for(protocol));
+        applicable.map(|rule| rule.build(protocol, with)).collect()
     }
 }
 
@@ -308,14 +310,18 @@ mod tests {
     use starttls::proto::PROTOCOLS;
 
     #[test]
-    fn every_scenario_can_be_played_wherever_it_applies() {
+    fn every_scenario_can_be_played_in_its_protocols() {
         let canary = crate::canary::Canary::new("user", "password");
         let filling = Filling { canary: &canary, port: 40_000 };
         for scenario in Scenario::all().unwrap() {
             let applies: Vec<_> =
                 PROTOCOLS.iter().filter(|protocol| scenario.inapplicable(protocol).is_none()).collect();
             let mut reasons = PROTOCOLS.iter().filter_map(|protocol| scenario.inapplicable(protocol));
-            assert!(!reasons.any(|why| why.is_empty()), "{} does not say why not elsewhere", scenario.id);
+            assert!(
+                !reasons.any(|why| why.is_empty()),
+                "{} has no reason for a protocol that it does not apply to",
+                scenario.id
+            );
             assert!(!applies.is_empty(), "{} applies nowhere", scenario.id);
             for protocol in applies {
                 let rules = scenario.rules(protocol, filling);
@@ -328,17 +334,21 @@ mod tests {
                 assert!(!silent || acts, "{} does nothing in {}", scenario.id, protocol.name);
             }
             let named =
-                scenario.rules.iter().flat_map(RuleSpec::words).flat_map(words::ScenarioText::protocols);
+                scenario.rules.iter().flat_map(RuleSpec::texts).flat_map(text::ScenarioText::protocols);
             let excepted = scenario.except.iter().flat_map(|it| &it.protocols).map(String::as_str);
             let listed = scenario.protocols.iter().map(String::as_str);
             for name in named.chain(excepted).chain(listed) {
-                assert!(starttls::proto::protocol(name).is_some(), "{}: there is no {name}", scenario.id);
+                assert!(
+                    starttls::proto::protocol(name).is_some(),
+                    "{}: unknown protocol {name}",
+                    scenario.id
+                );
             }
         }
     }
 
     #[test]
-    fn ids_are_the_names_of_their_files_and_texts_are_there() {
+    fn ids_are_file_names_and_no_text_is_empty() {
         for ((name, text), scenario) in FILES.iter().zip(Scenario::all().unwrap()) {
             assert_eq!(*name, scenario.id);
             let texts = [

@@ -1,4 +1,4 @@
-//! One rule of a scenario: a moment, and what the man in the middle does then.
+//! A rule of a scenario: a trigger and an action.
 
 use serde::Deserialize;
 use starttls::proto::{
@@ -6,14 +6,15 @@ use starttls::proto::{
     Trigger,
 };
 
-use super::words::{Filling, ScenarioText};
+use super::text::{Filling, ScenarioText};
+use crate::error::ScenarioError;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleSpec {
-    /// The moment: `client request`, `server accept`, `reply greeting`.
+    /// The trigger: `client request`, `server accept`, `reply greeting`.
     pub(super) at: String,
-    /// One of the relay's own messages in the server's place: `refuse temporary`.
+    /// Answers with a message of the relay in place of the server: `refuse temporary`.
     answer: Option<String>,
     #[serde(default)]
     strip_offer: bool,
@@ -21,62 +22,64 @@ pub(super) struct RuleSpec {
     pub(super) drop: bool,
     #[serde(default)]
     cut: bool,
-    /// Words that answer the client's message in the server's place.
+    /// Answers with this text in place of the server.
     reply: Option<ScenarioText>,
     replace: Option<ScenarioText>,
     before: Option<ScenarioText>,
     after: Option<ScenarioText>,
-    /// Words that answer the question so many ahead.
-    foretell: Option<ScenarioText>,
+    /// Answers a future command of the client: the one after `ahead` others.
+    predict_reply: Option<ScenarioText>,
     #[serde(default)]
     ahead: u32,
-    /// What stands in the message, and what takes its place.
+    /// The part of the message to replace, and its replacement.
     old: Option<ScenarioText>,
     new: Option<ScenarioText>,
 }
 
 impl RuleSpec {
-    pub(super) fn words(&self) -> impl Iterator<Item = &ScenarioText> {
-        [&self.reply, &self.replace, &self.before, &self.after, &self.foretell, &self.old, &self.new]
+    pub(super) fn texts(&self) -> impl Iterator<Item = &ScenarioText> {
+        [&self.reply, &self.replace, &self.before, &self.after, &self.predict_reply, &self.old, &self.new]
             .into_iter()
             .flatten()
     }
 
-    /// Whether it says something in a protocol's own words.
-    pub(super) fn is_wordy(&self) -> bool {
-        self.words().next().is_some()
+    /// Returns whether the rule contains text of a protocol.
+    pub(super) fn has_text(&self) -> bool {
+        self.texts().next().is_some()
     }
 
-    pub(super) fn can_be_said_in(&self, protocol: &Protocol) -> bool {
-        self.words().all(|words| words.of(protocol.name).is_some())
+    pub(super) fn has_text_for(&self, protocol: &Protocol) -> bool {
+        self.texts().all(|texts| texts.of(protocol.name).is_some())
     }
 
+    /// Returns whether a text contains this placeholder.
     pub(super) fn mentions(&self, what: &str) -> bool {
-        self.words().any(|words| format!("{words:?}").contains(what))
+        self.texts().any(|words| format!("{words:?}").contains(what))
     }
 
-    pub(super) fn made(&self, protocol: &Protocol, with: Filling<'_>) -> Result<RelayRule, String> {
-        let say = |words: &ScenarioText| {
-            words.of(protocol.name).ok_or_else(|| format!("no words for {}", protocol.name))?.bytes(with)
+    /// Returns the rule for the relay, with the texts of this protocol.
+    pub(super) fn build(&self, protocol: &Protocol, with: Filling<'_>) -> Result<RelayRule, ScenarioError> {
+        let text = |texts: &ScenarioText| {
+            texts.of(protocol.name).ok_or(ScenarioError::NoText(protocol.name))?.bytes(with)
         };
         let edit = match self {
             Self { answer: Some(name), .. } => Edit::Answer(server_message(name)?),
             Self { strip_offer: true, .. } => Edit::Rewrite(CapabilityRewrite::DropUpgrade),
             Self { drop: true, .. } => Edit::Drop,
             Self { cut: true, .. } => Edit::Cut,
-            Self { reply: Some(words), .. } => Edit::Reply(say(words)?),
-            Self { replace: Some(words), .. } => Edit::Replace(say(words)?),
-            Self { before: Some(words), .. } => Edit::Before(say(words)?),
-            Self { after: Some(words), .. } => Edit::After(say(words)?),
-            Self { foretell: Some(words), ahead, .. } => Edit::PredictReply(*ahead, say(words)?),
-            Self { old: Some(old), new: Some(new), .. } => Edit::Swap(say(old)?, say(new)?),
-            _ => return Err(format!("a rule at \"{}\" that does nothing", self.at)),
+            Self { reply: Some(words), .. } => Edit::Reply(text(words)?),
+            Self { replace: Some(words), .. } => Edit::Replace(text(words)?),
+            Self { before: Some(words), .. } => Edit::Before(text(words)?),
+            Self { after: Some(words), .. } => Edit::After(text(words)?),
+            Self { predict_reply: Some(words), ahead, .. } => Edit::PredictReply(*ahead, text(words)?),
+            Self { old: Some(old), new: Some(new), .. } => Edit::Swap(text(old)?, text(new)?),
+            _ => return Err(ScenarioError::NoAction(self.at.clone())),
         };
-        Ok(RelayRule { trigger: moment(&self.at)?, edit })
+        Ok(RelayRule { trigger: trigger(&self.at)?, edit })
     }
 }
 
-pub(super) fn moment(text: &str) -> Result<Trigger, String> {
+pub(super) fn trigger(text: &str) -> Result<Trigger, ScenarioError> {
     Ok(match text {
         "client any" => Trigger::Any(Side::Client),
         "client hello" => Trigger::Client(ClientMessage::Hello),
@@ -90,11 +93,11 @@ pub(super) fn moment(text: &str) -> Result<Trigger, String> {
         "reply greeting" => Trigger::Reply(ReplyTo::Connect),
         "reply hello" => Trigger::Reply(ReplyTo::Hello),
         "reply request" => Trigger::Reply(ReplyTo::Request),
-        _ => return Err(format!("unknown moment \"{text}\"")),
+        _ => return Err(ScenarioError::UnknownTrigger(text.to_owned())),
     })
 }
 
-fn server_message(text: &str) -> Result<ServerMessage, String> {
+fn server_message(text: &str) -> Result<ServerMessage, ScenarioError> {
     Ok(match text {
         "offer" => ServerMessage::Offer { starttls: true },
         "no offer" => ServerMessage::Offer { starttls: false },
@@ -104,6 +107,6 @@ fn server_message(text: &str) -> Result<ServerMessage, String> {
         "bye" => ServerMessage::Bye,
         "accept" => ServerMessage::Accept,
         "preauthenticated" => ServerMessage::PreAuthenticated,
-        _ => return Err(format!("unknown message \"{text}\"")),
+        _ => return Err(ScenarioError::UnknownMessage(text.to_owned())),
     })
 }

@@ -1,5 +1,6 @@
 //! A key that takes long to be found keeps nobody waiting but its own run.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ struct Slow {
 }
 
 impl Environment for Slow {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String> {
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>> {
         self.lab.upstream(protocol)
     }
 

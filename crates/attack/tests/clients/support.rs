@@ -32,10 +32,10 @@ impl Subject for Local {
             let ended = tokio::time::timeout(target.timeout, run).await.ok();
             Ok(match ended {
                 Some(ended) => ClientRun {
-                    ended: if ended.well { ClientExit::Success } else { ClientExit::Failure(1) },
+                    exit: if ended.well { ClientExit::Success } else { ClientExit::Failure(1) },
                     output: ClientOutput::from(ended.printed),
                 },
-                None => ClientRun { ended: ClientExit::TimedOut, output: ClientOutput::default() },
+                None => ClientRun { exit: ClientExit::TimedOut, output: ClientOutput::default() },
             })
         })
     }

@@ -1,5 +1,6 @@
 //! The lab's fixtures as a stage, for tests here and elsewhere.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ impl Lab {
 }
 
 impl Environment for Lab {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String> {
-        let server = self.fixtures.server(protocol).map_err(|error| error.to_string())?;
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>> {
+        let server = self.fixtures.server(protocol)?;
         let (address, server_name) = (server.address(), server.server_name().to_owned());
         let upstream = Upstream { address, server_name, connector: self.connector.clone() };
         let (user, password) = (server.user().to_owned(), server.password().to_owned());

@@ -76,7 +76,7 @@ async fn campaign(
         release(stage);
     });
     ended.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
-    let report = report.map_err(|error| Failed::new(exit::INCONCLUSIVE, error))?;
+    let report = report.map_err(|error| Failed::new(exit::INCONCLUSIVE, error.to_string()))?;
     if interrupted.is_some() {
         crate::console::warning(&format!(
             "the report is partial: {} scenarios are missing",
@@ -169,7 +169,7 @@ fn protocol(name: &str) -> Result<&'static Protocol, Failed> {
 
 /// Every scenario.
 pub(crate) fn scenarios() -> Result<Vec<Scenario>, Failed> {
-    Scenario::all().map_err(|error| Failed::new(exit::BUG, error))
+    Scenario::all().map_err(|error| Failed::new(exit::BUG, error.to_string()))
 }
 
 fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<Scenario>, Failed> {

@@ -1,5 +1,6 @@
 //! What attacks are played with: the lab's servers and certificates.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,8 +28,8 @@ impl LabStage {
 }
 
 impl Environment for LabStage {
-    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, String> {
-        let server = self.fixtures.server(protocol).map_err(|error| error.to_string())?;
+    fn upstream(&self, protocol: &'static Protocol) -> Result<UpstreamLease, Box<dyn Error + Send + Sync>> {
+        let server = self.fixtures.server(protocol)?;
         Ok(UpstreamLease {
             upstream: Upstream {
                 address: server.address(),

@@ -37,7 +37,7 @@ pub(super) async fn run(
         Some(target) => (real(args, protocol, target).await?, true),
         None => {
             let backing = stage.upstream(protocol);
-            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error))?, false)
+            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error.to_string()))?, false)
         }
     };
     let listener = TcpListener::bind(address)
@@ -81,7 +81,7 @@ pub(super) async fn run(
         }
     };
     let _ = tokio::task::spawn_blocking(move || drop((backing.keep, stage))).await;
-    result.map_err(|error| Failed::new(exit::UNREACHABLE, error))?;
+    result.map_err(|error| Failed::new(exit::UNREACHABLE, error.to_string()))?;
     Ok(super::code(seen, args.fail_on))
 }
 

@@ -76,7 +76,7 @@ fn the_whole_of_imap_and_all_its_silences() {
 fn a_client_that_falls_back_is_caught_with_its_password() {
     let run = Run::of(&mut attack("imap", &weak(), &["--only", "cli-refuse-temp,cli-strip-offer"])).exits(1);
     run_says(&run, "cli-strip-offer          sound");
-    run_says(&run, "cli-refuse-temp          fooled       the password in cleartext: x LOGIN test ");
+    run_says(&run, "cli-refuse-temp          fooled       sends the password in cleartext: x LOGIN test ");
     run_says(&run, "fooled: 1 fooled, 1 sound of 2 scenarios");
     assert!(run.stderr.contains("a man in the middle, to test clients that you may test"), "{}", run.stderr);
 }
@@ -111,7 +111,10 @@ fn build_servers_get_what_they_read() {
     let cases = document.descendants().filter(|node| node.has_tag_name("testcase")).count();
     let failures: Vec<_> = document.descendants().filter(|node| node.has_tag_name("failure")).collect();
     assert_eq!((cases, failures.len()), (3, 1), "{junit}");
-    assert!(failures[0].attribute("message").unwrap().starts_with("the password in cleartext"), "{junit}");
+    assert!(
+        failures[0].attribute("message").unwrap().starts_with("sends the password in cleartext"),
+        "{junit}"
+    );
     let sarif: serde_json::Value = serde_json::from_str(&only("sarif")).unwrap();
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     assert_eq!((results.len(), &results[0]["ruleId"]), (1, &"cli-refuse-perm".into()), "{sarif}");
@@ -123,7 +126,7 @@ fn a_client_that_waits_for_ever_is_said_to() {
     let patient = client("imap", LOGIN, "--timeout 10m");
     let options = ["--only", "cli-silence", "--skip", "cli-silence-greeting", "--timeout", "6s"];
     let run = Run::of(&mut attack("imap", &patient, &options)).exits(7);
-    run_says(&run, "cli-silence              hung         still waiting when its time was over");
+    run_says(&run, "cli-silence              hung         still waiting at the timeout");
 }
 
 #[test]
@@ -131,10 +134,7 @@ fn without_a_sound_control_there_is_no_verdict() {
     for (client, why) in [
         ("true", "the client ended and did not connect"),
         ("echo nobody; false", "the client failed before it connected: nobody"),
-        (
-            &client("imap", LOGIN, "--cleartext"),
-            "says its credentials in cleartext although nobody attacks it",
-        ),
+        (&client("imap", LOGIN, "--cleartext"), "sends its credentials in cleartext without an attack"),
         (&format!("{} ; false", sound()), "the client failed without an attack"),
     ] {
         let run = Run::of(&mut attack("imap", client, &["--timeout", "20s"])).exits(7);
@@ -209,7 +209,7 @@ fn a_person_drives_the_client_and_sees_the_verdicts_fall() {
         live.hears(verdict);
     }
     // The second connection of a client that falls back is one of its own, and the next one's turn.
-    live.hears("cli-refuse-temp          fooled       the password in cleartext");
+    live.hears("cli-refuse-temp          fooled       sends the password in cleartext");
     interrupt(&live);
     assert_eq!(live.end().code, 1);
 }

@@ -30,7 +30,7 @@ fn a_client_that_swallows_the_refusal_is_silent() {
     let swallows = format!("{} || echo sent", sound());
     let options = ["--only", "cli-refuse-temp"];
     let run = Run::of(&mut attack("imap", &swallows, &options)).exits(0);
-    run_says(&run, "silent       reports success, but said nothing inside TLS: nothing was delivered");
+    run_says(&run, "silent       reports success, but sent nothing inside TLS: nothing was delivered");
     run_says(&run, "fix: report a failure to the user when the upgrade fails");
     Run::of(attack("imap", &swallows, &options).args(["--fail-on", "silent"])).exits(1);
     Run::of(attack("imap", &swallows, &options).args(["--fail-on", "weak"])).exits(0);
@@ -57,7 +57,7 @@ fn a_question_in_cleartext_fools_nobody() {
     let run = Run::of(&mut attack("pop3", &falls_back("AUTH\\r\\n"), &only)).exits(0);
     run_says(&run, "cli-refuse-perm          sound        gave up");
     let run = Run::of(&mut attack("pop3", &falls_back("AUTH PLAIN AHgAeQ==\\r\\n"), &only)).exits(1);
-    run_says(&run, "cli-refuse-perm          fooled       credentials in cleartext: AUTH PLAIN");
+    run_says(&run, "cli-refuse-perm          fooled       sends credentials in cleartext: AUTH PLAIN");
 }
 
 /// The second run of a client differs from the first.

@@ -110,7 +110,7 @@ fn attack_ends_its_clients_and_what_they_have_started() {
         let run = end(live, *signal);
         all_ended(&started);
         is_empty(&scratch);
-        assert!(run.stdout.contains("without an attack, a signal ended the run"), "{}", run.stdout);
+        assert!(run.stdout.contains("not sound: a signal ended the run"), "{}", run.stdout);
     }
 }
 

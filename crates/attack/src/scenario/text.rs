@@ -1,40 +1,42 @@
-//! What a scenario says, in the words of each protocol.
+//! The texts of a scenario for each protocol.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::canary::Canary;
+use crate::error::ScenarioError;
 
-/// Words for every protocol, or for some: `"imap"`, or `"smtp submission lmtp"` for those that share theirs.
+/// A text for every protocol, or one for each: `"imap"`, or `"smtp submission lmtp"` for protocols that share a text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum ScenarioText {
-    Everywhere(Text),
+    Shared(Text),
     ByProtocol(BTreeMap<String, Text>),
 }
 
-/// Text as it is said, or octets in hexadecimal. `{mark}`, `{user}` and `{port}` stand for what a run has, `{many}`
-/// for more than fifty mechanisms, and `{many:AUTH=}` or `{many:<a>|</a>}` for the same with something around each.
+/// A text, or octets in hexadecimal. `{mark}`, `{user}` and `{port}` are replaced with the values of the run, `{many}` with
+/// more than fifty mechanisms, and `{many:AUTH=}` or `{many:<a>|</a>}` with the same mechanisms and a text around each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Text {
-    Said(String),
+    Plain(String),
     Octets { hex: String },
 }
 
-/// What the words of one run are filled with.
+/// The values for the placeholders in texts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filling<'a> {
     pub(crate) canary: &'a Canary,
-    /// Where a client that follows a redirect arrives, on 127.0.0.1; five digits.
+    /// The port on 127.0.0.1 for clients that follow a redirect. It is written with five digits.
     pub(crate) port: u16,
 }
 
 impl ScenarioText {
+    /// Returns the text for a protocol.
     pub(super) fn of(&self, protocol: &str) -> Option<&Text> {
         match self {
-            Self::Everywhere(text) => Some(text),
+            Self::Shared(text) => Some(text),
             Self::ByProtocol(texts) => {
                 let mine = |key: &&String| key.split(' ').any(|name| name == protocol);
                 texts.keys().find(mine).and_then(|key| texts.get(key))
@@ -42,21 +44,21 @@ impl ScenarioText {
         }
     }
 
-    /// The protocols that have words of their own.
+    /// Returns the protocols with a text of their own.
     #[cfg(test)]
     pub(super) fn protocols(&self) -> Vec<&str> {
         match self {
-            Self::Everywhere(_) => Vec::new(),
+            Self::Shared(_) => Vec::new(),
             Self::ByProtocol(texts) => texts.keys().flat_map(|names| names.split(' ')).collect(),
         }
     }
 }
 
 impl Text {
-    /// The bytes to be said in a run.
-    pub(super) fn bytes(&self, with: Filling<'_>) -> Result<Vec<u8>, String> {
+    /// Returns the bytes to send in a run.
+    pub(super) fn bytes(&self, with: Filling<'_>) -> Result<Vec<u8>, ScenarioError> {
         match self {
-            Self::Said(text) => Ok(filled(text, with).into_bytes()),
+            Self::Plain(text) => Ok(filled(text, with).into_bytes()),
             Self::Octets { hex } => octets(hex, with),
         }
     }
@@ -68,24 +70,24 @@ fn filled(text: &str, with: Filling<'_>) -> String {
     let text = text.replace("{port}", &format!("{port:05}")).replace("{many}", &many("", ""));
     match text.split_once("{many:").and_then(|(start, rest)| Some((start, rest.split_once('}')?))) {
         Some((start, (around, end))) => {
-            let (before, behind) = around.split_once('|').unwrap_or((around, ""));
-            [start, &many(before, behind), end].concat()
+            let (before, after) = around.split_once('|').unwrap_or((around, ""));
+            [start, &many(before, after), end].concat()
         }
         None => text,
     }
 }
 
-/// As many names of SASL mechanisms as no client expects, the known ones first, with this around each.
-fn many(before: &str, behind: &str) -> String {
+/// Returns more than fifty SASL mechanisms, the known ones first, each between `before` and `after`.
+fn many(before: &str, after: &str) -> String {
     let known =
         ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "EXTERNAL", "NTLM"];
     let made_up = (1..=47).map(|number| format!("X-MECHANISM-{number:02}"));
     let names = known.into_iter().map(String::from).chain(made_up);
-    names.map(|name| format!("{before}{name}{behind}")).collect::<Vec<_>>().join(" ")
+    names.map(|name| format!("{before}{name}{after}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Octets in hexadecimal, with texts in single quotes: `04 10 '{mark}'`.
-fn octets(hex: &str, with: Filling<'_>) -> Result<Vec<u8>, String> {
+/// Parses octets in hexadecimal, with texts in single quotes: `04 10 '{mark}'`.
+fn octets(hex: &str, with: Filling<'_>) -> Result<Vec<u8>, ScenarioError> {
     let mut out = Vec::new();
     for (at, part) in hex.split('\'').enumerate() {
         if at % 2 == 1 {
@@ -93,7 +95,9 @@ fn octets(hex: &str, with: Filling<'_>) -> Result<Vec<u8>, String> {
             continue;
         }
         for octet in part.split_whitespace() {
-            out.push(u8::from_str_radix(octet, 16).map_err(|_| format!("{octet:?} is no octet"))?);
+            out.push(
+                u8::from_str_radix(octet, 16).map_err(|_| ScenarioError::InvalidOctet(octet.to_owned()))?,
+            );
         }
     }
     Ok(out)
