@@ -71,8 +71,8 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     let own = presented.chain.first();
     let issuer = own.map_or("", |own| own.issuer.as_str());
     let (rooted, reason) = match verdict {
-        CertificateVerdict::Failed { rooted, reason } => (*rooted, reason.as_str()),
-        _ => (Some(presented.verified), ""),
+        CertificateVerdict::Failed(failure) => (failure.has_trusted_root, failure.to_string()),
+        _ => (Some(presented.verified), String::new()),
     };
     if rooted == Some(true) {
         return verified(presented);
