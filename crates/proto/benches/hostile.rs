@@ -154,7 +154,7 @@ fn messages<M: Machine>(
     vectors: &[Vector],
 ) -> Vec<Vec<u8>> {
     let peer = M::SIDE.peer();
-    let same = PROTOCOLS.iter().filter(|it| it.spec == protocol.spec).copied().collect::<Vec<_>>();
+    let same = PROTOCOLS.iter().filter(|it| it.family == protocol.family).copied().collect::<Vec<_>>();
     let turns = vectors.iter().filter(|it| same.contains(&it.protocol)).flat_map(|it| &it.turns);
     let said = segments.iter().chain(turns.filter(|turn| turn.from == peer).map(|turn| &turn.bytes));
     let mut messages: Vec<Vec<u8>> = said

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::Malformed;
-use crate::boundary::limit;
 use crate::error::malformed;
+use crate::message_reader::MAX_MESSAGE;
 
 /// The tag at the start of `buf` and where its contents lie, or `None` while that cannot be told.
 ///
@@ -20,7 +20,7 @@ pub(crate) fn header(buf: &[u8]) -> Result<Option<(u8, Range<usize>)>, Malformed
         }
         _ => return Err(malformed("a definite length of at most four octets")),
     };
-    if length > limit::MESSAGE - start {
+    if length > MAX_MESSAGE - start {
         return Err(malformed("an element of at most 64 KiB"));
     }
     Ok(Some((*tag, start..start + length)))

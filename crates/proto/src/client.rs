@@ -1,7 +1,7 @@
 //! The client's side of the negotiation.
 
-use crate::boundary::Inbox;
 use crate::hello_refusal::{HelloRefusal, names_the_client};
+use crate::inbox::Inbox;
 use crate::{
     ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, OfferPlace, Progress, Protocol,
     Refusal, ReplyTo, ServerMessage, Side, Upgrade,
@@ -138,26 +138,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`] when the server broke a rule; close the connection.
-    #[inline]
     pub fn receive(
         mut self,
-        input: &[u8],
+        mut input: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress<Self, Declined>, Box<Error>> {
-        let state = &mut *self.0;
-        if !out.is_empty() {
-            return self.read(input, out);
-        }
-        if state.inbox.absorb(input) {
-            return Ok(Progress::Continue(self));
-        }
-        match state.inbox.extend(input, &*state.dialect, state.awaiting) {
-            Some(rest) => self.read(rest, out),
-            None => Ok(Progress::Continue(self)),
-        }
-    }
-
-    fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Declined>, Box<Error>> {
         let state = &mut *self.0;
         loop {
             input = state.inbox.push(input);
@@ -195,13 +180,13 @@ impl Client {
                         } else {
                             state.advance(out);
                             if !state.flow.request_is_answered {
-                                return Upgrade::at_boundary(self.0.inbox, input).map(Progress::Upgrade);
+                                return Upgrade::at_boundary(&self.0.inbox, input).map(Progress::Upgrade);
                             }
                             continue;
                         }
                     }
                     ServerMessage::Accept if state.awaiting == ReplyTo::Request => {
-                        return Upgrade::at_boundary(self.0.inbox, input).map(Progress::Upgrade);
+                        return Upgrade::at_boundary(&self.0.inbox, input).map(Progress::Upgrade);
                     }
                     ServerMessage::Refuse(refusal) if state.awaiting == ReplyTo::Request => {
                         DeclinedReason::Refused(refusal)

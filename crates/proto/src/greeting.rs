@@ -1,7 +1,7 @@
 //! What a server says first, for whoever goes on in the same stream: in cleartext where that is allowed, where
 //! TLS was there from the first byte, or behind an upgrade.
 
-use crate::boundary::Inbox;
+use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side,
 };

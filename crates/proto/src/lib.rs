@@ -49,7 +49,9 @@ mod error;
 mod escape;
 mod greeting;
 mod hello_refusal;
+mod inbox;
 mod login;
+mod message_reader;
 mod name;
 mod probe_credentials;
 mod protocol;
@@ -81,11 +83,12 @@ pub use hello_refusal::HelloRefusal;
 pub use login::{
     AwaitedLoginReply, LoginChallenge, LoginClient, LoginGranted, LoginRefused, LoginStep, MechanismChoice,
 };
+pub use message_reader::MessageReader;
 pub use name::{Capability, ClientName, InvalidValue, ServiceName, UrlAuthority, UserName};
 pub use protocol::{AfterUpgrade, Flow, ImplicitTls, OfferPlace, Protocol, ProtocolFamily};
 pub use recognize::Speaker;
 pub use relay::{Edit, EventKind, Outgoing, Relay, RelayEvent, RelayRule, Trigger};
-pub use scan::{Lacks, Scan};
+pub use scan::Scan;
 pub use scheme::{Start, by_port, protocol, scheme, schemes};
 pub use server::{Quit, Server, TlsSupport};
 pub use server_session::{ServerSession, SessionCommand};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::boundary::Inbox;
+use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, ChannelBinding, Denial, Error, ErrorKind, Identity, InvalidValue, LoginDialect,
     LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, Protocol, ReplyTo, ServerMessage,

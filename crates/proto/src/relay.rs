@@ -5,7 +5,7 @@ mod rule;
 
 use std::collections::VecDeque;
 
-use crate::boundary::Inbox;
+use crate::inbox::Inbox;
 use crate::{ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade};
 use edit::Fate;
 
@@ -168,9 +168,9 @@ impl Relay {
     pub fn upgrade(self, out: &mut Vec<u8>) -> Result<Upgrade, Box<Error>> {
         let Self { mut dialect, flow, client, .. } = self;
         if !flow.request_is_answered {
-            return Upgrade::without_go_ahead(client.inbox, &[]);
+            return Upgrade::without_go_ahead(&client.inbox, &[]);
         }
-        let proof = Upgrade::after_request(client.inbox, &[], flow.space_before_tls);
+        let proof = Upgrade::after_request(&client.inbox, &[], flow.space_before_tls);
         dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
         proof
     }

@@ -1,6 +1,6 @@
 //! The server's side of the negotiation.
 
-use crate::boundary::Inbox;
+use crate::inbox::Inbox;
 use crate::{
     ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, OfferPlace, Progress, Protocol, Refusal,
     ReplyTo, ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
@@ -75,19 +75,11 @@ impl Server {
     /// # Errors
     /// [`Error`] when the client broke a rule. `out` then ends with the protocol's own goodbye: send it
     /// if that can be done without waiting, and close the connection.
-    #[inline]
-    pub fn receive(mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
-        let state = &mut *self.0;
-        if state.inbox.absorb(input) {
-            return Ok(Progress::Continue(self));
-        }
-        match state.inbox.extend(input, &*state.dialect, ReplyTo::Other) {
-            Some(rest) => self.read(rest, out),
-            None => Ok(Progress::Continue(self)),
-        }
-    }
-
-    fn read(mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
+    pub fn receive(
+        mut self,
+        mut input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Progress<Self, Quit>, Box<Error>> {
         loop {
             let state = &mut *self.0;
             input = state.inbox.push(input);
@@ -143,9 +135,9 @@ impl Server {
     fn agree(self, rest: &[u8], out: &mut Vec<u8>) -> Result<Progress<Self, Quit>, Box<Error>> {
         let State { mut dialect, inbox, flow, .. } = *self.0;
         if !flow.request_is_answered {
-            return Upgrade::without_go_ahead(inbox, rest).map(Progress::Upgrade);
+            return Upgrade::without_go_ahead(&inbox, rest).map(Progress::Upgrade);
         }
-        let proof = Upgrade::after_request(inbox, rest, flow.space_before_tls);
+        let proof = Upgrade::after_request(&inbox, rest, flow.space_before_tls);
         dialect.write_server(if proof.is_ok() { ServerMessage::Accept } else { ServerMessage::Bye }, out);
         proof.map(Progress::Upgrade)
     }

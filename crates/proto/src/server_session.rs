@@ -1,6 +1,6 @@
 //! The server's session inside TLS, as far as the upgrade is concerned.
 
-use crate::boundary::Inbox;
+use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, ClientMessage, Dialect, Error, Identity, Protocol, Refusal, ReplyTo, ServerMessage, Side,
 };

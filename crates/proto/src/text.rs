@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::malformed;
-use crate::{Lacks, Malformed, OutputBuffer, Scan, base64, probe_credentials};
+use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
 /// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
@@ -20,12 +20,6 @@ pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malform
             _ => {}
         }
     }
-    scan.lacks = match scan.state {
-        // The line starts behind octets that are no line, and are not here yet.
-        _ if scan.at > buf.len() => Lacks::Length(scan.at),
-        0 => Lacks::LineEnd,
-        _ => Lacks::Unknown,
-    };
     Ok(None)
 }
 
@@ -39,7 +33,6 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             _ => {}
         }
     }
-    scan.lacks = Lacks::LineFeed;
     Ok(None)
 }
 
@@ -152,7 +145,6 @@ pub(crate) fn lines_with_literals(
     loop {
         scan.at = scan.at.max(scan.depth.min(buf.len()));
         if scan.at < scan.depth {
-            scan.lacks = Lacks::Length(scan.depth);
             return Ok(None);
         }
         let Some(end) = line(buf, scan)? else { return Ok(None) };

@@ -5,7 +5,7 @@
 //! instructions, no document type, no entities but the five of XML itself.
 
 use crate::error::malformed;
-use crate::{Lacks, Malformed, Scan};
+use crate::{Malformed, Scan};
 
 mod reader;
 
@@ -48,15 +48,6 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
             return Ok(Some(scan.at));
         }
     }
-    scan.lacks = match scan.state & !place::STREAM {
-        place::TEXT => Lacks::Markup,
-        place::SINGLE | place::DOUBLE => Lacks::Quote,
-        place::TAG | place::END | place::CDATA => Lacks::TagEnd,
-        place::DECLARATION if scan.at > BEFORE.len() => Lacks::TagEnd,
-        place::NAME => Lacks::NameEnd,
-        place::DECLARED => Lacks::NonSpace,
-        _ => Lacks::Unknown,
-    };
     Ok(None)
 }
 
@@ -245,7 +236,6 @@ pub(crate) fn piece(msg: &[u8]) -> Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scan::STOPS;
 
     fn cut(xml: &str) -> Result<Option<usize>, Malformed> {
         message(xml.as_bytes(), &mut Scan::default())
@@ -295,32 +285,6 @@ mod tests {
         let deep = "<a>".repeat(MAX_DEPTH);
         assert_eq!(cut(&deep), Ok(None));
         assert!(cut(&format!("{deep}<a>")).is_err());
-    }
-
-    #[test]
-    fn what_may_be_absorbed_changes_no_place() {
-        let places = [
-            ("<?xml v", Lacks::TagEnd),
-            ("<?xml v='1'?>", Lacks::NonSpace),
-            ("<a", Lacks::NameEnd),
-            ("<a ", Lacks::TagEnd),
-            ("<a b='", Lacks::Quote),
-            ("<a b=\"", Lacks::Quote),
-            ("<a>", Lacks::Markup),
-            ("<a></a", Lacks::TagEnd),
-            ("<a><![CDATA[", Lacks::TagEnd),
-        ];
-        for (start, lacks) in places {
-            let mut scan = Scan::default();
-            assert_eq!(message(start.as_bytes(), &mut scan), Ok(None));
-            assert_eq!(scan.lacks, lacks, "{start}");
-            for byte in (0..=255_u8).filter(|byte| STOPS[usize::from(*byte)] & lacks.stops() == 0) {
-                let mut more = scan;
-                assert_eq!(message(&[start.as_bytes(), &[byte]].concat(), &mut more), Ok(None), "{start}");
-                assert_eq!((more.at, more.state), (start.len() + 1, scan.state), "{start} {byte:#x}");
-                assert_eq!((more.mark, more.depth), (scan.mark, scan.depth), "{start} {byte:#x}");
-            }
-        }
     }
 
     #[test]

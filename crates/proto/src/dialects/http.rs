@@ -4,8 +4,8 @@ mod head;
 
 use head::{Body, Head};
 
-use crate::boundary::limit;
 use crate::error::malformed;
+use crate::message_reader::MAX_MESSAGE;
 use crate::name::bracketed;
 use crate::probe_credentials;
 use crate::{
@@ -75,7 +75,7 @@ impl Dialect for Http {
         let head = Head::read(msg)?;
         self.answers_head = head.first.starts_with(b"HEAD ");
         // Inside TLS the body is not read here.
-        let body = head.body(if self.me.inside_tls { usize::MAX } else { limit::MESSAGE })?;
+        let body = head.body(if self.me.inside_tls { usize::MAX } else { MAX_MESSAGE })?;
         // RFC 9112 section 3.2.
         if head.hosts > 1 || (head.hosts == 0 && head.is_1_1()) {
             return Err(malformed("one Host field"));

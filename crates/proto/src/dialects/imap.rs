@@ -17,8 +17,8 @@ use crate::text::{
 };
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity,
-    ImplicitTls, Lacks, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// Access to a mail store.
@@ -250,7 +250,6 @@ impl Dialect for Imap {
             (Side::Client, Turn::Undecided(_)) => Ok(None),
             (Side::Client, Turn::Literal(octets)) => {
                 let piece = octets.min(PIECE);
-                scan.lacks = Lacks::Length(piece);
                 Ok((buf.len() >= piece).then_some(piece))
             }
             (Side::Client, Turn::Command | Turn::Rest) => command_with_literals(buf, scan),

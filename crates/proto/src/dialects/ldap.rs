@@ -19,8 +19,8 @@ use crate::error::malformed;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
-    Lacks, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// Directories.
@@ -85,12 +85,7 @@ impl Dialect for Ldap {
             if contents.is_empty() || rest.get(contents.start).is_some_and(|first| *first != tag::INTEGER) {
                 return Err(malformed("a message id"));
             }
-            let Some(message) = rest.get(..contents.end) else {
-                if rest.len() > contents.start {
-                    scan.lacks = Lacks::Length(scan.mark + contents.end);
-                }
-                return Ok(None);
-            };
+            let Some(message) = rest.get(..contents.end) else { return Ok(None) };
             scan.mark += message.len();
             // The answer to a search is its entries and their end; without the end it tells nothing.
             let whole = || match messages(message).next() {

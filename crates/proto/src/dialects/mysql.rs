@@ -2,11 +2,11 @@
 
 mod login;
 
-use crate::boundary::limit;
 use crate::error::malformed;
+use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
-    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Identity, Lacks, LoginDialect,
+    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Identity, LoginDialect,
     Malformed, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -76,11 +76,11 @@ impl Dialect for MySql {
         from: Side,
         reply_to: ReplyTo,
         buf: &[u8],
-        scan: &mut Scan,
+        _: &mut Scan,
     ) -> Result<Option<usize>, Malformed> {
         let [a, b, c, behind @ ..] = buf else { return Ok(None) };
         let length = 4 + u32::from_le_bytes([*a, *b, *c, 0]) as usize;
-        if length > limit::MESSAGE {
+        if length > MAX_MESSAGE {
             return Err(malformed("a packet of at most 64 KiB"));
         }
         let greeting = from == Side::Server && reply_to == ReplyTo::Connect;
@@ -88,7 +88,6 @@ impl Dialect for MySql {
         if greeting && (empty || !matches!(behind, [] | [_] | [_, ERR, ..] | [0, PROTOCOL_10, ..])) {
             return Err(malformed("a greeting of protocol 10, packet 0"));
         }
-        scan.lacks = Lacks::Length(length);
         Ok((buf.len() >= length).then_some(length))
     }
 

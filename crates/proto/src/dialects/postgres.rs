@@ -2,11 +2,11 @@
 
 mod login;
 
-use crate::boundary::limit;
 use crate::error::malformed;
+use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
-    CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, Lacks, LoginDialect,
+    CapabilityRewrite, ClientMessage, Correlation, Dialect, Escaped, Flow, ImplicitTls, LoginDialect,
     Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -64,13 +64,13 @@ impl Dialect for Postgres {
     ) -> Result<Option<usize>, Malformed> {
         match (from, buf.first()) {
             (_, None) => Ok(None),
-            (Side::Client, _) if !self.started => startup(buf, scan),
+            (Side::Client, _) if !self.started => startup(buf),
             (Side::Server, Some(first)) if reply_to == ReplyTo::Request || self.gss_asked => match first {
                 b'S' | b'N' | b'G' => Ok(Some(1)),
                 b'E' => error(buf, scan),
                 _ => Err(malformed("one octet: S or N")),
             },
-            _ => typed(buf, scan),
+            _ => typed(buf),
         }
     }
 
@@ -212,7 +212,7 @@ fn number(buf: &[u8], at: usize) -> Option<u32> {
 }
 
 /// A packet before or at startup: its length, itself included, and its code or version.
-fn startup(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+fn startup(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(length) = number(buf, 0) else { return Ok(None) };
     let length = length as usize;
     if !(8..=STARTUP).contains(&length) {
@@ -227,18 +227,16 @@ fn startup(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     if !fits {
         return Err(malformed("SSLRequest, or another packet that starts a session"));
     }
-    scan.lacks = Lacks::Length(length);
     Ok((buf.len() >= length).then_some(length))
 }
 
 /// A message with its type and its length, which counts itself.
-fn typed(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
+fn typed(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(length) = number(buf, 1) else { return Ok(None) };
     let length = length as usize;
-    if !(4..limit::MESSAGE).contains(&length) {
+    if !(4..MAX_MESSAGE).contains(&length) {
         return Err(malformed("a message of 4 octets to 64 KiB"));
     }
-    scan.lacks = Lacks::Length(length + 1);
     Ok((buf.len() > length).then_some(length + 1))
 }
 
@@ -246,13 +244,12 @@ fn typed(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
 fn error(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     match number(buf, 1) {
         None => Ok(None),
-        Some(8..=30_000) => typed(buf, scan),
+        Some(8..=30_000) => typed(buf),
         Some(_) => {
             let unseen = buf.get(scan.at..).unwrap_or_default();
             let nul = unseen.iter().position(|byte| *byte == 0);
             let end = nul.map(|nul| scan.at + nul + 1);
             scan.at = buf.len();
-            scan.lacks = Lacks::Nul;
             Ok(end)
         }
     }

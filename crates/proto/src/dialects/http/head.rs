@@ -1,9 +1,9 @@
 //! Heads of messages and the extent of their bodies, read so that nobody can read them otherwise (RFC 9112).
 
-use crate::boundary::limit;
 use crate::error::malformed;
+use crate::message_reader::MAX_MESSAGE;
 use crate::text::{line, lines, starts_with};
-use crate::{Lacks, Malformed, Scan};
+use crate::{Malformed, Scan};
 
 /// What follows a head (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -228,7 +228,7 @@ pub(crate) fn response_end(
         let Some(end) = end(buf, scan, status_line)? else { return Ok(None) };
         let head = Head::read(&buf[..end])?;
         let bare = answers_head || matches!(head.status()?, 100..=199 | 204 | 304);
-        let body = if bare { Body::None } else { head.body(limit::MESSAGE)? };
+        let body = if bare { Body::None } else { head.body(MAX_MESSAGE)? };
         scan.depth = match body {
             Body::None => return Ok(Some(end)),
             Body::Length(length) => LENGTH + length,
@@ -258,7 +258,6 @@ pub(crate) fn body_end(
     match body {
         Body::None => return Ok(Some(start)),
         Body::Length(length) => {
-            scan.lacks = Lacks::Length(start + length);
             return Ok((buf.len() >= start + length).then_some(start + length));
         }
         Body::Chunked => {}
@@ -341,5 +340,5 @@ fn chunk_size(line: &[u8]) -> Result<usize, Malformed> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|it| it.is_ascii_hexdigit()));
     let size = text.and_then(|text| usize::from_str_radix(text, 16).ok());
-    size.filter(|size| *size <= limit::MESSAGE).ok_or(malformed("the size of a chunk, at most 64 KiB"))
+    size.filter(|size| *size <= MAX_MESSAGE).ok_or(malformed("the size of a chunk, at most 64 KiB"))
 }
