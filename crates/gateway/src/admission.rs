@@ -1,6 +1,6 @@
-//! Who is let in, as far as numbers go.
+//! Limits on the number and the rate of connections.
 //!
-//! An address in IPv6 is one /64: that is what one customer has at least, and can pick addresses from.
+//! An IPv6 address stands for its /64, because one customer has at least that many addresses.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::config::ListenerLimits;
 
-/// All connections of the gateway.
+/// The connections of the gateway as a whole.
 #[derive(Debug)]
 pub struct TotalConnections {
     open: AtomicUsize,
@@ -19,17 +19,17 @@ pub struct TotalConnections {
 }
 
 impl TotalConnections {
-    /// None yet, and never more than so many at once.
+    /// Makes a counter that admits at most `most` connections at once.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { open: AtomicUsize::new(0), most: AtomicUsize::new(most) })
     }
 
-    /// How many there are.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Changes how many there may be. Those that are open stay.
+    /// Changes the maximum. Open connections stay.
     pub fn adjust(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
@@ -42,7 +42,7 @@ impl TotalConnections {
     }
 }
 
-/// One of all connections, until it is dropped.
+/// A place among all connections, until it is dropped.
 #[derive(Debug)]
 struct Place(Arc<TotalConnections>);
 
@@ -54,8 +54,8 @@ impl Drop for Place {
 
 /// The connections of one listener. Cheap to clone.
 ///
-/// What is remembered of an address is dropped once it has no connection and could open as many as ever,
-/// which is within a second: the memory is bounded by what is open and by what a second can bring.
+/// The state of an address is dropped when it has no connection and all its tokens, which takes at most a second. So the
+/// memory is bounded by the open connections and by the connections of one second.
 #[derive(Clone, Debug)]
 pub struct Admission {
     total: Arc<TotalConnections>,
@@ -67,37 +67,37 @@ struct Addresses {
     limits: ListenerLimits,
     open: usize,
     known: HashMap<IpAddr, Known>,
-    /// When there are so many, those that can be forgotten are looked for.
+    /// The number of known addresses at which unused ones are dropped.
     crowd: usize,
 }
 
-/// What is remembered of an address.
+/// The state of an address.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     open: usize,
-    /// New connections that it could open at this moment: a bucket that fills up within a second.
+    /// The tokens of a bucket that fills within a second. Each new connection takes one.
     tokens: f64,
     seen: Instant,
 }
 
-/// Why a connection is not let in. It deserves the protocol's temporary error, and nothing more.
+/// The limit that a rejected connection has reached. The client gets the protocol's temporary error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
-    /// The gateway has as many as it may.
+    /// The number of connections of the gateway.
     Total,
-    /// The listener has.
+    /// The number of connections of the listener.
     Listener,
-    /// The address has.
+    /// The number of connections of the address.
     Address,
-    /// The address opens them too fast.
+    /// The rate of new connections of the address.
     Rate,
 }
 
 impl LimitReached {
-    /// All of them, in the order of their declaration.
+    /// All limits, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Total, Self::Listener, Self::Address, Self::Rate];
 
-    /// In one word.
+    /// Returns the name in the metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Total => "total",
@@ -111,17 +111,17 @@ impl LimitReached {
 impl fmt::Display for LimitReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Total => "the gateway has as many connections as it may have",
-            Self::Listener => "the listener has as many connections as it may have",
-            Self::Address => "the address has as many connections as it may have",
-            Self::Rate => "the address opens connections too fast",
+            Self::Total => "the gateway has reached its limit of connections",
+            Self::Listener => "the listener has reached its limit of connections",
+            Self::Address => "the client's address has reached its limit of connections",
+            Self::Rate => "the client's address opens connections too fast",
         })
     }
 }
 
 impl std::error::Error for LimitReached {}
 
-/// A connection that was let in, until it is dropped.
+/// An admitted connection. It counts until it is dropped.
 #[derive(Debug)]
 #[must_use = "the connection counts for as long as this is kept"]
 pub struct Admitted {
@@ -138,28 +138,27 @@ pub struct Reserved {
 }
 
 impl Admission {
-    /// For one listener of a gateway.
+    /// Makes the admission of one listener of a gateway.
     pub fn new(total: Arc<TotalConnections>, limits: ListenerLimits) -> Self {
         let addresses = Addresses { limits, open: 0, known: HashMap::new(), crowd: CROWD };
         Self { total, addresses: Arc::new(Mutex::new(addresses)) }
     }
 
-    /// Changes the limits. Connections that are open stay.
+    /// Changes the limits. Open connections stay.
     pub fn adjust(&self, limits: ListenerLimits) {
         lock(&self.addresses).limits = limits;
     }
 
-    /// Lets a connection in, or not. Those from a socket in the file system have no address, and only their
-    /// number counts.
+    /// Admits a connection or rejects it. Connections on a Unix socket have no address, so only their number is limited.
     ///
     /// # Errors
-    /// [`LimitReached`] says which limit was reached.
+    /// [`LimitReached`]: the limit.
     pub fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, LimitReached> {
         self.admit_at(address, Instant::now())
     }
 
     /// Counts a connection whose PROXY header has not been read yet (`proxy-from`), so that its client is not known. It
-    /// takes a place of the listener and of the gateway. [`Reserved::admit`] applies the limits of its address.
+    /// counts for the listener and the gateway. [`Reserved::admit`] applies the limits of the client's address.
     ///
     /// # Errors
     /// [`LimitReached::Listener`] or [`LimitReached::Total`].
@@ -179,9 +178,9 @@ impl Admission {
     fn admit_at(&self, address: Option<IpAddr>, now: Instant) -> Result<Admitted, LimitReached> {
         let address = address.map(network);
         let mut addresses = lock(&self.addresses);
-        // The fast ones pay even when they are turned away, or they would take every place that comes free.
+        // A rejected connection takes a token too. Otherwise a fast client would get every place that becomes free.
         if let Some(address) = address {
-            addresses.pay(address, now)?;
+            addresses.take_token(address, now)?;
         }
         let reserved = self.reserve_in(&mut addresses)?;
         Ok(addresses.let_in(reserved, address))
@@ -196,11 +195,11 @@ impl Reserved {
     pub fn admit(self, address: Option<IpAddr>) -> Result<Admitted, LimitReached> {
         let address = address.map(network);
         let shared = self.addresses.clone();
-        // One lock for the check and the count: two connections at a time must not both take the last place.
+        // One lock for the check and the count, so that two connections cannot both take the last place.
         let mut addresses = lock(&shared);
-        let paid = address.map_or(Ok(()), |address| addresses.pay(address, Instant::now()));
-        if let Err(refused) = paid {
-            // A connection that gives its place back takes the lock.
+        let taken = address.map_or(Ok(()), |address| addresses.take_token(address, Instant::now()));
+        if let Err(refused) = taken {
+            // Dropping `self` takes the lock.
             drop(addresses);
             return Err(refused);
         }
@@ -215,11 +214,11 @@ impl Drop for Reserved {
     }
 }
 
-/// Fewer than this are not worth a look.
+/// The minimum of `Addresses::crowd`.
 const CROWD: usize = 1024;
 
 impl Addresses {
-    fn pay(&mut self, address: IpAddr, now: Instant) -> Result<(), LimitReached> {
+    fn take_token(&mut self, address: IpAddr, now: Instant) -> Result<(), LimitReached> {
         if self.known.len() >= self.crowd {
             let full = self.limits.handshakes as f64;
             self.known.retain(|_, known| known.open > 0 || known.tokens_at(now, full) < full);
@@ -236,7 +235,7 @@ impl Addresses {
         if known.open >= most { Err(LimitReached::Address) } else { Ok(()) }
     }
 
-    /// Counts a connection of this address, which has paid.
+    /// Counts a connection of this address after [`take_token`](Self::take_token).
     fn let_in(&mut self, reserved: Reserved, address: Option<IpAddr>) -> Admitted {
         if let Some(known) = address.and_then(|address| self.known.get_mut(&address)) {
             known.open += 1;
@@ -261,7 +260,7 @@ impl Drop for Admitted {
     }
 }
 
-/// Counters are right after each statement, so that a lock that a panic left behind is as good as any.
+/// Ignores poisoning, because the counters are consistent after each statement.
 fn lock(addresses: &Mutex<Addresses>) -> MutexGuard<'_, Addresses> {
     addresses.lock().unwrap_or_else(PoisonError::into_inner)
 }

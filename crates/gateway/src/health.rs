@@ -1,14 +1,14 @@
-//! Whether a backend was ready the last time somebody wanted it.
+//! Whether the last connection to a backend succeeded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is known of one backend. Copies share it.
+/// The health of one backend. Copies share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<AtomicBool>);
 
 impl Health {
-    /// Whether it is believed to be ready. A backend that nobody tried yet is.
+    /// Returns whether the last connection succeeded. Returns `true` before the first one.
     pub fn is_up(&self) -> bool {
         !self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! One line of JSON for each session, and for what happens to the gateway itself.
+//! The log: one line of JSON for each session and for each event of the gateway.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,17 +15,17 @@ use starttls::validity;
 
 use crate::config::Log;
 
-/// Lines that may wait for a slow disk or pipe.
+/// The maximum number of lines that wait for a slow disk or pipe.
 const WAITING: usize = 4096;
-/// Not every user may read the log, since it contains the addresses of clients.
+/// The log contains addresses of clients, so not every user may read it.
 const PERMISSIONS: u32 = 0o640;
 /// How long the writing thread waits before it tries again to write to a full pipe.
 const FIFO_PAUSE: Duration = Duration::from_millis(5);
-/// How long somebody waits for them to be written.
+/// How long a flush may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes lines on a thread of its own: a session never waits for the disk. When lines come faster than
-/// they can be written, some are left out, and the log says how many.
+/// Writes lines on a separate thread, so that a session never waits for the disk. If lines come faster than they can be
+/// written, some are dropped, and the log reports how many.
 #[derive(Debug)]
 pub struct Logger {
     lines: Option<SyncSender<Order>>,
@@ -37,11 +37,11 @@ pub struct Logger {
 enum Order {
     Line(String),
     Reopen,
-    /// Says when everything before it is written.
+    /// Sends a message when all lines before it are written.
     Flush(SyncSender<()>),
 }
 
-/// A line about the gateway itself.
+/// A line about an event of the gateway.
 #[derive(Serialize)]
 struct Event<'a> {
     time: String,
@@ -56,7 +56,7 @@ impl Logger {
     /// Opens the log.
     ///
     /// # Errors
-    /// When its file cannot be opened.
+    /// When the file cannot be opened.
     pub fn open(log: &Log) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
         let out = match log {
@@ -70,10 +70,10 @@ impl Logger {
         Ok(Self { lines: Some(sender), lost: AtomicU64::new(0), writer: Some(writer) })
     }
 
-    /// Whether the log can be opened, as far as that shows without making a file.
+    /// Checks that the log can be opened, without creating a file.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// When the log cannot be opened.
     pub fn check(log: &Log) -> io::Result<()> {
         let Log::File(path) = log else { return Ok(()) };
         match std::fs::metadata(path) {
@@ -86,7 +86,7 @@ impl Logger {
         }
     }
 
-    /// Writes what happened to the gateway itself: `event` in a word, `what` in a few.
+    /// Writes an event of the gateway: its name and a text.
     pub fn event(&self, event: &str, what: &str) {
         self.write(&Event { time: now(), event, what: Some(what), lines: None });
     }
@@ -96,8 +96,8 @@ impl Logger {
         let Some(lines) = &self.lines else { return };
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let loss = || Event { time: now(), event: "lost", what: None, lines: Some(lost) };
-        let said = lost == 0 || send(lines, &loss());
-        if !said {
+        let reported = lost == 0 || send(lines, &loss());
+        if !reported {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
         if !send(lines, line) {
@@ -105,14 +105,14 @@ impl Logger {
         }
     }
 
-    /// Waits until everything is written, but not long. The end of the last owner waits as long.
+    /// Flushes with a one-second limit; `Drop` does the same.
     pub fn flush(&self) {
         let Some(lines) = &self.lines else { return };
         let (done, written) = sync_channel(1);
         let end = Instant::now() + PATIENCE;
         let mut order = Order::Flush(done);
         while let Err(TrySendError::Full(again)) = lines.try_send(order) {
-            // A disk that is slower than this will not get the rest.
+            // The remaining lines are lost if the disk is slower than this.
             if Instant::now() >= end {
                 return;
             }
@@ -122,10 +122,10 @@ impl Logger {
         let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 
-    /// Opens a file anew, which was moved out of the way. Where that fails the old one is written on.
+    /// Opens the file again after it was moved. If that fails, the old file stays in use.
     pub fn reopen(&self) {
         if let Some(lines) = &self.lines {
-            // A full queue is a busy log; whoever rotates it will do so again.
+            // If the queue is full, the next rotation repeats the order.
             let _ = lines.try_send(Order::Reopen);
         }
     }
@@ -135,19 +135,19 @@ impl Drop for Logger {
     fn drop(&mut self) {
         self.flush();
         self.lines = None;
-        // Where nobody reads, it never ends; if it panicked there is nothing left to do.
+        // A thread that writes to a blocked pipe never ends, so only a finished thread is joined.
         if let Some(writer) = self.writer.take().filter(JoinHandle::is_finished) {
             let _ = writer.join();
         }
     }
 }
 
-/// Returns the time of a line as every report writes it (RFC 3339 in UTC), with milliseconds.
+/// Returns the current time: RFC 3339 in UTC, with milliseconds.
 pub fn now() -> String {
     at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Returns this time since 1970.
+/// Formats a time since 1970.
 fn at(since: Duration) -> String {
     let seconds = validity::rfc3339(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since.subsec_millis())
@@ -175,7 +175,7 @@ fn open_file(path: &Path) -> io::Result<Box<dyn Write + Send>> {
     })
 }
 
-/// A pipe that was opened without waiting for its reader, and is written to by a thread that may wait.
+/// A FIFO that was opened in non-blocking mode. Writes wait for the reader.
 struct Fifo(File);
 
 impl Write for Fifo {
@@ -196,9 +196,9 @@ impl Write for Fifo {
 fn write(lines: &Receiver<Order>, mut out: Box<dyn Write + Send>, log: &Log) {
     while let Ok(order) = lines.recv() {
         match order {
-            // A full disk must not stop the gateway, and there is nowhere to say so.
+            // A full disk must not stop the gateway, and the error cannot be logged.
             Order::Line(line) => drop(out.write_all(line.as_bytes())),
-            // Who asked may have gone.
+            // The caller may have stopped waiting.
             Order::Flush(done) => drop(done.try_send(())),
             Order::Reopen => {
                 if let Ok(new) = open(log) {

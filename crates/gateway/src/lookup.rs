@@ -7,40 +7,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-/// Addresses of one host that are tried; each gets its share of the time.
+/// The maximum number of addresses that are tried. Each gets a share of the time.
 const MOST: usize = 16;
 
-type Found = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+type LookupResult = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
-/// Looks up one backend's addresses. Copies share it.
+/// The lookup of one backend's addresses. Copies share it.
 ///
-/// The system's resolver blocks a thread until its servers answer. All sessions that need the addresses meanwhile wait
-/// for the same look-up, so that an outage of the DNS costs one thread for each backend and not one for each session. The
-/// result is not kept after the look-up has ended.
+/// The system's resolver blocks a thread until its servers answer. All sessions that need the addresses in that time wait for
+/// the same lookup, so that a DNS outage blocks one thread per backend and not one per session. The result is not cached
+/// after the lookup.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lookup(Arc<Mutex<Option<watch::Receiver<Option<Found>>>>>);
+pub(crate) struct Lookup(Arc<Mutex<Option<watch::Receiver<Option<LookupResult>>>>>);
 
 impl Lookup {
     /// Returns the addresses of this host, at least one.
     ///
     /// # Errors
-    /// The resolver's.
+    /// The resolver's error.
     pub(crate) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let mut answer = self.under_way_or(host, port);
-        // The thread of the look-up ends with its runtime.
+        let mut answer = self.current_or_new(host, port);
+        // The lookup thread may end with its runtime, before it has a result.
         let found = answer.wait_for(Option::is_some).await.map_err(|_| io::ErrorKind::Interrupted)?;
         match &*found {
             Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
             Some(Err((kind, what))) => Err(io::Error::new(*kind, what.clone())),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "the host name has no address")),
         }
     }
 
-    /// The look-up that is under way, or a new one.
-    fn under_way_or(&self, host: &str, port: u16) -> watch::Receiver<Option<Found>> {
+    /// Returns the lookup in progress, or starts a new one.
+    fn current_or_new(&self, host: &str, port: u16) -> watch::Receiver<Option<LookupResult>> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = &*current
             && answer.borrow().is_none()
@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_ask_meanwhile_wait_for_one_look_up() {
+    async fn concurrent_callers_wait_for_one_lookup() {
         let lookup = Lookup::default();
-        // A look-up that is under way for as long as the test wants.
+        // A lookup that ends when the test sends its result.
         let (sender, answer) = watch::channel(None);
         *lookup.0.lock().unwrap() = Some(answer);
         let waiting: Vec<_> = (0..1000)
@@ -75,7 +75,7 @@ mod tests {
                 tokio::spawn(async move { lookup.addresses("backend.example", 25).await.unwrap() })
             })
             .collect();
-        // Each of them has a receiver, and so has the look-up itself.
+        // Each of them has a receiver, and so has the lookup itself.
         while sender.receiver_count() <= 1000 {
             tokio::task::yield_now().await;
         }
@@ -84,13 +84,13 @@ mod tests {
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), [address]);
         }
-        // The next one is asked anew.
+        // The next call starts a new lookup.
         let found = lookup.addresses("localhost", 25).await.unwrap();
         assert!(found.iter().all(|it| it.ip().is_loopback()), "{found:?}");
     }
 
     #[tokio::test]
-    async fn a_look_up_whose_thread_is_gone_is_not_waited_for() {
+    async fn a_lookup_whose_thread_is_gone_is_repeated() {
         let lookup = Lookup::default();
         let (sender, answer) = watch::channel(None);
         *lookup.0.lock().unwrap() = Some(answer);

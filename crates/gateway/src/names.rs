@@ -1,18 +1,18 @@
-//! Host names from certificates and routes, found by what a client says in SNI.
+//! Values by host name, found by the name in SNI.
 
 use std::collections::HashMap;
 
 /// The longest host name (RFC 1035 section 2.3.4).
 const LONGEST: usize = 253;
 
-/// Values by host name: an exact name goes before a wildcard.
+/// A map from host names and wildcards. An exact name has precedence over a wildcard.
 ///
-/// What is looked up is hostile input (rule S6): its length is bounded, it is compared with what was
-/// configured and goes nowhere else, and nothing is remembered of it.
+/// The names that are looked up are hostile input (rule S6): their length is bounded, they are only compared with configured
+/// names, and they are not stored.
 #[derive(Clone, Debug)]
 pub(crate) struct ByName<T> {
     exact: HashMap<String, T>,
-    /// By what stands behind the asterisk, with its dot.
+    /// By the part after the asterisk, with its dot.
     wildcard: HashMap<String, T>,
 }
 
@@ -23,7 +23,7 @@ impl<T> Default for ByName<T> {
 }
 
 impl<T> ByName<T> {
-    /// The value of this name or wildcard, made when it is new. `None` if it is neither.
+    /// Returns the value of this name or wildcard, and inserts it first if it is new. `None` if the pattern is invalid.
     pub(crate) fn entry(&mut self, pattern: &str, new: impl FnOnce() -> T) -> Option<&mut T> {
         let pattern = normal(pattern)?;
         Some(match pattern.strip_prefix('*') {
@@ -32,7 +32,7 @@ impl<T> ByName<T> {
         })
     }
 
-    /// The value for a name, its own or that of the wildcard that covers it.
+    /// Returns the value of a name, or of the wildcard that covers it.
     pub(crate) fn find(&self, name: &str) -> Option<&T> {
         let name = name.strip_suffix('.').unwrap_or(name);
         if name.len() > LONGEST {
@@ -52,7 +52,8 @@ impl<T> ByName<T> {
     }
 }
 
-/// A host name, or a wildcard in its left-most label, in lower case and without the root's dot.
+/// Returns a host name, or a wildcard in its left-most label, in lower case and without the trailing dot. `None` if it is
+/// invalid.
 pub(crate) fn normal(pattern: &str) -> Option<String> {
     let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
     let host = pattern.strip_prefix("*.").unwrap_or(pattern);

@@ -1,4 +1,4 @@
-//! What is said of a session when it is over: its line in the log, its verdict in the metrics.
+//! Records a finished session: its log line and its metrics.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,19 +17,19 @@ use crate::metrics::{ListenerMetrics, Metrics};
 use crate::outcome::SessionOutcome;
 use crate::record::{SessionObserver, SessionRecord};
 
-/// Writes the log and counts, for every session.
+/// Writes the log and the metrics of every session.
 #[derive(Debug)]
 pub struct Reporter {
     /// The log.
     pub log: Logger,
-    /// The numbers.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What was asked for before, by the listener's name.
+    /// The metrics of each listener, by its name.
     listeners: RwLock<HashMap<String, ListenerMetrics>>,
 }
 
 impl Reporter {
-    /// Reports to both.
+    /// Makes a reporter for this log and these metrics.
     pub fn new(log: Logger, metrics: Arc<Metrics>) -> Self {
         Self { log, metrics, listeners: RwLock::default() }
     }
@@ -54,51 +54,51 @@ impl SessionObserver for Reporter {
     }
 }
 
-/// The line of one session: facts, and no content.
+/// The log line of a session. It contains no content of the session.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionLine<'a> {
-    /// When it ended: UTC, RFC 3339.
+    /// The end of the session: RFC 3339 in UTC.
     pub time: String,
     /// The listener's name.
     pub listener: &'a str,
     /// The protocol's name.
     pub protocol: &'static str,
-    /// The client, as a PROXY header named it where one is due.
+    /// The client; behind a proxy, the address in the PROXY header.
     pub client: Option<SocketAddr>,
-    /// How it ended.
+    /// How the session ended.
     pub verdict: SessionOutcome,
-    /// What went wrong, in words of the gateway's own, and a backend's where it will not serve, escaped.
+    /// The failure, with the message of a backend that refused to serve, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The name that the client wanted.
+    /// The name that the client requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// The backend that it was handed to.
+    /// The backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<&'a str>,
     /// Octets from the client to the backend, inside TLS.
     pub sent: u64,
     /// Octets from the backend to the client, inside TLS.
     pub received: u64,
-    /// How long everything took, in milliseconds.
+    /// The duration of the session, in milliseconds.
     #[serde(rename = "duration_ms")]
     pub duration: Milliseconds,
-    /// Until the client's TLS stood.
+    /// The time until the end of the client's handshake.
     #[serde(rename = "until_tls_ms", skip_serializing_if = "Option::is_none")]
     pub until_tls: Option<Milliseconds>,
-    /// From then until the backend was ready.
+    /// The time from then until the backend was ready.
     #[serde(rename = "until_backend_ms", skip_serializing_if = "Option::is_none")]
     pub until_backend: Option<Milliseconds>,
-    /// The client's TLS.
+    /// The TLS session with the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFields>,
-    /// The backend's TLS.
+    /// The TLS session with the backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend_tls: Option<TlsFields>,
 }
 
 impl<'a> SessionLine<'a> {
-    /// What there is to say of a session of this listener.
+    /// Makes the line of a session of this listener.
     pub fn of(listener: &'a Listener, record: &'a SessionRecord) -> Self {
         Self {
             time: crate::log::now(),
@@ -106,7 +106,7 @@ impl<'a> SessionLine<'a> {
             protocol: listener.protocol.name,
             client: record.client.address,
             verdict: SessionOutcome::of(listener, record),
-            error: record.failure.as_ref().map(in_words),
+            error: record.failure.as_ref().map(description),
             server_name: record.server_name.as_ref().map(|name| Escaped(name.as_bytes()).to_string()),
             backend: record.backend.as_deref(),
             sent: record.octets_up,
@@ -120,11 +120,11 @@ impl<'a> SessionLine<'a> {
     }
 }
 
-/// One line: the failure and its causes. What broke a rule is not quoted: it may be a password, or somebody's mail.
-fn in_words(failure: &SessionFailure) -> String {
+/// Returns the failure and its causes. Invalid input is not quoted, because it may contain a password or a mail.
+fn description(failure: &SessionFailure) -> String {
     let mut line = match failure {
         SessionFailure::Protocol { side, expected, received } => {
-            format!("{}: expected {expected}, got {} octets of something else", peer(*side), received.len())
+            format!("{}: expected {expected}, got {} octets", peer(*side), received.len())
         }
         SessionFailure::Tls { side, source: Error::Protocol(error) } => {
             format!("{}: {}", peer(*side), error.without_content())
@@ -143,30 +143,30 @@ fn in_words(failure: &SessionFailure) -> String {
     line
 }
 
-/// What is known of one leg's TLS.
+/// The facts of a TLS session.
 #[derive(Clone, Debug, Serialize)]
 pub struct TlsFields {
-    /// "TLS 1.3".
+    /// For example "TLS 1.3".
     pub version: &'static str,
-    /// By its registered name.
+    /// The registered name of the cipher suite.
     pub cipher_suite: String,
-    /// By its registered name.
+    /// The registered name of the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// "full" or "resumed".
     pub kind: &'static str,
-    /// What ALPN agreed on.
+    /// The negotiated ALPN protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
-    /// Whether the peer presented a certificate, and whether it is good.
+    /// Whether the peer presented a certificate, and whether it is valid.
     pub certificate: String,
     /// The subject of the certificate that the peer presented, escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// From the greeting to the go-ahead.
+    /// The time from the greeting to the answer to the upgrade request.
     #[serde(rename = "negotiation_ms", skip_serializing_if = "Option::is_none")]
     pub negotiation: Option<Milliseconds>,
-    /// From the go-ahead to the end of the handshake.
+    /// The time from that answer to the end of the handshake.
     #[serde(rename = "handshake_ms", skip_serializing_if = "Option::is_none")]
     pub handshake: Option<Milliseconds>,
 }
@@ -187,17 +187,17 @@ impl From<&TlsFacts> for TlsFields {
     }
 }
 
-/// The distinguished name of a certificate's subject. The peer chose it, and an authority signed it.
+/// Returns the subject of a certificate, escaped and bounded.
 fn subject(certificate: &[u8]) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let name: String = parsed.subject().to_string().chars().take(LONGEST_SUBJECT).collect();
     (!name.is_empty()).then(|| Escaped(name.as_bytes()).to_string())
 }
 
-/// Characters of a subject in the log.
+/// The maximum length of a subject in the log, in characters.
 const LONGEST_SUBJECT: usize = 300;
 
-/// A time, shown in milliseconds with three digits behind the point.
+/// A duration, written in milliseconds with three decimals.
 #[derive(Clone, Copy, Debug)]
 pub struct Milliseconds(pub Duration);
 

@@ -5,19 +5,19 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use listenfd::ListenFd;
 
-/// A socket that was passed.
+/// A socket from the service manager.
 pub(crate) enum Passed {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// The sockets that nobody took yet, and the names of all.
+/// The sockets that were not taken yet, and the names of all.
 struct Sockets {
     left: ListenFd,
     names: Vec<String>,
 }
 
-/// Takes the socket of this name, once.
+/// Takes the socket with this name. Each socket can be taken once.
 pub(crate) fn take(name: &str) -> io::Result<Passed> {
     static SOCKETS: OnceLock<Mutex<Sockets>> = OnceLock::new();
     let sockets = SOCKETS.get_or_init(|| {
@@ -37,6 +37,7 @@ pub(crate) fn take(name: &str) -> io::Result<Passed> {
             return Ok(Passed::Unix(unix));
         }
     }
-    let what = format!("the service manager passed no socket called {name} (FileDescriptorName={name})");
+    let what =
+        format!("the service manager passed no socket with the name {name} (FileDescriptorName={name})");
     Err(io::Error::new(io::ErrorKind::NotFound, what))
 }

@@ -1,4 +1,4 @@
-//! Keys of session tickets: they change by themselves, and several gateways can share them.
+//! Keys of session tickets. They rotate by themselves, and several gateways can share them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -12,21 +12,21 @@ use crate::files;
 use crate::setup_error::SetupError;
 use crate::watch::Watched;
 
-/// How long a key makes tickets. The one before it still reads them, so that a ticket lives up to twice as long.
+/// How long a key encrypts tickets, in seconds. The previous key still decrypts them, so a ticket is valid for up to twice
+/// as long.
 const PERIOD: u64 = 6 * 60 * 60;
 
 const NAME_LEN: usize = 16;
 const NONCE_LEN: usize = 12;
-/// More than any ticket of ours; what is longer is none.
+/// The longest ticket. Tickets of the gateway are shorter.
 const LONGEST: usize = 32 * 1024;
 
 type Secret = [u8; 32];
 
-/// What all ticket keys are derived from.
+/// The secrets that all ticket keys are derived from.
 ///
-/// No key is ever used as it stands in a file or in memory: each listener has its own for every period,
-/// and they depend on its terms for clients. A ticket of another listener, or from before the terms
-/// changed, is no ticket (rule S9).
+/// Each listener derives its own keys for every period, and they depend on the listener's requirements for clients. A ticket
+/// of another listener, or from before the requirements changed, is invalid (rule S9).
 #[derive(Debug)]
 pub struct TicketKeys {
     source: Source,
@@ -35,16 +35,16 @@ pub struct TicketKeys {
 
 #[derive(Debug)]
 enum Source {
-    /// Nobody else knows them; each period has its own.
+    /// Random secrets, a new one for each period.
     Random,
-    /// Whoever has this file resumes each other's sessions.
+    /// Secrets from a file. Gateways with the same file resume each other's sessions.
     Shared(PathBuf),
 }
 
 struct Secrets {
-    /// The first one makes tickets, all of them read tickets.
+    /// The first secret encrypts tickets, all decrypt them.
     all: Vec<Secret>,
-    /// Of those that were made here, the period in which.
+    /// The period of the first secret, if it is random.
     period: u64,
 }
 
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl TicketKeys {
-    /// Random ones, the same for the whole life of this process: sessions survive a new configuration.
+    /// Returns random keys. The whole process shares them, so sessions can be resumed after a reload of the configuration.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -69,31 +69,31 @@ impl TicketKeys {
         Ok(ONLY.get_or_init(|| Arc::new(keys)).clone())
     }
 
-    /// Those of a file: lines of 64 hexadecimal digits, of which the first makes tickets and all read them.
+    /// Reads keys from a file: lines of 64 hexadecimal digits. The first one encrypts tickets, all decrypt them.
     ///
     /// # Errors
-    /// When the file is no such file.
+    /// When the file cannot be read or has another format.
     pub fn shared(path: &Path) -> Result<Arc<Self>, SetupError> {
         let secrets = Arc::new(Secrets { all: read(path)?, period: 0 });
         Ok(Arc::new(Self { source: Source::Shared(path.to_owned()), secrets: RwLock::new(secrets) }))
     }
 
-    /// The tickets of one listener: `terms` is what it must have in common with whoever made a ticket.
+    /// Returns the tickets of one listener. `terms` must be equal to those of the listener that issued a ticket.
     pub(crate) fn for_terms(self: &Arc<Self>, terms: &[&[u8]]) -> Arc<dyn ProducesTickets> {
-        // With its length before each, so that no two lists come to the same.
+        // Each term is preceded by its length, so that different lists have different encodings.
         let terms =
             terms.iter().flat_map(|term| [&(term.len() as u64).to_be_bytes(), *term].concat()).collect();
         let current = RwLock::new(Arc::new(Derived::default()));
         Arc::new(Tickets { keys: self.clone(), terms, current })
     }
 
-    /// What is in use in this period.
+    /// Returns the secrets of this period.
     fn secrets(&self, period: u64) -> Arc<Secrets> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone();
         if matches!(self.source, Source::Shared(_)) || secrets.period >= period {
             return secrets;
         }
-        // Without randomness the old key stays, whose derived keys change all the same.
+        // Without randomness the old secret stays in use. The derived keys change nevertheless.
         let Ok(new) = fresh() else { return secrets };
         let mut current = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         if current.period < period {
@@ -135,10 +135,10 @@ fn read(path: &Path) -> Result<Vec<Secret>, SetupError> {
     let all: Option<Vec<_>> = lines.map(secret).collect();
     all.filter(|all| (1..=16).contains(&all.len())).ok_or_else(|| {
         SetupError::new(format!(
-            "the ticket keys {} are not 1 to 16 lines of 64 hexadecimal digits",
+            "invalid ticket keys in {}: expected 1 to 16 lines of 64 hexadecimal digits",
             path.display()
         ))
-        .with_hint("openssl rand -hex 32 makes one; the newest stands in the first line")
+        .with_hint("make a key with openssl rand -hex 32; put the newest into the first line")
     })
 }
 
@@ -155,7 +155,7 @@ fn secret(hex: &[u8]) -> Option<Secret> {
 
 fn fresh() -> Result<Secret, SetupError> {
     let mut secret = Secret::default();
-    rand::fill(&mut secret).map_err(|_| SetupError::new("there is no randomness for ticket keys"))?;
+    rand::fill(&mut secret).map_err(|_| SetupError::new("the system has no randomness for ticket keys"))?;
     Ok(secret)
 }
 
@@ -171,11 +171,11 @@ struct Tickets {
     current: RwLock<Arc<Derived>>,
 }
 
-/// The keys of one period, and what they were made of.
+/// The keys of one period, and what they were derived from.
 #[derive(Debug, Default)]
 struct Derived {
     of: Option<(u64, Arc<Secrets>)>,
-    /// The first one makes tickets.
+    /// The first key encrypts tickets.
     keys: Vec<Key>,
 }
 
@@ -192,7 +192,7 @@ impl Tickets {
         if current.of.as_ref().is_some_and(|(when, of)| *when == period && Arc::ptr_eq(of, &secrets)) {
             return current;
         }
-        // Now, then, and soon: the clocks of two gateways differ.
+        // The current, the previous and the next period, because the clocks of gateways differ.
         let periods = [period, period.saturating_sub(1), period.saturating_add(1)];
         let each = periods.iter().flat_map(|period| secrets.all.iter().map(move |secret| (secret, *period)));
         let keys = each.filter_map(|(secret, period)| Key::derive(secret, period, &self.terms)).collect();
@@ -216,7 +216,7 @@ impl Tickets {
         let (name, rest) = ticket.split_first_chunk::<NAME_LEN>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
         let derived = self.derived(period);
-        // Names are public: they say which key, and prove nothing.
+        // The name is public and only selects the key. The ciphertext is authenticated below.
         let Key { key, .. } = derived.keys.iter().find(|key| key.name == *name)?;
         let mut opened = sealed.to_vec();
         let len = key.open_in_place(Nonce::from(nonce), Aad::from(name), &mut opened).ok()?.len();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn s9_a_ticket_is_good_for_its_own_terms_only() {
+    fn s9_a_ticket_is_valid_for_its_own_terms_only() {
         let keys = keys(&[1]);
         let ticket = tickets(&keys, &[b"mx", b"none"]).seal(b"session", 7).unwrap();
         let opened = |terms: &[&[u8]]| tickets(&keys, terms).open(&ticket, 7);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ticket_of_ours_is_none() {
+    fn changed_tickets_are_invalid() {
         let here = tickets(&keys(&[1]), &[]);
         let ticket = here.seal(b"session", 7).unwrap();
         for len in 0..ticket.len() {

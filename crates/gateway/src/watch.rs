@@ -1,4 +1,4 @@
-//! Files that change on disk while they are in use, also by a symbolic link that now leads elsewhere.
+//! Watches files and reloads them when they change, changed symbolic links included.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -13,51 +13,51 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::setup_error::SetupError;
 
-/// How often to look. Asking for a few inodes costs microseconds, works on every file system, and has
-/// no queue that can overflow.
+/// How often the files are checked. `stat` of a few files costs microseconds, works on every file system, and needs no
+/// queue that can overflow.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How long a look or a reading may take before it is reported. A local disk needs milliseconds.
+/// How long a check or a reload may take before a warning. A local disk needs milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is made of files, and made anew when they change.
+/// A value that is loaded from files and reloaded when they change.
 pub trait Watched: Debug + Send + Sync {
-    /// What it is called in the log.
+    /// Returns the name in the log.
     fn name(&self) -> String;
 
-    /// The files as they are now.
+    /// Returns the files as they are now.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// What works, and should not stay as it is: at this moment, since time does its work too.
+    /// Returns the current warnings. They change with time: a certificate expires.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Reads them all anew; what was read before stays in use if one of them is not usable.
+    /// Reads all files again. If one is not usable, the values that were read before stay in use.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// When a file is not usable.
     fn reload(&self) -> Result<(), SetupError>;
 }
 
-/// What came of a look at files that had changed.
+/// The result of a check of files.
 #[derive(Debug)]
 pub enum WatchEvent {
-    /// What is in them is in use. These files had changed, or were removed.
+    /// The files were reloaded, because these files have changed.
     Reloaded(Vec<FileChange>),
-    /// It is not usable, and the old stays in use. The files may be in the middle of a change: they are
-    /// looked at again when they change again.
+    /// A changed file is not usable, and the old values stay in use. The files may be in the middle of a change. They are
+    /// reloaded when they change again.
     Kept(SetupError),
-    /// Something works, and should not stay as it is; it was not so before.
+    /// A new warning.
     Warned(String),
 }
 
-/// A file that is not what it was.
+/// A change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileChange {
-    /// It is there, and is new or different.
+    /// The file is new, or its content has changed.
     Changed(PathBuf),
-    /// It is not there any more.
+    /// The file was removed.
     Removed(PathBuf),
 }
 
@@ -70,17 +70,17 @@ impl fmt::Display for FileChange {
     }
 }
 
-/// How often the files are looked at, and how long a look or a reading may take before it is reported.
+/// How often files are checked, and how long a check or a reload may take before a warning.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
     every: Duration,
     patience: Duration,
 }
 
-/// Reads everything anew whose files change, and tells what came of it. Ends only where there is nothing to watch.
+/// Reloads each item when its files change, and reports the results to `tell`. Returns only if `all` is empty.
 ///
-/// Files are read on threads of their own, and each item of `all` is watched on a task of its own. So a file system that
-/// does not answer stops neither the caller nor the renewal of the other items.
+/// Files are read on separate threads, and each item is watched by its own task. So a file system that does not answer blocks
+/// neither the caller nor the other items.
 pub async fn watch(all: Vec<Arc<dyn Watched>>, tell: impl FnMut(WatchEvent)) {
     watch_at(all, tell, Pace { every: EVERY, patience: PATIENCE }).await;
 }
@@ -90,7 +90,7 @@ async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(WatchEvent), 
     let mut tasks = JoinSet::new();
     for (number, watched) in all.into_iter().enumerate() {
         let item = Item { number, watched, events: events.clone(), pace };
-        // It ends when the runtime shuts down.
+        // The task ends when the runtime shuts down.
         tasks.spawn(async move { item.watch().await });
     }
     drop(events);
@@ -102,13 +102,14 @@ async fn watch_at(all: Vec<Arc<dyn Watched>>, mut tell: impl FnMut(WatchEvent), 
     }
 }
 
-/// The warnings that were told, each with the items that it came from. Listeners may share a file, so that each of
-/// their items has the same warning.
+/// The warnings that were reported, each with the items that had it. Listeners may share a file, so several items may have
+/// the same warning.
 #[derive(Default)]
 struct Warned(HashMap<String, HashSet<usize>>);
 
 impl Warned {
-    /// Returns whether another item had this warning first. A warning that comes from one item twice was gone between.
+    /// Returns whether another item has reported this warning. If an item reports a warning again, the warning had
+    /// disappeared in between.
     fn is_known(&mut self, number: usize, warning: &str) -> bool {
         let items = self.0.entry(warning.to_owned()).or_default();
         if !items.insert(number) {
@@ -118,7 +119,7 @@ impl Warned {
     }
 }
 
-/// One item of the list, which is watched on a task of its own.
+/// An item, which is watched by its own task.
 struct Item {
     number: usize,
     watched: Arc<dyn Watched>,
@@ -132,7 +133,7 @@ impl Item {
         let (mut stamps, mut known) = (self.look().await?, self.watched.warnings());
         loop {
             tokio::time::sleep(self.pace.every).await;
-            // The stamps are taken before the files are read: a change in between is noticed the next time.
+            // The stamps are taken before the reload, so that a change during the reload is noticed next time.
             let now = self.look().await?;
             if now == stamps {
                 self.warn(&mut known);
@@ -152,8 +153,8 @@ impl Item {
         self.apart(|watched| watched.files().into_iter().map(Stamp::of).collect()).await
     }
 
-    /// Runs a step that may block on a thread of its own. A step that takes too long is reported once, and the item waits
-    /// for it, so that it never has more than one thread. `None` when the runtime shuts down.
+    /// Runs a blocking step on another thread. A step that takes too long is reported once, and the item waits for it, so that
+    /// an item never blocks more than one thread. Returns `None` when the runtime shuts down.
     async fn apart<T: Send + 'static>(
         &self,
         step: impl FnOnce(&dyn Watched) -> T + Send + 'static,
@@ -162,8 +163,8 @@ impl Item {
         let mut task = spawn_blocking(move || step(&*watched));
         let Ok(done) = tokio::time::timeout(self.pace.patience, &mut task).await else {
             self.tell(WatchEvent::Warned(format!(
-                "reading {} has not ended after {} s, and what was read before stays in use: does the file system \
-                 answer?",
+                "reading {} has taken more than {} s, and the previous values stay in use: check whether the file \
+                 system responds",
                 self.watched.name(),
                 self.pace.patience.as_secs()
             )));
@@ -172,7 +173,7 @@ impl Item {
         done.ok()
     }
 
-    /// Tells the warnings that were not there before.
+    /// Reports the warnings that are new.
     fn warn(&self, known: &mut Vec<String>) {
         let warnings = self.watched.warnings();
         let new = warnings.iter().filter(|it| !known.contains(it));
@@ -181,12 +182,12 @@ impl Item {
     }
 
     fn tell(&self, event: WatchEvent) {
-        // The receiver is gone when nothing is watched any more.
+        // The receiver is dropped when the watch ends.
         let _ = self.events.send((self.number, event));
     }
 }
 
-/// What differs between two looks at the files.
+/// Returns the differences between two checks.
 fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<FileChange> {
     let changed = now.iter().filter(|stamp| stamp.state.is_some() && !before.contains(stamp));
     let there = |path: &PathBuf| now.iter().any(|stamp| stamp.state.is_some() && stamp.path == *path);
@@ -194,16 +195,16 @@ fn changes(before: &[Stamp], now: &[Stamp]) -> Vec<FileChange> {
     let changed = changed.map(|stamp| FileChange::Changed(stamp.path.clone()));
     let mut all: Vec<_> =
         changed.chain(removed.map(|stamp| FileChange::Removed(stamp.path.clone()))).collect();
-    // The chain and the key may be in one file.
+    // The chain and the key may be in the same file.
     all.dedup();
     all
 }
 
-/// What tells one state of a file from another.
+/// The state of a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    /// Device, inode, size, time of the last change; nothing if there is no such file.
+    /// Device, inode, size and time of the last change; `None` if the file does not exist.
     state: Option<(u64, u64, u64, i64, i64)>,
 }
 
@@ -223,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// Something whose files are read for as long as the test wants.
+    /// An item whose files cannot be read until the test allows it.
     #[derive(Debug)]
     struct Stuck(Mutex<mpsc::Receiver<()>>);
 
@@ -242,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Something that is different each time.
+    /// An item whose files change with each check.
     #[derive(Debug, Default)]
     struct Busy(AtomicUsize);
 
@@ -280,7 +281,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
         watching.abort();
         drop(release);
-        assert!(warnings[0].starts_with("reading the stuck one has not ended after 1 s"), "{warnings:?}");
+        assert!(warnings[0].starts_with("reading the stuck one has taken more than 1 s"), "{warnings:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Certificates by the names that they are for.
+//! An index of certificates by host name.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -6,32 +6,32 @@ use std::sync::Arc;
 use super::load::Certificate;
 use crate::names::ByName;
 
-/// Certificates that are good for one name, the best first.
+/// The certificates for one name, the best first.
 type Candidates = Vec<Arc<Certificate>>;
 
 #[derive(Debug)]
 pub(super) struct Index {
     all: Candidates,
     by_name: ByName<Candidates>,
-    /// For clients that want another name, or none.
+    /// The certificates for clients that request an unknown name, or none.
     defaults: Candidates,
 }
 
 impl Index {
-    /// The first is the default.
+    /// Indexes these certificates. The first one is the default.
     pub(super) fn new(all: Candidates) -> Self {
         let mut by_name = ByName::<Candidates>::default();
         for certificate in &all {
             for name in &certificate.names {
                 if let Some(candidates) = by_name.entry(name, Candidates::default) {
                     candidates.push(certificate.clone());
-                    // ECDSA is cheaper for both sides. Of two of a kind the one that lives longer is the renewed one.
+                    // ECDSA is cheaper for both sides. Of two with the same kind of key, the later expiry is the renewal.
                     candidates.sort_by_key(|it| (it.is_rsa(), Reverse(it.not_after)));
                 }
             }
         }
         let mut index = Self { defaults: all.iter().take(1).cloned().collect(), by_name, all };
-        // The same in RSA and in ECDSA is one default.
+        // The default name may have an RSA and an ECDSA certificate.
         if let Some(name) = index.default().and_then(|it| it.names.first()).cloned()
             && let Some(candidates) = index.by_name.find(&name)
         {

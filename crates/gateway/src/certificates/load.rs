@@ -1,4 +1,4 @@
-//! From files to certificates that TLS can use.
+//! Loads certificates, keys and OCSP responses from files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,29 +18,29 @@ use crate::files::{self, exposure};
 use crate::names::normal;
 use crate::setup_error::{SetupError, shown};
 
-/// Certificates in all; what exceeds them was not meant to be here.
+/// The maximum number of certificates. More of them are probably a wrong folder.
 const MOST: usize = 20_000;
 
-/// Entries of one folder, with room for a key and an OCSP response beside each certificate.
+/// The maximum number of entries of a folder: a key and an OCSP response beside each certificate.
 const MOST_ENTRIES: usize = 4 * MOST;
 
-/// Where certificates are.
+/// Where certificates are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// One chain and its key.
+    /// A certificate chain and its key.
     Pair {
-        /// The chain in PEM, the server's own certificate first.
+        /// The chain in PEM, the server's certificate first.
         chain: PathBuf,
-        /// Its private key in PEM.
+        /// The private key in PEM.
         key: PathBuf,
     },
-    /// A folder: `NAME.pem` with its key in it or in `NAME.key`, and `NAME/fullchain.pem` with
-    /// `NAME/privkey.pem` as Let's Encrypt's clients keep them.
+    /// A folder: `NAME.pem` with the key in the same file or in `NAME.key`, and `NAME/fullchain.pem` with
+    /// `NAME/privkey.pem`, the layout of certbot.
     Directory(PathBuf),
 }
 
 impl CertificateSource {
-    /// The file of the chain, or the folder.
+    /// Returns the file of the chain, or the folder.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Pair { chain, .. } => chain,
@@ -49,37 +49,38 @@ impl CertificateSource {
     }
 }
 
-/// What is known of one certificate.
+/// A summary of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateSummary {
-    /// The file.
+    /// The file of the chain.
     pub path: PathBuf,
-    /// The host names that it is for.
+    /// The host names in the certificate.
     pub names: Vec<String>,
-    /// The kind of its key: `ECDSA`, `RSA`…
+    /// The kind of key: `ECDSA`, `RSA`, `Ed25519` or `other`.
     pub key: &'static str,
-    /// When it expires, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub not_after: i64,
-    /// Whole days until it expires; negative when it has (see [`starttls::validity::days_left`]).
+    /// Whole days until the expiry; negative after it (see [`starttls::validity::days_left`]).
     pub days_left: i64,
-    /// Whether an OCSP response is sent along.
+    /// Whether an OCSP response is stapled.
     pub ocsp: bool,
 }
 
-/// A chain with its key, as it is presented.
+/// A certificate chain with its key.
 #[derive(Debug)]
 pub(super) struct Certificate {
     path: PathBuf,
-    /// The host names that it is for, in their normal form.
+    /// The host names in the certificate, in normal form.
     pub(super) names: Vec<String>,
     /// Seconds since 1970.
     not_before: i64,
     pub(super) not_after: i64,
     pub(super) key: Arc<CertifiedKey>,
-    /// The same with an OCSP response, and what that says; or why the one that is there is not sent along.
+    /// The same chain and key with an OCSP response, and the status in that response.
     stapled: Option<(Arc<CertifiedKey>, Status)>,
+    /// Why the OCSP response in the file is not stapled.
     unfit: Option<Unfit>,
-    /// The warning that every user can read the key.
+    /// A warning if every user can read the key.
     exposure: Option<String>,
 }
 
@@ -91,7 +92,7 @@ pub(super) struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    /// The response of the authority that issued it, if it is there.
+    /// Returns the path of the OCSP response. The file need not exist.
     pub(super) fn ocsp(&self) -> PathBuf {
         self.chain.with_extension("ocsp")
     }
@@ -100,7 +101,7 @@ impl CertificateFiles {
 pub(super) fn read_all(sources: &[CertificateSource]) -> Result<Vec<Certificate>, SetupError> {
     let all = find_all(sources)?.iter().map(Certificate::read).collect::<Result<Vec<_>, _>>()?;
     if all.is_empty() {
-        return Err(SetupError::new("there is no certificate"));
+        return Err(SetupError::new("no certificate was found"));
     }
     Ok(all)
 }
@@ -116,19 +117,22 @@ pub(super) fn find_all(sources: &[CertificateSource]) -> Result<Vec<CertificateF
         }
     }
     if all.len() > MOST {
-        return Err(SetupError::new(format!("there are {} certificates, more than {MOST}", all.len())));
+        return Err(SetupError::new(format!(
+            "found {} certificates, more than the limit of {MOST}",
+            all.len()
+        )));
     }
     Ok(all)
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<CertificateFiles>, SetupError> {
-    let unreadable = |source| SetupError::unreadable("the folder of certificates", folder, source);
+    let unreadable = |source| SetupError::unreadable("the certificate folder", folder, source);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         paths.push(entry.map_err(unreadable)?.path());
         if paths.len() > MOST_ENTRIES {
             return Err(SetupError::new(format!(
-                "the folder of certificates {} has more than {MOST_ENTRIES} entries",
+                "the certificate folder {} has more than {MOST_ENTRIES} entries",
                 folder.display()
             )));
         }
@@ -147,8 +151,8 @@ fn in_folder(folder: &Path) -> Result<Vec<CertificateFiles>, SetupError> {
         }
     }
     if found.is_empty() {
-        return Err(SetupError::new(format!("there is no certificate in {}", folder.display()))
-            .with_hint("it holds NAME.pem with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem"));
+        return Err(SetupError::new(format!("{} contains no certificate", folder.display()))
+            .with_hint("expected NAME.pem with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem"));
     }
     Ok(found)
 }
@@ -160,10 +164,10 @@ impl Certificate {
         let pem = files::read("the certificate", &files.chain)?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
-            .map_err(|cause| unusable("is not readable as PEM").because(cause))?;
-        let own = chain.first().ok_or_else(|| unusable("has no certificate in it"))?;
+            .map_err(|cause| unusable("is not valid PEM").because(cause))?;
+        let own = chain.first().ok_or_else(|| unusable("contains no certificate"))?;
         let (_, parsed) = X509Certificate::from_der(own)
-            .map_err(|cause| unusable("is not well-formed").because(cause.to_string()))?;
+            .map_err(|cause| unusable("is malformed").because(cause.to_string()))?;
         let (names, validity) = (names(&parsed), parsed.validity());
         let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
         let issuer = chain.get(1).and_then(|der| Some(X509Certificate::from_der(der).ok()?.1));
@@ -172,8 +176,8 @@ impl Certificate {
         match key.keys_match() {
             Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(_) => {
-                return Err(unusable(&format!("and the key {} do not belong together", files.key.display()))
-                    .with_hint("the server's own certificate comes first in its file"));
+                return Err(unusable(&format!("does not match the key {}", files.key.display()))
+                    .with_hint("put the server's certificate first in its file, before those of its CA"));
             }
         }
         let (stapled, unfit) = match response {
@@ -188,10 +192,10 @@ impl Certificate {
         Ok(Self { path, names, not_before, not_after, key, stapled, unfit, exposure })
     }
 
-    /// What a client gets at this moment: with the OCSP response for as long as that counts.
+    /// Returns what clients are presented now: with the OCSP response while it is valid.
     pub(super) fn presented(&self) -> &Arc<CertifiedKey> {
         match &self.stapled {
-            Some((key, status)) if status.counts_at(now()) => key,
+            Some((key, status)) if status.is_valid_at(now()) => key,
             _ => &self.key,
         }
     }
@@ -200,7 +204,7 @@ impl Certificate {
         self.key.key.algorithm() == SignatureAlgorithm::RSA
     }
 
-    /// Whether this client can do with it.
+    /// Returns whether this client supports the key.
     pub(super) fn fits(&self, hello: &ClientHello<'_>) -> bool {
         let key = &self.key.key;
         let suites = || aws_lc_rs::DEFAULT_CIPHER_SUITES.iter();
@@ -235,12 +239,12 @@ impl Certificate {
             warnings.push(format!("the certificate {path} is not valid before {start}"));
         }
         if self.not_after < now {
-            // The text has a date, not a number of days: a text that changed each day would be a new warning each day.
+            // A date, not a number of days: a text that changes every day would be a new warning every day.
             let end = validity::rfc3339(self.not_after);
             warnings.push(format!("the certificate {path} expired on {end}"));
         }
         if self.names.is_empty() {
-            warnings.push(format!("the certificate {path} is for no host name (subject alternative name)"));
+            warnings.push(format!("the certificate {path} has no host name (subject alternative name)"));
         }
         if let Some(why) = self.response_trouble() {
             warnings.push(format!("the OCSP response beside the certificate {path} {why}"));
@@ -250,11 +254,11 @@ impl Certificate {
     }
 }
 
-/// An OCSP response and what it says, or why it is of no use.
+/// An OCSP response with its status, or why it is not usable.
 type Response = Result<(Vec<u8>, Status), Unfit>;
 
-/// The OCSP response that is there. One that is of no use is no reason to stay with an old
-/// certificate: a new one is there before its response.
+/// Reads the OCSP response of a certificate, if the file exists. An unusable response does not reject the certificate,
+/// because a renewed certificate is written before its response.
 fn response(
     files: &CertificateFiles,
     certificate: &X509Certificate<'_>,
@@ -267,25 +271,25 @@ fn response(
     let response = files::read("the OCSP response", &path)?;
     match ocsp::read(&response, certificate, issuer) {
         Ok(status) => Ok(Some(Ok((response, status)))),
-        Err(Unfit::NoResponse) => {
-            let what = format!("{} is no OCSP response in DER", path.display());
-            Err(SetupError::new(what).with_hint("openssl ocsp -respout writes it as it has to be"))
+        Err(Unfit::Malformed) => {
+            let what = format!("{} is not an OCSP response in DER", path.display());
+            Err(SetupError::new(what).with_hint("write it with openssl ocsp -respout"))
         }
         Err(unfit) => Ok(Some(Err(unfit))),
     }
 }
 
 impl Certificate {
-    /// What is wrong with the OCSP response that is there.
+    /// Returns what is wrong with the OCSP response in the file.
     fn response_trouble(&self) -> Option<&'static str> {
         match (&self.stapled, self.unfit) {
-            (Some((_, status)), _) if !status.counts_at(now()) => {
-                Some("does not count at this time, and is not sent along")
+            (Some((_, status)), _) if !status.is_valid_at(now()) => {
+                Some("is outside its validity period and is not stapled")
             }
-            (Some((_, status)), _) if status.revoked => Some("says that it is revoked"),
-            (None, Some(Unfit::Another)) => Some("is about another one, and is not sent along"),
-            (None, Some(Unfit::Forged)) => Some("is not signed by its authority, and is not sent along"),
-            (None, Some(_)) => Some("is no answer, and is not sent along"),
+            (Some((_, status)), _) if status.revoked => Some("reports that it is revoked"),
+            (None, Some(Unfit::OtherCertificate)) => Some("is for another certificate and is not stapled"),
+            (None, Some(Unfit::BadSignature)) => Some("is not signed by its CA and is not stapled"),
+            (None, Some(_)) => Some("contains no status and is not stapled"),
             _ => None,
         }
     }
@@ -302,20 +306,22 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
 
 fn signing_key(files: &CertificateFiles) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, SetupError> {
     let path = files.key.display();
-    let pem = files::read("the certificate's key", &files.key)?;
+    let pem = files::read("the key", &files.key)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|cause| {
-        let error = SetupError::new(format!("there is no private key in {path}")).because(cause);
+        let error = SetupError::new(format!("{path} contains no private key")).because(cause);
         match files.key == files.chain {
-            true => error.with_hint(format!("put it there, or into {}", shown(&key_beside(&files.chain)))),
+            true => error.with_hint(format!(
+                "put the key into this file or into {}",
+                shown(&key_beside(&files.chain))
+            )),
             false if pem.windows(9).any(|it| it == b"ENCRYPTED") => {
-                error.with_hint(format!("it is encrypted: openssl pkey -in {path} -out NEW decrypts it"))
+                error.with_hint(format!("decrypt the key: openssl pkey -in {path} -out NEW"))
             }
             false => error,
         }
     })?;
-    aws_lc_rs::sign::any_supported_type(&key).map_err(|cause| {
-        SetupError::new(format!("the key {path} is of no kind that TLS can use")).because(cause)
-    })
+    aws_lc_rs::sign::any_supported_type(&key)
+        .map_err(|cause| SetupError::new(format!("TLS cannot use the kind of key in {path}")).because(cause))
 }
 
 fn key_beside(chain: &Path) -> String {

@@ -1,4 +1,4 @@
-//! Certificates for many names, which are renewed while the gateway runs.
+//! Certificates for many names. They are reloaded while the gateway runs.
 
 mod index;
 mod load;
@@ -17,20 +17,20 @@ use index::Index;
 
 pub use load::{CertificateSource, CertificateSummary};
 
-/// What a client gets that wants a name for which there is no certificate.
+/// What the gateway presents to a client that requests a name without a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownNames {
-    /// The default certificate. The client will know whether that will do.
+    /// The default certificate. The client decides whether to accept it.
     #[default]
     Default,
-    /// A fatal alert. Clients that want no name in particular get the default certificate all the same.
+    /// A fatal alert. Clients that request no name get the default certificate.
     Refuse,
 }
 
-/// The certificates of one listener, by the names that they are for.
+/// The certificates of one listener.
 ///
-/// They are read all or none, and replaced in one step (rule G6): a handshake sees the old ones or the
-/// new ones. The name in SNI is looked up in what was read and goes nowhere else (rule S6).
+/// All of them are read, or none, and they are replaced in one step (rule G6): a handshake uses the old set or the new set.
+/// The name in SNI is looked up in the index and never becomes part of a path (rule S6).
 pub struct Certificates {
     sources: Vec<CertificateSource>,
     default_name: Option<String>,
@@ -39,10 +39,10 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Reads everything from its sources.
+    /// Reads all certificates of these sources.
     ///
     /// # Errors
-    /// When one certificate of them cannot be used, and when there is none.
+    /// When a certificate is not usable, or when the sources contain none.
     pub fn load(
         sources: &[CertificateSource],
         default_name: Option<&str>,
@@ -57,12 +57,12 @@ impl Certificates {
         })
     }
 
-    /// All of them, in the order of their sources.
+    /// Returns a summary of each certificate, in the order of the sources.
     pub fn summaries(&self) -> Vec<CertificateSummary> {
         self.index().all().iter().map(|it| it.summary()).collect()
     }
 
-    /// The first host name of the default certificate.
+    /// Returns the first host name of the default certificate.
     pub fn default_name(&self) -> Option<String> {
         let index = self.index();
         let mut names = index.default()?.names.iter();
@@ -70,7 +70,7 @@ impl Certificates {
     }
 
     fn index(&self) -> Arc<Index> {
-        // What is behind the lock is replaced whole: nobody leaves it half done.
+        // A panic cannot leave the value half-written, because it is replaced as a whole.
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -82,7 +82,7 @@ impl Watched for Certificates {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        // A folder that is away for a moment has no files in it.
+        // A folder may be missing for a moment while it is replaced.
         let files = load::find_all(&self.sources).unwrap_or_default();
         files.into_iter().flat_map(|files| [files.ocsp(), files.chain, files.key]).collect()
     }
@@ -103,8 +103,8 @@ fn read(sources: &[CertificateSource], default_name: Option<&str>) -> Result<Ind
     let index = Index::new(all.into_iter().map(Arc::new).collect());
     match default_name {
         Some(name) => index.with_default(name).ok_or_else(|| {
-            SetupError::new(format!("there is no certificate for {}, the default", shown(name)))
-                .with_hint("default-certificate is one of the names that the certificates are for")
+            SetupError::new(format!("no certificate is for {}, the default", shown(name)))
+                .with_hint("set default-certificate to a name in one of the certificates")
         }),
         None => Ok(index),
     }
@@ -119,7 +119,7 @@ impl ResolvesServerCert for Certificates {
             (Some(None), UnknownNames::Refuse) => return None,
             (Some(None), UnknownNames::Default) | (None, _) => index.defaults(),
         };
-        // Where none fits, the handshake fails, and says why.
+        // If no certificate fits, rustls fails the handshake and reports why.
         let chosen = candidates.iter().find(|it| it.fits(&hello)).or(candidates.first())?;
         Some(chosen.presented().clone())
     }

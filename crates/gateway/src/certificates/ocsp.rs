@@ -1,46 +1,46 @@
-//! OCSP responses (RFC 6960): what has to be known of one before it is sent along.
+//! OCSP responses (RFC 6960): the checks before one is stapled.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use x509_parser::asn1_rs::{Any, BitString, Class, FromDer, Oid, Tag, oid};
 use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, X509Certificate};
 use x509_parser::verify::verify_signature;
 
-/// What a response says of a certificate.
+/// The status of a certificate in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) revoked: bool,
     /// In seconds since 1970.
     this_update: i64,
-    /// Until when it counts. Without it newer ones are there at any time (section 4.2.2.1), and how old this one may be
-    /// is for the client to say.
+    /// The end of the validity period. Without it, newer responses are available at any time (section 4.2.2.1), and the
+    /// client decides how old a response may be.
     next_update: Option<i64>,
 }
 
-/// Clocks differ by so many seconds.
+/// The clock difference that is tolerated, in seconds.
 const SKEW: i64 = 300;
 
 impl Status {
-    /// Whether the response is not too old, and not from the future.
-    pub(super) fn counts_at(&self, now: i64) -> bool {
+    /// Returns whether the response is within its validity period.
+    pub(super) fn is_valid_at(&self, now: i64) -> bool {
         self.this_update <= now + SKEW && self.next_update.is_none_or(|until| now < until)
     }
 }
 
-/// Why a response says nothing of a certificate.
+/// Why a response is not usable for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It is none, or is not well-formed.
-    NoResponse,
-    /// The authority would not answer.
-    NoAnswer,
-    /// It is about others.
-    Another,
-    /// Nobody signed it who may (section 3.2).
-    Forged,
+    /// The file is not a well-formed response.
+    Malformed,
+    /// The responder returned an error.
+    NoStatus,
+    /// The response is for other certificates.
+    OtherCertificate,
+    /// The signature is not by the CA or by a responder of the CA (section 3.2).
+    BadSignature,
 }
 
-/// What the response says of this certificate. Its signature is looked at where the certificate of the `issuer` is
-/// there to do it by; otherwise that is left to clients.
+/// Returns the status of this certificate. The signature is verified if `issuer`, the CA's certificate, is known; otherwise
+/// only clients verify it.
 pub(super) fn read(
     response: &[u8],
     certificate: &X509Certificate<'_>,
@@ -49,24 +49,24 @@ pub(super) fn read(
     let basic = Basic::read(response)?;
     let mut answers = basic.answers;
     while !answers.is_empty() {
-        let (rest, answer) = element(answers, Tag::Sequence).ok_or(Unfit::NoResponse)?;
-        let (about, status) = single(answer, certificate).ok_or(Unfit::NoResponse)?;
+        let (rest, answer) = element(answers, Tag::Sequence).ok_or(Unfit::Malformed)?;
+        let (about, status) = single(answer, certificate).ok_or(Unfit::Malformed)?;
         match issuer {
-            Some(issuer) if about && !basic.is_signed_for(issuer) => return Err(Unfit::Forged),
+            Some(issuer) if about && !basic.is_signed_for(issuer) => return Err(Unfit::BadSignature),
             _ if about => return Ok(status),
             _ => answers = rest,
         }
     }
-    Err(Unfit::Another)
+    Err(Unfit::OtherCertificate)
 }
 
-/// What follows the element that starts here, and its content, if it has this tag.
+/// Returns the bytes after the first element, and its content, if it has this tag.
 fn element(der: &[u8], tag: Tag) -> Option<(&[u8], &[u8])> {
     let (rest, any) = Any::from_der(der).ok()?;
     (any.class() == Class::Universal && any.tag() == tag).then_some((rest, any.data))
 }
 
-/// The same for a tag that is the place of the element in its sequence: `[0]`, `[1]`.
+/// The same for context-specific tags: `[0]`, `[1]`.
 fn numbered(der: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
     let (rest, any) = Any::from_der(der).ok()?;
     (any.class() == Class::ContextSpecific && any.tag() == Tag(number)).then_some((rest, any.data))
@@ -74,13 +74,13 @@ fn numbered(der: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
 
 /// A BasicOCSPResponse, section 4.2.1.
 struct Basic<'a> {
-    /// What is signed.
+    /// The signed part.
     data: &'a [u8],
-    /// The answers in it.
+    /// The statuses in the signed part.
     answers: &'a [u8],
     algorithm: AlgorithmIdentifier<'a>,
     signature: BitString<'a>,
-    /// Whose signature it is, where it is not the authority's own.
+    /// Certificates of responders that sign for the CA.
     signers: Vec<X509Certificate<'a>>,
 }
 
@@ -90,12 +90,12 @@ impl<'a> Basic<'a> {
     fn read(response: &'a [u8]) -> Result<Self, Unfit> {
         let outer = match element(response, Tag::Sequence) {
             Some(([], outer)) => outer,
-            _ => return Err(Unfit::NoResponse),
+            _ => return Err(Unfit::Malformed),
         };
-        // Successful is 0, and all others have no more to say.
-        match element(outer, Tag::Enumerated).ok_or(Unfit::NoResponse)? {
-            (bytes, [0]) => Self::inside(bytes).ok_or(Unfit::NoResponse),
-            _ => Err(Unfit::NoAnswer),
+        // 0 is "successful". Other values have no further content.
+        match element(outer, Tag::Enumerated).ok_or(Unfit::Malformed)? {
+            (bytes, [0]) => Self::inside(bytes).ok_or(Unfit::Malformed),
+            _ => Err(Unfit::NoStatus),
         }
     }
 
@@ -115,7 +115,7 @@ impl<'a> Basic<'a> {
             signers.push(signer);
             certificates = rest;
         }
-        // Its version; then who answers, and when.
+        // Skip version, responder id and time.
         let content = numbered(content, 0).map_or(content, |(rest, _)| rest);
         let (content, _) = Any::from_der(content).ok()?;
         let (content, _) = element(content, Tag::GeneralizedTime)?;
@@ -123,7 +123,7 @@ impl<'a> Basic<'a> {
         Some(Self { data, answers, algorithm, signature, signers })
     }
 
-    /// Whether the authority signed it, or somebody whom the authority has named for that (section 4.2.2.2).
+    /// Returns whether the CA signed the response, or a responder that the CA has authorized (section 4.2.2.2).
     fn is_signed_for(&self, issuer: &X509Certificate<'_>) -> bool {
         let by = |signer: &X509Certificate<'_>| {
             verify_signature(signer.public_key(), &self.algorithm, &self.signature, self.data).is_ok()
@@ -142,7 +142,7 @@ impl<'a> Basic<'a> {
 /// SHA-1 and SHA-256.
 const HASHES: [Oid<'static>; 2] = [oid!(1.3.14.3.2.26), oid!(2.16.840.1.101.3.4.2.1)];
 
-/// Whether an answer is about this certificate, and what it says.
+/// Returns whether a status is for this certificate, and the status.
 fn single(answer: &[u8], certificate: &X509Certificate<'_>) -> Option<(bool, Status)> {
     let (answer, id) = element(answer, Tag::Sequence)?;
     let (id, hash) = AlgorithmIdentifier::from_der(id).ok()?;
@@ -161,13 +161,13 @@ fn single(answer: &[u8], certificate: &X509Certificate<'_>) -> Option<(bool, Sta
         Some(_) => digest(&SHA256, name).as_ref() == issuer,
         None => true,
     };
-    // Good is 0, revoked is 1; the third is that the authority knows nothing of it.
+    // 0 is "good", 1 is "revoked". The third value is "unknown".
     let known = state.class() == Class::ContextSpecific && [Tag(0), Tag(1)].contains(&state.tag());
     let about = same_issuer && serial == certificate.raw_serial() && known;
     Some((about, Status { revoked: state.tag() == Tag(1), this_update, next_update }))
 }
 
-/// What follows a time, and the time in seconds since 1970.
+/// Returns the bytes after a time, and the time in seconds since 1970.
 fn time(der: &[u8]) -> Option<(&[u8], i64)> {
     let (rest, time) = ASN1Time::from_der(der).ok()?;
     Some((rest, time.timestamp()))

@@ -72,13 +72,13 @@ impl ClientPolicy {
         [auth, &self.roots_pem]
     }
 
-    pub(super) fn admits(&self, chain: &[CertificateDer<'_>]) -> Result<(), NotAdmitted> {
+    pub(super) fn admits(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), NotAdmitted> {
         match (chain.split_first(), self.auth) {
             (None, ClientAuth::Optional) => Ok(()),
             (None, ClientAuth::Required) => Err(NotAdmitted::NoCertificate),
             (Some((own, others)), _) => self
                 .verifier
-                .verify_client_cert(own, others, UnixTime::now())
+                .verify_client_cert(own, others, now)
                 .map_err(NotAdmitted::Certificate)
                 .map(|_| ()),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::{ClientName, Protocol, UrlAuthority};
-use starttls::rustls::pki_types::CertificateDer;
+use starttls::rustls::pki_types::{CertificateDer, UnixTime};
 use starttls::{Acceptor, Connector};
 
 use super::address::{BackendAddress, ListenAddress, Mode};
@@ -279,10 +279,23 @@ impl Listener {
         server_name: Option<&str>,
         chain: &[CertificateDer<'_>],
     ) -> Result<&Route, NotAdmitted> {
+        self.admit_at(server_name, chain, UnixTime::now())
+    }
+
+    /// Does the same as [`admit`](Self::admit) at the given time.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]: the caller has to close the connection.
+    pub fn admit_at(
+        &self,
+        server_name: Option<&str>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<&Route, NotAdmitted> {
         let route = self.route(server_name);
         let route = route.ok_or_else(|| NotAdmitted::NoRoute(server_name.map(str::to_owned)))?;
         match &route.client_auth {
-            Some(policy) => policy.admits(chain).map(|()| route),
+            Some(policy) => policy.admits(chain, now).map(|()| route),
             None => Ok(route),
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics` and `GET /health`, one request a connection: less than a library for it would be.
+//! `GET /metrics` and `GET /health`, one request per connection. This is less code than the use of an HTTP library.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,31 +12,31 @@ use tokio::time::timeout;
 
 use super::registry::Metrics;
 
-/// The longest head of a request.
+/// The maximum length of a request head, in octets.
 const LONGEST: usize = 8 * 1024;
 
-/// How long the head of a request may take. It fits into one segment.
+/// The time limit for the request head. A head fits into one TCP segment.
 const HEAD: Duration = Duration::from_secs(1);
 
-/// How long a client may take to read the answer.
+/// The time limit for the response.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Open connections, including those without a request so far.
+/// The maximum number of open connections.
 const CONNECTIONS: usize = 256;
 
-/// How long the text of the metrics is good for.
+/// How long the text of the metrics is cached.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long to wait when no connection can be taken, for want of file descriptors most often.
-const BREATH: Duration = Duration::from_millis(50);
+/// The pause after a failed accept, usually for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers requests. Never ends by itself.
+/// Serves requests. Never returns.
 ///
-/// A load balancer takes the gateway out of service when `/health` does not answer. So a connection that asks for
-/// nothing is closed after a second, and earlier when there are too many: the oldest one first.
+/// A load balancer takes the gateway out of service when `/health` does not answer. So a connection without a request is
+/// closed after a second. If there are too many connections, the oldest is closed.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     let page = Arc::new(Page { metrics, last: Mutex::default() });
     let (mut tasks, mut open) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
@@ -47,7 +47,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
             Some(_) = tasks.join_next() => continue,
         };
         let Ok((io, _)) = accepted else {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         open.retain(|task| !task.is_finished());
@@ -58,21 +58,22 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
         }
         let page = page.clone();
         open.push_back(tasks.spawn(async move {
-            // A client that is too slow, or has gone, gets no answer.
+            // A client that is too slow or gone gets no response.
             let _ = answer(io, &page).await;
         }));
     }
 }
 
-/// The text of all metrics. It is made once a second at most and shared by the requests in between, so that a client that
-/// asks and does not read costs neither processor time nor memory.
+/// The cached text of all metrics. It is rendered at most once a second and shared by all requests, so that clients that send
+/// requests and do not read cost neither CPU time nor memory.
 struct Page {
     metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Arc<str>)>>,
 }
 
 impl Page {
-    /// The text, made on a thread of its own: thousands of listeners take their time. Nothing if the runtime ends.
+    /// Returns the text. It is rendered on a separate thread, because that is slow with thousands of listeners. `None` if
+    /// the runtime ends.
     async fn text(&self) -> Option<Arc<str>> {
         let mut last = self.last.lock().await;
         if let Some((made, text)) = &*last
@@ -99,21 +100,21 @@ async fn answer(mut io: TcpStream, page: &Page) -> std::io::Result<()> {
             ("503 Service Unavailable", TEXT, "draining\n".into())
         }
         (b"GET" | b"HEAD", b"/health") => ("200 OK", TEXT, "ok\n".into()),
-        (b"GET" | b"HEAD", _) => ("404 Not Found", TEXT, "there are /metrics and /health\n".into()),
-        _ => ("405 Method Not Allowed", TEXT, "only GET and HEAD\n".into()),
+        (b"GET" | b"HEAD", _) => ("404 Not Found", TEXT, "use /metrics or /health\n".into()),
+        _ => ("405 Method Not Allowed", TEXT, "use GET or HEAD\n".into()),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    let saying = async {
+    let sending = async {
         io.write_all(head.as_bytes()).await?;
         if method != b"HEAD" {
             io.write_all(body.as_bytes()).await?;
         }
         io.shutdown().await
     };
-    timeout(ANSWER, saying).await?
+    timeout(ANSWER, sending).await?
 }
 
 /// The head of a request; nothing if it is too long, or is not there.

@@ -1,4 +1,4 @@
-//! Numbers for Prometheus, and whether the gateway is well.
+//! The metrics and their registry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,56 +18,56 @@ use crate::failure::SessionFailure;
 use crate::outcome::SessionOutcome;
 use crate::record::SessionRecord;
 
-/// From a millisecond to half an hour: fast handshakes and long sessions alike.
+/// The buckets of histograms: from fast handshakes to long sessions.
 const SECONDS: [f64; 14] =
     [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 1800.0];
 
-type Histograms = Family<Of, Histogram, fn() -> Histogram>;
+type Histograms = Family<ListenerLabel, Histogram, fn() -> Histogram>;
 
-/// All numbers. Peers choose none of their labels.
+/// All metrics. Peers cannot choose any label.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    connections: Family<Of, Counter>,
-    open: Family<Of, Gauge>,
-    refused: Family<(Of, Why), Counter>,
-    sessions: Family<(Of, How), Counter>,
-    bytes: Family<(Of, Toward), Counter>,
+    connections: Family<ListenerLabel, Counter>,
+    open: Family<ListenerLabel, Gauge>,
+    refused: Family<(ListenerLabel, ReasonLabel), Counter>,
+    sessions: Family<(ListenerLabel, VerdictLabel), Counter>,
+    bytes: Family<(ListenerLabel, ReceiverLabel), Counter>,
     handshake: Histograms,
     dial: Histograms,
     session: Histograms,
-    reloads: Family<Outcome, Counter>,
-    certificates: Family<OfCertificate, Gauge>,
+    reloads: Family<ReloadLabel, Counter>,
+    certificates: Family<CertificateLabels, Gauge>,
     draining: AtomicBool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
+struct ListenerLabel {
     listener: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Why {
+struct ReasonLabel {
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct How {
+struct VerdictLabel {
     verdict: SessionOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Toward {
+struct ReceiverLabel {
     to: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct ReloadLabel {
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCertificate {
+struct CertificateLabels {
     listener: Arc<str>,
     path: String,
 }
@@ -85,7 +85,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at nothing.
+    /// Makes the metrics with all values at zero.
     pub fn new() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let mut metrics = Self {
@@ -108,37 +108,38 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("connections", "Connections that came in", self.connections.clone());
-        registry.register("open_connections", "Connections at this moment", self.open.clone());
-        registry.register("refused", "Connections that were turned away by a limit", self.refused.clone());
-        registry.register("sessions", "Sessions that ended, by how", self.sessions.clone());
+        registry.register("connections", "Connections that were accepted", self.connections.clone());
+        registry.register("open_connections", "Connections that are open", self.open.clone());
+        registry.register("refused", "Connections that were rejected by a limit", self.refused.clone());
+        registry.register("sessions", "Finished sessions by verdict", self.sessions.clone());
         let bytes = self.bytes.clone();
-        registry.register_with_unit("payload", "What sessions carried, inside TLS", Unit::Bytes, bytes);
+        registry.register_with_unit("payload", "Payload of sessions, inside TLS", Unit::Bytes, bytes);
         for (name, help, histogram) in [
-            ("handshake", "The client's handshake", &self.handshake),
-            ("dial", "Reaching the backend, until its TLS stood", &self.dial),
-            ("session", "Sessions as a whole", &self.session),
+            ("handshake", "Duration of the client's handshake", &self.handshake),
+            ("dial", "Time until the backend was ready, its handshake included", &self.dial),
+            ("session", "Duration of sessions", &self.session),
         ] {
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         }
         registry.register(
             "reloads",
-            "Configurations and certificates that were read anew",
+            "Reloads of the configuration and of certificates",
             self.reloads.clone(),
         );
         let certificates = self.certificates.clone();
-        let help = "When a certificate expires, in seconds since 1970";
+        let help = "Expiry of a certificate, in seconds since 1970";
         registry.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, certificates);
     }
 
-    /// The numbers of one listener. They are found once, and then cost an addition each.
+    /// Returns the metrics of one listener. The caller keeps them, so that an update needs no lookup.
     pub fn listener(&self, name: &str) -> ListenerMetrics {
-        let of = Of { listener: name.into() };
-        let refused = LimitReached::ALL
-            .map(|reason| self.refused.get_or_create(&(of.clone(), Why { reason: reason.name() })).clone());
+        let of = ListenerLabel { listener: name.into() };
+        let refused = LimitReached::ALL.map(|reason| {
+            self.refused.get_or_create(&(of.clone(), ReasonLabel { reason: reason.name() })).clone()
+        });
         let sessions = SessionOutcome::ALL
-            .map(|verdict| self.sessions.get_or_create(&(of.clone(), How { verdict })).clone());
-        let bytes = |to| self.bytes.get_or_create(&(of.clone(), Toward { to })).clone();
+            .map(|verdict| self.sessions.get_or_create(&(of.clone(), VerdictLabel { verdict })).clone());
+        let bytes = |to| self.bytes.get_or_create(&(of.clone(), ReceiverLabel { to })).clone();
         ListenerMetrics {
             connections: self.connections.get_or_create(&of).clone(),
             open: self.open.get_or_create(&of).clone(),
@@ -152,25 +153,25 @@ impl Metrics {
         }
     }
 
-    /// A configuration or certificates were read anew, or were to be.
+    /// Counts a reload of the configuration or of certificates. `done` is whether it succeeded.
     pub fn reloaded(&self, done: bool) {
         let outcome = if done { "done" } else { "kept" };
-        self.reloads.get_or_create(&Outcome { outcome }).inc();
+        self.reloads.get_or_create(&ReloadLabel { outcome }).inc();
     }
 
-    /// These are the certificates from now on, by the names of their listeners.
+    /// Replaces the certificates in the metrics; each comes with the name of its listener.
     pub fn certificates<'a>(&self, all: impl Iterator<Item = (&'a str, &'a Certificates)>) {
         self.certificates.clear();
         for (listener, certificates) in all {
             for summary in certificates.summaries() {
                 let path = summary.path.display().to_string();
-                let of = OfCertificate { listener: listener.into(), path };
+                let of = CertificateLabels { listener: listener.into(), path };
                 self.certificates.get_or_create(&of).set(summary.not_after);
             }
         }
     }
 
-    /// The gateway stops: whoever asks for its health is to go elsewhere.
+    /// Makes `/health` report that the gateway stops, so that load balancers use another one.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -179,23 +180,23 @@ impl Metrics {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Everything in the OpenMetrics text format, which Prometheus reads.
+    /// Returns all metrics in the OpenMetrics text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        // Writing to memory does not fail.
+        // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 }
 
-/// The numbers of one listener.
+/// The metrics of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerMetrics {
     connections: Counter,
     open: Gauge,
-    /// By reason, in the order of its declaration.
+    /// By limit, in the order of declaration.
     refused: [Counter; LimitReached::ALL.len()],
-    /// By verdict, in the order of its declaration.
+    /// By outcome, in the order of declaration.
     sessions: [Counter; SessionOutcome::ALL.len()],
     to_backend: Counter,
     to_client: Counter,
@@ -205,13 +206,13 @@ pub struct ListenerMetrics {
 }
 
 impl ListenerMetrics {
-    /// A connection came in; [`ended`](Self::ended) follows.
+    /// Counts a new connection. A call of [`ended`](Self::ended) follows.
     pub fn connected(&self) {
         self.connections.inc();
         self.open.inc();
     }
 
-    /// A session of this listener is over.
+    /// Counts a finished session of this listener.
     pub fn ended(&self, listener: &Listener, record: &SessionRecord) {
         self.open.dec();
         self.sessions[SessionOutcome::of(listener, record) as usize].inc();

@@ -1,11 +1,9 @@
-//! The PROXY protocol: who the client is, said by whoever connects on its behalf.
+//! The PROXY protocol, with which a proxy reports the address of its client.
 //!
-//! The format is the work of HAProxy's authors, `proxy-protocol.txt` of 2020/03/05; sections are cited
-//! from there. Both versions are read and written. What is read comes from listed networks only, and is
-//! required from them ([`Listener::expects_proxy_header`](crate::config::Listener::expects_proxy_header)).
+//! The format is HAProxy's `proxy-protocol.txt` of 2020/03/05; section numbers refer to it. Both versions are read and
+//! written. Headers are read from configured networks only, and are required from them ([`Listener::expects_proxy_header`](crate::config::Listener::expects_proxy_header)).
 //!
-//! Written by hand, since the crates for it do not say who reads how far: this one takes not a single
-//! byte beyond the header, whatever follows it.
+//! No existing crate is used, because they do not guarantee where reading stops. This module reads no byte after the header.
 
 mod format;
 mod read;

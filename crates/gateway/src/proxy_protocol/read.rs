@@ -1,4 +1,4 @@
-//! Reading a header, and not a byte more.
+//! Reads a header, and no byte after it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -7,25 +7,25 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::format::{Header, HeaderError, SIGNATURE, command, family};
 
-/// The longest line of version 1, with its end (section 2.1).
+/// The maximum length of a line of version 1, CRLF included (section 2.1).
 const LONGEST_LINE: usize = 107;
 
-/// More than addresses and everything that is known of a client's TLS.
+/// The maximum length of the body of version 2. Addresses and TLS facts need less.
 const LONGEST_BODY: u16 = 4096;
 
 /// Reads a header of either version. The next byte of the stream is the client's first.
 ///
-/// It waits for as long as the caller lets it.
+/// There is no time limit; the caller has to set one.
 ///
 /// # Errors
-/// [`HeaderError`]: the connection is to be closed; whether there is a header is nothing to guess about (section 2).
+/// [`HeaderError`]: the caller has to close the connection and must not guess whether there is a header (section 2).
 pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderError> {
-    // No header is shorter than this: "PROXY UNKNOWN\r\n" has 15 octets, version 2 at least 16.
+    // Every header is longer than this: "PROXY UNKNOWN\r\n" has 15 octets, version 2 at least 16.
     let mut start = [0; SIGNATURE.len()];
     for at in 0..start.len() {
         start[at] = io.read_u8().await?;
         let seen = &start[..=at];
-        // Somebody who has nothing more to say must not be waited for.
+        // Stop at the first wrong byte: the peer may send no more.
         if !SIGNATURE.starts_with(seen) && !b"PROXY ".iter().zip(seen).all(|(one, other)| one == other) {
             return Err(HeaderError::NoHeader(seen.to_vec()));
         }
@@ -36,20 +36,20 @@ pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderErr
 async fn line(io: &mut (impl AsyncRead + Unpin), mut line: Vec<u8>) -> Result<Header, HeaderError> {
     while !line.ends_with(b"\r\n") {
         if line.len() == LONGEST_LINE {
-            return Err(HeaderError::Malformed("the line has no end"));
+            return Err(HeaderError::Malformed("the line is too long"));
         }
         line.push(io.read_u8().await?);
     }
     let text = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok());
     let mut words = text.unwrap_or_default().split(' ').skip(1);
     let header = match words.next() {
-        // What follows is to be ignored (section 2.1).
+        // The rest of the line is ignored (section 2.1).
         Some("UNKNOWN") => return Ok(Header::Local),
         Some("TCP4") => addresses::<Ipv4Addr>(&mut words),
         Some("TCP6") => addresses::<Ipv6Addr>(&mut words),
-        _ => return Err(HeaderError::Malformed("its protocol is none of TCP4, TCP6 and UNKNOWN")),
+        _ => return Err(HeaderError::Malformed("the protocol is not TCP4, TCP6 or UNKNOWN")),
     };
-    header.filter(|_| words.next().is_none()).ok_or(HeaderError::Malformed("its addresses are none"))
+    header.filter(|_| words.next().is_none()).ok_or(HeaderError::Malformed("invalid addresses"))
 }
 
 fn addresses<'a, A: FromStr + Into<IpAddr>>(words: &mut impl Iterator<Item = &'a str>) -> Option<Header> {
@@ -72,26 +72,26 @@ async fn binary(io: &mut (impl AsyncRead + Unpin)) -> Result<Header, HeaderError
     let family = io.read_u8().await?;
     let length = io.read_u16().await?;
     if length > LONGEST_BODY {
-        return Err(HeaderError::Malformed("it is too long"));
+        return Err(HeaderError::Malformed("the header is too long"));
     }
     let mut body = vec![0; usize::from(length)];
     io.read_exact(&mut body).await?;
     match version_and_command {
-        // Addresses are to be discarded (section 2.2).
+        // The addresses are ignored (section 2.2).
         command::LOCAL => return Ok(Header::Local),
         command::PROXY => {}
-        _ => return Err(HeaderError::Malformed("its version or command is unknown")),
+        _ => return Err(HeaderError::Malformed("unknown version or command")),
     }
     match family {
         family::TCP4 => split(&body, |ip: [u8; 4]| IpAddr::from(ip)),
         family::TCP6 => split(&body, |ip: [u8; 16]| IpAddr::from(ip)),
-        // Other families name no client that an address could be had of (section 2.2).
+        // Other families contain no IP address (section 2.2).
         _ => Some(Header::Local),
     }
-    .ok_or(HeaderError::Malformed("its addresses are cut short"))
+    .ok_or(HeaderError::Malformed("the addresses are incomplete"))
 }
 
-/// Two addresses and two ports; what else is known of the client comes behind them, and is not needed here.
+/// Reads two addresses and two ports. The values after them are ignored.
 fn split<const N: usize>(body: &[u8], ip: impl Fn([u8; N]) -> IpAddr) -> Option<Header> {
     let (client, body) = body.split_first_chunk::<N>()?;
     let (destination, body) = body.split_first_chunk::<N>()?;
@@ -108,7 +108,7 @@ fn split<const N: usize>(body: &[u8], ip: impl Fn([u8; N]) -> IpAddr) -> Option<
 mod tests {
     use super::*;
 
-    /// The header, and what is left behind it.
+    /// Returns the header, and the number of octets after it.
     async fn read_all(mut bytes: &[u8]) -> (Result<Header, HeaderError>, usize) {
         let header = read(&mut bytes).await;
         (header, bytes.len())
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_breaks_a_rule_is_no_header() {
+    async fn malformed_headers_are_rejected() {
         for text in [
             "EHLO client.example\r\n",
             "PROXX TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
@@ -165,9 +165,9 @@ mod tests {
         assert!(matches!(header, Err(HeaderError::Io(_))));
     }
 
-    /// A client that was let in without its proxy is told apart by its first byte.
+    /// The first byte shows that this is a client and not a proxy.
     #[tokio::test]
-    async fn a_client_is_not_waited_for() {
+    async fn a_client_without_a_proxy_is_detected_at_its_first_byte() {
         let (mut near, mut far) = tokio::io::duplex(64);
         tokio::io::AsyncWriteExt::write_all(&mut near, b"E").await.unwrap();
         let header = tokio::time::timeout(std::time::Duration::from_secs(10), read(&mut far)).await.unwrap();

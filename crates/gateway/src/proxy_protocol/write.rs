@@ -1,4 +1,4 @@
-//! Writing a header: every value has its length before it, so that none can be taken for another.
+//! Writes a header. In version 2 every value is preceded by its length, so a value cannot imitate another.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::format::{SIGNATURE, command, family};
 
-/// Types of values, section 2.2.
+/// Types of values (section 2.2).
 mod kind {
     pub(super) const ALPN: u8 = 0x01;
     pub(super) const AUTHORITY: u8 = 0x02;
@@ -19,31 +19,30 @@ mod kind {
     pub(super) const SSL_CIPHER: u8 = 0x23;
 }
 
-/// Bits of what a client did, section 2.2.6.
+/// Bits of the client field (section 2.2.6).
 mod client {
     pub(super) const SSL: u8 = 1;
     pub(super) const CERTIFICATE_NOW: u8 = 2;
     pub(super) const CERTIFICATE_IN_SESSION: u8 = 4;
 }
 
-/// A value that is longer than this is left out: cut, it would be another value.
+/// A longer value is omitted, because a truncated value would be a different one.
 const LONGEST: usize = 1024;
 
-/// Who the client is.
+/// What a header reports about the client.
 #[derive(Clone, Copy, Debug)]
 pub struct ProxiedClient<'a> {
-    /// The client, and what it connected to; nothing where it came through a socket in the file system.
+    /// The addresses of the client and of the listener; `None` on a Unix socket.
     pub addresses: Option<(SocketAddr, SocketAddr)>,
-    /// What is known of the client's TLS. It is claimed to be there only when it is (rule G4).
+    /// The client's TLS session. TLS is reported only if there is TLS (rule G4).
     pub tls: Option<&'a TlsFacts>,
-    /// Whether the client's certificate was asked for on behalf of whom this goes to; nobody else is told of it, since
-    /// it was verified for others (rule S8).
+    /// Whether the route of this backend requested the client's certificate. Other backends do not get it, because it was
+    /// verified for another route (rule S8).
     pub certificate: bool,
 }
 
 impl ProxiedClient<'_> {
-    /// The one name that the client has by its certificate: the common name, if there is one and no other, and it
-    /// cannot be taken for anything else.
+    /// Returns the common name in the client's certificate, if there is exactly one and it contains no control characters.
     pub fn client_name(&self) -> Option<String> {
         let (_, certificate) = X509Certificate::from_der(self.own()?).ok()?;
         let mut names = certificate.subject().iter_common_name();
@@ -57,7 +56,7 @@ impl ProxiedClient<'_> {
     }
 }
 
-/// A line of version 1 (section 2.1), which has room for addresses only.
+/// Writes a line of version 1 (section 2.1), which contains addresses only.
 pub fn v1(identity: &ProxiedClient<'_>) -> Vec<u8> {
     let line = match same_family(identity.addresses) {
         Some((client, destination)) => {
@@ -70,7 +69,7 @@ pub fn v1(identity: &ProxiedClient<'_>) -> Vec<u8> {
     line.into_bytes()
 }
 
-/// A header of version 2 (section 2.2), with what is known of the client's TLS.
+/// Writes a header of version 2 (section 2.2), with the facts of the client's TLS session.
 pub fn v2(identity: &ProxiedClient<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     let family = match same_family(identity.addresses) {
@@ -98,13 +97,13 @@ pub fn v2(identity: &ProxiedClient<'_>) -> Vec<u8> {
     }
     let mut header = SIGNATURE.to_vec();
     header.extend([command::PROXY, family]);
-    // Five values of at most so many bytes: it fits.
+    // Five values of at most `LONGEST` bytes fit into 16 bits.
     header.extend(u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes());
     header.append(&mut body);
     header
 }
 
-/// Section 2.2.6: what the client did, whether its certificate is good (0), and the values.
+/// Writes the TLS value (section 2.2.6): the client field, the result of the verification (0 is valid), and more values.
 fn ssl(identity: &ProxiedClient<'_>, tls: &TlsFacts) -> Vec<u8> {
     let resumed = tls.kind == Some(HandshakeKind::Resumed);
     let own = identity.own();
@@ -112,7 +111,7 @@ fn ssl(identity: &ProxiedClient<'_>, tls: &TlsFacts) -> Vec<u8> {
     if own.is_some() {
         did |= client::CERTIFICATE_IN_SESSION | if resumed { 0 } else { client::CERTIFICATE_NOW };
     }
-    // The handshake would not have ended with a certificate that is not good.
+    // The handshake fails with an invalid certificate.
     let verified = u32::from(own.is_none());
     let mut value = vec![did];
     value.extend(verified.to_be_bytes());
@@ -136,7 +135,7 @@ fn put(to: &mut Vec<u8>, kind: u8, value: &[u8]) {
     }
 }
 
-/// Both addresses in one family: IPv4 where both are, whatever kind of socket they came through.
+/// Returns both addresses in one family: IPv4 if both are IPv4 or IPv4-mapped, otherwise IPv6.
 fn same_family(addresses: Option<(SocketAddr, SocketAddr)>) -> Option<(SocketAddr, SocketAddr)> {
     let (client, destination) = addresses?;
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());

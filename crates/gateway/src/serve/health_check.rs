@@ -1,4 +1,4 @@
-//! Backends that failed are tried until they are ready again, so that sessions need not find out.
+//! Health checks: the gateway retries failed backends, so that sessions do not have to wait for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,29 +8,30 @@ use tokio::task::JoinSet;
 use super::slot::ListenerSlot;
 use crate::session;
 
-/// How often a backend that failed is tried.
+/// How often a failed backend is checked.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Backends of one listener that are tried together. Each needs an open file, and an outage may affect thousands.
+/// How many backends of one listener are checked at once. Each check needs an open file, and an outage may affect thousands
+/// of backends.
 const AT_ONCE: usize = 32;
 
-/// Looks after the backends of one listener. Never ends by itself.
+/// Checks the failed backends of one listener. Never returns.
 pub(super) async fn watch(slot: Arc<ListenerSlot>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let listener = slot.listener();
         let backends = listener.routes().iter().flat_map(|route| &route.backends);
-        // A backend that does not answer takes its whole time, and the others must not wait for it.
-        let mut looking = JoinSet::new();
+        // The checks run concurrently, because a backend that does not answer takes the whole time limit.
+        let mut checks = JoinSet::new();
         for backend in backends.filter(|backend| !backend.health.is_up()).cloned() {
-            if looking.len() == AT_ONCE {
-                looking.join_next().await;
+            if checks.len() == AT_ONCE {
+                checks.join_next().await;
             }
             let limit = listener.limits.dial;
-            looking.spawn_local(async move {
+            checks.spawn_local(async move {
                 backend.health.set(session::is_ready(&backend, limit).await);
             });
         }
-        while looking.join_next().await.is_some() {}
+        while checks.join_next().await.is_some() {}
     }
 }

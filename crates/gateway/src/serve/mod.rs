@@ -1,4 +1,4 @@
-//! The gateway at work: sockets, one thread a core, reload and drain.
+//! The running gateway: sockets, worker threads, reload and drain.
 
 mod health_check;
 mod slot;
@@ -22,15 +22,15 @@ use slot::ListenerSlot;
 use sockets::Opened;
 use worker::{Counted, Order};
 
-/// A running gateway. Dropped, it stops at once; see [`drain`](Self::drain).
+/// A running gateway. A drop stops it at once; see [`drain`](Self::drain).
 pub struct Gateway {
     workers: Vec<Worker>,
     slots: Vec<Arc<ListenerSlot>>,
     total: Arc<TotalConnections>,
     sessions: Arc<AtomicUsize>,
-    /// Sockets that listen.
+    /// The number of listening sockets.
     listening: Arc<AtomicUsize>,
-    /// False when no more connections are taken.
+    /// `false` when no more connections are accepted.
     open: watch::Sender<bool>,
     drain: Duration,
 }
@@ -47,11 +47,11 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Opens all sockets, then serves. One thread a core, each with its own sockets, so that a connection stays
-    /// where it was taken.
+    /// Opens all sockets and starts serving, with one thread per core. Each thread has its own sockets, and a connection stays
+    /// on the thread that accepted it.
     ///
     /// # Errors
-    /// When a socket cannot be opened; nothing listens then.
+    /// When a socket cannot be opened. Then no socket listens.
     pub fn start(config: Config, observer: Arc<dyn SessionObserver>) -> io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let opened = open(&config.listeners, threads, Vec::new())?;
@@ -72,25 +72,25 @@ impl Gateway {
         let (workers, listening) = (workers?, Arc::default());
         let mut gateway = Self { workers, slots: Vec::new(), total, sessions, listening, open, drain };
         for (listener, opened) in config.listeners.into_iter().zip(opened) {
-            gateway.slot(listener, opened);
+            gateway.add_slot(listener, opened);
         }
         Ok(gateway)
     }
 
-    /// Where the gateway listens, by the name of the listener. Sockets in the file system have no address.
+    /// Returns the name and the address of each listener. Unix sockets have no address.
     pub fn addresses(&self) -> Vec<(String, Option<SocketAddr>)> {
         self.slots.iter().map(|slot| (slot.listener().name.clone(), slot.bound)).collect()
     }
 
-    /// How many connections are being served.
+    /// Returns the number of open connections.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// Takes over another configuration, for new connections; those that are there keep what they have.
+    /// Applies a new configuration to new connections. Open connections keep the old one.
     ///
     /// # Errors
-    /// When a socket cannot be opened; everything stays as it was then (rule G6).
+    /// When a socket cannot be opened. Then nothing changes (rule G6).
     pub fn reload(&mut self, config: Config) -> io::Result<()> {
         let (kept, added): (Vec<_>, Vec<_>) = config
             .listeners
@@ -111,14 +111,14 @@ impl Gateway {
             }
         }
         for (listener, opened) in added.into_iter().zip(opened) {
-            self.slot(listener, opened);
+            self.add_slot(listener, opened);
         }
         self.total.adjust(config.connections);
         self.drain = config.drain;
         Ok(())
     }
 
-    fn slot(&mut self, listener: Listener, opened: Opened) {
+    fn add_slot(&mut self, listener: Listener, opened: Opened) {
         let slot = Arc::new(ListenerSlot {
             address: listener.address.clone(),
             bound: opened.bound,
@@ -127,35 +127,35 @@ impl Gateway {
             open: watch::Sender::new(true),
         });
         for (worker, socket) in self.workers.iter().zip(opened.sockets) {
-            // A worker that is gone has panicked, which it does not.
+            // This fails only if the worker has panicked.
             let _ = worker.orders.send(Order::Listen(slot.clone(), socket, Counted::new(&self.listening)));
         }
         if let Some(worker) = self.workers.first() {
-            let _ = worker.orders.send(Order::LookAfter(slot.clone()));
+            let _ = worker.orders.send(Order::CheckHealth(slot.clone()));
         }
         self.slots.push(slot);
     }
 
-    /// Takes no more connections, and waits for those that are there, the ones included that wait to be taken, but no
-    /// longer than the configuration allows. Blocks. Says how many sessions were cut off.
+    /// Stops listening and waits for the open sessions, those in the accept queues included, for at most the time in the
+    /// configuration (`drain`). Blocks the thread. Returns how many sessions were cut off.
     pub fn drain(self) -> usize {
         let until = Instant::now() + self.drain;
         self.open.send_replace(false);
-        // First the sockets: whoever waits there becomes a session.
+        // The sockets are counted first: connections in their queues become sessions.
         while (self.listening.load(Ordering::Acquire) > 0 || self.sessions() > 0) && Instant::now() < until {
             thread::sleep(Duration::from_millis(20));
         }
         let left = self.sessions();
         for Worker { orders, thread } in self.workers {
             let _ = orders.send(Order::Stop);
-            // A panic was told on standard error.
+            // A panic was reported on standard error.
             let _ = thread.join();
         }
         left
     }
 }
 
-/// Opens the sockets of all these listeners; `held` is where the gateway listens already.
+/// Opens the sockets of these listeners. `held` are the addresses on which the gateway listens already.
 fn open(listeners: &[Listener], threads: usize, mut held: Vec<SocketAddr>) -> io::Result<Vec<Opened>> {
     let open = |listener: &Listener| {
         let opened = sockets::open(&listener.address, threads, &held).map_err(|cause| {

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use crate::admission::Admission;
 use crate::config::{ListenAddress, Listener};
 
-/// A place where somebody listens, and what holds there for new connections.
+/// A listening address with the configuration of its new connections.
 pub(super) struct ListenerSlot {
     pub(super) address: ListenAddress,
     pub(super) bound: Option<SocketAddr>,
     pub(super) listener: RwLock<Arc<Listener>>,
     pub(super) admission: Admission,
-    /// False when the place is given up.
+    /// `false` when the gateway stops listening here.
     pub(super) open: watch::Sender<bool>,
 }
 

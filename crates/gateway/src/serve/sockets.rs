@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::config::ListenAddress;
 use crate::systemd::{self, Passed};
 
-/// A socket that listens.
+/// A listening socket.
 pub(super) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -23,19 +23,18 @@ pub(super) struct Opened {
     pub(super) sockets: Vec<Listening>,
 }
 
-/// Connections that wait for a thread.
+/// The length of the accept queue.
 const BACKLOG: i32 = 1024;
 
-/// Opens as many sockets as there are threads. The kernel spreads connections over those of one TCP address; a
-/// socket in the file system is shared, and so is one that the service manager opened. `held` is where the gateway
-/// listens besides.
+/// Opens one socket for each thread. The kernel distributes connections over the sockets of one TCP address. Unix sockets and
+/// sockets from the service manager are shared by all threads. `held` are the addresses on which the gateway listens already.
 pub(super) fn open(address: &ListenAddress, threads: usize, held: &[SocketAddr]) -> io::Result<Opened> {
     match address {
         ListenAddress::Tcp(address) => {
             let overlaps = held.iter().any(|other| overlap(*address, *other));
-            let first = tcp(*address, if overlaps { Place::Shared } else { Place::Free })?;
+            let first = tcp(*address, if overlaps { Reuse::Shared } else { Reuse::Exclusive })?;
             let bound = first.local_addr()?;
-            let others = (1..threads).map(|_| tcp(bound, Place::Shared));
+            let others = (1..threads).map(|_| tcp(bound, Reuse::Shared));
             let sockets: io::Result<Vec<_>> = [Ok(first)].into_iter().chain(others).collect();
             Ok(Opened { bound: Some(bound), sockets: sockets?.into_iter().map(Listening::Tcp).collect() })
         }
@@ -56,19 +55,19 @@ fn shared_unix(socket: &UnixListener, threads: usize) -> io::Result<Opened> {
     Ok(Opened { bound: None, sockets: sockets?.into_iter().map(Listening::Unix).collect() })
 }
 
-/// What may be there already.
+/// Which sockets may already have the same address.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Nobody. A port that others may share as well would be shared with every other gateway of the same user.
-    Free,
-    /// Sockets of the gateway's own.
+enum Reuse {
+    /// None. With SO_REUSEPORT, every other gateway of the same user could share the port.
+    Exclusive,
+    /// Sockets of this gateway.
     Shared,
 }
 
-fn tcp(address: SocketAddr, place: Place) -> io::Result<TcpListener> {
+fn tcp(address: SocketAddr, reuse: Reuse) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(place == Place::Shared)?;
+    socket.set_reuse_port(reuse == Reuse::Shared)?;
     if address.is_ipv6() {
         // Both families on [::].
         socket.set_only_v6(false)?;
@@ -76,12 +75,12 @@ fn tcp(address: SocketAddr, place: Place) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    // From here on others of this gateway may join, and whoever wants the place for itself is told that it is taken.
+    // From here on, other sockets of this gateway may share the address. A gateway that requests it exclusively gets an error.
     socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
 
-/// Whether a connection to the one address may be one to the other as well.
+/// Returns whether a connection to one address may arrive at the other.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
     one.port() == other.port() && (one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified())
@@ -96,7 +95,7 @@ fn is_abandoned(path: &Path) -> io::Result<bool> {
     Ok(connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
-/// A socket that an earlier run left behind is replaced; one that answers is somebody's, and so is any other file.
+/// Listens on a Unix socket. Replaces a socket of an earlier run, but no socket that is in use and no other file.
 fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -1,4 +1,4 @@
-//! One thread: its runtime, its sockets, its sessions.
+//! A worker thread: its runtime, its sockets and its sessions.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ use crate::failure::SessionFailure;
 use crate::record::{ClientAddresses, SessionObserver, SessionRecord};
 use crate::session::{self, Socket};
 
-/// What a worker is told.
+/// A command to a worker.
 pub(super) enum Order {
     Listen(Arc<ListenerSlot>, Listening, Counted),
-    LookAfter(Arc<ListenerSlot>),
+    CheckHealth(Arc<ListenerSlot>),
     Stop,
 }
 
-/// What the sessions of a thread share.
+/// State shared by the sessions of a thread.
 #[derive(Clone)]
 struct Shared {
     sessions: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ struct Shared {
     open: watch::Receiver<bool>,
 }
 
-/// Counts one session, or one socket.
+/// Counts a session or a socket until it is dropped.
 pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -51,7 +51,7 @@ impl Drop for Counted {
     }
 }
 
-/// Works until told to stop; what is under way then is dropped.
+/// Runs until [`Order::Stop`], which drops the open sessions.
 pub(super) fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
     sessions: Arc<AtomicUsize>,
@@ -67,12 +67,12 @@ pub(super) fn run(
                 Order::Listen(slot, socket, counted) => {
                     drop(spawn_local(listen(slot, socket, counted, shared.clone())));
                 }
-                Order::LookAfter(slot) => drop(spawn_local(look_after(slot, shared.clone()))),
+                Order::CheckHealth(slot) => drop(spawn_local(check_health(slot, shared.clone()))),
                 Order::Stop => return,
             }
         }
     });
-    // Does not wait for threads that look up a name or read a password: the resolver alone can take half a minute.
+    // Do not wait for threads that look up a name or read a password: the resolver can take half a minute.
     runtime.shutdown_background();
 }
 
@@ -99,7 +99,7 @@ impl Accepting {
         }
     }
 
-    /// Listens no more, and gives those whom the kernel has let in already: nobody will take them otherwise.
+    /// Stops listening, and returns the connections in the accept queue, which would be reset otherwise.
     fn close(self) -> io::Result<Vec<(Socket, ClientAddresses)>> {
         let mut rest = Vec::new();
         match self {
@@ -132,10 +132,10 @@ fn of_unix(unix: UnixStream) -> (Socket, ClientAddresses) {
     (Socket::Unix(unix), ClientAddresses { address: None, local: None })
 }
 
-/// How long to wait when no connection can be taken, for want of file descriptors most often.
-const BREATH: Duration = Duration::from_millis(50);
+/// The pause after a failed accept, usually for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-async fn look_after(slot: Arc<ListenerSlot>, mut shared: Shared) {
+async fn check_health(slot: Arc<ListenerSlot>, mut shared: Shared) {
     let mut place = slot.open.subscribe();
     tokio::select! {
         () = health_check::watch(slot.clone()) => {}
@@ -144,7 +144,7 @@ async fn look_after(slot: Arc<ListenerSlot>, mut shared: Shared) {
     }
 }
 
-/// Takes connections until the place is given up; `_counted` is there until all that came are sessions.
+/// Accepts connections until the gateway stops listening here. `_counted` is kept until all of them are sessions.
 async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, mut shared: Shared) {
     let Ok(accepting) = Accepting::new(socket) else { return };
     let mut place = slot.open.subscribe();
@@ -156,7 +156,7 @@ async fn listen(slot: Arc<ListenerSlot>, socket: Listening, _counted: Counted, m
         };
         match accepted {
             Ok((socket, client)) => shared.serve(&slot, socket, client),
-            Err(_) => tokio::time::sleep(BREATH).await,
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
     for (socket, client) in accepting.close().unwrap_or_default() {
@@ -171,14 +171,15 @@ impl Shared {
             let listener = slot.listener();
             observer.connected(&listener);
             let (record, began) = (SessionRecord::new(client), Instant::now());
-            let watched = Watched { listener, observer, record, began, over: false, _counted: counted };
+            let watched =
+                ObservedSession { listener, observer, record, began, over: false, _counted: counted };
             watched.serve(&slot.admission, socket).await;
         });
     }
 }
 
-/// A session of which somebody hears when it is over, also when it is cut off.
-struct Watched {
+/// A session whose end is reported to the observer, even if it is cut off.
+struct ObservedSession {
     listener: Arc<Listener>,
     observer: Arc<dyn SessionObserver>,
     record: SessionRecord,
@@ -187,14 +188,14 @@ struct Watched {
     _counted: Counted,
 }
 
-impl Watched {
+impl ObservedSession {
     async fn serve(mut self, admission: &Admission, socket: Socket) {
         session::serve(&self.listener, admission, socket, &mut self.record).await;
         self.over = true;
     }
 }
 
-impl Drop for Watched {
+impl Drop for ObservedSession {
     fn drop(&mut self) {
         if !self.over {
             self.record.failure = Some(SessionFailure::Stopped);

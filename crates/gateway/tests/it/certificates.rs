@@ -1,18 +1,20 @@
 //! Certificates by name, and their life.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::imap::IMAP;
 use starttls::rustls::{AlertDescription, CipherSuite, Error as TlsError};
 use starttls::{Acceptor, Connector, Error};
+use starttls_gateway::SetupError;
 use starttls_gateway::certificates::{CertificateSource, Certificates, UnknownNames};
 use starttls_gateway::watch::{WatchEvent, Watched, watch};
 use starttls_lab::ca::{KeyKind, Leaf, Usage};
 use starttls_lab::process::program;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
@@ -114,18 +116,18 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     let (stranger, changed) = (Folder::new(), [&good[..good.len() - 1], &[!good[good.len() - 1]]].concat());
     let strange = Signer::new(&stranger, Usage::OcspResponder).response(&folder, &own, false).await;
     let beside = format!("the OCSP response beside the certificate {} ", own.display());
-    let unused = "does not count at this time, and is not sent along";
-    let unsigned = "is not signed by its authority, and is not sent along";
+    let unused = "is outside its validity period and is not stapled";
+    let unsigned = "is not signed by its CA and is not stapled";
     for (response, sent, warning) in [
         (good.clone(), true, None),
-        (signer.response(&folder, &own, true).await, true, Some("says that it is revoked")),
-        (another, false, Some("is about another one, and is not sent along")),
+        (signer.response(&folder, &own, true).await, true, Some("reports that it is revoked")),
+        (another, false, Some("is for another certificate and is not stapled")),
         (earlier, false, Some(unused)),
         (later, false, Some(unused)),
         (forged, false, Some(unsigned)),
         (strange, false, Some(unsigned)),
         (changed, false, Some(unsigned)),
-        (b"\x30\x03\x0a\x01\x03".to_vec(), false, Some("is no answer, and is not sent along")),
+        (b"\x30\x03\x0a\x01\x03".to_vec(), false, Some("contains no status and is not stapled")),
     ] {
         fs::write(&place, response).unwrap();
         certificates.reload().unwrap();
@@ -139,7 +141,12 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     for broken in cut.chain([[&good[..], &[0]].concat()]) {
         fs::write(&place, &broken).unwrap();
         let error = certificates.reload().unwrap_err().to_string();
-        assert!(error.contains("is no OCSP response in DER"), "{} of {}: {error}", broken.len(), good.len());
+        assert!(
+            error.contains("is not an OCSP response in DER"),
+            "{} of {}: {error}",
+            broken.len(),
+            good.len()
+        );
     }
 }
 
@@ -256,6 +263,32 @@ async fn no_handshake_fails_while_certificates_are_swapped() {
     );
 }
 
+/// Certificates that report the end of the first check. The watch reads the warnings after it has checked the files.
+#[derive(Debug)]
+struct Observed {
+    certificates: Arc<Certificates>,
+    checked: Arc<Notify>,
+}
+
+impl Watched for Observed {
+    fn name(&self) -> String {
+        self.certificates.name()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.certificates.files()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.checked.notify_one();
+        self.certificates.warnings()
+    }
+
+    fn reload(&self) -> Result<(), SetupError> {
+        self.certificates.reload()
+    }
+}
+
 #[tokio::test]
 async fn renewals_are_noticed_also_behind_symbolic_links() {
     let folder = Folder::empty();
@@ -265,11 +298,13 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     link("archive/1");
     let certificates = certificates(&folder, "live", UnknownNames::Default);
     let (tell, mut told) = unbounded_channel();
-    let watching = tokio::spawn(watch(vec![certificates.clone()], move |event| drop(tell.send(event))));
+    let first_check = Arc::new(Notify::new());
+    let item = Observed { certificates: certificates.clone(), checked: first_check.clone() };
+    let watching = tokio::spawn(watch(vec![Arc::new(item)], move |event| drop(tell.send(event))));
     let next = async |told: &mut tokio::sync::mpsc::UnboundedReceiver<WatchEvent>| {
         timeout(DEADLINE, told.recv()).await.unwrap().unwrap()
     };
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    timeout(DEADLINE, first_check.notified()).await.unwrap();
     link("archive/2");
     assert!(matches!(next(&mut told).await, WatchEvent::Reloaded(_)));
     assert_eq!(certificates.default_name().as_deref(), Some("new.example.com"));
@@ -283,7 +318,7 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     folder.live("archive/2", &["newer.example.com"]);
     while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     assert_eq!(certificates.default_name().as_deref(), Some("newer.example.com"));
-    // What works, and is not as it was meant.
+    // A response for another certificate is a warning.
     folder.live("other", &["other.example.com"]);
     let other = Signer::new(&folder, Usage::OcspResponder)
         .response(&folder, &folder.path().join("other/fullchain.pem"), false)
@@ -292,7 +327,7 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     let warned = next(&mut told).await;
     assert!(
-        matches!(&warned, WatchEvent::Warned(what) if what.contains("is about another one")),
+        matches!(&warned, WatchEvent::Warned(what) if what.contains("is for another certificate")),
         "{warned:?}"
     );
     watching.abort();

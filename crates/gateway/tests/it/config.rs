@@ -114,7 +114,7 @@ fn the_command_line_is_one_listener() {
     let error = one(arguments(":4711", "smtp://127.0.0.1:2525")).unwrap_err();
     assert_eq!(error.to_string(), "\":4711\" has no protocol");
     let error = one(arguments(":587", "smtp://192.0.2.1:2525")).unwrap_err();
-    assert_eq!(error.to_string(), "what is sent to 192.0.2.1:2525 would leave this machine in cleartext");
+    assert_eq!(error.to_string(), "the gateway would send cleartext to another machine, 192.0.2.1:2525");
     let directory = Arguments {
         certificate: None,
         directory: Some(path("live")),
@@ -224,7 +224,7 @@ forward = { url = "postgres+starttls://db.example.com", cert = "DIR/mail.pem", k
          the certificate of smtp+starttls://smtp.example.com:25 is not verified (insecure): an attacker can impersonate it\n\
          the password file DIR/password is accessible to every user: run chmod o-rwx DIR/password\n\
          the certificate DIR/old.pem expired on DATE\n\
-         the certificate DIR/old.pem is for no host name (subject alternative name)\n\
+         the certificate DIR/old.pem has no host name (subject alternative name)\n\
          the gateway presents its certificate to postgres+starttls://db.example.com:5432 for every client of sql. \
          If the backend logs in by certificate, every client acts as the gateway: set \"allow\" to the networks that \
          may connect"

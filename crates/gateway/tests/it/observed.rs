@@ -68,7 +68,7 @@ fn a_session_is_one_line_of_json() {
         ("protocol", "submission".into()),
         ("client", "192.0.2.1:50000".into()),
         ("verdict", "violation".into()),
-        ("error", "client: expected a command, got 17 octets of something else".into()),
+        ("error", "client: expected a command, got 17 octets".into()),
         ("backend", "smtp://127.0.0.1:25".into()),
         ("until_backend_ms", Value::from(3.0)),
         ("sent", 1000.into()),
@@ -311,8 +311,8 @@ async fn health_is_asked_for() {
     for (request, status, body) in [
         ("GET /health HTTP/1.1\r\n\r\n", "200 OK", "ok\n"),
         ("HEAD /health HTTP/1.1\r\n\r\n", "200 OK", ""),
-        ("GET /else HTTP/1.1\r\n\r\n", "404 Not Found", "there are /metrics and /health\n"),
-        ("POST /health HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "only GET and HEAD\n"),
+        ("GET /else HTTP/1.1\r\n\r\n", "404 Not Found", "use /metrics or /health\n"),
+        ("POST /health HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "use GET or HEAD\n"),
     ] {
         let answer = asked(&metrics, request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");

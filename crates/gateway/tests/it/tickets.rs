@@ -1,9 +1,11 @@
 //! Which sessions are resumed where.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use starttls::rustls::CipherSuite;
 use starttls::rustls::HandshakeKind::{Full, Resumed};
+use starttls::rustls::pki_types::UnixTime;
 use starttls_gateway::config::{Listener, NotAdmitted};
 use starttls_lab::ca::{Leaf, Usage};
 
@@ -87,20 +89,21 @@ async fn sessions_survive_a_new_configuration() {
 async fn s8_a_client_certificate_is_looked_at_again_when_its_session_is_resumed() {
     let folder = Folder::new();
     folder.write("tickets", KEY);
-    // Good for a few seconds, in which the first session begins.
-    let brief = std::time::SystemTime::now() + std::time::Duration::from_secs(4);
+    let expiry = SystemTime::now() + Duration::from_secs(3600);
     let own =
-        folder.authority.issue(&Leaf { usage: Usage::Client, not_after: brief, ..Leaf::named("device") });
+        folder.authority.issue(&Leaf { usage: Usage::Client, not_after: expiry, ..Leaf::named("device") });
     let client = config(&folder, None, Some(&own.unwrap()));
     let listener = listener(&folder, "client-auth = \"required\"\nclient-ca = \"DIR/root.pem\"");
     let acceptor = &listener.tls().unwrap().acceptor;
     let first = meet(acceptor, &client, "a.example.com").await.unwrap();
     assert_eq!(first.kind, Full);
     assert!(listener.admit(Some("a.example.com"), &first.client_chain).is_ok());
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     let second = meet(acceptor, &client, "a.example.com").await.unwrap();
     assert_eq!((second.kind, second.client_chain.len()), (Resumed, 2));
-    let admitted = listener.admit(Some("a.example.com"), &second.client_chain);
+    assert!(listener.admit(Some("a.example.com"), &second.client_chain).is_ok());
+    let later = (expiry + Duration::from_secs(2)).duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let later = UnixTime::since_unix_epoch(later);
+    let admitted = listener.admit_at(Some("a.example.com"), &second.client_chain, later);
     assert!(matches!(admitted, Err(NotAdmitted::Certificate(_))), "{admitted:?}");
 }
 

@@ -1,31 +1,28 @@
-//! The auditor finds nothing on a front, whatever stands behind it.
+//! The audit of a gateway has no findings.
 
 use std::time::Duration;
 
 use starttls::Connector;
-use starttls::proto::{AfterUpgrade, PROTOCOLS, Protocol};
+use starttls::proto::Protocol;
 use starttls_audit::report::{CheckOutcome, Finding};
 use starttls_audit::{Audit, Limits};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::Environment;
 
-/// For one listener, on a machine that has other things to do.
+/// The time limit for one listener, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn required_fronts_have_no_findings() {
-    let env = Environment::new();
-    let mut found = Vec::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        found.extend(audit(&env, protocol, None).await);
-    }
+each_protocol_with_own_greeting! { a_required_upgrade_has_no_findings = super::audit_required }
+
+async fn audit_required(protocol: &'static Protocol) {
+    let found = audit(&Environment::new(), protocol, None).await;
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// A public server takes mail from those that do without (RFC 3207 section 4).
+/// A public server accepts mail from clients that do not upgrade (RFC 3207 section 4).
 #[tokio::test(flavor = "multi_thread")]
-async fn an_optional_smtp_front_has_no_findings() {
+async fn an_optional_upgrade_of_smtp_has_no_findings() {
     let env = Environment::new();
     let found = audit(&env, &starttls::proto::smtp::SMTP, Some(UpgradePolicy::Optional)).await;
     assert!(found.is_empty(), "\n{}", found.join("\n"));

@@ -1,4 +1,4 @@
-//! Every protocol, every kind of front, every kind of backend.
+//! Every protocol with every kind of listener and every kind of backend.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::environment::{Environment, say, within, words};
 
-/// The URLs of this protocol's servers: without TLS, upgraded, inside TLS from the first byte.
+/// The URLs of this protocol's servers: without TLS, with an upgrade, and with TLS from the first byte.
 fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     let url = |scheme: &str, port| format!("{scheme}://localhost:{port}");
     let plain = env.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
@@ -25,37 +25,44 @@ fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     [plain, upgraded, implicit].into_iter().flatten().collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_front_reaches_every_backend() {
+each_protocol_with_own_greeting! { every_listener_reaches_every_backend = super::all_combinations }
+
+/// The schemes of a protocol's listeners with TLS, and whether TLS starts at the first byte.
+fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
+    let upgrade = (format!("{}+starttls", protocol.name), false);
+    let implicit = protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true));
+    [upgrade].into_iter().chain(implicit).collect()
+}
+
+async fn all_combinations(protocol: &'static Protocol) {
     let env = Environment::new();
-    let mut tried = 0;
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        for backend in backends(&env, protocol) {
-            let fronts = [Some((format!("{}+starttls", protocol.name), false))]
+    for backend in backends(&env, protocol) {
+        for (scheme, implicit) in listeners(protocol) {
+            let running = env.gateway(&format!("{scheme}://{{}}"), std::slice::from_ref(&backend), None);
+            let stream = within(env.connect(protocol, running.address, implicit)).await;
+            // A protocol without Hello and Quit gets another message.
+            let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
                 .into_iter()
-                .chain([protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true))])
-                .flatten();
-            for (front, implicit) in fronts {
-                let running = env.gateway(&format!("{front}://{{}}"), std::slice::from_ref(&backend), None);
-                let stream = within(env.connect(protocol, running.address, implicit)).await;
-                // Who has neither a hello nor a goodbye is asked something.
-                let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
-                    .into_iter()
-                    .map(|messages| words(protocol, messages))
-                    .find(|said| !said.is_empty())
-                    .unwrap();
-                let heard = say(stream, &said).await;
-                assert!(!heard.is_empty(), "{front} -> {backend}");
-                assert_eq!(running.ended(1).await, ["ok"], "{front} -> {backend}: {heard}");
-                tried += 1;
-            }
+                .map(|messages| words(protocol, messages))
+                .find(|said| !said.is_empty())
+                .unwrap();
+            let heard = say(stream, &said).await;
+            assert!(!heard.is_empty(), "{scheme} -> {backend}");
+            assert_eq!(running.ended(1).await, ["ok"], "{scheme} -> {backend}: {heard}");
         }
     }
+}
+
+#[test]
+fn there_are_more_than_sixty_combinations() {
+    let env = Environment::new();
+    let tried = PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues);
+    let tried: usize = tried.map(|it| backends(&env, it).len() * listeners(it).len()).sum();
     assert!(tried > 60, "{tried}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_first_hears_nothing_before() {
+async fn a_client_that_speaks_first_receives_nothing_before() {
     let env = Environment::new();
     for protocol in PROTOCOLS.iter().filter(|it| !it.flow.greeting) {
         let all = backends(&env, protocol);

@@ -1,12 +1,12 @@
 //! Lines that end with LF alone: the client gets the protocol's error before the connection ends.
 
 use starttls::proto::ClientMessage::{Hello, Probe};
-use starttls::proto::{Identity, PROTOCOLS, Protocol, ServerMessage};
+use starttls::proto::{Identity, Protocol, ServerMessage};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
 
-/// The protocol's first command in lines that end with CRLF, if it has one.
+/// Returns the protocol's first command whose line ends with CRLF, if there is one.
 fn command(protocol: &Protocol) -> Option<Vec<u8>> {
     let said = [Hello, Probe].map(|message| words(protocol, &[message]));
     said.into_iter().find(|said| said.ends_with(b"\r\n"))
@@ -16,7 +16,7 @@ fn bare(command: &[u8]) -> Vec<u8> {
     command.iter().copied().filter(|octet| *octet != b'\r').collect()
 }
 
-/// What a server says when it closes.
+/// Returns the last message of a server.
 fn goodbye(protocol: &Protocol, inside_tls: bool) -> String {
     let mut out = Vec::new();
     let mut dialect = (protocol.dialect)(Identity { inside_tls, ..Identity::new("localhost") });
@@ -29,27 +29,26 @@ fn gateway(env: &Environment, protocol: &Protocol, offer: UpgradePolicy) -> Runn
     env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], Some(offer))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bare_line_feed_is_answered_before_the_end() {
-    let (env, mut protocols) = (Environment::new(), 0);
-    for protocol in PROTOCOLS {
-        let Some(command) = command(protocol) else { continue };
-        protocols += 1;
-        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden, UpgradePolicy::Optional] {
-            if offer == UpgradePolicy::Optional && !protocol.flow.tls_may_be_optional {
-                continue;
-            }
-            let running = gateway(&env, protocol, offer);
-            let heard = tell(cleartext(protocol, running.address).await, &bare(&command)).await;
-            let heard = String::from_utf8_lossy(&heard).into_owned();
-            assert_eq!(heard, goodbye(protocol, false), "{}, {offer:?}", protocol.name);
-            assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);
+each_protocol! {
+    a_bare_line_feed_is_answered_before_the_end = super::bare_line_feed, if |it| super::command(it).is_some();
+    ftp http imap irc lmtp nntp nut pop3 sieve smtp submission
+}
+
+async fn bare_line_feed(protocol: &'static Protocol) {
+    let (env, command) = (Environment::new(), command(protocol).unwrap());
+    for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden, UpgradePolicy::Optional] {
+        if offer == UpgradePolicy::Optional && !protocol.flow.tls_may_be_optional {
+            continue;
         }
-        let running = gateway(&env, protocol, UpgradePolicy::Required);
-        let stream = within(env.connect(protocol, running.address, false)).await;
-        let heard = say(stream, &bare(&command)).await;
-        assert!(heard.ends_with(&goodbye(protocol, true)), "{}, inside TLS: {heard:?}", protocol.name);
-        assert!(running.ended(1).await[0].contains("CRLF"), "{}", protocol.name);
+        let running = gateway(&env, protocol, offer);
+        let heard = tell(cleartext(protocol, running.address).await, &bare(&command)).await;
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert_eq!(heard, goodbye(protocol, false), "{offer:?}");
+        assert!(running.ended(1).await[0].contains("CRLF"), "{offer:?}");
     }
-    assert!(protocols >= 9, "{protocols} protocols have lines");
+    let running = gateway(&env, protocol, UpgradePolicy::Required);
+    let stream = within(env.connect(protocol, running.address, false)).await;
+    let heard = say(stream, &bare(&command)).await;
+    assert!(heard.ends_with(&goodbye(protocol, true)), "inside TLS: {heard:?}");
+    assert!(running.ended(1).await[0].contains("CRLF"));
 }

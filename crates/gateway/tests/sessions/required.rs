@@ -74,25 +74,24 @@ async fn g1_holds(protocol: &Protocol, running: &Running, heard: impl Fn() -> Ve
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn g1_no_cleartext_octet_reaches_a_backend() {
+each_protocol_with_own_greeting! { g1_no_cleartext_octet_reaches_a_backend = super::no_cleartext_octet }
+
+async fn no_cleartext_octet(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
-            let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-            let running = env.gateway(&front(protocol), &[backend], Some(offer));
-            g1_holds(protocol, &running, || env.cleartext.heard(protocol.name)).await;
-        }
-        // The backend is there, and hears what comes in TLS.
+    for offer in [UpgradePolicy::Required, UpgradePolicy::Hidden] {
         let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-        let running = env.gateway(&front(protocol), &[backend], None);
-        let stream = within(env.connect(protocol, running.address, false)).await;
-        say(stream, &something(protocol)).await;
-        assert!(!env.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
+        let running = env.gateway(&front(protocol), &[backend], Some(offer));
+        g1_holds(protocol, &running, || env.cleartext.heard(protocol.name)).await;
     }
+    // The backend is there, and hears what comes in TLS.
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&front(protocol), &[backend], None);
+    let stream = within(env.connect(protocol, running.address, false)).await;
+    say(stream, &something(protocol)).await;
+    assert!(!env.cleartext.heard(protocol.name).is_empty(), "{}", protocol.name);
 }
 
-/// Where the greeting is the backend's, the backend is there, and hears nothing.
+/// A backend whose greeting is relayed receives nothing in cleartext.
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
     let env = Environment::new();
@@ -110,24 +109,23 @@ async fn g1_no_cleartext_octet_reaches_a_backend_that_greets() {
     }
 }
 
+each_protocol_with_own_greeting! { a_client_that_sends_tls_at_once_gets_an_alert = super::tls_at_once }
+
 /// A client that starts TLS at the first byte, such as `sslnegotiation=direct`, learns from an alert that this listener
 /// does not.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_sends_tls_at_once_gets_an_alert() {
+async fn tls_at_once(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-        let running = env.gateway(&front(protocol), &[backend], None);
-        let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
-        let name = protocol.name;
-        assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
-        let ended = running.ended(1).await;
-        assert!(ended[0].contains("sent TLS where cleartext belongs"), "{name}: {}", ended[0]);
-        assert_eq!(env.cleartext.heard(protocol.name), b"", "{name}");
-    }
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&front(protocol), &[backend], None);
+    let answer = tell(cleartext(protocol, running.address).await, CLIENT_HELLO).await;
+    let name = protocol.name;
+    assert_eq!(answer, b"\x15\x03\x01\x00\x02\x02\x0a", "{name}: {}", answer.escape_ascii());
+    let ended = running.ended(1).await;
+    assert!(ended[0].contains("sent TLS where cleartext belongs"), "{name}: {}", ended[0]);
+    assert_eq!(env.cleartext.heard(protocol.name), b"", "{name}");
 }
 
-/// The same where the client may use TLS and need not, and where the backend greets.
+/// The same for an optional upgrade, and for a relayed greeting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relayed_client_that_sends_tls_at_once_gets_an_alert() {
     let env = Environment::new();
@@ -143,7 +141,7 @@ async fn a_relayed_client_that_sends_tls_at_once_gets_an_alert() {
     }
 }
 
-/// Something to say: not every protocol has a hello.
+/// Returns a message of the client. Not every protocol has a hello.
 fn something(protocol: &Protocol) -> Vec<u8> {
     let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
     said.into_iter().find(|said| !said.is_empty()).unwrap()
@@ -153,28 +151,27 @@ fn front(protocol: &Protocol) -> String {
     format!("{}+starttls://{{}}", protocol.name)
 }
 
-/// Whatever is behind the request ends the connection, before anybody is asked for a backend.
-#[tokio::test(flavor = "multi_thread")]
-async fn b1_b2_an_octet_behind_the_request_ends_the_connection() {
+each_protocol_with_own_greeting! { b1_b2_an_octet_after_the_request_ends_the_connection = super::octet_after_the_request }
+
+/// Every octet after the request ends the connection, before a backend is contacted.
+async fn octet_after_the_request(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-        let running = env.gateway(&front(protocol), &[backend], None);
-        let request = asks(protocol);
-        let octet = if protocol.flow.space_before_tls.is_empty() { b"\n" } else { b"\x0b" };
-        let injected = [something(protocol), words(protocol, &[Credentials]), octet.to_vec()];
-        for (count, bytes) in injected.into_iter().enumerate() {
-            let said = [&request, &bytes[..]].concat();
-            tell(cleartext(protocol, running.address).await, &said).await;
-            let ended = running.ended(count + 1).await;
-            let why = &ended[count];
-            assert!(why.contains("(rule B2)"), "{}, behind the request {:?}: {why}", protocol.name, bytes);
-        }
-        assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&front(protocol), &[backend], None);
+    let request = asks(protocol);
+    let octet = if protocol.flow.space_before_tls.is_empty() { b"\n" } else { b"\x0b" };
+    let injected = [something(protocol), words(protocol, &[Credentials]), octet.to_vec()];
+    for (count, bytes) in injected.into_iter().enumerate() {
+        let said = [&request, &bytes[..]].concat();
+        tell(cleartext(protocol, running.address).await, &said).await;
+        let ended = running.ended(count + 1).await;
+        let why = &ended[count];
+        assert!(why.contains("(rule B2)"), "{}, behind the request {:?}: {why}", protocol.name, bytes);
     }
+    assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
 }
 
-/// What a client says up to its request, the request included.
+/// Returns the messages of a client up to its request, the request included.
 fn asks(protocol: &Protocol) -> Vec<u8> {
     let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
     let mut out = Vec::new();
@@ -183,30 +180,29 @@ fn asks(protocol: &Protocol) -> Vec<u8> {
     out
 }
 
-/// No way back to cleartext, and no backend.
-#[tokio::test(flavor = "multi_thread")]
-async fn b5_a_failed_handshake_ends_the_connection() {
+each_protocol_with_own_greeting! { b5_a_failed_handshake_ends_the_connection = super::failed_handshake }
+
+/// A failed handshake leads neither back to cleartext nor to a backend.
+async fn failed_handshake(protocol: &'static Protocol) {
     let env = Environment::new();
     let alert = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-        let running = env.gateway(&front(protocol), &[backend], None);
-        let garbage = words(protocol, &[Hello, Other, Credentials]);
-        for (count, bytes) in [garbage, alert.clone(), b"\x16\x03\x01\x40\x01".to_vec()].iter().enumerate() {
-            let mut tcp = cleartext(protocol, running.address).await;
-            let answer = within(ask(&mut tcp, &asks(protocol))).await;
-            assert!(!answer.is_empty(), "{}", protocol.name);
-            let heard = tell(tcp, bytes).await;
-            // TLS's own last words, or none.
-            assert!(matches!(heard.first(), None | Some(0x15)), "{}: {heard:?}", protocol.name);
-            let ended = running.ended(count + 1).await;
-            assert!(ended[count].starts_with("client: "), "{}: {ended:?}", protocol.name);
-        }
-        assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&front(protocol), &[backend], None);
+    let garbage = words(protocol, &[Hello, Other, Credentials]);
+    for (count, bytes) in [garbage, alert.clone(), b"\x16\x03\x01\x40\x01".to_vec()].iter().enumerate() {
+        let mut tcp = cleartext(protocol, running.address).await;
+        let answer = within(ask(&mut tcp, &asks(protocol))).await;
+        assert!(!answer.is_empty(), "{}", protocol.name);
+        let heard = tell(tcp, bytes).await;
+        // An alert, or nothing.
+        assert!(matches!(heard.first(), None | Some(0x15)), "{}: {heard:?}", protocol.name);
+        let ended = running.ended(count + 1).await;
+        assert!(ended[count].starts_with("client: "), "{}: {ended:?}", protocol.name);
     }
+    assert_eq!(env.cleartext.heard(protocol.name), b"", "{}", protocol.name);
 }
 
-/// Says this, waits for an answer, and then until nothing more comes for a moment.
+/// Sends this and reads the answer, until nothing arrives for a moment.
 async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     tcp.write_all(said).await.unwrap();
@@ -222,28 +218,27 @@ async fn ask(tcp: &mut tokio::net::TcpStream, said: &[u8]) -> Vec<u8> {
     heard
 }
 
+each_protocol_with_own_greeting! { s3_s4_there_is_one_upgrade = super::one_upgrade }
+
 /// Inside TLS the upgrade is neither offered nor granted, and no backend is asked for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn s3_s4_there_is_one_upgrade() {
+async fn one_upgrade(protocol: &'static Protocol) {
     let env = Environment::new();
-    for protocol in PROTOCOLS.iter().filter(|it| it.flow.after != AfterUpgrade::SequenceContinues) {
-        let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
-        let running = env.gateway(&front(protocol), &[backend], None);
-        let stream = within(env.connect(protocol, running.address, false)).await;
-        let heard = say(stream, &words(protocol, &[Hello, Request, Quit])).await;
-        assert!(!heard.is_empty(), "{}", protocol.name);
-        let request = words(protocol, &[Request]);
-        let behind = env.cleartext.heard(protocol.name);
-        assert!(!contains(&behind, &request), "{}: {}", protocol.name, behind.escape_ascii());
-        let mut granted = Vec::new();
-        let mut dialect = (protocol.dialect)(Identity::new("localhost"));
-        dialect.write_server(ServerMessage::Accept, &mut granted);
-        // PostgreSQL's is a single letter.
-        assert!(granted.len() == 1 || !contains(heard.as_bytes(), &granted), "{}: {heard}", protocol.name);
-        for offer in ["STARTTLS", "STLS", "AUTH TLS", "1.3.6.1.4.1.1466.20037"] {
-            let listed = heard.lines().any(|line| line.trim_start_matches("250-").trim() == offer);
-            assert!(!listed, "{} offers {offer}: {heard}", protocol.name);
-        }
+    let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
+    let running = env.gateway(&front(protocol), &[backend], None);
+    let stream = within(env.connect(protocol, running.address, false)).await;
+    let heard = say(stream, &words(protocol, &[Hello, Request, Quit])).await;
+    assert!(!heard.is_empty(), "{}", protocol.name);
+    let request = words(protocol, &[Request]);
+    let behind = env.cleartext.heard(protocol.name);
+    assert!(!contains(&behind, &request), "{}: {}", protocol.name, behind.escape_ascii());
+    let mut granted = Vec::new();
+    let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+    dialect.write_server(ServerMessage::Accept, &mut granted);
+    // PostgreSQL's is a single letter.
+    assert!(granted.len() == 1 || !contains(heard.as_bytes(), &granted), "{}: {heard}", protocol.name);
+    for offer in ["STARTTLS", "STLS", "AUTH TLS", "1.3.6.1.4.1.1466.20037"] {
+        let listed = heard.lines().any(|line| line.trim_start_matches("250-").trim() == offer);
+        assert!(!listed, "{} offers {offer}: {heard}", protocol.name);
     }
 }
 
@@ -251,7 +246,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// In cleartext each command but the request and its like is refused, in the protocol's own words.
+/// In cleartext, each command except the request is refused with the error of the protocol.
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_s4_commands_and_logins_are_refused_before_tls() {
     let env = Environment::new();
@@ -286,7 +281,7 @@ async fn s1_s4_commands_and_logins_are_refused_before_tls() {
     }
 }
 
-/// A request that is not exactly one.
+/// Similar commands are not requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn s2_nothing_else_is_a_request() {
     let env = Environment::new();
