@@ -29,7 +29,7 @@ use starttls::rustls::pki_types::pem::PemObject;
 use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::sign::CertifiedKey;
 
-use crate::Error;
+use crate::error::Error;
 use crate::sha1_signature::{Sha1Key, corrected};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Error;
-use crate::apps::{self, World};
+use crate::apps::context::World;
+use crate::error::Error;
 use crate::lab::password;
+use crate::profile;
 use crate::session::{ConnectionAddresses, Session, SessionError};
 use crate::store::Store;
 
@@ -145,7 +146,7 @@ async fn serve(
     heard: Heard,
 ) -> Result<(), SessionError> {
     tcp.set_nodelay(true)?;
-    let capabilities = apps::capabilities(protocol).iter().filter_map(|it| it.parse().ok()).collect();
+    let capabilities = profile::capabilities(protocol).iter().filter_map(|it| it.parse().ok()).collect();
     let identity = Identity { capabilities, ..Identity::new("localhost") };
     let mut greeting = Vec::new();
     let engine = ServerSession::new(protocol, identity.clone(), &mut Vec::new());
@@ -161,7 +162,7 @@ async fn serve(
     let stream = Box::new(Recorded { tcp, heard });
     let mut session = Session::over(stream, ends, protocol, identity, Box::new(engine), greeting, IDLE);
     let acceptor = Acceptor::builder(protocol, "localhost").build()?;
-    apps::serve(&mut session, world, &acceptor).await?;
+    profile::serve(&mut session, world, &acceptor).await?;
     session.close().await
 }
 

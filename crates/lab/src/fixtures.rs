@@ -10,10 +10,11 @@ use starttls::proto::Protocol;
 use starttls::rustls::sign::CertifiedKey;
 
 use crate::ca::{Authority, Issued, KeyKind, Leaf, Usage};
+use crate::error::Error;
+use crate::lab::SERVER_NAME;
 use crate::process::Scratch;
 use crate::rogue::{Rogue, Weakness};
 use crate::weak_key::WeakKey;
-use crate::{Error, SERVER_NAME};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

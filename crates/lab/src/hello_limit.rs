@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::spawn;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The largest ClientHello that is passed on: what one segment on an Ethernet holds, less a reserve.
 pub const LIMIT: usize = 1400;

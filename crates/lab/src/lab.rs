@@ -10,10 +10,11 @@ use starttls::proto::{PROTOCOLS, Protocol};
 use starttls::{Acceptor, TlsVersion};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Error;
-use crate::apps::{self, World};
+use crate::apps::context::World;
 use crate::ca::{Authority, Leaf};
+use crate::error::Error;
 use crate::process::Scratch;
+use crate::profile;
 use crate::server::{IncidentLog, SoundServer};
 use crate::store::Store;
 
@@ -132,7 +133,7 @@ impl Lab {
             {
                 let mut builder = Acceptor::builder(protocol, "localhost")
                     .certificate_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes())
-                    .capabilities(apps::capabilities(protocol));
+                    .capabilities(profile::capabilities(protocol));
                 if let Some((min, max)) = options.tls {
                     builder = builder.tls_versions(min, max);
                 }

@@ -19,6 +19,7 @@ mod fixtures;
 pub mod hello_limit;
 mod lab;
 pub mod process;
+mod profile;
 pub mod real;
 pub mod rogue;
 mod server;

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 use starttls_processes::{Process, descendants, members};
 
-use crate::Error;
+use crate::error::Error;
 
 const TICK: Duration = Duration::from_millis(20);
 /// How long a daemon may take to end before it is killed.

@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::apps::{self, World};
+use crate::apps::context::World;
+use crate::profile;
 use crate::session::{Session, SessionError};
 
 /// How long a client may be silent inside TLS.
@@ -85,7 +86,7 @@ impl SoundServer {
             };
             Session::upgraded(protocol, acceptor.identity(), stream, IDLE)?
         };
-        let served = apps::serve(&mut session, &self.world, acceptor).await;
+        let served = profile::serve(&mut session, &self.world, acceptor).await;
         match served {
             // There is nobody to say goodbye to.
             Err(SessionError::Io(_) | SessionError::Idle) => served,

@@ -4,7 +4,7 @@ use num_bigint::BigUint;
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SignatureAlgorithm, SigningKey};
 use sha1::{Digest, Sha1};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The object identifiers sha256WithRSAEncryption and sha1WithRSAEncryption (RFC 8017 appendix C): equally long.
 const SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11];

@@ -33,7 +33,7 @@ pub(crate) struct WeakKey {
 
 impl WeakKey {
     /// A certificate for this key.
-    pub(crate) fn certified(authority: &Authority, leaf: &Leaf) -> Result<CertifiedKey, crate::Error> {
+    pub(crate) fn certified(authority: &Authority, leaf: &Leaf) -> Result<CertifiedKey, crate::error::Error> {
         let key = Self::new();
         let chain = authority.issue_for(leaf, &key)?;
         Ok(CertifiedKey::new(chain, Arc::new(key)))

@@ -2,15 +2,15 @@
 
 use starttls::proto::SessionCommand;
 
+use super::context::{AppContext, Serving, World};
 use super::ftp_data::DataConnection;
-use super::{Context, Served, World};
 use crate::session::{Session, SessionError};
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, acceptor }: AppContext<'_>) -> Result<(), SessionError> {
     let mut user = String::new();
     let mut authenticated = false;
     // RFC 4217 section 9: PBSZ comes before PROT, and data is in cleartext until PROT P.

@@ -1,15 +1,15 @@
 //! HTTP/1.1 (RFC 9112): one page, connections that persist.
 
-use super::{Context, Served};
+use super::context::{AppContext, Serving};
 use crate::session::SessionError;
 
 const PAGE: &str = "You read this inside TLS.\n";
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, .. }: AppContext<'_>) -> Result<(), SessionError> {
     while let Some(request) = session.next_command().await? {
         let text = String::from_utf8_lossy(&request).into_owned();
         let mut lines = text.lines();

@@ -1,15 +1,16 @@
 //! IMAP (RFC 9051, and enough of RFC 3501): one mailbox, to be read, searched and added to.
 
+use super::context::{AppContext, Serving, World};
 use super::tokens::{Token, command};
-use super::{Context, Served, World, imap_fetch, sasl};
+use super::{imap_fetch, sasl};
 use crate::session::{Session, SessionError};
 use crate::store::Mail;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let (mut authenticated, mut selected) = (false, false);
     while let Some(tokens) = command(session).await? {
         let [tag, name, arguments @ ..] = &tokens[..] else {

@@ -1,13 +1,14 @@
 //! IRC (RFC 2812): registration, pings, and empty channels; and SASL PLAIN (IRCv3 `sasl`).
 
-use super::{Context, Served, sasl};
+use super::context::{AppContext, Serving};
+use super::sasl;
 use crate::session::SessionError;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, acceptor, world }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, acceptor, world }: AppContext<'_>) -> Result<(), SessionError> {
     let server = acceptor.identity().server_name;
     let (mut nick, mut user, mut registered) = (String::from("*"), false, false);
     while let Some(line) = session.next_command().await? {

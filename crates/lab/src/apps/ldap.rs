@@ -1,6 +1,6 @@
 //! LDAP (RFC 4511): a simple bind, "Who am I?", and a directory of two entries.
 
-use super::{Context, Served, World};
+use super::context::{AppContext, Serving, World};
 use crate::session::SessionError;
 
 const BASE: &str = "dc=example,dc=test";
@@ -29,11 +29,11 @@ const ENTRIES: [Entry; 2] = [
     ),
 ];
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut bound = false;
     while let Some(message) = session.next_command().await? {
         // The engine cut and understood it: a sequence of an id, an operation, perhaps controls.

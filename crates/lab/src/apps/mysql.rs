@@ -1,6 +1,6 @@
 //! MySQL's protocol: a password by `caching_sha2_password`, and queries of one literal.
 
-use super::{Context, Served};
+use super::context::{AppContext, Serving};
 use crate::session::{Session, SessionError};
 
 /// Capabilities of the client's (`CLIENT_…` in the manual).
@@ -10,11 +10,11 @@ const SECURE_CONNECTION: u32 = 1 << 15;
 /// Nobody left to answer: autocommit is on, nothing was warned of.
 const STATUS: [u8; 4] = [2, 0, 0, 0];
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let Some(response) = session.next_command().await? else { return Ok(()) };
     let mut packets = Packets(session, sequence(&response));
     let Some(user) = user(response.get(4..).unwrap_or_default()) else {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{Context, Served, sasl, words};
+use super::context::{AppContext, Serving};
+use super::sasl;
+use super::words::words;
 use crate::session::{Session, SessionError};
 use crate::store::Mail;
 
 const GROUP: &str = "lab.mail";
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut user = String::new();
     let (mut authenticated, mut selected) = (false, false);
     let mut current: u32 = 0;

@@ -1,16 +1,17 @@
 //! NUT, Network UPS Tools (RFC 9271): one power supply, called `lab`, on line.
 
-use super::{Context, Served, words};
+use super::context::{AppContext, Serving};
+use super::words::words;
 use crate::session::SessionError;
 
 const VARIABLES: [(&str, &str); 3] =
     [("battery.charge", "100"), ("device.mfr", "starttls"), ("ups.status", "OL")];
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let (mut user, mut password) = (String::new(), String::new());
     let mut logged_in = false;
     while let Some(line) = session.next_command().await? {

@@ -2,15 +2,17 @@
 
 use starttls::proto::SessionCommand;
 
-use super::{Context, Served, sasl, words};
+use super::context::{AppContext, Serving};
+use super::sasl;
+use super::words::words;
 use crate::session::SessionError;
 use crate::store::Mail;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut user = String::new();
     // The mailbox as it was at the login, and which messages are marked as deleted.
     let mut mailbox: Option<Vec<Mail>> = None;

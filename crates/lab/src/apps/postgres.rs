@@ -1,17 +1,17 @@
 //! PostgreSQL's protocol 3.0: a password, and queries of one literal.
 
-use super::{Context, Served};
+use super::context::{AppContext, Serving};
 use crate::session::{Session, SessionError};
 
 /// The client's type for text, of any length (`pg_type.dat`).
 const TEXT: u32 = 25;
 const INT4: u32 = 23;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let Some(startup) = session.next_command().await? else { return Ok(()) };
     // A startup packet has no type, but a length and a version (section 54.7 of the manual, StartupMessage).
     if startup.get(4..8) != Some(&[0, 3, 0, 0]) {

@@ -2,7 +2,7 @@
 
 use starttls::proto::base64;
 
-use super::World;
+use super::context::World;
 
 /// Reads a line of Base64, with its padding.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {

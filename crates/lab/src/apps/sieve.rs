@@ -1,14 +1,15 @@
 //! ManageSieve (RFC 5804): keeps scripts, runs none.
 
+use super::context::{AppContext, Serving};
+use super::sasl;
 use super::tokens::{Token, command};
-use super::{Context, Served, sasl};
 use crate::session::SessionError;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, .. }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut authenticated = false;
     let mut active = String::new();
     let store = &world.store;

@@ -2,21 +2,23 @@
 
 use starttls::proto::SessionCommand;
 
-use super::{Context, Served, sasl, words};
+use super::context::{AppContext, Serving};
+use super::sasl;
+use super::words::words;
 use crate::session::SessionError;
 
 /// Recipients of one message.
 const RECIPIENTS: usize = 100;
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context, Kind::Relay))
 }
 
-pub(super) fn serve_submission(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve_submission(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context, Kind::Submission))
 }
 
-pub(super) fn serve_lmtp(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve_lmtp(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context, Kind::Lmtp))
 }
 
@@ -28,7 +30,7 @@ enum Kind {
     Lmtp,
 }
 
-async fn run(Context { session, world, .. }: Context<'_>, kind: Kind) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, .. }: AppContext<'_>, kind: Kind) -> Result<(), SessionError> {
     let mut sender = false;
     let mut recipients: usize = 0;
     let mut authenticated = false;

@@ -2,7 +2,8 @@
 
 use starttls::proto::SessionCommand;
 
-use super::{Context, Served, sasl};
+use super::context::{AppContext, Serving};
+use super::sasl;
 use crate::session::SessionError;
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -13,11 +14,11 @@ const NO_FEATURES: &str = "<stream:features/>";
 const FEATURES: &str = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
     <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session></stream:features>";
 
-pub(super) fn serve(context: Context<'_>) -> Served<'_> {
+pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
     Box::pin(run(context))
 }
 
-async fn run(Context { session, world, acceptor }: Context<'_>) -> Result<(), SessionError> {
+async fn run(AppContext { session, world, acceptor }: AppContext<'_>) -> Result<(), SessionError> {
     let domain = acceptor.identity().server_name;
     let mut authenticated = false;
     while let Some(command) = session.next().await? {

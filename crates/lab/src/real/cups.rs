@@ -2,29 +2,29 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
 use crate::ca::Leaf;
+use crate::error::Error;
 use crate::process::{Daemon, program, user};
 
 /// On loopback, CUPS answers to no other name.
 const NAME: &str = "localhost";
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, NAME)?;
+    let launcher = Launcher::new(setup, NAME)?;
     let root = user("root", "base-passwd")?;
-    let endpoint = stage.endpoint("http")?;
-    let dir = stage.scratch.path().display();
+    let endpoint = launcher.endpoint("http")?;
+    let dir = launcher.scratch.path().display();
     let lp = user("lp", "base-passwd")?;
     for name in ["cache", "request", "request/tmp", "state", "docs", "keys"] {
-        stage.scratch.dir(name, &lp)?;
+        launcher.scratch.dir(name, &lp)?;
     }
     if setup.tls {
         let issued = setup.authority.issue(&Leaf::named(NAME))?;
-        stage.scratch.file(&format!("keys/{NAME}.crt"), &issued.chain_pem)?;
-        stage.scratch.secret(&format!("keys/{NAME}.key"), &issued.key_pem, &root)?;
+        launcher.scratch.file(&format!("keys/{NAME}.crt"), &issued.chain_pem)?;
+        launcher.scratch.secret(&format!("keys/{NAME}.key"), &issued.key_pem, &root)?;
     }
-    let files = stage.scratch.file(
+    let files = launcher.scratch.file(
         "cups-files.conf",
         &format!(
             "User lp
@@ -44,7 +44,7 @@ PageLog stderr
 "
         ),
     )?;
-    let config = stage.scratch.file(
+    let config = launcher.scratch.file(
         "cupsd.conf",
         &format!(
             "ServerName {NAME}
@@ -66,6 +66,6 @@ DefaultEncryption {encryption}
     let cupsd = program("cupsd", "cups-daemon")?;
     let mut command = Command::new(cupsd);
     command.arg("-f").arg("-c").arg(config).arg("-s").arg(files);
-    let cupsd = Daemon::spawn(&stage.scratch, "cupsd", &mut command)?;
-    stage.running("", vec![endpoint], vec![cupsd])
+    let cupsd = Daemon::spawn(&launcher.scratch, "cupsd", &mut command)?;
+    launcher.running("", vec![endpoint], vec![cupsd])
 }

@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{RealEndpoint, RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RealEndpoint, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, program, run, user};
 
 const PACKAGE: &str = "dovecot-core";
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "imap.example.test")?;
-    let endpoints = ["imap", "pop3", "sieve", "lmtp"].map(|protocol| stage.endpoint(protocol));
+    let launcher = Launcher::new(setup, "imap.example.test")?;
+    let endpoints = ["imap", "pop3", "sieve", "lmtp"].map(|protocol| launcher.endpoint(protocol));
     let endpoints = endpoints.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let tls = if setup.tls { Some(stage.certificate(&user("root", "base-passwd")?)?) } else { None };
+    let tls = if setup.tls { Some(launcher.certificate(&user("root", "base-passwd")?)?) } else { None };
     let services = services(&endpoints, tls.as_ref())?;
-    let main = spawn(&stage, &format!("protocols = imap pop3 sieve lmtp\n{services}"))?;
-    stage.running("test", endpoints, vec![main])
+    let main = spawn(&launcher, &format!("protocols = imap pop3 sieve lmtp\n{services}"))?;
+    launcher.running("test", endpoints, vec![main])
 }
 
 /// What serves these endpoints, with this certificate and its key.
@@ -58,12 +58,12 @@ pub(super) fn services(
 }
 
 /// A Dovecot that knows the one user, with or without `@example.test`, and whatever `more` says.
-pub(super) fn spawn(stage: &Stage<'_>, more: &str) -> Result<Daemon, Error> {
-    let dir = stage.scratch.path().display().to_string();
-    stage.scratch.dir("homes", &user("mail", "base-passwd")?)?;
-    let passwd = format!("test:{{PLAIN}}{}\n", stage.password);
-    stage.scratch.secret("passwd", &passwd, &user("dovecot", PACKAGE)?)?;
-    let config = stage.scratch.file(
+pub(super) fn spawn(launcher: &Launcher<'_>, more: &str) -> Result<Daemon, Error> {
+    let dir = launcher.scratch.path().display().to_string();
+    launcher.scratch.dir("homes", &user("mail", "base-passwd")?)?;
+    let passwd = format!("test:{{PLAIN}}{}\n", launcher.password);
+    launcher.scratch.secret("passwd", &passwd, &user("dovecot", PACKAGE)?)?;
+    let config = launcher.scratch.file(
         "dovecot.conf",
         &format!(
             "{users}
@@ -77,7 +77,7 @@ first_valid_uid = 1
         ),
     )?;
     let dovecot = program("dovecot", PACKAGE)?;
-    Daemon::spawn(&stage.scratch, "dovecot", Command::new(dovecot).arg("-F").arg("-c").arg(config))
+    Daemon::spawn(&launcher.scratch, "dovecot", Command::new(dovecot).arg("-F").arg("-c").arg(config))
 }
 
 /// Settings that Dovecot 2.4 (Debian 13) writes otherwise than 2.3 (Debian 12).

@@ -2,22 +2,22 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "news.example.test")?;
+    let launcher = Launcher::new(setup, "news.example.test")?;
     let owner = user("news", "base-passwd")?;
-    let endpoint = stage.endpoint("nntp")?;
-    let dir = stage.scratch.path().display();
+    let endpoint = launcher.endpoint("nntp")?;
+    let dir = launcher.scratch.path().display();
     for name in ["db", "spool", "log", "run", "tmp"] {
-        stage.scratch.dir(name, &owner)?;
+        launcher.scratch.dir(name, &owner)?;
     }
-    let tls = stage.tls(
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&owner)?;
-            let root = setup.authority.write_to(stage.scratch.path())?;
+            let (chain, key) = launcher.certificate(&owner)?;
+            let root = setup.authority.write_to(launcher.scratch.path())?;
             Ok(format!(
                 "tlscafile: {}\ntlscertfile: {}\ntlskeyfile: {}\n",
                 root.display(),
@@ -27,7 +27,7 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
         },
         "",
     )?;
-    let config = stage.scratch.file(
+    let config = launcher.scratch.file(
         "inn.conf",
         &format!(
             "domain: example.test
@@ -49,13 +49,13 @@ pathrun: {dir}/run
 pathspool: {dir}/spool
 pathtmp: {dir}/tmp
 {tls}",
-            name = stage.server_name,
+            name = launcher.server_name,
         ),
     )?;
-    let hash = run(Command::new(program("openssl", "openssl")?).args(["passwd", "-6", &stage.password]))?;
-    stage.scratch.secret("readers", &format!("test:{}", String::from_utf8_lossy(&hash)), &owner)?;
+    let hash = run(Command::new(program("openssl", "openssl")?).args(["passwd", "-6", &launcher.password]))?;
+    launcher.scratch.secret("readers", &format!("test:{}", String::from_utf8_lossy(&hash)), &owner)?;
     let require = if setup.tls { "require_encryption: true" } else { "" };
-    stage.scratch.secret(
+    launcher.scratch.secret(
         "readers.conf",
         &format!(
             "auth \"anyone\" {{
@@ -74,10 +74,10 @@ access \"test\" {{
         ),
         &owner,
     )?;
-    stage.scratch.file("storage.conf", "method tradspool {\n  newsgroups: *\n  class: 1\n}\n")?;
-    stage.scratch.secret("db/active", "local.test 0000000000 0000000001 y\n", &owner)?;
-    stage.scratch.secret("db/newsgroups", "local.test\tTests\n", &owner)?;
-    stage.scratch.secret("db/active.times", "", &owner)?;
+    launcher.scratch.file("storage.conf", "method tradspool {\n  newsgroups: *\n  class: 1\n}\n")?;
+    launcher.scratch.secret("db/active", "local.test 0000000000 0000000001 y\n", &owner)?;
+    launcher.scratch.secret("db/newsgroups", "local.test\tTests\n", &owner)?;
+    launcher.scratch.secret("db/active.times", "", &owner)?;
     for (tool, args) in [("makehistory", &["-O"][..]), ("makedbz", &["-i", "-o", "-s", "1000"])] {
         let tool = program(&format!("/usr/lib/news/bin/{tool}"), "inn2")?;
         run(as_user(&owner, Command::new(tool).args(args).env("INNCONF", &config)))?;
@@ -86,6 +86,6 @@ access \"test\" {{
     let (ip, port) = (endpoint.address.ip().to_string(), endpoint.address.port().to_string());
     let mut command = Command::new(nnrpd);
     command.args(["-D", "-f", "-n", "-4", &ip, "-p", &port]).env("INNCONF", &config);
-    let nnrpd = Daemon::spawn(&stage.scratch, "nnrpd", as_user(&owner, &mut command))?;
-    stage.running("test", vec![endpoint], vec![nnrpd])
+    let nnrpd = Daemon::spawn(&launcher.scratch, "nnrpd", as_user(&owner, &mut command))?;
+    launcher.running("test", vec![endpoint], vec![nnrpd])
 }

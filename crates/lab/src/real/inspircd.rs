@@ -2,21 +2,21 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, program, user};
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "irc.example.test")?;
+    let launcher = Launcher::new(setup, "irc.example.test")?;
     let owner = user("irc", "base-passwd")?;
-    let endpoint = stage.endpoint("irc")?;
-    let dir = stage.scratch.path().display();
+    let endpoint = launcher.endpoint("irc")?;
+    let dir = launcher.scratch.path().display();
     for name in ["data", "log", "run"] {
-        stage.scratch.dir(name, &owner)?;
+        launcher.scratch.dir(name, &owner)?;
     }
-    let tls = stage.tls(
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&owner)?;
+            let (chain, key) = launcher.certificate(&owner)?;
             Ok(format!(
                 r#"<module name="ssl_gnutls">
 <module name="starttls">
@@ -29,7 +29,7 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
         },
         "",
     )?;
-    let config = stage.scratch.secret(
+    let config = launcher.scratch.secret(
         "inspircd.conf",
         &format!(
             r#"<server name="{name}" description="lab" network="Lab">
@@ -43,16 +43,16 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
 <module name="cap">
 <log method="file" type="* -USERINPUT -USEROUTPUT" level="default" target="{dir}/log/inspircd.log">
 {tls}"#,
-            name = stage.server_name,
+            name = launcher.server_name,
             ip = endpoint.address.ip(),
             port = endpoint.address.port(),
-            password = stage.password,
+            password = launcher.password,
         ),
         &owner,
     )?;
     let inspircd = program("inspircd", "inspircd")?;
     let mut command = Command::new(inspircd);
     command.arg("--nofork").arg(format!("--config={}", config.display()));
-    let inspircd = Daemon::spawn(&stage.scratch, "inspircd", as_user(&owner, &mut command))?;
-    stage.running("test", vec![endpoint], vec![inspircd])
+    let inspircd = Daemon::spawn(&launcher.scratch, "inspircd", as_user(&owner, &mut command))?;
+    launcher.running("test", vec![endpoint], vec![inspircd])
 }

@@ -11,8 +11,8 @@
 //! # Add a server
 //!
 //! 1. Write `real/NAME.rs` with `pub(super) fn start(&Setup) -> Result<RunningServer, Error>`: make a
-//!    `Stage`, ask it for endpoints, certificate and files, spawn each program in the
-//!    foreground with [`Daemon::spawn`], wait for each endpoint, and return `stage.running(..)`.
+//!    `Launcher`, ask it for endpoints, certificate and files, spawn each program in the
+//!    foreground with [`Daemon::spawn`], wait for each endpoint, and return `launcher.running(..)`.
 //!    Name programs only through [`process::program`](crate::process::program), which names the
 //!    package when one is missing.
 //! 2. Add a row to [`SERVERS`], with every Debian package it needs.
@@ -23,6 +23,7 @@ mod cups;
 mod dovecot;
 mod inn;
 mod inspircd;
+mod launcher;
 mod mariadb;
 mod nut;
 mod openldap;
@@ -31,19 +32,9 @@ mod postgresql;
 mod prosody;
 mod vsftpd;
 
-use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+pub use launcher::{RealEndpoint, RunningServer, Setup};
 
-use nix::unistd::User;
-
-use crate::Error;
-use crate::ca::{Authority, Leaf};
-use crate::process::{Daemon, Scratch, free_port, own_loopback};
-
-/// How long a server may take until it listens.
-const START: Duration = Duration::from_secs(30);
+use crate::error::Error;
 
 /// A server that can be launched.
 pub struct RealServer {
@@ -157,117 +148,3 @@ pub const CLIENT_PACKAGES: &[&str] = &[
     "sieve-connect",
     "swaks",
 ];
-
-/// What launchers share.
-pub struct Setup {
-    /// Who issues the servers' certificates.
-    pub authority: Authority,
-    /// Whether the servers offer TLS.
-    pub tls: bool,
-}
-
-impl Setup {
-    /// Servers with TLS, under a new authority.
-    pub fn new() -> Result<Self, Error> {
-        Ok(Self { authority: Authority::new()?, tls: true })
-    }
-
-    /// Servers without TLS.
-    pub fn without_tls() -> Result<Self, Error> {
-        Ok(Self { tls: false, ..Self::new()? })
-    }
-}
-
-/// A server that runs until this is dropped.
-pub struct RunningServer {
-    /// Where it listens.
-    pub endpoints: Vec<RealEndpoint>,
-    /// The one user that may log in, as the protocol wants it written.
-    pub user: String,
-    /// That user's password.
-    pub password: String,
-    // Dropped in this order: the folder outlives its daemons.
-    daemons: Vec<Daemon>,
-    scratch: Scratch,
-}
-
-/// One protocol of a running server.
-#[derive(Clone, Debug)]
-pub struct RealEndpoint {
-    /// The protocol's name in the registry.
-    pub protocol: &'static str,
-    /// Where to connect.
-    pub address: SocketAddr,
-    /// The name in its certificate.
-    pub server_name: String,
-}
-
-impl RunningServer {
-    /// The endpoint of a protocol.
-    pub fn endpoint(&self, protocol: &str) -> Option<&RealEndpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.protocol == protocol)
-    }
-
-    /// The folder with its configuration, data and logs.
-    pub fn folder(&self) -> &Path {
-        self.scratch.path()
-    }
-
-    /// The process numbers of its programs; each leads a process group.
-    pub fn ids(&self) -> impl Iterator<Item = u32> {
-        self.daemons.iter().map(Daemon::id)
-    }
-}
-
-/// What a launcher works with: folder, address, name and secrets of one server.
-struct Stage<'a> {
-    setup: &'a Setup,
-    scratch: Scratch,
-    ip: IpAddr,
-    server_name: String,
-    password: String,
-}
-
-impl<'a> Stage<'a> {
-    fn new(setup: &'a Setup, server_name: &str) -> Result<Self, Error> {
-        Ok(Self {
-            setup,
-            scratch: Scratch::new()?,
-            ip: own_loopback(),
-            server_name: server_name.into(),
-            password: format!("{:016x}", RandomState::new().hash_one("password")),
-        })
-    }
-
-    /// A free port for a protocol.
-    fn endpoint(&self, protocol: &'static str) -> Result<RealEndpoint, Error> {
-        Ok(RealEndpoint { protocol, address: free_port(self.ip)?, server_name: self.server_name.clone() })
-    }
-
-    /// The server's certificate chain and its key, the key readable by `owner` alone.
-    fn certificate(&self, owner: &User) -> Result<(PathBuf, PathBuf), Error> {
-        let issued = self.setup.authority.issue(&Leaf::named(&self.server_name))?;
-        let chain = self.scratch.file("server.pem", &issued.chain_pem)?;
-        let key = self.scratch.secret("server.key", &issued.key_pem, owner)?;
-        Ok((chain, key))
-    }
-
-    /// `with()` when the server shall offer TLS, else `without`.
-    fn tls(&self, with: impl FnOnce() -> Result<String, Error>, without: &str) -> Result<String, Error> {
-        if self.setup.tls { with() } else { Ok(without.into()) }
-    }
-
-    /// The server, once every endpoint listens; `daemons` has the one that listens first.
-    fn running(
-        self,
-        user: &str,
-        endpoints: Vec<RealEndpoint>,
-        mut daemons: Vec<Daemon>,
-    ) -> Result<RunningServer, Error> {
-        if let Some(main) = daemons.first_mut() {
-            endpoints.iter().try_for_each(|endpoint| main.wait_listening(endpoint.address, START))?;
-        }
-        let Self { scratch, password, .. } = self;
-        Ok(RunningServer { endpoints, user: user.into(), password, daemons, scratch })
-    }
-}

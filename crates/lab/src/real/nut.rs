@@ -3,29 +3,31 @@
 
 use std::process::Command;
 
-use super::{RunningServer, START, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, START, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 const PACKAGE: &str = "nut-server";
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "ups.example.test")?;
+    let launcher = Launcher::new(setup, "ups.example.test")?;
     let owner = user("nut", "nut-client")?;
-    let endpoint = stage.endpoint("nut")?;
-    let dir = stage.scratch.path();
-    let state = stage.scratch.dir("state", &owner)?;
-    let tls = stage.tls(|| database(&stage), "")?;
+    let endpoint = launcher.endpoint("nut")?;
+    let dir = launcher.scratch.path();
+    let state = launcher.scratch.dir("state", &owner)?;
+    let tls = launcher.tls(|| database(&launcher), "")?;
     let (ip, port) = (endpoint.address.ip(), endpoint.address.port());
-    stage.scratch.file("nut.conf", "MODE=none\n")?;
-    stage.scratch.file("ups.conf", "[lab]\n  driver = dummy-ups\n  port = lab.dev\n  mode = dummy-once\n")?;
-    stage.scratch.file("lab.dev", "ups.status: OL\nbattery.charge: 100\n")?;
-    stage.scratch.secret("upsd.conf", &format!("LISTEN {ip} {port}\n{tls}"), &owner)?;
-    stage.scratch.secret(
+    launcher.scratch.file("nut.conf", "MODE=none\n")?;
+    launcher
+        .scratch
+        .file("ups.conf", "[lab]\n  driver = dummy-ups\n  port = lab.dev\n  mode = dummy-once\n")?;
+    launcher.scratch.file("lab.dev", "ups.status: OL\nbattery.charge: 100\n")?;
+    launcher.scratch.secret("upsd.conf", &format!("LISTEN {ip} {port}\n{tls}"), &owner)?;
+    launcher.scratch.secret(
         "upsd.users",
         &format!(
             "[test]\n  password = {}\n  actions = SET\n  instcmds = ALL\n  upsmon secondary\n",
-            stage.password
+            launcher.password
         ),
         &owner,
     )?;
@@ -35,24 +37,24 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
         command
     };
     let mut driver = at_home(Command::new(program("/lib/nut/dummy-ups", PACKAGE)?));
-    let mut driver = Daemon::spawn(&stage.scratch, "dummy-ups", driver.args(["-F", "-a", "lab"]))?;
+    let mut driver = Daemon::spawn(&launcher.scratch, "dummy-ups", driver.args(["-F", "-a", "lab"]))?;
     driver.wait_until(START, || state.join("dummy-ups-lab").exists())?;
     let mut upsd = at_home(Command::new(program("/lib/nut/upsd", PACKAGE)?));
-    let upsd = Daemon::spawn(&stage.scratch, "upsd", upsd.arg("-F"))?;
-    stage.running("test", vec![endpoint], vec![upsd, driver])
+    let upsd = Daemon::spawn(&launcher.scratch, "upsd", upsd.arg("-F"))?;
+    launcher.running("test", vec![endpoint], vec![upsd, driver])
 }
 
 /// Makes the database and returns the lines of `upsd.conf` that name it.
-fn database(stage: &Stage<'_>) -> Result<String, Error> {
+fn database(launcher: &Launcher<'_>) -> Result<String, Error> {
     let owner = user("nut", "nut-client")?;
-    let (chain, key) = stage.certificate(&owner)?;
-    let database = stage.scratch.dir("nss", &owner)?;
-    let bundle = stage.scratch.secret("server.p12", "", &owner)?;
-    let password = format!("pass:{}", stage.password);
+    let (chain, key) = launcher.certificate(&owner)?;
+    let database = launcher.scratch.dir("nss", &owner)?;
+    let bundle = launcher.scratch.secret("server.p12", "", &owner)?;
+    let password = format!("pass:{}", launcher.password);
     run(as_user(
         &owner,
         Command::new(program("openssl", "openssl")?)
-            .args(["pkcs12", "-export", "-name", &stage.server_name, "-passout", &password])
+            .args(["pkcs12", "-export", "-name", &launcher.server_name, "-passout", &password])
             .arg("-in")
             .arg(chain)
             .arg("-inkey")
@@ -61,18 +63,22 @@ fn database(stage: &Stage<'_>) -> Result<String, Error> {
             .arg(&bundle),
     ))?;
     let at = format!("sql:{}", database.display());
-    let pass = stage.scratch.secret("nss-password", &stage.password, &owner)?;
+    let pass = launcher.scratch.secret("nss-password", &launcher.password, &owner)?;
     let certutil = program("certutil", "libnss3-tools")?;
     run(as_user(&owner, Command::new(certutil).args(["-N", "-d", &at, "-f"]).arg(&pass)))?;
     let pk12util = program("pk12util", "libnss3-tools")?;
     run(as_user(
         &owner,
-        Command::new(pk12util).args(["-d", &at, "-W", &stage.password, "-k"]).arg(pass).arg("-i").arg(bundle),
+        Command::new(pk12util)
+            .args(["-d", &at, "-W", &launcher.password, "-k"])
+            .arg(pass)
+            .arg("-i")
+            .arg(bundle),
     ))?;
     Ok(format!(
         "CERTPATH {}\nCERTIDENT \"{}\" \"{}\"\nDISABLE_WEAK_SSL true\n",
         database.display(),
-        stage.server_name,
-        stage.password
+        launcher.server_name,
+        launcher.password
     ))
 }

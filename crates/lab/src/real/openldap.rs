@@ -2,23 +2,23 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 const USER: &str = "uid=test,dc=example,dc=test";
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "ldap.example.test")?;
+    let launcher = Launcher::new(setup, "ldap.example.test")?;
     let owner = user("openldap", "slapd")?;
-    let endpoint = stage.endpoint("ldap")?;
-    let dir = stage.scratch.path().display();
-    let tls = stage.tls(
+    let endpoint = launcher.endpoint("ldap")?;
+    let dir = launcher.scratch.path().display();
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&owner)?;
+            let (chain, key) = launcher.certificate(&owner)?;
             let issuers = format!("{}{}", setup.authority.intermediate_pem(), setup.authority.root_pem());
             // slapd with GnuTLS completes the chain from here.
-            let issuers = stage.scratch.file("issuers.pem", &issuers)?;
+            let issuers = launcher.scratch.file("issuers.pem", &issuers)?;
             Ok(format!(
                 "TLSCACertificateFile {}\nTLSCertificateFile {}\nTLSCertificateKeyFile {}\n\
                  TLSVerifyClient try\nsecurity simple_bind=1\n",
@@ -29,8 +29,8 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
         },
         "",
     )?;
-    stage.scratch.dir("db", &owner)?;
-    let config = stage.scratch.file(
+    launcher.scratch.dir("db", &owner)?;
+    let config = launcher.scratch.file(
         "slapd.conf",
         &format!(
             "include /etc/ldap/schema/core.schema
@@ -49,7 +49,7 @@ access to * by users read
 "
         ),
     )?;
-    let people = stage.scratch.secret(
+    let people = launcher.scratch.secret(
         "people.ldif",
         &format!(
             "dn: dc=example,dc=test
@@ -65,14 +65,14 @@ cn: test
 sn: test
 userPassword: {}
 ",
-            stage.password
+            launcher.password
         ),
         &owner,
     )?;
     let add = program("slapadd", "slapd")?;
     run(as_user(&owner, Command::new(add).arg("-q").arg("-f").arg(&config).arg("-l").arg(people)))?;
     let slapd = Daemon::spawn(
-        &stage.scratch,
+        &launcher.scratch,
         "slapd",
         Command::new(program("slapd", "slapd")?)
             .args(["-d", "0", "-h", &format!("ldap://{}/", endpoint.address)])
@@ -80,5 +80,5 @@ userPassword: {}
             .arg("-f")
             .arg(config),
     )?;
-    stage.running(USER, vec![endpoint], vec![slapd])
+    launcher.running(USER, vec![endpoint], vec![slapd])
 }

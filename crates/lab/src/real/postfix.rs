@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use super::{RunningServer, START, Setup, Stage, dovecot};
-use crate::Error;
+use super::dovecot;
+use super::launcher::{Launcher, RunningServer, START, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, program, run, user};
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
@@ -16,24 +17,24 @@ pub(super) fn start_with_mailbox(setup: &Setup) -> Result<RunningServer, Error> 
 }
 
 fn launch(setup: &Setup, mailbox: bool) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "mail.example.test")?;
+    let launcher = Launcher::new(setup, "mail.example.test")?;
     let owner = user("postfix", "postfix")?;
     let kept: &[&str] = if mailbox { &["imap", "pop3"] } else { &[] };
-    let endpoints = ["smtp", "submission"].iter().chain(kept).map(|protocol| stage.endpoint(protocol));
+    let endpoints = ["smtp", "submission"].iter().chain(kept).map(|protocol| launcher.endpoint(protocol));
     let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
 
-    let name = &stage.server_name;
-    let dir = stage.scratch.path().display().to_string();
+    let name = &launcher.server_name;
+    let dir = launcher.scratch.path().display().to_string();
     let root = user("root", "base-passwd")?;
     for (folder, owner) in [("etc", &root), ("queue", &root), ("data", &owner), ("mail", &owner)] {
-        stage.scratch.dir(folder, owner)?;
+        launcher.scratch.dir(folder, owner)?;
     }
-    let certificate = if setup.tls { Some(stage.certificate(&root)?) } else { None };
+    let certificate = if setup.tls { Some(launcher.certificate(&root)?) } else { None };
     let services = match endpoints.get(2..) {
         Some(kept @ [_, ..]) => dovecot::services(kept, certificate.as_ref())?,
         _ => String::from("ssl = no\n"),
     };
-    let auth = auth(&stage, mailbox, &services)?;
+    let auth = auth(&launcher, mailbox, &services)?;
     let tls = certificate.as_ref().map_or_else(
         || String::from("smtpd_tls_security_level = none"),
         |(chain, key)| {
@@ -57,7 +58,7 @@ tls_random_source = dev:/dev/urandom",
         String::new()
     };
     let (uid, gid) = (owner.uid, owner.gid);
-    stage.scratch.file(
+    launcher.scratch.file(
         "etc/main.cf",
         &format!(
             "compatibility_level = 3.6
@@ -89,7 +90,7 @@ smtpd_sasl_auth_enable = yes
         ),
     )?;
     let submission = if setup.tls { "\n  -o smtpd_tls_security_level=encrypt" } else { "" };
-    stage.scratch.file(
+    launcher.scratch.file(
         "etc/master.cf",
         &format!(
             "{smtp} inet n - n - - smtpd
@@ -121,14 +122,15 @@ postlog unix-dgram n - n - 1 postlogd
     run(Command::new(program("postfix", "postfix")?).args(["-c", &config, "check"]))?;
     let master = program("/usr/lib/postfix/sbin/master", "postfix")?;
     // -d: stay in the given process group.
-    let master = Daemon::spawn(&stage.scratch, "master", Command::new(master).args(["-d", "-c", &config]))?;
-    stage.running("test@example.test", endpoints, vec![master, auth])
+    let master =
+        Daemon::spawn(&launcher.scratch, "master", Command::new(master).args(["-d", "-c", &config]))?;
+    launcher.running("test@example.test", endpoints, vec![master, auth])
 }
 
 /// Checks logins, and keeps the mail if there is a mailbox.
-fn auth(stage: &Stage<'_>, mailbox: bool, services: &str) -> Result<Daemon, Error> {
+fn auth(launcher: &Launcher<'_>, mailbox: bool, services: &str) -> Result<Daemon, Error> {
     let listener = |service: &str, socket: &str| {
-        let path = stage.scratch.path().join(socket);
+        let path = launcher.scratch.path().join(socket);
         format!(
             "service {service} {{
   unix_listener {} {{
@@ -143,7 +145,7 @@ fn auth(stage: &Stage<'_>, mailbox: bool, services: &str) -> Result<Daemon, Erro
     let (protocols, more) =
         if mailbox { ("imap pop3 lmtp", listener("lmtp", "lmtp")) } else { ("", String::new()) };
     let config = format!("protocols = {protocols}\n{services}{}{more}", listener("auth", "auth"));
-    let mut dovecot = dovecot::spawn(stage, &config)?;
-    dovecot.wait_until(START, || stage.scratch.path().join("auth").exists())?;
+    let mut dovecot = dovecot::spawn(launcher, &config)?;
+    dovecot.wait_until(START, || launcher.scratch.path().join("auth").exists())?;
     Ok(dovecot)
 }

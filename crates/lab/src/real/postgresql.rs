@@ -6,16 +6,16 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use super::{RunningServer, START, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, START, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, run, user};
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "sql.example.test")?;
+    let launcher = Launcher::new(setup, "sql.example.test")?;
     let owner = user("postgres", "postgresql")?;
-    let endpoint = stage.endpoint("postgres")?;
-    let data = stage.scratch.dir("data", &owner)?;
-    let password = stage.scratch.secret("password", &stage.password, &owner)?;
+    let endpoint = launcher.endpoint("postgres")?;
+    let data = launcher.scratch.dir("data", &owner)?;
+    let password = launcher.scratch.secret("password", &launcher.password, &owner)?;
     let bin = binaries()?;
     run(as_user(
         &owner,
@@ -25,9 +25,9 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
             .arg(password)
             .arg(&data),
     ))?;
-    let tls = stage.tls(
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&owner)?;
+            let (chain, key) = launcher.certificate(&owner)?;
             Ok(format!(
                 "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
                 chain.display(),
@@ -37,8 +37,8 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
         "ssl = off\n",
     )?;
     let host = if setup.tls { "hostssl" } else { "host" };
-    stage.scratch.secret("data/pg_hba.conf", &format!("{host} all all all scram-sha-256\n"), &owner)?;
-    stage.scratch.secret(
+    launcher.scratch.secret("data/pg_hba.conf", &format!("{host} all all all scram-sha-256\n"), &owner)?;
+    launcher.scratch.secret(
         "data/postgresql.conf",
         &format!(
             "listen_addresses = '{}'
@@ -54,13 +54,14 @@ fsync = off
         &owner,
     )?;
     let mut command = Command::new(bin.join("postgres"));
-    let postgres = Daemon::spawn(&stage.scratch, "postgres", as_user(&owner, command.arg("-D").arg(&data)))?;
+    let postgres =
+        Daemon::spawn(&launcher.scratch, "postgres", as_user(&owner, command.arg("-D").arg(&data)))?;
     // "Fast" shutdown: do not wait for clients.
     let mut postgres = postgres.stop_with(Signal::SIGINT);
     // It listens before it is ready for logins.
     let status = data.join("postmaster.pid");
     postgres.wait_until(START, || fs::read_to_string(&status).is_ok_and(|text| text.contains("ready")))?;
-    stage.running("test", vec![endpoint], vec![postgres])
+    launcher.running("test", vec![endpoint], vec![postgres])
 }
 
 /// Debian keeps the programs of each major version apart: take the latest.

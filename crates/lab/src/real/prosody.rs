@@ -2,22 +2,22 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, as_user, program, run, user};
 
 /// Served beside the name of the certificate, with the same user and password.
 const OTHER: &str = "other.example.test";
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "xmpp.example.test")?;
+    let launcher = Launcher::new(setup, "xmpp.example.test")?;
     let owner = user("prosody", "prosody")?;
-    let (client, server) = (stage.endpoint("xmpp")?, stage.endpoint("xmpp-server")?);
-    let name = &stage.server_name;
-    let data = stage.scratch.dir("data", &owner)?;
-    let tls = stage.tls(
+    let (client, server) = (launcher.endpoint("xmpp")?, launcher.endpoint("xmpp-server")?);
+    let name = &launcher.server_name;
+    let data = launcher.scratch.dir("data", &owner)?;
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&owner)?;
+            let (chain, key) = launcher.certificate(&owner)?;
             Ok(format!(
                 "c2s_require_encryption = true
 s2s_require_encryption = true
@@ -29,7 +29,7 @@ c2s_require_encryption = false
 s2s_require_encryption = false
 allow_unencrypted_plain_auth = true",
     )?;
-    let config = stage.scratch.file(
+    let config = launcher.scratch.file(
         "prosody.cfg.lua",
         &format!(
             "data_path = {data:?}
@@ -48,22 +48,22 @@ log = {{ info = \"*console\" }}
 VirtualHost \"{name}\"
 VirtualHost \"{OTHER}\"
 ",
-            ip = stage.ip,
+            ip = launcher.ip,
             c2s = client.address.port(),
             s2s = server.address.port(),
         ),
     )?;
     let control = program("prosodyctl", "prosody")?;
     for host in [name, OTHER] {
-        let register = ["register", "test", host, &stage.password];
+        let register = ["register", "test", host, &launcher.password];
         run(as_user(&owner, Command::new(&control).arg("--config").arg(&config).args(register)))?;
     }
     let prosody = program("prosody", "prosody")?;
     let prosody = Daemon::spawn(
-        &stage.scratch,
+        &launcher.scratch,
         "prosody",
         as_user(&owner, Command::new(prosody).arg("-F").arg("--config").arg(config)),
     )?;
     let user = format!("test@{name}");
-    stage.running(&user, vec![client, server], vec![prosody])
+    launcher.running(&user, vec![client, server], vec![prosody])
 }

@@ -2,21 +2,21 @@
 
 use std::process::Command;
 
-use super::{RunningServer, Setup, Stage};
-use crate::Error;
+use super::launcher::{Launcher, RunningServer, Setup};
+use crate::error::Error;
 use crate::process::{Daemon, program, user};
 
 pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
-    let stage = Stage::new(setup, "ftp.example.test")?;
+    let launcher = Launcher::new(setup, "ftp.example.test")?;
     let root = user("root", "base-passwd")?;
-    let endpoint = stage.endpoint("ftp")?;
-    let dir = stage.scratch.path().display();
-    stage.scratch.dir("pub", &root)?;
-    stage.scratch.dir("pub/incoming", &user("ftp", "vsftpd")?)?;
-    stage.scratch.dir("empty", &root)?;
-    let tls = stage.tls(
+    let endpoint = launcher.endpoint("ftp")?;
+    let dir = launcher.scratch.path().display();
+    launcher.scratch.dir("pub", &root)?;
+    launcher.scratch.dir("pub/incoming", &user("ftp", "vsftpd")?)?;
+    launcher.scratch.dir("empty", &root)?;
+    let tls = launcher.tls(
         || {
-            let (chain, key) = stage.certificate(&root)?;
+            let (chain, key) = launcher.certificate(&root)?;
             Ok(format!(
                 "ssl_enable=YES
 rsa_cert_file={}
@@ -32,7 +32,7 @@ require_ssl_reuse=YES",
         },
         "ssl_enable=NO",
     )?;
-    let config = stage.scratch.file(
+    let config = launcher.scratch.file(
         "vsftpd.conf",
         &format!(
             "listen=YES
@@ -58,6 +58,6 @@ connect_from_port_20=NO
         ),
     )?;
     let vsftpd = program("vsftpd", "vsftpd")?;
-    let vsftpd = Daemon::spawn(&stage.scratch, "vsftpd", Command::new(vsftpd).arg(config))?;
-    stage.running("anonymous", vec![endpoint], vec![vsftpd])
+    let vsftpd = Daemon::spawn(&launcher.scratch, "vsftpd", Command::new(vsftpd).arg(config))?;
+    launcher.running("anonymous", vec![endpoint], vec![vsftpd])
 }

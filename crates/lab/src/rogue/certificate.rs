@@ -9,10 +9,12 @@ use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::{Acceptor, AcceptorBuilder, ClientAuth, TlsVersion};
 
-use super::Weakness;
+use super::weakness::Weakness;
 use crate::ca::{Authority, Leaf, Surplus, Usage};
+use crate::error::Error;
+use crate::lab::SERVER_NAME;
+use crate::profile;
 use crate::weak_key::WeakKey;
-use crate::{Error, SERVER_NAME, apps};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// For a handshake that does not end.
@@ -77,7 +79,7 @@ fn sound() -> Leaf {
 fn builder(protocol: &'static Protocol, chain: String, key: String) -> AcceptorBuilder {
     Acceptor::builder(protocol, "localhost")
         .certificate_pem(chain, key)
-        .capabilities(apps::capabilities(protocol))
+        .capabilities(profile::capabilities(protocol))
         .timeout(PATIENCE)
 }
 

@@ -12,14 +12,15 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Dialect, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage,
-    ServerSession, SessionCommand, Side,
+    ClientMessage, Dialect, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, ServerSession,
+    SessionCommand, Side,
 };
 use starttls::{Acceptor, Encrypted};
 
 use super::certificate;
-use crate::Error;
 use crate::ca::Authority;
+use crate::error::Error;
+use crate::profile::{Interim, profile};
 
 /// The question that is never answered. Everything before it is answered as a sound server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -265,9 +266,9 @@ impl Server {
     /// Sends noise until the client has left, or the server ends: `None`, so that nothing else follows.
     fn make_noise(&self, stream: &mut impl Write, answer: &[u8]) -> Option<()> {
         const BATCH: usize = 16 * 1024;
-        let (prefix, _) = noise(self.protocol);
+        let text = profile(self.protocol).noise;
         if matches!(self.noise, Noise::Interim | Noise::Trickled(_)) {
-            self.write(stream, prefix)?;
+            self.write(stream, text.prefix)?;
         }
         for number in 0_u32.. {
             let mut piece = match self.noise {
@@ -279,8 +280,8 @@ impl Server {
             };
             match self.noise {
                 Noise::Trickled(pause) | Noise::Dribbled(pause) => sleep(pause),
-                // MySQL numbers its packets, so that each is another one.
-                _ if self.protocol.family != ProtocolFamily::Mysql => {
+                // A numbered message cannot be repeated in one batch.
+                _ if matches!(text.interim, Interim::Same(_)) => {
                     piece = piece.repeat(BATCH / piece.len().max(1) + 1)
                 }
                 _ => {}
@@ -323,46 +324,17 @@ fn is_tick(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// What begins the noise, and what is repeated: a message that answers nothing, where the protocol has one, and
-/// otherwise a line of an answer that never ends.
-fn noise(protocol: &Protocol) -> (&'static [u8], &'static [u8]) {
-    match protocol.family {
-        ProtocolFamily::Imap => (b"", b"* OK Still here\r\n"),
-        ProtocolFamily::Pop3 => (b"+OK\r\n", b"STILL-HERE\r\n"),
-        ProtocolFamily::Sieve => (b"", b"\"STILL\" \"here\"\r\n"),
-        ProtocolFamily::Nntp => (b"101 Capabilities\r\n", b"STILL here\r\n"),
-        ProtocolFamily::Ftp => (b"", b"120 Still here\r\n"),
-        // RFC 4511 section 4.13: an intermediate response, to no question.
-        ProtocolFamily::Ldap => (b"", b"\x30\x05\x02\x01\x00\x79\x00"),
-        ProtocolFamily::Xmpp => (b"", b" "),
-        ProtocolFamily::Http => (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        ProtocolFamily::Postgres => (b"", b"N\0\0\0\x0cMstill\0\0"),
-        ProtocolFamily::Irc => (b"", b":localhost NOTICE * :Still here\r\n"),
-        ProtocolFamily::Nut => (b"", b"VAR still here \"\"\n"),
-        // SMTP and its relatives.
-        _ => (b"", b"250-Still here\r\n"),
-    }
-}
-
+/// Returns the message that is repeated.
 fn interim(protocol: &Protocol, number: u32) -> Vec<u8> {
-    if protocol.family == ProtocolFamily::Mysql {
-        // caching_sha2_password: the hash was right, and OK follows.
-        return vec![2, 0, 0, (number as u8).wrapping_add(3), 1, 3];
+    match profile(protocol).noise.interim {
+        Interim::Same(bytes) => bytes.to_vec(),
+        Interim::Numbered(message) => message(number),
     }
-    noise(protocol).1.to_vec()
 }
 
-/// A piece of a message that goes on as long as the protocol allows, and longer.
+/// Returns a piece of a message that is as long as the protocol allows, and longer.
 fn unfinished(protocol: &Protocol, number: u32, octets: usize) -> Vec<u8> {
-    let start: &[u8] = match protocol.family {
-        // Lengths of almost 2 GiB and 16 MiB.
-        ProtocolFamily::Ldap => b"\x30\x84\x7f\xff\xff\xff",
-        ProtocolFamily::Mysql => b"\xff\xff\xff\x03",
-        ProtocolFamily::Postgres => b"R\x7f\xff\xff\xff",
-        ProtocolFamily::Xmpp => b"<a b='",
-        _ => b"",
-    };
-    let mut piece = if number == 0 { start.to_vec() } else { Vec::new() };
+    let mut piece = if number == 0 { profile(protocol).noise.unfinished.to_vec() } else { Vec::new() };
     piece.resize(octets.max(piece.len()), b'2');
     piece
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use starttls::proto::{Protocol, ReplyTo};
 
 use super::behavior::{AfterRequest, Behavior, Pace};
+use super::certificate;
+use super::ldap_response::{ldap, ldap_with};
 use super::response_patch::{PatchKind, ResponsePatch, in_lower_case, offer};
-use super::{Rogue, certificate};
-use crate::Error;
+use super::start::Rogue;
 use crate::ca::{Authority, Surplus};
+use crate::error::Error;
 
 /// An odd but legal server, with which every client has to get along.
 #[derive(Clone, Copy, Debug)]
@@ -219,22 +221,4 @@ fn long_lengths(_: &Protocol, message: &[u8]) -> Vec<u8> {
 /// The same ExtendedResponse with its name (RFC 4511 section 4.14.2).
 fn with_name(_: &Protocol, message: &[u8]) -> Vec<u8> {
     ldap_with(message, None, b"\x8a\x161.3.6.1.4.1.1466.20037")
-}
-
-/// The same response with another result code, and with more at its end. All lengths take one octet.
-pub(super) fn ldap_with(message: &[u8], code: Option<u8>, more: &[u8]) -> Vec<u8> {
-    let Some((id, operation, body)) = ldap(message) else { return message.to_vec() };
-    let mut body = [body, more].concat();
-    if let (Some(code), Some(place)) = (code, body.get_mut(2)) {
-        *place = code;
-    }
-    let short = |tag, contents: &[u8]| [&[tag, contents.len() as u8][..], contents].concat();
-    short(0x30, &[id, &short(operation, &body)].concat())
-}
-
-/// The id, with its header, the operation's tag, and its contents; of a short message.
-fn ldap(message: &[u8]) -> Option<(&[u8], u8, &[u8])> {
-    let contents = message.get(2..)?;
-    let (id, operation) = contents.split_at_checked(2 + usize::from(*contents.get(1)?))?;
-    Some((id, *operation.first()?, operation.get(2..)?))
 }

@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use super::behavior::{AfterRequest, Behavior, InnerOffer, SessionMode};
 use super::engine::{Note, PermissiveEngine, UpgradeRequest, messages, taken};
 use super::wire::{CHUNK, Clear, Early, EarlyReads, Restless, record};
-use crate::apps::{self, World};
+use crate::apps::context::World;
+use crate::profile;
 use crate::session::{ConnectionAddresses, Engine, Session, SessionError, SessionStream, within};
 
 /// EarlyReads long a client may be silent.
@@ -71,7 +72,7 @@ impl RogueServer {
         if turned_away {
             return Ok(());
         }
-        apps::serve(&mut session, &self.world, &self.acceptor).await?;
+        profile::serve(&mut session, &self.world, &self.acceptor).await?;
         session.close().await?;
         match (taken(&note), Arc::into_inner(tcp)) {
             (Some(asked), Some(tcp)) => self.upgrade(tcp, ends, identity, asked).await,
@@ -144,7 +145,7 @@ impl RogueServer {
         let stream = Box::new(Early { stream: tls, early, how });
         let mut session = self.session(stream, ends, &identity, engine, out);
         session.flush().await?;
-        let served = apps::serve(&mut session, &self.world, &self.acceptor).await;
+        let served = profile::serve(&mut session, &self.world, &self.acceptor).await;
         match served {
             // There is nobody to say goodbye to.
             Err(SessionError::Io(_) | SessionError::Idle) => served,
@@ -205,7 +206,7 @@ impl RogueServer {
         let engine = Box::new(PermissiveEngine::inside(self.protocol, identity, self.behavior));
         let mut session = self.session(stream, ends, identity, engine, Vec::new());
         // What the injected messages come to, a goodbye among it, changes nothing.
-        let _ = apps::serve(&mut session, &self.world, &self.acceptor).await;
+        let _ = profile::serve(&mut session, &self.world, &self.acceptor).await;
         session.close().await?;
         Arc::into_inner(tcp).ok_or(SessionError::Bad("a connection of its own"))
     }
@@ -229,7 +230,7 @@ impl RogueServer {
         let stream = Box::new(Early { stream, early, how: EarlyReads::First });
         let engine = Box::new(PermissiveEngine::inside(self.protocol, identity, self.behavior));
         let mut session = self.session(stream, ends, identity, engine, Vec::new());
-        apps::serve(&mut session, &self.world, &self.acceptor).await?;
+        profile::serve(&mut session, &self.world, &self.acceptor).await?;
         session.close().await
     }
 }

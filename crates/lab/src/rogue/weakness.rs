@@ -4,6 +4,7 @@ use starttls::proto::{AfterUpgrade, ClientMessage, Identity, Protocol, Refusal, 
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, SessionMode, SessionStart};
 use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
+use crate::profile::{LoginKind, profile};
 
 /// One thing that is wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -198,10 +199,11 @@ impl Weakness {
 
     /// Why it has no meaning in this protocol, if it has none.
     pub fn inapplicable(self, protocol: &Protocol) -> Option<&'static str> {
+        let facts = profile(protocol);
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
             Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
-            Hidden => unless(DATA.contains(&protocol.name), "no harmless command carries data"),
+            Hidden => unless(facts.has_data_before_tls, "no harmless command carries data"),
             Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
             Shared => unless(
                 protocol.flow.after == AfterUpgrade::AnswerPending,
@@ -216,13 +218,13 @@ impl Weakness {
             OfferInside | RefusedForNow => {
                 unless(protocol.flow.request_is_answered, "nobody answers the request")
             }
-            Fixation => unless(STATE.contains(&protocol.name), "nothing is set without a right password"),
-            Listed => unless(LISTS.contains(&protocol.name), "no list names what would send a password"),
-            CredentialsBefore if protocol.name == "lmtp" => Some("nobody logs in"),
+            Fixation => unless(facts.has_state_before_login, "nothing is set without a right password"),
+            Listed => unless(facts.lists_mechanisms, "no list names what would send a password"),
+            CredentialsBefore if facts.login == LoginKind::None => Some("nobody logs in"),
             CredentialsBefore | NotEnforced | NotOffered => {
-                unless(protocol.name != "xmpp-server", "servers know each other by their certificates")
+                unless(facts.login != LoginKind::Certificate, "servers know each other by their certificates")
             }
-            CapsKept if ["ftp", "irc", "ldap"].contains(&protocol.name) => {
+            CapsKept if facts.has_fixed_capabilities => {
                 Some("the list tells what the software can do, in cleartext and inside TLS")
             }
             CapsKept => {
@@ -235,8 +237,8 @@ impl Weakness {
                 dialect.write_server(ServerMessage::PreAuthenticated, &mut greeting);
                 unless(!greeting.is_empty(), "no greeting says so")
             }
-            Referral => unless(REFERRAL.iter().any(|it| it.is_for(protocol)), "nothing refers elsewhere"),
-            Alert => unless(ALERT.iter().any(|it| it.is_for(protocol)), "no text is for the user"),
+            Referral => unless(facts.has_referral, "nothing refers elsewhere"),
+            Alert => unless(facts.has_alert, "no text is for the user"),
             _ => None,
         }
     }
@@ -349,16 +351,6 @@ impl Weakness {
     }
 }
 
-/// Where something can be set before anybody is known: a sender, a user, a nickname.
-const STATE: &[&str] = &["smtp", "submission", "lmtp", "pop3", "nntp", "ftp", "irc", "nut"];
-
-/// Where a list says how to log in.
-const LISTS: &[&str] = &["submission", "imap", "pop3", "sieve", "nntp", "xmpp", "irc"];
-
-/// Where a harmless command before TLS can carry data.
-const DATA: &[&str] =
-    &["smtp", "submission", "lmtp", "imap", "sieve", "ldap", "xmpp", "xmpp-server", "irc", "http", "nut"];
-
 const fn patch(protocols: &'static [&'static str], at: ReplyTo, how: PatchKind) -> ResponsePatch {
     ResponsePatch { protocols, at, how }
 }
@@ -412,5 +404,22 @@ fn ldap_referral(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let url = b"ldap://other.example.test";
     let mut referral = vec![0xa3, url.len() as u8 + 2, 0x04, url.len() as u8];
     referral.extend_from_slice(url);
-    super::quirks::ldap_with(message, Some(10), &referral)
+    super::ldap_response::ldap_with(message, Some(10), &referral)
+}
+
+#[cfg(test)]
+mod tests {
+    use starttls::proto::PROTOCOLS;
+
+    use super::*;
+
+    #[test]
+    fn patches_exist_for_the_protocols_that_need_them() {
+        for protocol in PROTOCOLS {
+            let facts = profile(protocol);
+            let has = |patches: &[ResponsePatch]| patches.iter().any(|it| it.is_for(protocol));
+            assert_eq!(has(REFERRAL), facts.has_referral, "REFERRAL for {}", protocol.name);
+            assert_eq!(has(ALERT), facts.has_alert, "ALERT for {}", protocol.name);
+        }
+    }
 }

@@ -3,11 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Dialect, Identity, ReplyTo, Scan, ServerMessage, Side};
+use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, ServerMessage, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Flaw, VulnerableClient};
 use crate::session::{LIMIT, SessionStream};
 
 pub(super) struct Conversation {
@@ -29,10 +28,15 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// Tags and ids count from one, as with most clients: they can be guessed.
-    fn new(client: &VulnerableClient, stream: Box<dyn SessionStream>, inside: bool, buffer: Vec<u8>) -> Self {
+    fn new(
+        protocol: &Protocol,
+        patience: Option<Duration>,
+        stream: Box<dyn SessionStream>,
+        inside: bool,
+        buffer: Vec<u8>,
+    ) -> Self {
         let me = Identity { inside_tls: inside, nonce: 0, ..Identity::new("localhost") };
-        let dialect = (client.protocol.dialect)(me);
-        let patience = Some(client.patience).filter(|_| client.flaw != Some(Flaw::NeverTimesOut));
+        let dialect = (protocol.dialect)(me);
         Self {
             stream,
             dialect,
@@ -46,18 +50,23 @@ impl Conversation {
         }
     }
 
-    pub(super) fn clear(client: &VulnerableClient, stream: Box<dyn SessionStream>) -> Self {
-        Self::new(client, stream, false, Vec::new())
+    pub(super) fn clear(
+        protocol: &Protocol,
+        patience: Option<Duration>,
+        stream: Box<dyn SessionStream>,
+    ) -> Self {
+        Self::new(protocol, patience, stream, false, Vec::new())
     }
 
     /// Goes on inside TLS, with what is left from before, and so many messages later.
     pub(super) fn inside(
-        client: &VulnerableClient,
+        protocol: &Protocol,
+        patience: Option<Duration>,
         stream: Box<dyn SessionStream>,
         buffer: Vec<u8>,
         said: u32,
     ) -> Self {
-        let mut conversation = Self::new(client, stream, true, buffer);
+        let mut conversation = Self::new(protocol, patience, stream, true, buffer);
         // Tags and ids go on from where they were.
         for _ in 0..said {
             conversation.dialect.write_client(ClientMessage::Request, &mut Vec::new());

@@ -11,76 +11,22 @@
 //! log in as nobody, asks for something, and says goodbye.
 
 mod conversation;
+mod flaw;
 mod old_tls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use starttls::proto::{
-    AfterUpgrade, ClientMessage, Identity, OfferPlace, Protocol, ProtocolFamily, ReplyTo, ServerMessage,
-};
+use starttls::proto::{AfterUpgrade, ClientMessage, Identity, OfferPlace, Protocol, ReplyTo, ServerMessage};
 use starttls::{Connector, TlsVersion};
 use tokio::net::TcpStream;
 
 use conversation::Conversation;
+pub use flaw::Flaw;
+
+use crate::profile::profile;
 use old_tls::Takes;
-
-/// One way to be fooled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flaw {
-    /// Goes on in cleartext when there is no upgrade.
-    FallsBack,
-    /// Reads inside TLS what came behind the go-ahead.
-    KeepsBuffer,
-    /// Believes inside TLS what the server said of itself before.
-    KeepsCapabilities,
-    /// Goes on in cleartext when it is told that it is logged in.
-    BelievesPreauth,
-    /// Goes where it is told to go, before TLS.
-    FollowsReferrals,
-    /// Takes for an answer what was said before the question.
-    BelievesPresent,
-    /// Does not verify the certificate.
-    IgnoresNames,
-    /// Waits for ever.
-    NeverTimesOut,
-    /// Shows what it hears as it is.
-    ShowsAnything,
-    /// Tries TLS 1.0 when no later version will do.
-    OldTls,
-    /// Accepts a protocol by ALPN that it did not offer.
-    TakesAnyAlpn,
-    /// Reports success when the upgrade is refused, and delivers nothing.
-    SwallowsRefusal,
-    /// Takes an answer that ends in the middle for a whole one.
-    IgnoresTruncation,
-    /// Transfers data without protecting it, where data has connections of its own.
-    LeavesDataClear,
-}
-
-impl Flaw {
-    /// Every flaw.
-    pub const ALL: &'static [Self] = &[
-        Self::FallsBack,
-        Self::KeepsBuffer,
-        Self::KeepsCapabilities,
-        Self::BelievesPreauth,
-        Self::FollowsReferrals,
-        Self::BelievesPresent,
-        Self::IgnoresNames,
-        Self::NeverTimesOut,
-        Self::ShowsAnything,
-        Self::OldTls,
-        Self::TakesAnyAlpn,
-        Self::SwallowsRefusal,
-        Self::IgnoresTruncation,
-        Self::LeavesDataClear,
-    ];
-}
-
-/// Where a login and its like get no answer unless they fail (RFC 2812 section 3.1).
-const UNANSWERED: &[&str] = &["irc"];
 
 /// A client with a flaw, or without any.
 #[derive(Clone, Debug)]
@@ -137,6 +83,11 @@ impl VulnerableClient {
         Self { patience, ..self }
     }
 
+    /// Returns how long the client waits for an answer; `None` for ever.
+    fn answer_timeout(&self) -> Option<Duration> {
+        Some(self.patience).filter(|_| !self.is(Flaw::NeverTimesOut))
+    }
+
     fn is(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
@@ -184,10 +135,11 @@ impl VulnerableClient {
         if self.flaw.is_none() {
             // The library's own client.
             let tls = connector.upgrade(self.protocol, server_name, tcp).await.map_err(io::Error::other)?;
-            let inside = Conversation::inside(self, Box::new(tls), Vec::new(), 0);
+            let inside =
+                Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), Vec::new(), 0);
             return self.act(inside, printed).await;
         }
-        let mut clear = Conversation::clear(self, Box::new(tcp));
+        let mut clear = Conversation::clear(self.protocol, self.answer_timeout(), Box::new(tcp));
         let step = self.negotiate(&mut clear).await;
         if self.is(Flaw::ShowsAnything) {
             printed.extend(&clear.heard);
@@ -212,7 +164,8 @@ impl VulnerableClient {
         let (said, logs_in) = (clear.said, self.finds_a_login(&clear.list));
         let tls =
             connector.handshake(self.protocol, server_name, clear.stream).await.map_err(io::Error::other)?;
-        let mut inside = Conversation::inside(self, Box::new(tls), kept, said);
+        let mut inside =
+            Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), kept, said);
         inside.logs_in = logs_in;
         self.act(inside, printed).await
     }
@@ -340,7 +293,7 @@ impl VulnerableClient {
                 Err(_) if said > 0 => break,
                 Err(error) => return Err(error),
             }
-            if UNANSWERED.contains(&self.protocol.name) {
+            if !profile(self.protocol).answers_login {
                 continue;
             }
             match talk.hear(ReplyTo::Other).await {
@@ -351,11 +304,13 @@ impl VulnerableClient {
                 Err(error) => return Err(error),
             }
         }
-        if self.is(Flaw::LeavesDataClear) && self.protocol.family == ProtocolFamily::Ftp {
-            talk.say_as_is(b"LIST\r\n").await?;
+        if self.is(Flaw::LeavesDataClear)
+            && let Some(transfer) = profile(self.protocol).transfer
+        {
+            talk.say_as_is(transfer).await?;
         }
         let _ = talk.say(ClientMessage::Quit).await;
-        if UNANSWERED.contains(&self.protocol.name) {
+        if !profile(self.protocol).answers_login {
             // Without an answer, only the end of the session tells that the server has read everything.
             let _ = talk.hear(ReplyTo::Other).await;
         }

@@ -1,0 +1,189 @@
+//! Starts a rogue on the threads that all rogues share.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use starttls::TlsVersion;
+use starttls::proto::Protocol;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+use super::behavior::{Behavior, CleartextAccess};
+use super::certificate::{Acceptors, acceptors};
+use super::server::RogueServer;
+use super::weakness::Weakness;
+use crate::apps::context::World;
+use crate::ca::Authority;
+use crate::error::Error;
+use crate::server::SoundServer;
+use crate::store::Store;
+
+/// A server that is not as it should be. It runs on threads of its own until it is dropped.
+pub struct Rogue {
+    protocol: &'static Protocol,
+    address: SocketAddr,
+    implicit_port: Option<u16>,
+    server: Arc<RogueServer>,
+    /// Its listeners, which end with it.
+    _tasks: JoinSet<()>,
+    /// The threads that all rogues share, which end with the last of them.
+    _threads: Arc<Threads>,
+}
+
+impl fmt::Debug for Rogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rogue")
+            .field("protocol", &self.protocol)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Rogue {
+    /// Starts a server with this weakness, with a certificate of the authority's as far as the weakness allows.
+    ///
+    /// Where the weakness has no meaning in the protocol ([`Weakness::applies_to`]), the server may be sound.
+    ///
+    /// # Errors
+    /// When a port, a certificate or a thread cannot be had.
+    pub fn start(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+    ) -> Result<Self, Error> {
+        Self::with(protocol, weakness.behavior(), acceptors(protocol, Some(weakness), authority, None)?)
+    }
+
+    /// The same with these versions of TLS only, the lowest and the highest, whatever the weakness is; but
+    /// [`Weakness::OldTlsOnly`] has its own.
+    ///
+    /// # Errors
+    /// As [`Rogue::start`].
+    pub fn start_with(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+        tls: (TlsVersion, TlsVersion),
+    ) -> Result<Self, Error> {
+        let acceptors = acceptors(protocol, Some(weakness), authority, Some(tls))?;
+        Self::with(protocol, weakness.behavior(), acceptors)
+    }
+
+    /// The same, with a port where TLS starts at the first byte and has the same weakness, as far as it is one of TLS.
+    ///
+    /// # Errors
+    /// As [`Rogue::start`].
+    pub fn start_implicit(
+        protocol: &'static Protocol,
+        weakness: Weakness,
+        authority: &Authority,
+    ) -> Result<Self, Error> {
+        let mut acceptors = acceptors(protocol, Some(weakness), authority, None)?;
+        acceptors.implicit = protocol.implicit_tls.is_some().then(|| acceptors.upgrade.clone());
+        Self::with(protocol, weakness.behavior(), acceptors)
+    }
+
+    pub(super) fn with(
+        protocol: &'static Protocol,
+        behavior: Behavior,
+        acceptors: Acceptors,
+    ) -> Result<Self, Error> {
+        let threads = Threads::shared()?;
+        let guard = threads.handle().map(Runtime::enter);
+        let (user, password) = (String::from("test"), crate::lab::password());
+        let open = behavior.gate == CleartextAccess::Open;
+        let world = Arc::new(World { store: Store::default(), user, password, open, clear: false });
+        let mut tasks = JoinSet::new();
+        let mut implicit_port = None;
+        if let (Some(acceptor), Some(tls)) = (acceptors.implicit, protocol.implicit_tls) {
+            let (listener, address) = listener(protocol)?;
+            implicit_port = Some(address.port());
+            let world = Arc::clone(&world);
+            tasks.spawn(
+                SoundServer { scheme: tls.name, implicit: true, acceptor, world, log: None }.run(listener),
+            );
+        }
+        let (listener, address) = listener(protocol)?;
+        let acceptor = acceptors.upgrade;
+        let server =
+            Arc::new(RogueServer { protocol, behavior, acceptor, world, served: AtomicBool::new(false) });
+        tasks.spawn(Arc::clone(&server).run(listener));
+        drop(guard);
+        Ok(Self { protocol, address, implicit_port, server, _tasks: tasks, _threads: threads })
+    }
+
+    /// The protocol it speaks.
+    pub fn protocol(&self) -> &'static Protocol {
+        self.protocol
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port where it speaks TLS from the first byte, if it has one.
+    pub fn implicit_port(&self) -> Option<u16> {
+        self.implicit_port
+    }
+
+    /// The name that it should have a certificate for.
+    pub fn server_name(&self) -> &'static str {
+        "localhost"
+    }
+
+    /// The one user.
+    pub fn user(&self) -> &str {
+        &self.server.world.user
+    }
+
+    /// The user's password, drawn at random for this server.
+    pub fn password(&self) -> &str {
+        &self.server.world.password
+    }
+}
+
+/// Any free port.
+fn listener(protocol: &Protocol) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {
+    let failed = || Error::io(protocol.name);
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed())?;
+    listener.set_nonblocking(true).map_err(failed())?;
+    let address = listener.local_addr().map_err(failed())?;
+    Ok((tokio::net::TcpListener::from_std(listener).map_err(failed())?, address))
+}
+
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn shared() -> Result<Arc<Self>, Error> {
+        static SHARED: Mutex<Weak<Threads>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = shared.upgrade() {
+            return Ok(threads);
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("starttls-rogue")
+            .enable_all()
+            .build()
+            .map_err(Error::io("the rogues' threads"))?;
+        let threads = Arc::new(Self(Some(runtime)));
+        *shared = Arc::downgrade(&threads);
+        Ok(threads)
+    }
+
+    fn handle(&self) -> Option<&Runtime> {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Rogues may be dropped where blocking is not allowed.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
