@@ -26,7 +26,7 @@ fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
             let _meaning = dialect.read_client(message);
             continue;
         }
-        let stripped = dialect.rewrite(Side::Server, message, CapabilityRewrite::DropUpgrade);
+        let stripped = dialect.rewrite(Side::Server, reply_to, message, CapabilityRewrite::DropUpgrade);
         let whole = dialect.frame(from, reply_to, &stripped, &mut Scan::default());
         if dialect.read_server(reply_to, message) == Ok(ServerMessage::Offer { starttls: true }) {
             assert_eq!(whole, Ok(Some(stripped.len())), "{}: \"{}\"", protocol.name, Escaped(&stripped));

@@ -9,7 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    ClientMessage, Correlation, Dialect, Escaped, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    ClientMessage, Correlation, Dialect, Escaped, MessageReader, Protocol, ReplyTo, ServerMessage, Side,
 };
 use starttls::rustls::{self, AlertDescription};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -38,7 +38,7 @@ pub(crate) struct Channel<S> {
     pub(super) io: S,
     pub(crate) protocol: &'static Protocol,
     pub(super) dialect: Box<dyn Dialect>,
-    unread: Vec<u8>,
+    unread: MessageReader,
     /// Octets that the server may still send.
     budget: usize,
     pub(crate) record: Record,
@@ -112,7 +112,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         (reply_timeout, deadline): (Duration, Instant),
         kinds: [EntryKind; 2],
     ) -> Self {
-        let (unread, budget, alert) = (Vec::new(), MAX_RECEIVED, None);
+        let unread = MessageReader::with_max_message(Side::Server, MAX_UNREAD);
+        let (budget, alert) = (MAX_RECEIVED, None);
         Self { io, protocol, dialect, unread, budget, record, reply_timeout, deadline, alert, kinds }
     }
 
@@ -179,8 +180,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
                 Next::Closed(part) => return Err(self.closed(what, &part)),
                 Next::Flood => return Err(ProbeError::Endless(what)),
                 Next::Late if self.is_over() => return Err(ProbeError::Deadline),
-                Next::Late if !self.unread.is_empty() => {
-                    return Err(ProbeError::Unfinished(what, shown(&self.unread)));
+                Next::Late if !self.unread.unread().is_empty() => {
+                    return Err(ProbeError::Unfinished(what, shown(self.unread.unread())));
                 }
                 Next::Late => {
                     return Err(other.map_or(ProbeError::Silent(what), |last| ProbeError::Others(what, last)));
@@ -244,26 +245,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// Reads the next message.
     async fn next(&mut self, reply_to: ReplyTo, until: Instant) -> Next {
-        let mut scan = Scan::default();
         loop {
-            if !self.unread.is_empty() {
-                match self.dialect.frame(Side::Server, reply_to, &self.unread, &mut scan) {
-                    Ok(Some(len)) => {
-                        let message: Vec<u8> = self.unread.drain(..len).collect();
-                        self.record.bytes(self.kinds[1], &message);
-                        return Next::Message(message);
-                    }
-                    Ok(None) if self.unread.len() < MAX_UNREAD => {}
-                    Ok(None) => return Next::Broken(self.unread(), "an answer of reasonable length"),
-                    Err(malformed) => return Next::Broken(self.unread(), malformed.expected),
+            let cut = self.unread.next(&*self.dialect, reply_to).map(|it| it.map(<[u8]>::to_vec));
+            match cut {
+                Ok(Some(message)) => {
+                    self.record.bytes(self.kinds[1], &message);
+                    return Next::Message(message);
                 }
+                Ok(None) => {}
+                Err(_) if self.unread.is_too_long() => {
+                    return Next::Broken(self.unread(), "an answer of reasonable length");
+                }
+                Err(malformed) => return Next::Broken(self.unread(), malformed.expected),
             }
             match self.more(until).await {
                 Read::Some => {}
                 Read::End => return Next::Closed(self.unread()),
                 Read::Flood => return Next::Flood,
                 Read::Late => {
-                    let after = match self.unread.as_slice() {
+                    let after = match self.unread.unread() {
                         [] => String::from("silence"),
                         part => format!("silence after \"{}\"", shown(part)),
                     };
@@ -290,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
         match tokio::time::timeout_at(until.into(), self.io.read(&mut buffer)).await {
             Ok(Ok(len)) if len > 0 => {
                 self.budget = self.budget.saturating_sub(len);
-                self.unread.extend_from_slice(buffer.get(..len).unwrap_or_default());
+                self.unread.push(buffer.get(..len).unwrap_or_default());
                 Read::Some
             }
             Ok(ended) => {
@@ -308,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
 
     /// Returns the bytes that have arrived and were not read yet, without waiting.
     pub(crate) fn unread(&mut self) -> Vec<u8> {
-        let unread = std::mem::take(&mut self.unread);
+        let unread = self.unread.take_unread();
         if !unread.is_empty() {
             self.record.bytes(self.kinds[1], &unread);
         }
@@ -324,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
     pub(crate) async fn receive(&mut self, wait: Duration) -> (Vec<u8>, bool) {
         let until = Instant::now() + wait;
         let mut read = Read::Some;
-        while self.unread.len() < MAX_UNREAD && read == Read::Some {
+        while self.unread.unread().len() < MAX_UNREAD && read == Read::Some {
             read = self.more(until).await;
         }
         (self.unread(), read == Read::End)

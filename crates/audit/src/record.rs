@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use starttls::proto::{Escaped, Identity, Protocol, ReplyTo, Scan, Side};
+use starttls::proto::{Escaped, Identity, MessageReader, Protocol, ReplyTo, Side};
 
 use crate::report::{Entry, EntryKind, Evidence, Transcript};
 
@@ -147,16 +147,12 @@ impl Conversation {
         };
         let dialect = (self.protocol.dialect)(Identity::new(""));
         let replies = [ReplyTo::Request, ReplyTo::Other, ReplyTo::Connect, ReplyTo::Hello];
-        let (mut rest, mut words) = (bytes, Vec::new());
+        let (mut reader, mut words) = (MessageReader::new(side), Vec::new());
+        reader.push(bytes);
         // Injected bytes follow the request in the same segment, so one entry may hold several messages.
-        while !rest.is_empty() {
-            let length = |reply_to: ReplyTo| {
-                let framed = dialect.frame(side, reply_to, rest, &mut Scan::default());
-                framed.ok()?.filter(|it| *it > 0)
-            };
-            let (message, more) = rest.split_at_checked(replies.into_iter().find_map(length)?)?;
-            words.push(dialect.describe(side, message)?);
-            rest = more;
+        while !reader.unread().is_empty() {
+            let message = |reply_to| reader.next(&*dialect, reply_to).ok()?.map(<[u8]>::to_vec);
+            words.push(dialect.describe(side, &replies.into_iter().find_map(message)?)?);
         }
         (!words.is_empty()).then(|| words.join(", ").chars().take(MAX_SHOWN).collect())
     }

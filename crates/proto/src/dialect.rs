@@ -253,8 +253,11 @@ pub trait Dialect: Send {
         out.extend_from_slice(words);
     }
 
-    /// The same message with this change, still well-formed; unchanged where there is nothing to change.
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8>;
+    /// Returns the message with this change, still well-formed; unchanged where there is nothing to change.
+    ///
+    /// `reply_to` is the question that a message of the server answers. It tells a list of capabilities from other
+    /// answers with the same form, and does not matter for a message of the client.
+    fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8>;
 
     /// The service that the client's last hello was for, where it says so (the domain of a stream).
     fn service(&self) -> Option<String> {

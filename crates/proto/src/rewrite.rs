@@ -1,8 +1,8 @@
 //! Changes to lists of capabilities, for the protocols in which an entry is a line or a word that starts with
 //! its keyword.
 
+use crate::CapabilityRewrite;
 use crate::text::{lines, words};
-use crate::{CapabilityRewrite, ReplyTo};
 
 /// The keywords of one protocol's list. Case does not matter.
 pub(crate) struct Keywords {
@@ -57,11 +57,6 @@ impl Keywords {
         }
         rewritten
     }
-}
-
-/// Whether the answer to this may be a list of capabilities. Nobody knows of one that was not read.
-pub(crate) fn lists(answered: Option<ReplyTo>) -> bool {
-    answered.is_none_or(|it| it == ReplyTo::Hello)
 }
 
 /// Whether this change takes out this mechanism, or `AUTH=` and a mechanism, and others not: because it is bound to

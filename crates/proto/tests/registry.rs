@@ -304,10 +304,11 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
         dialect.write_server(ServerMessage::Offer { starttls: true }, &mut offer);
         let (mut rest, mut read) = (offer.as_slice(), Vec::new());
         while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-            let stripped = dialect.rewrite(Side::Server, &rest[..end], CapabilityRewrite::DropUpgrade);
+            let stripped =
+                dialect.rewrite(Side::Server, reply_to, &rest[..end], CapabilityRewrite::DropUpgrade);
             assert_eq!(
                 stripped,
-                dialect.rewrite(Side::Server, &stripped, CapabilityRewrite::DropUpgrade),
+                dialect.rewrite(Side::Server, reply_to, &stripped, CapabilityRewrite::DropUpgrade),
                 "{}",
                 protocol.name
             );

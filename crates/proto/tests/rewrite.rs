@@ -1,4 +1,4 @@
-//! What a gateway does to a session inside TLS: it amends lists of capabilities, answers in its own name, and
+//! What a gateway does to a session inside TLS: it rewrites lists of capabilities, answers in its own name, and
 //! gets out of the way.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -7,20 +7,28 @@ use starttls_proto::{
     Refusal, Relay, RelayEvent, RelayRule, ReplyTo, Scan, ServerMessage, Side, Trigger, protocol,
 };
 
-fn amended(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite) -> String {
+fn rewritten(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite) -> String {
     let mut dialect = (protocol(scheme).unwrap().dialect)(Identity::new(""));
     if scheme.starts_with("xmpp") {
         let header = "<stream:stream xmlns='jabber:client' version='1.0' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
         dialect.read_server(ReplyTo::Hello, header.as_bytes()).unwrap();
     }
-    let changed = dialect.rewrite(Side::Server, list.as_bytes(), how);
-    assert_eq!(changed, dialect.rewrite(Side::Server, &changed, how), "{scheme}: not the same twice");
+    let changed = dialect.rewrite(Side::Server, reply_to, list.as_bytes(), how);
+    assert_eq!(
+        changed,
+        dialect.rewrite(Side::Server, reply_to, &changed, how),
+        "{scheme}: not the same twice"
+    );
     if !changed.is_empty() {
         let end = dialect.frame(Side::Server, reply_to, &changed, &mut Scan::default());
         assert_eq!(end, Ok(Some(changed.len())), "{scheme}: {}", changed.escape_ascii());
     }
-    assert_eq!(dialect.rewrite(Side::Client, list.as_bytes(), how), list.as_bytes(), "{scheme}: a client's");
+    assert_eq!(
+        dialect.rewrite(Side::Client, reply_to, list.as_bytes(), how),
+        list.as_bytes(),
+        "{scheme}: a client's"
+    );
     String::from_utf8(changed).unwrap()
 }
 
@@ -112,7 +120,7 @@ fn lists_lose_what_must_not_pass() {
     ];
     for (scheme, reply_to, list, left) in LISTS {
         for (how, left) in HOW.into_iter().zip(left) {
-            assert_eq!(amended(scheme, *reply_to, list, how), *left, "{scheme} {how:?}");
+            assert_eq!(rewritten(scheme, *reply_to, list, how), *left, "{scheme} {how:?}");
         }
     }
 }
@@ -136,7 +144,11 @@ fn s8_external_is_taken_out_of_every_list() {
              </mechanisms></stream:features>",
         ),
     ] {
-        assert_eq!(amended(scheme, ReplyTo::Hello, list, CapabilityRewrite::DropExternal), left, "{scheme}");
+        assert_eq!(
+            rewritten(scheme, ReplyTo::Hello, list, CapabilityRewrite::DropExternal),
+            left,
+            "{scheme}"
+        );
     }
 }
 
@@ -165,10 +177,17 @@ fn an_upgrade_that_is_put_in_is_offered() {
             dialect.write_client(ClientMessage::Hello, &mut hello);
             let (mut rest, mut offered) = (offer.as_slice(), false);
             while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default()) {
-                let amended = dialect.rewrite(Side::Server, &rest[..end], CapabilityRewrite::AddUpgrade);
-                let whole = dialect.frame(Side::Server, reply_to, &amended, &mut Scan::default());
-                assert_eq!(whole, Ok(Some(amended.len())), "{}: {}", protocol.name, amended.escape_ascii());
-                let meaning = dialect.read_server(reply_to, &amended).unwrap();
+                let rewritten =
+                    dialect.rewrite(Side::Server, reply_to, &rest[..end], CapabilityRewrite::AddUpgrade);
+                let whole = dialect.frame(Side::Server, reply_to, &rewritten, &mut Scan::default());
+                assert_eq!(
+                    whole,
+                    Ok(Some(rewritten.len())),
+                    "{}: {}",
+                    protocol.name,
+                    rewritten.escape_ascii()
+                );
+                let meaning = dialect.read_server(reply_to, &rewritten).unwrap();
                 offered |= meaning == ServerMessage::Offer { starttls: true };
                 rest = &rest[end..];
             }

@@ -298,7 +298,11 @@ impl Scenario {
     ///
     /// # Errors
     /// Returns an error if a rule has no action or no text for this protocol.
-    pub(crate) fn rules(&self, protocol: &Protocol, with: Filling<'_>) -> Result<Vec<RelayRule>, ScenarioError> {
+    pub(crate) fn rules(
+        &self,
+        protocol: &Protocol,
+        with: Filling<'_>,
+    ) -> Result<Vec<RelayRule>, ScenarioError> {
         let applicable = self.rules.iter().filter(|rule| !rule.has_text() || rule.has_text_for(protocol));
         applicable.map(|rule| rule.build(protocol, with)).collect()
     }

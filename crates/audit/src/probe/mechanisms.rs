@@ -1,6 +1,6 @@
 //! The login mechanisms that a server lists or asks for in cleartext: which of them send the password itself?
 
-use starttls::proto::{Dialect, LoginDialect, OfferedMechanism, Protocol, ReplyTo, Scan, Side};
+use starttls::proto::{Dialect, LoginDialect, MessageReader, OfferedMechanism, Protocol, ReplyTo, Side};
 
 use crate::check::Check;
 use crate::finding::FindingBuilder;
@@ -79,14 +79,13 @@ fn read(
 ) -> (Option<Box<dyn LoginDialect>>, Vec<Vec<u8>>) {
     let mut dialect: Box<dyn Dialect> = (protocol.dialect)(starttls::proto::Identity::new(""));
     let mut messages = Vec::new();
-    for (reply_to, mut rest) in said.iter().copied() {
+    for (reply_to, part) in said.iter().copied() {
         messages.clear();
-        while let Ok(Some(end)) = dialect.frame(Side::Server, reply_to, rest, &mut Scan::default())
-            && let Some((message, after)) = rest.split_at_checked(end).filter(|_| end > 0)
-        {
+        let mut reader = MessageReader::new(Side::Server);
+        reader.push(part);
+        while let Ok(Some(message)) = reader.next(&*dialect, reply_to) {
             let _ = dialect.read_server(reply_to, message);
             messages.push(message.to_vec());
-            rest = after;
         }
     }
     (dialect.into_login(), messages)

@@ -1,7 +1,7 @@
 //! `--until ehlo`: what the server says before TLS.
 
 use starttls::proto::{
-    ClientMessage, Dialect, Identity, ReplyTo, Scan, ServerMessage, Side, TranscriptEntry,
+    ClientMessage, Dialect, Identity, MessageReader, ReplyTo, ServerMessage, Side, TranscriptEntry,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,9 +13,6 @@ use crate::session::Watch;
 
 const CLEARTEXT: &str = "cleartext";
 
-/// Octets that a greeting and an answer may have.
-const MAX: usize = 64 * 1024;
-
 /// Greets, asks what there is, and leaves.
 pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Failed> {
     let connector = args.connector()?;
@@ -24,7 +21,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
         let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
         identity.client_name = args.client_name();
         let mut dialect = (hop.target.protocol.dialect)(identity);
-        let mut heard = Vec::new();
+        let mut heard = MessageReader::new(Side::Server);
         for (reply_to, message) in
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
         {
@@ -51,15 +48,14 @@ async fn answer(
     io: &mut (impl AsyncReadExt + Unpin),
     dialect: &mut dyn Dialect,
     reply_to: ReplyTo,
-    heard: &mut Vec<u8>,
+    heard: &mut MessageReader,
 ) -> Result<Vec<u8>, Failed> {
-    let mut scan = Scan::default();
     let mut chunk = vec![0; 4096];
     loop {
-        match dialect.frame(Side::Server, reply_to, heard, &mut scan) {
-            Ok(Some(length)) => return Ok(heard.drain(..length).collect()),
-            Ok(None) if heard.len() < MAX => {}
-            _ => {
+        match heard.next(dialect, reply_to) {
+            Ok(Some(message)) => return Ok(message.to_vec()),
+            Ok(None) => {}
+            Err(_) => {
                 return Err(Failed::new(
                     exit::VIOLATION,
                     "the server's answer is no answer in this protocol",
@@ -68,7 +64,7 @@ async fn answer(
         }
         match io.read(&mut chunk).await? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
-            count => heard.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            count => heard.push(chunk.get(..count).unwrap_or_default()),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    AfterUpgrade, CapabilityRewrite, Identity, Outgoing, Refusal, Relay, ServerMessage, ServiceName, Side,
+    AfterUpgrade, CapabilityRewrite, Identity, Outgoing, Refusal, Relay, ReplyTo, ServerMessage, ServiceName,
+    Side,
 };
 use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -349,7 +350,9 @@ impl<'a> Session<'a> {
         let external = (!self.identified).then_some(CapabilityRewrite::DropExternal);
         let always = [CapabilityRewrite::DropChannelBinding, CapabilityRewrite::DropOnBehalf];
         let changes = changes.iter().copied().chain(always).chain(external);
-        changes.fold(message, |message, change| dialect.rewrite(Side::Server, &message, change))
+        changes.fold(message, |message, change| {
+            dialect.rewrite(Side::Server, ReplyTo::Connect, &message, change)
+        })
     }
 
     /// Closes the connection of a client that gets no backend, after the protocol's message for that.

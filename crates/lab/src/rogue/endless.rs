@@ -12,7 +12,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use starttls::proto::{
-    ClientMessage, Dialect, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, ServerSession,
+    ClientMessage, Dialect, MessageReader, OfferPlace, Protocol, ReplyTo, ServerMessage, ServerSession,
     SessionCommand, Side,
 };
 use starttls::{Acceptor, Encrypted};
@@ -188,16 +188,14 @@ impl Server {
             self.answer(tcp, &mut *dialect, greeting, self.stage == StallPoint::Greeting)?;
         }
         // One octet at a time: what follows the request may be TLS already (MySQL).
-        let (mut inbox, mut chunk) = (Vec::new(), [0; 1]);
+        let (mut reader, mut chunk) = (MessageReader::new(Side::Client), [0; 1]);
         loop {
-            let cut = dialect.frame(Side::Client, ReplyTo::Other, &inbox, &mut Scan::default()).ok()?;
-            let Some(length) = cut else {
+            let Some(message) = reader.next(&*dialect, ReplyTo::Other).ok()? else {
                 let count = self.read(tcp, &mut chunk)?;
-                inbox.extend_from_slice(chunk.get(..count)?);
+                reader.push(chunk.get(..count)?);
                 continue;
             };
-            let message: Vec<u8> = inbox.drain(..length).collect();
-            match dialect.read_client(&message).ok()? {
+            match dialect.read_client(message).ok()? {
                 ClientMessage::Hello => {
                     let offer = ServerMessage::Offer { starttls: true };
                     self.answer(tcp, &mut *dialect, offer, self.stage == StallPoint::Hello)?;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use starttls_proto::{
-    Dialect, Error as ProtocolError, ErrorKind, Identity, OutputBuffer, Protocol, ReplyTo, Scan, Side,
+    Dialect, Error as ProtocolError, ErrorKind, Identity, MessageReader, OutputBuffer, Protocol, ReplyTo,
+    Side,
 };
 
 use super::delivery::{Delivered, Delivery, Recipient, Until};
@@ -21,8 +22,7 @@ pub struct Submission {
     /// Whether the server replies to the message once for each recipient (RFC 2033 section 4.2).
     reply_per_recipient: bool,
     hello: Vec<u8>,
-    inbox: Vec<u8>,
-    scan: Scan,
+    inbox: MessageReader,
     awaiting: Awaiting,
     /// The number of recipients that the client sent, and that the server answered.
     named: usize,
@@ -54,9 +54,6 @@ pub enum SubmissionProgress {
     Done(Delivered),
 }
 
-/// The maximum length of a reply in octets.
-const MAX_REPLY: usize = 64 * 1024;
-
 impl Submission {
     /// Starts a delivery. `greeted` is whether the server will send its greeting.
     pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut OutputBuffer) -> Self {
@@ -73,8 +70,7 @@ impl Submission {
             hello,
             delivery,
             dialect,
-            inbox: Vec::new(),
-            scan: Scan::default(),
+            inbox: MessageReader::new(Side::Server),
             awaiting: Awaiting::Greeting,
             named: 0,
             answered: 0,
@@ -129,17 +125,17 @@ impl Submission {
         input: &[u8],
         out: &mut OutputBuffer,
     ) -> Result<SubmissionProgress, SubmissionError> {
-        self.inbox.extend_from_slice(input);
+        self.inbox.push(input);
         loop {
-            let cut = self.dialect.frame(Side::Server, ReplyTo::Other, &self.inbox, &mut self.scan);
-            let length = match cut {
-                Ok(Some(length)) => length,
-                Ok(None) if self.inbox.len() < MAX_REPLY => return Ok(SubmissionProgress::Continue(self)),
-                Ok(None) => return Err(self.broken(ErrorKind::TooLong, &self.inbox)),
-                Err(_) => return Err(self.broken(ErrorKind::Malformed, &self.inbox)),
+            let cut = self.inbox.next(&*self.dialect, ReplyTo::Other).map(|it| it.map(<[u8]>::to_vec));
+            let message = match cut {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(SubmissionProgress::Continue(self)),
+                Err(_) if self.inbox.is_too_long() => {
+                    return Err(self.broken(ErrorKind::TooLong, self.inbox.unread()));
+                }
+                Err(_) => return Err(self.broken(ErrorKind::Malformed, self.inbox.unread())),
             };
-            let message: Vec<u8> = self.inbox.drain(..length).collect();
-            self.scan = Scan::default();
             self.replies += 1;
             out.record_received(&message);
             if self.take(Reply::read(&message), out)? {

@@ -210,7 +210,7 @@ impl Dialect for Unanswered {
         out.extend_from_slice(b"hello\n");
     }
 
-    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, _: Side, _: ReplyTo, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 }

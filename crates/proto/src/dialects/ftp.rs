@@ -5,7 +5,6 @@ mod login;
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::probe_credentials;
-use crate::rewrite::lists;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
@@ -23,7 +22,7 @@ pub const FTP: Protocol = Protocol {
     family: ProtocolFamily::Ftp,
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_is_optional: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false, answered: None }),
+    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
 };
 
 struct Ftp {
@@ -33,8 +32,6 @@ struct Ftp {
     quitting: bool,
     /// A password was sent: 530 now says that it is wrong, not that TLS is missing.
     password: bool,
-    /// What the last answer that was read is an answer to.
-    answered: Option<ReplyTo>,
 }
 
 impl Ftp {
@@ -99,7 +96,6 @@ impl Dialect for Ftp {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
-        self.answered = Some(reply_to);
         Ok(match (reply_to, code(msg)?) {
             (_, 421) => ServerMessage::Bye,
             // RFC 959 section 5.4: "ready in nnn minutes", and 220 follows.
@@ -176,9 +172,9 @@ impl Dialect for Ftp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut list: Vec<&[u8]> = lines(msg).collect();
-        let listed = from == Side::Server && lists(self.answered);
+        let listed = from == Side::Server && reply_to == ReplyTo::Hello;
         if !listed || list.len() < 2 || !msg.starts_with(b"211-") {
             return msg.to_vec();
         }

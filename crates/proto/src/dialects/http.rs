@@ -170,7 +170,7 @@ impl Dialect for Http {
         out.extend_from_slice(format!("HTTP/1.1 {status}\r\n{fields}{length}\r\n").as_bytes());
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         // What a proxy says of a client stands in every request, so that a backend which believes it may see one only.
         match (from, how, self.in_body) {
             (Side::Client, CapabilityRewrite::DropOnBehalf, false) => head::isolated(msg),

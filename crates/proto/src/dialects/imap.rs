@@ -370,7 +370,7 @@ impl Dialect for Imap {
         parts.iter().for_each(|part| out.extend_from_slice(part));
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         if from == Side::Server { list::rewritten(msg, how) } else { msg.to_vec() }
     }
 

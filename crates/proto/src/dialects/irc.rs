@@ -276,7 +276,7 @@ impl Dialect for Irc {
         self.write_line(text, out);
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let message = Message::parse(msg).ok().flatten().filter(|_| from == Side::Server);
         let Some((capabilities, _)) = message.and_then(|message| message.capabilities()) else {
             return msg.to_vec();

@@ -236,7 +236,7 @@ impl Dialect for Ldap {
         out.extend(encode(self.id.saturating_add(ahead), words));
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         if from == Side::Client {
             return msg.to_vec();
         }

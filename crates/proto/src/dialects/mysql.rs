@@ -192,7 +192,7 @@ impl Dialect for MySql {
         packet(self.sequence.wrapping_add(1 + ahead as u8), &[words], out);
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut rewritten = msg.to_vec();
         if from == Side::Server
             && let Some((at, flags)) = greeting(msg)
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, CLIENT_SSL"));
         let told = dialect.describe(
             Side::Server,
-            &dialect.rewrite(Side::Server, &greeting, CapabilityRewrite::DropUpgrade),
+            &dialect.rewrite(Side::Server, ReplyTo::Connect, &greeting, CapabilityRewrite::DropUpgrade),
         );
         assert_eq!(told.as_deref(), Some("greeting: version 8.0.0-starttls, no CLIENT_SSL"));
         assert_eq!(dialect.describe(Side::Client, &request).as_deref(), Some("SSLRequest"));

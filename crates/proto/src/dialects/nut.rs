@@ -127,7 +127,7 @@ impl Dialect for Nut {
         out.push(b'\n');
     }
 
-    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, _: Side, _: ReplyTo, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 

@@ -5,7 +5,7 @@ mod login;
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::probe_credentials;
-use crate::rewrite::{Keywords, lists, rewrite_block};
+use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
@@ -26,7 +26,7 @@ pub const POP3: Protocol = Protocol {
     dialect: |me| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();
-        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, answered: None, login })
+        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, login })
     },
 };
 
@@ -38,8 +38,6 @@ struct Pop3 {
     /// The answer to the last command of no consequence.
     answer: &'static str,
     quitting: bool,
-    /// What the last answer that was read is an answer to.
-    answered: Option<ReplyTo>,
     login: login::State,
 }
 
@@ -118,7 +116,6 @@ impl Dialect for Pop3 {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
-        self.answered = Some(reply_to);
         if self.turn == Turn::Undecided && matches!(msg, [b'+', b' ' | b'\r', ..]) {
             self.turn = Turn::Response;
             return Ok(ServerMessage::Interim);
@@ -193,8 +190,8 @@ impl Dialect for Pop3 {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
-        let listed = from == Side::Server && lists(self.answered);
+    fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+        let listed = from == Side::Server && reply_to == ReplyTo::Hello;
         if listed { rewrite_block(msg, &KEYWORDS, how) } else { msg.to_vec() }
     }
 

@@ -166,7 +166,7 @@ impl Dialect for Postgres {
         }
     }
 
-    fn rewrite(&self, _: Side, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, _: Side, _: ReplyTo, msg: &[u8], _: CapabilityRewrite) -> Vec<u8> {
         msg.to_vec()
     }
 

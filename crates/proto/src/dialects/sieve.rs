@@ -203,7 +203,7 @@ impl Dialect for Sieve {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut list: Vec<Vec<u8>> = logical_lines(msg).map(<[u8]>::to_vec).collect();
         let is = |line: &[u8], known: &[u8]| string(line).is_some_and(|it| it.0.eq_ignore_ascii_case(known));
         // Only a list of capabilities has several lines, and its last line is no entry.

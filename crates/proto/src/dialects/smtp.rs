@@ -8,7 +8,7 @@ use data::{Asked, Data, Part};
 use crate::cleartext::Cleartext;
 use crate::error::malformed;
 use crate::probe_credentials;
-use crate::rewrite::{Keywords, lists};
+use crate::rewrite::Keywords;
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
     Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
@@ -62,8 +62,6 @@ struct Smtp {
     greeted: bool,
     /// What the client sent last.
     last: Last,
-    /// What the last answer that was read is an answer to.
-    answered: Option<ReplyTo>,
 }
 
 impl Smtp {
@@ -77,7 +75,6 @@ impl Smtp {
             data: Data::default(),
             greeted: false,
             last: Last::Command,
-            answered: None,
         })
     }
 
@@ -174,7 +171,6 @@ impl Dialect for Smtp {
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         let code = code(msg)?;
-        self.answered = Some(reply_to);
         if reply_to != ReplyTo::Connect && self.data.answered(reply_to, code) {
             return Ok(ServerMessage::Interim);
         }
@@ -252,10 +248,9 @@ impl Dialect for Smtp {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
-        // Of a list the first line, which names the server, is no entry. It may be all there is, but one has to know.
-        let bare = msg.starts_with(b"250 ") && self.answered == Some(ReplyTo::Hello);
-        let listed = from == Side::Server && lists(self.answered) && (msg.starts_with(b"250-") || bare);
+    fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+        // The first line of a list names the server and is no entry. A list may have no other line.
+        let listed = from == Side::Server && reply_to == ReplyTo::Hello && msg.starts_with(b"250");
         if !listed {
             return msg.to_vec();
         }

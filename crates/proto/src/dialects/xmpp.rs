@@ -393,7 +393,7 @@ impl Dialect for Xmpp {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn rewrite(&self, from: Side, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
+    fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         match from {
             Side::Client => msg.to_vec(),
             Side::Server => {

@@ -39,7 +39,9 @@ impl Relay {
         self.applied |= self.rules.iter().any(|rule| applies(&rule));
         for rule in self.rules.iter().filter(applies) {
             let edited = match &rule.edit {
-                Edit::Rewrite(how) => message.as_ref().map(|it| self.dialect.rewrite(from, it, *how)),
+                Edit::Rewrite(how) => {
+                    message.as_ref().map(|it| self.dialect.rewrite(from, reply_to, it, *how))
+                }
                 Edit::Swap(old, new) => message.as_ref().map(|it| swapped(it, old, new)),
                 Edit::Replace(with) => Some(with.clone()),
                 Edit::Drop => None,

@@ -7,7 +7,7 @@ mod caching_sha2;
 pub(super) mod pending;
 mod sequence;
 
-use starttls::proto::{CapabilityRewrite, Outgoing, Relay, Side};
+use starttls::proto::{CapabilityRewrite, Outgoing, Relay, ReplyTo, Side};
 
 use super::backend::ReadyBackend;
 use super::closing::send;
@@ -41,7 +41,7 @@ impl Session<'_> {
         let change =
             if tls.is_some() { CapabilityRewrite::AddUpgrade } else { CapabilityRewrite::DropUpgrade };
         let original = greeting.unwrap_or_default();
-        let greeting = dialect.rewrite(Side::Server, &original, change);
+        let greeting = dialect.rewrite(Side::Server, ReplyTo::Connect, &original, change);
         if let Some(tls) = tls {
             let relay = Relay::for_session(protocol, self.identity(false), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };

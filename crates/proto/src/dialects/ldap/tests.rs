@@ -24,7 +24,7 @@ fn the_offer_is_the_whole_answer_to_the_search_and_can_be_taken_out() {
         assert_eq!(client.frame(Side::Server, ReplyTo::Hello, &answer[..end], &mut scan), Ok(None));
     }
     assert_eq!(client.read_server(ReplyTo::Hello, &answer), Ok(ServerMessage::Offer { starttls: true }));
-    let stripped = client.rewrite(Side::Server, &answer, CapabilityRewrite::DropUpgrade);
+    let stripped = client.rewrite(Side::Server, ReplyTo::Hello, &answer, CapabilityRewrite::DropUpgrade);
     let (mut client, without) = searched(ServerMessage::Offer { starttls: false });
     assert_eq!(stripped, without);
     let offer = client.read_server(ReplyTo::Hello, &stripped);
