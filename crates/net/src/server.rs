@@ -163,11 +163,11 @@ impl AcceptorBuilder {
         Self { client_auth: Some((auth, roots_pem.into())), ..self }
     }
 
-    /// Resumes sessions by tickets of this kind, instead of remembering a few of them.
+    /// Resumes sessions with these session tickets, instead of the session cache.
     ///
-    /// Whoever shares the keys resumes each other's sessions, so the keys must differ wherever the protocol or
-    /// the terms for clients differ (rule S9). A ticket brings along the client's certificate as it was
-    /// verified when the session began, and is good for the same name in SNI only.
+    /// Acceptors that share the ticket keys resume each other's sessions. The keys must differ if the protocol or the
+    /// requirements for clients differ (rule S9). A ticket contains the client's certificate as verified at the start of the
+    /// session, and is valid only for the same name in SNI.
     pub fn tickets(self, tickets: Arc<dyn ProducesTickets>) -> Self {
         Self { tickets: Some(tickets), ..self }
     }

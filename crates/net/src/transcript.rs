@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn no_secret_is_written_for_any_segmentation() {
-        let said = b"EHLO me\r\nAUTH LOGIN sesame\r\nc2VzYW1l\r\nsesame\r\nNOOP\r\nsesame";
-        for cut in 0..said.len() {
-            let (first, rest) = said.split_at(cut);
+        let input = b"EHLO me\r\nAUTH LOGIN sesame\r\nc2VzYW1l\r\nsesame\r\nNOOP\r\nsesame";
+        for cut in 0..input.len() {
+            let (first, rest) = input.split_at(cut);
             let text = written(&[
                 (Client, Negotiation, first),
                 (Client, Negotiation, rest),

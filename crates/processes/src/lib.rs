@@ -1,4 +1,4 @@
-//! Finds the processes that came from a command, and ends them all.
+//! Finds the processes that descend from a command, and ends them.
 //!
 //! A process group does not contain a process that made its own group or session. The descendants of a process do
 //! not contain an orphan, whose parent is now another process. So a [`ProcessTree`] is found in three ways: by its process
@@ -8,11 +8,11 @@
 //! use std::process::Command;
 //! use starttls_processes::ProcessTree;
 //!
-//! let mut family = ProcessTree::new();
-//! let (name, value) = family.variable();
+//! let mut tree = ProcessTree::new();
+//! let (name, value) = tree.variable();
 //! let mut child = Command::new("sh").args(["-c", "setsid sleep 1000 & wait"]).env(name, value).spawn()?;
-//! family.set_leader(child.id());
-//! drop(family);
+//! tree.set_leader(child.id());
+//! drop(tree);
 //! assert!(!child.wait()?.success());
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -65,7 +65,7 @@ impl Process {
         Self::read(self.id).is_some_and(|now| now.started == self.started)
     }
 
-    /// Sends it a signal, unless it has ended.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         if self.lives() {
             let _ = kill(self.id, signal);
@@ -107,7 +107,7 @@ fn descendants_among(ancestor: Pid, mut others: Vec<Process>) -> Vec<Process> {
 /// [`end_descendants`] finds them.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// If the kernel refuses.
 pub fn adopt_orphans() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from)
 }

@@ -1,4 +1,4 @@
-//! The processes that came from one command.
+//! A command and its descendants.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread::sleep;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::{Process, descendants, descendants_among};
 
-/// A command and the processes that came from it. Dropping the value kills them.
+/// A command and all processes that descend from it. Dropping the value kills them.
 #[derive(Debug)]
 pub struct ProcessTree {
     /// The value of [`VARIABLE`] in the environment of the command, which its descendants inherit.
@@ -21,7 +21,7 @@ pub struct ProcessTree {
     released: bool,
 }
 
-/// The environment variable that marks the processes of a family.
+/// The environment variable that marks the processes of a tree.
 const VARIABLE: &str = "STARTTLS_FAMILY";
 /// How often processes are searched for and killed, since a process may fork while the others are being killed.
 const ROUNDS: u32 = 200;
@@ -35,7 +35,7 @@ impl Default for ProcessTree {
 }
 
 impl ProcessTree {
-    /// Returns a family without a leader.
+    /// Returns a tree without a leader.
     pub fn new() -> Self {
         let random = || RandomState::new().build_hasher().finish();
         let marker = format!("{:016x}{:016x}", random(), random());
@@ -47,7 +47,7 @@ impl ProcessTree {
         (VARIABLE, &self.marker)
     }
 
-    /// Sets the command's own process. If it leads a process group, the group belongs to the family.
+    /// Sets the command's own process. If it leads a process group, the group belongs to the tree.
     pub fn set_leader(&mut self, id: u32) {
         self.leader = i32::try_from(id).ok().map(Pid::from_raw);
     }
@@ -57,12 +57,12 @@ impl ProcessTree {
         self.leader_is_reaped = true;
     }
 
-    /// Lets the processes of the family live.
+    /// Does not kill the processes when the value is dropped.
     pub fn release(mut self) {
         self.released = true;
     }
 
-    /// Kills every process of the family, and waits until none is running, for at most a second.
+    /// Kills every process of the tree, and waits for at most a second until none is running.
     pub fn end(&self) {
         let leader = self.leader.filter(|_| !self.leader_is_reaped);
         end_all(leader, || self.running());
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
 
     /// Starts a command and returns the number that it prints.
-    fn start(family: &mut ProcessTree, script: &str) -> (Child, Process) {
-        let (name, value) = family.variable();
+    fn start(tree: &mut ProcessTree, script: &str) -> (Child, Process) {
+        let (name, value) = tree.variable();
         let mut command = Command::new("sh");
         command.args(["-c", script]).env(name, value).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        family.set_leader(child.id());
+        tree.set_leader(child.id());
         let mut output = child.stdout.take().unwrap();
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn members_children_and_orphans_end_with_the_family() {
+    fn members_children_and_orphans_end_with_the_tree() {
         for script in [
             // In the group of the command.
             "sleep 1000 & echo $!; wait",
@@ -153,10 +153,10 @@ mod tests {
             // In a session of its own, as an orphan.
             "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000",
         ] {
-            let mut family = ProcessTree::new();
-            let (mut child, process) = start(&mut family, script);
+            let mut tree = ProcessTree::new();
+            let (mut child, process) = start(&mut tree, script);
             assert!(process.lives(), "{script}");
-            drop(family);
+            drop(tree);
             assert!(!process.lives(), "{script}");
             child.wait().unwrap();
         }
@@ -164,13 +164,13 @@ mod tests {
 
     /// The kernel takes a process's name from the file that it runs, cut after 15 octets.
     #[test]
-    fn a_process_whose_name_is_not_utf_8_ends_with_the_family() {
+    fn a_process_whose_name_is_not_utf_8_ends_with_the_tree() {
         let folder = std::env::temp_dir().join(format!("starttls-processes-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.join(OsStr::from_bytes(b"\xff) Z"))).unwrap();
-        let mut family = ProcessTree::new();
+        let mut tree = ProcessTree::new();
         let script = format!("echo $$; exec {}/* -c 'sleep 20; exit 3'", folder.display());
-        let (mut child, process) = start(&mut family, &script);
+        let (mut child, process) = start(&mut tree, &script);
         let has_name = || std::fs::read(format!("/proc/{}/comm", process.id)).unwrap()[0] == 0xff;
         let deadline = Instant::now() + Duration::from_secs(20);
         while !has_name() {
@@ -178,27 +178,27 @@ mod tests {
             sleep(PAUSE);
         }
         std::fs::remove_dir_all(&folder).unwrap();
-        drop(family);
+        drop(tree);
         assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
     }
 
     #[test]
     fn an_orphan_ends_after_its_command_did() {
-        let mut family = ProcessTree::new();
-        let (mut child, process) = start(&mut family, "(setsid sh -c 'echo $$; exec sleep 1000' &)");
+        let mut tree = ProcessTree::new();
+        let (mut child, process) = start(&mut tree, "(setsid sh -c 'echo $$; exec sleep 1000' &)");
         child.wait().unwrap();
-        family.leader_was_reaped();
+        tree.leader_was_reaped();
         assert!(process.lives());
-        drop(family);
+        drop(tree);
         assert!(!process.lives());
     }
 
     #[test]
-    fn a_released_family_and_strangers_live() {
-        let mut family = ProcessTree::new();
-        let (mut child, process) = start(&mut family, "sleep 1000 & echo $!; wait");
+    fn a_released_tree_and_strangers_live() {
+        let mut tree = ProcessTree::new();
+        let (mut child, process) = start(&mut tree, "sleep 1000 & echo $!; wait");
         drop(ProcessTree::new());
-        family.release();
+        tree.release();
         assert!(process.lives());
         process.signal(Signal::SIGKILL);
         child.wait().unwrap();

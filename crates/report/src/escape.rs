@@ -1,8 +1,8 @@
-//! Text from a report, made harmless for where it goes.
+//! Text of a report, escaped for its format.
 
 use std::fmt::{self, Write};
 
-/// One line of printable text: control characters, and characters that turn or hide text, are spelled out.
+/// Text in one line of printable characters. Control characters, and characters that reorder or hide text, are escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a>(pub &'a str);
 
@@ -12,14 +12,13 @@ impl fmt::Display for Plain<'_> {
             '\n' => f.write_str("\\n"),
             '\r' => f.write_str("\\r"),
             '\t' => f.write_str("\\t"),
-            c if is_obeyed(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
+            c if is_control(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
             c => f.write_char(c),
         })
     }
 }
 
-/// The same, as text or the value of an attribute in HTML and XML. Two elements and five entities are all that the
-/// renderers need of XML; a library would be more to read than this.
+/// Text as in [`Plain`], as content or as the value of an attribute in HTML and XML.
 #[derive(Clone, Copy, Debug)]
 pub struct Markup<'a>(pub &'a str);
 
@@ -44,11 +43,11 @@ impl Write for Entities<'_, '_> {
     }
 }
 
-/// JSON in which nothing but line feeds between values is left for a terminal to obey.
+/// Returns JSON in which the only characters that control a terminal are line feeds between values.
 pub fn json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if c != '\n' && is_obeyed(c) {
+        if c != '\n' && is_control(c) {
             out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
             out.push(c);
@@ -57,8 +56,8 @@ pub fn json(json: &str) -> String {
     out
 }
 
-/// Control characters, and those that are invisible or reorder what is around them; XML forbids some of them too.
-fn is_obeyed(c: char) -> bool {
+/// Returns whether a character controls a terminal, is invisible, or reorders the text around it. XML forbids some of these.
+fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_be_obeyed_is_spelled_out() {
+    fn control_characters_are_escaped() {
         let text = "<a href='x'>\x1b[31m\u{9b}\u{202e}\r\n]]> & \"\u{fffe}Zoë";
         assert_eq!(
             Plain(text).to_string(),
@@ -85,10 +84,10 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_what_it_says() {
+    fn escaped_json_has_the_same_value() {
         let text = "\u{9b}1m \u{202e} \u{e0041} Zoë\n";
         let written = json(&serde_json::to_string_pretty(&[text]).unwrap());
-        assert!(written.is_ascii() || !written.chars().any(|c| c != '\n' && is_obeyed(c)), "{written}");
+        assert!(written.is_ascii() || !written.chars().any(|c| c != '\n' && is_control(c)), "{written}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&written).unwrap(), [text]);
     }
 }

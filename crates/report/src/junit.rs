@@ -1,63 +1,63 @@
-//! For build servers: JUnit XML, test suites with test cases in them.
+//! JUnit XML for build servers: test suites that contain test cases.
 
 use std::fmt::{self, Display, Write};
 
 use crate::Markup;
 
-/// Cases that belong together.
+/// A test suite.
 #[derive(Clone, Debug, Default)]
 pub struct TestSuite {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// What its cases are listed under. Build servers join the cases of two suites with the same class.
+    /// The class name of its test cases. Build servers merge the cases of two suites with the same class.
     pub class: String,
     /// The start of the suite, RFC 3339 in UTC.
     pub started_at: Option<String>,
-    /// Facts about the run, by name: the program, its options.
+    /// Properties of the run, by name: the program, its options.
     pub properties: Vec<(&'static str, String)>,
-    /// How long it took.
+    /// The duration in seconds.
     pub seconds: f64,
-    /// In their order.
+    /// The test cases, in order.
     pub cases: Vec<TestCase>,
 }
 
-/// One test.
+/// A test case.
 #[derive(Clone, Debug)]
 pub struct TestCase {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// How long it took.
+    /// The duration in seconds.
     pub seconds: f64,
-    /// What came of it.
+    /// The result.
     pub outcome: TestResult,
 }
 
-/// What came of a test, in words.
+/// The result of a test case.
 #[derive(Clone, Debug)]
 pub enum TestResult {
-    /// All is well.
+    /// The test passed, with this output.
     Passed(String),
-    /// It could not be done.
+    /// The test was not run, for this reason.
     Skipped(String),
-    /// Something went wrong that is no failure of what is tested.
+    /// An error that is not a failure of the tested program.
     Error {
-        /// In one word.
+        /// The kind, in one word.
         kind: String,
-        /// In a sentence.
+        /// A sentence.
         message: String,
     },
-    /// What is tested has failed.
+    /// The tested program failed.
     Failure {
-        /// In one word.
+        /// The kind, in one word.
         kind: String,
-        /// In a sentence.
+        /// A sentence.
         message: String,
-        /// What shows it, line by line.
-        story: Vec<String>,
+        /// The evidence, line by line.
+        evidence: Vec<String>,
     },
 }
 
-/// The document.
+/// Returns the document.
 pub fn render(generator: &str, suites: &[TestSuite]) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let all = Counts(suites.iter().flat_map(|suite| &suite.cases).collect());
@@ -90,7 +90,7 @@ pub fn render(generator: &str, suites: &[TestSuite]) -> String {
     out + "</testsuites>\n"
 }
 
-/// How many of each there are.
+/// The numbers of test cases by result.
 struct Counts<'a>(Vec<&'a TestCase>);
 
 impl Display for Counts<'_> {
@@ -115,9 +115,9 @@ impl Display for TestResult {
             Self::Error { kind, message } => {
                 write!(f, "<error type=\"{}\" message=\"{}\"/>", Markup(kind), Markup(message))
             }
-            Self::Failure { kind, message, story } => {
+            Self::Failure { kind, message, evidence } => {
                 write!(f, "<failure type=\"{}\" message=\"{}\">", Markup(kind), Markup(message))?;
-                story.iter().try_for_each(|line| writeln!(f, "{}", Markup(line)))?;
+                evidence.iter().try_for_each(|line| writeln!(f, "{}", Markup(line)))?;
                 f.write_str("</failure>")
             }
         }

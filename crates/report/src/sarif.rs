@@ -1,6 +1,6 @@
-//! For code scanning: SARIF 2.1.0, one run of one tool, as GitHub code scanning accepts it.
+//! SARIF 2.1.0 for code scanning: one run of one tool, as GitHub code scanning accepts it.
 //!
-//! GitHub shows a result only where a file of the repository is named: a relative path and a line, never the URL of a
+//! GitHub shows a result only if it names a file of the repository: a relative path and a line, never the URL of a
 //! server. It recognizes a result by the fingerprint `primaryLocationLineHash`, which therefore has to differ between two
 //! addresses of one server.
 
@@ -12,7 +12,7 @@ use crate::Plain;
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// Longest text that GitHub keeps of a description.
+/// The maximum length of a description that GitHub keeps, in characters.
 const MAX_DESCRIPTION: usize = 1024;
 
 /// A run of a tool.
@@ -22,99 +22,99 @@ pub struct SarifRun<'a> {
     pub tool: &'a str,
     /// Its version.
     pub version: &'a str,
-    /// What tells this analysis from others of the same repository: `starttls-check`.
+    /// The category, which distinguishes this analysis from others of the same repository: `starttls-check`.
     pub category: &'a str,
     /// The start of the run, RFC 3339 in UTC.
     pub started_at: Option<&'a str>,
     /// The options of the command line.
     pub options: &'a [String],
-    /// What the tool looks for.
+    /// The rules that the tool checks.
     pub rules: Vec<SarifRule>,
-    /// Whether the tool could do all that it should.
+    /// Whether the tool completed its work.
     pub successful: bool,
-    /// What kept the tool from that.
+    /// What prevented the tool from completing its work.
     pub notifications: Vec<SarifNotification>,
-    /// What the tool found.
+    /// The results.
     pub results: Vec<SarifResult>,
 }
 
-/// One thing that a tool looks for.
+/// A rule that a tool checks.
 #[derive(Clone, Debug, Default)]
 pub struct SarifRule {
     /// The stable identifier.
     pub id: String,
-    /// What is wrong, in a few words.
+    /// The problem, in a few words.
     pub title: String,
-    /// Why that matters.
+    /// Why the problem matters.
     pub description: String,
-    /// What to do about it.
+    /// The fix.
     pub help: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: SarifSeverity,
-    /// Words that it is filtered by.
+    /// Tags for filters.
     pub tags: Vec<String>,
 }
 
-/// How bad a result is; `Error` unless it says otherwise.
+/// The severity of a result; `Error` by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SarifSeverity {
-    /// Good to know.
+    /// Information.
     Note,
-    /// Helps an attacker, or will be a problem.
+    /// The problem helps an attacker, or will become an error.
     Warning,
-    /// Weakens the protection.
+    /// The problem weakens the protection.
     #[default]
     Error,
-    /// Undoes the protection.
+    /// The problem removes the protection.
     Critical,
 }
 
-/// Something that was found.
+/// A result of a rule.
 #[derive(Clone, Debug, Default)]
 pub struct SarifResult {
-    /// The identifier of its rule.
+    /// The identifier of the rule.
     pub rule: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: SarifSeverity,
-    /// One or more sentences, in which nothing becomes a link.
+    /// One or more sentences. Text in brackets does not become a link.
     pub message: String,
-    /// Where it is shown.
+    /// The location that the viewer shows.
     pub place: SarifLocation,
-    /// What makes it the same finding in the next run: the server, its address, the check.
+    /// The values that identify the result in the next run: the server, its address, the check.
     pub identity: Vec<String>,
-    /// Whether a baseline had it already; nothing without a baseline.
+    /// Whether the baseline contains the result; `None` without a baseline.
     pub known: Option<bool>,
-    /// The conversation that shows it, one entry for each message.
+    /// The transcript that shows the problem, one entry for each message.
     pub evidence: Vec<String>,
-    /// More about it, by name: the local address, the time.
+    /// More properties, by name: the local address, the time.
     pub facts: Vec<(&'static str, String)>,
 }
 
-/// Something that kept the tool from its work.
+/// An event that prevented the tool from completing its work.
 #[derive(Clone, Debug, Default)]
 pub struct SarifNotification {
-    /// The rule that it is about, if there is one.
+    /// The rule that was not checked, if the event concerns one.
     pub rule: Option<String>,
-    /// Warning or error.
+    /// The severity: warning or error.
     pub severity: SarifSeverity,
     /// One or more sentences.
     pub message: String,
-    /// Where it is shown, if somewhere.
+    /// The location that the viewer shows, if any.
     pub place: Option<SarifLocation>,
 }
 
-/// Where a result is shown: a line of a file, and what that stands for.
+/// A location: a line of a file, and the server or client that it stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SarifLocation {
     /// The path of the file from the root of the repository.
     pub path: String,
     /// The line, from 1.
     pub line: usize,
-    /// What was tested: the name of a server or a client.
+    /// The name of the tested server or client.
     pub name: String,
-    /// The same in full: its address, its command.
+    /// The full name: its address, its command.
     pub full_name: String,
-    /// `endpoint`, `module`.
+    /// The kind of the location: `endpoint` or `module`.
     pub kind: &'static str,
 }
 
@@ -127,7 +127,7 @@ impl SarifSeverity {
         }
     }
 
-    /// The scale that code scanning sorts by.
+    /// Returns the score by which code scanning sorts.
     fn score(self) -> &'static str {
         match self {
             Self::Note => "0.0",
@@ -138,7 +138,7 @@ impl SarifSeverity {
     }
 }
 
-/// Returns the log with this run in it.
+/// Returns the log that contains this run.
 pub fn render(run: &SarifRun<'_>) -> String {
     let results: Vec<_> = run.results.iter().map(|finding| result(run, finding)).collect();
     let notifications: Vec<_> = run.notifications.iter().map(notification).collect();
@@ -165,7 +165,7 @@ pub fn render(run: &SarifRun<'_>) -> String {
             "results": results,
         }],
     });
-    // Maps with strings for keys: this cannot fail.
+    // Serialization of maps with string keys cannot fail.
     crate::json(&serde_json::to_string_pretty(&log).unwrap_or_default()) + "\n"
 }
 
@@ -236,7 +236,7 @@ fn location(place: &SarifLocation) -> Value {
     })
 }
 
-/// Returns a path as a relative reference (RFC 3986 section 4.2), whatever it was: without a root, a scheme, or steps up.
+/// Returns a path as a relative reference (RFC 3986 section 4.2), without a root, a scheme, or steps to a parent.
 fn relative(path: &str) -> String {
     let steps = path.split('/').filter(|step| !["", ".", ".."].contains(step));
     let steps: Vec<_> = steps.map(encoded).collect();
@@ -252,15 +252,15 @@ fn encoded(step: &str) -> String {
     step.bytes().map(octet).collect()
 }
 
-/// Returns the fingerprint that GitHub compares: a hash, and which of the equal hashes it is.
+/// Returns the fingerprint that GitHub compares: a hash, and its index among equal hashes.
 fn fingerprint(identity: &[String]) -> String {
     let digest = Sha256::digest(identity.join("\0"));
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     hex + ":1"
 }
 
-/// Returns the text of a message without links, which are `[text](target)` (SARIF 2.1.0 section 3.11.6). Nothing is
-/// escaped for that: what a peer sent is escaped already, and would be escaped twice.
+/// Returns the text of a message without links, which are `[text](target)` (SARIF 2.1.0 section 3.11.6). The
+/// text is not escaped for that, because text of a peer is already escaped.
 fn message(text: &str) -> String {
     plain(text).replace("](", "] (")
 }
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_relative_whatever_they_were() {
+    fn every_path_becomes_relative() {
         for (path, uri) in [
             ("targets.txt", "targets.txt"),
             ("./ops/targets.txt", "ops/targets.txt"),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_differ_with_every_part_and_with_nothing_else() {
+    fn fingerprints_differ_with_every_part_only() {
         let of = |parts: &[&str]| fingerprint(&parts.iter().map(|&part| part.to_owned()).collect::<Vec<_>>());
         let one = of(&["smtp://mx.example.com", "192.0.2.1:25", "cert-name"]);
         assert_eq!(one, of(&["smtp://mx.example.com", "192.0.2.1:25", "cert-name"]));

@@ -27,7 +27,7 @@ fn case(run: &ScenarioResult, fail_on: ScenarioOutcome) -> TestCase {
         outcome if outcome <= fail_on => {
             let fix = run.fix.iter().map(|fix| format!("fix: {fix}"));
             let story = std::iter::once(format!("{}:", run.title)).chain(evidence(run)).chain(fix).collect();
-            junit::TestResult::Failure { kind, message, story }
+            junit::TestResult::Failure { kind, message, evidence: story }
         }
         ScenarioOutcome::Sound => junit::TestResult::Passed(message),
         ScenarioOutcome::Refused => junit::TestResult::Skipped(format!("{kind}: {message}")),

@@ -93,7 +93,7 @@ fn outcome(endpoint: &EndpointReport, finding: &Finding, fail_on: Severity) -> j
             junit::TestResult::Failure {
                 kind: severity_word(finding.severity).to_owned(),
                 message: finding.summary.clone(),
-                story: body(endpoint, finding),
+                evidence: body(endpoint, finding),
             }
         }
         _ => junit::TestResult::Passed(told),

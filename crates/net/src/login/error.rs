@@ -92,7 +92,7 @@ pub struct RefusedMechanism {
 pub enum MechanismFault {
     /// The user name or the password contains CR, LF or NUL, which would end the command that carries it.
     LineEnd,
-    /// The password is empty. A server may accept a login without a password and authenticate nobody (RFC 4513
+    /// The password is empty. A server may accept a login without a password and authenticate no user (RFC 4513
     /// section 5.1.2).
     EmptyPassword,
     /// The mechanism needs a challenge, and the server sent none.

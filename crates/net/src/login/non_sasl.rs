@@ -49,7 +49,7 @@ pub(super) fn name_and_password(terms: &Terms<'_>, _: &OfferedMechanism) -> Begu
     if [user, password].iter().any(|it| it.contains(['\r', '\n', '\0'])) {
         return Err(MechanismFault::LineEnd);
     }
-    // RFC 4513 section 5.1.2: a server may answer a simple bind without a password with success, and authenticate nobody.
+    // RFC 4513 section 5.1.2: a server may answer a simple bind without a password with success, without an authentication.
     if password.is_empty() {
         return Err(MechanismFault::EmptyPassword);
     }

@@ -1,4 +1,4 @@
-//! ALPN: offered when there is an id, tolerated when there is no answer, refused when nothing matches.
+//! ALPN: the client offers the protocol's id, accepts a server without ALPN, and a server refuses ids of other protocols.
 
 use starttls::proto::{Protocol, postgres::POSTGRES, smtp};
 use starttls::rustls::{AlertDescription, Error as TlsError};
@@ -24,7 +24,7 @@ async fn meet(protocol: &'static Protocol, instead: Option<Vec<Vec<u8>>>) -> (Si
 }
 
 #[tokio::test]
-async fn the_registered_id_is_offered_and_agreed_on() {
+async fn the_registered_id_is_offered_and_selected() {
     let (client, server) = meet(&REGISTERED, None).await;
     for side in [client, server] {
         assert_eq!(side.unwrap().facts().alpn.as_deref(), Some(&b"registered"[..]));
@@ -40,7 +40,7 @@ async fn without_an_id_nothing_is_offered() {
 }
 
 #[tokio::test]
-async fn s7_a_list_with_nothing_of_ours_is_refused() {
+async fn s7_a_list_without_the_protocols_id_is_refused() {
     for protocol in [&REGISTERED, &smtp::SMTP] {
         let (client, server) = meet(protocol, Some(vec![b"h2".to_vec(), b"http/1.1".to_vec()])).await;
         let alert = AlertDescription::NoApplicationProtocol;
@@ -50,13 +50,13 @@ async fn s7_a_list_with_nothing_of_ours_is_refused() {
 }
 
 #[tokio::test]
-async fn s7_a_protocol_without_an_id_goes_by_its_scheme() {
+async fn s7_the_scheme_is_the_id_of_a_protocol_without_one() {
     let (client, _) = meet(&smtp::SMTP, Some(vec![b"smtp".to_vec()])).await;
     assert_eq!(client.unwrap().facts().alpn.as_deref(), Some(&b"smtp"[..]));
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_alpn_is_tolerated() {
+async fn a_server_without_alpn_is_accepted() {
     let (client, _) = meet(&REGISTERED, Some(Vec::new())).await;
     assert_eq!(client.unwrap().facts().alpn, None);
 }

@@ -1,4 +1,4 @@
-//! A throw-away certificate authority, and the two sides set up with it.
+//! A certificate authority for one test, and the two sides that use it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use starttls::proto::{Protocol, smtp};
 use starttls::{Acceptor, AcceptorBuilder, Connector, ConnectorBuilder};
 
 pub(crate) const NAME: &str = "mail.example.com";
-/// No test takes longer.
+/// The time limit of every test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -54,7 +54,7 @@ impl Authority {
         self.issue_with(name, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])
     }
 
-    /// An authority's certificate for a server, signed by itself.
+    /// Returns a self-signed CA certificate, as a server certificate.
     pub(crate) fn alone(name: &str) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -71,12 +71,12 @@ impl Authority {
         Leaf { chain: cert.pem(), key: key.serialize_pem() }
     }
 
-    /// A client that trusts this authority only.
+    /// Returns a client that trusts only this authority.
     pub(crate) fn connector(&self) -> ConnectorBuilder {
         Connector::builder().no_system_roots().roots_pem(self.pem()).timeout(Duration::from_secs(10))
     }
 
-    /// A server with a certificate for [`NAME`].
+    /// Returns a server with a certificate for [`NAME`].
     pub(crate) fn acceptor(&self) -> AcceptorBuilder {
         self.acceptor_for(&smtp::SMTP)
     }

@@ -1,4 +1,4 @@
-//! The blocking driver, both sides, over sockets.
+//! The blocking driver, on both sides, over sockets.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ use crate::script::OFFER;
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// A server made by hand, up to the upgrade request, which it answers with this.
+/// Runs a scripted server up to the upgrade request, which it answers with this.
 fn answering(mut io: UnixStream, answer: &'static [u8]) -> thread::JoinHandle<()> {
     io.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     thread::spawn(move || {
@@ -30,7 +30,7 @@ fn answering(mut io: UnixStream, answer: &'static [u8]) -> thread::JoinHandle<()
         assert_eq!(io.read(&mut [0; 64]).unwrap(), b"STARTTLS\r\n".len());
         io.write_all(answer).unwrap();
         let mut rest = Vec::new();
-        // The client may be gone already.
+        // The client may have closed the connection.
         let _ = io.read_to_end(&mut rest);
     })
 }
@@ -176,7 +176,7 @@ fn b6_in_the_handshake() {
     server.join().unwrap();
 }
 
-/// A client that resumes, as the library's own does not.
+/// A client that resumes sessions, which the library's client does not.
 fn resuming(authority: &Authority) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Nothing crosses the boundary: injection on both sides, in the same segment and in a later one.
+//! No octet crosses the boundary: injections on both sides, in the same segment and in a later one.
 
 use starttls::proto::{
     CapabilityRewrite, ClientMessage, Dialect, ErrorKind, Flow, Malformed, OfferPlace, Protocol, ReplyTo,
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::authority::{Authority, DEADLINE, NAME};
 use crate::script::{OFFER, ask_until_offer, hear, hear_all, say, serve_until_request};
 
-/// A client of the library's against a server that is `made` by hand; also says that the connection was closed.
+/// Runs the library's client against a scripted server, and checks that the connection is closed.
 async fn client_against<F: Future<Output = DuplexStream>>(
     made: impl FnOnce(DuplexStream) -> F,
 ) -> Result<Encrypted<DuplexStream>, Error> {
@@ -26,7 +26,7 @@ async fn client_against<F: Future<Output = DuplexStream>>(
     timeout(DEADLINE, both).await.expect("nobody hangs").0
 }
 
-/// A server of the library's against a client that is `made` by hand; with the bytes that came last.
+/// Runs the library's server against a scripted client. Returns the octets that the client received last.
 async fn server_against<F: Future<Output = DuplexStream>>(
     made: impl FnOnce(DuplexStream) -> F,
 ) -> (Result<Encrypted<DuplexStream>, Error>, Vec<u8>) {
@@ -122,7 +122,7 @@ async fn c3_answer_in_the_socket_before_the_first_question_is_too_early() {
     let tcp = connector.dial(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
     let mut server = listener.accept().unwrap().0;
     std::io::Write::write_all(&mut server, OFFER).unwrap();
-    // Blocking on purpose: the runtime has not looked at the socket when the negotiation starts.
+    // Blocking on purpose: the runtime has not polled the socket when the negotiation starts.
     std::thread::sleep(std::time::Duration::from_millis(50));
     let outcome = timeout(DEADLINE, connector.upgrade(&UNGREETED, NAME, tcp)).await.unwrap();
     let Err(Error::Protocol(error)) = outcome else { panic!("{outcome:?}") };
@@ -179,7 +179,7 @@ async fn implicit_tls_on_the_port_of_the_upgrade() {
     assert!(error.hint().unwrap().contains("TLS from the first byte"), "{error}");
 }
 
-/// A protocol whose request nobody answers, so that the ClientHello may come in one piece with it.
+/// A protocol without an answer to the request, so that the ClientHello may arrive in the same segment.
 const UNANSWERED: Protocol = Protocol {
     name: "unanswered",
     flow: Flow { offer: OfferPlace::InGreeting, request_is_answered: false, ..Flow::USUAL },
@@ -216,7 +216,7 @@ impl Dialect for Unanswered {
 }
 
 #[tokio::test]
-async fn early_tls_goes_to_tls_and_nowhere_else() {
+async fn early_tls_is_passed_to_tls_only() {
     let authority = Authority::new();
     let connector = authority.connector().build().unwrap();
     let acceptor = authority.acceptor_for(&UNANSWERED).build().unwrap();
@@ -230,7 +230,7 @@ async fn early_tls_goes_to_tls_and_nowhere_else() {
         middle_near.read_exact(&mut both).await.unwrap();
         assert!(both.starts_with(b"tls\n\x16\x03"), "the request and TLS behind it");
         say(&mut middle_far, &both).await;
-        // The client is gone before the server's last word.
+        // The client has closed the connection before the server's last message.
         let _ = copy_bidirectional(&mut middle_near, &mut middle_far).await;
     };
     let ends = async {
@@ -249,7 +249,7 @@ async fn early_tls_goes_to_tls_and_nowhere_else() {
     timeout(DEADLINE, async { tokio::join!(glue, ends) }).await.expect("nobody hangs");
 }
 
-/// A probe with its own ClientHello gets the stream after the boundary only, and sees every octet from there on.
+/// A probe with its own ClientHello gets the stream after the boundary, with every octet from there on.
 #[cfg(feature = "raw-tls")]
 #[tokio::test]
 async fn b1_b2_a_raw_stream_starts_at_the_boundary() {

@@ -1,4 +1,4 @@
-//! What a server presents besides its own certificate, and certificates that webpki cannot parse.
+//! Chains with unneeded certificates, and certificates that webpki cannot parse.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::authority::{DEADLINE, NAME};
 
-/// Presents these certificates, whatever they are.
+/// Presents these certificates to every client.
 #[derive(Debug)]
 struct Presents(Arc<CertifiedKey>);
 
@@ -42,7 +42,7 @@ async fn dial(
     timeout(DEADLINE, both).await.expect("neither side hangs").0
 }
 
-/// An authority's certificate by this name, which ended at this year.
+/// Returns a CA certificate with this name, which ended in this year.
 fn authority(name: &str, ends: i32) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -58,9 +58,9 @@ fn leaf() -> CertificateParams {
     params
 }
 
-/// The path is what verifies; the other certificates that a server sends are not in it.
+/// The path contains the certificates that verify, and not the others that a server sends.
 #[tokio::test]
-async fn a_path_has_what_verifies_and_nothing_else() {
+async fn a_path_contains_only_the_certificates_that_verify() {
     let [root_key, link_key, own_key] = [(); 3].map(|()| KeyPair::generate().unwrap());
     let root = authority("root", 2090);
     let root_certificate = root.self_signed(&root_key).unwrap();
@@ -88,14 +88,14 @@ async fn a_path_has_what_verifies_and_nothing_else() {
         assert_eq!(session.facts().path, [own.clone(), link.clone()]);
         assert_eq!(session.facts().chain.len(), chain.len());
     }
-    // In 2021 there was a path by the twin, and it is the date that is wrong.
+    // In 2021 a path through the twin existed, so the date is the only fault.
     let session = dial(trusting().insecure(), &[own, twin], &own_key).await.unwrap();
     assert_eq!(session.facts().path, [own.clone(), twin.clone()]);
     let session = dial(trusting().insecure(), &[own], &own_key).await.unwrap();
     assert_eq!(session.facts().path, Vec::<CertificateDer<'_>>::new());
 }
 
-/// One element of DER.
+/// Returns one element of DER.
 fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(contents.len()).unwrap().to_be_bytes();
     let head: &[u8] = match (high, low) {
@@ -106,7 +106,7 @@ fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     [head, contents].concat()
 }
 
-/// The contents of the element at the start, and what follows it.
+/// Returns the content of the first element, and what follows it.
 fn open(der: &[u8]) -> (&[u8], &[u8]) {
     let (start, length) = match der[1] {
         0x81 => (3, usize::from(der[2])),
@@ -116,7 +116,7 @@ fn open(der: &[u8]) -> (&[u8], &[u8]) {
     der[start..].split_at(length)
 }
 
-/// The same certificate as X.509 version 1: without a version and extensions, signed anew.
+/// Returns the certificate as X.509 version 1: without version and extensions, with a new signature.
 fn of_version_1(certificate: &[u8], key: &KeyPair) -> CertificateDer<'static> {
     use rcgen::SigningKey;
     let (body, after) = open(open(certificate).0);
@@ -159,7 +159,7 @@ async fn certificates_that_cannot_be_parsed_are_named_and_insecure_goes_on() {
                 assert_eq!(failure.has_trusted_root, None);
                 let reason = failure.to_string();
                 assert!(reason.starts_with(expected), "{reason}");
-                // The key must still be that of the certificate.
+                // The handshake must be signed with the key of the certificate in any case.
                 let error = dial(builder().insecure(), &[&certificate], &other).await.unwrap_err();
                 assert!(matches!(error, Error::Certificate { .. }), "{error:?}");
             }

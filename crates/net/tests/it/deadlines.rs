@@ -1,4 +1,4 @@
-//! One deadline for everything, whoever stalls and wherever (rule B6); and nobody waits for each other.
+//! One deadline for all steps, for every peer that stalls (rule B6); and the two sides never wait for each other.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn b6_silence() {
 }
 
 #[tokio::test]
-async fn b6_a_peer_that_dribbles() {
+async fn b6_a_peer_that_sends_slowly() {
     let (near, mut far) = duplex(64);
     let dribble = async {
         while far.write_all(b"2").await.is_ok() {
@@ -94,7 +94,7 @@ async fn b6_in_the_negotiation_and_the_handshake_of_the_server() {
 }
 
 #[tokio::test]
-async fn the_deadline_goes_on_between_negotiation_and_handshake() {
+async fn the_deadline_continues_between_negotiation_and_handshake() {
     let (near, mut far) = duplex(4096);
     let connector = impatient();
     let server = async {
@@ -111,7 +111,7 @@ async fn a_client_that_writes_before_it_reads_is_served() {
     let acceptor = Authority::new().acceptor().build().unwrap();
     let (mut near, far) = duplex(16);
     let client = async {
-        // Neither this nor its answers fit into the pipe: the server must read while it writes.
+        // Neither the commands nor the answers fit into the pipe, so the server must read while it writes.
         near.write_all(&b"NOOP\r\n".repeat(200)).await.unwrap();
         near.write_all(b"QUIT\r\n").await.unwrap();
         hear(&mut near, "221 2.0.0 Bye\r\n").await
@@ -123,14 +123,14 @@ async fn a_client_that_writes_before_it_reads_is_served() {
 }
 
 #[tokio::test]
-async fn dials_every_address_and_measures_each_step() {
+async fn tries_every_address_and_measures_each_step() {
     let authority = Authority::new();
     let (connector, acceptor) =
         (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = async { acceptor.accept(listener.accept().await.unwrap().0).await.unwrap() };
-    // Where localhost has an IPv6 address too, nobody listens there.
+    // If localhost also has an IPv6 address, no server listens there.
     let to = Endpoint::new(NAME, 1).at("localhost", port);
     let both = async { tokio::join!(connector.connect(&smtp::SMTP, to), server) };
     let (client, _server) = timeout(DEADLINE, both).await.unwrap();
@@ -143,8 +143,8 @@ async fn dials_every_address_and_measures_each_step() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
-    // Bound, so that nothing else takes the port, and not listening.
+async fn no_server_listens() {
+    // It is bound, so that no other socket takes the port, and does not listen.
     let reserved = tokio::net::TcpSocket::new_v4().unwrap();
     reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = reserved.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! B6 inside TLS: a server that keeps sending what is not the answer is left in time, and not kept in memory.
+//! Rule B6 inside TLS: the deadline and the budget stop a server that keeps sending messages that are not the answer.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::authority::{Authority, DEADLINE, NAME};
 use crate::login::inside;
 
 const LIMIT: Duration = Duration::from_millis(300);
-/// Between two pieces of what is not the answer: far less than the limit.
+/// The pause between two messages that are not the answer: far less than the limit.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn john() -> Account {
@@ -26,7 +26,7 @@ fn delivery() -> Delivery {
     Delivery::new("a@example.com", ["b@example.org"], message).unwrap().timeout(LIMIT)
 }
 
-/// Logs in to, and delivers to, a server that says this again and again.
+/// Logs in and delivers to a server that repeats this message.
 async fn both(imap: &str, smtp: &str, pause: Duration) -> (login::LoginError, submission::SubmissionError) {
     let (mut client, mut server) = inside(&IMAP).await;
     let noise = async {
@@ -100,7 +100,7 @@ async fn b6_the_whole_delivery_has_an_end() {
 }
 
 #[test]
-fn b6_the_blocking_driver_keeps_time_too() {
+fn b6_the_blocking_driver_has_the_same_deadline() {
     let authority = Authority::new();
     for (imap, noise) in [(true, "* OK Still here\r\n"), (false, "250-still here\r\n")] {
         let protocol = if imap { &IMAP } else { &SMTP };

@@ -1,4 +1,4 @@
-//! Paths that lead to something else than a regular file: an error within the deadline, never a program that waits.
+//! Paths that lead to something else than a regular file: an error within the deadline, and no call that blocks.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
@@ -54,7 +54,7 @@ fn regular_files_are_read_up_to_the_limit_and_through_links() {
     assert_eq!(error.kind(), ErrorKind::FileTooLarge);
     assert_eq!(error.to_string(), "expected at most 1023 octets, found more");
     assert_eq!(file::read(&folder.file("empty", b""), 0).unwrap(), b"");
-    // Files in /proc say that they are empty.
+    // Files in /proc have the length 0.
     assert!(!file::read(Path::new("/proc/self/status"), 1 << 20).unwrap().is_empty());
     assert_eq!(file::read(&folder.path("missing"), LIMIT).unwrap_err().kind(), ErrorKind::NotFound);
 }
@@ -186,7 +186,7 @@ fn an_input_without_a_writer_or_without_an_end_is_an_error() {
     let error = within(move || file::read_input(&read, LIMIT, Duration::from_secs(1))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_eq!(error.to_string(), "expected a pipe (FIFO) that ends within 1 s, and it has not ended");
-    // A writer that says something and does not close.
+    // A writer that sends data and does not close.
     let held = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     (&held).write_all(b"secret\n").unwrap();
     let error = within(move || file::read_input(&path, LIMIT, Duration::from_secs(1))).unwrap_err();

@@ -1,4 +1,4 @@
-//! Logging in to servers made by hand: what is chosen, what is said, and what is made of the answers.
+//! Logins to scripted servers: the chosen mechanism, the messages, and the results.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use crate::authority::{Authority, DEADLINE, NAME};
 
-/// The server's side of a login: what it hears and says, in turn, and nothing else.
+/// One turn of the server: what it expects, and what it sends.
 pub(crate) enum Turn<'a> {
     Hears(&'a str),
     Says(&'a str),
 }
 use Turn::{Hears, Says};
 
-/// Both sides of a connection inside TLS.
+/// Returns both sides of a connection inside TLS.
 pub(crate) async fn inside(
     protocol: &'static Protocol,
 ) -> (Encrypted<DuplexStream>, Encrypted<DuplexStream>) {
@@ -31,7 +31,7 @@ pub(crate) async fn inside(
     (client.unwrap(), server.unwrap())
 }
 
-/// Plays the server, to the end of its part, and hears nothing behind it.
+/// Runs the server's turns, and checks that the client sends nothing after them.
 pub(crate) async fn play(mut server: Encrypted<DuplexStream>, turns: &[Turn<'_>]) {
     for turn in turns {
         match turn {
@@ -51,7 +51,7 @@ pub(crate) async fn play(mut server: Encrypted<DuplexStream>, turns: &[Turn<'_>]
     }
     server.shutdown().await.unwrap();
     let mut rest = Vec::new();
-    // The client may close without a goodbye.
+    // The client may close without close_notify.
     let _ = server.read_to_end(&mut rest).await;
     assert_eq!(String::from_utf8_lossy(&rest), "");
 }
@@ -74,12 +74,12 @@ fn john() -> Account {
     Account::password("john", "sesame")
 }
 
-/// PLAIN's token of the same.
+/// The same account as a PLAIN token.
 const PLAIN: &str = "AGpvaG4Ac2VzYW1l";
 const EHLO: Turn<'_> = Hears("EHLO [127.0.0.1]\r\n");
 
 #[tokio::test]
-async fn the_best_of_what_is_offered_inside_tls() {
+async fn the_best_mechanism_that_is_offered_inside_tls_is_used() {
     let turns =
         [EHLO, Says("250-hi\r\n250 AUTH LOGIN PLAIN CRAM-MD5\r\n"), Hears("AUTH PLAIN "), Hears(PLAIN)];
     let turns = turns.into_iter().chain([Hears("\r\n"), Says("235 2.7.0 Welcome\r\n220 more")]);
@@ -90,7 +90,7 @@ async fn the_best_of_what_is_offered_inside_tls() {
 }
 
 #[tokio::test]
-async fn what_cannot_go_along_waits_for_its_challenge() {
+async fn without_an_initial_response_the_client_waits_for_the_challenge() {
     async fn hear(server: &mut Encrypted<DuplexStream>, end: &str) -> String {
         let mut heard = Vec::new();
         while !heard.ends_with(end.as_bytes()) {
@@ -101,7 +101,7 @@ async fn what_cannot_go_along_waits_for_its_challenge() {
     async fn say(server: &mut Encrypted<DuplexStream>, text: &str) {
         server.write_all(text.as_bytes()).await.unwrap();
     }
-    // No SASL-IR; and what comes behind the tagged answer belongs to the session.
+    // The server has no SASL-IR. What follows the tagged answer belongs to the session.
     let (mut client, mut server) = inside(&IMAP).await;
     let serve = async {
         let command = hear(&mut server, " CAPABILITY\r\n").await;
@@ -120,7 +120,7 @@ async fn what_cannot_go_along_waits_for_its_challenge() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_the_servers_words() {
+async fn a_refusal_contains_the_servers_answer() {
     for (answer, denial) in [
         ("535 5.7.8 wrong\r\n", Denial::Credentials),
         ("454 4.7.0 later\r\n", Denial::Temporary),
@@ -143,7 +143,7 @@ async fn a_refusal_is_told_in_the_servers_words() {
 
 #[tokio::test]
 async fn what_is_not_offered_inside_tls_is_not_used() {
-    // The lab's cleartext side may have offered anything; here is nothing.
+    // What the server offered in cleartext does not count.
     let error = log_in(&SMTP, john(), &[EHLO, Says("250 hi\r\n")]).await.unwrap_err();
     assert!(
         matches!(&error, LoginError::NotOffered { wanted: None, offered } if offered.is_empty()),
@@ -163,7 +163,7 @@ async fn weak_mechanisms_are_used_only_by_name() {
     let error = log_in(&SMTP, john(), &[EHLO, Says(offer)]).await.unwrap_err();
     assert!(matches!(error, LoginError::NotOffered { wanted: None, .. }));
     let challenge = format!("334 {}\r\n", base64::encode(b"<1@x>"));
-    // HMAC-MD5 of the challenge, keyed with the password.
+    // HMAC-MD5 of the challenge, with the password as the key.
     let answer = format!("{}\r\n", base64::encode(b"john 2760982633d299c68921a18c0335ee33"));
     let heard = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&heard);
@@ -191,13 +191,13 @@ async fn weak_mechanisms_are_used_only_by_name() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_told_with_the_servers_details() {
+async fn a_refused_token_is_reported_with_the_servers_details() {
     let status = r#"{"status":"invalid_token","scope":"mail"}"#;
     let challenge = format!("334 {}\r\n", base64::encode(status.as_bytes()));
     for (mechanism, initial, dummy, no) in [
         ("XOAUTH2", "user=john\x01auth=Bearer old\x01\x01", "\r\n", "535 5.7.8 expired"),
         ("OAUTHBEARER", "n,a=john,\x01auth=Bearer old\x01\x01", "AQ==\r\n", "535 5.7.8 expired"),
-        // Another mechanism could follow this answer, and the server offers none.
+        // Another mechanism could follow this answer, but the server offers none.
         ("OAUTHBEARER", "n,a=john,\x01auth=Bearer old\x01\x01", "AQ==\r\n", "454 4.7.0 not now"),
     ] {
         let (offer, begin) = (
@@ -213,7 +213,7 @@ async fn an_expired_token_is_told_with_the_servers_details() {
 }
 
 #[tokio::test]
-async fn a_server_that_leaves_in_the_middle() {
+async fn a_server_that_closes_during_the_login() {
     let turns = [EHLO, Says("250-hi\r\n250 AUTH LOGIN\r\n"), Hears("AUTH LOGIN\r\n"), Says("334 VXNl")];
     let error = log_in(&SMTP, john(), &turns).await.unwrap_err();
     let text = "the server closed the connection (rule B6): expected the answer to the login";
@@ -221,7 +221,7 @@ async fn a_server_that_leaves_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
+async fn a_silent_server() {
     let (mut client, _server) = inside(&SMTP).await;
     let account = john().timeout(Duration::from_millis(50));
     let error = timeout(DEADLINE, account.log_in(&SMTP, &mut client)).await.unwrap().unwrap_err();
@@ -231,7 +231,7 @@ async fn a_server_that_says_nothing() {
 #[tokio::test]
 async fn a_challenge_that_never_ends() {
     let again = "334 \r\n".repeat(3);
-    // All are there at once; two of them can be answered.
+    // All challenges arrive at once, and two of them have a response.
     let turns = [EHLO, Says("250-hi\r\n250 AUTH LOGIN\r\n"), Hears("AUTH LOGIN\r\n"), Says(&again)];
     let done = log_in(&SMTP, john(), &turns).await;
     assert!(matches!(done, Err(LoginError::Mechanism { .. })), "{done:?}");
@@ -256,14 +256,14 @@ async fn the_protocols_own_commands() {
     ];
     let error = log_in(&POP3, john(), &turns).await.unwrap_err();
     assert!(matches!(error, LoginError::Refused { denial: Denial::Credentials, .. }), "{error}");
-    // The time stamp of a greeting in cleartext is none.
+    // The time stamp of a greeting in cleartext does not count.
     let apop =
         log_in(&POP3, john().mechanism("APOP"), &[Hears("CAPA\r\n"), Says("+OK\r\nUSER\r\n.\r\n")]).await;
     assert!(matches!(apop, Err(LoginError::NotOffered { wanted: Some(_), .. })));
 }
 
 #[tokio::test]
-async fn it_can_move_between_threads_and_shows_no_secret() {
+async fn an_account_moves_between_threads_and_shows_no_secret() {
     fn moves<T: Send + 'static>(task: T) -> T {
         task
     }
@@ -281,7 +281,7 @@ fn whoever_has_a_login_is_known() {
 }
 
 #[test]
-fn blocking_too() {
+fn the_blocking_driver_logs_in() {
     use std::io::{Read, Write};
     let authority = Authority::new();
     let acceptor = authority.acceptor().build().unwrap();

@@ -1,4 +1,4 @@
-//! A name that there is no certificate for.
+//! Server names without a certificate, and the names that the client sends.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn told(error: Error) {
 }
 
 #[tokio::test]
-async fn an_unknown_name_is_told_apart_from_other_troubles() {
+async fn an_unknown_name_has_an_alert_of_its_own() {
     let connector = Authority::new().connector().build().unwrap();
     let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
     let (near, far) = duplex(4096);
@@ -39,9 +39,9 @@ async fn an_unknown_name_is_told_apart_from_other_troubles() {
     assert!(matches!(server, Err(Error::Tls(TlsError::General(_)))), "{server:?}");
 }
 
-/// Some servers end every handshake without a name, by one of several alerts.
+/// Some servers end every handshake without a server name, with one of several alerts.
 #[tokio::test]
-async fn an_address_is_no_name_and_a_server_that_needs_one_is_told_apart() {
+async fn a_server_that_requires_a_server_name_has_an_error_of_its_own() {
     let connector = Authority::new().connector().build().unwrap();
     let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
     for target in ["127.0.0.1", "::1"] {
@@ -55,7 +55,7 @@ async fn an_address_is_no_name_and_a_server_that_needs_one_is_told_apart() {
 }
 
 #[tokio::test]
-async fn the_blocking_driver_says_the_same() {
+async fn the_blocking_driver_returns_the_same_error() {
     let connector = Authority::new().connector().build().unwrap();
     let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -68,7 +68,7 @@ async fn the_blocking_driver_says_the_same() {
     assert!(timeout(DEADLINE, serving).await.unwrap().unwrap().is_err());
 }
 
-/// RFC 9110 section 7.2: neither the place that is dialed nor the name that is verified changes the authority.
+/// RFC 9110 section 7.2: neither the address to connect to nor the verified name changes the authority.
 #[tokio::test]
 async fn the_host_field_is_the_authority_of_the_url_on_both_drivers() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! A refusal that is not about the password: the next mechanism is tried, inside the same session.
+//! After a refusal for another reason than the password the client tries the next mechanism in the same session.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use crate::authority::DEADLINE;
 use crate::login::inside;
 
-/// Logs in to a server that hears lines with these starts, in turn, and answers each; returns how it ended, and the
-/// lines that were not heard.
+/// Logs in to a server that expects lines with these prefixes and answers each. Returns the result, and the number of lines
+/// that the client did not send.
 async fn log_in(offers: &str, turns: &[(&str, &str)]) -> (Result<LoggedIn, LoginError>, usize) {
     let (mut client, server) = inside(&SMTP).await;
     let login = async {
@@ -34,7 +34,7 @@ async fn log_in(offers: &str, turns: &[(&str, &str)]) -> (Result<LoggedIn, Login
             server.flush().await.unwrap();
         }
         let mut more = String::new();
-        // Nothing else is said.
+        // The client sends nothing else.
         let _ = server.read_line(&mut more).await;
         assert_eq!(more, "");
         0
@@ -47,7 +47,7 @@ fn error_value(value: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_mechanism_that_is_not_available_is_not_the_end() {
+async fn after_an_unavailable_mechanism_the_next_one_is_tried() {
     for no in ["504 5.5.4 not here\r\n", "454 4.7.0 not now\r\n", "534 5.7.9 too weak\r\n"] {
         let turns = [("AUTH SCRAM-SHA-256 ", no), ("AUTH PLAIN ", "235 in\r\n")];
         let (done, unheard) = log_in("PLAIN SCRAM-SHA-256", &turns).await;
@@ -59,14 +59,14 @@ async fn a_mechanism_that_is_not_available_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_the_end() {
+async fn after_a_wrong_password_no_other_mechanism_is_tried() {
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256", &[("AUTH SCRAM-SHA-256 ", "535 5.7.8 no\r\n")]).await;
     assert_eq!(unheard, 0);
     assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
 #[tokio::test]
-async fn three_mechanisms_are_enough() {
+async fn at_most_three_mechanisms_are_tried() {
     let no = "454 4.7.0 not now\r\n";
     let turns = [("AUTH SCRAM-SHA-512 ", no), ("AUTH SCRAM-SHA-256 ", no), ("AUTH SCRAM-SHA-1 ", no)];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512", &turns).await;
@@ -89,7 +89,7 @@ async fn after_a_refused_binding_the_password_is_not_sent() {
     let error = done.unwrap_err();
     assert!(matches!(&error, LoginError::Refused { denial: Denial::ChannelBinding, .. }), "{error:?}");
     assert_eq!(unheard, 0);
-    // SCRAM does not send it.
+    // SCRAM does not send the password.
     let turns = [plus[0], plus[1], ("AUTH SCRAM-SHA-256 ", "535 5.7.8 no\r\n")];
     let (done, unheard) = log_in("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", &turns).await;
     let error = done.unwrap_err();
@@ -108,7 +108,7 @@ async fn a_wrong_proof_is_a_wrong_password() {
     assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
-/// A server of ManageSieve inside TLS that lists its capabilities when it is asked, and perhaps by itself as well.
+/// A ManageSieve server inside TLS that lists its capabilities on request, and with `late` also without one.
 async fn sieve(late: bool) -> Result<LoggedIn, LoginError> {
     let (mut client, server) = inside(&SIEVE).await;
     let account = Account::password("john", "sesame").timeout(Duration::from_secs(20));
@@ -132,13 +132,13 @@ async fn sieve(late: bool) -> Result<LoggedIn, LoginError> {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_list_again_is_asked() {
+async fn a_server_that_does_not_list_its_mechanisms_gets_a_request() {
     let done = sieve(false).await;
     assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }
 
 #[tokio::test]
-async fn a_list_that_comes_twice_grants_nothing() {
+async fn a_list_that_arrives_twice_grants_nothing() {
     let done = sieve(true).await;
     assert!(matches!(done, Err(LoginError::Refused { denial: Denial::Credentials, .. })), "{done:?}");
 }

@@ -1,4 +1,4 @@
-//! The library's client meets the library's server, in memory.
+//! The library's client and the library's server, in memory.
 
 use std::os::unix::net::UnixStream;
 
@@ -11,15 +11,15 @@ use tokio::time::timeout;
 
 type Side = Result<Encrypted<DuplexStream>, Error>;
 
-/// Both sides at once, through a pipe that holds `room` bytes.
+/// Runs both sides through a pipe that holds `room` octets.
 async fn meet(connector: &Connector, acceptor: &Acceptor, room: usize) -> (Side, Side) {
     let (near, far) = duplex(room);
     let both = async { tokio::join!(connector.upgrade(&smtp::SMTP, NAME, near), acceptor.accept(far)) };
     timeout(DEADLINE, both).await.expect("neither side hangs")
 }
 
-/// Sends both ways at once, more than any buffer holds, then closes in good order. Each direction of each
-/// side is a task of its own, so that none can live on another's wake-ups.
+/// Sends more than any buffer holds in both directions at once, then closes in good order. Each direction of each side is a
+/// task of its own, so that none depends on the wake-ups of another.
 async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStream>, octets: usize) {
     let tasks = [(client, 0), (server, 1)].map(|(stream, byte)| {
         let (mut reading, mut writing) = tokio::io::split(stream);
@@ -40,7 +40,7 @@ async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStrea
 }
 
 #[tokio::test]
-async fn meets_at_every_pipe_size() {
+async fn both_sides_work_at_every_pipe_size() {
     let authority = Authority::new();
     let (connector, acceptor) =
         (authority.connector().build().unwrap(), authority.acceptor().build().unwrap());
@@ -71,7 +71,7 @@ async fn every_protocol_upgrades_on_both_drivers() {
     }
 }
 
-/// Whether the server resumed a session with this client, which says something so that tickets arrive.
+/// Returns whether the server resumed a session with this client. The client sends data, so that tickets arrive.
 async fn resumes(connector: &Connector, acceptor: &Acceptor) -> bool {
     let (client, server) = meet(connector, acceptor, 4096).await;
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
@@ -83,7 +83,7 @@ async fn resumes(connector: &Connector, acceptor: &Acceptor) -> bool {
     client.facts().kind == Some(HandshakeKind::Resumed)
 }
 
-/// Rule S9.
+/// Rule S9: sessions are resumed only by the acceptor that created them.
 #[tokio::test]
 async fn sessions_are_resumed_where_they_belong() {
     let authority = Authority::new();
@@ -95,7 +95,7 @@ async fn sessions_are_resumed_where_they_belong() {
         for (connector, expected) in known.into_iter().zip([false, true, false, false, true]) {
             assert_eq!(resumes(connector, &acceptor).await, expected, "{only:?}");
         }
-        // One with tickets, and with a memory, of its own.
+        // An acceptor with tickets and a session cache of its own.
         let tickets = acceptor.tickets().unwrap();
         assert!(!resumes(&session, &acceptor.with_tickets(tickets)).await, "{only:?}");
     }

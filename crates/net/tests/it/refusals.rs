@@ -1,4 +1,4 @@
-//! What a refusal leaves: nothing by default, a second try when asked for, cleartext only by name.
+//! Refusals: an error by default, a retry or cleartext on request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn c1_a_refusal_is_an_error_by_default() {
 }
 
 #[tokio::test]
-async fn retries_on_the_same_connection_when_asked_to() {
+async fn retries_use_the_same_connection() {
     let authority = Authority::new();
     let connector = authority.connector().retries(2, Duration::from_millis(10)).build().unwrap();
     let acceptor = authority.acceptor().build().unwrap();
@@ -86,7 +86,7 @@ async fn cleartext_only_by_name() {
 }
 
 #[tokio::test]
-async fn cleartext_is_no_use_when_the_server_leaves_or_something_is_unread() {
+async fn cleartext_is_refused_after_a_goodbye_or_with_unread_octets() {
     for last in [&b"421 too busy\r\n"[..], b"502 never\r\n250 surprise\r\n"] {
         let connector = Authority::new().connector().build().unwrap();
         let (near, mut far) = duplex(4096);
@@ -101,7 +101,7 @@ async fn cleartext_is_no_use_when_the_server_leaves_or_something_is_unread() {
 }
 
 #[tokio::test]
-async fn s5_a_server_without_a_certificate_refuses_for_now() {
+async fn s5_a_server_without_a_certificate_refuses_temporarily() {
     let acceptor = Acceptor::builder(&smtp::SMTP, NAME).timeout(DEADLINE).build().unwrap();
     let (mut near, far) = duplex(4096);
     let client = async {
@@ -126,7 +126,7 @@ async fn b5_a_failed_handshake_closes_the_connection() {
         ask_until_offer(&mut near).await;
         say(&mut near, b"STARTTLS\r\n").await;
         hear(&mut near, "\r\n").await;
-        // A fatal alert: "I do not want to".
+        // The fatal alert handshake_failure.
         say(&mut near, b"\x15\x03\x03\x00\x02\x02\x28").await;
         hear_all(&mut near).await
     };

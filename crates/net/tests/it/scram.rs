@@ -1,4 +1,4 @@
-//! SCRAM (RFC 5802, RFC 7677) and its channel binding, against a server that is written here from the RFC.
+//! SCRAM (RFC 5802, RFC 7677) and its channel binding, against a server that this file implements from the RFC.
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
     one.iter().zip(other).map(|(one, other)| one ^ other).collect()
 }
 
-/// RFC 5802 section 2.2: Hi().
+/// Hi() of RFC 5802 section 2.2.
 fn salted(password: &str, salt: &[u8], rounds: u32) -> Vec<u8> {
     let mut last = hmac(password.as_bytes(), &[salt, &[0, 0, 0, 1]].concat());
     let mut sum = last.clone();
@@ -34,13 +34,13 @@ fn salted(password: &str, salt: &[u8], rounds: u32) -> Vec<u8> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Server {
     Sound,
-    /// It grants the login without the proof.
+    /// The server grants the login without a proof.
     Unproven,
-    /// Its proof is of another password.
+    /// The server proves another password.
     WrongProof,
-    /// It asks for a year of work.
+    /// The server requires a year of hashing.
     Slow,
-    /// Its nonce is its own.
+    /// The server's nonce does not begin with the client's.
     WrongNonce,
 }
 
@@ -60,7 +60,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8(base64::decode(text.as_bytes()).unwrap()).unwrap()
 }
 
-/// Serves one login and returns the client's flag, if it came to that.
+/// Serves one login. Returns the channel binding flag of the client, if it sent one.
 async fn serve(mut server: Encrypted<DuplexStream>, offer: &str, how: Server) -> Option<String> {
     let bound = server.channel_bindings().data(ChannelBinding::Exporter).unwrap().to_vec();
     line(&mut server).await;
@@ -118,22 +118,22 @@ fn pencil() -> Account {
 }
 
 #[tokio::test]
-async fn it_is_bound_to_the_connection_where_that_is_offered() {
+async fn an_offered_channel_binding_is_used() {
     let (done, flag) = log_in("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS", pencil(), Server::Sound).await;
     let done = done.unwrap();
     assert_eq!((done.mechanism, done.binding), ("SCRAM-SHA-256-PLUS", Some(ChannelBinding::Exporter)));
     assert_eq!(flag.as_deref(), Some("p=tls-exporter"));
-    // Without the offer it says that it could, so that a server knows that somebody took the offer away.
+    // Without the offer the client declares its support, so that the server detects a removed offer.
     let (done, flag) = log_in("PLAIN SCRAM-SHA-256", pencil(), Server::Sound).await;
     assert_eq!((done.unwrap().binding, flag.as_deref()), (None, Some("y")));
-    // Whoever was offered it, and was told to do without, says that he has none.
+    // A client that is configured not to use an offered binding declares that it has none.
     let named = pencil().mechanism("SCRAM-SHA-256");
     let (done, flag) = log_in("SCRAM-SHA-256 SCRAM-SHA-256-PLUS", named, Server::Sound).await;
     assert_eq!((done.unwrap().mechanism, flag.as_deref()), ("SCRAM-SHA-256", Some("n")));
 }
 
 #[tokio::test]
-async fn a_server_has_to_know_the_password_too() {
+async fn a_server_must_prove_that_it_knows_the_password() {
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::Unproven).await;
     assert!(matches!(done, Err(LoginError::Unproven { .. })), "{done:?}");
     let (done, _) = log_in("SCRAM-SHA-256", pencil(), Server::WrongProof).await;
@@ -149,7 +149,7 @@ async fn a_server_cannot_keep_the_client_busy() {
     assert!(matches!(done, Err(LoginError::Mechanism { .. })), "{done:?}");
 }
 
-/// Challenges that are almost right, from a linear congruential generator.
+/// Almost valid challenges, from a linear congruential generator.
 #[test]
 fn noise_never_panics() {
     let mut state = 7_u64;
@@ -170,7 +170,7 @@ fn noise_never_panics() {
                 told[at] = [b'=', b',', b'r', b'i', 0, 0xff, b'9', b'-'][next() % 8];
             }
             told.truncate(told.len() - next() % 12);
-            // Whether it is taken or not: it comes back.
+            // The call returns for every challenge.
             let _ = tokens.respond(&told);
             let _ = tokens.respond(if round % 2 == 0 { b"v=AA==" } else { b"e=no" });
         }

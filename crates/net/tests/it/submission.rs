@@ -1,4 +1,4 @@
-//! Handing in mail to servers made by hand.
+//! Delivery of mail to scripted servers.
 
 use starttls::proto::smtp::{LMTP, SMTP};
 use starttls::proto::{Protocol, TranscriptEntry};
@@ -30,7 +30,7 @@ fn delivery(text: &str) -> Delivery {
 const EHLO: Turn<'_> = Hears("EHLO [127.0.0.1]\r\n");
 
 #[tokio::test]
-async fn step_by_step_where_nothing_is_offered() {
+async fn without_extensions_each_command_waits_for_its_reply() {
     let turns = [
         EHLO,
         Says("250 hi\r\n"),
@@ -52,7 +52,7 @@ async fn step_by_step_where_nothing_is_offered() {
 }
 
 #[tokio::test]
-async fn in_one_go_and_in_one_piece_where_that_is_offered() {
+async fn with_pipelining_and_chunking_commands_and_message_go_in_one_piece() {
     let message = "Subject: \u{fc}\r\n\r\n.no end";
     let octets = message.len();
     let mail = format!("MAIL FROM:<a@example.com> SIZE={octets} BODY=8BITMIME SMTPUTF8 REQUIRETLS\r\n");
@@ -78,7 +78,7 @@ async fn in_one_go_and_in_one_piece_where_that_is_offered() {
 }
 
 #[tokio::test]
-async fn lmtp_answers_for_each_recipient() {
+async fn lmtp_replies_for_each_recipient() {
     let turns = [
         Hears("LHLO [127.0.0.1]\r\n"),
         Says("250-hi\r\n250 PIPELINING\r\n"),
@@ -95,7 +95,7 @@ async fn lmtp_answers_for_each_recipient() {
 }
 
 #[tokio::test]
-async fn what_the_message_needs_has_to_be_offered() {
+async fn a_missing_extension_that_the_message_needs_is_an_error() {
     for (message, extension) in [("\u{fc}\r\n", "8BITMIME"), ("x\r\n", "REQUIRETLS"), ("x\r\n", "DSN")] {
         let delivery = match extension {
             "REQUIRETLS" => delivery(message).require_tls(),
@@ -118,7 +118,7 @@ async fn what_the_message_needs_has_to_be_offered() {
 }
 
 #[tokio::test]
-async fn it_stops_where_it_is_told_to() {
+async fn a_delivery_stops_at_its_last_step() {
     let hello = [EHLO, Says("250-hi\r\n250-PIPELINING\r\n250 CHUNKING\r\n")];
     let done = send(&SMTP, delivery("x\r\n").until(Until::Hello), &hello).await.unwrap();
     assert!(done.extensions.has("chunking") && !done.extensions.has("hi"));
@@ -128,13 +128,13 @@ async fn it_stops_where_it_is_told_to() {
     let done = send(&SMTP, delivery("x\r\n").until(Until::Recipients), &turns()).await.unwrap();
     assert!(done.recipients[1].reply.as_ref().unwrap().is_temporary());
     let data: Vec<_> = turns().into_iter().chain([Hears("DATA\r\n"), Says("354 go\r\n")]).collect();
-    // Not one byte of the message follows.
+    // No octet of the message follows.
     let done = send(&SMTP, delivery("x\r\n").until(Until::Data), &data).await.unwrap();
     assert_eq!(done.reply.unwrap().code, 354);
 }
 
 #[tokio::test]
-async fn whoever_refuses_or_leaves_is_quoted() {
+async fn errors_contain_the_reply_of_the_server() {
     let mail = Hears("MAIL FROM:<a@example.com>\r\n");
     let error =
         send(&SMTP, delivery("x\r\n"), &[EHLO, Says("250 hi\r\n"), mail, Says("530 no\x1b[31m\r\n")]).await;
@@ -156,7 +156,7 @@ fn addresses_are_what_they_seem() {
 }
 
 #[tokio::test]
-async fn the_message_itself_is_not_told() {
+async fn the_listener_does_not_get_the_message() {
     let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let keep = std::sync::Arc::clone(&said);
     let listener =

@@ -1,4 +1,4 @@
-//! Certificates: accepted, refused in words, or waved through with the verdict on record.
+//! Certificates: accepted, refused with the fault, or accepted by `insecure` with a recorded verdict.
 
 use std::sync::Arc;
 
@@ -174,7 +174,7 @@ async fn an_address_is_verified_and_not_sent_as_sni() {
 }
 
 #[tokio::test]
-async fn client_certificates_are_asked_for_and_verified() {
+async fn client_certificates_are_requested_and_verified() {
     let authority = Authority::new();
     let required = || authority.acceptor().client_auth(ClientAuth::Required, authority.pem());
     let leaf = authority.issue_for_client("alice.example");
@@ -186,10 +186,10 @@ async fn client_certificates_are_asked_for_and_verified() {
 
     let (client, server) = meet(authority.connector(), required(), NAME).await;
     assert!(matches!(server, Err(Error::Tls(_))), "{server:?}");
-    // In TLS 1.3 the client learns of it with the first thing that it reads.
+    // In TLS 1.3 the first read reports the refusal to the client.
     client.unwrap().read_u8().await.unwrap_err();
 
-    // Before that, it is told what is missing.
+    // In TLS 1.2 the handshake reports it.
     let older = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
     let (client, _) = meet(older, required(), NAME).await;
     let error = client.unwrap_err();
@@ -208,7 +208,7 @@ async fn client_certificates_are_asked_for_and_verified() {
 }
 
 #[tokio::test]
-async fn versions_that_do_not_meet() {
+async fn no_common_tls_version() {
     let authority = Authority::new();
     let connector = authority.connector().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12);
     let acceptor = authority.acceptor().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13);
@@ -231,7 +231,7 @@ fn a_configuration_that_cannot_work_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_key_log_has_the_secrets_of_a_session() {
+async fn the_key_log_contains_the_secrets_of_a_session() {
     let authority = Authority::new();
     let path = std::env::temp_dir().join(format!("starttls-keys-{}", std::process::id()));
     let (client, _) = meet(authority.connector().key_log_file(&path), authority.acceptor(), NAME).await;

@@ -1,4 +1,4 @@
-//! White space between a client's request and its ClientHello: only servers of XMPP drop it (rule B2).
+//! White space between a client's request and its ClientHello: only XMPP servers drop it (rule B2).
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -18,7 +18,7 @@ const GO_AHEAD: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
 type Outcome = Result<Encrypted<DuplexStream>, Error>;
 
-/// A client that sends `behind` in the segment of its request, and `before` before its ClientHello.
+/// Runs a client that sends `behind` in the segment of its request, and `before` before its ClientHello.
 async fn meet(protocol: &'static Protocol, behind: &str, before: &str) -> (Outcome, Outcome) {
     let authority = Authority::new();
     let connector = authority.connector().build().unwrap();
@@ -71,7 +71,7 @@ async fn b2_anything_else_before_tls_ends_the_connection() {
     }
 }
 
-/// A server has no reason to send it, so that a client takes it for what it is.
+/// A server has no reason to send white space, so the client reports it as plaintext.
 #[tokio::test]
 async fn b2_a_client_drops_no_white_space() {
     let connector = Authority::new().connector().build().unwrap();
@@ -101,7 +101,7 @@ async fn b2_a_client_drops_no_white_space() {
 }
 
 #[test]
-fn b2_the_blocking_driver_drops_the_same() {
+fn b2_the_blocking_driver_drops_the_same_white_space() {
     let authority = Authority::new();
     let connector = authority.connector().build().unwrap();
     let acceptor = authority.acceptor_for(&xmpp::XMPP).build().unwrap();
