@@ -39,11 +39,25 @@ fn for_people() {
 fn the_table_of_checks_and_one_row() {
     let list = Run::of(&mut starttls(["check", "--list"])).exits(0).stdout;
     for row in starttls_audit::check::CHECKS {
-        let line = format!("  {:<20} {}\n", row.id, row.title);
-        assert_eq!(list.matches(&line).count(), 1, "{line}{list}");
+        let lines: Vec<_> = list.lines().filter(|it| it.starts_with(&format!("  {:<20} ", row.id))).collect();
+        let [line] = lines.as_slice() else { panic!("{}: {list}", row.id) };
+        assert!(line.contains(row.title), "{line}");
         let told = Run::of(&mut starttls(["explain", row.id])).exits(0).stdout;
         assert!([row.id, row.why, row.fix, row.spec].iter().all(|text| told.contains(text)), "{told}");
     }
+    shows!("check-list", list);
+    shows!("check-list-light", Run::of(&mut starttls(["check", "--list", "--light"])).exits(0).stdout);
+    let list = Run::of(&mut starttls(["check", "--list", "--format", "json"])).exits(0).json();
+    let row = |id: &str| list["checks"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap();
+    assert_eq!(list["checks"].as_array().unwrap().len(), starttls_audit::check::CHECKS.len());
+    assert_eq!(
+        (&row("cert-chain")["connections"], &row("cert-chain")["failed_login"]),
+        (&1.into(), &false.into())
+    );
+    assert_eq!(row("srv-auth-before")["failed_login"], true);
+    let of_some = row("srv-fixation")["failed_login_protocols"].as_array().unwrap();
+    assert!(of_some.contains(&"pop3".into()) && !of_some.contains(&"smtp".into()), "{of_some:?}");
+    assert_eq!(row("srv-stall")["needs_slow"], true);
     shows!("explain", Run::of(&mut starttls(["explain", "srv-inject-eager"])).exits(0).stdout);
 }
 
@@ -53,6 +67,10 @@ fn mistakes_are_named_with_their_cure() {
         &["check", "--file", "/dev/null"],
         &["check", "smtp://mail.example.com", "--only", "srv-inject"],
         &["check", "smtp://mail.example.com", "--skip", "everything"],
+        &["check", "smtp://mail.example.com", "--only", "tls", "--skip", "tls"],
+        &["check", "smtp://mail.example.com", "--light", "--skip", "srv,cert,tls"],
+        &["check", "smtp://mail.example.com", "--light", "--only", "srv-offered"],
+        &["check", "--list", "--format", "html"],
         &["check", "192.0.2.1"],
         &["check", "smpt://mail.example.com"],
         &["check", "example.com", "--connect", "127.0.0.1"],
@@ -90,6 +108,23 @@ fn chosen_checks_and_the_threshold_decide_the_exit_code() {
     let leaks = other(&["--only", "leak,time", "--verbose"], 0);
     assert!(leaks.contains("[leak-banner]") && !leaks.contains("[srv-") && !leaks.contains("[cert-"));
     assert!(other(&["--fail-on", "critical"], 0).contains("[cert-name]"), "told all the same");
+}
+
+#[test]
+fn monitoring_opens_one_connection_to_a_sound_server() {
+    let lab = lab();
+    for scheme in ["smtp", "imaps", "ldap"] {
+        let report = Run::of(check(&lab, &[scheme]).args(["--light", "--format", "json"])).exits(0).json();
+        let endpoint = &report["endpoints"][0];
+        assert_eq!(
+            (&endpoint["connections"], &endpoint["outcome"]),
+            (&1.into(), &"sound".into()),
+            "{endpoint}"
+        );
+        let findings = endpoint["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|it| it["id"] == "cert-expiry"), "{endpoint}");
+        assert!(findings.iter().all(|it| it["id"] != "srv-auth-before"), "{endpoint}");
+    }
 }
 
 #[test]
