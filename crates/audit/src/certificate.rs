@@ -1,4 +1,4 @@
-//! What a certificate says, for people.
+//! Reads a certificate into a report.
 
 use sha2::{Digest, Sha256};
 use starttls::proto::Escaped;
@@ -9,13 +9,13 @@ use crate::algorithms::{KeyKind, SignatureKind};
 use crate::report::Certificate;
 
 impl Certificate {
-    /// Reads DER, and counts the days that are left from the current time. Nothing in it is to be trusted unless the
-    /// chain was verified.
+    /// Reads DER, and counts the remaining days from the current time. The content is trustworthy only if the chain was
+    /// verified.
     pub fn read(der: &[u8]) -> Self {
         Self::read_at(der, validity::now())
     }
 
-    /// Reads DER, and counts the days that are left from `now`, in seconds since 1970.
+    /// Reads DER, and counts the remaining days from `now`, in seconds since 1970.
     pub fn read_at(der: &[u8], now: i64) -> Self {
         let sha256 = hex(&Sha256::digest(der));
         match X509Certificate::from_der(der) {
@@ -24,7 +24,7 @@ impl Certificate {
         }
     }
 
-    /// Returns what identifies the certificate: the names and dates, then the numbers.
+    /// Returns the lines that identify the certificate: the names and dates, then the numbers.
     pub(crate) fn identification(&self) -> Vec<String> {
         let sha256 = format!("SHA-256 {}", self.sha256);
         if self.unreadable.is_some() {
@@ -78,7 +78,7 @@ fn name(name: &GeneralName<'_>) -> String {
         GeneralName::IPAddress(octets) => match *octets {
             &[a, b, c, d] => std::net::Ipv4Addr::new(a, b, c, d).to_string(),
             octets => <[u8; 16]>::try_from(octets).map_or_else(
-                |_| String::from("an unreadable address"),
+                |_| String::from("an invalid address"),
                 |it| std::net::Ipv6Addr::from(it).to_string(),
             ),
         },
@@ -96,7 +96,7 @@ mod tests {
     use super::Certificate;
 
     #[test]
-    fn days_are_counted_from_the_time_that_is_given() {
+    fn days_are_counted_from_the_given_time() {
         let issued = starttls_lab::ca::Authority::new().unwrap();
         let issued = issued.issue(&starttls_lab::ca::Leaf::named("localhost")).unwrap();
         let der = pem::parse_x509_pem(issued.cert_pem.as_bytes()).unwrap().1.contents;

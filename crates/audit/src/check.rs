@@ -1,71 +1,70 @@
-//! The table of checks: what is looked for, why it matters, what to do about it.
+//! The table of checks: the title, the reason and the fix of each check.
 //!
-//! `starttls check --list`, `starttls explain ID`, the reports and `docs/checks.md` all come from here.
+//! The list of checks, the explanations, the reports and `docs/checks.md` are made from this table.
 
+mod boundary;
 mod certificate;
 pub mod id;
-mod seam;
 mod session;
 mod upgrade;
 
 use crate::report::Severity;
 
-/// One row of the table.
+/// A check: one row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Its id, stable across versions: `srv-inject-eager`.
+    /// The id, which does not change between versions: `srv-inject-eager`.
     pub id: &'static str,
-    /// How bad it is when it fails.
+    /// The severity of a failure.
     pub severity: Severity,
-    /// What was found when it fails, in a few words.
+    /// The fault that a failure reports, in a few words.
     pub title: &'static str,
-    /// Why it matters.
+    /// The consequence of the fault, and the attack that it allows.
     pub why: &'static str,
-    /// What to do about it.
+    /// The instruction that removes the fault.
     pub fix: &'static str,
-    /// Where the rule stands.
+    /// The specifications that contain the rule.
     pub spec: &'static str,
 }
 
 impl Check {
-    /// What its id begins with: `srv`, `cert`, `tls`, `leak` or `time`.
+    /// Returns the first part of the id: `srv`, `cert`, `tls`, `leak` or `time`.
     pub fn family(&self) -> &'static str {
         self.id.split('-').next().unwrap_or(self.id)
     }
 
-    /// Where its documentation is, from the root of the repository.
+    /// Returns the address of the documentation, relative to the root of the repository.
     pub fn page(&self) -> String {
         format!("docs/checks.md#{}", self.id)
     }
 }
 
-/// Checks that belong together.
+/// A group of checks with one subject.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckGroup {
-    /// What they are about.
+    /// The subject.
     pub title: &'static str,
     /// The checks, in the order of reports.
     pub checks: &'static [Check],
 }
 
-/// Every check by group, in the order of reports.
+/// All checks by group, in the order of reports.
 pub const GROUPS: &[CheckGroup] = &[
-    CheckGroup { title: "The offer and the way to it", checks: upgrade::CHECKS },
-    CheckGroup { title: "The seam between cleartext and TLS", checks: seam::CHECKS },
+    CheckGroup { title: "The offer of the upgrade", checks: upgrade::CHECKS },
+    CheckGroup { title: "The boundary between cleartext and TLS", checks: boundary::CHECKS },
     CheckGroup { title: "The certificate", checks: certificate::CHECKS },
     CheckGroup { title: "The TLS session", checks: session::TLS },
-    CheckGroup { title: "What everybody can see", checks: session::VISIBLE },
+    CheckGroup { title: "Visible before TLS", checks: session::VISIBLE },
 ];
 
-/// Every check, in the order of reports.
+/// All checks, in the order of reports.
 pub const CHECKS: &[Check] = &flattened();
 
-/// The check with this id.
+/// Returns the check with this id.
 pub fn check(id: &str) -> Option<&'static Check> {
     CHECKS.iter().find(|check| check.id == id)
 }
 
-/// How many checks there are.
 const COUNT: usize = {
     let (mut count, mut group) = (0, 0);
     while group < GROUPS.len() {
@@ -95,19 +94,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_unique_and_families_stand_together() {
+    fn ids_are_unique_and_families_are_contiguous() {
         let mut families: Vec<_> = CHECKS.iter().map(Check::family).collect();
         families.dedup();
         assert_eq!(families, ["srv", "cert", "tls", "leak", "time"]);
         for (index, row) in CHECKS.iter().enumerate() {
-            assert!(CHECKS[..index].iter().all(|earlier| earlier.id != row.id), "{} is there twice", row.id);
+            assert!(CHECKS[..index].iter().all(|earlier| earlier.id != row.id), "{} exists twice", row.id);
             assert_eq!(check(row.id), Some(row));
         }
         assert_eq!(check("srv"), None);
     }
 
     #[test]
-    fn every_row_says_everything_in_sentences() {
+    fn every_row_has_a_title_two_to_four_sentences_and_a_fix() {
         for Check { id, title, why, fix, spec, .. } in CHECKS {
             assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{id}");
             for text in [title, why, fix, spec] {
@@ -145,9 +144,9 @@ mod tests {
         }
     }
 
-    /// Set `UPDATE_DOCS` to write the file anew.
+    /// `UPDATE_DOCS=1` writes the file.
     #[test]
-    fn the_table_in_the_docs_is_the_table_of_the_code() {
+    fn docs_checks_md_equals_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/checks.md");
         let page = page();
         if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -161,12 +160,12 @@ mod tests {
         let mut page = String::from(
             "# The checks of `starttls check`\n\n\
             This page is generated from the table in `crates/audit/src/check.rs`; `starttls explain ID` shows one row.\n\
-            The severity is that of a failure; a finding can be less severe in some circumstances. A check that the\n\
-            auditor could not finish is inconclusive.\n",
+            The severity is that of a failure; in some cases a finding is less severe. The outcome of a check is passed,\n\
+            failed, warning, info, not applicable, not run, or inconclusive if the audit could not finish it.\n",
         );
         for group in GROUPS {
             page += &format!(
-                "\n## {}\n\n| check | severity | what is wrong when it fails |\n|---|---|---|\n",
+                "\n## {}\n\n| check | severity | meaning of a failure |\n|---|---|---|\n",
                 group.title
             );
             for row in group.checks {

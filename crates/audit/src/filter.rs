@@ -1,33 +1,34 @@
-//! What of a report counts: chosen checks, a threshold, and what was known before.
+//! Filters of a report: the selected checks, the threshold, and the baseline.
 
 use crate::report::{AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity};
 
-/// Whether this finding says that something is wrong, known from a baseline or not.
+/// Returns whether the finding is a problem, whether the baseline contains it or not.
 pub fn is_wrong(finding: &Finding) -> bool {
     matches!(finding.outcome, CheckOutcome::Fail | CheckOutcome::Warning)
 }
 
-/// Whether this finding says that something is wrong that no baseline has.
+/// Returns whether the finding is a problem that the baseline does not contain.
 pub fn is_new(finding: &Finding) -> bool {
     is_wrong(finding) && !finding.known
 }
 
-/// Returns the worst severity of an endpoint's problems, apart from those that a baseline has.
+/// Returns the worst severity of the problems of an endpoint that the baseline does not contain.
 pub fn worst(endpoint: &EndpointReport) -> Option<Severity> {
     endpoint.findings.iter().filter(|finding| is_new(finding)).map(|finding| finding.severity).max()
 }
 
-/// Decides between sound, findings and inconclusive by the findings that are left: at or above `fail_on` something
-/// wrong is a finding, and otherwise what could not be told keeps an endpoint from being sound. Endpoints that could
-/// not be audited keep their verdict.
+/// Sets the verdict of an endpoint from its findings: a problem at or above `fail_on` makes it `Findings`, otherwise an
+/// inconclusive check makes it `Inconclusive`, otherwise it is `Sound`. Endpoints that could not be audited keep their
+/// verdict.
 pub fn settle(endpoint: &mut EndpointReport, fail_on: Severity) {
-    let untellable = endpoint.tls.is_none() || endpoint.findings.is_empty();
-    if (endpoint.outcome == EndpointVerdict::Inconclusive && untellable) || !is_open(endpoint.outcome) {
+    let has_no_result = endpoint.tls.is_none()
+        || endpoint.findings.iter().all(|finding| finding.outcome == CheckOutcome::NotRun);
+    if (endpoint.outcome == EndpointVerdict::Inconclusive && has_no_result) || !is_open(endpoint.outcome) {
         return;
     }
     let found = worst(endpoint).is_some_and(|worst| worst >= fail_on);
-    let untold = endpoint.findings.iter().any(|finding| finding.outcome == CheckOutcome::Inconclusive);
-    endpoint.outcome = match (found, untold) {
+    let inconclusive = endpoint.findings.iter().any(|finding| finding.outcome == CheckOutcome::Inconclusive);
+    endpoint.outcome = match (found, inconclusive) {
         (true, _) => EndpointVerdict::Findings,
         (false, true) => EndpointVerdict::Inconclusive,
         (false, false) => EndpointVerdict::Sound,
@@ -35,7 +36,7 @@ pub fn settle(endpoint: &mut EndpointReport, fail_on: Severity) {
     endpoint.summary = summary(endpoint);
 }
 
-/// Whether the findings decide the verdict.
+/// Returns whether the findings decide the verdict.
 fn is_open(verdict: EndpointVerdict) -> bool {
     matches!(verdict, EndpointVerdict::Sound | EndpointVerdict::Findings | EndpointVerdict::Inconclusive)
 }
@@ -54,8 +55,8 @@ fn summary(endpoint: &EndpointReport) -> String {
             let inconclusive = plural(inconclusive, "check was inconclusive", "checks were inconclusive");
             format!("{inconclusive}; no problems found; {passed}")
         }
-        (None, _, 0) => format!("nothing new, {known} known; {passed}"),
-        (None, ..) => format!("nothing new, {known} known; {passed}, {inconclusive} inconclusive"),
+        (None, _, 0) => format!("no new problems, {known} known; {passed}"),
+        (None, ..) => format!("no new problems, {known} known; {passed}, {inconclusive} inconclusive"),
         (Some(worst), ..) => {
             let worst = severity_word(worst);
             let found = match known {
@@ -74,12 +75,12 @@ fn summary(endpoint: &EndpointReport) -> String {
     }
 }
 
-/// "1 finding", "2 findings".
+/// Returns a count with its noun: "1 finding", "2 findings".
 pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// The word for a severity.
+/// Returns the word for a severity.
 pub(crate) fn severity_word(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
@@ -89,8 +90,8 @@ pub(crate) fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-/// The exit code for a report: that of its most telling endpoint. What was seen to be wrong outranks what could not
-/// be looked at.
+/// Returns the exit code for a report: that of its endpoint with the most specific verdict. A problem that was seen
+/// outranks an endpoint that could not be audited.
 pub fn exit_code(report: &AuditReport) -> u8 {
     const BY_WEIGHT: &[(EndpointVerdict, u8)] = &[
         (EndpointVerdict::Violation, 6),
@@ -105,10 +106,9 @@ pub fn exit_code(report: &AuditReport) -> u8 {
     BY_WEIGHT.iter().find(|(verdict, _)| there(*verdict)).map_or(0, |(_, code)| *code)
 }
 
-/// Marks the problems that `older` has too, at least as bad, as known, and returns how many these are. Endpoints with
-/// the same target and address are compared; for an address that is new, the target's other addresses count. Call
-/// [`settle`] afterwards. The other verdicts do not change: an upgrade that was declined then and is declined now is
-/// declined.
+/// Marks the problems that `older` contains with at least the same severity as known, and returns their number.
+/// Endpoints with the same target and address are compared; for a new address, all addresses of the target in `older`
+/// count. Call [`settle`] afterwards. It does not change verdicts such as `Declined`.
 pub fn mark_known(report: &mut AuditReport, older: &AuditReport) -> usize {
     let mut known = 0;
     for endpoint in &mut report.endpoints {

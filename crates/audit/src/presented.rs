@@ -1,4 +1,4 @@
-//! The certification path among the certificates that a server presents, and when it ends.
+//! The certification path in the certificates that a server presents, and its expiry.
 
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::{CertificateFailure, CertificateVerdict, TlsFacts};
@@ -6,13 +6,13 @@ use starttls::{CertificateFailure, CertificateVerdict, TlsFacts};
 use crate::report::{Certificate, Expiry, Presented};
 
 impl Presented {
-    /// What a handshake that succeeded shows.
+    /// Returns the certificates of a handshake that succeeded.
     pub(crate) fn of(facts: &TlsFacts) -> Self {
         let verified = facts.verdict == CertificateVerdict::Verified;
         Self::new(verified, facts.verdict.to_string(), &facts.chain, &facts.path)
     }
 
-    /// What a handshake shows that failed by its certificate, for this reason.
+    /// Returns the certificates of a handshake that failed because of its certificate.
     pub(crate) fn refused(failure: &CertificateFailure, chain: &[CertificateDer<'_>]) -> Self {
         Self::new(false, format!("not verified: {failure}"), chain, &[])
     }
@@ -33,12 +33,12 @@ impl Presented {
         Self { verified, verdict, chain, path, expires }
     }
 
-    /// The certificates of the path.
+    /// Returns the certificates of the path.
     pub(crate) fn on_path(&self) -> impl Iterator<Item = &Certificate> {
         self.path.iter().filter_map(|index| self.chain.get(*index))
     }
 
-    /// The certificates that clients do not need: they are not on the path, and they are not its root.
+    /// Returns the certificates that clients do not need: those that are neither on the path nor its root.
     pub(crate) fn superfluous(&self) -> impl Iterator<Item = &Certificate> {
         let needed = |it: &Certificate| self.on_path().any(|link| link.sha256 == it.sha256);
         let root = self.on_path().last().map(|top| top.issuer.as_str());
@@ -47,8 +47,8 @@ impl Presented {
     }
 }
 
-/// Returns the certificates that are linked by the names of their issuers, by index. Where several have the name of an
-/// issuer, one that is valid now comes first.
+/// Returns the indices of the certificates that are linked by the names of their issuers. If several certificates have the
+/// name of an issuer, one that is valid now is preferred.
 fn linked(chain: &[Certificate]) -> Vec<usize> {
     let mut path = Vec::from_iter((!chain.is_empty()).then_some(0));
     while let Some(last) = path.last().and_then(|index| chain.get(*index)) {
@@ -58,7 +58,7 @@ fn linked(chain: &[Certificate]) -> Vec<usize> {
         let mut next: Vec<_> = chain.iter().enumerate().filter(is_next).collect();
         next.sort_by_key(|(_, it)| it.days_left < 0);
         match next.first() {
-            // A root is an anchor: its dates do not count.
+            // A root is a trust anchor: clients ignore its dates (RFC 5280 section 6.1.1).
             Some((index, it)) if it.subject != it.issuer && last.subject != last.issuer => path.push(*index),
             _ => break,
         }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_linked_by_their_issuers_and_strangers_left_out() {
+    fn certificates_are_linked_by_their_issuers_and_unrelated_ones_ignored() {
         let chain = [
             certificate("leaf", "link", 500),
             certificate("stranger", "stranger", -1),

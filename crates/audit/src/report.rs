@@ -1,14 +1,14 @@
-//! What an audit found out, as data. The JSON report is these types; its schema is in `docs/schema/check.json`.
+//! The report of an audit as data. The JSON report consists of these types; its schema is `docs/schema/check.json`.
 //!
-//! Every text in here that came from a peer is escaped already.
+//! Text from a peer is escaped when it enters a report.
 
 use serde::{Deserialize, Serialize};
 use starttls::validity;
 
-/// The version of the JSON report; it grows when a field changes its meaning or goes.
+/// The version of the JSON report. It increases when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A run over one or more endpoints.
+/// The report of a run over one or more endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct AuditReport {
@@ -19,18 +19,18 @@ pub struct AuditReport {
     /// The start of the run: RFC 3339, UTC.
     #[serde(default)]
     pub started_at: String,
-    /// The options of the command line, without the targets.
+    /// The options of the run, without the targets.
     #[serde(default)]
     pub options: Vec<String>,
-    /// The target list (`--file`), if there was one.
+    /// The file with the list of targets, if the run used one.
     #[serde(default)]
     pub target_list: Option<String>,
-    /// The baseline that the findings were compared with, if there was one.
+    /// The file with the baseline, if the run used one.
     #[serde(default)]
     pub baseline: Option<String>,
-    /// What was looked up on the way to the endpoints (MX, SRV), one line each.
+    /// The lookups that led to the endpoints (MX, SRV), one line each.
     pub lookups: Vec<String>,
-    /// Targets that have no endpoint, and why: a name that does not exist, a line that is not a target.
+    /// Targets without an endpoint: a name that does not exist, a line that is not a target.
     #[serde(default)]
     pub unaudited: Vec<Unaudited>,
     /// The endpoints, in the order of the targets.
@@ -41,18 +41,18 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Unaudited {
-    /// The target as it was written.
+    /// The target as the user wrote it.
     pub asked: String,
-    /// The line of the target list that has it.
+    /// The line of the target list that contains it.
     pub target_line: Option<usize>,
     /// `unreachable` if its name could not be resolved, otherwise `inconclusive`.
     pub outcome: EndpointVerdict,
-    /// Why there is nothing to audit.
+    /// The reason why it has no endpoint.
     pub reason: String,
 }
 
 impl AuditReport {
-    /// Returns a report without endpoints, of a run that starts now.
+    /// Returns a report without endpoints for a run that starts now.
     pub fn new(generator: String, options: Vec<String>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -68,48 +68,48 @@ impl AuditReport {
     }
 }
 
-/// One endpoint: a protocol on an address and port.
+/// The report of an endpoint: a protocol on an address and port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct EndpointReport {
     /// The target in its canonical form: `smtp://mail.example.com`.
     pub target: String,
-    /// The address and port that were dialled.
+    /// The address and port of the connections.
     pub address: Option<String>,
     /// The scheme of the protocol.
     pub protocol: String,
-    /// The name that was sent and verified.
+    /// The name in SNI, which the certificate was verified against.
     pub server_name: String,
     /// The port.
     pub port: u16,
-    /// The line of the target list that names the target.
+    /// The line of the target list that contains the target.
     #[serde(default)]
     pub target_line: Option<usize>,
     /// The start of the audit: RFC 3339, UTC.
     #[serde(default)]
     pub started_at: String,
-    /// The local address that the connections came from.
+    /// The local address of the connections.
     #[serde(default)]
     pub source: Option<String>,
-    /// The verdict on the whole.
+    /// The verdict.
     pub outcome: EndpointVerdict,
     /// The verdict in one line.
     pub summary: String,
     /// The TLS session of the baseline connection.
     pub tls: Option<TlsSummary>,
-    /// What the server presented.
+    /// The certificates that the server presented.
     pub certificate: Option<Presented>,
-    /// What the server said it can do, before and inside TLS.
+    /// The capabilities that the server announced, before and inside TLS.
     pub capabilities: Option<Capabilities>,
-    /// Milliseconds per step of the baseline connection, in order.
+    /// The duration of each step of the baseline connection, in order.
     pub steps: Vec<StepTime>,
-    /// Connections that were opened.
+    /// The number of connections that the audit opened.
     pub connections: u32,
-    /// Milliseconds that the audit took.
+    /// The duration of the audit in milliseconds.
     pub elapsed_ms: f64,
-    /// What was found, in the order of the table of checks.
+    /// The findings, in the order of the table of checks.
     pub findings: Vec<Finding>,
-    /// The conversations that the evidence points into.
+    /// The transcripts that the evidence refers to.
     pub transcripts: Vec<Transcript>,
 }
 
@@ -118,140 +118,140 @@ pub struct EndpointReport {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EndpointVerdict {
-    /// Nothing at or above warning.
+    /// No problem at or above the threshold.
     Sound,
-    /// Something at or above warning.
+    /// A problem at or above the threshold.
     Findings,
-    /// The upgrade is not offered, or refused.
+    /// The server does not offer the upgrade, or refuses it.
     Declined,
-    /// No connection.
+    /// The connection failed.
     Unreachable,
-    /// The handshake cannot be finished.
+    /// The handshake failed.
     TlsFailed,
-    /// The server broke the rules before it could be asked for TLS.
+    /// The server violated the protocol before the request for TLS.
     Violation,
-    /// The port serves something else: TLS from the first byte, cleartext, or another protocol.
+    /// The port serves implicit TLS instead of cleartext, cleartext instead of TLS, or another protocol.
     WrongPort,
-    /// Throttled, or too little evidence.
+    /// The server limited the connections, or the evidence is insufficient.
     Inconclusive,
 }
 
-/// The verdict of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// The check: its id in the table.
+    /// The id of the check.
     pub id: String,
-    /// What came out.
+    /// The outcome.
     pub outcome: CheckOutcome,
-    /// How bad it is, if it is.
+    /// The severity of a problem; `info` for other outcomes.
     pub severity: Severity,
-    /// Whether the baseline has the same problem, at least as bad.
+    /// Whether the baseline contains the same problem with at least this severity.
     #[serde(default)]
     pub known: bool,
-    /// One line.
+    /// The fact in one line. For a check that was not run: the reason, such as "not selected".
     pub summary: String,
-    /// More lines, such as a difference between two lists.
+    /// Further lines, such as the difference between two lists.
     pub details: Vec<String>,
-    /// Where it can be seen.
+    /// The parts of the transcripts that prove the finding.
     pub evidence: Vec<Evidence>,
-    /// The cure, where there is something to cure.
+    /// The instruction that removes the problem.
     pub fix: Option<String>,
 }
 
-/// What came out of a check.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckOutcome {
-    /// It was looked for and is not there.
+    /// The server does not have the fault.
     Pass,
-    /// It is there.
+    /// The server has the fault.
     Fail,
-    /// It is there, and may be meant.
+    /// The server has the fault in a form that may be intended.
     Warning,
-    /// Good to know.
+    /// Information only.
     Info,
     /// The check does not apply to this protocol or server.
     NotApplicable,
-    /// The check was not asked for: it needs an option.
+    /// The check was not run: it was not selected, or it needs an option.
     NotRun,
     /// The check ended without a result.
     Inconclusive,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Not bad at all.
+    /// Information only.
     Info,
-    /// Helps an attacker, or will be a problem.
+    /// The fault helps an attacker, or it will become a problem.
     Warning,
-    /// Weakens the protection.
+    /// The fault weakens the protection.
     Error,
-    /// Undoes the protection.
+    /// The fault removes the protection.
     Critical,
 }
 
-/// A range of a transcript.
+/// A range of entries in a transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Evidence {
-    /// Which one: its index in `transcripts`.
+    /// The index of the transcript in `transcripts`.
     pub transcript: usize,
-    /// The first entry.
+    /// The index of the first entry.
     pub first: usize,
-    /// The last entry.
+    /// The index of the last entry.
     pub last: usize,
 }
 
-/// One connection's conversation.
+/// The transcript of one connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Transcript {
-    /// What the connection was for.
+    /// The purpose of the connection.
     pub purpose: String,
-    /// What happened, in order.
+    /// The entries in order of time.
     pub entries: Vec<Entry>,
 }
 
-/// One thing that happened on a connection.
+/// A message or an event on a connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Entry {
-    /// Milliseconds since the connection was dialled.
+    /// Milliseconds since the start of the connection.
     pub at_ms: f64,
-    /// What it was.
+    /// The kind of entry.
     pub kind: EntryKind,
-    /// The bytes, escaped, one message or segment; or words, for an event.
+    /// The escaped bytes of a message or segment, or the description of an event.
     pub text: String,
-    /// A message of a binary protocol (LDAP, MySQL, PostgreSQL) in words.
+    /// The decoded message of a binary protocol (LDAP, MySQL, PostgreSQL).
     #[serde(default)]
     pub decoded: Option<String>,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
-    /// We sent this in cleartext.
+    /// The audit sent this in cleartext.
     Client,
     /// The server sent this in cleartext.
     Server,
-    /// We sent this inside TLS.
+    /// The audit sent this inside TLS.
     ClientInside,
     /// The server sent this inside TLS.
     ServerInside,
-    /// The boundary: TLS from here.
+    /// The boundary between cleartext and TLS.
     Boundary,
-    /// Something else: connected, closed, handshake failed, silence.
+    /// An event: connected, closed, handshake failed, silence.
     Event,
 }
 
-/// What the server said it can do.
+/// The capabilities that the server announced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Capabilities {
@@ -261,13 +261,13 @@ pub struct Capabilities {
     pub inside: Vec<String>,
 }
 
-/// How long one step took.
+/// The duration of one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct StepTime {
-    /// "connect", "greeting", "hello", "request", "handshake", "hello inside".
+    /// The name of the step: "connect", "greeting", "hello", "request", "handshake", "hello inside".
     pub name: String,
-    /// Milliseconds.
+    /// The duration in milliseconds.
     pub ms: f64,
 }
 
@@ -275,44 +275,44 @@ pub struct StepTime {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct TlsSummary {
-    /// "TLS 1.3".
+    /// The version: "TLS 1.3".
     pub version: String,
-    /// Every version that a handshake succeeded with.
+    /// All versions with which a handshake succeeded.
     pub versions: Vec<String>,
-    /// The registered name.
+    /// The registered name of the cipher suite.
     pub cipher_suite: String,
     /// The group of the key exchange.
     pub group: Option<String>,
-    /// Whether that group withstands quantum computers.
+    /// Whether the group resists quantum computers.
     pub post_quantum: bool,
-    /// The protocol that ALPN agreed on.
+    /// The protocol id that ALPN selected.
     pub alpn: Option<String>,
-    /// Whether the server offers resumption (session tickets).
+    /// Whether the server sent session tickets.
     pub resumption: bool,
-    /// Whether an OCSP response was stapled.
+    /// Whether the server stapled an OCSP response.
     pub ocsp_stapled: bool,
 }
 
-/// What the server presented, and what came of verifying it.
+/// The certificates that the server presented, and the result of their verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Presented {
-    /// Whether it leads to a trusted root, is valid now, and for the expected name.
+    /// Whether the certificate leads to a trusted root and is valid now for the expected name.
     pub verified: bool,
-    /// The verdict in words.
+    /// The result of the verification in words.
     pub verdict: String,
-    /// The server's own certificate first.
+    /// The certificates, the server's own first.
     pub chain: Vec<Certificate>,
-    /// The certificates of `chain` that lead to a trusted root, by index, the server's own first. Where no path
-    /// verifies, those that are linked by the names of their issuers.
+    /// The certificates of `chain` that lead to a trusted root, by index, the server's own first. If no path is verified:
+    /// the certificates that are linked by the names of their issuers.
     #[serde(default)]
     pub path: Vec<usize>,
-    /// The end of that path's validity. All formats report this date.
+    /// The expiry of this path. All formats report this date.
     #[serde(default)]
     pub expires: Option<Expiry>,
 }
 
-/// When a certification path ends: with the certificate in it that expires first.
+/// The expiry of a certification path, which is that of its first certificate to expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Expiry {
@@ -320,43 +320,42 @@ pub struct Expiry {
     pub subject: String,
     /// The last second of its validity, RFC 3339.
     pub not_after: String,
-    /// The same in seconds since 1970.
+    /// The last second of its validity, in seconds since 1970.
     pub not_after_unix: i64,
-    /// Days from now until it ends; negative when it has ended.
+    /// Days from the audit until it expires; negative after its expiry.
     pub days_left: i64,
 }
 
-/// One certificate.
+/// A certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Certificate {
-    /// The distinguished name of its subject.
+    /// The distinguished name of the subject.
     pub subject: String,
-    /// The distinguished name of its issuer.
+    /// The distinguished name of the issuer.
     pub issuer: String,
-    /// Its serial number: octets in hexadecimal, separated by colons.
+    /// The serial number: octets in hexadecimal, separated by colons.
     #[serde(default)]
     pub serial: String,
-    /// The names and addresses it is good for (subjectAltName).
+    /// The names and addresses in subjectAltName.
     pub names: Vec<String>,
-    /// The first second of its validity, RFC 3339.
+    /// The first second of the validity, RFC 3339.
     pub not_before: String,
     /// The last second of its validity, RFC 3339.
     pub not_after: String,
-    /// The same in seconds since 1970.
+    /// The last second of the validity, in seconds since 1970.
     pub not_after_unix: i64,
-    /// Whole days from the audit until it expires, never more than remain. Negative as soon as it has expired: then -1,
-    /// or the whole days since.
+    /// Whole days from the audit until the expiry, rounded down. After the expiry: -1, or the whole days since.
     pub days_left: i64,
     /// The public key: "EC P-256", "RSA 2048 bits".
     pub key: String,
-    /// The algorithm that signed it, by name or object identifier.
+    /// The algorithm of the signature, by name or object identifier.
     pub signature: String,
     /// SHA-256 of the certificate, in hexadecimal.
     pub sha256: String,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo), in hexadecimal: what a TLSA record `3 1 1` and key pins have.
+    /// SHA-256 of the public key (SubjectPublicKeyInfo), in hexadecimal, as in a TLSA record `3 1 1` and in key pins.
     #[serde(default)]
     pub spki_sha256: String,
-    /// What is wrong with its encoding, if it cannot be read.
+    /// The parse error, if the certificate cannot be read.
     pub unreadable: Option<String>,
 }

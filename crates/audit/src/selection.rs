@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::check::{CHECKS, Check, id};
-use crate::report::{AuditReport, EndpointVerdict, Finding};
+use crate::report::{AuditReport, CheckOutcome, EndpointVerdict, Finding};
 
 /// The most connections that an audit with [`Selection::light`] may open.
 pub const LIGHT_CONNECTIONS: u32 = 2;
@@ -124,7 +124,7 @@ impl Selection {
         checks.iter().any(|check| self.wants(check))
     }
 
-    /// Removes the findings of checks that are not selected. An endpoint without any finding left is inconclusive.
+    /// Removes the findings of checks that are not selected. An endpoint without any result left is inconclusive.
     pub fn apply(&self, report: &mut AuditReport) {
         let wanted = |finding: &Finding| crate::check::check(&finding.id).is_none_or(|row| self.wants(row));
         for endpoint in &mut report.endpoints {
@@ -133,7 +133,8 @@ impl Selection {
                 endpoint.outcome,
                 EndpointVerdict::Sound | EndpointVerdict::Findings | EndpointVerdict::Inconclusive
             );
-            if endpoint.findings.is_empty() && is_open {
+            let has_result = endpoint.findings.iter().any(|it| it.outcome != CheckOutcome::NotRun);
+            if !has_result && is_open {
                 endpoint.outcome = EndpointVerdict::Inconclusive;
                 endpoint.summary = String::from("none of the selected checks has a result");
             }

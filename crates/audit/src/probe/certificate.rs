@@ -3,7 +3,7 @@
 use starttls::rustls::client::verify_server_name;
 use starttls::rustls::pki_types::ServerName;
 use starttls::rustls::server::ParsedCertificate;
-use starttls::{CertificateVerdict, TlsFacts, validity};
+use starttls::{CertificateFault, CertificateVerdict, TlsFacts, validity};
 use starttls_hello::Version;
 use x509_parser::prelude::*;
 
@@ -35,7 +35,11 @@ pub(crate) fn certificate(
             vec![chain(presented, &facts.verdict, fetchable)]
         }
     };
-    findings.extend([name(facts, server_name, &own.names), dates(presented), expiry(presented, soon)]);
+    findings.extend([
+        name(facts, server_name, &own.names),
+        dates(presented, &facts.verdict),
+        expiry(presented, soon),
+    ]);
     findings.push(match own.names.is_empty() {
         true => FindingBuilder::fail(
             id::CERT_SAN,
@@ -156,9 +160,12 @@ fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> FindingBuilder
 }
 
 /// Of the path that clients verify. What else the server sends may have ended: no client looks at it.
-fn dates(presented: &Presented) -> FindingBuilder {
+fn dates(presented: &Presented, verdict: &CertificateVerdict) -> FindingBuilder {
     let ended = presented.expires.as_ref().filter(|it| it.days_left < 0);
-    let early = ["not valid yet", "not valid before"].iter().any(|words| presented.verdict.contains(words));
+    let early = matches!(
+        verdict,
+        CertificateVerdict::Failed(failure) if matches!(failure.fault, CertificateFault::NotYetValid { .. })
+    );
     match (ended, early) {
         (Some(ended), _) => {
             FindingBuilder::fail(id::CERT_DATES, format!("{} ended on {}", ended.subject, ended.not_after))
@@ -307,7 +314,7 @@ pub(crate) fn session(
 
 #[cfg(test)]
 mod tests {
-    use starttls::{CertificateFailure, CertificateFault};
+    use starttls::CertificateFailure;
 
     use super::*;
 

@@ -1,4 +1,4 @@
-//! What the renderers tell in common: the order of findings, the words, and what evidence points at.
+//! Shared by the renderers: the order of the findings, the words, and the excerpts of transcripts.
 
 use starttls::validity;
 
@@ -8,24 +8,24 @@ use crate::report::{
     Presented, TlsSummary, Transcript,
 };
 
-/// Returns every problem, worst first, with its place in the report.
+/// Returns all problems, worst first, with their index in the report.
 pub(crate) fn wrong(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     let mut wrong: Vec<_> = numbered(endpoint).filter(|(_, finding)| is_wrong(finding)).collect();
     wrong.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
     wrong
 }
 
-/// Returns the problems that no baseline has, worst first.
+/// Returns the problems that the baseline does not contain, worst first.
 pub(crate) fn new(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     wrong(endpoint).into_iter().filter(|(_, finding)| !finding.known).collect()
 }
 
-/// Returns the problems that the baseline has too, worst first.
+/// Returns the problems that the baseline contains, worst first.
 pub(crate) fn known(endpoint: &EndpointReport) -> Vec<(usize, &Finding)> {
     wrong(endpoint).into_iter().filter(|(_, finding)| finding.known).collect()
 }
 
-/// The findings with this outcome.
+/// Returns the findings with this outcome.
 pub(crate) fn with(endpoint: &EndpointReport, outcome: CheckOutcome) -> Vec<(usize, &Finding)> {
     numbered(endpoint).filter(|(_, finding)| finding.outcome == outcome).collect()
 }
@@ -34,7 +34,7 @@ fn numbered(endpoint: &EndpointReport) -> impl Iterator<Item = (usize, &Finding)
     endpoint.findings.iter().enumerate()
 }
 
-/// The conversation and the part of it that evidence points at, if there is such a part.
+/// Returns the transcript and the entries that the evidence refers to, if they exist.
 pub(crate) fn excerpt(endpoint: &EndpointReport, at: Evidence) -> Option<(&Transcript, &[Entry])> {
     let transcript = endpoint.transcripts.get(at.transcript)?;
     let last = at.last.min(transcript.entries.len().checked_sub(1)?);
@@ -42,12 +42,12 @@ pub(crate) fn excerpt(endpoint: &EndpointReport, at: Evidence) -> Option<(&Trans
     Some((transcript, entries))
 }
 
-/// Returns the text of an entry: decoded where the protocol is binary, or else the bytes, escaped.
+/// Returns the text of an entry: the decoded message of a binary protocol, otherwise the escaped bytes.
 pub(crate) fn shown(entry: &Entry) -> &str {
     entry.decoded.as_deref().unwrap_or(&entry.text)
 }
 
-/// Returns the lines of an entry. Its line ends are spelled out as `\n` and stay where they are.
+/// Returns the lines of an entry. Each line keeps its escaped line end (`\n`).
 pub(crate) fn lines(entry: &Entry) -> Vec<&str> {
     let text = shown(entry);
     if matches!(entry.kind, EntryKind::Boundary | EntryKind::Event) {
@@ -65,7 +65,7 @@ pub(crate) fn lines(entry: &Entry) -> Vec<&str> {
     lines
 }
 
-/// Who spoke.
+/// Returns the label of the sender.
 pub(crate) fn speaker(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Client => "C",
@@ -76,7 +76,7 @@ pub(crate) fn speaker(kind: EntryKind) -> &'static str {
     }
 }
 
-/// What stands at the boundary: always that it is one, and more if the entry says more.
+/// Returns the text of a boundary: its label, and the rest of the entry.
 pub(crate) fn boundary(text: &str) -> (&'static str, &str) {
     const WORDS: &str = "TLS from here";
     (WORDS, text.strip_prefix(WORDS).unwrap_or(text).trim_start_matches([':', ',', ' ']))
@@ -96,7 +96,7 @@ pub(crate) fn verdict_word(verdict: EndpointVerdict) -> &'static str {
     }
 }
 
-/// The name of a verdict as the JSON has it.
+/// Returns the name of a verdict in JSON.
 pub(crate) fn verdict_key(verdict: EndpointVerdict) -> &'static str {
     match verdict {
         EndpointVerdict::Sound => "sound",
@@ -110,7 +110,7 @@ pub(crate) fn verdict_key(verdict: EndpointVerdict) -> &'static str {
     }
 }
 
-/// The name of an outcome as the JSON has it.
+/// Returns the name of an outcome in JSON.
 pub(crate) fn outcome_key(outcome: CheckOutcome) -> &'static str {
     match outcome {
         CheckOutcome::Pass => "pass",
@@ -123,7 +123,35 @@ pub(crate) fn outcome_key(outcome: CheckOutcome) -> &'static str {
     }
 }
 
-/// Several endpoints in one line: "3 endpoints: 1 sound, 2 not sound".
+/// Returns an outcome and its summary in words: "passed: valid now", "not run (needs --slow)".
+pub(crate) fn outcome_text(finding: &Finding) -> String {
+    let (word, summary) = (outcome_word(finding.outcome), &finding.summary);
+    let known = if finding.known { " (known)" } else { "" };
+    match finding.outcome {
+        CheckOutcome::NotRun => not_run(finding),
+        _ => format!("{word}{known}: {summary}"),
+    }
+}
+
+/// Returns "not run" with the reason.
+pub(crate) fn not_run(finding: &Finding) -> String {
+    format!("{} ({})", outcome_word(CheckOutcome::NotRun), finding.summary)
+}
+
+/// Returns the word for an outcome.
+fn outcome_word(outcome: CheckOutcome) -> &'static str {
+    match outcome {
+        CheckOutcome::Pass => "passed",
+        CheckOutcome::Fail => "failed",
+        CheckOutcome::Warning => "warning",
+        CheckOutcome::Info => "info",
+        CheckOutcome::NotApplicable => "not applicable",
+        CheckOutcome::NotRun => "not run",
+        CheckOutcome::Inconclusive => "inconclusive",
+    }
+}
+
+/// Returns several endpoints in one line: "3 endpoints: 1 sound, 2 not sound".
 pub(crate) fn overview(report: &AuditReport) -> String {
     const ORDER: [EndpointVerdict; 8] = [
         EndpointVerdict::Sound,
@@ -147,7 +175,7 @@ pub(crate) fn overview(report: &AuditReport) -> String {
         overview = format!("{overview}: {}", parts.join(", "));
     }
     if report.endpoints.is_empty() && report.unaudited.is_empty() {
-        overview = String::from("there is nothing to audit");
+        overview = String::from(NO_ENDPOINTS);
     }
     if let [first, ..] = report.unaudited.as_slice() {
         let targets = plural(report.unaudited.len(), "target", "targets");
@@ -159,7 +187,7 @@ pub(crate) fn overview(report: &AuditReport) -> String {
     overview
 }
 
-/// Returns where the report comes from: the program and its version, the time, the options.
+/// Returns the origin of the report: the program and its version, the time, the options.
 pub(crate) fn provenance(report: &AuditReport) -> String {
     let options = match report.options.as_slice() {
         [] => String::from("no options"),
@@ -169,7 +197,7 @@ pub(crate) fn provenance(report: &AuditReport) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns what an audit took, and from where and when it was done.
+/// Returns the connections and the duration of an audit, its local address and its time.
 pub(crate) fn effort(endpoint: &EndpointReport) -> String {
     let connections = plural(endpoint.connections as usize, "connection", "connections");
     let mut effort = format!("{connections}, {:.2} s", endpoint.elapsed_ms / 1000.0);
@@ -182,16 +210,19 @@ pub(crate) fn effort(endpoint: &EndpointReport) -> String {
     effort
 }
 
+/// The text for a report without endpoints.
+const NO_ENDPOINTS: &str = "no endpoints to audit";
+
 /// Returns why a report has no endpoints: the answers of DNS that are not empty.
 pub(crate) fn nothing_to_audit(report: &AuditReport) -> String {
     let answers = report.lookups.iter().filter(|line| !line.ends_with(": none"));
     match answers.map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => String::from("there is nothing to audit"),
-        answers => format!("there is nothing to audit: {}", answers.join("; ")),
+        [] => String::from(NO_ENDPOINTS),
+        answers => format!("{NO_ENDPOINTS}: {}", answers.join("; ")),
     }
 }
 
-/// A TLS session in one line.
+/// Returns a TLS session in one line.
 pub(crate) fn session(tls: &TlsSummary) -> String {
     let group = tls.group.as_deref().unwrap_or("no key exchange");
     let quantum = if tls.post_quantum { " (post-quantum)" } else { "" };
@@ -199,7 +230,7 @@ pub(crate) fn session(tls: &TlsSummary) -> String {
     format!("{}, {}, {group}{quantum}{alpn}", tls.version, tls.cipher_suite)
 }
 
-/// What was presented, in one line.
+/// Returns the presented certificate in one line.
 pub(crate) fn certificate(presented: &Presented) -> String {
     let Some(own) = presented.chain.first() else { return presented.verdict.clone() };
     if let Some(why) = &own.unreadable {
@@ -218,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_where_the_peer_ended_them() {
+    fn lines_end_at_the_escaped_line_ends_of_the_peer() {
         let cut = |text: &str| {
             let entry = Entry { at_ms: 0.0, kind: EntryKind::Server, text: text.to_owned(), decoded: None };
             lines(&entry).into_iter().map(str::to_owned).collect::<Vec<_>>()

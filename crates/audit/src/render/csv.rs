@@ -1,4 +1,4 @@
-//! For spreadsheets and databases: CSV (RFC 4180), a row for each check of each endpoint.
+//! CSV (RFC 4180) for spreadsheets and databases: one row for each check of each endpoint.
 
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ const COLUMNS: [&str; 15] = [
     "options",
 ];
 
-/// The report as CSV, with a header line. A target without an endpoint is a row without a check.
+/// Renders the report as CSV with a header line. A target without an endpoint is a row without a check.
 pub fn render(report: &AuditReport) -> String {
     let mut out = String::new();
     row(&mut out, COLUMNS);
@@ -86,7 +86,7 @@ fn row(out: &mut String, fields: [&str; 15]) {
     out.push_str("\r\n");
 }
 
-/// Returns text that a spreadsheet does not take for a formula.
+/// Escapes text so that a spreadsheet does not evaluate it as a formula.
 fn inert(field: &str) -> String {
     let plain = Plain(field).to_string();
     if plain.starts_with(['=', '+', '-', '@']) { format!("'{plain}") } else { plain }

@@ -1,7 +1,7 @@
-//! One page that needs nothing but itself: no network, no script, readable in the dark and on paper.
+//! HTML: one page without network access and scripts, with styles for dark screens and for paper.
 //!
-//! Every text goes through `Markup`; ids and links are made of numbers only. The policy in the page forbids it to
-//! load or run anything, should something slip through.
+//! `Markup` escapes every text, and ids and links consist of numbers only. The Content-Security-Policy of the page forbids
+//! scripts and network access, in case an escape is missing.
 
 mod transcript;
 
@@ -11,12 +11,12 @@ use starttls_report::Markup;
 
 use super::common;
 use crate::check::check;
-use crate::filter::severity_word;
+use crate::filter::{is_wrong, severity_word};
 use crate::report::{
     AuditReport, Capabilities, CheckOutcome, EndpointReport, EndpointVerdict, Finding, StepTime,
 };
 
-/// The report as a page.
+/// Renders the report as an HTML page.
 pub fn render(report: &AuditReport) -> String {
     let mut page = Page(String::new());
     let title = match report.endpoints.as_slice() {
@@ -94,13 +94,7 @@ impl Page {
         ));
         self.facts(endpoint);
         self.findings("Problems", "wrong", number, endpoint, &common::new(endpoint));
-        self.findings(
-            "Problems that the baseline has",
-            "wrong known",
-            number,
-            endpoint,
-            &common::known(endpoint),
-        );
+        self.findings("Problems in the baseline", "wrong known", number, endpoint, &common::known(endpoint));
         let inconclusive = common::with(endpoint, CheckOutcome::Inconclusive);
         self.findings("Inconclusive checks", "unclear", number, endpoint, &inconclusive);
         for (title, open, outcome) in [
@@ -115,7 +109,7 @@ impl Page {
             self.capabilities(capabilities);
         }
         if !endpoint.transcripts.is_empty() {
-            transcript::conversations(self, number, endpoint);
+            transcript::transcripts(self, number, endpoint);
         }
         self.add(format_args!("</section>\n"));
     }
@@ -132,7 +126,7 @@ impl Page {
         if let Some(presented) = &endpoint.certificate {
             self.fact("Certificate", &common::certificate(presented));
             if let Some(own) = presented.chain.first() {
-                self.fact("Good for", &own.names.join(", "));
+                self.fact("Names", &own.names.join(", "));
                 self.fact("Valid", &format!("{} to {}", own.not_before, own.not_after));
                 self.fact("Issued by", &own.issuer);
                 self.fact("Serial", &own.serial);
@@ -183,7 +177,7 @@ impl Page {
         self.add(format_args!("<h3>{title}</h3>\n"));
         for &(index, finding) in findings {
             let severity = severity_word(finding.severity);
-            let badge = if class.starts_with("wrong") { severity } else { "inconclusive" };
+            let badge = if is_wrong(finding) { severity } else { "inconclusive" };
             let outcome = common::outcome_key(finding.outcome);
             let id = Markup(&finding.id);
             self.add(format_args!(
@@ -235,10 +229,14 @@ impl Page {
         self.add(format_args!("<details class=\"fold\"{open}><summary>{title} ({count})</summary>\n<ul>\n"));
         for &(index, finding) in findings {
             let (outcome, id) = (common::outcome_key(finding.outcome), Markup(&finding.id));
+            let text = match finding.outcome {
+                CheckOutcome::NotRun => common::not_run(finding),
+                _ => finding.summary.clone(),
+            };
             self.add(format_args!(
                 "<li id=\"e{number}-f{index}\" data-check=\"{id}\" data-outcome=\"{outcome}\">{} \
                 <code class=\"id\">{id}</code>",
-                Markup(&finding.summary)
+                Markup(&text)
             ));
             self.details(finding);
             if let Some(&at) = finding.evidence.iter().find(|at| common::excerpt(endpoint, **at).is_some()) {

@@ -1,4 +1,4 @@
-//! For programs: the report as one object, or an endpoint as one line.
+//! JSON: the report as one object, or an endpoint as one line.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::report::{AuditReport, EndpointReport, EndpointVerdict, SCHEMA_VERSION
 pub enum Line {
     /// One endpoint.
     Endpoint(Box<Audited>),
-    /// What else is to be said about a target.
+    /// A target without an endpoint, or the lookups of a target.
     Remark(Remark),
 }
 
@@ -33,7 +33,7 @@ pub struct Audited {
     pub endpoint: EndpointReport,
 }
 
-/// Where a line comes from.
+/// The run that wrote a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
@@ -58,7 +58,7 @@ impl From<&AuditReport> for Run {
     }
 }
 
-/// A target without an endpoint, or what was looked up for one.
+/// A target without an endpoint, or the lookups of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remark {
@@ -69,25 +69,25 @@ pub struct Remark {
     pub run: Run,
     /// The target as it was written.
     pub asked: String,
-    /// The line of the target list that has it.
+    /// The line of the target list that contains the target.
     #[serde(default)]
     pub target_line: Option<usize>,
-    /// What was looked up on the way to its endpoints, one line each.
+    /// The lookups for its endpoints, one line each.
     pub lookups: Vec<String>,
-    /// Why it has no endpoint.
+    /// The reason why it has no endpoint.
     pub error: Option<String>,
-    /// The exit code that stands for the error.
+    /// The exit code for the error.
     #[serde(default)]
     pub exit_code: Option<u8>,
 }
 
-/// The report as one object.
+/// Renders the report as one object.
 pub fn render(report: &AuditReport) -> String {
-    // Structs with strings for keys: this cannot fail.
+    // Structs with string keys cannot fail to serialize.
     starttls_report::json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }
 
-/// Returns an endpoint as one line, under the target as it was written.
+/// Renders an endpoint as one line. `asked` is the target as the user wrote it.
 pub fn line(run: &Run, asked: &str, endpoint: &EndpointReport) -> String {
     one_line(&Line::Endpoint(Box::new(Audited {
         schema_version: SCHEMA_VERSION,
@@ -97,7 +97,7 @@ pub fn line(run: &Run, asked: &str, endpoint: &EndpointReport) -> String {
     })))
 }
 
-/// Returns a line about a target, beside those of its endpoints.
+/// Renders a remark about a target as one line.
 pub fn remark(remark: &Remark) -> String {
     one_line(&Line::Remark(remark.clone()))
 }
@@ -106,16 +106,16 @@ fn one_line(line: &Line) -> String {
     starttls_report::json(&serde_json::to_string(line).unwrap_or_default()) + "\n"
 }
 
-/// Why a report cannot be read.
+/// The error of a report that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadError {
     /// The line of the file, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault of the line.
     pub fault: Fault,
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The file has no content.
@@ -124,7 +124,7 @@ pub enum Fault {
     Syntax,
     /// The JSON ends too early.
     CutOff,
-    /// The JSON is not a report, or a report without a field that it needs.
+    /// The JSON is not a report, or a required field is missing.
     OtherData,
 }
 
@@ -132,10 +132,10 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.line;
         match self.fault {
-            Fault::Empty => f.write_str("the file is empty: expected a JSON report of starttls check"),
-            Fault::Syntax => write!(f, "line {line} is not JSON: expected a JSON report of starttls check"),
-            Fault::CutOff => write!(f, "line {line} is cut off: the JSON on it does not end"),
-            Fault::OtherData => write!(f, "line {line} is JSON, but not a report of starttls check"),
+            Fault::Empty => f.write_str("the file is empty: expected a JSON report of an audit"),
+            Fault::Syntax => write!(f, "line {line} is not JSON: expected a JSON report of an audit"),
+            Fault::CutOff => write!(f, "line {line} is truncated: expected the end of the JSON value"),
+            Fault::OtherData => write!(f, "line {line} is JSON, but not a report of an audit"),
         }
     }
 }
@@ -153,11 +153,11 @@ impl ReadError {
     }
 }
 
-/// Reads what [`render`] or a bulk run wrote, such as a baseline. A line that was cut off at the end is left out. Of an
-/// endpoint that was audited again, the last audit counts.
+/// Reads a report that [`render`] or a bulk run wrote, such as a baseline. A truncated last line is ignored. If an
+/// endpoint was audited more than once, the last audit counts.
 ///
 /// # Errors
-/// When a line is not part of a report.
+/// [`ReadError`] if a line is not part of a report.
 pub fn read(text: &str) -> Result<AuditReport, ReadError> {
     let whole = match serde_json::from_str(text) {
         Ok(report) => return Ok(report),
@@ -165,7 +165,7 @@ pub fn read(text: &str) -> Result<AuditReport, ReadError> {
     };
     let mut numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     let Some((_, first)) = numbered.peek() else { return Err(ReadError { line: 1, fault: Fault::Empty }) };
-    // An object that goes on in the next line is no line of a bulk run.
+    // A bulk run writes each object on one line.
     if serde_json::from_str::<serde_json::Value>(first).is_err() {
         return Err(ReadError::new(whole.line().max(1), &whole));
     }
@@ -180,10 +180,10 @@ pub fn read(text: &str) -> Result<AuditReport, ReadError> {
     Ok(report)
 }
 
-/// Reads one line of a bulk run; `number` is its place in the file, from 1.
+/// Reads one line of a bulk run; `number` is its number in the file, from 1.
 ///
 /// # Errors
-/// When it is not a line of a report.
+/// [`ReadError`] if it is not a line of a report.
 pub fn read_line(line: &[u8], number: usize) -> Result<Line, ReadError> {
     serde_json::from_slice(line).map_err(|error| ReadError::new(number, &error))
 }
@@ -223,9 +223,9 @@ impl AuditReport {
 mod tests {
     use super::*;
 
-    /// Set `UPDATE_SCHEMA` to write the files anew.
+    /// `UPDATE_SCHEMA=1` writes the files.
     #[test]
-    fn the_schemas_in_the_docs_are_those_of_the_code() {
+    fn schemas_in_docs_equal_the_types() {
         let schemas = [
             ("check.json", schemars::schema_for!(AuditReport)),
             ("check-line.json", schemars::schema_for!(Line)),

@@ -1,4 +1,4 @@
-//! For build servers: a test suite for each endpoint, a test case for each check.
+//! JUnit XML for build servers: a test suite for each endpoint, a test case for each check.
 
 use starttls_report::junit::{self, TestCase, TestSuite};
 
@@ -8,7 +8,7 @@ use crate::report::{
     AuditReport, CheckOutcome, EndpointReport, EndpointVerdict, Finding, Severity, Unaudited,
 };
 
-/// The report as JUnit XML. What is wrong below `fail_on` is told, and no failure; neither is what a baseline has. An
+/// Renders the report as JUnit XML. A problem below `fail_on`, or one that the baseline contains, is not a failure. An
 /// endpoint that could not be audited is an error, and so is a target without an endpoint.
 pub fn render(report: &AuditReport, fail_on: Severity) -> String {
     let endpoints = report.endpoints.iter().map(|endpoint| suite(report, endpoint, fail_on));
@@ -18,7 +18,7 @@ pub fn render(report: &AuditReport, fail_on: Severity) -> String {
 
 fn suite(report: &AuditReport, endpoint: &EndpointReport, fail_on: Severity) -> TestSuite {
     let seconds = endpoint.elapsed_ms / 1000.0;
-    // One name has an address of each family, and each is a server of its own.
+    // The IPv4 and IPv6 addresses of a name are separate servers.
     let name = match &endpoint.address {
         Some(address) => format!("{} ({address})", endpoint.target),
         None => endpoint.target.clone(),
@@ -41,7 +41,7 @@ fn suite(report: &AuditReport, endpoint: &EndpointReport, fail_on: Severity) -> 
     }
 }
 
-/// What came of the targets apart from endpoints: nothing, if there is nothing to say.
+/// Returns the suite for the targets without endpoints, if there are any.
 fn targets(report: &AuditReport) -> Option<TestSuite> {
     let error = |it: &Unaudited| TestCase {
         name: it.asked.clone(),
@@ -73,7 +73,7 @@ fn properties(report: &AuditReport) -> Vec<(&'static str, String)> {
     vec![("generator", report.generator.clone()), ("options", report.options.join(" "))]
 }
 
-/// Whether there was an audit.
+/// Returns whether the endpoint could be audited.
 fn audit(endpoint: &EndpointReport) -> junit::TestResult {
     let message = endpoint.summary.clone();
     match endpoint.outcome {
@@ -83,11 +83,10 @@ fn audit(endpoint: &EndpointReport) -> junit::TestResult {
 }
 
 fn outcome(endpoint: &EndpointReport, finding: &Finding, fail_on: Severity) -> junit::TestResult {
-    let known = if finding.known { " (known)" } else { "" };
-    let told = format!("{}{known}: {}", common::outcome_key(finding.outcome), finding.summary);
+    let text = common::outcome_text(finding);
     match finding.outcome {
         CheckOutcome::NotApplicable | CheckOutcome::NotRun | CheckOutcome::Inconclusive => {
-            junit::TestResult::Skipped(told)
+            junit::TestResult::Skipped(text)
         }
         _ if is_wrong(finding) && !finding.known && finding.severity >= fail_on => {
             junit::TestResult::Failure {
@@ -96,11 +95,11 @@ fn outcome(endpoint: &EndpointReport, finding: &Finding, fail_on: Severity) -> j
                 evidence: body(endpoint, finding),
             }
         }
-        _ => junit::TestResult::Passed(told),
+        _ => junit::TestResult::Passed(text),
     }
 }
 
-/// Returns details, evidence and fix, a line each.
+/// Returns the details, the evidence and the fix, line by line.
 fn body(endpoint: &EndpointReport, finding: &Finding) -> Vec<String> {
     let mut lines = finding.details.clone();
     for &at in &finding.evidence {

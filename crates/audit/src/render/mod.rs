@@ -1,7 +1,7 @@
-//! Shows a report: one file for each form. All of them are pure: a report goes in, text comes out.
+//! Renders a report, with one module for each format. A renderer is a function from a report to text.
 //!
-//! What a peer sent is escaped when it enters a report. The renderers do not rely on it: a report may have been read
-//! from a file. Whatever a terminal, a browser or a parser might obey is spelled out here again.
+//! Text from a peer is escaped when it enters a report. The renderers escape it again, because a report may come from a
+//! file: control characters must not reach a terminal, a browser or a parser.
 
 mod common;
 pub mod csv;

@@ -1,4 +1,4 @@
-//! For Nagios, Icinga and their kin: a plugin's output with performance data, and its own exit codes.
+//! The output of a monitoring plugin (Nagios, Icinga), with performance data and the exit codes of plugins.
 
 use std::fmt::{self, Write};
 
@@ -9,7 +9,7 @@ use super::common;
 use crate::filter;
 use crate::report::{AuditReport, EndpointReport, EndpointVerdict, Finding, Severity};
 
-/// When the days left of a certificate are too few.
+/// The limits for the remaining days of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
     /// Fewer than this: WARNING.
@@ -24,7 +24,7 @@ impl Default for Thresholds {
     }
 }
 
-/// The state of the service; the worst comes last, as monitoring counts it.
+/// The state of the service, in ascending order for monitoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Sound.
@@ -33,12 +33,12 @@ pub enum State {
     Unknown,
     /// A finding of severity warning, or a certificate that expires soon.
     Warning,
-    /// Anything worse, or no service at all.
+    /// A finding of severity error or critical, or a service that cannot be audited.
     Critical,
 }
 
 impl State {
-    /// The exit code of the plugin.
+    /// Returns the exit code of the plugin.
     pub fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
@@ -58,8 +58,7 @@ impl State {
     }
 }
 
-/// Returns the state of all endpoints and targets together: that of the worst. A domain that announces that it has no
-/// service (RFC 7505) is in order.
+/// Returns the worst state of all endpoints and targets. A domain that announces that it has no service (RFC 7505) is OK.
 pub fn state(report: &AuditReport, thresholds: Thresholds) -> State {
     let endpoints = report.endpoints.iter().map(|endpoint| judge(endpoint, thresholds));
     let targets = report.unaudited.iter().map(|it| match it.outcome {
@@ -70,7 +69,7 @@ pub fn state(report: &AuditReport, thresholds: Thresholds) -> State {
     endpoints.chain(targets).max().unwrap_or(nothing)
 }
 
-/// The plugin's output: one line with performance data, then a line for each thing that is wrong.
+/// Renders the output of the plugin: one line with performance data, then one line for each problem.
 pub fn render(report: &AuditReport, thresholds: Thresholds) -> String {
     let mut performance = String::new();
     let mut long = String::new();
@@ -106,11 +105,11 @@ fn headline(report: &AuditReport, thresholds: Thresholds) -> String {
     let of_findings = worst.map(|finding| of_severity(finding.severity));
     let what = match (worst, expiry(endpoint, thresholds)) {
         _ if !audited(endpoint) => Tame(&endpoint.summary).to_string(),
-        (_, expiry @ Some(_)) if expiry > of_findings => "the certificate expires too soon".to_owned(),
+        (_, expiry @ Some(_)) if expiry > of_findings => "the certificate expires soon".to_owned(),
         (Some(finding), _) => Tame(&finding.summary).to_string(),
         (None, _) => match common::known(endpoint).len() {
             0 => "the upgrade is sound".to_owned(),
-            known => format!("nothing new, {known} known"),
+            known => format!("no new problems, {known} known"),
         },
     };
     let days = days_left(endpoint)
@@ -142,7 +141,7 @@ fn of_severity(severity: Severity) -> State {
     }
 }
 
-/// What is wrong; a certificate that expires soon is left to the thresholds.
+/// Returns the problems. The thresholds decide on a certificate that expires soon.
 fn counted(endpoint: &EndpointReport) -> impl Iterator<Item = &Finding> {
     endpoint.findings.iter().filter(|finding| filter::is_new(finding) && finding.id != "cert-expiry")
 }
@@ -157,7 +156,7 @@ fn expiry(endpoint: &EndpointReport, thresholds: Thresholds) -> Option<State> {
     state(thresholds.critical_days, State::Critical).or(state(thresholds.warning_days, State::Warning))
 }
 
-/// Days until the path ends that clients verify.
+/// Returns the days until the certification path expires.
 fn days_left(endpoint: &EndpointReport) -> Option<i64> {
     Some(endpoint.certificate.as_ref()?.expires.as_ref()?.days_left)
 }
@@ -177,7 +176,7 @@ fn measure(out: &mut String, endpoint: &EndpointReport, label: &str, thresholds:
     write!(out, " '{label}time'={:.6}s;;;0;", endpoint.elapsed_ms / 1000.0)
 }
 
-/// Before the name of a measure, when there are several endpoints.
+/// Returns the prefix of a measure if the report has several endpoints.
 fn label(endpoint: &EndpointReport) -> String {
     let name = endpoint.address.as_deref().unwrap_or(&endpoint.target);
     let name: String = name
@@ -190,8 +189,8 @@ fn label(endpoint: &EndpointReport) -> String {
     )
 }
 
-/// A bar begins performance data; the others mean something to the shells and web pages that get the output. A quote that
-/// is escaped already is escaped in this way only.
+/// Text for the output of a plugin: a bar starts performance data, and the other characters have a meaning in the shells
+/// and web pages that receive the output. A quote that is already escaped is not escaped twice.
 struct Tame<'a>(&'a str);
 
 impl fmt::Display for Tame<'_> {

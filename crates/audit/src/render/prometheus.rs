@@ -1,4 +1,4 @@
-//! For Prometheus: the text exposition format. Where blackbox_exporter has a name for a measure, it is that name.
+//! The text exposition format of Prometheus. Measures that blackbox_exporter has too have the same names.
 
 use std::fmt::{self, Write};
 
@@ -9,7 +9,7 @@ use super::common;
 use crate::filter::severity_word;
 use crate::report::{AuditReport, Certificate, EndpointReport, EndpointVerdict, Unaudited};
 
-/// The report as metrics.
+/// Renders the report as metrics.
 pub fn render(report: &AuditReport) -> String {
     let mut out = String::new();
     for Family { name, help, samples } in FAMILIES {
@@ -35,7 +35,7 @@ pub fn render(report: &AuditReport) -> String {
     family(
         &mut out,
         "starttls_build_info",
-        "The program that audited, and its options.",
+        "The program of the audit, and its options.",
         &format!("starttls_build_info{build} 1\n"),
     );
     let mut lines = String::new();
@@ -43,7 +43,7 @@ pub fn render(report: &AuditReport) -> String {
         let labels = Labels(vec![("target", asked.as_str()), ("reason", reason.as_str())]);
         let _ = writeln!(lines, "starttls_target_unaudited{labels} 1");
     }
-    family(&mut out, "starttls_target_unaudited", "A target that has no endpoint, and why.", &lines);
+    family(&mut out, "starttls_target_unaudited", "A target without an endpoint, and the reason.", &lines);
     out
 }
 
@@ -72,27 +72,27 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "probe_duration_seconds",
-        help: "How long the audit took.",
+        help: "The duration of the audit.",
         samples: |endpoint| one(from_ms(endpoint.elapsed_ms)),
     },
     Family {
         name: "probe_tls_version_info",
-        help: "The TLS version that was negotiated.",
+        help: "The negotiated TLS version.",
         samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("version", tls.version.clone())])),
     },
     Family {
         name: "probe_tls_cipher_info",
-        help: "The cipher suite that was negotiated.",
+        help: "The negotiated cipher suite.",
         samples: |endpoint| info(endpoint.tls.as_ref().map(|tls| vec![("cipher", tls.cipher_suite.clone())])),
     },
     Family {
         name: "probe_ssl_earliest_cert_expiry",
-        help: "When the first certificate of the chain expires, in seconds since 1970, verified or not.",
+        help: "The expiry of the first certificate of the chain to expire, in seconds since 1970, verified or not.",
         samples: |endpoint| earliest(endpoint, false),
     },
     Family {
         name: "probe_ssl_last_chain_expiry_timestamp_seconds",
-        help: "When the verified chain expires, in seconds since 1970.",
+        help: "The expiry of the verified chain, in seconds since 1970.",
         samples: |endpoint| earliest(endpoint, true),
     },
     Family {
@@ -111,7 +111,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "starttls_certificate_verified",
-        help: "Whether the certificate leads to a trusted root, is valid now, and for the expected name.",
+        help: "Whether the certificate leads to a trusted root and is valid now for the expected name.",
         samples: |endpoint| match &endpoint.certificate {
             Some(presented) => one(f64::from(u8::from(presented.verified))),
             None => Vec::new(),
@@ -119,7 +119,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "starttls_certificate_not_after_seconds",
-        help: "When each certificate of the chain expires, in seconds since 1970; the server's own is at 0.",
+        help: "The expiry of each certificate of the chain, in seconds since 1970; position 0 is the server's own.",
         samples: |endpoint| readable(endpoint).map(expires).collect(),
     },
     Family {
@@ -129,12 +129,12 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "starttls_finding",
-        help: "What came out of each check.",
+        help: "The outcome of each check.",
         samples: |endpoint| endpoint.findings.iter().map(finding).collect(),
     },
     Family {
         name: "starttls_step_seconds",
-        help: "How long each step to the first answer inside TLS took.",
+        help: "The duration of each step to the first answer inside TLS.",
         samples: |endpoint| {
             let step = |step: &crate::report::StepTime| Sample {
                 labels: vec![("step", step.name.clone())],
@@ -145,14 +145,14 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "starttls_audit_start_timestamp_seconds",
-        help: "When the audit started, in seconds since 1970.",
+        help: "The start of the audit, in seconds since 1970.",
         samples: |endpoint| {
             validity::unix(&endpoint.started_at).into_iter().flat_map(|at| one(seconds(at))).collect()
         },
     },
     Family {
         name: "starttls_audit_info",
-        help: "The local address that the audit came from, and the name that was verified.",
+        help: "The local address of the audit, and the name that was verified.",
         samples: |endpoint| {
             let source = endpoint.source.clone().unwrap_or_default();
             info(Some(vec![("source", source), ("server_name", endpoint.server_name.clone())]))
@@ -160,7 +160,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "starttls_connections",
-        help: "How many connections the audit opened.",
+        help: "The number of connections that the audit opened.",
         samples: |endpoint| one(f64::from(endpoint.connections)),
     },
 ];
@@ -203,7 +203,7 @@ fn finding(finding: &crate::report::Finding) -> Sample {
     }
 }
 
-/// Milliseconds in seconds, to the microsecond.
+/// Converts milliseconds to seconds, rounded to microseconds.
 fn from_ms(ms: f64) -> f64 {
     (ms * 1000.0).round() / 1e6
 }

@@ -1,4 +1,4 @@
-//! For code scanning: SARIF 2.1.0. What is wrong is a result; endpoints that could not be audited are notifications.
+//! SARIF 2.1.0 for code scanning. Problems are results; endpoints that could not be audited are notifications.
 
 use std::fmt::Write;
 
@@ -9,8 +9,8 @@ use super::common;
 use crate::check::{CHECKS, Check};
 use crate::report::{AuditReport, EndpointReport, EndpointVerdict, Finding, Severity, Unaudited};
 
-/// The report as SARIF. `file` is the file of the repository where results are shown; without one it is the line of the
-/// target list that names the target, or else a path that is made of the target.
+/// Renders the report as SARIF. `file` is the file of the repository that shows the results. Without it the results refer
+/// to the line of the target list, or to a path that is made from the target.
 pub fn render(report: &AuditReport, file: Option<&str>) -> String {
     let results = |endpoint| {
         let wrong = common::wrong(endpoint).into_iter();
@@ -84,7 +84,7 @@ fn message(endpoint: &EndpointReport, finding: &Finding) -> String {
     text
 }
 
-/// A target without an endpoint.
+/// Returns the notification for a target without an endpoint.
 fn without_endpoint(report: &AuditReport, it: &Unaudited, file: Option<&str>) -> SarifNotification {
     let (path, line) = path(report, &it.asked, it.target_line, file);
     let place =
@@ -114,7 +114,7 @@ fn place(report: &AuditReport, endpoint: &EndpointReport, file: Option<&str>) ->
     SarifLocation { path, line, name: endpoint.server_name.clone(), full_name, kind: "endpoint" }
 }
 
-/// Returns the file and the line that stand for a target.
+/// Returns the file and the line that represent a target.
 fn path(report: &AuditReport, target: &str, line: Option<usize>, file: Option<&str>) -> (String, usize) {
     match (file, &report.target_list, line) {
         (Some(file), ..) => (file.to_owned(), 1),

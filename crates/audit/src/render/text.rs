@@ -1,4 +1,4 @@
-//! For people: the verdict, then the problems with their evidence and fix, then what passed, folded.
+//! The text format: the verdict, the problems with their evidence and fix, then the checks that passed in one line.
 
 mod wrap;
 
@@ -13,23 +13,23 @@ use crate::report::{
     Severity,
 };
 
-/// Evidence of this many lines is shown whole.
+/// The most lines of evidence that are shown in full.
 const MOST_LINES: usize = 16;
-/// Of longer evidence, what each side said at once is cut to this many lines.
+/// In longer evidence, the most lines of one message.
 const MOST_AT_ONCE: usize = 4;
 
-/// How a report is shown.
+/// The options of the text format.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
     /// The colors.
     pub palette: Palette,
-    /// Whether each check that passed gets a line, and decoded messages their bytes.
+    /// Whether each check that passed gets its own line, and decoded messages are followed by their bytes.
     pub verbose: bool,
-    /// The columns that a line may have; without a limit, lines are as long as they are.
+    /// The maximum number of columns; `None` does not wrap lines.
     pub width: Option<usize>,
 }
 
-/// What to write around text to color it.
+/// The escape sequences that color text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Palette {
     good: &'static str,
@@ -41,7 +41,7 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// No color: nothing but the text.
+    /// No colors.
     pub const PLAIN: Self = Self { good: "", warning: "", bad: "", strong: "", faint: "", reset: "" };
     /// The colors of a terminal.
     pub const TERMINAL: Self = Self {
@@ -60,7 +60,7 @@ impl Default for Palette {
     }
 }
 
-/// The report for people.
+/// Renders the report as text.
 pub fn render(report: &AuditReport, style: Style) -> String {
     let mut page = Page { out: String::new(), style };
     for lookup in &report.lookups {
@@ -100,7 +100,7 @@ impl Page {
         self.hanging(indent, indent + 4, color, text);
     }
 
-    /// Writes a line; where it is wrapped, it goes on in the column `hang`.
+    /// Writes a line. Continuation lines start in column `hang`.
     fn hanging(&mut self, indent: usize, hang: usize, color: &'static str, text: impl Display) {
         let line = format!("{:indent$}{}", "", Painted(color, self.style.palette.reset, text));
         let line = match self.style.width {
@@ -131,7 +131,7 @@ impl Page {
         }
         self.out.push('\n');
         self.facts(endpoint);
-        // The steps are among the facts already.
+        // The facts contain the steps.
         let is_shown = |id: &str| id == "time-steps" && !verbose && !endpoint.steps.is_empty();
         for (_, finding) in
             common::with(endpoint, CheckOutcome::Info).iter().filter(|(_, it)| !is_shown(&it.id))
@@ -143,7 +143,7 @@ impl Page {
         self.folded("passed", palette.good, &common::with(endpoint, CheckOutcome::Pass), verbose);
         let not_applicable = common::with(endpoint, CheckOutcome::NotApplicable);
         self.folded("not applicable", palette.faint, &not_applicable, verbose);
-        self.folded("not run", palette.faint, &common::with(endpoint, CheckOutcome::NotRun), true);
+        self.not_run(endpoint);
     }
 
     fn wrong(&mut self, endpoint: &EndpointReport, finding: &Finding) {
@@ -240,6 +240,23 @@ impl Page {
         self.line(2, "", format_args!("audit: {}", Plain(&common::effort(endpoint))));
     }
 
+    /// Writes one line for each reason why checks were not run.
+    fn not_run(&mut self, endpoint: &EndpointReport) {
+        let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+        for (_, finding) in common::with(endpoint, CheckOutcome::NotRun) {
+            let reason = common::not_run(finding);
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, ids)) => ids.push(&finding.id),
+                None => reasons.push((reason, vec![&finding.id])),
+            }
+        }
+        for (reason, ids) in reasons {
+            let reason =
+                Painted(self.style.palette.faint, self.style.palette.reset, Plain(&reason).to_string());
+            self.line(2, "", format_args!("{reason}: {}", Plain(&ids.join(" "))));
+        }
+    }
+
     fn folded(&mut self, word: &str, color: &'static str, findings: &[(usize, &Finding)], verbose: bool) {
         if findings.is_empty() {
             return;
@@ -277,14 +294,14 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
-/// What is shown of the evidence: a line, or how many are not.
+/// A line of the evidence, or the number of omitted lines.
 #[derive(Debug, PartialEq)]
 enum Shown<'a> {
     Line(&'a Entry, &'a str),
     Folded(usize),
 }
 
-/// Long lists are folded first, then what is far from the end: what proves a finding comes last, as a rule.
+/// Shortens evidence: first long messages, then the middle. The end stays, because it usually proves the finding.
 fn shown(entries: &[Entry]) -> Vec<Shown<'_>> {
     let said: Vec<_> = entries.iter().map(|entry| (entry, common::lines(entry))).collect();
     let all = said.iter().map(|(_, lines)| lines.len()).sum::<usize>();
@@ -330,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_shown_whole_or_folded_where_it_says_least() {
+    fn short_evidence_is_shown_in_full_and_long_messages_are_folded() {
         let short = [said(EntryKind::Server, 8), said(EntryKind::Client, 1), said(EntryKind::Server, 7)];
         assert_eq!(shown(&short).len(), 16);
         let long =

@@ -1,4 +1,4 @@
-//! The page in a real browser.
+//! The HTML page in a browser.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::{hostile, sample};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What Chromium makes of a page: the tree, written out. It is stopped after [`DEADLINE`].
+/// Returns the DOM of a page in Chromium, which is stopped after [`DEADLINE`].
 fn dom(page: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.html");
@@ -54,7 +54,7 @@ fn chromium(folder: &Path) -> Command {
     command
 }
 
-/// The elements with this attribute, as their tags are written out.
+/// Returns the tags of the elements with this attribute.
 fn tags<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
     dom.split('<').filter_map(|rest| rest.split('>').next()).filter(|tag| tag.contains(attribute)).collect()
 }
@@ -89,18 +89,18 @@ fn the_findings_can_be_read_from_the_page() {
         assert!(dom.contains(&finding.summary), "{}", finding.summary);
     }
     let boundaries = tags(&dom, "class=\"boundary").len();
-    assert!(boundaries >= 3, "every conversation that got there has its boundary, {boundaries} found");
+    assert!(boundaries >= 3, "expected a boundary for each connection that reached TLS, found {boundaries}");
 }
 
 #[test]
-fn every_link_stays_in_the_page_and_leads_somewhere() {
+fn every_link_refers_to_an_id_of_the_page() {
     let dom = dom(&html::render(&sample::all()));
     let ids: Vec<_> = tags(&dom, " id=\"").into_iter().map(|tag| attribute(tag, "id")).collect();
     let links: Vec<_> = tags(&dom, " href=").into_iter().map(|tag| attribute(tag, "href")).collect();
     assert!(!links.is_empty());
     for link in links {
         let id = link.strip_prefix('#').unwrap_or_else(|| panic!("{link} leaves the page"));
-        assert!(ids.contains(&id), "{link} leads nowhere");
+        assert!(ids.contains(&id), "{link} has no target");
     }
     let mut unique = ids.clone();
     unique.sort_unstable();
@@ -112,7 +112,7 @@ fn every_link_stays_in_the_page_and_leads_somewhere() {
 }
 
 #[test]
-fn hostile_text_is_only_text_to_the_browser() {
+fn the_browser_shows_hostile_text_as_text() {
     let report = hostile::hostile();
     let dom = dom(&html::render(&report));
     assert_eq!(tags(&dom, " data-check=").len(), findings(&report).count());
@@ -121,7 +121,7 @@ fn hostile_text_is_only_text_to_the_browser() {
     }
 }
 
-/// A policy that forbids scripts stops this one; without it, the title would change.
+/// The policy of the page stops this script; without the policy, the script changes the title.
 #[test]
 fn the_policy_of_the_page_stops_scripts() {
     let page = html::render(&sample::all());
@@ -130,5 +130,5 @@ fn the_policy_of_the_page_stops_scripts() {
     assert!(!with_policy.contains("<title>run</title>"));
     let policy = page.lines().find(|line| line.contains("Content-Security-Policy")).unwrap();
     let without_policy = dom(&page.replace(policy, "").replace("</body>", script));
-    assert!(without_policy.contains("<title>run</title>"), "the browser runs scripts at all");
+    assert!(without_policy.contains("<title>run</title>"), "the browser does not run scripts");
 }

@@ -1,4 +1,4 @@
-//! What counts: thresholds, chosen checks, a baseline.
+//! Filters: thresholds, selected checks, a baseline.
 
 use starttls_audit::check::{CHECKS, check};
 use starttls_audit::filter::{exit_code, mark_known, settle};
@@ -30,7 +30,7 @@ fn the_threshold_decides_between_sound_and_findings() {
     assert_eq!(endpoint.summary, "2 findings, the worst error; 2 checks passed, 1 inconclusive");
     endpoint.findings.retain(|finding| finding.outcome != CheckOutcome::Inconclusive);
     settle(&mut endpoint, Severity::Critical);
-    assert_eq!(endpoint.outcome, EndpointVerdict::Sound, "all that is left was told");
+    assert_eq!(endpoint.outcome, EndpointVerdict::Sound, "no inconclusive check remains");
     let mut sound = sample::sound();
     settle(&mut sound, Severity::Info);
     assert_eq!(
@@ -40,7 +40,7 @@ fn the_threshold_decides_between_sound_and_findings() {
 }
 
 #[test]
-fn without_any_check_nothing_is_sound() {
+fn an_endpoint_without_checks_is_not_sound() {
     let mut report = sample::report(vec![sample::sound(), sample::wrong()]);
     Selection::new(&names(&["srv-stall"]), &[]).unwrap().apply(&mut report);
     let report = settled(report, Severity::Warning);
@@ -48,7 +48,7 @@ fn without_any_check_nothing_is_sound() {
     for endpoint in &report.endpoints {
         assert!(endpoint.summary.contains("none of the selected checks"), "{}", endpoint.summary);
     }
-    // What was known before was checked all the same.
+    // A known problem counts as checked.
     let mut report = sample::report(vec![sample::wrong()]);
     Selection::new(&names(&["srv-inject-eager"]), &[]).unwrap().apply(&mut report);
     assert_eq!(mark_known(&mut report, &sample::report(vec![sample::wrong()])), 1);
@@ -56,7 +56,7 @@ fn without_any_check_nothing_is_sound() {
 }
 
 #[test]
-fn the_samples_are_settled() {
+fn the_samples_have_their_final_verdicts() {
     let report = sample::all();
     assert_eq!(settled(report.clone(), Severity::Warning), report);
 }
@@ -76,7 +76,7 @@ fn an_endpoint_that_could_not_be_audited_keeps_its_verdict_and_code() {
         let report = settled(sample::report(vec![sample::sound(), endpoint]), Severity::Warning);
         assert_eq!(exit_code(&report), code);
     }
-    assert_eq!(exit_code(&sample::all()), 1, "a finding outranks what could not be told");
+    assert_eq!(exit_code(&sample::all()), 1, "a finding outranks an inconclusive check");
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn only_and_skip_take_ids_and_families() {
 }
 
 #[test]
-fn a_baseline_marks_what_was_known_and_nothing_else() {
+fn a_baseline_marks_known_problems_only() {
     let known = |now: EndpointReport, then: EndpointReport| {
         let mut report = sample::report(vec![now]);
         let known = mark_known(&mut report, &sample::report(vec![then]));
         (known, exit_code(&settled(report, Severity::Warning)))
     };
-    assert_eq!(known(sample::wrong(), sample::wrong()), (3, 7), "one check was inconclusive, and is");
+    assert_eq!(known(sample::wrong(), sample::wrong()), (3, 7), "the inconclusive check remains");
     assert_eq!(known(sample::wrong(), sample::sound()), (0, 1), "another target");
     let mut then = sample::wrong();
     then.findings.retain(|finding| finding.id != "cert-expiry");
@@ -113,7 +113,7 @@ fn a_baseline_marks_what_was_known_and_nothing_else() {
     let mut then = sample::wrong();
     then.findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
     let earlier = then.clone();
-    assert_eq!(known(sample::wrong(), then), (1, 1), "two are worse now");
+    assert_eq!(known(sample::wrong(), then), (1, 1), "two have a higher severity now");
     let mut report = sample::report(vec![sample::wrong()]);
     mark_known(&mut report, &sample::report(vec![earlier]));
     let report = settled(report, Severity::Warning);
@@ -125,7 +125,7 @@ fn a_baseline_marks_what_was_known_and_nothing_else() {
     assert_eq!(
         endpoint.findings.iter().filter(|finding| finding.known).count(),
         1,
-        "they stay in the report"
+        "known problems stay in the report"
     );
     let then = EndpointReport { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
     assert_eq!(known(sample::wrong(), then), (3, 7), "the target has a new address");

@@ -1,4 +1,4 @@
-//! What each format demands.
+//! The requirements of each format.
 
 use serde_json::Value;
 use starttls_audit::check::CHECKS;
@@ -34,7 +34,7 @@ fn json_reads_back_as_one_object_and_as_lines() {
     assert_eq!(read.endpoints, report.endpoints);
     assert_eq!((read.unaudited[0].asked.as_str(), read.unaudited[0].target_line), ("gopher://x", Some(3)));
     assert_eq!((read.generator, read.options), (report.generator.clone(), report.options.clone()));
-    // An endpoint that was audited again counts once, as it was found last.
+    // If an endpoint was audited twice, the last audit counts.
     let mut again = sample::wrong();
     again.findings.clear();
     let read = json::read(&(lines.clone() + &line(&again))).unwrap();
@@ -42,7 +42,7 @@ fn json_reads_back_as_one_object_and_as_lines() {
 }
 
 #[test]
-fn what_is_wrong_with_a_json_file_is_said_by_its_line() {
+fn errors_of_a_json_file_name_the_line() {
     let report = sample::all();
     let line = json::line(&(&report).into(), "smtp://mail.example.com", &sample::sound());
     let pretty = json::render(&report);
@@ -54,8 +54,8 @@ fn what_is_wrong_with_a_json_file_is_said_by_its_line() {
         (String::from("{\"a\": 1}"), String::from("line 1 is JSON, but not a report")),
         (format!("{line}{{}}\n"), String::from("line 2 is JSON, but not a report")),
         (format!("{line}\n{line}nonsense\n{line}"), String::from("line 4 is not JSON")),
-        (format!("{line}{}\n{line}", &line[..50]), String::from("line 2 is cut off")),
-        (cut.to_owned(), format!("line {last} is cut off")),
+        (format!("{line}{}\n{line}", &line[..50]), String::from("line 2 is truncated")),
+        (cut.to_owned(), format!("line {last} is truncated")),
     ] {
         let error = json::read(&text).unwrap_err().to_string();
         assert!(error.starts_with(&expected), "{expected}: {error}");
@@ -64,7 +64,7 @@ fn what_is_wrong_with_a_json_file_is_said_by_its_line() {
 }
 
 #[test]
-fn junit_is_well_formed_and_counts_right() {
+fn junit_is_well_formed_and_its_counts_are_correct() {
     for (fail_on, failures) in [(Severity::Warning, 3), (Severity::Error, 2), (Severity::Critical, 1)] {
         let xml = junit::render(&sample::all(), fail_on);
         let document = roxmltree::Document::parse(&xml).unwrap();
@@ -113,8 +113,8 @@ fn sarif_has_what_the_specification_requires() {
     assert_eq!(sound["runs"][0]["results"], Value::Array(Vec::new()), "no results is an empty list");
 }
 
-/// What GitHub code scanning documents for an upload: relative paths with a line, rules with a level, a fingerprint for
-/// each result that tells two addresses of one server apart.
+/// The requirements of GitHub code scanning: relative paths with a line, rules with a level, and a fingerprint for each
+/// result that differs between two addresses of a server.
 #[test]
 fn sarif_is_what_github_accepts() {
     let at = |report: &_, file| serde_json::from_str::<Value>(&sarif::render(report, file)).unwrap();
@@ -146,7 +146,7 @@ fn sarif_is_what_github_accepts() {
     assert_eq!(fingerprints.len(), 6);
     fingerprints.sort_unstable();
     fingerprints.dedup();
-    assert_eq!(fingerprints.len(), 6, "each result is another");
+    assert_eq!(fingerprints.len(), 6, "each result has its own fingerprint");
 
     let first = |log: &Value| {
         log.pointer("/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri").unwrap().clone()
@@ -185,9 +185,10 @@ fn nagios_states_follow_thresholds_and_verdicts() {
     assert_eq!(nagios::state(&sample::report(Vec::new()), nagios::Thresholds::default()).code(), 3);
     let headline = nagios::render(&sample::report(vec![sample::wrong()]), nagios::Thresholds::default());
     assert!(
-        headline.starts_with("STARTTLS CRITICAL: submission://mail.example.com: the server answered inside")
+        headline
+            .starts_with("STARTTLS CRITICAL: submission://mail.example.com: the server answered a cleartext")
     );
-    // The thresholds decide about days, whatever the audit thought of them.
+    // The thresholds decide on the remaining days, not the finding.
     let mut expiring = sample::wrong();
     expiring.findings.retain(|finding| finding.id == "cert-expiry");
     let lenient = nagios::Thresholds { warning_days: 3, critical_days: 1 };
@@ -202,7 +203,7 @@ fn prometheus_groups_families_and_exports_dates_of_unverified_certificates() {
     for line in metrics.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             current = help.split(' ').next().unwrap();
-            assert!(!families.contains(&current), "{current} is there twice");
+            assert!(!families.contains(&current), "{current} exists twice");
             families.push(current);
         } else if !line.starts_with('#') {
             assert_eq!(line.split('{').next().unwrap(), current);
@@ -216,12 +217,12 @@ fn prometheus_groups_families_and_exports_dates_of_unverified_certificates() {
         metrics.lines().any(|line| line.starts_with(&format!("{name}{{target=\"submission://mail")))
     };
     assert!(of_wrong("probe_ssl_earliest_cert_expiry"));
-    assert!(!of_wrong("probe_ssl_last_chain_expiry_timestamp_seconds"), "there is no verified chain");
+    assert!(!of_wrong("probe_ssl_last_chain_expiry_timestamp_seconds"), "the chain is not verified");
 }
 
-/// RFC 7505: a domain that takes no mail is in order, and the report says why it has no endpoint.
+/// RFC 7505: a domain that accepts no mail is OK, and the report contains the reason why it has no endpoint.
 #[test]
-fn a_domain_that_takes_no_mail_is_named_in_every_first_line() {
+fn the_first_line_names_a_domain_that_accepts_no_mail() {
     let null_mx = "example.com MX: null MX, the domain takes no mail (RFC 7505)";
     let mut report = sample::report(Vec::new());
     report.lookups.push(null_mx.to_owned());
@@ -233,9 +234,9 @@ fn a_domain_that_takes_no_mail_is_named_in_every_first_line() {
     let suites = junit::render(&report, Severity::Warning);
     assert!(suites.contains("takes no mail") && !suites.contains("<error"), "{suites}");
 
-    // Without an answer of DNS there is nothing that was found in order.
+    // Without an answer of DNS the state is unknown.
     report.lookups.clear();
     let text = nagios::render(&report, thresholds);
     assert!(text.starts_with("STARTTLS UNKNOWN"), "{text}");
-    assert!(junit::render(&report, Severity::Warning).contains("nothing to audit"));
+    assert!(junit::render(&report, Severity::Warning).contains("no endpoints to audit"));
 }

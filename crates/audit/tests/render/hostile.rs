@@ -1,4 +1,4 @@
-//! Text that tries to break out, in every field of a report, through every renderer.
+//! Hostile text in every field of a report, through every renderer.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::sample;
 const HOSTILE: &str = "<script>alert(1)</script>]]>--><img src=http://evil.example/ onerror='x'>\"'`$(id)|\
     \x1b[31m\u{9b}1m\x07\0\r\n# injected 1\n\u{202e}\u{2028}\u{fffe}&amp;\\\"} 1\\n[a](http://evil.example)\u{e0041}";
 
-/// The samples with every text replaced, except where a text is one of a few words.
+/// Returns the samples with every text replaced, except the values of enums.
 pub(crate) fn hostile() -> AuditReport {
     fn poison(value: &mut Value, key: &str) {
         match value {
@@ -45,7 +45,7 @@ fn renderings() -> BTreeMap<&'static str, String> {
 }
 
 #[test]
-fn no_renderer_lets_anything_through_that_a_terminal_obeys() {
+fn no_renderer_passes_control_characters_to_a_terminal() {
     for (name, out) in renderings() {
         assert!(out.contains("alert(1)"), "{name} shows the text");
         let bad = out.chars().find(|&c| {
@@ -57,7 +57,7 @@ fn no_renderer_lets_anything_through_that_a_terminal_obeys() {
 }
 
 #[test]
-fn no_markup_comes_out_of_text() {
+fn text_does_not_become_markup() {
     let out = renderings();
     for name in ["junit", "html"] {
         assert!(!out[name].contains("<script") && !out[name].contains("<img"), "{name}");
@@ -80,7 +80,7 @@ fn no_markup_comes_out_of_text() {
 }
 
 #[test]
-fn json_says_exactly_what_the_report_says() {
+fn json_preserves_the_report() {
     let report = hostile();
     assert_eq!(json::read(&json::render(&report)).unwrap(), report);
     for endpoint in &report.endpoints {
@@ -91,7 +91,7 @@ fn json_says_exactly_what_the_report_says() {
 }
 
 #[test]
-fn sarif_messages_hold_no_links_and_targets_are_uris() {
+fn sarif_messages_contain_no_links_and_targets_are_uris() {
     let log: Value = serde_json::from_str(&renderings()["sarif"]).unwrap();
     for result in log["runs"][0]["results"].as_array().unwrap() {
         let message = result["message"]["text"].as_str().unwrap();
@@ -120,7 +120,7 @@ fn csv_has_quoted_fields_and_no_formulas() {
     assert!(out.contains("\"'=HYPERLINK(1)\"") && out.contains("\"'-HYPERLINK(1)\""));
 }
 
-/// What a peer sent is escaped when it enters the report, and no renderer escapes the escapes.
+/// Text from a peer is escaped when it enters the report; renderers do not escape it again.
 #[test]
 fn nothing_is_escaped_twice() {
     let mut report = sample::report(vec![sample::throttled()]);

@@ -1,4 +1,4 @@
-//! The formats, read by programs that are meant to read them.
+//! The formats, read by the programs that they are made for.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::{hostile, sample};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a program says to this input: whether it is content, and its words.
+/// Returns whether a program accepts the input, and its output.
 fn read_by(command: &mut Command, input: &str) -> (bool, String) {
     let mut stdin = tempfile::tempfile().unwrap();
     stdin.write_all(input.as_bytes()).unwrap();
@@ -48,7 +48,7 @@ fn schema() -> Command {
 }
 
 #[test]
-fn sarif_fits_the_schema_of_oasis() {
+fn sarif_matches_the_schema_of_oasis() {
     for report in reports() {
         let (fits, misfits) = read_by(&mut schema(), &sarif::render(&report, None));
         assert!(fits, "{misfits}");
@@ -58,14 +58,14 @@ fn sarif_fits_the_schema_of_oasis() {
 }
 
 #[test]
-fn metrics_please_promtool() {
+fn promtool_accepts_the_metrics() {
     let promtool = || {
         let mut command = Command::new("promtool");
         command.args(["check", "metrics"]).stdin(Stdio::piped());
         command
     };
     for report in reports() {
-        // It complains by its exit code about what cannot be read, and in words about bad habits.
+        // promtool reports syntax errors by its exit code and style problems in its output.
         assert_eq!(read_by(&mut promtool(), &prometheus::render(&report)), (true, String::new()));
     }
     let (fine, complaint) = read_by(&mut promtool(), "starttls_finding{target=\"x\" 1\n");

@@ -1,4 +1,4 @@
-//! Reports to render: a sound server, one with everything wrong, one that throttles.
+//! Samples of reports: a sound server, a server with problems, a server that limits connections.
 
 use starttls::validity;
 use starttls_audit::check::check;
@@ -7,10 +7,10 @@ use starttls_audit::report::{
     Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
 };
 
-/// The time of every audit.
+/// The start of every audit.
 const TIME: &str = "2031-04-05T12:00:00Z";
 
-/// All three.
+/// Returns a report with all three servers.
 pub(crate) fn all() -> AuditReport {
     let mut report = report(vec![sound(), wrong(), throttled()]);
     report.lookups = vec!["MX example.com: 10 mail.example.com".to_owned()];
@@ -57,12 +57,17 @@ pub(crate) fn sound() -> EndpointReport {
                 "commands sent before the handshake are dropped",
                 &[],
             ),
-            finding("srv-inject-lazy", CheckOutcome::Pass, "nothing waits for the next command", &[]),
-            finding("srv-not-enforced", CheckOutcome::Pass, "nothing is served before TLS", &[]),
+            finding(
+                "srv-inject-lazy",
+                CheckOutcome::Pass,
+                "no earlier command runs with the first command inside TLS",
+                &[],
+            ),
+            finding("srv-not-enforced", CheckOutcome::Pass, "the server accepts no commands before TLS", &[]),
             finding(
                 "srv-xproto",
                 CheckOutcome::NotApplicable,
-                "there is no implicit TLS port with this certificate",
+                "no implicit TLS port has this certificate",
                 &[],
             ),
             finding("cert-chain", CheckOutcome::Pass, "the certificate leads to a trusted root", &[]),
@@ -71,7 +76,7 @@ pub(crate) fn sound() -> EndpointReport {
             finding(
                 "tls-group",
                 CheckOutcome::Info,
-                "the key exchange withstands quantum computers: X25519MLKEM768",
+                "the key exchange resists quantum computers: X25519MLKEM768",
                 &[],
             ),
         ],
@@ -94,17 +99,17 @@ pub(crate) fn sound() -> EndpointReport {
     }
 }
 
-/// A target whose name does not exist.
+/// Returns a target whose name does not exist.
 pub(crate) fn unaudited() -> Unaudited {
     Unaudited {
         asked: "gone.example.com".to_owned(),
         target_line: Some(4),
         outcome: EndpointVerdict::Unreachable,
-        reason: "there is no domain gone.example.com".to_owned(),
+        reason: "the domain gone.example.com does not exist".to_owned(),
     }
 }
 
-/// Injection, a certificate that expires soon and is for another name.
+/// Returns a server with command injection and with a certificate that expires soon and has another name.
 pub(crate) fn wrong() -> EndpointReport {
     let at = |transcript, first, last| Evidence { transcript, first, last };
     let mut expiry = finding("cert-expiry", CheckOutcome::Warning, "the certificate expires in 5 days", &[]);
@@ -154,20 +159,25 @@ pub(crate) fn wrong() -> EndpointReport {
             finding(
                 "srv-inject-eager",
                 CheckOutcome::Fail,
-                "the server answered inside TLS what was asked before the handshake",
+                "the server answered a cleartext command inside TLS",
                 &[at(1, 2, 5)],
             ),
             finding("srv-hs-fallback", CheckOutcome::Pass, "a failed handshake ends the connection", &[]),
-            finding("srv-stall", CheckOutcome::NotRun, "it takes up to five minutes (needs --slow)", &[]),
+            finding("srv-stall", CheckOutcome::NotRun, "needs --slow", &[]),
             finding(
                 "srv-inject-split",
                 CheckOutcome::Inconclusive,
-                "the connection broke before the handshake in 2 of 3 tries",
+                "the connection ended before the handshake in 2 of 3 attempts",
                 &[],
             ),
             name,
             expiry,
-            finding("tls-old", CheckOutcome::Info, "the server speaks TLS 1.2, not 1.3", &[at(0, 5, 5)]),
+            finding(
+                "tls-old",
+                CheckOutcome::Info,
+                "the server supports TLS 1.2, but not TLS 1.3",
+                &[at(0, 5, 5)],
+            ),
         ],
         transcripts: vec![baseline(), injection()],
     }
@@ -199,7 +209,7 @@ fn baseline() -> Transcript {
 
 fn injection() -> Transcript {
     Transcript {
-        purpose: "a probe behind the request, in one segment".to_owned(),
+        purpose: "a command after the request, in one segment".to_owned(),
         entries: vec![
             entry(0.4, EntryKind::Event, "connected to [2001:db8::1]:587"),
             entry(11.8, EntryKind::Server, r"220 mail.example.com ESMTP\r\n"),
@@ -223,7 +233,7 @@ pub(crate) fn throttled() -> EndpointReport {
         started_at: TIME.to_owned(),
         source: Some("192.0.2.200".to_owned()),
         outcome: EndpointVerdict::Inconclusive,
-        summary: "the server turned the audit away for now".to_owned(),
+        summary: "the server rejected connections of the audit for now".to_owned(),
         tls: None,
         certificate: None,
         capabilities: None,

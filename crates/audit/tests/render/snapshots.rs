@@ -1,4 +1,4 @@
-//! What each renderer makes of the samples.
+//! The output of each renderer for the samples.
 
 use starttls_audit::render::{csv, json, junit, nagios, prometheus, sarif, text};
 use starttls_audit::report::Severity;

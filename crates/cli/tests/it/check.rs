@@ -141,7 +141,7 @@ fn what_was_known_before_is_not_told_again() {
         Run::of(&mut command).exits(code).stdout
     };
     let known = with_baseline("pop3", 0);
-    assert!(known.contains("SOUND") && known.contains("nothing new, 1 known"), "{known}");
+    assert!(known.contains("SOUND") && known.contains("no new problems, 1 known"), "{known}");
     assert!(known.contains("known (1): cert-name") && !known.contains("fix:"), "{known}");
     assert!(with_baseline("imap", 1).contains("cert-name"), "another server");
 }

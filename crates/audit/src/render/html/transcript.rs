@@ -1,4 +1,4 @@
-//! A conversation as a timeline: the client on one side, the server on the other, the boundary across.
+//! A transcript as a timeline: the client on one side, the server on the other, the boundary across both.
 
 use starttls_report::Markup;
 
@@ -6,19 +6,19 @@ use super::super::common;
 use super::Page;
 use crate::report::{EndpointReport, Entry, EntryKind, Evidence, Transcript};
 
-/// All conversations, folded when nothing in them is evidence of something wrong.
-pub(super) fn conversations(page: &mut Page, number: usize, endpoint: &EndpointReport) {
+/// Writes all transcripts, folded unless one of them is evidence of a problem.
+pub(super) fn transcripts(page: &mut Page, number: usize, endpoint: &EndpointReport) {
     let proof = common::wrong(endpoint).iter().any(|(_, finding)| !finding.evidence.is_empty());
     let (open, count) = (if proof { " open" } else { "" }, endpoint.transcripts.len());
-    page.add(format_args!("<details class=\"fold\"{open}><summary>The conversations ({count})</summary>\n"));
+    page.add(format_args!("<details class=\"fold\"{open}><summary>Transcripts ({count})</summary>\n"));
     for index in 0..count {
-        conversation(page, number, endpoint, index);
+        transcript(page, number, endpoint, index);
     }
     page.add(format_args!("</details>\n"));
 }
 
-/// A whole conversation, open when it holds such evidence.
-fn conversation(page: &mut Page, number: usize, endpoint: &EndpointReport, index: usize) {
+/// Writes a transcript, open if it is evidence of a problem.
+fn transcript(page: &mut Page, number: usize, endpoint: &EndpointReport, index: usize) {
     let Some(transcript) = endpoint.transcripts.get(index) else { return };
     let wrong: Vec<_> = common::wrong(endpoint)
         .into_iter()
@@ -44,7 +44,7 @@ fn conversation(page: &mut Page, number: usize, endpoint: &EndpointReport, index
     page.add(format_args!("</ol>\n</details>\n"));
 }
 
-/// The part of a conversation that evidence points at.
+/// Writes the part of a transcript that the evidence refers to.
 pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &EndpointReport, at: Evidence) {
     let Some((Transcript { purpose, .. }, entries)) = common::excerpt(endpoint, at) else { return };
     let purpose = Markup(purpose);
@@ -58,7 +58,7 @@ pub(super) fn excerpt(page: &mut Page, number: usize, endpoint: &EndpointReport,
     page.add(format_args!("</ol>\n</figure>\n"));
 }
 
-/// A link to where evidence begins.
+/// Writes a link to the start of the evidence.
 pub(super) fn link(page: &mut Page, number: usize, at: Evidence) {
     let Evidence { transcript, first, .. } = at;
     let connection = transcript.saturating_add(1);

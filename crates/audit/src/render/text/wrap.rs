@@ -1,10 +1,10 @@
-//! Lines that fit a terminal.
+//! Wraps lines to the width of a terminal.
 
-/// Narrower terminals get lines of this width: the columns of evidence need it.
+/// The smallest width: the columns of evidence need it, also on narrower terminals.
 const NARROWEST: usize = 40;
 
-/// Breaks a line at spaces, so that each part has at most `width` columns, and indents what is continued by `hang`
-/// columns. A word that is longer than a line is broken where the line ends. Escape sequences (SGR) have no width.
+/// Breaks a line at spaces into parts of at most `width` columns, and indents continuation lines by `hang` columns. A
+/// word that is longer than a line is broken at its end. Escape sequences (SGR) have no width.
 pub(super) fn wrap(line: &str, width: usize, hang: usize) -> String {
     let width = width.max(NARROWEST);
     let hang = hang.min(width / 2);
@@ -26,7 +26,7 @@ pub(super) fn wrap(line: &str, width: usize, hang: usize) -> String {
             column += usize::from(!escape);
             escape &= c != 'm';
         }
-        // Spaces that a line begins with are its indentation.
+        // Leading spaces are the indentation.
         is_first &= bare.is_empty();
     }
     out.truncate(out.trim_end_matches(' ').len());
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn long_words_break_where_the_line_ends() {
+    fn long_words_break_at_the_end_of_the_line() {
         let wrapped = wrap(&"x".repeat(100), 40, 4);
         let lengths: Vec<_> = wrapped.lines().map(str::len).collect();
         assert_eq!(lengths, [40, 40, 28]);
