@@ -1,5 +1,5 @@
-//! Messages go to standard error, in colour where somebody looks at it. Where it is all that a command
-//! has to give, it goes to standard output.
+//! Writes messages to standard error, in color on a terminal. For a command without other output, the messages go to
+//! standard output.
 
 use std::io::{IsTerminal, Write};
 
@@ -7,22 +7,22 @@ use anstyle::{AnsiColor, Style};
 
 use crate::args::{Output, When};
 
-/// What a line is, and so how it looks.
+/// The kind of a line, which decides its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
-    /// What we send.
+    /// A message of the client.
     Client,
-    /// What the peer sends.
+    /// A message of the server.
     Server,
     Good,
     Bad,
-    /// Where cleartext ends.
+    /// The boundary between cleartext and TLS, and other notes.
     Boundary,
     Heading,
 }
 
-/// Where output goes, as the user wants it.
+/// Writes messages as the output options require.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
     quiet: bool,
@@ -37,42 +37,42 @@ impl Console {
         Self { quiet: output.quiet, color, stdout: false, verbose: output.verbose }
     }
 
-    /// For a command whose messages are its result.
+    /// Returns a console that writes to standard output, for a command whose messages are its result.
     pub(crate) fn result(output: &Output) -> Self {
         let color = colored(output.color, std::io::stdout().is_terminal());
         Self { color, stdout: true, ..Self::new(output) }
     }
 
-    /// Whether colour is wanted where this goes.
+    /// Returns whether the output has colors.
     pub(crate) fn is_colored(&self) -> bool {
         self.color
     }
 
-    /// The same, silent.
+    /// Returns a console that writes nothing.
     pub(crate) fn silent(self) -> Self {
         Self { quiet: true, ..self }
     }
 
-    /// One line. Whatever is in it that a peer sent is escaped already.
+    /// Writes one line. The caller has escaped the bytes of the peer in it.
     pub(crate) fn line(&self, tone: Tone, text: impl std::fmt::Display) {
         if self.quiet {
             return;
         }
         let (style, text) = (self.style(tone), text.to_string());
-        // Nobody to talk to is no reason to stop.
+        // A closed terminal must not end the command.
         let _ = match self.stdout {
             true => writeln!(std::io::stdout().lock(), "{style}{text}{style:#}"),
             false => writeln!(std::io::stderr().lock(), "{style}{text}{style:#}"),
         };
     }
 
-    /// A word in a tone, to stand in a plain line.
+    /// Returns a word with the color of a tone, for a part of a line.
     pub(crate) fn word(&self, tone: Tone, text: &str) -> String {
         let style = self.style(tone);
         format!("{style}{text}{style:#}")
     }
 
-    /// A line about a key and its value.
+    /// Writes a key and its value.
     pub(crate) fn fact(&self, key: &str, value: impl std::fmt::Display) {
         self.line(Tone::Plain, format!("{} {value}", self.word(Tone::Heading, &format!("{key:<13}"))));
     }
@@ -93,7 +93,7 @@ impl Console {
     }
 }
 
-/// An error in the one form that all commands use: one line with its causes, then the cure.
+/// Writes an error in the form of all commands: one line with its causes, then the hint.
 pub(crate) fn error(message: &dyn std::fmt::Display, hint: Option<&str>) {
     let mut out = std::io::stderr().lock();
     let _ = writeln!(out, "error: {message}");
@@ -102,7 +102,7 @@ pub(crate) fn error(message: &dyn std::fmt::Display, hint: Option<&str>) {
     }
 }
 
-/// What works, and should not stay as it is.
+/// Writes a warning: the command continues, but the user should change something.
 pub(crate) fn warning(message: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
 }
@@ -117,7 +117,7 @@ fn colored(when: When, terminal: bool) -> bool {
     }
 }
 
-/// A word to whoever sits at the terminal.
+/// Writes a prompt for a user at the terminal.
 pub(crate) fn prompt(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

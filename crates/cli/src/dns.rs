@@ -1,4 +1,4 @@
-//! Questions to DNS. Every one has a deadline, and a name that comes back is a host name or left out.
+//! Queries DNS. Every query has a deadline, and names in answers that are not valid host names are dropped.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hickory_resolver::net::{NetError, runtime::TokioRuntimeProvider};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 
-/// Which addresses are wanted.
+/// The address families to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Any,
@@ -26,18 +26,18 @@ impl Family {
     }
 }
 
-/// What came back.
+/// The answer to a query.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer<T> {
     Records(Vec<T>),
-    /// There are no records of this type.
+    /// The name has no records of this type.
     Nothing,
-    /// There is no such name, and none below it.
+    /// The name does not exist, and no name below it.
     NoSuchName,
     Failed(String),
 }
 
-/// A host in a record: its rank (lower is first), its weight, its port. No name means that there is no service.
+/// A host in an MX or SRV record. A lower rank is preferred. A host without a name means that there is no service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     pub(crate) rank: u16,
@@ -46,16 +46,17 @@ pub(crate) struct Host {
     pub(crate) name: Option<String>,
 }
 
-/// Whom to ask, and how long to wait.
+/// A resolver with a deadline for each query.
 pub(crate) struct Dns {
     resolver: Result<TokioResolver, String>,
-    /// Whether the user chose the server; otherwise the system looks up addresses, with all that it is configured to.
+    /// Whether the user chose the server. Otherwise the system's resolver looks up addresses, with its configuration
+    /// (hosts file, search list).
     chosen: bool,
     family: Family,
     deadline: Duration,
 }
 
-/// The longest wait for one answer; a lost datagram is sent again within the deadline.
+/// The longest wait for one answer. A lost datagram is sent again within the deadline.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Dns {
@@ -80,11 +81,11 @@ impl Dns {
             options.timeout = (deadline / 3).min(MAX_WAIT);
             builder.build()
         });
-        let resolver = resolver.map_err(|error| format!("DNS cannot be asked: {error}"));
+        let resolver = resolver.map_err(|error| format!("cannot start the DNS resolver: {error}"));
         Self { resolver, chosen: server.is_some(), family, deadline }
     }
 
-    /// Every address of a host, in the order of the answers.
+    /// Returns every address of a host, in the order of the answers.
     pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         let mut found = match host.parse() {
             Ok(address) => vec![address],
@@ -127,21 +128,21 @@ impl Dns {
         }
     }
 
-    /// The mail exchangers of a domain, the preferred first (RFC 5321 section 5.1).
+    /// Returns the mail exchangers of a domain, the preferred ones first (RFC 5321 section 5.1).
     pub(crate) async fn exchangers(&self, domain: &str) -> Answer<Host> {
         let mx = |data: &RData| match data {
             RData::MX(mx) => {
-                Some(Host { rank: mx.preference, weight: 0, port: 25, name: shown(&mx.exchange)? })
+                Some(Host { rank: mx.preference, weight: 0, port: 25, name: host_name(&mx.exchange)? })
             }
             _ => None,
         };
         ordered(self.ask(domain, RecordType::MX, mx).await)
     }
 
-    /// The name that this one is an alias of (CNAME), if it is one.
+    /// Returns the target of the CNAME record of a name, if it has one.
     pub(crate) async fn alias(&self, name: &str) -> Option<String> {
         let target = |data: &RData| match data {
-            RData::CNAME(target) => shown(&target.0)?,
+            RData::CNAME(target) => host_name(&target.0)?,
             _ => None,
         };
         match self.ask(name, RecordType::CNAME, target).await {
@@ -150,14 +151,14 @@ impl Dns {
         }
     }
 
-    /// The servers of a service, the preferred first (RFC 2782).
+    /// Returns the servers of a service, the preferred ones first (RFC 2782).
     pub(crate) async fn servers(&self, service: &str) -> Answer<Host> {
         let srv = |data: &RData| match data {
             RData::SRV(srv) => Some(Host {
                 rank: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
-                name: shown(&srv.target)?,
+                name: host_name(&srv.target)?,
             }),
             _ => None,
         };
@@ -170,9 +171,9 @@ impl Dns {
             Err(why) => return Answer::Failed(why.clone()),
         };
         let Ok(mut name) = Name::from_ascii(name) else {
-            return Answer::Failed(String::from("this cannot be a name in DNS"));
+            return Answer::Failed(String::from("invalid DNS name"));
         };
-        // No search list: a domain is the same everywhere.
+        // No search list: the result must not depend on the machine.
         name.set_fqdn(true);
         match tokio::time::timeout(self.deadline, resolver.lookup(name, record)).await {
             Err(_) | Ok(Err(NetError::Timeout)) => Answer::Failed(self.late()),
@@ -187,21 +188,21 @@ impl Dns {
     }
 
     fn late(&self) -> String {
-        format!("no answer within {:?}", self.deadline)
+        format!("no answer from DNS within {:?}", self.deadline)
     }
 }
 
 fn ordered(mut answer: Answer<Host>) -> Answer<Host> {
     if let Answer::Records(hosts) = &mut answer {
-        // Among equals the heavier first, and then by name, so that two runs tell the same.
+        // Among equals the higher weight is first, then the name, so that two runs have the same order.
         hosts.sort_by(|a, b| (a.rank, b.weight, &a.name, a.port).cmp(&(b.rank, a.weight, &b.name, b.port)));
         hosts.dedup();
     }
     answer
 }
 
-/// A name as it is shown, nothing for the root; `None` for what is no host name.
-fn shown(name: &Name) -> Option<Option<String>> {
+/// Returns the name as text, `Some(None)` for the root, and `None` if it is not a valid host name.
+fn host_name(name: &Name) -> Option<Option<String>> {
     if name.is_root() {
         return Some(None);
     }

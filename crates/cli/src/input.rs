@@ -1,6 +1,6 @@
-//! Files that a command reads once: with a bound on their size, and without waiting forever.
+//! Reads files once, with limits for the size and the time.
 //!
-//! A command also takes a pipe, such as `/dev/stdin` or the `<(command)` of a shell, if its writer closes it in time.
+//! A file may be a pipe, such as `/dev/stdin` or the `<(command)` of a shell, if its writer closes it in time.
 
 use std::io::Read;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) const MESSAGE: u64 = 128 << 20;
 /// The largest report of an earlier run.
 pub(crate) const REPORT: u64 = 1 << 30;
 
-/// How long the writer of a pipe may take. Programs that ask a person for a passphrase are slow.
+/// The time that the writer of a pipe has. Programs that prompt for a passphrase are slow.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// Reads a file, or a pipe.
@@ -28,7 +28,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failed> {
     file::read_input(path, limit, WAIT).map_err(|error| unreadable(path, &error))
 }
 
-/// The same, where `-` is standard input.
+/// Reads a file, a pipe, or with `-` standard input.
 pub(crate) fn read_or_stdin(path: &Path, limit: u64) -> Result<Vec<u8>, Failed> {
     if path.as_os_str() != "-" {
         return read(path, limit);

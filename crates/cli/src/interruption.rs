@@ -10,16 +10,14 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Tells a command that a signal asked it to end.
+use crate::exit;
+
+/// Notifies a command of a signal that asks it to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Interruption(watch::Receiver<Option<u8>>);
 
-/// How long a command may take to end. Then the program exits: a blocked write to a pipe, for example, does not see
-/// the signal.
+/// The time that a command has to end. Then the program exits anyway, for example during a blocked write to a pipe.
 const GRACE: Duration = Duration::from_secs(15);
-
-/// Shells report the end by signal N as 128 + N.
-const BY_SIGNAL: u8 = 128;
 
 impl Interruption {
     /// Starts to handle the signals.
@@ -31,20 +29,20 @@ impl Interruption {
         let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
             let code = signals.next().await;
-            // A command that has ended does not listen.
+            // The send fails if the command has ended.
             let _ = sender.send(Some(code));
-            // A user who does not want to wait sends a second signal.
+            // A second signal ends the program at once.
             let _ = tokio::time::timeout(GRACE, signals.next()).await;
             abandon(code);
         });
         Ok(Self(receiver))
     }
 
-    /// Waits for the first signal, and returns the exit code that reports it: 128 and the signal's number.
+    /// Waits for the first signal and returns the exit code for it.
     pub(crate) async fn code(&mut self) -> u8 {
         match self.0.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
-            // The handler ends with the runtime.
+            // The handler only ends with the runtime.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
@@ -53,7 +51,7 @@ impl Interruption {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` if the program was started to survive the end of its terminal.
+    /// `None` if the program was started with nohup.
     hangup: Option<Signal>,
 }
 
@@ -76,7 +74,7 @@ impl Signals {
             _ = self.terminate.recv() => SignalKind::terminate(),
             _ = hangup => SignalKind::hangup(),
         };
-        BY_SIGNAL + u8::try_from(kind.as_raw_value()).unwrap_or_default()
+        exit::of_signal(u8::try_from(kind.as_raw_value()).unwrap_or_default())
     }
 }
 
@@ -88,7 +86,7 @@ fn ignores_hangup() -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Exits without the command, which would have ended its processes.
+/// Exits while the command is still running, so its processes are ended here.
 #[expect(clippy::exit, reason = "the command does not end by itself")]
 fn abandon(code: u8) {
     starttls_processes::end_descendants();

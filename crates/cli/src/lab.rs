@@ -1,4 +1,4 @@
-//! `starttls lab`: one sound server per protocol, until Ctrl-C.
+//! `starttls lab`: runs a sound server of each protocol, until Ctrl-C.
 
 use std::io::Write;
 
@@ -20,10 +20,8 @@ pub(crate) async fn run(args: &Lab, mut interruption: Interruption) -> Result<u8
     let chosen = choose(&running, &only);
     show(args.format, &running, &chosen)?;
     interruption.code().await;
-    // Its threads end and its folder goes with it, which must not happen on this runtime.
-    tokio::task::spawn_blocking(move || drop(running))
-        .await
-        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    // Dropping the lab joins its threads and removes its folder, which would block this runtime.
+    tokio::task::spawn_blocking(move || drop(running)).await.map_err(Failed::bug)?;
     Ok(exit::DONE)
 }
 
@@ -73,6 +71,10 @@ fn table(out: &mut impl Write, running: &lab::Lab, chosen: &[&lab::LabEndpoint])
         writeln!(out, "{:<32} {:<26} {start}", endpoint.url(), endpoint.protocol.title)?;
     }
     writeln!(out, "\nca file   {ca_file}\nuser      {}\npassword  {}", running.user(), running.password())?;
-    let (Some(first), stop) = (chosen.first(), "Ctrl-C stops") else { return Ok(()) };
-    writeln!(out, "\ntry       starttls connect {} --ca-file {ca_file}\n{stop}", first.url())
+    let Some(first) = chosen.first() else { return Ok(()) };
+    writeln!(
+        out,
+        "\ntry       starttls connect {} --ca-file {ca_file}\n\nCtrl-C stops the servers.",
+        first.url()
+    )
 }

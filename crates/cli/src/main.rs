@@ -6,12 +6,12 @@ mod attack;
 mod check;
 mod connect;
 mod console;
-mod diagnose;
 mod dns;
 mod error;
 mod exit;
 mod gateway;
 mod hello;
+mod hint;
 mod input;
 mod interruption;
 mod lab;
@@ -42,11 +42,11 @@ fn main() -> ExitCode {
         Err(error) => return usage::explain(&error).into(),
     };
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
-        console::error(&"cannot start the runtime", None);
+        console::error(&"cannot start the threads of the runtime", None);
         return exit::BUG.into();
     };
     let result = runtime.block_on(until_interrupted(cli.command));
-    // A read of standard input that nobody waits for any more must not hold the program.
+    // A pending read of standard input must not keep the program running.
     runtime.shutdown_background();
     match result {
         Ok(code) => code.into(),
@@ -59,11 +59,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// How long a command may take to release what it holds.
+/// The time that a command has to release its resources.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// Runs a command to its end, or until a signal. The command runs on another thread, so that a blocking read in it
-/// does not delay the end.
+/// Runs a command until it ends or a signal arrives. The command runs on another thread, so that a blocking read does
+/// not delay the end.
 async fn until_interrupted(command: Command) -> Result<u8, Failed> {
     if let Command::Gateway(args) = command {
         return gateway::run(&args).await;
@@ -75,7 +75,7 @@ async fn until_interrupted(command: Command) -> Result<u8, Failed> {
         ended = &mut running => ended,
         code = interruption.code(), if !reports => {
             running.abort();
-            // What the command holds is dropped with it, unless it is blocked.
+            // The task drops the command's resources, unless it is blocked.
             let _ = tokio::time::timeout(RELEASE, running).await;
             login::secret::restore_terminal();
             starttls_processes::end_descendants();
@@ -114,7 +114,7 @@ fn manual(name: Option<&str>) -> Result<u8, Failed> {
         None => program,
         Some(name) => {
             let found = program.find_subcommand(name).cloned();
-            found.ok_or_else(|| Failed::usage(format!("there is no command \"{}\"", name.escape_debug())))?
+            found.ok_or_else(|| Failed::usage(format!("unknown command \"{}\"", name.escape_debug())))?
         }
     };
     let mut page_text = Vec::new();

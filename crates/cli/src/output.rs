@@ -1,4 +1,4 @@
-//! Results go to standard output, or where `--output` says.
+//! Writes results to standard output, or to the file of `--output`.
 
 use std::fs::{File, Permissions};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ use crate::args::Output;
 use crate::error::Failed;
 use crate::exit;
 
-/// Where data goes. It is opened before anything is dialed.
+/// The destination of the results. It is opened before anything is dialed.
 pub(crate) struct Sink {
     out: Out,
     terminal: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Sink {
 enum Out {
     /// A file or standard output that is written directly.
     Stream(Box<dyn Write + Send>),
-    /// A file beside the one that it replaces when everything is written.
+    /// A temporary file that replaces the old one when everything is written.
     Replacing { new: NamedTempFile, path: PathBuf },
 }
 
@@ -53,11 +53,10 @@ impl Sink {
         }
     }
 
-    /// Opens a file that is replaced as a whole by [`Sink::finish`]. What is not a regular file, such as a device or a
-    /// pipe, is written directly.
+    /// Opens a file that is replaced as a whole by [`Sink::finish`]. A device or a pipe is written directly.
     pub(crate) fn whole(path: &Path) -> Result<Self, Failed> {
         let failed = |error| unwritable(path, &error);
-        // A link stays a link.
+        // The target of a symbolic link is replaced, not the link.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let old = std::fs::metadata(&path).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -74,7 +73,7 @@ impl Sink {
         Ok(Self { out: Out::Replacing { new, path }, terminal: false })
     }
 
-    /// Ends the output. The new file takes the place of the one that it replaces.
+    /// Ends the output. A temporary file replaces the old one.
     pub(crate) fn finish(self) -> Result<(), Failed> {
         match self.out {
             Out::Stream(_) => Ok(()),
@@ -85,7 +84,7 @@ impl Sink {
         }
     }
 
-    /// Goes on behind the first so many bytes of an earlier output.
+    /// Opens an earlier output and continues after its first `length` octets.
     pub(crate) fn append(path: &Path, length: u64) -> Result<Self, Failed> {
         let opened = File::options().create(true).write(true).truncate(false).open(path);
         let at_end = opened.and_then(|mut file| {
@@ -97,21 +96,22 @@ impl Sink {
         Ok(Self { out: Out::Stream(Box::new(file)), terminal: false })
     }
 
-    /// Writes one line of our own, in one piece, so that whoever is interrupted leaves whole lines.
+    /// Writes one line in a single call, so that an interrupted run leaves only whole lines.
     pub(crate) fn line(&mut self, line: &str) -> Result<(), Failed> {
         let line = format!("{line}\n");
         let out = self.out.write();
         out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(unwritten)
     }
 
-    /// Writes a report as one line of JSON, without characters that a terminal obeys.
+    /// Writes a report as one line of JSON, without terminal control characters.
     pub(crate) fn json(&mut self, report: &impl Serialize) -> Result<(), Failed> {
         let json =
             serde_json::to_string(report).map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
         self.line(&starttls_report::json(&json))
     }
 
-    /// Writes what a server says as it is, but a terminal gets no control characters from a peer.
+    /// Writes the bytes of a server unchanged to a file. A terminal gets control characters escaped, because the server
+    /// could otherwise control it.
     pub(crate) fn show(&mut self, bytes: &[u8]) -> Result<(), Failed> {
         self.write(bytes).map_err(unwritten)
     }
@@ -133,7 +133,7 @@ impl Sink {
     }
 }
 
-/// The permissions of a new file, as far as the process' mask allows them.
+/// Returns the permissions of a new file, which the umask of the process restricts.
 fn mode(mode: u32) -> Permissions {
     use std::os::unix::fs::PermissionsExt;
     Permissions::from_mode(mode)
@@ -145,7 +145,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failed {
 
 fn unwritten(error: std::io::Error) -> Failed {
     match error.kind() {
-        // Whoever read our output has read enough.
+        // The reader of the output has closed the pipe, as `head` does.
         std::io::ErrorKind::BrokenPipe => Failed::new(exit::DONE, ""),
         _ => Failed::usage(format!("cannot write the output: {error}")),
     }

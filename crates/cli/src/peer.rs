@@ -1,4 +1,4 @@
-//! From the options that every command shares to a connector.
+//! Makes a connector from the options that the commands share.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,26 +7,20 @@ use starttls::proto::ClientName;
 use starttls::{AddressFamily, Connector, ConnectorBuilder, Endpoint, Error, Step};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::args::{Connect, Peer, Trace};
+use crate::args::{Peer, Trace};
 use crate::error::Failed;
 use crate::input;
 use crate::target::Target;
 
-/// What a connection runs over.
+/// The transport of a connection.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-/// Where to dial.
+/// The address to dial.
 #[derive(Clone, Debug)]
 pub(crate) enum Dial {
     Tcp(Endpoint),
     Unix(std::path::PathBuf),
-}
-
-impl Connect {
-    pub(crate) fn connector(&self, retries: u32) -> Result<Connector, Failed> {
-        self.peer.connector(&self.trace, retries)
-    }
 }
 
 impl Peer {
@@ -53,14 +47,14 @@ impl Peer {
         Ok(builder.build()?)
     }
 
-    /// What every connector of a command starts from. `insecure` is whether roots may be missing.
+    /// Returns the builder for every connector of a command. With `insecure`, root certificates may be missing.
     pub(crate) fn builder(&self, insecure: bool) -> Result<ConnectorBuilder, Failed> {
         let mut builder = Connector::builder().timeout(self.timeout).client_name(self.client_name());
         if let Some(path) = &self.ca_file {
             builder = builder.roots_pem(roots(path)?);
         } else if self.no_system_roots && !insecure {
-            let hint = String::from("--ca-file PEM names one");
-            return Err(Failed::usage("there is no root certificate to trust").hint(Some(hint)));
+            let hint = String::from("specify one with --ca-file PEM");
+            return Err(Failed::usage("no root certificate to trust").hint(Some(hint)));
         }
         if self.no_system_roots {
             builder = builder.no_system_roots();
@@ -71,12 +65,12 @@ impl Peer {
         Ok(builder)
     }
 
-    /// The client's own name. The default reveals nothing about the host.
+    /// Returns the client's own name. The default reveals nothing about this host.
     pub(crate) fn client_name(&self) -> ClientName {
         self.client_name.clone().unwrap_or_default()
     }
 
-    /// The name to send and verify.
+    /// Returns the name to send and verify.
     pub(crate) fn server_name<'a>(&'a self, host: &'a str) -> &'a str {
         self.server_name.as_deref().unwrap_or(host)
     }
@@ -101,7 +95,7 @@ impl Peer {
         Ok(Dial::Tcp(endpoint.at(host, other_port.unwrap_or(port))))
     }
 
-    /// Returns the server of this target, as [`endpoint`](Self::endpoint).
+    /// Returns the server of this target, as [`endpoint`](Self::endpoint) does.
     pub(crate) fn endpoint_of(&self, target: &Target) -> Endpoint {
         self.endpoint(&target.host.ascii, target.port)
     }
@@ -112,7 +106,7 @@ impl Peer {
 }
 
 impl Dial {
-    /// Opens the connection and says nothing.
+    /// Opens the connection and sends nothing.
     pub(crate) async fn open(&self, connector: &Connector) -> Result<Box<dyn Io>, Error> {
         match self {
             Self::Tcp(endpoint) => Ok(Box::new(connector.dial(endpoint.clone()).await?)),
@@ -121,7 +115,7 @@ impl Dial {
     }
 }
 
-/// A stream to a socket in the file system.
+/// Connects to a socket in the file system.
 pub(crate) async fn unix(path: &Path) -> Result<tokio::net::UnixStream, Error> {
     let connected = tokio::net::UnixStream::connect(path).await;
     connected.map_err(|source| Error::Io { step: Step::Other("the connection to the socket"), source })
@@ -137,10 +131,10 @@ fn roots(path: &Path) -> Result<Vec<u8>, Failed> {
         return Ok(roots);
     }
     let path = path.display();
-    // A SEQUENCE starts every certificate in DER.
+    // Every DER certificate starts with a SEQUENCE.
     let der = roots.starts_with(b"\x30");
-    let hint = der.then(|| format!("it may be DER: openssl x509 -in {path} -out {path}.pem converts it"));
-    Err(Failed::usage(format!("there is no certificate in PEM in {path}")).hint(hint))
+    let hint = der.then(|| format!("if it is DER, convert it with openssl x509 -in {path} -out {path}.pem"));
+    Err(Failed::usage(format!("{path} contains no PEM certificate")).hint(hint))
 }
 
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

@@ -1,4 +1,4 @@
-//! `starttls sasl`: the tokens of a mechanism, as one types them.
+//! `starttls sasl`: prints and decodes the messages of a SASL mechanism.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -17,19 +17,19 @@ pub(crate) async fn run(args: &Sasl) -> Result<u8, Failed> {
 }
 
 async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
-    // Before anybody is asked for a secret.
+    // Checked before the user is prompted for a secret.
     if !Account::mechanisms().any(|known| known == mechanism) {
         let known = Account::mechanisms().collect::<Vec<_>>().join(", ");
-        return Err(Failed::usage(format!("no mechanism is called \"{}\"", mechanism.escape_debug()))
-            .hint(Some(format!("these are known: {known}"))));
+        return Err(Failed::usage(format!("unknown mechanism \"{}\"", mechanism.escape_debug()))
+            .hint(Some(format!("known mechanisms: {known}"))));
     }
     let token = matches!(mechanism, "OAUTHBEARER" | "XOAUTH2");
     let account = if mechanism == "EXTERNAL" {
         Account::certificate()
     } else {
-        let hint = || Some(String::from("--user NAME says who"));
+        let hint = || Some(String::from("specify the user with --user NAME"));
         let user =
-            args.principal.user.as_ref().ok_or_else(|| Failed::usage("whose token is it?").hint(hint()))?;
+            args.principal.user.as_ref().ok_or_else(|| Failed::usage("no user is specified").hint(hint()))?;
         let what = if token { "token" } else { "password" };
         let secret = secret::read(&args.principal, what).await?;
         if token { Account::token(user, secret) } else { Account::password(user, secret) }
@@ -41,19 +41,19 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
     if let Some(first) = tokens.begin().map_err(|fault| Failed::usage(fault.to_string()))? {
         print(&first)?;
     }
-    // LOGIN asks for two things whose wording does not matter.
+    // LOGIN has two challenges, and their text does not matter.
     if mechanism == "LOGIN" {
         for _ in 0..2 {
             print(&tokens.respond(b"").map_err(|fault| Failed::usage(fault.to_string()))?)?;
         }
         return Ok(exit::DONE);
     }
-    // PLAIN and its like are done; whoever has a challenge types it.
+    // The other mechanisms have no challenge.
     if !mechanism.starts_with("SCRAM-") && !mechanism.starts_with("CRAM-") {
         return Ok(exit::DONE);
     }
     if std::io::stdin().is_terminal() {
-        crate::console::prompt("type the server's challenge, in Base64; Ctrl-D ends");
+        crate::console::prompt("enter the server's challenge in Base64; Ctrl-D ends the input");
     }
     for line in std::io::stdin().lock().lines() {
         print(&tokens.respond(&read(&line?)?).map_err(|fault| Failed::usage(fault.to_string()))?)?;
@@ -62,7 +62,7 @@ async fn encode(args: &Sasl, mechanism: &str) -> Result<u8, Failed> {
 }
 
 fn print(token: &[u8]) -> Result<(), Failed> {
-    // The empty token is written so where it comes first (RFC 4954 section 4).
+    // RFC 4954 section 4: an empty initial response is sent as "=".
     let text = if token.is_empty() { String::from("=") } else { base64::encode(token) };
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
@@ -70,10 +70,11 @@ fn print(token: &[u8]) -> Result<(), Failed> {
 
 fn read(line: &str) -> Result<Vec<u8>, Failed> {
     let text = line.trim();
-    // What stands in front of it in a conversation may come along.
+    // The line may be copied from a session, with "334" or "+" before the challenge.
     let text = text.rsplit(' ').next().unwrap_or_default();
     let text = if text == "=" { "" } else { text };
-    base64::decode(text.as_bytes()).ok_or_else(|| Failed::usage("this is not Base64"))
+    base64::decode(text.as_bytes())
+        .ok_or_else(|| Failed::usage(format!("invalid Base64: \"{}\"", Escaped(text.as_bytes()))))
 }
 
 fn decode(mechanism: &str) -> Result<u8, Failed> {
@@ -92,10 +93,14 @@ fn decode(mechanism: &str) -> Result<u8, Failed> {
                 writeln!(out, "password   {}", shown(password))?;
             }
             ("PLAIN", _) => {
-                let hint = String::from("whom to act as, the user and the password are separated by NUL");
-                return Err(
-                    Failed::usage("this is no token of PLAIN: it has not three parts").hint(Some(hint))
+                let hint = String::from(
+                    "the authorization identity, the user and the password are separated by NUL",
                 );
+                return Err(Failed::usage(format!(
+                    "invalid PLAIN message: expected three parts, found {}",
+                    parts.len()
+                ))
+                .hint(Some(hint)));
             }
             // Fields between octets of value one (RFC 7628 section 3.1).
             ("OAUTHBEARER" | "XOAUTH2", _) => {

@@ -1,4 +1,4 @@
-//! The schemas in `docs/schema` are those of the code. Set `UPDATE_SCHEMA` to write them anew.
+//! Checks that the schemas in `docs/schema` match the code. Set `UPDATE_SCHEMA` to write them.
 
 use schemars::{Schema, schema_for};
 
@@ -14,7 +14,7 @@ fn same(name: &str, schema: &Schema) {
 
 #[test]
 fn connect() {
-    same("connect", &schema_for!(crate::connect::report::Report));
+    same("connect", &schema_for!(crate::session::report::Report));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Targets: `PROTO://HOST[:PORT]`, `HOST:PORT`.
+//! Parses targets: `PROTO://HOST[:PORT]` and `HOST:PORT`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use starttls::proto::{self, Protocol, Start, UrlAuthority};
 
 use crate::error::Failed;
 
-/// What to talk to.
+/// The server to connect to, and its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) protocol: &'static Protocol,
@@ -20,14 +20,14 @@ pub(crate) struct Target {
 /// Where TLS starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// In cleartext, upgraded in place.
+    /// After the upgrade of a cleartext connection.
     Upgrade,
     /// At the first byte.
     ImplicitTls,
 }
 
 impl Mode {
-    /// Returns the name that the reports have.
+    /// Returns the name in the reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Upgrade => "upgrade",
@@ -36,7 +36,7 @@ impl Mode {
     }
 }
 
-/// A name or an address, as it goes over the wire and as it was meant.
+/// A host name or an address, in its ASCII and its Unicode form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     /// Letters, digits, hyphens and dots (A-labels), or an address.
@@ -57,9 +57,9 @@ impl Target {
         implicit.map_or((self.protocol.name, self.protocol.port), |tls| (tls.name, tls.port))
     }
 
-    /// The same host and port with TLS from the first byte, or the other way round, where there is such a scheme.
+    /// Returns the same host and port in the other mode, if the protocol has a scheme for it.
     pub(crate) fn other_mode(&self) -> Option<Self> {
-        // `smtps` belongs to submission, but people mean it for either.
+        // `smtps` is registered for submission, but users mean either protocol.
         let named = |name| proto::protocol(name).unwrap_or(self.protocol);
         let (mode, protocol) = match (self.mode, self.protocol.name) {
             (Mode::Upgrade, "smtp") => (Mode::ImplicitTls, named("submission")),
@@ -78,7 +78,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, usual) = self.usual();
         let url = self.host.url(scheme, self.port);
-        // The usual port goes without saying.
+        // The default port is left out.
         let shown = if self.port == usual { url.rsplit_once(':').map_or("", |(bare, _)| bare) } else { &url };
         f.write_str(shown)
     }
@@ -91,10 +91,11 @@ impl FromStr for Target {
         let Some((scheme, rest)) = text.split_once("://") else {
             let (host, port) = split_port(text)?;
             let unclear = |what: String| Failed::usage(what).hint(Some(choices(host, port)));
-            let port =
-                port.ok_or_else(|| unclear(format!("\"{}\" names no protocol", text.escape_debug())))?;
+            let port = port.ok_or_else(|| {
+                unclear(format!("\"{}\" has neither a protocol nor a port", text.escape_debug()))
+            })?;
             let (protocol, start) = proto::by_port(port)
-                .ok_or_else(|| unclear(format!("port {port} belongs to no protocol known here")))?;
+                .ok_or_else(|| unclear(format!("port {port} is not the port of a known protocol")))?;
             return Ok(Self { protocol, mode: mode(start), host: host.parse()?, port });
         };
         let (protocol, start) =
@@ -102,11 +103,11 @@ impl FromStr for Target {
         let mode = mode(start);
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '@', '?', '#']) {
-            // In front of an @ there may be a password.
+            // The part before an @ may contain a password.
             let (hidden, shown) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
             let (scheme, shown) = (scheme.escape_debug(), shown.escape_debug());
             return Err(Failed::usage(format!(
-                "\"{scheme}://{hidden}{shown}\" has more than a host and a port"
+                "invalid target \"{scheme}://{hidden}{shown}\": expected only a host and a port after ://"
             )));
         }
         let (host, port) = split_port(rest)?;
@@ -118,16 +119,16 @@ impl FromStr for Target {
     }
 }
 
-/// What to say to a scheme that there is not, in front of this.
+/// Returns the failure for an unknown scheme. `rest` is the part of the target after it.
 pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
     let lower = scheme.to_ascii_lowercase();
     let likeness = |name: &&str| (strsim::jaro_winkler(&lower, name) * 1000.0) as u32;
     let near = proto::schemes().max_by_key(likeness).filter(|name| likeness(name) > 800);
     let hint = match near {
         Some(near) => format!("did you mean {near}{}?", rest.escape_debug()),
-        None => format!("there are {}", proto::schemes().collect::<Vec<_>>().join(", ")),
+        None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };
-    Failed::usage(format!("no protocol is called \"{}\"", scheme.escape_debug())).hint(Some(hint))
+    Failed::usage(format!("unknown protocol \"{}\"", scheme.escape_debug())).hint(Some(hint))
 }
 
 fn mode(start: Start) -> Mode {
@@ -137,20 +138,26 @@ fn mode(start: Start) -> Mode {
     }
 }
 
+/// Splits a host from its port. IPv6 addresses are in brackets.
 pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Failed> {
-    let bad = || Failed::usage(format!("\"{}\" is no host with a port", text.escape_debug()));
+    let bad = || {
+        Failed::usage(format!(
+            "invalid host and port \"{}\": expected HOST or HOST:PORT",
+            text.escape_debug()
+        ))
+    };
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, behind) = rest.split_once(']').ok_or_else(bad)?;
-        return match behind.strip_prefix(':') {
+        let (host, after) = rest.split_once(']').ok_or_else(bad)?;
+        return match after.strip_prefix(':') {
             Some(port) => Ok((host, Some(port.parse().map_err(|_| bad())?))),
-            None if behind.is_empty() => Ok((host, None)),
+            None if after.is_empty() => Ok((host, None)),
             None => Err(bad()),
         };
     }
     match text.split_once(':') {
         Some((_, rest)) if rest.contains(':') => {
             let hint = format!("write [{}]", text.escape_debug());
-            Err(Failed::usage("an IPv6 address stands in brackets").hint(Some(hint)))
+            Err(Failed::usage("an IPv6 address must be in brackets").hint(Some(hint)))
         }
         Some((host, port)) => match port.parse() {
             Ok(0) | Err(_) => Err(bad()),
@@ -163,11 +170,11 @@ pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), Failed> {
 fn choices(host: &str, port: Option<u16>) -> String {
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     let rest = format!("://{}{port}", host.escape_debug());
-    format!("say which, for example smtp{rest}, imap{rest} or ldap{rest}")
+    format!("specify the protocol, for example smtp{rest}, imap{rest} or ldap{rest}")
 }
 
 impl Host {
-    /// A target here, with its port.
+    /// Returns the URL of this host with this scheme and port.
     pub(crate) fn url(&self, scheme: &str, port: u16) -> String {
         let (open, close) = if self.ascii.contains(':') { ("[", "]") } else { ("", "") };
         format!("{scheme}://{open}{}{close}:{port}", self.ascii)
@@ -181,7 +188,7 @@ impl FromStr for Host {
         if text.parse::<IpAddr>().is_ok() {
             return Ok(Self { ascii: text.to_owned(), unicode: None });
         }
-        let bad = || Failed::usage(format!("\"{}\" is no host name", text.escape_debug()));
+        let bad = || Failed::usage(format!("invalid host name \"{}\"", text.escape_debug()));
         let ascii =
             idna::domain_to_ascii_strict(text).or_else(|_| idna::domain_to_ascii(text)).map_err(|_| bad())?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_read_and_shown_in_one_form() {
+    fn targets_are_shown_in_their_canonical_form() {
         for (text, expected) in [
             ("smtp://mail.example.com", "smtp://mail.example.com"),
             ("SMTP+starttls://mail.example.com:25/", "smtp://mail.example.com"),
@@ -228,18 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn wrong_targets_say_what_is_wrong() {
+    fn errors_name_the_invalid_part() {
         for (text, part) in [
-            ("mail.example.com", "names no protocol"),
-            ("mail.example.com:4711", "belongs to no protocol"),
-            ("gopher://mail.example.com", "no protocol is called \"gopher\""),
-            ("smtps+starttls://mail.example.com", "no protocol is called"),
+            ("mail.example.com", "neither a protocol nor a port"),
+            ("mail.example.com:4711", "not the port of a known protocol"),
+            ("gopher://mail.example.com", "unknown protocol \"gopher\""),
+            ("smtps+starttls://mail.example.com", "unknown protocol"),
             ("smtp://::1:25", "in brackets"),
-            ("smtp://host:99999", "no host with a port"),
-            ("smtp://host/path", "more than a host"),
-            ("smtp://", "no host name"),
-            ("smtp://a b", "no host name"),
-            ("smtp://\x1b[31m", "no host"),
+            ("smtp://host:99999", "invalid host and port"),
+            ("smtp://host/path", "expected only a host and a port"),
+            ("smtp://", "invalid host name"),
+            ("smtp://a b", "invalid host name"),
+            ("smtp://\x1b[31m", "invalid host name"),
         ] {
             let shown = shown(text);
             assert!(shown.starts_with("error: ") && shown.contains(part), "{text}: {shown}");

@@ -1,32 +1,31 @@
 //! The arguments of `check` and `explain`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use starttls_audit::report::Severity;
 
-use super::{Output, Peer, duration};
+use super::common::{Output, Peer, dns_server, duration};
 
-/// Audit a server's upgrade: is it offered, enforced, verified, and free of the attacks on the seam
+/// Audit a server: is the upgrade offered, enforced and verified, and is it safe from injection?
 ///
-/// Opens at most 25 connections to an endpoint and sends harmless probes only: it never completes a mail
-/// transaction and never tries a real password. Every verdict points at the bytes that show it.
+/// The audit opens at most 25 connections to an endpoint and sends only harmless probes: it never completes a
+/// mail transaction and never tries a real password. Every verdict contains the bytes that prove it.
 ///
-/// A URL with smtps, imaps, pop3s, ldaps and the like is a port where TLS starts at the first byte: its
-/// certificate, its TLS and what the session inside shows are audited, and the checks of the upgrade do
-/// not apply.
+/// A URL with smtps, imaps, pop3s, ldaps or a similar scheme is a port where TLS starts at the first byte. The
+/// audit covers its certificate, its TLS and the session inside; the checks of the upgrade do not apply.
 ///
-/// HOST alone is a domain, and all that it announces is audited: its mail exchangers (MX) on port 25, and
-/// what its SRV records name for submission, IMAP, POP3, ManageSieve, XMPP and LDAP. Every address is an
-/// endpoint of its own; of one domain, 50 at most. Where nothing is announced, the services on the host's
-/// own well-known ports are audited. A network, such as smtp://192.0.2.0/28, stands for each of its hosts,
-/// at most 1024.
+/// HOST alone is a domain. The audit covers everything that the domain announces in DNS: its mail exchangers
+/// (MX) on port 25, and the servers in its SRV records for submission, IMAP, POP3, ManageSieve, XMPP and LDAP.
+/// Every address is an endpoint of its own, at most 50 for one domain. If the domain announces nothing, the
+/// services on the well-known ports of the host are audited. A network, such as smtp://192.0.2.0/28, stands for
+/// each of its hosts, at most 1024.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls check submission://mail.example.com
-  starttls check example.com                            all that the domain announces
+  starttls check example.com                            everything that the domain announces
   starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
   starttls check imaps://mail.example.com               TLS from the first byte
   starttls check --file targets.txt --format json --resume report.jsonl
@@ -34,21 +33,22 @@ use super::{Output, Peer, duration};
   starttls check example.com --format text,html,sarif --output-dir reports
   starttls explain srv-inject-eager
 
-Of several endpoints, the exit code is the first of 6, 5, 4, 1, 3, 7 that one of them has; it is
-2 when all are sound and a line of the file is no target. A signal leaves a partial report and whole
-lines; the code is then 128 and the signal's number. With --format nagios the exit codes are a plugin's: 0 ok, 1 warning, 2 critical, 3 unknown.")]
+For several endpoints, the exit code is the first of 6, 5, 4, 1, 3, 7 that applies to one of them. It is 2 if all
+are sound and a line of the file is not a valid target. After a signal, the report is partial and the exit code is
+128 plus the number of the signal. With --format nagios, the exit codes are those of a monitoring plugin: 0 ok,
+1 warning, 2 critical, 3 unknown.")]
 pub(crate) struct Check {
     /// PROTO://HOST[:PORT], HOST:PORT with a well-known port, or a domain; several are audited in order
     pub(crate) targets: Vec<String>,
 
-    /// Read more targets from here, one a line, # starts a comment; - is standard input. A line that is no
-    /// target is reported and passed over
+    /// Read more targets from this file, one per line; # starts a comment; - is standard input. A line that is not a
+    /// valid target is reported and skipped
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Go on with this earlier output of --format json: skip the targets in it, except those that were
-    /// unreachable or throttled, and append to it (or write the new lines to --output). A line that was cut
-    /// off at the end is done again. The exit code is that of the whole file
+    /// Continue an earlier run with its output of --format json: skip the targets in it, except those that were
+    /// unreachable or throttled, and append to it (or write the new lines to --output). An incomplete last line is
+    /// replaced. The exit code is that of the whole file
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
@@ -71,72 +71,72 @@ pub(crate) struct Check {
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
 
-    /// Exit with 1 when something at least this bad is found
+    /// The least severe finding for which the exit code is 1
     #[arg(long, value_enum, default_value_t = SeverityArg::Warning, value_name = "SEVERITY")]
     pub(crate) fail_on: SeverityArg,
 
-    /// Compare with this older JSON report: problems that it has stay in the report as known and do not count
+    /// Compare with this earlier JSON report: its problems are reported as known and do not affect the exit code
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
-    /// Connections to one endpoint in all
+    /// The most connections to one endpoint in total
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) max_connections: u32,
 
-    /// Connections to one endpoint at once
+    /// The most connections to one endpoint at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) concurrency: u16,
 
-    /// Pause between two connections to one endpoint
+    /// The pause between two connections to one endpoint
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) pace: Option<Duration>,
 
-    /// Time for the whole audit of one endpoint; what was not seen by then is inconclusive [default: 5m,
-    /// and as much more as --slow and --pace need]
+    /// The time limit for the whole audit of one endpoint; checks that have not finished are inconclusive
+    /// [default: 5m, plus the time that --slow and --pace need]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Endpoints that are audited at once
+    /// The number of endpoints that are audited at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) parallel: u16,
 
-    /// Also the checks that have to wait, up to five minutes each
+    /// Also run the checks that have to wait, up to five minutes each
     #[arg(long)]
     pub(crate) slow: bool,
 
-    /// Where the same service speaks TLS from the first byte [default: the protocol's port for that, when
-    /// the upgrade is on its own port]
+    /// The port where the same service starts TLS at the first byte [default: the protocol's port for that, if the
+    /// target has the protocol's usual port]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) implicit_port: Option<u16>,
 
-    /// The format of the report, or several of them with --output-dir; with json alone, several endpoints are
-    /// one line each as they are done
+    /// The format of the report, or several formats with --output-dir; with json alone and several endpoints, each
+    /// endpoint is written as one line as soon as it is finished
     #[arg(long, value_enum, value_name = "FORMAT,…", value_delimiter = ',', default_value = "text")]
     pub(crate) format: Vec<ReportFormat>,
 
-    /// Write each format to a file of its own in this folder: report.txt, report.json, report.csv,
+    /// Write each format to its own file in this folder: report.txt, report.json, report.csv,
     /// report.junit.xml, report.sarif, report.html, report.nagios, report.prom
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     pub(crate) output_dir: Option<PathBuf>,
 
-    /// Report a certificate that has fewer days left than this
+    /// Report a certificate that expires in fewer days than this
     #[arg(long, value_name = "DAYS", visible_alias = "warning-days", default_value_t = 14)]
     pub(crate) expiry_warning: i64,
 
-    /// With nagios: fewer days left than this are critical
+    /// With nagios: a certificate that expires in fewer days than this is critical
     #[arg(long, value_name = "DAYS", default_value_t = 7)]
     pub(crate) critical_days: i64,
 
-    /// Leave the conversations out of the report
+    /// Leave the transcripts out of the report
     #[arg(long)]
     pub(crate) no_transcripts: bool,
 
-    /// With sarif: show results at this file of the repository [default: the line of --file that has the
-    /// target, or the baseline]
+    /// With sarif: the file of the repository that the results refer to [default: the line of --file that
+    /// contains the target, or the baseline]
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif_location: Option<String>,
 
-    /// Ask this DNS server instead of the system's [default port: 53]
+    /// Use this DNS server instead of the system's [default port: 53]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
     pub(crate) resolver: Option<SocketAddr>,
 
@@ -147,10 +147,10 @@ pub(crate) struct Check {
     pub(crate) output: Output,
 }
 
-/// Say what a check looks for or what an attack does, why it matters, and what to do
+/// Explain a check or an attack: what it does, why it matters, and the fix
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The id of the check or the attack, as reports, `check --list` and `attack --list` have it
+    /// The id of the check or the attack, as shown in reports and by `check --list` and `attack --list`
     pub(crate) id: String,
 }
 
@@ -183,12 +183,4 @@ impl From<SeverityArg> for Severity {
             SeverityArg::Critical => Self::Critical,
         }
     }
-}
-
-pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let with_usual_port = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
-    with_usual_port
-        .or_else(|_| text.parse())
-        .map_err(|_| String::from("a DNS server is an address, with or without a port"))
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use starttls::proto::ClientName;
 use starttls_hello::Version;
 
-use super::{Format, Output, Peer};
+use super::common::{Format, Output, Peer, client_name, duration};
 
 /// Send one ClientHello after the upgrade and show what the server answers
 ///
@@ -71,7 +71,7 @@ pub(crate) struct Dialing {
     pub(crate) server_name: Option<String>,
 
     /// The client's own name (EHLO), a domain or an address literal [default: [127.0.0.1]]
-    #[arg(long, value_name = "NAME", value_parser = super::client_name)]
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
     pub(crate) client_name: Option<ClientName>,
 
     /// Dial this instead of HOST: ADDR[:PORT] or unix:/PATH
@@ -79,7 +79,7 @@ pub(crate) struct Dialing {
     pub(crate) connect: Option<String>,
 
     /// For everything from the dial to the end of the answer: 10s, 500ms, 2m
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
     /// IPv4 only

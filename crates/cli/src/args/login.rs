@@ -1,16 +1,16 @@
-//! The arguments of `login` and `sasl`, and what all commands take that log in.
+//! The arguments of `login` and `sasl`, and the options of all commands that log in.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, Output, Peer, Trace};
+use super::common::{Format, Output, Peer, Trace};
 
-/// Upgrade, log in inside TLS by the best mechanism offered there, and say what came of it
+/// Upgrade a connection, log in inside TLS with the best mechanism that the server offers, and report the result
 ///
-/// Nothing secret is sent before TLS, and a mechanism that is offered only in cleartext is not used. The
-/// conversation goes to standard error, with the secrets blanked. Without any of the password options the
-/// password is asked for.
+/// No secret is sent before TLS, and a mechanism that the server offers only in cleartext is not used. The
+/// messages are written to standard error, with the secrets blanked. Without a password option, the command
+/// prompts for the password.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls login submission://mail.example.com --user john
@@ -19,15 +19,15 @@ use super::{Format, Output, Peer, Trace};
   starttls login imaps://mail.example.com --user john@example.com --token --password-file token.txt
   starttls login xmpp://example.com --cert john.pem --key john.key
 
-Mechanisms, the best first: EXTERNAL (with --cert), SCRAM-SHA-{512,256,1}-PLUS, SCRAM-SHA-{512,256,1},
+Mechanisms, the best one first: EXTERNAL (with --cert), SCRAM-SHA-{512,256,1}-PLUS, SCRAM-SHA-{512,256,1},
 CACHING_SHA2_PASSWORD, PLAIN, LOGIN, SIMPLE (LDAP), USER (name and password in the protocol's own
 commands), PASSWORD, MYSQL_CLEAR_PASSWORD, MYSQL_NATIVE_PASSWORD, MD5; with --token OAUTHBEARER,
-XOAUTH2. CRAM-MD5 and APOP are weak and used only when named.")]
+XOAUTH2. CRAM-MD5 and APOP are weak and used only with --mechanism.")]
 pub(crate) struct Login {
     /// PROTO://HOST[:PORT], or HOST:PORT with a well-known port
     pub(crate) target: String,
 
-    /// json: one object on standard output
+    /// The format of the report; with json, one object is written to standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 
@@ -44,10 +44,10 @@ pub(crate) struct Login {
     pub(crate) output: Output,
 }
 
-/// Somebody, and where the secret comes from: it is never an argument.
+/// The user, and the source of the secret, which is never an argument: other users can read the arguments of a process.
 #[derive(Debug, Args)]
 pub(crate) struct Principal {
-    /// The name of the user
+    /// The user name
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
@@ -55,11 +55,12 @@ pub(crate) struct Principal {
     #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
     pub(crate) password_file: Option<PathBuf>,
 
-    /// Take the first line that a shell command prints [or the variable STARTTLS_PASSWORD, or ask]
+    /// Use the first line that a shell command prints as the password, or the token [default: the variable
+    /// STARTTLS_PASSWORD, or a prompt]
     #[arg(long, value_name = "COMMAND")]
     pub(crate) password_command: Option<String>,
 
-    /// Act as somebody else, where the server allows that
+    /// Act as another user, if the server allows that
     #[arg(long, value_name = "NAME")]
     pub(crate) authorize_as: Option<String>,
 }
@@ -71,28 +72,29 @@ pub(crate) struct Credentials {
     #[command(flatten)]
     pub(crate) principal: Principal,
 
-    /// What is read is not a password, but an OAuth 2 access token
+    /// The secret is an OAuth 2 access token, not a password
     #[arg(long)]
     pub(crate) token: bool,
 
-    /// Log in by this mechanism or not at all
+    /// Use only this mechanism
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
 }
 
-/// Print what a SASL mechanism says, in Base64, as one would type it; or read it again
+/// Print the messages of a SASL mechanism in Base64, for use in a manual session; or decode them
 ///
-/// Prints the first response, and for each challenge that is typed, in Base64 on a line of its own, the next.
+/// Prints the initial response. Then reads the server's challenges from standard input, one per line in Base64,
+/// and prints the response to each.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls sasl PLAIN --user john --password-file ~/.secret
   echo AGpvaG4Ac2VzYW1l | starttls sasl PLAIN --decode
-  starttls sasl CRAM-MD5 --user john                  then type the server's challenge")]
+  starttls sasl CRAM-MD5 --user john                  then enter the server's challenge")]
 pub(crate) struct Sasl {
     /// PLAIN, LOGIN, SCRAM-SHA-256, XOAUTH2, OAUTHBEARER, EXTERNAL, CRAM-MD5…
     pub(crate) mechanism: String,
 
-    /// Read tokens in Base64 from standard input, one a line, and show what is in them
+    /// Read messages in Base64 from standard input, one per line, and show their content
     #[arg(long, conflicts_with_all = ["user", "password_file", "password_command", "authorize_as"])]
     pub(crate) decode: bool,
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use starttls::submission::{Notify, Until};
 
-use super::check::dns_server;
-use super::{Credentials, Format, Output, Peer, Trace, duration};
+use super::common::{Format, Output, Peer, Trace, dns_server, duration};
+use super::login::Credentials;
 
-/// Hand in a message, inside TLS and not otherwise, and show each step
+/// Send a mail message, only inside TLS, and show each step
 ///
-/// Without --subject, --body, --body-file, --attach and --header a ready message is read from standard input
-/// and passed on as it is; only its lines' ends may be LF. The server is a submission server to log in to, a
-/// named host, or with --mx the mail exchangers of the recipients' domain, in order of preference.
+/// The message is built from --subject, --body, --body-file, --attach and --header. Without these options, a
+/// complete message is read from standard input and sent unchanged; its lines may end in LF. TARGET is a
+/// submission server or another mail server. With --mx, the message goes to the mail exchangers of the
+/// recipients' domain, in order of preference.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   starttls send submission://mail.example.com --user john --from john@example.com --to jane@example.org \\
@@ -23,51 +24,51 @@ use super::{Credentials, Format, Output, Peer, Trace, duration};
   starttls send lmtp://localhost:24 --to jane@example.org --body Hello
   starttls send smtp://mx.example.org --to jane@example.org --until rcpt
 
-Exit code 1: the server refused the message, or a recipient of it; 7: it did so for now; 8: it refused the
-login. The others are those of every command.")]
+Exit code 1: the server refused the message or a recipient; 7: it refused temporarily; 8: it refused the login.
+The other exit codes are those of every command.")]
 pub(crate) struct Send {
     /// PROTO://HOST[:PORT]: submission, smtp, lmtp, smtps
     #[arg(required_unless_present = "mx", conflicts_with = "mx")]
     pub(crate) target: Option<String>,
 
-    /// Deliver straight to the recipients' domain, to its mail exchangers in order of preference
+    /// Deliver directly to the mail exchangers of the recipients' domain, in order of preference
     #[arg(long)]
     pub(crate) mx: bool,
 
-    /// The sender, in the envelope and in a message that is built; empty for none
+    /// The sender, in the envelope and in a message that is built; empty for the null sender
     #[arg(long, value_name = "ADDRESS", default_value = "")]
     pub(crate) from: String,
 
-    /// A recipient; give it again for more
+    /// A recipient; can be used more than once
     #[arg(long, value_name = "ADDRESS", required = true)]
     pub(crate) to: Vec<String>,
 
-    /// Stop early, without sending the message
+    /// Stop after this step, without sending the message
     #[arg(long, value_enum, value_name = "STEP")]
     pub(crate) until: Option<Stop>,
 
-    /// Have every server on the way use verified TLS, or send the message back (REQUIRETLS)
+    /// Require every server on the path to use verified TLS, or to return the message (REQUIRETLS)
     #[arg(long, conflicts_with = "tls_optional")]
     pub(crate) require_tls: bool,
 
-    /// Have the servers behind this one deliver even without TLS (the header TLS-Required: No)
+    /// Allow the servers after this one to deliver without TLS (the header field TLS-Required: No)
     #[arg(long)]
     pub(crate) tls_optional: bool,
 
-    /// Ask for reports (DSN)
+    /// Request delivery reports (DSN)
     #[arg(long, value_enum, value_name = "WHEN,…", value_delimiter = ',')]
     pub(crate) notify: Vec<NotifyArg>,
 
-    /// Send the message by DATA, though the server offers CHUNKING
+    /// Send the message with DATA even if the server offers CHUNKING
     #[arg(long)]
     pub(crate) no_chunking: bool,
 
-    /// For the delivery inside TLS as a whole. Each answer has the time of RFC 5321 section 4.5.3.2 at most:
-    /// 2 minutes for DATA, 10 for the message, 5 for the others
+    /// The time limit for the delivery inside TLS as a whole. Each reply also has the limit of RFC 5321 section
+    /// 4.5.3.2: 2 minutes for DATA, 10 for the message, 5 for the other commands
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
     pub(crate) deadline: Duration,
 
-    /// json: one object on standard output
+    /// The format of the report; with json, one object is written to standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 
@@ -77,7 +78,7 @@ pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 
-    /// Ask this DNS server instead of the system's, with --mx [default port: 53]
+    /// With --mx: use this DNS server instead of the system's [default port: 53]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dns_server, help_heading = "Connection")]
     pub(crate) resolver: Option<SocketAddr>,
 
@@ -95,43 +96,43 @@ pub(crate) struct Send {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Message")]
 pub(crate) struct Compose {
-    /// Its subject
+    /// The subject
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,
 
-    /// Its text
+    /// The text
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 
-    /// Its text, from a file; - is standard input
+    /// The file with the text; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,
 
-    /// A file to attach; give it again for more
+    /// A file to attach; can be used more than once
     #[arg(long, value_name = "FILE")]
     pub(crate) attach: Vec<PathBuf>,
 
-    /// A header field; give it again for more
+    /// A header field; can be used more than once
     #[arg(long, value_name = "NAME: VALUE")]
     pub(crate) header: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stop {
-    /// Before TLS, after the answer to EHLO
+    /// Before TLS, after the reply to EHLO
     Ehlo,
-    /// After the answer to EHLO inside TLS
+    /// After the reply to EHLO inside TLS
     Starttls,
     /// After the login
     Auth,
-    /// After the answers to RCPT
+    /// After the replies to RCPT
     Rcpt,
-    /// When the server waits for the message: the connection is cut
+    /// After the reply to DATA: the connection is then aborted
     Data,
 }
 
 impl Stop {
-    /// How far a delivery goes.
+    /// Returns the last step of the delivery inside TLS.
     pub(crate) fn until(self) -> Until {
         match self {
             Self::Ehlo | Self::Starttls | Self::Auth => Until::Hello,

@@ -9,7 +9,7 @@ use crate::error::Failed;
 use crate::exit;
 use crate::output::Sink;
 
-/// Lists the scenarios. For one protocol, also lists those that do not apply to it, with the reason.
+/// Lists the scenarios. For one protocol, also lists the scenarios that do not apply to it, with the reason.
 pub(super) fn run(args: &Attack, protocol: Option<&Protocol>, all: &[Scenario]) -> Result<u8, Failed> {
     let mut sink = Sink::open(&args.output)?;
     match args.format {
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Attack, protocol: Option<&Protocol>, all: &[Scenario]) 
             sink.line(&json!({ "schema_version": 1, "scenarios": scenarios }).to_string())?;
         }
         AttackFormat::Junit | AttackFormat::Sarif => {
-            return Err(Failed::usage("--list has the formats text and json"));
+            return Err(Failed::usage("--list supports only the formats text and json"));
         }
     }
     Ok(exit::DONE)

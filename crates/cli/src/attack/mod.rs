@@ -1,6 +1,7 @@
-//! `starttls attack`: a man in the middle, for testing clients.
+//! `starttls attack`: tests clients with a man in the middle.
 
 mod list;
+mod present;
 mod stage;
 mod watch;
 
@@ -8,15 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starttls::proto::{Protocol, Start};
-use starttls_attack::report::{AttackReport, ScenarioOutcome};
+use starttls_attack::report::AttackReport;
 use starttls_attack::{Campaign, Scenario, Shell, render};
 
-use crate::args::{Attack, AttackFormat, FailOn};
-use crate::console::{Console, Tone};
+use crate::args::{Attack, AttackFormat};
+use crate::console::Console;
 use crate::error::Failed;
 use crate::exit;
 use crate::interruption::Interruption;
 use crate::output::Sink;
+use present::{banner, code, style};
 use stage::LabStage;
 
 /// Runs the command and returns its exit code.
@@ -29,7 +31,7 @@ pub(crate) async fn run(args: &Attack, interruption: Interruption) -> Result<u8,
     let chosen = choose(args, protocol, scenarios)?;
     if chosen.is_empty() {
         let hint = format!("starttls attack {} --list shows the reasons", protocol.name);
-        let text = format!("none of these scenarios applies to {}", protocol.title);
+        let text = format!("none of the selected scenarios applies to {}", protocol.title);
         return Err(Failed::usage(text).hint(Some(hint)));
     }
     match (&args.run, args.serve.or(args.listen)) {
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: &Attack, interruption: Interruption) -> Result<u8,
                 "for example: starttls attack {} --run './my-client {{host}} {{port}} {{ca}}'",
                 protocol.name
             );
-            let text = "no client is named: specify it with --run, --serve or --upstream";
+            let text = "no client is specified: use --run, --serve or --upstream";
             Err(Failed::usage(text).hint(Some(hint)))
         }
     }
@@ -53,7 +55,7 @@ async fn campaign(
     command: &str,
     mut interruption: Interruption,
 ) -> Result<u8, Failed> {
-    // Processes that a client starts may outlive it, in a group and a session of their own.
+    // Processes that a client starts may outlive it, in their own process group and session.
     starttls_processes::adopt_orphans()?;
     let mut sink = Sink::replacing(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
@@ -89,7 +91,8 @@ async fn campaign(
     Ok(interrupted.unwrap_or_else(|| code(outcomes, args.fail_on)))
 }
 
-/// Removes the folder of the stage. A key that is being made for an interrupted run keeps the stage for a moment.
+/// Drops the lab, which removes its folder. A key that is being generated for an interrupted run keeps the lab alive for a
+/// moment.
 fn release(mut stage: Arc<LabStage>) {
     const PAUSE: Duration = Duration::from_millis(10);
     for _ in 0..500 {
@@ -98,17 +101,6 @@ fn release(mut stage: Arc<LabStage>) {
             Err(shared) => stage = shared,
         }
         std::thread::sleep(PAUSE);
-    }
-}
-
-/// The exit code for these outcomes: one at or above `fail_on` is a finding, and a run without a verdict leaves the
-/// result open.
-fn code(outcomes: impl IntoIterator<Item = ScenarioOutcome>, fail_on: FailOn) -> u8 {
-    let outcomes: Vec<ScenarioOutcome> = outcomes.into_iter().collect();
-    match () {
-        () if outcomes.iter().any(|outcome| *outcome <= fail_on.into()) => exit::FINDINGS,
-        () if outcomes.iter().any(|outcome| outcome.is_undecided()) => exit::INCONCLUSIVE,
-        () => exit::DONE,
     }
 }
 
@@ -123,7 +115,7 @@ fn shown(args: &Attack, command: &str, report: &AttackReport) -> String {
     }
 }
 
-/// The file that the command names first, if the working directory contains it; otherwise the command's first word.
+/// Returns the first word of the command that is a file in the working directory; otherwise the first word.
 fn location(command: &str) -> String {
     let is_path = |word: &&str| !word.starts_with('/') && !word.contains("..");
     let file = command.split_whitespace().filter(is_path).find(|word| std::path::Path::new(word).is_file());
@@ -131,43 +123,19 @@ fn location(command: &str) -> String {
     file.or_else(first).unwrap_or("client").to_owned()
 }
 
-fn style(args: &Attack) -> render::text::TextStyle {
-    let colored = Console::result(&args.output).is_colored() && args.output.output.is_none();
-    render::text::TextStyle { verbose: args.output.verbose, paint: colored.then_some(paint) }
-}
-
-fn paint(outcome: ScenarioOutcome) -> (&'static str, &'static str) {
-    let color = match outcome {
-        ScenarioOutcome::Sound => "\x1b[1;32m",
-        ScenarioOutcome::Fooled | ScenarioOutcome::Crashed => "\x1b[1;31m",
-        _ => "\x1b[33m",
-    };
-    (color, "\x1b[0m")
-}
-
-/// What this is, for whoever finds it running.
-fn banner(console: &Console, protocol: &Protocol, what: &str) {
-    console.line(
-        Tone::Plain,
-        format_args!(
-            "starttls attack: a man in the middle, to test clients that you may test. {}, {what}.\n",
-            protocol.title
-        ),
-    );
-}
-
 fn protocol(name: &str) -> Result<&'static Protocol, Failed> {
     match starttls::proto::scheme(name) {
         Some((upgrading, Start::FirstByte)) => {
-            let hint = format!("the upgrade is in {}", upgrading.name);
-            Err(Failed::usage(format!("{name} starts with TLS: nothing comes before it")).hint(Some(hint)))
+            let hint = format!("use {}, which has the upgrade", upgrading.name);
+            Err(Failed::usage(format!("{name} starts TLS at the first byte: there is no upgrade to attack"))
+                .hint(Some(hint)))
         }
         Some((protocol, _)) => Ok(protocol),
         None => Err(crate::target::unknown(name, "")),
     }
 }
 
-/// Every scenario.
+/// Returns every scenario.
 pub(crate) fn scenarios() -> Result<Vec<Scenario>, Failed> {
     Scenario::all().map_err(|error| Failed::new(exit::BUG, error.to_string()))
 }
@@ -195,7 +163,7 @@ fn choose(args: &Attack, protocol: &Protocol, all: Vec<Scenario>) -> Result<Vec<
     Ok(all.into_iter().filter(kept).collect())
 }
 
-/// `starttls explain ID`, for a scenario; `None` if there is none with this id.
+/// Returns the text of `starttls explain ID`; `None` if no scenario has this id.
 pub(crate) fn explain(id: &str) -> Result<Option<String>, Failed> {
     let scenario = scenarios()?.into_iter().find(|scenario| scenario.id == id);
     Ok(scenario.map(|it| {
@@ -216,7 +184,7 @@ pub(crate) fn explain(id: &str) -> Result<Option<String>, Failed> {
     }))
 }
 
-/// Names every valid id, the most similar one first.
+/// Returns the failure for an unknown id, with all valid ids, the most similar one first.
 fn unknown(id: &str, all: &[Scenario]) -> Failed {
     let similar = |it: &&Scenario| (strsim::jaro_winkler(id, &it.id) * 1e6) as u32;
     let meant = all.iter().max_by_key(similar).map(|it| format!("{}? ", it.id)).unwrap_or_default();

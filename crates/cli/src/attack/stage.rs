@@ -1,4 +1,4 @@
-//! What attacks are played with: the lab's servers and certificates.
+//! The environment of the attacks: the lab's servers and certificates.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +13,7 @@ use starttls_lab::Fixtures;
 use crate::error::Failed;
 use crate::exit;
 
-/// A server of the lab's for each run, and its certificates.
+/// Provides a server of the lab for each run, and certificates.
 pub(super) struct LabStage {
     fixtures: Fixtures,
     connector: Connector,

@@ -1,4 +1,4 @@
-//! `attack --serve` and `attack --upstream`: in the foreground, one connection after the other.
+//! `attack --serve` and `attack --upstream`: attacks the connections of a client that the user runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use starttls_attack::{AttackServer, Canary, Environment, Scenario, Upstream, Ups
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::present::{banner, code, style};
 use super::stage::LabStage;
-use super::{banner, style};
 use crate::args::{Attack, AttackFormat};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
@@ -19,7 +19,7 @@ use crate::interruption::Interruption;
 use crate::output::Sink;
 use crate::target::{Mode, Target};
 
-/// Serves until Ctrl-C; the exit code is that of the verdicts that fell.
+/// Serves until Ctrl-C. Returns the exit code for the verdicts so far.
 pub(super) async fn run(
     args: &Attack,
     protocol: &'static Protocol,
@@ -28,8 +28,10 @@ pub(super) async fn run(
     mut interruption: Interruption,
 ) -> Result<u8, Failed> {
     if !address.ip().is_loopback() && !args.i_am_authorised_to_test {
-        let hint = String::from("if you may attack whoever comes, say so: --i-am-authorised-to-test");
-        return Err(Failed::usage(format!("{address} is not on this machine")).hint(Some(hint)));
+        let hint = String::from(
+            "if you are allowed to attack every client that connects, use --i-am-authorised-to-test",
+        );
+        return Err(Failed::usage(format!("other machines can reach {address}")).hint(Some(hint)));
     }
     let mut sink = Sink::open(&args.output)?;
     let stage = Arc::new(LabStage::new()?);
@@ -37,7 +39,7 @@ pub(super) async fn run(
         Some(target) => (real(args, protocol, target).await?, true),
         None => {
             let backing = stage.upstream(protocol);
-            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error.to_string()))?, false)
+            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error))?, false)
         }
     };
     let listener = TcpListener::bind(address)
@@ -53,7 +55,7 @@ pub(super) async fn run(
     }
     let names: Vec<_> = scenarios.iter().map(|it| it.id.as_str()).collect();
     console.fact("scenarios", names.join(" "));
-    console.line(Tone::Plain, "The first connection is not attacked, to compare with. Ctrl-C stops.\n");
+    console.line(Tone::Plain, "The first connection is not attacked, for comparison. Ctrl-C stops.\n");
     let watch = AttackServer {
         protocol,
         scenarios,
@@ -82,14 +84,17 @@ pub(super) async fn run(
     };
     let _ = tokio::task::spawn_blocking(move || drop((backing.keep, stage))).await;
     result.map_err(|error| Failed::new(exit::UNREACHABLE, error.to_string()))?;
-    Ok(super::code(seen, args.fail_on))
+    Ok(code(seen, args.fail_on))
 }
 
-/// The real server behind, for which nobody's password is known here.
+/// Connects to a real server. Its passwords are not known here.
 async fn real(args: &Attack, protocol: &'static Protocol, target: &str) -> Result<UpstreamLease, Failed> {
     let target: Target = target.parse()?;
     if target.mode != Mode::Upgrade || target.protocol != protocol {
-        return Err(Failed::usage(format!("{target} is no {} server that upgrades", protocol.title)));
+        return Err(Failed::usage(format!(
+            "invalid upstream {target}: expected a server of {} with the upgrade",
+            protocol.title
+        )));
     }
     let mut builder = Connector::builder();
     if let Some(path) = &args.ca_file {

@@ -1,4 +1,4 @@
-//! What a domain announces in DNS: mail exchangers, and services in SRV records.
+//! Finds what a domain announces in DNS: mail exchangers (MX), and services (SRV).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -6,53 +6,100 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use starttls::proto::{PROTOCOLS, Protocol, ProtocolFamily, protocol};
+use starttls::proto::{PROTOCOLS, Protocol, protocol};
 
-use super::run::Place;
+use super::resolved::Resolved;
 use crate::dns::{Answer, Dns, Host as Announced};
 use crate::target::{Host, Mode};
 
-/// What was looked up, and what is there to audit.
+/// The result of the lookups: the endpoints to audit.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// One line for each lookup, for the report.
     pub(crate) lookups: Vec<String>,
-    pub(crate) places: Vec<Place>,
-    /// Why there is nothing, if nothing could be asked.
+    pub(crate) endpoints: Vec<Resolved>,
+    /// Why the domain could not be looked up at all.
     pub(crate) failed: Option<String>,
-    /// Whether the domain says that it takes no mail (RFC 7505).
+    /// Whether the domain announces that it accepts no mail (RFC 7505).
     pub(crate) null_mx: bool,
 }
 
-/// More endpoints of one domain are not audited: records of hostile length are cheap.
+/// The most endpoints of one domain. An attacker can publish any number of records at no cost.
 const MOST: usize = 50;
 
-/// Which services are looked for, by which label, and whether the certificate must be for the domain.
+/// How a domain announces the servers of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announcement {
+    /// MX records (RFC 5321 section 5.1).
+    MailExchanger,
+    /// SRV records with this label (RFC 2782).
+    Service { label: &'static str, certificate: CertificateName },
+    /// Not in DNS: such a server is found on its well-known port only.
+    PortOnly,
+}
+
+/// The name that the certificate of an announced server must contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CertificateName {
+    /// The domain that the user asked for.
+    Domain,
+    /// The host in the SRV record.
+    Host,
+}
+
+const fn service(label: &'static str, certificate: CertificateName) -> Announcement {
+    Announcement::Service { label, certificate }
+}
+
+/// One row for each registered protocol.
 ///
 /// RFC 6186 section 3 (mail), RFC 5804 section 1.8 (ManageSieve), RFC 6120 section 3.2.1 (XMPP), RFC 2782 (LDAP).
-/// XMPP verifies the domain (RFC 6120 section 13.7.2.1), the others the host that the record names.
-const SERVICES: &[(&str, &str, bool)] = &[
-    ("_submission._tcp", "submission", false),
-    ("_imap._tcp", "imap", false),
-    ("_pop3._tcp", "pop3", false),
-    ("_sieve._tcp", "sieve", false),
-    ("_xmpp-client._tcp", "xmpp", true),
-    ("_xmpp-server._tcp", "xmpp-server", true),
-    ("_ldap._tcp", "ldap", false),
+/// XMPP verifies the domain (RFC 6120 section 13.7.2.1), the others the host in the record.
+const ANNOUNCEMENTS: &[(&str, Announcement)] = &[
+    ("smtp", Announcement::MailExchanger),
+    ("submission", service("_submission._tcp", CertificateName::Host)),
+    ("imap", service("_imap._tcp", CertificateName::Host)),
+    ("pop3", service("_pop3._tcp", CertificateName::Host)),
+    ("sieve", service("_sieve._tcp", CertificateName::Host)),
+    ("xmpp", service("_xmpp-client._tcp", CertificateName::Domain)),
+    ("xmpp-server", service("_xmpp-server._tcp", CertificateName::Domain)),
+    ("ldap", service("_ldap._tcp", CertificateName::Host)),
+    ("lmtp", Announcement::PortOnly),
+    ("ftp", Announcement::PortOnly),
+    ("nntp", Announcement::PortOnly),
+    ("irc", Announcement::PortOnly),
+    ("http", Announcement::PortOnly),
+    ("postgres", Announcement::PortOnly),
+    ("mysql", Announcement::PortOnly),
+    ("nut", Announcement::PortOnly),
 ];
 
-/// A host that serves something.
+/// Returns the services with SRV records: the protocol, the label and the name in the certificate.
+fn services() -> impl Iterator<Item = (&'static Protocol, &'static str, CertificateName)> {
+    ANNOUNCEMENTS.iter().filter_map(|(name, announcement)| match *announcement {
+        Announcement::Service { label, certificate } => Some((protocol(name)?, label, certificate)),
+        Announcement::MailExchanger | Announcement::PortOnly => None,
+    })
+}
+
+fn announcement(protocol: &Protocol) -> Announcement {
+    let row = ANNOUNCEMENTS.iter().find(|(name, _)| *name == protocol.name);
+    row.map_or(Announcement::PortOnly, |(_, announcement)| *announcement)
+}
+
+/// A host that serves a protocol.
 struct Server {
     protocol: &'static Protocol,
     name: String,
     port: u16,
     server_name: String,
-    /// Whether it was announced; a domain without mail exchangers need not be one itself.
+    /// Whether a record announces it. A domain without MX records is only possibly a mail exchanger itself.
     announced: bool,
-    /// What is wrong with the record that announces it.
+    /// A problem of the record that announces it.
     remark: Option<String>,
 }
 
-/// Asks for everything at once.
+/// Looks up everything in parallel.
 pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str>) -> Found {
     let mut found = Found::default();
     let domain = domain.ascii.as_str();
@@ -60,9 +107,8 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
         let (dns, domain) = (Arc::clone(dns), domain.to_owned());
         tokio::spawn(async move { dns.exchangers(&domain).await })
     };
-    let services: Vec<_> = SERVICES
-        .iter()
-        .map(|(label, ..)| {
+    let tasks: Vec<_> = services()
+        .map(|(_, label, _)| {
             let (dns, name) = (Arc::clone(dns), format!("{label}.{domain}"));
             tokio::spawn(async move { dns.servers(&name).await })
         })
@@ -70,19 +116,19 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
     let exchangers = joined(exchangers).await;
     let nowhere = exchangers == Answer::NoSuchName;
     let mut servers = found.exchangers(domain, exchangers);
-    let mut answered = !found.places.iter().any(|place| place.address.is_err());
-    for (task, (label, name, of_domain)) in services.into_iter().zip(SERVICES) {
+    let mut answered = !found.endpoints.iter().any(|endpoint| endpoint.address.is_err());
+    for (task, (protocol, label, certificate)) in tasks.into_iter().zip(services()) {
         let answer = joined(task).await;
-        // Nothing is below a name that does not exist (RFC 8020).
-        if let (false, Some(protocol)) = (nowhere, protocol(name)) {
+        // No name exists below a name that does not exist (RFC 8020).
+        if !nowhere {
             answered |= !matches!(answer, Answer::Failed(_));
-            servers.extend(found.services(domain, label, protocol, *of_domain, answer));
+            servers.extend(found.services(domain, label, protocol, certificate, answer));
         }
     }
     if nowhere || !answered {
-        let why = found.places.first().and_then(|place| place.address.as_ref().err());
-        found.failed = Some(why.cloned().unwrap_or_else(|| format!("there is no domain {domain}")));
-        found.places.clear();
+        let why = found.endpoints.first().and_then(|endpoint| endpoint.address.as_ref().err());
+        found.failed = Some(why.cloned().unwrap_or_else(|| format!("the domain {domain} does not exist")));
+        found.endpoints.clear();
         return found;
     }
     if servers.len() > MOST {
@@ -97,7 +143,11 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
     let aliases: Vec<_> = servers
         .iter()
         .map(|server| {
-            let (dns, name, asked) = (Arc::clone(dns), server.name.clone(), server.protocol.name == "smtp");
+            let (dns, name, asked) = (
+                Arc::clone(dns),
+                server.name.clone(),
+                announcement(server.protocol) == Announcement::MailExchanger,
+            );
             tokio::spawn(async move { if asked { dns.alias(&name).await } else { None } })
         })
         .collect();
@@ -112,12 +162,16 @@ pub(crate) async fn find(dns: &Arc<Dns>, domain: &Host, server_name: Option<&str
         let mut addresses = task.await.unwrap_or_else(|error| Err(error.to_string()));
         let name = &server.name;
         if let Some(alias) = alias.await.ok().flatten() {
-            let rule = "RFC 5321 section 5.1 and RFC 2181 section 10.3 require the name of a host";
-            server.remark = Some(format!("the MX record names {name}, an alias of {alias}: {rule}"));
+            let rule =
+                "RFC 5321 section 5.1 and RFC 2181 section 10.3 require a host name that is not an alias";
+            server.remark = Some(format!("the MX record contains {name}, an alias of {alias}: {rule}"));
         }
-        if server.announced && server.protocol.name == "smtp" && name.parse::<IpAddr>().is_ok() {
-            let rule = "RFC 5321 section 5.1 requires the name of a host, so senders do not find this server";
-            addresses = Err(format!("the MX record of {domain} has the address {name}: {rule}"));
+        if server.announced
+            && announcement(server.protocol) == Announcement::MailExchanger
+            && name.parse::<IpAddr>().is_ok()
+        {
+            let rule = "RFC 5321 section 5.1 requires a host name, so senders do not find this server";
+            addresses = Err(format!("the MX record of {domain} contains the address {name}: {rule}"));
         }
         if let Some(name) = server_name {
             server.server_name = name.to_owned();
@@ -132,10 +186,10 @@ async fn joined(task: tokio::task::JoinHandle<Answer<Announced>>) -> Answer<Anno
 }
 
 impl Found {
-    /// Leaves out the endpoints beyond the limit.
+    /// Drops the endpoints beyond the limit.
     fn limited(mut self) -> Self {
-        if self.places.len() > MOST {
-            self.places.truncate(MOST);
+        if self.endpoints.len() > MOST {
+            self.endpoints.truncate(MOST);
             self.lookups.push(format!("of the endpoints, the first {MOST} are audited"));
         }
         self
@@ -157,7 +211,7 @@ impl Found {
                 let names: Vec<_> = hosts.iter().filter_map(|host| host.name.clone()).collect();
                 self.null_mx = names.is_empty();
                 let told = if names.is_empty() {
-                    String::from("null MX, the domain takes no mail (RFC 7505)")
+                    String::from("null MX, the domain accepts no mail (RFC 7505)")
                 } else {
                     let told = hosts.iter().map(|host| format!("{} {}", host.rank, named(host)));
                     told.collect::<Vec<_>>().join(", ")
@@ -167,12 +221,12 @@ impl Found {
             }
             Answer::Nothing => {
                 self.lookups.push(format!(
-                    "MX {domain}: none, so that mail goes to {domain} itself (RFC 5321 section 5.1)"
+                    "MX {domain}: none, so mail is delivered to {domain} itself (RFC 5321 section 5.1)"
                 ));
                 vec![server(domain.to_owned(), false)]
             }
             Answer::NoSuchName => {
-                self.lookups.push(format!("MX {domain}: no such domain"));
+                self.lookups.push(format!("MX {domain}: the domain does not exist"));
                 Vec::new()
             }
             Answer::Failed(why) => {
@@ -187,7 +241,7 @@ impl Found {
         domain: &str,
         label: &str,
         protocol: &'static Protocol,
-        of_domain: bool,
+        certificate: CertificateName,
         answer: Answer<Announced>,
     ) -> Vec<Server> {
         let question = format!("SRV {label}.{domain}");
@@ -209,32 +263,41 @@ impl Found {
         self.lookups.push(format!("{question}: {}", told.collect::<Vec<_>>().join(", ")));
         let servers = hosts.into_iter().filter_map(|host| {
             let name = host.name?;
-            let server_name = if of_domain { domain.to_owned() } else { name.clone() };
+            let server_name = match certificate {
+                CertificateName::Domain => domain.to_owned(),
+                CertificateName::Host => name.clone(),
+            };
             Some(Server { protocol, name, port: host.port, server_name, announced: true, remark: None })
         });
         servers.collect()
     }
 
-    /// A question without an answer is no proof that there is nothing: it is an endpoint that was not reached.
+    /// Adds an unreachable endpoint for a lookup without an answer, which does not prove that there is no service.
     fn unanswered(&mut self, protocol: &'static Protocol, domain: &str, question: String, why: &str) {
         let why = format!("{question}: {why}");
         self.lookups.push(why.clone());
-        self.places.push(Place::new((protocol, Mode::Upgrade), domain, protocol.port, domain, Err(why)));
+        self.endpoints.push(Resolved::new(
+            (protocol, Mode::Upgrade),
+            domain,
+            protocol.port,
+            domain,
+            Err(why),
+        ));
     }
 
-    /// Which name a certificate must be for is not the same for all.
+    /// Notes which name the certificates must contain, which differs between protocols.
     fn note_names(&mut self, servers: &[Server], domain: &str) {
-        let by = |of_domain: bool| {
-            let mut names: Vec<_> = servers
-                .iter()
-                .filter(|server| server.announced && server.protocol.name != "smtp")
-                .filter(|server| (server.protocol.family == ProtocolFamily::Xmpp) == of_domain)
-                .map(|server| server.protocol.title)
-                .collect();
+        let by = |wanted: CertificateName| {
+            let is_wanted = |server: &&Server| match announcement(server.protocol) {
+                Announcement::Service { certificate, .. } => server.announced && certificate == wanted,
+                Announcement::MailExchanger | Announcement::PortOnly => false,
+            };
+            let mut names: Vec<_> =
+                servers.iter().filter(is_wanted).map(|server| server.protocol.title).collect();
             names.dedup();
             names.join(", ")
         };
-        let (domains, hosts) = (by(true), by(false));
+        let (domains, hosts) = (by(CertificateName::Domain), by(CertificateName::Host));
         if !domains.is_empty() {
             self.lookups.push(format!("name to verify, {domains}: {domain} (RFC 6120 section 13.7.2.1)"));
         }
@@ -242,7 +305,7 @@ impl Found {
             let mut line = format!("name to verify, {hosts}: the host in the SRV record");
             let _ = write!(
                 line,
-                "; clients that do not trust DNS want {domain} (RFC 7817 section 3, RFC 6125 section 6.2.1)"
+                "; clients that do not trust DNS require {domain} (RFC 7817 section 3, RFC 6125 section 6.2.1)"
             );
             self.lookups.push(line);
         }
@@ -250,52 +313,58 @@ impl Found {
 
     fn addresses(&mut self, server: Server, addresses: Result<Vec<IpAddr>, String>) {
         let Server { protocol, name, port, server_name, announced, remark } = server;
-        let mut place = |address| {
-            let mut place = Place::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
-            place.remark.clone_from(&remark);
-            if !self.places.contains(&place) {
-                self.places.push(place);
+        let mut endpoint = |address| {
+            let mut endpoint = Resolved::new((protocol, Mode::Upgrade), &name, port, &server_name, address);
+            endpoint.remark.clone_from(&remark);
+            if !self.endpoints.contains(&endpoint) {
+                self.endpoints.push(endpoint);
             }
         };
         match addresses {
             Ok(addresses) if addresses.is_empty() && !announced => {
-                self.lookups.push(format!("{name} has no address: it takes no mail"));
+                self.lookups.push(format!("{name} has no address: it accepts no mail"));
             }
-            Ok(addresses) if addresses.is_empty() => place(Err(format!("\"{name}\" has no address"))),
+            Ok(addresses) if addresses.is_empty() => endpoint(Err(format!("\"{name}\" has no address"))),
             Ok(addresses) => {
                 let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let told = format!("addresses of {name}: {told}");
-                addresses.into_iter().for_each(|address| place(Ok(SocketAddr::new(address, port))));
+                addresses.into_iter().for_each(|address| endpoint(Ok(SocketAddr::new(address, port))));
                 if !self.lookups.contains(&told) {
                     self.lookups.push(told);
                 }
             }
-            Err(why) => place(Err(format!("cannot resolve \"{name}\": {why}"))),
+            Err(why) => endpoint(Err(format!("cannot resolve \"{name}\": {why}"))),
         }
     }
 }
 
-/// How long a port may take to accept a connection.
+/// The time that a port has to accept a connection.
 const ACCEPTS: Duration = Duration::from_secs(3);
 
-/// More addresses of a host are not tried on all ports.
+/// The most addresses of a host that are tried on all ports.
 const MOST_ADDRESSES: usize = 4;
 
 impl Found {
-    /// Finds the services of a domain that announces none: those on the open well-known ports of the host. If none is
-    /// open, the endpoint is the host as its own mail exchanger (RFC 5321 section 5.1).
+    /// Finds the services of a domain that announces none: those on the open well-known ports of the host. If no port is
+    /// open, the only endpoint is the host as its own mail exchanger (RFC 5321 section 5.1).
     async fn well_known(&mut self, dns: &Arc<Dns>, domain: &str, server_name: Option<&str>) {
         let addresses = match dns.addresses(domain).await {
             Ok(addresses) => addresses,
             Err(why) => {
                 let why = Err(format!("cannot resolve \"{domain}\": {why}"));
-                return self.places.extend(protocol("smtp").map(|smtp| {
-                    Place::new((smtp, Mode::Upgrade), domain, smtp.port, server_name.unwrap_or(domain), why)
+                return self.endpoints.extend(protocol("smtp").map(|smtp| {
+                    Resolved::new(
+                        (smtp, Mode::Upgrade),
+                        domain,
+                        smtp.port,
+                        server_name.unwrap_or(domain),
+                        why,
+                    )
                 }));
             }
         };
         if addresses.is_empty() {
-            self.lookups.push(format!("{domain} has no address: it takes no mail"));
+            self.lookups.push(format!("{domain} has no address: it accepts no mail"));
             return;
         }
         let told = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -308,7 +377,7 @@ impl Found {
             let urls = ["imaps", "smtps", "submission", "ldap", "xmpp"].map(|it| format!("{it}://{domain}"));
             self.lookups.push(format!(
                 "{domain} announces no service, and none of its well-known ports is open; for a service on another \
-                 port give its URL, such as {}",
+                 port specify its URL, such as {}",
                 urls.join(", ")
             ));
         } else {
@@ -326,19 +395,19 @@ impl Found {
                     .flat_map(|mail| addresses.iter().map(move |ip| (mail, SocketAddr::new(*ip, 25)))),
             );
         }
-        self.places.extend(found.into_iter().map(|(service, address)| {
-            Place::new(service, domain, address.port(), server_name.unwrap_or(domain), Ok(address))
+        self.endpoints.extend(found.into_iter().map(|(service, address)| {
+            Resolved::new(service, domain, address.port(), server_name.unwrap_or(domain), Ok(address))
         }));
     }
 }
 
-/// Every protocol by its port, and where TLS starts there.
+/// Returns every protocol by its port, and where TLS starts on that port.
 fn services_by_port() -> BTreeMap<u16, (&'static Protocol, Mode)> {
     let implicit = PROTOCOLS.iter().filter_map(|it| Some((it.implicit_tls?.port, (*it, Mode::ImplicitTls))));
     implicit.chain(PROTOCOLS.iter().map(|it| (it.port, (*it, Mode::Upgrade)))).collect()
 }
 
-/// Returns those of these ports that accept a connection, in the order of the addresses and ports.
+/// Returns the ports that accept a connection, in the order of the addresses and ports.
 async fn open_ports(
     addresses: impl Iterator<Item = IpAddr>,
     ports: impl Iterator<Item = u16> + Clone,
@@ -368,6 +437,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_protocol_has_an_announcement() {
+        let has_row = |it: &&&Protocol| ANNOUNCEMENTS.iter().any(|(name, _)| *name == it.name);
+        let missing: Vec<_> = PROTOCOLS.iter().filter(|it| !has_row(it)).map(|it| it.name).collect();
+        assert_eq!(missing, Vec::<&str>::new(), "add a row to ANNOUNCEMENTS");
+        let is_unknown = |name: &&str| protocol(name).is_none();
+        let unknown: Vec<_> = ANNOUNCEMENTS.iter().map(|(name, _)| *name).filter(is_unknown).collect();
+        assert_eq!(unknown, Vec::<&str>::new(), "these protocols are not registered");
+    }
+
+    #[test]
     fn every_port_has_one_service() {
         let services = services_by_port();
         for (port, name, mode) in [(25, "smtp", Mode::Upgrade), (993, "imap", Mode::ImplicitTls)] {
@@ -392,9 +471,9 @@ mod tests {
 
     #[test]
     fn no_domain_has_more_endpoints_than_the_limit() {
-        let place = |port| {
+        let endpoint = |port| {
             let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port);
-            Place::new(
+            Resolved::new(
                 (&starttls::proto::smtp::SMTP, Mode::Upgrade),
                 "example.test",
                 port,
@@ -402,9 +481,10 @@ mod tests {
                 Ok(address),
             )
         };
-        let found = |count| Found { places: (0..count).map(place).collect(), ..Found::default() }.limited();
-        assert_eq!((found(50).places.len(), found(50).lookups.len()), (50, 0));
-        assert_eq!((found(60).places.len(), found(60).lookups.len()), (50, 1));
+        let found =
+            |count| Found { endpoints: (0..count).map(endpoint).collect(), ..Found::default() }.limited();
+        assert_eq!((found(50).endpoints.len(), found(50).lookups.len()), (50, 0));
+        assert_eq!((found(60).endpoints.len(), found(60).lookups.len()), (50, 1));
     }
 
     fn listener() -> std::net::TcpListener {

@@ -1,4 +1,4 @@
-//! The formats of a report, and the files they go to.
+//! Writes a report in its formats.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::error::Failed;
 use crate::exit;
 use crate::output::Sink;
 
-/// Where each format goes. Files are opened before anything is dialed.
+/// The destination of each format. Files are opened before anything is dialed.
 pub(crate) struct Destinations(Vec<(ReportFormat, Sink)>);
 
 impl Destinations {
@@ -22,8 +22,11 @@ impl Destinations {
                 [format] => Ok(Self(vec![(*format, Sink::replacing(&args.output)?)])),
                 formats => {
                     let found = formats.len();
-                    let hint = String::from("name a folder for the files: --output-dir DIR");
-                    Err(Failed::usage(format!("expected one format, found {found}")).hint(Some(hint)))
+                    let hint = String::from("specify a folder for the files with --output-dir DIR");
+                    Err(Failed::usage(format!(
+                        "--format without --output-dir: expected one format, found {found}"
+                    ))
+                    .hint(Some(hint)))
                 }
             };
         };
@@ -31,7 +34,7 @@ impl Destinations {
             .map_err(|error| Failed::usage(format!("cannot create {}: {error}", folder.display())))?;
         let mut files = Self(Vec::new());
         for format in &args.format {
-            // A format that is named twice has one file.
+            // A format that is specified twice is written once.
             if files.0.iter().all(|(other, _)| other != format) {
                 files.0.push((*format, Sink::whole(&folder.join(file_name(*format)))?));
             }
@@ -95,7 +98,7 @@ fn thresholds(args: &Check) -> render::nagios::Thresholds {
     render::nagios::Thresholds { warning_days: args.expiry_warning, critical_days: args.critical_days }
 }
 
-/// Whether this is a monitoring plugin, whose exit codes are a plugin's.
+/// Returns whether the command runs as a monitoring plugin, which has its own exit codes.
 pub(crate) fn is_plugin(args: &Check) -> bool {
     args.format == [ReportFormat::Nagios] && args.output_dir.is_none()
 }
@@ -105,13 +108,13 @@ pub(crate) fn plugin_code(args: &Check, report: &AuditReport) -> u8 {
     render::nagios::state(report, thresholds(args)).code()
 }
 
-/// Whether each endpoint is a line of JSON as soon as it is done.
+/// Returns whether each endpoint is written as a line of JSON as soon as it is finished.
 pub(crate) fn is_lines(args: &Check, targets: usize) -> bool {
     let several = targets > 1 || args.file.is_some() || args.resume.is_some();
     args.format == [ReportFormat::Json] && args.output_dir.is_none() && several
 }
 
-/// Returns a path as a report names it: relative to the current folder, where that is possible.
+/// Returns a path as it is shown in a report: relative to the working directory if possible.
 pub(crate) fn shown(path: &Path) -> Option<String> {
     if path.as_os_str() == "-" {
         return None;
@@ -121,15 +124,12 @@ pub(crate) fn shown(path: &Path) -> Option<String> {
     Some(relative.unwrap_or_else(|_| path.to_owned()).display().to_string())
 }
 
-/// The exit code for what was not even tried, where 2 is "critical".
-pub(crate) const PLUGIN_UNKNOWN: u8 = 3;
-
-/// Returns the exit code of a plugin that ends with this error.
+/// Prints the failure as a monitoring plugin does, and returns its exit code.
 pub(crate) fn failed_plugin(failed: &Failed) -> Result<u8, Failed> {
     use std::io::Write;
     if failed.message.is_empty() {
         return Ok(exit::DONE);
     }
     writeln!(std::io::stdout().lock(), "STARTTLS UNKNOWN: {failed}")?;
-    Ok(PLUGIN_UNKNOWN)
+    Ok(exit::PLUGIN_UNKNOWN)
 }

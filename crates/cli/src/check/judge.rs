@@ -1,4 +1,4 @@
-//! What counts of an endpoint's report: the selected checks, the baseline, the threshold.
+//! Applies the selection, the baseline and the threshold to the report of an endpoint.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use starttls_audit::{Selection, filter};
 
 use crate::args::Check;
 use crate::error::Failed;
+use crate::exit;
 
 /// Applies the options to the report of each endpoint.
 pub(crate) struct Judge {
@@ -24,7 +25,7 @@ impl Judge {
         Ok(Self { selection, baseline, fail_on, transcripts })
     }
 
-    /// Returns the endpoint with what counts of it, and its exit code.
+    /// Returns the endpoint with the selected checks, and its exit code.
     pub(crate) fn judged(&self, endpoint: EndpointReport) -> (EndpointReport, u8) {
         let mut part =
             AuditReport { endpoints: vec![endpoint], ..AuditReport::new(String::new(), Vec::new()) };
@@ -33,8 +34,8 @@ impl Judge {
             filter::mark_known(&mut part, baseline);
         }
         part.endpoints.iter_mut().for_each(|endpoint| filter::settle(endpoint, self.fail_on));
-        let code = filter::exit_code(&part);
         let mut endpoint = part.endpoints.remove(0);
+        let code = exit::of_verdict(endpoint.outcome);
         if !self.transcripts {
             endpoint.transcripts.clear();
             endpoint.findings.iter_mut().for_each(|finding| finding.evidence.clear());
@@ -46,7 +47,7 @@ impl Judge {
 fn baseline(path: &Path) -> Result<AuditReport, Failed> {
     let text = crate::input::read(path, crate::input::REPORT)?;
     json::read(&String::from_utf8_lossy(&text)).map_err(|error| {
-        let hint = String::from("write a baseline with starttls check TARGET --format json --output FILE");
+        let hint = String::from("create a baseline with starttls check TARGET --format json --output FILE");
         Failed::usage(format!("cannot read the baseline {}: {error}", path.display())).hint(Some(hint))
     })
 }

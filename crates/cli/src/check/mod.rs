@@ -1,13 +1,15 @@
-//! `starttls check`: the audit.
+//! `starttls check`: audits servers. `starttls explain`: explains checks and attacks.
 
 mod domain;
 mod formats;
 mod judge;
+mod limits;
 mod list;
 mod options;
 mod partial;
 mod progress;
 mod report;
+mod resolved;
 mod resume;
 mod run;
 mod self_test;
@@ -17,7 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use starttls_audit::check::{CHECKS, check};
-use starttls_audit::{InvalidSelection, LIGHT_CONNECTIONS, Limits, Selection};
+use starttls_audit::{InvalidSelection, Selection};
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::error::Failed;
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: &Check, mut interruption: Interruption) -> Result<
     }
 }
 
-/// Runs the command. Unknown names of checks are errors before anything is done.
+/// Runs the command. Unknown checks are reported before anything is dialed.
 async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
     let selection = selection(args)?;
     match () {
@@ -73,19 +75,16 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
     })
 }
 
-/// A server that waits for a handshake for longer can be held for nothing.
-const FIVE_MINUTES: std::time::Duration = std::time::Duration::from_secs(300);
-
 async fn audit(args: &Check, selection: Selection, interruption: &mut Interruption) -> Result<u8, Failed> {
     let judge = Judge::new(args, selection.clone())?;
     let lines = targets::read(args)?;
     if lines.is_empty() {
-        let hint = String::from("a target stands on a line of its own, for example smtp://mail.example.com");
-        return Err(Failed::usage("the file names no target").hint(Some(hint)));
+        let hint = String::from("write one target per line, for example smtp://mail.example.com");
+        return Err(Failed::usage("the file contains no target").hint(Some(hint)));
     }
     if args.resume.is_some() && (args.format != [ReportFormat::Json] || args.output_dir.is_some()) {
-        let hint = String::from("use --format json alone, and --output instead of --output-dir");
-        return Err(Failed::usage("--resume goes on with lines of JSON").hint(Some(hint)));
+        let hint = String::from("use only --format json, and --output instead of --output-dir");
+        return Err(Failed::usage("--resume needs the format json").hint(Some(hint)));
     }
     let is_lines = formats::is_lines(args, lines.len());
     let earlier = args.resume.as_deref().map(|path| EarlierRun::read(path, &judge, &lines)).transpose()?;
@@ -131,41 +130,6 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
     outcome.end(args)
 }
 
-/// Returns the exit code of several together, as `--help` has it: what was seen to be wrong outranks what could not be
-/// looked at, and that outranks a line that is not a target.
-fn worse(one: u8, other: u8) -> u8 {
-    const BY_WEIGHT: &[u8] = &[
-        exit::BUG,
-        exit::VIOLATION,
-        exit::TLS,
-        exit::DECLINED,
-        exit::FINDINGS,
-        exit::UNREACHABLE,
-        exit::INCONCLUSIVE,
-        exit::USAGE,
-    ];
-    *BY_WEIGHT.iter().find(|code| [one, other].contains(code)).unwrap_or(&exit::DONE)
-}
-
-fn limits(args: &Check) -> Limits {
-    let slow = args.slow.then_some(FIVE_MINUTES);
-    let pace = args.pace.unwrap_or_default();
-    // What is asked for in so many words has to fit in.
-    let more = pace.saturating_mul(args.max_connections).saturating_add(slow.unwrap_or_default());
-    let usual = Limits::default().deadline.saturating_add(more);
-    let most = if args.light { LIGHT_CONNECTIONS } else { u32::MAX };
-    Limits {
-        connections: args.max_connections.min(most),
-        concurrency: args.concurrency.into(),
-        pace,
-        reply_timeout: args.peer.timeout,
-        deadline: args.deadline.unwrap_or(usual),
-        slow,
-        implicit_port: args.implicit_port,
-        expiry_warning: args.expiry_warning,
-    }
-}
-
 /// `starttls explain ID`.
 pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
     use std::io::Write;
@@ -174,14 +138,14 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failed> {
         return Ok(exit::DONE);
     }
     let row = check(&args.id).ok_or_else(|| {
-        let hint = String::from("see them all: starttls check --list, starttls attack --list");
-        Failed::usage(format!("there is no check or attack \"{}\"", args.id.escape_debug())).hint(Some(hint))
+        let hint = String::from("starttls check --list and starttls attack --list show all ids");
+        Failed::usage(format!("unknown check or attack \"{}\"", args.id.escape_debug())).hint(Some(hint))
     })?;
     let severity = format!("{:?}", row.severity).to_lowercase();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: {} ({severity})\n", row.id, row.title)?;
     writeln!(out, "Why it matters\n{}\n", row.why)?;
-    writeln!(out, "What to do\n{}\n", row.fix)?;
+    writeln!(out, "Fix\n{}\n", row.fix)?;
     writeln!(out, "Specification\n{}", row.spec)?;
     Ok(exit::DONE)
 }

@@ -1,4 +1,4 @@
-//! The options of a run, as its report has them.
+//! The options of a run, for its report.
 
 use std::collections::HashSet;
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_no_options_and_values_are_no_targets() {
+    fn targets_are_left_out_and_option_values_are_kept() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let written = "-4 example.com --server-name example.com --slow imap://a -- example.com";
         let options = without_targets(

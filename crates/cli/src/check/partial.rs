@@ -1,4 +1,4 @@
-//! The report of an audit that a signal ended: what is finished, and which targets are missing.
+//! The targets that are missing in the report of an interrupted run.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::targets::{Targets, WrittenTarget};
 
 /// The targets that are not finished, in their order.
 pub(crate) struct Unfinished {
-    /// Every time that each distinct target is written.
+    /// For each distinct target, every place where it is written.
     targets: VecDeque<Vec<WrittenTarget>>,
     total: usize,
 }
@@ -24,10 +24,10 @@ impl Unfinished {
         self.targets.pop_front();
     }
 
-    /// Describes what is missing, in one line.
+    /// Returns one line about the missing targets.
     pub(crate) fn summary(&self) -> String {
         let missing: usize = self.targets.iter().map(Vec::len).sum();
-        format!("interrupted: the report is partial, {missing} of {} targets were not finished", self.total)
+        format!("interrupted: the report is partial, {missing} of {} targets are missing", self.total)
     }
 
     /// Adds the missing targets to the report: an unfinished audit is inconclusive.

@@ -1,4 +1,4 @@
-//! How far it is: one line that changes on a terminal, a line per endpoint elsewhere.
+//! Shows progress: one changing line on a terminal, otherwise one line per endpoint.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -20,18 +20,18 @@ pub(crate) struct Progress {
     console: Console,
     total: usize,
     done: usize,
-    /// What was done last.
+    /// The last result.
     last: String,
     drawn: bool,
     started: Instant,
 }
 
-/// Longer lines would wrap, and a wrapped line cannot be taken back.
+/// The longest line: a line that wraps could not be erased.
 const WIDTH: usize = 76;
 
 impl Progress {
     pub(crate) fn new(output: &Output, targets: &Targets) -> Self {
-        // One service is over in a moment, and then there is the report.
+        // One service takes only a moment, and its report follows.
         let short =
             matches!(targets.distinct.as_slice(), [] | [Line { meaning: Ok(Meaning::Service(_)), .. }]);
         let kind = match () {
@@ -53,7 +53,7 @@ impl Progress {
         progress
     }
 
-    /// Notes what came of a target that is written `times` times.
+    /// Records a result of a target that is written `times` times.
     pub(crate) fn note(&mut self, asked: &str, item: &Item, times: usize) {
         let asked = asked.escape_debug();
         let number = (self.done + 1).min(self.total);
@@ -61,7 +61,7 @@ impl Progress {
             Item::LookedUp(_) => format!("{asked}: looked up"),
             Item::Endpoint(endpoint) => {
                 let address = endpoint.address.as_deref().unwrap_or("no address");
-                // The word that the JSON has.
+                // The same word as in the JSON report.
                 let verdict = serde_json::to_value(endpoint.outcome).unwrap_or_default();
                 let verdict = verdict.as_str().unwrap_or_default();
                 format!("{} ({address}): {verdict}", endpoint.target)
@@ -76,7 +76,7 @@ impl Progress {
         }
     }
 
-    /// Takes the line back that is on the terminal, so that something else can be said.
+    /// Erases the line on the terminal, so that other output can be written.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.drawn) {
             self.write("");
@@ -94,7 +94,7 @@ impl Progress {
     fn write(&self, line: &str) {
         if self.kind == Kind::Terminal {
             let mut out = std::io::stderr().lock();
-            // Nobody to talk to is no reason to stop.
+            // A closed terminal must not end the command.
             let _ = write!(out, "\r\x1b[K{line}").and_then(|()| out.flush());
         }
     }
@@ -106,10 +106,10 @@ impl Drop for Progress {
     }
 }
 
-/// Runs that are over sooner need no estimate, and an estimate needs this much to go by.
+/// The time after which an estimate is shown: shorter runs need none, and an estimate needs data.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// Returns how long a run is likely to go on: as long for each target as so far.
+/// Returns the estimated time left, from the average time per target so far.
 fn time_left(elapsed: Duration, done: usize, total: usize) -> Option<String> {
     let (done, left) = (u32::try_from(done).ok()?, u32::try_from(total.checked_sub(done)?).ok()?);
     if elapsed < SHORT || left == 0 {
@@ -131,7 +131,7 @@ mod tests {
     fn long_runs_have_an_estimate() {
         let left = |seconds, done, total| time_left(Duration::from_secs(seconds), done, total);
         assert_eq!(left(9, 1, 100), None, "too early");
-        assert_eq!(left(60, 0, 100), None, "nothing to go by");
+        assert_eq!(left(60, 0, 100), None, "no target is finished");
         assert_eq!(left(60, 100, 100), None, "done");
         assert_eq!(left(20, 10, 20).as_deref(), Some("less than 1 min left"));
         assert_eq!(left(60, 10, 50).as_deref(), Some("about 4 min left"));

@@ -1,25 +1,25 @@
-//! The report while it grows: lines of JSON as they come, or a whole at the end.
+//! Collects the results of a run: written as lines of JSON at once, or as a whole report at the end.
 
 use starttls_audit::render::json::{self, Remark};
 use starttls_audit::report::{AuditReport, EndpointReport, EndpointVerdict, SCHEMA_VERSION, Unaudited};
 
 use super::partial::Unfinished;
 use super::targets::WrittenTarget;
-use super::{formats, options, worse};
+use super::{formats, options};
 use crate::args::Check;
 use crate::error::Failed;
 use crate::exit;
 use crate::output::Sink;
 
-/// Where the report goes.
+/// The destination of the report.
 pub(crate) enum Output {
-    /// Each endpoint is a line of JSON as soon as it is done.
+    /// Each endpoint is written as a line of JSON as soon as it is finished.
     Lines(Sink),
-    /// The report is written when everything is done.
+    /// The report is written when all endpoints are finished.
     Whole(formats::Destinations),
 }
 
-/// What came of the run so far.
+/// The results of the run so far.
 pub(crate) struct Outcome {
     output: Output,
     report: AuditReport,
@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Begins a report; `code` is the exit code of what an earlier run did.
+    /// Starts a report. `code` is the exit code of an earlier run that this one continues.
     pub(crate) fn new(args: &Check, output: Output, code: u8) -> Self {
         let generator = format!("starttls {}", env!("CARGO_PKG_VERSION"));
         let report = AuditReport {
@@ -38,7 +38,7 @@ impl Outcome {
         Self { output, report, code }
     }
 
-    /// Adds what was looked up for a target, which may be written more than once.
+    /// Adds the lookups of a target, for every place where it is written.
     pub(crate) fn looked_up(&mut self, same: &[WrittenTarget], lookups: &[String]) -> Result<(), Failed> {
         match &mut self.output {
             Output::Lines(_) => same.iter().try_for_each(|asked| self.remark(asked, lookups, None)),
@@ -49,19 +49,19 @@ impl Outcome {
         }
     }
 
-    /// Adds an endpoint and its exit code, once for each time that its target is written.
+    /// Adds an endpoint and its exit code, for every place where its target is written.
     pub(crate) fn audited(
         &mut self,
         same: &[WrittenTarget],
         judged: (EndpointReport, u8),
     ) -> Result<(), Failed> {
         let (endpoint, code) = judged;
-        self.code = worse(self.code, code);
+        self.code = exit::worse(self.code, code);
         let Some((last, others)) = same.split_last() else { return Ok(()) };
         for asked in others {
             self.add(asked, endpoint.clone())?;
         }
-        // Transcripts are large, and most targets are written once.
+        // Not cloned: transcripts are large, and most targets are written once.
         self.add(last, endpoint)
     }
 
@@ -81,7 +81,7 @@ impl Outcome {
 
     /// Adds a target without an endpoint.
     pub(crate) fn failed(&mut self, same: &[WrittenTarget], failed: &Failed) -> Result<(), Failed> {
-        self.code = worse(self.code, failed.code);
+        self.code = exit::worse(self.code, failed.code);
         for asked in same {
             let text = asked.text.escape_debug();
             crate::console::error(&format!("\"{text}\": {failed}"), failed.hint.as_deref());
@@ -120,8 +120,8 @@ impl Outcome {
         sink.line(json::remark(&remark).trim_end())
     }
 
-    /// Reports what is finished, and returns the exit code for the signal. Lines of JSON have no line for the other
-    /// targets, so that `--resume` audits them.
+    /// Writes the partial report, and returns the exit code for the signal. As lines of JSON, the missing targets have no
+    /// line, so that `--resume` audits them.
     pub(crate) fn interrupted(
         mut self,
         args: &Check,
@@ -135,7 +135,7 @@ impl Outcome {
         self.end(args).map(|_| code)
     }
 
-    /// Writes the report, unless its lines are written, and returns the exit code of the run.
+    /// Writes the report if it is not written line by line, and returns the exit code of the run.
     pub(crate) fn end(self, args: &Check) -> Result<u8, Failed> {
         if let Output::Whole(destinations) = self.output {
             destinations.write(args, &self.report)?;

@@ -1,4 +1,4 @@
-//! An earlier output that a run goes on with.
+//! Reads the output of an earlier run that this run continues (`--resume`).
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -8,48 +8,48 @@ use starttls_audit::render::json::{self, Line};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 
 use super::judge::Judge;
-use super::run::Place;
+use super::resolved::Resolved;
 use super::targets::Line as Target;
 use crate::error::Failed;
 use crate::exit;
 
-/// What is done already. Only the target of the last line may be half done; what was unreachable or throttled is done
-/// again.
+/// The results of the earlier run. Only the target of the last line may be incomplete. Endpoints that were unreachable
+/// or throttled are audited again.
 #[derive(Debug, Default)]
 pub(crate) struct EarlierRun {
     path: Option<PathBuf>,
-    /// How much of the file is whole lines.
+    /// The length of the file up to the end of its last complete line.
     length: u64,
     targets: HashMap<String, Done>,
-    /// Every spelling of the target of the last line, unless that had no endpoint. Each endpoint has a line for each
-    /// spelling, so that all of them may be half done.
-    half_done: HashSet<String>,
+    /// Every spelling of the target of the last line, unless it had no endpoint. Each endpoint has a line for each
+    /// spelling, so all of them may be incomplete.
+    incomplete: HashSet<String>,
 }
 
-/// What the file has of one target.
+/// The results of one target in the file.
 #[derive(Debug, Default)]
 struct Done {
-    /// The run that wrote the last line of it.
+    /// The run that wrote its last line.
     run: String,
-    /// By target and address.
+    /// By URL and address.
     endpoints: HashMap<(String, Option<String>), State>,
     /// Why there was no endpoint.
     failed: Option<State>,
 }
 
-/// What came of an audit.
+/// The result of an audit.
 #[derive(Clone, Copy, Debug)]
 struct State {
     code: u8,
-    /// Whether it is worth another try.
+    /// Whether the target is audited again.
     retry: bool,
 }
 
 impl EarlierRun {
-    /// Reads the file; one that does not exist yet is empty.
+    /// Reads the file. A missing file is the same as an empty one.
     pub(crate) fn read(path: &Path, judge: &Judge, targets: &[Target]) -> Result<Self, Failed> {
         let mut earlier = Self { path: Some(path.to_owned()), ..Self::default() };
-        let bad = |what: String| Failed::usage(format!("cannot go on with {}: {what}", path.display()));
+        let bad = |what: String| Failed::usage(format!("cannot resume from {}: {what}", path.display()));
         let mut file = match starttls::file::open(path) {
             Ok(file) => BufReader::new(file),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(earlier),
@@ -64,8 +64,9 @@ impl EarlierRun {
             }
             if !bytes.trim_ascii().is_empty() {
                 let line = json::read_line(&bytes, number).map_err(|error| {
-                    bad(error.to_string())
-                        .hint(Some(String::from("--resume needs the lines of a run with --file")))
+                    bad(error.to_string()).hint(Some(String::from(
+                        "--resume needs the output of --format json with --file or with several targets",
+                    )))
                 })?;
                 last = earlier.add(line, judge);
             }
@@ -73,16 +74,16 @@ impl EarlierRun {
         }
         let last = targets.iter().find(|target| Some(&target.text) == last.as_ref()).map(Target::key);
         let spellings = targets.iter().filter(|target| Some(target.key()) == last);
-        earlier.half_done = spellings.map(|target| target.text.clone()).collect();
+        earlier.incomplete = spellings.map(|target| target.text.clone()).collect();
         Ok(earlier)
     }
 
-    /// Adds a line, and returns its target if that may be half done.
+    /// Adds a line. Returns its target if that may be incomplete.
     fn add(&mut self, line: Line, judge: &Judge) -> Option<String> {
         match line {
             Line::Endpoint(it) => {
                 let key = (it.endpoint.target.clone(), it.endpoint.address.clone());
-                let retry = is_worth_another_try(&it.endpoint);
+                let retry = should_retry(&it.endpoint);
                 let (_, code) = judge.judged(it.endpoint);
                 let done = self.done(&it.asked, it.run.run_started_at);
                 done.endpoints.insert(key, State { code, retry });
@@ -100,7 +101,7 @@ impl EarlierRun {
         }
     }
 
-    /// Returns what there is of a target. What another run did again does not count any more.
+    /// Returns the results of a target, without those that a later run has replaced.
     fn done(&mut self, asked: &str, run: String) -> &mut Done {
         let done = self.targets.entry(asked.to_owned()).or_default();
         if done.run != run {
@@ -111,44 +112,44 @@ impl EarlierRun {
         done
     }
 
-    /// Whether nothing of this target is left to do.
+    /// Returns whether the target needs no audit.
     pub(crate) fn is_finished(&self, asked: &str) -> bool {
         let retry = |done: &Done| done.states().any(|state| state.retry);
-        self.targets.get(asked).is_some_and(|done| !retry(done)) && !self.half_done.contains(asked)
+        self.targets.get(asked).is_some_and(|done| !retry(done)) && !self.incomplete.contains(asked)
     }
 
-    /// Whether the file has a part of this target.
+    /// Returns whether the file contains a part of this target.
     pub(crate) fn is_begun(&self, asked: &str) -> bool {
         self.targets.contains_key(asked) && !self.is_finished(asked)
     }
 
-    /// Whether this was audited and reported for every spelling of the target, and is not worth another try.
-    pub(crate) fn has(&self, asked: &str, place: &Place) -> bool {
-        let address = place.address.as_ref().ok().map(ToString::to_string);
-        let key = (place.target.clone(), address);
+    /// Returns whether the endpoint was audited and reported for every spelling of the target, and is not audited again.
+    pub(crate) fn has(&self, asked: &str, resolved: &Resolved) -> bool {
+        let address = resolved.address.as_ref().ok().map(ToString::to_string);
+        let key = (resolved.target.clone(), address);
         let has = |asked: &str| {
             self.targets
                 .get(asked)
                 .and_then(|done| done.endpoints.get(&key))
                 .is_some_and(|state| !state.retry)
         };
-        match self.half_done.contains(asked) {
-            true => self.half_done.iter().all(|asked| has(asked)),
+        match self.incomplete.contains(asked) {
+            true => self.incomplete.iter().all(|asked| has(asked)),
             false => has(asked),
         }
     }
 
-    /// Returns the exit code of what stays in the file; `again` are the targets that are begun again.
+    /// Returns the exit code of the results that remain. `again` holds the targets that are audited again.
     pub(crate) fn code(&self, again: &HashSet<String>) -> u8 {
         let stays = |(asked, done): (&String, &Done)| {
             let again = again.contains(asked);
             done.states().filter(move |state| !(again && state.retry)).collect::<Vec<_>>()
         };
         let states = self.targets.iter().flat_map(stays);
-        states.fold(exit::DONE, |code, state| super::worse(code, state.code))
+        states.fold(exit::DONE, |code, state| exit::worse(code, state.code))
     }
 
-    /// Returns the file to append to and where, unless the new lines are wanted elsewhere.
+    /// Returns the file and the offset to append at, unless the new lines go to another file.
     pub(crate) fn continued(&self, output: Option<&Path>) -> Option<(PathBuf, u64)> {
         let path = self.path.as_ref()?;
         let same = |other: &Path| match (other.canonicalize(), path.canonicalize()) {
@@ -165,8 +166,8 @@ impl Done {
     }
 }
 
-/// A server that could not be reached, or turned the audit away, may answer another time.
-fn is_worth_another_try(endpoint: &EndpointReport) -> bool {
+/// Returns whether the endpoint is audited again: it was unreachable or throttled, which may be temporary.
+fn should_retry(endpoint: &EndpointReport) -> bool {
     let throttled = || {
         let mut findings = endpoint.findings.iter();
         findings.any(|it| it.id == "srv-throttled" && it.outcome == CheckOutcome::Inconclusive)

@@ -1,17 +1,17 @@
-//! Endpoints, several at once, in the order of the targets.
+//! Resolves and audits the targets in parallel, and returns the results in the order of the targets.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use starttls::proto::{Protocol, UrlAuthority};
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
-use starttls_audit::{Audit, Selection, unreachable};
+use starttls_audit::{Audit, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
 use super::domain;
+use super::resolved::Resolved;
 use super::resume::EarlierRun;
 use super::targets::{Line, Meaning};
 use crate::args::Check;
@@ -20,61 +20,31 @@ use crate::error::Failed;
 use crate::exit;
 use crate::target::{Host, Mode, Target, split_port};
 
-/// Something to dial for a target, or the reason why not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    protocol: &'static Protocol,
-    mode: Mode,
-    pub(crate) target: String,
-    server_name: String,
-    authority: Option<UrlAuthority>,
-    port: u16,
-    pub(crate) address: Result<SocketAddr, String>,
-    /// What is wrong with the MX record that names it.
-    pub(crate) remark: Option<String>,
-}
-
-impl Place {
-    pub(crate) fn new(
-        (protocol, mode): (&'static Protocol, Mode),
-        host: &str,
-        port: u16,
-        server_name: &str,
-        address: Result<SocketAddr, String>,
-    ) -> Self {
-        let host = Host { ascii: host.to_owned(), unicode: None };
-        let target = Target { protocol, mode, host, port };
-        let (authority, server_name) = (target.authority(), server_name.to_owned());
-        let target = target.to_string();
-        Self { protocol, mode, target, server_name, authority, port, address, remark: None }
-    }
-}
-
-/// What comes out of a target, in this order.
+/// A result of a target. The results of a target come in this order.
 pub(crate) enum Item {
-    /// It is a domain, and this is what was looked up.
+    /// The lookups of a domain.
     LookedUp(Vec<String>),
     Endpoint(Box<EndpointReport>),
-    /// There is nothing to audit.
+    /// The target has no endpoint to audit.
     Failed(Failed),
-    /// Nothing more.
+    /// The target is finished.
     End,
 }
 
-/// What all audits share.
+/// State that all audits share.
 struct Shared {
     audit: Audit,
     dns: Arc<Dns>,
     connect: Option<(String, Option<u16>)>,
     server_name: Option<String>,
     earlier: Arc<EarlierRun>,
-    /// As many endpoints as may be audited at once.
+    /// Limits the number of parallel audits.
     places: Semaphore,
-    /// No endpoint is audited twice at the same time, whatever its names.
+    /// Serializes the audits of one address, which may have several names.
     turns: Mutex<HashMap<SocketAddr, Arc<Turn<()>>>>,
 }
 
-/// Targets that wait, and those that are being looked up and audited.
+/// The targets that are waiting, and those in progress.
 pub(crate) struct Queue {
     shared: Arc<Shared>,
     waiting: VecDeque<Line>,
@@ -82,19 +52,15 @@ pub(crate) struct Queue {
     parallel: usize,
 }
 
-/// So many times as many targets as endpoints are under way, so that a slow one at the front holds up nobody.
+/// The number of targets in progress, as a multiple of the parallel audits: a slow first target must not block the
+/// others.
 const AHEAD: usize = 4;
 
 impl Queue {
-    pub(crate) fn new(
-        args: &Check,
-        selection: Selection,
-        targets: Vec<Line>,
-        earlier: Arc<EarlierRun>,
-    ) -> Result<Self, Failed> {
+    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<EarlierRun>) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
-        let audit = Audit::new(|| builder.clone(), super::limits(args))?;
+        let audit = Audit::new(|| builder.clone(), super::limits::of(args))?;
         let audit = audit.with_selection(selection).client_name(peer.client_name());
         let connect = peer.connect.as_deref().map(|other| {
             let (host, port) = split_port(other)?;
@@ -119,7 +85,7 @@ impl Queue {
         Ok(Self { shared: Arc::new(shared), waiting: targets.into(), running: VecDeque::new(), parallel })
     }
 
-    /// The next thing that came of a target, under the target as it was written; in the order of the targets.
+    /// Returns the next result and its target as it was written, in the order of the targets.
     pub(crate) async fn next(&mut self) -> Option<(String, Item)> {
         while self.running.len() < self.parallel * AHEAD
             && let Some(Line { text, meaning, .. }) = self.waiting.pop_front()
@@ -131,8 +97,9 @@ impl Queue {
         }
         let (text, receiver) = self.running.front_mut()?;
         let (text, item) = (text.clone(), receiver.recv().await);
-        // Whoever ends without a word was cut short by a bug.
-        let item = item.unwrap_or_else(|| Item::Failed(Failed::new(exit::BUG, "the audit broke off")));
+        // A task that ends without a last result has panicked.
+        let item =
+            item.unwrap_or_else(|| Item::Failed(Failed::new(exit::BUG, "the audit ended without a result")));
         if matches!(item, Item::End | Item::Failed(_)) {
             self.running.pop_front();
         }
@@ -141,13 +108,13 @@ impl Queue {
 }
 
 impl Shared {
-    /// Says what comes of a target, the last of it an end or a failure.
+    /// Sends the results of a target. The last one is an end or a failure.
     async fn target(self: Arc<Self>, asked: &str, meaning: Result<Meaning, Failed>, out: &Sender<Item>) {
         let last = match self.places(asked, meaning, out).await {
             Ok(places) => self.audits(asked, places, out).await,
             Err(failed) => Item::Failed(failed),
         };
-        // Nobody listens any more when the run was interrupted.
+        // The receiver is gone if the run was interrupted.
         let _ = out.send(last).await;
     }
 
@@ -156,7 +123,7 @@ impl Shared {
         asked: &str,
         meaning: Result<Meaning, Failed>,
         out: &Sender<Item>,
-    ) -> Result<Vec<Place>, Failed> {
+    ) -> Result<Vec<Resolved>, Failed> {
         let domain = match meaning? {
             Meaning::Service(target) => return Ok(self.service(&target).await),
             Meaning::Domain(domain) => domain,
@@ -167,38 +134,40 @@ impl Shared {
         }
         match found.failed {
             Some(why) => Err(Failed::new(exit::UNREACHABLE, why)),
-            // RFC 7505: a clear answer, and no fault.
-            None if found.places.is_empty() && found.null_mx => Ok(Vec::new()),
-            None if found.places.is_empty() => {
-                let hint = format!("say what to audit, for example smtp://{}", domain.ascii);
-                let why = format!("{domain} announces no service that has an upgrade");
+            // RFC 7505: the domain accepts no mail, which is not a problem.
+            None if found.endpoints.is_empty() && found.null_mx => Ok(Vec::new()),
+            None if found.endpoints.is_empty() => {
+                let hint = format!("specify the server to audit, for example smtp://{}", domain.ascii);
+                let why = format!("{domain} announces no service with an upgrade");
                 Err(Failed::new(exit::INCONCLUSIVE, why).hint(Some(hint)))
             }
-            None => Ok(found.places),
+            None => Ok(found.endpoints),
         }
     }
 
-    /// Every address of a service.
-    async fn service(&self, target: &Target) -> Vec<Place> {
+    /// Returns an endpoint for every address of a service.
+    async fn service(&self, target: &Target) -> Vec<Resolved> {
         let host = target.host.ascii.as_str();
         let (dialled, port) = match &self.connect {
             Some((other, port)) => (other.as_str(), port.unwrap_or(target.port)),
             None => (host, target.port),
         };
         let addresses = match self.dns.addresses(dialled).await {
-            Ok(addresses) if addresses.is_empty() => Err(format!("\"{dialled}\" has no such address")),
+            Ok(addresses) if addresses.is_empty() => {
+                Err(format!("\"{dialled}\" has no address of the requested family"))
+            }
             Ok(addresses) => Ok(addresses),
             Err(why) => Err(format!("cannot resolve \"{dialled}\": {why}")),
         };
         let name = self.server_name.as_deref().unwrap_or(host);
-        let place = |address| Place::new((target.protocol, target.mode), host, target.port, name, address);
+        let place = |address| Resolved::new((target.protocol, target.mode), host, target.port, name, address);
         match addresses {
             Ok(found) => found.into_iter().map(|ip| place(Ok(SocketAddr::new(ip, port)))).collect(),
             Err(why) => vec![place(Err(why))],
         }
     }
 
-    async fn audits(self: &Arc<Self>, asked: &str, places: Vec<Place>, out: &Sender<Item>) -> Item {
+    async fn audits(self: &Arc<Self>, asked: &str, places: Vec<Resolved>, out: &Sender<Item>) -> Item {
         let new = places.into_iter().filter(|place| !self.earlier.has(asked, place));
         let audits: Vec<_> = new
             .map(|place| {
@@ -218,8 +187,8 @@ impl Shared {
         Item::End
     }
 
-    async fn audit(&self, place: &Place) -> EndpointReport {
-        let Place { protocol, mode, target, server_name, authority, port, address, remark } = place;
+    async fn audit(&self, place: &Resolved) -> EndpointReport {
+        let Resolved { protocol, mode, target, server_name, authority, port, address, remark } = place;
         let address = match address {
             Ok(address) => *address,
             Err(why) => return unreachable(protocol, target, server_name, *port, why),
@@ -229,7 +198,7 @@ impl Shared {
             Arc::clone(turns.entry(address).or_default())
         };
         let _turn = turn.lock().await;
-        // It is never closed.
+        // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let audit = self.audit.with_authority(authority.clone());
         let audit = audit.with_implicit_tls(matches!(mode, Mode::ImplicitTls));

@@ -1,4 +1,5 @@
-//! `check` without a target: the auditor audited. Sound servers must not be accused, and each weakness must be found.
+//! `check` without a target: a test of the audit itself. It must find each weakness of the lab's rogue servers, and must
+//! not report a problem for the sound ones.
 
 use std::sync::Arc;
 
@@ -17,38 +18,36 @@ use crate::exit;
 use crate::interruption::Interruption;
 use crate::output::Sink;
 
-/// One server, and what the audit made of it.
+/// One server, and the result of its audit.
 struct Row {
     server: String,
     protocol: &'static str,
-    /// What has to be found; nothing at a sound server.
+    /// The weakness to find; `None` for a sound server.
     expected: Option<Weakness>,
     endpoint: EndpointReport,
 }
 
-/// Runs the matrix; 0 when every verdict is the expected one.
+/// Runs the self test. Returns 0 if every verdict is the expected one.
 pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result<u8, Failed> {
     let chosen = [args.only.is_empty(), args.skip.is_empty(), args.baseline.is_none(), args.resume.is_none()];
     if !matches!(args.format.as_slice(), [ReportFormat::Text | ReportFormat::Json]) || chosen.contains(&false)
     {
-        let hint = String::from("for example: starttls check submission://mail.example.com");
-        return Err(Failed::usage("no target is named").hint(Some(hint)));
+        let hint = String::from("specify one, for example: starttls check submission://mail.example.com");
+        return Err(Failed::usage("no target is specified").hint(Some(hint)));
     }
     let is_json = args.format == [ReportFormat::Json];
     let mut sink = Sink::replacing(&args.output)?;
     let console = if is_json { Console::new(&args.output).silent() } else { Console::result(&args.output) };
     console.line(
         Tone::Plain,
-        "No target: auditing sound servers, and one rogue server per weakness, on this machine.\n",
+        "No target: testing the audit with sound servers and with one rogue server per weakness, on this machine.\n",
     );
     let lab = crate::lab::start()?;
     let rows = tokio::select! {
         rows = rows(args, &lab, &console) => rows.map(Ok),
         code = interruption.code() => Ok(Err(code)),
     };
-    tokio::task::spawn_blocking(move || drop(lab))
-        .await
-        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    tokio::task::spawn_blocking(move || drop(lab)).await.map_err(Failed::bug)?;
     let rows = match rows? {
         Ok(rows) => rows,
         Err(code) => return Ok(code),
@@ -63,17 +62,17 @@ pub(crate) async fn run(args: &Check, interruption: &mut Interruption) -> Result
         return Ok(code);
     }
     let tone = if code == exit::DONE { Tone::Good } else { Tone::Bad };
-    console.line(tone, format_args!("\n{right} of {} verdicts are the expected ones.", rows.len()));
+    console.line(tone, format_args!("\n{right} of {} verdicts are as expected.", rows.len()));
     console.line(Tone::Plain, "\nNext: starttls check submission://YOUR.SERVER, or starttls check --help");
     Ok(code)
 }
 
-/// Audits all servers, and shows each row as soon as those before it are done.
+/// Audits all servers. Shows the rows in order, each as soon as possible.
 async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Result<Vec<Row>, Failed> {
-    let authority = Authority::new().map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    let authority = Authority::new().map_err(Failed::bug)?;
     let roots = [lab.ca_pem(), &authority.root_pem()].concat();
     let builder = || starttls::Connector::builder().no_system_roots().roots_pem(roots.as_bytes());
-    let audit = Arc::new(Audit::new(builder, super::limits(args))?);
+    let audit = Arc::new(Audit::new(builder, super::limits::of(args))?);
     let slots = Arc::new(Semaphore::new(args.parallel.into()));
     let mut tasks = Vec::new();
     for endpoint in lab.endpoints().iter().filter(|it| !it.implicit) {
@@ -93,9 +92,10 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Resul
             continue;
         };
         let rogue = Rogue::start(protocol, weakness, &authority);
-        let rogue = rogue
-            .map_err(|error| Failed::new(exit::UNREACHABLE, format!("cannot start a rogue: {error}")))?;
-        let limits = Limits { implicit_port: rogue.implicit_port(), ..super::limits(args) };
+        let rogue = rogue.map_err(|error| {
+            Failed::new(exit::UNREACHABLE, format!("cannot start a rogue server: {error}"))
+        })?;
+        let limits = Limits { implicit_port: rogue.implicit_port(), ..super::limits::of(args) };
         let (audit, slots) = (audit.with_limits(limits), slots.clone());
         tasks.push(tokio::spawn(async move {
             let _slot = slots.acquire().await;
@@ -110,8 +110,7 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Resul
     let width = Weakness::ALL.iter().map(|it| format!("{it:?}").len()).max().unwrap_or_default();
     let mut rows = Vec::new();
     for task in tasks {
-        let row: Result<Row, Failed> =
-            task.await.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+        let row: Result<Row, Failed> = task.await.map_err(Failed::bug)?;
         let row = row?;
         row.show(console, width);
         rows.push(row);
@@ -119,15 +118,16 @@ async fn rows(args: &Check, lab: &starttls_lab::Lab, console: &Console) -> Resul
     Ok(rows)
 }
 
-/// Returns the authority of the URL of a server on this machine.
+/// Returns the authority in the URL of a server on this machine.
 fn authority_of(protocol: &Protocol, server_name: &str, port: u16) -> Option<UrlAuthority> {
     UrlAuthority::new(server_name, port, protocol.port).ok()
 }
 
-/// A protocol where the weakness can be told: another one for each weakness, so that all get their turn.
+/// Returns a protocol in which the weakness can be observed: a different one for each weakness, so that all protocols
+/// are used.
 fn protocol_for(weakness: Weakness, turn: usize) -> Option<&'static Protocol> {
-    let telling = |it: &&'static Protocol| weakness.applies_to(it) && weakness.hidden(it).is_none();
-    PROTOCOLS.iter().copied().cycle().skip(turn % PROTOCOLS.len()).take(PROTOCOLS.len()).find(telling)
+    let shows_it = |it: &&'static Protocol| weakness.applies_to(it) && weakness.hidden(it).is_none();
+    PROTOCOLS.iter().copied().cycle().skip(turn % PROTOCOLS.len()).take(PROTOCOLS.len()).find(shows_it)
 }
 
 impl Row {
@@ -150,7 +150,7 @@ impl Row {
         }
     }
 
-    /// Shows the row; `width` is that of the longest name of a server.
+    /// Shows the row. `width` is the width of the column with the servers.
     fn show(&self, console: &Console, width: usize) {
         let (tone, verdict) = match (self.is_right(), self.expected) {
             (true, None) => (Tone::Good, String::from("sound")),
@@ -158,7 +158,7 @@ impl Row {
                 let by = self.found().into_iter().find(|id| weakness.is_shown_by(id));
                 (Tone::Good, format!("found {}", by.unwrap_or_default()))
             }
-            (false, None) => (Tone::Bad, format!("accused: {}", self.endpoint.summary)),
+            (false, None) => (Tone::Bad, format!("false alarm: {}", self.endpoint.summary)),
             (false, Some(weakness)) => {
                 (Tone::Bad, format!("missed {}: {}", weakness.id(), self.endpoint.summary))
             }

@@ -1,4 +1,4 @@
-//! What is to be audited: arguments first, then the lines of a file.
+//! Reads the targets to audit: first the arguments, then the lines of the file.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,11 +9,11 @@ use crate::args::Check;
 use crate::error::Failed;
 use crate::target::{Host, Target, split_port};
 
-/// One target as it was written, and what it means.
+/// One target as it was written, and its meaning.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) text: String,
-    /// The line of the file that has it, from 1.
+    /// Its line in the file, from 1.
     pub(crate) number: Option<usize>,
     pub(crate) meaning: Result<Meaning, Failed>,
 }
@@ -24,32 +24,32 @@ impl Line {
     }
 }
 
-/// What a target means.
+/// The meaning of a target.
 #[derive(Debug)]
 pub(crate) enum Meaning {
     /// One service.
     Service(Target),
-    /// All that a domain announces.
+    /// All services that a domain announces.
     Domain(Host),
 }
 
-/// A target as it was written, and where.
+/// A target as it was written, and its line.
 #[derive(Clone, Debug)]
 pub(crate) struct WrittenTarget {
     pub(crate) text: String,
     pub(crate) line: Option<usize>,
 }
 
-/// Targets without repetition, and how often each is written.
+/// The targets without duplicates, and every place where each is written.
 pub(crate) struct Targets {
-    /// In their order, each once.
+    /// In order, without duplicates.
     pub(crate) distinct: Vec<Line>,
-    /// By the text of a distinct target: every time it is written, in this spelling or another.
+    /// For the text of each distinct target, every place where it is written, in this spelling or another.
     pub(crate) same: HashMap<String, Vec<WrittenTarget>>,
 }
 
 impl Targets {
-    /// Finds the targets that mean the same. Each is audited once and reported for each line.
+    /// Finds targets with the same meaning. Each is audited once and reported for each line.
     pub(crate) fn new(lines: Vec<Line>) -> Self {
         let mut first: HashMap<String, String> = HashMap::new();
         let (mut distinct, mut same) = (Vec::new(), HashMap::<String, Vec<WrittenTarget>>::new());
@@ -65,14 +65,14 @@ impl Targets {
         Self { distinct, same }
     }
 
-    /// Returns how many targets are written.
+    /// Returns the number of targets with duplicates.
     pub(crate) fn len(&self) -> usize {
         self.same.values().map(Vec::len).sum()
     }
 }
 
 impl Line {
-    /// Returns what is the same for two targets that mean the same.
+    /// Returns a key that is equal for targets with the same meaning.
     pub(crate) fn key(&self) -> String {
         match &self.meaning {
             Ok(Meaning::Service(target)) => target.to_string(),
@@ -82,15 +82,15 @@ impl Line {
     }
 }
 
-/// Longest file of targets.
+/// The largest file of targets, in octets.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// Every target. A wrong one among the arguments is an error; a wrong line of a file is passed on as such.
+/// Returns all targets. An invalid argument is an error. An invalid line of the file is returned as a failed target.
 pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
     let meaning = |text: &str| match parse(text)? {
         Meaning::Domain(_) if args.peer.connect.is_some() => {
-            let hint = format!("say what to dial there, for example smtp://{}", text.escape_debug());
-            let why = "--connect bypasses DNS, and what a domain announces is in DNS";
+            let hint = format!("specify the protocol, for example smtp://{}", text.escape_debug());
+            let why = "--connect cannot be used with a domain, whose services are announced in DNS";
             Err(Failed::usage(why).hint(Some(hint)))
         }
         meaning => Ok(meaning),
@@ -104,7 +104,7 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
     }
     if let Some(path) = &args.file {
         let bytes = crate::input::read_or_stdin(path, MAX_FILE)?;
-        // A line that is no text is a bad line, and the others are as good as ever.
+        // A line that is not UTF-8 must not prevent the audit of the others.
         let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
         let written = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         for (index, line) in written.enumerate().filter(|(_, line)| !line.is_empty()) {
@@ -120,7 +120,7 @@ pub(crate) fn read(args: &Check) -> Result<Vec<Line>, Failed> {
     Ok(lines)
 }
 
-/// The most addresses of one network: /22 of IPv4, /118 of IPv6.
+/// The most addresses of one network: /22 in IPv4, /118 in IPv6.
 const MOST_ADDRESSES: u128 = 1024;
 
 /// Reads a network as a target, `smtp://192.0.2.0/28` or `imap://[2001:db8::]/120:1143`, into one target for each of
@@ -136,10 +136,10 @@ fn network(text: &str) -> Result<Option<Vec<Target>>, Failed> {
         Failed::usage(format!("invalid network \"{}\": expected {expected}", text.escape_debug()))
     };
     let network = length.parse().ok().and_then(|length| IpNet::new(address, length).ok());
-    let network = network.ok_or_else(|| invalid("an address, / and the number of its leading bits"))?;
+    let network = network.ok_or_else(|| invalid("an address, / and a prefix length"))?;
     let Some(scheme) = scheme else {
-        let hint = Some(format!("name the protocol, for example smtp://{network}"));
-        return Err(invalid("a protocol before it").hint(hint));
+        let hint = Some(format!("specify the protocol, for example smtp://{network}"));
+        return Err(invalid("a protocol, as in smtp://ADDRESS/LENGTH").hint(hint));
     };
     let hosts = 1_u128.checked_shl((network.max_prefix_len() - network.prefix_len()).into());
     if hosts.is_none_or(|hosts| hosts > MOST_ADDRESSES) {
@@ -161,7 +161,7 @@ fn parse(text: &str) -> Result<Meaning, Failed> {
     Ok(Meaning::Service(text.parse()?))
 }
 
-/// A name alone. An address announces nothing.
+/// Returns the domain if the text is a name alone. An address is not a domain.
 fn domain(text: &str) -> Result<Option<Host>, Failed> {
     if text.contains("://") {
         return Ok(None);
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_too_large_or_none_says_what_was_expected() {
+    fn errors_of_networks_contain_what_was_expected() {
         for (text, expected) in [
             ("smtp://10.0.0.0/8", "at most 1024 addresses"),
             ("smtp://[2001:db8::]/0", "at most 1024 addresses"),
-            ("smtp://192.0.2.0/33", "the number of its leading bits"),
-            ("smtp://192.0.2.0/x", "the number of its leading bits"),
-            ("192.0.2.0/28", "a protocol before it"),
-            ("smpt://192.0.2.0/30", "no protocol is called"),
-            ("smtp://192.0.2.0/30:x", "no host with a port"),
+            ("smtp://192.0.2.0/33", "a prefix length"),
+            ("smtp://192.0.2.0/x", "a prefix length"),
+            ("192.0.2.0/28", "a protocol, as in smtp://ADDRESS/LENGTH"),
+            ("smpt://192.0.2.0/30", "unknown protocol"),
+            ("smtp://192.0.2.0/30:x", "invalid host and port"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

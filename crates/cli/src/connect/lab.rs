@@ -1,34 +1,32 @@
-//! `connect` without a target: every protocol, against a sound server on this machine.
+//! `connect` without a target: connects to a sound server of each protocol on this machine.
 
 use std::sync::Arc;
 
 use starttls::CertificateVerdict;
 
-use super::conversation::Conversation;
-use super::report::Report;
-use super::stdio::{self, LineDiscipline};
 use crate::args::{Connect, Format};
 use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::exit;
 use crate::output::Sink;
+use crate::session::conversation::Conversation;
+use crate::session::report::Report;
+use crate::session::stdio::{self, LineDiscipline};
 use crate::target::{Host, Mode, Target};
 
-/// Tries every server of the lab; sound when all upgrades are verified.
+/// Connects to every server of the lab. Returns 0 if all upgrades are verified.
 pub(crate) async fn run(args: &Connect, sink: &mut Sink) -> Result<u8, Failed> {
     let lab = crate::lab::start()?;
     let result = visit(args, &lab, sink).await;
-    // Its threads end with it, which must not happen on this runtime.
-    tokio::task::spawn_blocking(move || drop(lab))
-        .await
-        .map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
+    // Dropping the lab joins its threads, which would block this runtime.
+    tokio::task::spawn_blocking(move || drop(lab)).await.map_err(Failed::bug)?;
     result
 }
 
 async fn visit(args: &Connect, lab: &starttls_lab::Lab, sink: &mut Sink) -> Result<u8, Failed> {
     let json = args.format == Format::Json;
     let console = if json { Console::new(&args.output).silent() } else { Console::result(&args.output) };
-    console.line(Tone::Plain, "No target: trying every protocol against a sound server on this machine.\n");
+    console.line(Tone::Plain, "No target: connecting to a sound server of each protocol on this machine.\n");
     let connector = starttls::Connector::builder()
         .timeout(args.peer.timeout)
         .no_system_roots()

@@ -1,4 +1,4 @@
-//! A stream in cleartext that is watched, as the library watches its own.
+//! A cleartext stream with an observer, like the streams of the library.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl<IO> Tapped<IO> {
         Self { io, observer, started: Instant::now() }
     }
 
-    /// The stream, and an observer for what follows on it, whose clock goes on.
+    /// Returns the stream, and an observer for the bytes that follow. Its clock continues.
     pub(crate) fn into_parts(self) -> (IO, Arc<dyn Observer>) {
         let (observer, spent) = (self.observer, self.started.elapsed());
         let later = move |chunk: &Chunk<'_>| observer.observe(&Chunk { at: spent + chunk.at, ..*chunk });

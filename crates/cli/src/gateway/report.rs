@@ -1,17 +1,16 @@
 //! What a configuration comes to, as data. The schema is in `docs/schema/plan.json`.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use starttls::proto::Side;
 use starttls::{CertificateVerdict, ClientAuth, TlsFacts, validity};
 use starttls_gateway::certificates::CertificateSummary;
 use starttls_gateway::config::{self, BackendTrust, Downstream, UpgradePolicy};
 use starttls_gateway::{Config, SessionFailure};
 
-use crate::connect::report::{Presented, Tls};
+use crate::error::with_causes;
 use crate::exit;
+use crate::session::report::{Presented, Tls};
 
 /// Every listener, and whether its backends are there.
 #[derive(Debug, Serialize)]
@@ -149,7 +148,7 @@ impl Report {
         let (mut probed, mut exit_code) = (probed.into_iter(), exit::DONE);
         let mut backend = |backend: &config::Backend| {
             let (outcome, time) = probed.next()?;
-            exit_code = exit_code.max(outcome.as_ref().err().map_or(exit::DONE, code));
+            exit_code = exit_code.max(outcome.as_ref().err().map_or(exit::DONE, exit::of_backend));
             Some(Backend::new(backend, outcome, time))
         };
         let mut listeners = Vec::new();
@@ -204,7 +203,7 @@ impl Backend {
         outcome: Result<Option<TlsFacts>, SessionFailure>,
         time: Duration,
     ) -> Self {
-        let error = outcome.as_ref().err().map(with_causes);
+        let error = outcome.as_ref().err().map(|failure| with_causes(failure));
         let facts = outcome.as_ref().ok().and_then(Option::as_ref);
         Self {
             url: backend.to_string(),
@@ -227,26 +226,5 @@ impl Backend {
             login: backend.login().map(|login| login.user().to_owned()),
             error,
         }
-    }
-}
-
-/// One line: the failure and its causes.
-fn with_causes(failure: &SessionFailure) -> String {
-    let mut line = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(current) = cause {
-        line = format!("{line}: {current}");
-        cause = current.source();
-    }
-    line
-}
-
-fn code(failure: &SessionFailure) -> u8 {
-    match failure {
-        SessionFailure::Tls { side: Side::Server, source } => exit::code(source),
-        SessionFailure::Protocol { .. } => exit::VIOLATION,
-        SessionFailure::Refused { .. } => exit::INCONCLUSIVE,
-        SessionFailure::Login { .. } => exit::REFUSED,
-        _ => exit::UNREACHABLE,
     }
 }

@@ -17,7 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
-use super::{ConfigSource, files, sandbox};
+use super::source::ConfigSource;
+use super::{files, sandbox};
 use crate::error::Failed;
 use crate::exit;
 

@@ -9,17 +9,19 @@ use std::time::Instant;
 
 use starttls::rustls::crypto::aws_lc_rs::default_provider;
 use starttls::{Connector, ConnectorBuilder, Endpoint, Error};
-use starttls_hello::{Answer, Flight, FlightProgress, GOODBYE, HelloContext, Question, StreamEnd, Version};
+use starttls_hello::{Answer, Flight, FlightProgress, GOODBYE, HelloContext, StreamEnd};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::args::{Format, Hello};
-use crate::connect::conversation::Conversation;
 use crate::console::Console;
 use crate::error::Failed;
+use crate::exit;
 use crate::output::Sink;
 use crate::peer::{Dial, Io};
+use crate::session::conversation::Conversation;
+use crate::session::diagnose;
+use crate::session::report::Report as Connection;
 use crate::target::{Mode, Target};
-use crate::{diagnose, exit};
 use report::Report;
 
 /// How long the farewell may take. The answer is complete then, so nothing depends on it.
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: &Hello) -> Result<u8, Failed> {
             Report::answered(&target, address, conversation.finish(), &question, sent.len(), &answer)
         }
         Err(unopened) => {
-            let connection = unopened.report(&target, conversation.finish());
+            let connection = Connection::of_unopened(&target, conversation.finish(), unopened);
             Report::not_asked(&target, connection, &question, sent.len())
         }
     };
@@ -144,9 +146,4 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, hello: &[u8], dead
     };
     let _ = tokio::time::timeout(FAREWELL, leaving).await;
     flight.finish(end)
-}
-
-/// Whether a version sends suites of its own choice; SSL 2.0 always offers all its kinds.
-pub(crate) fn has_suites(question: &Question) -> bool {
-    question.version != Version::Ssl2
 }

@@ -83,3 +83,8 @@ fn unknown(what: &str, name: &str, names: impl Iterator<Item = &'static str>) ->
     };
     Failed::usage(format!("unknown {what} \"{}\"", name.escape_debug())).hint(Some(hint))
 }
+
+/// Whether a version sends suites of its own choice; SSL 2.0 always offers all its kinds.
+pub(crate) fn has_suites(question: &Question) -> bool {
+    question.version != Version::Ssl2
+}

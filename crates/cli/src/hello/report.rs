@@ -8,10 +8,10 @@ use starttls_hello::{
     Ssl2Kind, Ssl2ServerHello, SuiteInfo, Version, extension_name,
 };
 
-use super::has_suites;
-use crate::connect::conversation::Negotiation;
-use crate::connect::report::{Failure, Outcome as Ended, Report as Connection};
+use super::offer::has_suites;
 use crate::exit;
+use crate::session::conversation::Negotiation;
+use crate::session::report::{Failure, Outcome as Ended, Report as Connection};
 use crate::target::{Mode, Target};
 
 /// Everything that one hello showed.

@@ -1,23 +1,20 @@
-//! `starttls login`: upgrade, log in, and say what came of it.
+//! `starttls login`: upgrades a connection, logs in and reports the result.
 
 mod hint;
 pub(crate) mod report;
 pub(crate) mod secret;
 
-use std::error::Error as _;
-
 use starttls::login::{Account, LoggedIn, LoginError};
 use starttls::proto::{Denial, Escaped};
 
 use crate::args::{Credentials, Format, Login, Peer, Principal};
-use crate::connect::report::{Failure, Report as Connection};
-use crate::connect::stdio::{self, LineDiscipline};
-use crate::connect::text;
 use crate::console::{Console, Tone};
-use crate::error::Failed;
+use crate::error::{Failed, with_causes};
 use crate::exit;
 use crate::output::Sink;
-use crate::session::{Opened, Opening};
+use crate::session::report::Failure;
+use crate::session::stdio::LineDiscipline;
+use crate::session::{Inside, Opened, Opening, Watch, text};
 use crate::target::Target;
 use report::{Outcome, Report, escaped};
 
@@ -37,31 +34,33 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
     // RFC 6120 section 6.3.8: an address names the user of a service, and the login is at that service.
     let service = (target.protocol.name == "xmpp").then(|| args.peer.server_name(&target.host.ascii));
     let account = args.credentials.account(&args.peer, service).await?;
-    let opening = Opening { peer: &args.peer, trace: &args.trace, target: &target, dial, console };
-    let Opened { mut session, watch } = match opening.open(&connector).await? {
+    let watch = Watch::new(&args.trace, target.protocol, console, Inside::Messages)?;
+    let opening = Opening { peer: &args.peer, target: &target, dial, watch };
+    let Opened { mut session, local, watch } = match opening.open(&connector).await {
         Ok(opened) => opened,
         Err(connection) => {
             text::show(&console, &target, &connection, None);
             return end(Report::new(*connection, Outcome::NotEncrypted), json, sink);
         }
     };
-    let connection = Connection::of_session(&target, watch.conversation().finish(), &session);
-    text::show(&console, &target, &connection, None);
-    let heard = watch.clone();
-    let done = account.on_message(move |said| heard.say(said)).log_in(target.protocol, &mut session).await;
+    let connection = session.report(&target, watch.conversation().finish());
+    text::show(&console, &target, &connection, local);
+    let shown = watch.clone();
+    let account = account.on_message(move |said| shown.show_inside_tls(said));
+    let done = session.log_in(account, target.protocol).await;
     let cleartext = watch.conversation().mechanisms();
     let login = report::Login {
         user: args.credentials.principal.user.clone(),
         offered_in_cleartext: escaped(&cleartext),
-        messages: watch.said(),
+        messages: watch.messages(),
         ..report::Login::default()
     };
     let mut report = Report::new(connection, Outcome::LoggedIn);
     match done {
         Ok(done) => {
             let discipline = LineDiscipline::of(target.protocol, args.peer.server_name(&target.host.ascii));
-            // The login is what counts.
-            let _ = stdio::leave(session, &discipline).await;
+            // The login is the result. An error after it does not change that.
+            let _ = session.leave(&discipline).await;
             report.login = Some(login.done(&done));
             if !json {
                 for attempt in &done.refused {
@@ -72,45 +71,50 @@ pub(crate) async fn run(args: &Login) -> Result<u8, Failed> {
                 }
                 sink.line(&verdict(&args.credentials, &done))?;
                 if !done.checked {
-                    let late =
-                        "the server only keeps name and password: it checks them when a command needs them";
+                    let late = "note: the server has not checked the name and the password: it does so when a command needs them";
                     console.line(Tone::Boundary, late);
                 }
             }
         }
         Err(error) => {
             report.login = Some(known(login, &error));
-            report.exit_code = hint::code(&error);
+            report.exit_code = exit::of_login(&error);
             let refused = report.exit_code == exit::REFUSED;
             report.outcome = if refused { Outcome::Refused } else { Outcome::Inconclusive };
             let hint = hint::hint(&target, &args.credentials, &cleartext, &error);
-            report.error = Some(Failure { message: in_one_line(&error), hint });
+            report.error = Some(Failure { message: with_causes(&error), hint });
         }
     }
     end(report, json, sink)
 }
 
-/// "authenticated as test by SCRAM-SHA-256-PLUS, bound to this connection (tls-exporter)".
+/// Returns the result, such as "authenticated as test with SCRAM-SHA-256-PLUS, bound to this connection
+/// (tls-exporter)".
 fn verdict(credentials: &Credentials, done: &LoggedIn) -> String {
     let user = done.user.as_ref().filter(|user| !user.is_empty()).or(credentials.principal.user.as_ref());
     let user = user.map_or(String::new(), |user| format!(" as {}", Escaped(user.as_bytes())));
     let how = match (done.mechanism, done.binding) {
-        ("", _) => String::from(" without being asked for a password"),
-        (name, None) => format!(" by {name}"),
-        (name, Some(binding)) => format!(" by {name}, bound to this connection ({})", binding.name()),
+        ("", _) => String::from(" without a password: the server did not ask for one"),
+        (name, None) => format!(" with {name}"),
+        (name, Some(binding)) => format!(" with {name}, bound to this connection ({})", binding.name()),
     };
-    let so_far = if done.checked { "" } else { ", not checked so far" };
+    let so_far = if done.checked { "" } else { ", not checked yet" };
     format!("authenticated{user}{how}{so_far}")
 }
 
-/// A login that failed, for a command that wanted more than that.
+/// Returns the failure of a login, for a command that logs in as its first step.
 pub(crate) fn failed(
     target: &Target,
     credentials: &Credentials,
     cleartext: &[String],
     error: &LoginError,
 ) -> Failed {
-    Failed::new(hint::code(error), in_one_line(error)).hint(hint::hint(target, credentials, cleartext, error))
+    Failed::new(exit::of_login(error), with_causes(error)).hint(hint::hint(
+        target,
+        credentials,
+        cleartext,
+        error,
+    ))
 }
 
 fn known(login: report::Login, error: &LoginError) -> report::Login {
@@ -128,10 +132,6 @@ fn known(login: report::Login, error: &LoginError) -> report::Login {
     }
 }
 
-fn in_one_line(error: &LoginError) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
 fn end(report: Report, json: bool, mut sink: Sink) -> Result<u8, Failed> {
     if json {
         sink.json(&report)?;
@@ -145,12 +145,12 @@ fn end(report: Report, json: bool, mut sink: Sink) -> Result<u8, Failed> {
 }
 
 impl Credentials {
-    /// The account, with its secret. `service` is what behind an `@` of the user's goes without saying.
+    /// Returns the account with its secret. A user name that ends in `@` and `service` is sent without this part.
     pub(crate) async fn account(&self, peer: &Peer, service: Option<&str>) -> Result<Account, Failed> {
         let named = self.mechanism.as_deref().map(str::to_ascii_uppercase);
         if let Some(name) = named.as_deref().filter(|name| !Account::mechanisms().any(|it| it == *name)) {
-            let hint = format!("these are known: {}", Account::mechanisms().collect::<Vec<_>>().join(", "));
-            let what = format!("there is no mechanism {}", Escaped(name.as_bytes()));
+            let hint = format!("known mechanisms: {}", Account::mechanisms().collect::<Vec<_>>().join(", "));
+            let what = format!("unknown mechanism \"{}\"", Escaped(name.as_bytes()));
             return Err(Failed::usage(what).hint(Some(hint)));
         }
         let Principal { user, password_file, password_command, authorize_as } = &self.principal;
@@ -158,15 +158,18 @@ impl Credentials {
         let external = named.as_deref() == Some("EXTERNAL");
         let mut account = if external || (peer.cert.is_some() && !given && named.is_none()) {
             if peer.cert.is_none() {
-                let hint = String::from("--cert PEM and --key PEM give one");
-                return Err(Failed::usage("EXTERNAL needs a client certificate").hint(Some(hint)));
+                let hint = String::from("specify the certificate with --cert PEM --key PEM");
+                return Err(
+                    Failed::usage("the mechanism EXTERNAL needs a client certificate").hint(Some(hint))
+                );
             }
             Account::certificate()
         } else {
             let Some(user) = user else {
-                let hint =
-                    String::from("--user NAME says who; a client certificate needs no name: --cert, --key");
-                return Err(Failed::usage("who is to log in?").hint(Some(hint)));
+                let hint = String::from(
+                    "specify the user with --user NAME, or a client certificate with --cert PEM --key PEM",
+                );
+                return Err(Failed::usage("no user is specified").hint(Some(hint)));
             };
             let local = service.and_then(|service| user.strip_suffix(service)?.strip_suffix('@'));
             let user = local.unwrap_or(user);

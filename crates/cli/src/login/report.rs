@@ -1,11 +1,11 @@
-//! What `login` found out, as data. The schema is in `docs/schema/login.json`.
+//! The report of a login, as data. The schema is in `docs/schema/login.json`.
 
 use serde::Serialize;
 use starttls::login::LoggedIn;
 use starttls::proto::Escaped;
 
-use crate::connect::conversation::{Message, Negotiation};
-use crate::connect::report::{self, Failure, Presented, Timings, Tls};
+use crate::session::conversation::{Message, Negotiation};
+use crate::session::report::{self, Failure, Presented, Timings, Tls};
 
 /// Everything that one login showed.
 #[derive(Debug, Serialize)]
@@ -59,11 +59,11 @@ pub(crate) struct Login {
     pub(crate) user: Option<String>,
     /// The mechanism; null where the server let us in without, or where none was begun.
     pub(crate) mechanism: Option<String>,
-    /// What ties the login to the TLS connection, if anything does.
+    /// The channel binding of the login, if it has one.
     pub(crate) channel_binding: Option<&'static str>,
-    /// What the server offered inside TLS, escaped.
+    /// The mechanisms that the server offered inside TLS, escaped.
     pub(crate) offered: Vec<String>,
-    /// What it had offered in cleartext, escaped. It was not used.
+    /// The mechanisms that the server offered in cleartext, escaped. They are not used.
     pub(crate) offered_in_cleartext: Vec<String>,
     /// The mechanisms that the server refused before, for a reason that is not the password; in words, escaped.
     pub(crate) refused: Vec<String>,
@@ -94,7 +94,7 @@ pub(crate) fn escaped(names: &[String]) -> Vec<String> {
 }
 
 impl Report {
-    /// What the connection showed; the login is to be told.
+    /// Returns a report with the data of the connection, without the login.
     pub(crate) fn new(connection: report::Report, outcome: Outcome) -> Self {
         Self {
             schema_version: 1,

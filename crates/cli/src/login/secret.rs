@@ -1,4 +1,4 @@
-//! Where a secret comes from: a file, a command, the environment, or somebody who types it.
+//! Reads a secret from a file, a command, the environment or the terminal.
 
 use std::fs::File;
 use std::io::{BufRead, IsTerminal, Read};
@@ -14,10 +14,10 @@ use crate::args::Principal;
 use crate::error::Failed;
 use crate::input;
 
-/// The environment variable that may hold it.
+/// The environment variable that may contain the secret.
 const VARIABLE: &str = "STARTTLS_PASSWORD";
 
-/// Reads the secret; `what` is what it is called.
+/// Reads the secret. `what` is its name in messages: "password" or "token".
 pub(crate) async fn read(principal: &Principal, what: &str) -> Result<String, Failed> {
     let text = match (&principal.password_file, &principal.password_command) {
         (Some(path), _) if path.as_os_str() == "-" => {
@@ -41,7 +41,7 @@ pub(crate) async fn read(principal: &Principal, what: &str) -> Result<String, Fa
     String::from_utf8(line.to_vec()).map_err(|_| Failed::usage(format!("the {what} is not UTF-8")))
 }
 
-/// Refuses a secret of more octets than a file may have: a part of it would be another secret.
+/// Rejects a secret that is longer than the limit: a truncated secret would be a different one.
 fn bounded(secret: Vec<u8>, what: &str) -> Result<Vec<u8>, Failed> {
     if secret.len() as u64 > input::SECRET {
         let limit = input::SECRET >> 10;
@@ -50,7 +50,7 @@ fn bounded(secret: Vec<u8>, what: &str) -> Result<Vec<u8>, Failed> {
     Ok(secret)
 }
 
-/// Returns what the command prints. A signal to this program ends the command and the processes that came from it.
+/// Returns the output of the command. A signal to this program ends the command and all processes that it started.
 async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     let cannot_run = |error: std::io::Error| Failed::usage(format!("cannot run sh: {error}"));
     let mut family = ProcessTree::new();
@@ -72,7 +72,7 @@ async fn printed_by(command: &str, what: &str) -> Result<Vec<u8>, Failed> {
     }
     let printed = bounded(printed, what)?;
     let status = child.wait().await.map_err(cannot_run)?;
-    // An agent that the command started, for example, is meant to stay.
+    // The command may have started an agent, which should keep running.
     family.release();
     if !status.success() {
         return Err(Failed::usage(format!("the command for the {what} failed: {status}")));
@@ -98,8 +98,13 @@ fn terminal() -> std::io::Result<File> {
 
 fn asked(what: &str) -> Result<Vec<u8>, Failed> {
     if !std::io::stdin().is_terminal() {
-        let hint = format!("--password-file FILE, --password-command COMMAND or {VARIABLE} gives it");
-        return Err(Failed::usage(format!("there is no {what}, and nobody to ask")).hint(Some(hint)));
+        let hint = format!(
+            "specify it with --password-file FILE, --password-command COMMAND or the variable {VARIABLE}"
+        );
+        return Err(Failed::usage(format!(
+            "the {what} is missing, and standard input is not a terminal to prompt on"
+        ))
+        .hint(Some(hint)));
     }
     let settings = terminal().ok().and_then(|terminal| tcgetattr(&terminal).ok());
     *WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner) = settings;
@@ -107,5 +112,5 @@ fn asked(what: &str) -> Result<Vec<u8>, Failed> {
     WITH_ECHO.lock().unwrap_or_else(PoisonError::into_inner).take();
     typed
         .map(String::into_bytes)
-        .map_err(|error| Failed::usage(format!("cannot ask for the {what}: {error}")))
+        .map_err(|error| Failed::usage(format!("cannot read the {what} from the terminal: {error}")))
 }

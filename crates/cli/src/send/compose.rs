@@ -1,4 +1,4 @@
-//! The message: built, or read as it is.
+//! Builds the message, or reads a complete one.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::args::Send;
 use crate::error::Failed;
 use crate::input;
 
-/// The message that the arguments describe.
+/// Returns the message that the arguments describe.
 pub(super) fn message(args: &Send) -> Result<Message, Failed> {
     let compose = &args.compose;
     let built = compose.subject.is_some()
@@ -23,25 +23,25 @@ pub(super) fn message(args: &Send) -> Result<Message, Failed> {
     let bytes = if built { build(args)? } else { ready()? };
     let no_end = if built { Message::new(bytes) } else { Message::from_text(&with_header(args, bytes)) };
     no_end.map_err(|error| {
-        let hint = "a file that mixes line ends can be mended: unix2dos, or sed 's/\\r*$//'";
+        let hint = "to fix a file with mixed line endings, use unix2dos or sed 's/\\r*$//'";
         Failed::usage(error.to_string()).hint(Some(String::from(hint)))
     })
 }
 
-/// One that is there already, on standard input.
+/// Reads a complete message from standard input.
 fn ready() -> Result<Vec<u8>, Failed> {
     if std::io::stdin().is_terminal() {
-        crate::console::prompt("type the message, its header first; Ctrl-D ends");
+        crate::console::prompt("enter the message, starting with its header; Ctrl-D ends the input");
     }
     let bytes = read(Path::new("-"))?;
     if bytes.trim_ascii().is_empty() {
-        let hint = "--body TEXT or --body-file FILE builds one; a whole one comes on standard input";
-        return Err(Failed::usage("there is no message").hint(Some(String::from(hint))));
+        let hint = "build one with --body TEXT or --body-file FILE, or pass a complete one on standard input";
+        return Err(Failed::usage("the message on standard input is empty").hint(Some(String::from(hint))));
     }
     Ok(bytes)
 }
 
-/// RFC 8689 section 5, in front of a ready message.
+/// Adds the field TLS-Required (RFC 8689 section 5) to a complete message, if the user wants it.
 fn with_header(args: &Send, message: Vec<u8>) -> Vec<u8> {
     let end: &[u8] = if message.contains(&b'\r') { b"\r\n" } else { b"\n" };
     if args.tls_optional { [b"TLS-Required: No", end, &message].concat() } else { message }
@@ -50,7 +50,7 @@ fn with_header(args: &Send, message: Vec<u8>) -> Vec<u8> {
 fn build(args: &Send) -> Result<Vec<u8>, Failed> {
     let compose = &args.compose;
     let domain = args.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    // Two draws of the same source, since one is half of what is usual.
+    // Two 64-bit nonces, so that the id has the usual 128 bits.
     let id = format!("{:016x}{:016x}@{domain}", Identity::new("").nonce, Identity::new("").nonce);
     let recipients: Vec<&str> = args.to.iter().map(String::as_str).collect();
     let mut builder = MessageBuilder::new().message_id(id).to(recipients);
@@ -58,7 +58,7 @@ fn build(args: &Send) -> Result<Vec<u8>, Failed> {
         builder = builder.from(args.from.as_str());
     }
     if let Some(subject) = &compose.subject {
-        builder = builder.subject(one_line("the subject", subject)?);
+        builder = builder.subject(one_line("subject", subject)?);
     }
     if args.tls_optional {
         builder = builder.header("TLS-Required", Raw::new("No"));
@@ -70,7 +70,7 @@ fn build(args: &Send) -> Result<Vec<u8>, Failed> {
     let body = match (&compose.body, &compose.body_file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => String::from_utf8(read(path)?).map_err(|_| {
-            Failed::usage(format!("{} is not UTF-8: --attach takes any file", path.display()))
+            Failed::usage(format!("{} is not UTF-8: use --attach for other files", path.display()))
         })?,
         (None, None) => String::new(),
     };
@@ -79,22 +79,22 @@ fn build(args: &Send) -> Result<Vec<u8>, Failed> {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         builder = builder.attachment(kind(&name), name, read(path)?);
     }
-    builder.write_to_vec().map_err(|error| Failed::usage(format!("the message cannot be built: {error}")))
+    builder.write_to_vec().map_err(|error| Failed::usage(format!("cannot build the message: {error}")))
 }
 
 fn header(field: &str) -> Result<(&str, &str), Failed> {
     let wrong =
-        || Failed::usage(format!("\"{}\" is no header field: it is NAME: VALUE", field.escape_debug()));
-    let (name, value) = one_line("a header", field)?.split_once(':').ok_or_else(wrong)?;
+        || Failed::usage(format!("invalid header field \"{}\": expected NAME: VALUE", field.escape_debug()));
+    let (name, value) = one_line("header field", field)?.split_once(':').ok_or_else(wrong)?;
     // RFC 5322 section 2.2.
     let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
     if named { Ok((name, value.trim())) } else { Err(wrong()) }
 }
 
-/// A line's end in a header would start another one.
+/// Rejects a line break, which would start another header field.
 fn one_line<'a>(what: &str, text: &'a str) -> Result<&'a str, Failed> {
     if text.contains(['\r', '\n', '\0']) {
-        return Err(Failed::usage(format!("{what} is one line")));
+        return Err(Failed::usage(format!("invalid {what}: expected one line")));
     }
     Ok(text)
 }
@@ -103,7 +103,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failed> {
     input::read_or_stdin(path, input::MESSAGE)
 }
 
-/// The media type of a file, by its name: those that programs open by themselves.
+/// Returns the media type of a file by its name, for the types that mail programs display.
 fn kind(name: &str) -> &'static str {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     match ending.as_deref() {

@@ -1,11 +1,11 @@
-//! `--until ehlo`: what the server says before TLS.
+//! `--until ehlo`: reads the server's greeting and its reply to EHLO, in cleartext.
 
 use starttls::proto::{
     ClientMessage, Dialect, Identity, MessageReader, ReplyTo, ServerMessage, Side, TranscriptEntry,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Hop;
+use super::route::Hop;
 use crate::args::Send;
 use crate::error::Failed;
 use crate::exit;
@@ -13,7 +13,7 @@ use crate::session::Watch;
 
 const CLEARTEXT: &str = "cleartext";
 
-/// Greets, asks what there is, and leaves.
+/// Reads the greeting, sends EHLO, reads the reply and quits.
 pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Failed> {
     let connector = args.connector()?;
     let asking = async {
@@ -21,26 +21,31 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
         let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
         identity.client_name = args.client_name();
         let mut dialect = (hop.target.protocol.dialect)(identity);
-        let mut heard = MessageReader::new(Side::Server);
+        let mut received = MessageReader::new(Side::Server);
         for (reply_to, message) in
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]
         {
-            let answer = answer(&mut io, &mut *dialect, reply_to, &mut heard).await?;
-            watch.tell(&TranscriptEntry { from: Side::Server, text: answer.clone() }, CLEARTEXT);
+            let answer = answer(&mut io, &mut *dialect, reply_to, &mut received).await?;
+            watch.show(&TranscriptEntry { from: Side::Server, text: answer.clone() }, CLEARTEXT);
             let meaning = dialect.read_server(reply_to, &answer);
             if let Ok(ServerMessage::Bye) | Err(_) = meaning {
-                let what = "the server turned the connection away";
-                return Err(Failed::new(exit::INCONCLUSIVE, what));
+                let message = "the server turned the connection away";
+                return Err(Failed::new(exit::INCONCLUSIVE, message));
             }
-            let mut words = Vec::new();
-            dialect.write_client(message, &mut words);
-            watch.tell(&TranscriptEntry { from: Side::Client, text: words.clone() }, CLEARTEXT);
-            io.write_all(&words).await?;
+            let mut command = Vec::new();
+            dialect.write_client(message, &mut command);
+            watch.show(&TranscriptEntry { from: Side::Client, text: command.clone() }, CLEARTEXT);
+            io.write_all(&command).await?;
             io.flush().await?;
         }
         Ok(())
     };
-    let late = || Failed::new(exit::UNREACHABLE, format!("timed out after {:?}", args.peer.timeout));
+    let late = || {
+        Failed::new(
+            exit::UNREACHABLE,
+            format!("timed out after {:?} while waiting for the reply to EHLO", args.peer.timeout),
+        )
+    };
     tokio::time::timeout(args.peer.timeout, asking).await.map_err(|_| late())?
 }
 
@@ -48,23 +53,20 @@ async fn answer(
     io: &mut (impl AsyncReadExt + Unpin),
     dialect: &mut dyn Dialect,
     reply_to: ReplyTo,
-    heard: &mut MessageReader,
+    received: &mut MessageReader,
 ) -> Result<Vec<u8>, Failed> {
     let mut chunk = vec![0; 4096];
     loop {
-        match heard.next(dialect, reply_to) {
+        match received.next(dialect, reply_to) {
             Ok(Some(message)) => return Ok(message.to_vec()),
             Ok(None) => {}
             Err(_) => {
-                return Err(Failed::new(
-                    exit::VIOLATION,
-                    "the server's answer is no answer in this protocol",
-                ));
+                return Err(Failed::new(exit::VIOLATION, "the server sent an invalid reply"));
             }
         }
         match io.read(&mut chunk).await? {
             0 => return Err(Failed::new(exit::UNREACHABLE, "the server closed the connection")),
-            count => heard.push(chunk.get(..count).unwrap_or_default()),
+            count => received.push(chunk.get(..count).unwrap_or_default()),
         }
     }
 }

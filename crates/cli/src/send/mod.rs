@@ -1,4 +1,4 @@
-//! `starttls send`: hand in a message and show each step.
+//! `starttls send`: sends a mail message and shows each step.
 
 mod compose;
 mod hello;
@@ -11,15 +11,15 @@ use starttls::proto::ClientName;
 use starttls::submission::{Delivered, Delivery, Message, Notify, SubmissionError};
 
 use crate::args::{Format, Send, Stop};
-use crate::connect::report::{Failure, Report as Connection};
-use crate::connect::stdio::{self, LineDiscipline};
-use crate::connect::text;
 use crate::console::{Console, Tone};
-use crate::error::Failed;
+use crate::error::{Failed, with_causes};
 use crate::exit;
+use crate::hint;
 use crate::login;
 use crate::output::Sink;
-use crate::session::{Opened, Opening, Watch};
+use crate::session::report::Failure;
+use crate::session::stdio::LineDiscipline;
+use crate::session::{Inside, Opened, Opening, Session, Watch, text};
 use report::{Attempt, Outcome, RecipientResult, Report};
 use route::{Hop, Route};
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
         }
         let (attempt, end) = sender.attempt(hop).await?;
         attempts.push(attempt);
-        // The next one may do what this one could not, unless it has said a last word.
+        // The next server may accept the message, unless this one refused it permanently or refused the login.
         let next =
             matches!(&end, Err(failed) if failed.code != exit::FINDINGS && failed.code != exit::REFUSED);
         ended = Some(end);
@@ -50,12 +50,15 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
             break;
         }
     }
-    let ended = ended.unwrap_or_else(|| Err(Failed::new(exit::UNREACHABLE, "there is no server to try")));
+    let ended = ended.unwrap_or_else(|| Err(Failed::new(exit::UNREACHABLE, "no server to try was found")));
     let tried = attempts.len();
     let mut report = sender.report(attempts, ended);
     if report.exit_code != exit::DONE && tried == hops.len() && !left_out.is_empty() {
         let left = left_out.join(", ");
-        console.line(Tone::Plain, format_args!("not tried, since {tried} servers are enough: {left}"));
+        console.line(
+            Tone::Plain,
+            format_args!("not tried, because at most {tried} addresses are tried: {left}"),
+        );
         report.not_tried = left_out;
     }
     if json {
@@ -73,8 +76,8 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
 }
 
 impl Send {
-    /// The client's own name: an exchanger may compare it with the client's address (RFC 5321 section 4.1.4), so
-    /// that it is the host's own name there, where that is fully qualified.
+    /// Returns the client's own name. With `--mx` it is the host's name if that is fully qualified, because a mail
+    /// exchanger may compare it with the client's address (RFC 5321 section 4.1.4).
     fn client_name(&self) -> ClientName {
         let own = || if self.mx { starttls::host_name() } else { None };
         self.peer.client_name.clone().or_else(own).unwrap_or_default()
@@ -96,7 +99,7 @@ fn in_words(told: &RecipientResult, outcome: Outcome) -> String {
     format!("{address} {verdict}{}", said.unwrap_or_default())
 }
 
-/// What is the same for every server that is tried.
+/// The state that is the same for every server that is tried.
 struct Sender<'a> {
     args: &'a Send,
     console: Console,
@@ -115,7 +118,8 @@ impl<'a> Sender<'a> {
             true => Some(credentials.account(&args.peer, None).await?),
             false => None,
         };
-        // Standard input may hold the password before the message, and whoever only looks needs neither.
+        // Standard input may contain the password before the message, so the order matters. Without a delivery neither
+        // is read.
         let wanted = !matches!(args.until, Some(Stop::Ehlo | Stop::Starttls | Stop::Auth | Stop::Rcpt));
         let message = if wanted { Some(compose::message(args)?) } else { None };
         let octets = message.as_ref().map(|message| message.as_bytes().len());
@@ -138,15 +142,15 @@ impl<'a> Sender<'a> {
         Ok(Self { args, console, connector, account, delivery: delivery.notify(&notify), octets })
     }
 
-    /// The first server that answers, before TLS.
+    /// Shows the cleartext reply to EHLO of the first server that answers.
     async fn look(&self, hops: &[Hop], json: bool, sink: &mut Sink) -> Result<u8, Failed> {
-        let mut last = Failed::new(exit::UNREACHABLE, "there is no server to try");
+        let mut last = Failed::new(exit::UNREACHABLE, "no server to try was found");
         for hop in hops {
-            let watch = Watch::new(&self.args.trace, hop.target.protocol, self.console)?;
+            let watch = self.watch(hop)?;
             match hello::run(self.args, hop, &watch).await {
                 Ok(()) if !json => return Ok(exit::DONE),
                 Ok(()) => {
-                    let attempt = Attempt { messages: watch.said(), ..Attempt::to(&hop.target) };
+                    let attempt = Attempt { messages: watch.messages(), ..Attempt::to(&hop.target) };
                     sink.json(&self.report(vec![attempt], Ok(None)))?;
                     return Ok(exit::DONE);
                 }
@@ -156,32 +160,33 @@ impl<'a> Sender<'a> {
         Err(last)
     }
 
-    /// One server: what was seen there, and what came of it.
+    fn watch(&self, hop: &Hop) -> Result<Watch, Failed> {
+        Watch::new(&self.args.trace, hop.target.protocol, self.console, Inside::Messages)
+    }
+
+    /// Tries one server. Returns the record of the attempt and its result.
     async fn attempt(&self, hop: &Hop) -> Result<(Attempt, Result<Option<Delivered>, Failed>), Failed> {
         let (args, target) = (self.args, &hop.target);
-        let (peer, trace, dial, console) = (&args.peer, &args.trace, hop.dial.clone(), self.console);
-        let opening = Opening { peer, trace, target, dial, console };
-        let Opened { mut session, watch } = match opening.open(&self.connector).await? {
+        let (peer, dial, console) = (&args.peer, hop.dial.clone(), self.console);
+        let opening = Opening { peer, target, dial, watch: self.watch(hop)? };
+        let Opened { mut session, local, watch } = match opening.open(&self.connector).await {
             Ok(opened) => opened,
             Err(connection) => {
                 text::show(&console, target, &connection, None);
-                let code = connection.exit_code;
-                let failure = connection.error.as_ref();
-                let message = failure.map(|it| it.message.clone()).unwrap_or_default();
-                let failed = Failed::new(code, message).hint(failure.and_then(|it| it.hint.clone()));
+                let failed = connection.failure();
                 return Ok((Attempt::new(target, *connection), Err(failed)));
             }
         };
-        let connection = Connection::of_session(target, watch.conversation().finish(), &session);
-        text::show(&console, target, &connection, None);
+        let connection = session.report(target, watch.conversation().finish());
+        text::show(&console, target, &connection, local);
         let mut attempt = Attempt::new(target, connection);
         let done = self.inside(hop, &watch, &mut session, &mut attempt).await;
-        // Whoever stops at DATA must not say goodbye: what it says would be the message.
+        // After DATA, a QUIT would become part of the message.
         if args.until != Some(Stop::Data) {
             let discipline = LineDiscipline::of(target.protocol, peer.server_name(&target.host.ascii));
-            let _ = stdio::leave(session, &discipline).await;
+            let _ = session.leave(&discipline).await;
         }
-        attempt.messages = watch.said();
+        attempt.messages = watch.messages();
         attempt.error = done.as_ref().err().map(|failed| failed.message.clone());
         Ok((attempt, done))
     }
@@ -190,15 +195,15 @@ impl<'a> Sender<'a> {
         &self,
         hop: &Hop,
         watch: &Watch,
-        session: &mut starttls::Encrypted<Box<dyn crate::peer::Io>>,
+        session: &mut Session,
         attempt: &mut Attempt,
     ) -> Result<Option<Delivered>, Failed> {
         let protocol = hop.target.protocol;
         let mut login: Option<LoggedIn> = None;
         if let Some(account) = &self.account {
-            let heard = watch.clone();
-            let done =
-                account.clone().on_message(move |said| heard.say(said)).log_in(protocol, session).await;
+            let shown = watch.clone();
+            let account = account.clone().on_message(move |said| shown.show_inside_tls(said));
+            let done = session.log_in(account, protocol).await;
             let offered = watch.conversation().mechanisms();
             let done =
                 done.map_err(|error| login::failed(&hop.target, &self.args.credentials, &offered, &error))?;
@@ -208,10 +213,10 @@ impl<'a> Sender<'a> {
         if self.args.until == Some(Stop::Auth) && login.is_some() {
             return Ok(None);
         }
-        let heard = watch.clone();
-        let delivery = self.delivery.clone().on_message(move |said| heard.say(said));
-        let delivered = delivery
-            .send(protocol, session, login.as_ref())
+        let shown = watch.clone();
+        let delivery = self.delivery.clone().on_message(move |said| shown.show_inside_tls(said));
+        let delivered = session
+            .submit(delivery, protocol, login.as_ref())
             .await
             .map_err(|error| failed(&error, self.account.is_some()))?;
         attempt.show(&delivered);
@@ -258,7 +263,7 @@ impl<'a> Sender<'a> {
             report.exit_code = if passing { exit::INCONCLUSIVE } else { exit::FINDINGS };
             let (some, all) = (refused.len(), report.recipients.len());
             let login =
-                refused.iter().any(|told| told.code.is_some_and(wants_login)) && self.account.is_none();
+                refused.iter().any(|told| told.code.is_some_and(may_require_login)) && self.account.is_none();
             report.error = Some(Failure {
                 message: format!("the server refused {some} of {all} recipients"),
                 hint: login.then(|| String::from(LOG_IN)),
@@ -268,55 +273,38 @@ impl<'a> Sender<'a> {
     }
 }
 
-const CLIENT_NAME: &str = "the server may not accept the client's name: choose one with --client-name";
+const CLIENT_NAME: &str =
+    "the server may not accept the client's name: choose another name with --client-name";
 
-const LOG_IN: &str = "the server may want a login first: --user NAME";
+const LOG_IN: &str = "the server may require a login: use --user NAME";
 
-/// Whether a server may say so to somebody who did not log in.
-fn wants_login(code: u16) -> bool {
+/// Returns whether servers send this code to a client that has not logged in.
+fn may_require_login(code: u16) -> bool {
     [530, 550, 554].contains(&code)
 }
 
-/// The server's no, and the cure.
+/// Returns the failure for a delivery, with its hint.
 fn failed(error: &SubmissionError, logged_in: bool) -> Failed {
-    let mut hint = None;
-    let code = match error {
-        SubmissionError::Message { .. } | SubmissionError::Address { .. } => exit::USAGE,
+    let failure = |hint| Failed::new(exit::of_delivery(error), with_causes(error)).hint(hint);
+    let hint = match error {
+        SubmissionError::Tls(error) => return failure(hint::of_library(error)),
         SubmissionError::Rejected { reply, .. } if reply.is_temporary() => {
-            hint = Some("it may work soon: try again");
-            exit::INCONCLUSIVE
+            Some("the problem may be temporary: try again later")
         }
-        SubmissionError::Rejected { command, reply } => {
-            hint = match *command {
-                // RFC 5321 section 4.1.4: a server may refuse a name that it does not like.
-                "EHLO" => Some(CLIENT_NAME),
-                _ => (wants_login(reply.code) && !logged_in).then_some(LOG_IN),
-            };
-            exit::FINDINGS
+        // RFC 5321 section 4.1.4: a server may refuse the name.
+        SubmissionError::Rejected { command: "EHLO", .. } => Some(CLIENT_NAME),
+        SubmissionError::Rejected { reply, .. } => {
+            (may_require_login(reply.code) && !logged_in).then_some(LOG_IN)
         }
-        SubmissionError::Lacks { extension, .. } => {
-            hint = match *extension {
-                "SMTPUTF8" => Some("a message that is built here needs it for addresses only"),
-                "REQUIRETLS" => Some(
-                    "without --require-tls this server takes the message, and promises nothing about the next",
-                ),
-                "DSN" => Some("without --notify the message goes out"),
-                _ => Some("a message that is built here needs none"),
-            };
-            exit::FINDINGS
-        }
-        SubmissionError::TooLarge { .. } => exit::FINDINGS,
-        SubmissionError::Tls(error) => {
-            let hint = crate::diagnose::library_hint(error);
-            return Failed::new(exit::code(error), error.to_string()).hint(hint);
-        }
-        SubmissionError::Protocol(error) if error.kind == starttls::proto::ErrorKind::Closed => {
-            exit::UNREACHABLE
-        }
-        SubmissionError::Protocol(_) => exit::VIOLATION,
-        SubmissionError::Timeout { .. } | SubmissionError::Io { .. } => exit::UNREACHABLE,
-        _ => exit::BUG,
+        SubmissionError::Lacks { extension, .. } => Some(match *extension {
+            "SMTPUTF8" => "a message built with --subject and --body needs SMTPUTF8 only for its addresses",
+            "REQUIRETLS" => {
+                "without --require-tls the server accepts the message, but later servers may deliver it without TLS"
+            }
+            "DSN" => "leave out --notify",
+            _ => "a message built with --subject and --body needs no extension",
+        }),
+        _ => None,
     };
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Failed::new(code, format!("{error}{cause}")).hint(hint.map(str::to_owned))
+    failure(hint.map(str::to_owned))
 }

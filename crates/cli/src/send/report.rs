@@ -4,8 +4,8 @@ use serde::Serialize;
 use starttls::proto::Escaped;
 use starttls::submission::{Delivered, Recipient, Reply};
 
-use crate::connect::conversation::{Message, Negotiation};
-use crate::connect::report::{self, Failure, Presented, Tls};
+use crate::session::conversation::{Message, Negotiation};
+use crate::session::report::{self, Failure, Presented, Tls};
 use crate::target::Target;
 
 /// Everything that came of a message.

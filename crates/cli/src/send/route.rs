@@ -1,4 +1,4 @@
-//! Where a message goes: to the server that was named, or to a domain's exchangers in order of preference.
+//! Finds the servers for a message: the target, or the domain's mail exchangers in order of preference.
 
 use starttls::proto::{ProtocolFamily, smtp::SMTP};
 
@@ -15,8 +15,8 @@ pub(super) struct Hop {
     pub(super) dial: Dial,
 }
 
-/// How many addresses of a domain's exchangers are tried at most, as by Postfix (`smtp_mx_address_limit`). Each takes
-/// up to the whole `--timeout`, and the domain's DNS decides how many there are.
+/// The most addresses of mail exchangers that are tried, as in Postfix (`smtp_mx_address_limit`). Each attempt takes up
+/// to `--timeout`, and the domain's DNS decides how many addresses there are.
 const MOST: usize = 5;
 
 /// The servers to try.
@@ -32,8 +32,12 @@ pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
     if let Some(target) = &args.target {
         let target: Target = target.parse()?;
         if target.protocol.family != ProtocolFamily::Smtp {
-            let hint = String::from("submission://, smtp://, smtps:// and lmtp:// do");
-            return Err(Failed::usage(format!("{} takes no mail", target.protocol.title)).hint(Some(hint)));
+            let hint = String::from("use submission://, smtp://, smtps:// or lmtp://");
+            return Err(Failed::usage(format!(
+                "{} is not a protocol for sending mail",
+                target.protocol.title
+            ))
+            .hint(Some(hint)));
         }
         let dial = args.peer.dial_target(&target)?;
         return Ok(Route { hops: vec![Hop { target, dial }], left_out: Vec::new() });
@@ -70,47 +74,48 @@ pub(super) async fn find(args: &Send) -> Result<Route, Failed> {
                     hops.push(Hop { target: target.clone(), dial });
                 }
             }
-            Err(why) => last = Some(format!("no address of {name}: {why}")),
+            Err(why) => last = Some(format!("cannot resolve {name}: {why}")),
         }
     }
     if hops.is_empty() {
-        let why = last.unwrap_or_else(|| format!("no exchanger of {} has an address", domain.ascii));
+        let why = last.unwrap_or_else(|| format!("no mail exchanger of {} has an address", domain.ascii));
         return Err(Failed::new(exit::UNREACHABLE, why));
     }
     Ok(Route { hops, left_out })
 }
 
-/// RFC 5321 section 5.1: without MX records the domain itself; RFC 7505: with the null one nobody.
+/// Returns the mail exchangers. Without MX records it is the domain itself (RFC 5321 section 5.1); a null MX means that
+/// the domain accepts no mail (RFC 7505).
 async fn exchangers(dns: &Dns, domain: &Host) -> Result<Vec<String>, Failed> {
     match dns.exchangers(&domain.ascii).await {
         Answer::Records(hosts) => {
             let names: Vec<String> = hosts.into_iter().filter_map(|host| host.name).collect();
             if names.is_empty() {
-                let why = format!("{} takes no mail: its MX record says so (RFC 7505)", domain.ascii);
+                let why = format!("{} accepts no mail: it has a null MX record (RFC 7505)", domain.ascii);
                 return Err(Failed::new(exit::FINDINGS, why));
             }
             Ok(names)
         }
         Answer::Nothing => Ok(vec![domain.ascii.clone()]),
         Answer::NoSuchName => {
-            Err(Failed::new(exit::UNREACHABLE, format!("there is no domain {}", domain.ascii)))
+            Err(Failed::new(exit::UNREACHABLE, format!("the domain {} does not exist", domain.ascii)))
         }
         Answer::Failed(why) => Err(Failed::new(
             exit::UNREACHABLE,
-            format!("the exchangers of {} are not known: {why}", domain.ascii),
+            format!("cannot look up the mail exchangers of {}: {why}", domain.ascii),
         )),
     }
 }
 
-/// The one domain of all recipients.
+/// Returns the domain of the recipients, which must be the same for all.
 fn domain(args: &Send) -> Result<Host, Failed> {
     let mut domains = args.to.iter().map(|to| to.rsplit_once('@').map_or("", |(_, domain)| domain));
     let first = domains.next().unwrap_or_default();
     if first.is_empty() {
-        return Err(Failed::usage("with --mx a recipient has a domain: NAME@DOMAIN"));
+        return Err(Failed::usage("invalid recipient for --mx: expected NAME@DOMAIN"));
     }
     if !domains.all(|domain| domain.eq_ignore_ascii_case(first)) {
-        return Err(Failed::usage("with --mx all recipients are of one domain"));
+        return Err(Failed::usage("with --mx, all recipients must have the same domain"));
     }
     first.parse()
 }

@@ -78,7 +78,11 @@ fn a_client_that_falls_back_is_caught_with_its_password() {
     run_says(&run, "cli-strip-offer          sound");
     run_says(&run, "cli-refuse-temp          fooled       sends the password in cleartext: x LOGIN test ");
     run_says(&run, "fooled: 1 fooled, 1 sound of 2 scenarios");
-    assert!(run.stderr.contains("a man in the middle, to test clients that you may test"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("a man in the middle for clients that you are allowed to test"),
+        "{}",
+        run.stderr
+    );
 }
 
 pub(crate) fn run_says(run: &Run, part: &str) {

@@ -147,7 +147,7 @@ fn a_mail_exchanger_is_named_by_a_host() {
 fn a_null_mx_is_a_clean_answer() {
     let lab = lab();
     let run = check(&lab, "example.test MX 0 .", &["example.test"]).exits(0);
-    assert!(run.stdout.contains("the domain takes no mail (RFC 7505)"), "{}", run.stdout);
+    assert!(run.stdout.contains("the domain accepts no mail (RFC 7505)"), "{}", run.stdout);
 }
 
 /// No answer is not the answer that there is nothing.

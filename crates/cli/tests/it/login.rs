@@ -64,7 +64,7 @@ fn for_people() {
     Run::of(login(&lab, "ldap").args(["--user", "test"])).exits(0);
     let late = Run::of(login(&lab, "nut").args(["--user", "test"])).exits(0);
     assert_eq!(late.stdout, "authenticated as test by USER, not checked so far\n");
-    late.says("it checks them when a command needs them");
+    late.says("it does so when a command needs them");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_secret_comes_from_where_it_is_kept() {
     Run::of(plain().arg("--password-file").arg(&file)).exits(0);
     Run::of(plain().arg("--password-command").arg(format!("cat {}", file.display()))).exits(0);
     Run::with_input(plain().args(["--password-file", "-"]), lab.password().as_bytes()).exits(0);
-    Run::of(&mut plain()).exits(2).says("nobody to ask");
+    Run::of(&mut plain()).exits(2).says("is not a terminal to prompt on");
     Run::of(plain().args(["--password-command", "exit 3"])).exits(2).says("failed: exit status: 3");
     Run::of(plain().args(["--password-file", "/dev/null"])).exits(2).says("the password is empty");
 
@@ -250,5 +250,5 @@ fn tokens_are_written_and_read() {
     let run = Live::start(command.env("STARTTLS_PASSWORD", "sesame")).end().exits(0);
     assert_eq!(run.stdout, "AGpvaG4Ac2VzYW1l\n");
     sasl(&["PLAIN"], "").exits(2).says("--user");
-    sasl(&["PLAIN", "--decode"], "AGpvaG4\n").exits(2).says("not Base64");
+    sasl(&["PLAIN", "--decode"], "AGpvaG4\n").exits(2).says("invalid Base64");
 }

@@ -106,7 +106,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"stream id='[0-9a-f]+'", "stream id='ID'"),
     // Behind the stream's id, which may look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),
-    (r"in cleartext were [0-9]+ bytes sent, [0-9]+ received", "in cleartext were N bytes sent, N received"),
+    (r"[0-9]+ bytes were sent in cleartext, [0-9]+ received", "N bytes were sent in cleartext, N received"),
     (r"((Bind|Extended|Search)[A-Za-z]+) [0-9]+", "$1 ID"),
     (r"/tmp/starttls-lab-[A-Za-z0-9]+", "FOLDER"),
 ];

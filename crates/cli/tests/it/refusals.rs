@@ -54,7 +54,7 @@ fn retry_asks_again_on_the_same_connection() {
     ];
     let target = format!("smtp://{}", smtp_going_on(script));
     let run = Run::of(&mut starttls(["connect", &target])).exits(4);
-    assert!(run.stderr.contains("hint: it may be ready soon: --retry 5"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: the server may be ready later: --retry 5"), "{}", run.stderr);
     // Asked twice, it goes ahead, and fails later.
     let run = Run::of(&mut starttls(["connect", &target, "--retry", "1"])).exits(5);
     assert_eq!(run.stderr.matches("C: STARTTLS").count(), 2, "{}", run.stderr);

@@ -51,7 +51,9 @@ fn a_message_is_built_and_handed_in() {
 fn a_ready_message_is_passed_on() {
     let lab = lab();
     for nothing in ["", "\n \r\n"] {
-        Run::with_input(&mut send(&lab, "smtp"), nothing.as_bytes()).exits(2).says("there is no message");
+        Run::with_input(&mut send(&lab, "smtp"), nothing.as_bytes())
+            .exits(2)
+            .says("the message on standard input is empty");
     }
     let ready = "Subject: x\n\n.\n..dots\nno end";
     Run::with_input(&mut send(&lab, "smtp"), ready.as_bytes()).exits(0);

@@ -32,7 +32,7 @@ fn on_a_terminal_it_says_how_to_leave() {
     let mut script = std::process::Command::new("script");
     script.args(["--quiet", "--return", "--command"]).arg(line).arg("/dev/null");
     let mut live = Live::start(&mut script);
-    live.hears("Ctrl-D says goodbye");
+    live.hears("Ctrl-D ends the session");
     live.say(b"NOOP\n");
     live.hears("250 2.0.0 OK");
     live.say(b"\x04");

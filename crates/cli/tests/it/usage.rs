@@ -63,9 +63,9 @@ fn options_of_other_programs_get_a_hint() {
     for (arguments, hint) in [
         (
             &["connect", "-starttls", "smtp", "-connect", "mail.example.com:25"][..],
-            "part of the target: smtp://HOST",
+            "part of the target: use smtp://HOST",
         ),
-        (&["check", "--starttls", "smtp", "mail.example.com"], "part of the target: smtp://HOST"),
+        (&["check", "--starttls", "smtp", "mail.example.com"], "part of the target: use smtp://HOST"),
         (&["connect", "smtp://mail.example.com", "--servername", "x"], "--server-name NAME"),
         (&["connect", "smtp://mail.example.com", "-CAfile", "x"], "--ca-file PEM"),
     ] {

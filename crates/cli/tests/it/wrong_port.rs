@@ -85,7 +85,7 @@ fn a_port_that_closes_without_a_word_is_asked_what_it_speaks() {
     let silent = server([Step::HearAny, send(b"\x15\x03\x01\x00\x02\x02\x46")]);
     let (code, said) = at("nntp", silent);
     assert_eq!(code, 6, "{said}");
-    assert!(said.contains("speaks TLS from the first byte: use nntps://127.0.0.1:"), "{said}");
+    assert!(said.contains("starts TLS at the first byte: use nntps://127.0.0.1:"), "{said}");
 }
 
 #[test]

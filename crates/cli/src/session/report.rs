@@ -1,4 +1,4 @@
-//! What `connect` found out, as data. The schema is in `docs/schema/connect.json`.
+//! The report of one connection, as data. The schema is in `docs/schema/connect.json`.
 
 use std::time::Duration;
 
@@ -8,12 +8,14 @@ use starttls::rustls::pki_types::CertificateDer;
 use starttls::{CertificateVerdict, Encrypted, Step, TlsFacts};
 
 use super::conversation::Negotiation;
-use crate::error::Failed;
+use super::diagnose::{self, Unopened};
+use crate::error::{Failed, with_causes};
+use crate::exit;
 use crate::target::{Mode, Target};
-use crate::{diagnose, exit};
 use starttls_audit::report::Certificate;
+use starttls_hello::NamedGroup;
 
-/// Everything that one connection showed.
+/// Everything that was observed on one connection.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
@@ -91,7 +93,7 @@ pub(crate) struct Tls {
     pub(crate) ocsp_stapled: bool,
 }
 
-/// What the peer presented, and what came of verifying it.
+/// The certificates that the peer presented, and the result of their verification.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Presented {
@@ -144,6 +146,7 @@ impl Report {
         }
     }
 
+    /// Returns the report of an open session.
     pub(crate) fn of_session<IO>(target: &Target, negotiation: Negotiation, session: &Encrypted<IO>) -> Self {
         let facts = session.facts();
         let verified = facts.verdict == CertificateVerdict::Verified;
@@ -157,29 +160,42 @@ impl Report {
         }
     }
 
-    /// The same, of a session that the server ended when it had seen all of the handshake.
+    /// Turns this into the report of a session that the server ended right after the handshake.
     pub(crate) fn rejected(self, failed: Failed) -> Self {
         let Failed { code, message, hint } = failed;
         let outcome = if code == exit::TLS { Outcome::TlsFailed } else { Outcome::Unreachable };
         Self { outcome, exit_code: code, error: Some(Failure { message, hint }), ..self }
     }
 
-    /// The same, of a port that said nothing and turned out to speak something else, which this tells.
-    pub(crate) fn speaks_something_else(self, hint: String) -> Self {
-        let error = self.error.map(|failure| Failure { hint: Some(hint), ..failure });
-        Self { outcome: Outcome::Violation, exit_code: exit::VIOLATION, error, ..self }
+    /// Returns the report of a connection that did not become a session, with the cause that was found.
+    pub(crate) fn of_unopened(target: &Target, negotiation: Negotiation, unopened: Unopened) -> Self {
+        let report = Self::of_error(target, negotiation, &unopened.error);
+        match (unopened.instead, unopened.cause) {
+            (Some(hint), _) => {
+                Self { outcome: Outcome::Violation, exit_code: exit::VIOLATION, ..report.with_hint(hint) }
+            }
+            (None, Some(hint)) => report.with_hint(hint),
+            (None, None) => report,
+        }
     }
 
-    /// The same, with the cause that a second connection found.
-    pub(crate) fn with_hint(self, hint: String) -> Self {
+    fn with_hint(self, hint: String) -> Self {
         Self { error: self.error.map(|failure| Failure { hint: Some(hint), ..failure }), ..self }
     }
 
+    /// Returns the failure that ends the command.
+    pub(crate) fn failure(&self) -> Failed {
+        let error = self.error.as_ref();
+        let message = error.map_or_else(String::new, |error| error.message.clone());
+        Failed::new(self.exit_code, message).hint(error.and_then(|error| error.hint.clone()))
+    }
+
+    /// Returns the report of a connection that failed with this error.
     pub(crate) fn of_error(target: &Target, negotiation: Negotiation, error: &starttls::Error) -> Self {
-        // A server that knows no such command may leave the request unanswered (IRC): that is a no, too.
+        // A server that does not know the command may leave the request unanswered (IRC), which declines it too.
         let listed = negotiation.offered == Some(false) || negotiation.hello_refused.is_some();
         let unanswered = listed && matches!(error, starttls::Error::Timeout { step: Step::Request, .. });
-        let exit_code = if unanswered { exit::DECLINED } else { exit::code(error) };
+        let exit_code = if unanswered { exit::DECLINED } else { exit::of_library(error) };
         let outcome = match exit_code {
             exit::DECLINED => Outcome::Declined,
             exit::INCONCLUSIVE => Outcome::Inconclusive,
@@ -188,14 +204,18 @@ impl Report {
             _ => Outcome::Unreachable,
         };
         let certificate = match error {
-            starttls::Error::Certificate { failure, chain, .. } => {
-                Some(Presented::new(false, format!("not verified: {failure}"), chain))
+            starttls::Error::Certificate { reason, chain, .. } => {
+                Some(Presented::new(false, format!("not verified: {reason}"), chain))
             }
             _ => None,
         };
-        let no_tls = || String::from("the server did not offer TLS, and does not know the request");
+        let no_tls = || {
+            String::from(
+                "the server did not offer TLS and did not answer the request: it does not support the upgrade",
+            )
+        };
         let hint = diagnose::hint(target, error).or_else(|| unanswered.then(no_tls));
-        let failure = Failure { message: diagnose::with_causes(error), hint };
+        let failure = Failure { message: with_causes(error), hint };
         Self { certificate, error: Some(failure), ..Self::new(target, negotiation, outcome, exit_code) }
     }
 }
@@ -227,7 +247,7 @@ impl Tls {
         Self {
             version: facts.version_name(),
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: facts.is_post_quantum(),
+            post_quantum: facts.group.is_some_and(|group| NamedGroup(u16::from(group)).is_post_quantum()),
             group: facts.group_name(),
             server_name: facts.server_name.clone(),
             alpn: facts.alpn.as_deref().map(|id| starttls::proto::Escaped(id).to_string()),

@@ -1,31 +1,28 @@
-//! What to tell somebody who dialled the wrong port, or trusts the wrong roots.
+//! Finds out why there is no session, for a user who dialed the wrong port or trusts the wrong roots.
 
-use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{DeclinedReason, ErrorKind, Refusal, Speaker};
+use starttls::proto::{DeclinedReason, ErrorKind, PROTOCOLS, Protocol, Refusal, Speaker};
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::{CertificateFault, Connector, Error, Step};
 
 use crate::args::Peer;
-use crate::connect::conversation::Negotiation;
-use crate::connect::report::Report;
-use crate::exit;
 use crate::peer::Dial;
 use crate::target::{Mode, Target};
+use crate::{exit, hint};
 use starttls_audit::report::Certificate;
 
-/// How long a port that said nothing may take to show what it speaks.
+/// The time that the second connection may take.
 const PROBE: Duration = Duration::from_secs(3);
 
-const SPEAKS_TLS: &str = "speaks TLS from the first byte";
+const SPEAKS_TLS: &str = "starts TLS at the first byte";
 
-/// Why there is no session, and what to do about it if the port serves something else.
+/// The reason why there is no session.
 pub(crate) struct Unopened {
     pub(crate) error: Error,
-    /// The port serves something else: which URL to use.
+    /// The port serves another protocol: the hint with the URL to use.
     pub(crate) instead: Option<String>,
-    /// Another cause that was found by a second connection.
+    /// A cause that a second connection found.
     pub(crate) cause: Option<String>,
 }
 
@@ -33,23 +30,13 @@ impl Unopened {
     fn by(error: Error) -> Self {
         Self { error, instead: None, cause: None }
     }
-
-    /// Returns the report of a connection that failed like this.
-    pub(crate) fn report(self, target: &Target, negotiation: Negotiation) -> Report {
-        let report = Report::of_error(target, negotiation, &self.error);
-        match (self.instead, self.cause) {
-            (Some(hint), _) => report.speaks_something_else(hint),
-            (None, Some(hint)) => report.with_hint(hint),
-            (None, None) => report,
-        }
-    }
 }
 
-/// Opens a session with this work. When the work fails or takes long, a second connection looks for the cause: if the
-/// server sends nothing, the port is asked what it serves; otherwise a small ClientHello is tried. Both connections end
-/// within the peer's timeout.
+/// Waits for `work`, which opens a session. If it fails or takes long, a second connection looks for the cause: if the
+/// server is silent, a ClientHello asks the port what it serves; otherwise a small ClientHello is tried. Both
+/// connections end within the peer's timeout.
 ///
-/// Servers of implicit TLS, and of HTTP, wait for the client to speak, as this client waits for them.
+/// Servers of implicit TLS, and of HTTP, wait for the client's first byte while this client waits for theirs.
 pub(crate) async fn opening<T>(
     target: &Target,
     dial: &Dial,
@@ -60,8 +47,8 @@ pub(crate) async fn opening<T>(
     diagnosed(target, dial, peer, true, is_silent, work).await
 }
 
-/// Does the same for work that ends before the handshake. No small ClientHello is tried: the size of the ClientHello is
-/// not the cause, and the server gets no handshake that the user did not ask for.
+/// Like [`opening`], for work that ends before the handshake. No small ClientHello is tried: the size of the ClientHello
+/// cannot be the cause, and the user did not ask for a handshake.
 pub(crate) async fn negotiation<T>(
     target: &Target,
     dial: &Dial,
@@ -83,18 +70,18 @@ async fn diagnosed<T>(
     let mut work = std::pin::pin!(work);
     let deadline = Instant::now() + peer.timeout;
     let left = || deadline.saturating_duration_since(Instant::now()).min(PROBE);
-    // The second connection has the same deadline as the first one, so it starts while there is time for both.
+    // The second connection shares the deadline of the first one, so it starts while there is time for both.
     let early = PROBE.min(peer.timeout / 2);
-    let says_nothing = || target.mode == Mode::Upgrade && is_silent();
-    let mut asked = None;
+    let server_is_silent = || target.mode == Mode::Upgrade && is_silent();
+    let mut found = None;
     let done = match tokio::time::timeout(early, &mut work).await {
         Ok(done) => done,
         Err(_) => {
             let second = async {
-                if says_nothing() {
-                    Asked { instead: ask(target, dial, left()).await, cause: None }
+                if server_is_silent() {
+                    Second { instead: ask(target, dial, left()).await, cause: None }
                 } else if has_handshake {
-                    Asked { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
+                    Second { instead: None, cause: with_small_hello(target, dial, peer, left()).await }
                 } else {
                     std::future::pending().await
                 }
@@ -107,7 +94,7 @@ async fn diagnosed<T>(
                         let error = Error::Timeout { step: Step::Greeting, limit: early };
                         return Err(Unopened { instead: answer.instead, ..Unopened::by(error) });
                     }
-                    asked = Some(answer);
+                    found = Some(answer);
                     work.await
                 }
             }
@@ -118,13 +105,13 @@ async fn diagnosed<T>(
         Err(error) => error,
     };
     let mut unopened = Unopened::by(error);
-    if says_nothing() && is_silence(&unopened.error) {
-        unopened.instead = match asked {
+    if server_is_silent() && is_silence(&unopened.error) {
+        unopened.instead = match found {
             Some(answer) => answer.instead,
             None => ask(target, dial, left()).await,
         };
     } else if has_handshake && unopened.error.may_be_large_hello() {
-        unopened.cause = match asked {
+        unopened.cause = match found {
             Some(answer) => answer.cause,
             None => with_small_hello(target, dial, peer, left()).await,
         };
@@ -132,13 +119,13 @@ async fn diagnosed<T>(
     Err(unopened)
 }
 
-/// What the second connection found.
-struct Asked {
+/// The result of the second connection.
+struct Second {
     instead: Option<String>,
     cause: Option<String>,
 }
 
-/// Whether a server that waits for the client to speak ends a connection like this.
+/// Returns whether a connection to a server that waits for the client's first byte ends like this.
 fn is_silence(error: &Error) -> bool {
     match error {
         Error::Timeout { step, .. } => matches!(step, Step::Greeting | Step::Hello | Step::Request),
@@ -148,7 +135,7 @@ fn is_silence(error: &Error) -> bool {
     }
 }
 
-/// Tries once with a ClientHello that fits into one segment; returns the cause when that succeeds.
+/// Tries once with a ClientHello that fits into one segment. Returns the cause if that succeeds.
 async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
     let connector = peer.builder(true).ok()?.insecure().small_hello().timeout(limit).build().ok()?;
@@ -158,13 +145,13 @@ async fn with_small_hello(target: &Target, dial: &Dial, peer: &Peer, limit: Dura
     };
     tried.ok().map(|_| {
         String::from(
-            "the handshake succeeds with a small ClientHello: the server, or a device on the way, does not accept one of \
-             more than one segment, as post-quantum key exchange makes it; update that device",
+            "the handshake succeeds with a small ClientHello: the server or a device on the path rejects a ClientHello of \
+             more than one segment, which post-quantum key exchange needs; update that server or device",
         )
     })
 }
 
-/// Asks a port with a ClientHello what it speaks; returns the URL to use.
+/// Sends a ClientHello to find out what the port serves. Returns the hint with the URL to use.
 async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
     let Dial::Tcp(endpoint) = dial else { return None };
     let prober = Connector::builder().insecure().timeout(limit).build().ok()?;
@@ -181,30 +168,18 @@ async fn ask(target: &Target, dial: &Dial, limit: Duration) -> Option<String> {
     }
 }
 
-/// One line: the error and its causes.
-pub(crate) fn with_causes(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        line.push_str(": ");
-        line.push_str(&current.to_string());
-        cause = current.source();
-    }
-    line
-}
-
-/// The cure: which URL or option to use instead.
+/// Returns the hint for an error: the URL or option to use instead.
 pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
     match error {
         Error::Protocol(broken) => match broken.kind {
             ErrorKind::TlsNotCleartext => Some(instead(target, SPEAKS_TLS)),
             ErrorKind::OtherProtocol => Some(other_protocol(target, &broken.received)),
-            _ => library_hint(error),
+            _ => hint::of_library(error),
         },
         Error::PlaintextNotTls { received, .. } if target.mode == Mode::ImplicitTls => {
             Some(cleartext(target, received))
         }
-        // A server that waits for cleartext may close at the ClientHello, go on waiting, or send this alert.
+        // A server that expects cleartext may close at the ClientHello, keep waiting, or send this alert.
         Error::Io { step: Step::Handshake, .. }
         | Error::Timeout { step: Step::Handshake, .. }
         | Error::Tls(_)
@@ -216,37 +191,25 @@ pub(crate) fn hint(target: &Target, error: &Error) -> Option<String> {
                 .map(|other| format!("if port {} starts in cleartext, use {other}", target.port))
         }
         Error::Certificate { failure, chain, .. } => Some(certificate(error, &failure.fault, chain.first())),
-        Error::Declined(refused) if exit::is_somebody_else(refused) => {
-            Some(String::from("--server-name NAME asks for the name that it does serve"))
+        Error::Declined(refused) if exit::is_unknown_host(refused) => {
+            Some(String::from("use --server-name NAME with a name that the server serves"))
         }
         Error::Declined(refused) => match refused.reason {
-            DeclinedReason::Refused(Refusal::Temporary) => {
-                Some(String::from("it may be ready soon: --retry 5 asks again, a second apart"))
-            }
-            _ => library_hint(error).or_else(|| cleartext_only(target)),
+            DeclinedReason::Refused(Refusal::Temporary) => Some(String::from(
+                "the server may be ready later: --retry 5 asks again five times, once a second",
+            )),
+            _ => hint::of_library(error).or_else(|| cleartext_only(target)),
         },
-        _ => library_hint(error),
+        _ => hint::of_library(error),
     }
-}
-
-/// Returns the hint of the library, with the option that follows it.
-pub(crate) fn library_hint(error: &Error) -> Option<String> {
-    let hint = error.hint()?;
-    let option = match error {
-        Error::ClientCertificate(_) => " (--cert PEM and --key PEM)",
-        Error::NoServerName(_) => " (--server-name NAME)",
-        error if error.may_be_client_name() => " (--client-name NAME)",
-        _ => "",
-    };
-    Some(format!("{hint}{option}"))
 }
 
 fn certificate(error: &Error, fault: &CertificateFault, leaf: Option<&CertificateDer<'_>>) -> String {
     let other = matches!(fault, CertificateFault::WrongName { .. });
     let names = leaf.map(|der| Certificate::read(der).names).unwrap_or_default();
     let name = names.iter().find(|name| !name.contains(['*', ':'])).filter(|_| other);
-    let cure = match (name, error.hint()) {
-        (Some(name), _) => format!("if it is the right server, --server-name {name} expects that name; "),
+    let fix = match (name, error.hint()) {
+        (Some(name), _) => format!("if this is the right server, use --server-name {name}; "),
         (None, Some(hint))
             if matches!(fault, CertificateFault::UntrustedRoot | CertificateFault::BadSignature) =>
         {
@@ -255,17 +218,17 @@ fn certificate(error: &Error, fault: &CertificateFault, leaf: Option<&Certificat
         (None, Some(hint)) => format!("{hint}; "),
         (None, None) => String::new(),
     };
-    cure + "--insecure shows more, and proves nothing about the server"
+    fix + "--insecure continues for diagnosis, without proof of the server's identity"
 }
 
 fn instead(target: &Target, why: &str) -> String {
     match target.other_mode() {
         Some(other) => format!("port {} {why}: use {other}", target.port),
-        None => format!("port {} {why}, which {} has no scheme for", target.port, target.protocol.title),
+        None => format!("port {} {why}, and {} has no scheme for that", target.port, target.protocol.title),
     }
 }
 
-/// Cleartext came where TLS belongs: from this protocol's own upgrade port, most likely.
+/// Returns the hint for cleartext where TLS was expected: the port is probably the upgrade port of the same protocol.
 fn cleartext(target: &Target, received: &[u8]) -> String {
     let port = target.port;
     match (Speaker::recognize(received), target.other_mode()) {
@@ -273,7 +236,7 @@ fn cleartext(target: &Target, received: &[u8]) -> String {
             format!("port {port} starts in cleartext ({speaker}): use {other}")
         }
         (None, Some(other)) => {
-            format!("port {port} starts in cleartext: use {other} if that is what it serves")
+            format!("port {port} starts in cleartext: if it serves {}, use {other}", other.protocol.title)
         }
         _ => other_protocol(target, received),
     }
@@ -281,24 +244,46 @@ fn cleartext(target: &Target, received: &[u8]) -> String {
 
 fn cleartext_only(target: &Target) -> Option<String> {
     (target.mode == Mode::Upgrade)
-        .then(|| format!("talk to it as it is: starttls connect {target} --cleartext"))
+        .then(|| format!("to use the server without TLS: starttls connect {target} --cleartext"))
 }
 
+/// Returns the hint for a port that serves another protocol.
 fn other_protocol(target: &Target, received: &[u8]) -> String {
-    let names = |word: &[u8]| received.windows(word.len()).any(|it| it == word);
-    let schemes: &[&str] = match Speaker::recognize(received) {
-        Some(Speaker::Http) => &["http"],
-        Some(Speaker::SmtpOrFtp) if names(b"SMTP") => &["smtp"],
-        Some(Speaker::SmtpOrFtp) if names(b"LMTP") => &["lmtp"],
-        Some(Speaker::SmtpOrFtp) if names(b"FTP") => &["ftp"],
-        Some(Speaker::SmtpOrFtp) => &["smtp", "ftp"],
-        Some(Speaker::Imap) => &["imap"],
-        Some(Speaker::Pop3) => &["pop3"],
-        Some(Speaker::Nntp) => &["nntp"],
-        Some(Speaker::ManageSieve) => &["sieve"],
-        Some(Speaker::Xmpp) => &["xmpp"],
-        _ => return format!("port {} does not serve {}: check the port", target.port, target.protocol.title),
+    let families = Speaker::recognize(received).map_or(&[][..], Speaker::families);
+    let candidates = || PROTOCOLS.iter().filter(|it| families.contains(&it.family));
+    let is_named = |it: &&&Protocol| {
+        let name = it.name.to_ascii_uppercase();
+        received.windows(name.len()).any(|word| word == name.as_bytes())
     };
-    let urls: Vec<_> = schemes.iter().map(|scheme| target.host.url(scheme, target.port)).collect();
-    format!("port {} speaks another protocol: use {}", target.port, urls.join(" or "))
+    // A greeting that names its protocol decides between the candidates. Otherwise one protocol of each family is enough.
+    let suggested: Vec<_> = match candidates().find(is_named) {
+        Some(named) => vec![named],
+        None => families.iter().filter_map(|family| candidates().find(|it| it.family == *family)).collect(),
+    };
+    let urls: Vec<_> = suggested.iter().map(|it| target.host.url(it.name, target.port)).collect();
+    if urls.is_empty() {
+        return format!("port {} does not serve {}: check the port", target.port, target.protocol.title);
+    }
+    format!("port {} serves another protocol: use {}", target.port, urls.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_that_names_its_protocol_decides_the_hint() {
+        let target: Target = "imap://mail.example.com:2525".parse().unwrap();
+        for (greeting, expected) in [
+            ("220 mail.example.com ESMTP\r\n", "use smtp://mail.example.com:2525"),
+            ("220 mail.example.com LMTP\r\n", "use lmtp://mail.example.com:2525"),
+            ("220 FTP server ready\r\n", "use ftp://mail.example.com:2525"),
+            ("220 ready\r\n", "use smtp://mail.example.com:2525 or ftp://mail.example.com:2525"),
+            ("+OK ready\r\n", "use pop3://mail.example.com:2525"),
+            ("SSH-2.0-OpenSSH_9.9\r\n", "does not serve IMAP"),
+        ] {
+            let hint = other_protocol(&target, greeting.as_bytes());
+            assert!(hint.ends_with(expected) || hint.contains(expected), "{greeting:?}: {hint}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The conversation in cleartext, as an observer reads it: shown while it goes on, kept for the report.
+//! Reads the negotiation as an observer does, shows each message and records it for the report.
 
 use std::sync::Mutex;
 
@@ -17,24 +17,23 @@ use crate::console::{Console, Tone};
 pub(crate) struct Message {
     /// "client" or "server".
     pub(crate) from: &'static str,
-    /// What it means to the upgrade.
+    /// Its meaning for the upgrade, such as "offer" or "request".
     pub(crate) meaning: &'static str,
-    /// Its lines, escaped; in words where the protocol is binary.
+    /// Its lines, escaped; a description if the protocol is binary.
     pub(crate) lines: Vec<String>,
 }
 
-/// What was said in cleartext, and what came of it.
+/// The messages in cleartext, and their result.
 #[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Negotiation {
-    /// Whether the server offered the upgrade; null where the protocol has no offer, and where the
-    /// server listed nothing.
+    /// Whether the server offered the upgrade; null if the protocol has no offer, or if the server sent no list.
     pub(crate) offered: Option<bool>,
-    /// What the server answered to the hello, escaped, if that was an error and no list.
+    /// The server's reply to the hello, escaped, if it was an error instead of a list.
     pub(crate) hello_refused: Option<String>,
-    /// Whether the client asked for it.
+    /// Whether the client requested the upgrade.
     pub(crate) requested: bool,
-    /// Whether the server gave the go-ahead.
+    /// Whether the server accepted the request.
     pub(crate) accepted: bool,
     /// Octets that the client sent in cleartext.
     pub(crate) client_bytes: u64,
@@ -44,7 +43,7 @@ pub(crate) struct Negotiation {
     pub(crate) messages: Vec<Message>,
 }
 
-/// Watches a connection through the library's tap.
+/// Observes a connection through the library.
 pub(crate) struct Conversation {
     console: Console,
     state: Mutex<State>,
@@ -53,7 +52,7 @@ pub(crate) struct Conversation {
 struct State {
     protocol: &'static Protocol,
     relay: Relay,
-    /// What each side has sent and no event has spoken of yet, and where it starts.
+    /// The bytes of each side that no event has covered yet, and their offset.
     client: (u64, Vec<u8>),
     server: (u64, Vec<u8>),
     seen: Negotiation,
@@ -72,12 +71,12 @@ impl Conversation {
         Self { console, state: Mutex::new(state) }
     }
 
-    /// The mechanisms that were offered in cleartext. They are told, and never used.
+    /// Returns the mechanisms that were offered in cleartext. They are reported and never used.
     pub(crate) fn mechanisms(&self) -> Vec<String> {
         self.state.lock().map(|state| state.mechanisms.clone()).unwrap_or_default()
     }
 
-    /// What was said so far. What was cut short is shown too.
+    /// Returns the negotiation so far. Incomplete messages are shown too.
     pub(crate) fn finish(&self) -> Negotiation {
         let Ok(mut state) = self.state.lock() else { return Negotiation::default() };
         for side in [Side::Server, Side::Client] {
@@ -104,13 +103,13 @@ impl Conversation {
         seen.messages.push(Message { from: from.name(), meaning, lines });
     }
 
-    fn tell(&self, state: &mut State, event: &RelayEvent) {
+    fn record(&self, state: &mut State, event: &RelayEvent) {
         let (start, bytes) = state.lane(event.from);
         let end = usize::try_from(event.at.end - *start).unwrap_or(usize::MAX).min(bytes.len());
         let message: Vec<u8> = bytes.drain(..end).collect();
         *start = event.at.end;
         if let (Some(login), EventKind::Server(_)) = (&mut state.login, event.kind) {
-            // A dialect knows a list better when it has read what came before it.
+            // Some dialects interpret a list by the messages before it.
             let _ = login.read_server(ReplyTo::Hello, &message);
             state.mechanisms.extend(login.mechanisms(&message).into_iter().map(|offered| offered.name));
         }
@@ -130,7 +129,7 @@ impl Conversation {
             EventKind::Client(ClientMessage::Request) => seen.requested = true,
             EventKind::Server(ServerMessage::Accept) => seen.accepted = true,
             EventKind::Boundary => {
-                // Without a go-ahead the request alone is the agreement.
+                // In a protocol without an accepting reply, the request alone is the agreement.
                 seen.accepted |= seen.requested;
                 return;
             }
@@ -153,7 +152,7 @@ impl State {
 }
 
 impl Conversation {
-    /// Whether the server has sent nothing yet.
+    /// Returns whether the server has sent nothing yet.
     pub(crate) fn is_silent(&self) -> bool {
         self.state.lock().is_ok_and(|state| state.seen.server_bytes == 0)
     }
@@ -173,19 +172,19 @@ impl Observer for Conversation {
         let (mut out, mut events) = (Outgoing::default(), Vec::new());
         state.relay.receive(chunk.from, chunk.bytes, &mut out, &mut events);
         for event in &events {
-            self.tell(&mut state, event);
+            self.record(&mut state, event);
         }
     }
 }
 
-/// The lines of a message, without their endings, escaped.
+/// Returns the lines of a message, without their endings, escaped.
 pub(crate) fn lines(message: &[u8]) -> Vec<String> {
     let text = message.strip_suffix(b"\n").unwrap_or(message);
     let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.map(|line| shortened(&readable(line))).collect()
 }
 
-/// Escaped, but with quotes and backslashes as they are: nothing is quoted here.
+/// Escapes a line. Quotes and backslashes stay unchanged in a printable line, because the line is not quoted.
 fn readable(line: &[u8]) -> String {
     if line.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         String::from_utf8_lossy(line).into_owned()

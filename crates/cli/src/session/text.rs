@@ -1,4 +1,4 @@
-//! The report for people.
+//! Shows a report as text.
 
 use super::report::{Presented, Report, Tls};
 use crate::console::{Console, Tone};
@@ -6,15 +6,16 @@ use crate::target::{Mode, Target};
 use starttls::validity;
 use starttls_audit::report::Certificate;
 
-/// Fewer days than this stand out.
+/// A certificate with fewer days left is shown in red.
 const SOON: i64 = 14;
 
-/// Everything that comes after the conversation.
+/// Shows the TLS parameters, the certificate, the timings and the information that was visible in cleartext.
 pub(crate) fn show(console: &Console, target: &Target, report: &Report, local: Option<String>) {
     if let (Some(negotiation), Some(_)) = (&report.negotiation, &report.tls) {
         let (sent, received) = (negotiation.client_bytes, negotiation.server_bytes);
-        let seam = format!("--- TLS from here; in cleartext were {sent} bytes sent, {received} received ---");
-        console.line(Tone::Boundary, seam);
+        let boundary =
+            format!("--- TLS starts here; {sent} bytes were sent in cleartext, {received} received ---");
+        console.line(Tone::Boundary, boundary);
     }
     if let Some(tls) = &report.tls {
         session(console, tls);
@@ -48,11 +49,15 @@ fn session(console: &Console, tls: &Tls) {
         "Handshake",
         format_args!("{kind}; {read} bytes read, {written} written; {tickets} session {noun}"),
     );
-    console
-        .fact("Server name", tls.server_name.as_deref().unwrap_or("none sent: an address has no name (SNI)"));
-    console.fact("ALPN", tls.alpn.as_deref().unwrap_or("none chosen"));
+    console.fact(
+        "Server name",
+        tls.server_name
+            .as_deref()
+            .unwrap_or("none sent (SNI needs a host name, and the target is an address)"),
+    );
+    console.fact("ALPN", tls.alpn.as_deref().unwrap_or("none"));
     if tls.ocsp_stapled {
-        console.fact("OCSP", "a response is stapled");
+        console.fact("OCSP", "response stapled");
     }
 }
 
@@ -87,7 +92,7 @@ fn details(console: &Console, certificate: &Certificate, own: bool) {
     }
 }
 
-/// What anybody on the way could read.
+/// Returns the information that an observer of the connection can read.
 fn visible(target: &Target, report: &Report, local: Option<String>) -> String {
     let mut seen = Vec::new();
     if let (Some(local), Some(address)) = (local, &report.address) {
@@ -95,18 +100,20 @@ fn visible(target: &Target, report: &Report, local: Option<String>) -> String {
     }
     if let Some(negotiation) = &report.negotiation {
         let first = |from, meanings: &[&str]| {
-            let said =
+            let message =
                 negotiation.messages.iter().find(|it| it.from == from && meanings.contains(&it.meaning));
-            said.and_then(|it| it.lines.first())
+            message.and_then(|it| it.lines.first())
         };
-        seen.extend(first("client", &["hello"]).map(|line| format!("our hello \"{line}\"")));
-        seen.extend(first("server", &["greeting", "offer"]).map(|line| format!("its greeting \"{line}\"")));
+        seen.extend(first("client", &["hello"]).map(|line| format!("the client's hello \"{line}\"")));
+        seen.extend(
+            first("server", &["greeting", "offer"]).map(|line| format!("the server's greeting \"{line}\"")),
+        );
     }
     if let Some(name) = report.tls.as_ref().and_then(|tls| tls.server_name.as_ref()) {
         seen.push(format!("the server name {name} (in the ClientHello)"));
     }
     if target.mode == Mode::Upgrade {
-        seen.push(format!("that it is {}", target.protocol.title));
+        seen.push(format!("the protocol {}", target.protocol.title));
     }
     seen.join("\n              ")
 }

@@ -1,4 +1,4 @@
-//! Standard input and output become the session.
+//! Connects standard input and output to a session.
 
 use std::time::Duration;
 
@@ -9,28 +9,29 @@ use crate::console::{Console, Tone};
 use crate::error::Failed;
 use crate::output::Sink;
 
-/// How long the server may take to answer the goodbye.
+/// The time that the server has to answer the goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// The same where the answer interests nobody.
+/// The same where the answer is not shown.
 const LEAVE: Duration = Duration::from_secs(1);
 
-/// How a protocol's session is typed: what ends a line, and how one says goodbye.
+/// How typed input is sent in a protocol: the end of a line, and the goodbye at the end of input.
 #[derive(Clone, Debug)]
 pub(crate) struct LineDiscipline {
-    /// What a line feed that was typed is sent as; `None` sends bytes as they are.
+    /// The octets that replace a typed line feed; `None` sends the input unchanged.
     line_end: Option<&'static [u8]>,
+    /// The protocol's message that ends a session, such as QUIT.
     pub(crate) goodbye: Vec<u8>,
-    /// Whether the messages are not text.
+    /// Whether the protocol's messages are not text.
     pub(crate) is_binary: bool,
 }
 
 /// How the server ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// In order, or not before the client left.
+    /// With close_notify, or after the client left.
     InOrder,
-    /// Without close_notify: anybody on the way can do that (RFC 8446 section 6.1).
+    /// Without close_notify. An attacker between client and server can do that (RFC 8446 section 6.1).
     CutOff,
 }
 
@@ -40,7 +41,7 @@ impl LineDiscipline {
         let (mut request, mut goodbye) = (Vec::new(), Vec::new());
         dialect.write_client(ClientMessage::Request, &mut request);
         dialect.write_client(ClientMessage::Quit, &mut goodbye);
-        // The request shows what a line is; binary protocols and XML have none.
+        // The dialect's own request shows how its lines end; binary protocols and XML have no lines.
         let line_end: Option<&'static [u8]> = match request.as_slice() {
             [.., b'\r', b'\n'] => Some(b"\r\n"),
             [.., b'\n'] => Some(b"\n"),
@@ -50,13 +51,13 @@ impl LineDiscipline {
         Self { line_end, goodbye, is_binary }
     }
 
-    /// Lines with CRLF, and no goodbye: for a protocol that is not known.
-    pub(crate) fn lines() -> Self {
+    /// Returns CRLF line endings and no goodbye, for an unknown protocol.
+    pub(crate) fn crlf() -> Self {
         Self { line_end: Some(b"\r\n"), goodbye: Vec::new(), is_binary: false }
     }
 
-    /// What was typed, as it is sent.
-    pub(crate) fn sent(&self, typed: &[u8], last: &mut u8) -> Vec<u8> {
+    /// Returns the typed bytes as they are sent. `last` is the last typed byte so far.
+    pub(crate) fn encode(&self, typed: &[u8], last: &mut u8) -> Vec<u8> {
         let Some(line_end) = self.line_end else { return typed.to_vec() };
         let mut bytes = Vec::with_capacity(typed.len() + 8);
         for &byte in typed {
@@ -72,19 +73,19 @@ impl LineDiscipline {
 }
 
 impl Ended {
-    /// Notes a session that was cut off.
-    pub(crate) fn tell(self, console: &Console) {
+    /// Shows a note if the session was cut off.
+    pub(crate) fn note(self, console: &Console) {
         if self == Self::CutOff {
-            let note =
-                "note: the connection ended without close_notify: what the server sent last may be missing";
+            let note = "note: the connection ended without close_notify: the last bytes from the server may be missing";
             console.line(Tone::Boundary, note);
         }
     }
 }
 
-/// Copies both ways until the server closes, or input ends and the goodbyes are said.
+/// Copies in both directions until the server closes the session, or until the input ends and both sides have said
+/// goodbye.
 ///
-/// `first` is what the server has said already.
+/// `first` holds the bytes that the server has already sent.
 pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     io: IO,
     input: impl AsyncRead + Unpin,
@@ -104,17 +105,17 @@ pub(crate) async fn run<IO: AsyncRead + AsyncWrite>(
     tokio::time::timeout(GOODBYE, incoming).await.unwrap_or(Ok(Ended::InOrder))
 }
 
-/// Says goodbye in the protocol's way, and hears it out: for a session that nobody types into.
+/// Sends the protocol's goodbye and reads until the server closes: for a session without input.
 pub(crate) async fn leave<IO: AsyncRead + AsyncWrite + Unpin>(
     mut io: IO,
     discipline: &LineDiscipline,
 ) -> Result<(), Failed> {
-    let mut heard = vec![0; 16 * 1024];
+    let mut received = vec![0; 16 * 1024];
     let leaving = async {
-        // A server that has left already is told nothing; what it said last is still to be read.
+        // If the server has closed already, the writes fail, but its last bytes can still be read.
         let _ = io.write_all(&discipline.goodbye).await;
         let _ = io.shutdown().await;
-        while next(&mut io, &mut heard).await? > 0 {}
+        while next(&mut io, &mut received).await? > 0 {}
         Ok(())
     };
     tokio::time::timeout(LEAVE, leaving).await.unwrap_or(Ok(()))
@@ -132,16 +133,16 @@ async fn receive<IO: AsyncRead>(mut reader: ReadHalf<IO>, sink: &mut Sink) -> Re
     }
 }
 
-/// Whether the connection ended without a goodbye in TLS.
+/// Returns whether the connection ended without close_notify.
 fn is_cut(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset].contains(&error.kind())
 }
 
-/// Reads what the server says next: nothing at its end.
+/// Reads the next bytes from the server; 0 at the end.
 pub(crate) async fn next(io: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::io::Result<usize> {
     match io.read(buffer).await {
-        // Servers that close without close_notify are common, and nothing here depends on the end.
+        // Servers that close without close_notify are common, and no decision depends on the end.
         Err(error) if is_cut(&error) => Ok(0),
         read => read,
     }
@@ -157,14 +158,14 @@ async fn send<IO: AsyncWrite>(
         let len = input.read(&mut buffer).await?;
         let bytes = match len {
             0 => discipline.goodbye.clone(),
-            _ => discipline.sent(buffer.get(..len).unwrap_or_default(), &mut last),
+            _ => discipline.encode(buffer.get(..len).unwrap_or_default(), &mut last),
         };
         let sent = async {
             writer.write_all(&bytes).await?;
             writer.flush().await
         };
         if sent.await.is_err() {
-            // Whoever reads learns why.
+            // The reading half reports the cause.
             return Ok(());
         }
         if len == 0 {
@@ -185,8 +186,8 @@ mod tests {
     fn lines_are_sent_with_crlf_once() {
         let discipline = LineDiscipline::of(&smtp::SMTP, "mail.example.com");
         let mut last = 0;
-        assert_eq!(discipline.sent(b"NOOP\nNOOP\r", &mut last), b"NOOP\r\nNOOP\r");
-        assert_eq!(discipline.sent(b"\nQUIT\n", &mut last), b"\nQUIT\r\n");
+        assert_eq!(discipline.encode(b"NOOP\nNOOP\r", &mut last), b"NOOP\r\nNOOP\r");
+        assert_eq!(discipline.encode(b"\nQUIT\n", &mut last), b"\nQUIT\r\n");
         assert_eq!(discipline.goodbye, b"QUIT\r\n");
     }
 }

@@ -1,0 +1,153 @@
+//! Options that several commands share, and the parsers of their values.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use starttls::proto::{ClientName, InvalidValue};
+
+use crate::target::Host;
+
+/// The server to dial and the certificates to trust.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Peer {
+    /// The name to send (SNI) and to verify [default: HOST]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+
+    /// The client's own name (EHLO), a domain or an address literal [default: [127.0.0.1]; with send --mx
+    /// this host's name, if it is fully qualified]
+    #[arg(long, value_name = "NAME", value_parser = client_name)]
+    pub(crate) client_name: Option<ClientName>,
+
+    /// Dial this instead of HOST: ADDR[:PORT] or unix:/PATH
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub(crate) connect: Option<String>,
+
+    /// Also trust these root certificates
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Do not trust the system's root certificates
+    #[arg(long)]
+    pub(crate) no_system_roots: bool,
+
+    /// The client certificate, followed by its chain
+    #[arg(long, value_name = "PEM", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of the client certificate
+    #[arg(long, value_name = "PEM", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// The time limit from the lookup of the name to the end of the handshake, and again for a login; in check,
+    /// the time limit for each reply. For example 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub(crate) ipv6: bool,
+}
+
+/// Options for diagnosis: what a connection records, and whether an invalid certificate ends it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Trace {
+    /// Complete the handshake even if the certificate is invalid; the verdict is still shown
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// Write a transcript of both directions with time stamps; secrets are blanked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+
+    /// Write the TLS keys of the session, to decrypt a packet capture (SSLKEYLOGFILE format)
+    #[arg(long, value_name = "FILE", env = "SSLKEYLOGFILE", hide_env_values = true)]
+    pub(crate) keylog: Option<PathBuf>,
+}
+
+/// How results are shown.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Write to FILE instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// When to use color
+    #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub(crate) color: When,
+
+    /// When to show progress on standard error
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "WHEN")]
+    pub(crate) progress: Progress,
+
+    /// Write only the data: the session or the report
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show more detail, such as whole certificates
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    Auto,
+    Never,
+}
+
+/// Parses the client's own name. A Unicode domain is converted to its ASCII form (A-labels), which every server accepts.
+pub(super) fn client_name(text: &str) -> Result<ClientName, InvalidValue> {
+    match text.parse::<Host>() {
+        Ok(host) if !text.is_ascii() => host.ascii.parse(),
+        _ => text.parse(),
+    }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" | "min" => 60.0,
+        _ => return Err(String::from("a time is a number and ms, s or m")),
+    };
+    let seconds =
+        number.trim().parse::<f64>().map_err(|_| String::from("a time is a number and ms, s or m"))?;
+    match Duration::try_from_secs_f64(seconds * factor) {
+        Ok(time) if !time.is_zero() && time <= Duration::from_secs(86_400) => Ok(time),
+        _ => Err(String::from("a time is longer than nothing and no longer than a day")),
+    }
+}
+
+/// Parses the address of a DNS server. The default port is 53.
+pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_usual_port = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    with_usual_port.or_else(|_| text.parse()).map_err(|_| {
+        String::from(
+            "expected an IP address with an optional port, such as 192.0.2.53 or [2001:db8::53]:5353",
+        )
+    })
+}
