@@ -59,7 +59,11 @@ pub enum InvalidSelection {
 impl fmt::Display for InvalidSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "unknown check {name:?}"),
+            Self::Unknown(name) => write!(
+                f,
+                "unknown check {name:?}: expected the id of a check, such as srv-offered, or a family: srv, cert, tls, \
+                 leak, time"
+            ),
             Self::Empty => f.write_str("the selection contains no check"),
         }
     }

@@ -1,4 +1,4 @@
-//! One connection of a probe, in cleartext and then inside TLS. Unlike the client of the engine it goes on after the
+//! One connection of a probe, in cleartext and then inside TLS. Unlike the client of the engine it continues after the
 //! server breaks a rule, because that is what a probe looks for.
 
 use std::net::{IpAddr, SocketAddr};

@@ -36,7 +36,7 @@ async fn the_same_certificate_joins_the_ports() {
         let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
         let expected = match protocol.name {
             "http" => CheckOutcome::Warning,
-            // Nothing is said inside TLS before it is asked for.
+            // The server sends nothing inside TLS before a request there.
             "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => CheckOutcome::NotApplicable,
             _ => CheckOutcome::Info,
         };

@@ -119,7 +119,7 @@ async fn a_server_that_knows_neither_declines() {
     }
 }
 
-/// RFC 5321 section 4.1.1.1: the older hello opens a session too, and the upgrade is asked for behind it.
+/// RFC 5321 section 4.1.1.1: the older hello opens a session too, and the client requests the upgrade after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_temporary_refusal_behind_the_older_hello_is_not_a_missing_offer() {
     let answers = &[("HELO", "250 old\r\n"), ("STARTTLS", "454 4.7.0 later\r\n")];

@@ -1,4 +1,4 @@
-//! A device that does not accept a ClientHello of more than one segment is named, and the audit goes on with a small one.
+//! A device that rejects a ClientHello of more than one segment is reported, and the audit continues with a small one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> EndpointReport {
     let server = odd.start(protocol, authority).unwrap();
     let root = authority.root_pem();
-    // What servers do about bytes behind the request takes the whole audit to see.
+    // Only the whole audit shows what servers do about bytes after the request.
     let connections = if odd.name().starts_with("bytes behind") { 25 } else { 1 };
     let limits = Limits { connections, reply_timeout: Duration::from_secs(30), ..Limits::default() };
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_bytes());

@@ -93,7 +93,7 @@ async fn audited(lab: &Lab, protocol: &'static Protocol, selection: Selection, l
     let report = tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap();
     let entries = || report.transcripts.iter().flat_map(|it| &it.entries);
     let sent_in = |kind| entries().filter(|it| it.kind == kind && is_login(protocol, &it.text)).count();
-    // The logins in cleartext are those that arrived; nobody but the client sees what it sends inside TLS.
+    // The logins in cleartext are those that arrived; only the client knows what it sends inside TLS.
     let in_cleartext = usize::try_from(arrived.logins.load(Ordering::Relaxed)).unwrap();
     let logins = in_cleartext + sent_in(EntryKind::ClientInside);
     let connections = arrived.connections.load(Ordering::Relaxed);
@@ -165,6 +165,20 @@ async fn monitoring_takes_two_connections_and_no_login() {
             assert!(report.findings.iter().any(|it| it.id == id), "{}: {id} is missing", protocol.name);
         }
     }
+    tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
+}
+
+/// The second connection of `--light` recognizes a port with implicit TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn monitoring_recognizes_a_wrong_port() {
+    let lab = Lab::start(Options::default()).unwrap();
+    let imaps = lab.endpoint("imaps").unwrap();
+    let limits = Limits { connections: LIGHT_CONNECTIONS, ..Limits::default() };
+    let audit =
+        Audit::new(|| Connector::builder().no_system_roots().roots_pem(lab.ca_pem()), limits).unwrap();
+    let audit = audit.with_selection(Selection::light());
+    let report = audit.endpoint(of("imap"), "imap://localhost", imaps.server_name, imaps.address).await;
+    assert_eq!((report.outcome, report.connections), (EndpointVerdict::WrongPort, 2), "{}", report.summary);
     tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
 }
 

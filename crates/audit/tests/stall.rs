@@ -1,4 +1,4 @@
-//! A handshake that does not come, or does not get on: who ends it in time is told from who does not.
+//! A handshake that does not start, or does not progress: does the server end the connection in time?
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

@@ -1,4 +1,4 @@
-//! A server that has had enough of the audit, or an audit that may not go on: neither says anything about the upgrade.
+//! A server that turns the audit away, or an audit at its limits: neither is evidence about the upgrade.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -48,7 +48,7 @@ async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAdd
     tokio::time::timeout(Duration::from_secs(60), audited).await.unwrap()
 }
 
-/// What is wrong but for the certificate, and what is said of the server's patience.
+/// Returns the problems apart from those of the certificate.
 fn accused(report: &EndpointReport) -> Vec<String> {
     let wrong = report.findings.iter().filter(|it| {
         matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning)

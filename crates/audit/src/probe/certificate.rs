@@ -1,4 +1,4 @@
-//! What the server's certificate and session are worth.
+//! The checks of the server's certificate and of the TLS session.
 
 use starttls::rustls::client::verify_server_name;
 use starttls::rustls::pki_types::ServerName;
@@ -12,7 +12,7 @@ use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
 
-/// Everything about the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
+/// Judges the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
 pub(crate) fn certificate(
     presented: &Presented,
     facts: &TlsFacts,
@@ -58,8 +58,8 @@ pub(crate) fn certificate(
     findings
 }
 
-/// Whether the certificate tells where its issuer's can be fetched (RFC 5280 section 4.2.2.1), as those do that
-/// come from an intermediate.
+/// Returns whether the certificate contains the URL of its issuer's certificate (RFC 5280 section 4.2.2.1), as those
+/// from an intermediate do.
 fn is_fetchable(der: &[u8]) -> bool {
     const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
     let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
@@ -85,11 +85,11 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
         return finding;
     }
     if rooted.is_none() {
-        let why = format!("whether the chain leads to a trusted root cannot be told: {reason}");
+        let why = format!("whether the chain leads to a trusted root is unknown: {reason}");
         return FindingBuilder::new(id::CERT_CHAIN, CheckOutcome::Inconclusive, why);
     }
     if presented.path.len() < 2 {
-        // Without its certificate nobody can tell what the issuer is.
+        // Without the issuer's certificate, its kind is unknown.
         if fetchable || issuer.to_ascii_lowercase().contains("intermediate") {
             let why = format!(
                 "the certificate of its issuer, {issuer}, is not sent: an intermediate by the looks of it, \
@@ -200,7 +200,8 @@ fn expiry(presented: &Presented, soon: i64) -> FindingBuilder {
     }
 }
 
-/// X.509 versions 1 and 2, and unknown critical extensions: clients cannot verify such a certificate, whoever issued it.
+/// Reports a certificate of X.509 version 1 or 2, or with unknown critical extensions. Clients cannot verify it, whatever
+/// its issuer.
 fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder> {
     let is_read = facts.chain.first().is_some_and(|der| ParsedCertificate::try_from(der).is_ok());
     let why = format!("clients cannot verify the certificate; {}", presented.verdict);

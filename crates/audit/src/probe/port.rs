@@ -63,13 +63,15 @@ pub(crate) async fn or_other<T>(
 
 /// Listens for a message without a request, and tries implicit TLS. Both need one connection each.
 pub(crate) async fn probe(plan: &Plan) -> Option<Diagnosis> {
-    let result = ProbeResult::default();
-    let mut session = plan.open("what the port serves", &result.log).await.ok()?;
-    let received = session.listen(GREETING).await;
-    if let Some(speaker) = Speaker::recognize(&received) {
-        return Some(Diagnosis::new(result, other(plan, speaker)?, OTHER_PROTOCOL));
+    // The last connection that the limits allow goes to the handshake, which also shows a greeting.
+    if plan.opened() + 1 < plan.limits.connections {
+        let result = ProbeResult::default();
+        let mut session = plan.open("what the port serves", &result.log).await.ok()?;
+        let received = session.listen(GREETING).await;
+        if let Some(speaker) = Speaker::recognize(&received) {
+            return Some(Diagnosis::new(result, other(plan, speaker)?, OTHER_PROTOCOL));
+        }
     }
-    drop(session);
     // Only the connection that shows something belongs in the report.
     let result = ProbeResult::default();
     let mut session = plan.open("TLS from the first byte", &result.log).await.ok()?;

@@ -1,4 +1,4 @@
-//! Messages that answer nothing come before the answer: a login or a command is judged by the answer all the same.
+//! Messages that do not answer a command come before its answer. The answer decides.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A login that is refused in cleartext: for want of TLS, or since it is wrong? The same login inside TLS tells.
+//! A server refuses a login in cleartext: for lack of TLS, or because it is wrong? The same login inside TLS shows it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,7 +61,7 @@ async fn server(
     address
 }
 
-/// What the audit says of logins in cleartext, and of the whole.
+/// Returns the finding about logins in cleartext, and the verdict.
 async fn login(
     protocol: &'static Protocol,
     authority: &Authority,

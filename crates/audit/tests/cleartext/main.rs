@@ -1,4 +1,4 @@
-//! What a server does for a client that never asks for TLS, and how its answers are told apart.
+//! A client that never requests TLS, and how the audit reads the server's answers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

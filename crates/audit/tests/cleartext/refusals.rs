@@ -30,7 +30,7 @@ async fn audited(
     tokio::time::timeout(Duration::from_secs(90), audited).await.unwrap()
 }
 
-/// A server that says this first, and then answers whatever it hears with that, and closes or not.
+/// Starts a server that sends `first`, answers each message with `then`, and may close the connection.
 async fn scripted(first: &'static str, then: &'static str, closes: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! A way to a server on which something happens to what the client says in cleartext.
+//! A forwarder that changes what the client sends in cleartext.
 
 use std::net::SocketAddr;
 

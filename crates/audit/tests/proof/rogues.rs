@@ -1,4 +1,4 @@
-//! Every weakness of the lab's rogues, in every protocol where it has a meaning and can be told.
+//! Every weakness of the lab's rogues, in every protocol where it exists and can be seen.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ async fn judge(
     }
 }
 
-/// Whether the audit says that it saw nothing inside TLS, and draws no conclusion from it.
+/// Returns whether the audit reports that it saw nothing inside TLS, and has no other result.
 fn is_unseen(endpoint: &EndpointReport) -> bool {
     let untold = |id: &str| {
         let found = endpoint.findings.iter().find(|it| it.id == id);

@@ -1,4 +1,4 @@
-//! The lab's sound servers: nothing is wrong with them but the version of TLS that they were told to have.
+//! The lab's sound servers, which have no problem except an old version of TLS in one run.
 
 use std::sync::Arc;
 
