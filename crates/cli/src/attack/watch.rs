@@ -39,7 +39,7 @@ pub(super) async fn run(
         Some(target) => (real(args, protocol, target).await?, true),
         None => {
             let backing = stage.upstream(protocol);
-            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error))?, false)
+            (backing.map_err(|error| Failed::new(exit::UNREACHABLE, error.to_string()))?, false)
         }
     };
     let listener = TcpListener::bind(address)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls_audit::check::id;
 use starttls_audit::report::EndpointReport;
-use starttls_audit::{Audit, unreachable};
+use starttls_audit::{Audit, Selection, unreachable};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex as Turn, Semaphore};
 
@@ -57,7 +57,12 @@ pub(crate) struct Queue {
 const AHEAD: usize = 4;
 
 impl Queue {
-    pub(crate) fn new(args: &Check, targets: Vec<Line>, earlier: Arc<EarlierRun>) -> Result<Self, Failed> {
+    pub(crate) fn new(
+        args: &Check,
+        selection: Selection,
+        targets: Vec<Line>,
+        earlier: Arc<EarlierRun>,
+    ) -> Result<Self, Failed> {
         let peer = &args.peer;
         let builder = peer.builder(true)?;
         let audit = Audit::new(|| builder.clone(), super::limits::of(args))?;

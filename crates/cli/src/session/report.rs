@@ -204,8 +204,8 @@ impl Report {
             _ => Outcome::Unreachable,
         };
         let certificate = match error {
-            starttls::Error::Certificate { reason, chain, .. } => {
-                Some(Presented::new(false, format!("not verified: {reason}"), chain))
+            starttls::Error::Certificate { failure, chain, .. } => {
+                Some(Presented::new(false, format!("not verified: {failure}"), chain))
             }
             _ => None,
         };

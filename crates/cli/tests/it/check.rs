@@ -45,8 +45,8 @@ fn the_table_of_checks_and_one_row() {
         let told = Run::of(&mut starttls(["explain", row.id])).exits(0).stdout;
         assert!([row.id, row.why, row.fix, row.spec].iter().all(|text| told.contains(text)), "{told}");
     }
-    shows!("check-list", list);
-    shows!("check-list-light", Run::of(&mut starttls(["check", "--list", "--light"])).exits(0).stdout);
+    let light = Run::of(&mut starttls(["check", "--list", "--light"])).exits(0).stdout;
+    assert!(light.contains("  cert-chain ") && !light.contains("  srv-auth-before "), "{light}");
     let list = Run::of(&mut starttls(["check", "--list", "--format", "json"])).exits(0).json();
     let row = |id: &str| list["checks"].as_array().unwrap().iter().find(|row| row["id"] == id).unwrap();
     assert_eq!(list["checks"].as_array().unwrap().len(), starttls_audit::check::CHECKS.len());
@@ -67,10 +67,6 @@ fn mistakes_are_named_with_their_cure() {
         &["check", "--file", "/dev/null"],
         &["check", "smtp://mail.example.com", "--only", "srv-inject"],
         &["check", "smtp://mail.example.com", "--skip", "everything"],
-        &["check", "smtp://mail.example.com", "--only", "tls", "--skip", "tls"],
-        &["check", "smtp://mail.example.com", "--light", "--skip", "srv,cert,tls"],
-        &["check", "smtp://mail.example.com", "--light", "--only", "srv-offered"],
-        &["check", "--list", "--format", "html"],
         &["check", "192.0.2.1"],
         &["check", "smpt://mail.example.com"],
         &["check", "example.com", "--connect", "127.0.0.1"],
@@ -108,6 +104,26 @@ fn chosen_checks_and_the_threshold_decide_the_exit_code() {
     let leaks = other(&["--only", "leak,time", "--verbose"], 0);
     assert!(leaks.contains("[leak-banner]") && !leaks.contains("[srv-") && !leaks.contains("[cert-"));
     assert!(other(&["--fail-on", "critical"], 0).contains("[cert-name]"), "told all the same");
+}
+
+#[test]
+fn an_empty_or_contradictory_selection_is_an_error() {
+    for (arguments, expected) in [
+        (
+            &["smtp://mail.example.com", "--only", "tls", "--skip", "tls"][..],
+            "the selection contains no check",
+        ),
+        (
+            &["smtp://mail.example.com", "--light", "--skip", "srv,cert,tls"],
+            "the selection contains no check",
+        ),
+        (&["smtp://mail.example.com", "--light", "--only", "srv-offered"], "cannot be used with"),
+        (&["smtp://mail.example.com", "--only", "srv-inject-eger"], "did you mean srv-inject-eager?"),
+        (&["--list", "--format", "html"], "formats text and json"),
+    ] {
+        let run = Run::of(starttls(["check"]).args(arguments)).exits(2);
+        assert!(run.stdout.is_empty() && run.stderr.contains(expected), "{arguments:?}: {}", run.stderr);
+    }
 }
 
 #[test]
