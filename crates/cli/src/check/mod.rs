@@ -52,6 +52,9 @@ async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, 
     }
 }
 
+/// The least similarity, of 1000, of a name that is suggested.
+const ALIKE: u32 = 800;
+
 /// Returns the checks that the options select.
 fn selection(args: &Check) -> Result<Selection, Failed> {
     let selection = match args.light {
@@ -63,8 +66,11 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
             InvalidSelection::Unknown(name) => {
                 let names = CHECKS.iter().flat_map(|row| [row.family(), row.id]);
                 let likeness = |known: &&str| (strsim::jaro_winkler(name, known) * 1000.0) as u32;
-                let near = names.max_by_key(likeness).unwrap_or_default();
-                format!("did you mean {near}? starttls check --list shows all checks")
+                let list = "starttls check --list shows all checks";
+                match names.max_by_key(likeness).filter(|near| likeness(near) >= ALIKE) {
+                    Some(near) => format!("did you mean {near}? {list}"),
+                    None => list.to_owned(),
+                }
             }
             InvalidSelection::Empty if args.light => {
                 String::from("starttls check --list --light shows the checks of --light")
