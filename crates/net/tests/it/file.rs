@@ -185,7 +185,7 @@ fn an_input_without_a_writer_or_without_an_end_is_an_error() {
     let read = path.clone();
     let error = within(move || file::read_input(&read, LIMIT, Duration::from_secs(1))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
-    assert_eq!(error.to_string(), "expected a pipe (FIFO) that ends within 1 s, and it has not ended");
+    assert_eq!(error.to_string(), "expected the end of a pipe (FIFO) within 1 s, found none");
     // A writer that sends data and does not close.
     let held = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     (&held).write_all(b"secret\n").unwrap();
