@@ -161,12 +161,12 @@ pub struct ClientHelloReader {
 }
 
 impl ClientHelloReader {
-    /// Starts with nothing.
+    /// Returns a reader without input.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes more octets. Returns the hello when it is complete, and `None` when more octets are needed.
+    /// Reads more octets. Returns the hello when it is complete, and `None` when more octets are needed.
     ///
     /// # Errors
     /// [`MalformedTls`] when the octets cannot become a ClientHello. The reader must not be used again.

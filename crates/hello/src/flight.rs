@@ -1,4 +1,4 @@
-//! The server's first flight: everything it answers to one ClientHello, up to where a key would be needed.
+//! The server's first flight: all messages after one ClientHello that are readable without a key.
 
 use crate::alert::Alert;
 use crate::key_exchange::{CertificateRequest, ServerKeyExchange};
@@ -10,10 +10,10 @@ use crate::ssl2::{Reply, Ssl2ServerHello};
 use crate::table::CipherSuite;
 use crate::version::Version;
 
-/// How much of an answer that is not TLS is kept.
+/// The most octets that are kept of an answer that is not TLS.
 const EXCERPT: usize = 64;
 
-/// What a server answered to a hello.
+/// The answer of a server to a hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// A ServerHello or HelloRetryRequest, and what followed.
@@ -22,7 +22,7 @@ pub enum Answer {
     Refused(Alert),
     /// The connection ended without an octet.
     Closed,
-    /// Nothing came within the time.
+    /// The server sent nothing within the time limit.
     Silent,
     /// A SERVER-HELLO of SSL 2.0.
     Ssl2(Ssl2ServerHello),
@@ -66,7 +66,7 @@ pub enum FlightEnd {
     Alert(Alert),
     /// The connection ended.
     Closed,
-    /// Nothing more came within the time.
+    /// The server sent nothing more within the time limit.
     Silent,
     /// A message breaks the format.
     Malformed(MalformedTls),
@@ -82,7 +82,7 @@ pub enum FlightProgress {
     Done,
 }
 
-/// Why the input ended.
+/// The reason why the input ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The connection ended.
@@ -101,12 +101,12 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// Starts with nothing.
+    /// Returns a reader without input.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes more octets.
+    /// Reads more octets.
     pub fn receive(&mut self, bytes: &[u8]) -> FlightProgress {
         if self.answer.is_none() {
             self.records.push(bytes);

@@ -1,8 +1,8 @@
 //! The first messages of SSL and TLS without I/O and without cryptography: ClientHellos, the server's first flight, the
-//! registries, and the walk that finds out what a server offers.
+//! registries, and the walk that determines what a server offers.
 //!
 //! A **hello** uses one connection: the client sends one ClientHello, reads the server's first flight, and closes. It never
-//! finishes a handshake, so it needs no key. [`ClientHello`] and [`Ssl2ClientHello`] are written and read;
+//! completes a handshake, so it needs no key. [`ClientHello`] and [`Ssl2ClientHello`] are written and read;
 //! [`ClientHelloReader`] reads them from a stream. [`Flight`] reads what a server answers. [`Walk`] decides which
 //! [`Question`] to ask next, and [`Walk::facts`] returns what the answers prove.
 //!

@@ -1,4 +1,4 @@
-//! What a peer's message violates.
+//! The errors of malformed messages.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A question to a server: what one ClientHello offers, and why.
+//! A question to a server: the offer of one ClientHello, and its topic.
 
 use crate::client_hello::ClientHello;
 use crate::extension::Extension;
@@ -20,15 +20,15 @@ const P256_BASE_POINT: [u8; 65] = [
 const INTOLERABLE: std::ops::Range<usize> = 0x100..0x200;
 
 named! {
-    /// Why a question is asked.
+    /// The topic of a question: the reason why the walk asks it.
     pub enum Topic {
-        /// A hello that a user put together.
+        /// A hello that a user composed.
         Custom = "custom",
         /// TLS 1.2 with modern suites.
         Good = "good",
         /// TLS 1.3 with an empty key share.
         Modern = "modern",
-        /// TLS 1.3 with a key share and without GREASE, after a refusal that is not clear.
+        /// TLS 1.3 with a key share and without GREASE, after an unclear refusal.
         ModernShare = "modern-share",
         /// TLS 1.3 with post-quantum groups only.
         PostQuantum = "post-quantum",
@@ -42,7 +42,7 @@ named! {
         Bad = "bad",
         /// Finite-field Diffie-Hellman.
         Dhe = "dhe",
-        /// Static key exchange, CBC and what remains.
+        /// Static key exchange, CBC and the remaining classes.
         Mid = "mid",
         /// The classes that the best version refused, at the lowest version.
         Lowest = "lowest",
@@ -54,7 +54,7 @@ named! {
         WeakCurves = "weak-curves",
         /// Signatures with SHA-1 and MD5 only.
         LegacyHash = "legacy-hash",
-        /// Suites of the key type that was not seen.
+        /// Suites of the key type that no answer used.
         OtherKey = "other-key",
         /// A name that the server does not know.
         UnknownName = "unknown-name",
@@ -78,10 +78,10 @@ pub enum SniName {
     None,
 }
 
-/// What one hello offers. [`to_bytes`](Self::to_bytes) writes it.
+/// The offer of one hello. [`to_bytes`](Self::to_bytes) writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Why it is asked.
+    /// The topic.
     pub topic: Topic,
     /// The newest version that is offered. TLS 1.3 is offered alone; every other version includes the older ones.
     pub version: Version,
@@ -101,10 +101,10 @@ pub struct Question {
     pub share: bool,
 }
 
-/// What a client sends at the end of a probe: the warning alert user_canceled, and close_notify (RFC 8446 section 6.1).
+/// The last message of a client: the warning alert user_canceled, and close_notify (RFC 8446 section 6.1).
 pub const GOODBYE: [u8; 14] = [0x15, 3, 1, 0, 2, 1, 90, 0x15, 3, 1, 0, 2, 1, 0];
 
-/// What differs from connection to connection.
+/// The values that differ between connections.
 #[derive(Clone, Copy, Debug)]
 pub struct HelloContext<'a> {
     /// The name of the server; `None` or an address sends no SNI.
@@ -121,7 +121,7 @@ pub struct HelloContext<'a> {
 const UNKNOWN_NAME: &str = "unknown.invalid";
 
 impl Question {
-    /// A question with the usual groups and schemes.
+    /// Returns a question with the usual groups and schemes.
     pub fn new(topic: Topic, version: Version, suites: Vec<CipherSuite>) -> Self {
         let groups = match version {
             Version::Tls13 => groups(|info| info.tls13 && info.class >= crate::Strength::Weak),
@@ -145,7 +145,7 @@ impl Question {
         }
     }
 
-    /// A hello with the suites that a common client would offer at this version, the best first.
+    /// Returns a question with the suites that a common client offers at this version, the best first.
     pub fn usual(version: Version) -> Self {
         let suites = crate::walk::usual_suites(version);
         Self::new(Topic::Custom, version, suites)

@@ -56,7 +56,7 @@ pub(crate) fn codes(bytes: &[u8]) -> Option<Vec<u16>> {
     rest.is_empty().then(|| pairs.iter().copied().map(u16::from_be_bytes).collect())
 }
 
-/// Appends the length of `body` in `N` octets, and `body`. What does not fit into the length is cut off.
+/// Appends the length of `body` in `N` octets, and `body`. Octets beyond the maximum length are dropped.
 pub(crate) fn put_vector<const N: usize>(out: &mut Vec<u8>, body: &[u8]) {
     let max = (1usize << (8 * N)) - 1;
     let body = body.get(..max).unwrap_or(body);

@@ -1,4 +1,4 @@
-//! CLIENT-HELLO and SERVER-HELLO of SSL 2.0, which end with the answer: the server lists every kind that both have.
+//! CLIENT-HELLO and SERVER-HELLO of SSL 2.0. The server lists all cipher kinds that both sides support.
 
 use crate::malformed::MalformedTls;
 use crate::reader::{Reader, put_codes, put_vector};

@@ -10,7 +10,7 @@ use crate::named::named;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedGroup(pub u16);
 
-/// What the registries know about a group.
+/// The properties of a group in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupInfo {
     /// The code.
@@ -31,7 +31,7 @@ pub struct GroupInfo {
     pub tls13: bool,
     /// Octets of a client's key share; 0 if TLS 1.3 has none.
     pub share: u16,
-    /// How strong it is considered.
+    /// The strength class.
     pub class: Strength,
 }
 
@@ -76,7 +76,7 @@ impl NamedGroup {
         GROUPS.iter().map(|info| (Self(info.code), info))
     }
 
-    /// Looks the group up.
+    /// Returns the properties of the group, if it is known.
     pub fn info(self) -> Option<&'static GroupInfo> {
         GROUPS.get(GROUPS.binary_search_by_key(&self.0, |info| info.code).ok()?)
     }

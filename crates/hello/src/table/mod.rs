@@ -17,7 +17,7 @@ pub use suite::{
 };
 
 named! {
-    /// How strong a group or signature scheme is considered.
+    /// The strength class of a group or signature scheme.
     pub enum Strength {
         /// Can be broken, or uses a broken hash.
         Broken = "broken",
@@ -29,7 +29,7 @@ named! {
         Acceptable = "ok",
         /// Recommended.
         Good = "good",
-        /// Withstands quantum computers.
+        /// Resists quantum computers.
         PostQuantum = "pq",
     }
 }

@@ -9,7 +9,7 @@ use super::rows::SCHEMES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignatureScheme(pub u16);
 
-/// What the registries know about a signature scheme.
+/// The properties of a signature scheme in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchemeInfo {
     /// The code.
@@ -24,7 +24,7 @@ pub struct SchemeInfo {
     pub tls12: bool,
     /// Whether TLS 1.3 signs handshakes with it.
     pub tls13: bool,
-    /// How strong it is considered.
+    /// The strength class.
     pub class: Strength,
 }
 
@@ -34,7 +34,7 @@ impl SignatureScheme {
         SCHEMES.iter().map(|info| (Self(info.code), info))
     }
 
-    /// Looks the scheme up.
+    /// Returns the properties of the scheme, if it is known.
     pub fn info(self) -> Option<&'static SchemeInfo> {
         SCHEMES.get(SCHEMES.binary_search_by_key(&self.0, |info| info.code).ok()?)
     }

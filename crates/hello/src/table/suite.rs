@@ -14,7 +14,7 @@ pub struct CipherSuite(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ssl2Kind(pub [u8; 3]);
 
-/// What the registries know about a cipher suite.
+/// The properties of a cipher suite in the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuiteInfo {
     /// The code: two octets, or three for SSL 2.0.
@@ -22,7 +22,7 @@ pub struct SuiteInfo {
     /// The IANA name, or the customary name of a private code.
     pub name: &'static str,
     pub(super) openssl_name: &'static str,
-    /// What kind of keys it needs.
+    /// The kind of keys that it needs.
     pub family: SuiteFamily,
     /// The key exchange.
     pub key_exchange: KeyExchange,
@@ -48,12 +48,12 @@ pub struct SuiteInfo {
     pub min: Version,
     /// The newest version that defines it.
     pub max: Version,
-    /// Its standing in the IANA registry.
+    /// Its status in the IANA registry.
     pub registration: Registration,
 }
 
 named! {
-    /// What kind of keys a suite needs.
+    /// The kind of keys that a suite needs.
     pub enum SuiteFamily {
         /// A certificate, or none for anonymous suites.
         Pki = "pki",
@@ -69,7 +69,7 @@ named! {
         EccPwd = "eccpwd",
         /// Fortezza cards, SSL 3.0 only.
         Fortezza = "fortezza",
-        /// A TLS 1.3 suite; the key exchange is negotiated apart.
+        /// A TLS 1.3 suite; the key exchange is negotiated separately.
         Tls13 = "tls13",
         /// A cipher kind of SSL 2.0.
         Ssl2 = "sslv2",
@@ -161,7 +161,7 @@ named! {
 }
 
 named! {
-    /// The standing of a suite in the IANA registry.
+    /// The status of a suite in the IANA registry.
     pub enum Registration {
         /// Column "Recommended" is Y.
         Recommended = "Y",
@@ -192,7 +192,7 @@ impl CipherSuite {
         SUITES.iter().map(|info| (Self(u16::try_from(info.code).unwrap_or_default()), info))
     }
 
-    /// Looks the suite up.
+    /// Returns the properties of the suite, if it is known.
     pub fn info(self) -> Option<&'static SuiteInfo> {
         let at = SUITES.binary_search_by_key(&u32::from(self.0), |info| info.code).ok()?;
         SUITES.get(at)
@@ -224,7 +224,7 @@ impl Ssl2Kind {
         })
     }
 
-    /// Looks the kind up.
+    /// Returns the properties of the kind, if it is known.
     pub fn info(self) -> Option<&'static SuiteInfo> {
         let [a, b, c] = self.0;
         let code = u32::from_be_bytes([0, a, b, c]);

@@ -1,4 +1,4 @@
-//! What the answers prove: the log of a walk, read.
+//! The evidence in the log of a walk.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::version::Version;
 /// The outcome of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionOutcome {
-    /// The hello was sent, and this came back.
+    /// The server answered the hello.
     Answered(Answer),
     /// The connection ended before the hello could be sent: refused, closed or throttled. It shows nothing about TLS.
     TurnedAway,
@@ -37,7 +37,7 @@ pub enum Certainty {
     Assumed,
     /// The same, on a list of one class.
     Implied,
-    /// The server reports it: by an alert about the version or the parameters, or by a ServerHello.
+    /// An alert about the version or the parameters, or a ServerHello proves it.
     Explicit,
 }
 
@@ -55,9 +55,9 @@ pub enum Doubt {
     Inconsistent,
     /// The server sent an alert that does not tell what it refused.
     Unclear(Alert),
-    /// The server closed the connection, which may have another reason.
+    /// The server closed the connection, possibly for another reason.
     Closed,
-    /// Only a part of the suites was asked for.
+    /// Only a part of the suites was offered.
     Partly,
 }
 
@@ -72,12 +72,12 @@ impl fmt::Display for Doubt {
             Self::Inconsistent => f.write_str("the server chose something that was not offered"),
             Self::Unclear(alert) => write!(f, "the server answered with {alert}"),
             Self::Closed => f.write_str("the server closed the connection without an alert"),
-            Self::Partly => f.write_str("only a part of the suites was asked for"),
+            Self::Partly => f.write_str("only a part of the suites was offered"),
         }
     }
 }
 
-/// An answer, judged by its question.
+/// The server's decision on a question.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ServerDecision<'a> {
     /// A ServerHello with something that was offered. SSL 2.0 is apart.
@@ -190,12 +190,12 @@ impl<'a> Evidence<'a> {
         evidence
     }
 
-    /// Whether a hello succeeded after this place in the log, so that a refusal there stands.
+    /// Returns whether a hello succeeded after this place in the log, so that a refusal there stands.
     pub(super) fn is_confirmed(&self, at: usize) -> bool {
         self.readings.iter().any(|reading| reading.at > at && reading.succeeded())
     }
 
-    /// Whether something was refused since the last success.
+    /// Returns whether something was refused since the last success.
     pub(super) fn has_unconfirmed(&self) -> bool {
         let last = self.last_success().map_or(0, |reading| reading.at + 1);
         self.readings.iter().any(|reading| reading.at >= last && !reading.succeeded())
@@ -221,7 +221,7 @@ impl<'a> Evidence<'a> {
         })
     }
 
-    /// Whether the version was negotiated.
+    /// Returns whether the version was negotiated.
     pub(super) fn offers(&self, version: Version) -> bool {
         match version {
             Version::Ssl2 => {
@@ -250,7 +250,7 @@ impl<'a> Evidence<'a> {
         distinct(self.accepted().filter(|(_, at, ..)| *at == version).map(|(_, _, suite, _)| suite))
     }
 
-    /// Whether the suite was negotiated at the version.
+    /// Returns whether the suite was negotiated at the version.
     pub(super) fn accepts(&self, version: Version, suite: CipherSuite) -> bool {
         self.accepted().any(|(_, at, found, _)| at == version && found == suite)
     }
@@ -276,7 +276,7 @@ impl<'a> Evidence<'a> {
         self.refused.get(&(version, suite)).copied()
     }
 
-    /// Whether TLS 1.3 answers hellos with a key share only.
+    /// Returns whether TLS 1.3 answers hellos with a key share only.
     pub(super) fn needs_share(&self) -> bool {
         self.of(Topic::ModernShare).any(Reading::succeeded)
     }
@@ -318,7 +318,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Whether a refusal of this question is about its versions and suites, and nothing else.
+/// Returns whether a refusal of this question is about its versions and suites, and nothing else.
 fn is_plain(question: &Question) -> bool {
     !matches!(question.topic, Topic::Fallback | Topic::WeakCurves | Topic::LegacyHash | Topic::UnknownName)
 }

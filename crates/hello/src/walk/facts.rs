@@ -1,4 +1,4 @@
-//! What a walk has found out: every fact with its witness, or the reason why it is not known.
+//! The facts that a walk proves: each with its witness, or with the reason why it is unknown.
 
 use super::evidence::{Certainty, Doubt, Evidence, Exchange, Reading, Refusal, ServerDecision, distinct};
 use super::lists;
@@ -7,24 +7,24 @@ use crate::question::Topic;
 use crate::table::{CipherSuite, NamedGroup, Ssl2Kind, Strength, SuiteClass};
 use crate::version::Version;
 
-/// A fact about a server, or the reason why it is not known.
+/// A fact about a server, or the reason why it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Known<T> {
-    /// It was not asked for.
+    /// The walk did not ask for it.
     Unasked,
-    /// It was asked for, and the answers do not prove it.
+    /// The walk asked for it, and the answers do not prove it.
     Inconclusive(Doubt),
-    /// It is so.
+    /// The fact, with its proof.
     Is(T, Witness),
 }
 
-/// What proves a fact.
+/// The proof of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// The place of the deciding hello in [`Walk::exchanges`](super::Walk::exchanges).
     pub hello: usize,
-    /// How much its answer proves.
+    /// The strength of the proof.
     pub certainty: Certainty,
 }
 
@@ -72,7 +72,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// Returns whether it was asked for without a result.
+    /// Returns whether the walk asked for it without a result.
     pub const fn is_inconclusive(&self) -> bool {
         matches!(self, Self::Inconclusive(_))
     }
@@ -82,7 +82,7 @@ impl<T> Known<T> {
     }
 }
 
-/// What the answers of a walk prove. Facts are derived when they are asked for.
+/// The facts that the answers of a walk prove. They are computed on request.
 #[derive(Debug)]
 pub struct ServerFacts<'a> {
     pub(super) evidence: Evidence<'a>,
@@ -93,7 +93,7 @@ impl<'a> ServerFacts<'a> {
         Self { evidence: Evidence::new(log) }
     }
 
-    /// Whether the server offers a version with any suite that the walk asks for.
+    /// Returns whether the server offers a version with any suite that the walk asks for.
     pub fn version(&self, version: Version) -> Known<Support> {
         let offered = self.evidence.readings.iter().find(|reading| match reading.verdict {
             ServerDecision::Ssl2(_) => version == Version::Ssl2,
@@ -169,7 +169,7 @@ impl<'a> ServerFacts<'a> {
         settled.into_iter().chain(open).find(|known| *known != Known::Unasked).unwrap_or(known)
     }
 
-    /// Whether a class of suites is offered at a version.
+    /// Returns whether a class of suites is offered at a version.
     pub fn class(&self, version: Version, class: SuiteClass) -> Known<Support> {
         if version == Version::Ssl2 {
             return self.ssl2_class(class);
@@ -191,7 +191,7 @@ impl<'a> ServerFacts<'a> {
         Known::witnessed(if found { Support::Offered } else { Support::NotOffered }, reading)
     }
 
-    /// Whether a suite is offered at a version.
+    /// Returns whether a suite is offered at a version.
     pub fn suite(&self, version: Version, suite: CipherSuite) -> Known<Support> {
         match self.evidence.accepted().find(|(_, at, found, _)| *at == version && *found == suite) {
             Some((reading, ..)) => Known::witnessed(Support::Offered, reading),
@@ -263,7 +263,7 @@ impl<'a> ServerFacts<'a> {
         self.evidence.suites(version)
     }
 
-    /// Whether every suite that the walk asks for at a version is known by name.
+    /// Returns whether every suite that the walk asks for at a version is known by name.
     pub fn is_complete(&self, version: Version) -> bool {
         let known = |suite: &CipherSuite| self.suite(version, *suite).value().is_some();
         lists::universe(version).iter().all(known)
@@ -283,7 +283,7 @@ impl<'a> ServerFacts<'a> {
         distinct(self.evidence.readings.iter().filter_map(Reading::group))
     }
 
-    /// Whether TLS 1.3 offers a group.
+    /// Returns whether TLS 1.3 offers a group.
     pub fn group(&self, group: NamedGroup) -> Known<Support> {
         let named = |reading: &&Reading<'_>| {
             reading.accepted().is_some_and(|(version, ..)| version == Version::Tls13)
@@ -295,7 +295,7 @@ impl<'a> ServerFacts<'a> {
         }
     }
 
-    /// Whether TLS 1.3 offers any post-quantum group.
+    /// Returns whether TLS 1.3 offers any post-quantum group.
     pub fn post_quantum(&self) -> Known<Support> {
         let all = crate::question::groups(|info| info.tls13 && info.class == Strength::PostQuantum);
         let found = all.iter().map(|group| self.group(*group));

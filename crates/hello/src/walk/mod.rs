@@ -1,4 +1,4 @@
-//! The walk: which hello to send next, and when to stop. A pure function of what was answered so far.
+//! The walk: the next hello to send, or the end. It depends only on the answers so far.
 
 mod evidence;
 mod facts;
@@ -19,11 +19,11 @@ pub(crate) use lists::usual_suites;
 /// The most hellos that any walk may send.
 pub const MAX_HELLOS: usize = 250;
 
-/// The walk stops when the server has turned away this many connections in a row.
+/// The walk stops when the server has rejected this many connections in a row.
 const TURNED_AWAY: usize = 3;
 
 named! {
-    /// How much a walk finds out.
+    /// The extent of a walk.
     pub enum WalkSize {
         /// The versions, and whether any weak suite is offered: at most 8 connections.
         Brief = "brief",
@@ -51,18 +51,18 @@ impl WalkSize {
 pub enum WalkStep {
     /// Open a connection, send this hello, and [record](Walk::record) the outcome.
     Ask(Question),
-    /// There is nothing more to ask.
+    /// The walk has ended.
     Done(WalkEnd),
 }
 
 named! {
-    /// Why a walk ended.
+    /// The reason why a walk ended.
     pub enum WalkEnd {
-        /// Everything that this size asks for was asked.
+        /// All questions of this size were asked.
         Complete = "complete",
         /// The connections are used up.
         Budget = "budget",
-        /// The server turned several connections in a row away.
+        /// The server rejected several connections in a row.
         TurnedAway = "turned-away",
         /// A hello that had succeeded was refused later.
         ControlFailed = "control-failed",
@@ -102,9 +102,9 @@ impl Walk {
         Self { size, budget, log: Vec::new() }
     }
 
-    /// Returns the next step. It depends on nothing but what was recorded.
+    /// Returns the next step. It depends only on the recorded outcomes.
     ///
-    /// A connection that was turned away is asked again: the same question comes back.
+    /// After a rejected connection the same question is returned again.
     pub fn next(&self) -> WalkStep {
         if self.turned_away_in_a_row() >= TURNED_AWAY {
             return WalkStep::Done(WalkEnd::TurnedAway);
@@ -130,22 +130,22 @@ impl Walk {
         self.log.push(Exchange { question, outcome });
     }
 
-    /// Returns what was asked and answered so far.
+    /// Returns the questions and their outcomes so far.
     pub fn exchanges(&self) -> &[Exchange] {
         &self.log
     }
 
-    /// Returns the number of connections so far, those that were turned away included.
+    /// Returns the number of connections so far, including rejected ones.
     pub fn connections(&self) -> usize {
         self.log.len()
     }
 
-    /// Returns the number of connections in a row, up to now, that were turned away: wait longer for each.
+    /// Returns the number of consecutive rejected connections up to now. Callers wait longer after each.
     pub fn turned_away_in_a_row(&self) -> usize {
         self.log.iter().rev().take_while(|it| it.outcome == ConnectionOutcome::TurnedAway).count()
     }
 
-    /// Returns what the answers prove, at any point of the walk.
+    /// Returns the facts that the answers so far prove.
     pub fn facts(&self) -> ServerFacts<'_> {
         ServerFacts::new(&self.log)
     }

@@ -12,13 +12,13 @@ use crate::table::{Authentication, CipherSuite, Strength};
 use crate::version::Version;
 
 impl<'a> ServerFacts<'a> {
-    /// Whether the server agrees to TLS compression (CRIME).
+    /// Returns whether the server agrees to TLS compression (CRIME).
     pub fn compression(&self) -> Known<Support> {
         self.property(|reading, flight| reading.question.compression.then_some(flight.hello.compression != 0))
     }
 
-    /// Whether the server answers an extension of a hello up to TLS 1.2. [`extension_kind`](crate::extension_kind) has
-    /// the types.
+    /// Returns whether the server answers an extension of a hello up to TLS 1.2. The types are in
+    /// [`extension_kind`](crate::extension_kind).
     pub fn extension(&self, wanted: u16) -> Known<Support> {
         self.property(|reading, flight| {
             let sent = match wanted {
@@ -32,7 +32,7 @@ impl<'a> ServerFacts<'a> {
         })
     }
 
-    /// Whether the server asks for a client certificate up to TLS 1.2; later versions encrypt the request.
+    /// Returns whether the server asks for a client certificate up to TLS 1.2; later versions encrypt the request.
     pub fn client_certificate(&self) -> Known<Support> {
         self.property(|_, flight| {
             // Only a whole flight shows that nothing was asked for.
@@ -54,7 +54,7 @@ impl<'a> ServerFacts<'a> {
         known
     }
 
-    /// Whether the server honors TLS_FALLBACK_SCSV (RFC 7507).
+    /// Returns whether the server honors TLS_FALLBACK_SCSV (RFC 7507).
     pub fn fallback_scsv(&self) -> Known<Support> {
         let Some(reading) = self.evidence.of(Topic::Fallback).last() else { return Known::Unasked };
         match reading.verdict {
@@ -70,7 +70,7 @@ impl<'a> ServerFacts<'a> {
         }
     }
 
-    /// Whether a server with TLS 1.3 marks the random of older versions (RFC 8446 section 4.1.3).
+    /// Returns whether a server with TLS 1.3 marks the random of older versions (RFC 8446 section 4.1.3).
     pub fn downgrade_mark(&self) -> Known<Support> {
         if !self.evidence.offers(Version::Tls13) {
             return Known::Unasked;
@@ -93,7 +93,7 @@ impl<'a> ServerFacts<'a> {
         exchanges.collect()
     }
 
-    /// Whether the server uses the same Diffie-Hellman value twice (Raccoon).
+    /// Returns whether the server uses the same Diffie-Hellman value twice (Raccoon).
     pub fn dh_reuse(&self) -> Known<Support> {
         let mut values: Vec<&[u8]> = Vec::new();
         let mut known = Known::Unasked;
@@ -111,7 +111,7 @@ impl<'a> ServerFacts<'a> {
         known
     }
 
-    /// Whether the server uses a weak, unusual or explicit curve.
+    /// Returns whether the server uses a weak, unusual or explicit curve.
     pub fn weak_curve(&self) -> Known<Support> {
         let weak = |curve: &Curve| match curve {
             Curve::Named(group) => group.info().is_none_or(|info| info.class <= Strength::Exotic),
@@ -126,7 +126,7 @@ impl<'a> ServerFacts<'a> {
         }
     }
 
-    /// Whether the server signs its key exchange with SHA-1 or MD5 in TLS 1.2 (RFC 9155).
+    /// Returns whether the server signs its key exchange with SHA-1 or MD5 in TLS 1.2 (RFC 9155).
     pub fn legacy_signature(&self) -> Known<Support> {
         let broken = |flight: &ServerFlight| {
             let scheme = flight.key_exchange.as_ref().and_then(ServerKeyExchange::scheme);
@@ -163,7 +163,7 @@ impl<'a> ServerFacts<'a> {
         }
     }
 
-    /// Whether the server has a key of this type, up to TLS 1.2.
+    /// Returns whether the server has a key of this type, up to TLS 1.2.
     pub fn key_type(&self, kind: Authentication) -> Known<Support> {
         let of_kind = |suite: &CipherSuite| suite.info().is_some_and(|info| info.authentication == kind);
         if let Some((reading, ..)) = self.evidence.accepted().find(|(_, _, suite, _)| of_kind(suite)) {
@@ -180,7 +180,7 @@ impl<'a> ServerFacts<'a> {
         distinct(chains.filter(|chain| !chain.is_empty()))
     }
 
-    /// Whether the server's or the client's order of suites decides.
+    /// Returns whether the server's or the client's order of suites decides.
     pub fn preference(&self) -> Known<Preference> {
         let mut followed = Vec::new();
         for (reading, version, suite, _) in self.evidence.accepted() {
@@ -203,7 +203,7 @@ impl<'a> ServerFacts<'a> {
         }
     }
 
-    /// Whether one list was answered in both directions with different suites.
+    /// Returns whether one list was answered in both directions with different suites.
     fn was_reversed(&self) -> bool {
         let answers: Vec<_> =
             self.evidence.accepted().map(|(it, _, suite, _)| (&it.question.suites, suite)).collect();
@@ -212,7 +212,7 @@ impl<'a> ServerFacts<'a> {
         })
     }
 
-    /// Whether every refusal of this server was a closed connection without an alert.
+    /// Returns whether every refusal of this server was a closed connection without an alert.
     pub fn closes_instead_of_answering(&self) -> bool {
         let mut refusals = self.evidence.readings.iter().filter_map(Reading::refusal).peekable();
         refusals.peek().is_some() && refusals.all(|refusal| refusal == Refusal::Closed)
