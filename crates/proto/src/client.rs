@@ -16,7 +16,7 @@ use crate::{
 /// an answer (rule C2). An answer counts only after its question was written: input that is given while
 /// `out` still holds bytes is older than the question in it, and an answer in it is an error (rule C3).
 ///
-/// What was said in cleartext stays in the machine, and the machine is gone when it has agreed:
+/// What was sent in cleartext stays in the machine, and the machine is gone when it has agreed:
 /// ```compile_fail,E0382
 /// # fn twice(client: starttls_proto::Client, out: &mut Vec<u8>) {
 /// let agreed = client.receive(b"220 go\r\n", out);
@@ -57,7 +57,7 @@ pub struct Declined {
     pub offered: Option<bool>,
     /// What the server answered to the hello, if that was an error and no list.
     pub hello_refusal: Option<HelloRefusal>,
-    /// What the server said, unescaped and not authenticated.
+    /// The server's answer, unescaped and not authenticated.
     pub answer: Vec<u8>,
     client: Client,
 }
@@ -122,7 +122,7 @@ impl Client {
         self.0.awaiting
     }
 
-    /// The server closed the connection: the error that says in the middle of what.
+    /// Returns the error for a connection that the server closed; it names what the server owed.
     pub fn closed(self) -> Box<Error> {
         match &self.0.hello_refusal {
             // The refused hello is the likely reason.

@@ -58,7 +58,7 @@ pub enum ClientMessage {
     Request,
     /// Changes nothing and may be answered in cleartext: NOOP, HELP, a syntax error.
     Probe,
-    /// Says on whose behalf it speaks (XCLIENT, XFORWARD, ID): a server that believes it believes anybody.
+    /// Names the client that it speaks for (XCLIENT, XFORWARD, ID). Any client can deceive a server that believes it.
     ///
     /// [`Dialect::write_client`] writes nothing for it; [`ServerMessage::Other`] answers it.
     OnBehalf,
@@ -105,7 +105,7 @@ pub enum Refusal {
 /// What a server's message means to the upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerMessage {
-    /// The connection is open; nothing is said about TLS yet.
+    /// The connection is open; the message does not mention TLS.
     Greeting,
     /// The list of what the server can do, the upgrade among it or not.
     Offer {
@@ -122,16 +122,16 @@ pub enum ServerMessage {
     PreAuthenticated,
     /// The server is closing, throttling, or unable to serve.
     Bye,
-    /// The server cannot serve for now, whatever the client says, and closes. Only ever written: who reads it reads
+    /// The server is unavailable and closes. A dialect only writes it: a reader gets
     /// [`Bye`](Self::Bye).
     Unavailable,
-    /// Says something, answers nothing: a provisional reply, an untagged line, a notice.
+    /// Answers nothing: a provisional reply, an untagged line, a notice.
     Interim,
     /// Any other answer.
     Other,
 }
 
-/// A change to what a server says it can do, or to what a client says of itself.
+/// A change to a list of capabilities, or to what a client reports about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CapabilityRewrite {
     /// Takes the upgrade out of the server's list.
@@ -139,7 +139,7 @@ pub enum CapabilityRewrite {
     /// Puts the upgrade into the server's list, where the protocol has one. The client may go on in cleartext, so the
     /// list keeps only what may pass there (no CHUNKING in SMTP, no LITERAL+ in IMAP).
     AddUpgrade,
-    /// Takes out what logs somebody in.
+    /// Removes the ways to log in.
     DropCredentials,
     /// Takes out the mechanisms that are bound to the TLS connection below (RFC 5802 section 6): they cannot
     /// work across somebody who ends it.
@@ -161,7 +161,7 @@ pub enum Correlation {
     Kind(&'static str),
 }
 
-/// Who one is, as far as the negotiation shows it. No value in it can end a line.
+/// The names and the secrets that a dialect writes into the negotiation. No value can end a line.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The client's own name: the argument of EHLO, the `from` of a stream between servers. It travels in cleartext.
@@ -172,13 +172,13 @@ pub struct Identity {
     /// sends the name of the service.
     pub authority: Option<UrlAuthority>,
     /// What a server lists inside TLS beyond the protocol's own minimum, one entry per capability
-    /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). Nothing of it is said in cleartext.
+    /// in the protocol's own words (`AUTH PLAIN`, `SASL-IR`). None is sent in cleartext.
     pub capabilities: Vec<Capability>,
     /// Whether the session runs inside TLS already; set by [`ServerSession`](crate::ServerSession).
     pub inside_tls: bool,
     /// Makes tags, message ids and stream ids hard to guess, so that an answer cannot be sent before
     /// its question. Drawn at random by [`Identity::new`]; fix it for reproducible transcripts only.
-    /// A login that never succeeds ([`ClientMessage::Credentials`]) gives it away: nothing counts behind one.
+    /// A login that never succeeds ([`ClientMessage::Credentials`]) reveals it, so no answer after one counts.
     pub nonce: u64,
 }
 
@@ -208,7 +208,7 @@ impl Identity {
 /// A protocol's words: cuts, recognises and writes messages; decides nothing.
 ///
 /// One dialect serves one connection and may remember what it needs to read the next message
-/// (the tag that an answer must carry). It never asks who it works for: the same dialect reads for
+/// (the tag that an answer must carry). It does not know its role: the same dialect reads for
 /// [`Client`](crate::Client), [`Server`](crate::Server) and [`Relay`](crate::Relay).
 pub trait Dialect: Send {
     /// The length of the message at the start of `buf`, or `None` while it is incomplete.
@@ -259,12 +259,12 @@ pub trait Dialect: Send {
     /// answers with the same form, and does not matter for a message of the client.
     fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8>;
 
-    /// The service that the client's last hello was for, where it says so (the domain of a stream).
+    /// Returns the service that the client's last hello names (the domain of a stream).
     fn service(&self) -> Option<String> {
         None
     }
 
-    /// Who the client said it is in its last hello, where a server goes by it (the domain of another server).
+    /// Returns the client that the last hello names, where servers rely on it (the domain of another server).
     fn client(&self) -> Option<String> {
         None
     }

@@ -28,7 +28,7 @@ impl std::error::Error for Malformed {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Bytes arrived in cleartext behind the request or the go-ahead, where only TLS may follow.
+    /// Bytes arrived in cleartext after the request or the go-ahead, where only TLS may follow.
     BeyondBoundary,
     /// An answer arrived before its question had been sent.
     EarlyAnswer,
@@ -84,7 +84,7 @@ pub const UNEXPECTED_MESSAGE_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 pub struct Error {
     /// What kind of rule was broken.
     pub kind: ErrorKind,
-    /// Who broke it.
+    /// The side that broke it.
     pub by: Side,
     /// What the rule wanted instead, as a noun phrase.
     pub expected: &'static str,
@@ -96,7 +96,7 @@ impl Error {
     /// How many of the offending bytes an error keeps.
     pub const EXCERPT: usize = 200;
 
-    /// For machines beyond this crate that read what a server says: it broke a rule.
+    /// Returns an error by the server, for machines outside this crate.
     #[cold]
     pub fn of_server(kind: ErrorKind, expected: &'static str, received: &[u8]) -> Box<Self> {
         Self::new(kind, Side::Server, expected, received)

@@ -1,4 +1,4 @@
-//! Peers are hostile, terminals obey: whatever a peer sent is escaped before anybody sees it.
+//! Escapes of what a peer sent. A terminal would obey control characters in it.
 
 use std::fmt::{self, Write};
 

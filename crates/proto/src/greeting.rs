@@ -1,5 +1,5 @@
-//! What a server says first, for whoever goes on in the same stream: in cleartext where that is allowed, where
-//! TLS was there from the first byte, or behind an upgrade.
+//! The first message of a server, for a caller that continues in the same stream: in cleartext where that is allowed,
+//! where TLS started at the first byte, or after an upgrade.
 
 use crate::inbox::Inbox;
 use crate::{
@@ -20,7 +20,7 @@ pub struct Greeting {
 pub struct ReceivedGreeting {
     /// The greeting, as it came.
     pub message: Vec<u8>,
-    /// What the server sent behind it.
+    /// What the server sent after it.
     pub unread: Vec<u8>,
 }
 
@@ -49,8 +49,8 @@ impl Greeting {
         Self { dialect: (protocol.dialect)(identity), inbox, pending: false }
     }
 
-    /// Waits for what a server says by itself behind an upgrade: its capabilities, or the answer that it still
-    /// owes. `None` where it says nothing ([`Flow::after`](crate::Flow::after)).
+    /// Waits for what a server sends unasked after an upgrade: its capabilities, or the answer that it still
+    /// owes. `None` where it sends nothing ([`Flow::after`](crate::Flow::after)).
     pub fn after_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
         match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => Some(Self::new(protocol, identity)),
@@ -62,7 +62,7 @@ impl Greeting {
     /// Takes what the server sent.
     ///
     /// # Errors
-    /// [`Error`] when these bytes are no greeting, or one of a session that is somebody's already.
+    /// [`Error`] when these bytes are not a greeting, or when the session is authenticated already.
     pub fn receive(mut self, input: &[u8]) -> Result<GreetingStep, Box<Error>> {
         let rest = self.inbox.push(input);
         loop {
@@ -88,7 +88,7 @@ impl Greeting {
         }
     }
 
-    /// The server closed the connection: the error that says so.
+    /// Returns the error for a connection that the server closed.
     pub fn closed(self) -> Box<Error> {
         Error::new(ErrorKind::Closed, Side::Server, "the greeting", b"")
     }

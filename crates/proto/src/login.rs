@@ -102,7 +102,7 @@ pub struct MechanismChoice {
 /// The server wants an answer.
 #[derive(Debug)]
 pub struct LoginChallenge {
-    /// What the mechanism is told.
+    /// The server's challenge.
     pub data: Vec<u8>,
     login: LoginClient,
 }
@@ -110,15 +110,15 @@ pub struct LoginChallenge {
 /// The server let the client in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginGranted {
-    /// What the mechanism is told at the end; it may have to prove that the server knows the secret.
+    /// The server's last data for the mechanism, which may be its proof that it knows the secret.
     pub data: Option<Vec<u8>>,
-    /// As whom, where the server says so. It is not escaped.
+    /// The user of the session, if the server reports it. It is not escaped.
     pub user: Option<String>,
     /// Whether that means that name and password are right; some servers only keep them until they matter.
     pub checked: bool,
-    /// What the server said, as it came; in words, where the protocol is not text.
+    /// The server's answer as it came, or a description where the protocol is not text.
     pub answer: Vec<u8>,
-    /// What the server said behind it: the start of the session.
+    /// What the server sent after it: the start of the session.
     pub unread: Vec<u8>,
 }
 
@@ -129,7 +129,7 @@ pub struct LoginRefused {
     pub denial: Denial,
     /// The mechanisms again, where another one can begin in the same session.
     pub again: Option<MechanismChoice>,
-    /// What the server said, as it came; in words, where the protocol is not text.
+    /// The server's answer as it came, or a description where the protocol is not text.
     pub answer: Vec<u8>,
 }
 
@@ -201,7 +201,7 @@ impl LoginClient {
         }
     }
 
-    /// The server closed the connection: the error that says in the middle of what.
+    /// Returns the error for a connection that the server closed; it names what the server owed.
     pub fn closed(self) -> Box<Error> {
         Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b"")
     }
@@ -250,7 +250,7 @@ impl LoginClient {
                             return Ok(LoginStep::Challenge(LoginChallenge { data, login: self }));
                         }
                     },
-                    // A server may let in whoever it knows by other means, without any mechanism.
+                    // A server may accept a client that it knows by other means, without a mechanism.
                     (
                         Awaiting::Verdict | Awaiting::Mechanisms | Awaiting::Greeting,
                         LoginReply::Granted { data, user },
@@ -267,7 +267,7 @@ impl LoginClient {
                     (Awaiting::Verdict | Awaiting::Mechanisms, LoginReply::Refused(denial)) => {
                         refused(denial, answer)
                     }
-                    // Whoever does not say so has let the client in all the same.
+                    // A server that does not report the identity has still accepted the login.
                     (Awaiting::Name, LoginReply::Granted { user, .. }) => state.granted.take().map_or_else(
                         || refused(Denial::Bye, answer),
                         |granted| LoginStep::Granted(LoginGranted { user, ..granted }),

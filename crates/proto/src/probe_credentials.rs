@@ -1,8 +1,8 @@
-//! The login that never succeeds, for whoever wants to know what a server takes in cleartext.
+//! Credentials of a login that never succeeds, to test whether a server accepts logins in cleartext.
 
 use crate::base64;
 
-/// Whom no server knows.
+/// A user that no server knows.
 pub(crate) const USER: &str = "starttls-probe";
 
 /// No secret, and another one in every session.

@@ -98,13 +98,13 @@ impl Protocol {
 pub struct Flow {
     /// Whether the server speaks first.
     pub greeting: bool,
-    /// Where the server says that it can upgrade.
+    /// Where the server offers the upgrade.
     pub offer: OfferPlace,
     /// Whether the server answers the request (all but MySQL).
     pub request_is_answered: bool,
-    /// Whether the server closes after it has said that TLS is required.
+    /// Whether the server closes after it has refused a command for lack of TLS.
     pub closes_when_tls_required: bool,
-    /// Who speaks first inside TLS.
+    /// Which side sends first inside TLS.
     pub after: AfterUpgrade,
     /// Whether a session has more connections than its first one (FTP).
     pub data_connections: bool,
@@ -141,7 +141,7 @@ impl Flow {
     };
 }
 
-/// Where the server says that it can upgrade.
+/// Where the server offers the upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfferPlace {
     /// Nowhere, or where asking is not worth a round trip: the client just asks.
@@ -152,7 +152,7 @@ pub enum OfferPlace {
     AfterHello,
 }
 
-/// Who speaks first inside TLS.
+/// Which side sends first inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterUpgrade {
     /// The client, with a new hello or its first command.

@@ -54,7 +54,7 @@ enum Reading {
     /// The request is granted; what follows stays unread.
     Granted,
     Opaque,
-    /// The relay has said goodbye: what this side says from here on nobody hears.
+    /// The relay has ended the session: what this side sends from here on is dropped.
     Over,
     /// Beyond the boundary, where the relay stops there.
     Beyond,
@@ -97,7 +97,7 @@ impl Relay {
         }
     }
 
-    /// The same for who has TLS of his own with both sides: what comes beyond the boundary does not pass, but
+    /// Returns a relay for a caller that does TLS with both sides: what comes beyond the boundary does not pass, but
     /// is kept for [`into_beyond`](Self::into_beyond).
     #[must_use]
     pub fn until_boundary(self) -> Self {
@@ -123,12 +123,12 @@ impl Relay {
         self.rules.push(rule);
     }
 
-    /// The service that the client's last hello was for, where it says so; see [`Dialect::service`].
+    /// Returns the service that the client's last hello names; see [`Dialect::service`].
     pub fn service(&self) -> Option<String> {
         self.dialect.service()
     }
 
-    /// Who the client said it is in its last hello; see [`Dialect::client`].
+    /// Returns the client that the last hello names; see [`Dialect::client`].
     pub fn client(&self) -> Option<String> {
         self.dialect.client()
     }
@@ -143,12 +143,12 @@ impl Relay {
         self.client.reading == Reading::Granted && self.due.is_empty()
     }
 
-    /// Whether the relay said goodbye to the client, in the server's place.
+    /// Returns whether the relay has ended the session in the server's place.
     pub fn is_over(&self) -> bool {
         self.client.reading == Reading::Over
     }
 
-    /// Whether the relay said goodbye to the client, after every answer that the client waited for.
+    /// Returns whether the relay has ended the session and sent every answer that the client waited for.
     pub fn is_finished(&self) -> bool {
         self.is_over() && self.due.is_empty()
     }
@@ -160,11 +160,11 @@ impl Relay {
         words
     }
 
-    /// Gives the go-ahead for the request that was granted, unless the client sent anything behind it
-    /// (rules B1, B2, B4). The relay, and with it everything that was said, is gone.
+    /// Gives the go-ahead for the request that was granted, unless the client sent anything after it
+    /// (rules B1, B2, B4). The relay, and with it all cleartext, is gone.
     ///
     /// # Errors
-    /// [`Error`] when there is a byte behind the request; `out` then ends with a goodbye.
+    /// [`Error`] when the client sent a byte after the request; `out` then ends with a goodbye.
     pub fn upgrade(self, out: &mut Vec<u8>) -> Result<Upgrade, Box<Error>> {
         let Self { mut dialect, flow, client, .. } = self;
         if !flow.request_is_answered {
@@ -195,7 +195,7 @@ impl Relay {
             }
             let rest = self.lane(from).inbox.push(input);
             self.read(from, out, events);
-            // An answer may have made the client's bytes behind its request readable.
+            // An answer may have made the client's bytes after its request readable.
             self.read(from.peer(), out, events);
             let reading = self.lane(from).reading;
             let passed = matches!(reading, Reading::Opaque | Reading::Beyond | Reading::Over);

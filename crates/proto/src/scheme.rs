@@ -2,7 +2,7 @@
 
 use crate::{PROTOCOLS, Protocol};
 
-/// What a URL's scheme says of where TLS starts.
+/// Where TLS starts, according to the scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
     /// Nothing: `smtp`.

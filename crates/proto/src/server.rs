@@ -11,16 +11,16 @@ use crate::{
 pub enum TlsSupport {
     /// It can, and requires it.
     Available,
-    /// It can, and requires it, and does not announce it: for clients that ask without being told.
+    /// It can, and requires it, and does not announce it: for clients that ask without an offer.
     Unannounced,
     /// It cannot for now (no certificate, too many handshakes): requests get the protocol's
     /// temporary refusal, and everything else still waits for TLS (rule S5).
     Unavailable,
 }
 
-/// A server that lets nobody past without TLS.
+/// A server that requires TLS.
 ///
-/// It greets, says what it can do, answers what changes nothing, and refuses everything else until the
+/// It greets, lists its capabilities, answers commands that change nothing, and refuses everything else until the
 /// client has asked for TLS in the exact form (rules S1, S2, S4). It checks that its buffer is empty
 /// before it writes the go-ahead (rule B4). The machine does no I/O; see the [crate documentation](crate).
 #[must_use = "a negotiation does nothing until it is driven"]
@@ -44,7 +44,7 @@ impl std::fmt::Debug for State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quit {
-    /// The client said goodbye.
+    /// The client ended the session.
     ByClient,
     /// The client insisted on cleartext in a way after which the protocol closes.
     TlsRequired,
@@ -65,7 +65,7 @@ impl Server {
         Self(Box::new(State { dialect, flow, inbox: Inbox::new(Side::Client, protocol), tls }))
     }
 
-    /// The client closed the connection: the error that says so.
+    /// Returns the error for a connection that the client closed.
     pub fn closed(self) -> Box<Error> {
         Error::new(ErrorKind::Closed, Side::Client, "the upgrade request or a goodbye", b"")
     }

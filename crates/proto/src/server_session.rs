@@ -9,7 +9,7 @@ use crate::{
 /// longer lists the upgrade, a second request, which is refused (rule S4), and no-ops. The rest is the
 /// application's.
 ///
-/// A fresh dialect serves it: nothing that was said in cleartext is known here (rule B3).
+/// A fresh dialect serves it, so nothing that was sent in cleartext is known here (rule B3).
 pub struct ServerSession {
     dialect: Box<dyn Dialect>,
     inbox: Inbox,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::error::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
-/// A line with its CRLF. A bare CR or LF is refused: whoever reads it otherwise sees another message.
+/// A line with its CRLF. A bare CR or LF is refused, because a peer that accepts it sees another message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
         scan.at += 1;

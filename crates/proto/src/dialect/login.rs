@@ -45,7 +45,7 @@ pub trait LoginDialect: Dialect {
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed>;
 }
 
-/// What ties a login to the TLS connection that it runs in, so that nobody in the middle can pass it on.
+/// What ties a login to its TLS connection, so that an attacker in the middle cannot forward it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChannelBinding {
     /// A secret of both ends' (RFC 9266).
@@ -64,7 +64,7 @@ impl ChannelBinding {
     }
 }
 
-/// What a client says to log in.
+/// A message of a client that logs in.
 #[derive(Clone, Copy)]
 pub enum LoginMessage<'a> {
     /// Asks which mechanisms there are; in some protocols with the name of the user.
@@ -76,14 +76,14 @@ pub enum LoginMessage<'a> {
     Begin {
         /// Its name.
         mechanism: &'a str,
-        /// What the mechanism says first, if it speaks first.
+        /// The initial response of the mechanism, if it has one.
         initial: Option<&'a [u8]>,
     },
     /// Answers a challenge.
     Response(&'a [u8]),
     /// Breaks the exchange off.
     Abort,
-    /// Asks who one is now.
+    /// Asks for the identity of the session (RFC 4532).
     WhoAmI,
 }
 
@@ -107,7 +107,7 @@ impl OfferedMechanism {
 /// What a server's message means to a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginReply {
-    /// Says something, answers nothing.
+    /// Answers nothing.
     Interim,
     /// These are the mechanisms.
     Offer(Vec<OfferedMechanism>),
@@ -115,9 +115,9 @@ pub enum LoginReply {
     Challenge(Vec<u8>),
     /// Logged in.
     Granted {
-        /// What the mechanism is told at the end, if anything.
+        /// The server's last data for the mechanism, if there is any.
         data: Option<Vec<u8>>,
-        /// As whom, where the server says so.
+        /// The user of the session, if the server reports it.
         user: Option<String>,
     },
     /// Not logged in.
@@ -141,7 +141,7 @@ pub enum Denial {
     Bye,
 }
 
-/// What is to be sent; and, for people, what was said on both sides, without the secrets.
+/// Octets to send, and a transcript of both sides in which secrets are redacted.
 #[derive(Default)]
 pub struct OutputBuffer {
     bytes: Vec<u8>,
@@ -154,7 +154,7 @@ pub struct OutputBuffer {
 /// One message of a login, for people. The client's secrets are blanked; it is not escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranscriptEntry {
-    /// Who said it.
+    /// The side that sent it.
     pub from: Side,
     /// The message; in words, where the protocol is not text.
     pub text: Vec<u8>,
@@ -166,12 +166,12 @@ impl OutputBuffer {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Takes what was said since the last time.
+    /// Takes the transcript since the last call.
     pub fn take_entries(&mut self) -> Vec<TranscriptEntry> {
         std::mem::take(&mut self.said)
     }
 
-    /// Says what everybody may see.
+    /// Appends octets that the transcript shows as they are.
     pub fn push_public(&mut self, text: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(text.as_ref());
         self.shown.extend_from_slice(text.as_ref());
@@ -192,7 +192,7 @@ impl OutputBuffer {
         self.shown.extend_from_slice(b"***");
     }
 
-    /// Says what people cannot read, and how it is described to them.
+    /// Appends binary octets, and their description for the transcript.
     pub fn push_described(&mut self, bytes: impl AsRef<[u8]>, shown: &str) {
         self.bytes.extend_from_slice(bytes.as_ref());
         self.shown.extend_from_slice(shown.as_bytes());
@@ -212,7 +212,7 @@ impl OutputBuffer {
         std::mem::take(&mut self.invalid)
     }
 
-    /// What the client says now is whole.
+    /// Ends the client's message in the transcript.
     pub fn end_message(&mut self) {
         if !self.shown.is_empty() {
             let text = std::mem::take(&mut self.shown);
@@ -220,7 +220,7 @@ impl OutputBuffer {
         }
     }
 
-    /// The server said this.
+    /// Adds a message of the server to the transcript.
     pub fn record_received(&mut self, text: &[u8]) {
         self.said.push(TranscriptEntry { from: Side::Server, text: text.to_vec() });
     }

@@ -112,7 +112,7 @@ impl Imap {
         self.asked.push_back(tag);
     }
 
-    /// A tag that nobody can answer before it was sent.
+    /// A tag that an attacker cannot answer before it was sent.
     fn next_tag(&mut self) -> String {
         self.written = self.written.wrapping_add(1);
         if self.me.nonce == 0 {
@@ -161,7 +161,7 @@ impl Imap {
             (b"STARTTLS" | b"CAPABILITY" | b"LOGOUT" | b"NOOP", Some(_)) => {
                 self.answering("", "BAD No arguments are expected")
             }
-            // RFC 2971 section 3.2: who one is is nobody's business before TLS.
+            // RFC 2971 section 3.2: a client does not identify itself before TLS.
             (b"ID", _) => {
                 self.answering("* ID NIL\r\n", "OK Pleased");
                 ClientMessage::OnBehalf
@@ -281,7 +281,7 @@ impl Dialect for Imap {
         };
         Ok(match self.command {
             command if announced.is_none() => command,
-            // Whoever must not let such a command pass has to know it by its first piece.
+            // A relay that must not let such a command pass has to recognize it by its first piece.
             ClientMessage::Credentials | ClientMessage::OnBehalf => {
                 self.has_ambiguous_continuation = true;
                 std::mem::replace(&mut self.command, ClientMessage::Partial)

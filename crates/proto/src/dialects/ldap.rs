@@ -378,7 +378,7 @@ fn notice(code: i32, text: &str) -> Vec<u8> {
 }
 
 /// RFC 4511 section 4.14.2: success names StartTLS, if anything, and carries no value and no referral.
-/// Elements that nobody knows are to be ignored (section 4).
+/// Unknown elements are ignored (section 4).
 fn accepted(behind: Elements<'_>) -> Result<ServerMessage, Malformed> {
     for part in behind {
         match part? {

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: the SSLRequest of the client/server protocol, which nobody answers.
+//! MySQL and MariaDB: the SSLRequest of the client/server protocol, which the server does not answer.
 
 mod login;
 
@@ -95,7 +95,7 @@ impl Dialect for MySql {
         let [_, _, _, sequence, payload @ ..] = msg else { return Err(malformed("a packet")) };
         self.sequence = *sequence;
         if self.phase == Phase::Greeted {
-            // Numbers go on behind the boundary, and the SSLRequest was number 1.
+            // Numbers continue after the boundary, and the SSLRequest was number 1.
             if *sequence != 1 + u8::from(self.me.inside_tls) {
                 self.out_of_order = true;
                 return Err(malformed("packets in order"));

@@ -45,7 +45,7 @@ struct Nntp {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Command,
-    /// Nobody knows before the server has answered.
+    /// The server's answer decides.
     Undecided,
     /// A line of an article, until one of a dot.
     Article,

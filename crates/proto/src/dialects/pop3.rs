@@ -45,7 +45,7 @@ struct Pop3 {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Command,
-    /// Nobody knows before the server has answered AUTH or a response to its challenge.
+    /// The server's answer to AUTH, or to a response, decides.
     Undecided,
     /// A response to a challenge.
     Response,

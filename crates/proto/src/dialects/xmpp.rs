@@ -424,7 +424,7 @@ impl Dialect for Xmpp {
         }
     }
 
-    /// A user's address is nobody's business in cleartext (RFC 6120 section 4.7.1).
+    /// A user's address stays out of cleartext (RFC 6120 section 4.7.1).
     fn client(&self) -> Option<String> {
         (self.content == "jabber:server").then(|| self.asked("from")).flatten()
     }

@@ -1,4 +1,4 @@
-//! What a relay sees, and what it can be told to do about it. Nothing here names a protocol.
+//! Events and rules of a relay. They name no protocol.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::{CapabilityRewrite, ClientMessage, ReplyTo, ServerMessage, Side};
 /// Something the relay saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayEvent {
-    /// Who sent it.
+    /// The side that sent it.
     pub from: Side,
     /// Where it lies in what that side sent, counted from the first byte of the connection.
     pub at: Range<u64>,
@@ -50,7 +50,7 @@ pub enum Trigger {
     NeedsTls,
     /// When the server sends this.
     Server(ServerMessage),
-    /// When the server sends what answers this, whatever it says.
+    /// When the server answers this, with any answer.
     Reply(ReplyTo),
     /// Whenever this side sends a message: an offer may be spread over several.
     Any(Side),
@@ -59,7 +59,7 @@ pub enum Trigger {
 /// What a rule does with the message that it applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Changes what the message says somebody can do or is.
+    /// Changes a list of capabilities, or what the client reports about itself.
     Rewrite(CapabilityRewrite),
     /// Swallows the message.
     Drop,
@@ -69,20 +69,20 @@ pub enum Edit {
     Swap(Vec<u8>, Vec<u8>),
     /// Sends these bytes first.
     Before(Vec<u8>),
-    /// Sends these bytes right behind.
+    /// Sends these bytes right after the message.
     After(Vec<u8>),
     /// Swallows the client's message and answers it in the server's place, at once.
     Answer(ServerMessage),
-    /// The same, when everything before it is answered: for who speaks for the server in earnest.
+    /// The same, after everything before it is answered, so that the client sees one well-ordered session.
     AnswerInTurn(ServerMessage),
     /// Swallows the client's message and answers it with these words, tied to it as the protocol has it.
     Reply(Vec<u8>),
     /// Sends these words right behind, as the answer to the question that is so many behind the client's last
     /// one: 0 is that one, 1 is not put yet.
     PredictReply(u32, Vec<u8>),
-    /// Ends a segment right behind.
+    /// Ends a segment right after the message.
     Cut,
-    /// Lets the client's message pass, and everything behind it unread; the server is read until it has
+    /// Lets the client's message pass, and everything after it unread; the server is read until it has
     /// answered what came before.
     Release,
     /// Swallows the client's request and stops there: [`Relay::upgrade`](super::Relay::upgrade) grants it.
@@ -105,7 +105,7 @@ pub struct Outgoing {
     pub to_client: Vec<u8>,
     /// For the server.
     pub to_server: Vec<u8>,
-    /// Where a segment for the client ends before all is said, counted from the start of `to_client`.
+    /// Where segments for the client end, in octets from the start of `to_client`.
     pub cuts: Vec<usize>,
 }
 

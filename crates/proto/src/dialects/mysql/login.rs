@@ -36,7 +36,7 @@ impl LoginDialect for MySql {
                 let start: [&[u8]; 4] =
                     [&flags.to_le_bytes(), &(1_u32 << 24).to_le_bytes(), &[CHARSET], &[0; 23]];
                 let login: [&[u8]; 3] = [user.as_bytes(), b"\0\0", NO_PLUGIN];
-                // Numbers go on behind the boundary, and the SSLRequest was number 1.
+                // Numbers continue after the boundary, and the SSLRequest was number 1.
                 self.sequence = 1;
                 let shown = format!("HandshakeResponse user {}", crate::Escaped(user.as_bytes()));
                 ([start.concat(), login.concat()].concat(), shown)

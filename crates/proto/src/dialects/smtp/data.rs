@@ -36,7 +36,7 @@ pub(super) enum Part {
 enum State {
     #[default]
     Commands,
-    /// DATA was sent; nobody knows what follows before the server has answered it.
+    /// DATA was sent; the server's answer decides what follows.
     Asked,
     Flowing(Line),
 }
