@@ -1,4 +1,5 @@
 //! What holds for every protocol in the registry. Nothing here names one.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
     CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity,
@@ -53,9 +54,8 @@ fn meet(
     Ok((client_end, server_end))
 }
 
-#[test]
-fn client_meets_server_at_every_chunk_size() {
-    for protocol in PROTOCOLS {
+fn client_meets_server_at_every_chunk_size(only: &'static Protocol) {
+    for protocol in &[only] {
         for chunk in [1, 2, 3, 5, 7, 16, 64, 4096] {
             match meet(protocol, TlsSupport::Available, chunk) {
                 Ok((Ok(_), Some(Ok(_)))) => {}
@@ -65,9 +65,8 @@ fn client_meets_server_at_every_chunk_size() {
     }
 }
 
-#[test]
-fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again() {
-    for protocol in PROTOCOLS {
+fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again(only: &'static Protocol) {
+    for protocol in &[only] {
         let (end, _) = meet(protocol, TlsSupport::Unavailable, 4096)
             .unwrap_or_else(|error| panic!("{}: {error}", protocol.name));
         let Err(declined) = end else { panic!("{}: upgraded without TLS", protocol.name) };
@@ -115,9 +114,8 @@ fn at_the_request(protocol: &Protocol) -> (Client, Server, Vec<u8>) {
     panic!("{}: no request in 20 turns", protocol.name)
 }
 
-#[test]
-fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+fn b1_b2_b4_any_byte_behind_the_boundary_kills(only: &'static Protocol) {
+    for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         for byte in 0..=255 {
             let (client, server, mut request) = at_the_request(protocol);
             let mut go_ahead = Vec::new();
@@ -153,9 +151,8 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
 }
 
 /// XMPP is the one protocol in which a server drops anything, and that is white space of XML and nothing else.
-#[test]
-fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing(only: &'static Protocol) {
+    for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         let space = protocol.flow.space_before_tls;
         let expected: &[u8] = if protocol.name.starts_with("xmpp") { b" \t\r\n" } else { b"" };
         assert_eq!(space, expected, "{}", protocol.name);
@@ -178,9 +175,8 @@ fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
     }
 }
 
-#[test]
-fn c3_a_go_ahead_before_the_request_was_sent_is_none() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+fn c3_a_go_ahead_before_the_request_was_sent_is_none(only: &'static Protocol) {
+    for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         let (client, server, mut unsent) = at_the_request(protocol);
         let mut go_ahead = Vec::new();
         let Ok(Progress::Upgrade(_)) = server.receive(&unsent, &mut go_ahead) else {
@@ -206,9 +202,8 @@ fn incomplete_until_the_last(protocol: &Protocol, from: Side, reply_to: ReplyTo,
     assert_eq!(end, Ok(Some(message.len())), "{}: {message:?} and more", protocol.name);
 }
 
-#[test]
-fn every_client_message_round_trips() {
-    for protocol in PROTOCOLS {
+fn every_client_message_round_trips(only: &'static Protocol) {
+    for protocol in &[only] {
         for meaning in [
             ClientMessage::Hello,
             ClientMessage::Request,
@@ -230,9 +225,8 @@ fn every_client_message_round_trips() {
     }
 }
 
-#[test]
-fn every_server_message_round_trips() {
-    for protocol in PROTOCOLS {
+fn every_server_message_round_trips(only: &'static Protocol) {
+    for protocol in &[only] {
         let offered_in =
             if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         for (reply_to, meaning) in [
@@ -290,9 +284,8 @@ fn every_server_message_round_trips() {
     }
 }
 
-#[test]
-fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
+fn a_stripped_offer_is_still_a_message_and_offers_nothing(only: &'static Protocol) {
+    for protocol in [only].iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
         let mut dialect = (protocol.dialect)(identity());
         let reply_to =
             if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
@@ -329,9 +322,8 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
     }
 }
 
-#[test]
-fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
-    for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.request_is_answered) {
+fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted(only: &'static Protocol) {
+    for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         for asked in [ClientMessage::Hello, ClientMessage::Request] {
             let mut client = (protocol.dialect)(identity());
             let (mut question, mut answer) = (Vec::new(), Vec::new());
@@ -358,9 +350,8 @@ fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
     }
 }
 
-#[test]
-fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognised() {
-    for protocol in PROTOCOLS {
+fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognized(only: &'static Protocol) {
+    for protocol in &[only] {
         for chunk in [1, 7] {
             let mut client = Client::new(protocol, identity(), &mut Vec::new());
             let mut seen = None;
@@ -378,10 +369,9 @@ fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognised() {
     }
 }
 
-#[test]
-fn a_client_that_sends_tls_in_cleartext_gets_an_alert() {
+fn a_client_that_sends_tls_in_cleartext_gets_an_alert(only: &'static Protocol) {
     let client_hello = b"\x16\x03\x01\x00\xc4\x01\x00\x00\xc0\x03\x03";
-    for protocol in PROTOCOLS {
+    for protocol in &[only] {
         for chunk in [1, client_hello.len()] {
             let (mut ended, mut answer) = (None, Vec::new());
             let mut server = Server::new(protocol, identity(), TlsSupport::Available, &mut Vec::new());
@@ -398,4 +388,83 @@ fn a_client_that_sends_tls_in_cleartext_gets_an_alert() {
             assert_eq!(answer, [0x15, 3, 1, 0, 2, 2, 10], "{} by {chunk}", protocol.name);
         }
     }
+}
+
+/// One test for each protocol and property, so that the first failure does not hide the others.
+macro_rules! tests {
+    ($($protocol:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($protocol)),*];
+
+        $(mod $protocol {
+            use starttls_proto::Protocol;
+
+            fn it() -> &'static Protocol {
+                let name = stringify!($protocol).replace('_', "-");
+                starttls_proto::protocol(&name).expect("a protocol of the registry")
+            }
+
+            #[test]
+            fn client_meets_server_at_every_chunk_size() {
+                super::client_meets_server_at_every_chunk_size(it());
+            }
+
+            #[test]
+            fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again() {
+                super::s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again(it());
+            }
+
+            #[test]
+            fn b1_b2_b4_any_byte_behind_the_boundary_kills() {
+                super::b1_b2_b4_any_byte_behind_the_boundary_kills(it());
+            }
+
+            #[test]
+            fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing() {
+                super::b2_white_space_behind_a_request_is_dropped_and_carries_nothing(it());
+            }
+
+            #[test]
+            fn c3_a_go_ahead_before_the_request_was_sent_is_none() {
+                super::c3_a_go_ahead_before_the_request_was_sent_is_none(it());
+            }
+
+            #[test]
+            fn every_client_message_round_trips() {
+                super::every_client_message_round_trips(it());
+            }
+
+            #[test]
+            fn every_server_message_round_trips() {
+                super::every_server_message_round_trips(it());
+            }
+
+            #[test]
+            fn a_stripped_offer_is_still_a_message_and_offers_nothing() {
+                super::a_stripped_offer_is_still_a_message_and_offers_nothing(it());
+            }
+
+            #[test]
+            fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted() {
+                super::s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted(it());
+            }
+
+            #[test]
+            fn a_peer_that_speaks_tls_on_the_upgrade_port_is_recognized() {
+                super::a_peer_that_speaks_tls_on_the_upgrade_port_is_recognized(it());
+            }
+
+            #[test]
+            fn a_client_that_sends_tls_in_cleartext_gets_an_alert() {
+                super::a_client_that_sends_tls_in_cleartext_gets_an_alert(it());
+            }
+        })*
+    };
+}
+
+tests! { smtp submission lmtp imap pop3 sieve nntp ldap ftp postgres mysql irc nut xmpp xmpp_server http }
+
+#[test]
+fn every_protocol_has_its_tests() {
+    let names: Vec<String> = NAMES.iter().map(|name| name.replace('_', "-")).collect();
+    assert_eq!(names, PROTOCOLS.iter().map(|protocol| protocol.name).collect::<Vec<_>>());
 }
