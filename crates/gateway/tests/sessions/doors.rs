@@ -122,7 +122,7 @@ async fn who_is_still_sending_a_proxy_header_counts() {
     };
     within(hears(b"421 ")).await;
     let ended = running.ended(1).await;
-    let refused = "the listener has as many connections as it may have";
+    let refused = "the listener has reached its limit of connections";
     assert!(ended.iter().any(|it| it == refused), "{ended:?}");
     // Their places are free when they go.
     drop(mute);

@@ -31,7 +31,7 @@ fn gateway(env: &Environment, protocol: &Protocol, offer: UpgradePolicy) -> Runn
 
 each_protocol! {
     a_bare_line_feed_is_answered_before_the_end = super::bare_line_feed, if |it| super::command(it).is_some();
-    ftp http imap irc lmtp nntp nut pop3 sieve smtp submission
+    ftp http imap irc lmtp nntp pop3 sieve smtp submission
 }
 
 async fn bare_line_feed(protocol: &'static Protocol) {
