@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> EndpointReport {
     let server = odd.start(protocol, authority).unwrap();
     let root = authority.root_pem();
-    // Only the whole audit shows what servers do about bytes after the request.
-    let connections = if odd.name().starts_with("bytes behind") { 25 } else { 1 };
+    // Only a complete audit shows how a server reacts to bytes after the request.
+    let connections = if odd.is_reaction() { 25 } else { 1 };
     let limits = Limits { connections, reply_timeout: Duration::from_secs(30), ..Limits::default() };
     let builder = || Connector::builder().no_system_roots().roots_pem(root.as_bytes());
     let audit = Audit::new(builder, limits).unwrap();

@@ -1,7 +1,6 @@
-//! A throw-away certificate authority: a root, one intermediate, and leaves as wanted.
+//! A temporary certificate authority: a root, an intermediate, and leaf certificates.
 //!
-//! The keys live in memory and die with the [`Authority`]; nothing here is fit to be trusted by
-//! anything but a test.
+//! The keys stay in memory and end with the [`Authority`]. Only tests should trust its certificates.
 //!
 //! ```
 //! use starttls_lab::ca::{Authority, Leaf};
@@ -34,7 +33,7 @@ use crate::sha1_signature::{Sha1Key, corrected};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A root and one intermediate, from which leaves are issued.
+/// A root and an intermediate that issue leaf certificates.
 pub struct Authority {
     name: String,
     root: Certificate,
@@ -44,12 +43,12 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes both certificates, with new keys.
+    /// Creates both certificates with new keys.
     pub fn new() -> Result<Self, Error> {
         Self::named("starttls lab")
     }
 
-    /// The same for an authority of another name, which no other one can be taken for.
+    /// Creates an authority with another name, so that clients cannot confuse the two.
     pub fn named(name: &str) -> Result<Self, Error> {
         let root_key = KeyPair::generate()?;
         let root_params = authority_params(&format!("{name} root"), BasicConstraints::Constrained(1));
@@ -69,7 +68,7 @@ impl Authority {
         Ok(Issued { cert_pem, chain_pem, key_pem: key.serialize_pem() })
     }
 
-    /// Issues a certificate for a key that is kept elsewhere: the leaf, then the intermediate.
+    /// Issues a certificate for an existing key. Returns the leaf, then the intermediate.
     pub(crate) fn issue_for(
         &self,
         leaf: &Leaf,
@@ -79,7 +78,7 @@ impl Authority {
         Ok(vec![leaf.der().clone(), self.intermediate.der().clone()])
     }
 
-    /// Issues a certificate by way of another server's certificate, which is not an authority's.
+    /// Issues a certificate that is signed with another server's certificate, which is not an authority.
     pub(crate) fn issue_by_leaf(&self, leaf: &Leaf) -> Result<Issued, Error> {
         let (key, params) = (KeyPair::generate()?, Leaf::named("other.example.test").params()?);
         let other = params.signed_by(&key, &self.issuer)?;
@@ -89,7 +88,7 @@ impl Authority {
         Ok(Issued { cert_pem, chain_pem, key_pem: leaf_key.serialize_pem() })
     }
 
-    /// Issues a certificate by an intermediate of its own, which signs with SHA-1.
+    /// Issues a certificate with a new intermediate that signs with SHA-1.
     pub(crate) fn issue_with_sha1(&self, leaf: &Leaf) -> Result<CertifiedKey, Error> {
         let key = Sha1Key::new()?;
         let params = authority_params("sha-1 intermediate", BasicConstraints::Constrained(0));
@@ -105,24 +104,24 @@ impl Authority {
         certified.map_err(Error::io("the certificate"))
     }
 
-    /// Issues a certificate that its own key signed, and no authority.
+    /// Returns a certificate that is signed with its own key.
     pub fn self_signed(leaf: &Leaf) -> Result<Issued, Error> {
         let key = leaf.key()?;
         let cert_pem = leaf.params()?.self_signed(&key)?.pem();
         Ok(Issued { chain_pem: cert_pem.clone(), cert_pem, key_pem: key.serialize_pem() })
     }
 
-    /// The root's certificate: what a client is told to trust.
+    /// Returns the root certificate in PEM, which clients must trust.
     pub fn root_pem(&self) -> String {
         self.root.pem()
     }
 
-    /// The intermediate's certificate, for servers that want it apart from the leaf.
+    /// Returns the intermediate certificate in PEM, for servers that need it separately.
     pub fn intermediate_pem(&self) -> String {
         self.intermediate.pem()
     }
 
-    /// A certificate that expired a year ago and that no path to the root needs, in PEM.
+    /// Returns a certificate in PEM that expired a year ago and that no path to the root needs.
     pub fn surplus_pem(&self, surplus: Surplus) -> Result<String, Error> {
         let expired = |name: &str, constraints| {
             let mut params = authority_params(&format!("{} {name}", self.name), constraints);
@@ -162,22 +161,22 @@ pub enum Surplus {
     Stranger,
 }
 
-/// What a leaf certificate shall say.
+/// The contents of a leaf certificate.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// DNS names; the first is also the common name, unless there is another.
+    /// The DNS names. The first one is also the common name, unless `common_name` is set.
     pub dns: Vec<String>,
-    /// The common name, if it is none of the DNS names.
+    /// The common name, if it is not the first DNS name.
     pub common_name: Option<String>,
-    /// IP addresses.
+    /// The IP addresses.
     pub ips: Vec<IpAddr>,
     /// The kind of its key.
     pub key: KeyKind,
-    /// Valid from.
+    /// The start of the validity.
     pub not_before: SystemTime,
-    /// Valid until.
+    /// The end of the validity.
     pub not_after: SystemTime,
-    /// Who may present it.
+    /// The purpose of the certificate.
     pub usage: Usage,
 }
 
@@ -191,7 +190,7 @@ pub enum KeyKind {
     Rsa2048,
 }
 
-/// What a leaf is for: its one extended key usage (RFC 5280, section 4.2.1.12).
+/// The extended key usage of a leaf (RFC 5280 section 4.2.1.12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Usage {
     /// A server's certificate.
@@ -201,12 +200,12 @@ pub enum Usage {
     Client,
     /// Signs OCSP responses for the authority that issued it (RFC 6960 section 4.2.2.2).
     OcspResponder,
-    /// None in particular, but an authority's: what `openssl req -x509` makes of somebody who asks for no more.
+    /// No extended key usage, but an authority: the default of `openssl req -x509`.
     Authority,
 }
 
 impl Default for Leaf {
-    /// A server's ECDSA certificate without a name, valid from yesterday for a month.
+    /// Returns a server certificate with an ECDSA key and no name, valid for 30 days.
     fn default() -> Self {
         let now = SystemTime::now();
         Self {
@@ -222,7 +221,7 @@ impl Default for Leaf {
 }
 
 impl Leaf {
-    /// A server's certificate for one DNS name.
+    /// Returns a server certificate for one DNS name.
     pub fn named(name: &str) -> Self {
         Self { dns: vec![name.into()], ..Self::default() }
     }
@@ -275,7 +274,7 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// The same for the TLS library.
+    /// Returns the certificate and the key for the TLS library.
     pub(crate) fn certified(&self) -> Result<CertifiedKey, Error> {
         let read = || {
             let (chain, key) = (self.chain_pem.as_bytes(), self.key_pem.as_bytes());
@@ -307,7 +306,7 @@ fn authority_params(name: &str, constraints: BasicConstraints) -> CertificatePar
     params
 }
 
-/// Writes a file that never had a wider mode than told.
+/// Writes a file that never has a wider mode than `mode`.
 pub(crate) fn write(path: PathBuf, text: &str, mode: u32) -> Result<PathBuf, Error> {
     use std::io::Write;
     let mut file = fs::OpenOptions::new()
@@ -317,7 +316,7 @@ pub(crate) fn write(path: PathBuf, text: &str, mode: u32) -> Result<PathBuf, Err
         .mode(mode)
         .open(&path)
         .map_err(Error::at(&path))?;
-    // The creation mode is cut by the umask.
+    // The umask limits the mode at creation.
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::at(&path))?;
     file.write_all(text.as_bytes()).map_err(Error::at(&path))?;
     Ok(path)

@@ -1,4 +1,4 @@
-//! Servers without TLS, for whoever brings it to them, with a record of every octet that they were sent.
+//! Servers without TLS, which record every octet that they receive.
 
 use std::io;
 use std::pin::Pin;
@@ -22,11 +22,10 @@ use crate::profile;
 use crate::session::{ConnectionAddresses, Session, SessionError};
 use crate::store::Store;
 
-/// How long a client may be silent.
+/// The idle timeout.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Servers without TLS, on loopback: one for each protocol in which a session does not depend on the upgrade
-/// before it.
+/// Servers without TLS, on loopback: one for each protocol in which a session does not depend on the upgrade before it.
 ///
 /// They run until the value is dropped.
 pub struct CleartextServers {
@@ -41,7 +40,7 @@ struct Server {
     heard: Heard,
 }
 
-/// What a server was sent, on all its connections.
+/// The octets that a server received on all its connections.
 type Heard = Arc<Mutex<Vec<u8>>>;
 
 impl fmt::Debug for CleartextServers {
@@ -51,10 +50,10 @@ impl fmt::Debug for CleartextServers {
 }
 
 impl CleartextServers {
-    /// Binds every server; all listen when this returns.
+    /// Starts every server. All of them listen when this returns.
     ///
     /// # Errors
-    /// When a port or a thread cannot be had.
+    /// Returns an error if a port or a thread cannot be created.
     pub fn start() -> Result<Self, Error> {
         let world = Arc::new(World {
             store: Store::default(),
@@ -68,7 +67,7 @@ impl CleartextServers {
             .thread_name("starttls-lab-cleartext")
             .enable_all()
             .build()
-            .map_err(Error::io("the servers' threads"))?;
+            .map_err(Error::io("the threads of the servers"))?;
         let guard = runtime.enter();
         let servers: Result<Vec<_>, Error> = PROTOCOLS
             .iter()
@@ -89,17 +88,17 @@ impl CleartextServers {
         Ok(Self { servers: servers?, world, runtime: Some(runtime) })
     }
 
-    /// Every protocol that is served, and where.
+    /// Returns the protocols and their addresses.
     pub fn servers(&self) -> impl Iterator<Item = (&'static Protocol, SocketAddr)> {
         self.servers.iter().map(|server| (server.protocol, server.address))
     }
 
-    /// Where this protocol is served.
+    /// Returns the address for a protocol.
     pub fn address(&self, scheme: &str) -> Option<SocketAddr> {
         self.servers().find(|(protocol, _)| protocol.name == scheme).map(|it| it.1)
     }
 
-    /// Every octet that the server of this protocol was sent so far.
+    /// Returns every octet that the server of this protocol has received.
     pub fn heard(&self, scheme: &str) -> Vec<u8> {
         let server = self.servers.iter().find(|server| server.protocol.name == scheme);
         server
@@ -107,17 +106,17 @@ impl CleartextServers {
             .unwrap_or_default()
     }
 
-    /// The one user, of every server.
+    /// Returns the user of every server.
     pub fn user(&self) -> &str {
         &self.world.user
     }
 
-    /// The user's password.
+    /// Returns the password of the user.
     pub fn password(&self) -> &str {
         &self.world.password
     }
 
-    /// What the servers keep.
+    /// Returns the mail and files of the servers.
     pub fn store(&self) -> &Store {
         &self.world.store
     }
@@ -134,7 +133,7 @@ impl Drop for CleartextServers {
 async fn listen(listener: TcpListener, protocol: &'static Protocol, world: Arc<World>, heard: Heard) {
     while let Ok((tcp, _)) = listener.accept().await {
         let (world, heard) = (Arc::clone(&world), Arc::clone(&heard));
-        // A session that fails is the test's business, which sees its other end.
+        // A test sees a failed session at its own end.
         tokio::spawn(async move { serve(tcp, protocol, &world, heard).await });
     }
 }
@@ -166,7 +165,7 @@ async fn serve(
     session.close().await
 }
 
-/// A connection that keeps a record.
+/// A connection that records what it reads.
 struct Recorded {
     tcp: TcpStream,
     heard: Heard,

@@ -2,34 +2,34 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Why the laboratory could not set something up.
+/// Why the lab cannot start a server, a certificate or a program.
 #[derive(Debug)]
 pub enum Error {
     /// A program is not installed.
     Missing {
-        /// The program looked for.
+        /// The name of the program.
         program: String,
-        /// The Debian package that brings it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// The operating system refused.
+    /// An operation of the operating system failed.
     Io {
-        /// What was tried.
+        /// The operation or its object.
         what: String,
-        /// The answer.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A certificate could not be made.
+    /// A certificate cannot be created.
     Certificate(rcgen::Error),
-    /// An embedded server could not be configured.
+    /// An embedded server cannot be configured.
     Server(starttls::Error),
-    /// A program ended in failure, or a daemon was not ready in time.
+    /// A program failed, or a daemon was not ready in time.
     Failed {
         /// The program.
         program: String,
         /// How it ended.
         how: String,
-        /// The end of its log, escaped, one line each.
+        /// The last lines of its log, escaped.
         log: Vec<String>,
     },
 }
@@ -66,7 +66,7 @@ impl fmt::Display for Error {
                 write!(f, "{program} is not installed: apt-get install {package}")
             }
             Self::Io { what, source } => write!(f, "{what}: {source}"),
-            Self::Certificate(error) => write!(f, "certificate: {error}"),
+            Self::Certificate(error) => write!(f, "cannot create the certificate: {error}"),
             Self::Server(error) => error.fmt(f),
             Self::Failed { program, how, log } => {
                 write!(f, "{program} {how}")?;

@@ -1,4 +1,4 @@
-//! What it takes to attack a client: servers that serve everything in cleartext too, and certificates, good and bad.
+//! The servers and certificates for attacks on clients.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,11 +18,11 @@ use crate::weak_key::WeakKey;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The fixtures of an attack; its folder goes with it.
+/// The fixtures of attacks: servers that serve everything in cleartext too, and valid and invalid certificates.
 pub struct Fixtures {
     authority: Authority,
     ca_file: PathBuf,
-    /// By name, each made when it is wanted first.
+    /// The certificates by name, each created at its first use.
     certificates: Mutex<HashMap<String, Arc<CertifiedKey>>>,
     /// Removed on drop.
     _scratch: Scratch,
@@ -35,40 +35,40 @@ impl std::fmt::Debug for Fixtures {
 }
 
 impl Fixtures {
-    /// Makes an authority.
+    /// Creates an authority.
     ///
     /// # Errors
-    /// When a key or a folder cannot be had.
+    /// Returns an error if a key or a folder cannot be created.
     pub fn new() -> Result<Self, Error> {
         let (authority, scratch) = (Authority::new()?, Scratch::new()?);
         let ca_file = authority.write_to(scratch.path())?;
         Ok(Self { authority, ca_file, certificates: Mutex::default(), _scratch: scratch })
     }
 
-    /// The root certificate, which a client under test is told to trust.
+    /// Returns the file with the root certificate, which a client under test must trust.
     pub fn ca_file(&self) -> &Path {
         &self.ca_file
     }
 
-    /// The same.
+    /// Returns the root certificate in PEM.
     pub fn root_pem(&self) -> String {
         self.authority.root_pem()
     }
 
-    /// A server that offers the upgrade and does it, and serves in cleartext whoever does not ask: what a client
-    /// that can be fooled then says, it says to somebody who answers.
+    /// Starts a server that offers the upgrade, and also serves clients in cleartext: a fooled client gets answers, and so
+    /// shows what it would send.
     ///
     /// # Errors
-    /// When a port, a certificate or a thread cannot be had.
+    /// Returns an error if a port, a certificate or a thread cannot be created.
     pub fn server(&self, protocol: &'static Protocol) -> Result<Rogue, Error> {
         Rogue::start(protocol, Weakness::NotEnforced, &self.authority)
     }
 
-    /// The certificate with this name: `sound`, `rsa`, or what is wrong with it. `None` for an unknown name. The first
-    /// time it may take seconds to find a key.
+    /// Returns the certificate of this name: `sound`, `rsa`, or its defect. Returns `None` for an unknown name. The first call
+    /// for a name may take seconds to generate a key.
     ///
     /// # Errors
-    /// When a key cannot be had.
+    /// Returns an error if a key cannot be created.
     pub fn certificate(&self, name: &str) -> Result<Option<Arc<CertifiedKey>>, Error> {
         let mut made = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains_key(name) {
@@ -109,7 +109,7 @@ impl Fixtures {
     }
 }
 
-/// What a certificate says with which nothing is wrong.
+/// Returns the contents of a valid certificate.
 fn sound() -> Leaf {
     Leaf {
         dns: vec![String::from("localhost"), String::from(SERVER_NAME)],

@@ -1,7 +1,7 @@
 //! A device on the way to a server that does not accept a ClientHello of more than one segment.
 //!
-//! Such devices exist: they parse the first segment and take a larger ClientHello, as one with a post-quantum key share is,
-//! for an attack or for a broken one.
+//! Such devices exist: they parse the first segment only, and treat a larger ClientHello, such as one with a post-quantum
+//! key share, as an attack or as malformed.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,10 +11,10 @@ use std::thread::spawn;
 
 use crate::error::Error;
 
-/// The largest ClientHello that is passed on: what one segment on an Ethernet holds, less a reserve.
+/// The largest ClientHello that the device forwards: one Ethernet segment, less a reserve.
 pub const LIMIT: usize = 1400;
 
-/// What the device does about a larger one.
+/// The reaction of the device to a larger ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// It resets the connection.
@@ -33,7 +33,7 @@ impl Reaction {
 /// Starts the device in front of a server, on a port of loopback. It listens as long as the process runs.
 ///
 /// # Errors
-/// When no port is free.
+/// Returns an error if no port is free.
 pub fn in_front_of(server: SocketAddr, reaction: Reaction) -> Result<SocketAddr, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("the device"))?;
     let address = listener.local_addr().map_err(Error::io("the device"))?;

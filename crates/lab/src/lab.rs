@@ -1,4 +1,4 @@
-//! The lab as a whole: a sound server for every protocol, on loopback, until it is dropped.
+//! The lab: a sound server for every protocol, on loopback, until the value is dropped.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,17 +18,17 @@ use crate::profile;
 use crate::server::{IncidentLog, SoundServer};
 use crate::store::Store;
 
-/// The name that the lab's certificate carries beside `localhost`, 127.0.0.1 and ::1.
+/// The name in the certificate of the lab, besides `localhost`, 127.0.0.1 and ::1.
 pub const SERVER_NAME: &str = "mail.example.test";
 
-/// How to start a [`Lab`].
+/// The options of a [`Lab`].
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Each server listens on its protocol's own port plus this; by default on any free port.
+    /// Each server listens on the port of its protocol plus this number; by default on a free port.
     pub base_port: Option<u16>,
-    /// The lowest and the highest version of TLS that the servers speak; by default all that the library does.
+    /// The lowest and the highest TLS version of the servers; by default those of the library.
     pub tls: Option<(TlsVersion, TlsVersion)>,
-    /// Is told of sessions that end badly.
+    /// Receives the sessions that end with an error.
     pub log: Option<IncidentLog>,
 }
 
@@ -39,30 +39,30 @@ impl fmt::Debug for Options {
     }
 }
 
-/// One server of the lab's.
+/// One server of the lab.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LabEndpoint {
-    /// The protocol it speaks.
+    /// The protocol of the server.
     pub protocol: &'static Protocol,
-    /// Its scheme in a target: the protocol's name, or `smtps` and the like for implicit TLS.
+    /// The scheme in a target: the name of the protocol, or a name such as `smtps` for implicit TLS.
     pub scheme: &'static str,
     /// Whether TLS starts at the first byte.
     pub implicit: bool,
-    /// Where it listens.
+    /// The address of the server.
     pub address: SocketAddr,
-    /// A name that its certificate is good for.
+    /// A name in the certificate.
     pub server_name: &'static str,
 }
 
 impl LabEndpoint {
-    /// The target that reaches it: `smtp://localhost:40025`.
+    /// Returns the URL of the server: `smtp://localhost:40025`.
     pub fn url(&self) -> String {
         format!("{}://{}:{}", self.scheme, self.server_name, self.address.port())
     }
 }
 
-/// Sound servers for every protocol, on loopback, with a throw-away certificate authority.
+/// Sound servers for every protocol, on loopback, with a temporary certificate authority.
 ///
 /// They run on threads of their own until the value is dropped.
 ///
@@ -93,10 +93,10 @@ impl fmt::Debug for Lab {
 }
 
 impl Lab {
-    /// Binds every server; all listen when this returns.
+    /// Starts every server. All of them listen when this returns.
     ///
     /// # Errors
-    /// When a port is taken, or a certificate, folder or thread cannot be had.
+    /// Returns an error if a port is in use, or a certificate, folder or thread cannot be created.
     pub fn start(options: Options) -> Result<Self, Error> {
         let authority = Authority::new()?;
         let scratch = Scratch::new()?;
@@ -118,12 +118,12 @@ impl Lab {
             .thread_name("starttls-lab")
             .enable_all()
             .build()
-            .map_err(Error::io("the lab's threads"))?;
+            .map_err(Error::io("the threads of the lab"))?;
         let guard = runtime.enter();
         let mut endpoints = Vec::new();
         for protocol in PROTOCOLS.iter().copied() {
-            // The lab's servers start either in cleartext or with TLS. Where the protocol has one port for both
-            // (PostgreSQL), TLS from the first byte is on the next one.
+            // A server of the lab starts either in cleartext or with TLS. Where a protocol has one port for both
+            // (PostgreSQL), implicit TLS is on the next port.
             let implicit = protocol.implicit_tls.map(|tls| {
                 let port = if tls.port == protocol.port { tls.port + 1 } else { tls.port };
                 (tls.name, port, true)
@@ -150,37 +150,37 @@ impl Lab {
         Ok(Self { endpoints, world, ca_pem, ca_file, _scratch: scratch, runtime: Some(runtime) })
     }
 
-    /// Every server, the upgrading ones and those with implicit TLS, in the registry's order.
+    /// Returns every server, with an upgrade or implicit TLS, in the order of the registry.
     pub fn endpoints(&self) -> &[LabEndpoint] {
         &self.endpoints
     }
 
-    /// The server with this scheme (`imap`, `imaps`).
+    /// Returns the server with this scheme (`imap`, `imaps`).
     pub fn endpoint(&self, scheme: &str) -> Option<&LabEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.scheme == scheme)
     }
 
-    /// The root certificate, as a file in a folder that is removed on drop.
+    /// Returns the file with the root certificate. Its folder is removed on drop.
     pub fn ca_file(&self) -> &Path {
         &self.ca_file
     }
 
-    /// The root certificate.
+    /// Returns the root certificate in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The one user, of every server.
+    /// Returns the user of every server.
     pub fn user(&self) -> &str {
         &self.world.user
     }
 
-    /// The user's password, drawn at random for this lab.
+    /// Returns the password of the user, which is random for each lab.
     pub fn password(&self) -> &str {
         &self.world.password
     }
 
-    /// What the servers keep.
+    /// Returns the mail and files of the servers.
     pub fn store(&self) -> &Store {
         &self.world.store
     }
@@ -212,7 +212,7 @@ fn bind(scheme: &str, port: u16, base: Option<u16>) -> Result<(TcpListener, Sock
     Ok((listener, address))
 }
 
-/// 128 bits from the system's generator, as the standard library's hash maps are seeded.
+/// Returns 128 random bits from the generator that seeds the hash maps of the standard library.
 pub(crate) fn password() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())

@@ -1,13 +1,13 @@
-//! A throw-away certificate authority, embedded servers and launchers for real ones.
+//! A temporary certificate authority, embedded servers, and launchers for real servers.
 //!
-//! - [`Lab`] runs a sound server for every protocol on loopback;
-//! - [`CleartextServers`] runs servers without TLS, for whoever brings it to them;
-//! - [`Fixtures`] is what attacks on clients are played with;
-//! - [`rogue`] runs servers that are wrong, or odd, in one way each;
-//! - [`vulnerable_clients`] runs clients that can be fooled, in one way each;
-//! - [`hello_limit`] is a device that does not accept a large ClientHello;
-//! - [`ca`] issues certificates that only a test should trust;
-//! - [`process`] runs daemons that end with the value that holds them;
+//! - [`Lab`] runs a sound server for every protocol on loopback.
+//! - [`CleartextServers`] runs servers without TLS, for tests of the gateway.
+//! - [`Fixtures`] provides the servers and certificates for attacks on clients.
+//! - [`rogue`] runs servers with one weakness each, and unusual servers that are correct.
+//! - [`vulnerable_clients`] runs clients with one flaw each.
+//! - [`hello_limit`] is a device that does not accept a large ClientHello.
+//! - [`ca`] issues certificates that only tests should trust.
+//! - [`process`] runs daemons that end with the value that owns them.
 //! - [`real`] launches released servers from their Debian packages.
 #![forbid(unsafe_code)]
 

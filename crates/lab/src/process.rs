@@ -1,4 +1,4 @@
-//! Scratch folders, free ports, and daemons that end with the value that holds them.
+//! Scratch folders, free ports, and daemons that end with the value that owns them.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -21,28 +21,28 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long a daemon may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A temporary folder that daemons running as other users can read; removed on drop.
+/// A temporary folder that daemons of other users can read. It is removed on drop.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    /// Makes the folder.
+    /// Creates the folder.
     pub fn new() -> Result<Self, Error> {
         let dir = tempfile::Builder::new()
             .prefix("starttls-lab-")
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir()
             .map_err(Error::io("a scratch folder"))?;
-        // The creation mode is cut by the umask.
+        // The umask limits the mode at creation.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).map_err(Error::at(dir.path()))?;
         Ok(Self(dir))
     }
 
-    /// Its path.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Writes a file that everyone may read.
+    /// Writes a file that every user may read.
     pub fn file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
         crate::ca::write(self.path().join(name), text, 0o644)
     }
@@ -54,7 +54,7 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Makes a folder that belongs to `owner`.
+    /// Creates a folder that belongs to `owner`.
     pub fn dir(&self, name: &str, owner: &User) -> Result<PathBuf, Error> {
         let path = self.path().join(name);
         fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::at(&path))?;
@@ -68,14 +68,14 @@ fn chown(path: &Path, owner: &User) -> Result<(), Error> {
         .map_err(Error::at(path))
 }
 
-/// A system user that a Debian package makes.
+/// Returns a system user that a Debian package creates.
 pub fn user(name: &str, package: &'static str) -> Result<User, Error> {
     User::from_name(name)
         .map_err(|errno| Error::Io { what: format!("user {name}"), source: errno.into() })?
         .ok_or_else(|| Error::Missing { program: format!("the user {name}"), package })
 }
 
-/// Where a program is: an absolute path, or looked up in `PATH` and where Debian keeps daemons.
+/// Returns the path of a program: absolute, in `PATH`, or in the folders of Debian's daemons.
 pub fn program(name: &str, package: &'static str) -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -85,12 +85,12 @@ pub fn program(name: &str, package: &'static str) -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::Missing { program: name.into(), package })
 }
 
-/// Makes a program run as a system user.
+/// Runs a program as a system user.
 pub fn as_user<'a>(owner: &User, command: &'a mut Command) -> &'a mut Command {
     command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw())
 }
 
-/// Runs a program to its end and returns its standard output; failure is an error with what it said.
+/// Runs a program to its end and returns its standard output. The error of a failure contains its output.
 pub fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(Error::io(&*name))?;
@@ -101,8 +101,8 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
     Err(Error::failed(&name, format!("ended with {}", output.status), &said))
 }
 
-/// A loopback address of one's own: a port free on it now stays free, because neither another
-/// server nor an outgoing connection picks the same address.
+/// Returns a loopback address of its own. A free port on it stays free, because no other server and no outgoing connection
+/// uses the same address.
 pub fn own_loopback() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed) % 254 + 1;
@@ -110,18 +110,18 @@ pub fn own_loopback() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 64 | high & 63, low, next as u8))
 }
 
-/// A port that is free on this address: bound and released.
+/// Returns a free port on this address, by binding and releasing it.
 pub fn free_port(ip: IpAddr) -> Result<SocketAddr, Error> {
     TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map_err(Error::io("a free port"))
 }
 
-/// Waits for the end of the process that started it, which closes its input, and ends a group.
+/// A shell script that waits for the end of its parent, which closes its input, and then ends a process group.
 const WATCH: &str = "read -r _; kill -TERM -$1; sleep 3; kill -KILL -$1";
 
-/// A running program: a process group of its own, ended on drop.
+/// A running program in a process group of its own, which ends on drop.
 ///
-/// The program must stay in the foreground. Processes that left the group (as PostgreSQL's do)
-/// are found by descent and end too. Should this process be killed, a watcher ends the group.
+/// The program must stay in the foreground. Descendants that left the group, such as those of PostgreSQL, end too. If this
+/// process is killed, a watcher ends the group.
 pub struct Daemon {
     name: String,
     child: Child,
@@ -131,7 +131,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`; what it prints goes to `NAME.log` in the scratch folder.
+    /// Starts `command`, with its output in `NAME.log` in the scratch folder.
     pub fn spawn(scratch: &Scratch, name: &str, command: &mut Command) -> Result<Self, Error> {
         let log = scratch.path().join(format!("{name}.log"));
         let out = File::create(&log).map_err(Error::at(&log))?;
@@ -158,23 +158,23 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// The signal that asks this program to end, if not SIGTERM.
+    /// Sets the signal that ends this program, if not SIGTERM.
     pub fn stop_with(mut self, stop: Signal) -> Self {
         self.stop = stop;
         self
     }
 
-    /// The program's process.
+    /// Returns the process id of the program.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits until something listens there; fails when the program ends first or the time is over.
+    /// Waits until the address accepts connections. Fails if the program ends first, or at the deadline.
     pub fn wait_listening(&mut self, address: SocketAddr, deadline: Duration) -> Result<(), Error> {
         self.wait_until(deadline, || TcpStream::connect_timeout(&address, deadline).is_ok())
     }
 
-    /// Waits until `ready`; fails when the program ends first or the time is over.
+    /// Waits until `ready` returns true. Fails if the program ends first, or at the deadline.
     pub fn wait_until(&mut self, deadline: Duration, mut ready: impl FnMut() -> bool) -> Result<(), Error> {
         let start = Instant::now();
         loop {
@@ -191,10 +191,10 @@ impl Daemon {
         }
     }
 
-    /// What the program printed so far.
+    /// Returns the output of the program so far.
     pub fn log(&self) -> Vec<u8> {
         let mut log = Vec::new();
-        // A log that cannot be read is an empty one: it only ever explains another failure.
+        // An unreadable log counts as empty: it only explains another failure.
         let _ = File::open(&self.log).and_then(|file| file.take(1 << 20).read_to_end(&mut log));
         log
     }
@@ -203,11 +203,11 @@ impl Daemon {
         Error::failed(&self.name, how, &self.log())
     }
 
-    /// Asks the program to end, then its orphans, and kills what is left after a while.
+    /// Ends the program, then its descendants, and kills the remaining ones after a grace period.
     fn end(&mut self) {
         let group = Pid::from_raw(self.child.id() as i32);
         let mut family = descendants(group);
-        // A signal to what is gone already fails, as it should.
+        // The signal fails if the group has ended already.
         let _ = kill(group, self.stop);
         let mut orphans_told = false;
         let start = Instant::now();

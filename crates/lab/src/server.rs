@@ -1,4 +1,4 @@
-//! The accept loop of one listener: a task per connection, a bounded number of them.
+//! The accept loop of one listener, with a task for each connection and a limit on their number.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,20 +14,20 @@ use crate::apps::context::World;
 use crate::profile;
 use crate::session::{Session, SessionError};
 
-/// How long a client may be silent inside TLS.
+/// The idle timeout inside TLS.
 const IDLE: Duration = Duration::from_secs(60);
-/// Connections at a time on one listener; more wait to be accepted.
+/// The most connections at a time on one listener. Further ones wait.
 const CONNECTIONS: usize = 64;
 
-/// A session that ended badly.
+/// A session that ended with an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Incident {
     /// The scheme of the endpoint (`smtp`, `imaps`).
     pub scheme: &'static str,
-    /// The client's address.
+    /// The address of the client.
     pub peer: SocketAddr,
-    /// What went wrong.
+    /// The error.
     pub error: SessionError,
 }
 
@@ -37,10 +37,10 @@ impl fmt::Display for Incident {
     }
 }
 
-/// Where incidents go.
+/// A function that receives incidents.
 pub type IncidentLog = Arc<dyn Fn(&Incident) + Send + Sync>;
 
-/// What one listener serves.
+/// The configuration of one listener.
 #[derive(Clone)]
 pub(crate) struct SoundServer {
     pub(crate) scheme: &'static str,
@@ -51,14 +51,14 @@ pub(crate) struct SoundServer {
 }
 
 impl SoundServer {
-    /// Serves connections until the task is dropped, and all its sessions with it.
+    /// Serves connections until the task is dropped, which ends all its sessions.
     pub(crate) async fn run(self, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut sessions = JoinSet::new();
         while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
             while sessions.try_join_next().is_some() {}
             let Ok((stream, peer)) = listener.accept().await else {
-                // Out of descriptors, most likely: let some sessions end first.
+                // Most likely the process has no free descriptor until a session ends.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
@@ -80,7 +80,7 @@ impl SoundServer {
             Session::implicit(protocol, acceptor.identity(), stream, IDLE)?
         } else {
             let stream = match acceptor.accept(stream).await {
-                // A client that looks and leaves is no incident.
+                // A client may leave before the upgrade.
                 Err(starttls::Error::Quit(_)) => return Ok(()),
                 other => other?,
             };
@@ -88,7 +88,7 @@ impl SoundServer {
         };
         let served = profile::serve(&mut session, &self.world, acceptor).await;
         match served {
-            // There is nobody to say goodbye to.
+            // The client is gone or does not read.
             Err(SessionError::Io(_) | SessionError::Idle) => served,
             served => served.and(session.close().await),
         }

@@ -1,4 +1,4 @@
-//! One session inside TLS: commands cut by the engine, raw lines and octets where a command announces them.
+//! A session inside TLS: commands that the engine frames, and raw lines where a command announces them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Octets of one line, one literal, one message, one file.
+/// The size limit of a line, a literal, a message or a file, in octets.
 pub(crate) const LIMIT: usize = 1 << 20;
 
 /// Why a session ended before its goodbye.
@@ -22,13 +22,13 @@ pub(crate) const LIMIT: usize = 1 << 20;
 pub enum SessionError {
     /// The negotiation or the handshake failed.
     Negotiation(starttls::Error),
-    /// What came inside TLS is no command of the protocol.
+    /// The client sent an invalid command inside TLS.
     Protocol(Box<proto::Error>),
-    /// The connection broke, or ended without TLS's own goodbye.
+    /// The connection failed, or ended without a close_notify alert.
     Io(io::Error),
-    /// The client said nothing, or read nothing, for too long.
+    /// The client sent or read nothing for too long.
     Idle,
-    /// The client sent something too long, or malformed beyond the engine's view.
+    /// The client sent a message that is too long, or malformed in a part that the engine does not check.
     Bad(&'static str),
 }
 
@@ -37,9 +37,9 @@ impl fmt::Display for SessionError {
         match self {
             Self::Negotiation(error) => error.fmt(f),
             Self::Protocol(error) => error.fmt(f),
-            Self::Io(error) => write!(f, "the session broke: {error}"),
+            Self::Io(error) => write!(f, "the connection failed: {error}"),
             Self::Idle => f.write_str("the client was idle for too long"),
-            Self::Bad(expected) => write!(f, "the client sent something else than {expected}"),
+            Self::Bad(expected) => write!(f, "invalid input of the client: expected {expected}"),
         }
     }
 }
@@ -67,23 +67,23 @@ impl From<io::Error> for SessionError {
     }
 }
 
-/// What carries a session: a stream inside TLS, or what a rogue makes of one.
+/// The stream of a session: TLS, or the stream of a rogue.
 pub(crate) trait SessionStream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> SessionStream for S {}
 
 /// What cuts the input into commands and answers some of them: [`ServerSession`], or what a rogue has instead.
 pub(crate) trait Engine: Send {
-    /// Takes input and returns what there was no room for.
+    /// Takes input, and returns the part that does not fit the buffer.
     fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8];
     /// Takes the unread input back.
     fn take_unread(&mut self) -> Vec<u8>;
-    /// The next command; `None` when more input is needed.
+    /// Returns the next command, or `None` if more input is needed.
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, SessionError>;
-    /// Whether there is nothing more to be read here.
+    /// Returns whether the session is over.
     fn is_over(&self) -> bool {
         false
     }
-    /// Starts afresh, as another service.
+    /// Restarts the session, as another service.
     fn restart(&mut self, protocol: &'static Protocol, identity: Identity);
 }
 
@@ -105,7 +105,7 @@ impl Engine for ServerSession {
     }
 }
 
-/// The two ends of a connection.
+/// The addresses of the two ends of a connection.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectionAddresses {
     pub(crate) local: IpAddr,
@@ -118,15 +118,15 @@ impl ConnectionAddresses {
     }
 }
 
-/// What an application works with: the encrypted stream, the engine's view of it, and an output buffer
-/// that is written before the next read.
+/// A session of an application: the stream, the engine that frames commands, and an output buffer that is written before
+/// the next read.
 pub(crate) struct Session {
     stream: Box<dyn SessionStream>,
     ends: ConnectionAddresses,
     protocol: &'static Protocol,
     identity: Identity,
     engine: Box<dyn Engine>,
-    /// Received, and not given to the engine yet.
+    /// Bytes that were received and are not in the engine yet.
     input: VecDeque<u8>,
     out: Vec<u8>,
     idle: Duration,
@@ -146,7 +146,7 @@ impl Session {
         Ok(Self::over(Box::new(stream), ends, protocol, identity, Box::new(inside), out, idle))
     }
 
-    /// Starts a session over any stream, with any engine; `out` is said first.
+    /// Starts a session on any stream with any engine. `out` is sent first.
     pub(crate) fn over(
         stream: Box<dyn SessionStream>,
         ends: ConnectionAddresses,
@@ -159,7 +159,7 @@ impl Session {
         Self { stream, ends, protocol, identity, engine, input: VecDeque::new(), out, idle }
     }
 
-    /// Starts the session of a connection that was TLS from its first byte: nothing was asked or said yet.
+    /// Starts the session of a connection with implicit TLS, which starts with the greeting.
     pub(crate) fn implicit(
         protocol: &'static Protocol,
         identity: Identity,
@@ -179,14 +179,15 @@ impl Session {
         Ok(session)
     }
 
-    /// Starts the engine afresh, with other capabilities, as an XMPP stream does after authentication.
+    /// Restarts the engine with other capabilities, as an XMPP stream restarts after the login.
     pub(crate) fn restart(&mut self, capabilities: &[&str]) {
         self.reclaim();
         self.identity.capabilities = capabilities.iter().filter_map(|it| it.parse().ok()).collect();
         self.engine.restart(self.protocol, self.identity.clone());
     }
 
-    /// The next command, answered already or not, or the goodbye; `None` if the client just closed.
+    /// Returns the next command, whether the engine has answered it or not, or the goodbye. Returns `None` if the client closed
+    /// the connection.
     pub(crate) async fn next(&mut self) -> Result<Option<SessionCommand>, SessionError> {
         loop {
             match self.engine.next(&mut self.out) {
@@ -207,7 +208,7 @@ impl Session {
         }
     }
 
-    /// The next command that is the application's; `None` at the end of the session.
+    /// Returns the next command that the application must answer, or `None` at the end of the session.
     pub(crate) async fn next_command(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
         loop {
             match self.next().await? {
@@ -218,7 +219,7 @@ impl Session {
         }
     }
 
-    /// The next line as it is, with its line ending: the continuation of a command, a line of a message.
+    /// Returns the next line with its line ending: the continuation of a command, or a line of a message.
     pub(crate) async fn line(&mut self) -> Result<Vec<u8>, SessionError> {
         self.reclaim();
         let mut seen = 0;
@@ -234,7 +235,7 @@ impl Session {
         }
     }
 
-    /// Lines until one with a single dot, the doubled dots undone (RFC 5321 section 4.5.2).
+    /// Returns the lines up to one with a single dot, without the doubled dots (RFC 5321 section 4.5.2).
     pub(crate) async fn block(&mut self) -> Result<Vec<u8>, SessionError> {
         let mut block = Vec::new();
         loop {
@@ -249,18 +250,18 @@ impl Session {
         }
     }
 
-    /// Says this, at the latest before the next read.
+    /// Queues bytes, which are written before the next read.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.out.extend_from_slice(bytes.as_ref());
     }
 
-    /// Says this line.
+    /// Queues a line.
     pub(crate) fn say(&mut self, line: impl AsRef<str>) {
         self.send(line.as_ref());
         self.send("\r\n");
     }
 
-    /// Sends a text in the way of a multi-line answer: dots doubled, and a line with one at the end.
+    /// Queues a text as a multi-line answer: with doubled dots, and a line with a single dot at the end.
     pub(crate) fn send_block(&mut self, text: &[u8]) {
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             if line.starts_with(b".") {
@@ -271,7 +272,7 @@ impl Session {
         self.send(if text.is_empty() || text.ends_with(b"\n") { ".\r\n" } else { "\r\n.\r\n" });
     }
 
-    /// Writes what was said.
+    /// Writes the queued bytes.
     pub(crate) async fn flush(&mut self) -> Result<(), SessionError> {
         let out = std::mem::take(&mut self.out);
         let stream = &mut self.stream;
@@ -282,8 +283,7 @@ impl Session {
         .await
     }
 
-    /// Replaces the end of what was said and not written yet: an answer of the engine's which an
-    /// application knows better.
+    /// Replaces the end of the queued bytes: an answer of the engine for which the application has a better one.
     pub(crate) fn amend(&mut self, end: &str, better: &str) {
         if self.out.ends_with(end.as_bytes()) {
             self.out.truncate(self.out.len() - end.len());
@@ -291,20 +291,20 @@ impl Session {
         }
     }
 
-    /// Says goodbye in TLS.
+    /// Ends TLS with close_notify.
     pub(crate) async fn close(mut self) -> Result<(), SessionError> {
         self.flush().await?;
-        // The client may be gone, as it may after its goodbye.
+        // The client may be gone after its goodbye.
         let _ = within(self.idle, self.stream.shutdown()).await;
         Ok(())
     }
 
-    /// The addresses of the connection.
+    /// Returns the addresses of the connection.
     pub(crate) fn ends(&self) -> ConnectionAddresses {
         self.ends
     }
 
-    /// How long one read or write may take.
+    /// Returns the time limit of one read or write.
     pub(crate) fn idle(&self) -> Duration {
         self.idle
     }
@@ -333,7 +333,7 @@ impl Session {
     }
 }
 
-/// Bounds one step in time.
+/// Runs one step with a time limit.
 pub(crate) async fn within<T>(
     limit: Duration,
     step: impl Future<Output = io::Result<T>>,

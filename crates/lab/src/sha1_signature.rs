@@ -1,4 +1,4 @@
-//! A certificate whose signature uses SHA-1 (RFC 9155), which no library here makes any more.
+//! Certificates with SHA-1 signatures (RFC 9155), which the libraries here no longer create.
 
 use num_bigint::BigUint;
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SignatureAlgorithm, SigningKey};
@@ -13,8 +13,8 @@ const SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5];
 const DIGEST_INFO: &[u8] = &[0x30, 0x21, 0x30, 9, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 0x14];
 const OCTETS: usize = 256;
 
-/// An RSA key that signs with SHA-1 and tells the library that it uses SHA-256. [`corrected`] puts the right name into
-/// what the library makes of it.
+/// An RSA key that signs with SHA-1, but reports SHA-256 to the library. [`corrected`] replaces the algorithm in the
+/// certificate.
 pub(crate) struct Sha1Key {
     key: KeyPair,
     modulus: BigUint,
@@ -22,7 +22,7 @@ pub(crate) struct Sha1Key {
 }
 
 impl Sha1Key {
-    /// Makes a key.
+    /// Creates a key.
     pub(crate) fn new() -> Result<Self, Error> {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let (modulus, exponent) = numbers(&key.serialize_der()).ok_or_else(|| Error::Io {
@@ -33,7 +33,7 @@ impl Sha1Key {
     }
 }
 
-/// The same certificate with the name of the algorithm that signed it, within what is signed and beside it.
+/// Returns the certificate with the real signature algorithm, in the signed part and after it.
 pub(crate) fn corrected(certificate: &[u8]) -> Vec<u8> {
     let mut corrected = certificate.to_vec();
     let places = certificate.windows(SHA256.len()).enumerate().filter(|(_, it)| *it == SHA256);
@@ -64,7 +64,7 @@ impl SigningKey for Sha1Key {
     }
 }
 
-/// The modulus and the private exponent of a PKCS #8 key (RFC 5208 section 5, RFC 8017 appendix A.1.2).
+/// Returns the modulus and the private exponent of a PKCS #8 key (RFC 5208 section 5, RFC 8017 appendix A.1.2).
 fn numbers(pkcs8: &[u8]) -> Option<(BigUint, BigUint)> {
     let (info, _) = value(pkcs8)?;
     let (_version, rest) = value(info)?;
@@ -78,7 +78,7 @@ fn numbers(pkcs8: &[u8]) -> Option<(BigUint, BigUint)> {
     Some((BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent)))
 }
 
-/// The content of the first value in DER, and what follows it.
+/// Returns the content of the first DER value, and the bytes after it.
 fn value(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let [_tag, length, rest @ ..] = der else { return None };
     let more = usize::from(length & 0x7f);

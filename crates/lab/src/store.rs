@@ -1,9 +1,9 @@
-//! What the lab's servers keep, in memory: mail, articles, files and scripts, shared by all of them.
+//! The mail, articles, files and scripts of the lab's servers, in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Entries of each kind; what exceeds them is refused.
+/// The most entries of each kind.
 const ENTRIES: usize = 256;
 
 /// One message in the mailbox.
@@ -15,7 +15,7 @@ pub struct Mail {
     pub text: Arc<[u8]>,
 }
 
-/// The lab's memory.
+/// The store that all servers of a lab share.
 #[derive(Debug)]
 pub struct Store {
     mail: Mutex<Vec<Mail>>,
@@ -23,7 +23,7 @@ pub struct Store {
     scripts: Mutex<BTreeMap<String, Arc<[u8]>>>,
 }
 
-/// The message that waits in the mailbox, and as an article in the group.
+/// The message in the mailbox, which is also an article in the group.
 pub(crate) const WELCOME: &str = "From: The lab <lab@example.test>\r\n\
     To: test@example.test\r\n\
     Subject: It works\r\n\
@@ -45,7 +45,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// The mailbox, oldest message first.
+    /// Returns the messages of the mailbox, the oldest first.
     pub fn mail(&self) -> Vec<Mail> {
         lock(&self.mail).clone()
     }
@@ -66,17 +66,17 @@ impl Store {
         lock(&self.mail).retain(|mail| !uids.contains(&mail.uid));
     }
 
-    /// The names and sizes of the files.
+    /// Returns the names and sizes of the files.
     pub fn files(&self) -> Vec<(String, usize)> {
         lock(&self.files).iter().map(|(name, text)| (name.clone(), text.len())).collect()
     }
 
-    /// A file's content.
+    /// Returns the content of a file.
     pub fn file(&self, name: &str) -> Option<Arc<[u8]>> {
         lock(&self.files).get(name).cloned()
     }
 
-    /// Keeps a file, unless there are too many.
+    /// Stores a file. Returns whether there was room for it.
     pub fn put_file(&self, name: &str, content: &[u8]) -> bool {
         put(&self.files, name, content)
     }
@@ -86,17 +86,17 @@ impl Store {
         lock(&self.files).remove(name).is_some()
     }
 
-    /// The names of the Sieve scripts.
+    /// Returns the names of the Sieve scripts.
     pub fn scripts(&self) -> Vec<String> {
         lock(&self.scripts).keys().cloned().collect()
     }
 
-    /// A Sieve script.
+    /// Returns a Sieve script.
     pub fn script(&self, name: &str) -> Option<Arc<[u8]>> {
         lock(&self.scripts).get(name).cloned()
     }
 
-    /// Keeps a Sieve script, unless there are too many.
+    /// Stores a Sieve script. Returns whether there was room for it.
     pub fn put_script(&self, name: &str, content: &[u8]) -> bool {
         put(&self.scripts, name, content)
     }
@@ -116,7 +116,7 @@ fn put(map: &Mutex<BTreeMap<String, Arc<[u8]>>>, name: &str, content: &[u8]) -> 
     room
 }
 
-/// Nothing here is left half done, so that a lock that a panic left behind is as good as any.
+/// Locks a mutex. A poisoned one is valid: no operation leaves the data in an intermediate state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

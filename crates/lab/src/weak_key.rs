@@ -1,4 +1,4 @@
-//! A key that is too small to be trusted, for a server that is not to be trusted: the TLS library signs with no such key.
+//! An RSA key of 1024 bits, for servers that clients must refuse. The TLS library does not sign with such keys.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use starttls::rustls::{Error, SignatureAlgorithm, SignatureScheme};
 
 use crate::ca::{Authority, Leaf};
 
-/// RSA with 1024 bits: a modulus and a private exponent that everybody knows. The public exponent is 65537.
+/// The modulus of a public test key. The public exponent is 65537.
 const MODULUS: &[u8] = b"\
     e9d909e77607f424886edcc89696233809ba80e66957f70409422f0c5f404af0\
     b594c075cd91d2aa61268ce59498974918f18c68bdd18fa5b61f8bd05ecb2f3c\
@@ -32,7 +32,7 @@ pub(crate) struct WeakKey {
 }
 
 impl WeakKey {
-    /// A certificate for this key.
+    /// Issues a certificate for this key.
     pub(crate) fn certified(authority: &Authority, leaf: &Leaf) -> Result<CertifiedKey, crate::error::Error> {
         let key = Self::new();
         let chain = authority.issue_for(leaf, &key)?;
@@ -82,7 +82,7 @@ impl Signer for WeakKey {
     }
 }
 
-/// EMSA-PSS with SHA-256 (RFC 8017 section 9.1.1). The salt protects nothing here.
+/// EMSA-PSS with SHA-256 (RFC 8017 section 9.1.1). The salt is fixed, since the key is public.
 fn encoded(message: &[u8]) -> Vec<u8> {
     let salt = [0x5a; 32];
     let hash = Sha256::digest([&[0; 8][..], &Sha256::digest(message), &salt].concat());

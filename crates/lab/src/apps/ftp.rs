@@ -1,4 +1,4 @@
-//! FTP (RFC 959, RFC 4217, RFC 2428, RFC 3659): one folder, and data over TLS only, where there is TLS.
+//! FTP (RFC 959, RFC 4217, RFC 2428, RFC 3659): one folder, and data over TLS only unless the server has no TLS.
 
 use starttls::proto::SessionCommand;
 
@@ -93,7 +93,7 @@ fn path(argument: &str) -> &str {
     argument.trim_start_matches('/')
 }
 
-/// Answers what is asked about one file.
+/// Answers a command about one file.
 fn about(session: &mut Session, world: &World, name: &str, path: &str) {
     let Some(file) = world.store.file(path) else {
         return session.say("550 No such file");

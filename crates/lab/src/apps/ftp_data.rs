@@ -1,4 +1,4 @@
-//! FTP's data connections: passive, one for each transfer, TLS from the first byte where there is TLS.
+//! The data connections of FTP: passive, one for each transfer, with implicit TLS unless the server has none.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl DataConnection {
         Ok(())
     }
 
-    /// Sends this, and says how it went.
+    /// Sends bytes, and replies with the result.
     pub(super) async fn send(
         &mut self,
         session: &mut Session,
@@ -67,7 +67,7 @@ impl DataConnection {
         Ok(())
     }
 
-    /// Receives to the end; `None` if it did not end well, which has been said.
+    /// Receives up to the end. Returns `None` after an error, which it has replied.
     pub(super) async fn receive(
         &mut self,
         session: &mut Session,
@@ -75,7 +75,7 @@ impl DataConnection {
     ) -> Result<Option<Vec<u8>>, SessionError> {
         let Some(stream) = self.open(session, acceptor).await? else { return Ok(None) };
         let mut content = Vec::new();
-        // An end without TLS's own is an error: anybody can cut a connection (RFC 4217 section 12.2).
+        // An end without close_notify is an error: an attacker can cut a connection (RFC 4217 section 12.2).
         let mut stream = stream.take(LIMIT as u64 + 1);
         match within(session.idle(), stream.read_to_end(&mut content)).await {
             Ok(_) if content.len() <= LIMIT => {
@@ -89,7 +89,7 @@ impl DataConnection {
         Ok(None)
     }
 
-    /// Says that the transfer begins, and waits for the client's connection.
+    /// Replies that the transfer starts, and waits for the client's connection.
     async fn open(
         &mut self,
         session: &mut Session,
@@ -109,7 +109,7 @@ impl DataConnection {
                 return Ok(None);
             }
         };
-        // Somebody else's connection would get the client's data.
+        // A connection from another address would get the client's data.
         if peer.ip() != client {
             session.say("425 Somebody else connected");
             return Ok(None);

@@ -20,7 +20,8 @@ async fn run(AppContext { session, .. }: AppContext<'_>) -> Result<(), SessionEr
             let mut fields = lines.clone().filter_map(|line| line.split_once(':'));
             fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
         };
-        // Nobody reads a body here, so that what follows its announcement is no request (RFC 9112 section 9.3).
+        // The server does not read bodies. It closes the connection after a message with one, since the body must not be parsed
+        // as a request (RFC 9112 section 9.3).
         let body =
             header("transfer-encoding").is_some() || header("content-length").is_some_and(|it| it != "0");
         let close =

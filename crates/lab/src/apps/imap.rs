@@ -1,4 +1,4 @@
-//! IMAP (RFC 9051, and enough of RFC 3501): one mailbox, to be read, searched and added to.
+//! IMAP (RFC 9051, and enough of RFC 3501): one mailbox that clients can read, search and append to.
 
 use super::context::{AppContext, Serving, World};
 use super::tokens::{Token, command};
@@ -55,7 +55,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
             "SELECT" | "EXAMINE" => {
                 selected = true;
                 select(session, &world.store.mail());
-                // Flags are not kept, so that there is nothing to write.
+                // Flags are not stored.
                 "OK [READ-ONLY] Selected"
             }
             "STATUS" => {
@@ -118,7 +118,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     Ok(())
 }
 
-/// RFC 9051 section 6.2.2, and the initial response of RFC 4959.
+/// AUTHENTICATE (RFC 9051 section 6.2.2), with the initial response of RFC 4959.
 async fn authenticate(session: &mut Session, world: &World, initial: &[Token]) -> Result<bool, SessionError> {
     let response = match initial {
         [initial] => initial.bytes().to_vec(),
@@ -167,7 +167,7 @@ fn status(session: &mut Session, mail: &[Mail], arguments: &[Token]) {
     session.say(format!("* STATUS INBOX ({})", items.join(" ")));
 }
 
-/// All keys must match (RFC 9051 section 6.4.4); `None` for a key that is not known here.
+/// Returns whether all keys match (RFC 9051 section 6.4.4), or `None` for an unknown key.
 fn search(mail: &[Mail], keys: &[Token]) -> Option<Vec<(usize, u32)>> {
     let mut found: Vec<(usize, &Mail)> = mail.iter().enumerate().map(|(at, mail)| (at + 1, mail)).collect();
     let last = (mail.len() as u32, next_uid(mail) - 1);
@@ -176,7 +176,7 @@ fn search(mail: &[Mail], keys: &[Token]) -> Option<Vec<(usize, u32)>> {
         let name = key.text().to_ascii_uppercase();
         match name.as_str() {
             "CHARSET" => drop(keys.next()?),
-            // No message was ever seen, answered, flagged or deleted.
+            // No message has a flag.
             "ALL" | "UNSEEN" | "UNANSWERED" | "UNDELETED" | "UNFLAGGED" => {}
             "SEEN" | "ANSWERED" | "DELETED" | "FLAGGED" | "RECENT" | "NEW" => found.clear(),
             "SUBJECT" | "FROM" | "TO" | "TEXT" | "BODY" => {

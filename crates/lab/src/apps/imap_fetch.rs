@@ -1,10 +1,10 @@
-//! FETCH (RFC 9051 section 6.4.5): which messages, and which parts of them.
+//! FETCH (RFC 9051 section 6.4.5): the messages and their parts.
 
 use super::tokens::Token;
 use crate::session::Session;
 use crate::store::Mail;
 
-/// Answers a FETCH; `None` if its arguments make no sense.
+/// Answers a FETCH. Returns `None` if its arguments are invalid.
 pub(super) fn fetch(session: &mut Session, mail: &[Mail], uid: bool, arguments: &[Token]) -> Option<()> {
     let (set, items) = arguments.split_first()?;
     let set = set.text();
@@ -32,7 +32,8 @@ pub(super) fn fetch(session: &mut Session, mail: &[Mail], uid: bool, arguments: 
     Some(())
 }
 
-/// Whether a set (`1`, `2:*`, `1,3`) holds a number; `*` is the highest in use. `None` if it is no set.
+/// Returns whether a set (`1`, `2:*`, `1,3`) contains a number, or `None` if the set is invalid. `*` is the highest number in
+/// use.
 pub(super) fn is_in(set: &str, number: u32, highest: u32) -> Option<bool> {
     let end = |text: &str| if text == "*" { Some(highest) } else { text.parse().ok() };
     let mut found = false;
@@ -79,7 +80,7 @@ fn part(mail: &Mail, item: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// `BODY[…]`, `BODY.PEEK[…]`, and an octet range behind it (`<0.100>`).
+/// `BODY[…]` or `BODY.PEEK[…]`, and an octet range after it (`<0.100>`).
 fn section(item: &str, text: &[u8], header: &[u8], body: &[u8]) -> Option<Vec<u8>> {
     let inner = item.strip_prefix("BODY.PEEK[").or_else(|| item.strip_prefix("BODY["))?;
     let (name, range) = inner.split_once(']')?;
@@ -112,7 +113,7 @@ fn literal(name: &str, text: &[u8]) -> Vec<u8> {
     [format!("{name} {{{}}}\r\n", text.len()).as_bytes(), text].concat()
 }
 
-/// The fields of a header for which `wanted`, given the name in upper case; the empty line at the end.
+/// Returns the header fields whose upper-case name is `wanted`, and the empty line.
 fn select(header: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut keeping = false;
@@ -129,7 +130,7 @@ fn select(header: &[u8], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
     kept
 }
 
-/// RFC 9051 section 7.5.2; addresses stay unparsed, as names.
+/// Returns the envelope (RFC 9051 section 7.5.2), with unparsed addresses as names.
 fn envelope(header: &[u8]) -> Vec<u8> {
     let field = |name: &str| {
         let line = select(header, |field| field == name);

@@ -14,7 +14,7 @@ async fn run(AppContext { session, acceptor, world }: AppContext<'_>) -> Result<
     while let Some(line) = session.next_command().await? {
         let line = String::from_utf8_lossy(&line).into_owned();
         let line = line.trim_end_matches(['\r', '\n']);
-        // RFC 2812 section 2.3.1: a prefix of the client's is its own affair.
+        // A prefix of the client is ignored (RFC 2812 section 2.3.1).
         let line = if line.starts_with(':') { line.split_once(' ').map_or("", |it| it.1) } else { line };
         let (command, parameters) = line.split_once(' ').unwrap_or((line, ""));
         let first = parameters.split(' ').next().unwrap_or_default().trim_start_matches(':');
@@ -81,7 +81,7 @@ async fn run(AppContext { session, acceptor, world }: AppContext<'_>) -> Result<
     Ok(())
 }
 
-/// RFC 2812 section 2.3.1, with more room than its nine characters.
+/// Returns whether a nickname is valid (RFC 2812 section 2.3.1), with a higher limit than its nine characters.
 fn is_nick(name: &str) -> bool {
     let special = |c: char| "[]\\`_^{|}".contains(c);
     name.len() <= 30

@@ -36,7 +36,7 @@ pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
 async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut bound = false;
     while let Some(message) = session.next_command().await? {
-        // The engine cut and understood it: a sequence of an id, an operation, perhaps controls.
+        // The engine has verified the message: a sequence of an id, an operation, and optional controls.
         let Some((_, contents, _)) = element(&message) else { break };
         let Some((_, id, behind)) = element(contents) else { break };
         let Some((operation, body, _)) = element(behind) else { break };
@@ -61,7 +61,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
                 }
                 _ => result(0x78, code::PROTOCOL_ERROR, &[]),
             },
-            // Delete is the one whose response has another distance.
+            // The tag of the Delete response has another distance from its request than the others.
             0x4a => result(0x6b, code::UNWILLING, &[]),
             0x66 | 0x68 | 0x6c | 0x6e => result(operation + 1, code::UNWILLING, &[]),
             _ => break,
@@ -69,14 +69,14 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
         answers.push(last);
         for answer in answers {
             session.send(encode(0x30, &[encode(0x02, &[id]), answer]));
-            // Each in a TLS record of its own: a client may wait at the socket for the next one.
+            // Each response is a TLS record of its own, since a client may wait at the socket for the next one.
             session.flush().await?;
         }
     }
     Ok(())
 }
 
-/// Version, name, and the choice of authentication (RFC 4511 section 4.2).
+/// Parses a bind: version, name, and authentication (RFC 4511 section 4.2).
 fn bind(world: &World, body: &[u8]) -> u8 {
     let parts = || {
         let (_, version, rest) = element(body)?;
@@ -86,7 +86,7 @@ fn bind(world: &World, body: &[u8]) -> u8 {
     };
     match parts() {
         Some((b"\x03", b"", 0x80, b"")) => code::SUCCESS,
-        // By the entry's name, or by the user's own as some directories allow: it is the same in every protocol.
+        // The name is that of the entry, or the user name of the other protocols, as some directories allow.
         Some((b"\x03", name, 0x80, secret))
             if name.eq_ignore_ascii_case(USER.as_bytes()) || name == world.user.as_bytes() =>
         {
@@ -103,7 +103,7 @@ fn anonymous(body: &[u8]) -> bool {
     element(body).and_then(|(_, _, rest)| element(rest)).is_none_or(|(_, name, _)| name.is_empty())
 }
 
-/// The entries in scope; a filter must be one of presence, which all have, or of equality.
+/// Returns the entries in scope. The filter must be one of presence, which matches all, or of equality.
 fn search(body: &[u8], bound: bool) -> Result<Vec<Vec<u8>>, u8> {
     let parts = || {
         let (_, base, rest) = element(body)?;
@@ -153,12 +153,12 @@ fn entry((name, attributes): &Entry) -> Vec<u8> {
     encode(0x64, &[encode(0x04, &[name.as_bytes()]), encode(0x30, &attributes)])
 }
 
-/// LDAPResult without a name or a text, and what may follow it.
+/// Returns an LDAPResult without a name or a text, followed by `more`.
 fn result(operation: u8, code: u8, behind: &[u8]) -> Vec<u8> {
     encode(operation, &[&[0x0a, 1, code, 0x04, 0, 0x04, 0], behind])
 }
 
-/// BER with a definite length, the only form that LDAP has (RFC 4511 section 5.1).
+/// Encodes BER with a definite length, the only form of LDAP (RFC 4511 section 5.1).
 fn encode(tag: u8, parts: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.as_ref().len()).sum();
     let mut bytes = vec![tag];
@@ -173,7 +173,7 @@ fn encode(tag: u8, parts: &[impl AsRef<[u8]>]) -> Vec<u8> {
     bytes
 }
 
-/// The first element: its tag (of one octet), its contents, and what follows it.
+/// Returns the tag (one octet) and the contents of the first element, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

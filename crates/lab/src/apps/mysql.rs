@@ -1,13 +1,13 @@
-//! MySQL's protocol: a password by `caching_sha2_password`, and queries of one literal.
+//! MySQL: a password with `caching_sha2_password`, and queries of one literal.
 
 use super::context::{AppContext, Serving};
 use crate::session::{Session, SessionError};
 
-/// Capabilities of the client's (`CLIENT_…` in the manual).
+/// Capabilities of the client (`CLIENT_…` in the manual).
 const PLUGIN_AUTH_LENENC: u32 = 1 << 21;
 const SECURE_CONNECTION: u32 = 1 << 15;
 
-/// Nobody left to answer: autocommit is on, nothing was warned of.
+/// The status with autocommit on, and no warnings.
 const STATUS: [u8; 4] = [2, 0, 0, 0];
 
 pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
@@ -21,12 +21,12 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
         packets.error(1043, "08S01", "Bad handshake");
         return Ok(());
     };
-    // The scramble of the greeting came in cleartext. Ask for the password itself, inside TLS: first the
-    // plugin, with a scramble that will not be used, then "perform full authentication".
+    // The scramble of the greeting was sent in cleartext, so the server requests the password itself inside TLS: first the
+    // plugin with an unused scramble, then "perform full authentication".
     packets.send(&[&b"\xfecaching_sha2_password\0"[..], &[b'x'; 20], b"\0"].concat());
     let Some(scrambled) = packets.0.next_command().await? else { return Ok(()) };
     packets.1 = sequence(&scrambled);
-    // An empty password is said at once, and there is none here.
+    // An empty first answer means an empty password, which the user does not have.
     let password = if scrambled.len() > 5 {
         packets.send(b"\x01\x04");
         let Some(password) = packets.0.next_command().await? else { return Ok(()) };
@@ -60,7 +60,7 @@ fn sequence(packet: &[u8]) -> u8 {
     packet.get(3).map_or(0, |number| number.wrapping_add(1))
 }
 
-/// The user in HandshakeResponse41, if the rest of it is there too.
+/// Returns the user of a complete HandshakeResponse41.
 fn user(response: &[u8]) -> Option<Vec<u8>> {
     let capabilities = u32::from_le_bytes(response.get(..4)?.try_into().ok()?);
     let rest = response.get(32..)?;
@@ -83,7 +83,7 @@ fn query(packets: &mut Packets<'_>, text: &str) {
     }
 }
 
-/// Packets of one exchange: length, number, body.
+/// The packets of one exchange: length, number, body.
 struct Packets<'a>(&'a mut Session, u8);
 
 impl Packets<'_> {

@@ -138,7 +138,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     Ok(())
 }
 
-/// How many articles there are, and the lowest and highest number (RFC 3977 section 6.1.1).
+/// Returns the number of articles, and the lowest and highest number (RFC 3977 section 6.1.1).
 fn range(mail: &[Mail]) -> (usize, u32, u32) {
     let low = mail.first().map_or(1, |mail| mail.uid);
     (mail.len(), low, mail.last().map_or(0, |mail| mail.uid))
@@ -180,7 +180,7 @@ fn parts(mail: &Mail) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value of a header field, unfolded; empty if it is missing.
+/// Returns the unfolded value of a header field, or an empty text if it is missing.
 fn field(mail: &Mail, name: &str) -> String {
     let header = String::from_utf8_lossy(parts(mail).0).replace("\r\n ", " ").replace("\r\n\t", " ");
     let value = header.lines().filter_map(|line| line.split_once(':'));

@@ -1,4 +1,4 @@
-//! NUT, Network UPS Tools (RFC 9271): one power supply, called `lab`, on line.
+//! NUT, Network UPS Tools (RFC 9271): one power supply named `lab`, which is online.
 
 use super::context::{AppContext, Serving};
 use super::words::words;

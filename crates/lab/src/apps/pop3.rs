@@ -1,4 +1,4 @@
-//! POP3 (RFC 1939): the same mailbox.
+//! POP3 (RFC 1939), with the mailbox of the lab.
 
 use starttls::proto::SessionCommand;
 
@@ -14,14 +14,14 @@ pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
 
 async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), SessionError> {
     let mut user = String::new();
-    // The mailbox as it was at the login, and which messages are marked as deleted.
+    // The messages at the login, and which of them are marked as deleted.
     let mut mailbox: Option<Vec<Mail>> = None;
     let mut deleted: Vec<u32> = Vec::new();
     loop {
         let line = match session.next().await? {
             Some(SessionCommand::Message(line)) => line,
             Some(SessionCommand::Answered(_)) => continue,
-            // RFC 1939 section 6: deletions are done at QUIT, and not if the connection just ends.
+            // Messages are deleted at QUIT only (RFC 1939 section 6).
             Some(SessionCommand::Quit) => {
                 world.store.delete(&deleted);
                 return Ok(());
@@ -65,7 +65,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
             continue;
         };
         let left = |mail: &&Mail| !deleted.contains(&mail.uid);
-        // The message that the first argument names, if there is one.
+        // The message number in the first argument.
         let number = words.get(1).and_then(|number| number.parse::<usize>().ok());
         let named = number.and_then(|number| mail.get(number.checked_sub(1)?)).filter(left);
         let entry =
@@ -107,7 +107,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     }
 }
 
-/// The header, the empty line, and so many lines of the body.
+/// Returns the header, the empty line, and this number of lines of the body.
 fn top(text: &[u8], wanted: usize) -> Vec<u8> {
     let mut lines = text.split_inclusive(|&byte| byte == b'\n');
     let mut top = Vec::new();

@@ -1,9 +1,9 @@
-//! PostgreSQL's protocol 3.0: a password, and queries of one literal.
+//! PostgreSQL (protocol 3.0): a password, and queries of one literal.
 
 use super::context::{AppContext, Serving};
 use crate::session::{Session, SessionError};
 
-/// The client's type for text, of any length (`pg_type.dat`).
+/// The type of text of any length (`pg_type.dat`).
 const TEXT: u32 = 25;
 const INT4: u32 = 23;
 
@@ -40,7 +40,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     ] {
         message(session, b'S', format!("{name}\0{value}\0").as_bytes());
     }
-    // A backend's key, for cancelling queries, of which none lasts.
+    // The key for cancelling queries, which is unused: no query takes long.
     message(session, b'K', &[0; 8]);
     message(session, b'Z', b"I");
     let mut state = State::default();
@@ -73,7 +73,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     Ok(())
 }
 
-/// What a session remembers.
+/// The state of a session.
 #[derive(Default)]
 struct State {
     /// The statement of the extended protocol, which is executed without parameters.
@@ -83,7 +83,7 @@ struct State {
     in_transaction: bool,
 }
 
-/// Which part of the answer to a query is wanted.
+/// The requested parts of the answer to a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reply {
     Whole,

@@ -4,12 +4,12 @@ use starttls::proto::base64;
 
 use super::context::World;
 
-/// Reads a line of Base64, with its padding.
+/// Decodes a line of Base64 with padding.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     base64::decode(text.trim_ascii())
 }
 
-/// Whether this response, in Base64, names the user and the password, and the user as itself if at all.
+/// Returns whether this Base64 response contains the user and the password, and no other authorization identity.
 pub(super) fn plain(world: &World, response: &[u8]) -> bool {
     let Some(response) = decode(response) else { return false };
     let parts: Vec<&[u8]> = response.split(|&byte| byte == 0).collect();

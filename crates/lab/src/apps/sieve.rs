@@ -1,4 +1,4 @@
-//! ManageSieve (RFC 5804): keeps scripts, runs none.
+//! ManageSieve (RFC 5804): stores scripts, and runs none.
 
 use super::context::{AppContext, Serving};
 use super::sasl;
@@ -24,7 +24,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
             ("AUTHENTICATE", [mechanism, initial @ ..]) if mechanism.text().eq_ignore_ascii_case("PLAIN") => {
                 let response = match initial {
                     [initial] => initial.bytes().to_vec(),
-                    // RFC 5804 section 2.1: an empty challenge, and the response as a string.
+                    // An empty challenge, and the response as a string (RFC 5804 section 2.1).
                     _ => {
                         session.say("\"\"");
                         match command(session).await?.as_deref() {
@@ -73,7 +73,7 @@ async fn run(AppContext { session, world, .. }: AppContext<'_>) -> Result<(), Se
     Ok(())
 }
 
-/// As a quoted string; what was a literal with line ends in it becomes one too (RFC 5804 section 4).
+/// Returns a text as a quoted string, even if it was a literal with line ends (RFC 5804 section 4).
 fn string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace(['\r', '\n'], " "))
 }

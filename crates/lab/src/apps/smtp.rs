@@ -1,4 +1,4 @@
-//! SMTP, submission and LMTP: takes mail into the mailbox.
+//! SMTP, submission and LMTP, which deliver to the mailbox.
 
 use starttls::proto::SessionCommand;
 
@@ -7,7 +7,7 @@ use super::sasl;
 use super::words::words;
 use crate::session::SessionError;
 
-/// Recipients of one message.
+/// The most recipients of one message.
 const RECIPIENTS: usize = 100;
 
 pub(crate) fn serve(context: AppContext<'_>) -> Serving<'_> {
@@ -25,7 +25,7 @@ pub(crate) fn serve_lmtp(context: AppContext<'_>) -> Serving<'_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Relay,
-    /// Takes mail from users only (RFC 6409 section 4.3).
+    /// Accepts mail from users only (RFC 6409 section 4.3).
     Submission,
     Lmtp,
 }

@@ -14,7 +14,7 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// Its text, whatever its form.
+    /// Returns the text of a token of any form.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Atom(atom) => atom.as_bytes(),
@@ -24,13 +24,13 @@ impl Token {
         }
     }
 
-    /// The same, for names and keywords.
+    /// Returns the text of a name or a keyword.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 }
 
-/// The next command, with all its literals; `None` at the end of the session.
+/// Returns the next command with all its literals, or `None` at the end of the session.
 pub(super) async fn command(session: &mut Session) -> Result<Option<Vec<Token>>, SessionError> {
     let Some(mut bytes) = session.next_command().await? else { return Ok(None) };
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn command(session: &mut Session) -> Result<Option<Vec<Token>>,
         };
         session.send("+ Go ahead\r\n");
         let literal = bytes.len() + lacking;
-        // The literal comes in pieces, and then the rest of the line.
+        // The literal arrives in parts, followed by the rest of the line.
         loop {
             let last = bytes.len() >= literal;
             match session.next().await? {
@@ -61,7 +61,7 @@ pub(super) async fn command(session: &mut Session) -> Result<Option<Vec<Token>>,
 
 enum Parsed {
     Whole(Vec<Token>),
-    /// A literal of so many octets is announced at the end.
+    /// A literal of this many octets follows.
     Lacks(usize),
 }
 
@@ -126,7 +126,7 @@ fn parse(bytes: &[u8]) -> Parsed {
     Parsed::Whole(tokens)
 }
 
-/// Behind the brace: how many octets, and what follows the line's end. The end of the command is cut.
+/// Parses the length after the opening brace, and returns the bytes after the end of the line.
 fn literal(tail: &[u8]) -> Option<(usize, &[u8])> {
     let end = tail.iter().position(|&byte| byte == b'}')?;
     let digits = tail[..end].strip_suffix(b"+").unwrap_or(&tail[..end]);

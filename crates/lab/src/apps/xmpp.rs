@@ -8,9 +8,9 @@ use crate::session::SessionError;
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
-/// What the engine says where nothing is to be negotiated.
+/// The features that the engine sends when nothing is left to negotiate.
 const NO_FEATURES: &str = "<stream:features/>";
-/// RFC 6120 section 7.3, and the session of RFC 3921 that old clients want.
+/// Resource binding (RFC 6120 section 7.3), and the session of RFC 3921 that old clients request.
 const FEATURES: &str = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
     <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session></stream:features>";
 
@@ -68,7 +68,7 @@ async fn run(AppContext { session, world, acceptor }: AppContext<'_>) -> Result<
                     _ => String::new(),
                 });
             }
-            // There is nobody to talk to.
+            // The server has no other user.
             "presence" | "message" if authenticated => {}
             _ => {
                 session.send(
@@ -82,14 +82,14 @@ async fn run(AppContext { session, world, acceptor }: AppContext<'_>) -> Result<
     Ok(())
 }
 
-/// The local name of the element that this starts with. The engine has parsed the message as XML before.
+/// Returns the local name of the first element. The engine has verified that the message is XML.
 fn name(element: &str) -> &str {
     let name = element.strip_prefix('<').unwrap_or_default();
     let end = name.find(|c: char| c.is_whitespace() || "/>".contains(c)).unwrap_or(name.len());
     name[..end].rsplit(':').next().unwrap_or_default()
 }
 
-/// An attribute of the first element, as it stands there, escapes included.
+/// Returns an attribute of the first element, with its escapes.
 fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let tag = &element[..element.find('>')?];
     let mut rest = tag;
@@ -105,7 +105,7 @@ fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The text of the first element.
+/// Returns the text of the first element.
 fn text(element: &str) -> &str {
     let behind = element.find('>').map_or("", |end| &element[end + 1..]);
     behind.split('<').next().unwrap_or_default()

@@ -19,7 +19,7 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     launcher.running("test", endpoints, vec![main])
 }
 
-/// What serves these endpoints, with this certificate and its key.
+/// Returns the configuration for these endpoints, with this certificate and its key.
 pub(super) fn services(
     endpoints: &[RealEndpoint],
     tls: Option<&(PathBuf, PathBuf)>,
@@ -57,7 +57,7 @@ pub(super) fn services(
     Ok(tls + &listeners)
 }
 
-/// A Dovecot that knows the one user, with or without `@example.test`, and whatever `more` says.
+/// Starts a Dovecot with the one user, with or without `@example.test`, and the configuration in `more`.
 pub(super) fn spawn(launcher: &Launcher<'_>, more: &str) -> Result<Daemon, Error> {
     let dir = launcher.scratch.path().display().to_string();
     launcher.scratch.dir("homes", &user("mail", "base-passwd")?)?;
@@ -80,7 +80,7 @@ first_valid_uid = 1
     Daemon::spawn(&launcher.scratch, "dovecot", Command::new(dovecot).arg("-F").arg("-c").arg(config))
 }
 
-/// Settings that Dovecot 2.4 (Debian 13) writes otherwise than 2.3 (Debian 12).
+/// The syntax of settings that differ between Dovecot 2.3 (Debian 12) and 2.4 (Debian 13).
 enum Syntax {
     V23,
     V24,

@@ -1,4 +1,4 @@
-//! InspIRCd; whoever knows the password may connect, under any nickname.
+//! InspIRCd. A client with the password may connect with any nickname.
 
 use std::process::Command;
 

@@ -11,36 +11,36 @@ use crate::ca::{Authority, Leaf};
 use crate::error::Error;
 use crate::process::{Daemon, Scratch, free_port, own_loopback};
 
-/// How long a server may take until it listens.
+/// How long a server may take to listen.
 pub(super) const START: Duration = Duration::from_secs(30);
 
-/// What launchers share.
+/// The options of all launchers.
 pub struct Setup {
-    /// Who issues the servers' certificates.
+    /// The authority that issues the certificates.
     pub authority: Authority,
     /// Whether the servers offer TLS.
     pub tls: bool,
 }
 
 impl Setup {
-    /// Servers with TLS, under a new authority.
+    /// Returns the options for servers with TLS and a new authority.
     pub fn new() -> Result<Self, Error> {
         Ok(Self { authority: Authority::new()?, tls: true })
     }
 
-    /// Servers without TLS.
+    /// Returns the options for servers without TLS.
     pub fn without_tls() -> Result<Self, Error> {
         Ok(Self { tls: false, ..Self::new()? })
     }
 }
 
-/// A server that runs until this is dropped.
+/// A server that runs until the value is dropped.
 pub struct RunningServer {
-    /// Where it listens.
+    /// The endpoints of the server.
     pub endpoints: Vec<RealEndpoint>,
-    /// The one user that may log in, as the protocol wants it written.
+    /// The user that may log in, in the form of the protocol.
     pub user: String,
-    /// That user's password.
+    /// The password of the user.
     pub password: String,
     // Dropped in this order: the folder outlives its daemons.
     daemons: Vec<Daemon>,
@@ -52,30 +52,30 @@ pub struct RunningServer {
 pub struct RealEndpoint {
     /// The protocol's name in the registry.
     pub protocol: &'static str,
-    /// Where to connect.
+    /// The address of the endpoint.
     pub address: SocketAddr,
     /// The name in its certificate.
     pub server_name: String,
 }
 
 impl RunningServer {
-    /// The endpoint of a protocol.
+    /// Returns the endpoint of a protocol.
     pub fn endpoint(&self, protocol: &str) -> Option<&RealEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.protocol == protocol)
     }
 
-    /// The folder with its configuration, data and logs.
+    /// Returns the folder with its configuration, data and logs.
     pub fn folder(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// The process numbers of its programs; each leads a process group.
+    /// Returns the process ids of its programs. Each one leads a process group.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.daemons.iter().map(Daemon::id)
     }
 }
 
-/// What a launcher works with: folder, address, name and secrets of one server.
+/// The folder, the address, the name and the password of one server that is being launched.
 pub(super) struct Launcher<'a> {
     pub(super) setup: &'a Setup,
     pub(super) scratch: Scratch,
@@ -95,12 +95,12 @@ impl<'a> Launcher<'a> {
         })
     }
 
-    /// A free port for a protocol.
+    /// Returns an endpoint on a free port.
     pub(super) fn endpoint(&self, protocol: &'static str) -> Result<RealEndpoint, Error> {
         Ok(RealEndpoint { protocol, address: free_port(self.ip)?, server_name: self.server_name.clone() })
     }
 
-    /// The server's certificate chain and its key, the key readable by `owner` alone.
+    /// Writes the certificate chain and the key of the server. Only `owner` can read the key.
     pub(super) fn certificate(&self, owner: &User) -> Result<(PathBuf, PathBuf), Error> {
         let issued = self.setup.authority.issue(&Leaf::named(&self.server_name))?;
         let chain = self.scratch.file("server.pem", &issued.chain_pem)?;
@@ -108,7 +108,7 @@ impl<'a> Launcher<'a> {
         Ok((chain, key))
     }
 
-    /// `with()` when the server shall offer TLS, else `without`.
+    /// Returns `with()` if the server offers TLS, or else `without`.
     pub(super) fn tls(
         &self,
         with: impl FnOnce() -> Result<String, Error>,
@@ -117,7 +117,7 @@ impl<'a> Launcher<'a> {
         if self.setup.tls { with() } else { Ok(without.into()) }
     }
 
-    /// The server, once every endpoint listens; `daemons` has the one that listens first.
+    /// Returns the server once every endpoint listens. The first of `daemons` must listen on them.
     pub(super) fn running(
         self,
         user: &str,

@@ -2,11 +2,11 @@
 //!
 //! Each launcher writes a configuration into a scratch folder, takes free ports on a loopback
 //! address of its own, and runs the daemon in the foreground until its [`RunningServer`] is dropped.
-//! Nothing of the system's own configuration is read or written. The launchers start as root and
-//! let each daemon drop to the user that its package made.
+//! It does not use the configuration of the system. The launchers run as root, and each daemon changes to the user of its
+//! package.
 //!
-//! With [`Setup::tls`] a server has a certificate for `NAME.example.test` and, where its software
-//! can say so, accepts no login before the upgrade; without, it offers no upgrade.
+//! With [`Setup::tls`] a server has a certificate for `NAME.example.test` and, if its software has such a setting, accepts no
+//! login before the upgrade. Without it, the server offers no upgrade.
 //!
 //! # Add a server
 //!
@@ -17,7 +17,7 @@
 //!    package when one is missing.
 //! 2. Add a row to [`SERVERS`], with every Debian package it needs.
 //! 3. Add its name to [`each_real_server`](crate::each_real_server), by which every test of real servers runs.
-//! 4. Add a test to `tests/real_servers.rs` that upgrades with somebody else's client.
+//! 4. Add a test to `tests/real_servers.rs` that upgrades with a client of another project.
 
 mod cups;
 mod dovecot;
@@ -38,13 +38,13 @@ use crate::error::Error;
 
 /// A server that can be launched.
 pub struct RealServer {
-    /// What people call it, in lower case.
+    /// The name of the server, in lower case.
     pub name: &'static str,
     /// The Debian packages it needs.
     pub packages: &'static [&'static str],
-    /// The protocols it speaks, by their names in the registry.
+    /// The names of its protocols in the registry.
     pub protocols: &'static [&'static str],
-    /// Launches it.
+    /// Launches the server.
     pub start: fn(&Setup) -> Result<RunningServer, Error>,
 }
 
@@ -93,13 +93,13 @@ pub const SERVERS: &[RealServer] = &[
     RealServer { name: "inspircd", packages: &["inspircd"], protocols: &["irc"], start: inspircd::start },
 ];
 
-/// The server that is called this.
+/// Returns the server with this name.
 pub fn server(name: &str) -> Option<&'static RealServer> {
     SERVERS.iter().find(|server| server.name == name)
 }
 
-/// One test per server of [`SERVERS`](crate::real::SERVERS), each of which calls this function with it; and one that
-/// none is left out.
+/// Defines a test for each server of [`SERVERS`](crate::real::SERVERS) that calls this function, and a test that the list is
+/// complete.
 #[macro_export]
 macro_rules! each_real_server {
     ($test:path) => {
@@ -111,7 +111,7 @@ macro_rules! each_real_server {
         $(#[test]
         fn $name() {
             let name = stringify!($name);
-            $test($crate::real::server(name).unwrap_or_else(|| panic!("there is no server {name}")));
+            $test($crate::real::server(name).unwrap_or_else(|| panic!("unknown server {name}")));
         })*
 
         #[test]
@@ -123,10 +123,10 @@ macro_rules! each_real_server {
     };
 }
 
-/// Postfix, and behind it a Dovecot that keeps the mail: SMTP, submission, IMAP and POP3.
+/// Starts Postfix with a Dovecot that stores the mail: SMTP, submission, IMAP and POP3.
 ///
 /// # Errors
-/// When a program is missing, or does not start.
+/// Returns an error if a program is missing or does not start.
 pub fn start_mail_host(setup: &Setup) -> Result<RunningServer, Error> {
     postfix::start_with_mailbox(setup)
 }

@@ -1,4 +1,4 @@
-//! Postfix: SMTP and submission. Logins are checked by a Dovecot that does nothing else, or keeps the mail.
+//! Postfix: SMTP and submission. A Dovecot checks the logins, and may store the mail.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ pub(super) fn start(setup: &Setup) -> Result<RunningServer, Error> {
     launch(setup, false)
 }
 
-/// With a Dovecot behind it that keeps the mail, for IMAP and POP3.
+/// Starts Postfix with a Dovecot that stores the mail, for IMAP and POP3.
 pub(super) fn start_with_mailbox(setup: &Setup) -> Result<RunningServer, Error> {
     launch(setup, true)
 }
@@ -49,7 +49,7 @@ tls_random_source = dev:/dev/urandom",
             )
         },
     );
-    // A message may be larger than what Postfix takes by default.
+    // A test may send a message above the default size limit of Postfix.
     let transport = if mailbox {
         format!(
             "virtual_transport = lmtp:unix:{dir}/lmtp\nmessage_size_limit = 67108864\nvirtual_mailbox_limit = 0"
@@ -118,7 +118,7 @@ postlog unix-dgram n - n - 1 postlogd
         ),
     )?;
     let config = format!("{dir}/etc");
-    // Makes what is missing below the queue.
+    // Creates the folders of the queue.
     run(Command::new(program("postfix", "postfix")?).args(["-c", &config, "check"]))?;
     let master = program("/usr/lib/postfix/sbin/master", "postfix")?;
     // -d: stay in the given process group.
@@ -127,7 +127,7 @@ postlog unix-dgram n - n - 1 postlogd
     launcher.running("test@example.test", endpoints, vec![master, auth])
 }
 
-/// Checks logins, and keeps the mail if there is a mailbox.
+/// Starts the Dovecot that checks logins, and stores the mail if there is a mailbox.
 fn auth(launcher: &Launcher<'_>, mailbox: bool, services: &str) -> Result<Daemon, Error> {
     let listener = |service: &str, socket: &str| {
         let path = launcher.scratch.path().join(socket);

@@ -1,4 +1,4 @@
-//! How an embedded server behaves, as data: the sound behavior, and what a rogue does otherwise.
+//! The behavior of an embedded server, as data: that of a sound server, and the differences of a rogue.
 
 use std::time::Duration;
 
@@ -6,48 +6,48 @@ use starttls::proto::Refusal;
 
 use super::response_patch::ResponsePatch;
 
-/// How a server behaves around its upgrade.
+/// The behavior of a server before, during and after its upgrade.
 #[derive(Clone, Copy)]
 pub(super) struct Behavior {
-    /// What reaches the application before TLS.
+    /// The commands that reach the application before TLS.
     pub(super) gate: CleartextAccess,
-    /// Whether what belongs inside TLS is listed before it too: mechanisms, and all else.
+    /// Whether capabilities that belong inside TLS are also listed before it, such as mechanisms.
     pub(super) lists: bool,
     /// Whether the upgrade is offered.
     pub(super) offers: bool,
-    /// How a request is refused, if it is.
+    /// How the server refuses a request; `None` to accept it.
     pub(super) refuses: Option<Refusal>,
-    /// Whether other forms of the request than the exact one do.
+    /// Whether the server accepts other forms of the request than the exact one.
     pub(super) sloppy: bool,
-    /// Whether a request is taken for one wherever it stands, in the data of other commands too.
+    /// Whether the server accepts a request inside the data of another command.
     pub(super) hunts: bool,
-    /// What becomes of bytes behind the request.
+    /// What the server does with bytes that follow the request.
     pub(super) after_request: AfterRequest,
-    /// The only form of a new session that is understood there, if only one is.
+    /// The only form of a new session that the server reads after the request; `None` for every form.
     pub(super) restart: Option<SessionStart>,
-    /// What is said of the upgrade inside TLS.
+    /// How the server treats the upgrade inside TLS.
     pub(super) inside: InnerOffer,
-    /// What becomes of a session inside TLS.
+    /// How the server serves a session inside TLS.
     pub(super) session: SessionMode,
-    /// Whether what was said in cleartext is said to the application inside TLS once more.
+    /// Whether the application receives the cleartext commands again inside TLS.
     pub(super) keeps_state: bool,
-    /// Whether a failed handshake leads back to cleartext.
+    /// Whether the server returns to cleartext after a failed handshake.
     pub(super) falls_back: bool,
-    /// Whether what came instead of a handshake is swallowed.
+    /// Whether the server then discards the bytes that arrived instead of a handshake.
     pub(super) swallows: bool,
-    /// Whether an octet is all that a handshake has to bring in time.
+    /// Whether each octet of the handshake restarts its timeout.
     pub(super) restless: bool,
-    /// Whether a session is greeted as authenticated.
+    /// Whether the greeting states that the client is logged in.
     pub(super) preauth: bool,
-    /// Whether all connections but the first are turned away.
+    /// Whether the server rejects all connections after the first.
     pub(super) throttles: bool,
-    /// Changes to what is said in cleartext.
+    /// Changes to the responses in cleartext.
     pub(super) patches: &'static [ResponsePatch],
     pub(super) pace: Pace,
 }
 
 impl Behavior {
-    /// As the engine's own server behaves.
+    /// The behavior of the server in `starttls-proto`.
     pub(super) const SOUND: Self = Self {
         gate: CleartextAccess::Closed,
         lists: false,
@@ -70,55 +70,55 @@ impl Behavior {
     };
 }
 
-/// What reaches the application before TLS.
+/// The commands that reach the application before TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CleartextAccess {
     Closed,
-    /// What carries credentials.
+    /// Commands with credentials.
     Credentials,
     Open,
 }
 
-/// What becomes of the bytes behind the request, as far as they came with it.
+/// What a server does with the bytes that follow the request in its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterRequest {
-    /// An error in cleartext, and the end. Sound.
+    /// It sends an error in cleartext and closes. Sound.
     Close,
-    /// The request is refused, and the connection ends. Sound.
+    /// It refuses the request and closes. Sound.
     Refuse,
-    /// The go-ahead, and nothing is kept. Sound.
+    /// It accepts the request and discards the bytes. Sound.
     Discard,
-    /// The go-ahead, and the end. Sound.
+    /// It accepts the request and closes. Sound.
     CloseAfter,
-    /// The go-ahead, the handshake, and an error inside TLS. Sound.
+    /// It accepts the request, and sends an error inside TLS. Sound.
     FatalInside,
-    /// Whole messages are answered inside TLS at once.
+    /// It answers complete messages inside TLS at once.
     Eager,
-    /// Whole messages are answered inside TLS when something comes there.
+    /// It answers complete messages inside TLS after the client has sent a message there.
     Lazy,
-    /// Everything up to the ClientHello is read inside TLS, whenever it came.
+    /// It reads everything before the ClientHello inside TLS, whenever it arrived.
     Split,
-    /// What is not a whole message is the start of the first one inside TLS.
+    /// It joins an incomplete message with the first message inside TLS.
     Partial,
-    /// Eager if the request was not exact, sound otherwise.
+    /// It is eager if the request was not exact, and sound otherwise.
     EagerIfSloppy,
-    /// Whole messages are answered in cleartext behind the go-ahead.
+    /// It answers complete messages in cleartext after the acceptance.
     Plain,
 }
 
-/// How a new session begins after the request.
+/// The start of a new session after the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionStart {
-    /// With a stream header that has an XML declaration before it.
+    /// A stream header with an XML declaration.
     DeclaredHeader,
-    /// With a stream header alone.
+    /// A stream header without an XML declaration.
     BareHeader,
-    /// With a login, in the stream before.
+    /// A login in the stream from before TLS.
     Login,
 }
 
 impl SessionStart {
-    /// Whether these bytes begin like that.
+    /// Returns whether these bytes start like that.
     pub(super) fn understands(self, bytes: &[u8]) -> bool {
         match self {
             Self::DeclaredHeader => bytes.starts_with(b"<?xml"),
@@ -128,36 +128,36 @@ impl SessionStart {
     }
 }
 
-/// What becomes of a session inside TLS.
+/// How a server serves a session inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionMode {
     Usual,
-    /// It is heard and not answered.
+    /// It receives, and does not answer.
     Mute,
-    /// It ends before a word.
+    /// It closes at once.
     Ends,
-    /// The first message is answered with the protocol's word for "not now", and the session ends.
+    /// It answers the first message with the protocol's temporary error, and closes.
     TurnedAway,
 }
 
-/// What is said of the upgrade inside TLS.
+/// How a server treats the upgrade inside TLS.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum InnerOffer {
     Sound,
-    /// It is offered and accepted again.
+    /// It offers and accepts the upgrade again.
     Offered,
-    /// The list is the one from before.
+    /// It sends the list from before TLS.
     Kept,
 }
 
-/// How fast the server speaks in cleartext.
+/// The pace of the server in cleartext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// Before the first octet.
+    /// The delay before the first octet.
     pub(super) delay: Duration,
-    /// Octets at a time; none for all at once.
+    /// The octets at a time; 0 for all at once.
     pub(super) octets: usize,
-    /// Between one piece and the next.
+    /// The pause between two pieces.
     pub(super) pause: Duration,
 }
 

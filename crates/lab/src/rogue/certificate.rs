@@ -1,4 +1,4 @@
-//! The TLS side of a rogue: its certificate, its versions, its patience.
+//! TLS of a rogue: its certificate, its versions and its timeout.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::profile;
 use crate::weak_key::WeakKey;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// For a handshake that does not end.
+/// The timeout of a handshake.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The lowest and the highest version of TLS, if not all that there are.
+/// The lowest and the highest TLS version; `None` for all.
 pub(super) type Versions = Option<(TlsVersion, TlsVersion)>;
 
-/// What ends TLS for a server: behind its upgrade, and on a port of its own where there is one.
+/// The TLS configurations of a server: after its upgrade, and on a port for implicit TLS if it has one.
 pub(super) struct Acceptors {
     pub(super) upgrade: Acceptor,
     pub(super) implicit: Option<Acceptor>,
 }
 
-/// The acceptors of a server with this weakness, or of a sound one.
+/// Returns the configurations of a server with this weakness, or of a sound one.
 pub(super) fn acceptors(
     protocol: &'static Protocol,
     weakness: Option<Weakness>,
@@ -42,7 +42,7 @@ pub(super) fn acceptors(
     Ok(Acceptors { upgrade, implicit })
 }
 
-/// The acceptors of a sound server whose port with TLS from the first byte has a certificate for another name.
+/// Returns the configurations of a sound server whose port for implicit TLS has a certificate for another name.
 pub(super) fn acceptors_with_other_name(
     protocol: &'static Protocol,
     authority: &Authority,
@@ -51,7 +51,7 @@ pub(super) fn acceptors_with_other_name(
     Ok(Acceptors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
 }
 
-/// The acceptors of a sound server that sends a certificate which its path does not need.
+/// Returns the configurations of a sound server that sends a certificate that its path does not need.
 pub(super) fn acceptors_with_surplus(
     protocol: &'static Protocol,
     authority: &Authority,
@@ -67,7 +67,7 @@ pub(super) fn acceptors_with_surplus(
     Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None })
 }
 
-/// A sound server's certificate.
+/// Returns the contents of a valid certificate.
 fn sound() -> Leaf {
     Leaf {
         dns: vec![String::from("localhost"), String::from(SERVER_NAME)],
@@ -133,7 +133,7 @@ fn acceptor(
     builder.build().map_err(Error::Server)
 }
 
-/// Presents the same to everybody, or nothing.
+/// Presents the same certificate to every client, or none.
 #[derive(Debug)]
 struct Presenting(Option<Arc<CertifiedKey>>);
 

@@ -1,8 +1,7 @@
-//! Servers that never get to their answer: from some stage on they send what is legal, or looks like the start of
-//! something legal, without end.
+//! Servers that never send an answer: from some point on they send valid messages, or the start of one, without end.
 //!
-//! A client that has a deadline for each message, and not for each question, never leaves such a server. A client that
-//! keeps what it was sent runs out of memory.
+//! A client with a deadline for each message, but not for each answer, never leaves such a server. A client that keeps what
+//! it receives runs out of memory.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,16 +21,16 @@ use crate::ca::Authority;
 use crate::error::Error;
 use crate::profile::{Interim, profile};
 
-/// The question that is never answered. Everything before it is answered as a sound server does.
+/// The message that is never answered. The server answers everything before it as a sound server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StallPoint {
-    /// The connection itself.
+    /// The connection: the greeting never ends.
     Greeting,
     /// The hello in cleartext.
     Hello,
     /// The request for TLS.
     Request,
-    /// None: the noise begins with the session inside TLS.
+    /// The noise starts with the session inside TLS.
     Session,
     /// The first message inside TLS.
     TlsHello,
@@ -39,48 +38,48 @@ pub enum StallPoint {
     TlsCommand,
 }
 
-/// What is sent instead of the answer.
+/// The bytes that are sent instead of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Noise {
-    /// Whole messages that answer nothing, or the lines of a list without end, as fast as the client reads.
+    /// Complete messages that answer nothing, or the lines of an endless list, as fast as the client reads.
     Interim,
-    /// The same, one every so often.
+    /// The same messages, with this pause after each.
     Trickled(Duration),
-    /// One message without an end, as fast as the client reads.
+    /// One endless message, as fast as the client reads.
     Unfinished,
-    /// The same, an octet every so often.
+    /// The same message, with this pause after each octet.
     Dribbled(Duration),
-    /// The answer, again and again, as fast as the client reads.
+    /// The answer repeated, as fast as the client reads.
     Repeated,
 }
 
-/// A server that never gets to its answer. It ends when the value is dropped.
+/// A server that never sends an answer. It ends when the value is dropped.
 #[derive(Debug)]
 pub struct Endless {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
 }
 
-/// One listener's configuration.
+/// The configuration of one listener.
 struct Server {
     protocol: &'static Protocol,
     stage: StallPoint,
     noise: Noise,
-    /// Whether TLS starts at the first byte.
+    /// Whether TLS is implicit.
     implicit: bool,
     acceptor: Acceptor,
     stop: Arc<AtomicBool>,
 }
 
-/// How long a read or a write may take before the server looks whether it shall end.
+/// How long a read or a write may take before the server checks whether it must end.
 const TICK: Duration = Duration::from_millis(200);
 
 impl StallPoint {
-    /// Every stage, in order.
+    /// Every point, in order.
     pub const ALL: [Self; 6] =
         [Self::Greeting, Self::Hello, Self::Request, Self::Session, Self::TlsHello, Self::TlsCommand];
 
-    /// Whether the protocol has this question.
+    /// Returns whether the protocol has this message.
     pub fn applies_to(self, protocol: &Protocol) -> bool {
         match self {
             Self::Greeting => protocol.flow.greeting,
@@ -92,10 +91,10 @@ impl StallPoint {
 }
 
 impl Endless {
-    /// Starts such a server on loopback, with a certificate of the authority's for `localhost`.
+    /// Starts a server on loopback, with a certificate of the authority for `localhost`.
     ///
     /// # Errors
-    /// When a port or a certificate cannot be had.
+    /// Returns an error if a port or a certificate cannot be created.
     pub fn start(
         protocol: &'static Protocol,
         stage: StallPoint,
@@ -105,10 +104,10 @@ impl Endless {
         Self::with(protocol, stage, noise, false, authority)
     }
 
-    /// Starts the same server with TLS from the first byte.
+    /// Starts the same server with implicit TLS.
     ///
     /// # Errors
-    /// As for [`start`](Self::start).
+    /// As [`start`](Self::start).
     pub fn start_implicit(
         protocol: &'static Protocol,
         stage: StallPoint,
@@ -137,7 +136,7 @@ impl Endless {
                     break;
                 }
                 let server = server.clone();
-                // How the client leaves does not matter here.
+                // The end of the session does not matter.
                 spawn(move || server.serve(stream));
             }
         });
@@ -163,7 +162,7 @@ impl Server {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Serves one connection; `None` is its end, whatever ended it.
+    /// Serves one connection. Returns `None` at its end.
     fn serve(&self, mut tcp: TcpStream) -> Option<()> {
         tcp.set_nodelay(true).ok()?;
         if !self.implicit {
@@ -175,7 +174,7 @@ impl Server {
         self.session(&mut session)
     }
 
-    /// The cleartext part, up to the go-ahead; `None` if the connection ends there.
+    /// Negotiates in cleartext up to the acceptance. Returns `None` if the connection ends.
     fn negotiate(&self, tcp: &mut TcpStream) -> Option<()> {
         tcp.set_write_timeout(Some(TICK)).ok()?;
         tcp.set_read_timeout(Some(TICK)).ok()?;
@@ -187,7 +186,7 @@ impl Server {
             };
             self.answer(tcp, &mut *dialect, greeting, self.stage == StallPoint::Greeting)?;
         }
-        // One octet at a time: what follows the request may be TLS already (MySQL).
+        // One octet at a time, since TLS may follow the request at once (MySQL).
         let (mut reader, mut chunk) = (MessageReader::new(Side::Client), [0; 1]);
         loop {
             let Some(message) = reader.next(&*dialect, ReplyTo::Other).ok()? else {
@@ -248,7 +247,7 @@ impl Server {
         }
     }
 
-    /// Answers, or does so never.
+    /// Sends an answer, or noise in its place.
     fn answer(
         &self,
         stream: &mut TcpStream,
@@ -261,7 +260,7 @@ impl Server {
         if never { self.make_noise(stream, &words) } else { self.write(stream, &words) }
     }
 
-    /// Sends noise until the client has left, or the server ends: `None`, so that nothing else follows.
+    /// Sends noise until the client leaves or the server ends. Always returns `None`.
     fn make_noise(&self, stream: &mut impl Write, answer: &[u8]) -> Option<()> {
         const BATCH: usize = 16 * 1024;
         let text = profile(self.protocol).noise;

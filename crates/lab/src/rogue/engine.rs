@@ -1,4 +1,4 @@
-//! The engine of a rogue: it reads as the sound one does, and lets pass what its behavior lets pass.
+//! The engine of a rogue: it frames commands as the sound engine does, and permits what its behavior permits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,22 +10,22 @@ use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
 use super::response_patch::{self, patched};
 use crate::session::{Engine, LIMIT, SessionError};
 
-/// What the client said until it was told to start TLS.
+/// The request of a client, and the bytes around it.
 #[derive(Debug, Default)]
 pub(super) struct UpgradeRequest {
-    /// What came with the request.
+    /// The bytes that followed the request.
     pub(super) pipelined: Vec<u8>,
-    /// The messages before it, hellos and what the application was told.
+    /// The messages before the request: hellos, and commands that reached the application.
     pub(super) before: Vec<u8>,
 }
 
-/// As far as a request is looked for.
+/// The octets in which a hidden request is searched.
 const HUNT: usize = 2048;
 
-/// Where an engine leaves what it was asked, since its session owns it.
+/// The request that an engine leaves for the server, since the session owns the engine.
 pub(super) type Note = Arc<Mutex<Option<UpgradeRequest>>>;
 
-/// What the note says, if anything.
+/// Takes the request, if the client sent one.
 pub(super) fn taken(note: &Note) -> Option<UpgradeRequest> {
     note.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -34,7 +34,7 @@ pub(super) struct PermissiveEngine {
     protocol: &'static Protocol,
     behavior: Behavior,
     dialect: Box<dyn Dialect>,
-    /// Says what was said before TLS, if that is what is said inside.
+    /// Writes the capabilities from before TLS, if the server sends those inside TLS.
     before_tls: Option<Box<dyn Dialect>>,
     inside: bool,
     inbox: Vec<u8>,
@@ -45,19 +45,19 @@ pub(super) struct PermissiveEngine {
 }
 
 impl PermissiveEngine {
-    /// The engine of the cleartext part.
+    /// Returns the engine before TLS.
     pub(super) fn clear(
         protocol: &'static Protocol,
         identity: &Identity,
         behavior: Behavior,
         note: Note,
     ) -> Self {
-        // Where packet numbers go on across the boundary, the words are not the same on both sides.
+        // Where packet numbers continue across the boundary, the texts differ on both sides.
         let words_inside = behavior.lists && protocol.flow.request_is_answered;
         Self::new(protocol, identity, behavior, note, words_inside, false)
     }
 
-    /// The engine inside TLS, or of what goes on in cleartext where TLS belongs.
+    /// Returns the engine inside TLS, or of a server that continues in cleartext instead of TLS.
     pub(super) fn inside(protocol: &'static Protocol, identity: &Identity, behavior: Behavior) -> Self {
         let mut engine = Self::new(protocol, identity, behavior, Note::default(), true, true);
         if behavior.inside == InnerOffer::Kept {
@@ -80,7 +80,7 @@ impl PermissiveEngine {
         Self { protocol, behavior, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
     }
 
-    /// Says this, with the changes that are for it.
+    /// Writes a response with the changes that apply to it.
     pub(super) fn say(&mut self, message: ServerMessage, at: ReplyTo, out: &mut Vec<u8>) {
         let mut text = Vec::new();
         match (message, &mut self.before_tls) {
@@ -101,13 +101,13 @@ impl PermissiveEngine {
         }
     }
 
-    /// The next message, and whether it is a request in a form that is none.
+    /// Frames the next message. The flag marks a request in an invalid form.
     fn cut(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
         if self.behavior.hunts
             && !self.inside
             && let Some(request) = hunted(self.protocol, &self.inbox)
         {
-            // What stands around it is dropped.
+            // The bytes around the request are dropped.
             self.inbox.clear();
             self.scan = Scan::default();
             return Ok(Some((request, false)));
@@ -149,7 +149,7 @@ impl PermissiveEngine {
         Err(SessionError::Bad(expected))
     }
 
-    /// The client asks for TLS; whether the session goes on in cleartext.
+    /// Answers a request. Returns whether the session continues in cleartext.
     fn request(&mut self, sloppy: bool, out: &mut Vec<u8>) -> Result<bool, SessionError> {
         if let Some(refusal) = self.behavior.refuses.filter(|_| !self.inside) {
             self.say(ServerMessage::Refuse(refusal), ReplyTo::Request, out);
@@ -167,8 +167,8 @@ impl PermissiveEngine {
         self.over = true;
         match self.behavior.after_request {
             _ if pipelined.is_empty() => {}
-            AfterRequest::Close => return self.fail("nothing behind the request", out),
-            AfterRequest::EagerIfSloppy if !sloppy => return self.fail("nothing behind the request", out),
+            AfterRequest::Close => return self.fail("no bytes after the request", out),
+            AfterRequest::EagerIfSloppy if !sloppy => return self.fail("no bytes after the request", out),
             AfterRequest::Refuse => {
                 self.say(ServerMessage::Refuse(Refusal::Permanent), ReplyTo::Request, out);
                 return Ok(false);
@@ -207,7 +207,7 @@ impl Engine for PermissiveEngine {
                 Err(malformed) => return self.fail(malformed.expected, out),
             };
             if let Some(before) = &mut self.before_tls {
-                // It said so once and need not understand.
+                // Only its writer is needed, so errors do not matter.
                 let _ = before.read_client(&message);
             }
             match meaning {
@@ -230,7 +230,7 @@ impl Engine for PermissiveEngine {
                     self.say(ServerMessage::Bye, ReplyTo::Other, out);
                     return Ok(Some(SessionCommand::Quit));
                 }
-                // Only IMAP waits to be asked for the rest.
+                // IMAP sends the rest of a command after a continuation request.
                 ClientMessage::Partial if self.behavior.hunts => out.extend_from_slice(b"+ Go on\r\n"),
                 ClientMessage::Credentials | ClientMessage::Partial | ClientMessage::Other => {
                     if self.admits(meaning) {
@@ -257,7 +257,7 @@ impl Engine for PermissiveEngine {
     }
 }
 
-/// The request that a line may be meant to be: in another case, with another line ending, with arguments.
+/// Returns the request that a line resembles: in another case, with another line ending, with arguments.
 fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
     let request = response_patch::request_line(protocol)?;
     let ending: &[u8] = if request.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
@@ -277,7 +277,7 @@ fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The first request in these bytes, wherever it stands.
+/// Returns the first request at any offset of these bytes.
 fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = bytes.get(..HUNT).unwrap_or(bytes);
     (0..bytes.len()).find_map(|start| {
@@ -294,7 +294,7 @@ fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The whole messages at the start of these bytes, and what follows them; nothing of what is no message.
+/// Returns the complete messages at the start of these bytes, and the incomplete one after them. Invalid bytes are dropped.
 pub(super) fn messages(protocol: &Protocol, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new("localhost") });
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! Servers that are wrong in one way each, on purpose, and servers that are odd in one way each, and right.
+//! Servers with one weakness each, and unusual servers that are correct.
 //!
 //! ```
 //! use starttls::proto::smtp::SMTP;
@@ -12,10 +12,8 @@
 //! # Ok::<(), starttls_lab::Error>(())
 //! ```
 //!
-//! A weakness is a behavior of the one server that speaks every protocol through its dialect; inside TLS the
-//! lab's own applications answer. Nothing here is listened to but on loopback.
-//!
-//! There is no certificate with a weak key among them: the TLS library signs with none.
+//! A weakness changes the behavior of one server, which speaks every protocol through its dialect. Inside TLS the
+//! applications of the lab answer. All servers listen on loopback only.
 
 mod behavior;
 mod certificate;

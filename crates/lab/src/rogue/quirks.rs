@@ -1,4 +1,4 @@
-//! Odd but legal peers: the sound server in other words, at another pace, with other manners.
+//! Unusual servers that are correct: other texts, another pace, another reaction to bytes after the request.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::start::Rogue;
 use crate::ca::{Authority, Surplus};
 use crate::error::Error;
 
-/// An odd but legal server, with which every client has to get along.
+/// An unusual server that is correct, and that every client must support.
 #[derive(Clone, Copy, Debug)]
 pub struct Quirk {
     name: &'static str,
@@ -21,17 +21,17 @@ pub struct Quirk {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// It says some things in other words.
+    /// It sends other texts.
     Words(&'static [ResponsePatch]),
-    /// It takes its time.
+    /// It sends slowly.
     Paced(Pace),
-    /// It accepts what it does not offer.
+    /// It accepts an upgrade that it does not offer.
     Unannounced,
-    /// It has a way of its own with bytes behind the request.
+    /// It reacts in another way to bytes after the request.
     Reaction(AfterRequest),
-    /// Its port with TLS from the first byte has a certificate of its own.
+    /// Its port for implicit TLS has a certificate of its own.
     Apart,
-    /// It sends an expired certificate that its path does not need.
+    /// It sends an expired certificate that clients do not need.
     Chain(Surplus),
 }
 
@@ -54,11 +54,11 @@ const fn paced(name: &'static str, delay: u64, octets: usize, pause: u64) -> Qui
 
 use ReplyTo::{Connect, Hello, Request};
 
-#[rustfmt::skip] // One change a line.
+#[rustfmt::skip] // One change per line.
 const ALL: &[Quirk] = &[
-    paced("the first words come late", 400, 0, 0),
-    paced("replies come in segments of a few octets", 0, 7, 2),
-    paced("replies are dribbled an octet at a time", 0, 1, 1),
+    paced("the first bytes are late", 400, 0, 0),
+    paced("replies arrive in segments of a few octets", 0, 7, 2),
+    paced("replies arrive one octet at a time", 0, 1, 1),
     Quirk { name: "the upgrade is accepted and not offered", kind: Kind::Unannounced },
     words("the greeting has many lines", &[
         patch(&["smtp", "submission", "lmtp", "ftp"], Connect, PatchKind::Before("220-There is much\r\n220-\r\n220-to be said\r\n")),
@@ -141,11 +141,11 @@ const ALL: &[Quirk] = &[
     Quirk { name: "an expired twin of the intermediate comes first", kind: Kind::Chain(Surplus::Twin) },
     Quirk { name: "an expired cross-signed root is sent", kind: Kind::Chain(Surplus::CrossSigned) },
     Quirk { name: "an expired stranger is in the chain", kind: Kind::Chain(Surplus::Stranger) },
-    reaction("bytes behind the request are discarded", AfterRequest::Discard),
-    reaction("bytes behind the request end the connection after the go-ahead", AfterRequest::CloseAfter),
-    reaction("bytes behind the request get it refused", AfterRequest::Refuse),
-    reaction("bytes behind the request are an error inside TLS", AfterRequest::FatalInside),
-    reaction("bytes behind the request are an error in cleartext", AfterRequest::Close),
+    reaction("bytes after the request are discarded", AfterRequest::Discard),
+    reaction("bytes after the request end the connection after the acceptance", AfterRequest::CloseAfter),
+    reaction("bytes after the request cause a refusal", AfterRequest::Refuse),
+    reaction("bytes after the request cause an error inside TLS", AfterRequest::FatalInside),
+    reaction("bytes after the request cause an error in cleartext", AfterRequest::Close),
 ];
 
 const fn reaction(name: &'static str, reaction: AfterRequest) -> Quirk {
@@ -153,20 +153,25 @@ const fn reaction(name: &'static str, reaction: AfterRequest) -> Quirk {
 }
 
 impl Quirk {
-    /// Every odd server.
+    /// Every quirk.
     pub const ALL: &'static [Self] = ALL;
 
-    /// A server whose first words come so late.
+    /// Returns the quirk of a server that sends its first bytes after this delay.
     pub fn delayed(delay: Duration) -> Self {
-        Self { name: "the first words come late", kind: Kind::Paced(Pace { delay, ..Pace::AT_ONCE }) }
+        Self { name: "the first bytes are late", kind: Kind::Paced(Pace { delay, ..Pace::AT_ONCE }) }
     }
 
-    /// What is odd about it.
+    /// Returns a description of the quirk.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether a server of this protocol can be odd like that.
+    /// Returns whether the quirk is a reaction to bytes that follow the request.
+    pub fn is_reaction(&self) -> bool {
+        matches!(self.kind, Kind::Reaction(_))
+    }
+
+    /// Returns whether the quirk applies to this protocol.
     pub fn applies_to(&self, protocol: &Protocol) -> bool {
         match self.kind {
             Kind::Words(patches) => {
@@ -179,10 +184,10 @@ impl Quirk {
         }
     }
 
-    /// Starts such a server.
+    /// Starts a server with this quirk.
     ///
     /// # Errors
-    /// When a port, a certificate or a thread cannot be had.
+    /// Returns an error if a port, a certificate or a thread cannot be created.
     pub fn start(&self, protocol: &'static Protocol, authority: &Authority) -> Result<Rogue, Error> {
         let sound = Behavior::SOUND;
         let behavior = match self.kind {
@@ -201,14 +206,14 @@ impl Quirk {
     }
 }
 
-/// The tagged answer alone, as an error.
+/// Returns only the tagged answer, as an error.
 fn bad(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let last = message.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     let tag = last.split(|byte| *byte == b' ').next().unwrap_or_default();
     [tag, b" BAD CAPABILITY is not known here\r\n"].concat()
 }
 
-/// The same LDAPMessage with the lengths of itself and its operation in four octets (X.690 section 8.1.3.5).
+/// Returns the LDAPMessage with its length and the length of its operation in four octets (X.690 section 8.1.3.5).
 fn long_lengths(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let Some((id, operation, body)) = ldap(message) else { return message.to_vec() };
     let long = |tag, contents: &[u8]| {
@@ -218,7 +223,7 @@ fn long_lengths(_: &Protocol, message: &[u8]) -> Vec<u8> {
     long(0x30, &[id, &long(operation, body)].concat())
 }
 
-/// The same ExtendedResponse with its name (RFC 4511 section 4.14.2).
+/// Returns the ExtendedResponse with its name (RFC 4511 section 4.14.2).
 fn with_name(_: &Protocol, message: &[u8]) -> Vec<u8> {
     ldap_with(message, None, b"\x8a\x161.3.6.1.4.1.1466.20037")
 }

@@ -1,25 +1,25 @@
-//! Changes to what a server says in cleartext, as data.
+//! Changes to the responses of a server in cleartext, as data.
 
 use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, ServerMessage};
 
-/// One change to one message.
+/// A change to one response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponsePatch {
-    /// The protocols it is for; all if there are none.
+    /// The protocols that it applies to; all if empty.
     pub(super) protocols: &'static [&'static str],
-    /// What the message answers; the go-ahead answers the request.
+    /// The message that the response answers.
     pub(super) at: ReplyTo,
     pub(super) how: PatchKind,
 }
 
-/// What is changed.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PatchKind {
-    /// This is said instead.
+    /// Sends this text instead.
     Whole(&'static str),
-    /// This comes first.
+    /// Sends this text first.
     Before(&'static str),
-    /// The first is replaced with the second.
+    /// Replaces the first text with the second.
     Replace(&'static str, &'static str),
     By(fn(&Protocol, &[u8]) -> Vec<u8>),
 }
@@ -39,7 +39,7 @@ impl ResponsePatch {
     }
 }
 
-/// A message with all the changes that are for it.
+/// Returns a response with all changes that apply to it.
 pub(super) fn patched(
     patches: &[ResponsePatch],
     protocol: &Protocol,
@@ -51,21 +51,20 @@ pub(super) fn patched(
 }
 
 fn replace(message: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    // Nothing is nowhere, and a window has a width.
     match message.windows(old.len().max(1)).position(|window| window == old) {
         Some(at) => [&message[..at], new, &message[at + old.len()..]].concat(),
         None => message.to_vec(),
     }
 }
 
-/// The offer as middleboxes leave it that overwrite what they do not know: `XXXXXXXA`.
+/// Returns the response with an offer that a middlebox has overwritten: `XXXXXXXA`.
 pub(super) fn mangled(protocol: &Protocol, message: &[u8]) -> Vec<u8> {
     let word = offer(protocol).unwrap_or_default();
     let mask = [&vec![b'X'; word.len().saturating_sub(1)][..], b"A"].concat();
     replace(message, &word, &mask)
 }
 
-/// The offer in lower case.
+/// Returns the response with the offer in lower case.
 pub(super) fn in_lower_case(protocol: &Protocol, message: &[u8]) -> Vec<u8> {
     let word = offer(protocol).unwrap_or_default();
     replace(message, &word, &word.to_ascii_lowercase())

@@ -40,7 +40,7 @@ impl RogueServer {
                 continue;
             };
             let server = Arc::clone(&self);
-            // Whatever ends a rogue's session is the visitor's to notice.
+            // A client sees a failed session at its own end.
             sessions.spawn(async move { server.serve(stream).await });
         }
     }
@@ -67,7 +67,7 @@ impl RogueServer {
         }
         let clear = Box::new(Clear::new(Arc::clone(&tcp), self.behavior.pace));
         let mut session = self.session(clear, ends, &identity, Box::new(engine), greeting);
-        // A greeting is not waited for with a question.
+        // The client sends nothing before the greeting.
         session.flush().await?;
         if turned_away {
             return Ok(());
@@ -91,7 +91,7 @@ impl RogueServer {
         Session::over(stream, ends, self.protocol, identity.clone(), engine, out, IDLE)
     }
 
-    /// The go-ahead was said; TLS comes next.
+    /// Starts TLS after the acceptance.
     async fn upgrade(
         &self,
         tcp: TcpStream,
@@ -147,13 +147,13 @@ impl RogueServer {
         session.flush().await?;
         let served = profile::serve(&mut session, &self.world, &self.acceptor).await;
         match served {
-            // There is nobody to say goodbye to.
+            // The client is gone or does not read.
             Err(SessionError::Io(_) | SessionError::Idle) => served,
             served => served.and(session.close().await),
         }
     }
 
-    /// A session inside TLS that is not served.
+    /// Ends a session inside TLS without serving it.
     async fn unserved(
         &self,
         mut tls: Box<dyn SessionStream>,
@@ -174,7 +174,7 @@ impl RogueServer {
         self.session(tls, ends, identity, Box::new(engine), out).close().await
     }
 
-    /// The engine inside TLS, and what is said there first.
+    /// Returns the engine inside TLS, and the bytes to send first.
     fn inside(&self, identity: &Identity) -> (Box<dyn Engine>, Vec<u8>) {
         let mut out = Vec::new();
         if self.behavior.inside == InnerOffer::Sound {
@@ -192,7 +192,7 @@ impl RogueServer {
         (Box::new(engine), out)
     }
 
-    /// Answers this as if it had come inside TLS, and in cleartext.
+    /// Answers these messages in cleartext, as if they had arrived inside TLS.
     async fn answer_in_cleartext(
         &self,
         tcp: TcpStream,
@@ -205,13 +205,13 @@ impl RogueServer {
         let stream = Box::new(Early { stream, early, how: EarlyReads::Alone });
         let engine = Box::new(PermissiveEngine::inside(self.protocol, identity, self.behavior));
         let mut session = self.session(stream, ends, identity, engine, Vec::new());
-        // What the injected messages come to, a goodbye among it, changes nothing.
+        // The injected messages may fail or contain a goodbye. TLS follows in any case.
         let _ = profile::serve(&mut session, &self.world, &self.acceptor).await;
         session.close().await?;
         Arc::into_inner(tcp).ok_or(SessionError::Bad("a connection of its own"))
     }
 
-    /// Serves in cleartext where TLS belongs.
+    /// Serves in cleartext instead of TLS.
     async fn fall_back(
         &self,
         tcp: Arc<TcpStream>,
@@ -219,7 +219,7 @@ impl RogueServer {
         identity: &Identity,
     ) -> Result<(), SessionError> {
         let stream = Clear::new(Arc::clone(&tcp), self.behavior.pace);
-        // What came instead of a ClientHello may be commands, or noise that nobody could go on from.
+        // The bytes instead of a ClientHello may be commands or garbage.
         let mut early = Vec::new();
         let mut buffer = [0; CHUNK];
         if let Ok(read) = tcp.try_read(&mut buffer)
@@ -235,14 +235,14 @@ impl RogueServer {
     }
 }
 
-/// Whether what comes next are TLS records, an alert for one.
+/// Returns whether TLS records follow, which include alerts.
 async fn is_tls(tcp: &TcpStream) -> Result<bool, SessionError> {
     let mut first = [0];
     within(IDLE, tcp.peek(&mut first)).await?;
     Ok((0x14..=0x17).contains(&first[0]))
 }
 
-/// Reads on in cleartext up to the first TLS record.
+/// Reads cleartext up to the first TLS record.
 async fn until_tls(tcp: &TcpStream, mut kept: Vec<u8>) -> Result<Vec<u8>, SessionError> {
     let mut buffer = [0; CHUNK];
     while kept.len() < 16 * CHUNK {

@@ -20,15 +20,15 @@ use crate::error::Error;
 use crate::server::SoundServer;
 use crate::store::Store;
 
-/// A server that is not as it should be. It runs on threads of its own until it is dropped.
+/// A server with a weakness or a quirk. It runs until the value is dropped.
 pub struct Rogue {
     protocol: &'static Protocol,
     address: SocketAddr,
     implicit_port: Option<u16>,
     server: Arc<RogueServer>,
-    /// Its listeners, which end with it.
+    /// The listeners, which end with the value.
     _tasks: JoinSet<()>,
-    /// The threads that all rogues share, which end with the last of them.
+    /// The threads that all rogues share. They end with the last rogue.
     _threads: Arc<Threads>,
 }
 
@@ -42,12 +42,12 @@ impl fmt::Debug for Rogue {
 }
 
 impl Rogue {
-    /// Starts a server with this weakness, with a certificate of the authority's as far as the weakness allows.
+    /// Starts a server with this weakness, and with a certificate of the authority unless the weakness is another certificate.
     ///
-    /// Where the weakness has no meaning in the protocol ([`Weakness::applies_to`]), the server may be sound.
+    /// If the weakness does not apply to the protocol ([`Weakness::applies_to`]), the server may be sound.
     ///
     /// # Errors
-    /// When a port, a certificate or a thread cannot be had.
+    /// Returns an error if a port, a certificate or a thread cannot be created.
     pub fn start(
         protocol: &'static Protocol,
         weakness: Weakness,
@@ -56,8 +56,7 @@ impl Rogue {
         Self::with(protocol, weakness.behavior(), acceptors(protocol, Some(weakness), authority, None)?)
     }
 
-    /// The same with these versions of TLS only, the lowest and the highest, whatever the weakness is; but
-    /// [`Weakness::OldTlsOnly`] has its own.
+    /// Starts the same server with the lowest and the highest of these TLS versions. [`Weakness::OldTlsOnly`] ignores them.
     ///
     /// # Errors
     /// As [`Rogue::start`].
@@ -71,7 +70,7 @@ impl Rogue {
         Self::with(protocol, weakness.behavior(), acceptors)
     }
 
-    /// The same, with a port where TLS starts at the first byte and has the same weakness, as far as it is one of TLS.
+    /// Starts the same server with a second port for implicit TLS, which has the same weakness if it is one of TLS.
     ///
     /// # Errors
     /// As [`Rogue::start`].
@@ -114,38 +113,38 @@ impl Rogue {
         Ok(Self { protocol, address, implicit_port, server, _tasks: tasks, _threads: threads })
     }
 
-    /// The protocol it speaks.
+    /// Returns the protocol.
     pub fn protocol(&self) -> &'static Protocol {
         self.protocol
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The port where it speaks TLS from the first byte, if it has one.
+    /// Returns the port for implicit TLS, if the server has one.
     pub fn implicit_port(&self) -> Option<u16> {
         self.implicit_port
     }
 
-    /// The name that it should have a certificate for.
+    /// Returns the name that a valid certificate of the server contains.
     pub fn server_name(&self) -> &'static str {
         "localhost"
     }
 
-    /// The one user.
+    /// Returns the user.
     pub fn user(&self) -> &str {
         &self.server.world.user
     }
 
-    /// The user's password, drawn at random for this server.
+    /// Returns the password of the user, which is random for each server.
     pub fn password(&self) -> &str {
         &self.server.world.password
     }
 }
 
-/// Any free port.
+/// Binds a free port.
 fn listener(protocol: &Protocol) -> Result<(tokio::net::TcpListener, SocketAddr), Error> {
     let failed = || Error::io(protocol.name);
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed())?;
@@ -168,7 +167,7 @@ impl Threads {
             .thread_name("starttls-rogue")
             .enable_all()
             .build()
-            .map_err(Error::io("the rogues' threads"))?;
+            .map_err(Error::io("the threads of the rogues"))?;
         let threads = Arc::new(Self(Some(runtime)));
         *shared = Arc::downgrade(&threads);
         Ok(threads)
@@ -181,7 +180,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // Rogues may be dropped where blocking is not allowed.
+        // Rogues may be dropped in asynchronous code, where blocking is not allowed.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }

@@ -1,4 +1,4 @@
-//! What can be wrong with a server, one thing at a time.
+//! The weaknesses of rogue servers.
 
 use starttls::proto::{AfterUpgrade, ClientMessage, Identity, Protocol, Refusal, ReplyTo, ServerMessage};
 
@@ -6,62 +6,62 @@ use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer, Sessi
 use super::response_patch::{PatchKind, ResponsePatch, mangled, offer, request_line, words};
 use crate::profile::{LoginKind, profile};
 
-/// One thing that is wrong with a server.
+/// A weakness of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Weakness {
-    /// Commands behind the request, in its segment, are answered inside TLS at once.
+    /// The server answers commands that follow the request in its segment inside TLS at once.
     Eager,
-    /// The same when the client has said something inside TLS.
+    /// As [`Eager`](Self::Eager), after the client has sent a message inside TLS.
     Lazy,
-    /// Whatever comes before the ClientHello is read inside TLS.
+    /// The server reads everything before the ClientHello inside TLS.
     Split,
-    /// An incomplete command behind the request is joined with what comes inside TLS.
+    /// The server joins an incomplete command after the request with the first command inside TLS.
     Partial,
-    /// Other forms of the request do as well, and commands behind those are answered inside TLS.
+    /// The server accepts other forms of the request, and answers commands after those inside TLS.
     Variants,
-    /// A request in the data of another command is taken for one.
+    /// The server accepts a request inside the data of another command.
     Hidden,
-    /// Commands behind the request are answered in cleartext behind the go-ahead.
+    /// The server answers commands that follow the request in cleartext after the acceptance.
     PlainAnswer,
-    /// What was set before TLS is in force inside.
+    /// State from before TLS is in force inside TLS.
     Fixation,
-    /// Credentials are asked for and judged in cleartext.
+    /// The server accepts logins in cleartext.
     CredentialsBefore,
-    /// Mechanisms that send passwords are listed in cleartext, and refused.
+    /// The server lists password mechanisms in cleartext, and refuses them.
     Listed,
-    /// Everything is served in cleartext.
+    /// The server serves everything in cleartext.
     NotEnforced,
-    /// The upgrade is offered and accepted inside TLS.
+    /// The server offers and accepts the upgrade inside TLS.
     OfferInside,
-    /// The capabilities inside TLS are those from before.
+    /// The capabilities inside TLS are those from before TLS.
     CapsKept,
-    /// A failed handshake leads back to cleartext.
+    /// The server returns to cleartext after a failed handshake.
     Fallback,
-    /// The same, and what came instead of the handshake is lost.
+    /// As [`Fallback`](Self::Fallback), and the server discards the bytes that arrived instead of the handshake.
     QuietFallback,
-    /// The ClientHello is waited for without an end.
+    /// The server waits for the ClientHello without a timeout.
     Stall,
-    /// Each octet of a ClientHello is waited for anew.
+    /// Each octet of the ClientHello restarts the timeout.
     Drip,
-    /// Connections that were meant for another protocol are served.
+    /// The server accepts the ALPN id of another protocol.
     WrongAlpn,
-    /// A port with TLS from the first byte has the same certificate.
+    /// A port for implicit TLS has the same certificate.
     Shared,
-    /// Sessions are authenticated when they start.
+    /// The greeting states that the client is logged in.
     Preauth,
-    /// There is no upgrade, and cleartext is served.
+    /// The server has no upgrade, and serves in cleartext.
     NotOffered,
-    /// The upgrade is offered, and refused for now.
+    /// The server offers the upgrade, and refuses it temporarily.
     RefusedForNow,
-    /// The upgrade is offered and accepted, and every handshake fails.
+    /// The server offers and accepts the upgrade, and every handshake fails.
     NoCertificate,
     /// A middlebox overwrites the offer and the request.
     Mangled,
-    /// The first connection is served, and no other.
+    /// The server serves only the first connection.
     Throttled,
-    /// The client is sent elsewhere before TLS.
+    /// The server refers the client to another server before TLS.
     Referral,
-    /// Text for the user comes before TLS.
+    /// The server sends a text for the user before TLS.
     Alert,
     /// The certificate has expired.
     Expired,
@@ -71,29 +71,29 @@ pub enum Weakness {
     SoonExpired,
     /// The certificate is for another name.
     WrongName,
-    /// The certificate was signed with its own key.
+    /// The certificate is signed with its own key.
     SelfSigned,
-    /// The certificate comes from another authority.
+    /// The certificate is from another authority.
     UnknownRoot,
     /// The chain lacks its intermediate.
     MissingIntermediate,
-    /// The certificate is a client's.
+    /// The certificate is for clients.
     WrongUsage,
-    /// The name is nowhere but in the subject.
+    /// The name is in the subject only.
     CommonNameOnly,
-    /// The key is of RSA with 1024 bits.
+    /// The key is an RSA key of 1024 bits.
     WeakKey,
     /// TLS 1.2 and nothing later.
     OldTlsOnly,
-    /// Inside TLS nothing is answered.
+    /// The server does not answer inside TLS.
     MuteInside,
     /// The session ends as soon as TLS is up.
     EndsInside,
-    /// Whatever comes first inside TLS is answered with the protocol's word for "not now", and the session ends.
+    /// The server answers the first message inside TLS with the protocol's temporary error, and closes.
     TurnsAwayInside,
-    /// A client certificate is required. In TLS 1.3 the client learns of it when its handshake is done.
+    /// The server requires a client certificate. In TLS 1.3 the client learns so after its handshake.
     WantsCertificate,
-    /// The same, and commands after the request are answered inside TLS at once.
+    /// As [`WantsCertificate`](Self::WantsCertificate) and [`Eager`](Self::Eager).
     EagerWantsCertificate,
     /// As [`Eager`](Self::Eager), for a stream header without an XML declaration only.
     EagerBareHeader,
@@ -114,9 +114,9 @@ use Weakness::{
     WantsCertificate, WeakKey, WrongAlpn, WrongName, WrongUsage,
 };
 
-#[rustfmt::skip] // One weakness a line: its check, and the checks that may notice it as well.
+#[rustfmt::skip] // One weakness per line: its check, and other checks that may report it.
 const IDS: &[(Weakness, &str, &[&str])] = &[
-    // A segment that comes late may come in time for what reads the first one.
+    // A late segment may arrive in time for a server that reads the first segment only.
     (Eager, "srv-inject-eager", &["srv-inject-lazy", "srv-inject-split"]),
     (Lazy, "srv-inject-lazy", &["srv-inject-split"]),
     (Split, "srv-inject-split", &["srv-inject-eager", "srv-inject-lazy", "srv-inject-partial"]),
@@ -182,110 +182,112 @@ impl Weakness {
         IDS.iter().find(|row| row.0 == self).map_or(("", &[]), |row| (row.1, row.2))
     }
 
-    /// The check that must find it.
+    /// Returns the check that must report the weakness.
     pub fn id(self) -> &'static str {
         self.row().0
     }
 
-    /// Checks that may find it too, since it cannot be had without something that they look for.
+    /// Returns other checks that may report it, since it implies a problem of theirs.
     pub fn also(self) -> &'static [&'static str] {
         self.row().1
     }
 
-    /// Whether it has a meaning in this protocol.
+    /// Returns whether the weakness applies to this protocol.
     pub fn applies_to(self, protocol: &Protocol) -> bool {
         self.inapplicable(protocol).is_none()
     }
 
-    /// Why it has no meaning in this protocol, if it has none.
+    /// Returns why the weakness does not apply to this protocol, or `None` if it applies.
     pub fn inapplicable(self, protocol: &Protocol) -> Option<&'static str> {
         let facts = profile(protocol);
         let unless = |holds: bool, why| (!holds).then_some(why);
         match self {
-            Variants => unless(request_line(protocol).is_some(), "the request is no line of text"),
+            Variants => unless(request_line(protocol).is_some(), "the request is not a line of text"),
             Hidden => unless(facts.has_data_before_tls, "no harmless command carries data"),
-            Shared if protocol.implicit_tls.is_none() => Some("no port has TLS from the first byte"),
+            Shared if protocol.implicit_tls.is_none() => Some("the protocol has no port for implicit TLS"),
             Shared => unless(
                 protocol.flow.after == AfterUpgrade::AnswerPending,
-                "no answer is left for a client that never asked, a greeting at most",
+                "after the upgrade the server sends no answer to the request",
             ),
             EagerBareHeader | EagerDeclaredHeader | PlainBareHeader => unless(
                 protocol.flow.after == AfterUpgrade::StreamRestart,
-                "no session begins anew with a header",
+                "the session does not restart with a header",
             ),
-            EagerLogin => unless(protocol.name == "xmpp", "no session begins anew with a login"),
-            PlainAnswer => unless(protocol.flow.request_is_answered, "there is no go-ahead to answer behind"),
+            EagerLogin => unless(protocol.name == "xmpp", "the session does not restart with a login"),
+            PlainAnswer => unless(protocol.flow.request_is_answered, "the request has no answer"),
             OfferInside | RefusedForNow => {
-                unless(protocol.flow.request_is_answered, "nobody answers the request")
+                unless(protocol.flow.request_is_answered, "the request has no answer")
             }
-            Fixation => unless(facts.has_state_before_login, "nothing is set without a right password"),
-            Listed => unless(facts.lists_mechanisms, "no list names what would send a password"),
-            CredentialsBefore if facts.login == LoginKind::None => Some("nobody logs in"),
-            CredentialsBefore | NotEnforced | NotOffered => {
-                unless(facts.login != LoginKind::Certificate, "servers know each other by their certificates")
-            }
-            CapsKept if facts.has_fixed_capabilities => {
-                Some("the list tells what the software can do, in cleartext and inside TLS")
-            }
+            Fixation => unless(facts.has_state_before_login, "clients can set nothing before a login"),
+            Listed => unless(facts.lists_mechanisms, "no list names login mechanisms"),
+            CredentialsBefore if facts.login == LoginKind::None => Some("the protocol has no login"),
+            CredentialsBefore | NotEnforced | NotOffered => unless(
+                facts.login != LoginKind::Certificate,
+                "servers authenticate each other by their certificates",
+            ),
+            CapsKept if facts.has_fixed_capabilities => Some(
+                "the list names features of the software, which are the same in cleartext and inside TLS",
+            ),
             CapsKept => {
-                unless(!words(protocol, ClientMessage::Hello).is_empty(), "there is no list to be asked for")
+                unless(!words(protocol, ClientMessage::Hello).is_empty(), "clients cannot request a list")
             }
-            Mangled => unless(offer(protocol).is_some(), "the offer is no word of the request's"),
+            Mangled => unless(offer(protocol).is_some(), "the offer is not a keyword of the request"),
             Preauth => {
                 let mut greeting = Vec::new();
                 let mut dialect = (protocol.dialect)(Identity::new("localhost"));
                 dialect.write_server(ServerMessage::PreAuthenticated, &mut greeting);
-                unless(!greeting.is_empty(), "no greeting says so")
+                unless(!greeting.is_empty(), "no greeting can state that the client is logged in")
             }
-            Referral => unless(facts.has_referral, "nothing refers elsewhere"),
-            Alert => unless(facts.has_alert, "no text is for the user"),
+            Referral => unless(facts.has_referral, "no response can refer to another server"),
+            Alert => unless(facts.has_alert, "no response contains a text for the user"),
             _ => None,
         }
     }
 
-    /// Whether a finding of this check shows the weakness.
+    /// Returns whether a finding of this check shows the weakness.
     pub fn is_shown_by(self, id: &str) -> bool {
         match self {
-            // Where all that is served needs a login, the login shows it.
+            // Where every command needs a login, the login shows it.
             NotEnforced => [self.id(), "srv-auth-before"].contains(&id),
-            // A refusal that does not say for how long is one for good.
+            // Where a refusal does not state that it is temporary, it counts as permanent.
             RefusedForNow => [self.id(), "srv-offered"].contains(&id),
             _ => id == self.id(),
         }
     }
 
-    /// Whether an audit without a client certificate sees nothing inside TLS. It then cannot judge what crosses the
-    /// boundary, and its verdict is inconclusive.
+    /// Returns whether an audit without a client certificate has no session inside TLS. Its verdict is then inconclusive.
     pub fn hides_the_session(self) -> bool {
         matches!(self, MuteInside | EndsInside | TurnsAwayInside) || self.wants_certificate()
     }
 
-    /// Whether it requires a client certificate, of any name, by the rogue's own authority.
+    /// Returns whether the server requires a client certificate, of any name, from the authority of the rogue.
     pub fn wants_certificate(self) -> bool {
         matches!(self, WantsCertificate | EagerWantsCertificate)
     }
 
-    /// Whether it takes minutes to show.
+    /// Returns whether the weakness takes minutes to detect.
     pub fn is_slow(self) -> bool {
         matches!(self, Stall | Drip)
     }
 
-    /// Why nobody can tell this weakness from outside in this protocol, if nobody can.
+    /// Returns why the weakness cannot be detected from outside in this protocol, or `None` if it can.
     pub fn hidden(self, protocol: &Protocol) -> Option<&'static str> {
         match (self, protocol.name) {
             (NotEnforced, "smtp" | "lmtp") => {
-                Some("mail between servers may be served in cleartext (RFC 3207 section 4)")
+                Some("servers may exchange mail in cleartext (RFC 3207 section 4)")
             }
             (NotEnforced | CredentialsBefore, "irc") => {
-                Some("PASS and NICK are not answered, taken or not (RFC 2812 section 3.1.1)")
+                Some("PASS and NICK have no answer, accepted or not (RFC 2812 section 3.1.1)")
             }
             (Lazy | Split, "postgres") => {
-                Some("a session begins once, with the same answer whoever began it")
+                Some("a session starts once, with the same answer for injected and own messages")
             }
-            (Fallback | QuietFallback, "mysql") => Some("a server answers no no-op before it knows the user"),
+            (Fallback | QuietFallback, "mysql") => {
+                Some("a server answers no harmless command before the login")
+            }
             (NotOffered, "http") => Some("a web server may ignore the request (RFC 9110 section 7.8)"),
             (RefusedForNow, "postgres") => {
-                Some("an error ends the connection, and does not say for how long")
+                Some("an error ends the connection, and does not state whether it is temporary")
             }
             _ => None,
         }
@@ -355,8 +357,8 @@ const fn patch(protocols: &'static [&'static str], at: ReplyTo, how: PatchKind) 
     ResponsePatch { protocols, at, how }
 }
 
-/// A request that nobody knows, and what is left of an offer when a middlebox has seen it.
-#[rustfmt::skip] // One change a line.
+/// An unknown request, and an offer that a middlebox has overwritten.
+#[rustfmt::skip] // One change per line.
 const UNKNOWN: &[ResponsePatch] = &[
     patch(&[], ReplyTo::Connect, PatchKind::By(mangled)),
     patch(&[], ReplyTo::Hello, PatchKind::By(mangled)),
@@ -365,11 +367,11 @@ const UNKNOWN: &[ResponsePatch] = &[
     patch(&["nntp"], ReplyTo::Request, PatchKind::Replace("502 TLS is active already", "500 Unknown command")),
     patch(&["nut"], ReplyTo::Request, PatchKind::Replace("ALREADY-SSL-MODE", "FEATURE-NOT-CONFIGURED")),
     patch(&["http"], ReplyTo::Request, PatchKind::Replace("409 TLS Is Active Already", "200 OK")),
-    // As long as what it replaces, for the protocols that count.
+    // As long as the text it replaces, for protocols that count octets.
     patch(&[], ReplyTo::Request, PatchKind::Replace("TLS is active already", "TLS is not to be had.")),
 ];
 
-#[rustfmt::skip] // One protocol a line.
+#[rustfmt::skip] // One protocol per line.
 const REFERRAL: &[ResponsePatch] = &[
     // RFC 2221 section 4.2.
     patch(&["imap"], ReplyTo::Connect, PatchKind::Replace("OK ", "OK [REFERRAL imap://other.example.test/] ")),
@@ -385,7 +387,7 @@ const REFERRAL: &[ResponsePatch] = &[
     patch(&["smtp", "submission", "lmtp"], ReplyTo::Request, PatchKind::Whole("551 5.1.6 Go to other.example.test\r\n")),
 ];
 
-#[rustfmt::skip] // One protocol a line.
+#[rustfmt::skip] // One protocol per line.
 const ALERT: &[ResponsePatch] = &[
     // RFC 9051 section 7.1.
     patch(&["imap"], ReplyTo::Connect, PatchKind::Replace("OK ", "OK [ALERT] Call 555 0100 now ")),
@@ -399,7 +401,7 @@ fn see_other_host(_: &Protocol, message: &[u8]) -> Vec<u8> {
     [&message[..end], error.as_bytes()].concat()
 }
 
-/// The same message, of success, as a referral: its octets are few, so that lengths take one each.
+/// Returns a successful response as a referral.
 fn ldap_referral(_: &Protocol, message: &[u8]) -> Vec<u8> {
     let url = b"ldap://other.example.test";
     let mut referral = vec![0xa3, url.len() as u8 + 2, 0x04, url.len() as u8];

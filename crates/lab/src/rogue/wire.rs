@@ -1,4 +1,4 @@
-//! What carries a rogue's sessions: cleartext up to the first TLS record, and TLS with something before it.
+//! The streams of a rogue's sessions: cleartext up to the first TLS record, and TLS after injected bytes.
 
 use std::future::Future;
 use std::io;
@@ -13,21 +13,21 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::behavior::Pace;
 use super::certificate::PATIENCE;
 
-/// Octets that are looked at in one go.
+/// The most octets of one read.
 pub(super) const CHUNK: usize = 8 * 1024;
 
-/// Where a TLS handshake record starts (RFC 8446 section 5.1); its first octet alone may be one at the start only.
+/// Returns the offset of a TLS handshake record (RFC 8446 section 5.1). An incomplete header counts at the start only.
 pub(super) fn record(bytes: &[u8]) -> Option<usize> {
     let starts = |at: &[u8]| matches!(at, [0x16, 0x03, 0x00..=0x04, ..]);
     let first = matches!(bytes, [0x16] | [0x16, 0x03]);
     if first { Some(0) } else { (0..bytes.len()).find(|&at| starts(&bytes[at..])) }
 }
 
-/// Cleartext in both directions. It ends where TLS begins, of which not an octet is taken. What ends here is not the
-/// connection, which lives as long as somebody else holds it.
+/// Cleartext in both directions, which ends before the first octet of TLS. The connection itself stays open while it has
+/// another owner.
 pub(super) struct Clear {
     tcp: Arc<TcpStream>,
-    /// Whether TLS records are no end.
+    /// Whether TLS records are read too.
     all: bool,
     pace: Pace,
     /// The wait before the next piece.
@@ -40,7 +40,7 @@ impl Clear {
         Self { tcp, all: false, pace, waiting }
     }
 
-    /// For TLS itself.
+    /// Returns a stream that also reads TLS records.
     pub(super) fn all(tcp: Arc<TcpStream>) -> Self {
         Self { all: true, ..Self::new(tcp, Pace::AT_ONCE) }
     }
@@ -92,13 +92,13 @@ impl AsyncWrite for Clear {
         Poll::Ready(Ok(()))
     }
 
-    /// The connection goes on to TLS, or is dropped.
+    /// Does nothing: the connection continues with TLS, or is dropped.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
 
-/// A stream on which every octet buys more time.
+/// A stream on which each octet restarts the timeout.
 pub(super) struct Restless<S> {
     stream: S,
     patience: Pin<Box<Sleep>>,
@@ -138,23 +138,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Restless<S> {
     }
 }
 
-/// A stream, and bytes that are read as if they had come in it.
+/// A stream with injected bytes, which are read as if they had arrived on it.
 pub(super) struct Early<S> {
     pub(super) stream: S,
     pub(super) early: Vec<u8>,
     pub(super) how: EarlyReads,
 }
 
-/// EarlyReads the early bytes are read.
+/// The order of the injected bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum EarlyReads {
-    /// First, and then the stream.
+    /// Before the stream.
     First,
-    /// When the stream has brought something, before it.
+    /// Before the first bytes of the stream, once those have arrived.
     WithTheNext,
-    /// First, and what is said to them is swallowed.
+    /// Before the stream; the answers to them are dropped.
     Muted,
-    /// First, and then there is nothing more.
+    /// Instead of the stream.
     Alone,
 }
 

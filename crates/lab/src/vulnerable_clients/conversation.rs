@@ -1,4 +1,4 @@
-//! One conversation of a client's, in cleartext or inside TLS: says what its dialect writes, hears what it reads.
+//! The messages of a client, in cleartext or inside TLS.
 
 use std::io;
 use std::time::Duration;
@@ -13,21 +13,21 @@ pub(super) struct Conversation {
     pub(super) stream: Box<dyn SessionStream>,
     dialect: Box<dyn Dialect>,
     pub(super) inside: bool,
-    /// What came and was not heard yet.
+    /// Received bytes that are not framed yet.
     pub(super) buffer: Vec<u8>,
-    /// All that was heard.
+    /// All received messages.
     pub(super) heard: Vec<u8>,
     patience: Option<Duration>,
-    /// Messages said.
+    /// The number of sent messages.
     pub(super) said: u32,
-    /// The last list of what the server can do.
+    /// The last list of capabilities.
     pub(super) list: Vec<u8>,
     /// Whether the client logs in.
     pub(super) logs_in: bool,
 }
 
 impl Conversation {
-    /// Tags and ids count from one, as with most clients: they can be guessed.
+    /// Tags and ids count from one, as in most clients, so an attacker can predict them.
     fn new(
         protocol: &Protocol,
         patience: Option<Duration>,
@@ -58,7 +58,7 @@ impl Conversation {
         Self::new(protocol, patience, stream, false, Vec::new())
     }
 
-    /// Goes on inside TLS, with what is left from before, and so many messages later.
+    /// Continues inside TLS with the remaining bytes, after this number of sent messages.
     pub(super) fn inside(
         protocol: &Protocol,
         patience: Option<Duration>,
@@ -67,14 +67,14 @@ impl Conversation {
         said: u32,
     ) -> Self {
         let mut conversation = Self::new(protocol, patience, stream, true, buffer);
-        // Tags and ids go on from where they were.
+        // Tags and ids continue across the upgrade.
         for _ in 0..said {
             conversation.dialect.write_client(ClientMessage::Request, &mut Vec::new());
         }
         conversation
     }
 
-    /// Says this, and tells how long it was: some protocols have no such message.
+    /// Sends a message and returns its length, which is 0 if the protocol has no such message.
     pub(super) async fn say(&mut self, message: ClientMessage) -> io::Result<usize> {
         let mut out = Vec::new();
         self.dialect.write_client(message, &mut out);
@@ -84,13 +84,13 @@ impl Conversation {
         Ok(out.len())
     }
 
-    /// Says these bytes as they are.
+    /// Sends these bytes.
     pub(super) async fn say_as_is(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
     }
 
-    /// Hears the answer to this; nothing where it makes no sense.
+    /// Receives the answer to a message; `None` if it is invalid.
     pub(super) async fn hear(&mut self, to: ReplyTo) -> io::Result<Option<ServerMessage>> {
         let mut heard = Vec::new();
         loop {
@@ -109,7 +109,7 @@ impl Conversation {
         }
     }
 
-    /// The next message; nothing where the bytes make none.
+    /// Receives the next message; `None` if the bytes are invalid.
     async fn message(&mut self, to: ReplyTo) -> io::Result<Option<Vec<u8>>> {
         let mut scan = Scan::default();
         loop {
@@ -120,7 +120,7 @@ impl Conversation {
                     return Ok(Some(message));
                 }
                 Ok(None) if self.buffer.len() < LIMIT => {}
-                Ok(None) => return Err(io::Error::other("too long a message")),
+                Ok(None) => return Err(io::Error::other("the message is too long")),
                 Err(_) => {
                     self.heard.append(&mut self.buffer);
                     return Ok(None);

@@ -1,35 +1,35 @@
 //! The flaws of vulnerable clients.
 
-/// One way to be fooled.
+/// A flaw of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flaw {
-    /// Goes on in cleartext when there is no upgrade.
+    /// Continues in cleartext without an upgrade.
     FallsBack,
-    /// Reads inside TLS what came behind the go-ahead.
+    /// Reads bytes that follow the acceptance as if they had arrived inside TLS.
     KeepsBuffer,
-    /// Believes inside TLS what the server said of itself before.
+    /// Uses the capabilities from before TLS inside TLS.
     KeepsCapabilities,
-    /// Goes on in cleartext when it is told that it is logged in.
+    /// Continues in cleartext when the greeting states that it is logged in.
     BelievesPreauth,
-    /// Goes where it is told to go, before TLS.
+    /// Follows redirects from before TLS.
     FollowsReferrals,
-    /// Takes for an answer what was said before the question.
+    /// Accepts an answer that arrived before the request.
     BelievesPresent,
     /// Does not verify the certificate.
     IgnoresNames,
-    /// Waits for ever.
+    /// Waits without a timeout.
     NeverTimesOut,
-    /// Shows what it hears as it is.
+    /// Prints received text unescaped.
     ShowsAnything,
-    /// Tries TLS 1.0 when no later version will do.
+    /// Falls back to TLS 1.0.
     OldTls,
-    /// Accepts a protocol by ALPN that it did not offer.
+    /// Accepts an ALPN protocol that it did not offer.
     TakesAnyAlpn,
     /// Reports success when the upgrade is refused, and delivers nothing.
     SwallowsRefusal,
-    /// Takes an answer that ends in the middle for a whole one.
+    /// Accepts a truncated answer as complete.
     IgnoresTruncation,
-    /// Transfers data without protecting it, where data has connections of its own.
+    /// Transfers data on an unprotected data connection.
     LeavesDataClear,
 }
 

@@ -1,4 +1,4 @@
-//! Clients that can be fooled in one way each, on purpose, for every protocol; and a sound one to compare with.
+//! Clients with one flaw each, for every protocol, and a sound client to compare with.
 //!
 //! ```
 //! use starttls_lab::vulnerable_clients::{VulnerableClient, Flaw};
@@ -7,8 +7,8 @@
 //! assert_eq!(weak.flaw(), Some(Flaw::FallsBack));
 //! ```
 //!
-//! What such a client does once it believes that all is well is the same for all: it asks what there is, tries to
-//! log in as nobody, asks for something, and says goodbye.
+//! After the upgrade, or without one if it is fooled, each client asks for the capabilities, tries to log in with invalid
+//! credentials, sends a command, and says goodbye.
 
 mod conversation;
 mod flaw;
@@ -28,7 +28,7 @@ pub use flaw::Flaw;
 use crate::profile::profile;
 use old_tls::Takes;
 
-/// A client with a flaw, or without any.
+/// A client with a flaw, or a sound client.
 #[derive(Clone, Debug)]
 pub struct VulnerableClient {
     protocol: &'static Protocol,
@@ -38,46 +38,46 @@ pub struct VulnerableClient {
     patience: Duration,
 }
 
-/// How a client ended.
+/// The result of a client.
 #[derive(Clone, Debug)]
 pub struct ClientResult {
-    /// Whether it got what it wanted.
+    /// Whether the client succeeded.
     pub well: bool,
-    /// What it printed.
+    /// The output of the client.
     pub printed: Vec<u8>,
 }
 
-/// What came of a step before TLS.
+/// The result of the negotiation before TLS.
 enum Step {
-    /// TLS comes next.
+    /// Continues with TLS.
     Upgrade,
-    /// The rest in cleartext.
+    /// Continues in cleartext.
     Cleartext,
-    /// The rest elsewhere.
+    /// Continues at this port.
     Elsewhere(u16),
-    /// Nothing more, without a failure.
+    /// Ends without an error.
     Nothing,
 }
 
 impl VulnerableClient {
-    /// A client that trusts these roots, in PEM.
+    /// Returns a client that trusts these roots, in PEM.
     pub fn new(protocol: &'static Protocol, flaw: Option<Flaw>, roots: &str) -> Self {
         let versions = (TlsVersion::Tls12, TlsVersion::Tls13);
         Self { protocol, flaw, roots: roots.to_owned(), versions, patience: Duration::from_secs(5) }
     }
 
-    /// What is wrong with it.
+    /// Returns the flaw of the client.
     pub fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }
 
-    /// The same with this version of TLS only.
+    /// Limits the client to this TLS version.
     #[must_use]
     pub fn tls(self, version: TlsVersion) -> Self {
         Self { versions: (version, version), ..self }
     }
 
-    /// The same, waiting so long for each answer.
+    /// Sets how long the client waits for each answer.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -92,7 +92,7 @@ impl VulnerableClient {
         self.flaw == Some(flaw)
     }
 
-    /// Connects, upgrades, does what clients do, and ends.
+    /// Connects, upgrades, sends the commands of a session, and ends.
     pub async fn run(&self, server_name: &str, address: SocketAddr) -> ClientResult {
         let mut printed = Vec::new();
         let well = self.session(server_name, address, &mut printed).await;
@@ -115,7 +115,7 @@ impl VulnerableClient {
         }
     }
 
-    /// One connection, with a careless handshake if that is wanted.
+    /// Runs one connection, with a careless handshake if `careless` is set.
     async fn attempt(
         &self,
         server_name: &str,
@@ -133,7 +133,6 @@ impl VulnerableClient {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         if self.flaw.is_none() {
-            // The library's own client.
             let tls = connector.upgrade(self.protocol, server_name, tcp).await.map_err(io::Error::other)?;
             let inside =
                 Conversation::inside(self.protocol, self.answer_timeout(), Box::new(tls), Vec::new(), 0);
@@ -170,19 +169,19 @@ impl VulnerableClient {
         self.act(inside, printed).await
     }
 
-    /// Whether the list from before TLS has a mechanism, for a client that believes it.
+    /// Returns whether the list from before TLS contains a mechanism, for a client that trusts that list.
     fn finds_a_login(&self, list: &[u8]) -> bool {
         let login = (self.protocol.dialect)(Identity::new("")).into_login();
         let mut login = login.filter(|_| self.is(Flaw::KeepsCapabilities) && !list.is_empty());
         let mechanisms = login.as_mut().map(|login| {
-            // A dialect knows a list better after it has read it.
+            // Some dialects find mechanisms only in a list that they have read.
             let _ = login.read_server(ReplyTo::Hello, list);
             login.mechanisms(list)
         });
         mechanisms.is_none_or(|mechanisms| !mechanisms.is_empty())
     }
 
-    /// The cleartext part.
+    /// Negotiates in cleartext.
     async fn negotiate(&self, clear: &mut Conversation) -> io::Result<Step> {
         let flow = self.protocol.flow;
         let mut offered = None;
@@ -192,13 +191,13 @@ impl VulnerableClient {
                 Some(ServerMessage::Greeting) => {}
                 Some(ServerMessage::Offer { starttls }) => offered = Some(starttls),
                 _ if self.is(Flaw::BelievesPreauth) => return Ok(Step::Cleartext),
-                _ => return self.no_upgrade(clear, "no greeting"),
+                _ => return self.no_upgrade(clear, "invalid greeting"),
             }
             if let Some(port) = self.referral(clear) {
                 return Ok(Step::Elsewhere(port));
             }
         }
-        // Who believes too much of what comes before TLS asks for more of it than the upgrade takes.
+        // A client that trusts data from before TLS asks for more of it than the upgrade needs.
         let curious = flow.offer == OfferPlace::Unannounced
             && [Flaw::KeepsCapabilities, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
         let asks = flow.offer == OfferPlace::AfterHello || curious;
@@ -212,10 +211,10 @@ impl VulnerableClient {
             return Ok(Step::Elsewhere(port));
         }
         if offered == Some(false) && (self.is(Flaw::FallsBack) || !flow.request_is_answered) {
-            return self.no_upgrade(clear, "no offer");
+            return self.no_upgrade(clear, "the upgrade is not offered");
         }
         if !clear.buffer.is_empty() && !self.is(Flaw::BelievesPresent) {
-            return Err(io::Error::other("an answer before its question"));
+            return Err(io::Error::other("unexpected bytes before the request"));
         }
         clear.say(ClientMessage::Request).await?;
         if !flow.request_is_answered {
@@ -231,11 +230,11 @@ impl VulnerableClient {
         }
         match answer {
             Some(ServerMessage::Accept) => {}
-            _ => return self.no_upgrade(clear, "no upgrade"),
+            _ => return self.no_upgrade(clear, "the upgrade was refused"),
         }
         let careless = [Flaw::KeepsBuffer, Flaw::BelievesPresent].map(Some).contains(&self.flaw);
         if !clear.buffer.is_empty() && !careless {
-            return Err(io::Error::other("bytes behind the go-ahead"));
+            return Err(io::Error::other("unexpected bytes after the acceptance"));
         }
         Ok(Step::Upgrade)
     }
@@ -251,18 +250,18 @@ impl VulnerableClient {
         }
     }
 
-    /// Where the server has sent the client, if it listens to that.
+    /// Returns the port of a redirect, if the client follows redirects.
     fn referral(&self, clear: &Conversation) -> Option<u16> {
         if !self.is(Flaw::FollowsReferrals) {
             return None;
         }
         let text = String::from_utf8_lossy(&clear.heard).into_owned();
-        let (_, behind) = text.split_once("127.0.0.1:").or_else(|| text.split_once(",port="))?;
-        let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+        let (_, rest) = text.split_once("127.0.0.1:").or_else(|| text.split_once(",port="))?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().ok()
     }
 
-    /// What a client does when it believes that all is well.
+    /// Runs the session that follows the negotiation.
     async fn act(&self, mut talk: Conversation, printed: &mut Vec<u8>) -> io::Result<()> {
         let done = self.exchange(&mut talk).await;
         printed.extend(&talk.heard);
@@ -286,7 +285,7 @@ impl VulnerableClient {
             if message == ClientMessage::Credentials && !talk.logs_in {
                 continue;
             }
-            // Who is turned away for good is not asked for more.
+            // A protocol without this message writes nothing.
             match talk.say(message).await {
                 Ok(0) => continue,
                 Ok(_) => said += 1,
@@ -311,13 +310,13 @@ impl VulnerableClient {
         }
         let _ = talk.say(ClientMessage::Quit).await;
         if !profile(self.protocol).answers_login {
-            // Without an answer, only the end of the session tells that the server has read everything.
+            // Without answers, the end of the session shows that the server has read everything.
             let _ = talk.hear(ReplyTo::Other).await;
         }
         Ok(())
     }
 
-    /// Whether the end of the connection is the end of an answer.
+    /// Returns whether the client treats the end of the connection as the end of an answer.
     fn takes_for_end(&self, talk: &Conversation) -> bool {
         talk.buffer.is_empty() || self.is(Flaw::IgnoresTruncation)
     }

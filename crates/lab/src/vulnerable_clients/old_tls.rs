@@ -1,4 +1,4 @@
-//! The start of a handshake as careless clients do it. No library here does.
+//! Handshakes of careless clients, which no TLS library here supports.
 
 use std::io;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio::time::timeout;
 
 use crate::session::SessionStream;
 
-/// What a client takes that it should not.
+/// What a careless client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
     /// TLS 1.0. It offers TLS_RSA_WITH_AES_128_CBC_SHA (RFC 2246 section 7.4.1.2, RFC 3268).
     Tls10,
-    /// A protocol by ALPN that it did not offer. It offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 in TLS 1.2.
+    /// An ALPN protocol that it did not offer. It offers TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 in TLS 1.2.
     AnyAlpn,
 }
 
-/// Says hello, and goes on with its key exchange whatever the server's answer contains.
+/// Sends a ClientHello, and continues with the key exchange whatever the server's answer contains.
 pub(super) async fn handshake(
     mut stream: Box<dyn SessionStream>,
     takes: Takes,
@@ -33,13 +33,13 @@ pub(super) async fn handshake(
     timeout(patience, stream.read_exact(&mut heard)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     // A server that does not speak this version sends an alert.
     if heard[..3] != [0x16, 3, minor] {
-        return Err(io::Error::other("no such TLS"));
+        return Err(io::Error::other("the server does not support this TLS version"));
     }
     // The head of a ClientKeyExchange (RFC 2246 section 7.4.7), and a secret that is too short.
     stream.write_all(&[0x16, 3, minor, 0, 6, 0x10, 0, 0, 2, 0, 0]).await
 }
 
-/// Whatever it is, somebody has come.
+/// Sends a line, so that the server of a redirect sees the client.
 pub(super) async fn sign_of_life(stream: &mut (impl AsyncWriteExt + AsyncReadExt + Unpin)) -> io::Result<()> {
     stream.write_all(b"\r\n").await?;
     let _ = timeout(Duration::from_secs(1), stream.read(&mut [0; 64])).await;

@@ -163,7 +163,7 @@ fn a_rogue_falls_for_no_other_attack() {
 #[test]
 fn sound_reactions_are_no_weakness() {
     for_all(|protocol| {
-        for odd in Quirk::ALL.iter().filter(|odd| odd.name().contains("behind the request")) {
+        for odd in Quirk::ALL.iter().filter(|odd| odd.is_reaction()) {
             if !odd.applies_to(protocol) {
                 continue;
             }
