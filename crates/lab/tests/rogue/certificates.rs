@@ -58,7 +58,7 @@ fn a_key_that_is_too_short_is_named_and_not_called_stolen() {
         let rogue = Rogue::start(protocol, Weakness::WeakKey, authority()).unwrap();
         for builder in [trusting(), trusting().insecure()] {
             let error = connect(builder, protocol, rogue.address()).unwrap_err();
-            assert!(error.to_string().ends_with("RSA with 1024 bits"), "{}: {error}", protocol.name);
+            assert!(error.to_string().contains("RSA key has 1024 bits"), "{}: {error}", protocol.name);
         }
     });
 }
