@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use starttls::proto::{self, Protocol, Start, UrlAuthority};
+use starttls_gateway::values::nearest;
 
 use crate::error::Failed;
 
@@ -121,10 +122,7 @@ impl FromStr for Target {
 
 /// Returns the failure for an unknown scheme. `rest` is the part of the target after it.
 pub(crate) fn unknown(scheme: &str, rest: &str) -> Failed {
-    let lower = scheme.to_ascii_lowercase();
-    let likeness = |name: &&str| (strsim::jaro_winkler(&lower, name) * 1000.0) as u32;
-    let near = proto::schemes().max_by_key(likeness).filter(|name| likeness(name) > 800);
-    let hint = match near {
+    let hint = match nearest(&scheme.to_ascii_lowercase(), proto::schemes()) {
         Some(near) => format!("did you mean {near}{}?", rest.escape_debug()),
         None => format!("known protocols: {}", proto::schemes().collect::<Vec<_>>().join(", ")),
     };

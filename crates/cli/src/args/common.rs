@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use starttls::proto::{ClientName, InvalidValue};
+use starttls_gateway::values::{self, InvalidDuration};
 
 use crate::target::Host;
 
@@ -125,20 +126,12 @@ pub(super) fn client_name(text: &str) -> Result<ClientName, InvalidValue> {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" | "min" => 60.0,
-        _ => return Err(String::from("a time is a number and ms, s or m")),
-    };
-    let seconds =
-        number.trim().parse::<f64>().map_err(|_| String::from("a time is a number and ms, s or m"))?;
-    match Duration::try_from_secs_f64(seconds * factor) {
-        Ok(time) if !time.is_zero() && time <= Duration::from_secs(86_400) => Ok(time),
-        _ => Err(String::from("a time is longer than nothing and no longer than a day")),
-    }
+/// The longest duration of an option: one day.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Parses a duration, in the grammar of the gateway's configuration.
+pub(super) fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+    values::duration(text, LONGEST)
 }
 
 /// Parses the address of a DNS server. The default port is 53.

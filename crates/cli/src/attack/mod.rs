@@ -11,6 +11,7 @@ use std::time::Duration;
 use starttls::proto::{Protocol, Start};
 use starttls_attack::report::AttackReport;
 use starttls_attack::{Campaign, Scenario, Shell, render};
+use starttls_gateway::values::nearest;
 
 use crate::args::{Attack, AttackFormat};
 use crate::console::Console;
@@ -186,9 +187,9 @@ pub(crate) fn explain(id: &str) -> Result<Option<String>, Failed> {
 
 /// Returns the failure for an unknown id, with all valid ids, the most similar one first.
 fn unknown(id: &str, all: &[Scenario]) -> Failed {
-    let similar = |it: &&Scenario| (strsim::jaro_winkler(id, &it.id) * 1e6) as u32;
-    let meant = all.iter().max_by_key(similar).map(|it| format!("{}? ", it.id)).unwrap_or_default();
     let ids: Vec<&str> = all.iter().map(|it| it.id.as_str()).collect();
+    let meant = nearest(id, ids.iter().copied());
+    let meant = meant.map(|it| format!("did you mean {it}? ")).unwrap_or_default();
     let hint = format!("{meant}valid ids, or the start of one: {}", ids.join(", "));
     Failed::usage(format!("unknown scenario \"{}\"", id.escape_debug())).hint(Some(hint))
 }

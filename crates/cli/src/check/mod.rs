@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use starttls_audit::check::{CHECKS, check};
 use starttls_audit::{InvalidSelection, Selection};
+use starttls_gateway::values::nearest;
 
 use crate::args::{Check, Explain, ReportFormat};
 use crate::error::Failed;
@@ -52,9 +53,6 @@ async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, 
     }
 }
 
-/// The least similarity, of 1000, of a name that is suggested.
-const ALIKE: u32 = 800;
-
 /// Returns the checks that the options select.
 fn selection(args: &Check) -> Result<Selection, Failed> {
     let selection = match args.light {
@@ -65,12 +63,8 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
         let hint = match &error {
             InvalidSelection::Unknown(name) => {
                 let names = CHECKS.iter().flat_map(|row| [row.family(), row.id]);
-                let likeness = |known: &&str| (strsim::jaro_winkler(name, known) * 1000.0) as u32;
-                let list = "starttls check --list shows all checks";
-                match names.max_by_key(likeness).filter(|near| likeness(near) >= ALIKE) {
-                    Some(near) => format!("did you mean {near}? {list}"),
-                    None => list.to_owned(),
-                }
+                let meant = nearest(name, names).map(|near| format!("did you mean {near}? "));
+                format!("{}starttls check --list shows all checks", meant.unwrap_or_default())
             }
             InvalidSelection::Empty if args.light => {
                 String::from("starttls check --list --light shows the checks of --light")

@@ -1,23 +1,23 @@
-//! How many files the gateway may have open, and how many connections that is enough for.
+//! Fits the number of connections to the limit for open files.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use starttls_gateway::Config;
 
 /// Files of one session: the client's connection, and the backend's.
 const PER_SESSION: u64 = 2;
-/// Files that are kept free: for `/health`, certificates that are renewed, look-ups, and connections that are refused.
+/// Files that are kept free for `/health`, renewed certificates, DNS lookups and connections that are refused.
 const SPARE: u64 = 128;
 /// Files that one thread needs to wait for events.
 const PER_THREAD: u64 = 8;
 
-/// Raises the number of open files as far as the process may, and lowers `connections` to what that is enough for.
-/// Returns what the log says about it, if it had to be lowered.
+/// Raises the limit for open files to the hard limit, and lowers `connections` if that is not enough. Returns a note for the
+/// log if it was lowered.
 ///
-/// When no more files can be opened, neither clients nor backends nor `/health` can connect. A lower limit is reached
-/// first, and a client beyond it gets the protocol's own refusal.
+/// Without free files, neither clients nor backends nor `/health` can connect. The limit for connections is reached first,
+/// and further clients get the protocol's own refusal.
 pub(super) fn fit(config: &mut Config) -> Option<String> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    // Where it cannot be raised, the limit is the old one.
+    // If it cannot be raised, the old limit applies.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
@@ -28,7 +28,7 @@ pub(super) fn fit(config: &mut Config) -> Option<String> {
     }
     let wanted = std::mem::replace(&mut config.connections, enough_for);
     Some(format!(
-        "at most {enough_for} connections instead of {wanted}, since no more than {limit} files may be open \
+        "at most {enough_for} connections instead of {wanted}, because at most {limit} files may be open \
          (LimitNOFILE, ulimit -n)"
     ))
 }

@@ -1,4 +1,4 @@
-//! `starttls gateway`: STARTTLS in front of anything, and toward anything.
+//! `starttls gateway`: provides STARTTLS for a server, or uses it on behalf of a client.
 
 mod files;
 mod plan;
@@ -19,7 +19,7 @@ use source::ConfigSource;
 pub(crate) async fn run(args: &args::Gateway) -> Result<u8, Failed> {
     let source = ConfigSource::by(args);
     let config = source.load()?;
-    // As data, they are in it.
+    // The JSON plan contains the warnings.
     if args.format == args::Format::Text {
         config.warnings.iter().for_each(|warning| console::warning(warning));
     }

@@ -1,4 +1,4 @@
-//! What a configuration comes to, and whether its backends are there.
+//! `gateway --plan`: shows the listeners and routes of a configuration, and connects to its backends.
 
 use std::io::Write;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::args::Format;
 use crate::error::Failed;
 use crate::exit;
 
-/// Shows every listener and every way from there; every backend is tried, all at once.
+/// Shows every listener with its routes. Connects to every backend, in parallel.
 pub(super) async fn show(config: &Config, format: Format) -> Result<u8, Failed> {
     let report = Report::new(config, try_all(config).await);
     let text = match format {
@@ -28,7 +28,7 @@ pub(super) async fn show(config: &Config, format: Format) -> Result<u8, Failed> 
     Ok(report.exit_code)
 }
 
-/// Tries the backends; what came of it is in the order of the configuration, whoever answered first.
+/// Connects to the backends. Returns the results in the order of the configuration.
 async fn try_all(config: &Config) -> Vec<Probed> {
     let mut probes = JoinSet::new();
     for listener in &config.listeners {
@@ -53,7 +53,7 @@ pub(super) fn print(text: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A line for each listener, and one for each way from there.
+/// Returns a line for each listener and for each of its backends.
 fn text(report: &Report) -> String {
     let mut text = String::new();
     for listener in &report.listeners {
@@ -86,7 +86,7 @@ fn line(listener: &Listener) -> String {
     line
 }
 
-/// Certificates in a few words: all names of a few, the number of many; what matters is which goes first.
+/// Returns a summary of the certificates: the names of up to three; otherwise the number and the first to expire.
 fn certificates(all: &[ServerCertificate]) -> String {
     let one = |own: &ServerCertificate| {
         let names = if own.names.is_empty() { String::from("no name") } else { own.names.join(" ") };
@@ -120,8 +120,8 @@ fn said(backend: &Backend) -> String {
     let version = backend.tls.as_ref().map(|tls| tls.version).unwrap_or_default();
     let verdict = backend.certificate.as_ref().map(|it| it.verdict.as_str()).unwrap_or_default();
     match backend.outcome {
-        Outcome::Cleartext => format!("there, in cleartext, {time}"),
-        Outcome::Unverified => format!("{version}, {verdict}, {time}; anybody can be it"),
+        Outcome::Cleartext => format!("reachable in cleartext, {time}"),
+        Outcome::Unverified => format!("{version}, {verdict}, {time}; the backend is not authenticated"),
         Outcome::Verified => format!("{version}, {verdict}, {time}{login}"),
         Outcome::Failed => format!("FAILED, {}", backend.error.as_deref().unwrap_or_default()),
     }

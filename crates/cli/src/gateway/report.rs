@@ -1,4 +1,4 @@
-//! What a configuration comes to, as data. The schema is in `docs/schema/plan.json`.
+//! The plan of a configuration, as data. The schema is in `docs/schema/plan.json`.
 
 use std::time::Duration;
 

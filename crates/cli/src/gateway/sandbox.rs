@@ -1,4 +1,4 @@
-//! What the running gateway may do with files, where the kernel can hold it to that (Landlock).
+//! Restricts the gateway's access to files with Landlock, if the kernel supports it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use landlock::{
 use starttls_gateway::Config;
 use starttls_gateway::config::{BackendLogin, ListenAddress, Listener, Log, SecretSource};
 
-/// Restricts this thread, and all that it starts from now on: they read what their user may read, write to
-/// the folder of the log and to those of sockets, and start programs only where a login needs one.
+/// Restricts this thread and the threads and processes that it starts: they may read the files of their user, write only
+/// to the folders of the log and the sockets, and start programs only if a login needs one.
 ///
-/// Says in words how far the kernel goes along.
+/// Returns a note about the support of the kernel.
 pub(super) fn enter(config: &Config) -> Result<&'static str, RulesetError> {
     let abi = ABI::V5;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -25,7 +25,7 @@ pub(super) fn enter(config: &Config) -> Result<&'static str, RulesetError> {
         .restrict_self()?;
     Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => "files are confined",
-        RulesetStatus::PartiallyEnforced => "files are confined as far as this kernel can",
+        RulesetStatus::PartiallyEnforced => "files are confined as far as this kernel supports it",
         RulesetStatus::NotEnforced => "files are not confined: this kernel has no Landlock",
     })
 }
@@ -36,7 +36,7 @@ fn starts_programs(config: &Config) -> bool {
     backends.any(|it| matches!(it.login().and_then(BackendLogin::secret), Some(SecretSource::Command(_))))
 }
 
-/// Folders in which files are made.
+/// Returns the folders in which the gateway creates files.
 fn written(config: &Config) -> Vec<PathBuf> {
     let sockets = config.listeners.iter().filter_map(|listener| match &listener.address {
         ListenAddress::Unix(path) => Some(path.as_path()),
@@ -46,7 +46,7 @@ fn written(config: &Config) -> Vec<PathBuf> {
         Log::File(path) => Some(path.as_path()),
         Log::Stderr | Log::Stdout | Log::Nowhere => None,
     };
-    // Programs that a login needs may want to throw something away.
+    // Programs that a login needs may write to /dev/null.
     let null = Path::new("/dev/null").to_owned();
     let folder = |path: &Path| match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),

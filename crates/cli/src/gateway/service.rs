@@ -1,4 +1,4 @@
-//! The gateway's life as a service: start, reload, drain; what its manager, its log and its metrics are told.
+//! Runs the gateway as a service: start, reload and drain, with notes to the service manager, the log and the metrics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use super::{files, sandbox};
 use crate::error::Failed;
 use crate::exit;
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops the gateway.
 pub(super) async fn run(source: &ConfigSource, config: Config) -> Result<u8, Failed> {
-    // Landlock confines a thread and what it starts: everything that serves begins on one that is confined.
+    // Landlock confines a thread and the threads that it starts, so the service runs on a confined thread.
     std::thread::scope(|scope| {
         let serving = std::thread::Builder::new().name(String::from("service")).spawn_scoped(scope, || {
             let confined = sandbox::enter(&config);
@@ -32,7 +32,7 @@ pub(super) async fn run(source: &ConfigSource, config: Config) -> Result<u8, Fai
             let confined =
                 confined.map_or_else(|error| format!("files are not confined: {error}"), String::from);
             let ended = runtime.block_on(serve(source, config, &confined));
-            // Sessions that were to end at once are not waited for.
+            // After a second signal, the open sessions are not awaited.
             runtime.shutdown_background();
             ended
         });
@@ -44,7 +44,7 @@ pub(super) async fn run(source: &ConfigSource, config: Config) -> Result<u8, Fai
 async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<u8, Failed> {
     let mut config = config;
     let lowered = files::fit(&mut config);
-    // Before anything listens, so that no signal is lost.
+    // Before anything listens, so that no signal is missed.
     let mut signals = Signals::new()?;
     let fixed = RestartOnly::of(&config);
     let log = Logger::open(&config.log).map_err(|error| unlogged(&config, &error))?;
@@ -56,21 +56,21 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
         None => None,
     };
     let mut life = FileWatcher::new(&config, reporter.clone());
-    // They were told on standard error.
+    // These warnings were written to standard error.
     let mut warned = config.warnings.clone();
     let mut gateway = Gateway::start(config, reporter.clone()).map_err(unstarted)?;
     let metrics = reporter.metrics.clone();
     let answering = asked.map(|listener| tokio::spawn(metrics::serve(listener, metrics.clone())));
     let notes: Vec<_> = [addresses(&gateway), confined.to_owned()].into_iter().chain(lowered).collect();
     reporter.log.event("started", &notes.join("; "));
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
     let mut loading = PendingReload::default();
     loop {
         let loaded = tokio::select! {
             order = signals.next() => match order {
                 ServiceSignal::Stop => break,
                 ServiceSignal::Reload => {
-                    loading.ask(source, &reporter);
+                    loading.request(source, &reporter);
                     continue;
                 }
             },
@@ -90,10 +90,10 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
                 reporter.log.event("kept", &format!("{failed}{hint}"));
             }
         }
-        tell(&[NotifyState::Ready]);
-        loading.go_on(source, &reporter);
+        notify(&[NotifyState::Ready]);
+        loading.start_requested(source, &reporter);
     }
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
     metrics.drain();
     reporter.log.event("draining", &sessions(gateway.sessions()));
     let draining = spawn_blocking(move || gateway.drain());
@@ -102,7 +102,7 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
             let cut = cut.map_err(|error| Failed::new(exit::BUG, error.to_string()))?;
             reporter.log.event("stopped", &format!("{} cut off", sessions(cut)));
         }
-        // Whoever says it twice means now.
+        // A second signal stops the gateway at once.
         () = signals.stop() => reporter.log.event("stopped", "at once"),
     }
     reporter.log.flush();
@@ -111,40 +111,40 @@ async fn serve(source: &ConfigSource, config: Config, confined: &str) -> Result<
     Ok(exit::DONE)
 }
 
-/// How long reading a configuration and its files may take. Twenty thousand certificates take a few seconds.
+/// The time limit for loading a configuration and its files. Twenty thousand certificates take a few seconds.
 const LOADING: Duration = Duration::from_secs(60);
 
-/// The configuration that is being read anew, if one is.
+/// A reload in progress.
 ///
-/// It is read on a thread of its own, so that a file system that does not answer stops neither the sessions nor the
-/// signals: the service goes on with what it has, and can be told to stop.
+/// The configuration is loaded on a separate thread, so that a file system that does not respond blocks neither the
+/// sessions nor the signals.
 #[derive(Default)]
 struct PendingReload {
     task: Option<(JoinHandle<Result<Config, Failed>>, Instant)>,
-    /// Whether another reload was asked for meanwhile.
+    /// Whether another reload was requested in the meantime.
     again: bool,
 }
 
 impl PendingReload {
-    /// Starts to read, now or after the reading that is under way.
-    fn ask(&mut self, source: &ConfigSource, reporter: &Reporter) {
+    /// Starts a reload, now or after the one in progress.
+    fn request(&mut self, source: &ConfigSource, reporter: &Reporter) {
         self.again = true;
-        self.go_on(source, reporter);
+        self.start_requested(source, reporter);
     }
 
-    /// Starts the reading that was asked for, if none is under way.
-    fn go_on(&mut self, source: &ConfigSource, reporter: &Reporter) {
+    /// Starts the requested reload, if none is in progress.
+    fn start_requested(&mut self, source: &ConfigSource, reporter: &Reporter) {
         if self.task.is_some() || !std::mem::take(&mut self.again) {
             return;
         }
         let since = NotifyState::monotonic_usec_now();
-        tell(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
+        notify(&[NotifyState::Reloading].into_iter().chain(since).collect::<Vec<_>>());
         reporter.log.reopen();
         let source = source.clone();
         self.task = Some((spawn_blocking(move || source.load()), Instant::now() + LOADING));
     }
 
-    /// Waits for the end of the reading that is under way. Never ready if none is.
+    /// Waits for the end of the reload in progress. Never ready if there is none.
     async fn ended(&mut self) -> Result<Config, Failed> {
         let Some((task, deadline)) = &mut self.task else { return std::future::pending().await };
         let ended = tokio::time::timeout_at(*deadline, task).await;
@@ -152,17 +152,17 @@ impl PendingReload {
         match ended {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(panicked)) => Err(Failed::new(exit::BUG, panicked.to_string())),
-            // The thread goes on until the file system answers. Nothing waits for it.
+            // The thread continues until the file system responds. Nothing waits for it.
             Err(_) => Err(Failed::usage(format!(
-                "reading the configuration and its files has not ended after {} s",
+                "loading the configuration and its files took longer than {} s",
                 LOADING.as_secs()
             ))
-            .hint(Some(String::from("does the file system answer?")))),
+            .hint(Some(String::from("check whether the file system responds")))),
         }
     }
 }
 
-/// Takes over a configuration that was read anew, all or nothing (rule G6), and says by what it had to be lowered.
+/// Applies a new configuration, all of it or nothing (rule G6). Returns a note if its limits were lowered.
 fn take_over(
     mut config: Config,
     fixed: &RestartOnly,
@@ -183,7 +183,7 @@ fn take_over(
     Ok((FileWatcher::watching(watched, reporter.clone()), lowered))
 }
 
-/// What stays as it is for as long as the process lives.
+/// The settings that only a restart changes.
 #[derive(PartialEq, Eq)]
 struct RestartOnly {
     log: Log,
@@ -196,12 +196,12 @@ impl RestartOnly {
     }
 }
 
-/// What has to be looked after for as long as a configuration is in use.
+/// The task that watches the files of the current configuration.
 struct FileWatcher {
     task: JoinHandle<()>,
 }
 
-/// What changes on disk, and whose certificates are shown in the metrics.
+/// The files to watch, and the certificates for the metrics.
 struct Watch {
     all: Vec<Arc<dyn Watched>>,
     certificates: Vec<(String, Arc<Certificates>)>,
@@ -251,7 +251,7 @@ impl Drop for FileWatcher {
     }
 }
 
-/// What somebody wants of the service.
+/// The request of a signal.
 #[derive(PartialEq, Eq)]
 enum ServiceSignal {
     Reload,
@@ -286,9 +286,9 @@ impl Signals {
     }
 }
 
-/// Tells the service manager, if there is one.
-fn tell(states: &[NotifyState<'_>]) {
-    // Who does not listen need not know.
+/// Notifies the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    // The service also runs without a manager.
     let _ = sd_notify::notify(states);
 }
 
@@ -309,17 +309,19 @@ fn unstarted(error: std::io::Error) -> Failed {
         std::io::ErrorKind::PermissionDenied => Some(
             "ports below 1024 need the capability CAP_NET_BIND_SERVICE, or a socket from the service manager",
         ),
-        std::io::ErrorKind::AddrInUse => Some("another program listens there: ss -ltnp shows which"),
+        std::io::ErrorKind::AddrInUse => {
+            Some("another program listens on this address: find it with ss -ltnp")
+        }
         _ => None,
     };
     Failed::new(exit::UNREACHABLE, error.to_string()).hint(hint.map(str::to_owned))
 }
 
-/// A log that cannot be opened.
+/// Returns the failure for a log that cannot be opened.
 pub(super) fn unlogged(config: &Config, error: &std::io::Error) -> Failed {
     let hint = match error.kind() {
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotConnected => {
-            Some("name a file, or write log = \"stderr\" and let the service manager pass it on")
+            Some("specify a file, or use log = \"stderr\" and the log of the service manager")
         }
         _ => None,
     };

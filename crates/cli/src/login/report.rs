@@ -7,7 +7,7 @@ use starttls::proto::Escaped;
 use crate::session::conversation::{Message, Negotiation};
 use crate::session::report::{self, Failure, Presented, Timings, Tls};
 
-/// Everything that one login showed.
+/// The report of one login.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Report {
@@ -45,9 +45,9 @@ pub(crate) enum Outcome {
     LoggedIn,
     /// The server refused the login, or offers no mechanism for it.
     Refused,
-    /// The server could not tell, or the login broke off.
+    /// The server could not check the login, or the login was interrupted.
     Inconclusive,
-    /// It did not come to a login, since the upgrade failed.
+    /// The upgrade failed, so there was no login.
     NotEncrypted,
 }
 

@@ -13,7 +13,6 @@ use crate::error::{Failed, with_causes};
 use crate::exit;
 use crate::target::{Mode, Target};
 use starttls_audit::report::Certificate;
-use starttls_hello::NamedGroup;
 
 /// Everything that was observed on one connection.
 #[derive(Debug, Serialize)]
@@ -247,7 +246,7 @@ impl Tls {
         Self {
             version: facts.version_name(),
             cipher_suite: facts.cipher_suite_name(),
-            post_quantum: facts.group.is_some_and(|group| NamedGroup(u16::from(group)).is_post_quantum()),
+            post_quantum: facts.is_post_quantum(),
             group: facts.group_name(),
             server_name: facts.server_name.clone(),
             alpn: facts.alpn.as_deref().map(|id| starttls::proto::Escaped(id).to_string()),

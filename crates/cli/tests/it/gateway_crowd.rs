@@ -96,7 +96,7 @@ fn clients_use_up_the_connections_and_not_the_files() {
         Gateway::start(256, "limits = { connections-per-address = 1000, handshakes-per-second = 1000 }");
     let started = gateway.logged("started");
     assert!(
-        started.contains("connections instead of 10000, since no more than 256 files may be open"),
+        started.contains("connections instead of 10000, because at most 256 files may be open"),
         "{started}"
     );
     let held = mute(200, gateway.smtp);

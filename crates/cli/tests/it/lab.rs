@@ -62,5 +62,5 @@ fn whoever_has_read_enough_may_leave() {
 fn a_wrong_name_is_told_before_anything_starts() {
     let run = Run::of(&mut starttls(["lab", "--only", "smtp,sntp"])).exits(2);
     assert_eq!(run.stdout, "");
-    assert!(run.stderr.contains("no protocol is called \"sntp\""), "{}", run.stderr);
+    assert!(run.stderr.contains("unknown protocol \"sntp\""), "{}", run.stderr);
 }

@@ -153,7 +153,9 @@ fn five_addresses_are_tried_and_the_others_are_named() {
     }
     let run = to_domain(&lab, &zone, &[]).exits(3);
     assert_eq!(run.stderr.matches("smtp://mx1.example.test\n").count(), 5, "{}", run.stderr);
-    assert!(run.stderr.contains("not tried, since 5 servers are enough: mx1.example.test (127.0.9."));
+    assert!(
+        run.stderr.contains("not tried, because at most 5 addresses are tried: mx1.example.test (127.0.9.")
+    );
     assert!(run.stderr.contains("), mx2.example.test\n"), "{}", run.stderr);
     let report = to_domain(&lab, &zone, &["--format", "json"]).exits(3).json();
     schema::fits_in("send.json", &report);

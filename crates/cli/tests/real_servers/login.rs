@@ -74,6 +74,6 @@ fn a_certificate_is_enough_where_the_server_says_so() {
             .arg("--key")
             .arg(key);
         let run = Run::of(&mut command).exits(0);
-        assert_eq!(run.stdout, "authenticated as dn:cn=john.example.test by EXTERNAL\n");
+        assert_eq!(run.stdout, "authenticated as dn:cn=john.example.test with EXTERNAL\n");
     });
 }

@@ -78,7 +78,7 @@ pub(super) async fn variants(plan: &Plan, judge: &Judge<'_>) -> ProbeResult {
         }
     }
     let mut data = "";
-    match request_in_data::probe(plan, judge.harmless_in_cleartext, &mut result.log).await {
+    match request_in_data::probe(plan, judge.harmless_in_cleartext, &result.log).await {
         RequestInData::NoData if !one_line => {
             let why = "the request has only one form, and no command can contain it as data";
             result.push(FindingBuilder::new(check, CheckOutcome::NotApplicable, why));
