@@ -91,7 +91,7 @@ pub struct TranscriptLine {
     /// Milliseconds since the connection was accepted.
     pub at_ms: f64,
     /// The side that sent it, as the client sees it: bytes of the attacker are the server's.
-    pub from: Speaker,
+    pub from: TranscriptSide,
     /// The layer that carried it.
     pub layer: Layer,
     /// The bytes, escaped.
@@ -102,14 +102,14 @@ pub struct TranscriptLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Speaker {
+pub enum TranscriptSide {
     /// The client under test.
     Client,
     /// The server, or the attacker in its place.
     Server,
 }
 
-impl Speaker {
+impl TranscriptSide {
     /// Returns the word that reports use for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -187,7 +187,7 @@ impl ConnectionTranscript {
     pub(crate) fn of(record: &ConnectionRecord) -> Self {
         let line = |entry: &RecordEntry| TranscriptLine {
             at_ms: (entry.at.as_secs_f64() * 1e6).round() / 1e3,
-            from: if entry.from == Side::Client { Speaker::Client } else { Speaker::Server },
+            from: if entry.from == Side::Client { TranscriptSide::Client } else { TranscriptSide::Server },
             layer: entry.layer,
             text: entry.text(),
         };

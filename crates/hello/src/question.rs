@@ -145,12 +145,6 @@ impl Question {
         }
     }
 
-    /// Returns a question with the suites that a common client offers at this version, the best first.
-    pub fn usual(version: Version) -> Self {
-        let suites = crate::walk::usual_suites(version);
-        Self::new(Topic::Custom, version, suites)
-    }
-
     /// Returns the octets to send.
     pub fn to_bytes(&self, context: &HelloContext<'_>) -> Vec<u8> {
         if self.version == Version::Ssl2 {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Malformed;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 
 /// The tag at the start of `buf` and where its contents lie, or `None` while that cannot be told.

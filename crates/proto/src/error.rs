@@ -4,26 +4,6 @@ use std::fmt;
 
 use crate::{Escaped, Side};
 
-/// These bytes are not a message of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed {
-    /// What should have been there, as a noun phrase ("a reply code").
-    pub expected: &'static str,
-}
-
-/// Shorthand for dialects: `Err(malformed("a reply code"))`.
-pub(crate) fn malformed(expected: &'static str) -> Malformed {
-    Malformed { expected }
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}", self.expected)
-    }
-}
-
-impl std::error::Error for Malformed {}
-
 /// What kind of rule the peer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! The buffer of a negotiation: what one side sent in cleartext and was not read yet.
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
     Dialect, Error, ErrorKind, Malformed, MessageReader, Protocol, ProtocolFamily, ReplyTo, Side, Speaker,

@@ -51,6 +51,7 @@ mod greeting;
 mod hello_refusal;
 mod inbox;
 mod login;
+mod malformed;
 mod message_reader;
 mod name;
 mod probe_credentials;
@@ -76,13 +77,14 @@ pub use dialect::{
     TranscriptEntry,
 };
 pub use dialects::*;
-pub use error::{Error, ErrorKind, Malformed, UNEXPECTED_MESSAGE_ALERT};
+pub use error::{Error, ErrorKind, UNEXPECTED_MESSAGE_ALERT};
 pub use escape::Escaped;
 pub use greeting::{Greeting, GreetingStep, ReceivedGreeting};
 pub use hello_refusal::HelloRefusal;
 pub use login::{
     AwaitedLoginReply, LoginChallenge, LoginClient, LoginGranted, LoginRefused, LoginStep, MechanismChoice,
 };
+pub use malformed::Malformed;
 pub use message_reader::MessageReader;
 pub use name::{Capability, ClientName, InvalidValue, ServiceName, UrlAuthority, UserName};
 pub use protocol::{AfterUpgrade, Flow, ImplicitTls, OfferPlace, Protocol, ProtocolFamily};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::{Dialect, Malformed, ReplyTo, Scan, Side};
 
 /// The longest message of any protocol, in octets.

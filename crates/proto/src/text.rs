@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
 /// A line with its CRLF. A bare CR or LF is refused, because a peer that accepts it sees another message.

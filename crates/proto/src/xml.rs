@@ -4,7 +4,7 @@
 //! and single octets of white space between them. Restricted XML (section 11.1): no comments, no processing
 //! instructions, no document type, no entities but the five of XML itself.
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::{Malformed, Scan};
 
 mod reader;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{AttackReport, Layer, ScenarioOutcome, ScenarioResult, Speaker};
+use crate::report::{AttackReport, Layer, ScenarioOutcome, ScenarioResult, TranscriptSide};
 
 /// The appearance of the text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +71,7 @@ pub fn row(tested: &ScenarioResult, style: TextStyle) -> String {
             let is_evidence =
                 tested.evidence.iter().any(|it| (it.transcript, it.entry) == (Some(at), Some(number)));
             let pointer = if is_evidence { '>' } else { ' ' };
-            let side = if line.from == Speaker::Client { 'C' } else { 'S' };
+            let side = if line.from == TranscriptSide::Client { 'C' } else { 'S' };
             let layer = if line.layer == Layer::Inside { " inside TLS" } else { "" };
             let _ = writeln!(out, "  {pointer} {:9.1} ms {side}{layer}: {}", line.at_ms, line.text);
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use starttls::proto::Protocol;
 
 use super::answers::{harmless, harmless_is_login, shown, signature};
-use super::cleartext::probe_message;
+use super::ask::probe_message;
 use super::injection::cleartext_reply;
 use super::{Context, Cost, Probe, Running, Turn};
 use crate::check::{Check, id};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use starttls::proto::{ClientMessage, Escaped, Protocol, ReplyTo, ServerMessage};
 
 use super::answers::signature;
-use super::cleartext::ask;
+use super::ask::ask;
 use super::{Context, Cost, Probe, Running};
 use crate::channel::Question;
 use crate::check::{Check, id};

@@ -2,7 +2,7 @@
 
 use starttls::proto::{AfterUpgrade, ClientMessage, ReplyTo, ServerMessage};
 
-use super::cleartext::{ReplyText, ask, wait_for};
+use super::ask::{ReplyText, ask, wait_for};
 use super::mechanisms;
 use crate::channel::{Question, Reply};
 use crate::check::{Check, id};

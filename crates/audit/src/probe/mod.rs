@@ -3,6 +3,7 @@
 //! A probe is one file here and one line in [`PROBES`]. The first connection is not in the list: every audit makes it.
 
 mod answers;
+mod ask;
 mod baseline;
 mod capabilities;
 mod certificate;

@@ -1,9 +1,12 @@
 //! Groups of the key exchange.
 
+mod rows;
+
 use std::fmt;
 
+use rows::GROUPS;
+
 use super::Strength;
-use super::rows::GROUPS;
 use crate::named::named;
 
 /// The code of a group in `supported_groups` and `key_share`.

@@ -3,10 +3,8 @@
 //! The tables are constants in the order of their codes. A lookup is a binary search and allocates nothing.
 
 mod group;
-mod rows;
 mod signature;
 mod suite;
-mod suites;
 
 use crate::named::named;
 

@@ -1,9 +1,12 @@
 //! Signature schemes.
 
+mod rows;
+
 use std::fmt;
 
+use rows::SCHEMES;
+
 use super::Strength;
-use super::rows::SCHEMES;
 
 /// The code of a signature scheme. In TLS 1.2 its octets are a hash and a signature algorithm (RFC 5246 section 7.4.1.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

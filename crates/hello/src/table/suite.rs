@@ -1,8 +1,11 @@
 //! Cipher suites.
 
+mod rows;
+
 use std::fmt;
 
-use super::suites::{SSL2_KINDS, SUITES};
+use rows::{SSL2_KINDS, SUITES};
+
 use crate::Version;
 use crate::named::named;
 

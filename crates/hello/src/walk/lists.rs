@@ -1,6 +1,6 @@
 //! The lists of suites that hellos offer, the worst suite first.
 
-use crate::question::Topic;
+use crate::question::{Question, Topic};
 use crate::table::{CipherSuite, KeyExchange, SuiteClass, SuiteFamily, SuiteInfo};
 use crate::version::Version;
 
@@ -41,18 +41,20 @@ pub(super) fn universe(version: Version) -> Vec<CipherSuite> {
     }
 }
 
-/// Returns the suites that authenticate and encrypt, the best first. Some servers fail on more than 128 suites.
-pub(crate) fn usual_suites(version: Version) -> Vec<CipherSuite> {
-    let mut suites = universe(version);
-    if version < Version::Tls13 {
-        suites.retain(|suite| suite.class() >= SuiteClass::Block64 || suite.class() == SuiteClass::Rc4);
-        suites.sort_by_key(|suite| {
-            let strength = suite.info().map(|info| (info.class, info.key_bits));
-            (!GOOD.contains(suite), std::cmp::Reverse(strength))
-        });
-        suites.truncate(120);
+impl Question {
+    /// Returns a question with the suites that a common client offers at this version, the best first.
+    pub fn usual(version: Version) -> Self {
+        let mut suites = universe(version);
+        if version < Version::Tls13 {
+            suites.retain(|suite| suite.class() >= SuiteClass::Block64 || suite.class() == SuiteClass::Rc4);
+            suites.sort_by_key(|suite| {
+                let strength = suite.info().map(|info| (info.class, info.key_bits));
+                (!GOOD.contains(suite), std::cmp::Reverse(strength))
+            });
+            suites.truncate(120);
+        }
+        Self::new(Topic::Custom, version, suites)
     }
-    suites
 }
 
 /// Returns the TLS 1.3 suites, the usual ones first. GOST suites need keys of their own, and AEGIS is a draft.

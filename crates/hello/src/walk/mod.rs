@@ -14,8 +14,6 @@ use evidence::Evidence;
 pub use evidence::{Certainty, ConnectionOutcome, Doubt, Exchange};
 pub use facts::{DhParameters, Known, Preference, ServerFacts, Support, Witness};
 
-pub(crate) use lists::usual_suites;
-
 /// The most hellos that any walk may send.
 pub const MAX_HELLOS: usize = 250;
 

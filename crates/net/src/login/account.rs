@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use starttls_proto::{ClientName, Identity, Protocol, TranscriptEntry};
 
-use super::mechanism;
-
 /// A user with credentials, and the options of the login.
 ///
 /// ```no_run
@@ -107,16 +105,6 @@ impl Account {
     /// Returns whether this library supports a login in this protocol.
     pub fn supports(protocol: &Protocol) -> bool {
         (protocol.dialect)(Identity::new("")).into_login().is_some()
-    }
-
-    /// Returns the names of all supported mechanisms, the best first.
-    pub fn mechanisms() -> impl Iterator<Item = &'static str> {
-        mechanism::known()
-    }
-
-    /// Returns whether a mechanism is weak, so that it is used only if [`mechanism`](Self::mechanism) names it.
-    pub fn is_weak(mechanism: &str) -> bool {
-        mechanism::is_weak(mechanism)
     }
 }
 

@@ -10,7 +10,8 @@ use starttls_proto::{
 use super::account::Account;
 use super::binding::ChannelBindings;
 use super::error::{LoginError, MechanismFault, RefusedMechanism};
-use super::mechanism::{self, Exchange, Terms};
+use super::exchange::{Exchange, Terms};
+use super::mechanism;
 use crate::Step;
 
 /// A login inside TLS, without I/O: [`starttls_proto::LoginClient`] with its mechanisms.

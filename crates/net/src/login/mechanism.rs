@@ -4,35 +4,9 @@ use starttls_proto::{ChannelBinding, Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
 use super::binding::ChannelBindings;
-use super::error::{LoginError, MechanismFault, RefusedMechanism};
+use super::error::{LoginError, MechanismFault};
+use super::exchange::{Exchange, Terms};
 use super::{non_sasl, sasl};
-
-/// The client's side of a mechanism.
-pub(super) trait Exchange: Send + Sync {
-    /// Returns the initial response; `None` if the mechanism waits for a challenge.
-    fn begin(&mut self) -> Result<Option<Vec<u8>>, MechanismFault>;
-
-    /// Returns the response to a challenge.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Vec<u8>, MechanismFault>;
-
-    /// Takes the last data of a server that granted the login. Returns whether the server proved its identity as far as the
-    /// mechanism requires it.
-    fn is_proven(&mut self, data: Option<&[u8]>) -> bool {
-        let _ = data;
-        true
-    }
-
-    /// Returns the reason if this challenge is an error that the mechanism itself defines, such as `e=` of SCRAM.
-    fn refusal(&self, challenge: &[u8]) -> Option<Denial> {
-        let _ = challenge;
-        None
-    }
-
-    /// Returns the text that the server sent inside the mechanism, for people.
-    fn details(&self) -> Vec<u8> {
-        Vec::new()
-    }
-}
 
 /// The client's side of one mechanism without a connection, for a user who sends the responses by hand.
 pub struct MechanismClient(Box<dyn Exchange>);
@@ -81,16 +55,6 @@ impl std::fmt::Debug for MechanismClient {
     }
 }
 
-/// What a mechanism depends on.
-pub(super) struct Terms<'a> {
-    pub(super) account: &'a Account,
-    pub(super) offered: &'a [OfferedMechanism],
-    pub(super) bindings: &'a ChannelBindings,
-    pub(super) binding: ChannelBinding,
-    /// The mechanisms that the server has refused.
-    pub(super) refused: &'a [RefusedMechanism],
-}
-
 type Begin = fn(&Terms<'_>, &OfferedMechanism) -> Result<Box<dyn Exchange>, MechanismFault>;
 
 struct Mechanism {
@@ -133,14 +97,16 @@ const MECHANISMS: &[Mechanism] = &[
     Mechanism { name: "APOP", needs: Needs::Password, is_weak: true, begin: non_sasl::apop },
 ];
 
-/// Returns the names of all mechanisms, the best first.
-pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    MECHANISMS.iter().map(|it| it.name)
-}
+impl Account {
+    /// Returns the names of all supported mechanisms, the best first.
+    pub fn mechanisms() -> impl Iterator<Item = &'static str> {
+        MECHANISMS.iter().map(|it| it.name)
+    }
 
-/// Returns whether a mechanism is used only if the user names it.
-pub(super) fn is_weak(name: &str) -> bool {
-    MECHANISMS.iter().any(|it| it.is_weak && it.name == name)
+    /// Returns whether a mechanism is weak, so that it is used only if [`mechanism`](Self::mechanism) names it.
+    pub fn is_weak(mechanism: &str) -> bool {
+        MECHANISMS.iter().any(|it| it.is_weak && it.name == mechanism)
+    }
 }
 
 /// Returns the best mechanism that both sides support: its name and the client's side of it.

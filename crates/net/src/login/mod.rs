@@ -17,6 +17,7 @@ mod account;
 mod binding;
 mod drive;
 mod error;
+mod exchange;
 mod machine;
 mod mechanism;
 mod non_sasl;

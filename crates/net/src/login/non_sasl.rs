@@ -8,7 +8,7 @@ use starttls_proto::OfferedMechanism;
 
 use super::account::Secret;
 use super::error::MechanismFault;
-use super::mechanism::{Exchange, Terms};
+use super::exchange::{Exchange, Terms};
 
 /// A mechanism with fixed messages: an initial response and the response to one challenge, each optional.
 struct Fixed {

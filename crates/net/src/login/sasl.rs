@@ -14,7 +14,7 @@ use starttls_proto::{Denial, OfferedMechanism};
 
 use super::account::{Account, Secret};
 use super::error::MechanismFault;
-use super::mechanism::{Exchange, Terms};
+use super::exchange::{Exchange, Terms};
 
 /// The hashing rounds that a server may require: about a second of work, and more than any recommendation.
 const MAX_ROUNDS: u32 = 1_000_000;

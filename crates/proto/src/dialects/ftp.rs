@@ -3,7 +3,7 @@
 mod login;
 
 use crate::cleartext::Cleartext;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{

@@ -4,7 +4,7 @@ mod head;
 
 use head::{Body, Head};
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::name::bracketed;
 use crate::probe_credentials;

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use list::{capabilities, is_offer, is_text};
 
 use crate::cleartext::{Cleartext, unlisted};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{
     announcement, command, command_with_literals, line, lines, lines_with_literals, literal, starts_with,

@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};

@@ -15,7 +15,7 @@ use message::{
 };
 
 use crate::ber::{Elements, element, header};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::{
     CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,

@@ -2,7 +2,7 @@
 
 mod login;
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{

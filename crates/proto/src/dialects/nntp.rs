@@ -3,7 +3,7 @@
 mod login;
 
 use crate::cleartext::Cleartext;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};

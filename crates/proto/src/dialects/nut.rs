@@ -3,7 +3,7 @@
 mod login;
 
 use crate::cleartext::Cleartext;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{command, lf_line, verb, word};
 use crate::{

@@ -3,7 +3,7 @@
 mod login;
 
 use crate::cleartext::Cleartext;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};

@@ -3,7 +3,7 @@
 mod login;
 
 use crate::cleartext::{Cleartext, unlisted};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
 use crate::text::{

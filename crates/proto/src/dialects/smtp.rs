@@ -6,7 +6,7 @@ mod login;
 use data::{Asked, Data, Part};
 
 use crate::cleartext::Cleartext;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::Keywords;
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};

@@ -5,7 +5,7 @@ mod login;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{continues_name, entity, is_white, local, starts_name};
 use crate::Malformed;
-use crate::error::malformed;
+use crate::malformed::malformed;
 
 /// What the prefix `xml` always means.
 const XML: &str = "http://www.w3.org/XML/1998/namespace";

@@ -11,7 +11,7 @@ use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
 use crate::plan::Plan;
 use crate::probe::answers::signature;
-use crate::probe::cleartext::{NUDGE, SHORT};
+use crate::probe::ask::{NUDGE, SHORT};
 use crate::probe::open_session;
 use crate::profile::Data;
 use crate::record::Log;

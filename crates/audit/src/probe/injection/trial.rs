@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use starttls::proto::ClientMessage;
 
-use super::variants::Change;
 use crate::error::ProbeError;
 use crate::plan::Plan;
 use crate::probe::answers::{self, Answers};
 use crate::record::Log;
 use crate::session::{CleartextSession, GoAhead};
+
+/// Changes a request into another form.
+pub(super) type Change = fn(&[u8]) -> Vec<u8>;
 
 /// How long a server may take to answer in cleartext after its go-ahead.
 const PLAIN: Duration = Duration::from_millis(50);

@@ -3,16 +3,13 @@
 use starttls::proto::{ClientMessage, Identity, Protocol};
 
 use super::request_in_data::{self, RequestInData};
-use super::trial::{End, Form, Shape, Trial, trial};
+use super::trial::{Change, End, Form, Shape, Trial, trial};
 use super::{Conclusion, Judge, injected};
 use crate::check::id;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::profile::ProtocolProfile;
 use crate::report::CheckOutcome;
-
-/// Changes a request into another form.
-pub(super) type Change = fn(&[u8]) -> Vec<u8>;
 
 /// Forms of the request that the specification does not have.
 const VARIANTS: &[(&str, Change)] = &[

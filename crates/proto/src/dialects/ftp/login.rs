@@ -1,7 +1,7 @@
 //! USER and PASS: RFC 959 section 4.1.1.
 
 use super::Ftp;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{code, name_and_password};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

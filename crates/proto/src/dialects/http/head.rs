@@ -1,6 +1,6 @@
 //! Heads of messages and the extent of their bodies, read so that nobody can read them otherwise (RFC 9112).
 
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::text::{line, lines, starts_with};
 use crate::{Malformed, Scan};

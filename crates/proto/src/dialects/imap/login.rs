@@ -1,7 +1,7 @@
 //! AUTHENTICATE and LOGIN: RFC 9051 section 6.2, and the initial response of RFC 4959.
 
 use super::{Imap, capabilities, split};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, respond, starts_with, verb, words};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

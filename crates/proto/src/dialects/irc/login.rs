@@ -2,7 +2,7 @@
 //! 3.1.1).
 
 use super::{Irc, Message, list};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::verb;
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

@@ -3,7 +3,7 @@
 use super::message::{messages, tag};
 use crate::Malformed;
 use crate::ber::Elements;
-use crate::error::malformed;
+use crate::malformed::malformed;
 
 /// Controls that change how a search is answered, and nothing else: paged results (RFC 2696), sorting (RFC 2891),
 /// ManageDsaIT (RFC 3296), subentries (RFC 3672), domain scope. Proxied authorization (RFC 4370) is not among them.

@@ -6,7 +6,7 @@ use super::message::{
     values,
 };
 use crate::ber::{element, number};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::name_and_password;
 use crate::{
     Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer,

@@ -1,7 +1,7 @@
 //! LDAPMessages: what their parts are called, read and written.
 
 use crate::ber::{Elements, element, number};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::rewrite::drops;
 use crate::{CapabilityRewrite, Escaped, Malformed};
 

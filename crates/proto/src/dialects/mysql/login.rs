@@ -6,7 +6,7 @@
 use super::{
     CHARSET, CLIENT_PLUGIN_AUTH, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_SSL, ERR, MySql, packet,
 };
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
 };

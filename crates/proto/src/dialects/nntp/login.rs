@@ -1,7 +1,7 @@
 //! AUTHINFO: RFC 4643.
 
 use super::Nntp;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{begin, challenge, code, lines, name_and_password, opens_with, respond, words};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

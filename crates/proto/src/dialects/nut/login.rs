@@ -1,7 +1,7 @@
 //! USERNAME and PASSWORD: RFC 9271 section 4.2.
 
 use super::Nut;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{name_and_password, word};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

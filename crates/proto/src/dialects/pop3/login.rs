@@ -1,7 +1,7 @@
 //! USER, PASS and APOP: RFC 1939 section 7; AUTH: RFC 5034.
 
 use super::{Pop3, is_ok, is_temporary};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, opens_with, respond, starts_with, words};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

@@ -1,7 +1,7 @@
 //! Authentication ("Start-up" and "SASL Authentication" in the specification of protocol 3.0).
 
 use super::{PROTOCOL_3, Postgres, field, number};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::{
     ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism,
     OutputBuffer, ReplyTo,

@@ -1,7 +1,7 @@
 //! AUTHENTICATE: RFC 5804 section 2.1.
 
 use super::{Sieve, Status, logical_lines, status, string};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{challenge, starts_with, words};
 use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,

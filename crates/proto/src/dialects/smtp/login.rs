@@ -1,7 +1,7 @@
 //! AUTH: RFC 4954.
 
 use super::Smtp;
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::{begin, challenge, code, lines, respond, words};
 use crate::{
     ClientMessage, Denial, Dialect, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism,

@@ -1,7 +1,7 @@
 //! SASL: RFC 6120 section 6.
 
 use super::{SASL, STREAMS, Xmpp};
-use crate::error::malformed;
+use crate::malformed::malformed;
 use crate::text::challenge;
 use crate::xml::{self, Piece, Reader};
 use crate::{

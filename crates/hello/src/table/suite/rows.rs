@@ -3,8 +3,8 @@
 //! Columns: code, IANA name, OpenSSL name, family, key exchange, authentication, cipher, mode, key bits, block bits, MAC,
 //! hash, forward secrecy, class, first and last version, IANA registration.
 
-use super::suite::{Authentication as A, SuiteClass as C, SuiteFamily as F};
-use super::suite::{KeyExchange as K, Registration as R, SuiteInfo};
+use super::{Authentication as A, SuiteClass as C, SuiteFamily as F};
+use super::{KeyExchange as K, Registration as R, SuiteInfo};
 use crate::Version as V;
 
 macro_rules! suites {

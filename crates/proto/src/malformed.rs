@@ -1,0 +1,23 @@
+//! Bytes that a dialect cannot read.
+
+use std::fmt;
+
+/// These bytes are not a message of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What should have been there, as a noun phrase ("a reply code").
+    pub expected: &'static str,
+}
+
+/// Shorthand for dialects: `Err(malformed("a reply code"))`.
+pub(crate) fn malformed(expected: &'static str) -> Malformed {
+    Malformed { expected }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.expected)
+    }
+}
+
+impl std::error::Error for Malformed {}
