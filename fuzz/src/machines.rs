@@ -66,9 +66,9 @@ enum End {
     Error(Box<Error>),
 }
 
-/// Runs the octets whole, in pieces and one by one. Larger pieces may be an error where smaller ones are not:
-/// what comes with the request is no TLS. And with `haste`, where an answer counts only behind its question,
-/// smaller pieces may be one too. Apart from such errors, cutting changes nothing.
+/// Runs the octets whole, in pieces and one by one. Larger pieces may be an error where smaller ones are not, because
+/// bytes that arrive with the request are not TLS. With `haste`, where an answer counts only after its question, smaller
+/// pieces may be an error too. Apart from such errors, cutting changes nothing.
 fn compare(octets: &[u8], size: usize, haste: bool, run: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> Run) {
     let runs = [usize::MAX, size + 2, 1].map(|size| run(&mut octets.chunks(size)));
     let failed = |run: &Run| matches!(run.end, End::Error(_));

@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn state_shows_in_the_kind_of_an_answer_or_in_the_answer_itself() {
         let all = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let (nick, nobody) = (":irc.example 451 stprobe :Register", ":irc.example 451 * :Register");
+        let (nick, unregistered) = (":irc.example 451 stprobe :Register", ":irc.example 451 * :Register");
         let pong = ":irc.example PONG irc.example";
         for (with, without, differs) in [
-            (&[nick, pong][..], &[nobody, pong][..], true),
-            (&[nobody, pong], &[nobody, pong], false),
+            (&[nick, pong][..], &[unregistered, pong][..], true),
+            (&[unregistered, pong], &[unregistered, pong], false),
             (&[":irc.example 001 stprobe :Welcome"], &[pong], true),
             (&["-ERR [AUTH] no", "-ERR"], &["-ERR [AUTH] no", "-ERR"], false),
         ] {

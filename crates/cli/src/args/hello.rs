@@ -62,7 +62,7 @@ pub(crate) struct Hello {
     pub(crate) output: Output,
 }
 
-/// Whom to dial, for a command that verifies nobody.
+/// How to connect, for a command that verifies no certificate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Dialing {

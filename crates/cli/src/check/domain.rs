@@ -195,7 +195,7 @@ impl Found {
         self
     }
 
-    /// RFC 5321 section 5.1: every MX, or the domain itself where there is none; RFC 7505: a null MX means no mail.
+    /// RFC 5321 section 5.1: every MX, or the domain itself if it has no MX record; RFC 7505: a null MX means no mail.
     fn exchangers(&mut self, domain: &str, answer: Answer<Announced>) -> Vec<Server> {
         let Some(protocol) = protocol("smtp") else { return Vec::new() };
         let server = |name: String, announced| Server {

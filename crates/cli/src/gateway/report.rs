@@ -49,9 +49,9 @@ pub(crate) struct Listener {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mode {
-    /// In cleartext, upgraded in place; nobody is served without.
+    /// The connection starts in cleartext and must be upgraded.
     UpgradeRequired,
-    /// Those who do not upgrade are served too.
+    /// The connection starts in cleartext; clients that do not upgrade are served too.
     UpgradeOptional,
     /// As required, and not announced.
     UpgradeHidden,

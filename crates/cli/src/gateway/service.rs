@@ -144,7 +144,7 @@ impl PendingReload {
         self.task = Some((spawn_blocking(move || source.load()), Instant::now() + LOADING));
     }
 
-    /// Waits for the end of the reload in progress. Never ready if there is none.
+    /// Waits for the end of the reload in progress. Never ready without a reload.
     async fn ended(&mut self) -> Result<Config, Failed> {
         let Some((task, deadline)) = &mut self.task else { return std::future::pending().await };
         let ended = tokio::time::timeout_at(*deadline, task).await;

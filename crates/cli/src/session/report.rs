@@ -123,7 +123,7 @@ pub(crate) struct Timings {
 pub(crate) struct Failure {
     /// One line, with its causes.
     pub(crate) message: String,
-    /// The cure, when it is known.
+    /// What the user can do, if that is known.
     pub(crate) hint: Option<String>,
 }
 

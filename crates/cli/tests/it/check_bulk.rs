@@ -164,7 +164,7 @@ fn a_domain_that_was_half_done_is_finished() {
         Run::of(&mut command).exits(3)
     };
     let run = audit();
-    run.says("\"null.test\": there is no domain null.test");
+    run.says("\"null.test\": the domain null.test does not exist");
     let text = std::fs::read_to_string(&file).unwrap();
     let told = |lines: &[Value]| -> Vec<_> {
         lines

@@ -50,7 +50,7 @@ fn nagios_has_exit_codes_of_its_own() {
     assert!(plugin(&["--max-connections", "3", "--warning-days", "10"], 3).starts_with("STARTTLS UNKNOWN: "));
     // Wrong usage is nothing to wake somebody for.
     let mut mistaken = crate::starttls(["check", "gopher://mail.example.com", "--format", "nagios"]);
-    assert!(Run::of(&mut mistaken).exits(3).stdout.starts_with("STARTTLS UNKNOWN: no protocol"));
+    assert!(Run::of(&mut mistaken).exits(3).stdout.starts_with("STARTTLS UNKNOWN: unknown protocol"));
 }
 
 #[test]

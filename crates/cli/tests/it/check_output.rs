@@ -137,7 +137,7 @@ fn failures_of_dns_are_in_every_report() {
         let arguments = ["check", "gone.test", "--resolver", &resolver, "--format", format];
         Run::of(&mut starttls(arguments)).exits(code).stdout
     };
-    let why = "there is no domain gone.test";
+    let why = "the domain gone.test does not exist";
     let nagios = report("nagios", 2);
     let first = nagios.lines().next().unwrap();
     assert!(first.starts_with("STARTTLS CRITICAL: ") && first.contains(why), "{nagios}");

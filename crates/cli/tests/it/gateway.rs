@@ -90,13 +90,14 @@ impl House {
         Run::of(command.arg(self.path("root.pem")).arg(format!("imap://127.0.0.1:{port}")))
     }
 
-    /// The lines of the log, once the last one is of this event.
+    /// Returns the lines of the log, once the last event is this one. Lines of sessions may follow it.
     fn logged(&self, event: &str) -> Vec<Value> {
         let started = Instant::now();
         loop {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
             let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            if lines.last().is_some_and(|last| last["event"] == event) {
+            let last = lines.iter().rev().find_map(|line| line.get("event"));
+            if last.is_some_and(|last| last == event) {
                 return lines;
             }
             assert!(started.elapsed() < DEADLINE, "nothing of {event} in\n{log}");

@@ -169,7 +169,7 @@ fn check_reports_what_is_finished() {
         let _connection = mute.is_dialled();
         live.is_told("[1/2]");
         let run = end(live, *signal);
-        let partial = "interrupted: the report is partial, 1 of 2 targets were not finished";
+        let partial = "interrupted: the report is partial, 1 of 2 targets are missing";
         assert!(run.stdout.contains("1 endpoint: 1 sound; 1 target without an endpoint"), "{}", run.stdout);
         assert!(run.stdout.contains("a signal ended the audit before it was finished"), "{}", run.stdout);
         assert!(run.stderr.contains(partial), "{}", run.stderr);

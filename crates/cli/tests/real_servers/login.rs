@@ -33,7 +33,7 @@ pub(crate) fn all(peer: &Peer, running: &RunningServer) {
         );
         let context = format!("{} {mechanism:?}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
         assert_eq!(run.code, 0, "{context}");
-        assert!(run.stdout.contains(&format!("by {}", mechanism.unwrap_or(best))), "{context}");
+        assert!(run.stdout.contains(&format!("with {}", mechanism.unwrap_or(best))), "{context}");
         assert!(!run.stderr.contains(&running.password), "{context}");
     }
     // It takes any password: vsftpd knows anonymous users only, upsd asks later.

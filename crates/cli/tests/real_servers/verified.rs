@@ -32,7 +32,7 @@ fn the_command_upgrades(peer: &Peer) {
 fn the_command_says_goodbye(peer: &Peer) {
     let run = Run::of(&mut peer.connect(peer.endpoint.address.port()));
     assert_eq!(run.code, 0, "{}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
-    assert!(run.stderr.contains("TLS from here") && run.stderr.contains("verified"), "{}", run.stderr);
+    assert!(run.stderr.contains("TLS starts here") && run.stderr.contains("verified"), "{}", run.stderr);
 }
 
 fn the_library_upgrades(peer: &Peer) {

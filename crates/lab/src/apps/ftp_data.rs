@@ -105,13 +105,13 @@ impl DataConnection {
         let (stream, peer) = match within(DIAL, listener.accept()).await {
             Ok(accepted) => accepted,
             Err(_) => {
-                session.say("425 Nobody connected");
+                session.say("425 No connection was made");
                 return Ok(None);
             }
         };
         // A connection from another address would get the client's data.
         if peer.ip() != client {
-            session.say("425 Somebody else connected");
+            session.say("425 Another host connected");
             return Ok(None);
         }
         let Some(acceptor) = acceptor else { return Ok(Some(Box::new(stream))) };
