@@ -3,4 +3,7 @@
 
 mod dependencies;
 mod files;
+mod imports;
+mod names;
+mod phrases;
 mod support;

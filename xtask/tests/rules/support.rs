@@ -12,6 +12,20 @@ pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     files(&["crates", "xtask", "fuzz", "conformance"], "rs")
 }
 
+/// Returns the texts that users read: the documentation, and the scenarios of `attack`.
+pub(crate) fn documents() -> Vec<(PathBuf, String)> {
+    let mut found = files(&["docs", "crates", "contrib"], "md");
+    found.extend(files(&["crates/attack"], "toml"));
+    for entry in fs::read_dir(root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+        }
+    }
+    found
+}
+
 /// Returns the files with this ending, with their texts.
 fn files(folders: &[&str], ending: &str) -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> = folders.iter().map(|it| root().join(it)).collect();
