@@ -11,7 +11,7 @@ use crate::{
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// File transfer; this is the control connection.
+/// FTP, the File Transfer Protocol. Only the control connection is upgraded here.
 pub const FTP: Protocol = Protocol {
     name: "ftp",
     aliases: &[],
@@ -30,7 +30,7 @@ struct Ftp {
     /// The answer to the last harmless command.
     answer: &'static str,
     quitting: bool,
-    /// A password was sent: 530 now says that it is wrong, not that TLS is missing.
+    /// The client sent a password. 530 then means that the password is wrong, not that TLS is missing.
     password: bool,
 }
 
@@ -45,8 +45,8 @@ impl Dialect for Ftp {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
         match from {
             Side::Client => line(buf, scan),
-            // RFC 959 section 4.2: after `ddd-` come lines of any kind, until one starts with `ddd `. The text of that
-            // line is optional, and public servers leave out the space with it.
+            // RFC 959 section 4.2: after `ddd-`, lines of any form follow until a line starts with `ddd `. The text
+            // of that line is optional, and public servers omit the space together with the text.
             Side::Server => lines_until(buf, scan, |line| {
                 code(buf)?;
                 Ok(buf[3] != b'-' || (line.starts_with(&buf[..3]) && matches!(line[3], b' ' | b'\r')))
@@ -68,7 +68,8 @@ impl Dialect for Ftp {
                 b"TLS" | b"TLS-C" if starts_with(msg, b"AUTH ") => ClientMessage::Request,
                 b"" => self.answering("501 AUTH takes the name of a mechanism"),
                 more if more.contains(&b' ') => self.answering("501 AUTH takes one parameter"),
-                // SSL and TLS-P ask for a protected data connection too (RFC 4217 section 17): not known here.
+                // RFC 4217 section 17: SSL and TLS-P also request a protected data connection, which is not supported
+                // here.
                 _ => self.answering("504 The mechanism is TLS"),
             },
             b"NOOP" if bare => self.answering("200 OK"),
@@ -79,7 +80,7 @@ impl Dialect for Ftp {
             b"OPTS" => self.answering("501 No such option"),
             // RFC 2228 section 3, RFC 4217 section 9: protection needs TLS first.
             b"PBSZ" | b"PROT" if !self.me.inside_tls => self.answering("503 AUTH TLS comes first"),
-            // RFC 4217 section 6: a way back to cleartext, for which no policy allows.
+            // RFC 4217 section 6: CCC returns to cleartext, which no policy allows.
             b"CCC" => self.answering("534 The control connection stays protected"),
             b"QUIT" if bare => {
                 self.quitting = true;
@@ -90,7 +91,7 @@ impl Dialect for Ftp {
                 self.password = true;
                 ClientMessage::Credentials
             }
-            // HOST (RFC 7151) among them: before TLS no name is kept, and inside it SNI has given one.
+            // This includes HOST (RFC 7151): before TLS the server keeps no name, and inside TLS SNI has provided it.
             _ => ClientMessage::Other,
         })
     }
@@ -98,7 +99,7 @@ impl Dialect for Ftp {
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         Ok(match (reply_to, code(msg)?) {
             (_, 421) => ServerMessage::Bye,
-            // RFC 959 section 5.4: "ready in nnn minutes", and 220 follows.
+            // RFC 959 section 5.4: 120 means "ready in nnn minutes", and 220 follows.
             (ReplyTo::Connect, 120) => ServerMessage::Interim,
             (ReplyTo::Connect, 220) => ServerMessage::Greeting,
             (ReplyTo::Connect, 230 | 232) => ServerMessage::PreAuthenticated,
@@ -110,7 +111,7 @@ impl Dialect for Ftp {
             (ReplyTo::Request, 234) => ServerMessage::Accept,
             (ReplyTo::Request, 400..=499) => ServerMessage::Refuse(Refusal::Temporary),
             (ReplyTo::Request, 500..=599) => ServerMessage::Refuse(Refusal::Permanent),
-            // 334 among them: TLS exchanges no security data (RFC 4217 section 4).
+            // This includes 334: TLS exchanges no security data (RFC 4217 section 4).
             (ReplyTo::Request, _) => return Err(malformed("the go-ahead: 234")),
             (ReplyTo::Other, 100..=199) => ServerMessage::Interim,
             (ReplyTo::Other, 533 | 534) => ServerMessage::TlsRequired,
@@ -125,7 +126,7 @@ impl Dialect for Ftp {
             ClientMessage::Request => "AUTH TLS",
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
-            // Where TLS is required, the name alone is refused.
+            // A server that requires TLS refuses the user name before any password.
             ClientMessage::Credentials => &format!("USER {}", probe_credentials::USER),
             ClientMessage::Other => "PWD",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -201,13 +202,13 @@ impl Dialect for Ftp {
     }
 }
 
-/// Without a login a client can only ask. An anonymous login is one too: its password may be another's.
+/// Commands that need no login. Anonymous login is excluded: its password can be the password of a real account.
 const CLEARTEXT: Cleartext =
     Cleartext { bare: &["FEAT", "HELP", "NOOP", "SYST", "QUIT"], with_arguments: &[], longest: 64 };
 
-/// Whether there is Telnet in the command (RFC 959 section 5.3), so that nobody knows what a server makes of it:
-/// it may be a login. But for what interrupts a transfer, which comes with Telnet's own interrupt before it
-/// (RFC 959 section 4.1.3).
+/// Returns whether the verb contains Telnet commands (RFC 959 section 5.3). Servers differ in how they read them, so
+/// the command may be a login. The exceptions are ABOR, STAT and QUIT, which clients prefix with the Telnet interrupt
+/// sequence during a transfer (RFC 959 section 4.1.3).
 fn telnet(msg: &[u8]) -> bool {
     const IAC: u8 = 0xff;
     let verb = msg.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
@@ -217,7 +218,7 @@ fn telnet(msg: &[u8]) -> bool {
     verb.contains(&IAC) && !interrupts
 }
 
-/// The features stand between the first line and the last (RFC 2389 section 3.2).
+/// Returns the feature lines, between the first line and the last (RFC 2389 section 3.2).
 fn feature_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut lines = lines(msg);
     lines.next();
@@ -225,8 +226,8 @@ fn feature_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines
 }
 
-/// ` AUTH TLS`, or ` AUTH TLS;TLS-C;SSL;`: TLS by one of its names (RFC 4217 section 17), alone or in a list.
-/// SSL and TLS-P alone ask for something else, and are no offer.
+/// Returns whether a feature line offers TLS: ` AUTH TLS`, or a list such as ` AUTH TLS;TLS-C;SSL;` that contains a
+/// name of TLS (RFC 4217 section 17). SSL and TLS-P have other semantics and are no offer.
 fn is_offer(line: &[u8]) -> bool {
     let Some((keyword, mechanisms)) = line.strip_prefix(b" ").and_then(|line| line.split_at_checked(5))
     else {

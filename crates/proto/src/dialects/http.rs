@@ -14,7 +14,7 @@ use crate::{
     Side,
 };
 
-/// The web, and printing, which still uses it.
+/// HTTP, for the web and for printing. Printing still uses this upgrade.
 pub const HTTP: Protocol = Protocol {
     name: "http",
     aliases: &["ipp"],
@@ -45,13 +45,13 @@ pub const HTTP: Protocol = Protocol {
 
 struct Http {
     me: Identity,
-    /// What follows the head that the client sent last.
+    /// The body that follows the last request head.
     body: Body,
-    /// What was read last is a body.
+    /// The last message that was read is a body.
     in_body: bool,
-    /// What a body means behind the head that was read last.
+    /// The meaning of a body that follows the last request head.
     behind: ClientMessage,
-    /// The answer to HEAD has no body, whatever its head says (RFC 9110 section 9.3.2).
+    /// The last request was HEAD: its response has no body, whatever its fields declare (RFC 9110 section 9.3.2).
     answers_head: bool,
 }
 
@@ -74,15 +74,14 @@ impl Dialect for Http {
         }
         let head = Head::read(msg)?;
         self.answers_head = head.first.starts_with(b"HEAD ");
-        // Inside TLS the body is not read here.
         let body = head.body(if self.me.inside_tls { usize::MAX } else { MAX_MESSAGE })?;
         // RFC 9112 section 3.2.
         if head.hosts > 1 || (head.hosts == 0 && head.is_1_1()) {
             return Err(malformed("one Host field"));
         }
-        // Inside TLS the body is the application's to read.
+        // Inside TLS the application reads the body.
         self.body = if self.me.inside_tls { Body::None } else { body };
-        // A login is one already, whatever follows.
+        // A request with credentials counts as a login before its body arrives.
         self.behind = if head.login { ClientMessage::Partial } else { ClientMessage::Other };
         let options = head.first == b"OPTIONS * HTTP/1.1";
         Ok(match () {
@@ -99,14 +98,14 @@ impl Dialect for Http {
         let status = head.status()?;
         let asked = reply_to == ReplyTo::Request;
         Ok(match status {
-            // RFC 2817 section 3.3. Of the Connection field real servers make what they want.
+            // RFC 2817 section 3.3. The Connection field is not checked, because real servers send different values.
             101 if asked && head.is_1_1() && head.lists_tls() => ServerMessage::Accept,
             101 if asked => return Err(malformed("101 with TLS in its Upgrade field")),
             101 => ServerMessage::Other,
             100..=199 => ServerMessage::Interim,
             426 if !asked => ServerMessage::TlsRequired,
             _ if !asked => ServerMessage::Other,
-            // What has no end but that of the connection leaves nothing to go on with.
+            // A response that ends with the connection leaves no connection to continue on.
             _ if head.ends_with_the_connection() => ServerMessage::Bye,
             503 if head.closes => ServerMessage::Bye,
             503 => ServerMessage::Refuse(Refusal::Temporary),
@@ -115,7 +114,8 @@ impl Dialect for Http {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        // RFC 2817 section 3.2: the client must not go on in cleartext, so it asks with OPTIONS.
+        // RFC 2817 section 3.2: OPTIONS makes the upgrade mandatory, so that the client does not continue in
+        // cleartext.
         let (line, field) = match msg {
             ClientMessage::Request => ("OPTIONS *", "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n"),
             ClientMessage::Probe => ("OPTIONS *", ""),
@@ -158,7 +158,7 @@ impl Dialect for Http {
             ServerMessage::Unavailable => {
                 ("503 Service Unavailable", "Retry-After: 60\r\nConnection: close\r\n")
             }
-            // A request whose body nobody reads was answered when it was refused.
+            // A request whose body is not read was already answered when it was refused.
             ServerMessage::Bye if self.body == Body::None => ("400 Bad Request", "Connection: close\r\n"),
             ServerMessage::Bye
             | ServerMessage::Greeting
@@ -171,7 +171,8 @@ impl Dialect for Http {
     }
 
     fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
-        // What a proxy says of a client stands in every request, so that a backend which believes it may see one only.
+        // A proxy adds its fields about the client to each request. A backend that trusts them must therefore see
+        // only one request on each connection.
         match (from, how, self.in_body) {
             (Side::Client, CapabilityRewrite::DropOnBehalf, false) => head::isolated(msg),
             _ => msg.to_vec(),

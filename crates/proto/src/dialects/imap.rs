@@ -21,7 +21,7 @@ use crate::{
     Side,
 };
 
-/// Access to a mail store.
+/// IMAP, access to mailboxes.
 pub const IMAP: Protocol = Protocol {
     name: "imap",
     aliases: &[],
@@ -52,38 +52,38 @@ pub const IMAP: Protocol = Protocol {
 
 struct Imap {
     me: Identity,
-    /// Commands written so far.
+    /// The number of commands written so far.
     written: u32,
-    /// Of the last command read; `*` if it had none.
+    /// The tag of the last command read, or `*` if it had none.
     tag: Vec<u8>,
-    /// Tags of hellos and requests that wait for their answer.
+    /// The tags of hello and upgrade requests that wait for their answers.
     asked: VecDeque<Vec<u8>>,
-    /// Lines without a tag that wait for their `* BAD`.
+    /// The number of lines without a valid tag that wait for their `* BAD`.
     tagless: u32,
-    /// Whether the last capability line had the offer.
+    /// Whether the last capability list offered STARTTLS.
     offered: bool,
-    /// The answer to the last harmless command: what comes untagged, and what comes behind the tag.
+    /// The answer to the last harmless command: the untagged lines, and the text after the tag.
     answer: (&'static str, &'static str),
     quitting: bool,
     turn: Turn,
-    /// What a command in several pieces will have been.
+    /// The meaning of a command that is sent in several pieces.
     command: ClientMessage,
     /// A literal was announced for a command that a server refuses before TLS.
     has_ambiguous_continuation: bool,
     login: login::State,
 }
 
-/// What the client's next bytes are.
+/// What the client sends next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Command,
-    /// Nobody knows before the server has said `+`, or no: so many octets of a literal, or a line.
+    /// A literal of this many octets, or a line. The server decides with `+` or a refusal.
     Undecided(Option<usize>),
-    /// So many octets of a literal.
+    /// The remaining octets of a literal.
     Literal(usize),
-    /// The rest of the command behind a literal.
+    /// The rest of the command after a literal.
     Rest,
-    /// A line that is no command: a SASL response, DONE.
+    /// A line that is not a command: a SASL response or DONE.
     Line,
 }
 
@@ -93,9 +93,9 @@ impl Turn {
     }
 }
 
-/// Literals are cut into pieces of this size, since a message may be longer than the buffer.
+/// Literals are processed in pieces of this size, because a literal can be longer than the buffer.
 const PIECE: usize = 16 * 1024;
-/// Hellos and requests that may wait for an answer; a client sends one at a time.
+/// The most hello and upgrade requests that may wait for answers. A sound client sends one at a time.
 const MAX_ASKED: usize = 32;
 const MAX_TAG: usize = 128;
 
@@ -112,7 +112,7 @@ impl Imap {
         self.asked.push_back(tag);
     }
 
-    /// A tag that an attacker cannot answer before it was sent.
+    /// Returns a new tag. An attacker cannot guess it, and so cannot answer the command before the client sends it.
     fn next_tag(&mut self) -> String {
         self.written = self.written.wrapping_add(1);
         if self.me.nonce == 0 {
@@ -132,12 +132,12 @@ impl Imap {
         let (name, _) = command(rest);
         let arguments = (name.len() != rest.len()).then_some(());
         match (tagged, name) {
-            // A response to a challenge of the application's, or DONE.
+            // A SASL response or DONE, which the application reads.
             (_, []) | (false, _) if self.me.inside_tls => return ClientMessage::Other,
             (false, _) => {
                 self.tagless = self.tagless.saturating_add(1);
                 let bad = self.answering("", "BAD A tag and a command are expected");
-                // Some servers are not so strict.
+                // Some servers accept such lines, so a login in one must be recognized.
                 let mut words = msg.split(|byte| !byte.is_ascii_alphanumeric());
                 return words.find_map(private).unwrap_or(bad);
             }
@@ -166,7 +166,7 @@ impl Imap {
                 self.answering("* ID NIL\r\n", "OK Pleased");
                 ClientMessage::OnBehalf
             }
-            // Not in any RFC; some servers believe it.
+            // XCLIENT is in no RFC, but some servers trust it.
             (b"XCLIENT", _) => {
                 self.answering("", "NO Nobody speaks for others here");
                 ClientMessage::OnBehalf
@@ -195,12 +195,13 @@ impl Imap {
                 listed.map_or(ServerMessage::Greeting, |starttls| ServerMessage::Offer { starttls })
             }
             (ReplyTo::Connect, _) => return Err(malformed("a greeting: * OK")),
-            // RFC 3501 section 7.1.3: the answer to a line whose tag could not be read.
+            // RFC 3501 section 7.1.3: this answers a line whose tag the server could not read.
             (ReplyTo::Other, b"BAD") if self.tagless > 0 => {
                 self.tagless -= 1;
                 ServerMessage::Other
             }
-            // A list is whole, and the last one counts, whether it was asked for or not (RFC 9051 section 7.2.2).
+            // RFC 9051 section 7.2.2: each list is complete, so the last list counts, whether the client asked for it
+            // or not.
             _ => {
                 self.offered = listed.unwrap_or(self.offered);
                 ServerMessage::Interim
@@ -229,7 +230,7 @@ impl Imap {
             (ReplyTo::Hello, b"OK") => ServerMessage::Offer { starttls: offered || listed },
             (ReplyTo::Hello, b"NO" | b"BAD") => ServerMessage::Offer { starttls: false },
             (ReplyTo::Request, b"OK") => ServerMessage::Accept,
-            // RFC 9051 section 6.2.1: NO is trouble of the server's own, BAD is for good.
+            // RFC 9051 section 6.2.1: NO is an operational error, which can pass; BAD is permanent.
             (ReplyTo::Request, b"NO") => ServerMessage::Refuse(Refusal::Temporary),
             (ReplyTo::Request, b"BAD") => ServerMessage::Refuse(Refusal::Permanent),
             (_, b"NO") if private => ServerMessage::TlsRequired,
@@ -242,7 +243,8 @@ impl Imap {
 impl Dialect for Imap {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
         match (from, self.turn) {
-            // A literal in a response belongs to it; text for people may end with anything.
+            // A literal is a part of its response. Human-readable text may end like a literal announcement, so it is
+            // not searched.
             (Side::Server, _) => {
                 let included = |line: &[u8]| literal(line).filter(|_| !is_text(buf)).map(|it| it.octets);
                 lines_with_literals(buf, scan, included, |_| Ok(true))
@@ -272,7 +274,8 @@ impl Dialect for Imap {
             Turn::Command | Turn::Undecided(_) => self.command = self.read_command(msg),
         }
         let announced = announcement(msg);
-        // Inside TLS the application answers, and nobody tells: what was announced is what comes next.
+        // Inside TLS the dialect does not see the application's answers, so each announced literal is expected to
+        // follow.
         self.turn = match announced {
             Some(octets) if self.me.inside_tls => Turn::literal(octets),
             Some(octets) => Turn::Undecided(Some(octets)),
@@ -281,7 +284,7 @@ impl Dialect for Imap {
         };
         Ok(match self.command {
             command if announced.is_none() => command,
-            // A relay that must not let such a command pass has to recognize it by its first piece.
+            // The relay must block such a command, so its first piece already reports what it is.
             ClientMessage::Credentials | ClientMessage::OnBehalf => {
                 self.has_ambiguous_continuation = true;
                 std::mem::replace(&mut self.command, ClientMessage::Partial)
@@ -344,7 +347,7 @@ impl Dialect for Imap {
                 (format!("* CAPABILITY IMAP4rev1{listed}\r\n"), "OK That is all")
             }
             ServerMessage::Accept => (String::new(), "OK Begin TLS negotiation now"),
-            // RFC 5530 section 3 has the codes.
+            // Response codes: RFC 5530 section 3.
             ServerMessage::Refuse(Refusal::Temporary) => {
                 (String::new(), "NO [UNAVAILABLE] TLS is not available for now")
             }
@@ -389,7 +392,7 @@ impl Dialect for Imap {
         }
     }
 
-    /// RFC 9051 section 2.2.1: an answer repeats the tag of its command.
+    /// RFC 9051 section 2.2.1: a response repeats the tag of its command.
     fn correlation(&self, _: Side, msg: &[u8]) -> Option<Correlation> {
         let (tag, _) = split(lines(msg).next().unwrap_or_default());
         is_tag(tag).then(|| Correlation::Id(tag.to_vec()))
@@ -400,11 +403,12 @@ impl Dialect for Imap {
     }
 }
 
-/// Without a login a client can only ask. No literal is among it, whatever the server knows of literals.
+/// Commands that need no login. All are without arguments, so no literal passes, whichever literal forms the server
+/// supports.
 const CLEARTEXT: Cleartext =
     Cleartext { bare: &["CAPABILITY", "NOOP", "LOGOUT"], with_arguments: &[], longest: 64 };
 
-/// The tag of a client that counts in decimal, so many commands later.
+/// Returns the tag `ahead` commands later, for a client that numbers its tags in decimal.
 fn counted_on(tag: &[u8], ahead: u32) -> Vec<u8> {
     let digits = tag.iter().rev().take(9).take_while(|it| it.is_ascii_digit()).count();
     let (start, number) = tag.split_at(tag.len() - digits);
@@ -413,7 +417,7 @@ fn counted_on(tag: &[u8], ahead: u32) -> Vec<u8> {
     [start, number.as_bytes()].concat()
 }
 
-/// A line's first word, and what follows the one space behind it.
+/// Returns the first word of a line, and the text after the space that follows it.
 fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     match line.iter().position(|&byte| byte == b' ') {
         Some(space) => (&line[..space], Some(&line[space + 1..])),
@@ -421,7 +425,7 @@ fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// What a word means wherever it stands in a line that nobody can be sure of.
+/// Returns the meaning of a word that is private at any position in a line without a valid tag.
 fn private(word: &[u8]) -> Option<ClientMessage> {
     match verb(word, &mut [0; 16]) {
         b"LOGIN" | b"AUTHENTICATE" => Some(ClientMessage::Credentials),
@@ -430,7 +434,7 @@ fn private(word: &[u8]) -> Option<ClientMessage> {
     }
 }
 
-/// RFC 9051 section 9: a tag is any ASTRING-CHAR but `+`.
+/// Returns whether this is a tag: any ASTRING-CHAR except `+` (RFC 9051 section 9).
 fn is_tag(tag: &[u8]) -> bool {
     (1..=MAX_TAG).contains(&tag.len())
         && tag.iter().all(|byte| byte.is_ascii_graphic() && !b"(){%*\"\\+".contains(byte))

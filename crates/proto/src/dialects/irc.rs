@@ -11,7 +11,7 @@ use crate::{
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// Chat. Servers send notices at any time, so that nobody speaks first.
+/// IRC. Servers may send notices at any time, so the protocol has no greeting.
 pub const IRC: Protocol = Protocol {
     name: "irc",
     aliases: &[],
@@ -25,28 +25,28 @@ pub const IRC: Protocol = Protocol {
     dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
 };
 
-/// Octets of a line without tags that a server writes, at most (RFC 2812 section 2.3).
+/// The longest line that a server writes, in octets without tags and CRLF (RFC 2812 section 2.3).
 const MAX_LINE: usize = 510;
 
 struct Irc {
     me: Identity,
     /// The answer to the last harmless command, without the prefix.
     answer: Vec<u8>,
-    /// Whether `tls` was in the earlier lines of a capability list.
+    /// Whether an earlier line of the capability list contained `tls`.
     offered: bool,
     login: login::State,
 }
 
-/// A message without its tags: RFC 2812 section 2.3.1.
+/// A message without its tags (RFC 2812 section 2.3.1).
 struct Message<'a> {
     prefix: Option<&'a [u8]>,
     command: &'a [u8],
-    /// What follows the command.
+    /// The parameters, unparsed.
     rest: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// `None` for an empty line, which is to be ignored.
+    /// Parses a message. Returns `None` for an empty line, which receivers ignore.
     fn parse(msg: &'a [u8]) -> Result<Option<Self>, Malformed> {
         let mut rest = lines(msg).next().unwrap_or_default();
         if rest.is_empty() {
@@ -68,7 +68,7 @@ impl<'a> Message<'a> {
         Ok(Some(Self { prefix, command, rest }))
     }
 
-    /// The parameters; the last one may hold spaces, behind a colon.
+    /// Returns the parameters. The last parameter may contain spaces if it starts with a colon.
     fn parameters(&self) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = self.rest;
         std::iter::from_fn(move || {
@@ -86,12 +86,12 @@ impl<'a> Message<'a> {
         self.parameters().nth(at).unwrap_or_default()
     }
 
-    /// Whether a server speaks for itself, and does not pass on what a user says.
+    /// Returns whether the server itself sent this, rather than relaying the message of a user.
     fn is_the_servers(&self) -> bool {
         self.prefix.is_none_or(|prefix| !prefix.iter().any(|byte| matches!(byte, b'!' | b'@')))
     }
 
-    /// The capabilities in an answer to `CAP LS`, and whether another line follows (`*`).
+    /// Returns the capabilities in an answer to `CAP LS`, and whether another line follows (`*`).
     fn capabilities(&self) -> Option<(&'a [u8], bool)> {
         if !self.command.eq_ignore_ascii_case(b"CAP") || !self.parameter(1).eq_ignore_ascii_case(b"LS") {
             return None;
@@ -101,14 +101,14 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The text up to a space, and what follows the spaces.
+/// Returns the text before the first space, and the text after the spaces.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
     let rest = &text[end..];
     (&text[..end], &rest[rest.iter().take_while(|&&byte| byte == b' ').count()..])
 }
 
-/// `tls`, whole, perhaps with a value.
+/// Returns whether a capability is `tls`, with or without a value.
 fn is_tls(capability: &[u8]) -> bool {
     capability.split(|&byte| byte == b'=').next() == Some(b"tls")
 }
@@ -124,14 +124,14 @@ impl Irc {
         ClientMessage::Probe
     }
 
-    /// Capability negotiation; inside TLS all of it but the list is the application's.
+    /// Reads capability negotiation. Inside TLS the application handles everything except LS.
     fn read_cap(&mut self, message: &Message<'_>) -> ClientMessage {
         let upper = &mut [0; 16];
         match verb(message.parameter(0), upper) {
             b"LS" => ClientMessage::Hello,
             _ if self.me.inside_tls => ClientMessage::Other,
             b"LIST" => self.answering(b"CAP * LIST :"),
-            // Nothing needs to be asked for: STARTTLS works without (IRCv3 tls).
+            // IRCv3 tls: STARTTLS works without a request for `tls`, so the acknowledgment changes nothing.
             b"REQ" if list(message.parameter(1)).all(|it| it == b"tls") => self.answering(b"CAP * ACK :tls"),
             b"REQ" => self.answering(b"CAP * NAK :these"),
             b"END" => ClientMessage::Silent,
@@ -155,7 +155,7 @@ impl Irc {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The capability list, in as many lines as it takes (IRCv3 capability negotiation, version 302).
+    /// Writes the capability list in as many lines as necessary (IRCv3 capability negotiation, version 302).
     fn write_capabilities(&self, starttls: bool, out: &mut Vec<u8>) {
         let inside = self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str);
         let room = MAX_LINE.saturating_sub(self.me.server_name.len() + 20);
@@ -191,19 +191,19 @@ impl Dialect for Irc {
             b"PONG" if !inside => ClientMessage::Silent,
             b"QUIT" => ClientMessage::Quit,
             b"PASS" | b"AUTHENTICATE" | b"OPER" | b"WEBIRC" => ClientMessage::Credentials,
-            // In no RFC, but where most networks keep their accounts.
+            // No RFC defines these commands, but most networks manage accounts with NickServ.
             b"NICKSERV" | b"NS" | b"IDENTIFY" => ClientMessage::Credentials,
             b"PRIVMSG" | b"NOTICE" | b"SQUERY" if starts_with(message.parameter(0), b"NickServ") => {
                 ClientMessage::Credentials
             }
-            // NICK and USER among them: they are refused, so that no name is kept across the boundary.
+            // This includes NICK and USER. The server refuses them, so that no name survives the boundary.
             _ => ClientMessage::Other,
         })
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         let Some(message) = Message::parse(msg)? else { return Ok(ServerMessage::Interim) };
-        // What users say, and notices, may come at any time.
+        // Messages of users, and notices, may arrive at any time.
         if !message.is_the_servers() {
             return Ok(ServerMessage::Interim);
         }
@@ -219,20 +219,21 @@ impl Dialect for Irc {
         Ok(match (reply_to, verb(message.command, upper)) {
             (_, b"ERROR") => ServerMessage::Bye,
             (_, b"670") => ServerMessage::Accept,
-            // "An error with setting up TLS": for how long, it does not say.
+            // IRCv3 defines 691 as an error in the TLS setup and does not state whether the error is permanent.
             (_, b"691") => ServerMessage::Refuse(Refusal::Temporary),
             (_, b"421") if about_starttls => ServerMessage::Refuse(Refusal::Permanent),
             (ReplyTo::Request, b"421" | b"451" | b"461" | b"462") => {
                 ServerMessage::Refuse(Refusal::Permanent)
             }
             (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => ServerMessage::Offer { starttls: false },
-            // Welcome: the server has registered a user that gave no name yet.
+            // 001 welcomes a registered user, but the client has not sent a name.
             (ReplyTo::Hello | ReplyTo::Request, b"001") => ServerMessage::PreAuthenticated,
-            // Some servers ask PING before anything: they wait for PONG before they register a user, and
-            // STARTTLS comes before that.
+            // Some servers send PING first: they wait for PONG before they register a user, and STARTTLS precedes
+            // registration.
             (ReplyTo::Connect | ReplyTo::Hello | ReplyTo::Request, _)
             | (_, b"NOTICE" | b"PRIVMSG" | b"PING") => ServerMessage::Interim,
-            // "You have not registered" is the numeric for whatever comes too early; only its text tells why.
+            // Servers send 451 ("You have not registered") for every command that is too early. Only its text tells
+            // whether TLS is the reason.
             (ReplyTo::Other, b"451") if mentions_tls(message.rest) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
@@ -244,7 +245,7 @@ impl Dialect for Irc {
             ClientMessage::Request => "STARTTLS",
             ClientMessage::Probe => "PING starttls",
             ClientMessage::Quit => "QUIT",
-            // A server that takes either of these says nothing.
+            // A server that accepts PASS or NICK sends no answer.
             ClientMessage::Credentials => &format!("PASS {}", probe_credentials::password(self.me.nonce)),
             ClientMessage::Other => "NICK probe",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -259,8 +260,8 @@ impl Dialect for Irc {
             ServerMessage::Accept => b"670 * :STARTTLS successful, proceed with the TLS handshake",
             ServerMessage::Refuse(Refusal::Temporary) => b"691 * :STARTTLS failure: not available for now",
             ServerMessage::Refuse(Refusal::Permanent) => b"691 * :STARTTLS failure: TLS is active already",
-            // There is no numeric for it. The connection stays: clients send NICK and USER in one go with
-            // CAP LS, and STARTTLS when they have read the answer.
+            // IRC has no numeric for this. The connection stays open, because clients send NICK and USER together
+            // with CAP LS, and send STARTTLS after they have read the answer.
             ServerMessage::TlsRequired => b"451 * :STARTTLS comes first; what was sent before it is not kept",
             ServerMessage::Unavailable => {
                 out.extend_from_slice(b"ERROR :Closing link (cannot serve for now)\r\n");
@@ -291,7 +292,8 @@ impl Dialect for Irc {
         [&msg[..head], colon, &kept.join(&b' '), b"\r\n"].concat()
     }
 
-    /// Numerics from 400 on are errors (RFC 2812 section 5.2), of whatever command; those before welcome and inform.
+    /// Correlates an answer with its command. Numerics from 400 on are errors of any command; lower numerics welcome
+    /// or inform (RFC 2812 section 5.2).
     fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
         let message = Message::parse(msg).ok()??;
         let numeric = std::str::from_utf8(message.command).ok().and_then(|it| it.parse::<u16>().ok());
@@ -309,7 +311,8 @@ impl Dialect for Irc {
     }
 }
 
-/// `sasl`, or `sasl=` and mechanisms with commas between them (IRCv3 SASL 3.2), is what logs somebody in.
+/// Returns the capabilities with this change. Logins use `sasl`, or `sasl=` with a comma-separated list of mechanisms
+/// (IRCv3 SASL 3.2).
 fn rewritten<'a>(list: impl Iterator<Item = &'a [u8]>, how: CapabilityRewrite) -> Vec<Vec<u8>> {
     let mut kept: Vec<Vec<u8>> = list.map(<[u8]>::to_vec).collect();
     match how {

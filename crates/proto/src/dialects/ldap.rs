@@ -1,4 +1,4 @@
-//! LDAP: StartTLS of RFC 4511 section 4.14, as used in RFC 4513 section 3.
+//! LDAP: StartTLS as defined in RFC 4511 section 4.14 and used in RFC 4513 section 3.
 
 mod cleartext;
 mod login;
@@ -23,7 +23,7 @@ use crate::{
     Side,
 };
 
-/// Directories.
+/// LDAP, access to directories.
 pub const LDAP: Protocol = Protocol {
     name: "ldap",
     aliases: &[],
@@ -35,32 +35,32 @@ pub const LDAP: Protocol = Protocol {
     spec: "RFC 4511 section 4.14",
     flow: Flow {
         greeting: false,
-        // The root DSE may list it, and may not be readable yet.
+        // The root DSE may list StartTLS, but may not be readable before TLS.
         offer: OfferPlace::Unannounced,
         login_is_optional: false,
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
     dialect: |me| {
-        // Ids are positive and of 31 bits (RFC 4511 section 4.1.1.1).
+        // Message ids are positive 31-bit numbers (RFC 4511 section 4.1.1.1).
         let next = 1 + i32::try_from(me.nonce % 0x7fff_ffff).unwrap_or(0);
         let (asked, login) = (VecDeque::new(), login::State::default());
         Box::new(Ldap { me, next, id: 0, asked, response: 0, answer: Vec::new(), quitting: false, login })
     },
 };
 
-/// Hellos and requests that may wait for an answer; a client sends one at a time.
+/// The most hello and upgrade requests that may wait for answers. A sound client sends one at a time.
 const MAX_ASKED: usize = 32;
 
 struct Ldap {
     me: Identity,
     /// The id of the next message to write.
     next: i32,
-    /// The id of the client's last message, which our answer carries.
+    /// The id of the client's last message, which the answer must repeat.
     id: i32,
-    /// The ids of hellos and requests that wait for their answers, which must carry them.
+    /// The ids of hello and upgrade requests that wait for answers. The answers must repeat them.
     asked: VecDeque<i32>,
-    /// The kind of response that the client's last message wants.
+    /// The operation tag of the response to the client's last message.
     response: u8,
     /// The answer to the last harmless command.
     answer: Vec<u8>,
@@ -87,7 +87,7 @@ impl Dialect for Ldap {
             }
             let Some(message) = rest.get(..contents.end) else { return Ok(None) };
             scan.mark += message.len();
-            // The answer to a search is its entries and their end; without the end it tells nothing.
+            // The answer to a search is complete only with its SearchResultDone.
             let whole = || match messages(message).next() {
                 Some(Ok(message)) => !is_before_the_end(message.op),
                 _ => true,
@@ -100,13 +100,13 @@ impl Dialect for Ldap {
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let message = messages(msg).next().ok_or(malformed("an LDAPMessage"))??;
-        // Id 0 is the server's, for what nobody asked for (RFC 4511 section 4.4).
+        // Id 0 is reserved for unsolicited notifications of the server (RFC 4511 section 4.4).
         if message.id == 0 {
             return Err(malformed("a message id other than 0"));
         }
         self.id = message.id;
         self.response = match message.op {
-            // RFC 4511 section 4.3: an unbind is not answered; section 4.11: neither is an abandon.
+            // The server answers neither an unbind (RFC 4511 section 4.3) nor an abandon (section 4.11).
             tag::UNBIND => {
                 self.quitting = true;
                 return Ok(ClientMessage::Quit);
@@ -141,7 +141,7 @@ impl Dialect for Ldap {
             last = Some(message);
         }
         let Message { id, op, mut body, .. } = last.ok_or(malformed("an LDAPMessage"))?;
-        // RFC 4511 section 4.4: id 0 is that of unsolicited notifications, and of them alone.
+        // Only unsolicited notifications have id 0 (RFC 4511 section 4.4).
         if id == 0 && op == tag::EXTENDED_RESPONSE {
             result(&mut body)?;
             let named = body.flatten().any(|it| it == (0x8a, NOTICE_OF_DISCONNECTION));
@@ -180,7 +180,7 @@ impl Dialect for Ldap {
         let operation = match msg {
             ClientMessage::Hello => search(b"", SUPPORTED_EXTENSION),
             ClientMessage::Probe => search(b"", NO_ATTRIBUTES),
-            // The schema, under its customary name.
+            // The schema, at its customary name.
             ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
             ClientMessage::Credentials => {
                 simple_bind(probe_credentials::USER, &probe_credentials::password(self.me.nonce))
@@ -197,7 +197,7 @@ impl Dialect for Ldap {
     }
 
     fn write_server(&mut self, msg: ServerMessage, out: &mut Vec<u8>) {
-        // What is answered here is nobody else's to answer.
+        // This side answers the request, so no answer to it from a server is expected.
         self.asked.pop_back_if(|asked| *asked == self.id);
         let bytes = match msg {
             ServerMessage::Offer { starttls } => {
@@ -270,7 +270,7 @@ impl Dialect for Ldap {
 }
 
 impl Ldap {
-    /// Waits for an answer, as long as there are not too many.
+    /// Remembers a request that waits for its answer. At [`MAX_ASKED`], the oldest request is dropped.
     fn asking(&mut self, id: i32) {
         if self.asked.len() >= MAX_ASKED {
             self.asked.pop_front();
@@ -283,12 +283,12 @@ impl Ldap {
         ClientMessage::Probe
     }
 
-    /// The response that the client's last message wants, with this result.
+    /// Returns the response to the client's last message with this result code.
     fn result(&self, code: i32, text: &str) -> Vec<u8> {
         encode(self.id, &outcome(self.response, code, text, &[]))
     }
 
-    /// The root DSE with these attributes, and the end of the search.
+    /// Returns the root DSE with these attributes, and the end of the search.
     fn root(&self, attributes: &[u8]) -> Vec<u8> {
         let name = element(tag::STRING, &[]);
         let entry = element(tag::ENTRY, &[&name, &element(tag::SEQUENCE, &[attributes])]);
@@ -296,7 +296,8 @@ impl Ldap {
         [encode(self.id, &entry), encode(self.id, &done)].concat()
     }
 
-    /// What is listed inside TLS, `supportedSASLMechanisms: EXTERNAL` and the like, by attribute.
+    /// Returns the capabilities that are listed inside TLS, such as `supportedSASLMechanisms: EXTERNAL`, grouped by
+    /// attribute.
     fn capabilities(&self) -> Vec<(&str, Vec<&[u8]>)> {
         let mut attributes: Vec<(&str, Vec<&[u8]>)> = Vec::new();
         let listed = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
@@ -309,7 +310,8 @@ impl Ldap {
         attributes
     }
 
-    /// Only the root DSE is for everybody (RFC 4512 section 5.1): base scope, no base, `(objectClass=*)`.
+    /// Reads a search. Before TLS only the root DSE is readable (RFC 4512 section 5.1): base scope, empty base,
+    /// `(objectClass=*)`.
     fn search(&mut self, mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
         let base = body.expect(tag::STRING)?;
         let scope = body.number(tag::ENUMERATED)?;
@@ -333,7 +335,7 @@ impl Ldap {
         Ok(self.answering(self.root(&version)))
     }
 
-    /// RFC 4511 section 4.14.1: the name alone, no value.
+    /// Reads an extended request. StartTLS consists of the name alone, without a value (RFC 4511 section 4.14.1).
     fn extended(&mut self, mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
         let name = body.expect(0x80)?;
         Ok(match (name, body.next().transpose()?) {
@@ -347,7 +349,7 @@ impl Ldap {
     }
 }
 
-/// RFC 4511 section 4.2; an anonymous bind carries neither a name nor a password.
+/// Reads a bind (RFC 4511 section 4.2). An anonymous bind has neither a name nor a password.
 fn bind(mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
     let _version = body.number(tag::INTEGER)?;
     let name = body.expect(tag::STRING)?;
@@ -356,7 +358,7 @@ fn bind(mut body: Elements<'_>) -> Result<ClientMessage, Malformed> {
     Ok(if anonymous { ClientMessage::Other } else { ClientMessage::Credentials })
 }
 
-/// Whether a control behind the operation wants to be understood (RFC 4511 section 4.1.11).
+/// Returns whether a control after the operation is critical (RFC 4511 section 4.1.11).
 fn is_critical(behind: Elements<'_>) -> Result<bool, Malformed> {
     let mut critical = false;
     for part in behind {
@@ -371,14 +373,14 @@ fn is_critical(behind: Elements<'_>) -> Result<bool, Malformed> {
     Ok(critical)
 }
 
-/// The notice of disconnection (RFC 4511 section 4.4.1).
+/// Returns a notice of disconnection (RFC 4511 section 4.4.1).
 fn notice(code: i32, text: &str) -> Vec<u8> {
     let name = element(0x8a, &[NOTICE_OF_DISCONNECTION]);
     encode(0, &outcome(tag::EXTENDED_RESPONSE, code, text, &name))
 }
 
-/// RFC 4511 section 4.14.2: success names StartTLS, if anything, and carries no value and no referral.
-/// Unknown elements are ignored (section 4).
+/// Reads a successful answer to StartTLS. It names StartTLS or no operation, and has neither a value nor a referral
+/// (RFC 4511 section 4.14.2). Unknown elements are ignored (section 4).
 fn accepted(behind: Elements<'_>) -> Result<ServerMessage, Malformed> {
     for part in behind {
         match part? {

@@ -1,4 +1,4 @@
-//! The registry: a protocol is one file here, and its line in [`PROTOCOLS`].
+//! The registry of protocols: each protocol is a file in this module and an entry in [`PROTOCOLS`].
 
 use crate::Protocol;
 
@@ -16,7 +16,7 @@ pub mod sieve;
 pub mod smtp;
 pub mod xmpp;
 
-/// Every protocol this library knows.
+/// All protocols that this library implements.
 #[rustfmt::skip] // One protocol a line, so that adding one changes one.
 pub const PROTOCOLS: &[&Protocol] = &[
     &smtp::SMTP,

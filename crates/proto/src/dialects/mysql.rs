@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: the SSLRequest of the client/server protocol, which the server does not answer.
+//! MySQL and MariaDB: the SSLRequest of the client/server protocol. The server sends no answer to it.
 
 mod login;
 
@@ -44,33 +44,33 @@ const CLIENT_PLUGIN_AUTH: u32 = 0x8_0000;
 
 const PROTOCOL_10: u8 = 10;
 const ERR: u8 = 0xff;
-/// utf8mb4_general_ci, which every server has.
+/// utf8mb4_general_ci, which every server supports.
 const CHARSET: u8 = 45;
-/// The oldest kind of login that is still understood.
+/// The oldest authentication plugin that servers still understand.
 const PLUGIN: &str = "mysql_native_password\0";
-/// Octets of an SSLRequest: flags, the largest packet, a character set, and 23 more.
+/// The length of an SSLRequest in octets: flags, the largest packet, a character set and 23 reserved octets.
 const SSL_REQUEST: usize = 32;
 
 struct MySql {
     me: Identity,
     phase: Phase,
-    /// The number of the client's last packet; the answer has the next one.
+    /// The sequence number of the client's last packet. The answer has the next number.
     sequence: u8,
     out_of_order: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The client's first packet is due, SSLRequest or not.
+    /// The server has sent its greeting. The client's first packet follows, SSLRequest or not.
     Greeted,
-    /// Names and passwords go back and forth.
+    /// The authentication exchange.
     Login,
-    /// Each command starts at number 0.
+    /// The command phase. The packets of each command are numbered from 0.
     Commands,
 }
 
 impl Dialect for MySql {
-    /// A packet: three octets of length, one of number, and so many more.
+    /// Frames a packet: three octets of length, one octet of sequence number, and the payload.
     fn frame(
         &self,
         from: Side,
@@ -95,7 +95,7 @@ impl Dialect for MySql {
         let [_, _, _, sequence, payload @ ..] = msg else { return Err(malformed("a packet")) };
         self.sequence = *sequence;
         if self.phase == Phase::Greeted {
-            // Numbers continue after the boundary, and the SSLRequest was number 1.
+            // Sequence numbers continue after the boundary, and the SSLRequest was number 1.
             if *sequence != 1 + u8::from(self.me.inside_tls) {
                 self.out_of_order = true;
                 return Err(malformed("packets in order"));
@@ -105,7 +105,7 @@ impl Dialect for MySql {
                 SSL_REQUEST if flags & CLIENT_SSL != 0 && flags & CLIENT_PROTOCOL_41 != 0 => {
                     Ok(ClientMessage::Request)
                 }
-                // A login, which names the user, even if its flags promise TLS.
+                // A HandshakeResponse names the user in cleartext, even if its flags announce TLS.
                 longer if longer > SSL_REQUEST && flags & CLIENT_PROTOCOL_41 != 0 => {
                     self.phase = Phase::Login;
                     Ok(ClientMessage::Credentials)
@@ -125,7 +125,7 @@ impl Dialect for MySql {
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
         match (reply_to, msg.get(4)) {
-            // Too many connections, host blocked (errors 1040, 1129, 1130), or a bad handshake.
+            // Too many connections or host blocked (errors 1040, 1129, 1130), or a bad handshake.
             (ReplyTo::Connect | ReplyTo::Request, Some(&ERR)) => Ok(ServerMessage::Bye),
             (ReplyTo::Connect, _) => {
                 let (_, flags) = greeting(msg).ok_or(malformed("a greeting with capability flags"))?;
@@ -173,7 +173,7 @@ impl Dialect for MySql {
             ServerMessage::Unavailable => (1053, "08S01", "The server cannot serve for now"),
             ServerMessage::Bye if self.out_of_order => (1156, "08S01", "Got packets out of order"),
             ServerMessage::Bye if self.phase != Phase::Commands => (1043, "08S01", "Bad handshake"),
-            // COM_QUIT is not answered.
+            // The server does not answer COM_QUIT.
             ServerMessage::Bye
             | ServerMessage::Greeting
             | ServerMessage::Accept
@@ -182,7 +182,7 @@ impl Dialect for MySql {
             | ServerMessage::Other => return,
         };
         let text = format!("#{state}{text}");
-        // Where the greeting belongs, nothing has been numbered yet.
+        // A packet in place of the greeting has number 0.
         let first = self.phase == Phase::Greeted && self.sequence == 0;
         let number = if first { 0 } else { self.sequence.wrapping_add(1) };
         packet(number, &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
@@ -238,7 +238,8 @@ impl Dialect for MySql {
 }
 
 impl MySql {
-    /// A name, what looks like the 20 octets that a challenge and a password make, and how they were made.
+    /// Returns a HandshakeResponse body: a user name, 20 octets that look like a scrambled password, and the name of
+    /// the plugin.
     fn login(&self) -> Vec<u8> {
         let response = format!("{:020x}", self.me.nonce);
         let parts = [probe_credentials::USER, "\0\x14", &response, PLUGIN];
@@ -256,7 +257,7 @@ impl MySql {
         let [f0, f1, f2, f3] = flags.to_le_bytes();
         let scramble = scramble(self.me.nonce);
         let (first, second) = scramble.split_at(8);
-        // Autocommit is on.
+        // The status flag for autocommit.
         let status = [2, 0];
         packet(
             0,
@@ -278,8 +279,8 @@ impl MySql {
     }
 }
 
-/// The lower capability flags of a greeting, and where they are: behind the version and its NUL, the thread,
-/// eight octets of scramble and a filler.
+/// Returns the lower capability flags of a greeting, and their offset. They follow the version and its NUL, the
+/// thread id, eight octets of scramble and a filler.
 fn greeting(msg: &[u8]) -> Option<(usize, u16)> {
     let [_, _, _, _, PROTOCOL_10, version @ ..] = msg else { return None };
     let end = version.iter().position(|octet| *octet == 0)?;
@@ -287,11 +288,11 @@ fn greeting(msg: &[u8]) -> Option<(usize, u16)> {
     Some((at, u16::from_le_bytes(*msg.get(at..)?.first_chunk()?)))
 }
 
-/// The challenge of the login: printable, without space and `$`, which separate it elsewhere.
+/// Returns the scramble: printable octets without the space and `$`, which are separators elsewhere.
 fn scramble(nonce: u64) -> [u8; 20] {
     let mut state = nonce;
     std::array::from_fn(|_| {
-        // SplitMix64, which spreads every bit of the nonce over all octets.
+        // SplitMix64 spreads every bit of the nonce over all octets.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -12,7 +12,7 @@ use crate::{
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// Reading and feeding news.
+/// NNTP: reading and transfer of news.
 pub const NNTP: Protocol = Protocol {
     name: "nntp",
     aliases: &[],
@@ -32,22 +32,22 @@ pub const NNTP: Protocol = Protocol {
 
 struct Nntp {
     me: Identity,
-    /// For commands other than CAPABILITIES and STARTTLS: whether 211 starts a block, as it does for LISTGROUP.
+    /// For commands other than CAPABILITIES and STARTTLS: whether 211 starts a block, as after LISTGROUP.
     blocks: Blocks,
     turn: Turn,
-    /// The answer to the last command of no consequence.
+    /// The answer to the last harmless command.
     answer: &'static str,
     quitting: bool,
     login: login::State,
 }
 
-/// What the client's next line is.
+/// What the client sends next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Command,
     /// The server's answer decides.
     Undecided,
-    /// A line of an article, until one of a dot.
+    /// A line of an article, which ends with a line that contains only a dot.
     Article,
     /// A response to a challenge.
     Response,
@@ -66,7 +66,7 @@ impl Nntp {
         match (verb(name, upper), name_only) {
             (b"STARTTLS", true) => ClientMessage::Request,
             (b"CAPABILITIES", true) => ClientMessage::Hello,
-            // RFC 3977 section 5.2.1: a keyword may follow, and may be ignored.
+            // RFC 3977 section 5.2.1: a keyword may follow, and the server may ignore it.
             (b"CAPABILITIES", false) if words(arguments).count() == 1 => ClientMessage::Hello,
             (b"QUIT", true) => {
                 self.quitting = true;
@@ -86,7 +86,7 @@ impl Nntp {
                 self.turn = Turn::Undecided;
                 ClientMessage::Other
             }
-            // RFC 4644 section 2.5: the article follows at once, wanted or not.
+            // RFC 4644 section 2.5: the client sends the article at once and does not wait for an answer.
             (b"TAKETHIS", _) => {
                 self.turn = Turn::Article;
                 ClientMessage::Partial
@@ -106,7 +106,7 @@ impl Dialect for Nntp {
     ) -> Result<Option<usize>, Malformed> {
         match (from, reply_to) {
             (Side::Client, _) if self.turn == Turn::Undecided => Ok(None),
-            // RFC 3977 section 3.2: the code tells, but for 211.
+            // RFC 3977 section 3.2: the code determines whether a block follows. 211 is the exception.
             (Side::Server, ReplyTo::Hello) => block(buf, scan, |line| code(line) == Ok(101)),
             (Side::Server, ReplyTo::Other) => block(buf, scan, |line| match code(line) {
                 Ok(100 | 101 | 215 | 220..=222 | 224 | 225 | 230 | 231 | 282) => true,
@@ -133,7 +133,7 @@ impl Dialect for Nntp {
                 self.read_command(msg)
             }
         };
-        // Inside TLS the application hears articles and responses as they come.
+        // Inside TLS the application reads articles and responses directly.
         if self.me.inside_tls {
             self.turn = Turn::Command;
         }
@@ -156,7 +156,7 @@ impl Dialect for Nntp {
             self.turn = if matches!(code, 335 | 340) { Turn::Article } else { Turn::Command };
         }
         Ok(match (reply_to, code) {
-            // RFC 3977 section 3.2.1: the service ends with this answer.
+            // RFC 3977 section 3.2.1: 400 ends the session.
             (_, 400) => ServerMessage::Bye,
             (ReplyTo::Connect, 200 | 201) => ServerMessage::Greeting,
             (ReplyTo::Connect, 400..=599) => ServerMessage::Bye,
@@ -165,7 +165,7 @@ impl Dialect for Nntp {
             (ReplyTo::Hello, 400..=599) => ServerMessage::Offer { starttls: false },
             (ReplyTo::Hello, _) => return Err(malformed("a list of capabilities: 101")),
             (ReplyTo::Request, 382) => ServerMessage::Accept,
-            // RFC 4642 section 2.2.2; RFC 3977 section 3.2.1 has 403 for a fault of any kind.
+            // RFC 4642 section 2.2.2 defines 580; RFC 3977 section 3.2.1 defines 403 for any internal fault.
             (ReplyTo::Request, 403 | 580) => ServerMessage::Refuse(Refusal::Temporary),
             (ReplyTo::Request, 400..=599) => ServerMessage::Refuse(Refusal::Permanent),
             (ReplyTo::Request, _) => return Err(malformed("the go-ahead: 382")),
@@ -180,7 +180,7 @@ impl Dialect for Nntp {
             ClientMessage::Request => "STARTTLS",
             ClientMessage::Probe => "HELP",
             ClientMessage::Quit => "QUIT",
-            // RFC 4643 section 2.3: where TLS is required, the name alone is refused.
+            // RFC 4643 section 2.3: a server that requires TLS refuses the user name before any password.
             ClientMessage::Credentials => &format!("AUTHINFO USER {}", probe_credentials::USER),
             ClientMessage::Other => "LIST",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -230,7 +230,7 @@ impl Dialect for Nntp {
 
     fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match self.turn {
-            // The article of TAKETHIS follows, if the server knows the command (RFC 4644 section 2.5).
+            // The article of TAKETHIS follows if the server implements the command (RFC 4644 section 2.5).
             Turn::Article => CleartextPermission::Ambiguous,
             _ => CLEARTEXT.cleartext_permission(msg),
         }
@@ -241,8 +241,8 @@ impl Dialect for Nntp {
     }
 }
 
-/// Reading needs no login on a public server. POST, IHAVE and TAKETHIS are not among it, because an article follows them,
-/// and neither is COMPRESS, because no line can be read after it (RFC 8054).
+/// Commands that need no login on a public server. POST, IHAVE and TAKETHIS are excluded, because an article follows
+/// them. COMPRESS (RFC 8054) is excluded, because the relay cannot parse lines after it.
 const CLEARTEXT: Cleartext = Cleartext {
     bare: &["DATE", "HELP", "LAST", "NEXT", "QUIT", "MODE READER"],
     with_arguments: &[

@@ -11,7 +11,7 @@ use crate::{
     OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// The state of power supplies.
+/// NUT, the state of power supplies.
 pub const NUT: Protocol = Protocol {
     name: "nut",
     aliases: &[],
@@ -30,7 +30,7 @@ struct Nut {
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
-    /// A name was said, in a login.
+    /// A login sent a user name.
     named: bool,
 }
 
@@ -57,7 +57,7 @@ impl Dialect for Nut {
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let (name, arguments) = word(msg);
-        // Bare words in capitals, as the RFC writes them; no other form is taken for a request.
+        // Requests are unquoted words in capitals, as in the RFC. No other form is accepted.
         Ok(match name {
             b"STARTTLS" if msg == b"STARTTLS\n" => ClientMessage::Request,
             b"STARTTLS" => self.answering("ERR INVALID-ARGUMENT"),
@@ -81,8 +81,8 @@ impl Dialect for Nut {
         Ok(match (reply_to, status, detail) {
             (_, b"OK", b"Goodbye") => ServerMessage::Bye,
             (ReplyTo::Request, b"OK", b"STARTTLS") => ServerMessage::Accept,
-            // FEATURE-NOT-CONFIGURED, FEATURE-NOT-SUPPORTED, ALREADY-SSL-MODE, UNKNOWN-COMMAND: none of them
-            // is better a minute later.
+            // FEATURE-NOT-CONFIGURED, FEATURE-NOT-SUPPORTED, ALREADY-SSL-MODE and UNKNOWN-COMMAND: a retry does not
+            // help with any of these.
             (ReplyTo::Request, b"ERR", _) => ServerMessage::Refuse(Refusal::Permanent),
             (ReplyTo::Request, ..) => return Err(malformed("the go-ahead: OK STARTTLS")),
             (_, b"ERR", b"ACCESS-DENIED" | b"TLS-NOT-ENABLED") => ServerMessage::TlsRequired,
@@ -95,7 +95,7 @@ impl Dialect for Nut {
             ClientMessage::Request => "STARTTLS",
             ClientMessage::Probe => "VER",
             ClientMessage::Quit => "LOGOUT",
-            // Where TLS is required, the name alone is refused.
+            // A server that requires TLS refuses the user name before any password.
             ClientMessage::Credentials => &format!("USERNAME {}", probe_credentials::USER),
             ClientMessage::Other => "LIST UPS",
             ClientMessage::Hello
@@ -115,7 +115,7 @@ impl Dialect for Nut {
             ServerMessage::TlsRequired => "ERR ACCESS-DENIED",
             ServerMessage::Unavailable => "ERR DRIVER-NOT-CONNECTED",
             ServerMessage::Bye if self.quitting => "OK Goodbye",
-            // There is no goodbye of the server's own.
+            // NUT has no message with which a server announces that it closes the connection.
             ServerMessage::Bye => "ERR INVALID-ARGUMENT",
             ServerMessage::Other => &self.answer,
             ServerMessage::Greeting
@@ -144,15 +144,16 @@ impl Dialect for Nut {
     }
 }
 
-/// Reading needs no login. Its words need no quotes: servers disagree about where a quoted string ends.
+/// Commands that read and need no login. Quotes are excluded, because servers disagree about where a quoted string
+/// ends.
 const CLEARTEXT: Cleartext = Cleartext {
     bare: &["HELP", "VER", "NETVER", "PROTVER", "LOGOUT"],
     with_arguments: &["GET", "LIST"],
     longest: 512,
 };
 
-/// Whether a server may read this as a part of a login: it unquotes words, drops what cannot be printed, and
-/// knows no case.
+/// Returns whether a server may read this as a part of a login. Servers unquote words, drop unprintable characters
+/// and ignore case.
 fn logs_in(msg: &[u8]) -> bool {
     let dropped =
         |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\') || !(byte.is_ascii_graphic() || is_white(byte));

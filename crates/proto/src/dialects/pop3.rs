@@ -12,7 +12,7 @@ use crate::{
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// Fetching mail.
+/// POP3: fetching mail.
 pub const POP3: Protocol = Protocol {
     name: "pop3",
     aliases: &[],
@@ -32,16 +32,16 @@ pub const POP3: Protocol = Protocol {
 
 struct Pop3 {
     me: Identity,
-    /// What the answers to commands other than CAPA and STLS look like.
+    /// The form of the answers to commands other than CAPA and STLS.
     blocks: Blocks,
     turn: Turn,
-    /// The answer to the last command of no consequence.
+    /// The answer to the last harmless command.
     answer: &'static str,
     quitting: bool,
     login: login::State,
 }
 
-/// What the client's next line is.
+/// What the client sends next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Command,
@@ -92,15 +92,15 @@ impl Dialect for Pop3 {
                 ClientMessage::Quit
             }
             (b"STLS" | b"CAPA" | b"QUIT", false) => self.answering("-ERR No arguments are expected"),
-            // RFC 1939 section 5: it is for the transaction state, of which the application knows.
+            // RFC 1939 section 5: NOOP belongs to the transaction state, which only the application tracks.
             (b"NOOP", true) if !self.me.inside_tls => self.answering("-ERR Nothing to do before TLS"),
             (b"AUTH", false) => {
-                // Inside TLS the application hears the responses as they come.
+                // Inside TLS the application reads the responses directly.
                 self.turn = if self.me.inside_tls { Turn::Command } else { Turn::Undecided };
                 ClientMessage::Credentials
             }
             (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
-            // Not in any RFC; some servers believe it.
+            // XCLIENT is in no RFC, but some servers trust it.
             (b"XCLIENT", _) => {
                 self.answering("-ERR Nobody speaks for others here");
                 ClientMessage::OnBehalf
@@ -132,10 +132,10 @@ impl Dialect for Pop3 {
             (ReplyTo::Connect, false) => ServerMessage::Bye,
             (ReplyTo::Hello, _) => ServerMessage::Offer { starttls: ok && lines(msg).skip(1).any(is_offer) },
             (ReplyTo::Request, true) => ServerMessage::Accept,
-            // RFC 3206 section 4 and RFC 2449 section 8.1: these are the codes of troubles that pass.
+            // RFC 3206 section 4 and RFC 2449 section 8.1 define the codes of temporary failures.
             (ReplyTo::Request, false) if is_temporary(msg) => ServerMessage::Refuse(Refusal::Temporary),
             (ReplyTo::Request, false) => ServerMessage::Refuse(Refusal::Permanent),
-            // No code says it (RFC 3206 has one for credentials of any fault).
+            // No response code means "TLS required" (RFC 3206 has only a code for any fault in the credentials).
             (ReplyTo::Other, false) if mentions_tls(msg) => ServerMessage::TlsRequired,
             (ReplyTo::Other, _) => ServerMessage::Other,
         })
@@ -147,7 +147,7 @@ impl Dialect for Pop3 {
             ClientMessage::Request => "STLS",
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "QUIT",
-            // RFC 2595 section 2.2: where TLS is required, the name alone is refused.
+            // RFC 2595 section 2.2: a server that requires TLS refuses the user name before any password.
             ClientMessage::Credentials => &format!("USER {}", probe_credentials::USER),
             ClientMessage::Other => "STAT",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -204,7 +204,7 @@ impl Dialect for Pop3 {
     }
 }
 
-/// Without a login a client can only ask.
+/// Commands that need no login.
 const CLEARTEXT: Cleartext = Cleartext { bare: &["CAPA", "NOOP", "QUIT"], with_arguments: &[], longest: 64 };
 
 const KEYWORDS: Keywords =

@@ -10,7 +10,7 @@ use crate::{
     Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// PostgreSQL, and the many that speak its protocol.
+/// PostgreSQL, and the other servers that implement its protocol.
 pub const POSTGRES: Protocol = Protocol {
     name: "postgres",
     aliases: &["postgresql"],
@@ -36,19 +36,19 @@ pub const POSTGRES: Protocol = Protocol {
     },
 };
 
-/// Codes in the place of a protocol version.
+/// Request codes in the place of a protocol version.
 const SSL_REQUEST: u32 = 80_877_103;
 const GSSENC_REQUEST: u32 = 80_877_104;
 const CANCEL_REQUEST: u32 = 80_877_102;
 const PROTOCOL_3: u32 = 3 << 16;
-/// Octets of a startup packet that real servers take.
+/// The longest startup packet in octets that servers accept.
 const STARTUP: usize = 10_000;
 
 struct Postgres {
     inside_tls: bool,
-    /// The startup message was sent: from here on messages have a type.
+    /// The startup message was sent. All later messages start with a type.
     started: bool,
-    /// The next answer is the one octet that answers GSSENCRequest.
+    /// The next answer is the single octet that answers GSSENCRequest.
     gss_asked: bool,
     quitting: bool,
     login: login::State,
@@ -91,7 +91,8 @@ impl Dialect for Postgres {
                 self.gss_asked = true;
                 Ok(ClientMessage::Probe)
             }
-            // Nobody answers it, and the key in it is the application's ("Canceling Requests in Progress").
+            // The server sends no answer, and the key in the request belongs to the application ("Canceling Requests
+            // in Progress").
             Some(CANCEL_REQUEST) if self.inside_tls => Ok(ClientMessage::Other),
             Some(CANCEL_REQUEST) => {
                 self.quitting = true;
@@ -109,12 +110,13 @@ impl Dialect for Postgres {
         Ok(match (reply_to, msg) {
             (ReplyTo::Request, b"S") => ServerMessage::Accept,
             (ReplyTo::Request, b"N") => ServerMessage::Refuse(Refusal::Permanent),
-            // The server is too old, too busy or too sick. Whatever it says is not authenticated, and it closes.
+            // The server is too old or overloaded. It closes the connection after the error, whose text is not
+            // authenticated.
             (ReplyTo::Request, [b'E', ..]) => ServerMessage::Bye,
             (ReplyTo::Request, _) => return Err(malformed("one octet: S or N")),
             _ if gss_asked => ServerMessage::Other,
             (_, [b'E', ..]) if requires_tls(msg) => ServerMessage::TlsRequired,
-            // Notices and parameters come at any time ("Asynchronous Operations").
+            // Notices and parameters may arrive at any time ("Asynchronous Operations").
             (_, [b'N' | b'S', _, ..]) => ServerMessage::Interim,
             _ => ServerMessage::Other,
         })
@@ -127,7 +129,7 @@ impl Dialect for Postgres {
                 self.gss_asked = true;
                 GSSENC_REQUEST
             }
-            // A server that takes it asks for the password next.
+            // A server that accepts this asks for the password next.
             ClientMessage::Credentials => {
                 let user = probe_credentials::USER;
                 let parameters = format!("user\0{user}\0database\0{user}\0\0");
@@ -153,7 +155,8 @@ impl Dialect for Postgres {
                 fatal("08P01", "TLS is active already", out);
             }
             ServerMessage::Refuse(Refusal::Permanent) | ServerMessage::Other => out.push(b'N'),
-            // After N a client may go on in cleartext, as `sslmode=prefer` does; after an error none does.
+            // After N a client may continue in cleartext, as `sslmode=prefer` does. After an error no client
+            // continues.
             ServerMessage::Refuse(Refusal::Temporary) => fatal("57P03", "TLS is not available for now", out),
             ServerMessage::TlsRequired => fatal("28000", "SSL required: send SSLRequest first", out),
             ServerMessage::Unavailable => fatal("57P03", "the server cannot serve for now", out),
@@ -190,8 +193,8 @@ impl Dialect for Postgres {
         })
     }
 
-    /// A startup message is answered by a request for authentication or by an error; what else comes negotiates
-    /// ("NegotiateProtocolVersion") or informs.
+    /// Correlates an answer with the startup message: a request for authentication or an error. Other messages
+    /// negotiate ("NegotiateProtocolVersion") or inform.
     fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
         match (from, msg, number(msg, 4)) {
             (Side::Client, [0, ..], Some(PROTOCOL_3..=0x0003_ffff))
@@ -206,12 +209,12 @@ impl Dialect for Postgres {
     }
 }
 
-/// The 32-bit number at this place.
+/// Returns the 32-bit number at this offset.
 fn number(buf: &[u8], at: usize) -> Option<u32> {
     buf.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
 
-/// A packet before or at startup: its length, itself included, and its code or version.
+/// Frames a packet before or at startup: a length, which includes itself, and a code or version.
 fn startup(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(length) = number(buf, 0) else { return Ok(None) };
     let length = length as usize;
@@ -230,7 +233,7 @@ fn startup(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     Ok((buf.len() >= length).then_some(length))
 }
 
-/// A message with its type and its length, which counts itself.
+/// Frames a message with a type and a length, which includes itself.
 fn typed(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(length) = number(buf, 1) else { return Ok(None) };
     let length = length as usize;
@@ -240,7 +243,8 @@ fn typed(buf: &[u8]) -> Result<Option<usize>, Malformed> {
     Ok((buf.len() > length).then_some(length + 1))
 }
 
-/// An ErrorResponse, or one of protocol 2, which is text up to a NUL; a server that cannot fork still sends that.
+/// Frames an ErrorResponse, or an error of protocol 2: text up to a NUL. A server that fails to fork still sends the
+/// old form.
 fn error(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     match number(buf, 1) {
         None => Ok(None),
@@ -255,7 +259,7 @@ fn error(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     }
 }
 
-/// A field of an ErrorResponse; the text of protocol 2 is all message.
+/// Returns a field of an ErrorResponse. An error of protocol 2 consists of the message alone.
 fn field(msg: &[u8], name: u8) -> &[u8] {
     match number(msg, 1) {
         Some(8..=30_000) => {
@@ -267,14 +271,14 @@ fn field(msg: &[u8], name: u8) -> &[u8] {
     }
 }
 
-/// No error says just that: poolers say it in English, and PostgreSQL's host-based access control names
-/// the place that refused.
+/// Returns whether this error means that TLS is required. No error code has exactly this meaning: connection poolers
+/// report it in English text, and PostgreSQL's host-based access control names the source routine that refused.
 fn requires_tls(msg: &[u8]) -> bool {
     let by_access_control = field(msg, b'C') == b"28000" && field(msg, b'R') == b"ClientAuthentication";
     by_access_control || field(msg, b'M').starts_with(b"SSL required")
 }
 
-/// An ErrorResponse behind which the server closes ("Error and Notice Message Fields").
+/// Writes an ErrorResponse after which the server closes the connection ("Error and Notice Message Fields").
 fn fatal(state: &str, text: &str, out: &mut Vec<u8>) {
     let fields = format!("SFATAL\0VFATAL\0C{state}\0M{text}\0\0");
     out.push(b'E');

@@ -16,7 +16,7 @@ use crate::{
     Side,
 };
 
-/// Managing mail filters.
+/// ManageSieve: managing mail filters.
 pub const SIEVE: Protocol = Protocol {
     name: "sieve",
     aliases: &["managesieve"],
@@ -46,7 +46,8 @@ struct Sieve {
     quitting: bool,
     /// A literal was announced for a command that a server refuses before TLS.
     has_ambiguous_continuation: bool,
-    /// The list of capabilities was asked for where it should have come by itself: it may come twice.
+    /// The client requested the capability list where the server should have sent it unprompted, so the list may
+    /// arrive twice.
     prompted: bool,
     /// The second list is being read.
     skipping: bool,
@@ -58,7 +59,7 @@ impl Sieve {
         ClientMessage::Probe
     }
 
-    /// RFC 5804 section 2.13: the string comes back in the answer.
+    /// Answers NOOP and repeats its string (RFC 5804 section 2.13).
     fn noop(&mut self, argument: &[u8]) -> ClientMessage {
         match string(argument) {
             Some((value, b"\r\n")) if argument.starts_with(b"\"") => {
@@ -76,7 +77,8 @@ impl Sieve {
         let ours: &[Capability] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
         let given = |name: &str| ours.iter().any(|line| starts_with(line.as_bytes(), name.as_bytes()));
         let mut list = format!("\"IMPLEMENTATION\" \"{}\"\r\n", self.me.server_name);
-        // RFC 5804 section 1.7: these are always there. No mechanism is usable before TLS, so that SASL is empty.
+        // RFC 5804 section 1.7: these are always listed. SASL is empty before TLS, because no mechanism is usable
+        // there.
         for (name, line) in [
             ("\"VERSION\"", "\"VERSION\" \"1.0\"\r\n"),
             ("\"SIEVE\"", "\"SIEVE\" \"\"\r\n"),
@@ -103,7 +105,7 @@ impl Dialect for Sieve {
         }
         lines_with_literals(buf, scan, announced, |line| match (status(line), line) {
             (Some(_), _) => Ok(true),
-            // A challenge waits for the client, so that only a capability list is read to its end.
+            // A challenge waits for the client's response, so only a capability list is read to its end.
             (None, [b'"' | b'{', ..]) => Ok(matches!(reply_to, ReplyTo::Request | ReplyTo::Other)),
             (None, _) => Err(malformed("a string, or OK, NO or BYE")),
         })
@@ -115,12 +117,12 @@ impl Dialect for Sieve {
         let upper = &mut [0; 16];
         let meaning = match (verb(name, upper), msg.get(name.len()..)) {
             (b"AUTHENTICATE", _) => ClientMessage::Credentials,
-            // Not in the RFC; some servers believe it.
+            // XCLIENT is not in the RFC, but some servers trust it.
             (b"XCLIENT", _) => {
                 self.answering(&[b"NO \"Nobody speaks for others here\""]);
                 ClientMessage::OnBehalf
             }
-            // No command starts with a string: it is a response to a challenge, or follows one that was announced.
+            // No command starts with a string, so this is a response to a challenge, or follows an announced literal.
             _ if announced || matches!(msg, [b'"' | b'{', ..]) => ClientMessage::Partial,
             (b"STARTTLS", Some(b"\r\n")) => ClientMessage::Request,
             (b"CAPABILITY", Some(b"\r\n")) => ClientMessage::Hello,
@@ -140,7 +142,7 @@ impl Dialect for Sieve {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
-        // The answer is the last line; what may stand before it is a list of capabilities.
+        // The status is in the last line. A list of capabilities may precede it.
         let list = matches!(reply_to, ReplyTo::Connect | ReplyTo::Hello);
         let Some(status) = logical_lines(msg).last().and_then(status) else {
             return match reply_to {
@@ -154,7 +156,7 @@ impl Dialect for Sieve {
             (Status::Ok, ReplyTo::Connect | ReplyTo::Hello) => ServerMessage::Offer { starttls },
             (Status::No(_), ReplyTo::Hello) => ServerMessage::Offer { starttls: false },
             (Status::Ok, ReplyTo::Request) => ServerMessage::Accept,
-            // RFC 5804 section 1.3 has the codes.
+            // Response codes: RFC 5804 section 1.3.
             (Status::No(code), ReplyTo::Request) if starts_with(code, b"(TRYLATER") => {
                 ServerMessage::Refuse(Refusal::Temporary)
             }
@@ -206,7 +208,7 @@ impl Dialect for Sieve {
     fn rewrite(&self, from: Side, _: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
         let mut list: Vec<Vec<u8>> = logical_lines(msg).map(<[u8]>::to_vec).collect();
         let is = |line: &[u8], known: &[u8]| string(line).is_some_and(|it| it.0.eq_ignore_ascii_case(known));
-        // Only a list of capabilities has several lines, and its last line is no entry.
+        // Only a capability list has several lines. Its last line is the status, not an entry.
         if from == Side::Client || list.len() < 2 {
             return msg.to_vec();
         }
@@ -241,7 +243,7 @@ impl Dialect for Sieve {
     fn cleartext_permission(&self, msg: &[u8]) -> CleartextPermission {
         match CLEARTEXT.cleartext_permission(msg) {
             CleartextPermission::Allowed => CleartextPermission::Allowed,
-            // RFC 5804 section 4 has no line ends in a quoted string, and some servers go on to its end.
+            // RFC 5804 section 4 forbids line ends in a quoted string, but some servers read on to the closing quote.
             _ if msg.iter().filter(|byte| **byte == b'"').count() % 2 == 1 => CleartextPermission::Ambiguous,
             _ => unlisted(msg),
         }
@@ -252,11 +254,11 @@ impl Dialect for Sieve {
     }
 }
 
-/// Without a login a client can only ask. NOOP may have a string, which may be a literal.
+/// Commands that need no login. NOOP passes only without its string, which could be a literal.
 const CLEARTEXT: Cleartext =
     Cleartext { bare: &["CAPABILITY", "NOOP", "LOGOUT"], with_arguments: &[], longest: 64 };
 
-/// How a response ends (RFC 5804 section 1.2), with what stands behind the word.
+/// The status at the end of a response (RFC 5804 section 1.2), with the text after the word.
 enum Status<'a> {
     Ok,
     No(&'a [u8]),
@@ -277,7 +279,7 @@ fn announced(piece: &[u8]) -> Option<usize> {
     literal(piece).map(|it| it.octets)
 }
 
-/// Lines, each with the literals in it.
+/// Returns the lines, each with the literals in it.
 fn logical_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = msg;
     std::iter::from_fn(move || {
@@ -288,7 +290,7 @@ fn logical_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The string that starts here, as it was written, and what follows it.
+/// Returns the string at the start of `text` in its encoded form, and the text after it.
 fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(quoted) = text.strip_prefix(b"\"") {
         let mut escaped = false;
@@ -304,7 +306,8 @@ fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     text.get(announcing..)?.split_at_checked(octets)
 }
 
-/// Names of capabilities are case-insensitive strings, quoted or literal (RFC 5804 section 1.7).
+/// Returns whether a line is the STARTTLS capability. Names are case-insensitive strings, quoted or literal (RFC 5804
+/// section 1.7).
 fn is_offer(line: &[u8]) -> bool {
     string(line).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"STARTTLS"))
 }

@@ -15,7 +15,7 @@ use crate::{
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
-/// Mail between servers.
+/// SMTP: mail between servers.
 pub const SMTP: Protocol = Protocol {
     name: "smtp",
     aliases: &[],
@@ -29,7 +29,7 @@ pub const SMTP: Protocol = Protocol {
     dialect: |identity| Smtp::boxed(identity, "EHLO", "ESMTP"),
 };
 
-/// Mail from a user to the first server; the same dialect.
+/// Submission: mail from a user to the first server. It uses the dialect of SMTP.
 pub const SUBMISSION: Protocol = Protocol {
     name: "submission",
     aliases: &[],
@@ -39,7 +39,7 @@ pub const SUBMISSION: Protocol = Protocol {
     ..SMTP
 };
 
-/// Mail to the store behind a server.
+/// LMTP: mail from a server to a mail store.
 pub const LMTP: Protocol = Protocol {
     name: "lmtp",
     aliases: &[],
@@ -51,14 +51,14 @@ pub const LMTP: Protocol = Protocol {
 
 struct Smtp {
     me: Identity,
-    /// The verb that asks for extensions; the other protocol's verb is unknown here.
+    /// The verb that requests the extensions. The verb of the other protocol is unknown to this dialect.
     hello: &'static str,
     kind: &'static str,
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
     data: Data,
-    /// A greeting was written: this is a server.
+    /// A greeting was written, so this side is a server.
     greeted: bool,
     /// What the client sent last.
     last: Last,
@@ -90,7 +90,7 @@ impl Smtp {
         if part != Part::End {
             return ClientMessage::Partial;
         }
-        // RFC 2033 section 4.2: there is an answer for each recipient.
+        // RFC 2033 section 4.2: LMTP answers once for each recipient.
         let recipients = self.data.take_recipients();
         self.data.asked(Asked::Message(if self.kind == "LMTP" { recipients } else { 1 }));
         ClientMessage::Other
@@ -125,8 +125,8 @@ impl Smtp {
                 self.answering("550 5.7.0 Nobody speaks for others here");
                 ClientMessage::OnBehalf
             }
-            // RFC 3030 section 2: octets follow that no line ends, if the server knows of it. Inside TLS the
-            // application does.
+            // RFC 3030 section 2: a server that implements BDAT reads a chunk of octets next. Inside TLS the
+            // application handles it.
             b"BDAT" if !self.me.inside_tls => {
                 self.last = Last::Chunk;
                 ClientMessage::Partial
@@ -142,7 +142,7 @@ impl Dialect for Smtp {
             Side::Client if self.data.is_undecided() => Ok(None),
             Side::Client if self.data.is_flowing() => Ok(data::piece(buf, scan)),
             Side::Client => line(buf, scan),
-            // RFC 5321 section 4.2.1: all lines but the last have a hyphen behind the same code.
+            // RFC 5321 section 4.2.1: all lines except the last have a hyphen after the code.
             Side::Server => lines_until(buf, scan, |line| code(line).map(|_| line[3] != b'-')),
         }
     }
@@ -162,7 +162,7 @@ impl Dialect for Smtp {
             (_, b"RSET" | b"MAIL" | b"HELO") => Asked::Reset(ReplyTo::Other),
             _ => Asked::Other(ReplyTo::Other),
         };
-        // Inside TLS, and at a server, the application hears message data as it comes.
+        // Inside TLS, and in a server, the application reads the message data directly.
         if !self.me.inside_tls && !self.greeted {
             self.data.asked(asked);
         }
@@ -199,7 +199,7 @@ impl Dialect for Smtp {
             ClientMessage::Request => out.extend_from_slice(b"STARTTLS\r\n"),
             ClientMessage::Probe => out.extend_from_slice(b"NOOP\r\n"),
             ClientMessage::Quit => out.extend_from_slice(b"QUIT\r\n"),
-            // RFC 4954 section 4: the initial response makes it one command.
+            // RFC 4954 section 4: the initial response makes the login a single command.
             ClientMessage::Credentials => {
                 out.extend_from_slice(
                     format!("AUTH PLAIN {}\r\n", probe_credentials::plain(self.me.nonce)).as_bytes(),
@@ -249,7 +249,7 @@ impl Dialect for Smtp {
     }
 
     fn rewrite(&self, from: Side, reply_to: ReplyTo, msg: &[u8], how: CapabilityRewrite) -> Vec<u8> {
-        // The first line of a list names the server and is no entry. A list may have no other line.
+        // The first line names the server and lists no extension. A list may consist of this line alone.
         let listed = from == Side::Server && reply_to == ReplyTo::Hello && msg.starts_with(b"250");
         if !listed {
             return msg.to_vec();
@@ -291,17 +291,17 @@ impl Dialect for Smtp {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Command,
-    /// BDAT: octets follow that no line ends, if the server knows the command (RFC 3030 section 2).
+    /// BDAT: a server that implements the command reads a chunk of octets next (RFC 3030 section 2).
     Chunk,
     /// A piece of message data.
     Data(Part),
 }
 
-/// The longest command line that every server takes (RFC 5321 section 4.5.3.1.4).
+/// The longest command line in octets that every server accepts (RFC 5321 section 4.5.3.1.4).
 const LONGEST: usize = 512;
 
-/// Mail from one server to another goes without a login, and without TLS where it must (RFC 3207 section 4). AUTH,
-/// BDAT, BURL (which may hold a token, RFC 4468) and the extensions of single vendors are not among it.
+/// Commands for mail between servers, which needs no login and works without TLS where necessary (RFC 3207 section
+/// 4). AUTH, BDAT, BURL (whose URL may hold a token, RFC 4468) and vendor extensions are excluded.
 const CLEARTEXT: Cleartext = Cleartext {
     bare: &["DATA", "RSET", "QUIT"],
     with_arguments: &["HELO", "MAIL", "RCPT", "NOOP", "VRFY", "EXPN", "HELP", "ETRN"],
@@ -309,7 +309,7 @@ const CLEARTEXT: Cleartext = Cleartext {
 };
 const HELLO: Cleartext = Cleartext { bare: &[], with_arguments: &["EHLO", "LHLO"], longest: LONGEST };
 
-/// Extensions that add nothing but parameters and commands of [`CLEARTEXT`].
+/// Extensions that add only parameters and commands of [`CLEARTEXT`].
 const EXTENSIONS: &[&str] = &[
     "SIZE",
     "8BITMIME",
@@ -337,7 +337,8 @@ const KEYWORDS: Keywords = Keywords {
     on_behalf: &["XCLIENT", "XFORWARD"],
 };
 
-/// The first line names the server, which may be called STARTTLS; the keywords follow (RFC 5321 section 4.1.1.1).
+/// Returns whether a list offers STARTTLS. The keywords start in the second line: the first line names the server,
+/// whose name could be STARTTLS (RFC 5321 section 4.1.1.1).
 fn offers(msg: &[u8]) -> bool {
     lines(msg).skip(1).any(is_offer)
 }

@@ -15,7 +15,7 @@ use crate::{
     ServerMessage, Side,
 };
 
-/// Between a client and its server.
+/// XMPP between a client and its server.
 pub const XMPP: Protocol = Protocol {
     name: "xmpp",
     aliases: &["xmpp-client"],
@@ -37,7 +37,7 @@ pub const XMPP: Protocol = Protocol {
     dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
 };
 
-/// Between servers.
+/// XMPP between servers.
 pub const XMPP_SERVER: Protocol = Protocol {
     name: "xmpp-server",
     aliases: &[],
@@ -55,14 +55,15 @@ const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const SASL2: &str = "urn:xmpp:sasl:2";
 const DIALBACK: &str = "jabber:server:dialback";
-/// XEP-0078, and XEP-0077, in which a password is set.
+/// Logins without SASL (XEP-0078), and registration (XEP-0077), which sets a password.
 const IQ_AUTH: &str = "jabber:iq:auth";
 const IQ_REGISTER: &str = "jabber:iq:register";
 
-/// Octets of a stream header that is remembered for its namespaces.
+/// The largest stream header in octets. The header is kept for its namespaces.
 const MAX_HEADER: usize = 4096;
 
-/// Why SASL fails in cleartext (RFC 6120 section 6.5.4); the other conditions are of stream errors (4.9.3).
+/// The SASL failure condition in cleartext (RFC 6120 section 6.5.4). The other conditions are stream errors (section
+/// 4.9.3).
 const ENCRYPTION_REQUIRED: &str = "encryption-required";
 const NOT_AUTHORIZED: &str = "not-authorized";
 const NOT_WELL_FORMED: &str = "not-well-formed";
@@ -71,20 +72,20 @@ struct Xmpp {
     me: Identity,
     /// The namespace of stanzas: `jabber:client` or `jabber:server`.
     content: &'static str,
-    /// The stream headers as they came: prefixes declared there hold for the whole stream.
+    /// The stream headers as received. Their prefixes are valid for the whole stream.
     client_header: String,
     server_header: String,
-    /// Whether the server's header has another name than was asked for: nothing but an error may follow.
+    /// The server's header has another name than the client requested. Only an error may follow.
     other_name: bool,
-    /// Whether a header may come: at the start, and behind SASL (RFC 6120 section 4.3.3).
+    /// Whether a header may come: at the start and after SASL (RFC 6120 section 4.3.3).
     may_open: bool,
-    /// What the client was sent so far.
+    /// What the client has been sent so far.
     sent: Sent,
-    /// Headers written so far: each has an id of its own.
+    /// The number of headers written so far. Each header has its own id.
     headers: u64,
-    /// Why the stream ends, if it ends now; `None` for a goodbye.
+    /// The error condition if the stream ends now, or `None` for a normal end.
     condition: Option<&'static str>,
-    /// What a login can be bound to its connection by.
+    /// The channel binding that a login uses.
     binding: ChannelBinding,
 }
 
@@ -111,7 +112,8 @@ impl Xmpp {
         })
     }
 
-    /// The client's header: RFC 6120 sections 4.7 (attributes), 4.8 (namespaces) and 4.9.3 (errors).
+    /// Reads the client's header: attributes (RFC 6120 section 4.7), namespaces (section 4.8) and errors (section
+    /// 4.9.3).
     fn hello(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let mut reader = Reader::new("", msg)?;
         let header = reader.next()?.ok_or_else(|| malformed("a stream header"))?;
@@ -133,7 +135,7 @@ impl Xmpp {
             self.client_header = String::from_utf8_lossy(msg).into_owned();
             return Ok(ClientMessage::Hello);
         };
-        // In cleartext such a stream ends like every other that goes on without TLS.
+        // In cleartext this stream gets the same error as every stream that continues without TLS.
         if self.me.inside_tls {
             Err(malformed("a stream that is served here"))
         } else {
@@ -155,7 +157,7 @@ impl Xmpp {
         }
         self.sent = Sent::Header;
         self.server_header = String::from_utf8_lossy(msg).into_owned();
-        // RFC 6120 section 4.7.5: without a version there will be no features.
+        // RFC 6120 section 4.7.5: a header without a version is not followed by features.
         Ok(if speaks_1_0(&header) || self.other_name {
             ServerMessage::Interim
         } else {
@@ -163,7 +165,7 @@ impl Xmpp {
         })
     }
 
-    /// An attribute of the client's header.
+    /// Returns an attribute of the client's header.
     fn asked(&self, name: &str) -> Option<String> {
         let header =
             Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next()).ok()??;
@@ -195,7 +197,7 @@ impl Xmpp {
         self.sent = Sent::Header;
     }
 
-    /// The mechanisms that are listed: none in cleartext.
+    /// Returns the mechanisms to list: none in cleartext.
     fn listed_mechanisms(&self) -> &[Capability] {
         if self.me.inside_tls { &self.me.capabilities } else { &[] }
     }
@@ -206,7 +208,7 @@ impl Xmpp {
     }
 }
 
-/// Appends an attribute behind another one whose value is still open.
+/// Appends an attribute after an attribute whose value is not closed yet.
 fn attribute(name: &str, value: &str, out: &mut String) {
     out.push_str("' ");
     out.push_str(name);
@@ -214,7 +216,8 @@ fn attribute(name: &str, value: &str, out: &mut String) {
     xml::escape(value, out);
 }
 
-/// RFC 6120 section 4.7.5: two numbers; whoever speaks a later version also speaks this one.
+/// Returns whether a header has version 1.0 or later: two numbers (RFC 6120 section 4.7.5). Later versions include
+/// 1.0.
 fn speaks_1_0(header: &Element<'_>) -> bool {
     let numbers = header.attribute("version").and_then(|version| version.split_once('.'));
     numbers.is_some_and(|(major, minor)| {
@@ -251,7 +254,7 @@ impl Dialect for Xmpp {
         }
         let empty = !children && !reader.has_text && !root.has_attributes();
         let (meaning, condition) = match (root.namespace(), root.name()) {
-            // What follows the request is cleartext where TLS belongs.
+            // Data after the request is cleartext where TLS must start.
             (TLS, "starttls") if empty => (ClientMessage::Request, "policy-violation"),
             (TLS, "starttls") => (ClientMessage::Other, "bad-format"),
             (SASL | SASL2, _) => (ClientMessage::Credentials, ENCRYPTION_REQUIRED),
@@ -289,21 +292,23 @@ impl Dialect for Xmpp {
                 tls_required |= msg.get(child.start..reader.end_of(&child)?).is_some_and(mentions_tls);
             }
         }
-        // A server that does not know the name may give its own, and say so next (RFC 6120 section 4.9.3.6).
+        // RFC 6120 section 4.9.3.6: a server that does not know the requested name may open with its own name, and
+        // report the error next.
         if self.other_name && !root.is(STREAMS, "error") {
             return Err(malformed("a stream from the name that was asked for"));
         }
         Ok(match (root.namespace(), root.name()) {
             (STREAMS, "features") => ServerMessage::Offer { starttls },
-            // No condition says it: RFC 6120 section 4.9.3 has several that fit, and a text for people.
+            // No condition has exactly this meaning: several of RFC 6120 section 4.9.3 fit, and servers explain them
+            // in text.
             (STREAMS, "error") if tls_required && reply_to == ReplyTo::Other => ServerMessage::TlsRequired,
-            // A redirection (see-other-host) is an error too, and is not followed.
+            // A redirection (see-other-host) is also an error. The client does not follow it.
             (STREAMS, "error") => ServerMessage::Bye,
             (TLS, "proceed") if !children && !reader.has_text && !root.has_attributes() => {
                 ServerMessage::Accept
             }
             (TLS, "proceed") => return Err(malformed("an empty <proceed/>")),
-            // RFC 6120 section 5.4.2.2: the stream ends with it, and may be tried again.
+            // RFC 6120 section 5.4.2.2: the stream ends, and the client may try again.
             (TLS, "failure") => ServerMessage::Refuse(Refusal::Temporary),
             (SASL, "failure") if tls_required => ServerMessage::TlsRequired,
             (SASL, "success") if reply_to != ReplyTo::Other => ServerMessage::PreAuthenticated,
@@ -317,7 +322,7 @@ impl Dialect for Xmpp {
             ClientMessage::Hello => {
                 text.push_str("<?xml version='1.0'?><stream:stream to='");
                 xml::escape(&self.me.server_name, &mut text);
-                // A user's address has no place in cleartext (RFC 6120 section 4.7.1); a server's name has.
+                // A user's address must not be sent in cleartext (RFC 6120 section 4.7.1). A server's name may be.
                 if self.content == "jabber:server" {
                     attribute("from", self.me.client_name.domain().unwrap_or("localhost"), &mut text);
                 }
@@ -330,7 +335,7 @@ impl Dialect for Xmpp {
                 let plain = probe_credentials::plain(self.me.nonce);
                 text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
             }
-            // XEP-0199; between servers both addresses are needed (RFC 6120 section 8.1).
+            // XEP-0199. Between servers both addresses are required (RFC 6120 section 8.1).
             ClientMessage::Other => {
                 text.push_str("<iq type='get' id='starttls-probe' to='");
                 xml::escape(&self.me.server_name, &mut text);
@@ -424,7 +429,7 @@ impl Dialect for Xmpp {
         }
     }
 
-    /// A user's address stays out of cleartext (RFC 6120 section 4.7.1).
+    /// Returns the client's name between servers. A user's address is not sent in cleartext (RFC 6120 section 4.7.1).
     fn client(&self) -> Option<String> {
         (self.content == "jabber:server").then(|| self.asked("from")).flatten()
     }

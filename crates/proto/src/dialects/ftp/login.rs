@@ -35,10 +35,11 @@ impl LoginDialect for Ftp {
             _ if reply_to == ReplyTo::Connect => LoginReply::Interim,
             100..=199 => LoginReply::Interim,
             331 if !self.password => LoginReply::Challenge(Vec::new()),
-            // 232 is for whom the certificate was enough (RFC 2228 section 3), 202 for whom the name was.
+            // RFC 2228 section 3: 232 accepts the client certificate as the login. 202 means that the user name was
+            // enough.
             202 | 230 | 232 => LoginReply::Granted { data: None, user: None },
             400..=499 => LoginReply::Refused(Denial::Temporary),
-            // 332 asks for an account besides, which nobody has any more.
+            // 332 asks for an account in addition, which is obsolete and unsupported.
             332 | 500..=504 | 533 | 534 => LoginReply::Refused(Denial::Mechanism),
             500..=599 => LoginReply::Refused(Denial::Credentials),
             _ => return Err(malformed("an answer to USER or PASS")),

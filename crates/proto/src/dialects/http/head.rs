@@ -1,11 +1,11 @@
-//! Heads of messages and the extent of their bodies, read so that nobody can read them otherwise (RFC 9112).
+//! Message heads and the length of bodies, parsed so strictly that all readers agree on them (RFC 9112).
 
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::text::{line, lines, starts_with};
 use crate::{Malformed, Scan};
 
-/// What follows a head (RFC 9112 section 6).
+/// The body after a head (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Body {
     #[default]
@@ -14,19 +14,19 @@ pub(crate) enum Body {
     Chunked,
 }
 
-/// What the upgrade has to know of a head.
+/// The fields of a head that the upgrade depends on.
 #[derive(Default)]
 pub(crate) struct Head<'a> {
     /// The request line or the status line.
     pub(crate) first: &'a [u8],
     pub(crate) hosts: usize,
-    /// The protocols in Upgrade.
+    /// The protocols listed in Upgrade.
     pub(crate) upgrade: Vec<&'a [u8]>,
-    /// Connection names Upgrade, as it must (RFC 9110 section 7.8).
+    /// Connection lists Upgrade, as RFC 9110 section 7.8 requires.
     pub(crate) upgrade_is_meant: bool,
-    /// The connection ends with this message.
+    /// The connection ends after this message.
     pub(crate) closes: bool,
-    /// There are credentials in it, or a session that stands for them.
+    /// The head contains credentials, or a session token that replaces them.
     pub(crate) login: bool,
     keeps: bool,
     length: Option<usize>,
@@ -34,7 +34,7 @@ pub(crate) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The head at the start of a message.
+    /// Parses the head at the start of a message.
     pub(crate) fn read(msg: &'a [u8]) -> Result<Self, Malformed> {
         let mut lines = lines(msg);
         let mut head = Self { first: lines.next().unwrap_or_default(), ..Self::default() };
@@ -73,18 +73,18 @@ impl<'a> Head<'a> {
         if status_line { self.first.starts_with(b"HTTP/1.1 ") } else { self.first.ends_with(b" HTTP/1.1") }
     }
 
-    /// TLS is among the protocols.
+    /// Returns whether Upgrade lists TLS.
     pub(crate) fn lists_tls(&self) -> bool {
         self.upgrade.iter().any(|protocol| is_tls(protocol))
     }
 
-    /// TLS, in one version or several, is all that is asked for.
+    /// Returns whether Upgrade lists only TLS, in any versions.
     pub(crate) fn only_tls(&self) -> bool {
         !self.upgrade.is_empty() && self.upgrade.iter().all(|protocol| is_tls(protocol))
     }
 
-    /// The body of a request, or of a response for which [`Self::ends_with_the_connection`] is false.
-    /// Two lengths would be two messages to two readers (RFC 9112 section 6.3).
+    /// Returns the body of a request, or of a response for which [`Self::ends_with_the_connection`] is false. A
+    /// message with two lengths is an error, because two readers could disagree about its end (RFC 9112 section 6.3).
     pub(crate) fn body(&self, longest: usize) -> Result<Body, Malformed> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(malformed("Content-Length or Transfer-Encoding, not both")),
@@ -96,7 +96,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The status code (RFC 9112 section 4).
+    /// Returns the status code (RFC 9112 section 4).
     pub(crate) fn status(&self) -> Result<u16, Malformed> {
         match self.first {
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9', b' ', a @ b'1'..=b'5', b, c]
@@ -122,14 +122,14 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Whether the body of this response has no other end (RFC 9112 section 6.3).
+    /// Returns whether the body of this response ends only with the connection (RFC 9112 section 6.3).
     pub(crate) fn ends_with_the_connection(&self) -> bool {
         !self.chunked && self.length.is_none() && !matches!(self.status(), Ok(100..=199 | 204 | 304))
     }
 }
 
-/// Fields that hold for one connection only (RFC 9110 section 7.6.1), or that tell a server on whose behalf
-/// somebody asks (RFC 7239 and its forerunners).
+/// Fields that apply to one connection only (RFC 9110 section 7.6.1), or that name the client on whose behalf a proxy
+/// sends the request (RFC 7239 and older fields).
 const NOT_PASSED_ON: [&str; 9] = [
     "Connection",
     "Keep-Alive",
@@ -142,7 +142,8 @@ const NOT_PASSED_ON: [&str; 9] = [
     "True-Client-IP",
 ];
 
-/// Fields of a request that hold no secret. A body is not among them, because servers disagree about where it ends.
+/// Request fields that hold no secret. The fields that declare a body are excluded, because servers disagree about
+/// where a body ends.
 const PUBLIC: [&str; 16] = [
     "Host",
     "User-Agent",
@@ -162,11 +163,12 @@ const PUBLIC: [&str; 16] = [
     "Upgrade-Insecure-Requests",
 ];
 
-/// Octets of a head that may pass in cleartext: every server takes so many (RFC 9110 section 4.1, RFC 9112 section 3).
+/// The largest head in octets that may pass in cleartext. Every server accepts this length (RFC 9110 section 4.1, RFC
+/// 9112 section 3).
 const LONGEST_PUBLIC: usize = 8000;
 
-/// Whether this head may pass in cleartext: it asks for something by a name without a query, in which keys are sent, with
-/// public fields only, and has no body.
+/// Returns whether this head may pass in cleartext: only public fields, no body, and a target without a query,
+/// because clients send API keys in queries.
 pub(crate) fn is_public(msg: &[u8]) -> bool {
     let mut all = lines(msg);
     let mut request = all.next().unwrap_or_default().split(|byte| *byte == b' ');
@@ -183,13 +185,13 @@ pub(crate) fn is_public(msg: &[u8]) -> bool {
     msg.len() <= LONGEST_PUBLIC && reads && names && fields
 }
 
-/// Whether a field with this name goes on to a server.
+/// Returns whether a field with this name is passed on to a server.
 fn is_passed_on(name: &[u8]) -> bool {
     let listed = NOT_PASSED_ON.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     !listed && !starts_with(name, b"X-Forwarded-")
 }
 
-/// The same head with nothing about the connection or its origin in it, and as the last on its connection.
+/// Returns this head without the fields in [`NOT_PASSED_ON`], and marked as the last request on its connection.
 pub(crate) fn isolated(msg: &[u8]) -> Vec<u8> {
     let passes = |line: &[u8]| is_passed_on(line.split(|&byte| byte == b':').next().unwrap_or_default());
     let mut all = lines(msg);
@@ -199,7 +201,7 @@ pub(crate) fn isolated(msg: &[u8]) -> Vec<u8> {
     head.flat_map(|line| [line, b"\r\n"]).collect::<Vec<_>>().concat()
 }
 
-/// The end of a head, whose first line is of this kind.
+/// Returns the end of a head whose first line passes `first`.
 pub(crate) fn end(
     buf: &[u8],
     scan: &mut Scan,
@@ -217,7 +219,7 @@ pub(crate) fn end(
     Ok(None)
 }
 
-/// The end of a response, which is that of its head where the body has none of its own.
+/// Returns the end of a response: the end of its body, or of its head if it has no body.
 pub(crate) fn response_end(
     buf: &[u8],
     scan: &mut Scan,
@@ -242,13 +244,14 @@ pub(crate) fn response_end(
     }
 }
 
-/// Where a scan stands behind the head: in a chunked body at one of these parts, or in a body of some length.
+/// States of a scan after the head: `SIZE`, `DATA_END` and `TRAILER` in a chunked body; `LENGTH` plus the length in a
+/// body of known length.
 const SIZE: usize = 1;
 const DATA_END: usize = 2;
 const TRAILER: usize = 3;
 const LENGTH: usize = 4;
 
-/// The end of a body that starts at `start`.
+/// Returns the end of a body that starts at `start`.
 pub(crate) fn body_end(
     body: Body,
     start: usize,
@@ -284,7 +287,7 @@ pub(crate) fn body_end(
     Ok(None)
 }
 
-/// RFC 9112 section 3: a method, a target, a version, and a single space between them.
+/// Checks a request line: a method, a target and a version, separated by single spaces (RFC 9112 section 3).
 pub(crate) fn is_request_line(line: &[u8]) -> Result<(), Malformed> {
     let mut parts = line.split(|byte| *byte == b' ');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -297,7 +300,7 @@ pub(crate) fn is_request_line(line: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// A field: no folding, no space before the colon, no control characters (RFC 9112 section 5).
+/// Parses a field and rejects folding, space before the colon and control characters (RFC 9112 section 5).
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let colon = line.iter().position(|byte| *byte == b':').ok_or(malformed("a field with a colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
@@ -312,12 +315,13 @@ fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(byte))
 }
 
-/// The members of a list (RFC 9110 section 5.6.1).
+/// Returns the members of a list (RFC 9110 section 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// `TLS`, or `TLS/1.0` and its like; names of protocols have no case (RFC 9110 section 7.8).
+/// Returns whether a protocol is `TLS` or `TLS/` with a version. Protocol names are case-insensitive here (RFC 9110
+/// section 7.8).
 fn is_tls(protocol: &[u8]) -> bool {
     let (name, version) = match protocol {
         [name @ .., b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => (name, true),
@@ -326,7 +330,7 @@ fn is_tls(protocol: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"TLS") && (version || name.len() == protocol.len())
 }
 
-/// Digits and nothing else: no sign, no list.
+/// Parses a decimal number without sign and without list separators.
 fn decimal(value: &[u8]) -> Result<usize, Malformed> {
     let number = value.iter().try_fold(0_usize, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
@@ -335,7 +339,7 @@ fn decimal(value: &[u8]) -> Result<usize, Malformed> {
     number.filter(|_| !value.is_empty()).ok_or(malformed("a Content-Length of digits"))
 }
 
-/// Hexadecimal digits, and extensions that mean nothing here.
+/// Parses a chunk size in hexadecimal and ignores the chunk extensions.
 fn chunk_size(line: &[u8]) -> Result<usize, Malformed> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|it| it.is_ascii_hexdigit()));

@@ -7,17 +7,17 @@ use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
 };
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
-    /// Of the command that waits for its answer.
+    /// The tag of the command that waits for its answer.
     tag: Vec<u8>,
     offered: Vec<OfferedMechanism>,
-    /// Whether the server takes initial responses.
+    /// Whether the server accepts initial responses.
     initial: bool,
 }
 
-/// RFC 9051 section 4: what a server has to take.
+/// The command length in octets that every server must accept (RFC 9051 section 4).
 const LONGEST: usize = 8192;
 
 impl LoginDialect for Imap {
@@ -80,7 +80,7 @@ impl LoginDialect for Imap {
         Ok(match (reply_to, &*word) {
             (ReplyTo::Hello, b"OK") => LoginReply::Offer(std::mem::take(&mut self.login.offered)),
             (_, b"OK") => LoginReply::Granted { data: None, user: None },
-            // RFC 5530 section 3 has the codes.
+            // Response codes: RFC 5530 section 3.
             (_, b"NO") if coded(&[b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]"]) => {
                 LoginReply::Refused(Denial::Temporary)
             }
@@ -94,7 +94,7 @@ impl LoginDialect for Imap {
     }
 }
 
-/// RFC 9051 section 4.3: a string in quotes.
+/// Returns a quoted string (RFC 9051 section 4.3).
 fn quoted(text: &[u8]) -> Vec<u8> {
     let escaped = text.iter().flat_map(|byte| {
         let escape: &[u8] = if b"\"\\".contains(byte) { b"\\" } else { b"" };

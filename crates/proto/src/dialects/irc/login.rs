@@ -1,5 +1,4 @@
-//! AUTHENTICATE: the `sasl` extension of IRCv3, version 3.2; and PASS, the server's password (RFC 2812 section
-//! 3.1.1).
+//! AUTHENTICATE of the IRCv3 `sasl` extension, version 3.2, and PASS, the server password (RFC 2812 section 3.1.1).
 
 use super::{Irc, Message, list};
 use crate::malformed::malformed;
@@ -9,27 +8,27 @@ use crate::{
     base64,
 };
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
     offered: Vec<OfferedMechanism>,
-    /// What has come of a challenge in several pieces.
+    /// The pieces of a challenge that have arrived.
     challenge: Vec<u8>,
-    /// The name to register with.
+    /// The name to register.
     user: String,
-    /// The server's password was said.
+    /// The server password was sent.
     registering: bool,
-    /// As whom, by numeric 900.
+    /// The account name from numeric 900.
     account: Option<String>,
 }
 
-/// What travels in one piece.
+/// The size of one piece in octets.
 const PIECE: usize = 400;
-/// Octets of a challenge in pieces.
+/// The most octets of a challenge, over all pieces.
 const MAX_CHALLENGE: usize = 64 * 1024;
 
 impl LoginDialect for Irc {
-    /// The server's password ends the registration.
+    /// After PASS the client registers, so no other login can follow.
     fn can_begin_again(&self) -> bool {
         !self.login.registering
     }
@@ -40,7 +39,7 @@ impl LoginDialect for Irc {
         let sasl = list(capabilities).find_map(|it| it.strip_prefix(b"sasl"));
         let names = match sasl {
             Some([b'=', names @ ..]) => names,
-            // Without a list (version 3.1) these are what everybody has.
+            // Version 3.1 of the extension has no list of mechanisms. Servers commonly support these two.
             Some([]) => b"PLAIN,EXTERNAL",
             _ => b"",
         };
@@ -76,7 +75,7 @@ impl LoginDialect for Irc {
                     out.push_redacted(piece);
                     out.push_public("\r\n");
                 }
-                // The last piece is shorter, and may be empty.
+                // The last piece is shorter than the others, and may be empty.
                 if text.len().is_multiple_of(PIECE) {
                     out.push_public("AUTHENTICATE +\r\n");
                 }
@@ -98,7 +97,7 @@ impl LoginDialect for Irc {
             return Ok(if all { LoginReply::Offer(offered()) } else { LoginReply::Interim });
         }
         Ok(match (reply_to, verb(message.command, &mut [0; 16])) {
-            // Some say 464 before, some only this.
+            // Some servers send 464 before ERROR, others send only ERROR.
             (_, b"ERROR") if self.login.registering => LoginReply::Refused(Denial::Credentials),
             (_, b"ERROR") => LoginReply::Bye,
             (ReplyTo::Hello, b"410" | b"421" | b"451" | b"461") => {
@@ -114,7 +113,7 @@ impl LoginDialect for Irc {
                 LoginReply::Interim
             }
             (_, b"903") => LoginReply::Granted { data: None, user: self.login.account.take() },
-            // Welcome, by the name that is on the envelope.
+            // The server addresses 001 to the registered name.
             (_, b"001") => {
                 let user = String::from_utf8_lossy(message.parameter(0)).into_owned();
                 LoginReply::Granted { data: None, user: Some(user) }
@@ -131,7 +130,7 @@ impl LoginDialect for Irc {
 }
 
 impl Irc {
-    /// A challenge, once all of its pieces are there.
+    /// Appends a piece of a challenge. Returns the challenge when it is complete.
     fn challenged(&mut self, piece: &[u8]) -> Result<LoginReply, Malformed> {
         if piece != b"+" {
             self.login.challenge.extend_from_slice(piece);

@@ -1,12 +1,12 @@
-//! What may pass in cleartext where TLS is optional: reading a directory without a login.
+//! Messages that may pass in cleartext where TLS is optional: reads of a directory without a login.
 
 use super::message::{messages, tag};
 use crate::Malformed;
 use crate::ber::Elements;
 use crate::malformed::malformed;
 
-/// Controls that change how a search is answered, and nothing else: paged results (RFC 2696), sorting (RFC 2891),
-/// ManageDsaIT (RFC 3296), subentries (RFC 3672), domain scope. Proxied authorization (RFC 4370) is not among them.
+/// Controls that only change how a search is answered: paged results (RFC 2696), sorting (RFC 2891), ManageDsaIT (RFC
+/// 3296), subentries (RFC 3672) and domain scope. Proxied authorization (RFC 4370) is excluded.
 const CONTROLS: [&[u8]; 5] = [
     b"1.2.840.113556.1.4.319",
     b"1.2.840.113556.1.4.473",
@@ -15,16 +15,17 @@ const CONTROLS: [&[u8]; 5] = [
     b"1.2.840.113556.1.4.1339",
 ];
 
-/// Parts of the names of attributes that hold secrets: a search can ask whether an entry has this password.
+/// Parts of the names of attributes that hold secrets. A filter could otherwise test whether an entry has a given
+/// password.
 const SECRETS: [&[u8]; 5] = [b"password", b"passwd", b"pwd", b"secret", b"credential"];
 
-/// The deepest nesting of filters that is read.
+/// The deepest nesting of filters that is parsed.
 const MAX_DEPTH: usize = 16;
 
-/// Returns whether this is one whole message that reads without a login, with nothing after it.
+/// Returns whether this is exactly one message, and reads without a login.
 ///
 /// # Errors
-/// [`Malformed`] when it cannot be read.
+/// [`Malformed`] if the message cannot be parsed.
 pub(super) fn is_public(msg: &[u8]) -> Result<bool, Malformed> {
     let mut all = messages(msg);
     let (Some(message), None) = (all.next().transpose()?, all.next()) else { return Ok(false) };
@@ -37,7 +38,7 @@ pub(super) fn is_public(msg: &[u8]) -> Result<bool, Malformed> {
     } && are_public(message.behind)?)
 }
 
-/// RFC 4513 section 5.1.1.
+/// Returns whether a bind is anonymous (RFC 4513 section 5.1.1).
 fn is_anonymous(mut body: Elements<'_>) -> Result<bool, Malformed> {
     let version = body.number(tag::INTEGER)?;
     let name = body.expect(tag::STRING)?;
@@ -45,7 +46,7 @@ fn is_anonymous(mut body: Elements<'_>) -> Result<bool, Malformed> {
     Ok(version == 3 && name.is_empty() && choice == (0x80, b"".as_slice()) && body.next().is_none())
 }
 
-/// RFC 4511 section 4.5.1.
+/// Returns whether a search (RFC 4511 section 4.5.1) compares no attribute that holds a secret.
 fn asks_for_no_secret(mut body: Elements<'_>) -> Result<bool, Malformed> {
     let _base = body.expect(tag::STRING)?;
     let _scope_and_aliases = [body.number(tag::ENUMERATED)?, body.number(tag::ENUMERATED)?];
@@ -56,7 +57,8 @@ fn asks_for_no_secret(mut body: Elements<'_>) -> Result<bool, Malformed> {
     Ok(is_harmless(kind, filter, MAX_DEPTH)? && body.next().is_none())
 }
 
-/// Whether a filter names no attribute that holds a secret. A filter of an unknown kind may.
+/// Returns whether a filter names no attribute that holds a secret. A filter of an unknown kind is treated as
+/// harmful.
 fn is_harmless(kind: u8, filter: &[u8], depth: usize) -> Result<bool, Malformed> {
     let mut parts = Elements(filter);
     Ok(match kind {
@@ -64,14 +66,15 @@ fn is_harmless(kind: u8, filter: &[u8], depth: usize) -> Result<bool, Malformed>
             let mut all = parts.map(|part| part.and_then(|(kind, it)| is_harmless(kind, it, depth - 1)));
             all.try_fold(true, |all, part| part.map(|part| all && part))?
         }
-        // Equality, substrings, greater, less, approximate: each begins with the name.
+        // Equality, substrings, greater, less and approximate: each starts with the attribute name.
         0xa3..=0xa6 | 0xa8 => !is_secret(parts.expect(tag::STRING)?),
         0x87 => true,
         _ => false,
     })
 }
 
-/// Whether this attribute may hold a secret. One that is named by its number may be any.
+/// Returns whether this attribute may hold a secret. An attribute that is given as an object identifier may be any
+/// attribute.
 fn is_secret(attribute: &[u8]) -> bool {
     if !attribute.first().is_some_and(u8::is_ascii_alphabetic) {
         return true;
@@ -80,7 +83,7 @@ fn is_secret(attribute: &[u8]) -> bool {
     SECRETS.iter().any(|part| lower.windows(part.len()).any(|window| window == *part))
 }
 
-/// RFC 4511 section 4.1.11.
+/// Returns whether the controls (RFC 4511 section 4.1.11) are all in [`CONTROLS`].
 fn are_public(mut behind: Elements<'_>) -> Result<bool, Malformed> {
     let Some(controls) = behind.next().transpose()? else { return Ok(true) };
     let (0xa0, controls) = controls else { return Ok(false) };

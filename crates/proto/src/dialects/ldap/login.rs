@@ -1,4 +1,4 @@
-//! Binding: RFC 4511 section 4.2, RFC 4513 section 5; and who one is then: RFC 4532.
+//! Bind (RFC 4511 section 4.2, RFC 4513 section 5) and "Who am I?" (RFC 4532).
 
 use super::Ldap;
 use super::message::{
@@ -13,7 +13,7 @@ use crate::{
     ReplyTo, Side,
 };
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
     mechanism: String,
@@ -23,7 +23,7 @@ impl LoginDialect for Ldap {
     fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism> {
         let entries = messages(list).flatten().filter(|message| message.op == tag::ENTRY);
         let names = entries.flat_map(|entry| values(entry.body, SUPPORTED_MECHANISMS).unwrap_or_default());
-        // RFC 4513 section 5.1: the simple way is there, or refused.
+        // RFC 4513 section 5.1: simple bind is not announced. A server that does not support it refuses it.
         names.map(OfferedMechanism::named).chain([OfferedMechanism::named("SIMPLE")]).collect()
     }
 

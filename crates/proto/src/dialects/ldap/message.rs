@@ -1,4 +1,4 @@
-//! LDAPMessages: what their parts are called, read and written.
+//! LDAPMessages: their tags and codes, and functions that read and write them.
 
 use crate::ber::{Elements, element, number};
 use crate::malformed::malformed;
@@ -12,7 +12,7 @@ pub(crate) const SUPPORTED_EXTENSION: &[u8] = b"supportedExtension";
 pub(crate) const SUPPORTED_VERSION: &[u8] = b"supportedLDAPVersion";
 pub(crate) const SUPPORTED_MECHANISMS: &[u8] = b"supportedSASLMechanisms";
 pub(crate) const WHO_AM_I: &[u8] = b"1.3.6.1.4.1.4203.1.11.3";
-/// Asks a search for entries and none of their attributes (RFC 4511 section 4.5.1.8).
+/// Requests no attributes in a search (RFC 4511 section 4.5.1.8).
 pub(crate) const NO_ATTRIBUTES: &[u8] = b"1.1";
 
 /// Tags of universal types and of operations (RFC 4511 appendix B).
@@ -51,7 +51,7 @@ pub(crate) mod code {
     pub(crate) const UNAVAILABLE: i32 = 52;
 }
 
-/// One LDAPMessage: its id, its operation, and the controls behind it.
+/// An LDAPMessage: its id, its operation, and the controls after the operation.
 pub(crate) struct Message<'a> {
     pub(crate) id: i32,
     pub(crate) op: u8,
@@ -59,7 +59,7 @@ pub(crate) struct Message<'a> {
     pub(crate) behind: Elements<'a>,
 }
 
-/// The messages of `msg`: one, or the entries of a search with their end.
+/// Parses the messages in `msg`: one message, or the entries of a search and their end.
 pub(crate) fn messages(msg: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
     Elements(msg).map(|message| {
         let mut parts = Elements(message?.1);
@@ -72,12 +72,12 @@ pub(crate) fn messages(msg: &[u8]) -> impl Iterator<Item = Result<Message<'_>, M
     })
 }
 
-/// What a search and others may send any number of times before their response.
+/// Returns whether an operation is a message that may precede the final response any number of times.
 pub(crate) fn is_before_the_end(op: u8) -> bool {
     matches!(op, tag::ENTRY | tag::REFERENCE | tag::INTERMEDIATE)
 }
 
-/// The code and the text of an LDAPResult (RFC 4511 section 4.1.9); what is behind them stays in `body`.
+/// Parses the code and the text of an LDAPResult (RFC 4511 section 4.1.9). The elements after them remain in `body`.
 pub(crate) fn result<'a>(body: &mut Elements<'a>) -> Result<(i32, &'a [u8]), Malformed> {
     let code = body.number(tag::ENUMERATED)?;
     let _matched = body.expect(tag::STRING)?;
@@ -98,7 +98,7 @@ pub(crate) fn attribute(name: &[u8], values: &[&[u8]]) -> Vec<u8> {
     element(tag::SEQUENCE, &[&element(tag::STRING, &[name]), &element(tag::SET, &[&values])])
 }
 
-/// A search of one entry for one attribute; the entry without a name is the root DSE.
+/// Returns a search of one entry for one attribute. The entry with an empty name is the root DSE.
 pub(crate) fn search(entry: &[u8], wanted: &[u8]) -> Vec<u8> {
     let zero = number(tag::ENUMERATED, 0);
     let none = number(tag::INTEGER, 0);
@@ -109,19 +109,19 @@ pub(crate) fn search(entry: &[u8], wanted: &[u8]) -> Vec<u8> {
     element(tag::SEARCH, &[&base, &zero, &zero, &none, &none, &types_only, &filter, &wanted])
 }
 
-/// A login with a common name and a password (RFC 4511 section 4.2).
+/// Returns a simple bind with a common name and a password (RFC 4511 section 4.2).
 pub(crate) fn simple_bind(name: &str, password: &str) -> Vec<u8> {
     let version = number(tag::INTEGER, 3);
     let name = element(tag::STRING, &[b"cn=", name.as_bytes()]);
     element(tag::BIND, &[&version, &name, &element(0x80, &[password.as_bytes()])])
 }
 
-/// Whether this entry lists StartTLS.
+/// Returns whether this entry lists StartTLS.
 pub(crate) fn offers(entry: Elements<'_>) -> Result<bool, Malformed> {
     Ok(values(entry, SUPPORTED_EXTENSION)?.contains(&STARTTLS))
 }
 
-/// What this entry has of an attribute.
+/// Returns the values of an attribute in this entry.
 pub(crate) fn values<'a>(mut entry: Elements<'a>, wanted: &[u8]) -> Result<Vec<&'a [u8]>, Malformed> {
     let mut found = Vec::new();
     entry.expect(tag::STRING)?;
@@ -136,7 +136,7 @@ pub(crate) fn values<'a>(mut entry: Elements<'a>, wanted: &[u8]) -> Result<Vec<&
     Ok(found)
 }
 
-/// The same message; of an entry, with the values changed that say what can be done.
+/// Returns the message with this change applied. Only entries change, in the values that list capabilities.
 pub(crate) fn rewrite_message(original: &Message<'_>, how: CapabilityRewrite) -> Result<Vec<u8>, Malformed> {
     let keeps = |name: &[u8], value: &[u8]| match how {
         CapabilityRewrite::DropUpgrade => value != STARTTLS,
@@ -171,7 +171,7 @@ pub(crate) fn rewrite_message(original: &Message<'_>, how: CapabilityRewrite) ->
     Ok(element(tag::SEQUENCE, &[&id, &operation, original.behind.0]))
 }
 
-/// "ExtendedRequest 1 StartTLS", "BindResponse 2: 13 TLS is required".
+/// Returns a description such as "ExtendedRequest 1 StartTLS" or "BindResponse 2: 13 TLS is required".
 pub(crate) fn describe(message: &Message<'_>) -> Option<String> {
     let name = match message.op {
         tag::BIND => "BindRequest",

@@ -1,4 +1,4 @@
-//! What the vectors cannot say of LDAP.
+//! Tests of LDAP that a vector cannot express.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn dialect() -> Box<dyn Dialect> {
     (LDAP.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") })
 }
 
-/// The answer to our own search of the root DSE, and who reads it.
+/// Returns the answer to a search of the root DSE, and the client dialect that reads it.
 fn searched(msg: ServerMessage) -> (Box<dyn Dialect>, Vec<u8>) {
     let (mut client, mut server) = (dialect(), dialect());
     let (mut question, mut answer) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
-//! The login of the connection phase, with the plugin that the server asks for.
+//! The login of the connection phase, with the plugin that the server requests.
 //!
-//! The scramble of the greeting came in cleartext, and nothing of that counts here. A login that names a plugin
-//! which nobody has makes the server name its own, and scramble anew, inside TLS (AuthSwitchRequest).
+//! The scramble of the greeting came in cleartext, so the login does not use it. The client names a plugin that does
+//! not exist. The server then names its own plugin and sends a new scramble inside TLS (AuthSwitchRequest).
 
 use super::{
     CHARSET, CLIENT_PLUGIN_AUTH, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_SSL, ERR, MySql, packet,
@@ -11,7 +11,7 @@ use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
 };
 
-/// Not the name of any plugin.
+/// A plugin name that does not exist.
 const NO_PLUGIN: &[u8] = b"starttls_asks\0";
 
 impl LoginDialect for MySql {
@@ -36,7 +36,7 @@ impl LoginDialect for MySql {
                 let start: [&[u8]; 4] =
                     [&flags.to_le_bytes(), &(1_u32 << 24).to_le_bytes(), &[CHARSET], &[0; 23]];
                 let login: [&[u8]; 3] = [user.as_bytes(), b"\0\0", NO_PLUGIN];
-                // Numbers continue after the boundary, and the SSLRequest was number 1.
+                // Sequence numbers continue after the boundary, and the SSLRequest was number 1.
                 self.sequence = 1;
                 let shown = format!("HandshakeResponse user {}", crate::Escaped(user.as_bytes()));
                 ([start.concat(), login.concat()].concat(), shown)
@@ -65,11 +65,11 @@ impl LoginDialect for MySql {
         Ok(match payload {
             [0, ..] => LoginReply::Granted { data: None, user: None },
             [0xfe, ..] => LoginReply::Offer(self.mechanisms(msg)),
-            // caching_sha2_password: the server knew the password's hash, and OK follows.
+            // caching_sha2_password fast path: the server has the hash in its cache, and OK follows.
             [1, 3] => LoginReply::Interim,
             [1, data @ ..] => LoginReply::Challenge(data.to_vec()),
             [ERR, low, high, ..] => LoginReply::Refused(match u16::from_le_bytes([*low, *high]) {
-                // Too many connections, of all or of this user.
+                // Too many connections, of all users or of this user.
                 1040 | 1203 | 1226 => Denial::Temporary,
                 1044 | 1045 | 1698 | 1820 | 1862 | 3118 => Denial::Credentials,
                 _ => Denial::Mechanism,

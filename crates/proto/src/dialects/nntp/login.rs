@@ -10,10 +10,10 @@ use crate::{
 /// RFC 3977 section 3.1.
 const LONGEST: usize = 512;
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
-    /// The password is the response, and not in Base64.
+    /// The response is the bare password, without Base64.
     bare: bool,
 }
 
@@ -49,7 +49,7 @@ impl LoginDialect for Nntp {
                 out.push_redacted(password);
                 out.push_public("\r\n");
             }
-            // Section 2.4.2: the empty one is written as `=`.
+            // RFC 4643 section 2.4.2: the empty response is written as `=`.
             LoginMessage::Response([]) => out.push_public("=\r\n"),
             LoginMessage::Response(response) => respond(response, out),
             LoginMessage::Abort => out.push_public("*\r\n"),
@@ -67,7 +67,7 @@ impl LoginDialect for Nntp {
             (ReplyTo::Connect, _) => LoginReply::Interim,
             (_, 400) => LoginReply::Bye,
             (ReplyTo::Hello, 101) => LoginReply::Offer(self.mechanisms(msg)),
-            // CAPABILITIES is younger than AUTHINFO USER (RFC 2980 section 3.1.1).
+            // CAPABILITIES was introduced after AUTHINFO USER (RFC 2980 section 3.1.1).
             (ReplyTo::Hello, 500) => LoginReply::Offer(vec![OfferedMechanism::named("USER")]),
             (_, 381) => LoginReply::Challenge(Vec::new()),
             (_, 383) => LoginReply::Challenge(data()?),
@@ -75,7 +75,7 @@ impl LoginDialect for Nntp {
             (ReplyTo::Other, 283) => LoginReply::Granted { data: Some(data()?), user: None },
             (_, 403) => LoginReply::Refused(Denial::Temporary),
             (ReplyTo::Other, 481 | 452) => LoginReply::Refused(Denial::Credentials),
-            // 502 says that nobody may log in, or that somebody has.
+            // 502 means that logins are not permitted, or that the client is already logged in.
             (_, 400..=599) => LoginReply::Refused(Denial::Mechanism),
             _ => return Err(malformed("an answer to AUTHINFO")),
         })

@@ -12,7 +12,7 @@ impl LoginDialect for Nut {
         vec![OfferedMechanism::named("USER")]
     }
 
-    /// Both are kept until a command needs them.
+    /// The server keeps both values unchecked until a command needs them.
     fn is_checked(&self) -> bool {
         false
     }

@@ -7,18 +7,18 @@ use crate::{
     Denial, LoginDialect, LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, ReplyTo,
 };
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
-    /// The time stamp of the greeting, if that came inside TLS (RFC 1939 section 7).
+    /// The timestamp of the greeting, if the greeting arrived inside TLS (RFC 1939 section 7).
     stamp: Option<Vec<u8>>,
-    /// USER was said: what is granted is to say the password.
+    /// USER was sent. A positive answer then asks for the password.
     named: bool,
-    /// The password is the response, and not in Base64.
+    /// The response is the bare password, without Base64.
     bare: bool,
 }
 
-/// RFC 2449 section 4.
+/// The longest command in octets (RFC 2449 section 4).
 const LONGEST: usize = 255;
 
 impl LoginDialect for Pop3 {
@@ -76,7 +76,8 @@ impl LoginDialect for Pop3 {
                 LoginReply::Interim
             }
             (ReplyTo::Hello, true) => LoginReply::Offer(self.mechanisms(msg)),
-            // RFC 2449 is younger than POP3; USER is all that such a server has, but for APOP.
+            // A server without CAPA is older than RFC 2449. It supports USER, and APOP if its greeting has a
+            // timestamp.
             (ReplyTo::Hello, false) => {
                 LoginReply::Offer([vec![OfferedMechanism::named("USER")], self.mechanisms(b"")].concat())
             }
@@ -91,7 +92,7 @@ impl LoginDialect for Pop3 {
     }
 }
 
-/// The time stamp in a greeting, with its angle brackets.
+/// Returns the timestamp in a greeting, with its angle brackets.
 fn stamp(greeting: &[u8]) -> Option<Vec<u8>> {
     let start = greeting.iter().position(|&byte| byte == b'<')?;
     let end = start + greeting[start..].iter().position(|&byte| byte == b'>')?;

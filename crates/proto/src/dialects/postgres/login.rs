@@ -7,17 +7,17 @@ use crate::{
     OutputBuffer, ReplyTo,
 };
 
-/// What is remembered of a login.
+/// The state of a login.
 #[derive(Default)]
 pub(super) struct State {
     sasl: bool,
-    /// What the mechanism is told at the end.
+    /// The final data for the mechanism.
     last: Option<Vec<u8>>,
-    /// As whom the session runs.
+    /// The user name of the session.
     user: Option<String>,
 }
 
-/// The database that every server has.
+/// A database that every server has.
 const DATABASE: &str = "postgres";
 
 impl LoginDialect for Postgres {
@@ -73,7 +73,7 @@ impl LoginDialect for Postgres {
     fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
         let data = || msg.get(9..).unwrap_or_default().to_vec();
         Ok(match (msg.first(), number(msg, 5)) {
-            // AuthenticationOk is not the end: the session may still fail to start.
+            // The session can still fail to start after AuthenticationOk.
             (Some(b'R'), Some(0)) => LoginReply::Interim,
             (Some(b'R'), Some(11)) if self.login.sasl => LoginReply::Challenge(data()),
             (Some(b'R'), Some(12)) if self.login.sasl => {

@@ -43,8 +43,8 @@ impl LoginDialect for Sieve {
     }
 
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
-        // The list that was asked for, and the one that came by itself after all: its lines are not challenges, and its
-        // OK grants nothing.
+        // The client requested the list and the server also sent it unprompted. The lines of the second list are not
+        // challenges, and its OK grants no login.
         let listed = string(msg).is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"IMPLEMENTATION"));
         if reply_to == ReplyTo::Other && self.prompted && (self.skipping || listed) {
             self.skipping = logical_lines(msg).last().and_then(status).is_none();
@@ -60,7 +60,7 @@ impl LoginDialect for Sieve {
             (ReplyTo::Connect, _) => LoginReply::Interim,
             (ReplyTo::Hello, Status::Ok) => LoginReply::Offer(self.mechanisms(msg)),
             (_, Status::Ok) => LoginReply::Granted { data: last_data(msg)?, user: None },
-            // RFC 5804 section 1.3 has the codes.
+            // Response codes: RFC 5804 section 1.3.
             (_, Status::No(code)) if starts_with(code, b"(TRYLATER") => {
                 LoginReply::Refused(Denial::Temporary)
             }
@@ -77,7 +77,7 @@ impl LoginDialect for Sieve {
     }
 }
 
-/// `OK (SASL "…")`: what the mechanism is told at the end.
+/// Returns the final data for the mechanism, from `OK (SASL "…")`.
 fn last_data(msg: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     let code = b"(SASL ";
     let Some(at) = msg.windows(code.len()).position(|it| it.eq_ignore_ascii_case(code)) else {
@@ -87,7 +87,7 @@ fn last_data(msg: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     challenge(data).map(Some)
 }
 
-/// A string: quoted up to 1024 octets, else a literal that waits for nobody (RFC 5804 section 4).
+/// Writes a string: quoted up to 1024 octets, otherwise as a non-synchronizing literal (RFC 5804 section 4).
 fn write_string(bytes: &[u8], out: &mut OutputBuffer) {
     let text = base64::encode(bytes);
     if text.len() <= 1024 {

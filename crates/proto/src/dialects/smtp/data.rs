@@ -1,13 +1,13 @@
-//! Message data: where it begins and where it ends (RFC 5321 section 4.1.1.4). Its content is not looked at.
+//! Message data: its start and its end (RFC 5321 section 4.1.1.4). The content is not examined.
 
 use std::collections::VecDeque;
 
 use crate::{ReplyTo, Scan};
 
-/// Longer lines are cut into pieces, since they may be longer than the buffer.
+/// Longer lines are processed in pieces of this size, because a line can be longer than the buffer.
 const PIECE: usize = 16 * 1024;
 
-/// As many as a relay lets wait.
+/// The most commands that wait for answers, as in a relay.
 const MAX_DUE: usize = 1024;
 
 /// A command that waits for its answer.
@@ -15,20 +15,20 @@ const MAX_DUE: usize = 1024;
 pub(super) enum Asked {
     Recipient,
     Data,
-    /// A command that forgets the recipients when it succeeds.
+    /// A command that clears the recipients if it succeeds.
     Reset(ReplyTo),
-    /// The end of a message, which is answered so many times.
+    /// The end of a message, with the number of answers that follow.
     Message(usize),
     Other(ReplyTo),
 }
 
-/// What a piece of message data is.
+/// The meaning of a piece of message data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     More,
     End,
-    /// Servers disagree about its lines, and so about the end of the message: it holds a bare CR, a bare LF or NUL, or a
-    /// long line ends with a dot.
+    /// Servers disagree about the lines, and therefore about the end of the message: the data contains a bare CR, a
+    /// bare LF or NUL, or a long line that ends with a dot.
     Ambiguous,
 }
 
@@ -36,29 +36,29 @@ pub(super) enum Part {
 enum State {
     #[default]
     Commands,
-    /// DATA was sent; the server's answer decides what follows.
+    /// DATA was sent. The server's answer decides whether message data follows.
     Asked,
     Flowing(Line),
 }
 
-/// The line that message data is in.
+/// The current line of the message data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Line {
-    /// Octets of it so far.
+    /// The number of octets read so far.
     octets: usize,
-    /// The last of them is a dot.
+    /// The last octet is a dot.
     dot: bool,
 }
 
-/// Octets of a text line that every server takes, without CRLF (RFC 5321 section 4.5.3.1.6). A server may cut a longer
-/// line anywhere, and take a dot that is left over for the end of the message.
+/// The longest text line in octets without CRLF that every server accepts (RFC 5321 section 4.5.3.1.6). A server may
+/// split a longer line at any position, and read a remaining dot as the end of the message.
 const LONGEST: usize = 998;
 
 #[derive(Debug, Default)]
 pub(super) struct Data {
     state: State,
     due: VecDeque<Asked>,
-    /// Whom the server takes the next message for.
+    /// The number of recipients that the server has accepted.
     recipients: usize,
 }
 
@@ -72,16 +72,16 @@ impl Data {
         }
     }
 
-    /// The last command was answered without asking anybody.
+    /// Removes the last command, which was answered without the server.
     pub(super) fn settled(&mut self) {
         if self.due.pop_back() == Some(Asked::Data) {
             self.state = State::Commands;
         }
     }
 
-    /// The server answered; whether it answers the same once more.
+    /// Records an answer of the server. Returns whether the server answers the same command again.
     pub(super) fn answered(&mut self, reply_to: ReplyTo, code: u16) -> bool {
-        // What somebody else has answered in the server's place.
+        // The relay answered these in place of the server.
         let other = |it: &mut Asked| matches!(it, Asked::Other(to) | Asked::Reset(to) if *to != reply_to);
         while self.due.pop_front_if(other).is_some() {}
         match (self.due.pop_front(), code) {
@@ -106,12 +106,12 @@ impl Data {
         matches!(self.state, State::Flowing(_))
     }
 
-    /// Whom the message that has ended was for.
+    /// Returns the number of recipients of the message that ended, and clears it.
     pub(super) fn take_recipients(&mut self) -> usize {
         std::mem::take(&mut self.recipients)
     }
 
-    /// Reads a piece of the data: a line, or a part of a long one.
+    /// Reads a piece of the data: a line, or a part of a long line.
     pub(super) fn read(&mut self, piece: &[u8]) -> Part {
         let State::Flowing(line) = self.state else { return Part::More };
         if line.octets == 0 && piece == b".\r\n" {
@@ -128,8 +128,8 @@ impl Data {
     }
 }
 
-/// The end of a piece: a line feed, or so many octets, and then none of them is a CR that ends a line with what
-/// follows.
+/// Returns the end of a piece: after a line feed, or at the limit. A cut at the limit does not separate a CR from its
+/// LF.
 pub(super) fn piece(buf: &[u8], scan: &mut Scan) -> Option<usize> {
     let here = &buf[..buf.len().min(PIECE)];
     let feed = here[scan.at..].iter().position(|&byte| byte == b'\n').map(|at| scan.at + at + 1);

@@ -8,7 +8,7 @@ use crate::{
     OutputBuffer, ReplyTo,
 };
 
-/// RFC 4954 section 4: the command is as long as any other at most (RFC 5321 section 4.5.3.1.4).
+/// The longest AUTH command in octets, the limit of every command (RFC 4954 section 4, RFC 5321 section 4.5.3.1.4).
 const LONGEST: usize = 512;
 
 impl LoginDialect for Smtp {
@@ -19,7 +19,7 @@ impl LoginDialect for Smtp {
         let mut found: Vec<OfferedMechanism> = Vec::new();
         for line in lines(list).skip(1).filter_map(|line| line.get(4..)) {
             let (keyword, names) = line.split_at_checked(4).unwrap_or((line, b""));
-            // `AUTH=PLAIN` is said for clients that are older than the specification.
+            // Servers send `AUTH=PLAIN` for clients that are older than the specification.
             if keyword.eq_ignore_ascii_case(b"AUTH") && names.first().is_some_and(|it| b" =".contains(it)) {
                 let new: Vec<OfferedMechanism> = words(&names[1..]).map(OfferedMechanism::named).collect();
                 found.extend(new.into_iter().filter(|it| !found.contains(it)).collect::<Vec<_>>());
@@ -54,9 +54,9 @@ impl LoginDialect for Smtp {
             (_, 334) => LoginReply::Challenge(challenge(last.get(4..).unwrap_or_default())?),
             (ReplyTo::Other, 235) => LoginReply::Granted { data: None, user: None },
             (_, 400..=499) => LoginReply::Refused(Denial::Temporary),
-            // No password was sent yet: the server refuses the hello.
+            // No password was sent yet, so this refuses the hello and not the credentials.
             (ReplyTo::Hello, 500..=599) => LoginReply::Refused(Denial::Mechanism),
-            // RFC 4954 section 6, and what servers say that know no AUTH.
+            // RFC 4954 section 6, and the codes that servers without AUTH send.
             (_, 500 | 502..=504 | 534 | 538) => LoginReply::Refused(Denial::Mechanism),
             (_, 500..=599) => LoginReply::Refused(Denial::Credentials),
             _ => return Err(malformed("an answer to AUTH: 235, 334 or an error")),

@@ -1,18 +1,19 @@
-//! What a stream says it can do (RFC 6120 section 4.3.2), with changes.
+//! Stream features (RFC 6120 section 4.3.2) and changes to them.
 
 use super::{SASL, SASL2, STREAMS, TLS};
 use crate::rewrite::drops;
 use crate::xml::{self, Element, Reader};
 use crate::{Capability, CapabilityRewrite, Malformed};
 
-/// The bindings that a server knows, XEP-0440.
+/// The channel bindings that a server supports (XEP-0440).
 const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 
-/// Logins and registrations without SASL, XEP-0078 and XEP-0077.
+/// Logins and registrations without SASL (XEP-0078, XEP-0077).
 const IQ_AUTH_FEATURE: &str = "http://jabber.org/features/iq-auth";
 const IQ_REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
 
-/// RFC 6120 sections 4.3.2, 5.3.1 and 6.3.3: what is required is so where there is nothing else to choose.
+/// Appends the features. STARTTLS is marked as required if it is the only choice (RFC 6120 sections 4.3.2, 5.3.1,
+/// 6.3.3).
 pub(super) fn write(mechanisms: &[Capability], starttls: bool, out: &mut String) {
     if !starttls && mechanisms.is_empty() {
         out.push_str("<stream:features/>");
@@ -35,7 +36,7 @@ pub(super) fn write(mechanisms: &[Capability], starttls: bool, out: &mut String)
     out.push_str("</stream:features>");
 }
 
-/// The same features with this change; anything else stays as it is.
+/// Returns the features with this change. All other bytes stay the same.
 pub(super) fn rewritten(header: &str, msg: &[u8], how: CapabilityRewrite) -> Result<Vec<u8>, Malformed> {
     let mut reader = Reader::new(header, msg)?;
     if !reader.next()?.is_some_and(|root| root.is(STREAMS, "features")) {
@@ -67,7 +68,7 @@ pub(super) fn rewritten(header: &str, msg: &[u8], how: CapabilityRewrite) -> Res
     Ok(kept)
 }
 
-/// Whether this change is about this element: about a mechanism, its name decides in the end.
+/// Returns whether this change may affect this element. For a mechanism, its name decides afterwards.
 fn concerns(child: &Element<'_>, how: CapabilityRewrite) -> bool {
     let (top, is) = (child.depth == 1, |namespace, name| child.is(namespace, name));
     match how {
@@ -88,7 +89,7 @@ fn is_mechanism(child: &Element<'_>) -> bool {
     child.is(SASL, "mechanism") || child.is(SASL2, "mechanism")
 }
 
-/// What stands between an element's tags.
+/// Returns the content between an element's tags.
 fn content(element: &[u8]) -> Option<&[u8]> {
     let start = element.iter().position(|&byte| byte == b'>')? + 1;
     let end = element.iter().rposition(|&byte| byte == b'<')?;

@@ -40,7 +40,7 @@ impl LoginDialect for Xmpp {
                 xml::escape(mechanism, &mut name);
                 out.push_public(format!("<auth xmlns='{SASL}' mechanism='{name}'>"));
                 match initial {
-                    // Section 6.4.2: the empty response is not the absence of one.
+                    // RFC 6120 section 6.4.2: an empty response differs from a missing response.
                     Some([]) => out.push_public("="),
                     Some(initial) => out.push_redacted(base64::encode(initial)),
                     None => {}
@@ -100,7 +100,8 @@ impl LoginDialect for Xmpp {
     }
 }
 
-/// XEP-0440 lists what the server can be bound by; without a list it is the newest.
+/// Returns the channel binding for the login. XEP-0440 lists the supported bindings. Without a list the newest is
+/// used.
 fn binding(header: &str, features: &[u8]) -> Result<ChannelBinding, Malformed> {
     let mut reader = Reader::new(header, features)?;
     let (mut listed, mut exporter) = (false, false);
@@ -113,7 +114,7 @@ fn binding(header: &str, features: &[u8]) -> Result<ChannelBinding, Malformed> {
     Ok(if listed && !exporter { ChannelBinding::ServerEndPoint } else { ChannelBinding::Exporter })
 }
 
-/// The text in an element of text alone.
+/// Returns the text of an element that contains only text.
 fn text(element: &[u8]) -> &[u8] {
     let start = element.iter().position(|&byte| byte == b'>').map_or(element.len(), |at| at + 1);
     let end = element.iter().rposition(|&byte| byte == b'<').unwrap_or(start);
