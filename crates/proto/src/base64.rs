@@ -1,8 +1,8 @@
-//! Base64 with padding, as SASL wants it in protocols of text (RFC 4648 section 4).
+//! Base64 with padding, as text protocols use it for SASL (RFC 4648 section 4).
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Writes bytes as Base64.
+/// Returns bytes in Base64.
 ///
 /// ```
 /// assert_eq!(starttls_proto::base64::encode(b"\0user\0pencil"), "AHVzZXIAcGVuY2ls");
@@ -19,7 +19,7 @@ pub fn encode(bytes: &[u8]) -> String {
     out
 }
 
-/// Reads Base64; `None` if it is none, or lacks its padding.
+/// Decodes Base64. Returns `None` if the text is not Base64, or if its padding is missing.
 ///
 /// ```
 /// assert_eq!(starttls_proto::base64::decode(b"AHVzZXIAcGVuY2ls").as_deref(), Some(&b"\0user\0pencil"[..]));

@@ -1,4 +1,4 @@
-//! BER as LDAP uses it (RFC 4511 section 5.1): definite lengths, tags of one octet.
+//! BER as LDAP restricts it (RFC 4511 section 5.1): definite lengths, tags of one octet.
 
 use std::ops::Range;
 
@@ -6,9 +6,9 @@ use crate::Malformed;
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 
-/// The tag at the start of `buf` and where its contents lie, or `None` while that cannot be told.
+/// Returns the tag at the start of `buf` and the range of its contents, or `None` while the header is incomplete.
 ///
-/// Any definite length is legal, with leading zeros too, in up to four octets (X.690 section 8.1.3).
+/// Every definite length is accepted, with leading zeros, in up to four octets (X.690 section 8.1.3).
 pub(crate) fn header(buf: &[u8]) -> Result<Option<(u8, Range<usize>)>, Malformed> {
     let [tag, first, rest @ ..] = buf else { return Ok(None) };
     let (length, start) = match first {
@@ -26,12 +26,12 @@ pub(crate) fn header(buf: &[u8]) -> Result<Option<(u8, Range<usize>)>, Malformed
     Ok(Some((*tag, start..start + length)))
 }
 
-/// The elements in a row that are left to read: of a message, or of the contents of an element.
+/// The remaining elements of a message, or of the contents of an element.
 #[derive(Clone, Copy)]
 pub(crate) struct Elements<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Elements<'a> {
-    /// The contents of the next element, which must have this tag.
+    /// Returns the contents of the next element, which must have this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         match self.next().transpose()? {
             Some((found, contents)) if found == tag => Ok(contents),
@@ -39,7 +39,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The next element as an INTEGER or ENUMERATED of at most four octets.
+    /// Returns the next element as an INTEGER or ENUMERATED of at most four octets.
     pub(crate) fn number(&mut self, tag: u8) -> Result<i32, Malformed> {
         let octets = self.expect(tag)?;
         match octets {
@@ -64,13 +64,13 @@ impl<'a> Iterator for Elements<'a> {
                 header.and_then(|(tag, at)| Some((tag, self.0.get(at.clone())?, self.0.get(at.end..)?)));
             element.ok_or(malformed("a whole element"))
         });
-        // Nothing can be read behind an element that could not.
+        // After an element that cannot be parsed, the start of the next element is unknown.
         self.0 = whole.map(|(_, _, behind)| behind).unwrap_or_default();
         Some(whole.map(|(tag, contents, _)| (tag, contents)))
     }
 }
 
-/// An element made of these parts, with the shortest length.
+/// Returns an element with these parts as its contents, with the shortest form of the length.
 pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = Vec::with_capacity(length + 6);
@@ -88,7 +88,7 @@ pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// An INTEGER or ENUMERATED of zero or more, in as few octets as it takes.
+/// Returns a non-negative INTEGER or ENUMERATED in its shortest form.
 pub(crate) fn number(tag: u8, number: i32) -> Vec<u8> {
     let octets = number.to_be_bytes();
     let skipped = octets.windows(2).take_while(|pair| pair[0] == 0 && pair[1] < 0x80).count();

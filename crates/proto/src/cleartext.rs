@@ -1,17 +1,17 @@
-//! What line protocols let pass in cleartext where TLS is optional: commands from a list, in the one form that every
-//! server reads alike.
+//! The commands of line protocols that may pass in cleartext where TLS is optional. A command passes only in the form
+//! that every server reads in the same way.
 
 use crate::CleartextPermission;
 use crate::text::lines;
 
-/// The commands of one protocol that may pass. Upper and lower case are equal in their names.
+/// The commands of one protocol that may pass. Command names ignore case.
 pub(crate) struct Cleartext {
-    /// Commands that stand alone on their line.
+    /// Commands without arguments.
     pub(crate) bare: &'static [&'static str],
     /// Commands that may have arguments, after one space.
     pub(crate) with_arguments: &'static [&'static str],
-    /// The longest line that every server has to take, in octets with its end. A server with a shorter buffer may take
-    /// the rest of a longer line for a command.
+    /// The longest line in octets, with its end, that every server must accept. A server with a shorter buffer may
+    /// read the rest of a longer line as a command.
     pub(crate) longest: usize,
 }
 
@@ -24,8 +24,8 @@ impl Cleartext {
         }
     }
 
-    /// Whether this line, without its end, is a listed command. Control characters are refused: servers skip them, end
-    /// words at them, or end the line there. So is what is not UTF-8.
+    /// Returns whether this line, without its end, is a listed command. Control characters are refused, because
+    /// servers skip them, or end the word or the line at them. Invalid UTF-8 is refused too.
     pub(crate) fn lists(&self, line: &[u8]) -> bool {
         let Some(text) = std::str::from_utf8(line).ok().filter(|text| !text.contains(char::is_control))
         else {
@@ -38,13 +38,13 @@ impl Cleartext {
     }
 }
 
-/// Whether a line of this message ends as an announcement of a literal does. Which forms announce one depends on what a
-/// server knows: `{5}` and `{5+}` (RFC 7888), `~{5}` (RFC 3516), and whatever comes later.
+/// Returns whether a line of this message ends like the announcement of a literal. Servers differ in the forms that
+/// they support: `{5}` and `{5+}` (RFC 7888), `~{5}` (RFC 3516), and possible later forms.
 pub(crate) fn announces(msg: &[u8]) -> bool {
     lines(msg).any(|line| line.trim_ascii_end().ends_with(b"}"))
 }
 
-/// The clearance of a message that is not listed, in a protocol with literals.
+/// Returns the permission of a message that is not listed, in a protocol with literals.
 pub(crate) fn unlisted(msg: &[u8]) -> CleartextPermission {
     if announces(msg) { CleartextPermission::Ambiguous } else { CleartextPermission::NeedsTls }
 }

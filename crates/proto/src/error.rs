@@ -1,33 +1,33 @@
-//! Whose fault it is, what was expected, and what came.
+//! Errors of the negotiation: the peer that caused them, what was expected, and what was received.
 
 use std::fmt;
 
 use crate::{Escaped, Side};
 
-/// What kind of rule the peer broke.
+/// The kind of rule that the peer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Bytes arrived in cleartext after the request or the go-ahead, where only TLS may follow.
     BeyondBoundary,
-    /// An answer arrived before its question had been sent.
+    /// An answer arrived before its question was sent.
     EarlyAnswer,
     /// The session was authenticated before TLS, so that no upgrade is possible.
     PreAuthenticated,
-    /// The bytes are no message of this protocol.
+    /// The bytes are not a message of this protocol.
     Malformed,
-    /// A message, or the negotiation as a whole, exceeds its bound.
+    /// A message, or the whole negotiation, exceeds its limit.
     TooLong,
-    /// TLS records came where the cleartext negotiation belongs: the port speaks implicit TLS.
+    /// TLS records arrived in place of the cleartext negotiation: the port uses implicit TLS.
     TlsNotCleartext,
     /// Another protocol answers on this port.
     OtherProtocol,
-    /// The peer closed the connection in the middle of the negotiation.
+    /// The peer closed the connection during the negotiation.
     Closed,
 }
 
 impl ErrorKind {
-    /// The project's rule that was broken, as listed in `docs/rules.md`.
+    /// Returns the rule that was broken, as listed in `docs/rules.md`.
     pub fn rule(self) -> &'static str {
         match self {
             Self::BeyondBoundary => "B2",
@@ -52,31 +52,32 @@ impl ErrorKind {
     }
 }
 
-/// The fatal TLS alert `unexpected_message` (RFC 8446 section 6.2), in a record of the version that a ClientHello has. A
-/// server that starts in cleartext answers a ClientHello with it, because a TLS client cannot read the protocol's words.
+/// The fatal TLS alert `unexpected_message` (RFC 8446 section 6.2), in a record with the version of a ClientHello. A
+/// server that starts in cleartext answers a ClientHello with it, because a TLS client cannot parse messages of the
+/// protocol.
 pub const UNEXPECTED_MESSAGE_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 10];
 
-/// The peer broke a rule, and the negotiation ended there.
+/// The error for a rule that a peer broke, which ended the negotiation.
 ///
-/// Nothing is left to go on with: the machine is gone, and the connection has to be closed.
+/// The machine is consumed, and the caller must close the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Error {
-    /// What kind of rule was broken.
+    /// The kind of rule that was broken.
     pub kind: ErrorKind,
     /// The side that broke it.
     pub by: Side,
-    /// What the rule wanted instead, as a noun phrase.
+    /// What was expected, as a noun phrase.
     pub expected: &'static str,
-    /// The first bytes that broke it, at most [`Error::EXCERPT`] of them.
+    /// The first bytes that broke it, at most [`Error::EXCERPT`].
     pub received: Vec<u8>,
 }
 
 impl Error {
-    /// How many of the offending bytes an error keeps.
+    /// The most offending bytes that an error keeps.
     pub const EXCERPT: usize = 200;
 
-    /// Returns an error by the server, for machines outside this crate.
+    /// Returns an error of the server, for machines outside this crate.
     #[cold]
     pub fn of_server(kind: ErrorKind, expected: &'static str, received: &[u8]) -> Box<Self> {
         Self::new(kind, Side::Server, expected, received)
@@ -90,7 +91,7 @@ impl Error {
 }
 
 impl Error {
-    /// The same in words, but for what was received: for logs, since that may be a password.
+    /// Returns the error as text without the received bytes, which may contain a password. Use it for logs.
     pub fn without_content(&self) -> String {
         let (by, what, rule) = (self.by.name(), self.kind.summary(), self.kind.rule());
         format!("the {by} {what} (rule {rule}): expected {}", self.expected)

@@ -1,8 +1,9 @@
-//! Escapes of what a peer sent. A terminal would obey control characters in it.
+//! Escapes for received bytes, because a terminal interprets control characters.
 
 use std::fmt::{self, Write};
 
-/// Shows bytes as printable ASCII; everything else as `\r`, `\n`, `\t`, `\\`, `\"` or `\xNN`.
+/// Received bytes, displayed as printable ASCII. Other bytes are displayed as `\r`, `
+/// `, `\t`, `\\`, `\"` or `\xNN`.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 

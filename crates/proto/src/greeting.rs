@@ -1,38 +1,38 @@
-//! The first message of a server, for a caller that continues in the same stream: in cleartext where that is allowed,
-//! where TLS started at the first byte, or after an upgrade.
+//! The first message of a server, for a caller that continues on the same stream: in cleartext, with implicit TLS, or
+//! after an upgrade.
 
 use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side,
 };
 
-/// Waits for a server's greeting.
+/// A client that waits for a server's greeting.
 #[must_use = "a greeting is read by giving it what the server sends"]
 pub struct Greeting {
     dialect: Box<dyn Dialect>,
     inbox: Inbox,
-    /// Any answer will do: it is that to the request for the upgrade.
+    /// Any answer counts: the server answers the upgrade request.
     pending: bool,
 }
 
-/// The server has greeted, and is ready.
+/// A server's greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedGreeting {
-    /// The greeting, as it came.
+    /// The greeting as received.
     pub message: Vec<u8>,
-    /// What the server sent after it.
+    /// The bytes that the server sent after the greeting.
     pub unread: Vec<u8>,
 }
 
-/// What came of listening.
+/// The next step while a client waits for a greeting.
 #[must_use = "what the server said, or the one who listens, is in here"]
 #[derive(Debug)]
 pub enum GreetingStep {
-    /// Not all of it yet: read, and call again.
+    /// The greeting is incomplete. Read, and call `receive` again.
     Continue(Greeting),
     /// The server is ready.
     Greeted(ReceivedGreeting),
-    /// The server will not serve; its words.
+    /// The server refuses to serve, with this message.
     Bye(Vec<u8>),
 }
 
@@ -49,8 +49,8 @@ impl Greeting {
         Self { dialect: (protocol.dialect)(identity), inbox, pending: false }
     }
 
-    /// Waits for what a server sends unasked after an upgrade: its capabilities, or the answer that it still
-    /// owes. `None` where it sends nothing ([`Flow::after`](crate::Flow::after)).
+    /// Waits for the message that a server sends first after an upgrade: its capabilities, or the pending answer.
+    /// Returns `None` if the server sends no such message ([`Flow::after`](crate::Flow::after)).
     pub fn after_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
         match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => Some(Self::new(protocol, identity)),
@@ -59,10 +59,10 @@ impl Greeting {
         }
     }
 
-    /// Takes what the server sent.
+    /// Reads input from the server.
     ///
     /// # Errors
-    /// [`Error`] when these bytes are not a greeting, or when the session is authenticated already.
+    /// [`Error`] if the bytes are not a greeting, or if the session is already authenticated.
     pub fn receive(mut self, input: &[u8]) -> Result<GreetingStep, Box<Error>> {
         let rest = self.inbox.push(input);
         loop {

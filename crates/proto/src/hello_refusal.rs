@@ -1,24 +1,25 @@
-//! Servers that refuse the hello, and so list no capabilities. Such an answer is not a list without the upgrade.
+//! Servers that refuse the hello and therefore list no capabilities. Such an answer is not a list without the
+//! upgrade.
 
 use crate::{ClientMessage, Dialect, Escaped, Identity, Protocol, Side};
 
-/// Why there is no list of capabilities.
+/// The reason for which a server refused the hello. Each variant contains the server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HelloRefusal {
-    /// The server does not know the command: its answer.
+    /// The server does not know the command.
     UnknownCommand(String),
-    /// The server knows the command and refuses it, which may be because of the name that the client gave: its answer.
+    /// The server knows the command but refuses it. The reason may be the name that the client sent.
     RefusedName(String),
 }
 
 impl HelloRefusal {
-    /// Reads the answer to a hello: `None` if it is a list.
+    /// Parses the answer to a hello. Returns `None` if the answer is a capability list.
     pub fn read(protocol: &Protocol, answer: &[u8]) -> Option<Self> {
         let dialect = || (protocol.dialect)(Identity::new(""));
         Self::of(&*dialect(), || names_the_client(&mut *dialect()), answer)
     }
 
-    /// Reads the answer to a hello that had the client's name in it, or not.
+    /// Parses the answer to a hello, for a dialect whose hello may contain the client's name.
     pub(crate) fn of(
         dialect: &dyn Dialect,
         names_client: impl FnOnce() -> bool,
@@ -28,14 +29,14 @@ impl HelloRefusal {
         if !is_error(&line) {
             return None;
         }
-        // RFC 5321 section 4.2.4: 500 and 502 are about the command, the others about its argument or the client.
+        // RFC 5321 section 4.2.4: 500 and 502 refer to the command, other codes to its argument or to the client.
         match names_client() && !["500", "502"].iter().any(|code| line.starts_with(code)) {
             true => Some(Self::RefusedName(line)),
             false => Some(Self::UnknownCommand(line)),
         }
     }
 
-    /// The server's answer.
+    /// Returns the server's answer.
     pub fn answer(&self) -> &str {
         match self {
             Self::UnknownCommand(answer) | Self::RefusedName(answer) => answer,
@@ -43,7 +44,7 @@ impl HelloRefusal {
     }
 }
 
-/// Whether the hello has the client's name in it, so that a server may refuse the name.
+/// Returns whether the hello contains the client's name, so that a server may refuse the name.
 pub(crate) fn names_the_client(dialect: &mut dyn Dialect) -> bool {
     let name = Identity::new("").client_name;
     let mut hello = Vec::new();
@@ -51,7 +52,7 @@ pub(crate) fn names_the_client(dialect: &mut dyn Dialect) -> bool {
     hello.windows(name.len()).any(|it| it == name.as_bytes())
 }
 
-/// The last line, escaped: notices and untagged lines come before it.
+/// Returns the last line, escaped. Notices and untagged lines may precede it.
 fn last_line(dialect: &dyn Dialect, answer: &[u8]) -> String {
     dialect.describe(Side::Server, answer).unwrap_or_else(|| {
         let last = answer.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -59,8 +60,8 @@ fn last_line(dialect: &dyn Dialect, answer: &[u8]) -> String {
     })
 }
 
-/// Whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; IRC after the server's name), `BAD` or
-/// `NO` after a tag (IMAP), `-ERR` (POP3), or a result that is not success (LDAP).
+/// Returns whether a line is an error in any protocol: a code from 400 (SMTP, NNTP, FTP; in IRC after the server's
+/// name), `BAD` or `NO` after a tag (IMAP), `-ERR` (POP3), or a result other than success (LDAP).
 fn is_error(line: &str) -> bool {
     let is_code = |word: &str| {
         word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! The client's side of a login inside TLS.
+//! The client side of a login inside TLS.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::{
     Side, UserName,
 };
 
-/// A client that logs in.
+/// The state machine of a client that logs in.
 ///
-/// The machine does no I/O and knows no mechanism. It asks what is offered, inside TLS and of a fresh
-/// dialect, so that nothing that was said in cleartext counts; [`MechanismChoice::begin`] begins a mechanism, and
-/// [`LoginChallenge::respond`] goes on with it. Send what it appends to the [`OutputBuffer`], and give it what the
-/// server sends.
+/// The machine does no I/O and implements no mechanism. It asks for the mechanisms inside TLS with a fresh dialect, so
+/// that nothing from the cleartext part counts. [`MechanismChoice::begin`] begins a mechanism, and
+/// [`LoginChallenge::respond`] continues it. The caller sends the contents of the [`OutputBuffer`], and passes the
+/// server's bytes to [`receive`](Self::receive).
 ///
 /// ```
 /// use starttls_proto::{Identity, LoginClient, LoginStep, OutputBuffer, smtp::SUBMISSION};
@@ -37,17 +37,17 @@ pub struct LoginClient(Box<State>);
 struct State {
     dialect: Box<dyn LoginDialect>,
     inbox: Inbox,
-    /// Input that the inbox had no room for.
+    /// Input for which the inbox had no room.
     rest: Vec<u8>,
     awaiting: Awaiting,
     user: UserName,
-    /// What waits for a challenge, since it could not go along with the beginning.
+    /// The initial response, if the first command could not include it. It answers the first challenge.
     initial: Option<Vec<u8>>,
-    /// What the server granted, while it is asked as whom.
+    /// The granted login, while the client asks for the user name of the session.
     granted: Option<LoginGranted>,
-    /// What the server offered.
+    /// The mechanisms that the server offers.
     offered: Vec<OfferedMechanism>,
-    /// Whether the mechanisms were asked for.
+    /// Whether the client has asked for the mechanisms.
     asked: bool,
     messages: u32,
 }
@@ -68,38 +68,38 @@ pub enum AwaitedLoginReply {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Awaiting {
     Greeting,
-    /// Nothing: the mechanisms are known without asking.
+    /// The mechanisms are known without a command.
     Nothing,
     Mechanisms,
     Verdict,
     Name,
 }
 
-/// How a login goes on.
+/// The next step of a login.
 #[must_use = "the login, or what came of it, is in here"]
 #[derive(Debug)]
 pub enum LoginStep {
-    /// Send, read, and call again.
+    /// The login continues: send the output, read, and call `receive` again.
     Continue(LoginClient),
     /// The server offers its mechanisms.
     Choose(MechanismChoice),
-    /// The mechanism has to answer.
+    /// The mechanism must answer a challenge.
     Challenge(LoginChallenge),
-    /// Logged in.
+    /// The login succeeded.
     Granted(LoginGranted),
-    /// Not logged in.
+    /// The login failed.
     Refused(LoginRefused),
 }
 
 /// The mechanisms that the server offers inside TLS.
 #[derive(Debug)]
 pub struct MechanismChoice {
-    /// In the server's order.
+    /// The mechanisms in the server's order.
     pub offered: Vec<OfferedMechanism>,
     login: LoginClient,
 }
 
-/// The server wants an answer.
+/// A challenge that the client must answer.
 #[derive(Debug)]
 pub struct LoginChallenge {
     /// The server's challenge.
@@ -107,40 +107,41 @@ pub struct LoginChallenge {
     login: LoginClient,
 }
 
-/// The server let the client in.
+/// A successful login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginGranted {
-    /// The server's last data for the mechanism, which may be its proof that it knows the secret.
+    /// The server's final data for the mechanism. It may be the proof that the server knows the secret.
     pub data: Option<Vec<u8>>,
     /// The user of the session, if the server reports it. It is not escaped.
     pub user: Option<String>,
-    /// Whether that means that name and password are right; some servers only keep them until they matter.
+    /// Whether the server has checked the name and the password. Some servers keep them unchecked until a command
+    /// needs them.
     pub checked: bool,
-    /// The server's answer as it came, or a description where the protocol is not text.
+    /// The server's answer as received, or a description of it in a binary protocol.
     pub answer: Vec<u8>,
-    /// What the server sent after it: the start of the session.
+    /// The bytes that the server sent after the answer, which start the session.
     pub unread: Vec<u8>,
 }
 
-/// The server did not let the client in.
+/// A failed login.
 #[derive(Debug)]
 pub struct LoginRefused {
-    /// Why.
+    /// The reason.
     pub denial: Denial,
-    /// The mechanisms again, where another one can begin in the same session.
+    /// The mechanisms, if another mechanism can begin in the same session.
     pub again: Option<MechanismChoice>,
-    /// The server's answer as it came, or a description where the protocol is not text.
+    /// The server's answer as received, or a description of it in a binary protocol.
     pub answer: Vec<u8>,
 }
 
-/// Messages until a login has to be over.
+/// The most messages in a login.
 const MESSAGES: u32 = 1024;
 
 impl LoginClient {
-    /// Starts a login in a session in which nothing was said yet; `None` where the protocol has none.
+    /// Starts a login at the start of a session inside TLS. Returns `None` if the protocol has no login.
     ///
-    /// `greeted` is whether the server's greeting is still to come: it is where TLS started at the first
-    /// byte, and was in cleartext otherwise.
+    /// `greeted` is true if the server's greeting is still to come, inside TLS. This is the case with implicit TLS;
+    /// after an upgrade the greeting was in cleartext.
     pub fn new(
         protocol: &Protocol,
         identity: Identity,
@@ -170,8 +171,8 @@ impl LoginClient {
         Some(Self(Box::new(state)))
     }
 
-    /// Asks for the mechanisms where the server should have listed them by itself, and has been silent for a while:
-    /// some servers of ManageSieve do not list them again inside TLS. Returns whether there was something to ask.
+    /// Asks for the mechanisms where the server should have listed them but has sent nothing. Some ManageSieve
+    /// servers do not list them again inside TLS. Returns whether a command was written.
     pub fn prompt(&mut self, out: &mut OutputBuffer) -> bool {
         let state = &mut *self.0;
         let waits = state.awaiting == Awaiting::Mechanisms && !state.asked && state.messages == 0;
@@ -181,7 +182,7 @@ impl LoginClient {
         waits
     }
 
-    /// What the server owes now, as a noun phrase for errors.
+    /// Returns what the server must send next, as a noun phrase for errors.
     pub fn awaits(&self) -> &'static str {
         match self.0.awaiting {
             Awaiting::Greeting => "the greeting",
@@ -201,15 +202,15 @@ impl LoginClient {
         }
     }
 
-    /// Returns the error for a connection that the server closed; it names what the server owed.
+    /// Returns the error for a connection that the server closed. It names the message that the server did not send.
     pub fn closed(self) -> Box<Error> {
         Error::new(ErrorKind::Closed, Side::Server, self.awaits(), b"")
     }
 
-    /// Takes what the server sent and appends what is to be sent next.
+    /// Reads input from the server and appends the client's next bytes.
     ///
     /// # Errors
-    /// [`Error`] when the server broke a rule; close the connection.
+    /// [`Error`] if the server broke a rule. Close the connection.
     pub fn receive(mut self, input: &[u8], out: &mut OutputBuffer) -> Result<LoginStep, Box<Error>> {
         let state = &mut *self.0;
         let pending = [&*std::mem::take(&mut state.rest), input].concat();
@@ -250,7 +251,7 @@ impl LoginClient {
                             return Ok(LoginStep::Challenge(LoginChallenge { data, login: self }));
                         }
                     },
-                    // A server may accept a client that it knows by other means, without a mechanism.
+                    // A server may accept a client without a mechanism, for example by its certificate.
                     (
                         Awaiting::Verdict | Awaiting::Mechanisms | Awaiting::Greeting,
                         LoginReply::Granted { data, user },
@@ -301,7 +302,7 @@ fn refused(denial: Denial, answer: Vec<u8>) -> LoginStep {
 }
 
 impl State {
-    /// Asks for the mechanisms, where they have to be asked for.
+    /// Asks for the mechanisms, if the protocol requires a command for that.
     fn ask(&mut self, out: &mut OutputBuffer) {
         self.asked = true;
         let user = std::mem::take(&mut self.user);
@@ -317,7 +318,7 @@ impl State {
         whole
     }
 
-    /// The next message of the server's: its meaning, and as it is shown.
+    /// Returns the meaning of the server's next message, and the form in which it is shown.
     fn next(&mut self, out: &mut OutputBuffer) -> Result<Option<(LoginReply, Vec<u8>)>, Box<Error>> {
         let reply_to = match self.awaiting {
             Awaiting::Greeting => ReplyTo::Connect,
@@ -356,15 +357,15 @@ impl State {
 }
 
 impl MechanismChoice {
-    /// What a mechanism that is bound to its TLS connection is bound to.
+    /// Returns the type of channel binding that a mechanism with channel binding uses.
     pub fn binding(&self) -> ChannelBinding {
         self.login.0.dialect.binding()
     }
 
-    /// Begins a mechanism, with what it says first, if it speaks first. The empty response is one, too.
+    /// Begins a mechanism with its initial response, if it has one. An initial response may be empty.
     ///
     /// # Errors
-    /// [`InvalidValue`] when the protocol has no way to write this in one command; nothing was written then.
+    /// [`InvalidValue`] if the protocol cannot express this in one command. Nothing was written then.
     pub fn begin(
         self,
         mechanism: &str,
@@ -372,7 +373,7 @@ impl MechanismChoice {
         out: &mut OutputBuffer,
     ) -> Result<LoginClient, InvalidValue> {
         let mut login = self.login;
-        // RFC 4422 section 3.1, and the names of MySQL's plugins.
+        // RFC 4422 section 3.1, and the underscore in the names of MySQL's plugins.
         if mechanism.is_empty()
             || !mechanism.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it))
         {
@@ -388,17 +389,17 @@ impl MechanismChoice {
 }
 
 impl LoginChallenge {
-    /// Answers.
+    /// Answers the challenge.
     ///
     /// # Errors
-    /// As for [`MechanismChoice::begin`].
+    /// The errors of [`MechanismChoice::begin`].
     pub fn respond(self, response: &[u8], out: &mut OutputBuffer) -> Result<LoginClient, InvalidValue> {
         let mut login = self.login;
         login.0.say(LoginMessage::Response(response), out);
         login.unless_withdrawn(out)
     }
 
-    /// Breaks off; the server answers with a refusal, as a rule.
+    /// Aborts the mechanism. The server normally answers with a refusal.
     pub fn abort(self, out: &mut OutputBuffer) -> LoginClient {
         let mut login = self.login;
         login.0.say(LoginMessage::Abort, out);
@@ -407,8 +408,8 @@ impl LoginChallenge {
 }
 
 impl LoginClient {
-    /// Returns the login, unless a value in its last message would have ended a line. The value may be a password, so the
-    /// error does not contain it.
+    /// Returns the login, unless a value in its last message would have ended a line. The error does not contain the
+    /// value, which may be a password.
     fn unless_withdrawn(self, out: &mut OutputBuffer) -> Result<Self, InvalidValue> {
         if !out.is_withdrawn() {
             return Ok(self);

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// These bytes are not a message of the protocol.
+/// The error for bytes that are not a message of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// What should have been there, as a noun phrase ("a reply code").
+    /// What was expected, as a noun phrase ("a reply code").
     pub expected: &'static str,
 }
 
-/// Shorthand for dialects: `Err(malformed("a reply code"))`.
+/// Returns the error of a dialect: `Err(malformed("a reply code"))`.
 pub(crate) fn malformed(expected: &'static str) -> Malformed {
     Malformed { expected }
 }

@@ -1,8 +1,8 @@
-//! The values of an [`Identity`](crate::Identity): types that cannot hold what would end a line, a quoted string or
-//! a tag in any protocol.
+//! The values of an [`Identity`](crate::Identity): types that cannot contain an octet that ends a line, a quoted
+//! string or a tag in any protocol.
 //!
-//! A value with a line end in it would be two messages to the peer (command injection, CWE-93). So a value is
-//! checked once, when it is made, and the dialects write it as it is.
+//! A peer would read a value with a line end as two messages (command injection, CWE-93). Each value is therefore
+//! checked when it is constructed, and the dialects write it unchanged.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -11,19 +11,19 @@ use std::str::FromStr;
 
 use crate::Escaped;
 
-/// The longest name: RFC 5321 section 4.5.3.1.2.
+/// The longest name in octets (RFC 5321 section 4.5.3.1.2).
 const MAX_NAME: usize = 255;
-/// The longest capability: it has to fit in a line of every protocol (RFC 2449 section 4).
+/// The longest capability in octets. It must fit in a line of every protocol (RFC 2449 section 4).
 const MAX_CAPABILITY: usize = 480;
 
 /// The client's own name: a domain, or an address literal (RFC 5321 section 4.1.3).
 ///
-/// The default is the literal `[127.0.0.1]`. It reveals nothing about the client's host, and servers that refuse
-/// `localhost`, since it is not a fully qualified domain, accept it.
+/// The default is the literal `[127.0.0.1]`. It reveals nothing about the client's host. Servers that refuse
+/// `localhost`, because it is not a fully qualified domain, accept the literal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientName(String);
 
-/// The name of a service: a domain or an address. It is empty where no service is named.
+/// The name of a service: a domain or an address. It is empty if no service is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceName(String);
 
@@ -31,20 +31,20 @@ pub struct ServiceName(String);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UrlAuthority(String);
 
-/// One entry in the list of what a server can do, in the protocol's own words: `AUTH PLAIN`, `SASL-IR`.
+/// An entry of a capability list, in the syntax of the protocol: `AUTH PLAIN`, `SASL-IR`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Capability(String);
 
-/// The name of a user, as a login writes it. It is empty where the client certificate has the name.
+/// The name of a user for a login. It is empty if the client certificate contains the name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UserName(String);
 
-/// A value that cannot be written into the conversation.
+/// The error for a value that cannot be written into the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidValue {
-    /// What kind of value it is, as a noun phrase ("client name").
+    /// The kind of value, as a noun phrase ("client name").
     pub kind: &'static str,
-    /// What would have been valid, as a noun phrase.
+    /// What was expected, as a noun phrase.
     pub expected: &'static str,
     /// The first octets of the value.
     pub value: Vec<u8>,
@@ -66,14 +66,15 @@ impl Default for ClientName {
 }
 
 impl ClientName {
-    /// Returns the domain, or `None` for an address literal: an address of XMPP has none in it (RFC 7622 section 3.2).
+    /// Returns the domain, or `None` for an address literal: an XMPP address cannot contain a literal (RFC 7622
+    /// section 3.2).
     pub fn domain(&self) -> Option<&str> {
         (!self.0.starts_with('[')).then_some(&*self.0)
     }
 }
 
 impl ServiceName {
-    /// Makes a name of what a peer sent: characters that no name has are dropped.
+    /// Returns a name from text that a peer sent. Characters that are not valid in a name are dropped.
     ///
     /// Use [`str::parse`] for a name that a user chose, so that the user learns about a mistake.
     pub fn from_peer(name: &str) -> Self {
@@ -82,21 +83,21 @@ impl ServiceName {
 }
 
 impl UrlAuthority {
-    /// Makes the authority of the URL of `host` and `port`. It contains the port unless that is `default_port`, the
-    /// scheme's own (RFC 9110 section 7.2).
+    /// Returns the authority of the URL for `host` and `port`. The port is omitted if it is `default_port`, the
+    /// default of the scheme (RFC 9110 section 7.2).
     ///
-    /// An IPv6 address may stand in brackets. Its zone is left out, since it means something on this host only
+    /// `host` may be an IPv6 address in brackets. Its zone is removed, because a zone is meaningful only on this host
     /// (RFC 6874 section 1).
     ///
     /// # Errors
-    /// [`InvalidValue`] when `host` is neither a name in ASCII nor an address.
+    /// [`InvalidValue`] if `host` is neither an ASCII name nor an address.
     pub fn new(host: &str, port: u16, default_port: u16) -> Result<Self, InvalidValue> {
         let host = bracketed(host);
         if port == default_port { host.parse() } else { format!("{host}:{port}").parse() }
     }
 }
 
-/// Returns the host as a URL writes it: an IPv6 address in brackets and without its zone.
+/// Returns the host in the form that a URL requires: an IPv6 address in brackets and without its zone.
 pub(crate) fn bracketed(host: &str) -> String {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if !bare.contains(':') {
@@ -106,7 +107,8 @@ pub(crate) fn bracketed(host: &str) -> String {
     format!("[{address}]")
 }
 
-/// A character that may stand in a name: not one that separates words, quotes, or announces a literal, in any protocol.
+/// Returns whether a character is valid in a name: in no protocol does it separate words, quote, or announce a
+/// literal.
 fn is_name(c: char) -> bool {
     !c.is_control() && !c.is_whitespace() && !"<>&'\"\\{}".contains(c)
 }
@@ -135,8 +137,8 @@ fn is_url_authority(text: &str) -> bool {
 }
 
 fn is_capability(text: &str) -> bool {
-    // Braces announce a literal (RFC 9051 section 4.3), a string whose quotes do not match goes on in the next
-    // line (RFC 5804 section 4), and a dot ends a list (RFC 3977 section 3.1.1).
+    // Braces announce a literal (RFC 9051 section 4.3), a string with an unmatched quote continues in the next line
+    // (RFC 5804 section 4), and a dot ends a list (RFC 3977 section 3.1.1).
     let ends_its_line = !text.starts_with('.') && !text.chars().any(|c| c.is_control() || "{}\\".contains(c));
     let quotes = text.bytes().filter(|&byte| byte == b'"').count();
     !text.is_empty() && text.len() <= MAX_CAPABILITY && ends_its_line && quotes.is_multiple_of(2)
@@ -149,7 +151,7 @@ fn is_user_name(text: &str) -> bool {
 macro_rules! values {
     ($($value:ident, $kind:literal, $is_valid:ident, $expected:literal;)*) => {$(
         impl $value {
-            /// Returns the value as it is written.
+            /// Returns the value as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

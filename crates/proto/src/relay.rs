@@ -1,4 +1,4 @@
-//! The middle: watches both directions of a negotiation, or edits them.
+//! A relay between a client and a server, which observes or edits both directions of a negotiation.
 
 mod edit;
 mod rule;
@@ -11,56 +11,56 @@ use edit::Fate;
 
 pub use rule::{Edit, EventKind, Outgoing, RelayEvent, RelayRule, Trigger};
 
-/// Stands between a client and a server and reads both.
+/// A relay between a client and a server that parses both directions.
 ///
-/// Without rules it is an observer: it passes every byte on at once, unchanged, and reports what it meant.
-/// With rules it passes whole messages on, edited where a rule applies. Past the boundary, and past bytes
-/// that it cannot read, everything passes unread.
+/// Without rules the relay is an observer: it passes every byte at once and unchanged, and reports the meaning of
+/// each message. With rules it passes whole messages, edited where a rule applies. After the boundary, and after
+/// bytes that it cannot parse, it passes everything unread.
 pub struct Relay {
     dialect: Box<dyn Dialect>,
     flow: Flow,
     rules: Vec<RelayRule>,
     client: Lane,
     server: Lane,
-    /// Whether what comes beyond the boundary is kept for the caller.
+    /// Whether bytes after the boundary are kept for the caller.
     stops: bool,
-    /// Whether a moment of a rule has come.
+    /// Whether a rule has applied.
     applied: bool,
-    /// What the client waits for, oldest first.
+    /// The answers that the client waits for, oldest first.
     due: VecDeque<Due>,
 }
 
 /// An answer that the client waits for.
 #[derive(Debug)]
 enum Due {
-    /// The server's, to this.
+    /// The server's answer to this.
     Reply(ReplyTo),
-    /// Ours, ready to be sent when it is the oldest.
+    /// The relay's own answer, which is sent when it is the oldest.
     Ours(Vec<u8>),
 }
 
 struct Lane {
     inbox: Inbox,
     reading: Reading,
-    /// What came beyond the boundary, for a relay that stops there.
+    /// The bytes after the boundary, if the relay stops there.
     beyond: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Messages,
-    /// The request is out; whether TLS follows, the answer will tell.
+    /// The client has sent the request. The server's answer decides whether TLS follows.
     AwaitingVerdict,
-    /// The request is granted; what follows stays unread.
+    /// The request is granted. Bytes after it stay unread.
     Granted,
     Opaque,
-    /// The relay has ended the session: what this side sends from here on is dropped.
+    /// The relay has ended the session and drops everything that this side sends.
     Over,
-    /// Beyond the boundary, where the relay stops there.
+    /// After the boundary, if the relay stops there.
     Beyond,
 }
 
-/// Commands that may wait for their answers before the relay gives up reading.
+/// The most commands that may wait for answers. After that the relay stops parsing.
 const MAX_DUE: usize = 1024;
 
 impl std::fmt::Debug for Relay {
@@ -70,15 +70,15 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// A relay for one connection, from its first byte.
+    /// Returns a relay for one connection, from its first byte.
     pub fn new(protocol: &Protocol, rules: Vec<RelayRule>) -> Self {
         let mut relay = Self::for_session(protocol, Identity::new(""), rules);
         relay.due.extend(protocol.flow.greeting.then_some(Due::Reply(ReplyTo::Connect)));
         relay
     }
 
-    /// A relay for a session that goes on: the server has greeted already. What the relay says in the
-    /// server's place it says as `identity`.
+    /// Returns a relay for a session in which the server has already sent its greeting. `identity` is used in the
+    /// messages that the relay sends in place of the server.
     pub fn for_session(protocol: &Protocol, identity: Identity, rules: Vec<RelayRule>) -> Self {
         let lane = |from| Lane {
             inbox: Inbox::endless(from, protocol),
@@ -97,19 +97,19 @@ impl Relay {
         }
     }
 
-    /// Returns a relay for a caller that does TLS with both sides: what comes beyond the boundary does not pass, but
-    /// is kept for [`into_beyond`](Self::into_beyond).
+    /// Returns a relay for a caller that does TLS with both sides: bytes after the boundary do not pass, but are kept
+    /// for [`into_beyond`](Self::into_beyond).
     #[must_use]
     pub fn until_boundary(self) -> Self {
         Self { stops: true, ..self }
     }
 
-    /// Whether the moment of any rule has come.
+    /// Returns whether any rule has applied.
     pub fn has_applied(&self) -> bool {
         self.applied
     }
 
-    /// What this side sent beyond the boundary, where the relay stops there.
+    /// Returns the bytes that this side sent after the boundary, if the relay stops there.
     #[must_use]
     pub fn into_beyond(self, from: Side) -> Vec<u8> {
         match from {
@@ -118,7 +118,7 @@ impl Relay {
         }
     }
 
-    /// Goes by this rule too, from now on.
+    /// Adds a rule, which applies to all later messages.
     pub fn add_rule(&mut self, rule: RelayRule) {
         self.rules.push(rule);
     }
@@ -133,12 +133,12 @@ impl Relay {
         self.dialect.client()
     }
 
-    /// Whether everything passes unread from here on, in both directions.
+    /// Returns whether everything passes unread from here on, in both directions.
     pub fn is_opaque(&self) -> bool {
         self.client.reading == Reading::Opaque && self.server.reading == Reading::Opaque
     }
 
-    /// Whether the client's request was granted ([`Edit::Grant`]) and every answer before it was sent.
+    /// Returns whether the client's request was granted ([`Edit::Grant`]) and every answer before it was sent.
     pub fn is_granted(&self) -> bool {
         self.client.reading == Reading::Granted && self.due.is_empty()
     }
@@ -153,18 +153,18 @@ impl Relay {
         self.is_over() && self.due.is_empty()
     }
 
-    /// The server's goodbye to a client that broke a rule, in the server's place.
+    /// Returns the goodbye that the relay sends in place of the server to a client that broke a rule.
     pub fn goodbye(&mut self) -> Vec<u8> {
         let mut words = Vec::new();
         self.dialect.write_server(ServerMessage::Bye, &mut words);
         words
     }
 
-    /// Gives the go-ahead for the request that was granted, unless the client sent anything after it
-    /// (rules B1, B2, B4). The relay, and with it all cleartext, is gone.
+    /// Writes the go-ahead for the granted request, unless the client sent bytes after it (rules B1, B2, B4). The
+    /// relay is consumed, and all cleartext with it.
     ///
     /// # Errors
-    /// [`Error`] when the client sent a byte after the request; `out` then ends with a goodbye.
+    /// [`Error`] if the client sent a byte after the request. `out` then ends with a goodbye.
     pub fn upgrade(self, out: &mut Vec<u8>) -> Result<Upgrade, Box<Error>> {
         let Self { mut dialect, flow, client, .. } = self;
         if !flow.request_is_answered {
@@ -175,7 +175,8 @@ impl Relay {
         proof
     }
 
-    /// Takes what `from` sent, appends what is to be sent on to `out` and what was seen to `events`.
+    /// Reads `input` from the side `from`. Appends the bytes to pass on to `out`, and the parsed messages to
+    /// `events`.
     pub fn receive(
         &mut self,
         from: Side,
@@ -213,12 +214,12 @@ impl Relay {
         }
     }
 
-    /// Whether every byte passes at once and unchanged.
+    /// Returns whether every byte passes at once and unchanged.
     fn observes(&self) -> bool {
         self.rules.is_empty() && !self.stops
     }
 
-    /// Sends edited bytes; an observer has sent the original ones already.
+    /// Sends edited bytes. An observer has already sent the original bytes.
     fn pass(&self, to: Side, bytes: &[u8], out: &mut Outgoing) {
         if !self.observes() {
             out.to(to).extend_from_slice(bytes);
@@ -266,7 +267,7 @@ impl Relay {
         }
     }
 
-    /// The client is read no longer, the server until it owes nothing.
+    /// Stops parsing the client. The server is parsed until every answer has arrived.
     fn release(&mut self, out: &mut Outgoing) {
         let pending = self.client.inbox.take();
         self.pass(Side::Server, &pending, out);
@@ -304,7 +305,7 @@ impl Relay {
         if meaning == ServerMessage::Interim {
             return;
         }
-        // A verdict has but one question, even where commands before it go unanswered (NICK in IRC).
+        // Accept and Refuse answer only the request, even if commands before it get no answer (NICK in IRC).
         let verdict = matches!(meaning, ServerMessage::Accept | ServerMessage::Refuse(_));
         let mut answered = self.due.pop_front();
         while verdict && matches!(answered, Some(Due::Reply(due)) if due != ReplyTo::Request) {
@@ -325,7 +326,7 @@ impl Relay {
         }
     }
 
-    /// Both sides' cleartext ends with what was read last.
+    /// Ends the cleartext of both sides after the last message.
     fn boundary(&mut self, out: &mut Outgoing, events: &mut Vec<RelayEvent>) {
         let lanes = [(Side::Client, &self.client), (Side::Server, &self.server)];
         for (from, lane) in lanes {
@@ -356,7 +357,7 @@ impl Relay {
         self.open(out);
     }
 
-    /// From here on everything passes unread, in both directions.
+    /// Passes everything unread from here on, in both directions.
     fn open(&mut self, out: &mut Outgoing) {
         for from in [Side::Client, Side::Server] {
             let pending = self.lane(from).inbox.take();

@@ -1,23 +1,22 @@
-//! Changes to lists of capabilities, for the protocols in which an entry is a line or a word that starts with
-//! its keyword.
+//! Changes to capability lists, for protocols in which an entry is a line or a word that starts with its keyword.
 
 use crate::CapabilityRewrite;
 use crate::text::{lines, words};
 
-/// The keywords of one protocol's list. Case does not matter.
+/// The keywords of one protocol's list. They ignore case.
 pub(crate) struct Keywords {
-    /// The upgrade.
+    /// The keyword of the upgrade.
     pub(crate) upgrade: &'static str,
-    /// What stands before a list of SASL mechanisms.
+    /// The keyword before a list of SASL mechanisms.
     pub(crate) mechanisms: &'static str,
-    /// What else logs somebody in.
+    /// The other keywords of logins.
     pub(crate) credentials: &'static [&'static str],
-    /// The server's offers to be told on whose behalf a client speaks.
+    /// The keywords with which a server offers to accept information about the client from a proxy.
     pub(crate) on_behalf: &'static [&'static str],
 }
 
 impl Keywords {
-    /// The entry with this change; `None` where nothing is left of it.
+    /// Returns the entry with this change, or `None` if nothing is left of it.
     pub(crate) fn rewritten(&self, entry: &[u8], how: CapabilityRewrite) -> Option<Vec<u8>> {
         let end = entry.iter().position(|byte| matches!(byte, b' ' | b'=')).unwrap_or(entry.len());
         let (keyword, behind) = entry.split_at(end);
@@ -28,7 +27,7 @@ impl Keywords {
             CapabilityRewrite::DropCredentials if is(self.mechanisms) || any(self.credentials) => None,
             CapabilityRewrite::DropOnBehalf if any(self.on_behalf) => None,
             _ if is(self.mechanisms) => {
-                // `AUTH=PLAIN` is said for clients that are older than the specification.
+                // Servers send `AUTH=PLAIN` for clients that are older than the specification.
                 let (sign, listed) = behind.split_at_checked(1).unwrap_or_default();
                 let kept: Vec<_> = words(listed).filter(|word| !drops(how, word)).collect();
                 match kept.len() {
@@ -41,7 +40,7 @@ impl Keywords {
         }
     }
 
-    /// The list with this change.
+    /// Returns the list with this change.
     pub(crate) fn rewrite<'a>(
         &self,
         list: impl Iterator<Item = &'a [u8]>,
@@ -59,8 +58,9 @@ impl Keywords {
     }
 }
 
-/// Whether this change takes out this mechanism, or `AUTH=` and a mechanism, and others not: because it is bound to
-/// the TLS connection (RFC 5802 section 6), or goes by who that belongs to.
+/// Returns whether this change removes this mechanism. `mechanism` may start with `AUTH=`. Changes remove mechanisms
+/// that are bound to the TLS connection (RFC 5802 section 6), and EXTERNAL, which depends on the owner of that
+/// connection.
 pub(crate) fn drops(how: CapabilityRewrite, mechanism: &[u8]) -> bool {
     let name = mechanism.rsplit(|byte| *byte == b'=').next().unwrap_or_default();
     match how {
@@ -72,7 +72,8 @@ pub(crate) fn drops(how: CapabilityRewrite, mechanism: &[u8]) -> bool {
     }
 }
 
-/// A block of entries, one a line, that ends with a line of one dot; anything else stays as it is.
+/// Returns a block with this change to its entries, which are lines up to a line of one dot. Other messages are
+/// returned unchanged.
 pub(crate) fn rewrite_block(msg: &[u8], keywords: &Keywords, how: CapabilityRewrite) -> Vec<u8> {
     let mut list: Vec<_> = lines(msg).collect();
     if list.len() < 2 || list.pop() != Some(b".") {

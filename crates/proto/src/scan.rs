@@ -1,15 +1,15 @@
-//! What a dialect remembers of a message that is not complete yet.
+//! The scan state of an incomplete message.
 
-/// What a dialect has learned of a message that is not complete yet, so that no octet is examined twice.
+/// The scan state of an incomplete message, so that the dialect examines each octet once.
 ///
 /// A dialect uses the fields as it needs. All are zero at the start of each message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
-    /// Octets examined so far.
+    /// The number of octets examined so far.
     pub at: usize,
-    /// Where the current line or element starts.
+    /// The start of the current line or element.
     pub mark: usize,
-    /// Nesting, or where a part of known length ends.
+    /// The nesting depth, or the end of a part of known length.
     pub depth: usize,
     /// The state of a small state machine.
     pub state: u8,

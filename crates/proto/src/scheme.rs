@@ -1,26 +1,26 @@
-//! The schemes of URLs: `smtp`, `smtp+starttls`, `smtps`.
+//! URL schemes: `smtp`, `smtp+starttls`, `smtps`.
 
 use crate::{PROTOCOLS, Protocol};
 
-/// Where TLS starts, according to the scheme of a URL.
+/// The point at which TLS starts, according to the scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// Nothing: `smtp`.
+    /// Not specified: `smtp`.
     Unspecified,
-    /// In cleartext, upgraded in place: `smtp+starttls`.
+    /// After an upgrade of the cleartext connection: `smtp+starttls`.
     Upgrade,
     /// At the first byte: `smtps`.
     FirstByte,
 }
 
-/// The protocol with this name, or one of its other names, in any case.
+/// Returns the protocol with this name or alias, ignoring case.
 pub fn protocol(name: &str) -> Option<&'static Protocol> {
     let called =
         |it: &&Protocol| [it.name].iter().chain(it.aliases).any(|own| own.eq_ignore_ascii_case(name));
     PROTOCOLS.iter().copied().find(called)
 }
 
-/// What a scheme means, in any case.
+/// Returns the protocol and the start of TLS for a scheme, ignoring case.
 pub fn scheme(name: &str) -> Option<(&'static Protocol, Start)> {
     let upgrade = name.rsplit_once('+').filter(|(_, how)| how.eq_ignore_ascii_case("starttls"));
     if let Some((name, _)) = upgrade {
@@ -31,14 +31,14 @@ pub fn scheme(name: &str) -> Option<(&'static Protocol, Start)> {
     protocol(name).map(|protocol| (protocol, Start::Unspecified)).or_else(implicit)
 }
 
-/// What is spoken on a port by custom, and where TLS starts there.
+/// Returns the protocol that customarily uses this port, and the start of TLS there.
 pub fn by_port(port: u16) -> Option<(&'static Protocol, Start)> {
     let upgrade = PROTOCOLS.iter().find(|it| it.port == port).map(|it| (*it, Start::Upgrade));
     let implicit = || PROTOCOLS.iter().find(|it| it.implicit_tls.is_some_and(|tls| tls.port == port));
     upgrade.or_else(|| implicit().map(|it| (*it, Start::FirstByte)))
 }
 
-/// All schemes by their own names, without `+starttls`.
+/// Returns the primary names of all schemes, without those that end in `+starttls`.
 pub fn schemes() -> impl Iterator<Item = &'static str> {
     PROTOCOLS.iter().flat_map(|it| [Some(it.name), it.implicit_tls.map(|tls| tls.name)]).flatten()
 }

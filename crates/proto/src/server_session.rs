@@ -1,15 +1,14 @@
-//! The server's session inside TLS, as far as the upgrade is concerned.
+//! The server's session inside TLS, limited to the commands that relate to the upgrade.
 
 use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, ClientMessage, Dialect, Error, Identity, Protocol, Refusal, ReplyTo, ServerMessage, Side,
 };
 
-/// Reads commands inside TLS and answers those that are the upgrade's business: the second hello, which no
-/// longer lists the upgrade, a second request, which is refused (rule S4), and no-ops. The rest is the
-/// application's.
+/// Reads commands inside TLS and answers those that relate to the upgrade: hellos, whose answer no longer lists the
+/// upgrade, upgrade requests, which are refused (rule S4), and no-ops. The application answers all other commands.
 ///
-/// A fresh dialect serves it, so nothing that was sent in cleartext is known here (rule B3).
+/// The session uses a fresh dialect, so nothing that was sent in cleartext affects it (rule B3).
 pub struct ServerSession {
     dialect: Box<dyn Dialect>,
     inbox: Inbox,
@@ -21,21 +20,21 @@ impl std::fmt::Debug for ServerSession {
     }
 }
 
-/// What the application has to deal with.
+/// A command of the client for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCommand {
-    /// One whole message of the client's, with its line ending.
+    /// A complete message, with its line ending.
     Message(Vec<u8>),
-    /// A hello, a second request for TLS or a no-op, which was answered already. Told since it may matter
-    /// to the application: EHLO and RSET abort a mail transaction (RFC 5321 section 4.1.4).
+    /// A hello, an upgrade request or a no-op, which the session has answered. The application may need to know about
+    /// it: EHLO and RSET abort a mail transaction (RFC 5321 section 4.1.4).
     Answered(Vec<u8>),
-    /// The client said goodbye and was answered: flush and close.
+    /// The client quit, and the goodbye was written. Flush and close.
     Quit,
 }
 
 impl ServerSession {
-    /// Starts the session; appends what the server says first inside TLS, where it does
-    /// (ManageSieve's capabilities, the answer to the HTTP request).
+    /// Starts the session. Appends the message that the server sends first inside TLS, if the protocol has one (the
+    /// capabilities in ManageSieve, the answer to the request in HTTP).
     pub fn new(protocol: &Protocol, identity: Identity, out: &mut Vec<u8>) -> Self {
         let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..identity });
         match protocol.flow.after {
@@ -46,22 +45,22 @@ impl ServerSession {
         Self { dialect, inbox: Inbox::endless(Side::Client, protocol) }
     }
 
-    /// Takes what came out of TLS, up to 64 KiB of unread input, and returns the rest: call
-    /// [`next`](Self::next) until it has nothing, then give the rest again.
+    /// Takes decrypted input, up to 64 KiB of unread bytes, and returns the rest. Call [`next`](Self::next) until it
+    /// returns `None`, then pass the rest again.
     #[must_use = "what is returned was not taken"]
     pub fn receive<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         self.inbox.push(input)
     }
 
-    /// Takes the unread input back, for data that is no command (a message, a file).
+    /// Returns the unread input, for data that is not a command, such as a message or a file.
     pub fn take_unread(&mut self) -> Vec<u8> {
         self.inbox.take()
     }
 
-    /// The next command for the application; `None` when more input is needed.
+    /// Returns the next command for the application, or `None` if more input is necessary.
     ///
     /// # Errors
-    /// [`Error`] when the client's bytes are no command or too long; `out` ends with a goodbye.
+    /// [`Error`] if the client's bytes are not a command, or exceed a limit. `out` then ends with a goodbye.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<SessionCommand>, Box<Error>> {
         loop {
             let cut = self.inbox.next(&*self.dialect, ReplyTo::Other);

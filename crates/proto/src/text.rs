@@ -1,11 +1,11 @@
-//! What the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
+//! Functions that the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
 
 use std::collections::VecDeque;
 
 use crate::malformed::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 
-/// A line with its CRLF. A bare CR or LF is refused, because a peer that accepts it sees another message.
+/// Frames a line with its CRLF. A bare CR or LF is an error, because a peer that accepts it sees a different message.
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
         scan.at += 1;
@@ -23,7 +23,7 @@ pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malform
     Ok(None)
 }
 
-/// A line with its LF, or its CRLF.
+/// Frames a line with its LF or CRLF.
 pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
         scan.at += 1;
@@ -36,7 +36,7 @@ pub(crate) fn lf_line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
     Ok(None)
 }
 
-/// Lines until one for which `last` is true, that line included.
+/// Frames lines up to and including the first line for which `last` is true.
 pub(crate) fn lines_until(
     buf: &[u8],
     scan: &mut Scan,
@@ -52,7 +52,7 @@ pub(crate) fn lines_until(
     Ok(None)
 }
 
-/// A block that ends with a line of one dot, as POP3 and NNTP send after a positive status line.
+/// Frames a block that ends with a line of one dot, as POP3 and NNTP servers send after a positive status line.
 pub(crate) fn block(
     buf: &[u8],
     scan: &mut Scan,
@@ -63,7 +63,7 @@ pub(crate) fn block(
     lines_until(buf, scan, |line| Ok(if first.replace(false) { !follows(line) } else { line == b".\r\n" }))
 }
 
-/// The three digits at the start of a reply line.
+/// Parses the three digits at the start of a reply line.
 pub(crate) fn code(line: &[u8]) -> Result<u16, Malformed> {
     match line {
         [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'-' | b'\r', ..] => {
@@ -73,21 +73,21 @@ pub(crate) fn code(line: &[u8]) -> Result<u16, Malformed> {
     }
 }
 
-/// The lines of a message, without their line endings.
+/// Returns the lines of a message without their line endings.
 pub(crate) fn lines(msg: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     let msg = msg.strip_suffix(b"\n").unwrap_or(msg);
     msg.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// The words of a line, cut at single or repeated spaces.
+/// Returns the words of a line, separated by one or more spaces.
 pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
 }
 
-/// A command line: its verb, and what follows the one octet behind it (empty if nothing does).
+/// Splits a command line into its verb and the text after the one octet that follows the verb. The text may be empty.
 ///
-/// Servers skip what stands before a verb, and take more than a space for its end: whoever must not let a command
-/// pass has to see it in any spelling. Whoever wants it in the exact one compares lengths.
+/// Servers skip octets before a verb and accept more than a space after it. A caller that must block a command
+/// therefore has to recognize every spelling. A caller that requires the exact spelling compares lengths.
 pub(crate) fn command(msg: &[u8]) -> (&[u8], &[u8]) {
     let line = lines(msg).next().unwrap_or_default();
     let start = line.iter().position(u8::is_ascii_alphanumeric).unwrap_or(line.len());
@@ -96,7 +96,7 @@ pub(crate) fn command(msg: &[u8]) -> (&[u8], &[u8]) {
     (&line[..end], line.get(end + 1..).unwrap_or_default())
 }
 
-/// A line's first word, and what follows the first space (empty if nothing does).
+/// Splits a line into its first word and the text after the first space, which may be empty.
 pub(crate) fn word(msg: &[u8]) -> (&[u8], &[u8]) {
     let line = lines(msg).next().unwrap_or_default();
     match line.iter().position(|&byte| byte == b' ') {
@@ -105,7 +105,7 @@ pub(crate) fn word(msg: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The verb of a command in upper case, for a match; at most 16 octets of it, which no real verb exceeds.
+/// Returns the verb of a command in upper case. It is cut after 16 octets, which no real verb exceeds.
 pub(crate) fn verb<'a>(word: &[u8], upper: &'a mut [u8; 16]) -> &'a [u8] {
     let len = word.len().min(upper.len());
     upper[..len].copy_from_slice(&word[..len]);
@@ -113,14 +113,15 @@ pub(crate) fn verb<'a>(word: &[u8], upper: &'a mut [u8; 16]) -> &'a [u8] {
     if word.len() > len { b"" } else { &upper[..len] }
 }
 
-/// A literal that a line announces at its end: how many octets, and whether they wait for the server's word.
+/// A literal that is announced at the end of a line: its length in octets, and whether the client waits for the
+/// server's go-ahead.
 pub(crate) struct Literal {
     pub(crate) octets: usize,
     pub(crate) synchronising: bool,
 }
 
-/// The literal announced at the end of a line: `{5}`, or `{5+}`, which does not wait (RFC 7888). LITERAL- is the name
-/// of a capability; its literals are written with the plus sign too (section 5).
+/// Parses the literal announced at the end of a line: `{5}`, or `{5+}`, for which the client does not wait (RFC
+/// 7888). Literals under the capability LITERAL- also have the plus sign (RFC 7888 section 5).
 pub(crate) fn literal(line: &[u8]) -> Option<Literal> {
     let line = line.strip_suffix(b"}\r\n")?;
     let number = line.rsplit(|&byte| byte == b'{').next().filter(|number| number.len() < line.len())?;
@@ -133,15 +134,15 @@ pub(crate) fn literal(line: &[u8]) -> Option<Literal> {
     decimal.then(|| Literal { octets: digits.iter().fold(0, value), synchronising })
 }
 
-/// Lines until one for which `last` is true. A line that ends with a literal goes on behind it; `literal`
-/// says how many octets a piece of a line announces, if any.
+/// Frames lines up to and including the first line for which `last` is true. A line that ends with a literal
+/// continues after it. `literal` returns the number of octets that a part of a line announces.
 pub(crate) fn lines_with_literals(
     buf: &[u8],
     scan: &mut Scan,
     literal: impl Fn(&[u8]) -> Option<usize>,
     last: impl Fn(&[u8]) -> Result<bool, Malformed>,
 ) -> Result<Option<usize>, Malformed> {
-    // `depth` is where the last literal ends, `mark` is where the line starts.
+    // `depth` is the end of the last literal, and `mark` is the start of the line.
     loop {
         scan.at = scan.at.max(scan.depth.min(buf.len()));
         if scan.at < scan.depth {
@@ -160,38 +161,38 @@ pub(crate) fn lines_with_literals(
     }
 }
 
-/// A client's command: one line with the literals that need no go-ahead. An announcement that waits for
-/// the server ends it.
+/// Frames a client's command: a line with its non-synchronizing literals. A literal that waits for the server ends
+/// the message.
 pub(crate) fn command_with_literals(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     let included = |line: &[u8]| literal(line).filter(|it| !it.synchronising).map(|it| it.octets);
     lines_with_literals(buf, scan, included, |_| Ok(true))
 }
 
-/// How many octets the client announced at the end of this message, if they wait for the server's word.
+/// Returns the length of the literal that the client announced at the end of this message and waits to send.
 pub(crate) fn announcement(msg: &[u8]) -> Option<usize> {
     msg.strip_suffix(b"}\r\n")?;
     let mut scan = Scan::default();
-    // The braces have to stand behind the last literal, not half in it.
+    // The braces must follow the last literal. Braces inside it announce nothing.
     let whole = command_with_literals(msg, &mut scan).ok().flatten()?;
     literal(msg.get(scan.depth..whole)?).map(|it| it.octets)
 }
 
-/// Whether this text starts with `start`, in any case.
+/// Returns whether this text starts with `start`, ignoring case.
 pub(crate) fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
-/// Whether this line's first word, in any case, is `word`.
+/// Returns whether the first word of this line is `word`, ignoring case.
 pub(crate) fn opens_with(line: &[u8], word: &[u8]) -> bool {
     words(line).next().is_some_and(|first| first.eq_ignore_ascii_case(word))
 }
 
-/// Whether this text for people speaks of TLS, by any of its names: in some protocols nothing else tells why
-/// a command was refused. Nothing but a report may rest on it.
+/// Returns whether this human-readable text mentions TLS by any of its names. In some protocols only the text
+/// contains the reason for a refusal. The result may be used in reports only.
 pub(crate) fn mentions_tls(text: &[u8]) -> bool {
     let names: [&[u8]; 4] = [b"TLS", b"STARTTLS", b"STLS", b"SSL"];
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    // A server that repeats the probe's user name has not spoken of TLS.
+    // A server that repeats the probe's user name has not mentioned TLS.
     let words = text
         .split(|byte| !is_word(byte))
         .filter(|word| !starts_with(word, probe_credentials::USER.as_bytes()));
@@ -200,19 +201,19 @@ pub(crate) fn mentions_tls(text: &[u8]) -> bool {
         .any(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
 }
 
-/// A challenge in Base64, as it stands behind `334` and its like; none at all is the empty one.
+/// Decodes a challenge in Base64, such as the text after `334`. Empty text is the empty challenge.
 pub(crate) fn challenge(text: &[u8]) -> Result<Vec<u8>, Malformed> {
     base64::decode(text.trim_ascii()).ok_or(malformed("a challenge in Base64"))
 }
 
-/// A response in Base64 (RFC 4422 section 3.4 leaves the form to the protocol).
+/// Appends a response in Base64 (RFC 4422 section 3.4 leaves the encoding to the protocol).
 pub(crate) fn respond(response: &[u8], out: &mut OutputBuffer) {
     out.push_redacted(base64::encode(response));
     out.push_public("\r\n");
 }
 
-/// Begins a mechanism with `command`, and says whether the initial response went along: it does where the
-/// line is no longer than `longest` with it. The empty one is written as `=`.
+/// Begins a mechanism with `command`. Returns whether the initial response was included, which requires that the line
+/// does not exceed `longest`. An empty response is written as `=`.
 pub(crate) fn begin(command: &str, initial: Option<&[u8]>, longest: usize, out: &mut OutputBuffer) -> bool {
     out.push_public(command);
     let encoded =
@@ -226,39 +227,39 @@ pub(crate) fn begin(command: &str, initial: Option<&[u8]>, longest: usize, out: 
     fits
 }
 
-/// What PLAIN would say, taken apart: the name and the password (RFC 4616 section 2).
+/// Splits a PLAIN message into the name and the password (RFC 4616 section 2).
 pub(crate) fn name_and_password(initial: Option<&[u8]>) -> (&[u8], &[u8]) {
     let mut parts = initial.unwrap_or_default().split(|&byte| byte == 0).skip(1);
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
-/// For the commands that wait for an answer, oldest first: whether a positive one is a block.
+/// The commands that wait for an answer, oldest first: whether a positive answer is a block.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks(VecDeque<bool>);
 
 impl Blocks {
-    /// As many as a relay lets wait.
+    /// The most commands that wait for answers, as in a relay.
     const MAX: usize = 1024;
 
-    /// A command was read.
+    /// Records a command.
     pub(crate) fn asked(&mut self, block: bool) {
         if self.0.len() < Self::MAX {
             self.0.push_back(block);
         }
     }
 
-    /// The last command was answered without asking anybody.
+    /// Removes the last command, which was answered without the server.
     pub(crate) fn settled(&mut self) {
         self.0.pop_back();
     }
 
-    /// An answer was read; whether it was the last that was due.
+    /// Records an answer. Returns whether no other answer is due.
     pub(crate) fn answered(&mut self) -> bool {
         self.0.pop_front();
         self.0.is_empty()
     }
 
-    /// Whether the next positive answer is a block.
+    /// Returns whether the next positive answer is a block.
     pub(crate) fn next(&self) -> bool {
         self.0.front() == Some(&true)
     }

@@ -1,8 +1,8 @@
-//! The XML of a stream: cut incrementally, then read with namespaces (RFC 6120 section 11).
+//! The XML of a stream: framed incrementally, then parsed with namespaces (RFC 6120 section 11).
 //!
-//! A stream is one endless document that travels in pieces: its start tag, each child of it, its end tag,
-//! and single octets of white space between them. Restricted XML (section 11.1): no comments, no processing
-//! instructions, no document type, no entities but the five of XML itself.
+//! A stream is one document without a known end. It arrives in pieces: its start tag, each of its children, its end
+//! tag, and single octets of white space between them. The XML is restricted (section 11.1): no comments, no
+//! processing instructions, no document type, and only the five predefined entities.
 
 use crate::malformed::malformed;
 use crate::{Malformed, Scan};
@@ -11,9 +11,9 @@ mod reader;
 
 pub(crate) use reader::{Element, Reader};
 
-/// Elements inside each other, within one child of the stream.
+/// The deepest nesting of elements within one child of the stream.
 const MAX_DEPTH: usize = 64;
-/// Where a scan stands: the low bits of [`Scan::state`].
+/// The state of a scan: the low bits of [`Scan::state`].
 mod place {
     pub(super) const START: u8 = 0;
     pub(super) const DECLARATION: u8 = 1;
@@ -29,16 +29,16 @@ mod place {
     pub(super) const CDATA_OPEN: u8 = 11;
     pub(super) const CDATA: u8 = 12;
     pub(super) const DONE: u8 = 13;
-    /// In a reference to an entity, within one of the places above.
+    /// In an entity reference, within one of the states above.
     pub(super) const ENTITY: u8 = 0x40;
-    /// The start tag belongs to a stream, and is a message of its own.
+    /// The start tag opens a stream, and is a message by itself.
     pub(super) const STREAM: u8 = 0x80;
 }
 
-/// How a declaration starts.
+/// The start of an XML declaration.
 const BEFORE: &[u8] = b"<?xml";
 
-/// The length of the message at the start of `buf`.
+/// Returns the length of the message at the start of `buf`.
 pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
         let next = step(buf, scan, byte)?;
@@ -51,7 +51,7 @@ pub(crate) fn message(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malf
     Ok(None)
 }
 
-/// The place behind the byte at `scan.at`.
+/// Returns the state after the byte at `scan.at`.
 fn step(buf: &[u8], scan: &mut Scan, byte: u8) -> Result<u8, Malformed> {
     use place::*;
     let (here, white, within) = (scan.at, is_white(byte), scan.state & !STREAM);
@@ -131,7 +131,7 @@ fn step(buf: &[u8], scan: &mut Scan, byte: u8) -> Result<u8, Malformed> {
     })
 }
 
-/// The place behind a byte in a start tag, outside attribute values.
+/// Returns the state after a byte in a start tag, outside attribute values.
 fn in_tag(scan: &mut Scan, byte: u8) -> Result<u8, Malformed> {
     let stream = scan.state & place::STREAM != 0;
     Ok(match byte {
@@ -174,7 +174,7 @@ fn entity_bytes(name: &[u8]) -> Result<char, Malformed> {
     str::from_utf8(name).map_err(|_| malformed("UTF-8")).and_then(entity)
 }
 
-/// The character that `&name;` stands for (XML 1.0 sections 4.1 and 4.6).
+/// Returns the character for `&name;` (XML 1.0 sections 4.1 and 4.6).
 fn entity(name: &str) -> Result<char, Malformed> {
     let character = match name {
         "lt" => Some('<'),
@@ -193,7 +193,7 @@ fn entity(name: &str) -> Result<char, Malformed> {
     character.ok_or_else(|| malformed("a character or one of XML's five entities"))
 }
 
-/// Appends `text` so that it is text in any element and any attribute value.
+/// Appends `text`, escaped for use in element content and in attribute values.
 pub(crate) fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
@@ -207,20 +207,20 @@ pub(crate) fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// What kind of piece of a stream a message is.
+/// The kind of a message in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// White space: a keep-alive.
     White,
     /// The start tag of the stream.
     Header,
-    /// A child of the stream, whole.
+    /// A complete child of the stream.
     Child,
     /// The end tag of the stream.
     End,
 }
 
-/// The kind of a message that [`message`] has cut.
+/// Returns the kind of a message that [`message`] has framed.
 pub(crate) fn piece(msg: &[u8]) -> Piece {
     match msg {
         [b'<', b'?', ..] => Piece::Header,

@@ -1,61 +1,60 @@
-//! The words of a login inside TLS.
+//! The messages of a login inside TLS.
 
 use std::fmt;
 
 use super::{Dialect, Side};
 use crate::{Malformed, ReplyTo};
 
-/// A dialect that knows how one logs in: recognises and writes; decides nothing.
+/// A dialect that implements logins: it parses and writes messages, but makes no decisions.
 ///
-/// Mechanisms go by their names: those that SASL has registered (`PLAIN`, `SCRAM-SHA-256`), and those that
-/// the protocol has of its own: `USER` for a name and a password in commands of its own, `SIMPLE`, `APOP`,
-/// or the name that the server gives it. What they send and answer is known outside of this crate; a
-/// dialect only wraps it. The initial response of `USER` and `SIMPLE` is that of PLAIN (RFC 4616), and
-/// `USER` answers every challenge with the password.
+/// Mechanisms are identified by name: registered SASL names (`PLAIN`, `SCRAM-SHA-256`), names of the protocol's own
+/// logins (`USER` for a name and a password in separate commands, `SIMPLE`, `APOP`), or the name that the server
+/// sends. The data of the mechanisms is computed outside of this crate; a dialect only encodes it. The initial
+/// response of `USER` and `SIMPLE` is that of PLAIN (RFC 4616), and `USER` answers every challenge with the password.
 pub trait LoginDialect: Dialect {
-    /// What ties a login to its TLS connection in this protocol, where the mechanism can do that.
+    /// Returns the type of channel binding in this protocol, for mechanisms that support it.
     fn binding(&self) -> ChannelBinding {
         ChannelBinding::Exporter
     }
 
-    /// Whether a granted login means that name and password are right.
+    /// Returns whether the server has checked the name and the password when it grants a login.
     fn is_checked(&self) -> bool {
         true
     }
 
-    /// Whether another mechanism can begin in the same session after one was refused.
+    /// Returns whether another mechanism can begin in the same session after a refusal.
     fn can_begin_again(&self) -> bool {
         true
     }
 
-    /// The mechanisms in this list of capabilities, in the server's order; with no message at all, those
-    /// that are there without being listed.
+    /// Returns the mechanisms in this capability list, in the server's order. An empty list returns the mechanisms
+    /// that are available without being listed.
     fn mechanisms(&self, list: &[u8]) -> Vec<OfferedMechanism>;
 
-    /// Appends a message of the client's, and says whether it was said as a whole: not if the protocol has
-    /// no such message, and not if the initial response did not go along, as it must not everywhere.
+    /// Appends a message of the client. Returns whether it was written completely: false if the protocol has no such
+    /// message, or if the initial response was not included because the protocol does not permit it there.
     fn write(&mut self, msg: LoginMessage<'_>, out: &mut OutputBuffer) -> bool;
 
-    /// The meaning of one whole message of the server's: of its greeting inside TLS ([`ReplyTo::Connect`],
-    /// where only what it tells for the login matters), of an answer to [`LoginMessage::Hello`]
-    /// ([`ReplyTo::Hello`]), or of any other.
+    /// Returns the meaning of one complete message of the server: the greeting inside TLS ([`ReplyTo::Connect`], read
+    /// only for data that the login uses), the answer to [`LoginMessage::Hello`] ([`ReplyTo::Hello`]), or any other
+    /// message.
     ///
     /// # Errors
-    /// [`Malformed`] when it means nothing in this place.
+    /// [`Malformed`] if the message has no meaning at this point.
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed>;
 }
 
-/// What ties a login to its TLS connection, so that an attacker in the middle cannot forward it.
+/// The data that binds a login to its TLS connection, so that an attacker in the middle cannot forward it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChannelBinding {
-    /// A secret of both ends' (RFC 9266).
+    /// A secret that both ends derive from the TLS session (RFC 9266).
     Exporter,
     /// The server's certificate (RFC 5929 section 4).
     ServerEndPoint,
 }
 
 impl ChannelBinding {
-    /// Its registered name.
+    /// Returns the registered name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exporter => "tls-exporter",
@@ -64,24 +63,24 @@ impl ChannelBinding {
     }
 }
 
-/// A message of a client that logs in.
+/// A message of a client in a login.
 #[derive(Clone, Copy)]
 pub enum LoginMessage<'a> {
-    /// Asks which mechanisms there are; in some protocols with the name of the user.
+    /// Asks for the mechanisms. In some protocols it contains the user name.
     Hello {
         /// The name of the user.
         user: &'a str,
     },
     /// Begins a mechanism.
     Begin {
-        /// Its name.
+        /// The name of the mechanism.
         mechanism: &'a str,
         /// The initial response of the mechanism, if it has one.
         initial: Option<&'a [u8]>,
     },
     /// Answers a challenge.
     Response(&'a [u8]),
-    /// Breaks the exchange off.
+    /// Aborts the exchange.
     Abort,
     /// Asks for the identity of the session (RFC 4532).
     WhoAmI,
@@ -90,52 +89,52 @@ pub enum LoginMessage<'a> {
 /// A mechanism that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedMechanism {
-    /// Its name, in upper case.
+    /// The name, in upper case.
     pub name: String,
-    /// What the mechanism is told first, where that comes with the offer.
+    /// The first challenge, if the offer contains it.
     pub challenge: Option<Vec<u8>>,
 }
 
 impl OfferedMechanism {
-    /// One that starts with what the client says, or waits for a challenge.
+    /// Returns a mechanism without a challenge in its offer.
     pub(crate) fn named(name: impl AsRef<[u8]>) -> Self {
         let name = String::from_utf8_lossy(name.as_ref()).to_ascii_uppercase();
         Self { name, challenge: None }
     }
 }
 
-/// What a server's message means to a login.
+/// The meaning of a server's message for a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginReply {
     /// Answers nothing.
     Interim,
-    /// These are the mechanisms.
+    /// Lists the mechanisms.
     Offer(Vec<OfferedMechanism>),
-    /// The mechanism goes on with this.
+    /// Continues the mechanism with this challenge.
     Challenge(Vec<u8>),
-    /// Logged in.
+    /// The login succeeded.
     Granted {
-        /// The server's last data for the mechanism, if there is any.
+        /// The server's final data for the mechanism, if any.
         data: Option<Vec<u8>>,
         /// The user of the session, if the server reports it.
         user: Option<String>,
     },
-    /// Not logged in.
+    /// The login failed.
     Refused(Denial),
     /// The server is closing.
     Bye,
 }
 
-/// Why there is no login.
+/// The reason for which a login failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// The name, the password or the token is wrong, or not good for this.
+    /// The name, the password or the token is wrong, or not permitted for this.
     Credentials,
-    /// The mechanism is not known there, or not allowed, or failed for a reason that is not the password.
+    /// The mechanism is unknown, not permitted, or failed for a reason other than the password.
     Mechanism,
     /// The server computed a different channel binding, so it is not at the other end of this TLS connection.
     ChannelBinding,
-    /// The server cannot tell for now.
+    /// The server cannot decide at the moment.
     Temporary,
     /// The server is closing the connection.
     Bye,
@@ -151,17 +150,17 @@ pub struct OutputBuffer {
     invalid: bool,
 }
 
-/// One message of a login, for people. The client's secrets are blanked; it is not escaped.
+/// A message of a login as readable text, with the client's secrets redacted. It is not escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranscriptEntry {
     /// The side that sent it.
     pub from: Side,
-    /// The message; in words, where the protocol is not text.
+    /// The message, or its description in a binary protocol.
     pub text: Vec<u8>,
 }
 
 impl OutputBuffer {
-    /// Takes what is to be sent.
+    /// Takes the octets to send.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
@@ -171,21 +170,21 @@ impl OutputBuffer {
         std::mem::take(&mut self.said)
     }
 
-    /// Appends octets that the transcript shows as they are.
+    /// Appends octets that the transcript shows unchanged.
     pub fn push_public(&mut self, text: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(text.as_ref());
         self.shown.extend_from_slice(text.as_ref());
     }
 
-    /// Writes a value that a user chose, such as a name, into a line. It is not a secret.
+    /// Appends a value that a user chose, such as a name, to a line. The value is not a secret.
     ///
-    /// A line end in the value would end the command and start another one, so the message is not sent then.
+    /// A line end in the value would end the command and start another command, so such a message is not sent.
     pub fn push_value(&mut self, value: impl AsRef<[u8]>) {
         self.invalid |= ends_a_line(value.as_ref());
         self.push_public(value);
     }
 
-    /// Writes a secret into a line, as [`push_value`](Self::push_value) does.
+    /// Appends a secret to a line, with the check of [`push_value`](Self::push_value).
     pub fn push_redacted(&mut self, bytes: impl AsRef<[u8]>) {
         self.invalid |= ends_a_line(bytes.as_ref());
         self.bytes.extend_from_slice(bytes.as_ref());
@@ -198,12 +197,13 @@ impl OutputBuffer {
         self.shown.extend_from_slice(shown.as_bytes());
     }
 
-    /// Whether a value in the message that is being written would end a line.
+    /// Returns whether a value in the current message would end a line.
     pub(crate) fn is_invalid(&self) -> bool {
         self.invalid
     }
 
-    /// Drops what was not taken yet, if a value in it could not be written; returns whether that was so.
+    /// Drops the octets that were not taken yet if a value among them could not be written. Returns whether they were
+    /// dropped.
     pub(crate) fn is_withdrawn(&mut self) -> bool {
         if self.invalid {
             self.bytes.clear();

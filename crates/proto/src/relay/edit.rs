@@ -1,10 +1,10 @@
-//! Rules at work on one message.
+//! Applies the rules of a relay to one message.
 
 use super::rule::swapped;
 use super::{Due, Edit, EventKind, Outgoing, Relay, RelayRule, Trigger};
 use crate::{CleartextPermission, ClientMessage, ReplyTo, ServerMessage, Side};
 
-/// What became of a message that passed the rules.
+/// The outcome of the rules for a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Untouched,
@@ -12,12 +12,12 @@ pub(super) enum Fate {
     Swallowed,
     Released,
     Granted,
-    /// Refused, and the session with it.
+    /// The message was refused, and the relay ended the session.
     Ended,
 }
 
 impl Relay {
-    /// Applies the rules to a message and sends what they leave of it.
+    /// Applies the rules to a message and sends the result.
     pub(super) fn edit(
         &mut self,
         from: Side,
@@ -86,7 +86,7 @@ impl Relay {
             fate = match &edited {
                 _ if matches!(fate, Fate::Released | Fate::Granted | Fate::Ended) => fate,
                 None => Fate::Swallowed,
-                // Other words in a go-ahead, for example, leave it one.
+                // A swap of text does not change the meaning: a go-ahead with another text is still a go-ahead.
                 Some(_) if matches!(rule.edit, Edit::Swap(..)) => fate,
                 Some(_) if edited != message => Fate::Changed,
                 Some(_) => fate,
@@ -108,7 +108,7 @@ impl Relay {
         fate
     }
 
-    /// Whether a message may pass where TLS is optional, if there is a rule that asks.
+    /// Returns whether a message may pass where TLS is optional, if a rule depends on it.
     fn cleartext_permission(&self, what: EventKind, message: &[u8]) -> CleartextPermission {
         match what {
             EventKind::Client(ClientMessage::Request | ClientMessage::OnBehalf) => {
@@ -121,7 +121,7 @@ impl Relay {
         }
     }
 
-    /// Sends the answers of ours that nothing has to come before.
+    /// Sends the relay's own answers that no earlier answer delays.
     pub(super) fn answer(&mut self, out: &mut Outgoing) {
         while let Some(Due::Ours(answer)) = self.due.pop_front_if(|due| matches!(due, Due::Ours(_))) {
             out.to_client.extend_from_slice(&answer);

@@ -1,111 +1,112 @@
-//! Events and rules of a relay. They name no protocol.
+//! Events and rules of a relay, independent of the protocol.
 
 use std::ops::Range;
 
 use crate::{CapabilityRewrite, ClientMessage, ReplyTo, ServerMessage, Side};
 
-/// Something the relay saw.
+/// A message or a change that the relay observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayEvent {
     /// The side that sent it.
     pub from: Side,
-    /// Where it lies in what that side sent, counted from the first byte of the connection.
+    /// The range in the stream of that side, in octets from the start of the connection.
     pub at: Range<u64>,
-    /// What it was.
+    /// The kind of event.
     pub kind: EventKind,
-    /// The message in words, in protocols that people cannot read.
+    /// The message as readable text, in binary protocols.
     pub text: Option<String>,
 }
 
-/// What the relay saw.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A message of the client's: the request is [`ClientMessage::Request`], credentials in cleartext
-    /// are [`ClientMessage::Credentials`].
+    /// A message from the client. The request is [`ClientMessage::Request`]; credentials in cleartext are
+    /// [`ClientMessage::Credentials`].
     Client(ClientMessage),
-    /// A message of the server's: offered, accepted, refused.
+    /// A message from the server, such as an offer, a go-ahead or a refusal.
     Server(ServerMessage),
-    /// This side's cleartext ends here: what follows is TLS, and passes unread.
+    /// The end of this side's cleartext. TLS follows, and passes unread.
     Boundary,
-    /// This side sent cleartext beyond its boundary.
+    /// Cleartext from this side after its boundary.
     BeyondBoundary,
-    /// These bytes are no message of the protocol. What follows passes unread, in both directions.
+    /// Bytes that are not a message of the protocol. Everything after them passes unread, in both directions.
     Lost {
-        /// What should have been there.
+        /// What was expected, as a noun phrase.
         expected: &'static str,
     },
 }
 
-/// When a rule applies. It names no protocol.
+/// The condition for a rule, independent of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// When the client sends this.
+    /// The client sends this message.
     Client(ClientMessage),
-    /// When the client sends what may not pass in cleartext where TLS is optional, by the protocol's list
+    /// The client sends a message that is not listed for cleartext where TLS is optional
     /// ([`Dialect::cleartext_permission`](crate::Dialect::cleartext_permission)). The upgrade request and
-    /// [`ClientMessage::OnBehalf`] are not among it: they have rules of their own.
+    /// [`ClientMessage::OnBehalf`] do not trigger it, because they have their own rules.
     ///
-    /// [`Edit::AnswerInTurn`] ends the session where servers disagree about the end of the message.
+    /// [`Edit::AnswerInTurn`] ends the session if servers disagree about the end of the message.
     NeedsTls,
-    /// When the server sends this.
+    /// The server sends this message.
     Server(ServerMessage),
-    /// When the server answers this, with any answer.
+    /// The server sends any answer to this.
     Reply(ReplyTo),
-    /// Whenever this side sends a message: an offer may be spread over several.
+    /// This side sends any message. An offer may be spread over several messages.
     Any(Side),
 }
 
-/// What a rule does with the message that it applies to.
+/// The change that a rule makes to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Changes a list of capabilities, or what the client reports about itself.
+    /// Changes a capability list, or the information that the client reports about itself.
     Rewrite(CapabilityRewrite),
-    /// Swallows the message.
+    /// Drops the message.
     Drop,
-    /// Sends these bytes instead.
+    /// Sends these bytes in place of the message.
     Replace(Vec<u8>),
-    /// Sends the message with the second in place of the first, wherever that stands in it.
+    /// Sends the message with each occurrence of the first byte string replaced by the second.
     Swap(Vec<u8>, Vec<u8>),
-    /// Sends these bytes first.
+    /// Sends these bytes before the message.
     Before(Vec<u8>),
-    /// Sends these bytes right after the message.
+    /// Sends these bytes directly after the message.
     After(Vec<u8>),
-    /// Swallows the client's message and answers it in the server's place, at once.
+    /// Drops the client's message and answers it at once in place of the server.
     Answer(ServerMessage),
-    /// The same, after everything before it is answered, so that the client sees one well-ordered session.
+    /// Drops the client's message and answers it in place of the server after all earlier answers, so that the
+    /// answers arrive in order.
     AnswerInTurn(ServerMessage),
-    /// Swallows the client's message and answers it with these words, tied to it as the protocol has it.
+    /// Drops the client's message and sends these bytes as its answer, with the tag or id that the protocol requires.
     Reply(Vec<u8>),
-    /// Sends these words right behind, as the answer to the question that is so many behind the client's last
-    /// one: 0 is that one, 1 is not put yet.
+    /// Sends these bytes directly after the message, as the answer to a command of the client. 0 is the client's last
+    /// command; a higher number is that many commands later, before the client has sent it.
     PredictReply(u32, Vec<u8>),
-    /// Ends a segment right after the message.
+    /// Ends a segment directly after the message.
     Cut,
-    /// Lets the client's message pass, and everything after it unread; the server is read until it has
-    /// answered what came before.
+    /// Passes the client's message, and everything after it unread. The server is parsed until it has answered all
+    /// earlier messages.
     Release,
-    /// Swallows the client's request and stops there: [`Relay::upgrade`](super::Relay::upgrade) grants it.
+    /// Drops the client's request and stops there. [`Relay::upgrade`](super::Relay::upgrade) grants it.
     Grant,
 }
 
-/// An edit and the moment for it.
+/// A rule of a relay: an edit and its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayRule {
-    /// When.
+    /// The condition.
     pub trigger: Trigger,
-    /// What.
+    /// The edit.
     pub edit: Edit,
 }
 
-/// What the relay has to send on, to each side.
+/// The bytes that the relay has to send to each side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// For the client.
+    /// Bytes for the client.
     pub to_client: Vec<u8>,
-    /// For the server.
+    /// Bytes for the server.
     pub to_server: Vec<u8>,
-    /// Where segments for the client end, in octets from the start of `to_client`.
+    /// The ends of the segments for the client, in octets from the start of `to_client`.
     pub cuts: Vec<usize>,
 }
 
@@ -118,7 +119,7 @@ impl Outgoing {
     }
 }
 
-/// A message with the one in place of the other.
+/// Returns the message with each occurrence of `old` replaced by `new`.
 pub(super) fn swapped(message: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::with_capacity(message.len()), message);
     while let Some((first, behind)) = rest.split_first() {

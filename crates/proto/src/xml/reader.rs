@@ -1,4 +1,4 @@
-//! The elements of one whole message, with their namespaces.
+//! A reader of the elements of one complete message, with their namespaces.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use super::{continues_name, entity, is_white, local, starts_name};
 use crate::Malformed;
 use crate::malformed::malformed;
 
-/// What the prefix `xml` always means.
+/// The fixed namespace of the prefix `xml`.
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
-/// Attributes of one element, and namespaces in force at one place.
+/// The most attributes of an element, and the most namespaces in scope.
 const MAX_ATTRIBUTES: usize = 64;
 
 /// An element's start tag.
@@ -17,9 +17,9 @@ pub(crate) struct Element<'a> {
     namespace: Cow<'a, str>,
     name: &'a str,
     attributes: Vec<(&'a str, Cow<'a, str>)>,
-    /// How many elements of the same message it lies in.
+    /// The number of elements of the same message that contain it.
     pub(crate) depth: usize,
-    /// Where it starts.
+    /// Its offset in the message.
     pub(crate) start: usize,
 }
 
@@ -36,7 +36,7 @@ impl Element<'_> {
         &self.namespace
     }
 
-    /// The value of the attribute with this name and no prefix.
+    /// Returns the value of the attribute with this name and no prefix.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(it, _)| *it == name).map(|(_, value)| value.as_ref())
     }
@@ -46,22 +46,23 @@ impl Element<'_> {
     }
 }
 
-/// Reads the elements of one whole message, in the order of their start tags.
+/// Reads the elements of one complete message, in the order of their start tags.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Names of the open elements, with the number of namespaces that were in force around each.
+    /// The names of the open elements, each with the number of namespaces that were in scope around it.
     open: Vec<(&'a str, usize)>,
     namespaces: Vec<(&'a str, Cow<'a, str>)>,
-    /// The name of the stream's own element, if its header is known.
+    /// The name of the stream element, if its header is known.
     stream: &'a str,
-    /// Whether anything but elements was seen, white space included.
+    /// The message contains something other than elements, such as white space.
     pub(crate) has_text: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `msg` as a child of the stream that `header` opened; of none, if that is empty.
+    /// Returns a reader of `msg` as a child of the stream that `header` opened. If `header` is empty, there is no
+    /// stream.
     pub(crate) fn new(header: &'a str, msg: &'a [u8]) -> Result<Self, Malformed> {
         let text = str::from_utf8(msg).map_err(|_| malformed("UTF-8"))?;
         let (open, namespaces) = (Vec::new(), Vec::new());
@@ -74,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    /// Whether this is the end tag of the stream.
+    /// Returns whether this is the end tag of the stream.
     pub(crate) fn ends_stream(&mut self) -> bool {
         self.at = 2;
         let name = self.name();
@@ -84,12 +85,12 @@ impl<'a> Reader<'a> {
         same && self.rest() == ">"
     }
 
-    /// The namespace of names without a prefix.
+    /// Returns the namespace of names without a prefix.
     pub(crate) fn default_namespace(&self) -> &str {
         self.namespaces.iter().rev().find(|(prefix, _)| prefix.is_empty()).map_or("", |(_, it)| it)
     }
 
-    /// The next start tag; `None` behind the last end tag.
+    /// Returns the next start tag, or `None` after the last end tag.
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
         while !self.rest().is_empty() {
             if let Some(element) = self.step()? {
@@ -99,7 +100,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// Goes behind one tag or one stretch of text, and gives the element if it was a start tag.
+    /// Reads one tag or one run of text. Returns the element if it was a start tag.
     fn step(&mut self) -> Result<Option<Element<'a>>, Malformed> {
         let rest = self.rest();
         if let Some(declaration) = rest.strip_prefix("<?xml").filter(|_| self.at == 0) {
@@ -119,7 +120,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// Goes to the end of the element that [`next`](Self::next) gave last, and returns where that is.
+    /// Reads to the end of the element that [`next`](Self::next) returned last, and returns the offset of that end.
     pub(crate) fn end_of(&mut self, element: &Element<'_>) -> Result<usize, Malformed> {
         while self.open.len() > element.depth && !self.rest().is_empty() {
             self.step()?;
@@ -131,7 +132,8 @@ impl<'a> Reader<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// `version` must be there, and the encoding UTF-8 if it is named (RFC 6120 section 11.6).
+    /// Checks a declaration: `version` is required, and the encoding must be UTF-8 if it is present (RFC 6120 section
+    /// 11.6).
     fn declaration(&mut self, inside: &'a str) -> Result<(), Malformed> {
         let (inside, _) = inside.split_once("?>").ok_or_else(|| malformed("?> behind a declaration"))?;
         self.at += 5;
@@ -190,7 +192,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The attributes up to what is none; white space must precede each.
+    /// Reads attributes, each after white space, until something else follows.
     fn attributes(&mut self, end: usize) -> Result<Vec<(&'a str, Cow<'a, str>)>, Malformed> {
         let bad = || malformed("an attribute");
         let mut attributes: Vec<(&str, Cow<'_, str>)> = Vec::new();
@@ -219,7 +221,7 @@ impl<'a> Reader<'a> {
         self.at > before
     }
 
-    /// A name with its prefix; empty if there is none.
+    /// Reads a name with its prefix. Returns an empty name if none is present.
     fn name(&mut self) -> &'a str {
         let rest = self.rest();
         let starts = rest.bytes().next().is_some_and(starts_name);
@@ -228,7 +230,8 @@ impl<'a> Reader<'a> {
         &rest[..len]
     }
 
-    /// Namespaces in XML 1.0, section 3: a prefix cannot be taken back, and two are not for taking.
+    /// Declares a namespace. A prefix cannot be undeclared, and `xml` and `xmlns` are reserved (Namespaces in XML 1.0
+    /// section 3).
     fn declare(&mut self, attribute: &'a str, namespace: Cow<'a, str>) -> Result<(), Malformed> {
         let prefix = attribute.strip_prefix("xmlns:");
         let sound = match prefix {
@@ -251,7 +254,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The namespace of a name in force, and the name without its prefix.
+    /// Returns the namespace of a name, and the name without its prefix.
     fn resolve(&self, name: &'a str) -> Option<(Cow<'a, str>, &'a str)> {
         let (prefix, local) = name.split_once(':').unwrap_or(("", name));
         if !local.bytes().next().is_some_and(starts_name) || local.contains(':') {
@@ -268,7 +271,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Text with its entities replaced.
+/// Returns text with its entities replaced.
 fn decoded(text: &str) -> Result<Cow<'_, str>, Malformed> {
     let mut pieces = text.split('&');
     let first = pieces.next().unwrap_or_default();
