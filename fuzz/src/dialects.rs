@@ -1,13 +1,13 @@
-//! The dialects alone: cutting and reading.
+//! The dialects alone: framing and parsing.
 
 use starttls_proto::{CapabilityRewrite, Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side};
 
 use crate::{choose, identity};
 
-/// Cuts and reads arbitrary octets as each side's messages.
+/// Frames and parses arbitrary octets as messages of each side.
 ///
-/// A cut is never empty and never longer than what is there; arriving octet by octet changes nothing;
-/// reading, describing and taking the offer out never panics, and a list without its offer is a message.
+/// A message is never empty and never longer than the input, and its length does not change if the octets arrive one
+/// by one. Parsing, describing and removing the offer never panic, and a list without its offer is still a message.
 pub fn dialects(input: &[u8]) {
     let Some((protocol, _, octets)) = choose(input) else { return };
     read(protocol, Side::Client, ReplyTo::Other, octets);
@@ -34,7 +34,7 @@ fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
     }
 }
 
-/// The length of the next message, found at once and octet by octet alike.
+/// Returns the length of the next message. Checks that whole input and single octets give the same result.
 fn cut(
     protocol: &Protocol,
     dialect: &dyn Dialect,

@@ -1,4 +1,4 @@
-//! The front door of a gateway: a client in cleartext, before and after it asks for TLS.
+//! The entrance of a gateway: a client in cleartext, before and after its request for TLS.
 
 use starttls_proto::{
     CapabilityRewrite, ClientMessage, Edit, RelayEvent, Identity, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side,
@@ -7,8 +7,8 @@ use starttls_proto::{
 use crate::choose;
 use crate::relay::pieces;
 
-/// The pieces of [`relay`](crate::relay()). Nothing that the client sends passes where TLS is required (rule G1) or cannot be
-/// optional (rule S4), and a granted request with a byte after it does not upgrade (rule B1).
+/// Uses the input format of [`relay`](crate::relay()). No byte of the client passes where TLS is required (rule G1)
+/// or cannot be optional (rule S4). A granted request with a byte after it does not upgrade (rule B1).
 pub fn front(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let everything = [
@@ -36,7 +36,7 @@ pub fn front(input: &[u8]) {
         for (from, piece) in pieces(encoded) {
             let (mut out, mut events) = (Outgoing::default(), Vec::<RelayEvent>::new());
             relay.receive(from, piece, &mut out, &mut events);
-            // A relay that has lost its way is the end of the session.
+            // A relay that can no longer parse ends the session.
             if relay.is_opaque() {
                 break;
             }

@@ -5,15 +5,15 @@ use starttls_hello::{
     WalkStep, Topic, Version, Walk,
 };
 
-/// The first octet chooses a cut. The others are what a server or a client sends: the result is the same at every cut,
-/// a hello that was read is written as it was, and no answer makes a walk endless.
+/// Reads input of a client or a server. The first octet chooses a cut. The result is the same at every cut, a parsed
+/// hello is written back unchanged, and every walk ends, whatever the answers are.
 pub fn hello(input: &[u8]) {
     let Some((&cut, bytes)) = input.split_first() else { return };
     let parts = bytes.split_at(usize::from(cut) % (bytes.len() + 1));
     let answer = flight(&[bytes]);
     assert_eq!(answer, flight(&[parts.0, parts.1]), "a flight depends on its cut");
     if let Answer::Hello(flight) = &answer {
-        // What is not complete is never taken for complete.
+        // Incomplete input must not be reported as complete.
         let again = self::flight(&[bytes, b"\0"]);
         let closed = matches!(flight.end, FlightEnd::Closed | FlightEnd::Malformed(MalformedTls::Truncated));
         assert!(closed || again == answer, "a complete flight went on");
@@ -46,7 +46,8 @@ fn client(bytes: &[u8], (first, second): (&[u8], &[u8])) {
     assert_eq!(ClientHelloReader::new().receive(&written), whole, "a hello is not written as it was read");
 }
 
-/// A server that always answers the same ends every walk, and is never believed about what it was not asked for.
+/// Checks that a walk ends with a server that always gives the same answer, and that the walk rejects answers that it
+/// did not request.
 fn walk(answer: &Answer) {
     let mut walk = Walk::new(WalkSize::Brief);
     while let WalkStep::Ask(question) = walk.next() {

@@ -1,4 +1,4 @@
-//! What must hold for any input at all. The first octet chooses the protocol.
+//! Properties that must hold for any input. The first octet chooses the protocol.
 #![forbid(unsafe_code)]
 
 mod dialects;
@@ -17,14 +17,14 @@ pub use relay::relay;
 
 use starttls_proto::{Identity, PROTOCOLS, Protocol};
 
-/// The protocol that the first octet chooses, and what else it says.
+/// Returns the protocol and the size that the first octet chooses, and the rest of the input.
 fn choose(input: &[u8]) -> Option<(&'static Protocol, usize, &[u8])> {
     let (&first, rest) = input.split_first()?;
     let first = usize::from(first);
     Some((PROTOCOLS[first % PROTOCOLS.len()], first / PROTOCOLS.len(), rest))
 }
 
-/// The names and numbers of the vectors, so that the seeds' answers are answers to our questions.
+/// Returns the identity of the vectors, so that the answers in the seeds match the questions.
 fn identity() -> Identity {
     let mut identity = Identity::new("mail.example.com");
     identity.client_name = "client.example".parse().unwrap();

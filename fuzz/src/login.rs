@@ -1,10 +1,10 @@
-//! The login.
+//! Logins.
 
 use starttls_proto::{Denial, LoginClient, LoginStep, Protocol, OutputBuffer, UserName};
 
 use crate::{choose, identity};
 
-/// A login and any server: no panic, and arriving in smaller pieces changes nothing.
+/// Runs a login against an arbitrary server: it must not panic, and smaller pieces must not change the outcome.
 pub fn login(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
     let runs = [usize::MAX, size + 2, 1].map(|size| drive(protocol, &mut octets.chunks(size)));
@@ -13,19 +13,19 @@ pub fn login(input: &[u8]) {
 
 #[derive(Debug, PartialEq)]
 enum End {
-    /// There is no login in this protocol.
+    /// The protocol has no login.
     None,
     Open,
-    /// As whom, and with what behind it.
+    /// The user of the session, and the bytes after the answer.
     Granted(Option<String>, Vec<u8>),
     Refused(Denial, Vec<u8>),
-    /// The server's mechanism or challenge cannot be written back into a line.
+    /// The server's mechanism or challenge cannot be written into a line.
     Unwritable,
-    /// Which one, the pieces may decide: more of what is wrong has come.
+    /// Any error: the kind may depend on the pieces, because more invalid bytes may have arrived.
     Error,
 }
 
-/// Begins whatever is offered first, and says every challenge back.
+/// Begins the first mechanism on offer, and repeats every challenge as the response.
 fn drive(protocol: &Protocol, pieces: &mut dyn Iterator<Item = &[u8]>) -> End {
     let mut script = OutputBuffer::default();
     let user: Option<UserName> = "user".parse().ok();

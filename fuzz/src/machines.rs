@@ -1,4 +1,4 @@
-//! The client and the server.
+//! Clients and servers.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use starttls_proto::{Client, DeclinedReason, Error, Escaped, ServerSession, Prog
 
 use crate::{choose, identity};
 
-/// A client and any server: no panic, few words, and arriving in smaller pieces changes nothing.
+/// Runs a client against an arbitrary server: it must not panic, its output must be short, and smaller pieces must
+/// not change the outcome.
 pub fn client(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
     compare(octets, size, true, |pieces| {
@@ -18,7 +19,8 @@ pub fn client(input: &[u8]) {
     });
 }
 
-/// A server and any client: no panic, answers in proportion, and arriving in smaller pieces changes nothing.
+/// Runs a server against an arbitrary client: it must not panic, its output must be in proportion to the input, and
+/// smaller pieces must not change the outcome.
 pub fn server(input: &[u8]) {
     let Some((protocol, size, octets)) = choose(input) else { return };
     for tls in [TlsSupport::Available, TlsSupport::Unavailable] {
@@ -26,7 +28,8 @@ pub fn server(input: &[u8]) {
             let mut said = Vec::new();
             let server = Server::new(protocol, identity(), tls, &mut said);
             let mut run = drive(server, said, pieces);
-            // White space before TLS (rule B2) is dropped by the machine within the request's segment, by the drivers after.
+            // Rule B2: the machine drops white space before TLS in the segment of the request; the drivers drop it in
+            // later segments.
             if let End::Upgrade(tls) = &mut run.end {
                 let space =
                     tls.iter().take_while(|octet| protocol.flow.space_before_tls.contains(octet)).count();
@@ -43,7 +46,7 @@ pub fn server(input: &[u8]) {
     while let Ok(Some(_)) = inside.next(&mut out) {}
 }
 
-/// What a machine said, and how it ended.
+/// The output of a machine, and its outcome.
 #[derive(PartialEq)]
 struct Run {
     said: Vec<u8>,
@@ -59,16 +62,16 @@ impl fmt::Debug for Run {
 #[derive(Debug, PartialEq)]
 enum End {
     Open,
-    /// With all that is for TLS.
+    /// With all bytes for TLS.
     Upgrade(Vec<u8>),
     Declined(DeclinedReason, Option<bool>, Vec<u8>),
     Quit(Quit),
     Error(Box<Error>),
 }
 
-/// Runs the octets whole, in pieces and one by one. Larger pieces may be an error where smaller ones are not, because
-/// bytes that arrive with the request are not TLS. With `haste`, where an answer counts only after its question, smaller
-/// pieces may be an error too. Apart from such errors, cutting changes nothing.
+/// Runs the octets whole, in pieces and in single octets. Larger pieces may be an error where smaller pieces are not,
+/// because bytes in the same segment as the request are not TLS. With `haste`, smaller pieces may also be an error,
+/// because an answer counts only after its question. Apart from such errors, the cuts change nothing.
 fn compare(octets: &[u8], size: usize, haste: bool, run: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> Run) {
     let runs = [usize::MAX, size + 2, 1].map(|size| run(&mut octets.chunks(size)));
     let failed = |run: &Run| matches!(run.end, End::Error(_));

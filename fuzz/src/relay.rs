@@ -1,12 +1,13 @@
-//! The middle.
+//! The relay.
 
 use starttls_proto::{CapabilityRewrite, ClientMessage, Edit, RelayEvent, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side};
 
 use crate::choose;
 
-/// Both sides in pieces, each behind an octet with the side in the top bit and the length in the others.
+/// Runs a relay between two arbitrary sides. Each piece follows an octet with the side in its top bit and the length
+/// in the others.
 ///
-/// An observer changes no octet and reports ranges of what was sent; an editor does not panic.
+/// An observer changes no octet and reports ranges of the input. An editor does not panic.
 pub fn relay(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let rules = [
@@ -38,7 +39,7 @@ fn observe(relay: &mut Relay, encoded: &[u8]) {
     in_order(&events, Side::Server, sent.to_client.len());
 }
 
-/// What was seen lies in what was sent, one behind the other.
+/// Checks that the ranges of the events lie within the input, in order.
 fn in_order(events: &[RelayEvent], from: Side, sent: usize) {
     let mut end = 0;
     for event in events.iter().filter(|event| event.from == from) {

@@ -1,7 +1,7 @@
-//! Allocations and peak memory of one whole negotiation, for every protocol and both sides.
+//! Allocations and peak memory of a whole negotiation, for every protocol and both sides.
 //!
-//! `allocation-counter` has no dependencies, counts per thread and per closure, and gives the number and
-//! the peak in one run; the `unsafe` that a global allocator takes stays with it.
+//! `allocation-counter` has no dependencies, counts per thread and per closure, and measures the number and the peak
+//! in one run. Its crate contains the `unsafe` code that a global allocator needs.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the result of a benchmark is what it prints")]
 
@@ -11,7 +11,7 @@ use machine::{End, Machine, negotiate, record};
 use starttls_proto::{Client, PROTOCOLS, Protocol, Server};
 
 fn main() {
-    // `cargo test --benches` asks for nothing that would take time.
+    // `cargo test --benches` must not spend time on measurements.
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
@@ -21,11 +21,11 @@ fn main() {
     }
 }
 
-/// One line: what is measured, the protocol, the side; allocations and peak bytes with whole segments; the
-/// same one byte at a time.
+/// Prints a line: the measurement, the protocol and the side; allocations and peak bytes with whole segments; the
+/// same with single bytes.
 fn measure<M: Machine>(protocol: &Protocol) {
     let segments = record::<M>(protocol);
-    // What is to be sent is the caller's; its buffer is there already.
+    // The caller owns the output buffer, so it is allocated before the measurement.
     let mut out = Vec::with_capacity(4096);
     let [whole, single] = [usize::MAX, 1].map(|piece| {
         let mut end = None;

@@ -1,14 +1,14 @@
-//! Time that this thread computed, so that other programs on the machine count little.
+//! The processor time of this thread, so that other programs on the machine have little influence.
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds on the processor since the thread started.
+/// Returns the processor time in nanoseconds since the thread started.
 pub(crate) fn cpu_time() -> f64 {
     let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has this clock");
     now.tv_sec() as f64 * 1e9 + now.tv_nsec() as f64
 }
 
-/// The least nanoseconds of `work`, of so many batches of about a millisecond.
+/// Returns the least time of `work` in nanoseconds, over `batches` batches of about a millisecond each.
 pub(crate) fn least(batches: usize, mut work: impl FnMut()) -> f64 {
     let mut repeat = 1;
     let mut batch = |repeat: u32| {

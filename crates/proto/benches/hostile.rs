@@ -1,4 +1,4 @@
-//! Input that is made to be expensive, derived from what sound peers and the vectors say.
+//! Input that is expensive by design, derived from the messages of sound peers and from the vectors.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use crate::clock::cpu_time;
 use crate::machine::{Machine, feed};
 use crate::vectors::Vector;
 
-/// Octets of hostile input: the bound of one message.
+/// The size of hostile input in octets: the limit of one message.
 pub(crate) const SIZE: usize = 64 * 1024;
 
-/// How input is expensive.
+/// The way in which input is expensive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Whole messages, over and over.
+    /// Repeated whole messages.
     Flood,
-    /// One message whose last octet, or some other, is repeated and that never ends.
+    /// A message without an end, in which the last octet or another octet is repeated.
     Endless,
-    /// One message with a part of it repeated: lines, elements, attributes, entries.
+    /// A message in which one part is repeated: lines, elements, attributes, entries.
     Many,
 }
 
@@ -34,8 +34,8 @@ impl Kind {
     }
 }
 
-/// `head`, then `part` over and over, then `tail`, to a machine that has had the first segments of a sound
-/// negotiation.
+/// An attack: `head`, then repetitions of `part`, then `tail`, sent to a machine that has received the first segments
+/// of a sound negotiation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Attack {
     pub(crate) kind: Kind,
@@ -43,16 +43,16 @@ pub(crate) struct Attack {
     head: Vec<u8>,
     part: Vec<u8>,
     tail: Vec<u8>,
-    /// Octets until the machine had enough; found by [`Self::last`].
+    /// The octets until the machine stops, found by a first run.
     pub(crate) size: usize,
 }
 
-/// What a run took.
+/// The result of a run.
 pub(crate) struct Run {
     pub(crate) ns: f64,
-    /// Pieces that were taken, the last one included.
+    /// The number of pieces that the machine accepted, with the last one.
     pub(crate) pieces: usize,
-    /// Whether the machine would take more.
+    /// Whether the machine accepts more input.
     pub(crate) lasted: bool,
 }
 
@@ -92,7 +92,7 @@ impl Attack {
         Run { ns: cpu_time() - start, pieces, lasted: lasted.is_ok() }
     }
 
-    /// In words: after how many segments, and what.
+    /// Returns a description: the number of segments before the attack, and its content.
     pub(crate) fn describe(&self) -> String {
         let [head, part, tail] = [&self.head, &self.part, &self.tail].map(|it| {
             let shown = it.get(..60).unwrap_or(it).escape_ascii().to_string();
@@ -102,16 +102,16 @@ impl Attack {
     }
 }
 
-/// What an attack costs, in nanoseconds for each octet.
+/// The price of an attack in nanoseconds per octet.
 #[derive(Clone, Copy)]
 pub(crate) struct Price {
     /// In one piece.
     pub(crate) whole: f64,
-    /// One byte at a time.
+    /// In single bytes.
     pub(crate) single: f64,
 }
 
-/// Attacks that keep a machine busy, each with a first idea of its price.
+/// Returns the attacks that keep a machine busy, each with a first estimate of its price.
 pub(crate) fn attacks<M: Machine>(
     protocol: &'static Protocol,
     segments: &[Vec<u8>],
@@ -130,11 +130,11 @@ pub(crate) fn attacks<M: Machine>(
                 let input = attack.input(SIZE);
                 let single = attack.run::<M>(protocol, segments, &input, 1);
                 attack.size = single.pieces;
-                // What ends early costs little; a flood may be short because its messages are.
+                // An attack that ends early is cheap. A flood may be shorter, because its messages are.
                 if attack.size < if kind == Kind::Flood { 1000 } else { 8000 } {
                     return;
                 }
-                // What comes before its question is an early answer in one piece: then nothing is comparable.
+                // In one piece, input before its question is an early answer, so the runs are not comparable.
                 let before = attack.run::<M>(protocol, segments, &input[..attack.size - 1], SIZE);
                 let whole = attack.run::<M>(protocol, segments, &input[..attack.size], SIZE);
                 if before.lasted && whole.lasted == single.lasted {
@@ -147,7 +147,7 @@ pub(crate) fn attacks<M: Machine>(
     lasting
 }
 
-/// What the peer says in a sound negotiation and in the vectors, as segments and as lines.
+/// Returns the messages that the peer sends in a sound negotiation and in the vectors, as segments and as lines.
 fn messages<M: Machine>(
     protocol: &'static Protocol,
     segments: &[Vec<u8>],
@@ -170,7 +170,7 @@ fn messages<M: Machine>(
 fn variations(message: &[u8], mut found: impl FnMut(Kind, [&[u8]; 3])) {
     let len = message.len();
     found(Kind::Flood, [b"", message, b""]);
-    // Its ending is cut off, and an octet repeated; a length near its start is made a large one.
+    // Cut the ending off and repeat an octet. In binary messages, make a length near the start large.
     let binary = message.iter().take(8).any(|octet| *octet < b'\t');
     for cut in (1..len).filter(|cut| len - cut <= 2 || *cut == len / 2 || (binary && *cut <= 9)) {
         let head = &message[..cut];
@@ -185,7 +185,7 @@ fn variations(message: &[u8], mut found: impl FnMut(Kind, [&[u8]; 3])) {
             found(Kind::Endless, [&head, b"a", b""]);
         }
     }
-    // What lies between two marks is a line, an element, an attribute, a BER element.
+    // The text between two marks is a line, an element, an attribute or a BER element.
     let marks: Vec<usize> = (1..len)
         .filter(|at| {
             matches!(message[*at], b'<' | b' ' | 0x30) || matches!(message[at - 1], b'\n' | b'>' | 0)

@@ -1,13 +1,14 @@
-//! Clients and servers alike, and what their peers say in one sound negotiation.
+//! A common interface of clients and servers, and the input that their peers send in a sound negotiation.
 
 use starttls_proto::{Client, Identity, Progress, Protocol, Server, Side, TlsSupport};
 
-/// The same names, tags and ids in every run; made from a nonce as they are in use.
+/// Returns an identity with the same names, tags and ids in every run. They are derived from a nonce, as in
+/// production.
 fn identity() -> Identity {
     Identity { nonce: 1, ..Identity::new("mail.example.com") }
 }
 
-/// How a machine's work ended.
+/// The outcome of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Upgrade,
@@ -57,7 +58,7 @@ impl Machine for Server {
     }
 }
 
-/// Gives `input` to a machine in pieces; what it answers is sent and forgotten.
+/// Passes `input` to a machine in pieces, and discards its output.
 #[inline]
 pub(crate) fn feed<M: Machine>(
     mut machine: M,
@@ -72,7 +73,7 @@ pub(crate) fn feed<M: Machine>(
     Ok(machine)
 }
 
-/// One whole negotiation, from the first byte to the upgrade.
+/// Runs a whole negotiation, from the first byte to the upgrade.
 pub(crate) fn negotiate<M: Machine>(
     protocol: &Protocol,
     segments: &[Vec<u8>],
@@ -90,7 +91,7 @@ pub(crate) fn negotiate<M: Machine>(
     None
 }
 
-/// What a client's, or a server's, peer sends in one sound negotiation, segment by segment.
+/// Returns the segments that the peer of a client or a server sends in a sound negotiation.
 pub(crate) fn record<M: Machine>(protocol: &Protocol) -> Vec<Vec<u8>> {
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let mut client = Some(<Client as Machine>::start(protocol, &mut to_server));
@@ -102,7 +103,7 @@ pub(crate) fn record<M: Machine>(protocol: &Protocol) -> Vec<Vec<u8>> {
         if !segment.is_empty() {
             segments.push(segment.clone());
         }
-        // A machine that is done is not called again.
+        // A machine that has finished must not be called again.
         if !for_client.is_empty() {
             client = client.and_then(|it| Machine::receive(it, &for_client, &mut to_server).ok());
         }

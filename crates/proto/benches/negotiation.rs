@@ -1,6 +1,6 @@
-//! What a negotiation costs, and what hostile input costs, for every protocol and both sides.
+//! The cost of a negotiation and of hostile input, for every protocol and both sides.
 //!
-//! It fails when hostile input costs more than it may; `docs/benchmarks.md` says what the columns mean.
+//! The benchmark fails if hostile input exceeds the limits below. `docs/benchmarks.md` describes the columns.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the result of a benchmark is what it prints")]
 
@@ -19,16 +19,16 @@ use machine::{End, Machine, negotiate, record};
 use starttls_proto::{Client, PROTOCOLS, Protocol, Server};
 use vectors::Vector;
 
-/// One byte at a time may cost so many times one piece...
+/// The highest permitted cost of single bytes, as a multiple of the cost of one piece.
 const MAX_RATIO: f64 = 4.0;
-/// ...or an octet so many times one that is merely put aside: where one piece costs next to nothing, the
-/// ratio measures the call and not the reading.
+/// Alternative limit: the highest permitted cost of an octet, as a multiple of the cost of an octet that is only
+/// stored. If one piece costs almost nothing, the ratio above measures the call and not the parsing.
 const MAX_CALLS: f64 = 6.0;
-/// Twice the input may cost so many times as much, one byte at a time.
+/// The highest permitted cost of doubled input in single bytes, as a multiple of the cost of the input.
 const MAX_GROWTH: f64 = 2.6;
 
 fn main() -> ExitCode {
-    // `cargo test --benches` asks for nothing that would take time.
+    // `cargo test --benches` must not spend time on measurements.
     if !std::env::args().any(|arg| arg == "--bench") {
         return ExitCode::SUCCESS;
     }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(failed))
 }
 
-/// One line: what is measured, the protocol, the side; nanoseconds with whole segments, and one byte at a time.
+/// Prints a line: the measurement, the protocol and the side; nanoseconds with whole segments, and with single bytes.
 fn cost<M: Machine>(protocol: &Protocol) {
     let segments = record::<M>(protocol);
     let mut out = Vec::with_capacity(4096);
@@ -55,7 +55,7 @@ fn cost<M: Machine>(protocol: &Protocol) {
     println!("cost\t{}\t{}\t{whole:.0}\t{single:.0}", protocol.name, M::SIDE.name());
 }
 
-/// A line for the worst input of each kind; whether one is too expensive.
+/// Prints a line for the worst input of each kind. Returns whether an input is too expensive.
 fn hostile<M: Machine>(protocol: &'static Protocol, vectors: &[Vector]) -> bool {
     let segments = record::<M>(protocol);
     let attacks = hostile::attacks::<M>(protocol, &segments, vectors);
@@ -70,7 +70,8 @@ fn hostile<M: Machine>(protocol: &'static Protocol, vectors: &[Vector]) -> bool 
         let measured = suspects.into_iter().take(4).map(|(_, attack)| (attack, measure(attack)));
         let worst = measured.max_by(|one, other| one.1.excess().total_cmp(&other.1.excess()));
         let Some((attack, mut worst)) = worst else { continue };
-        // The machine may have been busy: what is too expensive is so every time.
+        // Another program may have slowed down a measurement. Input that is too expensive stays so in every
+        // repetition.
         for _ in 0..3 {
             if !worst.is_too_much() {
                 break;
@@ -95,20 +96,20 @@ fn hostile<M: Machine>(protocol: &'static Protocol, vectors: &[Vector]) -> bool 
     failed
 }
 
-/// More than 1 is too much.
+/// Returns the price relative to the limits. A value above 1 exceeds them.
 fn excess(price: Price, aside: f64) -> f64 {
     (price.single / price.whole / MAX_RATIO).min(price.single / aside / MAX_CALLS)
 }
 
 struct Measured {
     price: Price,
-    /// An octet that is put aside, one byte at a time.
+    /// The price of an octet that is only stored, in single bytes.
     aside: f64,
     growth: f64,
 }
 
 impl Measured {
-    /// Several rounds of everything, so that what else the machine does meets all alike.
+    /// Measures all runs in several rounds, so that other load on the machine affects all of them alike.
     fn new<M: Machine>(protocol: &Protocol, segments: &[Vec<u8>], attack: &Attack, aside: &Attack) -> Self {
         let (full, half) = (attack.input(attack.size), attack.input(attack.size / 2));
         let rest = aside.input(aside.size);

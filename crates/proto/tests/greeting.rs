@@ -1,4 +1,4 @@
-//! What a server says first, at every cut.
+//! The first message of a server, cut at every byte.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
@@ -10,7 +10,7 @@ fn identity() -> Identity {
     Identity { nonce: 0, ..Identity::new("mail.example.com") }
 }
 
-/// What comes of these bytes in two pieces.
+/// Returns the result of these bytes in two pieces.
 fn heard(listening: impl Fn() -> Greeting, said: &[u8], cut: usize) -> GreetingStep {
     match listening().receive(&said[..cut]).unwrap() {
         GreetingStep::Continue(more) => more.receive(&said[cut..]).unwrap(),

@@ -1,4 +1,4 @@
-//! Logins of every protocol, in their own words, however they are cut; and noise.
+//! Logins of every protocol, with recorded conversations that are cut into pieces, and with noise.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use starttls_proto::{
@@ -6,7 +6,7 @@ use starttls_proto::{
     Scan, Side, UserName, protocol,
 };
 
-/// What is said, in turn.
+/// A message of a conversation, with the side that sends it.
 enum TranscriptEntry {
     Server(&'static [u8]),
     Client(&'static [u8]),
@@ -15,9 +15,9 @@ use TranscriptEntry::{Client as C, Server as S};
 
 struct Conversation {
     protocol: &'static str,
-    /// Its name, and what it says first.
+    /// The name of the mechanism, and its initial response.
     mechanism: (&'static str, Option<&'static [u8]>),
-    /// What it is told, and what it answers.
+    /// The challenges, and their responses.
     challenges: &'static [(&'static [u8], &'static [u8])],
     said: &'static [TranscriptEntry],
     ends: End,
@@ -33,7 +33,7 @@ use End::{LoginGranted as G, LoginRefused as R};
 const IN: End = G(None, None);
 const PLAIN: (&str, Option<&[u8]>) = ("PLAIN", Some(b"\0u\0p"));
 const USER: (&str, Option<&[u8]>) = ("USER", Some(b"\0u\0p"));
-/// Its challenge and its answer, `c` and `r`.
+/// One challenge and its response, `c` and `r`.
 const ONE: &[(&[u8], &[u8])] = &[(b"c", b"r")];
 const PASSWORD: &[(&[u8], &[u8])] = &[(b"", b"p")];
 const STREAM: &[u8] =
@@ -133,7 +133,7 @@ fn user() -> UserName {
     "u".parse().unwrap()
 }
 
-/// Runs one conversation, the server's part in pieces of this size, and returns what it came to.
+/// Runs a conversation with the server's messages in pieces of this size. Returns its outcome.
 fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
     let mut script = OutputBuffer::default();
     let mut login =
@@ -190,13 +190,13 @@ fn run(it: &Conversation, piece: usize) -> (End, Vec<u8>) {
         }
         assert!(sent.is_empty(), "{}: {:?} besides", it.protocol, text(&sent));
         let Some(S(bytes)) = said.next() else { panic!("{}: it waits", it.protocol) };
-        // All pieces but the last, which the loop gives.
+        // This passes all pieces except the last, which the outer loop passes.
         let pieces: Vec<&[u8]> = bytes.chunks(piece).collect();
         let (last, before) = pieces.split_last().unwrap();
         for piece in before {
             login = match login.receive(piece, &mut script).unwrap() {
                 LoginStep::Continue(login) => login,
-                // A list may be complete before its last line is.
+                // A client must not take a list for complete before its last line.
                 LoginStep::Choose(_) | LoginStep::Challenge(_) => panic!("{}: too soon", it.protocol),
                 other => panic!("{}: {other:?}", it.protocol),
             };
@@ -243,7 +243,7 @@ fn every_login_has_a_conversation() {
         let has_login =
             LoginClient::new(protocol, identity(), &user(), false, &mut OutputBuffer::default()).is_some();
         let told = CONVERSATIONS.iter().any(|it| it.protocol == protocol.name);
-        // Submission is SMTP, and servers among themselves speak the XMPP of clients.
+        // Submission uses the dialect of SMTP, and XMPP between servers that of XMPP for clients.
         let same = ["submission", "xmpp-server"].contains(&protocol.name);
         assert_eq!(has_login, told || same, "{protocol:?}");
     }
@@ -256,7 +256,7 @@ fn a_tag_of_somebody_else_is_refused() {
     assert!(login.receive(b"a2 OK [CAPABILITY AUTH=PLAIN] early\r\n", &mut script).is_err());
 }
 
-/// Brings a conversation to the choice of a mechanism, and begins with this name and password.
+/// Runs a conversation up to the choice of a mechanism, and begins it with this name and password.
 fn begun(it: &Conversation, name: &str, password: &str) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let mut script = OutputBuffer::default();
     let mut login =
@@ -298,7 +298,8 @@ fn a_line_end_in_a_name_or_a_password_is_never_a_second_command() {
         let (mut rest, mut count) = (bytes, 0);
         while !rest.is_empty() {
             let cut = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
-            // PostgreSQL's messages have their length in front, and another form before the login.
+            // PostgreSQL messages start with their length, and have another form before the login, so they are not
+            // counted.
             let Ok(Some(length)) = cut else { return usize::MAX };
             rest = &rest[length..];
             count += 1;
@@ -310,7 +311,7 @@ fn a_line_end_in_a_name_or_a_password_is_never_a_second_command() {
         let usual = (commands(it, &first), second.map(|bytes| commands(it, &bytes)));
         for bad in ["a\r\nNOOP", "a\nNOOP", "a\rNOOP", "a\r\n", "\0", "a\0b", "{3}\r\nabc", "\"\r\n"] {
             for (name, password) in [(bad, "p"), ("u", bad)] {
-                // Refusing it is right as well.
+                // A refusal of the value is also correct.
                 let Some((first, second)) = begun(it, name, password) else { continue };
                 let chosen = (commands(it, &first), second.map(|bytes| commands(it, &bytes)));
                 assert_eq!(chosen, usual, "{}: {name:?} {password:?}", it.protocol);
@@ -319,7 +320,7 @@ fn a_line_end_in_a_name_or_a_password_is_never_a_second_command() {
     }
 }
 
-/// Noise, from a linear congruential generator, behind what makes it a conversation.
+/// Sends noise from a linear congruential generator, after a prefix that makes it part of a conversation.
 #[test]
 fn noise_never_panics() {
     let mut state = 1_u64;
@@ -351,7 +352,7 @@ fn noise_never_panics() {
                     Ok(LoginStep::Challenge(challenge)) if next() & 3 == 0 => challenge.abort(&mut script),
                     Ok(LoginStep::Challenge(challenge)) => match challenge.respond(&bytes, &mut script) {
                         Ok(login) => login,
-                        // Noise with a line end in it cannot be a password.
+                        // Noise that contains a line end cannot be a password.
                         Err(_) => break,
                     },
                     _ => break,

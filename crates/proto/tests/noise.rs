@@ -1,4 +1,4 @@
-//! Noise against every protocol in the registry: nothing panics, and no cut changes what it means.
+//! Noise against every protocol in the registry: nothing panics, and the result does not depend on the cuts.
 
 use proptest::prelude::*;
 use starttls_proto::{
@@ -6,7 +6,7 @@ use starttls_proto::{
     Side, TlsSupport,
 };
 
-/// The same names and the same tags in every run.
+/// Returns an identity with the same names and tags in every run.
 fn identity() -> Identity {
     Identity { nonce: 0, ..Identity::new("mail.example.com") }
 }
@@ -55,9 +55,10 @@ proptest! {
                         Ok(Progress::Continue(next)) => client = Some(next),
                         Ok(Progress::Upgrade(_)) => end = String::from("agreed"),
                         Ok(Progress::End(declined)) => end = format!("{:?}", declined.reason),
-                        // The same bytes may be noticed behind the boundary, or left for TLS to refuse.
+                        // The machine may detect these bytes after the boundary, or leave them to TLS, which refuses
+                        // them.
                         Err(error) if error.kind == ErrorKind::BeyondBoundary => end = String::from("agreed"),
-                        // More bytes tell more precisely what is wrong with them.
+                        // With more bytes the machine may report a more precise error.
                         Err(_) => end = String::from("error"),
                     }
                 }
@@ -94,7 +95,7 @@ proptest! {
         }
     }
 
-    /// Nothing but the request, whole and exact, makes a server agree (rules S1 and S2).
+    /// A server accepts only the complete and exact request (rules S1 and S2).
     #[test]
     fn s1_s2_a_server_agrees_to_the_exact_request_only(noise in noise()) {
         for protocol in PROTOCOLS {
@@ -105,7 +106,7 @@ proptest! {
             if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
                 let mut dialect = (protocol.dialect)(identity());
                 let mut rest = noise.as_slice();
-                // The exception of rule B2: white space that a server drops before TLS.
+                // The exception in rule B2: a server drops white space before TLS.
                 while let [before @ .., space] = rest
                     && protocol.flow.space_before_tls.contains(space)
                 {
@@ -123,8 +124,8 @@ proptest! {
     }
 }
 
-/// IMAP's list comes apart from the answer, and with the greeting if the server likes: what the client then
-/// says of the offer does not depend on which of the two came in one piece.
+/// An IMAP server may send its capability list apart from the answer, or with the greeting. The offer that the client
+/// reports must not depend on which of them arrived in one piece.
 #[test]
 fn an_offer_that_nobody_asked_for_counts_at_every_cut() {
     let greeting = b"* OK ready\r\n* CAPABILITY IMAP4rev1 STARTTLS\r\n";

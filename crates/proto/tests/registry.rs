@@ -1,4 +1,4 @@
-//! What holds for every protocol in the registry. Nothing here names one.
+//! Properties of every protocol in the registry. The tests name no protocol.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
@@ -7,7 +7,7 @@ use starttls_proto::{
     ServerSession, Side, TlsSupport, Upgrade,
 };
 
-/// The same names and the same tags in every run.
+/// Returns an identity with the same names and tags in every run.
 fn identity() -> Identity {
     Identity { nonce: 0, ..Identity::new("mail.example.com") }
 }
@@ -15,7 +15,7 @@ fn identity() -> Identity {
 type ClientEnd = Result<Upgrade, Declined>;
 type ServerEnd = Result<Upgrade, Quit>;
 
-/// A client and a server that talk until the client is done, in pieces of `chunk` octets.
+/// Runs a client and a server until the client finishes, in pieces of `chunk` octets.
 fn meet(
     protocol: &Protocol,
     tls: TlsSupport,
@@ -88,7 +88,7 @@ fn s5_a_server_without_tls_refuses_for_a_while_and_the_client_may_ask_again(only
     }
 }
 
-/// A client that has just sent its request, and a server that has just been sent it.
+/// Returns a client that has just sent its request, and a server that has just received it.
 fn at_the_request(protocol: &Protocol) -> (Client, Server, Vec<u8>) {
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let mut client = Client::new(protocol, identity(), &mut to_server);
@@ -150,7 +150,7 @@ fn b1_b2_b4_any_byte_behind_the_boundary_kills(only: &'static Protocol) {
     }
 }
 
-/// XMPP is the one protocol in which a server drops anything, and that is white space of XML and nothing else.
+/// XMPP is the only protocol in which a server drops bytes. It drops only XML white space.
 fn b2_white_space_behind_a_request_is_dropped_and_carries_nothing(only: &'static Protocol) {
     for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         let space = protocol.flow.space_before_tls;
@@ -187,7 +187,7 @@ fn c3_a_go_ahead_before_the_request_was_sent_is_none(only: &'static Protocol) {
     }
 }
 
-/// Cut at every byte, a message is incomplete until its last.
+/// Checks that a message is incomplete at every cut before its last byte.
 fn incomplete_until_the_last(protocol: &Protocol, from: Side, reply_to: ReplyTo, message: &[u8]) {
     let dialect = (protocol.dialect)(identity());
     let mut scan = Scan::default();
@@ -256,7 +256,7 @@ fn every_server_message_round_trips(only: &'static Protocol) {
             if answer.is_empty() || (reply_to == ReplyTo::Connect && !protocol.flow.greeting) {
                 continue;
             }
-            // An answer may be several messages, of which all but the last answer nothing yet.
+            // An answer may consist of several messages. Only the last of them answers.
             let mut rest = answer.as_slice();
             let read = loop {
                 let cut = client.frame(Side::Server, reply_to, rest, &mut Scan::default());
@@ -268,7 +268,7 @@ fn every_server_message_round_trips(only: &'static Protocol) {
                     break read;
                 }
             };
-            // A protocol may have one refusal for all times.
+            // A protocol may have the same refusal for temporary and permanent reasons.
             let refused = |it: &Result<ServerMessage, _>| {
                 matches!(it, Ok(ServerMessage::Refuse(_) | ServerMessage::Bye))
             };
@@ -390,7 +390,7 @@ fn a_client_that_sends_tls_in_cleartext_gets_an_alert(only: &'static Protocol) {
     }
 }
 
-/// One test for each protocol and property, so that the first failure does not hide the others.
+/// Defines one test for each protocol and property, so that the first failure does not hide the others.
 macro_rules! tests {
     ($($protocol:ident)*) => {
         const NAMES: &[&str] = &[$(stringify!($protocol)),*];

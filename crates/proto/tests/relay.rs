@@ -1,5 +1,5 @@
-//! A man in the middle with rules that name no protocol, against every protocol: what he does, and that a
-//! sound client or server is not fooled by it.
+//! A man in the middle with rules that name no protocol, against every protocol: the effect of the rules, and that a
+//! sound client or server is not deceived.
 
 use starttls_proto::{
     CapabilityRewrite, Client, ClientMessage, DeclinedReason, Edit, ErrorKind, EventKind, Identity,
@@ -11,7 +11,7 @@ fn identity() -> Identity {
     Identity { nonce: 0, ..Identity::new("mail.example.com") }
 }
 
-/// How each side ended, and what the man in the middle saw.
+/// How each side ended, and the events that the man in the middle recorded.
 #[derive(Debug)]
 struct Ends {
     client: String,
@@ -19,7 +19,7 @@ struct Ends {
     events: Vec<RelayEvent>,
 }
 
-/// A client and a server with a relay between them.
+/// Runs a client and a server with a relay between them.
 fn between(protocol: &Protocol, rules: Vec<RelayRule>) -> Ends {
     let (mut to_relay, mut from_server) = (Vec::new(), Vec::new());
     let mut client = Some(Client::new(protocol, identity(), &mut to_relay));
@@ -89,7 +89,8 @@ fn c2_a_stripped_offer_is_asked_for_all_the_same() {
             edit: Edit::Rewrite(CapabilityRewrite::DropUpgrade),
         };
         let ends = between(protocol, vec![strip]);
-        // Who asks anyway is upgraded anyway; where there is no answer to ask for, the client gives up.
+        // A client that sends the request without an offer is upgraded. In a protocol without an answer to the
+        // request, the client gives up.
         let expected = if protocol.flow.request_is_answered {
             String::from("upgrade")
         } else {
@@ -156,7 +157,7 @@ fn c3_a_go_ahead_that_comes_first_is_no_answer() {
     for protocol in
         PROTOCOLS.iter().filter(|it| it.flow.request_is_answered && it.flow.offer == OfferPlace::AfterHello)
     {
-        // The go-ahead in the protocol's own words, as somebody would guess them.
+        // The go-ahead in the protocol's own syntax, as an attacker could guess it.
         let mut forger = (protocol.dialect)(identity());
         let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
         forger.write_client(ClientMessage::Request, &mut request);
@@ -247,7 +248,7 @@ fn an_answer_is_tied_to_its_question_and_to_those_to_come() {
     assert_eq!((out.cuts, out.to_server), (vec![10], Vec::new()));
     assert_eq!(asked("imap", b"tag STARTTLS\r\n", answers()).to_client, b"tag NO\r\ntag OK\r\n");
     assert_eq!(asked("pop3", b"CAPA\r\n", answers()).to_client, b"NO\r\nOK\r\n");
-    // An abandon, whose id is 127.
+    // An abandon with id 127.
     let out =
         asked("ldap", b"\x30\x06\x02\x01\x7f\x50\x01\x01", vec![Edit::PredictReply(1, b"\x78\x00".to_vec())]);
     assert_eq!(out.to_client, b"\x30\x06\x02\x02\x00\x80\x78\x00");

@@ -1,5 +1,5 @@
-//! What a gateway does to a session inside TLS: it rewrites lists of capabilities, answers in its own name, and
-//! gets out of the way.
+//! The changes of a gateway to a session inside TLS: it rewrites capability lists, answers in place of the server,
+//! and then passes everything.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
@@ -32,7 +32,7 @@ fn rewritten(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite
     String::from_utf8(changed).unwrap()
 }
 
-/// A list, and what is left of it after `DropUpgrade`, `DropCredentials`, `DropChannelBinding`, `DropOnBehalf`.
+/// A list, and its content after `DropUpgrade`, `DropCredentials`, `DropChannelBinding` and `DropOnBehalf`.
 const LISTS: &[(&str, ReplyTo, &str, [&str; 4])] = &[
     (
         "smtp",
@@ -152,7 +152,7 @@ fn s8_external_is_taken_out_of_every_list() {
     }
 }
 
-/// Every list that a server of this protocol writes, one with the upgrade and one without.
+/// Returns the lists that a server of this protocol writes, with and without the upgrade.
 fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
     [true, false].map(|starttls| {
         let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
@@ -217,7 +217,7 @@ impl Middle {
         Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules), events: Vec::new() }
     }
 
-    /// What goes to the client, and what to the server.
+    /// Returns the bytes for the client, and the bytes for the server.
     fn says(&mut self, from: Side, text: &str) -> (String, String) {
         let mut out = Outgoing::default();
         self.relay.receive(from, text.as_bytes(), &mut out, &mut self.events);
@@ -231,7 +231,7 @@ fn g2_answers_keep_their_order_and_the_first_other_command_ends_the_reading() {
     let mut middle = Middle::new("smtp", &INSIDE);
     let pipelined = "EHLO me\r\nSTARTTLS\r\nXCLIENT ADDR=192.0.2.1\r\nMAIL FROM:<>\r\nSTARTTLS\r\n";
     let (answered, passed) = middle.says(Side::Client, pipelined);
-    // What is ours is said when its turn comes; what comes behind MAIL is the backend's to judge.
+    // The relay's own answers wait for their turn. The backend handles everything after MAIL.
     assert_eq!(answered, "");
     assert_eq!(passed, "EHLO me\r\nMAIL FROM:<>\r\nSTARTTLS\r\n");
     assert!(!middle.relay.is_opaque());

@@ -1,4 +1,4 @@
-//! Inside TLS what is data stays data, and tags cannot be guessed.
+//! Sessions inside TLS: data stays data, and tags cannot be guessed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -10,7 +10,7 @@ fn identity(nonce: u64) -> Identity {
     Identity { nonce, ..Identity::new("mail.example.com") }
 }
 
-/// What reaches the application of what the client sends, and what the dialect answers by itself.
+/// Returns the messages that reach the application, and the answers of the session.
 fn session(protocol: &Protocol, sent: &[&[u8]], chunk: usize) -> (Vec<Vec<u8>>, String) {
     let (mut heard, mut said) = (Vec::new(), Vec::new());
     let mut inside = ServerSession::new(protocol, identity(0), &mut Vec::new());

@@ -1,5 +1,5 @@
-//! Values that a user chose, such as a client name or a password, never become a second message, in every protocol of the
-//! registry. No test here names a protocol.
+//! Values that a user chose, such as a client name or a password, never become a second message, in every protocol of
+//! the registry. No test here names a protocol.
 
 use proptest::prelude::*;
 use starttls_proto::{
@@ -26,16 +26,16 @@ const ANSWERS: [ServerMessage; 7] = [
     ServerMessage::Bye,
 ];
 
-/// Stands for the number of messages where the peer cannot read them.
+/// Stands for the number of messages if the peer cannot parse them.
 const UNREADABLE: usize = usize::MAX;
 
-/// How many messages these bytes are to a peer that knows the protocol.
+/// Returns the number of messages in these bytes, as a peer parses them.
 fn messages(protocol: &Protocol, from: Side, bytes: &[u8]) -> usize {
     let dialect: Box<dyn Dialect> = (protocol.dialect)(Identity::new("mail.example.com"));
     let (mut rest, mut count) = (bytes, 0);
     while !rest.is_empty() {
         let cut = dialect.frame(from, ReplyTo::Other, rest, &mut Scan::default());
-        // PostgreSQL's answer to the request is one octet, and no message anywhere else.
+        // PostgreSQL's answer to the request is a single octet, which is a message only in that place.
         let Ok(Some(length)) = cut else { return UNREADABLE };
         rest = &rest[length..];
         count += 1;
@@ -43,7 +43,7 @@ fn messages(protocol: &Protocol, from: Side, bytes: &[u8]) -> usize {
     count
 }
 
-/// How many messages each of the client's and the server's messages is, with this identity.
+/// Returns the number of messages in each message of the client and the server, with this identity.
 fn counts(protocol: &'static Protocol, identity: &Identity) -> Vec<usize> {
     let client = MESSAGES.iter().map(|&message| {
         let mut out = Vec::new();
@@ -58,7 +58,7 @@ fn counts(protocol: &'static Protocol, identity: &Identity) -> Vec<usize> {
     client.chain(server).collect()
 }
 
-/// Any text, and text that looks like the end of something.
+/// Any text, and text that looks like the end of a message.
 fn any_value() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<String>(),
@@ -108,7 +108,7 @@ proptest! {
             chosen.capabilities = vec![name];
         }
         for protocol in PROTOCOLS {
-            // What the peer cannot read is not a second message either.
+            // A message that the peer cannot parse is not a second message either.
             for (chosen, plain) in counts(protocol, &chosen).into_iter().zip(counts(protocol, &plain)) {
                 prop_assert!(chosen == plain || chosen == UNREADABLE, "{}: {chosen} {plain}", protocol.name);
             }

@@ -1,5 +1,5 @@
-//! The two messages that ask what a server takes in cleartext, a login and a harmless command, in every
-//! protocol in the registry. Nothing here names one.
+//! The two messages that test which commands a server accepts in cleartext, a login and a harmless command, in every
+//! protocol in the registry. The tests name no protocol.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -20,7 +20,7 @@ fn written(dialect: &mut dyn Dialect, msg: ClientMessage) -> Vec<u8> {
     message
 }
 
-/// What the server's messages mean to this client, without those that answer nothing.
+/// Returns the meanings of the server's messages for this client, without those that answer nothing.
 fn read(client: &mut dyn Dialect, reply_to: ReplyTo, mut answer: &[u8]) -> Vec<ServerMessage> {
     let mut meanings = Vec::new();
     while !answer.is_empty() {
@@ -100,7 +100,7 @@ fn inside_tls_the_application_hears_both() {
     }
 }
 
-/// What an observer makes of a session that goes straight on in cleartext.
+/// Returns the events that an observer reports for a session that continues in cleartext.
 fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<EventKind> {
     let mut client = (protocol.dialect)(identity(7));
     let (mut said, mut out, mut events) = (Vec::new(), Outgoing::default(), Vec::new());
@@ -130,7 +130,7 @@ fn an_observer_sees_credentials_in_cleartext() {
     }
 }
 
-/// A message, and behind it whatever in it is base64, decoded.
+/// Returns a message, followed by the decoded form of all Base64 in it.
 fn in_clear(message: &[u8]) -> String {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -159,7 +159,7 @@ fn no_two_sessions_try_the_same_password() {
             let mut client = (protocol.dialect)(identity(nonce));
             let text = in_clear(&written(&mut *client, ClientMessage::Credentials));
             assert!(text.contains("starttls-probe"), "{}: {text:?}", protocol.name);
-            // Either the user alone is named, or the nonce is in what goes with the name.
+            // The message contains the user name alone, or a password with the nonce.
             let digits = format!("{nonce:016x}");
             let password = text.contains(&digits);
             assert_eq!(text.contains("starttls-probe-"), text.contains(&format!("starttls-probe-{digits}")));

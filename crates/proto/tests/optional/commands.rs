@@ -1,10 +1,10 @@
-//! Commands: what is refused, what ends the session, what passes.
+//! Commands that the relay refuses, commands that end the session, and commands that pass.
 
 use starttls_proto::{CleartextPermission, ClientMessage, Identity, PROTOCOLS, ServerMessage, Side};
 
 use crate::Session;
 
-/// What a client says, and how the one answer to it starts. Whatever it says, the server hears nothing of it.
+/// Commands of a client, and the start of the single answer. None of these commands reaches the server.
 const REFUSED: &[(&str, &[u8], &str)] = &[
     ("smtp", b"AUTH PLAIN AHUAcA==\r\n", "530 "),
     ("smtp", b"auth\tPLAIN\tAHUAcA==\r\n", "530 "),
@@ -93,7 +93,7 @@ fn s4_no_spelling_of_a_login_reaches_the_server() {
             let name = format!("{scheme}: {} by {chunk}: {heard}", said.escape_ascii());
             assert_eq!(passed.escape_ascii().to_string(), "", "{name}");
             assert!(heard.starts_with(answer) && !session.is_lost() && !session.relay.is_over(), "{name}");
-            // What comes next is read as ever.
+            // The relay parses the next command as usual.
             let (again, passed) = session.says(Side::Client, said, chunk);
             assert_eq!((again, passed), (heard, Vec::new()), "{name}");
         }
@@ -105,7 +105,7 @@ const IMAP_ENDS: &str =
 const SIEVE_ENDS: &str = "NO (ENCRYPT-NEEDED) \"STARTTLS comes first\"\r\nBYE \"Closing the connection\"\r\n";
 const HTTP_ENDS: &str = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.0, HTTP/1.1\r\nConnection: Upgrade, close\r\nContent-Length: 0\r\n\r\n";
 
-/// What would be commands once the beginning is refused: the session ends with the one answer.
+/// Messages whose rest would be commands after a refusal. The session ends with the single answer.
 const ENDED: &[(&str, &[&[u8]], &str)] = &[
     ("imap", &[b"a NOOP {35+}\r\n", b"b LOGIN joe@example.test secret12\r\n", b"\r\n"], IMAP_ENDS),
     ("imap", &[b"a NOOP {28-}\r\n", b"b LOGIN joe secret\r\n"], IMAP_ENDS),
@@ -165,7 +165,7 @@ fn s4_what_belongs_to_a_refused_login_reaches_nobody() {
     }
 }
 
-/// What the lists hold, in forms that pass unchanged.
+/// Listed commands, in forms that pass unchanged.
 const PASSES: &[(&str, &[u8])] = &[
     ("smtp", b"EHLO me\r\nMAIL FROM:<auth@example.test> SIZE=5\r\nRCPT TO:<b@example.test>\r\nVRFY AUTH\r\nQUIT\r\n"),
     ("smtp", "MAIL FROM:<gr\u{fc}n@example.test> SMTPUTF8\r\nRSET\r\nNOOP\r\nHELO me\r\nHELP\r\n".as_bytes()),
@@ -190,7 +190,7 @@ fn what_is_listed_passes_as_it_is() {
     }
 }
 
-/// Protocols in which TLS may be optional have something to do without a login, and no other has.
+/// Exactly the protocols in which TLS may be optional list commands that need no login.
 #[test]
 fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
     for protocol in PROTOCOLS {
@@ -212,7 +212,7 @@ fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
     }
 }
 
-/// Credentials never pass, in any protocol, whatever the server thinks of them.
+/// Credentials never pass, in any protocol.
 #[test]
 fn s4_credentials_of_no_protocol_pass() {
     for protocol in PROTOCOLS {

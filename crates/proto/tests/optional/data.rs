@@ -1,10 +1,11 @@
-//! Message data of SMTP and LMTP: where it begins and where it ends.
+//! Message data of SMTP and LMTP: its start and its end.
 
 use starttls_proto::Side;
 
 use crate::Session;
 
-/// An answer to DATA, and commands and their answers before it, are told apart: data is data, commands are commands.
+/// The relay distinguishes the answer to DATA from the answers to earlier commands, so data is read as data, and
+/// commands as commands.
 #[test]
 fn s4_message_data_begins_where_the_server_says_so() {
     type Step = (Side, &'static str);
@@ -66,7 +67,7 @@ fn s4_message_data_begins_where_the_server_says_so() {
     for (scheme, steps) in sessions {
         for chunk in [1, 7, 4096] {
             let (mut session, mut heard, mut passed) = (Session::new(scheme), String::new(), String::new());
-            // The server answers what it has heard, and no more.
+            // The server answers only commands that it has received.
             let each =
                 |step: &Step| step.1.split_inclusive('\n').map(|line| (step.0, line)).collect::<Vec<_>>();
             let whole = |step: &Step| if step.0 == S { each(step) } else { vec![*step] };
@@ -106,7 +107,8 @@ fn message_data_passes_as_it_is_and_ends_where_the_specification_says() {
     }
 }
 
-/// Some servers would read commands after it: the session ends, and they receive nothing of what follows.
+/// Some servers would read commands after this data. The session ends, and the server receives nothing of what
+/// follows.
 #[test]
 fn s4_what_could_be_the_end_of_a_message_is_not_passed_on() {
     let long = [&b"x"[..]; 16 * 1024 - 1].concat();

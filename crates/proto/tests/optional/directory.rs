@@ -1,4 +1,4 @@
-//! LDAP: a directory is read without a login, and nothing else.
+//! LDAP: only reads of a directory without a login pass.
 
 use starttls_proto::Side;
 
@@ -9,7 +9,7 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag, contents.len().try_into().unwrap()][..], &contents].concat()
 }
 
-/// An LDAPMessage with this operation and these controls.
+/// Returns an LDAPMessage with this operation and these controls.
 fn message(operation: &[u8], controls: &[u8]) -> Vec<u8> {
     element(0x30, &[&[2, 1, 7], operation, controls])
 }
@@ -41,7 +41,7 @@ fn reading_without_a_login_passes() {
         message(&search(&person), &control(b"1.2.840.113556.1.4.319")),
         message(&[0x50, 1, 6], &[]),
         message(&[0x42, 0], &[]),
-        // As Windows writes every length.
+        // Windows writes every length in this form.
         [&[0x30, 0x84, 0, 0, 0, 12, 2, 1, 7][..], &bind(b"", &[0x80, 0])].concat(),
     ] {
         for chunk in [1, 7, said.len()] {
@@ -81,7 +81,7 @@ fn s4_whatever_may_hold_a_secret_waits_for_tls() {
             let (heard, passed) = session.says_raw(Side::Client, &said, chunk);
             assert_eq!(passed, b"", "{}", said.escape_ascii());
             assert!(!session.is_lost() && !session.relay.is_over(), "{}", said.escape_ascii());
-            // confidentialityRequired, under the message's id.
+            // confidentialityRequired, with the id of the message.
             assert_eq!((&heard[2..5], &heard[7..10]), (&[2, 1, 7][..], &[0x0a, 1, 13][..]), "{heard:?}");
         }
     }

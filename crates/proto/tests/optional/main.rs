@@ -1,5 +1,5 @@
-//! Cleartext from a client that need not upgrade: only what its protocol lists gets through, in a form that every server
-//! reads alike (rules S4 and G3).
+//! Cleartext from a client that is not required to upgrade: only listed commands pass, in a form that every server
+//! reads in the same way (rules S4 and G3).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod commands;
@@ -38,7 +38,7 @@ impl Session {
         Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules()), events: Vec::new() }
     }
 
-    /// What the client hears, and what the server does.
+    /// Returns the bytes for the client, and the bytes for the server.
     fn says(&mut self, from: Side, said: &[u8], chunk: usize) -> (String, Vec<u8>) {
         let (to_client, to_server) = self.says_raw(from, said, chunk);
         (String::from_utf8(to_client).unwrap(), to_server)

@@ -1,18 +1,20 @@
-//! What a strict server and a naive one see of what passes: the same commands, whatever the client sends.
+//! A strict server and several naive servers see the same commands in the cleartext that passes, whatever the client
+//! sends.
 
 use starttls_proto::Side;
 
 use crate::Session;
 
-/// How a server cuts what it hears into commands.
+/// The way in which a server splits its input into commands.
 #[derive(Clone, Copy, Debug)]
 struct View {
     name: &'static str,
-    /// CR and LF end a line each, and NUL is skipped.
+    /// A bare CR or LF ends a line, and NUL is skipped.
     bare: bool,
-    /// What may follow the number of a literal that the server knows.
+    /// The suffixes after the length of a literal that the server supports.
     literals: &'static [&'static str],
-    /// Octets of the server's buffer for a command; what is longer is the next line. A line of text may be twice as long.
+    /// The server's buffer for a command, in octets. The rest of a longer command is read as the next line. A line of
+    /// text may be twice as long.
     buffer: usize,
 }
 
@@ -28,7 +30,7 @@ const NAIVE: &[View] = &[
 ];
 
 impl View {
-    /// The first line, without its end, and what follows.
+    /// Returns the first line without its end, and the text after it.
     fn line<'a>(&self, heard: &'a [u8], buffer: usize) -> Option<(Vec<u8>, &'a [u8])> {
         let end = heard.iter().enumerate().position(|(at, byte)| match self.bare {
             true => matches!(byte, b'\r' | b'\n'),
@@ -50,7 +52,7 @@ impl View {
         self.literals.iter().find_map(|sign| number.strip_suffix(sign)?.parse().ok())
     }
 
-    /// The commands in what a server heard.
+    /// Returns the commands in the input of a server.
     fn commands(&self, script: &OutputBuffer, mut heard: &[u8]) -> Vec<String> {
         let (mut commands, mut data) = (Vec::new(), false);
         let mut command = Vec::new();
@@ -77,22 +79,22 @@ impl View {
     }
 }
 
-/// A protocol, what a client may say in it, and the answers of a server.
+/// A protocol, the words that a client may send in it, and the answers of a server.
 struct OutputBuffer {
     scheme: &'static str,
     seed: u64,
     words: &'static [&'static str],
-    /// Verbs that must not be among what a server sees.
+    /// Verbs that a server must never see.
     secrets: &'static [&'static str],
 }
 
 impl OutputBuffer {
-    /// Whether the server takes a message when this command says DATA.
+    /// Returns whether the server accepts a message if this command is DATA.
     fn takes(&self, command: usize) -> bool {
         !(self.seed + command as u64).is_multiple_of(3)
     }
 
-    /// What a strict server answers to the commands that it has not answered yet.
+    /// Returns the answers of a strict server to the commands that it has not answered yet.
     fn answers(&self, heard: &[u8], answered: &mut usize) -> String {
         let commands = STRICT.commands(self, heard);
         let ended = heard.ends_with(b"\r\n.\r\n");
@@ -196,7 +198,7 @@ const SCRIPTS: &[(&str, &[&str], &[&str])] = &[
     ("ftp", &["FEAT\r\n", "NOOP\r\n", "USER joe\r\n", "PASS secret\r\n", "LONG"], &["USER", "PASS"]),
 ];
 
-/// Numbers of which each follows from the one before it (xorshift).
+/// A pseudorandom number generator (xorshift).
 struct Random(u64);
 
 impl Random {
@@ -226,7 +228,7 @@ fn s4_strict_and_naive_servers_see_the_same_commands() {
             let secret = strict.iter().filter_map(verb).find(|verb| script.secrets.contains(&verb.as_str()));
             assert_eq!(secret, None, "{scheme}, seed {seed}: {}", heard.escape_ascii());
         }
-        // The property means nothing where nothing passes.
+        // The test proves nothing if no command passes.
         assert!(
             seen > 200 && (*scheme != "smtp" || messages > 20),
             "{scheme}: {seen} commands, {messages} messages"
@@ -234,12 +236,12 @@ fn s4_strict_and_naive_servers_see_the_same_commands() {
     }
 }
 
-/// What passes of one random conversation.
+/// Returns the bytes that pass in a random conversation.
 fn passed(script: &OutputBuffer) -> Vec<u8> {
     let mut random = Random(script.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (mut session, mut heard, mut answered) = (Session::new(script.scheme), Vec::new(), 0);
     for _ in 0..3 + random.below(12) {
-        // Listed commands more often than not, so that a session comes to something.
+        // Listed commands are more frequent, so that sessions reach message data.
         let word = match random.below(4) {
             0 => COMMON[random.below(COMMON.len())],
             _ => script.words[random.below(script.words.len())],
@@ -252,7 +254,7 @@ fn passed(script: &OutputBuffer) -> Vec<u8> {
             break;
         }
         heard.extend(to_server);
-        // An answer may let pass what waited for it.
+        // After an answer, the relay may pass commands that waited for it.
         for _ in 0..8 {
             let answers = script.answers(&heard, &mut answered);
             let (_, more) = session.says_raw(Side::Server, answers.as_bytes(), 64);

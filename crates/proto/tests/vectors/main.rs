@@ -1,4 +1,4 @@
-//! Every vector against every role, cut at every byte.
+//! Runs every vector against every role, cut at every byte.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -7,7 +7,8 @@ mod support;
 use starttls_proto::{PROTOCOLS, Side};
 use support::{Cut, Turn, Vector, client, meanings, observe, result_of_events, server};
 
-/// What our side said must mean what the transcript says there; the transcript's peer stays as it is.
+/// Checks that our side's output has the meaning that the transcript has there. The transcript's peer stays
+/// unchanged.
 fn same_meaning(vector: &Vector, side: Side, sent: &[Vec<u8>]) {
     let ours = vector.turns.iter().filter(|turn| turn.from == side).count();
     let mut sent = sent.iter();
@@ -55,7 +56,7 @@ fn every_vector_means_the_same_to_every_role_at_every_cut() {
                 Some(
                     expected @ ("upgrade" | "beyond-boundary" | "declined-temporary" | "declined-permanent"),
                 ) => {
-                    // In a later segment, what lies beyond the boundary is TLS as far as an observer can tell.
+                    // In a later segment, an observer cannot distinguish bytes after the boundary from TLS.
                     let later =
                         expected == "beyond-boundary" && seen == "upgrade" && !matches!(cut, Cut::Whole);
                     assert!(seen == expected || later, "{path}: relay at {cut:?}: {seen}: {events:#?}");

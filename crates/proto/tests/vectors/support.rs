@@ -1,4 +1,4 @@
-//! Vectors read from files, and machines driven over them at any cut.
+//! Reads vectors from files, and runs machines over them at any cut.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use starttls_proto::{
     Relay, RelayEvent, Server, ServerMessage, Side, TlsSupport, protocol,
 };
 
-/// One side's turn: what it sends before the other side answers.
+/// A turn: the bytes that a side sends before the other side answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Turn {
     pub(crate) from: Side,
@@ -20,11 +20,11 @@ pub(crate) struct Vector {
     pub(crate) protocol: &'static Protocol,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) turns: Vec<Turn>,
-    /// The side that closes the connection at the end, if one does.
+    /// The side that closes the connection at the end, if any.
     pub(crate) closes: Option<Side>,
 }
 
-/// Where to cut each turn.
+/// The position at which each turn is cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cut {
     Whole,
@@ -33,7 +33,7 @@ pub(crate) enum Cut {
 }
 
 impl Vector {
-    /// Every vector under `vectors/`, in the order of their paths.
+    /// Returns every vector under `vectors/`, in the order of their paths.
     pub(crate) fn all() -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
         let mut paths: Vec<PathBuf> = std::fs::read_dir(root)
@@ -102,14 +102,14 @@ impl Vector {
         self.headers.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// Whether this vector says something about `role`, and what.
+    /// Returns the result that this vector expects of `role`, if any.
     pub(crate) fn expected(&self, role: &str) -> Option<&str> {
         let roles = self.header("roles").unwrap_or("client server relay");
         let listed = roles.split(' ').any(|listed| listed == role);
         self.header(role).or(self.header("result").filter(|_| listed))
     }
 
-    /// Every way to cut it.
+    /// Returns every way to cut the vector.
     pub(crate) fn cuts(&self) -> impl Iterator<Item = Cut> {
         let longest = self.turns.iter().map(|turn| turn.bytes.len()).max().unwrap_or(0);
         [Cut::Whole, Cut::EachByte].into_iter().chain((1..longest.min(400)).map(Cut::At))
@@ -148,7 +148,7 @@ pub(crate) fn pieces(bytes: &[u8], cut: Cut) -> Vec<&[u8]> {
     }
 }
 
-/// The names that vectors use, so that tags, ids and addresses in them are ours.
+/// Returns the identity that the vectors use, so that their tags, ids and addresses match.
 pub(crate) fn identity() -> Identity {
     let mut identity = Identity::new("mail.example.com");
     identity.client_name = "client.example".parse().unwrap();
@@ -156,14 +156,14 @@ pub(crate) fn identity() -> Identity {
     identity
 }
 
-/// What a role made of a vector: the result in a word, and what it sent in each of its turns.
+/// The result of a role for a vector, and the bytes that it sent in each of its turns.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) result: String,
     pub(crate) sent: Vec<Vec<u8>>,
 }
 
-/// An upgrade with the start of the client's hello behind the request.
+/// An upgrade with the start of the ClientHello after the request.
 const EARLY_TLS: &str = "upgrade with early TLS";
 
 fn result_of(kind: ErrorKind) -> String {
@@ -181,10 +181,10 @@ fn result_of(kind: ErrorKind) -> String {
     .to_owned()
 }
 
-/// A machine that is driven over a vector: takes one piece of input, appends its output.
+/// A machine that runs over a vector: it reads a piece of input, and appends its output.
 pub(crate) trait Machine: Sized {
     const SIDE: Side;
-    /// Goes on, or ends with a word.
+    /// Continues, or ends with a result.
     fn feed(self, input: &[u8], out: &mut Vec<u8>) -> Result<Self, String>;
     fn closed(self) -> String;
 }
@@ -260,14 +260,14 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
             sent.push(std::mem::take(&mut out));
             continue;
         }
-        // A client that still has something to send has not asked yet: its turn comes first.
+        // A client with unsent output has not sent its request yet, so its turn comes first.
         if !out.is_empty() {
             sent.push(std::mem::take(&mut out));
         }
         for piece in pieces(&turn.bytes, cut) {
             let Some(current) = machine.take() else {
-                // Bytes behind the boundary in a later segment go to TLS, where they are no record;
-                // only where nobody gives a go-ahead may the client's hello follow at once.
+                // Bytes after the boundary in a later segment go to TLS, where they are not a valid record. In a
+                // protocol without a go-ahead, the ClientHello may follow at once.
                 match result.as_str() {
                     "upgrade"
                         if !vector.protocol.flow.request_is_answered
@@ -276,7 +276,7 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
                     {
                         result = EARLY_TLS.to_owned();
                     }
-                    // A server's driver drops what its machine drops in the same segment.
+                    // A server's driver drops the same bytes that its machine drops within a segment.
                     "upgrade" if M::SIDE == Side::Server && is_space(vector.protocol, piece) => {}
                     "upgrade" => result = "beyond-boundary".to_owned(),
                     _ => {}
@@ -301,7 +301,7 @@ fn drive<M: Machine>(vector: &Vector, cut: Cut, machine: M, mut out: Vec<u8>) ->
     Outcome { result, sent }
 }
 
-/// The vector as an observer sees it: the events, and whether every byte came through.
+/// Returns the events that an observer reports for the vector. Checks that every byte passes.
 pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<RelayEvent> {
     let mut relay = Relay::new(vector.protocol, Vec::new());
     let (mut out, mut events) = (Outgoing::default(), Vec::new());
@@ -318,7 +318,7 @@ pub(crate) fn observe(vector: &Vector, turns: &[Turn], cut: Cut) -> Vec<RelayEve
     events
 }
 
-/// The meanings in order, without those that answer nothing.
+/// Returns the meanings in order, without those that answer nothing.
 pub(crate) fn meanings(events: &[RelayEvent]) -> Vec<(Side, EventKind)> {
     let spoken = events.iter().map(|event| (event.from, event.kind));
     spoken.filter(|(_, what)| *what != EventKind::Server(ServerMessage::Interim)).collect()
