@@ -1,7 +1,7 @@
-//! The backend: a trivial SMTP server in cleartext, with two commands of its own, and the directory that nginx
-//! asks where a recipient's mail goes.
+//! The backend: a minimal SMTP server in cleartext with two additional commands, and the HTTP server that nginx asks
+//! for the backend of a recipient.
 //!
-//! `XTAKE n` takes n octets of the [`Pattern`] and says whether they were right; `XSEND n` sends as many.
+//! `XTAKE n` reads n octets of the [`Pattern`] and reports whether they were correct. `XSEND n` sends n octets.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 
-/// Octets without a pattern shorter than this.
+/// Octets that repeat only after a long period.
 pub(crate) struct Pattern(Vec<u8>);
 
-/// A prime, so that no buffer's length divides it.
+/// A prime, so that no buffer size is a multiple of it.
 const PERIOD: usize = 65_521;
-/// What is moved at once.
+/// The size of one write.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
 impl Pattern {
@@ -30,7 +30,7 @@ impl Pattern {
         Self(period.into_iter().cycle().take(PERIOD + CHUNK).collect())
     }
 
-    /// What comes at this position.
+    /// Returns `length` octets from this position.
     pub(crate) fn at(&self, position: u64, length: usize) -> &[u8] {
         let start = (position % PERIOD as u64) as usize;
         &self.0[start..start + length.min(CHUNK)]
@@ -57,7 +57,7 @@ pub(crate) fn run() -> Outcome<()> {
     })
 }
 
-/// Nobody is told how a session ended: the client knows.
+/// The result of a session is ignored: the client checks it.
 async fn session(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (read, mut write) = stream.into_split();
@@ -65,7 +65,7 @@ async fn session(stream: TcpStream) -> io::Result<()> {
     write.write_all(b"220 backend ESMTP\r\n").await?;
     let (mut line, mut out) = (String::new(), String::new());
     loop {
-        // What was asked in one piece is answered in one.
+        // Pipelined commands are answered in one write.
         if !read.buffer().contains(&b'\n') {
             write.write_all(out.as_bytes()).await?;
             out.clear();

@@ -1,7 +1,7 @@
-//! The least that a session can cost here: rustls and blocking sockets, with nothing else between them.
+//! The lower bound for the cost of a session: rustls and blocking sockets.
 //!
-//! No engine, no limits, no second client meanwhile, and only the one conversation that the clients have. What a
-//! server costs beyond this is its own; what this costs is the machine's, the system's and the TLS library's.
+//! This server has no protocol engine and no limits, serves one client at a time, and supports only the dialogue of
+//! this benchmark's clients. Its cost is that of the machine, the operating system and the TLS library.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,10 +17,10 @@ use crate::{Outcome, client};
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
-/// Handshakes in a row, for what one costs.
+/// The number of sequential handshakes for the cost of one.
 const HANDSHAKES: usize = 2000;
 
-/// Serves one client after the other, until it is killed.
+/// Serves one client after the other until the process is killed.
 pub(crate) fn serve(args: &[&str]) -> Outcome<()> {
     let [address, backend, chain, key] = *args else { return Err("a server has four arguments".into()) };
     let backend: SocketAddr = backend.parse()?;
@@ -28,7 +28,7 @@ pub(crate) fn serve(args: &[&str]) -> Outcome<()> {
     let listener = TcpListener::bind(address)?;
     loop {
         let (client, _) = listener.accept()?;
-        // The client knows how it ended.
+        // The client checks the result.
         let _ = session(client, backend, &config);
     }
 }
@@ -42,7 +42,7 @@ fn config(chain: &Path, key: &Path) -> Outcome<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Each question has its answer before the next is asked, in one piece: nobody has to know where a line ends.
+/// Each command and each answer arrives in one piece before the next, so that the server does not have to parse lines.
 fn session(mut tcp: TcpStream, backend: SocketAddr, config: &Arc<ServerConfig>) -> Outcome<()> {
     tcp.set_nodelay(true)?;
     let mut chunk = [0; 4096];
@@ -58,7 +58,7 @@ fn session(mut tcp: TcpStream, backend: SocketAddr, config: &Arc<ServerConfig>) 
     }
     let mut back = TcpStream::connect(backend)?;
     back.set_nodelay(true)?;
-    // Its greeting is not for the client.
+    // The client does not expect the backend's greeting.
     let mut count = back.read(&mut chunk)?;
     while count > 0 && !chunk.starts_with(b"221") {
         count = front.read(&mut chunk)?;
@@ -72,7 +72,7 @@ fn session(mut tcp: TcpStream, backend: SocketAddr, config: &Arc<ServerConfig>) 
     Ok(())
 }
 
-/// Prints the milliseconds that a server's half of a handshake takes, with nothing but memory between the two.
+/// Prints the milliseconds of the server's part of a handshake in memory.
 pub(crate) fn handshake(args: &[&str]) -> Outcome<()> {
     let [chain, key, root] = *args else { return Err("a handshake has three arguments".into()) };
     let (server, client) = (config(chain.as_ref(), key.as_ref())?, client::config(root)?);
@@ -96,7 +96,7 @@ pub(crate) fn handshake(args: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
-/// Takes what the other side has said, and gives what is to be said to it.
+/// Processes the received bytes and returns the bytes to send.
 fn step(tls: &mut Connection, mut heard: &[u8]) -> Outcome<Vec<u8>> {
     while !heard.is_empty() {
         tls.read_tls(&mut heard)?;

@@ -1,4 +1,4 @@
-//! The clients: TLS 1.3 with X25519 and AES-128-GCM, never resumed, and everything that comes back is looked at.
+//! The clients: TLS 1.3 with X25519 and AES-128-GCM, without resumption. They check everything that they receive.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,11 +17,11 @@ use starttls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwne
 use crate::Outcome;
 use crate::backend::{CHUNK, Pattern};
 
-/// Clients at once, where there are many.
+/// The number of parallel clients under load.
 const THREADS: usize = 4;
-/// And where they are only to be there: some servers take their time for each, without doing anything.
+/// The number of clients that connect in parallel to hold connections: some servers delay each client.
 const CROWD: usize = 64;
-/// How long anybody waits for anything.
+/// The read and write timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -32,7 +32,7 @@ struct Clients {
     config: Arc<ClientConfig>,
 }
 
-/// Prints its figure, or what it has done.
+/// Runs a task and prints its figure or its completion.
 pub(crate) fn run(args: &[&str]) -> Outcome<()> {
     let [what, address, front, root, count] = *args else { return Err("a client has five arguments".into()) };
     let clients = Clients { address: address.parse()?, starttls: front == "STARTTLS", config: config(root)? };
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome<()> {
         }
         "hold" => {
             let mut held = clients.at_once(CROWD, count as usize, |number| clients.open(number as u64))?;
-            // Whoever was the last has had its turn when the server has.
+            // The server needs a moment to complete the handshake of the last client.
             thread::sleep(Duration::from_millis(500));
             println!("held");
             io::stdin().read_line(&mut String::new())?;
@@ -109,7 +109,7 @@ pub(crate) fn config(root: &str) -> Outcome<Arc<ClientConfig>> {
 }
 
 impl Clients {
-    /// Does something so many times, a few at once.
+    /// Runs a function `count` times, a few in parallel.
     fn at_once<T: Send>(
         &self,
         threads: usize,
@@ -145,12 +145,12 @@ impl Clients {
         stream.write_all(b"QUIT\r\n")?;
         expect(&mut stream, "221")?;
         stream.conn.send_close_notify();
-        // The server may be gone already.
+        // The server may have closed the connection.
         let _ = stream.flush();
         Ok(())
     }
 
-    /// A session as far as the backend has answered for a recipient of its own.
+    /// Opens a session and waits for the backend's answer to a recipient that is unique to the session.
     fn open(&self, number: u64) -> Outcome<Tls> {
         let mut tcp = TcpStream::connect(self.address)?;
         tcp.set_nodelay(true)?;
@@ -177,22 +177,22 @@ impl Clients {
     }
 }
 
-/// Reads one reply, which begins with this.
+/// Reads one reply and checks its start.
 fn expect(stream: &mut impl Read, begin: &str) -> Outcome<()> {
     expect_all(stream, &[begin])
 }
 
-/// Reads as many replies, each of which begins with its own.
+/// Reads as many replies as `begins` has entries and checks the start of each.
 fn expect_all(stream: &mut impl Read, begins: &[&str]) -> Outcome<()> {
     let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
     loop {
         let got = stream.read(&mut chunk)?;
         said.extend_from_slice(&chunk[..got]);
         let lines = said.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        // The last line of a reply has no hyphen behind its code.
+        // The last line of a reply has no hyphen after its code.
         let last: Vec<&[u8]> = lines.filter(|line| line.get(3) == Some(&b' ')).collect();
         if last.len() == begins.len() {
-            // A reply of several lines has the same code on all of them.
+            // All lines of a reply have the same code.
             let right = last.iter().zip(begins).all(|(line, begin)| line.starts_with(begin.as_bytes()));
             let problem = || format!("{begins:?} expected: \"{}\"", said.escape_ascii());
             return if right { Ok(()) } else { Err(problem().into()) };

@@ -1,4 +1,4 @@
-//! What a server under test has used up.
+//! The resources that a server under test has used.
 
 use std::fs;
 use std::process::Command;
@@ -10,20 +10,20 @@ use crate::load::Load;
 use crate::servers::{CORE, Running};
 use crate::{BULK, Outcome, PATIENT, SESSIONS, Setup};
 
-/// One round of one server.
+/// The figures of one server in one round.
 #[derive(Debug)]
 pub(crate) struct Cost {
     /// Processor time of a session, in milliseconds.
     pub(crate) session: f64,
-    /// Processor seconds for a GiB from the client to the backend, where it is for more than sessions.
+    /// Processor seconds for one GiB from the client to the backend; `None` for servers without bulk measurements.
     pub(crate) up: Option<f64>,
-    /// And for one from the backend to the client.
+    /// Processor seconds for one GiB from the backend to the client.
     pub(crate) down: Option<f64>,
-    /// How long a session takes when there is no other, in milliseconds.
+    /// Duration of a session without other sessions, in milliseconds.
     pub(crate) latency: f64,
 }
 
-/// Milliseconds of a handshake by rustls alone, on the core of the servers.
+/// Returns the milliseconds of a handshake by rustls alone, on the core of the servers.
 pub(crate) fn handshake(setup: &Setup) -> Outcome<f64> {
     let mut command = Command::new("taskset");
     command.args(["-c", CORE]).arg(std::env::current_exe()?).arg("handshake");
@@ -32,7 +32,7 @@ pub(crate) fn handshake(setup: &Setup) -> Outcome<f64> {
 }
 
 impl Running<'_> {
-    /// All costs but that of memory.
+    /// Measures everything except memory.
     pub(crate) fn cost(&self, load: &Load) -> Outcome<Cost> {
         let gib = BULK as f64 / f64::from(1 << 30);
         let latency = load.run(self, "patient", PATIENT as u64)?;
@@ -49,8 +49,8 @@ impl Running<'_> {
         })
     }
 
-    /// KiB per connection, with so many of them, after their handshake and with their backend; `None` where there
-    /// cannot be many.
+    /// Returns the KiB per connection with `count` connections after the handshake, with a connection to the backend;
+    /// `None` if the server does not support many connections.
     pub(crate) fn held(&self, load: &Load, count: usize) -> Outcome<Option<f64>> {
         if !self.server.bulk {
             return Ok(None);
@@ -69,14 +69,14 @@ impl Running<'_> {
         Ok(self.processor()?.saturating_sub(before))
     }
 
-    /// User and system time of all its processes.
+    /// Returns the user and system time of all processes of the server.
     fn processor(&self) -> Outcome<Duration> {
         let ticks: u64 = self.stats()?.iter().map(|stat| stat.ticks).sum();
         let per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
         Ok(Duration::from_secs_f64(ticks as f64 / per_second))
     }
 
-    /// KiB of all its processes, each with its part of what they share.
+    /// Returns the KiB of all processes of the server, with a proportional share of shared memory.
     fn memory(&self) -> Outcome<u64> {
         let mut sum = 0;
         for stat in self.stats()? {
@@ -90,7 +90,7 @@ impl Running<'_> {
         Ok(sum)
     }
 
-    /// The processes of its group.
+    /// Returns the processes of the server's process group.
     fn stats(&self) -> Outcome<Vec<Stat>> {
         let ids =
             fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -108,7 +108,7 @@ struct Stat {
 
 impl Stat {
     fn read(id: u32) -> Option<Self> {
-        // proc_pid_stat(5): the name may hold anything; behind it comes field 3.
+        // proc_pid_stat(5): the name can contain any character; field 3 follows it.
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();

@@ -8,10 +8,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use crate::Outcome;
 use crate::servers::Running;
 
-/// The core of everything but the server under test.
+/// The core of all processes except the server under test.
 const CORE: &str = "1";
 
-/// One of our own processes, ended when its input ends.
+/// A process of this benchmark, which ends when its input ends.
 struct Helper {
     child: Child,
     says: BufReader<ChildStdout>,
@@ -41,7 +41,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        // Those that have ended already are beyond it.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -63,12 +63,12 @@ impl Backend {
     }
 }
 
-/// Clients.
+/// The settings of the client processes.
 pub(crate) struct Load {
     pub(crate) root: PathBuf,
 }
 
-/// Connections that are held.
+/// Connections that are held open.
 pub(crate) struct Holding(Helper);
 
 impl Load {
@@ -78,7 +78,7 @@ impl Load {
         Helper::start(&["client", what, &address, front, &root, &count.to_string()])
     }
 
-    /// Does so much of something, and returns the clients' own figure.
+    /// Runs a task `count` times and returns the figure that the clients report.
     pub(crate) fn run(&self, server: &Running<'_>, what: &str, count: u64) -> Outcome<f64> {
         let mut helper = self.start(server, what, count)?;
         let line = helper.line()?;
@@ -86,7 +86,7 @@ impl Load {
         Ok(line.parse()?)
     }
 
-    /// Opens so many connections and keeps them.
+    /// Opens `count` connections and keeps them open.
     pub(crate) fn hold(&self, server: &Running<'_>, count: usize) -> Outcome<Holding> {
         let mut helper = self.start(server, "hold", count as u64)?;
         match helper.line()?.as_str() {
@@ -100,7 +100,7 @@ impl Load {
 }
 
 impl Holding {
-    /// Asks through every connection, then ends them.
+    /// Sends a command on every connection, then closes all.
     pub(crate) fn release(mut self) -> Outcome<()> {
         let input = self.0.child.stdin.as_mut().ok_or("the clients' input is gone")?;
         input.write_all(b"\n")?;

@@ -1,10 +1,10 @@
-//! What the gateway costs, next to other TLS proxies on the same machine in the same run.
+//! The cost of the gateway compared with other TLS proxies on the same machine in the same run.
 //!
-//! `cargo xtask bench gateway` runs it and writes `docs/benchmarks.md`, which says how it is measured. The server
-//! under test has one core, everything else another; clients and the backend are processes of their own, so that
-//! their work is not the server's.
+//! `cargo xtask bench gateway` runs the benchmark and writes `docs/benchmarks.md`, which describes the method. The
+//! server under test uses one core, everything else another core. Clients and backend are separate processes, so that
+//! their cost is not counted as the server's.
 //!
-//! `cargo bench --package starttls-gateway --bench gateway -- NAME…` measures only servers whose name has a NAME in it.
+//! `cargo bench --package starttls-gateway --bench gateway -- NAME…` measures only servers whose name contains a NAME.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
 
@@ -28,15 +28,15 @@ use cost::Cost;
 use load::{Backend, Load};
 use servers::{SERVERS, Server};
 
-/// The median of an odd number, for everything that differs from time to time.
+/// The number of rounds. The result is their median, so the number is odd.
 const RUNS: usize = 3;
-/// Sessions in a row, for what one costs.
+/// The number of sessions for the processor time of one.
 const SESSIONS: usize = 500;
-/// Sessions in a row, one at a time, for how long one takes.
+/// The number of sequential sessions for the duration of one.
 const PATIENT: usize = 200;
-/// Octets each way.
+/// The number of octets in each direction.
 const BULK: u64 = 1 << 28;
-/// Connections that are held.
+/// The number of held connections.
 const HELD: usize = 5000;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         _ if words.contains(&"--bench") => {
             compare(&words.into_iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>())
         }
-        // `cargo test --benches` asks for nothing that would take time.
+        // `cargo test --benches` runs no measurement.
         _ => Ok(()),
     };
     match done {
@@ -65,16 +65,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the servers are started with.
+/// The settings with which all servers start.
 struct Setup {
     scratch: Scratch,
-    /// The chain and the key, and both in one file.
+    /// The certificate chain; the next two are the key, and both in one file.
     chain: PathBuf,
     key: PathBuf,
     both: PathBuf,
     root: PathBuf,
     backend: SocketAddr,
-    /// Where nginx asks for the backend of a recipient.
+    /// The HTTP server that nginx asks for the backend of a recipient.
     directory: SocketAddr,
 }
 
@@ -96,7 +96,7 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
     let mut table: Vec<Vec<Cost>> = servers.iter().map(|_| Vec::new()).collect();
     let mut idle = Vec::new();
     for server in &servers {
-        // Each begins anew: an allocator keeps what it once had.
+        // Each measurement uses a new process, because allocators keep freed memory.
         let running = server.start(&setup)?;
         let kib = running.held(&load, held)?;
         eprintln!("{}, {}: {kib:.1?} KiB per connection", server.name, server.front.name());
@@ -123,7 +123,7 @@ fn compare(wanted: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
-/// For what a row has no figure of.
+/// The entry of a table cell without a figure.
 const NOTHING: &str = "–";
 
 fn median(all: Vec<Option<f64>>) -> Option<f64> {
@@ -132,7 +132,7 @@ fn median(all: Vec<Option<f64>>) -> Option<f64> {
     all.get(all.len() / 2).copied()
 }
 
-/// Prints a line of the table.
+/// Prints a row of the table.
 fn row(
     name: &str,
     front: &str,

@@ -1,4 +1,4 @@
-//! The servers under test: ours and others from Debian, each with one core and one thread or process for the work.
+//! The servers under test: the gateway and servers from Debian, each with one core and one worker thread or process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{Outcome, Setup};
 /// The core of the server under test.
 pub(crate) const CORE: &str = "0";
 
-/// Where TLS begins.
+/// How TLS starts.
 #[derive(Clone, Copy)]
 pub(crate) enum Front {
     Upgrade,
@@ -40,11 +40,11 @@ pub(crate) struct Server {
     version: &'static [&'static str],
     config: &'static str,
     args: &'static [&'static str],
-    /// Whether it is for more than one short session at a time.
+    /// Whether the server supports bulk data and many connections at the same time.
     pub(crate) bulk: bool,
 }
 
-/// `{…}` stands for what differs from run to run; `{config}` is the file with the text in `config`.
+/// Each `{…}` stands for a value of the run; `{config}` is the file with the text in `config`.
 pub(crate) const SERVERS: [Server; 9] = [
     Server {
         name: "starttls gateway",
@@ -156,7 +156,7 @@ const NGINX: &str = "daemon off;\nworker_processes 1;\nworker_rlimit_nofile 2000
 const STUNNEL: &str = "foreground = yes\npid =\nsyslog = no\ndebug = 3\n[front]\naccept = {address}\nconnect = {backend}\n\
                        cert = {both}\nsslVersionMin = TLSv1.3\nTIMEOUTidle = 600\n";
 
-/// A server under test.
+/// A running server under test.
 pub(crate) struct Running<'a> {
     pub(crate) server: &'a Server,
     pub(crate) daemon: Daemon,
@@ -204,7 +204,7 @@ impl Server {
         Ok(Running { server: self, daemon, address })
     }
 
-    /// Its name and version, as far as it has one.
+    /// Returns the name and, if available, the version.
     pub(crate) fn title(&self) -> Outcome<String> {
         Ok(match self.package {
             "" if self.config.is_empty() => self.name.to_owned(),
@@ -225,20 +225,20 @@ impl Server {
 }
 
 impl Running<'_> {
-    /// What it said, if it said anything.
+    /// Returns the output of the server, or an empty string.
     pub(crate) fn log(&self) -> String {
         let log = self.daemon.log();
         format!("its log: {}", Escaped(&log[log.len().saturating_sub(2000)..]))
     }
 }
 
-/// The gateway, as long as its input is open.
+/// Runs the gateway with this configuration until a signal ends the process.
 pub(crate) fn gateway(config: &Path) -> Outcome<()> {
     let quiet = |_: &Listener, _: &SessionRecord| {};
     let gateway = Gateway::start(Config::read(config)?, Arc::new(quiet))?;
     loop {
         std::thread::park();
-        // It ends by a signal.
+        // Keeps the gateway alive.
         let _ = &gateway;
     }
 }

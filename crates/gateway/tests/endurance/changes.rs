@@ -1,4 +1,4 @@
-//! Reload and drain while there is work.
+//! Reload and drain under load.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ async fn a_hundred_reloads_under_load_fail_no_session() {
             seen.insert(client.facts().chain[0].to_vec());
             client.shutdown().await.unwrap();
         }
-        // Who was there before all this still is.
+        // The sessions from before all these changes still work.
         ask(&mut veteran, "veteran").await;
         veteran.shutdown().await.unwrap();
     })
@@ -47,7 +47,7 @@ async fn a_drain_under_load_lets_everybody_finish() {
     for _ in 0..20 {
         held.push(within(setup.client(to)).await);
     }
-    // New ones come all the time; those that are turned away are turned away at the door.
+    // The load opens new connections all the time. The gateway refuses connections only before TLS.
     let load: Vec<_> = (0..4)
         .map(|_| {
             let setup = setup.clone();
@@ -71,7 +71,7 @@ async fn a_drain_under_load_lets_everybody_finish() {
         }
         assert!(sessions > 10, "{sessions}");
         until("nobody is let in", || std::net::TcpStream::connect(to).is_err()).await;
-        // Whoever was there may go on.
+        // The existing sessions may continue.
         assert!(!draining.is_finished());
         for client in &mut held {
             ask(client, "after the order").await;
@@ -79,7 +79,7 @@ async fn a_drain_under_load_lets_everybody_finish() {
         }
         assert_eq!(draining.await.unwrap(), 0, "sessions were cut off");
         assert!(TcpStream::connect(to).await.is_err());
-        // A session that never got as far as TLS may have been turned away; all others went well.
+        // Every session that completed TLS ended well. Others may have been refused.
         let ended = running.ended.lock().unwrap().clone();
         let well = ended.iter().filter(|how| *how == "ok").count();
         assert!(well >= sessions + held.len(), "{ended:?}");

@@ -1,4 +1,4 @@
-//! Crowds: connections that say nothing, sides that do not read, ends in every order.
+//! Many silent connections, peers that do not read, and every order in which the two sides can end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use crate::load::{Running, Setup, backend, echo, until, within};
 use crate::many::{memory, possible};
 
-/// KiB of memory that one session may take whose peers do not read: what could not be written yet on either way, and
-/// TLS. The buffers of the system's sockets are not in it.
+/// Limit in KiB for the memory of one session whose peers do not read: the unwritten data of both directions, and TLS.
+/// The socket buffers of the kernel are not included.
 const UNREAD: u64 = 512;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn mute(count: usize) {
     println!(
         "{count} mute connections: {each:.1} KiB each, both ends; a session beside them takes {session:?}"
     );
-    // A stop does not wait for them.
+    // A stop does not wait for these sessions.
     let Running { gateway, ended, .. } = running;
     let draining = tokio::task::spawn_blocking(move || drop(gateway));
     within(draining).await.unwrap();
@@ -68,8 +68,8 @@ async fn hundreds_of_sides_that_do_not_read() {
     unread(500, true).await;
 }
 
-/// Both sides of each session send as much as they can, and neither reads. The memory of this process says something
-/// about them only where no other test runs beside this one.
+/// Both sides of each session send as much as they can, and neither reads. The memory of this process is measured only
+/// if no other test runs in it.
 async fn unread(count: usize, alone: bool) {
     let count = possible(count, 4);
     let setup = Arc::new(Setup::new());
@@ -80,7 +80,7 @@ async fn unread(count: usize, alone: bool) {
         async move {
             assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
             pour(&mut stream, &counted, &total).await;
-            // It holds the connection for as long as the test lasts.
+            // Holds the connection until the test ends.
             std::future::pending::<()>().await;
         }
     })
@@ -110,16 +110,16 @@ async fn unread(count: usize, alone: bool) {
         sent.load(Ordering::Relaxed) >> 20
     );
     assert!(!alone || each < UNREAD, "{each} KiB each");
-    // It goes on for others.
+    // The gateway still serves other clients.
     assert_eq!(running.gateway.sessions(), count);
     drop(clients);
     until("all sessions are over", || running.gateway.sessions() == 0).await;
 }
 
-/// Writes until nothing is taken any more.
+/// Writes until the peer stops reading.
 async fn pour(stream: &mut (impl AsyncWriteExt + Unpin), stuck: &AtomicUsize, sent: &AtomicUsize) {
     let piece = [b'x'; 16 << 10];
-    // Three seconds without progress: the other side has stopped to read.
+    // Three seconds without progress: the other side has stopped reading.
     while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_secs(3), stream.write(&piece)).await {
         sent.fetch_add(count, Ordering::Relaxed);
     }
@@ -137,12 +137,12 @@ async fn thousands_of_ends_in_every_order() {
     ends(6000).await;
 }
 
-/// Who ends first, and how much is said after the other side has ended: nothing, a little, more than buffers hold.
+/// Varies which side ends first and how much the other side sends afterwards: nothing, a little, more than the buffers.
 async fn ends(count: usize) {
     const SIZES: [usize; 3] = [0, 1000, 1 << 20];
     let setup = Arc::new(Setup::new());
     let first = backend(|mut stream| async move {
-        // The first line says how much the backend says before its end, and how much it shall hear after that.
+        // The first line contains two sizes: what the backend sends before its end, and what it receives after that.
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
             line.push(stream.read_u8().await.unwrap());

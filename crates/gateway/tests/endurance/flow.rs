@@ -1,4 +1,4 @@
-//! How bytes and their ends are carried from one leg to the other.
+//! How the gateway relays bytes and the end of each direction.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn the_end_of_one_direction_is_not_the_end_of_the_other() {
     })
     .await;
 
-    // And from the other side.
+    // The same with the backend ending first.
     let first = backend(|mut stream| async move {
         stream.write_all(b"250 that is all\r\n").await.unwrap();
         stream.shutdown().await.unwrap();
@@ -75,12 +75,12 @@ async fn who_does_not_read_is_not_read_for() {
     within(async {
         client.write_all(b"go\r\n").await.unwrap();
         stuck(&sent, ALL).await;
-        // The client reads after all, and nothing is missing.
+        // The client starts to read and receives everything.
         assert_eq!(drink(&mut client, ALL).await, ALL);
     })
     .await;
 
-    // The other way: a backend that does not read before it is told to.
+    // The other direction: a backend that reads only after the test notifies it.
     let (read, told) = (Arc::new(AtomicU64::new(0)), Arc::new(tokio::sync::Notify::new()));
     let (count, wait) = (read.clone(), told.clone());
     let lazy = backend(move |mut stream| {
@@ -99,7 +99,8 @@ async fn who_does_not_read_is_not_read_for() {
     let pouring = tokio::spawn(async move {
         client.write_all(b"go\r\n").await.unwrap();
         pour(&mut client, ALL, &count).await;
-        // A socket that is closed with something unread, were it a ticket, takes what it has sent along.
+        // If unread data, such as a session ticket, remained in the socket, closing it would reset the connection and
+        // lose what was sent.
         assert_eq!(client.read(&mut [0; 16]).await.unwrap(), 0);
     });
     within(async {
@@ -112,7 +113,7 @@ async fn who_does_not_read_is_not_read_for() {
     assert_eq!(read.load(Ordering::Relaxed), ALL);
 }
 
-/// Octets that differ from the next ones.
+/// Returns octets that depend on their position, so that moved or lost data is noticed.
 fn octets(position: u64, length: usize) -> Vec<u8> {
     (position..position + length as u64).map(|at| (at % 251) as u8).collect()
 }
@@ -131,7 +132,7 @@ async fn pour(stream: &mut (impl AsyncWriteExt + Unpin), all: u64, sent: &Atomic
     stream.shutdown().await.unwrap();
 }
 
-/// Reads and compares; stops at the first octet that is wrong.
+/// Reads and compares; stops at the first wrong octet.
 async fn drink(stream: &mut (impl AsyncReadExt + Unpin), all: u64) -> u64 {
     let (mut got, mut chunk) = (0, vec![0; PIECE]);
     let expected = octets(0, PIECE + 251);
@@ -146,7 +147,7 @@ async fn drink(stream: &mut (impl AsyncReadExt + Unpin), all: u64) -> u64 {
     got
 }
 
-/// Waits until nothing moves any more: what was sent by then lies in buffers.
+/// Waits until there is no more progress: what was sent by then is in buffers.
 async fn stuck(sent: &AtomicU64, all: u64) {
     let mut before = u64::MAX;
     loop {
@@ -158,7 +159,7 @@ async fn stuck(sent: &AtomicU64, all: u64) {
         before = now;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    // The system's own buffers take a few MiB on each leg.
+    // The kernel buffers a few MiB on each leg.
     assert!(before < 48 << 20, "{before} octets lie somewhere");
 }
 
@@ -181,19 +182,19 @@ async fn a_backend_that_dies_takes_its_sessions_along_and_no_others() {
         }
         dying.await.unwrap();
         for client in &mut clients {
-            // It ends, and not as if all had been said.
+            // The session ends with an error: the end of the stream must not look complete.
             let heard = client.read(&mut [0; 64]).await;
             assert!(heard.is_err(), "{heard:?}");
         }
         until("all sessions are over", || doomed.gateway.sessions() == 0).await;
         let ended = doomed.ended.lock().unwrap().clone();
         assert_eq!(ended, vec!["the connection to the backend broke"; DOOMED]);
-        // While there is no backend, clients are told so in the protocol's words.
+        // While the backend is down, clients receive an error of the protocol.
         let mut turned_away = setup.connect(doomed.address).await.unwrap();
         let mut heard = String::new();
         turned_away.read_to_string(&mut heard).await.unwrap();
         assert!(heard.starts_with("421 "), "{heard}");
-        // It comes back where it was, and is used.
+        // The backend returns on the same address and is used again.
         let again = bind(address).await;
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = again.accept().await {
@@ -216,7 +217,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-/// Serves so many as far as the first answer, then is gone as a process is that was killed: with unread bytes.
+/// Answers the first line of `count` clients, then closes all with unread bytes, like a process that was killed.
 async fn die_after(listener: TcpListener, count: usize) {
     let mut served = Vec::new();
     for _ in 0..count {

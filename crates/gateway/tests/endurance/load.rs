@@ -1,4 +1,4 @@
-//! A gateway for SMTP, a backend that answers every line with itself, and clients.
+//! A gateway for SMTP, a backend that echoes every line, and clients.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,26 +18,25 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) type Client = Encrypted<TcpStream>;
 
-/// What a test is built of.
+/// The certificates and the client configuration of a test.
 pub(crate) struct Setup {
     pub(crate) connector: Connector,
     folder: TempDir,
 }
 
-/// A running gateway.
 pub(crate) struct Running {
     pub(crate) gateway: Gateway,
     pub(crate) address: SocketAddr,
-    /// How the sessions ended that are over.
+    /// The results of the finished sessions.
     pub(crate) ended: Arc<Mutex<Vec<String>>>,
 }
 
-/// The deadline of everything.
+/// Applies the deadline of all tests.
 pub(crate) async fn within<T>(step: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), step).await.expect("it was not done in time")
 }
 
-/// Waits for something to become so.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let waiting = async {
         while !so() {
@@ -48,7 +47,7 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 impl Setup {
-    /// With two certificates of the same authority for the same name, `0` and `1`.
+    /// Creates two certificates of the same authority for the same name, `0` and `1`.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new().unwrap();
@@ -68,12 +67,12 @@ impl Setup {
         self.folder.path().join(name)
     }
 
-    /// A listener in front of this backend, with one of the certificates.
+    /// Returns the configuration of a listener in front of this backend, with one of the certificates.
     pub(crate) fn config(&self, backend: SocketAddr, certificate: usize) -> Config {
         self.try_config(backend, certificate).unwrap()
     }
 
-    /// The same, where the certificate may be broken.
+    /// The same for a certificate that may be invalid.
     pub(crate) fn try_config(
         &self,
         backend: SocketAddr,
@@ -82,7 +81,7 @@ impl Setup {
         Config::parse(&self.text(&format!("\"smtp://{backend}\""), certificate), "test")
     }
 
-    /// The same as text, for this backend as it stands in a configuration.
+    /// Returns the same configuration as text; `forward` is written as it is.
     pub(crate) fn text(&self, forward: &str, certificate: usize) -> String {
         let stem = self.path(&certificate.to_string());
         let stem = stem.display();
@@ -110,20 +109,20 @@ impl Setup {
         Running { gateway, address, ended }
     }
 
-    /// A client inside TLS, which has said nothing yet.
+    /// Returns a client inside TLS that has sent nothing.
     pub(crate) async fn connect(&self, to: SocketAddr) -> Result<Client, Error> {
         let endpoint = Endpoint::new("localhost", to.port()).at("127.0.0.1", to.port());
         self.connector.connect(&SMTP, endpoint).await
     }
 
-    /// A client inside TLS that has been answered by the backend.
+    /// Returns a client inside TLS that has received an answer from the backend.
     pub(crate) async fn client(&self, to: SocketAddr) -> Client {
         let mut client = self.connect(to).await.unwrap_or_else(|error| panic!("{error}: {error:?}"));
         ask(&mut client, "first").await;
         client
     }
 
-    /// A whole session.
+    /// Runs a complete session.
     pub(crate) async fn session(&self, to: SocketAddr) {
         let mut client = self.client(to).await;
         ask(&mut client, "second").await;
@@ -132,7 +131,7 @@ impl Setup {
     }
 }
 
-/// Says a line, and hears it back.
+/// Sends a line and expects its echo.
 pub(crate) async fn ask(client: &mut Client, word: &str) {
     client.write_all(format!("{word}\r\n").as_bytes()).await.unwrap();
     let expected = format!("250 {word}\r\n");
@@ -141,7 +140,7 @@ pub(crate) async fn ask(client: &mut Client, word: &str) {
     assert_eq!(String::from_utf8(heard).unwrap(), expected);
 }
 
-/// A backend that does this with each connection, after the greeting.
+/// Starts a backend that sends its greeting and then runs `serve` for each connection.
 pub(crate) async fn backend<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(BufReader<TcpStream>) -> F + Send + 'static,
 ) -> SocketAddr {
@@ -157,15 +156,15 @@ pub(crate) async fn backend<F: Future<Output = ()> + Send + 'static>(
     address
 }
 
-/// A backend that answers every line with itself.
+/// Starts a backend that echoes every line.
 pub(crate) async fn echo() -> SocketAddr {
     backend(answer).await
 }
 
-/// Answers every line with itself until there are no more.
+/// Echoes every line until the client ends.
 pub(crate) async fn answer(mut stream: BufReader<impl AsyncRead + AsyncWrite + Unpin>) {
     let mut line = String::new();
-    // A client that is gone is the client's test's concern.
+    // A broken connection is not an error here: the test checks its client.
     while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
         let answer = format!("250 {line}");
         if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
@@ -173,11 +172,11 @@ pub(crate) async fn answer(mut stream: BufReader<impl AsyncRead + AsyncWrite + U
         }
         line.clear();
     }
-    // The client may be gone.
+    // The client may have closed the connection.
     let _ = stream.shutdown().await;
 }
 
-/// Clients that have one session after the other until told to stop.
+/// Clients that run sessions in a loop until they are stopped.
 pub(crate) struct Crowd {
     pub(crate) done: Arc<AtomicUsize>,
     stop: Arc<AtomicUsize>,
@@ -200,7 +199,7 @@ impl Crowd {
         Self { done, stop, clients }
     }
 
-    /// How many sessions there were; fails if one of them failed.
+    /// Stops the clients and returns the number of sessions. Panics if a session has failed.
     pub(crate) async fn stop(self) -> usize {
         self.stop.store(1, Ordering::Relaxed);
         for client in self.clients {

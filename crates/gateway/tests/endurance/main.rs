@@ -1,4 +1,4 @@
-//! Many sessions, slow ones, ends in the middle, and changes under load.
+//! Many sessions, slow sessions, interrupted sessions, and changes under load.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "the figures are for the person who runs the tests")]
 

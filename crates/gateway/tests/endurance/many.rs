@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::load::{Setup, ask, echo, until, within};
 
-/// As many sessions as wanted, or as many as the limit of open files allows, each with so many ends of connections in
-/// this process.
+/// Returns `wanted`, or the number of sessions that the limit of open files allows, each with `ends` sockets in this
+/// process.
 pub(crate) fn possible(wanted: usize, ends: u64) -> usize {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
@@ -23,7 +23,7 @@ pub(crate) fn possible(wanted: usize, ends: u64) -> usize {
     wanted.min(possible)
 }
 
-/// Memory of this process, without what the kernel holds, in KiB.
+/// Returns the memory of this process in KiB, without the memory of the kernel.
 pub(crate) fn memory() -> u64 {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
@@ -53,7 +53,7 @@ async fn held(count: usize) {
         for number in 0..count {
             let (setup, to) = (setup.clone(), running.address);
             opening.spawn(async move { setup.client(to).await });
-            // A crowd at the door is another matter.
+            // At most 50 handshakes at the same time: connection bursts have a test of their own.
             if number >= 50 {
                 held.push(opening.join_next().await.unwrap().unwrap());
             }
@@ -88,7 +88,7 @@ async fn clients_that_dribble_do_not_slow_others() {
     for number in 0..SLOW {
         let (setup, begun, heard) = (setup.clone(), begun.clone(), heard.clone());
         slow.spawn(async move {
-            // Half of them dribble before TLS, half inside it.
+            // Half of them send slowly before TLS, half inside TLS.
             if number % 2 == 0 {
                 let mut tcp = TcpStream::connect(to).await.unwrap();
                 assert!(tcp.read(&mut [0; 512]).await.unwrap() > 0);
@@ -103,7 +103,7 @@ async fn clients_that_dribble_do_not_slow_others() {
         });
     }
     until("all have begun", || begun.load(Ordering::Relaxed) == SLOW).await;
-    // While they are at their first line, which takes a second an octet, others come and go.
+    // The slow clients need a second for each octet of their first line. Meanwhile other clients run whole sessions.
     let others: JoinSet<()> = (0..8)
         .map(|_| {
             let setup = setup.clone();
@@ -116,7 +116,7 @@ async fn clients_that_dribble_do_not_slow_others() {
         .collect();
     within(others.join_all()).await;
     assert_eq!(heard.load(Ordering::Relaxed), 0, "the others had to wait for those that dribble");
-    // And they are served too, in the end.
+    // The slow clients are served in the end.
     within(slow.join_all()).await;
     assert_eq!(heard.load(Ordering::Relaxed), SLOW);
 }

@@ -1,4 +1,4 @@
-//! Broken files, certificates that change, names that cannot be looked up: what works goes on, and what is repaired is used.
+//! Invalid files, changed certificates and names that do not resolve: the gateway continues, and uses what is repaired.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ async fn storm(rounds: usize) {
     let good = std::fs::read(setup.path("1.pem")).unwrap();
     let (mut kept, mut taken, began) = (0, 0, Instant::now());
     for round in 0..rounds {
-        // Cut short, not PEM, another's, away, and whole again.
+        // Truncated, not PEM, another certificate, missing, and valid again.
         let other = || std::fs::read(setup.path("0.pem")).unwrap();
         let path = setup.path("1.pem");
         match round % 5 {
@@ -87,7 +87,7 @@ impl Backend {
                 let acceptor = current.borrow().clone();
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept_implicit(tcp).await else { return };
-                    // A gateway that does not trust it is gone.
+                    // A gateway that does not trust the certificate closes the connection.
                     if stream.write_all(b"220 backend\r\n").await.is_ok() && stream.flush().await.is_ok() {
                         answer(BufReader::with_capacity(512, stream)).await;
                     }
@@ -112,10 +112,10 @@ async fn a_backend_may_change_its_certificate() {
     let config = || Config::parse(&setup.text(&forward, 0), "test").unwrap();
     let mut running = setup.run(config());
     let mut veteran = within(setup.client(running.address)).await;
-    // Renewed by the same authority: nothing has to be said to anybody.
+    // A certificate renewed by the same authority needs no change of the configuration.
     backend.acceptor.send_replace(acceptor(&old));
     within(setup.session(running.address)).await;
-    // By another one, which the gateway is not told to trust: clients hear that the service is not there.
+    // The gateway does not trust the new authority: clients receive a temporary error.
     backend.acceptor.send_replace(acceptor(&new));
     let began = Instant::now();
     for _ in 0..10 {
@@ -125,7 +125,7 @@ async fn a_backend_may_change_its_certificate() {
         assert!(heard.starts_with("421 "), "{heard}");
     }
     println!("ten clients were told that the backend is not to be trusted in {:?}", began.elapsed());
-    // Both are trusted after a reload.
+    // After the reload, the gateway trusts both.
     std::fs::write(setup.path("backend.pem"), old.root_pem() + &new.root_pem()).unwrap();
     running.gateway.reload(config()).unwrap();
     within(setup.session(running.address)).await;
@@ -149,7 +149,7 @@ async fn thousands_of_clients_of_a_name_that_cannot_be_looked_up() {
 
 async fn no_name(count: usize) {
     let setup = Arc::new(Setup::new());
-    // RFC 6761 section 6.4: a name that does not exist, whoever is asked.
+    // RFC 6761 section 6.4: no resolver knows this name.
     let forward = "{ url = \"smtp://backend.invalid\", allow-cleartext = true }";
     let mut running = setup.run(Config::parse(&setup.text(forward, 0), "test").unwrap());
     let sound = setup.gateway(echo().await);
@@ -173,7 +173,7 @@ async fn no_name(count: usize) {
         "{count} clients of a name that cannot be looked up: told in {:?}, {most} threads",
         began.elapsed()
     );
-    // The name is back, or another one is used.
+    // The same recovery as with a name that resolves again.
     running.gateway.reload(setup.config(echo().await, 0)).unwrap();
     within(setup.session(running.address)).await;
 }

@@ -1,4 +1,4 @@
-//! Certificates by name, and their life.
+//! Selection of certificates by name, and their reload and expiry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn certificates(folder: &Folder, name: &str, unknown: UnknownNames) -> Arc<Certi
     Arc::new(Certificates::load(&[source], None, unknown).unwrap())
 }
 
-/// The first name of the certificate that a client gets who wants this one.
+/// Returns the first name of the certificate that a client receives after it requests `wanted`.
 async fn presented(folder: &Folder, certificates: &Arc<Certificates>, wanted: &str) -> Result<String, Error> {
     let acceptor =
         Acceptor::builder(&IMAP, "mail.example.com").resolver(certificates.clone()).build().unwrap();
@@ -66,7 +66,7 @@ async fn s6_the_name_chooses_and_is_looked_up_only() {
             Err(error) => panic!("{wanted}: {error:?}"),
         }
     }
-    // An address goes without SNI, and wants no name in particular.
+    // An IP address is sent without SNI.
     assert_eq!(presented(&folder, &strict, "127.0.0.1").await.unwrap(), "a.example.com");
 }
 
@@ -136,7 +136,7 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
         let expected: Vec<_> = warning.map(|it| format!("{beside}{it}")).into_iter().collect();
         assert_eq!(certificates.warnings(), expected);
     }
-    // Cut short anywhere, or with something behind it, it is none.
+    // A truncated response, or a response with trailing data, is invalid.
     let cut = (0..good.len()).step_by(13).map(|len| good[..len].to_vec());
     for broken in cut.chain([[&good[..], &[0]].concat()]) {
         fs::write(&place, &broken).unwrap();
@@ -150,13 +150,13 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     }
 }
 
-/// Who answers for an authority.
+/// A signer of OCSP responses.
 struct Signer {
     folder: TempDir,
 }
 
 impl Signer {
-    /// One whom the folder's authority has given a certificate for this.
+    /// Creates a signer whose certificate the authority of `of` has issued for this usage.
     fn new(of: &Folder, usage: Usage) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let leaf = Leaf { key: KeyKind::Rsa2048, usage, ..Leaf::named("signer") };
@@ -176,7 +176,7 @@ impl Signer {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What it answers about this certificate.
+    /// Returns the OCSP response for a certificate.
     async fn response(&self, folder: &Folder, certificate: &Path, revoked: bool) -> Vec<u8> {
         let certificate = certificate.to_str().unwrap();
         let serial = self.openssl(&["x509", "-noout", "-serial", "-in", certificate]).await;
@@ -192,9 +192,9 @@ impl Signer {
         fs::read(&out).unwrap()
     }
 
-    /// The same with all its times in another year, signed anew.
+    /// Returns the response with all its times moved to another year and a new signature.
     async fn in_the_year(&self, response: &[u8], year: &[u8]) -> Vec<u8> {
-        // A GeneralizedTime of 15 characters; the algorithm and the signature behind what is signed.
+        // A GeneralizedTime of 15 characters; the signature algorithm, which follows the signed part.
         const TIME: &[u8] = b"\x18\x0f20";
         const SIGNATURE: &[u8] =
             b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\0\x03\x82\x01\x01\0";
@@ -204,7 +204,7 @@ impl Signer {
         let mut octets = response.to_vec();
         let starts = response[..end].windows(TIME.len()).enumerate().filter(|(_, part)| *part == TIME);
         starts.for_each(|(at, _)| octets[at + 2..at + 6].copy_from_slice(year));
-        // BasicOCSPResponse is in an octet string, and begins with what is signed.
+        // BasicOCSPResponse is in an octet string and starts with the signed part.
         let basic = place(response, b"\x2b\x06\x01\x05\x05\x07\x30\x01\x01\x04\x82") + 13;
         fs::write(self.path("data"), &octets[basic + 4..end]).unwrap();
         let (data, key, out) = (self.path("data"), self.path("signer.key"), self.path("signature"));
@@ -230,7 +230,7 @@ async fn g6_a_reload_is_all_or_nothing() {
     assert_eq!(presented(&folder, &certificates, "new.example.net").await.unwrap(), "new.example.net");
 }
 
-/// Lets `live/mail` lead there, in one step.
+/// Lets `live/mail` point to `to`, in one step.
 fn link(folder: &Folder, to: &str) {
     fs::create_dir_all(folder.path().join("live")).unwrap();
     std::os::unix::fs::symlink(folder.path().join(to), folder.path().join("next")).unwrap();
@@ -318,7 +318,7 @@ async fn renewals_are_noticed_also_behind_symbolic_links() {
     folder.live("archive/2", &["newer.example.com"]);
     while !matches!(next(&mut told).await, WatchEvent::Reloaded(_)) {}
     assert_eq!(certificates.default_name().as_deref(), Some("newer.example.com"));
-    // A response for another certificate is a warning.
+    // A response for another certificate causes a warning.
     folder.live("other", &["other.example.com"]);
     let other = Signer::new(&folder, Usage::OcspResponder)
         .response(&folder, &folder.path().join("other/fullchain.pem"), false)

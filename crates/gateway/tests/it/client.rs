@@ -1,4 +1,4 @@
-//! A client of rustls' own, which resumes and can be made picky.
+//! A client built on rustls directly, with session resumption and configurable limits.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use crate::folder::Folder;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a client and a server saw of a session.
+/// What client and server observed in one session.
 #[derive(Debug)]
 pub(crate) struct Met {
     pub(crate) kind: HandshakeKind,
-    /// What the server presented.
+    /// The certificate chain that the server presented.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    /// What the client presented, as the server knows it.
+    /// The certificate chain that the client presented, as the server received it.
     pub(crate) client_chain: Vec<CertificateDer<'static>>,
 }
 
-/// A client that trusts the folder's authority.
+/// Returns the configuration of a client that trusts the folder's authority.
 pub(crate) fn config(
     folder: &Folder,
     suites: Option<CipherSuite>,
@@ -62,7 +62,7 @@ pub(crate) fn config(
     })
 }
 
-/// One session of TLS from the first byte, in which each side says one byte.
+/// Runs one session of TLS from the first byte, in which each side sends one byte.
 pub(crate) async fn meet(
     acceptor: &Acceptor,
     config: &Arc<ClientConfig>,
@@ -76,7 +76,7 @@ pub(crate) async fn meet(
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
         let tls = ClientConnection::new(config, name.try_into().unwrap()).unwrap();
         let mut stream = StreamOwned::new(tls, tcp);
-        // With a ticket before the byte.
+        // The client reads the session tickets before the byte.
         let mut byte = [0];
         let talked = stream.write_all(b"x").and_then(|()| stream.read_exact(&mut byte));
         talked.map(|()| (stream.conn.handshake_kind(), stream.conn.peer_certificates().map(<[_]>::to_vec)))
@@ -96,7 +96,7 @@ pub(crate) async fn meet(
     Ok(Met { kind: kind.unwrap(), chain: chain.unwrap_or_default(), client_chain })
 }
 
-/// A memory for one session, whatever its server's name.
+/// A session cache that uses the same entry for every server name.
 #[derive(Debug)]
 pub(crate) struct Forgetful(ClientSessionMemoryCache);
 

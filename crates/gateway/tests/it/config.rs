@@ -1,4 +1,4 @@
-//! What a configuration comes to.
+//! The values that result from a configuration.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -159,7 +159,7 @@ forward = "imap://127.0.0.1"
 
     assert!(listener.admit(None, &ours).is_ok());
     assert!(matches!(listener.admit(None, &theirs), Err(NotAdmitted::Certificate(_))));
-    // As a resumed session would bring it along.
+    // A resumed session can present a certificate that has expired meanwhile.
     assert!(matches!(listener.admit(None, &expired), Err(NotAdmitted::Certificate(_))));
     assert!(matches!(listener.admit(None, &[]), Err(NotAdmitted::NoCertificate)));
     let named = Some("a.example.com");
@@ -217,7 +217,7 @@ forward = { url = "postgres+starttls://db.example.com", cert = "DIR/mail.pem", k
     let (_, after) = warnings.split_once("expired on ").unwrap();
     let date = after.lines().next().unwrap();
     assert!(starttls::validity::unix(date).is_some(), "{date}");
-    // The listeners share a key, of which one warning is enough.
+    // The listeners share a key, and its warning appears only once.
     assert_eq!(
         warnings.replace(folder.path().to_str().unwrap(), "DIR").replace(date, "DATE"),
         "the key DIR/mail.key is accessible to every user: run chmod o-rwx DIR/mail.key\n\

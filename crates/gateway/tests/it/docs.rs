@@ -1,4 +1,4 @@
-//! The manual says what the code does.
+//! The manual matches the code.
 
 use starttls_gateway::Config;
 use starttls_gateway::SessionOutcome;
@@ -8,7 +8,7 @@ use crate::folder::Folder;
 const MANUAL: &str = include_str!("../../../../docs/gateway.md");
 const FTP: &str = include_str!("../../../../docs/gateway-ftp.md");
 
-/// Every example works as it stands, but for where its files are.
+/// Every example is valid as written, except for the paths of its files.
 #[test]
 fn the_examples_work() {
     let folder = Folder::new();
@@ -35,7 +35,7 @@ fn the_examples_work() {
     }
 }
 
-/// Every key that a table has is in the manual.
+/// The manual contains every key of every table.
 #[test]
 fn every_key_is_explained() {
     let folder = Folder::new();
@@ -57,7 +57,7 @@ fn every_key_is_explained() {
     ] {
         let error = folder.parse(&text).unwrap_err();
         let keys = error.hint().unwrap().strip_prefix("known keys: ").unwrap_or_else(|| panic!("{error}"));
-        // A password is asked for to say that it does not belong there.
+        // The parser knows the key `password` only to reject it.
         for key in keys.split(", ").filter(|key| *key != "password") {
             assert!(MANUAL.contains(&format!("`{key}`")), "the manual says nothing of {key}");
             count += 1;

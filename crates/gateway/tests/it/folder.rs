@@ -1,4 +1,4 @@
-//! A folder with what configurations name.
+//! A temporary folder with the files that configurations refer to.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,19 +8,19 @@ use starttls_gateway::Config;
 use starttls_lab::ca::{Authority, Issued, KeyKind, Leaf};
 use tempfile::TempDir;
 
-/// Certificates and their authority, in a folder that goes away.
+/// A temporary folder with certificates and their authority.
 pub(crate) struct Folder {
     dir: TempDir,
     pub(crate) authority: Authority,
 }
 
 impl Folder {
-    /// An empty one.
+    /// Creates a folder without files.
     pub(crate) fn empty() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), authority: Authority::new().unwrap() }
     }
 
-    /// One with `mail.pem`, `mail.key`, `root.pem` and `password`, and `live` as Let's Encrypt's clients keep it.
+    /// Creates `mail.pem`, `mail.key`, `root.pem` and `password`, and `live` in the layout of Let's Encrypt's clients.
     pub(crate) fn new() -> Self {
         let folder = Self::empty();
         folder.issue(&["mail.example.com"], KeyKind::EcdsaP256).write_to(folder.path(), "mail").unwrap();

@@ -1,4 +1,4 @@
-//! The gateway's parts, each by itself.
+//! Tests of the gateway's components.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod certificates;

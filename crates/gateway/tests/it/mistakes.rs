@@ -1,14 +1,14 @@
-//! Bad configuration: each mistake has its own message, with its line and its cure.
+//! Invalid configurations: each mistake has a message of its own, with its line and a hint.
 
 use crate::folder::Folder;
 
-/// A listener on which nothing is wrong, but for what is added to it.
+/// A valid listener, to which a test adds its mistake.
 const TLS: &str = "[[listener]]\nlisten = \"smtp+starttls://127.0.0.1:25\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\n";
 
-/// A backend that nothing is wrong with.
+/// A valid backend.
 const FORWARD: &str = "forward = \"smtp://127.0.0.1:2525\"\n";
 
-/// Cleartext on this machine, up to the brace that ends the backend.
+/// A cleartext listener on this machine; the table of the backend is not closed.
 const DEVICE: &str = "[[listener]]\nlisten = \"smtp://127.0.0.1:25\"\nforward = { url = \"submission+starttls://smtp.example.com\"";
 
 const LOGIN: &str = "login = { user = \"me\", password-file = \"DIR/password\" }";
@@ -31,7 +31,7 @@ fn each_mistake_has_its_message() {
     };
     let device = |more: &str| format!("{DEVICE}{more} }}\n");
     let mistakes = [
-        // The file.
+        // Syntax of the file.
         String::new(),
         "listener = \n".into(),
         "drian = \"1s\"\n".into(),
@@ -41,7 +41,7 @@ fn each_mistake_has_its_message() {
         "[limits]\nconnections = 0\n".into(),
         "[limits]\nper-address = 3\n".into(),
         "listener = 3\n".into(),
-        // A listener's own keys.
+        // Keys of a listener.
         listener(FORWARD),
         listener("listen = \"smtp+starttls://:25\""),
         tls("sertificates = \"DIR/live\""),
@@ -108,30 +108,30 @@ fn each_mistake_has_its_message() {
         tls("client-auth = \"required\""),
         tls("client-ca = \"DIR/root.pem\""),
         tls("client-auth = \"required\"\nclient-ca = \"DIR/empty.pem\""),
-        // What is missing is there, misspelled.
+        // A required key is misspelled.
         listener(
             "listen = \"smtps://127.0.0.1\"\ncertt = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1\"",
         ),
         tls("client-caa = \"DIR/root.pem\"\nclient-auth = \"required\""),
         device(", login = { user = \"me\", pasword-file = \"DIR/password\" }"),
-        // Itself.
+        // A listener that forwards to itself.
         listener(
             "listen = \"smtp+starttls://:2525\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
         ),
-        // Somebody else's identity.
+        // Unix sockets on which the backend would authenticate the gateway's user instead of the client.
         listener(
             "listen = \"ldap+starttls://:389\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"ldap://unix:/run/slapd/ldapi\"",
         ),
         listener(
             "listen = \"postgres+starttls://:5432\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nallow = [\"0.0.0.0/0\"]\nforward = \"postgres://unix:/run/postgresql/.s.PGSQL.5432\"",
         ),
-        // Protocols that have nothing to say without TLS.
+        // Protocols in which TLS cannot be optional.
         optional("irc"),
         optional("xmpp"),
         optional("xmpp-server"),
         optional("postgres"),
         optional("mysql"),
-        // What nobody could be served by, or without a certificate.
+        // A client could never be served, or a client certificate could be avoided.
         tls("starttls = \"optional\"\nclient-auth = \"required\"\nclient-ca = \"DIR/root.pem\""),
         format!("{TLS}starttls = \"optional\"\n[[listener.route]]\nnames = [\"a.example.com\"]\n{FORWARD}"),
         listener(
@@ -146,7 +146,7 @@ fn each_mistake_has_its_message() {
         tls(
             "[[listener.route]]\nnames = [\"a.example\", \"A.example\"]\nforward = \"smtp://127.0.0.1:2525\"",
         ),
-        // Keys that do not go together.
+        // Keys that exclude each other.
         listener(
             "listen = \"smtps://:465\"\nstarttls = \"optional\"\ncert = \"DIR/mail.pem\"\nkey = \"DIR/mail.key\"\nforward = \"smtp://127.0.0.1:2525\"",
         ),
@@ -193,7 +193,7 @@ fn each_mistake_has_its_message() {
     });
 }
 
-/// No combination of options gets a login to whom it is not meant for, or by whom.
+/// No combination of options sends a login to an unverified backend, or on behalf of a client of another machine.
 #[test]
 fn g5_a_login_needs_a_local_listener_and_a_verified_backend() {
     let folder = Folder::new();

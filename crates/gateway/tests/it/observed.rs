@@ -1,4 +1,4 @@
-//! What others see of the gateway: its log and its metrics.
+//! The log and the metrics of the gateway.
 
 use std::fs;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     let folder = Folder::empty();
     let path = folder.path().join("pipe");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Both ends, so that neither waits for the other.
+    // Opens both ends of the pipe, because opening one end waits for the other.
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let log = Logger::open(&Log::File(path)).unwrap();
     for _ in 0..20_000 {
@@ -163,7 +163,7 @@ fn a_log_that_was_moved_away_is_opened_anew() {
     let path = folder.path().join("log");
     let log = Logger::open(&Log::File(path.clone())).unwrap();
     log.event("one", "");
-    // Until it is written, so that the order of lines and the move is known.
+    // The first line has to be written before the file is moved.
     let started = std::time::Instant::now();
     while fs::read_to_string(&path).unwrap().is_empty() {
         assert!(started.elapsed() < DEADLINE);
@@ -182,7 +182,7 @@ fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
     let folder = Folder::empty();
     let path = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    // Held open at both ends, and read by nobody.
+    // Both ends are open, and no process reads.
     let held = fs::File::options().read(true).write(true).open(&path).unwrap();
     let log = Logger::open(&Log::File(path.clone())).unwrap();
     for _ in 0..20_000 {
@@ -194,7 +194,7 @@ fn a_log_that_cannot_keep_up_says_how_much_it_lost() {
         BufReader::new(held).lines().for_each(|line| drop(sender.send(line.unwrap())));
     });
     let next = || serde_json::from_str::<Value>(&heard.recv_timeout(DEADLINE).unwrap()).unwrap();
-    // More than a pipe holds, so that there is room in the queue.
+    // Read more than the capacity of a pipe, so that the queue has space again.
     let mut written = (0..2000).filter(|_| next()["event"] == "flood").count() as u64;
     log.event("last", "");
     let lost = loop {
@@ -217,7 +217,7 @@ async fn asked(metrics: &Arc<Metrics>, request: &str) -> String {
         let mut tcp = TcpStream::connect(address).await.unwrap();
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        // Whoever sends what is not read is reset.
+        // A server that closes a connection with unread data resets it, so the read may fail.
         let _ = tcp.read_to_string(&mut answer).await;
         answer
     };
@@ -267,13 +267,13 @@ async fn metrics_are_counted_and_shown() {
     assert!(metrics.render().contains("starttls_gateway_open_connections{listener=\"mx\"} 0\n"));
 }
 
-/// Connections that ask for nothing, and such that ask for everything and read nothing.
+/// Connections that send no request, and connections that request the metrics and do not read them.
 #[tokio::test]
 async fn health_is_answered_whoever_else_is_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new());
-    // More than the sockets on the way hold.
+    // The metrics have to be larger than all socket buffers.
     let many: Vec<_> = (0..200).map(|number| metrics.listener(&format!("{number:0>100}"))).collect();
     many.iter().for_each(|it| it.connected());
     let serving = tokio::spawn(serve(listener, metrics.clone()));
@@ -296,7 +296,7 @@ async fn health_is_answered_whoever_else_is_there() {
                 health().await;
             }
         }
-        // Who asks for nothing is not kept.
+        // The server closes a connection that sends no request.
         let mut mute = others.pop().unwrap();
         assert_eq!(mute.read(&mut [0; 16]).await.unwrap_or(0), 0);
         health().await;
@@ -321,6 +321,6 @@ async fn health_is_asked_for() {
     metrics.drain();
     let answer = asked(&metrics, "GET /health HTTP/1.1\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    // A head without an end is no request.
+    // A head that exceeds the limit gets no answer.
     assert_eq!(asked(&metrics, &"x".repeat(20_000)).await, "");
 }

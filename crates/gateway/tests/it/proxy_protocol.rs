@@ -1,4 +1,4 @@
-//! The PROXY protocol with HAProxy on the other side.
+//! The PROXY protocol against HAProxy.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -19,7 +19,7 @@ use crate::folder::Folder;
 const HEAD: &str =
     "global\n  maxconn 100\ndefaults\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n";
 
-/// HAProxy with this configuration, once it listens there.
+/// Starts HAProxy with this configuration and waits until it listens.
 fn haproxy(scratch: &Scratch, text: &str, listens: SocketAddr) -> Daemon {
     let file = scratch.file("haproxy.cfg", &format!("{HEAD}{text}")).unwrap();
     let mut command = Command::new(program("haproxy", "haproxy").unwrap());
@@ -70,7 +70,7 @@ async fn what_haproxy_sends_is_read_to_the_byte() {
             }
         };
         let accepted = async {
-            // Whoever looked whether HAProxy listens may come first, and says nothing.
+            // The check whether HAProxy listens may connect first and sends nothing.
             let (mut rest, mut header) = ([0; 4], Header::Local);
             while rest == [0; 4] {
                 let (mut io, _) = backend.accept().await.unwrap();
@@ -86,7 +86,7 @@ async fn what_haproxy_sends_is_read_to_the_byte() {
     }
 }
 
-/// What is known of a client with this certificate after a real handshake.
+/// Returns what a server knows about a client with this certificate after a real handshake.
 pub(crate) async fn facts_of_a_client(folder: &Folder, leaf: &Leaf) -> TlsFacts {
     let server = folder.issue(&["mail.example.com"], KeyKind::EcdsaP256);
     let own = folder.authority.issue(&Leaf { usage: Usage::Client, ..leaf.clone() }).unwrap();
@@ -144,7 +144,7 @@ async fn haproxy_reads_what_is_written() {
         let answer = timeout(DEADLINE, asking).await.unwrap();
         assert_eq!(answer.rsplit("\r\n\r\n").next(), Some(said.as_str()), "{answer}");
     }
-    // What HAProxy has no word for.
+    // TLVs that HAProxy has no sample fetch for.
     for value in [
         &b"\x21\0\x07TLSv1.3"[..],
         b"\x22\0\x06device",
@@ -153,6 +153,6 @@ async fn haproxy_reads_what_is_written() {
     ] {
         assert!(v2_tls.windows(value.len()).any(|it| it == value), "{value:?}");
     }
-    // Its TLS, with a certificate that came in this handshake and is good.
+    // TLS with a valid certificate that was presented in this handshake.
     assert!(v2_tls.windows(8).any(|it| it[0] == 0x20 && it[3..] == [7, 0, 0, 0, 0]));
 }

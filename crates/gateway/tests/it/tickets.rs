@@ -1,4 +1,4 @@
-//! Which sessions are resumed where.
+//! Which listeners resume which sessions.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use crate::folder::Folder;
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
 
-/// A listener of one gateway of several, with these keys of its own.
+/// Returns a listener of another gateway with these additional keys.
 fn listener(folder: &Folder, more: &str) -> Listener {
     let text = format!(
         "ticket-keys = \"DIR/tickets\"\n[[listener]]\nname = \"imaps\"\nlisten = \"imaps://127.0.0.1\"\n\
@@ -59,7 +59,7 @@ async fn a_file_of_keys_is_read_anew() {
         meet(acceptor, &client, "a.example.com").await.unwrap().kind
     };
     assert_eq!((kind().await, kind().await), (Full, Resumed));
-    // A new key in front of the old one, and then without it.
+    // A new key before the old one; later the new key alone.
     let new = KEY.replace('0', "1");
     folder.write("tickets", &format!("{new}{KEY}"));
     keys.reload().unwrap();
@@ -72,7 +72,7 @@ async fn a_file_of_keys_is_read_anew() {
     assert_eq!((kind().await, kind().await), (Full, Resumed));
 }
 
-/// Without a file the keys live as long as the process, over any number of configurations.
+/// Without a file, the keys live as long as the process and survive a change of the configuration.
 #[tokio::test]
 async fn sessions_survive_a_new_configuration() {
     let folder = Folder::new();
@@ -107,7 +107,7 @@ async fn s8_a_client_certificate_is_looked_at_again_when_its_session_is_resumed(
     assert!(matches!(admitted, Err(NotAdmitted::Certificate(_))), "{admitted:?}");
 }
 
-/// RFC 6066 section 3: a session is resumed for the name that it began with.
+/// RFC 6066 section 3: a session is resumed only for the name that it was established for.
 #[tokio::test]
 async fn s9_a_session_belongs_to_one_host() {
     let folder = Folder::new();
@@ -116,7 +116,7 @@ async fn s9_a_session_belongs_to_one_host() {
     let acceptor = &listener.tls().unwrap().acceptor;
     for suite in [None, Some(CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)] {
         let mut client = (*config(&folder, suite, None)).clone();
-        // A client keeps them apart by itself; this one does not.
+        // A client of rustls keeps the sessions of each name apart; this session cache does not.
         client.resumption = Forgetful::resumption();
         let client = Arc::new(client);
         for (name, expected) in [

@@ -1,5 +1,5 @@
-//! Cyrus: IMAP and ManageSieve by another maker than Dovecot's. Debian does not have both installed, so that this one is
-//! unpacked from its packages.
+//! Cyrus, a second implementation of IMAP and ManageSieve. Debian does not allow both Dovecot and Cyrus to be
+//! installed, so the test unpacks Cyrus from its packages.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use starttls_lab::process::{Daemon, Scratch, free_port, own_loopback, run, user};
 
-/// Where `cargo xtask setup` downloads its packages to.
+/// The folder to which `cargo xtask setup` downloads the packages.
 const PACKAGES: &str = "../../target/debs";
 
-/// A Cyrus in cleartext, with no users.
+/// A Cyrus server without TLS and without users.
 pub(crate) struct Cyrus {
     pub(crate) imap: SocketAddr,
     pub(crate) sieve: SocketAddr,

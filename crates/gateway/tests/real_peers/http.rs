@@ -1,4 +1,4 @@
-//! HTTP that upgrades in place (RFC 2817).
+//! HTTP with an upgrade on the same connection (RFC 2817).
 
 use crate::client::client;
 use crate::real_backend::{Talk, Visit};
@@ -8,7 +8,7 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python upgrades, verifies and asks CUPS", protocol: "http", talk: python },
 ];
 
-/// There are no printers.
+/// The request of `ipptool`, with its expected result: CUPS has no printers.
 const PRINTERS: &str = "{
   OPERATION CUPS-Get-Printers
   GROUP operation-attributes-tag

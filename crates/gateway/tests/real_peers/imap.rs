@@ -9,7 +9,7 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "gnutls-cli asks Dovecot what it can do", protocol: "imap", talk: gnutls_cli },
 ];
 
-/// Literals with lines that look like answers and requests are data.
+/// A literal can contain lines that look like responses and commands; they are data.
 fn python(visit: &Visit<'_>) {
     visit.python(
         "

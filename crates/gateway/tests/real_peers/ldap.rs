@@ -8,7 +8,7 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "ldapsearch asks OpenLDAP what it is", protocol: "ldap", talk: root },
 ];
 
-/// libldap takes `localhost` for the machine's own name when it verifies.
+/// libldap replaces `localhost` by the name of the machine when it verifies a certificate.
 fn tool(visit: &Visit<'_>, name: &str) -> crate::client::Client {
     client(name, "ldap-utils").env("LDAPTLS_CACERT", &visit.ca_file).env("LDAPTLS_REQCERT", "demand").args([
         "-ZZ",

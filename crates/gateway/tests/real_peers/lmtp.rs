@@ -8,7 +8,7 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python delivers to Dovecot by LMTP", protocol: "lmtp", talk: python },
 ];
 
-/// Where Dovecot delivers to.
+/// The folder to which Dovecot delivers.
 const INBOX: &str = "homes/test/Maildir/new";
 
 fn swaks(visit: &Visit<'_>) {
@@ -22,7 +22,7 @@ fn swaks(visit: &Visit<'_>) {
     visit.finds(INBOX, "Subject: from swaks");
 }
 
-/// Each recipient has an answer of its own.
+/// LMTP answers the message once for each recipient.
 fn python(visit: &Visit<'_>) {
     visit.python(
         "

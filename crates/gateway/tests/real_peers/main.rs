@@ -1,7 +1,7 @@
-//! Other people's clients, the gateway, other people's servers: the front upgraded and verified, the backend's tls_mode
-//! in cleartext to a server with its TLS off, and upgraded and verified to a server with its TLS on.
+//! The gateway between established clients and servers. The client upgrades and verifies the gateway. The gateway
+//! connects in cleartext to a server without TLS, and with an upgrade and verification to a server with TLS.
 //!
-//! A program that is not installed fails its test and names the Debian package.
+//! If a program is not installed, its test fails and names the Debian package.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod cyrus;
@@ -27,7 +27,7 @@ mod client;
 use starttls::proto::PROTOCOLS;
 use starttls_lab::real::SERVERS;
 
-/// Every server with what clients have to say to it.
+/// Makes a test for each server from the list of its clients.
 macro_rules! servers {
     ($($name:ident: $($talks:expr),+;)+) => {
         $(mod $name {
@@ -54,7 +54,7 @@ macro_rules! servers {
     };
 }
 
-/// Whom they talk to.
+/// The backend of the tests that the macro makes.
 mod to {
     use crate::real_backend::{Backend, Talk, TlsMode};
 
@@ -81,7 +81,7 @@ fn every_protocol_of_every_server_has_a_client() {
             assert!(talks.count() > 0, "nobody speaks {protocol} to {}", server.name);
         }
     }
-    // Its data connections have a way of their own through the gateway.
+    // FTP has tests of its own, because the gateway relays its data connections separately.
     let others = PROTOCOLS.iter().map(|it| it.name).filter(|it| *it != "ftp");
     for protocol in others {
         let server = SERVERS.iter().find(|it| it.protocols.contains(&protocol)).unwrap();

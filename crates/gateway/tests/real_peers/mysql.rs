@@ -50,7 +50,7 @@ fn wrong(visit: &Visit<'_>) {
     let said = mariadb(visit, visit.user(), "wrong").args(["-e", "select 1"]).run();
     assert!(!said.ok && said.err.contains("ERROR 1045"), "{}", said.err);
 
-    // Nobody listens there.
+    // No server listens on this port.
     let down = Visit::by(visit.backend, visit.endpoint, "forward = \"mysql://127.0.0.1:1\"");
     let said = mariadb(&down, visit.user(), "secret").args(["-e", "select 1"]).run();
     assert!(!said.ok && said.err.contains("cannot serve for now"), "{}", said.err);

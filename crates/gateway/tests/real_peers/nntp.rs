@@ -21,7 +21,7 @@ news.quit()",
     );
 }
 
-/// INN lists the upgrade without a certificate too.
+/// INN offers the upgrade even without a certificate.
 fn s_client(visit: &Visit<'_>) {
     let input = format!(
         "CAPABILITIES\nSTARTTLS\nAUTHINFO USER {}\nAUTHINFO PASS {}\nGROUP local.test\nQUIT\n",

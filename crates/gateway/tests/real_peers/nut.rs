@@ -10,7 +10,7 @@ pub(crate) const TALKS: &[Talk] = &[
 
 fn upsc(visit: &Visit<'_>) {
     cleartext_clients(visit);
-    // The driver takes a moment to tell.
+    // The driver needs a moment to report the state.
     let said = visit.until("the state of the UPS", || {
         let said = client("upsc", "nut-client").args([format!("lab@localhost:{}", visit.port)]).run();
         (!said.out.contains("WAIT")).then_some(said)
@@ -18,7 +18,7 @@ fn upsc(visit: &Visit<'_>) {
     said.with(&["ups.status: OL", "battery.charge: "]);
 }
 
-/// They do not ask for TLS.
+/// `upscmd` and `upsrw` do not request TLS.
 fn cleartext_clients(visit: &Visit<'_>) {
     let login = ["-u", visit.user(), "-p", visit.password()];
     let tools = [("upsrw", &["-s", "battery.charge=99"][..]), ("upscmd", &[])];

@@ -1,4 +1,4 @@
-//! Fronts on which TLS is optional, before real servers: no login reaches them in cleartext, and what needs no login does.
+//! Listeners with optional TLS before real servers: no login reaches the server in cleartext, other commands do.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::client::client;
 use crate::cyrus::Cyrus;
 use crate::real_backend::{Backend, TlsMode, Visit};
 
-/// A way to a server that keeps what the server is told.
+/// A relay to a server that records what the client sends.
 struct Tap {
     address: SocketAddr,
     told: Arc<Mutex<Vec<u8>>>,
@@ -47,11 +47,11 @@ fn pipe(mut from: TcpStream, mut to: TcpStream, keep: impl Fn(&[u8])) {
             break;
         }
     }
-    // The other end may be gone already.
+    // The peer may have closed the connection already.
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Says this once the greeting is there, and returns everything until the end of the connection.
+/// Sends `said` after the greeting and returns everything up to the end of the connection.
 fn tell(address: SocketAddr, said: &str) -> String {
     let mut tcp = TcpStream::connect(address).unwrap();
     tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -73,12 +73,12 @@ fn tell(address: SocketAddr, said: &str) -> String {
     String::from_utf8_lossy(&heard).into_owned()
 }
 
-/// A login, hidden in what a relay that knows literals takes for an argument.
+/// A login in a literal that a relay could take for an argument of another command.
 struct Hidden {
     protocol: &'static str,
     command: &'static str,
     login: &'static str,
-    /// A server that has read the login says so.
+    /// A part of the response of a server that has read the login.
     answer: &'static str,
     refusal: &'static str,
     goodbye: &'static str,
@@ -102,10 +102,10 @@ const SIEVE: Hidden = Hidden {
     goodbye: "BYE ",
 };
 
-/// Each form of a literal that some server knows, or none does.
+/// All forms of a literal. Servers differ in the forms that they accept.
 const FORMS: [&str; 4] = ["{N+}", "{N-}", "{N}", "~{N+}"];
 
-/// The server takes a hidden login for one in some form, and hears it in none when a gateway is between.
+/// Without a gateway, the server reads the hidden login in at least one form. With a gateway, it never does.
 fn hides_no_login(backend: &Backend, server: SocketAddr, hidden: &Hidden) {
     let Hidden { protocol, command, login, answer, refusal, goodbye } = *hidden;
     let tap = Tap::before(server);
@@ -126,7 +126,7 @@ fn hides_no_login(backend: &Backend, server: SocketAddr, hidden: &Hidden) {
     }
     assert!(taken > 0, "the server reads no login here in any form");
     let asked = format!("{tag}CAPABILITY\r\n{logout}");
-    // The greeting lists capabilities too.
+    // The greeting contains capabilities too.
     let heard = tell(front, &asked);
     assert!(heard.contains("STARTTLS") && !heard.contains("PLAIN"), "{heard}");
     assert_eq!(tap.told(), asked);
@@ -143,13 +143,13 @@ fn s4_no_login_is_hidden_from_a_gateway_before_dovecot() {
 
 #[test]
 fn s4_no_login_is_hidden_from_a_gateway_before_cyrus() {
-    // Only the folder of this one is in use.
+    // The Dovecot server is here only for its folder.
     let (backend, cyrus) = (Backend::start("dovecot", TlsMode::Cleartext), Cyrus::start());
     hides_no_login(&backend, cyrus.imap, &IMAP);
     hides_no_login(&backend, cyrus.sieve, &SIEVE);
 }
 
-/// A gateway on which TLS is optional before a server of this name.
+/// Runs `talk` with a gateway with optional TLS before the server of this name.
 fn optional(name: &str, protocol: &str, talk: impl FnOnce(&Visit<'_>)) {
     let backend = Backend::start(name, TlsMode::Cleartext);
     let endpoint = backend.running.endpoint(protocol).unwrap();
@@ -160,7 +160,7 @@ fn optional(name: &str, protocol: &str, talk: impl FnOnce(&Visit<'_>)) {
 #[test]
 fn news_is_read_in_cleartext_and_nobody_logs_in_or_posts() {
     optional("inn", "nntp", |visit| {
-        // Read for each connection.
+        // INN reads this file for each connection.
         let anybody = "auth \"any\" {\n hosts: \"*\"\n default: \"guest\"\n}\n\
             access \"any\" {\n users: \"guest\"\n newsgroups: \"*\"\n access: RP\n}\n";
         std::fs::write(visit.backend.running.folder().join("readers.conf"), anybody).unwrap();

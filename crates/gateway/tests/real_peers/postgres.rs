@@ -10,8 +10,8 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "Python cancels a query of PostgreSQL's", protocol: "postgres", talk: python_cancels },
 ];
 
-/// SCRAM tells a server that has TLS of its own whether the client could bind to the channel, which does not reach
-/// from the client to there.
+/// With SCRAM, the client tells a server with TLS whether it supports channel binding. The gateway's TLS ends between
+/// the two, so such clients have to do without.
 fn channel_binding(visit: &Visit<'_>) -> &'static str {
     match visit.backend.tls_mode {
         TlsMode::Cleartext => "prefer",
@@ -56,7 +56,7 @@ fn psql_wrong(visit: &Visit<'_>) {
     assert!(!said.ok && said.err.contains("password authentication failed"), "{}", said.err);
 }
 
-/// The channel is the front's. A server that sees another one takes the gateway for what it is.
+/// The client binds to its channel to the gateway. A server with another channel takes the gateway for an attacker.
 fn psql_bound(visit: &Visit<'_>) {
     let [prefer, require] = ["prefer", "require"].map(|channel_binding| {
         run_psql(visit.password(), &target(visit, channel_binding)).args(["-c", "select 1"]).run()
@@ -86,7 +86,7 @@ fn psql_bound(visit: &Visit<'_>) {
     }
 }
 
-/// A cancel request is a connection of its own; psql says it in cleartext, which goes nowhere.
+/// A cancel request uses a connection of its own. psql sends it in cleartext, and the gateway does not forward it.
 fn python_cancels(visit: &Visit<'_>) {
     visit.python(
         "

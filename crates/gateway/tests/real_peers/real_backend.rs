@@ -17,28 +17,28 @@ use tempfile::TempDir;
 
 use crate::client::{Client, client};
 
-/// How long something may take that happens by itself.
+/// Limit for events that the test waits for.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The way from the gateway to the server.
+/// TLS between the gateway and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsMode {
-    /// The server has its TLS off.
+    /// TLS is disabled in the server.
     Cleartext,
-    /// The server wants TLS, and the gateway verifies it.
+    /// The server requires TLS, and the gateway verifies its certificate.
     Upgraded,
 }
 
-/// What a client has to say.
+/// A client and what it does.
 #[derive(Clone, Copy)]
 pub(crate) struct Talk {
-    /// Who says what.
+    /// The client and its task, as the failure of a test reports them.
     pub(crate) name: &'static str,
     pub(crate) protocol: &'static str,
     pub(crate) talk: fn(&Visit<'_>),
 }
 
-/// A server without a gateway.
+/// A running server without a gateway.
 pub(crate) struct Backend {
     pub(crate) tls_mode: TlsMode,
     pub(crate) running: RunningServer,
@@ -46,27 +46,27 @@ pub(crate) struct Backend {
     root: PathBuf,
 }
 
-/// A gateway, for one client.
+/// A gateway for one client.
 pub(crate) struct Visit<'a> {
     pub(crate) backend: &'a Backend,
-    /// Where the server listens, and its name.
+    /// The address of the server and the name in its certificate.
     pub(crate) endpoint: &'a RealEndpoint,
-    /// The gateway's port, on localhost.
+    /// The gateway's port on localhost.
     pub(crate) port: u16,
-    /// What a client has to trust.
+    /// The CA file of the client.
     pub(crate) ca_file: PathBuf,
     records: Arc<Mutex<VecDeque<Ended>>>,
     _gateway: Gateway,
 }
 
-/// What is left of a session.
+/// The result of a finished session.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Whether the front came to TLS.
+    /// Whether the client's connection was in TLS.
     pub(crate) front: bool,
-    /// Whether the tls_mode to the backend was in TLS; `None` when there was none.
+    /// Whether the connection to the backend was in TLS; `None` without such a connection.
     pub(crate) upstream: Option<bool>,
-    /// The name the client asked for.
+    /// The server name that the client requested.
     pub(crate) server_name: Option<String>,
     pub(crate) failure: Option<String>,
 }
@@ -85,10 +85,10 @@ impl Backend {
         Self { tls_mode, running, folder, root }
     }
 
-    /// Puts a gateway in front of itself for one client, and has it talk.
+    /// Starts a gateway for one client and runs the client.
     pub(crate) fn hears(&self, Talk { name, protocol, talk }: Talk) {
         let visit = Visit::to(self, protocol);
-        // The name is what a panic shows.
+        // A panic reports the name of its thread.
         let talking = thread::Builder::new().name(format!("{name}, {:?}", self.tls_mode));
         let talked = thread::scope(|scope| {
             let talking = talking.spawn_scoped(scope, || {
@@ -101,7 +101,7 @@ impl Backend {
         assert!(talked.is_ok(), "{name}, {:?}; other sessions: {records:?}", self.tls_mode);
     }
 
-    /// The auditor finds nothing on the front of any of the server's protocols.
+    /// Audits the gateway for each protocol of the server and expects no findings.
     pub(crate) fn is_audited(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for endpoint in &self.running.endpoints {
@@ -116,7 +116,7 @@ impl Backend {
             let report = runtime.block_on(audit);
             assert!(report.tls.is_some(), "{}: {}", protocol.name, report.summary);
             let usual = [CheckOutcome::Pass, CheckOutcome::Info, CheckOutcome::NotApplicable];
-            // The one check that takes minutes is not run by default.
+            // `srv-stall` takes minutes and runs only on request.
             let skipped = |id: &str, outcome| id == "srv-stall" && outcome == CheckOutcome::NotRun;
             let findings = report.findings.iter();
             let findings = findings.filter(|it| !usual.contains(&it.outcome) && !skipped(&it.id, it.outcome));
@@ -125,12 +125,12 @@ impl Backend {
         }
     }
 
-    /// A new folder, which goes away with the server.
+    /// Creates a new folder, which is removed with the server's folder.
     fn own_folder(&self) -> PathBuf {
         tempfile::tempdir_in(self.folder.path()).unwrap().keep()
     }
 
-    /// This server as a backend in a configuration.
+    /// Returns the `forward` key for this server.
     pub(crate) fn forward(&self, endpoint: &RealEndpoint) -> String {
         let (scheme, address) = (endpoint.protocol, endpoint.address);
         match self.tls_mode {
@@ -150,7 +150,7 @@ impl<'a> Visit<'a> {
         Self::by(backend, endpoint, &format!("forward = {}", backend.forward(endpoint)))
     }
 
-    /// A gateway with these lines about where to go.
+    /// Starts a gateway with these routes.
     pub(crate) fn by(backend: &'a Backend, endpoint: &'a RealEndpoint, routes: &str) -> Self {
         let folder = backend.own_folder();
         let authority = Authority::new().unwrap();
@@ -161,7 +161,7 @@ impl<'a> Visit<'a> {
         Self::presenting(&certificate, ca_file, backend, endpoint, routes)
     }
 
-    /// A gateway with the server's own certificate.
+    /// Starts a gateway that uses the server's certificate.
     pub(crate) fn with_the_servers_certificate(backend: &'a Backend, endpoint: &'a RealEndpoint) -> Self {
         let certificate = ["server.pem", "server.key"].map(|name| backend.running.folder().join(name));
         let ca_file = backend.own_folder().join("root.pem");
@@ -205,13 +205,13 @@ impl<'a> Visit<'a> {
         &self.backend.running.password
     }
 
-    /// How the next session ended.
+    /// Returns the result of the next session.
     pub(crate) fn ended(&self) -> Ended {
         self.until("a session", || self.records.lock().unwrap().pop_front())
     }
 
-    /// At least one more session was held, and all were what they should be, on both legs. Not every peer takes
-    /// its leave of TLS.
+    /// Expects at least one more session, and that all had the expected TLS on both legs. Not every peer sends
+    /// close_notify, so a connection may break at its end.
     fn is_over(&self) {
         let mut ended = vec![self.ended()];
         ended.extend(self.records.lock().unwrap().drain(..));
@@ -223,7 +223,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Waits for something that the server does by itself.
+    /// Waits for an event that the server causes.
     pub(crate) fn until<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
@@ -235,7 +235,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Waits for a file below the server's folder with this in it.
+    /// Waits for a file below the server's folder that contains `text`.
     pub(crate) fn finds(&self, folder: &str, text: &str) -> Vec<u8> {
         let folder = self.backend.running.folder().join(folder);
         self.until(text, || {
@@ -252,7 +252,7 @@ impl<'a> Visit<'a> {
         path
     }
 
-    /// `openssl s_client`, which upgrades, verifies, says this and waits for the server's end.
+    /// Returns `openssl s_client`, which upgrades, verifies, sends `input` and waits for the end of the connection.
     pub(crate) fn s_client(&self, input: impl Into<Vec<u8>>) -> Client {
         let name = &self.endpoint.server_name;
         client("openssl", "openssl")
@@ -264,7 +264,7 @@ impl<'a> Visit<'a> {
             .input(input)
     }
 
-    /// Python's standard library. The script has `context`, `port`, `user`, `password` and `name`.
+    /// Runs a script in Python. The script can use `context`, `port`, `user`, `password` and `name`.
     pub(crate) fn python(&self, script: &str) {
         let start = "import ssl, sys\nca, port, user, password, name = sys.argv[1:]\nport = int(port)\n\
             context = ssl.create_default_context(cafile=ca)\n";

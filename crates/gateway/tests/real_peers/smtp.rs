@@ -10,7 +10,7 @@ pub(crate) const TALKS: &[Talk] = &[
     Talk { name: "curl submits a message to Postfix", protocol: "submission", talk: curl },
 ];
 
-/// Where Postfix delivers to.
+/// The folder to which Postfix delivers.
 const INBOX: &str = "mail/inbox/new";
 
 fn swaks(visit: &Visit<'_>) {
@@ -35,7 +35,7 @@ fn swaks_with(visit: &Visit<'_>, more: &[&str], subject: &str) {
     visit.finds(INBOX, &format!("Subject: {subject}"));
 }
 
-/// Lines that look like a capability list, a request and an end are data.
+/// Lines of a message can look like capabilities, a STARTTLS request and the end of the message; they are data.
 fn python(visit: &Visit<'_>) {
     visit.python(
         "

@@ -1,4 +1,4 @@
-//! XMPP, of clients and of servers.
+//! XMPP between clients and servers, and between servers.
 
 use crate::client::client;
 use crate::real_backend::{Backend, Talk, TlsMode, Visit};
@@ -42,7 +42,7 @@ fn slixmpp(visit: &Visit<'_>) {
 }
 
 fn sends(visit: &Visit<'_>, user: &str, password: &str) {
-    // Debian's own, which has the package.
+    // The Python of Debian, for which the package is installed.
     client("/usr/bin/python3", "python3-slixmpp")
         .args(["-W", "ignore", "-I", "-c", SLIXMPP])
         .args([&visit.ca_file])
@@ -62,7 +62,7 @@ fn s_client(visit: &Visit<'_>) {
     assert!(!said.out.contains("<starttls"), "{}", said.out);
 }
 
-/// One port, two domains, each with a server of its own; which of them is meant the client's stream says.
+/// One port serves two domains with a server each. The `to` of the client's stream selects the server.
 #[test]
 fn two_domains_on_one_port() {
     for tls_mode in [TlsMode::Cleartext, TlsMode::Upgraded] {

@@ -1,4 +1,4 @@
-//! What becomes of backends: whose connections end, who is passed over, who is asked again.
+//! Selection of backends: connections that end, backends that are skipped, and health checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +103,7 @@ async fn a_login_that_was_refused_is_not_tried_again_by_itself() {
     assert_eq!(heard, b"", "the greeting says it all");
     let count = |which: usize| counts[which].load(Ordering::Relaxed);
     assert_eq!((count(0), count(1)), (1, 1));
-    // It is looked after all the same.
+    // The health check still connects to the first backend.
     within(async {
         while count(0) < 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;

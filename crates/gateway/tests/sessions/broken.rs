@@ -1,5 +1,5 @@
-//! A connection that breaks on one leg does not end in good order on the other: a message that was cut off must not be
-//! taken for a whole one.
+//! A connection that breaks on one leg must not end cleanly on the other leg: the peer would take a truncated message
+//! for a complete one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Peer {
         assert_eq!(String::from_utf8_lossy(&heard), text);
     }
 
-    /// Breaks off: by a reset, or by the end of the connection without an end of TLS.
+    /// Breaks the connection: with a reset, or with a FIN without close_notify.
     fn break_off(self, how: Break) {
         let tcp = match &self {
             Self::Clear(tcp) => tcp,
@@ -52,7 +52,7 @@ impl Peer {
         }
     }
 
-    /// What it hears until the end: `Err` if that is not an end in good order.
+    /// Returns what the peer receives until the end, or `Err` if the connection does not end cleanly.
     async fn rest(&mut self) -> Result<String, std::io::Error> {
         let mut heard = String::new();
         within(self.io().read_to_string(&mut heard)).await?;
@@ -63,18 +63,18 @@ impl Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Break {
     Reset,
-    /// Only inside TLS: in cleartext the end of a connection is an end in good order.
+    /// A FIN without close_notify. It exists only inside TLS: in cleartext, a FIN is a clean end.
     Truncation,
 }
 
-/// Which legs have TLS.
+/// The legs that use TLS.
 #[derive(Clone, Copy, Debug)]
 struct Legs {
     front: bool,
     back: bool,
 }
 
-/// A listener without TLS is for backends with TLS only.
+/// The combination without any TLS is missing: a listener without TLS requires a backend with TLS.
 const LEGS: [Legs; 3] =
     [Legs { front: true, back: false }, Legs { front: true, back: true }, Legs { front: false, back: true }];
 
@@ -92,7 +92,7 @@ fn gateway(env: &Environment, legs: Legs, backend: SocketAddr, more: &str) -> Ru
     env.start(Config::parse(&text, "test").unwrap())
 }
 
-/// A session in which both sides have said something: the client, and the backend.
+/// Returns the client and the backend of a session in which both have sent data.
 async fn session(
     env: &Environment,
     running: &Running,
@@ -122,7 +122,7 @@ async fn session(
         }
     };
     let (mut client, mut backend) = tokio::join!(client, backend);
-    // After a command of substance the gateway reads no more messages.
+    // After MAIL FROM, the gateway relays the session without parsing it.
     let command = if opaque { "MAIL FROM:<a@example.test>\r\n" } else { "NOOP\r\n" };
     client.say(command).await;
     backend.hear(command).await;
@@ -131,7 +131,8 @@ async fn session(
     (client, backend)
 }
 
-/// Every way to break off, on every leg, in both phases, before and after the other side has ended its own direction.
+/// Tests both ways to break a connection, on each leg, in both phases, before and after the other side has ended its
+/// direction.
 #[tokio::test(flavor = "multi_thread")]
 async fn g7_a_broken_end_stays_broken() {
     let env = Environment::new();
@@ -173,7 +174,7 @@ async fn g7_a_broken_end_stays_broken() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The same without a break: every direction ends in good order.
+/// The same with a clean end of each direction.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_in_good_order_stays_one() {
     let env = Environment::new();
@@ -185,7 +186,7 @@ async fn an_end_in_good_order_stays_one() {
                 let (client, backend) = session(&env, &running, &listener, legs, opaque).await;
                 let (mut first, mut second) =
                     if client_first { (client, backend) } else { (backend, client) };
-                // While messages are read, a client says commands, and a server replies.
+                // As long as the gateway parses messages, further text would have to be a valid command or reply.
                 let part = if opaque { "250 ok\r\n" } else { "" };
                 for _ in 0..2 {
                     first.say(part).await;
@@ -199,7 +200,7 @@ async fn an_end_in_good_order_stays_one() {
     }
 }
 
-/// A session that the gateway ends itself, because nothing moves or because it stops, is not a session in good order.
+/// A session that the gateway ends, because of the idle limit or a stop, does not end cleanly.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_cuts_off_is_seen_to_be_cut_off() {
     let env = Environment::new();

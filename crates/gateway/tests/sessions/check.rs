@@ -1,4 +1,4 @@
-//! The audit of a gateway has no findings.
+//! An audit of the gateway has no findings.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::Environment;
 
-/// The time limit for one listener, on a busy machine.
+/// Limit for the audit of one listener on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 each_protocol_with_own_greeting! { a_required_upgrade_has_no_findings = super::audit_required }
@@ -39,7 +39,7 @@ async fn audit(env: &Environment, protocol: &'static Protocol, offer: Option<Upg
     let audit = audit.endpoint(protocol, &target, "localhost", running.address);
     let report = tokio::time::timeout(DEADLINE, audit).await.unwrap();
     assert!(report.tls.is_some() && report.findings.len() > 10, "{}: {}", protocol.name, report.summary);
-    // The only check that needs `--slow`; every other one has to be run.
+    // `srv-stall` requires `--slow`; all other checks have to run.
     let sound = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
         CheckOutcome::NotRun => it.id == "srv-stall",

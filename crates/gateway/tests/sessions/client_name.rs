@@ -1,4 +1,4 @@
-//! What the gateway calls itself toward a backend, before TLS and inside it.
+//! The client name that the gateway sends to a backend, before TLS and inside TLS.
 
 use starttls::Acceptor;
 use starttls::proto::smtp::SUBMISSION;
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::environment::{Environment, cleartext, within};
 
-/// Reads one line, and answers.
+/// Reads one line and sends an answer.
 async fn hear<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut BufReader<IO>, answer: &str) -> String {
     let mut line = String::new();
     within(io.read_line(&mut line)).await.unwrap();

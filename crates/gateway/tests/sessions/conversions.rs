@@ -1,4 +1,4 @@
-//! Every protocol with every kind of listener and every kind of backend.
+//! Each protocol with each kind of listener and each kind of backend.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::environment::{Environment, say, within, words};
 
-/// The URLs of this protocol's servers: without TLS, with an upgrade, and with TLS from the first byte.
+/// Returns the URLs of the protocol's servers: without TLS, with an upgrade, and with TLS from the first byte.
 fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
     let url = |scheme: &str, port| format!("{scheme}://localhost:{port}");
     let plain = env.cleartext.address(protocol.name).map(|it| url(protocol.name, it.port()));
@@ -27,7 +27,7 @@ fn backends(env: &Environment, protocol: &Protocol) -> Vec<String> {
 
 each_protocol_with_own_greeting! { every_listener_reaches_every_backend = super::all_combinations }
 
-/// The schemes of a protocol's listeners with TLS, and whether TLS starts at the first byte.
+/// Returns the schemes of the protocol's listeners with TLS, and whether TLS starts at the first byte.
 fn listeners(protocol: &Protocol) -> Vec<(String, bool)> {
     let upgrade = (format!("{}+starttls", protocol.name), false);
     let implicit = protocol.implicit_tls.map(|tls| (tls.name.to_owned(), true));
@@ -40,7 +40,7 @@ async fn all_combinations(protocol: &'static Protocol) {
         for (scheme, implicit) in listeners(protocol) {
             let running = env.gateway(&format!("{scheme}://{{}}"), std::slice::from_ref(&backend), None);
             let stream = within(env.connect(protocol, running.address, implicit)).await;
-            // A protocol without Hello and Quit gets another message.
+            // Protocols without `Hello` and `Quit` use another message.
             let said = [[Hello, Quit].as_slice(), &[Other], &[Credentials]]
                 .into_iter()
                 .map(|messages| words(protocol, messages))

@@ -1,4 +1,4 @@
-//! Where the gateway listens: whose place it is, and who is still let in when it is given up.
+//! The gateway's listening sockets: addresses already in use, changes by a reload, and connections during the change.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use starttls_lab::process::{free_port, own_loopback};
 use crate::environment::{Environment, within};
 use crate::scripted::Scripted;
 
-/// A listener at each of these places.
+/// Returns a configuration with a listener on each of these addresses.
 fn config(env: &Environment, places: &[SocketAddr]) -> Config {
     let stem = env.certificate.0.with_extension("");
     let stem = stem.display();
@@ -31,7 +31,7 @@ fn start(config: Config) -> std::io::Result<Gateway> {
     Gateway::start(config, Arc::new(|_: &Listener, _: &SessionRecord| {}))
 }
 
-/// An address that no other test takes before the gateway does.
+/// Returns a free address that other tests do not use.
 fn free() -> SocketAddr {
     free_port(own_loopback()).unwrap()
 }
@@ -47,7 +47,7 @@ fn a_place_that_is_taken_is_not_shared() {
         assert_eq!(second.kind(), ErrorKind::AddrInUse, "{second}");
         assert!(second.to_string().starts_with(&format!("cannot listen on {place}: ")), "{second}");
     }
-    // By somebody who would share it.
+    // The address is also unavailable if the other process allows sharing it.
     let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     other.set_reuse_port(true).unwrap();
     other.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -55,7 +55,7 @@ fn a_place_that_is_taken_is_not_shared() {
     let taken = other.local_addr().unwrap().as_socket().unwrap();
     let gateway = start(config(&env, &[taken])).map(drop).unwrap_err();
     assert_eq!(gateway.kind(), ErrorKind::AddrInUse, "{gateway}");
-    // What was left open by a connection that is over does not count.
+    // A finished connection in TIME_WAIT does not block the address.
     let left = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = left.local_addr().unwrap();
     let client = TcpStream::connect(address).unwrap();
@@ -74,14 +74,14 @@ fn a_reload_moves_between_one_address_and_all() {
         gateway.reload(config(&env, places)).unwrap_or_else(|error| panic!("{places:?}: {error}"));
         reachable(one);
     }
-    // All or nothing, and what is another's stays another's.
+    // A reload changes all listeners or none, and does not take the address of another process.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = gateway.reload(config(&env, &[all, other.local_addr().unwrap()])).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     reachable(one);
 }
 
-/// Whoever connects at the very moment at which one of two sockets goes may have to come again.
+/// Connects, if necessary again: a connection can be lost at the moment at which one of two sockets closes.
 fn reachable(at: SocketAddr) {
     let since = Instant::now();
     while let Err(error) = TcpStream::connect(at) {
@@ -89,7 +89,7 @@ fn reachable(at: SocketAddr) {
     }
 }
 
-/// A connection takes a place from its first moment, also while a proxy has still to name its client.
+/// A connection counts from its first moment, even if the proxy has not sent its header yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_still_sending_a_proxy_header_counts() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,13 +110,13 @@ async fn who_is_still_sending_a_proxy_header_counts() {
         tcp.write_all(start.as_bytes()).await.unwrap();
         mute.push(tcp);
     }
-    // A client that a proxy names, until it hears this. The threads of the gateway take connections in any order.
+    // Connects through a proxy until the client receives `expected`. The threads of the gateway accept in any order.
     let hears = async |expected: &[u8; 4]| {
         let mut words = [0; 4];
         while words != *expected {
             let mut tcp = connect().await;
             tcp.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n").await.unwrap();
-            // The header that nobody has read may turn the end into a reset.
+            // If the gateway closes with an unread header, the client receives a reset.
             let _ = tcp.read_exact(&mut words).await;
         }
     };
@@ -124,12 +124,12 @@ async fn who_is_still_sending_a_proxy_header_counts() {
     let ended = running.ended(1).await;
     let refused = "the listener has reached its limit of connections";
     assert!(ended.iter().any(|it| it == refused), "{ended:?}");
-    // Their places are free when they go.
+    // The connections no longer count after they are closed.
     drop(mute);
     within(hears(b"220 ")).await;
 }
 
-/// Keeps every thread of the gateway from its work while it is locked.
+/// A service that blocks every thread of the gateway while it is locked.
 struct Busy(Mutex<()>);
 
 impl SessionObserver for Busy {
@@ -140,7 +140,7 @@ impl SessionObserver for Busy {
     fn session(&self, _: &Listener, _: &SessionRecord) {}
 }
 
-/// Clients whom the kernel has let in, and who hear nothing before the gateway gets to them.
+/// Connects clients that the kernel accepts before the gateway does.
 fn crowd(at: SocketAddr) -> Vec<TcpStream> {
     let crowd: Vec<_> = (0..64).map(|_| TcpStream::connect(at).unwrap()).collect();
     for client in &crowd {
@@ -149,7 +149,7 @@ fn crowd(at: SocketAddr) -> Vec<TcpStream> {
     crowd
 }
 
-/// Each of them is served, in words.
+/// Expects that the gateway sends a greeting to each client.
 fn all_are_greeted(crowd: Vec<TcpStream>) {
     for (number, mut client) in crowd.into_iter().enumerate() {
         let mut heard = [0; 4];

@@ -1,4 +1,4 @@
-//! Backends that never get to their answer: a session, and a look at a backend, end in their time and take no memory.
+//! Backends that never complete an answer: sessions and health checks end in time and use little memory.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -14,19 +14,19 @@ use tokio::task::JoinSet;
 
 use crate::environment::{Environment, within};
 
-/// The time for reaching a backend, and what a busy machine may add to it.
+/// The limit for reaching a backend, and the additional time on a busy machine.
 const DIAL: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(20);
-/// Looks at once.
+/// The number of parallel health checks.
 const AT_ONCE: usize = 24;
-/// What all of them together may take in memory.
+/// Limit for the memory of all health checks together.
 const MEMORY: u64 = 64 << 20;
 
 const PAUSE: Duration = Duration::from_millis(100);
 const NOISES: [Noise; 5] =
     [Noise::Interim, Noise::Trickled(PAUSE), Noise::Unfinished, Noise::Dribbled(PAUSE), Noise::Repeated];
 
-/// A listener of this machine in front of this backend.
+/// Returns the configuration of a listener on this machine with this backend.
 fn text(
     env: &Environment,
     root: &std::path::Path,
@@ -49,7 +49,7 @@ fn text(
     )
 }
 
-/// The most that this process has held in memory.
+/// Returns the peak memory of this process.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -93,7 +93,7 @@ async fn every_look_at_an_endless_backend_ends_in_time() {
         }
     }
     assert!(slow.is_empty(), "\n{slow}");
-    // Some get as far as a session, which is not the look's to see; most do not.
+    // A backend that stalls only after its login is healthy for the health check. Most of them stall earlier.
     assert!(took.len() > 2 * reached, "{reached} of {}", took.len());
     let grown = peak() - before;
     assert!(grown < MEMORY, "{} MiB for {} looks", grown >> 20, took.len());
@@ -125,7 +125,7 @@ async fn clients_are_told_and_a_drain_is_not_held_up() {
         }
         let ended = running.ended(CLIENTS).await;
         assert!(ended.iter().all(|it| !it.is_empty() && it != "ok"), "{ended:?}");
-        // Those that are at it when the gateway stops.
+        // Clients that wait for the backend when the gateway stops.
         let waiting = TcpStream::connect(running.address).await.unwrap();
         let stream = within(env.connector.upgrade(imap, "localhost", waiting)).await;
         let gateway = running.gateway.take().unwrap();
@@ -135,7 +135,8 @@ async fn clients_are_told_and_a_drain_is_not_held_up() {
     }
 }
 
-/// An XMPP client that is let in decides where it goes by its stream. It may say little before that.
+/// After the handshake, the stream of an XMPP client selects the backend. The gateway limits the octets before the
+/// start of the stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_names_its_service_is_not_kept() {
     use tokio::io::AsyncWriteExt;

@@ -1,4 +1,4 @@
-//! A gateway with an authority of its own, servers behind it, and clients that trust both.
+//! A gateway with an authority of its own, servers, and clients that trust this authority.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Everything that a session needs, and the deadline of every test.
+/// Everything that a session needs.
 pub(crate) struct Environment {
     pub(crate) lab: Lab,
     pub(crate) cleartext: CleartextServers,
     pub(crate) connector: Connector,
-    /// What clients trust.
+    /// The root certificate of the gateway.
     pub(crate) root_pem: String,
     pub(crate) certificate: (PathBuf, PathBuf),
-    /// Whom clients have to trust.
+    /// The CA file for clients.
     pub(crate) root: PathBuf,
     pub(crate) folder: TempDir,
 }
 
-/// A running gateway with one listener, and what it said of the sessions that are over.
+/// A running gateway with one listener, and the results of its finished sessions.
 pub(crate) struct Running {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) address: SocketAddr,
@@ -60,7 +60,7 @@ impl Environment {
         Self { lab, cleartext, connector, root_pem, certificate, root, folder }
     }
 
-    /// A gateway between these two URLs. `{}` in the first stands for a free port.
+    /// Starts a gateway between these URLs. `{}` in the first stands for a free port.
     pub(crate) fn gateway(
         &self,
         listen: &str,
@@ -94,7 +94,7 @@ impl Environment {
         Running { gateway: Some(gateway), address, records }
     }
 
-    /// A client's connection to the front, inside TLS.
+    /// Returns a client's connection inside TLS.
     pub(crate) async fn connect(
         &self,
         protocol: &Protocol,
@@ -117,7 +117,7 @@ fn has_tls(url: &str) -> bool {
 }
 
 impl Running {
-    /// How the sessions ended that are over, once there are so many of them.
+    /// Waits for `count` finished sessions and returns their results.
     pub(crate) async fn ended(&self, count: usize) -> Vec<String> {
         within(async {
             loop {
@@ -140,7 +140,7 @@ impl Drop for Running {
     }
 }
 
-/// A client's words, in the dialect's own bytes.
+/// Returns the bytes of a client's messages.
 pub(crate) fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
     let mut dialect =
         (protocol.dialect)(Identity { inside_tls: true, nonce: 0, ..Identity::new("localhost") });
@@ -149,7 +149,7 @@ pub(crate) fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> 
     out
 }
 
-/// Says this and no more, and reads to the server's own end.
+/// Sends `said`, ends the direction, and reads up to the close_notify of the server.
 pub(crate) async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String {
     within(async {
         stream.write_all(said).await.unwrap();
@@ -162,22 +162,22 @@ pub(crate) async fn say(mut stream: Encrypted<TcpStream>, said: &[u8]) -> String
     .await
 }
 
-/// A client without TLS, which has heard the greeting if there is one.
+/// Returns a client without TLS that has read the greeting, if the protocol has one.
 pub(crate) async fn cleartext(protocol: &Protocol, to: SocketAddr) -> TcpStream {
     let mut tcp = TcpStream::connect(to).await.unwrap();
     if protocol.flow.greeting {
         within(tcp.readable()).await.unwrap();
-        // A greeting comes in one piece.
+        // The greeting arrives in one piece.
         assert!(tcp.read(&mut [0; 4096]).await.unwrap() > 0, "{}", protocol.name);
     }
     tcp
 }
 
-/// Says this in cleartext and no more, and reads to the end, whatever it is.
+/// Sends `said` in cleartext, ends the direction, and reads to the end, including a reset.
 pub(crate) async fn tell(mut tcp: TcpStream, said: &[u8]) -> Vec<u8> {
     within(async {
         let mut heard = Vec::new();
-        // Whoever is refused may be hung up on.
+        // The gateway may have closed the connection of a refused client.
         let _ = tcp.write_all(said).await;
         let _ = tcp.shutdown().await;
         let _ = tcp.read_to_end(&mut heard).await;

@@ -1,4 +1,4 @@
-//! Rule S8: who a client is by its certificate is known to a backend that is told, and to no other.
+//! Rule S8: only a backend that receives the client's certificate in a PROXY header may offer EXTERNAL.
 
 use starttls::Connector;
 use starttls::proto::smtp::SMTP;
@@ -8,10 +8,10 @@ use starttls_lab::ca::{Authority, Leaf, Usage};
 use crate::environment::{Environment, say, within};
 use crate::scripted::Scripted;
 
-/// A server that would log in whomever the connection belongs to.
+/// A server that offers EXTERNAL, a login as the owner of the connection.
 async fn backend() -> Scripted {
     Scripted::start(b"220 scripted ESMTP\r\n".to_vec(), |line| {
-        // The first line comes behind a header, which may look like anything.
+        // A PROXY header may come before the first line.
         Some(match line {
             _ if line.ends_with("EHLO me\r\n") => "250-scripted\r\n250 AUTH PLAIN EXTERNAL\r\n",
             "QUIT\r\n" => "221 2.0.0 bye\r\n",
@@ -21,7 +21,7 @@ async fn backend() -> Scripted {
     .await
 }
 
-/// What a client with a certificate hears of EXTERNAL, and the backend of the client.
+/// Returns whether EXTERNAL is offered to a client with a certificate, and whether the backend receives its identity.
 async fn offered(terms: &str, send_proxy: &str) -> (bool, bool) {
     let (env, backend) = (Environment::new(), backend().await);
     let authority = Authority::new().unwrap();
@@ -60,9 +60,9 @@ async fn s8_external_is_not_offered_where_it_would_be_somebody_else() {
     for (terms, send_proxy) in [
         (REQUIRED, ""),
         (REQUIRED, ", send-proxy = \"v1\""),
-        // Nobody asks for a certificate.
+        // The listener requests no certificate.
         ("forward = FORWARD\n", ", send-proxy = \"v2\""),
-        // Somebody else does, and it was verified for them.
+        // Another route requests the certificate and has verified it for its own backend.
         (
             "forward = FORWARD\n[[listener.route]]\nnames = \"partner.example\"\nclient-auth = \"optional\"\n\
              client-ca = \"CLIENTS\"\nforward = FORWARD\n",

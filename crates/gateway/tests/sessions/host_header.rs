@@ -1,5 +1,5 @@
-//! `Host` in the gateway's own request is the authority of the backend's URL, or its `server-name`; the client's requests
-//! keep theirs.
+//! The gateway's own request uses the authority of the backend's URL, or its `server-name`, as `Host`. The client's
+//! requests keep their `Host`.
 
 use std::net::IpAddr;
 

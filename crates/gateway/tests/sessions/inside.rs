@@ -1,4 +1,4 @@
-//! What passes inside TLS, and what does not; and backends that are not there.
+//! What the gateway relays inside TLS and what it refuses, and unreachable backends.
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other};
 use starttls::proto::smtp::SMTP;
@@ -9,12 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::environment::{Environment, Running, nowhere, say, within, words};
 use crate::scripted::Scripted;
 
-/// Lines that look like commands and answers, and octets that are no text.
+/// Lines that look like commands and replies, and octets that are not text.
 const DECEPTIVE: &[u8] =
     b"STARTTLS\r\n250-STARTTLS\r\n250 AUTH PLAIN SCRAM-SHA-256-PLUS\r\n* CAPABILITY IMAP4rev1 STARTTLS\r\n\
     a OK STLS\r\n\xe4\xff\x01\r\n..\r\n...\r\nXCLIENT ADDR=192.0.2.1\r\n{5}\r\nSTLS\r\nAUTH TLS\r\n";
 
-/// Less than the lab's servers take, and more than any buffer.
+/// A message smaller than the limit of the lab's servers and larger than any buffer.
 fn message() -> Vec<u8> {
     DECEPTIVE.repeat(900_000 / DECEPTIVE.len())
 }
@@ -54,7 +54,7 @@ async fn g2_message_data_passes_as_it_is() {
     assert!(heard.contains(&*String::from_utf8_lossy(&literal)), "{heard}");
 }
 
-/// A message as it is kept, without the dots that were doubled.
+/// Compares a stored message, without the added dots, with the sent message.
 fn message_is(kept: &[u8], sent: &[u8]) -> bool {
     let lines = sent.split_inclusive(|octet| *octet == b'\n');
     kept == lines.map(|line| line.strip_prefix(b".").unwrap_or(line)).collect::<Vec<_>>().concat()
@@ -85,7 +85,7 @@ async fn g3_nobody_speaks_on_behalf_of_others() {
     assert!(behind.contains("GET / ") && !behind.contains("192.0.2.1"), "{behind}");
 }
 
-/// The client hears it in its protocol's own words, where there are any, and the connection ends.
+/// The client receives an error of its protocol, if the protocol has one, and the connection ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn backends_that_are_down_are_a_temporary_error() {
     let env = Environment::new();
@@ -113,7 +113,7 @@ async fn backends_that_are_down_are_a_temporary_error() {
         let running = env.gateway(&format!("{}+starttls://{{}}", protocol.name), &[backend], None);
         let mut stream = within(env.connect(protocol, running.address, false)).await;
         let said = [[Hello, Other].as_slice(), &[Credentials]].map(|messages| words(protocol, messages));
-        // It may be over by now.
+        // The gateway may have ended the connection already.
         let _ = stream.write_all(said.iter().find(|said| !said.is_empty()).unwrap()).await;
         let mut heard = Vec::new();
         let _ = within(stream.read_to_end(&mut heard)).await;
@@ -138,7 +138,7 @@ async fn a_backend_that_dies_in_mid_session_ends_the_session() {
     running.ended(1).await;
 }
 
-/// A client that asks for a name without a certificate is told so in the handshake; no backend is asked.
+/// If the requested name has no certificate, the handshake fails and the gateway connects to no backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_without_a_certificate_are_refused() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);

@@ -1,4 +1,4 @@
-//! A MySQL server that wants the password itself (`caching_sha2_password`), which nobody but it may read.
+//! A MySQL server that requires the password itself (`caching_sha2_password`): no other party may read the password.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use crate::environment::{Environment, within};
 const METHOD: &[u8] = b"caching_sha2_password\0";
 const PASSWORD: &str = "as long as it has to be, and longer than the challenge";
 
-/// What a server does and hears.
+/// A MySQL server and what it receives.
 struct Server {
     key: PrivateDecryptingKey,
-    /// Whether it names its method again, with another challenge.
+    /// Whether the server switches the authentication method, with a new challenge.
     switches: bool,
     heard: Mutex<Vec<u8>>,
 }
 
-/// One packet's payload; its number has to be this.
+/// Reads the payload of one packet, whose number has to be `number`.
 async fn packet(tcp: &mut TcpStream, number: u8, heard: &Mutex<Vec<u8>>) -> Option<Vec<u8>> {
     let mut header = [0; 4];
     tcp.read_exact(&mut header).await.ok()?;
@@ -41,7 +41,7 @@ async fn say(tcp: &mut TcpStream, number: u8, payload: &[u8]) {
 }
 
 impl Server {
-    /// A login without TLS, and commands without results.
+    /// Serves a login without TLS, and commands without results.
     async fn serve(&self, mut tcp: TcpStream) -> Option<()> {
         let mut challenge = *b"abcdefghijklmnopqrst";
         let flags = 0x0008_8200_u32.to_le_bytes();
@@ -120,7 +120,7 @@ fn base64(octets: &[u8]) -> String {
     octets.chunks(3).flat_map(three).collect()
 }
 
-/// Logs in with this password, and says whether that went well, and why not.
+/// Logs in with this password and returns whether the login succeeded, and the error.
 async fn log_in(env: &Environment, port: u16, password: &str) -> (bool, String) {
     let mut command = Command::new(program("mariadb", "mariadb-client").unwrap());
     command.args([
@@ -165,10 +165,10 @@ async fn b6_the_time_before_tls_is_one() {
     let running = env.start(starttls_gateway::Config::parse(&text, "test").unwrap());
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     let dribbling = async {
-        // A login of 200 octets, of which each comes in time.
+        // A login of 200 octets, each of which arrives before the idle limit.
         for octet in [200, 0, 0, 1].into_iter().chain([0; 100]) {
             if tcp.write_all(&[octet]).await.is_err() {
-                // The gateway has closed the connection; its log says why.
+                // The gateway has closed the connection; the log contains the reason.
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! Fronts on which a client may do without TLS, or is not told of it.
+//! Listeners on which TLS is optional, or on which the upgrade is not announced.
 
 use starttls::proto::smtp::SMTP;
 use starttls_gateway::config::UpgradePolicy;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::environment::{Environment, Running, cleartext, tell, within};
 use crate::scripted::Scripted;
 
-/// Lines of a message that look like commands and answers.
+/// Lines of a message that look like commands and replies.
 const DECEPTIVE: &str = "STARTTLS\r\nAUTH PLAIN AAAA\r\nXCLIENT ADDR=192.0.2.1\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n\
     ..\r\n..STARTTLS\r\nQUIT\r\n";
 
@@ -67,7 +67,7 @@ async fn s4_optional_cleartext_has_no_logins() {
     assert!(heard.iter().all(|it| !it.to_ascii_uppercase().contains("AUTH")), "{heard:?}");
 }
 
-/// What a server would read otherwise than the gateway does is not passed on, and the client is told before the end.
+/// The gateway does not relay commands that servers parse differently. The client receives an error before the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_optional_cleartext_hides_no_logins() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -90,7 +90,7 @@ async fn s4_optional_cleartext_hides_no_logins() {
     assert!(heard.contains("MAIL") && !heard.contains("AUTH") && !heard.contains("BDAT"), "{heard}");
 }
 
-/// The gateway closes a session that it has ended; it does not wait for the client, and lets the backend go.
+/// The gateway closes a session that it has ended, without waiting for the client, and closes the backend connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_over_is_closed() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -111,7 +111,7 @@ async fn a_session_that_is_over_is_closed() {
     assert_eq!(backend.heard(), ["EHLO me\r\nNOOP\r\n"]);
 }
 
-/// The greeting lists capabilities in some protocols: the upgrade is among them, and no login is (rule S4).
+/// In protocols whose greeting lists capabilities, the list contains the upgrade and no login (rule S4).
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
     let env = Environment::new();
@@ -136,7 +136,7 @@ async fn s4_a_greeting_offers_the_upgrade_and_no_login() {
     }
 }
 
-/// Message data passes as it is, lines of any length among it, where all servers agree about its end.
+/// Message data passes unchanged, including lines of any length, if all servers agree on its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn optional_mail_passes_unchanged() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -151,7 +151,7 @@ async fn optional_mail_passes_unchanged() {
     }
 }
 
-/// Nothing of what was said before the upgrade survives it: another connection to the backend serves the client.
+/// No state from before the upgrade remains: another connection to the backend serves the client.
 #[tokio::test(flavor = "multi_thread")]
 async fn b3_an_optional_upgrade_starts_afresh() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -172,7 +172,7 @@ async fn b3_an_optional_upgrade_starts_afresh() {
     assert!(!connections.concat().contains("STARTTLS"), "{connections:?}");
 }
 
-/// What a client injects behind its request is neither a backend's nor anybody's inside TLS.
+/// Data injected after the request reaches neither the backend nor the session inside TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_b2_an_optional_front_takes_nothing_behind_the_request() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -197,7 +197,7 @@ async fn b5_a_failed_optional_handshake_ends_the_connection() {
     assert!(!backend.heard().concat().contains("cleartext"), "{:?}", backend.heard());
 }
 
-/// The upgrade is not announced, and granted; everything else is refused.
+/// The upgrade is not announced but accepted; everything else is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn hidden_upgrades_are_granted_and_not_offered() {
     let (env, backend) = (Environment::new(), Scripted::smtp().await);
@@ -212,7 +212,7 @@ async fn hidden_upgrades_are_granted_and_not_offered() {
     assert!(heard.contains("AUTH PLAIN"), "{heard}");
 }
 
-/// Says a line and waits for this in the answer.
+/// Sends a line and waits until the answer contains `wanted`.
 async fn lines(tcp: &mut tokio::net::TcpStream, said: &str, wanted: &str) {
     tcp.write_all(said.as_bytes()).await.unwrap();
     until(tcp, wanted).await;
@@ -231,7 +231,7 @@ async fn until(tcp: &mut tokio::net::TcpStream, wanted: &str) -> String {
     .await
 }
 
-/// A connection whose greeting was read before: a client that starts anew hears another.
+/// A connection that replays a greeting: the test has already read the greeting, and the client code expects one.
 struct Greeted {
     tcp: tokio::net::TcpStream,
     greeting: &'static [u8],

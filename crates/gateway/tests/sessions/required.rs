@@ -1,4 +1,4 @@
-//! Fronts on which TLS is required: what comes in cleartext goes nowhere.
+//! Listeners on which TLS is required: no cleartext reaches a backend.
 
 use starttls::proto::ClientMessage::{Credentials, Hello, Other, Probe, Quit, Request};
 use starttls::proto::{AfterUpgrade, Identity, PROTOCOLS, Protocol, ServerMessage};
@@ -7,12 +7,12 @@ use starttls_gateway::config::UpgradePolicy;
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
 use crate::scripted::Scripted;
 
-/// The start of a ClientHello, whose rest never comes.
+/// The start of a ClientHello that is never completed.
 const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
-/// What a client may say in cleartext that is none of a backend's business.
+/// Returns cleartext that must not reach a backend.
 fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
-    // As a client that has no TLS says it.
+    // The commands of a client without TLS.
     let words = |messages| {
         let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
         let mut out = Vec::new();
@@ -45,14 +45,14 @@ fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// MySQL's greeting, which is the backend's in front and behind.
+/// Returns a MySQL greeting. The gateway relays the greeting of the backend.
 fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
     let mut greeting = Vec::new();
     (mysql.dialect)(Identity::new("")).write_server(ServerMessage::Offer { starttls: false }, &mut greeting);
     greeting
 }
 
-/// The greeting of a server without TLS.
+/// Returns the greeting of a server without TLS.
 fn lab_greeting(protocol: &Protocol) -> Vec<u8> {
     if protocol.name == "mysql" {
         return mysql_greeting(protocol);
@@ -83,7 +83,7 @@ async fn no_cleartext_octet(protocol: &'static Protocol) {
         let running = env.gateway(&front(protocol), &[backend], Some(offer));
         g1_holds(protocol, &running, || env.cleartext.heard(protocol.name)).await;
     }
-    // The backend is there, and hears what comes in TLS.
+    // The backend is reachable and receives what is sent inside TLS.
     let backend = format!("{}://{}", protocol.name, env.cleartext.address(protocol.name).unwrap());
     let running = env.gateway(&front(protocol), &[backend], None);
     let stream = within(env.connect(protocol, running.address, false)).await;
@@ -194,7 +194,7 @@ async fn failed_handshake(protocol: &'static Protocol) {
         let answer = within(ask(&mut tcp, &asks(protocol))).await;
         assert!(!answer.is_empty(), "{}", protocol.name);
         let heard = tell(tcp, bytes).await;
-        // An alert, or nothing.
+        // The server sends an alert or nothing.
         assert!(matches!(heard.first(), None | Some(0x15)), "{}: {heard:?}", protocol.name);
         let ended = running.ended(count + 1).await;
         assert!(ended[count].starts_with("client: "), "{}: {ended:?}", protocol.name);
@@ -234,7 +234,7 @@ async fn one_upgrade(protocol: &'static Protocol) {
     let mut granted = Vec::new();
     let mut dialect = (protocol.dialect)(Identity::new("localhost"));
     dialect.write_server(ServerMessage::Accept, &mut granted);
-    // PostgreSQL's is a single letter.
+    // PostgreSQL's answer is a single letter, which other text may contain.
     assert!(granted.len() == 1 || !contains(heard.as_bytes(), &granted), "{}: {heard}", protocol.name);
     for offer in ["STARTTLS", "STLS", "AUTH TLS", "1.3.6.1.4.1.1466.20037"] {
         let listed = heard.lines().any(|line| line.trim_start_matches("250-").trim() == offer);

@@ -1,4 +1,4 @@
-//! Servers of few words, which keep what they were told.
+//! Minimal servers that record what they receive.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server that greets, and has an answer to each line.
+/// A server that sends a greeting and answers each line.
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
     open: Arc<AtomicUsize>,
 }
 
-/// What it says to a line; `None` hangs up.
+/// Returns the answer to a line; `None` closes the connection.
 pub(crate) type Answer = fn(&str) -> Option<&'static str>;
 
 impl Scripted {
@@ -40,7 +40,7 @@ impl Scripted {
         Self { address, heard, open }
     }
 
-    /// An SMTP server that offers more than it should be asked for, and takes a message without looking at it.
+    /// Starts an SMTP server that offers extensions the gateway should not use, and that accepts any message.
     pub(crate) async fn smtp() -> Self {
         Self::start(b"220 scripted ESMTP\r\n".to_vec(), |line| {
             Some(match line.split_ascii_whitespace().next().unwrap_or_default() {
@@ -58,12 +58,12 @@ impl Scripted {
         .await
     }
 
-    /// How many connections there are.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// What it was told, connection by connection.
+    /// Returns what the server received on each connection.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! The way to a backend: who is told what, who takes over, who logs in.
+//! The connection to a backend: PROXY headers, fallback to another backend, and the gateway's login.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_backend_that_is_down_is_passed_over() {
     assert_eq!(running.ended(3).await, ["ok", "ok", "ok"]);
 }
 
-/// One connection to a backend of our own: everything that came before it said something.
+/// Accepts a connection to the test's own backend and returns its first line. Panics if the connection ends before.
 async fn first_line(listener: &TcpListener) -> (TcpStream, String) {
     let (mut tcp, _) = within(listener.accept()).await.unwrap();
     let mut line = Vec::new();
@@ -60,7 +60,7 @@ async fn g3_the_client_is_named_by_a_proxy_header_before_any_byte_of_its_own() {
     assert_eq!(line, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 587\r\n");
     drop(stream.unwrap());
 
-    // Who is to send a header and does not is not served.
+    // A client that does not send the required header is not served.
     let mut tcp = TcpStream::connect(running.address).await.unwrap();
     tcp.write_all(b"EHLO me\r\n").await.unwrap();
     let mut heard = Vec::new();
@@ -133,7 +133,7 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
     for protocol in PROTOCOLS.iter().filter(|it| it.flow.login_is_optional) {
         let name = protocol.name;
         let Some(backend) = env.lab.endpoint(name) else { panic!("the lab has no {name}") };
-        // Nobody logs in to the lab's LMTP, so that nothing but the refusal can be seen.
+        // The lab's LMTP has no logins, so that only the refusal is visible.
         for (password, served) in [(&right, name != "lmtp"), (&wrong, false)] {
             let text = format!(
                 "[[listener]]\nlisten = \"{name}://127.0.0.1:0\"\n\

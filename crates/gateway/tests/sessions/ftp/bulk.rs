@@ -1,4 +1,4 @@
-//! Large files, up and down again, compared by their checksums.
+//! Uploads and downloads of large files, compared by checksum.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::support::{run_for, vsftpd};
 use crate::environment::Environment;
 
-/// For one transfer, in a debug build on a busy machine.
+/// Limit for one transfer in a debug build on a busy machine.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// So many MiB, no two of which are the same.
+/// Writes a file of `mib` MiB, no two of which are the same.
 fn write(path: &Path, mib: usize) {
     let mut block: Vec<u8> = (0..1_u32 << 20).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let mut file = File::create(path).unwrap();

@@ -1,4 +1,4 @@
-//! Other people's clients, through the gateway to servers with and without TLS.
+//! curl, lftp and Python through the gateway, to servers with and without TLS.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ const CURL: (&str, &str) = ("curl", "curl");
 const PYTHON: (&str, &str) = ("python3", "python3");
 const LFTP: (&str, &str) = ("lftp", "lftp");
 
-/// curl on this path, everything inside TLS and verified.
+/// Runs curl on this path with all connections inside verified TLS.
 async fn curl(env: &Environment, port: u16, user: &str, path: &str, more: &[&str]) -> String {
     let (url, root) = (format!("ftp://localhost:{port}/{path}"), env.root.to_str().unwrap());
     let args =
@@ -17,7 +17,7 @@ async fn curl(env: &Environment, port: u16, user: &str, path: &str, more: &[&str
     run(CURL, args.iter().chain(more)).await
 }
 
-/// Python's client lists, uploads, downloads, and says goodbye.
+/// Python lists, uploads, downloads, and quits.
 async fn python(env: &Environment, port: u16, (user, password): (&str, &str), folder: &str) {
     let script = "
 import ftplib, io, ssl, sys
@@ -51,7 +51,7 @@ async fn lftp(env: &Environment, port: u16, login: &str, folder: &str, file: &Pa
     assert!(said.contains("lftp.txt") && said.contains("from lftp\n"), "{said}");
 }
 
-/// Everything that the three do, in a folder that may be written to.
+/// Runs all three clients in a writable folder.
 async fn all(env: &Environment, port: u16, (user, password): (&str, &str), folder: &str) {
     let login = format!("{user}:{password}");
     let file = env.root.with_file_name("lftp.txt");
@@ -89,7 +89,7 @@ async fn vsftpd_that_wants_tls_resumed() {
     all(&env, gateway.address.port(), ("anonymous", "me"), "incoming/").await;
 }
 
-/// A front on IPv6, or on both families, before a backend on IPv4: each leg has its own form.
+/// A listener on IPv6 or on both families in front of a backend on IPv4: each leg uses its own form of the command.
 #[tokio::test(flavor = "multi_thread")]
 async fn families_of_addresses_need_not_agree() {
     let env = Environment::new();
@@ -111,7 +111,7 @@ async fn families_of_addresses_need_not_agree() {
     assert_eq!(curl(&env, port, "ftp:me", "file", &["--disable-epsv"]).await, "content");
 }
 
-/// A client that knows no TLS, on this machine, and a server that demands it.
+/// A client without TLS on this machine, and a server that requires TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn cleartext_toward_a_server_that_demands_tls() {
     let env = Environment::new();

@@ -1,4 +1,4 @@
-//! The control connection: what passes, what is answered, and in which order.
+//! The control connection: commands that pass, commands that the gateway answers, and their order.
 
 use starttls::Connector;
 use starttls_audit::report::{CheckOutcome, EndpointVerdict};
@@ -30,7 +30,7 @@ async fn features_are_those_that_hold() {
     }
 }
 
-/// Rules S3 and S4, and every other way to do without TLS or to lead data elsewhere: the backend hears none of it.
+/// The backend receives no command that would avoid TLS (rules S3 and S4) or redirect a data connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_weakens_the_session_is_refused() {
     let env = Environment::new();
@@ -93,7 +93,7 @@ async fn answers_come_in_their_order() {
     assert_eq!(gateway.ended(1).await, ["ok"]);
 }
 
-/// The interrupt and the synch of Telnet before an ABOR, with and without the octet that TCP may take elsewhere.
+/// ABOR after the Telnet signals IP and Synch, with and without the octet that TCP may deliver out of band.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_comes_with_telnet_before_it() {
     let env = Environment::new();
@@ -139,7 +139,7 @@ async fn the_auditor_finds_nothing() {
     }
 }
 
-/// Two ports next to each other that nobody has at this moment.
+/// Returns the first of two adjacent free ports.
 fn two_ports() -> u16 {
     let free = |port| std::net::TcpListener::bind(("127.0.0.1", port));
     let pairs = (0..100).map(|_| free(0).unwrap().local_addr().unwrap().port());
@@ -176,7 +176,7 @@ async fn a_firewall_is_told_the_ports_and_clients_the_address() {
     }
     told.sort_unstable();
     assert_eq!(told, [first, first + 1]);
-    // There are no more, until one is given back.
+    // All ports are in use until a session ends.
     let mut third = Session::ready(&env, gateway.address, login).await;
     third.expect("EPSV", "425").await;
     let mut last = sessions.pop().unwrap();

@@ -1,4 +1,4 @@
-//! FTP: the control connection, and the data connections beside it.
+//! FTP: the control connection and its data connections.
 
 mod bulk;
 mod clients;

@@ -1,4 +1,4 @@
-//! Data connections of those who are not meant, and those that end too early.
+//! Data connections from unexpected clients, and data connections that end too early.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,12 +17,12 @@ fn cleartext(env: &Environment) -> (Running, (&str, &str)) {
     (gateway, (server.user(), server.password()))
 }
 
-/// Whether nothing more comes on a connection, by an end or by a reset.
+/// Returns whether the connection ends without further data, cleanly or with a reset.
 async fn is_over(mut tcp: TcpStream) -> bool {
     !matches!(within(tcp.read(&mut [0; 1])).await, Ok(1))
 }
 
-/// Waits until nobody listens there any more.
+/// Waits until the address refuses connections.
 async fn closes(address: SocketAddr) {
     within(async {
         while TcpStream::connect(address).await.is_ok() {
@@ -56,18 +56,18 @@ async fn a_listener_is_for_one_connection_of_one_session() {
     let env = Environment::new();
     let (gateway, login) = cleartext(&env);
     let mut session = Session::ready(&env, gateway.address, login).await;
-    // The next question closes it.
+    // The next request closes the previous port.
     let first = session.passive().await;
     let second = session.passive().await;
     closes(first).await;
-    // So does the first connection.
+    // The first connection closes the port too.
     let tcp = within(TcpStream::connect(second)).await.unwrap();
     session.expect("RETR welcome.txt", "150").await;
     let data = session.protect(tcp).await.unwrap();
     closes(second).await;
     drop(data);
     session.reply().await;
-    // And so does the end of the session.
+    // And the end of the session closes it.
     let third = session.passive().await;
     session.expect("QUIT", "221").await;
     drop(session);
@@ -98,7 +98,7 @@ async fn a_data_connection_resumes_its_own_control_session_only() {
         within(data.read_to_end(&mut Vec::new())).await.unwrap();
         assert!(session.reply().await.starts_with("226"));
     }
-    // Another control connection resumes either, as it would in any other protocol.
+    // Another control connection may resume either session, as in any other protocol.
     let endpoint = starttls::Endpoint::new("localhost", 0).at("127.0.0.1", gateway.address.port());
     let again = within(other.connector.connect(super::support::FTP, endpoint)).await.unwrap();
     assert_eq!(again.facts().kind, Some(HandshakeKind::Resumed));
@@ -135,7 +135,7 @@ async fn who_does_not_resume_is_refused_where_that_is_required() {
     session.retrieve("welcome.txt").await;
 }
 
-/// A cut upload is no whole file, on either kind of backend.
+/// A truncated upload is not stored as a complete file, on either kind of backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cut_is_not_kept() {
     let env = Environment::new();
@@ -158,7 +158,7 @@ async fn an_upload_that_is_cut_is_not_kept() {
             }
             drop(data);
             let reply = session.reply().await;
-            // What the backend calls it depends on how far it came.
+            // The code depends on how much the backend had received.
             let codes: &[&str] = if cut { &["426", "522"] } else { &["226"] };
             assert!(codes.contains(&&reply[..3]), "{name}: {reply}");
         }
@@ -169,7 +169,7 @@ async fn an_upload_that_is_cut_is_not_kept() {
     }
 }
 
-/// A backend that says whatever it likes, and counts who connects for data.
+/// A backend with false replies, which counts the connections to its data port.
 struct Liar {
     control: TcpListener,
     data: TcpListener,
@@ -181,7 +181,7 @@ impl Liar {
         Self { control: control.await.unwrap(), data: data.await.unwrap() }
     }
 
-    /// Answers PASV with this host and the data listener's port, and RETR with some octets and an end or a reset.
+    /// Answers PASV with this host and the port of the data listener, and RETR with a few octets and an end or a reset.
     async fn serve(self, host: [u8; 4], reset: bool) {
         let (control, _) = self.control.accept().await.unwrap();
         let mut control = BufReader::new(control);
@@ -204,7 +204,7 @@ impl Liar {
                     let (mut data, _) = self.data.accept().await.unwrap();
                     control.write_all(b"150 Here\r\n").await.unwrap();
                     data.write_all(b"content").await.unwrap();
-                    // So that it arrives before the reset.
+                    // The data has to arrive before the reset.
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     if reset {
                         socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO)).unwrap();
@@ -226,13 +226,13 @@ async fn liar(env: &Environment, host: [u8; 4], reset: bool) -> (Session, Runnin
     (Session::ready(env, gateway.address, ("me", "me")).await, gateway)
 }
 
-/// The address in the answer to PASV is the control connection's, whatever it says.
+/// The gateway ignores the host in the reply to PASV and connects to the address of the control connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_cannot_send_the_gateway_elsewhere() {
     let env = Environment::new();
     let (mut session, _gateway) = liar(&env, [192, 0, 2, 1], false).await;
     assert_eq!(session.retrieve("file").await, b"content");
-    // Nor the client.
+    // The client does not receive this host either.
     session.expect("MDTM file", "502").await;
     let reply = session.expect("PASV", "227").await;
     assert!(reply.contains("(127,0,0,1,"), "{reply}");
@@ -251,7 +251,7 @@ async fn a_download_that_is_cut_has_no_end() {
     assert_eq!(content, b"content");
 }
 
-/// Nobody comes for the data: the listener does not stay, and the session does.
+/// If the client opens no data connection, the port closes and the session continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_to_come() {
     let env = Environment::new();
@@ -265,7 +265,7 @@ async fn nobody_has_to_come() {
     assert_eq!(gateway.ended(1).await, ["ok"]);
 }
 
-/// Some answer an ABOR once, some twice, some not at all.
+/// Servers answer ABOR with no, one or two replies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_miscount_its_answers() {
     let env = Environment::new();
@@ -280,7 +280,7 @@ async fn a_backend_may_miscount_its_answers() {
     assert_eq!(session.retrieve("file").await, b"content");
 }
 
-/// The backend is asked in the form that its own address needs.
+/// The gateway uses the command that fits the address family of the backend.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_may_be_on_ipv6() {
     let env = Environment::new();

@@ -1,4 +1,4 @@
-//! A client of FTP that does as it is told, and programs that do as they like.
+//! An FTP client that a test controls in detail, and helpers to run client programs.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ use crate::environment::{Environment, Running, within};
 
 pub(super) const FTP: &Protocol = &ftp::FTP;
 
-/// Runs a program to its end, within this time, and gives back what it said. It has to succeed.
+/// Runs a program within this time and returns its output. Panics if the program fails.
 pub(super) async fn run_for<A: AsRef<OsStr>>(
     limit: Duration,
     (name, package): (&str, &'static str),
     args: impl IntoIterator<Item = A>,
 ) -> String {
     let mut command = Command::new(program(name, package).unwrap());
-    // No configuration of whoever runs the tests.
+    // Without this, the program would read the configuration of the user that runs the tests.
     command.args(args).env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let ended = tokio::time::timeout(limit, command.output()).await;
@@ -44,12 +44,12 @@ pub(super) async fn run<A: AsRef<OsStr>>(
     run_for(Duration::from_secs(60), program, args).await
 }
 
-/// vsftpd, with or without TLS of its own, and a gateway in front of it.
+/// Starts vsftpd, with or without TLS, and a gateway in front of it.
 pub(super) fn vsftpd(env: &Environment, tls: bool) -> (real::RunningServer, Running) {
     vsftpd_behind(env, tls, "ftp+starttls://127.0.0.1:0")
 }
 
-/// The same, on this URL.
+/// The same with this listener URL.
 pub(super) fn vsftpd_behind(env: &Environment, tls: bool, listen: &str) -> (real::RunningServer, Running) {
     let setup = if tls { Setup::new() } else { Setup::without_tls() }.unwrap();
     let server = SERVERS.iter().find(|server| server.name == "vsftpd").unwrap();
@@ -70,7 +70,7 @@ pub(super) fn vsftpd_behind(env: &Environment, tls: bool, listen: &str) -> (real
     (running, gateway)
 }
 
-/// A gateway that upgrades in front of this backend.
+/// Starts a gateway with an upgrade in front of this backend.
 pub(super) fn gateway(
     env: &Environment,
     forward: &str,
@@ -101,7 +101,7 @@ fn gateway_on(
 /// A control connection inside TLS.
 pub(super) struct Session {
     pub(super) control: BufReader<Encrypted<TcpStream>>,
-    /// Its data connections resume what it agreed on.
+    /// Data connections resume the session in this connector.
     pub(super) connector: Connector,
     gateway: SocketAddr,
 }
@@ -116,7 +116,7 @@ impl Session {
         Self { control: BufReader::new(control), connector, gateway }
     }
 
-    /// The same, logged in and with protected data.
+    /// The same, logged in and with protected data connections.
     pub(super) async fn ready(
         env: &Environment,
         gateway: SocketAddr,
@@ -138,7 +138,7 @@ impl Session {
         within(sending).await.unwrap();
     }
 
-    /// The next reply, whole.
+    /// Returns the next reply, with all its lines.
     pub(super) async fn reply(&mut self) -> String {
         let mut reply = String::new();
         loop {
@@ -151,7 +151,7 @@ impl Session {
         }
     }
 
-    /// Says this, and has to be answered with this code.
+    /// Sends a command and expects a reply with this code.
     #[track_caller]
     pub(super) fn expect<'a>(
         &'a mut self,
@@ -167,19 +167,19 @@ impl Session {
         }
     }
 
-    /// Where the next data connection goes.
+    /// Requests a data port and returns its address.
     pub(super) async fn passive(&mut self) -> SocketAddr {
         let reply = self.expect("EPSV", "229").await;
         let port = reply.split('|').nth(3).unwrap().parse().unwrap();
         SocketAddr::new(self.gateway.ip(), port)
     }
 
-    /// TLS on a data connection, resuming the control connection's session.
+    /// Starts TLS on a data connection, with a resumption of the control connection's session.
     pub(super) async fn protect(&self, tcp: TcpStream) -> Result<Encrypted<TcpStream>, starttls::Error> {
         within(self.connector.upgrade_implicit(FTP, "localhost", tcp)).await
     }
 
-    /// A whole download.
+    /// Downloads a file.
     pub(super) async fn retrieve(&mut self, name: &str) -> Vec<u8> {
         let address = self.passive().await;
         let tcp = within(TcpStream::connect(address)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Transfers that are aborted, slow, or stand still.
+//! Transfers that are aborted, slow, or stalled.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::support::{Session, vsftpd};
 use crate::environment::{Environment, Running, within};
 
-/// Far more than what the sockets on the way hold.
+/// Far larger than all socket buffers.
 const LARGE: u64 = 512 << 20;
 
 fn large(server: &real::RunningServer) {
@@ -20,7 +20,7 @@ fn large(server: &real::RunningServer) {
     std::fs::write(server.folder().join("pub/small"), "content").unwrap();
 }
 
-/// vsftpd without TLS behind a gateway with these limits.
+/// Starts vsftpd without TLS after a gateway with these limits.
 fn impatient(env: &Environment, limits: &str) -> (real::RunningServer, Running) {
     let (server, _) = vsftpd(env, false);
     large(&server);
@@ -56,7 +56,7 @@ async fn an_aborted_transfer_leaves_the_session() {
     }
 }
 
-/// A control connection on which nothing is said is not idle while data moves.
+/// A control connection is not idle while its data connection makes progress.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_transfer_is_not_idle() {
     let env = Environment::new();
@@ -72,7 +72,7 @@ async fn a_slow_transfer_is_not_idle() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     session.send("NOOP").await;
-    // Until it stands still.
+    // After the transfer stalls, the session ends.
     assert_eq!(gateway.ended(1).await, ["no traffic for 3 s"]);
     let rest = within(data.read_to_end(&mut Vec::new())).await;
     assert!(rest.is_err(), "{rest:?}");
@@ -85,7 +85,7 @@ async fn nobody_is_waited_for_forever() {
     let mut session = Session::ready(&env, gateway.address, ("anonymous", "me")).await;
     let address = session.passive().await;
     let knock = || async {
-        // From an address that is turned away, and changes nothing.
+        // The gateway refuses this address, so the connection attempt changes nothing.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
         socket.connect(address).await
