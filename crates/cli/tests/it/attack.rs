@@ -1,4 +1,4 @@
-//! `attack`: clients made of the command itself, sound and weak.
+//! `attack` against secure and vulnerable clients, which are shell commands that run `starttls connect`.
 
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::support::process::Live;
 use crate::support::{Run, starttls};
 use crate::{lab, schema, shows};
 
-/// `connect` as a client under test, with this on its standard input.
+/// Returns the command line of `connect` as the client under test, with `input` on its standard input.
 pub(crate) fn client(protocol: &str, input: &str, options: &str) -> String {
     let program = env!("CARGO_BIN_EXE_starttls");
     let target = format!("{protocol}://{{host}}:{{port}}");
@@ -26,7 +26,7 @@ pub(crate) fn sound() -> String {
     client("imap", LOGIN, "--timeout 20s")
 }
 
-/// Goes on in cleartext when there is no upgrade.
+/// Returns a client that continues in cleartext if the upgrade fails.
 fn weak() -> String {
     format!("{} || {}", sound(), client("imap", LOGIN, "--cleartext"))
 }
@@ -45,9 +45,9 @@ fn no_scenario_fools_connect() {
     let (turns, wrong) = (Mutex::new(PROTOCOLS.iter()), Mutex::new(Vec::new()));
     let work = || {
         while let Some(protocol) = { turns.lock().unwrap().next() } {
-            // What makes a client wait for its deadline is in the test below.
+            // Scenarios in which a client waits for its deadline have a test of their own.
             let skipped = match protocol.name {
-                // It asks for nothing before its request, and so hears nothing.
+                // An LDAP client sends nothing before its request, so it does not read until then.
                 "ldap" => "cli-silence,cli-hs-stall,cli-presend",
                 _ => "cli-silence,cli-hs-stall",
             };
@@ -156,7 +156,7 @@ fn what_a_client_has_started_ends_with_it() {
     let id: i32 = std::fs::read_to_string(note).unwrap().trim().parse().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        // A process that waits to be reaped has ended too.
+        // A zombie process has ended too.
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         if stat.is_empty() || stat.contains(") Z ") {
             return;
@@ -185,7 +185,7 @@ pub(crate) fn interrupt(live: &Live) {
     kill(Pid::from_raw(live.id() as i32), Signal::SIGINT).unwrap();
 }
 
-/// The word behind this in what the program has told.
+/// Returns the word after `key` in the output.
 pub(crate) fn told(text: &str, key: &str) -> String {
     let (_, behind) = text.split_once(key).unwrap();
     behind.split_whitespace().next().unwrap().trim_end_matches('.').to_owned()
@@ -212,7 +212,7 @@ fn a_person_drives_the_client_and_sees_the_verdicts_fall() {
         Run::of(Command::new("sh").arg("-c").arg(&filled));
         live.hears(verdict);
     }
-    // The second connection of a client that falls back is one of its own, and the next one's turn.
+    // The second connection of a client that falls back is a connection of its own, which the next start has to follow.
     live.hears("cli-refuse-temp          fooled       sends the password in cleartext");
     interrupt(&live);
     assert_eq!(live.end().code, 1);

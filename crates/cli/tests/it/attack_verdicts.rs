@@ -1,4 +1,4 @@
-//! `attack`: what it says of clients, and that no client and no server keeps it from its end.
+//! `attack`: its verdicts, and clients that do not end by themselves.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -60,7 +60,7 @@ fn a_question_in_cleartext_fools_nobody() {
     run_says(&run, "cli-refuse-perm          fooled       sends credentials in cleartext: AUTH PLAIN");
 }
 
-/// The second run of a client differs from the first.
+/// The second run of the client ends differently from the first.
 #[test]
 fn repeated_runs_are_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ fn repeated_runs_are_counted() {
 #[test]
 fn a_client_that_does_not_connect_is_quoted() {
     let folder = tempfile::tempdir().unwrap();
-    // The control run alone connects.
+    // The client connects only in the control run.
     let once = format!(
         "mkdir {0}/once && {1} || {{ echo 'cannot find the server'; echo 'giving up'; false; }}",
         folder.path().display(),
@@ -136,7 +136,7 @@ fn programs_can_list_the_scenarios() {
     Run::of(&mut starttls(["attack", "--list", "--format", "sarif"])).exits(2);
 }
 
-/// Runs it to its end, and fails if it takes more than 64 MiB.
+/// Runs the command to its end and fails if it uses more than 64 MiB.
 fn ends_small(mut command: std::process::Command) -> Run {
     const MOST: u64 = 64 * 1024;
     let (run, most) = Live::start(&mut command).end_measured();
@@ -150,14 +150,14 @@ fn a_client_that_never_ends_ends_with_its_time() {
     let connect = format!("{program} connect -q --timeout 50s --no-system-roots --ca-file {{ca}}");
     let target = "imap://{host}:{port}";
     let clients = [
-        // It floods its output.
+        // Floods its output.
         String::from("exec yes"),
-        // It floods the connection inside TLS, and in cleartext.
+        // Floods the connection, inside TLS and in cleartext.
         format!("yes NOOP | {connect} {target}"),
         format!("yes 'x NOOP' | {connect} --cleartext {target}"),
-        // It trickles inside TLS.
+        // Sends slowly inside TLS.
         format!("while :; do echo x NOOP; sleep 0.05; done | {connect} {target}"),
-        // It connects again and again.
+        // Connects again and again.
         format!("while :; do {connect} {target} </dev/null; done"),
     ];
     thread::scope(|scope| {
@@ -165,7 +165,7 @@ fn a_client_that_never_ends_ends_with_its_time() {
             scope.spawn(move || {
                 let run = ends_small(attack("imap", never_ends, &["--timeout", "3s"])).exits(7);
                 assert!(run.stdout.contains("inconclusive"), "{never_ends}: {}", run.stdout);
-                // Under attack only.
+                // The control run ends; the other runs do not.
                 let attacked = format!("{} || {never_ends}", sound());
                 let options =
                     ["--timeout", "6s", "--only", "cli-refuse-perm,cli-refuse-temp,cli-spoof-error"];
@@ -176,7 +176,7 @@ fn a_client_that_never_ends_ends_with_its_time() {
     });
 }
 
-/// A client that a person drives, which says something inside TLS again and again.
+/// A client that a user starts by hand and that keeps sending inside TLS.
 #[test]
 fn a_client_that_trickles_gets_its_verdict() {
     let mut live = Live::start(&mut starttls([

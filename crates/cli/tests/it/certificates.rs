@@ -1,4 +1,4 @@
-//! C5: certificates that are not accepted, and what is said about them.
+//! C5: certificates that are not accepted, and their messages.
 
 use starttls::proto::smtp;
 use starttls_lab::ca::{Authority, Leaf, Usage};
@@ -15,7 +15,7 @@ fn c5_each_reason_is_said_in_words() {
     let (ours, theirs) = (Authority::new().unwrap(), Authority::new().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let ca_file = ours.write_to(folder.path()).unwrap();
-    // Half a day keeps the number of days the same however long the test takes.
+    // The offset of half a day keeps the number of days the same during the test.
     let (now, noon) = (SystemTime::now(), DAY / 2);
     let local = || Leaf::named("localhost");
     let mut all = String::new();
@@ -39,7 +39,7 @@ fn c5_each_reason_is_said_in_words() {
         let end: Vec<_> =
             run.stderr.lines().filter(|it| it.starts_with("error:") || it.starts_with("hint:")).collect();
         all += &format!("{what}\n{}\n\n", end.join("\n"));
-        // What cannot be proved can still be looked at.
+        // `--insecure` shows the certificate without verification.
         let run = Run::of(command.arg("--insecure")).exits(0);
         assert!(run.stderr.contains("not verified: "), "{what}: {}", run.stderr);
     }

@@ -1,4 +1,4 @@
-//! `check` and `explain`: the report, the choice of checks, the exit codes.
+//! `check` and `explain`: the report, the selection of checks, the exit codes.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::support::{Run, starttls};
 use crate::{endpoint, lab, shows};
 use starttls_lab::Lab;
 
-/// `check` of servers of the lab's, trusting its root.
+/// Returns `check` for servers of the lab, which trusts the lab's root.
 pub(crate) fn check(lab: &Lab, schemes: &[&str]) -> Command {
     let mut command = starttls(["check", "--no-system-roots", "--connect", "127.0.0.1", "--ca-file"]);
     command.arg(lab.ca_file());
@@ -18,7 +18,7 @@ pub(crate) fn check(lab: &Lab, schemes: &[&str]) -> Command {
     command
 }
 
-/// `check` of a scripted server.
+/// Returns `check` for a scripted server.
 pub(crate) fn check_at(scheme: &str, address: SocketAddr) -> Command {
     starttls(["check", "--no-system-roots", "--timeout", "5s", &format!("{scheme}://{address}")])
 }
@@ -179,7 +179,7 @@ fn too_few_connections_are_no_verdict() {
             }
         }
     }
-    // What was asked for was told.
+    // Three connections are enough for a single check.
     Run::of(check(&lab, &["smtp"]).args(["--max-connections", "3", "--only", "cert-chain"])).exits(0);
 }
 
@@ -208,7 +208,7 @@ fn implicit_tls_is_audited_by_its_own_scheme() {
         assert_eq!(line["target"], endpoint(&lab, scheme).url(), "{scheme}");
     }
     assert_eq!(report.lines().count(), 2);
-    // The wrong scheme for the mode.
+    // An IMAP server with STARTTLS under the URL of implicit TLS.
     let imap = endpoint(&lab, "imap").address;
     let run = Run::of(&mut check_at("imaps", imap)).exits(6);
     assert!(run.stdout.contains(&format!("starts in cleartext: use imap://{imap}")), "{}", run.stdout);

@@ -1,4 +1,4 @@
-//! Many targets: order, bad lines, interruption, going on.
+//! Many targets: order, invalid lines, interruption, continuation.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,12 +23,12 @@ fn asked(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["asked"].as_str().unwrap()).collect()
 }
 
-/// A port that says nothing; it takes as long as the timeout allows.
+/// Returns the URL of a server that never answers, so that the check takes as long as the timeout.
 fn silent() -> String {
     format!("smtp://{}", server([Step::Stall]))
 }
 
-/// `check` of a list of targets, as lines of JSON.
+/// Returns `check` for a file of targets, with JSON Lines as its format.
 fn bulk(lab: &starttls_lab::Lab, file: &Path) -> Command {
     let mut command = check(lab, &[]);
     command.args(["--format", "json", "--file"]).arg(file);
@@ -85,7 +85,7 @@ fn the_order_is_that_of_the_targets() {
         .collect();
     let mut command = check(&lab, &[]);
     command.args(["--parallel", "4", "--format", "json", "--timeout", "2s"]).args(&targets);
-    // What could not be reached outranks what is sound.
+    // The exit code for an unreachable target takes precedence over success.
     let run = Run::of(&mut command).exits(3);
     let lines = lines(&run.stdout);
     assert_eq!(asked(&lines), targets);
@@ -126,17 +126,17 @@ fn an_interrupted_run_leaves_whole_lines_and_can_go_on() {
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(asked(&lines(&text)), targets[..2]);
 
-    // As if it had been killed while it wrote.
+    // A truncated line, as if the process had been killed while it wrote.
     let mut half = std::fs::File::options().append(true).open(&file).unwrap();
     half.write_all(&text.as_bytes()[..100]).unwrap();
     let run = Run::of(command("2s").arg("--output").arg(&file)).exits(3);
-    // The last that was there may have been half done.
+    // The last complete target in the file is repeated, because it may be incomplete.
     assert!(run.stderr.starts_with("[2/3] smtp://127.0.0.1:"), "{}", run.stderr);
     let whole = std::fs::read_to_string(&file).unwrap();
     assert!(whole.starts_with(&text), "what was there is as it was");
     assert_eq!(asked(&lines(&whole)), targets);
 
-    // What was silent is tried again, and nothing else.
+    // Only the unreachable target is repeated.
     let elsewhere = folder.path().join("new.jsonl");
     Run::of(command("2s").arg("--output").arg(&elsewhere)).exits(3);
     assert_eq!(asked(&lines(&std::fs::read_to_string(&elsewhere).unwrap())), targets[2..3]);
@@ -195,7 +195,7 @@ fn whoever_reads_may_stop_reading() {
     }
 }
 
-/// One line that changes, and is gone when there is something to say.
+/// The progress is one line that is overwritten, and erased before other output.
 #[test]
 fn on_a_terminal_progress_is_one_line() {
     let lab = lab();

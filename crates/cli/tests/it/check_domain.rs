@@ -1,4 +1,4 @@
-//! A domain: what its DNS announces is looked up, and every address audited.
+//! `check` of a domain: the servers are found in DNS, and each address is audited.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema, shows};
 use starttls_lab::Lab;
 
-/// `check` of a domain whose servers are the lab's, by this zone.
+/// Runs `check` for a domain with this zone, whose servers are those of the lab.
 fn check(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
     let port = |scheme| endpoint(lab, scheme).address.port().to_string();
     let zone = ["submission", "imap", "pop3", "xmpp", "ldap"]
@@ -40,7 +40,7 @@ const ZONE: &str = "
 #[test]
 fn every_server_of_a_domain_is_audited() {
     let lab = lab();
-    // Whatever this machine has on port 25 is not looked at: only who would be asked.
+    // Port 25 of this machine may be in use. The test compares only its address, not its outcome.
     let report = check(&lab, ZONE, &["example.test", "--format", "json", "--max-connections", "2"]);
     let report = report.json();
     schema::fits_in("check.json", &report);
@@ -111,7 +111,7 @@ fn domains_with_nothing_to_audit() {
     shows!("check-nothing", all);
 }
 
-/// RFC 5321 section 5.1, RFC 2181 section 10.3: the name in an MX record is a host's.
+/// RFC 5321 section 5.1, RFC 2181 section 10.3: an MX record names a host with addresses, not an alias.
 #[test]
 fn a_mail_exchanger_is_named_by_a_host() {
     let lab = lab();
@@ -142,7 +142,7 @@ fn a_mail_exchanger_is_named_by_a_host() {
     assert!(address["summary"].as_str().unwrap().contains("contains the address 127.0.0.15"), "{address}");
 }
 
-/// RFC 7505: a domain that takes no mail says so, and nothing is wrong with it.
+/// RFC 7505: with a null MX, a domain declares that it accepts no mail, which is not a fault.
 #[test]
 fn a_null_mx_is_a_clean_answer() {
     let lab = lab();
@@ -150,7 +150,7 @@ fn a_null_mx_is_a_clean_answer() {
     assert!(run.stdout.contains("the domain accepts no mail (RFC 7505)"), "{}", run.stdout);
 }
 
-/// No answer is not the answer that there is nothing.
+/// A failed lookup does not mean that the record is missing.
 #[test]
 fn an_unanswered_question_is_an_endpoint_that_was_not_reached() {
     let lab = lab();
@@ -176,7 +176,7 @@ fn the_chosen_server_resolves_ordinary_targets_too() {
 #[test]
 fn a_zone_of_hostile_length_is_cut() {
     let lab = lab();
-    // Too much for a datagram, too.
+    // The records are also too large for a datagram.
     let zone = String::from("example.test TRUNCATED\n");
     let records: String =
         (0..120).map(|n| format!("example.test MX {n} mx{}.example.test\n", n % 60)).collect();

@@ -1,4 +1,4 @@
-//! B6: a server that never gets to its answer does not keep `check` alive, fills no memory, and is not called sound.
+//! B6: with a server that never completes its answer, `check` ends in time, uses little memory and does not pass it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::endless::{Case, MOST, NOISES, every_server};
 use crate::support::process::Live;
 use crate::support::{Run, starttls};
 
-/// Far more than the audit's deadline, for a machine that is busy, and far less than forever.
+/// Far longer than the deadline of the audit, for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(40);
 
-/// Audits one server; returns what came of it, and the peak of its memory.
+/// Audits one server and returns the result and the peak memory.
 fn check(protocol: &Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
     let port = server.address().port();
     let mut command = starttls(["check", "--timeout", "1s", "--deadline", "4s"]);
@@ -23,7 +23,7 @@ fn check(protocol: &Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
     live.end_measured()
 }
 
-/// Audits a server of each protocol and stage, with the noises that `chosen` picks.
+/// Audits a server for each protocol and stage, with the noises that `chosen` selects.
 fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
     every_server(chosen, |case| {
         let Case { protocol, stage, server, ca_file, name: what } = case;
@@ -32,7 +32,7 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
         let told = &run.stdout[..run.stdout.len().min(2000)];
         assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
         assert!(most < MOST, "{what}: {most} KiB\n{told}");
-        // The audit need not ask what is never answered there.
+        // The audit may not need the command inside TLS that is never answered.
         let sound: &[i32] = if *stage == StallPoint::TlsCommand { &[0] } else { &[] };
         let expected = [&[1, 3, 4, 5, 6, 7], sound].concat();
         assert!(expected.contains(&run.code), "{what}: exit code {}\n{told}", run.code);

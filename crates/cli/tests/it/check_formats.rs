@@ -1,11 +1,11 @@
-//! Every `--format` of `check`, as its readers read it.
+//! Each `--format` of `check`, parsed as its consumers parse it.
 
 use crate::check::check;
 use crate::lab;
 use crate::schema;
 use crate::support::Run;
 
-/// A report with something wrong in it.
+/// Returns a report with findings.
 fn report(format: &str, code: i32) -> String {
     let lab = lab();
     let mut command = check(&lab, &["smtp", "imap"]);
@@ -41,14 +41,14 @@ fn nagios_has_exit_codes_of_its_own() {
         assert_eq!(run.stderr, "");
         run.stdout
     };
-    // The lab's certificate is good for less than 30 days.
+    // The lab's certificate is valid for less than 30 days.
     assert!(plugin(&["--warning-days", "10"], 0).starts_with("STARTTLS OK: "));
     assert!(plugin(&["--warning-days", "60"], 1).starts_with("STARTTLS WARNING: "));
     assert!(plugin(&["--warning-days", "90", "--critical-days", "60"], 2).starts_with("STARTTLS CRITICAL: "));
     let wrong = plugin(&["--warning-days", "10", "--server-name", "other.example.test"], 2);
     assert!(wrong.contains("[cert-name]") && wrong.contains('|'), "{wrong}");
     assert!(plugin(&["--max-connections", "3", "--warning-days", "10"], 3).starts_with("STARTTLS UNKNOWN: "));
-    // Wrong usage is nothing to wake somebody for.
+    // Wrong usage is UNKNOWN (3), not CRITICAL.
     let mut mistaken = crate::starttls(["check", "gopher://mail.example.com", "--format", "nagios"]);
     assert!(Run::of(&mut mistaken).exits(3).stdout.starts_with("STARTTLS UNKNOWN: unknown protocol"));
 }

@@ -1,4 +1,4 @@
-//! Where the reports of `check` go, and what every one of them has.
+//! The output files of `check` and what all formats contain.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -47,12 +47,12 @@ fn every_format_says_when_by_what_from_where_and_how() {
         }
         let time = match format {
             "prometheus" => starttls::validity::unix(started).unwrap().to_string(),
-            // The schema of JUnit has no zone.
+            // Times have no zone in the schema of JUnit.
             "junit" => started.trim_end_matches('Z').to_owned(),
             _ => started.to_owned(),
         };
         assert!(text.contains(&time), "{format} has no {time}: {text}");
-        // Findings about the certificate say which one it is.
+        // Findings about the certificate identify it.
         if ["text", "json", "junit", "sarif", "html"].contains(&format) {
             for key in ["subject", "issuer", "serial", "not_before", "not_after", "sha256", "spki_sha256"] {
                 let value = own[key].as_str().unwrap();
@@ -69,7 +69,7 @@ fn several_formats_need_a_folder() {
     Run::of(&mut command).exits(2).says("--output-dir");
 }
 
-/// Until everything is written, the old file is there; then the new one has its permissions.
+/// The old file stays until the report is complete. The new file has the permissions of the old one.
 #[test]
 fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     let lab = lab();
@@ -99,7 +99,7 @@ fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
 
-    // What is no file is written as it is, and a folder that is not there is an error before anything is dialed.
+    // Devices are written directly. A missing folder is an error before any connection.
     let mut command = check(&lab, &["smtp"]);
     Run::of(command.args(["--format", "html", "--output", "/dev/null"])).exits(0);
     let missing = folder.path().join("missing/report.html");
@@ -164,7 +164,7 @@ fn days_until_a_finding_and_conversations_are_chosen() {
         let findings = endpoint["findings"].as_array().unwrap();
         findings.iter().find(|it| it["id"] == "cert-expiry").unwrap()["outcome"].clone()
     };
-    // The lab's certificate is good for a month.
+    // The lab's certificate is valid for a month.
     assert_eq!(expiry(&report(&["--expiry-warning", "60"], 1)), "warning");
     let without = report(&["--expiry-warning", "3", "--no-transcripts"], 0);
     assert_eq!(expiry(&without), "pass");
@@ -173,7 +173,7 @@ fn days_until_a_finding_and_conversations_are_chosen() {
     assert!(findings.iter().all(|it| it["evidence"] == Value::Array(Vec::new())));
 }
 
-/// Decoded as `connect` decodes it, with the bytes beside it.
+/// Evidence of binary protocols is decoded as in `connect`, next to the bytes.
 #[test]
 fn binary_protocols_are_decoded_in_evidence() {
     let lab = lab();

@@ -1,4 +1,4 @@
-//! `check --resume` and repeated targets: what is done again, and what the exit code says.
+//! `check --resume` and repeated targets: which targets are checked again, and the exit code.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn lines(file: &Path) -> Vec<Value> {
     lines
 }
 
-/// A name that does not exist yet is unreachable; when it does, the whole file is sound.
+/// A name that does not resolve is unreachable. After it resolves, the result of the whole file is sound.
 #[test]
 fn what_was_unreachable_is_tried_again_and_the_exit_code_is_that_of_the_whole_file() {
     let lab = lab();
@@ -35,7 +35,7 @@ fn what_was_unreachable_is_tried_again_and_the_exit_code_is_that_of_the_whole_fi
     let first = "mail.example.test A 127.0.0.1";
     run(first, &[]).exits(3);
     assert_eq!(lines(&file).len(), 2);
-    // Nothing changed: it is tried again, and is unreachable again.
+    // Without a change, the target is tried again and is unreachable again.
     run(first, &[]).exits(3);
     assert_eq!(lines(&file).len(), 3);
     let both = "mail.example.test A 127.0.0.1\nlater.example.test A 127.0.0.1";
@@ -44,14 +44,14 @@ fn what_was_unreachable_is_tried_again_and_the_exit_code_is_that_of_the_whole_fi
     let outcomes: Vec<_> = all.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["sound", "unreachable", "unreachable", "sound"]);
     assert!(all.iter().all(|line| line["run_started_at"].is_string() && line["generator"].is_string()));
-    // Nothing is left to do, and the file is as sound as its last lines.
+    // All targets are complete. The last line of each target counts.
     assert_eq!(run(both, &[]).exits(0).stderr, "");
     assert_eq!(lines(&file).len(), 4);
     // With a threshold, the findings of earlier lines count.
     run(both, &["--fail-on", "info", "--expiry-warning", "60"]).exits(0);
 }
 
-/// A signal can end a run between two endpoints. Then no spelling of their target is finished.
+/// If a signal ends a run between two endpoints of a target, no spelling of this target is complete.
 #[test]
 fn every_spelling_of_a_half_done_target_is_continued() {
     let lab = lab();
@@ -75,7 +75,7 @@ fn every_spelling_of_a_half_done_target_is_continued() {
     let whole = told();
     assert_eq!(whole.len(), 4);
     assert_eq!(lines(&file)[0]["outcome"], "sound");
-    // After the first endpoint, and between its two lines.
+    // The file ends after the first endpoint, and between the two lines of the endpoint.
     for kept in [2, 1] {
         let text = std::fs::read_to_string(&file).unwrap();
         let half: String = text.split_inclusive('\n').take(kept).collect();
@@ -90,7 +90,7 @@ fn every_spelling_of_a_half_done_target_is_continued() {
     }
 }
 
-/// A run that has nothing to do says what the file says.
+/// If all targets are complete, the exit code results from the file.
 #[test]
 fn the_exit_code_of_a_finished_file_is_not_zero() {
     let lab = lab();

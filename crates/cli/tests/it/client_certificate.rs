@@ -1,4 +1,4 @@
-//! A server that wants a client certificate: in TLS 1.3 it says so after the client's handshake is complete.
+//! A server that requires a client certificate: with TLS 1.3 it refuses the client after the client's handshake.
 
 use starttls::proto::{imap::IMAP, nut::NUT, smtp::SMTP};
 use starttls::{ClientAuth, TlsVersion};
@@ -40,7 +40,7 @@ fn every_command_exits_with_5_and_the_hint() {
 
 #[test]
 fn a_broken_handshake_is_5_in_every_command() {
-    // The server agrees, and closes.
+    // The server accepts the request and closes the connection.
     let closes = smtp_going_on([send("220 go\r\n")]);
     let stalls = smtp_answering("220 go\r\n");
     for address in [closes, stalls] {

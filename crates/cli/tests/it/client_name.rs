@@ -1,11 +1,11 @@
-//! `--client-name`: what the client calls itself, in every command that dials.
+//! `--client-name`: the name that the client sends, in each command that connects.
 
 use std::net::SocketAddr;
 
 use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 
-/// A server that takes this hello and nothing else; it refuses the upgrade.
+/// Starts a server that expects this hello and refuses the upgrade.
 fn expecting(hello: &'static [u8]) -> SocketAddr {
     server([
         send("220 mail.example.test ESMTP\r\n"),
@@ -62,7 +62,7 @@ fn a_line_end_in_the_name_is_refused_before_anything_is_dialled() {
     }
 }
 
-/// Between servers the name is a domain: an XMPP address has no address literal.
+/// Between servers the name is a domain, because an XMPP address cannot contain an address literal.
 #[test]
 fn a_server_of_xmpp_gives_a_domain() {
     for (arguments, from) in [

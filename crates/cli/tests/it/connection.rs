@@ -1,4 +1,4 @@
-//! Whom to dial: other addresses, sockets, families; and what is kept of it.
+//! Where the client connects: other addresses, sockets, address families; and recordings of the connection.
 
 use std::os::unix::net::UnixListener;
 use std::thread::spawn;
@@ -70,7 +70,7 @@ fn a_socket_in_the_file_system() {
 #[test]
 fn one_family_only() {
     let lab = lab();
-    // The lab listens on both loopback addresses or on the first; its name has one of each.
+    // The lab may listen on 127.0.0.1 only, while `localhost` has addresses of both families.
     Run::of(connect(&lab, "smtp").arg("-4")).exits(0).says("127.0.0.1:");
     let port = endpoint(&lab, "smtp").address.port();
     let run = Run::of(&mut starttls(["connect", &format!("smtp://127.0.0.1:{port}"), "-6"])).exits(3);

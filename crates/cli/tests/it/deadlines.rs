@@ -1,4 +1,4 @@
-//! B6: one deadline, from the dial to the end of the handshake.
+//! B6: one deadline for everything from the connection attempt to the end of the handshake.
 
 use std::net::SocketAddr;
 
@@ -68,8 +68,8 @@ fn the_name_has_no_address() {
         .says("cannot resolve \"nowhere.invalid\"");
 }
 
-/// A second connection, which looks for the cause, has the deadline of the first one: the client opens none after it gave
-/// up.
+/// The second connection, which diagnoses a failure, has the same deadline. The client opens no connection after the
+/// deadline.
 #[test]
 fn b6_the_second_connection_is_within_the_deadline_too() {
     use std::io::Read;

@@ -1,4 +1,4 @@
-//! B6: a server that never gets to its answer keeps no command alive, and fills no memory.
+//! B6: with a server that never completes its answer, each command ends in time and uses little memory.
 
 use std::path::Path;
 use std::thread::scope;
@@ -17,12 +17,12 @@ const DRIBBLED: Noise = Noise::Dribbled(Duration::from_millis(50));
 pub(crate) const NOISES: [Noise; 5] =
     [TRICKLED, Noise::Interim, DRIBBLED, Noise::Unfinished, Noise::Repeated];
 
-/// Far more than the second that each step is given, and far less than forever.
+/// Far longer than the limit of one second for each step.
 const IN_TIME: Duration = Duration::from_secs(30);
-/// KiB that the program may have used at its peak.
+/// Limit in KiB for the peak memory of the program.
 pub(crate) const MOST: u64 = 64 * 1024;
 
-/// The commands that a protocol has.
+/// Returns the commands that support this protocol.
 fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
     let mut commands = vec![vec!["connect", "--timeout", "1s"]];
     if Account::supports(protocol) {
@@ -37,7 +37,7 @@ fn commands(protocol: &Protocol) -> Vec<Vec<&'static str>> {
     commands
 }
 
-/// Runs one command against one server.
+/// Runs a command against a server and returns the result and the peak memory.
 fn run_once(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_file: &Path) -> (Run, u64) {
     let port = server.address().port();
     let mut command = starttls(command);
@@ -48,7 +48,7 @@ fn run_once(command: &[&str], protocol: &'static Protocol, server: &Endless, ca_
     live.end_measured()
 }
 
-/// A server that never gets to its answer.
+/// A server that never completes its answer.
 pub(crate) struct Case<'a> {
     pub(crate) protocol: &'static Protocol,
     pub(crate) stage: StallPoint,
@@ -58,7 +58,8 @@ pub(crate) struct Case<'a> {
     pub(crate) name: String,
 }
 
-/// Visits a server of each protocol and stage, with the noises that `chosen` picks; the protocols all at once.
+/// Calls `visit` with a server for each protocol and stage, with the noises that `chosen` selects; all protocols in
+/// parallel.
 pub(crate) fn every_server(chosen: impl Fn(usize) -> Vec<Noise> + Sync, visit: impl Fn(&Case<'_>) + Sync) {
     let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
     let ca_file = authority.write_to(folder.path()).unwrap();
@@ -84,7 +85,7 @@ pub(crate) fn every_server(chosen: impl Fn(usize) -> Vec<Noise> + Sync, visit: i
     });
 }
 
-/// Runs every command of every protocol against a server of each stage, with the noises that `chosen` picks.
+/// Runs each command of each protocol against a server for each stage, with the noises that `chosen` selects.
 fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
     every_server(chosen, |case| {
         let Case { protocol, stage, server, ca_file, name } = case;
@@ -92,14 +93,14 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
         let inside = matches!(stage, StallPoint::Session | StallPoint::TlsHello | StallPoint::TlsCommand);
         for mut command in commands(protocol) {
             if inside && command[0] == "connect" {
-                // Only the handshake takes time then, and the machine may be slow.
+                // Here only the handshake takes time, and the machine may be busy.
                 command[2] = "30s";
             }
             let what = format!("{} {name}", command[0]);
             let began = Instant::now();
             let (mut run, mut most) = run_once(&command, protocol, server, ca_file);
             if inside && run.code == 5 {
-                // A second was too short for the handshake: the machine is busy.
+                // One second was too short for the handshake on a busy machine.
                 command[2] = "10s";
                 (run, most) = run_once(&command, protocol, server, ca_file);
             }
@@ -107,11 +108,11 @@ fn all(chosen: impl Fn(usize) -> Vec<Noise> + Sync) {
             assert!(began.elapsed() < IN_TIME, "{what}: {:?}\n{told}", began.elapsed());
             assert!(most < MOST, "{what}: {most} KiB\n{told}");
             let expected: &[i32] = match (command[0], inside) {
-                // What came inside TLS was the session.
+                // `connect` relays what arrives inside TLS and succeeds.
                 ("connect", true) => &[0],
-                // Some of the noise is a refusal, or a yes.
+                // Some of the noise is a refusal or an acceptance.
                 (_, true) => &[0, 1, 3, 6, 7, 8],
-                // Some of the noise agrees to the upgrade. If it comes alone, what follows it is not TLS.
+                // Some of the noise accepts the upgrade, and what follows is not TLS.
                 (_, false) if stage == StallPoint::Request => &[3, 4, 5, 6, 7],
                 (_, false) => &[3, 4, 6, 7],
             };
@@ -131,7 +132,7 @@ fn b6_every_command_ends_in_time_and_in_bounds_at_every_noise() {
     all(|_| NOISES.to_vec());
 }
 
-/// The answer that never comes is named.
+/// The error names the missing answer.
 #[test]
 fn b6_still_here_is_not_an_answer() {
     let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());

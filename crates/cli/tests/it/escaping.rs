@@ -1,4 +1,4 @@
-//! C7: what a peer sends never commands the terminal, wherever it is shown.
+//! C7: data from a peer never reaches the terminal as a control sequence.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::support::scripted_server::{Step, send, server, smtp_answering};
 use crate::support::tls_server;
 use crate::support::{Run, starttls};
 
-/// Colours, moves the cursor, sets the title, in 7 and 8 bits, and turns the reading direction.
+/// Sets colors and the window title, moves the cursor, in 7-bit and 8-bit form, and reverses the writing direction.
 const NASTY: &str = "\x1b[31m\x1b]0;owned\x07\u{9b}2J\u{202e}\x08";
 
-/// Fails if anything but plain text reached either stream.
+/// Fails if either stream contains anything but plain text.
 #[track_caller]
 fn is_clean(run: &Run) {
     for text in [&run.stdout, &run.stderr] {
@@ -75,7 +75,7 @@ fn c7_in_the_words_of_binary_protocols() {
     }
 }
 
-/// A certificate of the peer's own making, with such names in every place.
+/// Returns a self-signed certificate with control sequences in every name.
 fn nasty_certificate() -> Issued {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -120,7 +120,7 @@ fn c7_inside_the_names_of_a_certificate() {
     }
 }
 
-/// The session is data, and a pipe gets it as it is; a terminal gets it escaped.
+/// The session is data: a pipe receives it unchanged, a terminal receives it escaped.
 #[test]
 fn c7_inside_the_session_on_a_terminal() {
     let authority = Authority::new().unwrap();

@@ -1,4 +1,4 @@
-//! `starttls gateway`: what it says before it starts, and its life as a service.
+//! `starttls gateway`: its output before it starts, and its operation as a service.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,7 +25,7 @@ use crate::support::process::{DEADLINE, Live};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, schema, shows};
 
-/// Servers without TLS, and a certificate to put in front of them.
+/// Servers without TLS, and a folder with a certificate for the gateway.
 struct House {
     cleartext: CleartextServers,
     authority: Authority,
@@ -41,7 +41,7 @@ impl House {
         house
     }
 
-    /// A certificate in the place of the one that is there.
+    /// Replaces the certificate.
     fn issue(&self, name: &str) {
         let issued = self.authority.issue(&Leaf::named(name)).unwrap();
         for (file, text) in [("localhost.key", &issued.key_pem), ("localhost.pem", &issued.chain_pem)] {
@@ -53,7 +53,7 @@ impl House {
         self.dir.path().join(name)
     }
 
-    /// Writes a file in one step, and for its owner only.
+    /// Writes a file atomically, readable only by its owner.
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let (new, path) = (self.path("new"), self.path(name));
         fs::write(&new, text).unwrap();
@@ -66,14 +66,14 @@ impl House {
         format!("imap://{}", self.cleartext.address("imap").unwrap())
     }
 
-    /// A gateway in front of the IMAP server, on a free port.
+    /// Returns a gateway in front of the IMAP server, on a free port.
     fn gateway(&self) -> Command {
         let mut command = starttls(["gateway", "imap+starttls://127.0.0.1:0", &self.imap()]);
         command.arg("--cert").arg(self.path("localhost.pem")).arg("--key").arg(self.path("localhost.key"));
         command
     }
 
-    /// A configuration file with a listener for IMAP.
+    /// Writes a configuration file with a listener for IMAP.
     fn configuration(&self, more: &str) -> PathBuf {
         let (dir, imap) = (self.dir.path().display(), self.imap());
         let text = format!(
@@ -83,7 +83,7 @@ impl House {
         self.write("gateway.toml", &text)
     }
 
-    /// Upgrades as a client; the exit code is the outcome.
+    /// Upgrades as a client; the exit code is the result.
     fn connect(&self, port: u16) -> Run {
         let mut command =
             starttls(["connect", "--no-system-roots", "--server-name", "localhost", "--ca-file"]);
@@ -110,7 +110,7 @@ fn signal(live: &Live, signal: Signal) {
     kill(Pid::from_raw(live.id() as i32), signal).unwrap();
 }
 
-/// The port behind the last "listens on 127.0.0.1:".
+/// Returns the port after the last "listens on 127.0.0.1:".
 fn port(text: &str) -> u16 {
     let (_, rest) = text.rsplit_once("listens on 127.0.0.1:").unwrap();
     rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse().unwrap()
@@ -204,7 +204,7 @@ fn a_plan_tries_every_backend() {
         assert_eq!(*at(pointer), expected, "{pointer}");
     }
     assert!(at("/warnings/0").as_str().unwrap().starts_with("the certificate of imap+starttls://localhost:"));
-    // Without the one that is not there, and with one that is not whom it should be.
+    // The same without the unreachable backend, and with a certificate for another name.
     let other = text
         .replace(", \"imap://127.0.0.1:1\"", "")
         .replace("insecure = true", "server-name = \"x.example\"");
@@ -219,7 +219,7 @@ fn it_serves_until_it_is_told_to_stop() {
     let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration("")));
     let port = port(house.logged("started")[0]["what"].as_str().unwrap());
     house.connect(port).exits(0);
-    // A session that goes on holds the end up, and is cut when the order comes again.
+    // An open session delays the end, and a second signal ends it.
     let mut open = TcpStream::connect(("127.0.0.1", port)).unwrap();
     open.set_read_timeout(Some(DEADLINE)).unwrap();
     open.read_exact(&mut [0; 4]).unwrap();
@@ -253,7 +253,7 @@ fn g6_a_reload_is_all_or_nothing_and_renewed_certificates_are_noticed() {
     assert!(what.contains("unknown key \"drian\"") && what.contains("did you mean"), "{what}");
     house.connect(port).exits(0);
 
-    // Where it listens is taken over, for the address is the same.
+    // The listening socket is kept, because the address is the same.
     house.configuration("drain = \"2s\"");
     fs::rename(house.path("log"), house.path("old-log")).unwrap();
     signal(&live, Signal::SIGHUP);
@@ -284,7 +284,7 @@ fn systemd_is_told_and_its_sockets_are_served() {
         let length = told.recv(&mut text).expect("the service manager is told in time");
         String::from_utf8_lossy(&text[..length]).into_owned()
     };
-    // What systemd does before it starts a service: the socket is descriptor 3.
+    // systemd passes the listening socket as descriptor 3.
     let launch = "import os, socket, sys\n\
          listener = socket.create_server(('127.0.0.1', 0))\n\
          os.dup2(listener.fileno(), 3)\n\
@@ -341,7 +341,7 @@ fn metrics_and_health_have_an_address_of_their_own() {
     live.end().exits(0);
 }
 
-/// Landlock holds for a thread and those that it starts: all that serve must be among them.
+/// Landlock applies to a thread and to the threads that it starts. All serving threads must be among them.
 #[test]
 fn every_thread_that_serves_is_confined() {
     let house = House::new();
@@ -364,7 +364,7 @@ fn every_thread_that_serves_is_confined() {
 #[test]
 fn no_session_fails_while_everything_is_read_anew_a_hundred_times() {
     let house = House::new();
-    // All clients have one address here.
+    // All clients share one address, which has a limit of handshakes.
     let fast = "[limits]\nhandshakes-per-second = 100000";
     let live = Live::start(starttls(["gateway", "-c"]).arg(house.configuration(fast)));
     let port = port(house.logged("started")[0]["what"].as_str().unwrap());
@@ -417,7 +417,7 @@ fn sessions_that_are_there_may_finish_when_it_stops() {
 
 type Session = starttls::Encrypted<TcpStream>;
 
-/// Says this, and hears that before the server closes.
+/// Sends `said` and expects `heard` before the server closes.
 fn say(mut session: Session, said: &str, heard: &str) {
     session.write_all(said.as_bytes()).unwrap();
     session.flush().unwrap();
@@ -439,7 +439,7 @@ impl House {
         session
     }
 
-    /// Waits until everything was read anew so many times.
+    /// Waits for `times` reloads.
     fn reloaded(&self, times: usize) {
         let started = Instant::now();
         let log = || fs::read_to_string(self.path("log")).unwrap();

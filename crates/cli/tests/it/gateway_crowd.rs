@@ -1,4 +1,4 @@
-//! The gateway among connections that take what they can get: it answers for its health, and it can be told to stop.
+//! The gateway under too many connections: it answers health requests and ends on a signal.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
-/// A running gateway for SMTP with a place to ask for its health.
+/// A running gateway for SMTP with a health address.
 struct Gateway {
     live: Live,
     dir: TempDir,
@@ -24,7 +24,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it with no more than so many open files.
+    /// Starts the gateway with this limit of open files.
     fn start(files: u32, more: &str) -> Self {
         let free = || free_port(own_loopback()).unwrap();
         let (dir, smtp, metrics) = (tempfile::tempdir().unwrap(), free(), free());
@@ -65,7 +65,7 @@ impl Gateway {
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
         tcp.write_all(b"GET /health HTTP/1.1\r\n\r\n").unwrap();
         let mut answer = String::new();
-        // A gateway that drains resets a connection that comes too late.
+        // A draining gateway may reset a late connection.
         let _ = tcp.read_to_string(&mut answer);
         answer
     }
@@ -81,7 +81,7 @@ fn mute(count: usize, at: SocketAddr) -> Vec<TcpStream> {
     (0..count).map(|_| TcpStream::connect(at).unwrap()).collect()
 }
 
-/// What a new client hears first.
+/// Returns the first four octets that a new client receives.
 fn greeting(at: SocketAddr) -> String {
     let mut tcp = TcpStream::connect(at).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -100,7 +100,7 @@ fn clients_use_up_the_connections_and_not_the_files() {
         "{started}"
     );
     let held = mute(200, gateway.smtp);
-    // More than there are places for: the next one is told so, and whoever asks for the health is answered.
+    // When all places are in use, the next client is refused, and health requests are still answered.
     let began = Instant::now();
     while greeting(gateway.smtp) != "421 " {
         assert!(began.elapsed() < DEADLINE, "there is no limit");

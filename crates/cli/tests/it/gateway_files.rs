@@ -1,4 +1,4 @@
-//! Paths in the gateway's configuration that do not lead to a regular file: an error, and never a gateway that waits.
+//! Paths in the gateway's configuration that are not regular files cause an error; the gateway never blocks on them.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::process::{DEADLINE, Live};
 use crate::support::{Run, starttls};
 
-/// Every kind of thing that a path can lead to and that is not read, and what the error calls it.
+/// All kinds of files that are not read, and the error for each.
 const KINDS: [(&str, &str); 5] = [
     ("pipe", "expected a regular file, found a pipe (FIFO)"),
     ("socket", "expected a regular file, found a socket"),
@@ -44,7 +44,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// A folder with everything that a configuration can name.
+/// A temporary folder with all files that a configuration can refer to.
 struct Folder(TempDir);
 
 impl Folder {
@@ -97,7 +97,7 @@ impl Folder {
         command
     }
 
-    /// The lines of the log, once there is one that fits.
+    /// Waits until a line of the log fits, and returns it.
     fn logged(&self, fits: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
@@ -143,7 +143,7 @@ fn every_path_is_checked_before_it_is_opened() {
         let (path, away) = (folder.path(name), folder.path("away"));
         let was_there = fs::rename(&path, &away).is_ok();
         for (kind, expected) in KINDS {
-            // A log may be large, and so may a file of which one line is read.
+            // The log may be large, and so may a file of which only a line is read.
             let limit = match name {
                 "log" if kind == "huge" => continue,
                 "log" if kind == "pipe" => String::from("a program reads, found no reader"),
@@ -169,14 +169,14 @@ fn a_fifo_among_the_certificates_stops_neither_renewal_nor_reload_nor_the_end() 
     let live = Live::start(&mut folder.command());
     folder.logged(event("started", "listens on"));
     make("pipe", &folder.path("certificates/two.pem"));
-    // The watch finds it, and keeps the certificates that are in use.
+    // The watch reports the pipe and keeps the current certificates.
     folder.logged(event("kept", "found a pipe (FIFO)"));
-    // Another certificate is renewed meanwhile.
+    // Meanwhile another certificate is renewed.
     let issued = Authority::new().unwrap().issue(&Leaf::named("localhost")).unwrap();
     folder.write("own.key", &issued.key_pem);
     folder.write("own.pem", &issued.chain_pem);
     let renewed = folder.logged(event("renewed", ""));
-    // The event names what changed, and nothing that did not.
+    // The event contains only the changed files.
     let files = renewed["what"].as_str().unwrap().split(", ").map(|file| file.rsplit('/').next().unwrap());
     assert!(files.clone().all(|file| ["own.key", "own.pem"].contains(&file)), "{renewed}");
     fs::remove_file(folder.path("log")).unwrap();
@@ -191,7 +191,7 @@ fn a_fifo_among_the_certificates_stops_neither_renewal_nor_reload_nor_the_end() 
     live.end().exits(0);
 }
 
-/// While a configuration is read that takes long, the gateway serves, answers for its health and can be told to stop.
+/// While the gateway reads a large configuration, it serves clients, answers health requests and ends on a signal.
 #[test]
 fn a_reload_that_takes_long_stops_nothing() {
     let folder = Folder::new();
@@ -204,7 +204,7 @@ fn a_reload_that_takes_long_stops_nothing() {
     folder.write("gateway.toml", &few);
     let live = Live::start(&mut folder.command());
     folder.logged(event("started", "listens on"));
-    // From a fraction of a second to many seconds.
+    // Reading takes from a fraction of a second to many seconds.
     let many = vec![backend; 200].join(", ");
     folder.write("gateway.toml", &few.replace("\"imap://127.0.0.1:1\"", &format!("[{many}]")));
     signal(&live, Signal::SIGHUP);

@@ -1,4 +1,4 @@
-//! What an idle connection costs the gateway in memory.
+//! The memory of an idle connection in the gateway.
 
 use std::fs;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
-/// KiB that an upgraded connection with its backend may take while nothing moves.
+/// Limit in KiB for an idle upgraded connection with its connection to the backend.
 const MOST: u64 = 16;
-/// Before the first look: what is taken once, for all.
+/// Connections before the first measurement, so that one-time allocations are not counted.
 const BEFORE: usize = 100;
 const HELD: usize = 300;
 
-/// Greets, and answers every line.
+/// Starts a backend that greets and answers every line, and returns its port.
 async fn backend() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -29,7 +29,7 @@ async fn backend() -> u16 {
                 stream.write_all(b"220 backend\r\n").await.unwrap();
                 let mut lines = BufReader::with_capacity(512, stream);
                 let mut line = String::new();
-                // Clients go as they like.
+                // A client may close its connection at any time.
                 while lines.read_line(&mut line).await.is_ok_and(|count| count > 0) {
                     line.clear();
                     if lines.write_all(b"250 OK\r\n").await.is_err() {
@@ -42,7 +42,7 @@ async fn backend() -> u16 {
     port
 }
 
-/// A client whose session is under way, and has nothing to say.
+/// Returns a client whose session is established and idle.
 async fn client(connector: &Connector, port: u16) -> Encrypted<TcpStream> {
     let endpoint = Endpoint::new("localhost", port).at("127.0.0.1", port);
     let mut client = connector.connect(&SMTP, endpoint).await.unwrap();
@@ -54,7 +54,7 @@ async fn client(connector: &Connector, port: u16) -> Encrypted<TcpStream> {
     client
 }
 
-/// Memory of this process alone, in KiB: neither code nor what the kernel holds.
+/// Returns the private memory of a process in KiB, without shared code and kernel memory.
 fn memory(process: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
@@ -98,7 +98,7 @@ async fn an_idle_connection_takes_little() {
         }
         let each = (memory(gateway.id()) - before) as f64 / HELD as f64;
         assert!(each <= MOST as f64, "{each:.1} KiB each");
-        // That they are connections, and are served.
+        // The connections are still served.
         for client in &mut held {
             client.write_all(b"NOOP\r\n").await.unwrap();
             client.flush().await.unwrap();

@@ -1,4 +1,4 @@
-//! A restart of the gateway on a socket that the service manager keeps.
+//! A restart of the gateway on a socket that the service manager keeps open.
 
 use std::fs::Permissions;
 use std::io::Read;
@@ -14,7 +14,7 @@ use starttls_lab::ca::{Authority, Leaf};
 use crate::support::process::{DEADLINE, Live};
 use crate::support::starttls;
 
-/// What a service manager does with a socket: it opens it once, and starts the service with it as often as it is told.
+/// Acts as a service manager: it opens a socket once and starts the service with it for each line of its input.
 const MANAGER: &str = "import ctypes, os, socket, sys
 listener = socket.create_server(('127.0.0.1', 0))
 print(listener.getsockname()[1], flush=True)
@@ -53,7 +53,7 @@ fn clients_wait_where_the_service_manager_keeps_the_socket() {
     live.hears("\n");
     let port: u16 = live.stdout().trim().parse().unwrap();
     for round in 0..3 {
-        // It comes when nobody serves.
+        // The client connects while no gateway is running.
         let mut waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
         live.say(b"start\n");
         assert_eq!(greeting(&mut waiting), "* OK", "round {round}");

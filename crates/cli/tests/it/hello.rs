@@ -1,4 +1,4 @@
-//! `starttls hello`: one ClientHello, and what the server answers.
+//! `starttls hello`: one ClientHello and the answer of the server.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -24,7 +24,7 @@ fn hello(target: &str, options: &[&str]) -> Command {
     command
 }
 
-/// Runs with JSON, and holds it against the schema.
+/// Runs the command with JSON output and validates the report against the schema.
 #[track_caller]
 fn report(target: &str, options: &[&str], code: i32) -> Value {
     let run = Run::of(hello(target, options).args(["--format", "json"])).exits(code);
@@ -111,7 +111,7 @@ fn a_server_that_does_not_go_on_is_told_from_one_that_refuses() {
     assert_eq!((&plain["outcome"], &plain["received"]), (&"violation".into(), &"250 \\x1b[31m\\r\\n".into()));
     let broken = report(&after(&[22, 3, 3, 0, 5, 2, 0, 0, 1, 7]), &[], 6);
     assert_eq!(broken["outcome"], "violation");
-    // What was not offered is not taken for an answer.
+    // A selected suite that was not offered is not an agreement.
     let server_hello = ServerHello {
         legacy_version: 0x0303,
         random: [1; 32],
@@ -138,7 +138,7 @@ fn b6_a_silent_server_is_left_in_time() {
     Run::of(&mut starttls(["hello", "--timeout", "300ms", &format!("smtp://{address}")])).exits(3);
 }
 
-/// The server would see a handshake that the user did not ask for.
+/// Another hello would be a handshake that the user did not request.
 #[test]
 fn a_slow_server_is_not_tried_with_another_hello() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -154,7 +154,7 @@ fn a_slow_server_is_not_tried_with_another_hello() {
     assert_eq!(connections.try_iter().count(), 1);
 }
 
-/// Until the answer is complete, the old file is there.
+/// The old file stays until the answer is complete.
 #[test]
 fn a_file_is_replaced_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,7 +223,7 @@ fn mistakes_are_named_before_anything_is_dialled() {
     shows!("hello-usage", all);
 }
 
-/// OpenSSL's own server, with every version and suite that it still has.
+/// A server of OpenSSL with every version and suite that it supports.
 struct OpenSsl {
     child: Child,
     address: SocketAddr,
@@ -258,7 +258,7 @@ impl OpenSsl {
         let stdout = child.stdout.take().unwrap();
         let (found, address) = channel();
         spawn(move || {
-            // It writes about every connection, and would wait if nobody read it.
+            // The server logs every connection and would block on a full pipe.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if let Some(address) = line.strip_prefix("ACCEPT ") {
                     let _ = found.send(address.parse());

@@ -1,4 +1,4 @@
-//! A server that refuses the hello lists no capabilities: TLS is requested all the same, and the report says so.
+//! A server that refuses the hello lists no capabilities. TLS is requested nevertheless, and the report mentions it.
 
 use std::net::SocketAddr;
 
@@ -80,7 +80,7 @@ fn a_server_that_does_not_know_the_hello() {
 #[test]
 fn the_upgrade_works_without_a_list() {
     let address = smtp(&[(EHLO, "504 5.5.2 no\r\n"), (STARTTLS, "220 go\r\n")]);
-    // The handshake comes next, and this server knows nothing of it.
+    // The client starts the handshake, which this server does not support.
     Run::of(&mut starttls(["connect", "--timeout", "5s", &format!("smtp://{address}")]))
         .exits(5)
         .says("handshake");

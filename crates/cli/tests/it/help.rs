@@ -39,7 +39,7 @@ fn every_command_has_a_manual_page_that_renders() {
     for command in [&["man"][..], &["man", "check"], &["man", "connect"], &["man", "lab"]] {
         let page = Run::of(&mut starttls(command)).exits(0).stdout;
         assert!(page.contains(".TH starttls") && page.contains(".SH SYNOPSIS"), "{page}");
-        // Requests that no macro package knows would be printed as text.
+        // Lines with an unknown roff request would be printed as text.
         let bad: Vec<_> =
             page.lines().filter(|line| line.starts_with("..") || line.contains('\x1b')).collect();
         assert!(bad.is_empty(), "{bad:?}");

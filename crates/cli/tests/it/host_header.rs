@@ -15,18 +15,18 @@ use crate::support::process::DEADLINE;
 use crate::support::tls_server::{Duplex, hear};
 use crate::support::{Run, starttls};
 
-/// What one client sent.
+/// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Host(String),
     ServerName(Option<String>),
 }
 
-/// Reads a request and reports its `Host`; returns whether it asks for TLS, or nothing at the end of the connection.
+/// Reads a request and reports its `Host`. Returns whether it requests TLS, or `None` at the end of the connection.
 fn request(stream: &mut dyn Duplex, seen: &Sender<Seen>) -> Option<bool> {
     let head = String::from_utf8_lossy(&hear(stream, b"\r\n\r\n")).into_owned();
     for host in head.lines().filter_map(|line| line.strip_prefix("Host: ")) {
-        // A test that has its answer listens no more.
+        // The test may have ended and dropped the receiver.
         let _ = seen.send(Seen::Host(host.to_owned()));
     }
     head.ends_with("\r\n\r\n").then(|| head.contains("Upgrade: TLS"))
@@ -56,7 +56,7 @@ fn serve<IO: starttls::blocking::Stream>(mut io: IO, acceptor: &Acceptor, seen: 
     let _ = session.close();
 }
 
-/// A server of HTTP on a TCP port and on a socket in the file system.
+/// An HTTP server on a TCP port and on a Unix socket.
 struct Server {
     port: u16,
     socket: std::path::PathBuf,
@@ -89,14 +89,14 @@ impl Server {
         Self { port, socket, _folder: folder, seen }
     }
 
-    /// What a client sent next: the `Host` of a request, or the server name of a handshake.
+    /// Returns what a client sent next: the `Host` of a request, or the server name of a handshake.
     #[track_caller]
     fn next(&self) -> Seen {
         self.seen.recv_timeout(DEADLINE).expect("the client sends a request")
     }
 }
 
-/// The URL, `--server-name`, the `Host` that is expected, and the name in SNI.
+/// The URL, `--server-name`, the expected `Host`, and the expected name in SNI.
 const CASES: [(&str, Option<&str>, &str, Option<&str>); 8] = [
     ("http://mail.example.test", None, "mail.example.test", Some("mail.example.test")),
     ("http://mail.example.test:80", None, "mail.example.test", Some("mail.example.test")),
@@ -143,7 +143,7 @@ fn every_probe_of_check_sends_the_authority_of_the_url() {
         let run = Run::of(starttls(["check", url, "--connect", &way]).args(options(name)));
         let seen: Vec<_> = server.seen.try_iter().collect();
         let hosts: Vec<_> = seen.iter().filter(|it| matches!(it, Seen::Host(_))).collect();
-        // The upgrade, the probes in cleartext and those inside TLS.
+        // The upgrade and the probes in cleartext and inside TLS.
         assert!(hosts.len() > 5, "{url}: {seen:?}\n{run:?}");
         assert!(hosts.iter().all(|it| **it == Seen::Host(host.to_owned())), "{url} {name:?}: {seen:?}");
         assert!(seen.contains(&Seen::ServerName(sni.map(str::to_owned))), "{url} {name:?}: {seen:?}");

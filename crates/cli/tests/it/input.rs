@@ -1,4 +1,4 @@
-//! Files that a command reads or writes: a device without an end, a directory, a file that is too large, a pipe.
+//! Files that a command reads or writes: an endless device, a directory, a file that is too large, a pipe.
 
 use std::fs::File;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{Run, starttls};
 
 const TARGET: &str = "smtp://127.0.0.1:1";
 
-/// Every option that names a file, and the rest of its command.
+/// Returns every option that names a file, with the rest of its command.
 fn options() -> Vec<(&'static str, Vec<&'static str>)> {
     let send = ["send", TARGET, "--to", "a@example.test"];
     vec![
@@ -48,7 +48,7 @@ fn a_directory() {
 fn a_file_that_is_too_large() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large");
-    // Without blocks on the disk.
+    // A sparse file, which uses no space on the disk.
     File::create(&path).unwrap().set_len(1 << 40).unwrap();
     for (option, rest) in options().into_iter().filter(|(option, _)| *option != "--resume") {
         let run = Run::of(starttls(rest).arg(option).arg(&path)).exits(2);
@@ -59,14 +59,14 @@ fn a_file_that_is_too_large() {
 #[test]
 fn a_device_without_an_end() {
     for (option, rest) in options() {
-        // These have limits that are worth waiting for, or take regular files only.
+        // The other options have limits that take too long to reach, or accept regular files only.
         if ["--ca-file", "--password-file"].contains(&option) {
             Run::of(starttls(rest).args([option, "/dev/zero"])).exits(2).says("expected at most");
         }
     }
 }
 
-/// A part of a secret is another secret, and a command may print without an end.
+/// A truncated secret would be a different secret, and the output of a command may be endless.
 #[test]
 fn a_secret_that_is_too_long_is_refused() {
     let sasl = |option, value| starttls(["sasl", "PLAIN", "--user", "u", option, value]);
@@ -105,7 +105,7 @@ fn a_pipe_with_a_writer_is_read() {
     let mut writer = Command::new("sh").args(["-c", "echo sesame > \"$0\""]).arg(&path).spawn().unwrap();
     let run =
         Run::of(starttls(["login", TARGET, "--user", "u", "--timeout", "1s", "--password-file"]).arg(&path));
-    // The password was read, and nobody listens there.
+    // The password was read; the connection is refused, because no server listens on this port.
     run.exits(3).says("cannot connect to 127.0.0.1:1");
     assert!(writer.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! `starttls lab`: ready when it says so, and gone without a trace when it is told to stop.
+//! `starttls lab`: servers are ready when it reports them, and it leaves no files after a signal.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

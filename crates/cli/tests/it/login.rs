@@ -1,4 +1,4 @@
-//! `login` and `sasl`: what is said, what is told, and where secrets come from.
+//! `login` and `sasl`: the dialogue, the reports, and the sources of secrets.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::support::tls_server::{Duplex, hear, rest};
 use crate::support::{Run, starttls};
 use crate::{endpoint, lab, schema, shows};
 
-/// `login` to this server of the lab's, trusting its root.
+/// Returns `login` to this server of the lab, which trusts the lab's root.
 fn login(lab: &Lab, scheme: &str) -> Command {
     let mut command = starttls(["login", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).arg(format!("{scheme}://localhost:{}", endpoint(lab, scheme).address.port()));
@@ -44,7 +44,7 @@ fn everybody_in_the_lab_knows_the_user() {
         assert!(!run.stdout.contains(lab.password()), "{report}");
         let mut wrong = login(&lab, scheme);
         let run = Run::of(wrong.args(["--user", user, "--format", "json"]).env("STARTTLS_PASSWORD", "wrong"));
-        // Names and passwords that are only kept are all good.
+        // upsd stores any user name and password without checking them.
         assert_eq!(run.code, if name == "nut" { 0 } else { 8 }, "{scheme}: {}", run.stdout);
         schema::fits_in("login.json", &run.json());
     }
@@ -108,7 +108,7 @@ fn a_secret_comes_from_where_it_is_kept() {
     Run::of(plain().args(["--password-command", "exit 3"])).exits(2).says("failed: exit status: 3");
     Run::of(plain().args(["--password-file", "/dev/null"])).exits(2).says("the password is empty");
 
-    // On a terminal it is asked for, and not shown.
+    // On a terminal, the command prompts for the password without echo.
     let command = plain();
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.collect::<Vec<_>>().join(std::ffi::OsStr::new(" "));
@@ -116,7 +116,7 @@ fn a_secret_comes_from_where_it_is_kept() {
     script.args(["--quiet", "--return", "--command"]).arg(line).arg("/dev/null");
     let mut live = Live::start(&mut script);
     live.hears("Password: ");
-    // Nobody types before the question has been read, and the terminal is told to be silent behind it.
+    // A user types after reading the prompt. The command disables the echo shortly after the prompt.
     std::thread::sleep(std::time::Duration::from_millis(300));
     live.say(format!("{}\n", lab.password()).as_bytes());
     live.hears("authenticated as test");
@@ -124,7 +124,7 @@ fn a_secret_comes_from_where_it_is_kept() {
     live.end().exits(0);
 }
 
-/// An SMTP server that says this of itself in cleartext, and does that inside TLS.
+/// Starts an SMTP server with this offer in cleartext, which runs `inside` inside TLS.
 fn server(
     offer: &'static str,
     inside: impl Fn(&mut dyn Duplex) + Send + 'static,
@@ -153,7 +153,7 @@ fn server(
     (address, folder)
 }
 
-/// What comes of a login to a server that offers this before TLS, and that inside, and then does as it says.
+/// Returns the output of a login to a server with these offers before and inside TLS and with these answers.
 fn told(
     before: &'static str,
     offer: &'static str,
@@ -232,7 +232,7 @@ fn tokens_are_written_and_read() {
     let token = sasl(&["XOAUTH2", "--user", "john"], "").exits(0).stdout;
     assert_eq!(base64::decode(token.trim().as_bytes()).unwrap(), b"user=john\x01auth=Bearer sesame\x01\x01");
     assert_eq!(sasl(&["XOAUTH2", "--decode"], &token).exits(0).stdout, "user=john\nauth=Bearer sesame\n");
-    // RFC 2195, with the server's line as it came.
+    // The example of RFC 2195, with the server's line as it is sent.
     let told = "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n";
     let mut command = starttls(["sasl", "CRAM-MD5", "--user", "tim"]);
     let run = Run::with_input(command.env("STARTTLS_PASSWORD", "tanstaaftanstaaf"), told.as_bytes()).exits(0);
@@ -240,12 +240,12 @@ fn tokens_are_written_and_read() {
     let first = sasl(&["SCRAM-SHA-256", "--user", "john"], "").exits(0).stdout;
     let read = sasl(&["SCRAM-SHA-256", "--decode"], &first).exits(0).stdout;
     assert!(read.starts_with("n\n(none)\nn=john\nr="), "{read}");
-    // Before a password is asked for, which nobody could give.
+    // The mechanism is checked before the password is requested, which is not available here.
     Run::of(starttls(["sasl", "rot13", "--user", "john"]).env_remove("STARTTLS_PASSWORD"))
         .exits(2)
         .says("unknown mechanism \"ROT13\"")
         .says("PLAIN");
-    // Where there is no second step nobody is waited for.
+    // A mechanism without a second step does not wait for input.
     let mut command = starttls(["sasl", "PLAIN", "--user", "john"]);
     let run = Live::start(command.env("STARTTLS_PASSWORD", "sesame")).end().exits(0);
     assert_eq!(run.stdout, "AGpvaG4Ac2VzYW1l\n");

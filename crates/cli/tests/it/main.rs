@@ -1,4 +1,4 @@
-//! The command as its users meet it: what it prints, what it asks, how it ends.
+//! The command from the user's view: output, prompts and exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -48,17 +48,17 @@ use std::process::Command;
 
 use support::starttls;
 
-/// The lab, one for each test.
+/// Starts a lab.
 fn lab() -> Lab {
     Lab::start(Options::default()).unwrap()
 }
 
-/// `connect` to this server of the lab's, trusting its root.
+/// Returns `connect` to this server of the lab, which trusts the lab's root.
 fn connect(lab: &Lab, scheme: &str) -> Command {
     connect_as(lab, scheme, endpoint(lab, scheme))
 }
 
-/// `connect` to a server of the lab's, by another scheme than its own.
+/// Returns `connect` to a server of the lab with another scheme.
 fn connect_as(lab: &Lab, scheme: &str, endpoint: &LabEndpoint) -> Command {
     let mut command = starttls(["connect", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).arg(format!("{scheme}://localhost:{}", endpoint.address.port()));
@@ -69,7 +69,7 @@ fn endpoint<'a>(lab: &'a Lab, scheme: &str) -> &'a LabEndpoint {
     lab.endpoint(scheme).unwrap()
 }
 
-/// Snapshots, with what changes from run to run taken out.
+/// Compares with a snapshot, in which values that differ between runs are replaced.
 macro_rules! shows {
     ($name:expr, $text:expr) => {
         insta::with_settings!({
@@ -87,7 +87,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"(://[^\s:/]+|127\.0\.0\.1|localhost|\.test):[0-9]{4,5}\b", "$1:PORT"),
     (r"port [0-9]{4,5}\b", "port PORT"),
     (r"\b[0-9a-f]{64}\b", "SHA256"),
-    // The times of a report's conversation stand in a column.
+    // The times in the conversation of a report are aligned in a column.
     (r"(?m)^ {6}[ 0-9]{7}\.[0-9] ms", "              N ms"),
     (r"[0-9]+\.[0-9] ms", "N ms"),
     (r"[0-9]+\.[0-9]{2} s\b", "N s"),
@@ -104,7 +104,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "TIME"),
     (r"\b([0-9a-f]{2}:){7,19}[0-9a-f]{2}\b", "SERIAL"),
     (r"stream id='[0-9a-f]+'", "stream id='ID'"),
-    // Behind the stream's id, which may look like a tag.
+    // After the id of the stream, which can look like a tag.
     (r"\ba[0-9a-f]{8,16}\b", "TAG"),
     (r"[0-9]+ bytes were sent in cleartext, [0-9]+ received", "N bytes were sent in cleartext, N received"),
     (r"((Bind|Extended|Search)[A-Za-z]+) [0-9]+", "$1 ID"),

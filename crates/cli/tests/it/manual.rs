@@ -1,4 +1,4 @@
-//! By hand: cleartext without an upgrade, and the upgrade of a protocol that is not known.
+//! Manual use: cleartext without an upgrade, and the upgrade of an unknown protocol.
 
 use crate::support::process::Live;
 use crate::support::scripted_server::{Step, send, server};

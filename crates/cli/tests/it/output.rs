@@ -1,4 +1,4 @@
-//! Where output goes, and how it looks there.
+//! The output: its streams and its format on each.
 
 use std::process::Command;
 
@@ -56,7 +56,7 @@ fn a_file_takes_what_standard_output_would() {
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("{\"schema_version\":1,"));
 }
 
-/// Whoever reads our output may stop at any time: no error, no word.
+/// A full disk is an error, unlike a reader that closes the pipe.
 #[test]
 fn a_full_disk_is_no_broken_connection() {
     let program = env!("CARGO_BIN_EXE_starttls");
@@ -82,7 +82,7 @@ fn a_broken_pipe_is_success_and_silent() {
         (format!("{program} man connect"), 0),
         (format!("{program} lab --format json --only smtp"), 0),
     ] {
-        // Commands that say little find their reader gone for good.
+        // Commands with little output notice only a reader that has already closed the pipe.
         let reader = if lines == 0 { "true" } else { "head -n 1" };
         let input = if command.contains(" -q ") { "yes CAPA | head -n 20000 |" } else { "" };
         let line = format!("{input} {{ {command} </dev/stdin; echo \"exit $?\" >&2; }} | {reader}");

@@ -1,4 +1,4 @@
-//! Servers that will not upgrade: exit code 4, and asking again.
+//! Servers that refuse the upgrade: exit code 4, and retries.
 
 use crate::schema::fits;
 use crate::shows;
@@ -55,7 +55,7 @@ fn retry_asks_again_on_the_same_connection() {
     let target = format!("smtp://{}", smtp_going_on(script));
     let run = Run::of(&mut starttls(["connect", &target])).exits(4);
     assert!(run.stderr.contains("hint: the server may be ready later: --retry 5"), "{}", run.stderr);
-    // Asked twice, it goes ahead, and fails later.
+    // The server accepts the second request, and the handshake fails later.
     let run = Run::of(&mut starttls(["connect", &target, "--retry", "1"])).exits(5);
     assert_eq!(run.stderr.matches("C: STARTTLS").count(), 2, "{}", run.stderr);
     assert!(run.stderr.contains("S: 220 Now") && run.stderr.contains("HandshakeFailure"), "{}", run.stderr);

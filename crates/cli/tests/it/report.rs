@@ -1,4 +1,4 @@
-//! The report of a verified upgrade: for people, and for programs.
+//! The report of a verified upgrade, as text and as JSON.
 
 use crate::schema::fits;
 use crate::support::{Run, starttls};

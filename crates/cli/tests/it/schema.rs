@@ -1,14 +1,14 @@
-//! Enough of JSON Schema to hold a report against its schema. What the schema does not list must not be there.
+//! A minimal JSON Schema validator. A report must not contain members that are missing in the schema.
 
 use serde_json::Value;
 
-/// Fails unless this is a report as `docs/schema/connect.json` has it.
+/// Fails unless the report matches `docs/schema/connect.json`.
 #[track_caller]
 pub(crate) fn fits(report: &Value) {
     fits_in("connect.json", report);
 }
 
-/// Fails unless this is as a file of `docs/schema` has it.
+/// Fails unless the report matches this file of `docs/schema`.
 #[track_caller]
 pub(crate) fn fits_in(file: &str, report: &Value) {
     let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -34,7 +34,7 @@ fn check(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
                 kind => is(value, kind),
             },
             "const" => value == wanted,
-            // They hold for numbers only, which null is not.
+            // These keywords apply to numbers, and the value may be null.
             "minimum" => value.is_null() || value.as_f64() >= wanted.as_f64(),
             "maximum" => value.is_null() || value.as_f64() <= wanted.as_f64(),
             "anyOf" | "oneOf" => wanted.as_array().unwrap().iter().any(|it| check(value, it, root).is_ok()),

@@ -1,4 +1,4 @@
-//! `send`: the message, the way it goes, and where it stops.
+//! `send`: the message, its route, and where it stops.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use starttls_lab::Lab;
 use crate::support::{Run, dns_server, starttls};
 use crate::{endpoint, lab, schema, shows};
 
-/// `send` to this server of the lab's, trusting its root.
+/// Returns `send` to this server of the lab, which trusts the lab's root.
 fn send(lab: &Lab, scheme: &str) -> Command {
     let mut command = starttls(["send", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).arg(format!("{scheme}://localhost:{}", endpoint(lab, scheme).address.port()));
@@ -114,7 +114,7 @@ fn for_programs_it_is_one_object_that_fits_the_schema() {
     assert_eq!(report["outcome"], "not-sent");
 }
 
-/// `send --mx` to a domain in this zone.
+/// Runs `send --mx` to a domain in this zone.
 fn to_domain(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
     let mut command = starttls(["send", "--mx", "--timeout", "3s", "--no-system-roots", "--ca-file"]);
     command.arg(lab.ca_file()).args(["--resolver", &dns_server::server(zone).to_string()]);
@@ -125,7 +125,7 @@ fn to_domain(lab: &Lab, zone: &str, arguments: &[&str]) -> Run {
 #[test]
 fn exchangers_are_tried_in_order_of_preference() {
     let lab = lab();
-    // Nobody listens at these; whom to ask is told.
+    // No server listens on these addresses, so the errors name each attempt.
     let zone = "example.test MX 20 mx2.example.test
         example.test MX 10 mx1.example.test
         mx1.example.test A 127.0.0.250
@@ -134,12 +134,12 @@ fn exchangers_are_tried_in_order_of_preference() {
     let (first, second) =
         (run.stderr.find("smtp://mx1.example.test"), run.stderr.find("smtp://mx2.example.test"));
     assert!(first.unwrap() < second.unwrap() && run.stderr.contains("127.0.0.251:25"), "{}", run.stderr);
-    // The first that answers gets the message, and nobody behind it.
+    // The first exchanger that answers receives the message, and later ones are not contacted.
     let at = endpoint(&lab, "smtp").address.to_string();
     let run = to_domain(&lab, zone, &["--connect", &at, "--server-name", "localhost"]).exits(0);
     assert!(run.stdout.contains("accepted") && !run.stderr.contains("mx2"), "{}", run.stderr);
     assert!(delivered(&lab).contains("To: <jane@example.test>"));
-    // Its certificate has to be its own.
+    // The certificate has to be valid for the name of the exchanger.
     to_domain(&lab, zone, &["--connect", &at]).exits(5).says("not for mx2.example.test");
 }
 
@@ -148,7 +148,7 @@ fn five_addresses_are_tried_and_the_others_are_named() {
     let lab = lab();
     let mut zone = String::from("example.test MX 10 mx1.example.test\nexample.test MX 20 mx2.example.test\n");
     for number in 1..=6 {
-        // Nobody listens at these.
+        // No server listens on these addresses.
         zone += &format!("mx1.example.test A 127.0.9.{number}\n");
     }
     let run = to_domain(&lab, &zone, &[]).exits(3);

@@ -1,4 +1,4 @@
-//! Standard input and output are the session inside TLS.
+//! Standard input and standard output during the session inside TLS.
 
 use std::sync::mpsc::channel;
 
@@ -40,7 +40,7 @@ fn on_a_terminal_it_says_how_to_leave() {
     live.end().exits(0);
 }
 
-/// What the server of this protocol hears inside TLS, up to this, when that is typed.
+/// Returns what a server of this protocol receives inside TLS, up to `end`, if the user types `typed`.
 fn heard(protocol: &'static Protocol, typed: &[u8], end: &'static [u8]) -> Vec<u8> {
     let authority = Authority::new().unwrap();
     let (sender, receiver) = channel();
@@ -99,7 +99,7 @@ fn a_server_that_closes_first_ends_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let ca_file = authority.write_to(folder.path()).unwrap();
     let target = format!("smtp://localhost:{}", address.port());
-    // Standard input stays open.
+    // The command ends although its standard input stays open.
     let live = Live::start(starttls(["connect", "-q", &target, "--ca-file"]).arg(ca_file));
     assert_eq!(live.end().exits(0).stdout, "421 Closing\r\n");
 }
@@ -147,7 +147,7 @@ fn a_session_that_was_cut_off_ends_with_a_note() {
             use std::io::{Read, Write};
             let mut session = acceptor.blocking().accept(listener.accept().unwrap().0).unwrap();
             session.write_all(b"250 half of wh").and_then(|()| session.flush()).unwrap();
-            // Until the client has said goodbye, so that nothing is reset.
+            // Reads the client's goodbye first: closing with unread data would reset the connection.
             let _ = session.read(&mut [0; 64]);
             if in_order {
                 session.close().unwrap();

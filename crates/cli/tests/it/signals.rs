@@ -1,4 +1,4 @@
-//! Signals: each command ends, with its processes and folders, and its exit code names the signal.
+//! Signals: each command ends with its processes and folders, and the exit code depends on the signal.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::support::process::{Live, starttls_with};
 /// The signals that end a command, and the exit code for each.
 const SIGNALS: &[(Signal, i32)] = &[(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)];
 
-/// A server that accepts connections and never says anything.
+/// A server that accepts connections and never sends anything.
 struct Mute(TcpListener);
 
 impl Mute {
@@ -45,7 +45,7 @@ impl Mute {
     }
 }
 
-/// The command, which ignores no signal.
+/// Returns the command with the default handling of signals.
 fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     starttls_with("--default-signal", arguments)
 }
@@ -55,7 +55,7 @@ fn end(live: Live, (signal, code): (Signal, i32)) -> Run {
     live.end().exits(code)
 }
 
-/// Waits until the command has written the numbers of so many processes into the folder.
+/// Waits until `count` processes have written their numbers into the folder.
 fn processes(folder: &Path, count: usize) -> Vec<Process> {
     let deadline = Instant::now() + Duration::from_secs(50);
     loop {
@@ -87,7 +87,7 @@ fn all_ended(processes: &[Process]) {
     assert!(living.is_empty(), "{living:?}");
 }
 
-/// Scratch folders are made here.
+/// Makes the command create its temporary folders in the returned folder.
 fn with_scratch(command: &mut Command) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     command.env("TMPDIR", folder.path());
@@ -149,7 +149,7 @@ fn attack_reports_what_is_finished() {
 fn attack_ends_what_a_client_leaves_behind_without_a_trace_of_it() {
     let notes = tempfile::tempdir().unwrap();
     let orphan = format!("echo $$ >{}/orphan; exec sleep 1000", notes.path().display());
-    // Neither the group, nor the session, nor the parent, nor the environment shows where it came from.
+    // The group, the session, the parent and the environment of the orphan do not lead to the client.
     let client = format!("(env -i /usr/bin/setsid /bin/sh -c '{orphan}' &); sleep 1; false");
     let live = Live::start(&mut starttls(["attack", "imap", "--run", &client]));
     let started = processes(notes.path(), 1);
@@ -269,12 +269,12 @@ fn an_agent_that_the_command_for_the_password_starts_lives_on() {
     started[0].signal(Signal::SIGKILL);
 }
 
-/// A write that nobody reads does not see a signal.
+/// A write to a full pipe is blocked and does not notice the first signal.
 #[test]
 fn a_second_signal_ends_a_blocked_command() {
     let mut command = starttls(["attack", "--list", "--format", "json"]);
     let (reader, writer) = std::io::pipe().unwrap();
-    // Nothing fits into the pipe any more.
+    // Fills the pipe.
     let mut filler = writer.try_clone().unwrap();
     let full = thread::spawn(move || {
         let _ = filler.write_all(&vec![0; 1 << 20]);

@@ -1,4 +1,4 @@
-//! Wrong usage: nothing is dialled, exit code 2, and the cure.
+//! Wrong usage: no connection, exit code 2, and a hint.
 
 use crate::shows;
 use crate::support::{Run, starttls};
@@ -53,7 +53,7 @@ fn mistakes_are_named_with_their_cure() {
     shows!("usage", protocols);
 }
 
-/// The list of schemes grows with every protocol; that it is there is enough.
+/// The snapshots replace the list of schemes, because it grows with every protocol.
 fn schemes() -> String {
     starttls::proto::schemes().collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The wrong port for the mode or the protocol: what was found there, and which URL to use instead.
+//! A wrong port for the mode or the protocol: the error names what was found and the URL to use instead.
 
 use std::net::SocketAddr;
 
@@ -6,12 +6,12 @@ use crate::support::scripted_server::{Step, send, server};
 use crate::support::{Run, starttls};
 use crate::{connect_as, endpoint, lab, shows};
 
-/// A web server, as far as anybody gets who does not speak HTTP.
+/// Starts a web server that answers any data with an error.
 fn web() -> SocketAddr {
     server([Step::HearAny, send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")])
 }
 
-/// Dials `scheme` at a scripted server and returns how it ended, without the conversation.
+/// Connects with `scheme` to a scripted server and returns the exit code and the error, without the conversation.
 fn at(scheme: &str, address: SocketAddr) -> (i32, String) {
     let target = format!("{scheme}://{address}");
     outcome(Run::of(&mut starttls(["connect", "--timeout", "1s", &target])))
@@ -19,7 +19,7 @@ fn at(scheme: &str, address: SocketAddr) -> (i32, String) {
 
 fn outcome(run: Run) -> (i32, String) {
     let lines = run.stderr.lines().filter(|line| line.starts_with("error: ") || line.starts_with("hint: "));
-    // Of what was received, more than the first line may have come already, or not.
+    // How much was received after the first line depends on timing.
     let lines = lines.map(|line| match line.split_once("\\r\\n") {
         Some((first, _)) => format!("{first}\\r\\n\""),
         None => line.to_owned(),
@@ -31,14 +31,14 @@ fn outcome(run: Run) -> (i32, String) {
 fn the_lab_by_another_scheme_than_its_own() {
     let lab = lab();
     let cases = [
-        // An upgrade wanted where TLS starts at the first byte: the server waits, or sends an alert.
+        // STARTTLS to a server with TLS from the first byte: the server waits or sends an alert.
         ("imap", "imaps", 6),
         ("submission", "smtps", 6),
         ("smtp", "smtps", 6),
         ("ldap", "ldaps", 6),
         ("xmpp", "xmpps", 6),
         ("postgres", "ldaps", 6),
-        // TLS wanted where cleartext starts.
+        // TLS from the first byte to a server that starts in cleartext.
         ("imaps", "imap", 5),
         ("smtps", "smtp", 5),
         ("smtps", "submission", 5),
@@ -53,7 +53,7 @@ fn the_lab_by_another_scheme_than_its_own() {
         ("smtp", "nntp", 6),
         ("mysql", "smtp", 6),
     ];
-    // They wait, most of the time: all at once.
+    // The commands mostly wait, so they run in parallel.
     let ended = std::thread::scope(|scope| {
         let dial = |dialled, serves| {
             let mut command = connect_as(&lab, dialled, endpoint(&lab, serves));
@@ -124,7 +124,7 @@ fn check_and_connect_say_the_same_by_their_exit_codes() {
     }
 }
 
-/// The timeout is longer than the test may take: only a diagnosis ends the command in time.
+/// The timeout is longer than the limit of the test: only a diagnosis ends the command in time.
 #[test]
 fn a_silent_port_is_diagnosed_long_before_the_timeout() {
     let lab = lab();
@@ -139,7 +139,7 @@ fn a_silent_port_is_diagnosed_long_before_the_timeout() {
     }
 }
 
-/// RFC 6120 section 4.9.3.6: that it serves another name is no fault of the server's.
+/// RFC 6120 section 4.9.3.6: a server that does not serve the requested domain is not faulty.
 #[test]
 fn a_domain_that_is_not_served_is_declined() {
     let lab = lab();

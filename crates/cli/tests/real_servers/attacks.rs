@@ -1,4 +1,4 @@
-//! Somebody in the middle, at the moments that a flow has. No protocol is named here.
+//! An attacker acts at each point of the protocol flow. The tests apply to every protocol.
 
 use starttls::proto::{
     CapabilityRewrite, ClientMessage, Dialect, Edit, EventKind, Identity, OfferPlace, Protocol, Refusal,
@@ -21,9 +21,9 @@ pub(crate) fn all(peer: &Peer) {
 }
 
 fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
-    // Without a go-ahead, the greeting is the last that the server says in cleartext.
+    // Without an answer to the request, the greeting is the last cleartext message of the server.
     let last = if peer.protocol.flow.request_is_answered { ServerMessage::Accept } else { OFFER };
-    // A whole message that a client waits for, and the start of one.
+    // A complete message that the client could wait for, and the start of one.
     let injections = [said(peer.protocol, OFFER), b"\x00".to_vec(), b"2".to_vec()];
     for injected in injections.into_iter().filter(|it| !it.is_empty()) {
         let rules = vec![on_server(last, Edit::After(injected))];
@@ -34,7 +34,7 @@ fn b2_bytes_behind_the_go_ahead_are_refused(peer: &Peer) {
 }
 
 fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
-    // An offer may be spread over several messages.
+    // The offer may span several messages.
     let mut rules = [OFFER, ServerMessage::Interim]
         .map(|it| on_server(it, Edit::Rewrite(CapabilityRewrite::DropUpgrade)))
         .to_vec();
@@ -44,7 +44,7 @@ fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
     let middle = Middle { rules, ..Middle::new(peer) };
     let report = peer.refuses("stripped", peer.connect(middle.start()), 4, &["the server"]);
     let negotiation = &report["negotiation"];
-    // It asks nevertheless, where there is an answer to be had.
+    // The client requests TLS without an offer, if the protocol has an answer to the request.
     assert_eq!(negotiation["requested"], peer.protocol.flow.request_is_answered, "{report}");
     assert_ne!(negotiation["offered"], true, "{report}");
     assert_eq!(negotiation["accepted"], false, "{report}");
@@ -52,11 +52,11 @@ fn c2_a_stripped_offer_and_a_refusal_are_refused(peer: &Peer) {
 
 fn c1_a_temporary_refusal_leaves_nothing_in_cleartext(peer: &Peer) {
     if !peer.protocol.flow.request_is_answered {
-        return; // There is no answer that could be a refusal.
+        return; // The protocol has no message that refuses the request.
     }
     let refusal = Refusal::Temporary;
     let middle = Middle { rules: vec![answer(refusal)], ..Middle::new(peer) };
-    // Some protocols can only say it by turning the client away.
+    // In some protocols, the only refusal closes the connection.
     let (code, words) = match reads_as_bye(peer.protocol, refusal) {
         false => (4, "the server refuses TLS"),
         true => (7, "the server is closing the connection"),
@@ -80,14 +80,14 @@ fn c2_a_session_that_is_authenticated_already_is_refused(peer: &Peer) {
 fn c3_an_answer_before_its_question_is_refused(peer: &Peer) {
     let flow = &peer.protocol.flow;
     let before = match flow.offer {
-        // Behind the last message before the request.
+        // After the last message before the request.
         OfferPlace::AfterHello | OfferPlace::InGreeting => OFFER,
         OfferPlace::Unannounced if flow.greeting => ServerMessage::Greeting,
-        // The request is the first word of all: what comes before it is written cannot be told from an answer.
+        // The request is the first message. An earlier message cannot be distinguished from its answer.
         OfferPlace::Unannounced => return,
     };
     if !flow.request_is_answered {
-        return; // There is no answer.
+        return; // The protocol has no answer to the request.
     }
     let rules = vec![on_server(before, Edit::After(said(peer.protocol, ServerMessage::Accept)))];
     let middle = Middle { rules, ..Middle::new(peer) };
@@ -100,7 +100,7 @@ fn b6_a_connection_closed_instead_of_an_answer_is_told(peer: &Peer) {
         false => (EventKind::Server(OFFER), "the greeting"),
     };
     let middle = Middle { close_at: Some(moment), ..Middle::new(peer) };
-    // CUPS takes TLS at the first byte on the same port, and is told for a server of that.
+    // The diagnosis finds that CUPS also accepts TLS from the first byte on this port.
     let code = if peer.protocol.name == "http" { 6 } else { 3 };
     peer.refuses("closed", peer.connect(middle.start()), code, &["closed the connection", awaited]);
 }
@@ -111,7 +111,7 @@ fn b5_garbage_instead_of_tls_is_refused(peer: &Peer) {
     peer.refuses("garbage", peer.connect(middle.start()), 5, &expected);
 }
 
-/// Swallows the request, and says no in the server's place.
+/// Drops the request and refuses it in place of the server.
 fn answer(refusal: Refusal) -> RelayRule {
     on_client(ClientMessage::Request, Edit::Answer(ServerMessage::Refuse(refusal)))
 }
@@ -122,12 +122,12 @@ fn reads_as_bye(protocol: &Protocol, refusal: Refusal) -> bool {
     client.read_server(ReplyTo::Request, &answer) == Ok(ServerMessage::Bye)
 }
 
-/// A message as somebody would write it who has not seen what it answers.
+/// Returns a message of an attacker that has not seen the client's request.
 fn said(protocol: &Protocol, message: ServerMessage) -> Vec<u8> {
     answered(protocol, &mut *(protocol.dialect)(Identity::new("somebody else")), message)
 }
 
-/// A message that answers this client's request.
+/// Returns a message that answers this client's request.
 fn answered(protocol: &Protocol, client: &mut dyn Dialect, message: ServerMessage) -> Vec<u8> {
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     client.write_client(ClientMessage::Request, &mut request);

@@ -1,4 +1,4 @@
-//! Logging in, by the best mechanism and by each of the others; and being refused.
+//! Logins with the best mechanism and with each other mechanism, and refused logins.
 
 use std::process::Command;
 
@@ -7,14 +7,14 @@ use starttls_lab::real::RunningServer;
 
 use super::{Peer, Run, starttls};
 
-/// The mechanism that has to be chosen, and the others that have to work when they are named.
+/// The mechanism that the client has to select, and others that have to work with `--mechanism`.
 const LOGINS: &[(&str, &str, &[&str])] = &[
     ("smtp", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
     ("submission", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
     ("imap", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "USER", "SCRAM-SHA-1", "CRAM-MD5"]),
     ("pop3", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "USER", "SCRAM-SHA-1", "CRAM-MD5"]),
     ("sieve", "SCRAM-SHA-256", &["PLAIN", "LOGIN", "SCRAM-SHA-1", "CRAM-MD5"]),
-    // It offers what its SASL library can do, and knows its users by other means.
+    // INN offers all mechanisms of its SASL library, but its users are not in the database of this library.
     ("nntp", "", &["USER"]),
     ("ldap", "SIMPLE", &[]),
     ("ftp", "USER", &[]),
@@ -36,7 +36,7 @@ pub(crate) fn all(peer: &Peer, running: &RunningServer) {
         assert!(run.stdout.contains(&format!("with {}", mechanism.unwrap_or(best))), "{context}");
         assert!(!run.stderr.contains(&running.password), "{context}");
     }
-    // It takes any password: vsftpd knows anonymous users only, upsd asks later.
+    // These servers accept any password: vsftpd has anonymous users only, upsd checks it later.
     if ["ftp", "nut"].contains(&peer.protocol.name) {
         return;
     }

@@ -1,4 +1,4 @@
-//! A message goes out through Postfix and comes back from Dovecot, unaltered.
+//! A message is sent through Postfix and read from Dovecot unchanged.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -30,7 +30,7 @@ impl Host {
         Self { running, connector: connector.build().unwrap(), ca_file }
     }
 
-    /// `send` through this protocol, with a login.
+    /// Returns `send` with this protocol and a login.
     fn send(&self, protocol: &str) -> Command {
         let endpoint = self.running.endpoint(protocol).unwrap();
         let mut command = starttls(["send", "--timeout", "30s", "--no-system-roots", "--ca-file"]);
@@ -54,7 +54,7 @@ impl Host {
         stream
     }
 
-    /// The newest message, by IMAP, when there are so many.
+    /// Returns the newest of `count` messages through IMAP.
     fn by_imap(&self, count: usize) -> Vec<u8> {
         let mut stream = self.log_in(&IMAP);
         let started = Instant::now();
@@ -74,7 +74,7 @@ impl Host {
         answer[line + 1..][..octets.unwrap()].to_vec()
     }
 
-    /// The same message, by POP3.
+    /// Returns the newest of `count` messages through POP3.
     fn by_pop3(&self, count: usize) -> Vec<u8> {
         let mut stream = self.log_in(&POP3);
         let command = format!("RETR {count}\r\n");
@@ -88,7 +88,7 @@ impl Host {
 
     fn is_fetched(&self, count: usize, sent: &[u8]) {
         for (how, got) in [("IMAP", self.by_imap(count)), ("POP3", self.by_pop3(count))] {
-            // Each server on the way puts its trace in front.
+            // Each server adds trace headers before the message.
             let context =
                 || format!("{how}: {} octets came, {} were sent: {}", got.len(), sent.len(), text(&got));
             assert!(got.ends_with(sent), "{}", context());
@@ -109,7 +109,7 @@ fn ask(stream: &mut Encrypted<TcpStream>, command: &[u8], done: impl Fn(&[u8]) -
     heard
 }
 
-/// Whether the last line is whole and starts so.
+/// Returns whether the last line is complete and starts with `start`.
 fn lines_end(heard: &[u8], start: &[u8]) -> bool {
     let Some(whole) = heard.strip_suffix(b"\r\n") else { return false };
     let last = whole.iter().rposition(|&byte| byte == b'\n').map_or(whole, |at| &whole[at + 1..]);
@@ -123,7 +123,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_message_comes_back_as_it_was_sent() {
     let host = Host::start();
-    // Dots at the start of lines, and no end of the last one.
+    // Dots at the start of lines, and a last line without an end.
     let dots = b"From: test@example.test\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n\
         Message-Id: <dots@example.test>\r\nSubject: dots\r\n\r\n.\r\n..\r\n.a\r\n\r\n.\r\nMAIL FROM:<x>\r\n..no end";
     for (count, arguments) in [(1, &[][..]), (2, &["--no-chunking"])] {
@@ -131,7 +131,7 @@ fn a_message_comes_back_as_it_was_sent() {
         assert_eq!(run.stderr.contains("C: BDAT"), count == 1, "{}", run.stderr);
         host.is_fetched(count, &[&dots[..], b"\r\n"].concat());
     }
-    // The same from a file with the line ends of Unix.
+    // The same message from a file with LF line ends.
     let unix = text(dots).replace("\r\n", "\n");
     Run::with_input(&mut host.send("smtp"), unix.as_bytes()).exits(0);
     host.is_fetched(3, &[&dots[..], b"\r\n"].concat());
@@ -156,7 +156,7 @@ fn a_large_attachment_comes_back_as_it_was_sent() {
     read_back(folder.path(), &got, &octets);
 }
 
-/// Python's own parser finds what was put in.
+/// Parses the message with Python and compares the attachment.
 fn read_back(folder: &Path, message: &[u8], octets: &[u8]) {
     let (eml, out) = (folder.join("message.eml"), folder.join("attachment"));
     std::fs::write(&eml, message).unwrap();
@@ -189,13 +189,13 @@ fn each_recipient_gets_its_own_answer() {
     assert_eq!(report["recipients"][1]["accepted"], false, "{report}");
     assert_eq!(report["recipients"][1]["code"], 501, "{report}");
 
-    // Without a login submission takes nothing.
+    // The submission server requires a login.
     let endpoint = host.running.endpoint("submission").unwrap();
     let mut command = starttls(["send", "--no-system-roots", "--to", "test@example.test", "--body", "hello"]);
     command.arg("--ca-file").arg(&host.ca_file).arg(format!("submission://{}", endpoint.address));
     Run::of(command.args(["--server-name", &endpoint.server_name])).exits(1).says("--user NAME");
 
-    // Reports are asked for, and what is not offered is said before anything is sent.
+    // Delivery reports are requested. A missing extension is an error before anything is sent.
     let run =
         Run::with_input(host.send("submission").args(["--notify", "success,failure"]), b"Subject: x\n\nx\n");
     run.exits(0).says("NOTIFY=SUCCESS,FAILURE");
@@ -204,7 +204,7 @@ fn each_recipient_gets_its_own_answer() {
         .says("REQUIRETLS");
 }
 
-/// Somebody on port 25 who passes everything on to this address.
+/// Starts a relay on port 25 that forwards to this address.
 fn forwarder(to: SocketAddr) -> IpAddr {
     let ip = starttls_lab::process::own_loopback();
     let listener = TcpListener::bind((ip, 25)).unwrap();

@@ -1,6 +1,6 @@
-//! Every real server, upgraded by the command and by the library; and with somebody in the middle, refused.
+//! Every real server is upgraded by the command and by the library; under an attack the upgrade is refused.
 //!
-//! A server whose programs are not installed fails its test and names the Debian package.
+//! If the programs of a server are not installed, its test fails and names the Debian package.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -24,7 +24,7 @@ use starttls_lab::real::{RealEndpoint, RealServer, RunningServer, Setup};
 
 use process::{Run, starttls};
 
-/// One protocol of a running server, and who to trust about it.
+/// One protocol of a running server, with the CA file for it.
 struct Peer {
     protocol: &'static Protocol,
     endpoint: RealEndpoint,
@@ -33,15 +33,15 @@ struct Peer {
 }
 
 impl Peer {
-    /// `connect` to this port with the peer's own name, and only the lab's root to trust.
+    /// Returns `connect` to this port with the peer's name, which trusts only the lab's root.
     fn connect(&self, port: u16) -> Command {
         let mut command = self.connect_as(port, &self.endpoint.server_name);
         command.arg("--no-system-roots").arg("--ca-file").arg(&self.ca_file);
         command
     }
 
-    /// `connect` to this port, with this name to verify. The URL has the server's own name, which it may have to hear
-    /// before TLS (`Host`).
+    /// Returns `connect` to this port, which verifies this name. The URL contains the name of the server, because some
+    /// servers receive it before TLS (`Host`).
     fn connect_as(&self, port: u16, name: &str) -> Command {
         let (ip, scheme, own) = (self.endpoint.address.ip(), self.protocol.name, &self.endpoint.server_name);
         let mut command = starttls(["connect", "--timeout", "30s", "--server-name", name]);
@@ -49,7 +49,7 @@ impl Peer {
         command
     }
 
-    /// Runs, wants this exit code and this in the error, and returns the report.
+    /// Runs the command, expects this exit code and these parts of the error, and returns the report.
     #[track_caller]
     fn refuses(&self, what: &str, mut command: Command, code: i32, parts: &[&str]) -> serde_json::Value {
         let run = Run::of(command.args(["--format", "json"]));

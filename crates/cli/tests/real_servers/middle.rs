@@ -1,4 +1,4 @@
-//! Somebody in the middle: the engine's relay with rules, between the command and a real server.
+//! An attacker between the command and a real server: the engine's relay with rules.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,28 +12,28 @@ use starttls::proto::{
 
 use super::Peer;
 
-/// What somebody in the middle does on each connection.
+/// What the attacker does on each connection.
 #[derive(Clone)]
 pub(crate) struct Middle {
     pub(crate) protocol: &'static Protocol,
     pub(crate) server: SocketAddr,
     pub(crate) rules: Vec<RelayRule>,
-    /// Closes the connection when this is seen.
+    /// Closes the connection after this event.
     pub(crate) close_at: Option<EventKind>,
-    /// Answers the client's TLS with this, instead of the server.
+    /// Answers the client's TLS with these bytes instead of forwarding it.
     pub(crate) instead_of_tls: Option<&'static [u8]>,
-    /// Tells the server the second name where the client says the first in cleartext, and the other way round.
+    /// Replaces the first name by the second in cleartext to the server, and the second by the first to the client.
     pub(crate) names: Option<(&'static str, String)>,
 }
 
 impl Middle {
-    /// One that changes nothing.
+    /// Creates an attacker that changes nothing.
     pub(crate) fn new(peer: &Peer) -> Self {
         let (protocol, server) = (peer.protocol, peer.endpoint.address);
         Self { protocol, server, rules: Vec::new(), close_at: None, instead_of_tls: None, names: None }
     }
 
-    /// Listens beside the server, and returns the port.
+    /// Listens on the address of the server and returns the port.
     pub(crate) fn start(self) -> u16 {
         let listener = TcpListener::bind((self.server.ip(), 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -76,7 +76,7 @@ struct Line {
 }
 
 impl Line {
-    /// Carries what one side sends until either side closes, or the end that was asked for.
+    /// Forwards the data of one side until either side closes or the rules end the connection.
     fn carry(&self, from: Side) {
         let (mut ours, mut buffer) =
             (if from == Side::Client { &self.client } else { &self.server }, [0; 16 * 1024]);
@@ -85,7 +85,7 @@ impl Line {
                 break;
             }
         }
-        // Nothing that was written is lost, and neither side waits for the other any more.
+        // Data already written is still delivered, and the thread of the other side no longer blocks.
         let _ = self.client.shutdown(Shutdown::Write);
         let _ = self.server.shutdown(Shutdown::Both);
     }

@@ -1,4 +1,4 @@
-//! The upgrade succeeds when the certificate is right, and only then.
+//! The upgrade succeeds only with a valid certificate.
 
 use starttls::{CertificateVerdict, Connector, Encrypted, Endpoint};
 
@@ -28,7 +28,7 @@ fn the_command_upgrades(peer: &Peer) {
     assert_eq!(messages.iter().find(malformed), None, "the observer cannot read {context}");
 }
 
-/// For people, with nothing to say: it reports, takes its leave and ends well.
+/// Without input, the command prints its report, sends the protocol's goodbye and succeeds.
 fn the_command_says_goodbye(peer: &Peer) {
     let run = Run::of(&mut peer.connect(peer.endpoint.address.port()));
     assert_eq!(run.code, 0, "{}:\n{}\n{}", peer.protocol.name, run.stdout, run.stderr);
@@ -59,8 +59,8 @@ fn c5_an_unknown_root_is_refused(peer: &Peer) {
     assert!(report["error"]["hint"].as_str().unwrap().contains("--ca-file"), "{report}");
 }
 
-/// Where the name is said in cleartext too (XMPP, HTTP), somebody in the middle makes both sides hear what they
-/// expect, so that it is the certificate that fails.
+/// In protocols that send the name in cleartext too (XMPP, HTTP), a relay replaces it for both sides, so that only the
+/// certificate is wrong.
 fn c5_another_name_is_refused(peer: &Peer) {
     const OTHER: &str = "other.example.test";
     let names = Some((OTHER, peer.endpoint.server_name.clone()));

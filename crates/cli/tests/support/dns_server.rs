@@ -1,14 +1,14 @@
-//! A DNS server with a zone of its own, over UDP and TCP.
+//! A DNS server for a test's zone, over UDP and TCP.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread::spawn;
 
-/// A server for these records, one a line: `NAME TYPE DATA…`.
+/// Starts a server for these records, one per line: `NAME TYPE DATA…`.
 ///
-/// The types are A, AAAA, CNAME, MX and SRV; and, for whatever is asked about the name, SERVFAIL, SILENT (no answer) and
-/// TRUNCATED (the answer comes over TCP only; other lines have it).
+/// The types are A, AAAA, CNAME, MX and SRV. The types SERVFAIL, SILENT (no answer) and TRUNCATED (the answer to UDP is
+/// truncated; TCP returns the records of the other lines) apply to all queries for the name.
 pub(crate) fn server(zone: &str) -> SocketAddr {
     let zone: Arc<[Vec<String>]> = zone
         .lines()
@@ -20,7 +20,7 @@ pub(crate) fn server(zone: &str) -> SocketAddr {
     let over_tcp = Arc::clone(&zone);
     spawn(move || {
         for stream in tcp.incoming().flatten() {
-            // A client that leaves early needs no answer.
+            // A client may close the connection early.
             let _ = converse(stream, &over_tcp);
         }
     });
@@ -35,7 +35,7 @@ pub(crate) fn server(zone: &str) -> SocketAddr {
     address
 }
 
-/// The same port for both.
+/// Returns sockets for TCP and UDP on the same port.
 fn listen() -> (TcpListener, UdpSocket) {
     for _ in 0..100 {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -87,7 +87,7 @@ fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
     let mut reply = vec![query[0], query[1], flags | (query[2] & 1), 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0];
     reply.extend(question);
     for data in records {
-        // The name is that of the question; class IN, to be kept for a minute.
+        // A pointer to the name in the question; class IN, TTL 60.
         reply.extend([0xc0, 12, (kind >> 8) as u8, kind as u8, 0, 1, 0, 0, 0, 60]);
         reply.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
         reply.extend(data);
@@ -95,7 +95,7 @@ fn answer(query: &[u8], zone: &[Vec<String>], udp: bool) -> Option<Vec<u8>> {
     Some(reply)
 }
 
-/// The data of a record, if it is of this type.
+/// Returns the data of a record if the record has this type.
 fn data(words: &[String], kind: u16) -> Option<Vec<u8>> {
     let numbers = |words: &[String]| -> Vec<u8> {
         words.iter().flat_map(|word| word.parse::<u16>().unwrap().to_be_bytes()).collect()

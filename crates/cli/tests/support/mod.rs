@@ -1,4 +1,4 @@
-//! What the tests of the command share: running it, and peers that do as they are told.
+//! Shared by the tests of the command: running it, and scripted peers.
 
 pub(crate) mod dns_server;
 pub(crate) mod process;

@@ -1,4 +1,4 @@
-//! Runs the command, with a deadline for everything.
+//! Runs the command with a deadline.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-/// For one run, and for one step of a session. Far beyond what is needed, even on a busy machine.
+/// The deadline of one run and of one step of a session, long enough for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The command, in an environment that changes nothing about it.
+/// Returns the command in an environment that does not affect it.
 pub(crate) fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_starttls"));
     command.args(arguments);
@@ -21,7 +21,7 @@ pub(crate) fn starttls<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     command
 }
 
-/// The same with this option of `env` for signals, whatever signals the tests themselves ignore.
+/// The same with this signal option of `env`, independent of the signals that the tests ignore.
 pub(crate) fn starttls_with<A: AsRef<OsStr>>(
     signals: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -38,7 +38,7 @@ pub(crate) fn starttls_with<A: AsRef<OsStr>>(
     command
 }
 
-/// What came of a program that ended by itself.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -47,12 +47,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Runs with nothing to read.
+    /// Runs the command without input.
     pub(crate) fn of(command: &mut Command) -> Self {
         Self::with_input(command, b"")
     }
 
-    /// Runs with this standard input.
+    /// Runs the command with this standard input.
     pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Self {
         let mut live = Live::start(command);
         live.say(input);
@@ -60,21 +60,21 @@ impl Run {
         live.end()
     }
 
-    /// Fails unless the program ended so.
+    /// Fails unless the program ended with this exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "exit code\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Fails unless its talk has this in it.
+    /// Fails unless standard error contains this.
     #[track_caller]
     pub(crate) fn says(self, part: &str) -> Self {
         assert!(self.stderr.contains(part), "nothing of {part:?} in:\n{}", self.stderr);
         self
     }
 
-    /// The one JSON object on standard output.
+    /// Returns the single JSON object on standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         let read = serde_json::from_str(&self.stdout);
@@ -82,7 +82,7 @@ impl Run {
     }
 }
 
-/// A running program that is talked with.
+/// A running program with which a test interacts.
 pub(crate) struct Live {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -115,27 +115,27 @@ impl Live {
         self.child.id()
     }
 
-    /// What came on standard output so far.
+    /// Returns the standard output up to now.
     pub(crate) fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
-    /// What came on standard error so far.
+    /// Returns the standard error up to now.
     pub(crate) fn stderr(&self) -> &str {
         std::str::from_utf8(&self.stderr).unwrap()
     }
 
-    /// Types this. A program that does not listen any more is no failure.
+    /// Writes to standard input. A closed input is not an error.
     pub(crate) fn say(&mut self, input: &[u8]) {
         let _ = self.stdin.as_mut().unwrap().write_all(input);
     }
 
-    /// Ends the program's input.
+    /// Closes standard input.
     pub(crate) fn hang_up(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until standard output has this in it.
+    /// Waits until standard output contains this.
     #[track_caller]
     pub(crate) fn hears(&mut self, part: &str) -> &mut Self {
         while !text(&self.stdout).contains(part) {
@@ -144,7 +144,7 @@ impl Live {
         self
     }
 
-    /// Waits until standard error has this in it.
+    /// Waits until standard error contains this.
     #[track_caller]
     pub(crate) fn is_told(&mut self, part: &str) -> &mut Self {
         while !text(&self.stderr).contains(part) {
@@ -153,7 +153,7 @@ impl Live {
         self
     }
 
-    /// Waits for the program's end, and returns the most memory that it has used too, in KiB.
+    /// Waits for the end of the program and returns its result and its peak memory in KiB.
     #[track_caller]
     pub(crate) fn end_measured(self) -> (Run, u64) {
         let id = self.id();
@@ -168,7 +168,7 @@ impl Live {
         (self.end(), watch.join().unwrap())
     }
 
-    /// Waits for the program's end.
+    /// Waits for the end of the program.
     #[track_caller]
     pub(crate) fn end(mut self) -> Run {
         while self.listen() {}
@@ -182,7 +182,7 @@ impl Live {
         Run { code, stdout: text(&self.stdout), stderr: text(&self.stderr) }
     }
 
-    /// Takes one piece of output; `false` at its end.
+    /// Reads one piece of output; returns `false` at the end.
     #[track_caller]
     fn listen(&mut self) -> bool {
         match self.output.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
@@ -199,16 +199,16 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // It has ended already, unless the test is failing.
+        // The process is still running only if the test has failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Returns the most memory that this process has used so far, in KiB; `None` when it has ended.
+/// Returns the peak memory of a process in KiB; `None` after its end.
 pub(crate) fn peak(process: u32) -> Option<u64> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).ok();
-    // Until the new program has replaced it, a new process has the memory of the tests, and their name.
+    // Before `exec`, the new process still has the memory and the name of the test process.
     while read("comm")?.trim_end() != "starttls" {
         sleep(Duration::from_millis(1));
     }

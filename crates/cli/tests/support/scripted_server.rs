@@ -1,4 +1,4 @@
-//! Servers that follow a script, on every connection anew.
+//! Servers that run a script on each connection.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,22 +8,22 @@ use std::thread::spawn;
 /// One step of a script.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Sends this in one segment.
+    /// Sends these bytes in one segment.
     Send(Vec<u8>),
-    /// Waits until what came ends with this.
+    /// Reads until the received bytes end with these.
     Hear(&'static [u8]),
-    /// Waits for anything at all.
+    /// Reads any bytes.
     HearAny,
-    /// Says and does nothing until the client is gone.
+    /// Sends nothing until the client closes.
     Stall,
 }
 
-/// Sends this in one segment.
+/// Returns a step that sends these bytes in one segment.
 pub(crate) fn send(bytes: impl AsRef<[u8]>) -> Step {
     Step::Send(bytes.as_ref().to_vec())
 }
 
-/// A server on loopback that does these steps on each connection and closes it.
+/// Starts a server on loopback that runs these steps on each connection and closes it.
 pub(crate) fn server(steps: impl IntoIterator<Item = Step>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -42,7 +42,7 @@ fn play(mut stream: TcpStream, steps: &[Step]) {
     for step in steps {
         match step {
             Step::Send(bytes) => {
-                // A client that has left needs no more lines.
+                // The client may have closed the connection.
                 let _ = stream.write_all(bytes);
             }
             Step::Hear(end) => {
@@ -59,17 +59,18 @@ fn play(mut stream: TcpStream, steps: &[Step]) {
             Step::Stall => while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {},
         }
     }
-    // In good order, whatever the client has sent that nobody read: a reset could overtake the last words.
+    // Ends the direction and reads the rest: closing with unread data would cause a reset, which can discard the last
+    // bytes.
     let _ = stream.shutdown(Shutdown::Write);
     while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
 }
 
-/// An SMTP server up to the upgrade request, which gets this answer.
+/// Starts an SMTP server that answers the upgrade request with `answer`.
 pub(crate) fn smtp_answering(answer: impl AsRef<[u8]>) -> SocketAddr {
     smtp_going_on([send(answer), Step::Stall])
 }
 
-/// An SMTP server up to the upgrade request, and then these steps.
+/// Starts an SMTP server that runs these steps after the upgrade request.
 pub(crate) fn smtp_going_on(steps: impl IntoIterator<Item = Step>) -> SocketAddr {
     let until_request = [
         send("220 mail.example.test ESMTP\r\n"),
@@ -80,8 +81,8 @@ pub(crate) fn smtp_going_on(steps: impl IntoIterator<Item = Step>) -> SocketAddr
     server(until_request.into_iter().chain(steps))
 }
 
-/// A port that refuses connections as long as the socket lives: it is bound, so that nothing else takes the port, and
-/// does not listen.
+/// Returns an address that refuses connections as long as the socket exists: the socket is bound, which reserves the
+/// port, and does not listen.
 pub(crate) fn closed() -> (tokio::net::TcpSocket, SocketAddr) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

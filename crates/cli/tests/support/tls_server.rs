@@ -1,4 +1,4 @@
-//! Sound servers with scripts inside TLS.
+//! Servers with valid TLS that run a script inside TLS.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +9,9 @@ use starttls::proto::Protocol;
 use starttls::{Acceptor, AcceptorBuilder};
 use starttls_lab::ca::{Authority, Leaf};
 
-/// A server that upgrades, does this inside TLS with each client, and closes.
+/// Starts a server that upgrades, runs `inside` with each client inside TLS, and closes.
 ///
-/// Clients dial it as `localhost`.
+/// Clients connect to it as `localhost`.
 pub(crate) fn server(
     protocol: &'static Protocol,
     authority: &Authority,
@@ -38,19 +38,19 @@ pub(crate) fn server(
     address
 }
 
-/// Both directions of a stream.
+/// A stream that can be read and written.
 pub(crate) trait Duplex: Read + Write {}
 impl<T: Read + Write> Duplex for T {}
 
 /// Reads until the client closes.
 pub(crate) fn rest(stream: &mut dyn Duplex) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // However it closes.
+    // The end may be clean or not.
     let _ = stream.read_to_end(&mut bytes);
     bytes
 }
 
-/// Reads until what came ends with this.
+/// Reads until the received bytes end with `end`.
 pub(crate) fn hear(stream: &mut dyn Duplex, end: &[u8]) -> Vec<u8> {
     let (mut heard, mut byte) = (Vec::new(), [0]);
     while !heard.ends_with(end) && matches!(stream.read(&mut byte), Ok(1)) {
