@@ -1,4 +1,5 @@
-//! ALPN: the client offers the protocol's id, accepts a server without ALPN, and a server refuses ids of other protocols.
+//! ALPN: the client offers the protocol's id, accepts a server without ALPN, and a server refuses ids of other
+//! protocols.
 
 use starttls::proto::{Protocol, postgres::POSTGRES, smtp};
 use starttls::rustls::{AlertDescription, Error as TlsError};
@@ -61,7 +62,7 @@ async fn a_server_without_alpn_is_accepted() {
     assert_eq!(client.unwrap().facts().alpn, None);
 }
 
-/// TLS from the first byte with these ids on the client, and with or without ALPN on the server.
+/// Runs TLS from the first byte with these ids on the client, and with or without ALPN on the server.
 async fn meet_at_the_first_byte(
     protocol: &'static Protocol,
     offered: Option<Vec<Vec<u8>>>,

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::authority::{DEADLINE, NAME};
 
-/// Presents these certificates to every client.
+/// A resolver that presents these certificates to every client.
 #[derive(Debug)]
 struct Presents(Arc<CertifiedKey>);
 

@@ -1,4 +1,4 @@
-//! One deadline for all steps, for every peer that stalls (rule B6); and the two sides never wait for each other.
+//! One deadline for all steps, for every peer that stalls (rule B6). The two sides never wait for each other.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::authority::{Authority, DEADLINE, NAME};
 
-/// One turn of the server: what it expects, and what it sends.
+/// One turn of the server: what it expects or what it sends.
 pub(crate) enum Turn<'a> {
     Hears(&'a str),
     Says(&'a str),

@@ -18,7 +18,7 @@ async fn meet(connector: &Connector, acceptor: &Acceptor, room: usize) -> (Side,
     timeout(DEADLINE, both).await.expect("neither side hangs")
 }
 
-/// Sends more than any buffer holds in both directions at once, then closes in good order. Each direction of each side is a
+/// Sends more than any buffer holds in both directions at once, then closes cleanly. Each direction of each side is a
 /// task of its own, so that none depends on the wake-ups of another.
 async fn exchange(client: Encrypted<DuplexStream>, server: Encrypted<DuplexStream>, octets: usize) {
     let tasks = [(client, 0), (server, 1)].map(|(stream, byte)| {

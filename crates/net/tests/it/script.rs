@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 pub(crate) const OFFER: &[u8] = b"250-mail.example.com\r\n250 STARTTLS\r\n";
 
-/// Sends this in one segment.
+/// Sends these bytes in one segment.
 pub(crate) async fn say(io: &mut DuplexStream, bytes: &[u8]) {
     io.write_all(bytes).await.unwrap();
 }

@@ -116,7 +116,7 @@ async fn insecure_finishes_and_records_the_verdict() {
     assert_eq!(client.unwrap().facts().verdict, CertificateVerdict::Verified);
 }
 
-/// Presents the same certificate to every client.
+/// A resolver that presents the same certificate to every client.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 
