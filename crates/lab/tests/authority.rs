@@ -1,4 +1,4 @@
-//! OpenSSL's opinion of what the authority issues.
+//! OpenSSL verifies the certificates that the authority issues.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -1,5 +1,5 @@
-//! The conversations of real servers, as vectors for everybody: `UPDATE_VECTORS=1` writes them anew, and each run
-//! checks that the servers of today still say what the files say.
+//! Vectors of conversations with real servers. `UPDATE_VECTORS=1` writes them again; without it, each run checks that
+//! the installed servers still send what the files contain.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -21,7 +21,7 @@ const CLIENT: &str = "client.example";
 
 type Turns = Vec<(Side, Vec<u8>)>;
 
-/// Upgrades with the engine alone, up to the boundary, and keeps what was said.
+/// Upgrades up to the boundary with the engine alone, and returns the messages.
 fn capture(protocol: &Protocol, endpoint: &RealEndpoint) -> Turns {
     let mut tcp = TcpStream::connect_timeout(&endpoint.address, DEADLINE).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -46,14 +46,14 @@ fn capture(protocol: &Protocol, endpoint: &RealEndpoint) -> Turns {
             Progress::End(declined) => panic!("{}: {declined:?}", protocol.name),
         }
     }
-    // Where the request is not answered, it is still to be written.
+    // In protocols without an answer to the request, the request is still unsent.
     if !out.is_empty() {
         turns.push((Side::Client, out));
     }
     turns
 }
 
-/// A vector in the format of `crates/proto/vectors/README.md`.
+/// Returns a vector in the format of `crates/proto/vectors/README.md`.
 fn vector(server: &str, protocol: &Protocol, endpoint: &RealEndpoint, turns: &Turns) -> String {
     let text = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \r\n".contains(byte));
     let lf = turns.iter().all(|(_, bytes)| text(bytes) && !bytes.contains(&b'\r') && bytes.ends_with(b"\n"));
@@ -81,7 +81,7 @@ fn vector(server: &str, protocol: &Protocol, endpoint: &RealEndpoint, turns: &Tu
     file
 }
 
-/// What an observer makes of it.
+/// Returns the meanings that an observer finds in the messages.
 fn meanings(protocol: &Protocol, turns: &Turns) -> Vec<(Side, EventKind)> {
     let (mut out, mut events) = (Outgoing::default(), Vec::<RelayEvent>::new());
     let mut relay = Relay::new(protocol, Vec::new());

@@ -1,4 +1,4 @@
-//! Whatever comes inside TLS, no application of the lab's panics, and the lab goes on.
+//! No data inside TLS makes an application of the lab panic, and the lab continues to serve.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Numbers that look random and are the same each time (Knuth's constants).
+/// Pseudorandom numbers that are the same in each run (Knuth's constants).
 struct Numbers(u64);
 
 impl Numbers {
@@ -46,7 +46,7 @@ async fn connect(connector: &Connector, to: &LabEndpoint) -> Encrypted<TcpStream
     connected.unwrap()
 }
 
-/// What opens the inner part of an application.
+/// Returns the commands that start a session of the application, so that the noise reaches more of it.
 fn login(scheme: &str, password: &str) -> String {
     match scheme {
         "imap" => format!("a LOGIN test {password}\r\nb SELECT INBOX\r\n"),
@@ -81,7 +81,7 @@ async fn noise_inside_tls_panics_nobody() {
                 noise.extend_from_slice(if endpoint.scheme == "nut" { b"\n" } else { b"\r\n" });
             }
             let mut stream = connect(&connector, endpoint).await;
-            // The server may have had enough before the end.
+            // The server may close the connection before the end of the noise.
             let _ = stream.write_all(&noise).await;
             let _ = stream.shutdown().await;
             let mut heard = Vec::new();

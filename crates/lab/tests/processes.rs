@@ -1,4 +1,4 @@
-//! A daemon's processes end with the value that holds it, whatever they try.
+//! Dropping a daemon ends all its processes, even if they try to escape.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -98,7 +98,7 @@ fn a_missing_program_names_its_package() {
     assert!(error.to_string().contains("its-package"));
 }
 
-/// Starts a script that writes the number of the process to look at into `id`.
+/// Starts a script that writes the number of the process to check into `id`.
 fn shell(scratch: &Scratch, script: &str) -> (Daemon, u32) {
     let daemon = Daemon::spawn(scratch, "sh", Command::new("sh").arg("-c").arg(script)).unwrap();
     (daemon, read_id(scratch))
@@ -116,7 +116,7 @@ fn read_id(scratch: &Scratch) -> u32 {
     }
 }
 
-/// Whether a process runs; one that only waits to be reaped does not.
+/// Returns whether a process runs; a zombie does not.
 fn lives(id: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))

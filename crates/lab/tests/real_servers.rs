@@ -1,5 +1,5 @@
-//! Every real server starts, and somebody else's client upgrades to TLS and verifies it; started
-//! without TLS, none upgrades.
+//! Every real server starts, and an established client upgrades and verifies it. A server that is started without TLS
+//! refuses the upgrade.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use starttls_lab::real::{RealEndpoint, RealServer, Setup};
 
-/// For an upgrade that shall succeed, and for one that shall not, which a client may wait for.
+/// The time limit for an upgrade that has to succeed; the second limit is for an upgrade that has to fail, because a
+/// client may wait forever.
 const DEADLINE: Duration = Duration::from_secs(30);
 const NO_UPGRADE: Duration = Duration::from_secs(4);
 
@@ -47,7 +48,7 @@ fn upgrades(RealServer { name, start, protocols, .. }: &RealServer, tls: bool) {
     assert_eq!(left(&folder, &ids), Vec::<String>::new(), "left behind");
 }
 
-/// Upgrades with somebody else's client.
+/// Upgrades with an established client.
 fn upgrade(endpoint: &RealEndpoint, root: &Path, deadline: Duration) -> Result<(), String> {
     let starttls = match endpoint.protocol {
         "http" => {
@@ -88,7 +89,8 @@ assert answer.startswith(wanted.encode()), answer
 ssl.create_default_context(cafile=root).wrap_socket(stream, server_hostname=name)
 ";
 
-/// Sends a request, reads the answer to its end, wants it to begin as told, and upgrades.
+/// Returns a client that sends a request, reads the answer up to `end`, expects it to start with `wanted`, and
+/// upgrades.
 fn python(endpoint: &RealEndpoint, root: &Path, request: &str, wanted: &str, end: &str) -> Command {
     let RealEndpoint { address, server_name, .. } = endpoint;
     let mut client = Command::new("python3");
@@ -114,14 +116,14 @@ fn run(command: &mut Command, deadline: Duration) -> Result<String, String> {
     if output.status.success() { Ok(said) } else { Err(said) }
 }
 
-/// The processes that name a folder, or are in one of these groups.
+/// Returns the processes whose arguments contain a folder or that are in one of these groups.
 fn left(folder: &str, groups: &[u32]) -> Vec<String> {
     let output = Command::new("ps").args(["-eo", "pgid=,stat=,args="]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let left = text.lines().filter(|line| {
         let mut fields = line.split_whitespace();
         let group = fields.next().and_then(|field| field.parse().ok());
-        // An orphan that has ended waits only for process 1 to reap it.
+        // A zombie orphan only waits until process 1 reaps it.
         let ended = fields.next().is_some_and(|state| state.starts_with('Z'));
         !ended && (line.contains(folder) || group.is_some_and(|group| groups.contains(&group)))
     });

@@ -1,4 +1,4 @@
-//! The library's own client against every server of the lab's.
+//! The library's client with every server of the lab.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::future::Future;
@@ -32,7 +32,7 @@ async fn connect(connector: &Connector, to: &LabEndpoint) -> Result<Encrypted<Tc
     }
 }
 
-/// Upgrades with verification, says hello and goodbye inside TLS, and reads to the server's own end.
+/// Upgrades with verification, sends hello and quit inside TLS, and reads to the server's end.
 async fn upgrade_everywhere(version: TlsVersion, name: &str) {
     let lab = lab();
     let connector = connector(&lab, version);
@@ -117,7 +117,7 @@ fn nothing_listens_and_nothing_is_left_when_the_lab_is_gone() {
     assert!(folder.is_dir() && StdTcpStream::connect(address).is_ok());
     drop(lab);
     assert!(!folder.exists());
-    // The threads end on their own; they are not waited for.
+    // The drop does not wait for the threads of the servers.
     let closed = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(50));
         StdTcpStream::connect(address).is_err()
@@ -128,7 +128,7 @@ fn nothing_listens_and_nothing_is_left_when_the_lab_is_gone() {
 #[test]
 fn ports_may_be_asked_for() {
     let start = |base| Lab::start(Options { base_port: Some(base), ..Options::default() });
-    // Others take ports too.
+    // Other processes use ports too.
     let mut bases = (0..20).map(|step| 10_000 + (std::process::id() % 500) as u16 * 20 + step * 1_000);
     let lab = bases.find_map(|base| start(base).ok().map(|lab| (base, lab)));
     let (base, lab) = lab.unwrap();
@@ -137,7 +137,7 @@ fn ports_may_be_asked_for() {
     assert!(start(65_000).is_err(), "there is no such port");
 }
 
-/// Says this in a session of its own and returns everything that the server said, to its own end.
+/// Sends `said` in a new session and returns everything that the server sent up to its end.
 async fn session(lab: &Lab, scheme: &str, said: &str) -> String {
     let endpoint = lab.endpoint(scheme).unwrap_or_else(|| panic!("the lab does not serve {scheme}"));
     let mut stream = connect(&connector(lab, TlsVersion::Tls13), endpoint).await.unwrap();

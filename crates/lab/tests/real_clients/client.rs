@@ -1,4 +1,4 @@
-//! Runs somebody else's client to its end, within a deadline.
+//! Runs a client program to its end, within a deadline.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use starttls_lab::process::program;
 
-/// The time for one client, from start to end.
+/// The time limit for one client.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What a client said, and whether it was content.
+/// The output of a client, and whether it succeeded.
 pub(crate) struct Said {
     pub ok: bool,
     pub out: String,
@@ -29,13 +29,13 @@ impl Said {
     }
 }
 
-/// A client to be run: the program, and its Debian package for whoever lacks it.
+/// A client program to run, and its input.
 pub(crate) struct Client(Command, Vec<u8>);
 
 pub(crate) fn client(name: &str, package: &'static str) -> Client {
     let path = program(name, package).unwrap_or_else(|missing| panic!("{missing}"));
     let mut command = Command::new(path);
-    // No configuration of whoever runs the tests.
+    // Without this, the client would read the configuration of the user that runs the tests.
     command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
     Client(command, Vec::new())
 }
@@ -56,14 +56,14 @@ impl Client {
         self
     }
 
-    /// Runs it to its end; kills it when the time is over.
+    /// Runs the client to its end, or kills it at the deadline.
     #[track_caller]
     pub(crate) fn run(mut self) -> Said {
         let mut child: Child =
             self.0.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = self.1;
-        // A client that ends early breaks the pipe, and is judged by what it said.
+        // A client that ends early breaks the pipe. The test checks its output.
         thread::spawn(move || drop(stdin.write_all(&input)));
         let (out, err) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
         let start = Instant::now();
@@ -92,7 +92,7 @@ fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     })
 }
 
-/// What SASL wants of a text.
+/// Returns the Base64 form of a text, for SASL.
 pub(crate) fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let groups = text.as_bytes().chunks(3).flat_map(|group| {

@@ -3,7 +3,7 @@
 use crate::support::{Client, client, endpoint, lab};
 use starttls_lab::Lab;
 
-/// curl on this scheme of the lab's, upgrading, with verification.
+/// Returns curl for this scheme of the lab, with an upgrade and verification.
 fn curl(lab: &Lab, scheme: &str, path: &str) -> Client {
     let port = endpoint(lab, scheme).address.port();
     let user = format!("{}:{}", lab.user(), lab.password());

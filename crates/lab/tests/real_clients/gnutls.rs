@@ -1,8 +1,8 @@
-//! `gnutls-cli --starttls-proto`, every protocol it shares with the lab.
+//! `gnutls-cli --starttls-proto` with each protocol that it shares with the lab.
 
 use crate::support::{client, endpoint, lab};
 
-/// Upgrades, verifies, says this inside TLS, and expects that.
+/// Upgrades, verifies, sends `input` inside TLS, and expects `expected`.
 fn gnutls_cli(protocol: &str, input: impl Into<Vec<u8>>, expected: &[&str]) {
     let lab = lab();
     let port = endpoint(&lab, protocol).address.port().to_string();

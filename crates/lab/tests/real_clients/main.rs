@@ -1,4 +1,4 @@
-//! Other people's clients complete verified sessions with the lab's servers.
+//! Established clients complete verified sessions with the lab's servers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod client;

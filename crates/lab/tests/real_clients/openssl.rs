@@ -1,14 +1,15 @@
-//! `openssl s_client -starttls`, every protocol it knows, with a command inside TLS.
+//! `openssl s_client -starttls` with each protocol that it supports, with a command inside TLS.
 
 use crate::support::{Said, client, endpoint, lab, plain};
 use starttls_lab::Lab;
 
-/// s_client on this protocol of the lab's, verifying; `scheme` is where its own name for it differs.
+/// Runs s_client with verification on a server of the lab. `protocol` is the name in s_client, `scheme` that in the
+/// lab.
 fn s_client(lab: &Lab, protocol: &str, scheme: &str, extra: &[&str], input: impl Into<Vec<u8>>) -> Said {
     client("openssl", "openssl")
         .args(["s_client", "-starttls", protocol, "-connect", &endpoint(lab, scheme).address.to_string()])
         .args(["-servername", "localhost", "-verify_hostname", "localhost", "-verify_return_error"])
-        // Quiet: no commands of its own in the input, and no end before the server's.
+        // With `-quiet`, s_client does not interpret its input as commands and waits for the server's end.
         .args(["-quiet", "-CAfile"])
         .args([lab.ca_file()])
         .args(extra)
@@ -158,7 +159,7 @@ fn s_client_postgres() {
 #[test]
 fn s_client_mysql() {
     let lab = lab();
-    // A login as nobody (HandshakeResponse41), refused inside TLS.
+    // A login of an unknown user (HandshakeResponse41), which is refused inside TLS.
     let flags: u32 = 0x0008_0000 | 0x8000 | 0x0800 | 0x0200;
     let body = [&flags.to_le_bytes()[..], &[0, 0, 0, 1, 45], &[0; 23], b"nobody\0\0mysql_native_password\0"]
         .concat();

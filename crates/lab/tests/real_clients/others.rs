@@ -25,7 +25,7 @@ fn swaks_sends_a_message() {
 #[test]
 fn ldapsearch_and_ldapwhoami() {
     let lab = lab();
-    // libldap takes `localhost` for the machine's own name when it verifies.
+    // libldap replaces `localhost` by the name of the machine when it verifies a certificate.
     let url = format!("ldap://127.0.0.1:{}", endpoint(&lab, "ldap").address.port());
     let tool = |name| {
         client(name, "ldap-utils")

@@ -1,4 +1,4 @@
-//! The lab, for somebody else's client.
+//! The lab for tests with client programs.
 
 use starttls_lab::{Lab, LabEndpoint, Options};
 

@@ -1,4 +1,4 @@
-//! What is served, offered and kept where it should not be.
+//! Rogues that serve, offer or keep what they should not.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
@@ -22,7 +22,7 @@ fn for_all_with(weakness: Weakness, test: impl Fn(&'static Protocol, SocketAddr)
     });
 }
 
-/// What comes back in cleartext, as text.
+/// Returns the answer in cleartext as text.
 fn said<S: Wait>(peer: &mut Peer<S>, question: &[u8]) -> String {
     peer.inbox.clear();
     peer.send(question);
@@ -35,7 +35,7 @@ fn postgres_startup() -> Vec<u8> {
     b"\0\0\0\x14\0\x03\0\0user\0nobody\0".iter().copied().chain([0]).collect::<Vec<_>>()
 }
 
-/// Credentials, wrong ones, and how the answer starts that judges them.
+/// Returns wrong credentials, and the start of the answer of a server that checks them.
 fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
     let (question, answer): (&[u8], _) = match protocol.name {
         "smtp" | "submission" => (b"AUTH PLAIN AGEAYg==\r\n", "535 "),
@@ -62,7 +62,7 @@ fn credentials(protocol: &Protocol) -> (Vec<u8>, &'static str) {
     (question.to_vec(), answer)
 }
 
-/// Something that needs no credentials, and how the answer starts of a server that minds no TLS.
+/// Returns a command that needs no credentials, and the start of the answer of a server that does not require TLS.
 fn service(protocol: &Protocol) -> (Vec<u8>, &'static str) {
     let (question, answer): (&[u8], _) = match protocol.name {
         "smtp" | "submission" | "lmtp" => (b"MAIL FROM:<a@example.test>\r\n", "250 "),
@@ -94,7 +94,7 @@ fn credentials_before_tls() {
         }
         let text = said(&mut Peer::open(sound(protocol), protocol).0, &question);
         assert!(!text.starts_with(answer), "sound {}: {text:?}", protocol.name);
-        // Nothing else is served.
+        // The rogue serves no other command.
         let (question, answer) = service(protocol);
         if service(protocol) != credentials(protocol) {
             let text = said(&mut Peer::open(address, protocol).0, &question);
@@ -145,7 +145,7 @@ fn state_from_before_tls_is_in_force_inside() {
     });
 }
 
-/// Whether the upgrade is offered inside TLS, and accepted.
+/// Returns whether the upgrade is offered inside TLS, and whether it is accepted.
 fn inside(address: SocketAddr, protocol: &'static Protocol) -> (Option<bool>, bool) {
     let mut peer = upgraded(address, protocol).unwrap();
     let hello = peer.words(ClientMessage::Hello);
@@ -178,7 +178,7 @@ fn capabilities_are_kept_inside() {
 
 #[test]
 fn a_failed_handshake_leads_back_to_cleartext() {
-    // Nothing, an alert (RFC 8446 section 6), a record that is none.
+    // No data, an alert (RFC 8446 section 6), an invalid record.
     let failures: [&[u8]; 3] = [b"", b"\x15\x03\x03\0\x02\x02\x28", b"\x16\x03\x01\0\x04\x63\0\0\0"];
     let served = |address: SocketAddr, protocol: &'static Protocol, failure: &[u8]| {
         let (mut peer, _) = Peer::open(address, protocol);
@@ -210,7 +210,7 @@ fn a_failed_handshake_leads_back_to_cleartext() {
 
 #[test]
 fn the_client_hello_is_waited_for_without_an_end() {
-    // Longer than the other rogues wait.
+    // Longer than the limit of the other rogues.
     let long = Duration::from_millis(5500);
     let open_after = |address, protocol: &'static Protocol| {
         let (mut peer, _) = Peer::open(address, protocol);
@@ -247,7 +247,7 @@ fn requests_are_refused() {
     };
     for_all_with(Weakness::RefusedForNow, |protocol, address| {
         let (answer, _) = answer(address, protocol);
-        // PostgreSQL says so with an error, and NUT has one word for both.
+        // PostgreSQL refuses with an error, and NUT does not distinguish temporary and permanent refusals.
         let refusal = match protocol.name {
             "postgres" => ServerMessage::Bye,
             "nut" => ServerMessage::Refuse(Refusal::Permanent),
@@ -328,7 +328,8 @@ fn a_rogue_ends_when_it_is_dropped() {
     assert_eq!(peer.answer(ReplyTo::Hello, PATIENCE), None);
 }
 
-/// The dialects' own words for a login that cannot succeed, and for a service that needs one.
+/// Rogues answer, and sound servers refuse, the probes of the dialects: a failing login, and a command that requires
+/// one.
 #[test]
 fn the_dialects_words_are_answered_by_rogues_and_refused_by_the_sound() {
     let words = [
@@ -358,7 +359,7 @@ fn the_dialects_words_are_answered_by_rogues_and_refused_by_the_sound() {
                 text(&from_rogue),
                 text(&from_sound)
             );
-            // IRC takes a password in silence (RFC 2812 section 3.1.1).
+            // IRC servers do not answer PASS (RFC 2812 section 3.1.1).
             assert!(from_rogue.is_some() || protocol.name == "irc", "{told}");
             assert_ne!(from_rogue, from_sound, "{told}");
         });

@@ -1,4 +1,4 @@
-//! What is wrong in TLS itself.
+//! Weaknesses of the certificate and of TLS itself.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The servers that never get to their answer do what they are for.
+//! Servers that never complete their answer behave as intended.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -47,7 +47,7 @@ fn everything_before_the_stage_is_answered() {
         for stage in StallPoint::ALL.into_iter().filter(|stage| stage.applies_to(protocol)) {
             let server = Endless::start(protocol, stage, Noise::Dribbled(DEADLINE), authority()).unwrap();
             let inside = matches!(stage, StallPoint::Session | StallPoint::TlsHello | StallPoint::TlsCommand);
-            // Only the noise makes the client wait.
+            // Every step before the noise is fast, so a short limit is enough if the noise comes before TLS.
             let timeout = if inside { DEADLINE } else { Duration::from_millis(300) };
             let builder = Connector::builder().no_system_roots().roots_pem(authority().root_pem());
             let connector = builder.timeout(timeout).build().unwrap();

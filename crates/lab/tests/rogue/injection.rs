@@ -1,4 +1,4 @@
-//! Bytes behind the request.
+//! Data after the request.
 
 use std::net::SocketAddr;
 use std::thread::sleep;
@@ -12,11 +12,11 @@ use crate::{authority, for_all, sound};
 
 type Attack = fn(SocketAddr, &'static Protocol) -> bool;
 
-/// How the request, and what is behind it, are sent.
+/// Sends the request and the data after it.
 type Send = fn(&mut Peer<std::net::TcpStream>, &[u8], &[u8]);
 
-/// Sends a request and as much of a probe as `cut` says, and the rest inside TLS. Whether the probe is answered there;
-/// if it comes in `silence`, that does not count, but with another one.
+/// Sends a request with the part of a probe before `cut`, and the rest inside TLS. Returns whether the server answers
+/// the probe there. With `silence`, the answer has to come only after another probe.
 fn injected(
     address: SocketAddr,
     protocol: &'static Protocol,
@@ -43,7 +43,7 @@ fn injected(
         return false;
     }
     if protocol.name == "mysql" {
-        // A login has no second one: an empty answer to what the server asks for.
+        // A login cannot be repeated: the second probe is an empty answer to the server's challenge.
         peer.send(&[0, 0, 0, 4]);
         return peer.answer(reply_to, SOON).is_some_and(|it| expected(protocol, &it));
     }
@@ -53,24 +53,24 @@ fn injected(
         return false;
     }
     if protocol.name == "postgres" {
-        // The dialect has to know that an answer of one octet comes.
+        // The dialect expects an answer of one octet only after it has written the question.
         let _ = probe(protocol, &mut *peer.dialect);
     }
-    // A second stream header is answered with an error.
+    // In XMPP, the answer to a second stream header is an error.
     peer.answer(reply_to, SOON).is_some()
 }
 
-/// Whether this is what a sound server answers to the probe inside TLS.
+/// Returns whether a sound server gives this answer to the probe inside TLS.
 fn expected(protocol: &'static Protocol, (answer, meaning): &(Vec<u8>, ServerMessage)) -> bool {
     let mut peer = crate::peer::upgraded(sound(protocol), protocol).unwrap();
     let (bytes, reply_to) = probe(protocol, &mut *peer.dialect);
     peer.send(&bytes);
     let (right, right_meaning) = peer.answer(reply_to, PATIENCE).unwrap();
     if protocol.name == "ldap" {
-        // Ids are drawn anew, and the answer to the question before last is none to the dialect.
+        // The ids differ, and the dialect does not recognize the answer to an earlier question.
         return answer.windows(20).any(|window| window == b"supportedLDAPVersion");
     }
-    // What follows may be drawn anew too; in HTTP and IRC the meaning alone tells little.
+    // Later octets may differ too. In HTTP and IRC, the meaning alone is not specific.
     *meaning == right_meaning && answer.get(..12) == right.get(..12)
 }
 
@@ -150,7 +150,7 @@ fn a_rogue_falls_for_no_other_attack() {
         for weakness in [Weakness::Lazy, Weakness::Partial, Weakness::Variants, Weakness::Fixation] {
             let rogue = Rogue::start(protocol, weakness, authority()).unwrap();
             for (other, attack) in ATTACKS {
-                // A segment on its way may come in time or not.
+                // With `Split`, it depends on timing whether the second segment arrives before TLS.
                 let exact = other != weakness && other != Weakness::Split && other.applies_to(protocol);
                 if exact && attack(rogue.address(), protocol) {
                     panic!("{weakness:?} falls for {other:?}: {}", protocol.name);

@@ -1,4 +1,4 @@
-//! Rogues are weak in their own way, the sound servers are not, and our client gets along with the odd ones.
+//! Each rogue has its own weakness, sound servers have none, and the library's client works with unusual servers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -21,14 +21,14 @@ pub(crate) fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| Authority::new().unwrap())
 }
 
-/// Where the sound server is.
+/// Returns the address of the sound server for a protocol.
 pub(crate) fn sound(protocol: &Protocol) -> SocketAddr {
     static LAB: OnceLock<Lab> = OnceLock::new();
     let lab = LAB.get_or_init(|| Lab::start(Options::default()).unwrap());
     lab.endpoint(protocol.name).unwrap().address
 }
 
-/// Every protocol at once, since most of the time is spent waiting.
+/// Runs a test for every protocol in parallel, because the tests mostly wait.
 pub(crate) fn for_all(test: impl Fn(&'static Protocol) + Sync) {
     std::thread::scope(|threads| {
         let test = &test;

@@ -1,4 +1,4 @@
-//! A client that says what it likes.
+//! A client that sends arbitrary messages.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,11 +9,11 @@ use starttls::proto::{
 };
 use starttls::{Connector, Encrypted};
 
-/// For an answer that has to come.
+/// The limit for an answer that has to arrive.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
-/// For one that comes or does not.
+/// The limit for an answer that may arrive.
 pub(crate) const SOON: Duration = Duration::from_millis(1500);
-/// For one that should not.
+/// The limit for an answer that should not arrive.
 pub(crate) const QUIET: Duration = Duration::from_millis(250);
 
 pub(crate) struct Peer<S> {
@@ -43,7 +43,7 @@ pub(crate) fn dialect(protocol: &Protocol, inside_tls: bool) -> Box<dyn Dialect>
     (protocol.dialect)(Identity { inside_tls, ..Identity::new("localhost") })
 }
 
-/// Finishes whatever the certificate.
+/// Returns a connector that accepts any certificate.
 pub(crate) fn open_connector() -> Connector {
     Connector::builder().no_system_roots().insecure().timeout(PATIENCE).build().unwrap()
 }
@@ -55,7 +55,7 @@ impl Peer<TcpStream> {
         Self { io, protocol, dialect: dialect(protocol, false), inbox: Vec::new() }
     }
 
-    /// Up to the point where the request is due; what the server said.
+    /// Runs the dialogue up to the request and returns what the server sent.
     pub(crate) fn open(address: SocketAddr, protocol: &'static Protocol) -> (Self, Vec<u8>) {
         let mut peer = Self::dial(address, protocol);
         let mut said = Vec::new();
@@ -69,7 +69,7 @@ impl Peer<TcpStream> {
         (peer, said)
     }
 
-    /// Whether the server said yes to what was sent.
+    /// Returns whether the server accepted the request that was sent.
     pub(crate) fn accepted(&mut self) -> bool {
         if !self.protocol.flow.request_is_answered {
             return true;
@@ -77,7 +77,7 @@ impl Peer<TcpStream> {
         matches!(self.answer(ReplyTo::Request, PATIENCE), Some((_, ServerMessage::Accept)))
     }
 
-    /// TLS, if it comes up; with what the server says there first already read.
+    /// Starts TLS and reads what the server sends first inside TLS; fails if the handshake fails.
     pub(crate) fn secure(
         self,
         connector: &Connector,
@@ -96,7 +96,7 @@ impl Peer<TcpStream> {
     }
 }
 
-/// The whole upgrade, as it should be.
+/// Runs a complete, regular upgrade.
 pub(crate) fn upgraded(
     address: SocketAddr,
     protocol: &'static Protocol,
@@ -121,12 +121,12 @@ impl<S: Wait> Peer<S> {
         self.send(&words);
     }
 
-    /// A server that is gone is noticed with the next answer.
+    /// A broken connection is not an error here: the next answer is missing.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.io.write_all(bytes).and_then(|()| self.io.flush());
     }
 
-    /// The next message that is an answer, with the ones before it; `None` if none came in time.
+    /// Returns the next answer, with the interim messages before it; `None` if none arrived in time.
     pub(crate) fn answer(
         &mut self,
         reply_to: ReplyTo,
@@ -161,7 +161,7 @@ impl<S: Wait> Peer<S> {
         }
     }
 
-    /// Whether anything came.
+    /// Returns whether any data arrived.
     pub(crate) fn fill(&mut self) -> bool {
         let mut buffer = [0; 4096];
         match self.io.read(&mut buffer) {
@@ -176,8 +176,7 @@ impl<S: Wait> Peer<S> {
     }
 }
 
-/// Something that a server answers in the same way whenever it is asked, for use inside TLS, and what its answer
-/// answers.
+/// Returns a command that a server answers in the same way each time inside TLS, and what its answer is a reply to.
 pub(crate) fn probe(protocol: &Protocol, dialect: &mut dyn Dialect) -> (Vec<u8>, ReplyTo) {
     for (message, reply_to) in
         [(ClientMessage::Hello, ReplyTo::Hello), (ClientMessage::Probe, ReplyTo::Other)]
@@ -192,7 +191,7 @@ pub(crate) fn probe(protocol: &Protocol, dialect: &mut dyn Dialect) -> (Vec<u8>,
     (mysql_login(2), ReplyTo::Other)
 }
 
-/// HandshakeResponse41 of a user without a password.
+/// Returns the HandshakeResponse41 of a user without a password.
 pub(crate) fn mysql_login(sequence: u8) -> Vec<u8> {
     let mut body = (0x200_u32 | 0x8000 | 0x8_0000).to_le_bytes().to_vec();
     body.extend((1_u32 << 24).to_le_bytes());

@@ -1,4 +1,4 @@
-//! Our client gets along.
+//! The library's client works with servers that have quirks.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
