@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use starttls_lab::real::{RealEndpoint, RealServer, Setup};
 
-/// The time limit for an upgrade that has to succeed; the second limit is for an upgrade that has to fail, because a
-/// client may wait forever.
+/// The time limit for an upgrade that has to succeed.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The time limit for an upgrade that has to fail: a client may wait forever for the answer.
 const NO_UPGRADE: Duration = Duration::from_secs(4);
 
 mod upgrades {
