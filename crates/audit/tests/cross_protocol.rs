@@ -1,4 +1,5 @@
-//! A port with TLS from the first byte beside the upgrade: harmless, worth knowing, or an attack, by what joins them.
+//! A port with TLS from the first byte next to the upgrade: harmless, a note, or an attack, depending on what they
+//! share.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -13,7 +14,7 @@ use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 const ID: &str = "srv-xproto";
 
-/// What the audit makes of this server when the TLS port is there.
+/// Returns the finding about this server with this port for implicit TLS.
 async fn crossing(rogue: &Rogue, root: &str, implicit_port: Option<u16>) -> Finding {
     let limits = Limits { implicit_port, ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
@@ -36,7 +37,7 @@ async fn the_same_certificate_joins_the_ports() {
         let found = crossing(&rogue, &authority.root_pem(), rogue.implicit_port()).await;
         let expected = match protocol.name {
             "http" => CheckOutcome::Warning,
-            // The server sends nothing inside TLS before a request there.
+            // Inside TLS, the server sends nothing before a request.
             "ldap" | "xmpp" | "xmpp-server" | "irc" | "postgres" => CheckOutcome::NotApplicable,
             _ => CheckOutcome::Info,
         };
@@ -69,7 +70,7 @@ async fn another_alpn_id_keeps_them_apart() {
 async fn without_such_a_port_there_is_nothing_to_join() {
     let authority = Authority::new().unwrap();
     let rogue = Rogue::start(&HTTP, Weakness::Alert, &authority).unwrap();
-    // Nobody listens on port 1; its own upgrade port answers a ClientHello in cleartext, or not at all.
+    // No server listens on port 1. The rogue's own port answers a ClientHello in cleartext or not at all.
     for port in [None, Some(1), Some(rogue.address().port())] {
         let found = crossing(&rogue, &authority.root_pem(), port).await;
         assert_eq!(found.outcome, CheckOutcome::NotApplicable, "{port:?}: {}", found.summary);

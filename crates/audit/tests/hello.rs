@@ -1,4 +1,4 @@
-//! An error in reply to the hello is not a list of capabilities without the upgrade.
+//! An error in reply to the hello does not mean that the upgrade is missing in a list of capabilities.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -52,7 +52,7 @@ async fn an_upgrade_without_a_list_is_audited() {
     }
 }
 
-/// A server in cleartext that answers by the first word of each line.
+/// Starts a cleartext server that answers each line by its first word.
 async fn scripted(greeting: &'static str, answers: &'static [(&'static str, &'static str)]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -119,7 +119,7 @@ async fn a_server_that_knows_neither_declines() {
     }
 }
 
-/// RFC 5321 section 4.1.1.1: the older hello opens a session too, and the client requests the upgrade after it.
+/// RFC 5321 section 4.1.1.1: HELO opens a session too, and the client requests the upgrade after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_temporary_refusal_behind_the_older_hello_is_not_a_missing_offer() {
     let answers = &[("HELO", "250 old\r\n"), ("STARTTLS", "454 4.7.0 later\r\n")];
@@ -150,7 +150,7 @@ async fn a_web_server_may_ignore_the_request() {
     let wrong = |it: &&Finding| matches!(it.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
     assert_eq!(endpoint.findings.iter().find(wrong), None);
     assert!(endpoint.summary.contains("RFC 9110 section 7.8"), "{}", endpoint.summary);
-    // The answer's header fields are in cleartext too.
+    // The header fields of the answer are in cleartext too.
     let banner = endpoint.findings.iter().find(|it| it.id == "leak-banner").unwrap();
     assert!(banner.summary.contains("web/2.4.57"), "{banner:?}");
 }

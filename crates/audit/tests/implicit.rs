@@ -29,7 +29,7 @@ fn wrong(endpoint: &EndpointReport) -> Vec<&Finding> {
     endpoint.findings.iter().filter(bad).collect()
 }
 
-/// Runs one task for each of these on two threads.
+/// Runs one task for each item on two threads.
 fn each<T, F: Future<Output = ()> + Send + 'static>(all: impl IntoIterator<Item = T>, task: impl Fn(T) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

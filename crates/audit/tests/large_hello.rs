@@ -13,7 +13,7 @@ use starttls_lab::hello_limit::{Reaction, in_front_of};
 use starttls_lab::{Lab, Options};
 
 async fn audited(address: SocketAddr, implicit: bool, root: &str) -> EndpointReport {
-    // Silence is waited for.
+    // The device does not answer, so the audit waits for this limit.
     let limits = Limits { reply_timeout: Duration::from_secs(2), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots().roots_pem(root), limits).unwrap();
     let audit = audit.with_implicit_tls(implicit);
@@ -45,7 +45,7 @@ fn the_cause_is_named_and_everything_else_is_audited() {
             assert_eq!((finding.id.as_str(), report.outcome), ("tls-large-hello", EndpointVerdict::Findings));
             assert!(!report.tls.unwrap().post_quantum);
         }
-        // The same server without the device.
+        // The same server without the device in front of it.
         let report = runtime.block_on(audited(server, implicit, lab.ca_pem()));
         assert!(
             report.tls.unwrap().post_quantum && report.findings.iter().all(|it| it.id != "tls-large-hello")

@@ -1,4 +1,4 @@
-//! Odd but legal servers are as good as any: the audit gets inside TLS with each of them, and accuses none.
+//! Unusual but conforming servers: the audit completes TLS with each of them and reports no failure.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -13,7 +13,7 @@ use starttls_lab::ca::Authority;
 use starttls_lab::rogue::Quirk;
 use tokio::sync::Semaphore;
 
-/// The upgrade, and no more than that: dribbling servers take their time for each connection.
+/// Audits only the upgrade if possible, because slow servers need much time for each connection.
 async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authority) -> EndpointReport {
     let server = odd.start(protocol, authority).unwrap();
     let root = authority.root_pem();
@@ -26,7 +26,7 @@ async fn upgraded(protocol: &'static Protocol, odd: &Quirk, authority: &Authorit
 }
 
 fn problem(name: &str, endpoint: &EndpointReport) -> Option<String> {
-    // One of them upgrades without having offered to, which is worth a finding.
+    // One of the servers upgrades without offering it, which is a finding.
     let accused =
         endpoint.findings.iter().find(|it| it.outcome == CheckOutcome::Fail && it.id != "srv-offered");
     match (endpoint.tls.is_some(), accused) {

@@ -1,5 +1,5 @@
-//! An audit opens only the connections, and sends only the logins, that its selected checks need. Both are counted at the
-//! server.
+//! An audit opens only the connections and sends only the logins that its selected checks need. The tests count both at
+//! the server.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -28,7 +28,7 @@ struct Arrived {
     logins: AtomicU32,
 }
 
-/// What a login contains, in the text protocols.
+/// Returns the words that occur in a login, for text protocols.
 fn login_words(protocol: &Protocol) -> &'static [&'static str] {
     match protocol.name {
         "smtp" | "submission" | "lmtp" => &["AUTH "],
@@ -75,7 +75,7 @@ async fn counted(protocol: &'static Protocol, server: SocketAddr, arrived: Arc<A
     address
 }
 
-/// The report, the connections and the logins of an audit.
+/// The report of an audit, with the number of its connections and logins.
 struct Counted {
     report: EndpointReport,
     connections: u32,
@@ -182,7 +182,7 @@ async fn monitoring_recognizes_a_wrong_port() {
     tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
 }
 
-/// What `cost` announces is never exceeded, and each check that is run alone has a result.
+/// An audit never exceeds the announced `cost`, and each check has a result if it runs alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_check_takes_more_than_announced() {
     let lab = Arc::new(Lab::start(Options::default()).unwrap());

@@ -1,4 +1,4 @@
-//! Servers delay the answer to a login that fails: it is waited for, and what is not answered is not called sound.
+//! Servers delay the answer to a failed login. The audit waits for it, and without an answer the check does not pass.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Forwards connections to the server, and delays logins and what follows them.
+/// Forwards connections to the server, and delays logins and the messages after them.
 async fn slow(protocol: &'static Protocol, server: SocketAddr, delay: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -43,7 +43,7 @@ async fn slow(protocol: &'static Protocol, server: SocketAddr, delay: Duration) 
     address
 }
 
-/// By its first octets: what follows is drawn at random.
+/// Returns whether these bytes are a login. Only the first octets count, because others are random.
 fn is_login(protocol: &Protocol, said: &[u8]) -> bool {
     let mut login = Vec::new();
     (protocol.dialect)(Identity::new("localhost")).write_client(ClientMessage::Credentials, &mut login);
@@ -100,7 +100,7 @@ async fn a_login_that_is_answered_late_is_taken_all_the_same() {
         let login = found(&report, "srv-auth-before");
         let taken = matches!(login.outcome, CheckOutcome::Fail | CheckOutcome::Warning);
         assert!(taken, "{name} after {delay:?}: {}", login.summary);
-        // What a login is answered late is no answer to a command.
+        // A late answer to the login is not an answer to the next command.
         let command = found(&report, "srv-not-enforced");
         let refused = matches!(command.outcome, CheckOutcome::Pass | CheckOutcome::NotApplicable);
         assert!(refused, "{name} after {delay:?}: {}", command.summary);

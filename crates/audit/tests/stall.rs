@@ -1,4 +1,4 @@
-//! A handshake that does not start, or does not progress: does the server end the connection in time?
+//! Whether a server ends a connection in time if the handshake does not start or does not progress.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -12,7 +12,7 @@ use starttls_audit::{Audit, Limits};
 use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 
-/// The lab's rogues give a handshake five seconds, unless that is what is wrong with them.
+/// The lab's rogues limit a handshake to five seconds, unless their weakness is that they do not.
 const LIMIT: Duration = Duration::from_secs(9);
 
 async fn judge(
@@ -35,7 +35,7 @@ async fn judge(
 async fn a_handshake_has_its_time_as_a_whole() {
     let authority = Arc::new(Authority::new().unwrap());
     let mut audits = tokio::task::JoinSet::new();
-    // The last is about the certificate, and as good as sound here.
+    // The last weakness is in the certificate; in this check, the server is sound.
     let cases = [
         (Weakness::Stall, CheckOutcome::Fail),
         (Weakness::Drip, CheckOutcome::Warning),

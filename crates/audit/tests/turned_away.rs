@@ -1,4 +1,4 @@
-//! A server that turns the audit away, or an audit at its limits: neither is evidence about the upgrade.
+//! A server that refuses the audit's connections, or an audit at its limits: neither is evidence about the upgrade.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -14,7 +14,7 @@ use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A way to the server for so many connections; those that come later hear this, and are closed.
+/// Forwards the first `left` connections to the server. Later connections receive `then` and are closed.
 async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> Sock
     address
 }
 
-/// Sound, but for a certificate that has to be renewed.
+/// Audits a server that is sound except for a certificate that expires soon.
 async fn audited(connections: u32, at: impl AsyncFnOnce(SocketAddr) -> SocketAddr) -> EndpointReport {
     let authority = Authority::new().unwrap();
     let rogue = Rogue::start(&SUBMISSION, Weakness::SoonExpired, &authority).unwrap();
@@ -68,7 +68,7 @@ async fn who_was_turned_away_accuses_nobody() {
             let report = audited(25, async |server| limited(server, admitted, then).await).await;
             assert_eq!(accused(&report), Vec::<String>::new(), "{admitted} connections");
             assert!(throttled(&report), "{admitted} connections: {}", report.summary);
-            // Once, and not once for every check that could not be run.
+            // The report mentions the refusal once, not for every check that could not run.
             let away = |it: &&starttls_audit::report::Finding| {
                 it.outcome == CheckOutcome::Inconclusive && it.summary.contains("turned")
             };
@@ -90,7 +90,7 @@ async fn a_limit_of_ones_own_is_not_the_servers() {
         for finding in untold {
             assert!(finding.summary.contains("--max-connections"), "{}: {}", finding.id, finding.summary);
         }
-        // The certificate is to be renewed.
+        // The finding is about the certificate, which expires soon.
         assert_eq!(report.outcome, EndpointVerdict::Findings);
     }
 }

@@ -1,4 +1,4 @@
-//! A server that does not know the request may leave it unanswered: it declines, and is not unreachable.
+//! A server that does not know the request may leave it unanswered. The outcome is declined, not unreachable.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! A port that serves something else: one finding, with the URL to use, and no wait for the whole timeout.
+//! A port with another service: one finding with the URL to use, without waiting for the timeout.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -11,7 +11,7 @@ use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict};
 use starttls_audit::{Audit, Limits};
 use starttls_lab::{Lab, Options};
 
-/// The patience is longer than the test may take: only a diagnosis ends it in time.
+/// The reply timeout is longer than the limit of the test: only a diagnosis ends the audit in time.
 async fn audited(protocol: &'static Protocol, address: SocketAddr) -> EndpointReport {
     let limits = Limits { reply_timeout: Duration::from_secs(600), ..Limits::default() };
     let audit = Audit::new(|| Connector::builder().no_system_roots(), limits).unwrap();

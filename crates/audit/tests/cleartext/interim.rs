@@ -1,4 +1,4 @@
-//! Messages that do not answer a command come before its answer. The answer decides.
+//! Messages that do not answer a command may arrive before its answer. Only the answer counts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn interim(protocol: &Protocol) -> Option<[&'static [u8]; 2]> {
     let others = b"\x30\x0f\x02\x04\x7f\xff\xff\xf0\x65\x07\x0a\x01\x00\x04\x00\x04\x00\x30\x08\x02\x04\x7f\xff\xff\xf0\x79\x00";
     let stanza = b"<message type='headline'><body>Maintenance at ten</body></message>";
     let notices = b":localhost NOTICE * :Checking ident\r\n:localhost 020 * :Please wait\r\n";
-    // A parameter, a notice, and what an older server says to a newer client.
+    // A parameter, a notice, and the version negotiation of an older server.
     let negotiated = b"S\0\0\0\x0aa\0b\0\0\0N\0\0\0\x05\0v\0\0\0\x0c\0\0\0\0\0\0\0\0";
     Some(match protocol.name {
         "imap" => [untagged, b"* OK Still at it\r\n* 3 EXISTS\r\n"],
@@ -57,7 +57,7 @@ async fn an_answer_is_judged_by_itself() {
     let authority = Arc::new(Authority::new().unwrap());
     let slots = Arc::new(Semaphore::new(8));
     let mut audits = JoinSet::new();
-    // Refused (but for its certificate the first is sound), taken, served.
+    // Servers that refuse, accept and serve in cleartext. The first is sound except for its certificate.
     for weakness in [Weakness::SoonExpired, Weakness::CredentialsBefore, Weakness::NotEnforced] {
         let talks = |it: &&&'static Protocol| interim(it).is_some() && weakness.applies_to(it);
         for protocol in PROTOCOLS.iter().filter(talks).copied() {

@@ -1,4 +1,5 @@
-//! A server refuses a login in cleartext: for lack of TLS, or because it is wrong? The same login inside TLS shows it.
+//! A server can refuse a login in cleartext because TLS is required or because the credentials are wrong. The same
+//! login inside TLS distinguishes the two.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use starttls_lab::ca::{Authority, Leaf};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How a server answers a line, in cleartext and inside TLS; the tag is IMAP's.
+/// Returns the answer to a line, in cleartext or inside TLS; the tag is that of IMAP.
 type Answer = fn(line: &str, inside: bool) -> String;
 
-/// Answers lines until the client asks for TLS or leaves.
+/// Answers lines until the client requests TLS or closes.
 async fn converse(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     answer: Answer,

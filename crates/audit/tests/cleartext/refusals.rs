@@ -1,4 +1,4 @@
-//! Silence, a refusal and a server that has had enough are three things.
+//! The audit distinguishes silence, a refusal, and a server that ends the session.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -82,7 +82,7 @@ async fn an_answer_without_a_length_may_refuse() {
     }
 }
 
-/// In cleartext such a server ends the session with any command but those of the upgrade.
+/// In cleartext, this server ends the session after each command that does not belong to the upgrade.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_for_want_of_tls_is_not_throttled() {
     let authority = Authority::new().unwrap();

@@ -1,4 +1,4 @@
-//! A forwarder that changes what the client sends in cleartext.
+//! A relay that drops cleartext messages of the client and adds messages of the server.
 
 use std::net::SocketAddr;
 
@@ -6,11 +6,11 @@ use starttls::proto::{ClientMessage, Identity, Protocol, ReplyTo, Scan, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens to a message of the client's.
+/// What the relay does with a message of the client.
 pub(crate) struct Act {
-    /// The client is sent this first.
+    /// Bytes that are sent to the client first.
     pub(crate) before: &'static [u8],
-    /// Whether the message goes to the server; the connection ends otherwise.
+    /// Whether the message is forwarded to the server. If not, the connection ends.
     pub(crate) passes: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn between(
     address
 }
 
-/// Carries one connection to its end; `None` is that end.
+/// Relays one connection; returns `None` at its end.
 async fn carry(
     protocol: &'static Protocol,
     client: TcpStream,

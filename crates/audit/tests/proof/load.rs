@@ -1,11 +1,11 @@
-//! Something else for the processor to do.
+//! Load on the processor during the tests.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// Threads that are busy until this is dropped.
+/// Threads that keep the processor busy until this value is dropped.
 pub(crate) struct Load {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,

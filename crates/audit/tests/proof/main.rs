@@ -1,7 +1,7 @@
-//! The auditor audited, by each version of TLS: no weakness of the lab's rogues is missed, and nothing else found.
+//! The audit of all the lab's rogues with each version of TLS: it misses no weakness and reports nothing else.
 //!
-//! `PROOF_RUNS` says how often in a row (once by default) and `PROOF_LOAD` beside how many threads that keep the
-//! processor busy (none); `cargo xtask proof` sets both. `ROGUE` takes the weaknesses whose names begin like that.
+//! `PROOF_RUNS` is the number of runs (default 1), and `PROOF_LOAD` the number of threads that keep the processor busy
+//! meanwhile (default 0); `cargo xtask proof` sets both. `ROGUE` selects weaknesses by the start of their names.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![expect(clippy::print_stdout, reason = "a proof has figures")]
@@ -20,19 +20,19 @@ use starttls_audit::{Audit, Limits};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// For one audit, on a machine that has other things to do.
+/// The time limit for one audit on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Audits at once: most of their time is spent waiting.
+/// The number of parallel audits, which mostly wait.
 const AT_ONCE: usize = 16;
 
-/// What is wrong with a verdict.
+/// A wrong verdict.
 enum Problem {
     Missed(String),
     FalseAlarm(String),
 }
 
-/// What came of all audits of a run.
+/// The results of all audits of a run.
 #[derive(Default)]
 struct Tally {
     servers: usize,
@@ -64,7 +64,7 @@ impl Tally {
     }
 }
 
-/// The audit of one server, as its users would have it; `None` when it does not end.
+/// Audits one server with the default limits; returns `None` if the audit does not end in time.
 async fn audit(
     protocol: &'static Protocol,
     (name, address): (&str, std::net::SocketAddr),

@@ -1,4 +1,4 @@
-//! Every weakness of the lab's rogues, in every protocol where it exists and can be seen.
+//! Each weakness of the lab's rogues, in each protocol in which it exists and is visible.
 
 use std::sync::Arc;
 
@@ -46,10 +46,10 @@ async fn judge(
     };
     let found = wrong(&endpoint);
     let told = |id: &str| endpoint.findings.iter().any(|it| it.id == id && it.outcome != CheckOutcome::Pass);
-    // To be throttled, or shut out inside TLS, is no verdict on the upgrade.
+    // A server that limits connections, or that refuses the audit inside TLS, allows no verdict on the upgrade.
     let hit = match weakness {
         Weakness::Throttled => told(weakness.id()),
-        // TLS 1.2 asks for the certificate before the handshake is done.
+        // In TLS 1.2 the server requests the certificate during the handshake, which then fails.
         _ if weakness.wants_certificate() && tls == TlsVersion::Tls12 => {
             endpoint.outcome == EndpointVerdict::TlsFailed
         }
@@ -80,7 +80,7 @@ fn is_unseen(endpoint: &EndpointReport) -> bool {
         && compared.iter().all(|id| untold(id))
 }
 
-/// What is wrong with an endpoint, by the ids of the checks that say so.
+/// Returns the ids of the checks that failed or warned.
 fn wrong(endpoint: &EndpointReport) -> Vec<&str> {
     let bad = endpoint
         .findings

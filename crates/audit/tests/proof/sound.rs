@@ -1,4 +1,4 @@
-//! The lab's sound servers, which have no problem except an old version of TLS in one run.
+//! The lab's sound servers, which have no problem except for the old version of TLS in one run.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ async fn judge(endpoint: &LabEndpoint, root: &str, tls: TlsVersion) -> Result<()
     if report.connections > limits.connections {
         return Err(format!("{}: takes {} connections", endpoint.scheme, report.connections));
     }
-    // The only check that needs `--slow`; every other one has to be run.
+    // `srv-stall` requires `--slow`; all other checks have to run.
     let fine = |it: &Finding| match it.outcome {
         CheckOutcome::Pass | CheckOutcome::Info | CheckOutcome::NotApplicable => true,
         CheckOutcome::NotRun => it.id == "srv-stall",

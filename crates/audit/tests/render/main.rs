@@ -1,4 +1,4 @@
-//! The renderers and the filter, over reports that are made up.
+//! The renderers and the filter with sample reports.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod browser;

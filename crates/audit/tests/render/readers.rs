@@ -1,4 +1,4 @@
-//! The formats, read by the programs that they are made for.
+//! The output of the renderers, read by the programs for which it is made.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
