@@ -1,4 +1,4 @@
-//! Every scenario catches the weak client that it is for, in every protocol, and none accuses the sound one.
+//! Each scenario detects the flaw that it is for, in each protocol, and no scenario accuses the sound client.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -20,7 +20,7 @@ use starttls_lab::vulnerable_clients::Flaw;
 use support::{IMPATIENT, PATIENT, attack};
 use tokio::sync::Semaphore;
 
-/// Which scenarios catch a client with this flaw: ids, or what ids begin with.
+/// Returns the scenarios that detect a client with this flaw, as ids or prefixes of ids.
 fn caught_by(flaw: Flaw) -> &'static [&'static str] {
     match flaw {
         Flaw::FallsBack => &[
@@ -48,7 +48,7 @@ fn caught_by(flaw: Flaw) -> &'static [&'static str] {
     }
 }
 
-/// What these scenarios say of a client with this flaw.
+/// Returns the expected outcome of a scenario for a client with this flaw.
 fn verdict(flaw: Flaw, id: &str) -> ScenarioOutcome {
     match (flaw, id) {
         (Flaw::NeverTimesOut, _) => ScenarioOutcome::Hung,
@@ -60,7 +60,7 @@ fn verdict(flaw: Flaw, id: &str) -> ScenarioOutcome {
     }
 }
 
-/// What a scenario cannot show of a client with this flaw in this protocol, and why.
+/// Returns why a scenario cannot detect a client with this flaw in this protocol, if it cannot.
 fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
     let mut greeting = Vec::new();
     (protocol.dialect)(Identity::new("localhost"))
@@ -82,7 +82,7 @@ fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with the verdicts on a client with this flaw.
+/// Returns the wrong verdicts on a client with this flaw.
 async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: TlsVersion) -> Vec<String> {
     let ids = caught_by(flaw);
     let meant = |it: &Scenario| {
@@ -93,10 +93,10 @@ async fn is_caught(lab: Arc<Lab>, protocol: &'static Protocol, flaw: Flaw, tls: 
     differences(&report, |id| verdict(flaw, id), &format!("{} {flaw:?} {tls:?}", protocol.name))
 }
 
-/// What is wrong with the verdicts on the sound client.
+/// Returns the wrong verdicts on the sound client.
 async fn is_sound(lab: Arc<Lab>, protocol: &'static Protocol, tls: TlsVersion) -> Vec<String> {
     let what = format!("{} {tls:?}", protocol.name);
-    // Before its request it asks for nothing in some protocols, and waits then for an answer that never comes.
+    // In some protocols, the client sends nothing before its request, so it waits for an answer that never arrives.
     let waits = |it: &Scenario| {
         caught_by(Flaw::NeverTimesOut).iter().chain(&["cli-presend"]).any(|start| it.id.starts_with(start))
     };
@@ -121,7 +121,7 @@ fn differences(report: &AttackReport, expected: impl Fn(&str) -> ScenarioOutcome
         .collect()
 }
 
-/// Does it for every protocol, some at a time, and fails with all that is wrong.
+/// Runs a check for each protocol, several in parallel, and panics with all problems.
 async fn everywhere<F: Future<Output = Vec<String>> + Send + 'static>(
     does: impl Fn(Arc<Lab>, &'static Protocol) -> F,
 ) {
@@ -141,12 +141,12 @@ async fn everywhere<F: Future<Output = Vec<String>> + Send + 'static>(
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// How often everything is done: `ATTACK_RUNS=20` for those who have the time.
+/// Returns the number of runs, which `ATTACK_RUNS` sets.
 fn runs() -> u32 {
     std::env::var("ATTACK_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(1)
 }
 
-/// In each run the other version of TLS for each second flaw.
+/// Alternates the version of TLS between flaws and between runs.
 fn tls(run: u32, flaw: Flaw) -> TlsVersion {
     let odd = (run + Flaw::ALL.iter().position(|it| *it == flaw).unwrap_or(0) as u32) % 2;
     if odd == 1 { TlsVersion::Tls12 } else { TlsVersion::Tls13 }

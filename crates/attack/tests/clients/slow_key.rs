@@ -1,4 +1,4 @@
-//! A key that takes long to be found keeps nobody waiting but its own run.
+//! A certificate key that takes long to create delays only the run that needs it.
 
 use std::error::Error;
 use std::path::Path;
@@ -16,7 +16,7 @@ use starttls_lab::vulnerable_clients::VulnerableClient;
 use crate::environment::Lab;
 use crate::support::{Local, PATIENT};
 
-/// Has the key for `cli-hs-old` when another client has ended.
+/// An environment that returns the key for `cli-hs-old` only after another client has ended.
 struct Slow {
     lab: Arc<Lab>,
     ended: Mutex<Receiver<()>>,
@@ -39,7 +39,7 @@ impl Environment for Slow {
     }
 }
 
-/// Says when it has ended under an attack.
+/// A client that notifies the environment when it has ended under an attack.
 struct Telling {
     client: Local,
     runs: Mutex<u32>,
@@ -52,7 +52,7 @@ impl Subject for Telling {
             let ran = self.client.run(target).await;
             let mut runs = self.runs.lock().unwrap();
             *runs += 1;
-            // The first run is the one without an attack.
+            // The first run is the control run without an attack.
             if *runs == 2 {
                 self.ended.send(()).unwrap();
             }
@@ -65,7 +65,7 @@ impl Subject for Telling {
     }
 }
 
-/// On one thread, so that whatever blocks it blocks all.
+/// The test uses one thread, so that a call that blocks would block all runs.
 #[tokio::test]
 async fn other_runs_go_on_while_a_key_is_made() {
     let (lab, (ended, heard)) = (Lab::new(), channel());

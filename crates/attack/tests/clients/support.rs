@@ -1,4 +1,4 @@
-//! The lab's clients as subjects.
+//! The lab's clients as subjects of an attack.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use starttls_lab::vulnerable_clients::{Flaw, VulnerableClient};
 
 use crate::environment::Lab;
 
-/// How long clients wait for an answer that comes, on a machine that has other things to do.
+/// The limit of a client for an answer that arrives, on a busy machine.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
-/// The same for one that does not come.
+/// The limit of a client for an answer that does not arrive.
 pub(crate) const IMPATIENT: Duration = Duration::from_secs(8);
 
-/// A client of the lab's.
+/// A client of the lab.
 pub(crate) struct Local {
     pub(crate) client: VulnerableClient,
 }
@@ -45,7 +45,7 @@ impl Subject for Local {
     }
 }
 
-/// All scenarios, or some, against a client of the lab's.
+/// Runs all or some scenarios against a client of the lab.
 pub(crate) async fn attack(
     lab: &Arc<Lab>,
     protocol: &'static Protocol,

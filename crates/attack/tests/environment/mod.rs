@@ -1,4 +1,4 @@
-//! The lab's fixtures as a stage, for tests here and elsewhere.
+//! An environment of the lab's fixtures, which several test crates share.
 
 use std::error::Error;
 use std::path::Path;
