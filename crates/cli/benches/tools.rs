@@ -1,6 +1,6 @@
-//! What an audit costs, next to other tools on the same server: time, processor time and connections.
+//! The cost of an audit compared with other tools on the same server: time, processor time and connections.
 //!
-//! `cargo xtask bench audit` runs it for SMTP and writes `docs/benchmarks.md`, which says what the columns mean;
+//! `cargo xtask bench audit` runs the benchmark for SMTP and writes `docs/benchmarks.md`, which explains the columns.
 //! `cargo xtask bench tools imap` runs it for another protocol and writes nothing.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of a benchmark is what it prints")]
@@ -24,15 +24,15 @@ use starttls_audit::report::CheckOutcome;
 use starttls_lab::process::{program, run};
 use starttls_lab::real::{SERVERS, Setup};
 
-/// The median of an odd number; but a tool that takes minutes is run once.
+/// The number of runs; the result is their median. A tool that takes longer than `ONCE` runs once.
 const RUNS: usize = 3;
 const ONCE: Duration = Duration::from_secs(60);
 
-/// For one run of a tool, on a machine that has other things to do.
+/// The time limit for one run of a tool on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
-    // `cargo test --benches` asks for nothing that would take time.
+    // `cargo test --benches` runs no measurement.
     if !std::env::args().any(|arg| arg == "--bench") {
         return ExitCode::SUCCESS;
     }
@@ -106,9 +106,9 @@ fn median<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> T {
 struct Tool {
     name: &'static str,
     version: &'static str,
-    /// The command; `{…}` stands for what the tools are pointed at.
+    /// The command; each `{…}` stands for a value of the run.
     audit: &'static str,
-    /// How many findings its report has: on the upgrade, on what is inside TLS.
+    /// Returns the number of findings about the upgrade and about TLS.
     found: fn(&str) -> (u32, u32),
     looks: &'static str,
 }
@@ -173,7 +173,7 @@ const TOOLS: [Tool; 5] = [
         found: |report| {
             let report: serde_json::Value = serde_json::from_str(report).unwrap_or_default();
             let ids = report.as_array().into_iter().flatten().filter_map(|it| it["id"].as_str());
-            // What it calls the service is that the upgrade can be done; the other two are about the tool.
+            // `service` is only the result that the upgrade works; the other two ids are about testssl.sh itself.
             (1, ids.filter(|id| !["service", "scanTime", "engine_problem"].contains(id)).count() as u32)
         },
         looks: "versions, suites, groups, preferences; known weaknesses; the certificate; simulated clients",
@@ -189,7 +189,7 @@ fn command(line: &str, words: &[(&str, String)]) -> Command {
     command
 }
 
-/// Lines that begin with one of these, separated by `|`.
+/// Returns the number of lines that start with one of these prefixes, which `|` separates.
 fn lines(text: &str, told: &str) -> u32 {
     text.lines().filter(|line| told.split('|').any(|begin| line.trim_start().starts_with(begin))).count()
         as u32
@@ -213,7 +213,7 @@ fn measure(
     if report.exists() {
         fs::remove_file(report)?;
     }
-    // The exit status says what was found, each tool in its own way.
+    // The exit status is ignored, because each tool uses it differently for its findings.
     let mut audit = command(&format!("timeout -k5 {} {}", LIMIT.as_secs(), tool.audit), words);
     let out = File::create(&output)?;
     audit.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
@@ -224,21 +224,21 @@ fn measure(
     let connections = counter.total() - connections;
     let said = fs::read(report).or_else(|_| fs::read(&output))?;
     let found = (tool.found)(&String::from_utf8_lossy(&said));
-    // 124: `timeout` ended it.
+    // `timeout` exits with 124 after the time limit.
     if found.1 == 0 || status.code() == Some(124) {
         return Err(format!("{} has not done its work: {}", tool.name, Escaped(&fs::read(&output)?)).into());
     }
     Ok(Cost { wall, cpu, connections, found })
 }
 
-/// The processor time of everything that was started and has ended.
+/// Returns the processor time of all child processes that have ended.
 fn children() -> Result<Duration, Box<dyn Error>> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let spent = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(spent.try_into()?))
 }
 
-/// Where sslyze is; no Debian package has it.
+/// Returns the folder of sslyze, which has no Debian package.
 fn venv() -> Result<PathBuf, Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sslyze");
     if !folder.join("bin/sslyze").exists() {
@@ -250,7 +250,7 @@ fn venv() -> Result<PathBuf, Box<dyn Error>> {
     Ok(folder)
 }
 
-/// Stands before a server and counts who comes.
+/// A relay in front of a server that counts connections.
 struct Counter {
     address: SocketAddr,
     count: Arc<AtomicU32>,
@@ -264,7 +264,7 @@ impl Counter {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::Relaxed);
-                // A tool sees that its connection ends, and its report tells.
+                // An error of the relay ends the connection, which the tool reports.
                 thread::spawn(move || forward(&client, server));
             }
         });
@@ -272,7 +272,7 @@ impl Counter {
     }
 
     fn total(&self) -> u32 {
-        // The last connection of a tool that has ended may still wait to be accepted.
+        // The last connection of a tool that has ended may not be accepted yet.
         thread::sleep(Duration::from_millis(200));
         self.count.load(Ordering::Relaxed)
     }
@@ -283,7 +283,7 @@ fn forward(client: &TcpStream, server: SocketAddr) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let copy = |mut from: &TcpStream, mut to: &TcpStream| {
-        // Whatever the end is, the other side sees one.
+        // Ends the direction after an error too.
         let _ = io::copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     };
