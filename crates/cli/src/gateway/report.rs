@@ -1,4 +1,4 @@
-//! The plan of a configuration, as data. The schema is in `docs/schema/plan.json`.
+//! The JSON plan of a configuration. The schema is in `docs/schema/plan.json`.
 
 use std::time::Duration;
 
@@ -139,11 +139,11 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// What came of reaching a backend, and how long it took.
+/// The result of connecting to a backend, and its duration.
 pub(super) type Probed = (Result<Option<TlsFacts>, SessionFailure>, Duration);
 
 impl Report {
-    /// `probed` has an entry for each backend of each route of each listener, in their order.
+    /// Creates the report. `probed` has an entry for each backend of each route of each listener, in their order.
     pub(super) fn new(config: &Config, probed: Vec<Probed>) -> Self {
         let (mut probed, mut exit_code) = (probed.into_iter(), exit::DONE);
         let mut backend = |backend: &config::Backend| {
@@ -211,7 +211,7 @@ impl Backend {
                 (Err(_), _) => Outcome::Failed,
                 (Ok(_), None) => Outcome::Cleartext,
                 (Ok(_), Some(BackendTrust::Verified(_))) => Outcome::Verified,
-                // Even if it has proved its name this time.
+                // The gateway accepts any certificate here, even if this certificate is valid.
                 (Ok(_), Some(BackendTrust::Unverified)) => Outcome::Unverified,
             },
             time_ms: (time.as_secs_f64() * 1e5).round() / 100.0,

@@ -144,7 +144,7 @@ impl PendingReload {
         self.task = Some((spawn_blocking(move || source.load()), Instant::now() + LOADING));
     }
 
-    /// Waits for the end of the reload in progress. Never ready without a reload.
+    /// Waits for the end of the reload in progress. Never completes if no reload is in progress.
     async fn ended(&mut self) -> Result<Config, Failed> {
         let Some((task, deadline)) = &mut self.task else { return std::future::pending().await };
         let ended = tokio::time::timeout_at(*deadline, task).await;
@@ -152,7 +152,7 @@ impl PendingReload {
         match ended {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(panicked)) => Err(Failed::new(exit::BUG, panicked.to_string())),
-            // The thread continues until the file system responds. Nothing waits for it.
+            // The thread continues until the file system responds, and is not awaited.
             Err(_) => Err(Failed::usage(format!(
                 "loading the configuration and its files took longer than {} s",
                 LOADING.as_secs()
@@ -162,7 +162,7 @@ impl PendingReload {
     }
 }
 
-/// Applies a new configuration, all of it or nothing (rule G6). Returns a note if its limits were lowered.
+/// Applies a new configuration completely or not at all (rule G6). Returns a note if its limits were lowered.
 fn take_over(
     mut config: Config,
     fixed: &RestartOnly,

@@ -1,4 +1,4 @@
-//! Where the gateway's configuration comes from: a file, or the arguments.
+//! The source of the gateway's configuration: a file, or the arguments.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,6 @@ use starttls_gateway::{Config, SetupError};
 use crate::args;
 use crate::error::Failed;
 
-/// The source of the configuration.
 #[derive(Clone, Debug)]
 pub(super) enum ConfigSource {
     File(PathBuf),
@@ -23,7 +22,7 @@ impl ConfigSource {
         }
     }
 
-    /// Reads the configuration and every file that it names, as they are at this moment.
+    /// Reads the configuration and every file that it refers to.
     pub(super) fn load(&self) -> Result<Config, Failed> {
         let loaded = match self {
             Self::File(path) => Config::read(path),

@@ -24,7 +24,7 @@ use crate::session::report::Report as Connection;
 use crate::target::{Mode, Target};
 use report::Report;
 
-/// How long the farewell may take. The answer is complete then, so nothing depends on it.
+/// The time limit for the farewell. The answer is complete by then, so nothing depends on the farewell.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs the command and returns its exit code.
@@ -82,7 +82,7 @@ fn context<'a>(target: &'a Target, name: &'a str) -> Result<HelloContext<'a>, Fa
     })
 }
 
-/// The way to a server, up to where TLS begins.
+/// The parameters of a connection up to the start of TLS.
 struct Way<'a> {
     target: &'a Target,
     dial: &'a Dial,
@@ -92,7 +92,7 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Dials and negotiates; returns the address that was dialled, if there is one, and the stream.
+    /// Connects and negotiates. Returns the remote address, if the connection has one, and the stream.
     async fn open(&self, observer: Arc<Conversation>) -> Result<(Option<String>, Box<dyn Io>), Error> {
         let (address, io): (_, Box<dyn Io>) = match self.dial {
             Dial::Tcp(endpoint) => {
@@ -111,7 +111,7 @@ impl Way<'_> {
         Ok((address, Box::new(ready.into_raw_tls())))
     }
 
-    /// Returns a connector for the time that is left.
+    /// Returns a connector whose timeout is the remaining time.
     fn connector(&self) -> Result<Connector, Error> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         self.builder.clone().timeout(left).build()
@@ -122,7 +122,7 @@ impl Way<'_> {
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, hello: &[u8], deadline: Instant) -> Answer {
     let mut flight = Flight::new();
     let asking = async {
-        // A server may answer and close before it has read the whole hello. Its answer is still to be read.
+        // A server may answer and close before it has read the whole hello. The answer still has to be read.
         let _ = stream.write_all(hello).await;
         let _ = stream.flush().await;
         let mut buffer = vec![0; 16 * 1024];

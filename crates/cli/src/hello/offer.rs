@@ -1,14 +1,14 @@
-//! From the options to the hello.
+//! Builds the hello from the options.
 
 use starttls_hello::{CipherSuite, NamedGroup, Question, SuiteClass, SuiteFamily, Version};
 
 use crate::args::Hello;
 use crate::error::Failed;
 
-/// The most suites that fit into a ClientHello beside everything else.
+/// The largest number of suites that fits into a ClientHello with all its other parts.
 const MAX_CODES: usize = 1000;
 
-/// Reads the suites and groups, and puts the hello together.
+/// Parses the suites and groups, and builds the hello.
 pub(super) fn question(args: &Hello) -> Result<Question, Failed> {
     let mut question = Question::usual(args.version);
     if args.version == Version::Ssl2 {
@@ -44,7 +44,7 @@ fn suites(args: &Hello) -> Result<Vec<CipherSuite>, Failed> {
                 names.flatten().chain(SuiteClass::ALL.iter().map(|class| class.name())),
             )
         })?;
-        // A suite that is listed twice is offered once, where it stands first.
+        // A suite that is listed twice is offered once, at its first position.
         for suite in found {
             if !suites.contains(&suite) {
                 suites.push(suite);
@@ -54,7 +54,7 @@ fn suites(args: &Hello) -> Result<Vec<CipherSuite>, Failed> {
     Ok(suites)
 }
 
-/// The suites of a class for certificates that exist at a version.
+/// Returns the suites of a class that use certificates and exist at a version.
 fn of_class(class: SuiteClass, version: Version) -> Vec<CipherSuite> {
     let modern = version == Version::Tls13;
     CipherSuite::all()
@@ -84,7 +84,7 @@ fn unknown(what: &str, name: &str, names: impl Iterator<Item = &'static str>) ->
     Failed::usage(format!("unknown {what} \"{}\"", name.escape_debug())).hint(Some(hint))
 }
 
-/// Whether a version sends suites of its own choice; SSL 2.0 always offers all its kinds.
+/// Returns whether the user can select suites for this version. An SSL 2.0 hello always offers all kinds.
 pub(crate) fn has_suites(question: &Question) -> bool {
     question.version != Version::Ssl2
 }

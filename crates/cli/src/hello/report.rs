@@ -1,4 +1,4 @@
-//! What `hello` found out, as data. The schema is in `docs/schema/hello.json`.
+//! The JSON report of `hello`. The schema is in `docs/schema/hello.json`.
 
 use serde::Serialize;
 use starttls::proto::Escaped;
@@ -184,7 +184,7 @@ pub(crate) struct Ssl2 {
 }
 
 impl Report {
-    /// A server that could be asked.
+    /// Creates the report of a server to which the hello was sent.
     pub(super) fn answered(
         target: &Target,
         address: Option<String>,
@@ -282,7 +282,7 @@ impl Report {
         Self { outcome, exit_code, error: Some(Failure { message, hint }), ..self }
     }
 
-    /// A server that could not be asked.
+    /// Creates the report of a connection that ended before the hello.
     pub(super) fn not_asked(
         target: &Target,
         connection: Connection,

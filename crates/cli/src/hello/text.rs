@@ -1,4 +1,4 @@
-//! The answer for people: one line per fact.
+//! The text output of `hello`: one line per fact.
 
 use starttls_audit::report::Certificate;
 use starttls_report::Plain;
@@ -7,7 +7,7 @@ use super::report::{KeyExchange, ReceivedAlert, Report, Server, Ssl2, Suite};
 use crate::error::Failed;
 use crate::output::Sink;
 
-/// Writes what the server answered. Errors are reported apart.
+/// Writes the server's answer. Errors are reported separately.
 pub(super) fn show(report: &Report, sink: &mut Sink) -> Result<(), Failed> {
     let mut lines = Vec::new();
     if report.server.is_some() || report.ssl2.is_some() || report.alert.is_some() {
@@ -26,7 +26,7 @@ pub(super) fn show(report: &Report, sink: &mut Sink) -> Result<(), Failed> {
         lines.extend(ssl2_answer(ssl2));
     }
     lines.extend(report.alert.as_ref().map(|it| fact("Alert", &alert(it))));
-    // A certificate may hold characters that a terminal obeys.
+    // A certificate can contain control characters.
     lines.iter().try_for_each(|line| sink.line(&Plain(line).to_string()))
 }
 

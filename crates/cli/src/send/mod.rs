@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &Send) -> Result<u8, Failed> {
 }
 
 impl Send {
-    /// Returns the client's own name. With `--mx` it is the host's name if that is fully qualified, because a mail
+    /// Returns the client's own name. With `--mx` this is the name of the host if it is fully qualified, because a mail
     /// exchanger may compare it with the client's address (RFC 5321 section 4.1.4).
     fn client_name(&self) -> ClientName {
         let own = || if self.mx { starttls::host_name() } else { None };
@@ -99,7 +99,7 @@ fn in_words(told: &RecipientResult, outcome: Outcome) -> String {
     format!("{address} {verdict}{}", said.unwrap_or_default())
 }
 
-/// The state that is the same for every server that is tried.
+/// The state that all attempts share.
 struct Sender<'a> {
     args: &'a Send,
     console: Console,

@@ -1,4 +1,4 @@
-//! What `send` came to, as data. The schema is in `docs/schema/send.json`.
+//! The JSON report of `send`. The schema is in `docs/schema/send.json`.
 
 use serde::Serialize;
 use starttls::proto::Escaped;
@@ -95,7 +95,7 @@ impl Attempt {
         }
     }
 
-    /// A server to which only cleartext was spoken.
+    /// Creates the record of an attempt at this target, without results.
     pub(crate) fn to(target: &Target) -> Self {
         Self {
             target: target.to_string(),
@@ -117,7 +117,7 @@ impl Attempt {
 }
 
 impl RecipientResult {
-    /// The last word about a recipient: its own, or that about the message.
+    /// Creates the result of a recipient from its final reply: its own reply, or the reply to the message.
     pub(crate) fn of(recipient: &Recipient, whole: Option<&Reply>) -> Self {
         let reply = if recipient.is_accepted() {
             whole.or(recipient.reply.as_ref())

@@ -15,8 +15,8 @@ pub(super) struct Hop {
     pub(super) dial: Dial,
 }
 
-/// The most addresses of mail exchangers that are tried, as in Postfix (`smtp_mx_address_limit`). Each attempt takes up
-/// to `--timeout`, and the domain's DNS decides how many addresses there are.
+/// The limit for the addresses of mail exchangers, as in Postfix (`smtp_mx_address_limit`). Each attempt takes up to
+/// `--timeout`, and the domain's DNS decides how many addresses there are.
 const MOST: usize = 5;
 
 /// The servers to try.
