@@ -115,8 +115,8 @@ pub struct Flow {
     /// ([`Dialect::cleartext_permission`]). Where the first message is a login (PostgreSQL, MySQL), or where a password may be in any
     /// message (IRC, XMPP), a client without TLS could do nothing.
     pub tls_may_be_optional: bool,
-    /// Whether a session goes on the same with and without a login, so that somebody in between can log in for a
-    /// client that does not.
+    /// Whether a session continues in the same way with and without a login, so that the gateway can log in for a client
+    /// that does not.
     pub login_is_optional: bool,
     /// Whether servers take who is at the other end of a socket in the file system for the user that the socket
     /// belongs to, without a password: LDAP's EXTERNAL (RFC 4513 section 5.2.3), `peer` in PostgreSQL,

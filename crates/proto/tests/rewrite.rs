@@ -236,7 +236,7 @@ fn g2_answers_keep_their_order_and_the_first_other_command_ends_the_reading() {
     assert_eq!(passed, "EHLO me\r\nMAIL FROM:<>\r\nSTARTTLS\r\n");
     assert!(!middle.relay.is_opaque());
     let (answered, passed) = middle.says(Side::Server, "250-there\r\n250-SIZE\r\n250 STARTTLS\r\n250 OK\r\n");
-    let ours = "503 5.5.1 TLS is active already\r\n550 5.7.0 Nobody speaks for others here\r\n";
+    let ours = "503 5.5.1 TLS is active already\r\n550 5.7.0 This command is not accepted from clients\r\n";
     assert_eq!(answered, format!("250-there\r\n250 SIZE\r\n{ours}250 OK\r\n"));
     assert_eq!(passed, "");
     assert!(middle.relay.is_opaque());
@@ -247,7 +247,7 @@ fn g2_answers_keep_their_order_and_the_first_other_command_ends_the_reading() {
 #[test]
 fn g3_a_client_does_not_say_on_whose_behalf_it_speaks() {
     let cases = [
-        ("smtp", "XFORWARD NAME=x\r\n", "550 5.7.0 Nobody speaks for others here\r\n"),
+        ("smtp", "XFORWARD NAME=x\r\n", "550 5.7.0 This command is not accepted from clients\r\n"),
         ("imap", "a ID (\"x-originating-ip\" \"192.0.2.1\")\r\n", "* ID NIL\r\na OK Pleased\r\n"),
     ];
     for (scheme, said, answer) in cases {

@@ -27,7 +27,10 @@ fn no_phrase_hides_the_actor() {
         if path.ends_with("phrases.rs") || path.ends_with("docs/style.md") {
             continue;
         }
+        // Tests name their own data.
+        let is_test = ["tests", "benches"].iter().any(|folder| path.iter().any(|part| part == *folder));
         for (index, line) in text.lines().enumerate() {
+            let line = if is_test { line.split_once("//").map_or("", |(_, comment)| comment) } else { line };
             for (phrase, advice) in PHRASES {
                 if contains(line, phrase) && !EXCEPTIONS.iter().any(|it| line.contains(it)) {
                     found.push(format!("{}:{}: \"{phrase}\": {advice}", path.display(), index + 1));

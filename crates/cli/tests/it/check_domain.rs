@@ -170,7 +170,11 @@ fn the_chosen_server_resolves_ordinary_targets_too() {
     let run = check(&lab, "mail.example.test A 127.0.0.1", &[&target, "--format", "json"]).exits(0).json();
     assert_eq!(run["endpoints"][0]["address"], endpoint(&lab, "imap").address.to_string().as_str());
     let run = check(&lab, "other.test A 127.0.0.1", &[&target]).exits(3);
-    assert!(run.stdout.contains("\"mail.example.test\" has no address of the requested family"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("\"mail.example.test\" has no address of the requested family"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -171,7 +171,7 @@ news = nntplib.NNTP('localhost', port, timeout=20)
 assert 'STARTTLS' in news.getcapabilities() and 'AUTHINFO' not in news.getcapabilities(), news.getcapabilities()
 assert news.group('local.test')[4] == 'local.test'
 assert [group.group for group in news.list()[1]] == ['local.test']
-for refused in [lambda: news.login(user, password, usenetrc=False), lambda: news.slot(b'Subject: x\\r\\n\\r\\nx')]:
+for refused in [lambda: news.login(user, password, usenetrc=False), lambda: news.post(b'Subject: x\\r\\n\\r\\nx')]:
     try:
         refused()
         assert False

@@ -168,7 +168,7 @@ impl Imap {
             }
             // XCLIENT is in no RFC, but some servers trust it.
             (b"XCLIENT", _) => {
-                self.answering("", "NO Nobody speaks for others here");
+                self.answering("", "NO This command is not accepted from clients");
                 ClientMessage::OnBehalf
             }
             (b"LOGIN", _) => ClientMessage::Credentials,

@@ -102,7 +102,7 @@ impl Dialect for Pop3 {
             (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
             // XCLIENT is in no RFC, but some servers trust it.
             (b"XCLIENT", _) => {
-                self.answering("-ERR Nobody speaks for others here");
+                self.answering("-ERR This command is not accepted from clients");
                 ClientMessage::OnBehalf
             }
             (b"RETR" | b"TOP", _) | (b"LIST" | b"UIDL" | b"AUTH", true) => {

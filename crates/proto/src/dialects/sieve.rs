@@ -119,7 +119,7 @@ impl Dialect for Sieve {
             (b"AUTHENTICATE", _) => ClientMessage::Credentials,
             // XCLIENT is not in the RFC, but some servers trust it.
             (b"XCLIENT", _) => {
-                self.answering(&[b"NO \"Nobody speaks for others here\""]);
+                self.answering(&[b"NO \"This command is not accepted from clients\""]);
                 ClientMessage::OnBehalf
             }
             // No command starts with a string, so this is a response to a challenge, or follows an announced literal.

@@ -122,7 +122,7 @@ impl Smtp {
             }
             b"AUTH" => ClientMessage::Credentials,
             b"XCLIENT" | b"XFORWARD" => {
-                self.answering("550 5.7.0 Nobody speaks for others here");
+                self.answering("550 5.7.0 This command is not accepted from clients");
                 ClientMessage::OnBehalf
             }
             // RFC 3030 section 2: a server that implements BDAT reads a chunk of octets next. Inside TLS the

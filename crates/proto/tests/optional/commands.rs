@@ -28,7 +28,7 @@ const REFUSED: &[(&str, &[u8], &str)] = &[
     ("pop3", b"APOP\tjoe 0123\r\n", "-ERR "),
     ("pop3", b"XUSER joe\r\n", "-ERR "),
     ("pop3", b"STAT\r\n", "-ERR "),
-    ("pop3", b"xclient ADDR=192.0.2.1\r\n", "-ERR Nobody speaks for others here"),
+    ("pop3", b"xclient ADDR=192.0.2.1\r\n", "-ERR This command is not accepted from clients"),
     ("nntp", b"AUTHINFO\tUSER\tjoe\r\n", "483 "),
     ("nntp", b"\tauthinfo PASS secret\r\n", "483 "),
     ("nntp", b"AUTHINFO\tSASL\tPLAIN\r\n", "483 "),
