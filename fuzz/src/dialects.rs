@@ -1,6 +1,8 @@
 //! The dialects alone: framing and parsing.
 
-use starttls_proto::{CapabilityRewrite, Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side};
+use starttls_proto::{
+    CapabilityRewrite, Dialect, Escaped, Malformed, Protocol, ReplyTo, Scan, ServerMessage, Side,
+};
 
 use crate::{choose, identity};
 

@@ -1,7 +1,8 @@
 //! The entrance of a gateway: a client in cleartext, before and after its request for TLS.
 
 use starttls_proto::{
-    CapabilityRewrite, ClientMessage, Edit, RelayEvent, Identity, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side,
+    CapabilityRewrite, ClientMessage, Edit, Identity, Outgoing, Relay, RelayEvent, RelayRule, ServerMessage,
+    Side, Trigger,
 };
 
 use crate::choose;
@@ -31,7 +32,11 @@ pub fn front(input: &[u8]) {
         (Trigger::Any(Side::Server), Edit::Rewrite(CapabilityRewrite::AddUpgrade)),
     ];
     for (rules, is_required) in [(required.to_vec(), true), (optional.to_vec(), false)] {
-        let rules = rules.into_iter().chain([grant.clone()]).map(|(trigger, edit)| RelayRule { trigger, edit }).collect();
+        let rules = rules
+            .into_iter()
+            .chain([grant.clone()])
+            .map(|(trigger, edit)| RelayRule { trigger, edit })
+            .collect();
         let mut relay = Relay::for_session(protocol, Identity::new("mail.example.com"), rules);
         for (from, piece) in pieces(encoded) {
             let (mut out, mut events) = (Outgoing::default(), Vec::<RelayEvent>::new());
@@ -46,7 +51,10 @@ pub fn front(input: &[u8]) {
         if relay.is_granted() {
             let mut words = Vec::new();
             let upgrade = relay.upgrade(&mut words);
-            assert!(upgrade.is_ok() || !words.is_empty() || !protocol.flow.request_is_answered, "an end without a word");
+            assert!(
+                upgrade.is_ok() || !words.is_empty() || !protocol.flow.request_is_answered,
+                "an end without a word"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! First flights and ClientHellos.
 
 use starttls_hello::{
-    Answer, AnyClientHello, ClientHelloReader, StreamEnd, Flight, FlightEnd, MalformedTls, ConnectionOutcome, Question, WalkSize,
-    WalkStep, Topic, Version, Walk,
+    Answer, AnyClientHello, ClientHelloReader, ConnectionOutcome, Flight, FlightEnd, MalformedTls, Question,
+    StreamEnd, Topic, Version, Walk, WalkSize, WalkStep,
 };
 
 /// Reads input of a client or a server. The first octet chooses a cut. The result is the same at every cut, a parsed

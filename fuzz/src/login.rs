@@ -1,6 +1,6 @@
 //! Logins.
 
-use starttls_proto::{Denial, LoginClient, LoginStep, Protocol, OutputBuffer, UserName};
+use starttls_proto::{Denial, LoginClient, LoginStep, OutputBuffer, Protocol, UserName};
 
 use crate::{choose, identity};
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use starttls_proto::{Client, DeclinedReason, Error, Escaped, ServerSession, Progress, Quit, Server, TlsSupport};
+use starttls_proto::{
+    Client, DeclinedReason, Error, Escaped, Progress, Quit, Server, ServerSession, TlsSupport,
+};
 
 use crate::{choose, identity};
 

@@ -1,6 +1,9 @@
 //! The relay.
 
-use starttls_proto::{CapabilityRewrite, ClientMessage, Edit, RelayEvent, Trigger, Outgoing, Relay, RelayRule, ServerMessage, Side};
+use starttls_proto::{
+    CapabilityRewrite, ClientMessage, Edit, Outgoing, Relay, RelayEvent, RelayRule, ServerMessage, Side,
+    Trigger,
+};
 
 use crate::choose;
 
@@ -11,7 +14,10 @@ use crate::choose;
 pub fn relay(input: &[u8]) {
     let Some((protocol, _, encoded)) = choose(input) else { return };
     let rules = [
-        (Trigger::Server(ServerMessage::Offer { starttls: true }), Edit::Rewrite(CapabilityRewrite::DropUpgrade)),
+        (
+            Trigger::Server(ServerMessage::Offer { starttls: true }),
+            Edit::Rewrite(CapabilityRewrite::DropUpgrade),
+        ),
         (Trigger::Client(ClientMessage::Request), Edit::Answer(ServerMessage::Accept)),
         (Trigger::Client(ClientMessage::Other), Edit::Before(b"NOOP\r\n".to_vec())),
         (Trigger::Server(ServerMessage::Interim), Edit::Drop),

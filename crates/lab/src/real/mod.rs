@@ -12,7 +12,7 @@
 //!
 //! 1. Write `real/NAME.rs` with `pub(super) fn start(&Setup) -> Result<RunningServer, Error>`: make a
 //!    `Launcher`, ask it for endpoints, certificate and files, spawn each program in the
-//!    foreground with [`Daemon::spawn`], wait for each endpoint, and return `launcher.running(..)`.
+//!    foreground with `Daemon::spawn`, wait for each endpoint, and return `launcher.running(..)`.
 //!    Name programs only through [`process::program`](crate::process::program), which names the
 //!    package when one is missing.
 //! 2. Add a row to [`SERVERS`], with every Debian package it needs.
