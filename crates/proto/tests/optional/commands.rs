@@ -75,7 +75,7 @@ const REFUSED: &[(&str, &[u8], &str)] = &[
     ("sieve", b"LISTSCRIPTS\r\n", "NO (ENCRYPT-NEEDED)"),
     ("sieve", b"NOOP \"x\"\r\n", "NO (ENCRYPT-NEEDED)"),
     ("sieve", b"\"AUTHENTICATE\" \"PLAIN\" \"AHUAcA==\"\r\n", "NO (ENCRYPT-NEEDED)"),
-    ("sieve", b"XCLIENT ADDR=192.0.2.1\r\n", "NO \"Nobody"),
+    ("sieve", b"XCLIENT ADDR=192.0.2.1\r\n", "NO \"This command is not accepted"),
     ("http", b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dTpw\r\n\r\n", "HTTP/1.1 426 "),
     ("http", b"GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: secret\r\n\r\n", "HTTP/1.1 426 "),
     ("http", b"GET /?key=secret HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 "),
