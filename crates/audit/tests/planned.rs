@@ -96,6 +96,13 @@ async fn audited(lab: &Lab, protocol: &'static Protocol, selection: Selection, l
     // The logins in cleartext are those that arrived; only the client knows what it sends inside TLS.
     let in_cleartext = usize::try_from(arrived.logins.load(Ordering::Relaxed)).unwrap();
     let logins = in_cleartext + sent_in(EntryKind::ClientInside);
+    // The audit may end before the listener has accepted its last connection.
+    let accepted = async {
+        while arrived.connections.load(Ordering::Relaxed) < report.connections {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(20), accepted).await;
     let connections = arrived.connections.load(Ordering::Relaxed);
     assert_eq!(connections, report.connections, "{}", protocol.name);
     Counted { report, connections, logins }

@@ -53,6 +53,9 @@ async fn run_inner(args: &Check, interruption: &mut Interruption) -> Result<u8, 
     }
 }
 
+/// How long the end of a target may be on its way when a signal arrives.
+const LATE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Returns the checks that the options select.
 fn selection(args: &Check) -> Result<Selection, Failed> {
     let selection = match args.light {
@@ -111,7 +114,14 @@ async fn audit(args: &Check, selection: Selection, interruption: &mut Interrupti
         progress.clear();
         let next = match next {
             Ok(next) => next,
-            Err(code) => return outcome.interrupted(args, &unfinished, code),
+            Err(code) => {
+                // The end of a target follows its last endpoint, which the report may already contain.
+                let late = tokio::time::timeout(LATE, queue.next()).await;
+                if let Ok(Some((_, Item::End))) = late {
+                    unfinished.finish();
+                }
+                return outcome.interrupted(args, &unfinished, code);
+            }
         };
         let Some((asked, item)) = next else { break };
         let same = targets.same.get(&asked).map(Vec::as_slice).unwrap_or_default();
