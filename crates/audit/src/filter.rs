@@ -33,7 +33,13 @@ pub fn settle(endpoint: &mut EndpointReport, fail_on: Severity) {
         (false, true) => EndpointVerdict::Inconclusive,
         (false, false) => EndpointVerdict::Sound,
     };
-    endpoint.summary = summary(endpoint);
+    endpoint.summary = match endpoint.not_selected {
+        0 => summary(endpoint),
+        some => {
+            let left_out = plural(some, "check was not selected", "checks were not selected");
+            format!("{}; {left_out}", summary(endpoint))
+        }
+    };
 }
 
 /// Returns whether the findings decide the verdict.

@@ -151,6 +151,7 @@ pub fn unreachable(
         steps: Vec::new(),
         connections: 0,
         elapsed_ms: 0.0,
+        not_selected: 0,
         findings,
         transcripts,
     }

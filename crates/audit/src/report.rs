@@ -107,6 +107,9 @@ pub struct EndpointReport {
     pub connections: u32,
     /// The duration of the audit in milliseconds.
     pub elapsed_ms: f64,
+    /// The number of checks that the selection left out. The verdict says nothing about them.
+    #[serde(default)]
+    pub not_selected: usize,
     /// The findings, in the order of the table of checks.
     pub findings: Vec<Finding>,
     /// The transcripts that the evidence refers to.

@@ -123,6 +123,11 @@ impl Selection {
         self.checks.iter().any(|it| it.id == check.id)
     }
 
+    /// Returns the number of checks that are not selected.
+    pub(crate) fn left_out(&self) -> usize {
+        CHECKS.len() - self.checks.len()
+    }
+
     /// Returns whether at least one of these checks is selected.
     pub(crate) fn wants_any(&self, checks: &[&Check]) -> bool {
         checks.iter().any(|check| self.wants(check))

@@ -219,6 +219,7 @@ pub(crate) async fn run(mut plan: Plan) -> EndpointReport {
         steps: base.steps,
         connections: plan.opened(),
         elapsed_ms: (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,
+        not_selected: plan.selection.left_out(),
         findings,
         transcripts,
     }

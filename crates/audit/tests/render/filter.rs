@@ -130,3 +130,10 @@ fn a_baseline_marks_known_problems_only() {
     let then = EndpointReport { address: Some("[2001:db8::2]:587".to_owned()), ..sample::wrong() };
     assert_eq!(known(sample::wrong(), then), (3, 7), "the target has a new address");
 }
+
+#[test]
+fn a_partial_audit_names_the_checks_that_it_left_out() {
+    let mut endpoint = EndpointReport { not_selected: 28, ..sample::wrong() };
+    settle(&mut endpoint, Severity::Critical);
+    assert!(endpoint.summary.ends_with("; 28 checks were not selected"), "{}", endpoint.summary);
+}

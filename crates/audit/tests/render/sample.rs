@@ -50,6 +50,7 @@ pub(crate) fn sound() -> EndpointReport {
         steps: steps(),
         connections: 9,
         elapsed_ms: 312.4,
+        not_selected: 0,
         findings: vec![
             finding(
                 "srv-inject-eager",
@@ -154,6 +155,7 @@ pub(crate) fn wrong() -> EndpointReport {
         steps: steps(),
         connections: 17,
         elapsed_ms: 448.0,
+        not_selected: 0,
         findings: vec![
             finding("srv-offered", CheckOutcome::Pass, "STARTTLS is offered", &[at(0, 3, 3)]),
             finding(
@@ -240,6 +242,7 @@ pub(crate) fn throttled() -> EndpointReport {
         steps: Vec::new(),
         connections: 2,
         elapsed_ms: 31.0,
+        not_selected: 0,
         findings: vec![finding(
             "srv-throttled",
             CheckOutcome::Inconclusive,
