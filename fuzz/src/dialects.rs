@@ -19,7 +19,7 @@ pub fn dialects(input: &[u8]) {
 }
 
 fn read(protocol: &Protocol, from: Side, reply_to: ReplyTo, mut octets: &[u8]) {
-    let mut dialect = (protocol.dialect)(identity());
+    let mut dialect = protocol.new_dialect(identity());
     while let Some(length) = cut(protocol, &*dialect, from, reply_to, octets) {
         let (message, rest) = octets.split_at(length);
         octets = rest;

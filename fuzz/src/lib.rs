@@ -15,7 +15,7 @@ pub use login::login;
 pub use machines::{client, server};
 pub use relay::relay;
 
-use starttls_proto::{Identity, PROTOCOLS, Protocol};
+use starttls_proto::{DialectContext, Identity, PROTOCOLS, Protocol};
 
 /// Returns the protocol and the size that the first octet chooses, and the rest of the input.
 fn choose(input: &[u8]) -> Option<(&'static Protocol, usize, &[u8])> {
@@ -25,9 +25,8 @@ fn choose(input: &[u8]) -> Option<(&'static Protocol, usize, &[u8])> {
 }
 
 /// Returns the identity of the vectors, so that the answers in the seeds match the questions.
-fn identity() -> Identity {
+fn identity() -> DialectContext {
     let mut identity = Identity::new("mail.example.com");
     identity.client_name = "client.example".parse().unwrap();
-    identity.nonce = 0;
-    identity
+    identity.with_nonce(0)
 }

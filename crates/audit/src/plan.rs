@@ -161,9 +161,9 @@ impl Plan {
         }
     }
 
-    /// Returns an identity with a new nonce, so that tags and ids differ from connection to connection.
+    /// Returns the names for a connection.
     pub(crate) fn identity(&self) -> Identity {
-        Identity { nonce: Identity::new("").nonce, ..self.identity.clone() }
+        self.identity.clone()
     }
 
     /// Opens a connection, if the limits allow another one. Its transcript goes to `log`, whether or not it succeeds.

@@ -145,7 +145,7 @@ impl Conversation {
             EntryKind::Server | EntryKind::ServerInside => Side::Server,
             EntryKind::Boundary | EntryKind::Event => return None,
         };
-        let dialect = (self.protocol.dialect)(Identity::new(""));
+        let dialect = self.protocol.new_dialect(Identity::new(""));
         let replies = [ReplyTo::Request, ReplyTo::Other, ReplyTo::Connect, ReplyTo::Hello];
         let (mut reader, mut words) = (MessageReader::new(side), Vec::new());
         reader.push(bytes);

@@ -75,7 +75,7 @@ impl CleartextSession {
         // Several probes rely on each write being one segment.
         let _ = io.set_nodelay(true);
         record.text(EntryKind::Event, format!("connected to {address}"));
-        let dialect = (protocol.dialect)(identity);
+        let dialect = protocol.new_dialect(identity);
         let kinds = [EntryKind::Client, EntryKind::Server];
         Ok(Self::new(io, protocol, dialect, record, (reply_timeout, deadline), kinds))
     }
@@ -161,7 +161,7 @@ impl CleartextSession {
         identity: Identity,
     ) -> Result<TlsSession, starttls::Error> {
         self.record.text(EntryKind::Boundary, "TLS from here");
-        let dialect = (self.protocol.dialect)(Identity { inside_tls: true, ..identity });
+        let dialect = self.protocol.new_dialect(identity.inside_tls());
         let handshake = connector.handshake(self.protocol, server_name, self.io);
         let limit = self.reply_timeout.min(self.deadline.saturating_duration_since(Instant::now()));
         let late = |_| Err(starttls::Error::Timeout { step: starttls::Step::Handshake, limit });

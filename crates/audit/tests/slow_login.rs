@@ -46,7 +46,7 @@ async fn slow(protocol: &'static Protocol, server: SocketAddr, delay: Duration) 
 /// Returns whether these bytes are a login. Only the first octets count, because others are random.
 fn is_login(protocol: &Protocol, said: &[u8]) -> bool {
     let mut login = Vec::new();
-    (protocol.dialect)(Identity::new("localhost")).write_client(ClientMessage::Credentials, &mut login);
+    protocol.new_dialect(Identity::new("localhost")).write_client(ClientMessage::Credentials, &mut login);
     let words = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).to_string();
         let known = ["AUTH", "LOGIN", "USER", "PASS", "<auth", "Authorization", "probe"];

@@ -154,8 +154,8 @@ async fn serve(
             OfferPlace::InGreeting => ServerMessage::Offer { starttls: false },
             OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
         };
-        let inside = Identity { inside_tls: true, ..identity.clone() };
-        (protocol.dialect)(inside).write_server(message, &mut greeting);
+        let inside = identity.clone().inside_tls();
+        protocol.new_dialect(inside).write_server(message, &mut greeting);
     }
     let ends = ConnectionAddresses::of(&tcp)?;
     let stream = Box::new(Recorded { tcp, heard });

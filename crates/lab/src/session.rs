@@ -173,8 +173,8 @@ impl Session {
                 OfferPlace::InGreeting => ServerMessage::Offer { starttls: false },
                 OfferPlace::AfterHello | OfferPlace::Unannounced => ServerMessage::Greeting,
             };
-            let inside = Identity { inside_tls: true, ..session.identity.clone() };
-            (protocol.dialect)(inside).write_server(greeting, &mut session.out);
+            let inside = session.identity.clone().inside_tls();
+            protocol.new_dialect(inside).write_server(greeting, &mut session.out);
         }
         Ok(session)
     }

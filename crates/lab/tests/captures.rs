@@ -26,9 +26,9 @@ fn capture(protocol: &Protocol, endpoint: &RealEndpoint) -> Turns {
     let mut tcp = TcpStream::connect_timeout(&endpoint.address, DEADLINE).unwrap();
     tcp.set_read_timeout(Some(DEADLINE)).unwrap();
     let mut identity = Identity::new(&endpoint.server_name);
-    (identity.nonce, identity.client_name) = (0, CLIENT.parse().unwrap());
+    identity.client_name = CLIENT.parse().unwrap();
     let (mut turns, mut out, mut heard) = (Turns::new(), Vec::new(), [0; 4096]);
-    let mut client = Client::new(protocol, identity, &mut out);
+    let mut client = Client::new(protocol, identity.with_nonce(0), &mut out);
     loop {
         if !out.is_empty() {
             tcp.write_all(&out).unwrap();

@@ -45,8 +45,8 @@ async fn upgrade_everywhere(version: TlsVersion, name: &str) {
         assert!(matches!(facts.verdict, CertificateVerdict::Verified), "{scheme}: {}", facts.verdict);
         assert_eq!(facts.alpn.as_deref(), protocol.alpn.map(str::as_bytes), "{scheme}");
 
-        let identity = Identity { inside_tls: true, ..Identity::new(endpoint.server_name) };
-        let mut dialect = (protocol.dialect)(identity);
+        let identity = Identity::new(endpoint.server_name).inside_tls();
+        let mut dialect = protocol.new_dialect(identity);
         let mut said = Vec::new();
         dialect.write_client(ClientMessage::Hello, &mut said);
         let hello = !said.is_empty();

@@ -86,10 +86,9 @@ impl Acceptor {
         self.protocol
     }
 
-    /// Returns the identity of the service for a new connection. [`ServerSession`](starttls_proto::ServerSession) needs it too.
+    /// Returns the identity of the service. [`ServerSession`](starttls_proto::ServerSession) needs it too.
     pub fn identity(&self) -> Identity {
-        let nonce = Identity::new("").nonce;
-        Identity { nonce, ..self.identity.clone() }
+        self.identity.clone()
     }
 
     /// Returns whether the acceptor has a certificate, and announces TLS.

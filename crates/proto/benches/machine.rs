@@ -1,11 +1,11 @@
 //! A common interface of clients and servers, and the input that their peers send in a sound negotiation.
 
-use starttls_proto::{Client, Identity, Progress, Protocol, Server, Side, TlsSupport};
+use starttls_proto::{Client, DialectContext, Identity, Progress, Protocol, Server, Side, TlsSupport};
 
 /// Returns an identity with the same names, tags and ids in every run. They are derived from a nonce, as in
 /// production.
-fn identity() -> Identity {
-    Identity { nonce: 1, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(1)
 }
 
 /// The outcome of a machine.

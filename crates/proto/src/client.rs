@@ -3,8 +3,8 @@
 use crate::hello_refusal::{HelloRefusal, names_the_client};
 use crate::inbox::Inbox;
 use crate::{
-    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, Malformed, OfferPlace, Progress, Protocol,
-    Refusal, ReplyTo, ServerMessage, Side, Upgrade,
+    ClientMessage, Dialect, DialectContext, Error, ErrorKind, Flow, Identity, Malformed, OfferPlace,
+    Progress, Protocol, Refusal, ReplyTo, ServerMessage, Side, Upgrade,
 };
 
 /// A client that asks for TLS and takes nothing but the exact go-ahead for a yes.
@@ -34,7 +34,7 @@ struct State {
     awaiting: ReplyTo,
     offered: Option<bool>,
     /// Makes another dialect, to see whether the hello has the client's name in it.
-    another: fn(Identity) -> Box<dyn Dialect>,
+    another: fn(DialectContext) -> Box<dyn Dialect>,
     hello_refusal: Option<HelloRefusal>,
 }
 
@@ -96,9 +96,9 @@ impl Declined {
 
 impl Client {
     /// Starts a negotiation; appends the client's first message if the client speaks first.
-    pub fn new(protocol: &Protocol, identity: Identity, out: &mut Vec<u8>) -> Self {
+    pub fn new(protocol: &Protocol, identity: impl Into<DialectContext>, out: &mut Vec<u8>) -> Self {
         let mut state = State {
-            dialect: (protocol.dialect)(identity),
+            dialect: protocol.new_dialect(identity),
             flow: protocol.flow,
             inbox: Inbox::new(Side::Server, protocol),
             awaiting: ReplyTo::Connect,
@@ -171,7 +171,7 @@ impl Client {
                     ServerMessage::Offer { starttls } if state.awaiting != ReplyTo::Request => {
                         if state.awaiting == ReplyTo::Hello && !starttls {
                             let another = state.another;
-                            let names_client = || names_the_client(&mut *another(Identity::new("")));
+                            let names_client = || names_the_client(&mut *another(Identity::new("").into()));
                             state.hello_refusal = HelloRefusal::of(&*state.dialect, names_client, bytes);
                         }
                         state.offered = state.hello_refusal.is_none().then_some(starttls);

@@ -162,7 +162,7 @@ pub enum Correlation {
     Kind(&'static str),
 }
 
-/// The names and secrets that a dialect writes into the negotiation. No value can end a line.
+/// The names that a dialect writes into the negotiation, and what a server announces. No value can end a line.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The client's own name: the argument of EHLO, the `from` of a stream between servers. It is sent in cleartext.
@@ -175,16 +175,10 @@ pub struct Identity {
     /// The entries that a server lists inside TLS in addition to the protocol's minimum, in the protocol's own syntax
     /// (`AUTH PLAIN`, `SASL-IR`). The server never sends them in cleartext.
     pub capabilities: Vec<Capability>,
-    /// Whether the session runs inside TLS. [`ServerSession`](crate::ServerSession) sets it.
-    pub inside_tls: bool,
-    /// Makes tags, message ids and stream ids hard to guess, so that an attacker cannot send an answer before its
-    /// question. [`Identity::new`] draws it at random; set it only for reproducible transcripts. The login that never
-    /// succeeds ([`ClientMessage::Credentials`]) reveals it, so no answer after that login counts.
-    pub nonce: u64,
 }
 
 impl Identity {
-    /// Returns an identity for the service called `server_name`, with a random nonce and the default client name.
+    /// Returns an identity for the service called `server_name`, with the default client name.
     ///
     /// Characters that are not valid in a name are dropped, as by [`ServiceName::from_peer`]. For a name that a user
     /// chose, use [`Identity::of`].
@@ -192,18 +186,87 @@ impl Identity {
         Self::of(ServiceName::from_peer(server_name))
     }
 
-    /// Returns an identity for this service, with a random nonce and the default client name.
+    /// Returns an identity for this service, with the default client name.
     pub fn of(server_name: ServiceName) -> Self {
-        use std::hash::{BuildHasher, Hasher, RandomState};
-        Self {
-            client_name: ClientName::default(),
-            server_name,
-            authority: None,
-            capabilities: Vec::new(),
-            inside_tls: false,
-            nonce: RandomState::new().build_hasher().finish(),
-        }
+        Self { client_name: ClientName::default(), server_name, authority: None, capabilities: Vec::new() }
     }
+
+    /// Returns the context of a session inside TLS, with a random nonce.
+    pub fn inside_tls(self) -> DialectContext {
+        self.in_phase(Phase::InsideTls)
+    }
+
+    /// Returns the context of a session in this phase, with a random nonce.
+    pub fn in_phase(self, phase: Phase) -> DialectContext {
+        DialectContext::from(self).in_phase(phase)
+    }
+
+    /// Returns the context of a cleartext session with a fixed nonce, for reproducible transcripts.
+    pub fn with_nonce(self, nonce: u64) -> DialectContext {
+        DialectContext::from(self).with_nonce(nonce)
+    }
+}
+
+/// The two parts of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the upgrade.
+    Cleartext,
+    /// After the TLS handshake.
+    InsideTls,
+}
+
+/// What a dialect knows of its session: the names, the phase and a nonce. An [`Identity`] converts into the context of a
+/// cleartext session with a random nonce.
+#[derive(Clone, Debug)]
+pub struct DialectContext {
+    /// The names of both sides.
+    pub identity: Identity,
+    /// Whether the session runs in cleartext or inside TLS.
+    pub phase: Phase,
+    /// Makes tags, message ids and stream ids hard to guess, so that an attacker cannot send an answer before its
+    /// question. The login that never succeeds ([`ClientMessage::Credentials`]) reveals it, so no answer after that
+    /// login counts.
+    pub nonce: u64,
+}
+
+impl DialectContext {
+    /// Returns the context of the same session inside TLS.
+    pub fn inside_tls(self) -> Self {
+        self.in_phase(Phase::InsideTls)
+    }
+
+    /// Returns the context with another phase.
+    pub fn in_phase(self, phase: Phase) -> Self {
+        Self { phase, ..self }
+    }
+
+    /// Returns the context with a fixed nonce, for reproducible transcripts.
+    pub fn with_nonce(self, nonce: u64) -> Self {
+        Self { nonce, ..self }
+    }
+
+    /// Returns whether the session runs inside TLS.
+    pub fn is_inside_tls(&self) -> bool {
+        self.phase == Phase::InsideTls
+    }
+
+    /// Returns the capabilities that a server may list in this phase: none in cleartext.
+    pub(crate) fn capabilities(&self) -> &[Capability] {
+        if self.is_inside_tls() { &self.identity.capabilities } else { &[] }
+    }
+}
+
+impl From<Identity> for DialectContext {
+    fn from(identity: Identity) -> Self {
+        Self { identity, phase: Phase::Cleartext, nonce: random_nonce() }
+    }
+}
+
+/// Returns 64 random bits.
+fn random_nonce() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
 }
 
 /// The messages of a protocol: a dialect frames, parses and writes them, but makes no decisions.

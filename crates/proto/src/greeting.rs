@@ -3,7 +3,8 @@
 
 use crate::inbox::Inbox;
 use crate::{
-    AfterUpgrade, Dialect, Error, ErrorKind, Identity, Malformed, Protocol, ReplyTo, ServerMessage, Side,
+    AfterUpgrade, Dialect, DialectContext, Error, ErrorKind, Malformed, Protocol, ReplyTo, ServerMessage,
+    Side,
 };
 
 /// A client that waits for a server's greeting.
@@ -44,14 +45,14 @@ impl std::fmt::Debug for Greeting {
 
 impl Greeting {
     /// Waits for the greeting of a server that speaks first ([`Flow::greeting`](crate::Flow::greeting)).
-    pub fn new(protocol: &Protocol, identity: Identity) -> Self {
+    pub fn new(protocol: &Protocol, identity: impl Into<DialectContext>) -> Self {
         let inbox = Inbox::new(Side::Server, protocol);
-        Self { dialect: (protocol.dialect)(identity), inbox, pending: false }
+        Self { dialect: protocol.new_dialect(identity), inbox, pending: false }
     }
 
     /// Waits for the message that a server sends first after an upgrade: its capabilities, or the pending answer.
     /// Returns `None` if the server sends no such message ([`Flow::after`](crate::Flow::after)).
-    pub fn after_upgrade(protocol: &Protocol, identity: Identity) -> Option<Self> {
+    pub fn after_upgrade(protocol: &Protocol, identity: impl Into<DialectContext>) -> Option<Self> {
         match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => Some(Self::new(protocol, identity)),
             AfterUpgrade::AnswerPending => Some(Self { pending: true, ..Self::new(protocol, identity) }),

@@ -15,7 +15,7 @@ pub enum HelloRefusal {
 impl HelloRefusal {
     /// Parses the answer to a hello. Returns `None` if the answer is a capability list.
     pub fn read(protocol: &Protocol, answer: &[u8]) -> Option<Self> {
-        let dialect = || (protocol.dialect)(Identity::new(""));
+        let dialect = || protocol.new_dialect(Identity::new(""));
         Self::of(&*dialect(), || names_the_client(&mut *dialect()), answer)
     }
 

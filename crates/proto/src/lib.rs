@@ -69,8 +69,8 @@ mod xml;
 pub use boundary::Upgrade;
 pub use client::{Client, Declined, DeclinedReason};
 pub use dialect::{
-    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Identity, Refusal, ReplyTo,
-    ServerMessage, Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Identity,
+    Phase, Refusal, ReplyTo, ServerMessage, Side,
 };
 pub use dialect::{
     ChannelBinding, Denial, LoginDialect, LoginMessage, LoginReply, OfferedMechanism, OutputBuffer,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::inbox::Inbox;
 use crate::{
-    AfterUpgrade, ChannelBinding, Denial, Error, ErrorKind, Identity, InvalidValue, LoginDialect,
+    AfterUpgrade, ChannelBinding, Denial, DialectContext, Error, ErrorKind, InvalidValue, LoginDialect,
     LoginMessage, LoginReply, Malformed, OfferedMechanism, OutputBuffer, Protocol, ReplyTo, ServerMessage,
     Side, UserName,
 };
@@ -144,14 +144,14 @@ impl LoginClient {
     /// after an upgrade the greeting was in cleartext.
     pub fn new(
         protocol: &Protocol,
-        identity: Identity,
+        identity: impl Into<DialectContext>,
         user: &UserName,
         greeted: bool,
         out: &mut OutputBuffer,
     ) -> Option<Self> {
-        let identity = Identity { inside_tls: true, ..identity };
+        let context = identity.into().inside_tls();
         let mut state = State {
-            dialect: (protocol.dialect)(identity).into_login()?,
+            dialect: protocol.new_dialect(context).into_login()?,
             inbox: Inbox::endless(Side::Server, protocol),
             rest: Vec::new(),
             awaiting: Awaiting::Greeting,

@@ -16,7 +16,7 @@ pub(crate) const MAX_MESSAGE: usize = 64 * 1024;
 /// ```
 /// use starttls_proto::{Identity, MessageReader, ReplyTo, Side, smtp::SMTP};
 ///
-/// let dialect = (SMTP.dialect)(Identity::new("mail.example.com"));
+/// let dialect = SMTP.new_dialect(Identity::new("mail.example.com"));
 /// let mut reader = MessageReader::new(Side::Server);
 /// reader.push(b"250-mail.example.com\r\n250 STARTTLS\r\n220 ");
 /// assert_eq!(reader.next(&*dialect, ReplyTo::Hello)?, Some(&b"250-mail.example.com\r\n250 STARTTLS\r\n"[..]));

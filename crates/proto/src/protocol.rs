@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Dialect, Identity};
+use crate::{Dialect, DialectContext};
 
 /// A protocol that upgrades to TLS in place.
 pub struct Protocol {
@@ -24,8 +24,15 @@ pub struct Protocol {
     pub spec: &'static str,
     /// The order of the negotiation.
     pub flow: Flow,
-    /// Makes the dialect of one connection.
-    pub dialect: fn(Identity) -> Box<dyn Dialect>,
+    /// Makes the dialect of one connection. Call [`Protocol::new_dialect`].
+    pub dialect: fn(DialectContext) -> Box<dyn Dialect>,
+}
+
+impl Protocol {
+    /// Returns the dialect of one connection: of a cleartext session for an [`Identity`](crate::Identity).
+    pub fn new_dialect(&self, context: impl Into<DialectContext>) -> Box<dyn Dialect> {
+        (self.dialect)(context.into())
+    }
 }
 
 impl fmt::Debug for Protocol {

@@ -6,7 +6,10 @@ mod rule;
 use std::collections::VecDeque;
 
 use crate::inbox::Inbox;
-use crate::{ClientMessage, Dialect, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side, Upgrade};
+use crate::{
+    ClientMessage, Dialect, DialectContext, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side,
+    Upgrade,
+};
 use edit::Fate;
 
 pub use rule::{Edit, EventKind, Outgoing, RelayEvent, RelayRule, Trigger};
@@ -79,14 +82,18 @@ impl Relay {
 
     /// Returns a relay for a session in which the server has already sent its greeting. `identity` is used in the
     /// messages that the relay sends in place of the server.
-    pub fn for_session(protocol: &Protocol, identity: Identity, rules: Vec<RelayRule>) -> Self {
+    pub fn for_session(
+        protocol: &Protocol,
+        identity: impl Into<DialectContext>,
+        rules: Vec<RelayRule>,
+    ) -> Self {
         let lane = |from| Lane {
             inbox: Inbox::endless(from, protocol),
             reading: Reading::Messages,
             beyond: Vec::new(),
         };
         Self {
-            dialect: (protocol.dialect)(identity),
+            dialect: protocol.new_dialect(identity),
             flow: protocol.flow,
             rules,
             client: lane(Side::Client),

@@ -2,7 +2,7 @@
 
 use crate::inbox::Inbox;
 use crate::{
-    ClientMessage, Dialect, Error, ErrorKind, Flow, Identity, OfferPlace, Progress, Protocol, Refusal,
+    ClientMessage, Dialect, DialectContext, Error, ErrorKind, Flow, OfferPlace, Progress, Protocol, Refusal,
     ReplyTo, ServerMessage, Side, UNEXPECTED_MESSAGE_ALERT, Upgrade,
 };
 
@@ -52,8 +52,13 @@ pub enum Quit {
 
 impl Server {
     /// Starts a session; appends the greeting if the server speaks first.
-    pub fn new(protocol: &Protocol, identity: Identity, tls: TlsSupport, out: &mut Vec<u8>) -> Self {
-        let mut dialect = (protocol.dialect)(identity);
+    pub fn new(
+        protocol: &Protocol,
+        identity: impl Into<DialectContext>,
+        tls: TlsSupport,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        let mut dialect = protocol.new_dialect(identity);
         let flow = protocol.flow;
         if flow.greeting {
             let greeting = match flow.offer {

@@ -2,7 +2,8 @@
 
 use crate::inbox::Inbox;
 use crate::{
-    AfterUpgrade, ClientMessage, Dialect, Error, Identity, Protocol, Refusal, ReplyTo, ServerMessage, Side,
+    AfterUpgrade, ClientMessage, Dialect, DialectContext, Error, Protocol, Refusal, ReplyTo, ServerMessage,
+    Side,
 };
 
 /// Reads commands inside TLS and answers those that relate to the upgrade: hellos, whose answer no longer lists the
@@ -35,8 +36,8 @@ pub enum SessionCommand {
 impl ServerSession {
     /// Starts the session. Appends the message that the server sends first inside TLS, if the protocol has one (the
     /// capabilities in ManageSieve, the answer to the request in HTTP).
-    pub fn new(protocol: &Protocol, identity: Identity, out: &mut Vec<u8>) -> Self {
-        let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..identity });
+    pub fn new(protocol: &Protocol, identity: impl Into<DialectContext>, out: &mut Vec<u8>) -> Self {
+        let mut dialect = protocol.new_dialect(identity.into().inside_tls());
         match protocol.flow.after {
             AfterUpgrade::ServerSpeaks => dialect.write_server(ServerMessage::Offer { starttls: false }, out),
             AfterUpgrade::AnswerPending => dialect.write_server(ServerMessage::Other, out),

@@ -2,12 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    AfterUpgrade, ErrorKind, Greeting, GreetingStep, Identity, OfferPlace, PROTOCOLS, Progress, Protocol,
-    ReceivedGreeting, Server, ServerMessage, TlsSupport,
+    AfterUpgrade, DialectContext, ErrorKind, Greeting, GreetingStep, Identity, OfferPlace, PROTOCOLS, Phase,
+    Progress, Protocol, ReceivedGreeting, Server, ServerMessage, TlsSupport,
 };
 
-fn identity() -> Identity {
-    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(0)
 }
 
 /// Returns the result of these bytes in two pieces.
@@ -22,9 +22,9 @@ fn heard(listening: impl Fn() -> Greeting, said: &[u8], cut: usize) -> GreetingS
     }
 }
 
-fn said(protocol: &Protocol, inside_tls: bool, message: ServerMessage) -> Vec<u8> {
+fn said(protocol: &Protocol, phase: Phase, message: ServerMessage) -> Vec<u8> {
     let mut out = Vec::new();
-    (protocol.dialect)(Identity { inside_tls, ..identity() }).write_server(message, &mut out);
+    protocol.new_dialect(identity().in_phase(phase)).write_server(message, &mut out);
     out
 }
 
@@ -39,11 +39,13 @@ fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
         let first = || Greeting::new(protocol, identity());
         let behind = || Greeting::after_upgrade(protocol, identity()).unwrap();
         if protocol.flow.greeting {
-            cases.push((said(protocol, false, opening), &first));
+            cases.push((said(protocol, Phase::Cleartext, opening), &first));
         }
         match protocol.flow.after {
-            AfterUpgrade::ServerSpeaks => cases.push((said(protocol, true, list), &behind)),
-            AfterUpgrade::AnswerPending => cases.push((said(protocol, true, ServerMessage::Other), &behind)),
+            AfterUpgrade::ServerSpeaks => cases.push((said(protocol, Phase::InsideTls, list), &behind)),
+            AfterUpgrade::AnswerPending => {
+                cases.push((said(protocol, Phase::InsideTls, ServerMessage::Other), &behind))
+            }
             _ => assert!(Greeting::after_upgrade(protocol, identity()).is_none(), "{}", protocol.name),
         }
         for (greeting, listening) in cases {
@@ -64,10 +66,10 @@ fn every_greeting_is_heard_and_what_is_behind_it_is_kept() {
 #[test]
 fn who_will_not_serve_and_who_knows_the_client_already_are_no_greetings() {
     for protocol in PROTOCOLS.iter().filter(|protocol| protocol.flow.greeting) {
-        let bye = said(protocol, false, ServerMessage::Bye);
+        let bye = said(protocol, Phase::Cleartext, ServerMessage::Bye);
         let listening = Greeting::new(protocol, identity()).receive(&bye).unwrap();
         assert!(matches!(listening, GreetingStep::Bye(words) if words == bye), "{}", protocol.name);
-        let known = said(protocol, false, ServerMessage::PreAuthenticated);
+        let known = said(protocol, Phase::Cleartext, ServerMessage::PreAuthenticated);
         if !known.is_empty() {
             let error = Greeting::new(protocol, identity()).receive(&known).unwrap_err();
             assert_eq!(error.kind, ErrorKind::PreAuthenticated, "{}", protocol.name);
@@ -86,7 +88,7 @@ fn an_unannounced_upgrade_is_not_listed_and_is_granted() {
         };
         let words = |message| {
             let mut out = Vec::new();
-            (protocol.dialect)(identity()).write_client(message, &mut out);
+            protocol.new_dialect(identity()).write_client(message, &mut out);
             out
         };
         let hello = words(starttls_proto::ClientMessage::Hello);

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use starttls_proto::{
-    ChannelBinding, Denial, Identity, LoginClient, LoginGranted, LoginStep, OutputBuffer, PROTOCOLS, ReplyTo,
-    Scan, Side, UserName, protocol,
+    ChannelBinding, Denial, DialectContext, Identity, LoginClient, LoginGranted, LoginStep, OutputBuffer,
+    PROTOCOLS, ReplyTo, Scan, Side, UserName, protocol,
 };
 
 /// A message of a conversation, with the side that sends it.
@@ -125,8 +125,8 @@ const CONVERSATIONS: &[Conversation] = &[
         S(b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism-too-weak/></failure>") ] },
 ];
 
-fn identity() -> Identity {
-    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(0)
 }
 
 fn user() -> UserName {
@@ -294,7 +294,7 @@ fn begun(it: &Conversation, name: &str, password: &str) -> Option<(Vec<u8>, Opti
 #[test]
 fn a_line_end_in_a_name_or_a_password_is_never_a_second_command() {
     let commands = |it: &Conversation, bytes: &[u8]| {
-        let dialect = (protocol(it.protocol).unwrap().dialect)(identity());
+        let dialect = protocol(it.protocol).unwrap().new_dialect(identity());
         let (mut rest, mut count) = (bytes, 0);
         while !rest.is_empty() {
             let cut = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use starttls_proto::{
-    Client, ClientMessage, ErrorKind, Identity, Outgoing, PROTOCOLS, Progress, Relay, ReplyTo, Scan, Server,
-    Side, TlsSupport,
+    Client, ClientMessage, DialectContext, ErrorKind, Identity, Outgoing, PROTOCOLS, Progress, Relay,
+    ReplyTo, Scan, Server, Side, TlsSupport,
 };
 
 /// Returns an identity with the same names and tags in every run.
-fn identity() -> Identity {
-    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(0)
 }
 
 fn noise() -> impl Strategy<Value = Vec<u8>> {
@@ -100,11 +100,11 @@ proptest! {
     fn s1_s2_a_server_agrees_to_the_exact_request_only(noise in noise()) {
         for protocol in PROTOCOLS {
             let mut request = Vec::new();
-            (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut request);
+            protocol.new_dialect(identity()).write_client(ClientMessage::Request, &mut request);
             let mut out = Vec::new();
             let server = Server::new(protocol, identity(), TlsSupport::Available, &mut out);
             if let Ok(Progress::Upgrade(_)) = server.receive(&noise, &mut out) {
-                let mut dialect = (protocol.dialect)(identity());
+                let mut dialect = protocol.new_dialect(identity());
                 let mut rest = noise.as_slice();
                 // The exception in rule B2: a server drops white space before TLS.
                 while let [before @ .., space] = rest

@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, Error, ErrorKind, Identity,
-    OfferPlace, PROTOCOLS, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage,
+    CapabilityRewrite, Client, ClientMessage, Declined, DeclinedReason, DialectContext, Error, ErrorKind,
+    Identity, OfferPlace, PROTOCOLS, Progress, Protocol, Quit, Refusal, ReplyTo, Scan, Server, ServerMessage,
     ServerSession, Side, TlsSupport, Upgrade,
 };
 
 /// Returns an identity with the same names and tags in every run.
-fn identity() -> Identity {
-    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(0)
 }
 
 type ClientEnd = Result<Upgrade, Declined>;
@@ -189,7 +189,7 @@ fn c3_a_go_ahead_before_the_request_was_sent_is_none(only: &'static Protocol) {
 
 /// Checks that a message is incomplete at every cut before its last byte.
 fn incomplete_until_the_last(protocol: &Protocol, from: Side, reply_to: ReplyTo, message: &[u8]) {
-    let dialect = (protocol.dialect)(identity());
+    let dialect = protocol.new_dialect(identity());
     let mut scan = Scan::default();
     for end in 1..message.len() {
         let cut = dialect.frame(from, reply_to, &message[..end], &mut scan);
@@ -213,13 +213,13 @@ fn every_client_message_round_trips(only: &'static Protocol) {
             ClientMessage::Other,
         ] {
             let mut message = Vec::new();
-            (protocol.dialect)(identity()).write_client(meaning, &mut message);
+            protocol.new_dialect(identity()).write_client(meaning, &mut message);
             if message.is_empty() {
                 assert_ne!(meaning, ClientMessage::Request, "{}: no request", protocol.name);
                 continue;
             }
             incomplete_until_the_last(protocol, Side::Client, ReplyTo::Other, &message);
-            let read = (protocol.dialect)(identity()).read_client(&message);
+            let read = protocol.new_dialect(identity()).read_client(&message);
             assert_eq!(read, Ok(meaning), "{}: {}", protocol.name, message.escape_ascii());
         }
     }
@@ -238,8 +238,8 @@ fn every_server_message_round_trips(only: &'static Protocol) {
             (ReplyTo::Request, ServerMessage::Refuse(Refusal::Permanent)),
             (ReplyTo::Connect, ServerMessage::PreAuthenticated),
         ] {
-            let mut client = (protocol.dialect)(identity());
-            let mut server = (protocol.dialect)(identity());
+            let mut client = protocol.new_dialect(identity());
+            let mut server = protocol.new_dialect(identity());
             let asked = match reply_to {
                 ReplyTo::Hello => ClientMessage::Hello,
                 _ => ClientMessage::Request,
@@ -286,7 +286,7 @@ fn every_server_message_round_trips(only: &'static Protocol) {
 
 fn a_stripped_offer_is_still_a_message_and_offers_nothing(only: &'static Protocol) {
     for protocol in [only].iter().filter(|protocol| protocol.flow.offer != OfferPlace::Unannounced) {
-        let mut dialect = (protocol.dialect)(identity());
+        let mut dialect = protocol.new_dialect(identity());
         let reply_to =
             if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         let (mut hello, mut offer) = (Vec::new(), Vec::new());
@@ -325,7 +325,7 @@ fn a_stripped_offer_is_still_a_message_and_offers_nothing(only: &'static Protoco
 fn s4_inside_tls_the_upgrade_is_neither_offered_nor_accepted(only: &'static Protocol) {
     for protocol in [only].iter().filter(|protocol| protocol.flow.request_is_answered) {
         for asked in [ClientMessage::Hello, ClientMessage::Request] {
-            let mut client = (protocol.dialect)(identity());
+            let mut client = protocol.new_dialect(identity());
             let (mut question, mut answer) = (Vec::new(), Vec::new());
             client.write_client(asked, &mut question);
             if question.is_empty() {

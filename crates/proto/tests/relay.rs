@@ -2,13 +2,13 @@
 //! sound client or server is not deceived.
 
 use starttls_proto::{
-    CapabilityRewrite, Client, ClientMessage, DeclinedReason, Edit, ErrorKind, EventKind, Identity,
-    OfferPlace, Outgoing, PROTOCOLS, Progress, Protocol, Refusal, Relay, RelayEvent, RelayRule, Server,
-    ServerMessage, Side, TlsSupport, Trigger,
+    CapabilityRewrite, Client, ClientMessage, DeclinedReason, DialectContext, Edit, ErrorKind, EventKind,
+    Identity, OfferPlace, Outgoing, PROTOCOLS, Progress, Protocol, Refusal, Relay, RelayEvent, RelayRule,
+    Server, ServerMessage, Side, TlsSupport, Trigger,
 };
 
-fn identity() -> Identity {
-    Identity { nonce: 0, ..Identity::new("mail.example.com") }
+fn identity() -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(0)
 }
 
 /// How each side ended, and the events that the man in the middle recorded.
@@ -158,7 +158,7 @@ fn c3_a_go_ahead_that_comes_first_is_no_answer() {
         PROTOCOLS.iter().filter(|it| it.flow.request_is_answered && it.flow.offer == OfferPlace::AfterHello)
     {
         // The go-ahead in the protocol's own syntax, as an attacker could guess it.
-        let mut forger = (protocol.dialect)(identity());
+        let mut forger = protocol.new_dialect(identity());
         let (mut request, mut go_ahead) = (Vec::new(), Vec::new());
         forger.write_client(ClientMessage::Request, &mut request);
         forger.read_client(&request).unwrap();
@@ -194,7 +194,7 @@ fn replaced_and_prefixed_messages_arrive_as_written() {
         let before = RelayRule { trigger: request, edit: Edit::Before(b"two".to_vec()) };
         let mut relay = Relay::new(protocol, vec![replace, before]);
         let mut asked = Vec::new();
-        (protocol.dialect)(identity()).write_client(ClientMessage::Request, &mut asked);
+        protocol.new_dialect(identity()).write_client(ClientMessage::Request, &mut asked);
         let (mut out, mut events) = (Outgoing::default(), Vec::new());
         relay.receive(Side::Client, &asked, &mut out, &mut events);
         assert_eq!(out.to_server, b"twoone", "{}", protocol.name);

@@ -8,7 +8,7 @@ use starttls_proto::{
 };
 
 fn rewritten(scheme: &str, reply_to: ReplyTo, list: &str, how: CapabilityRewrite) -> String {
-    let mut dialect = (protocol(scheme).unwrap().dialect)(Identity::new(""));
+    let mut dialect = protocol(scheme).unwrap().new_dialect(Identity::new(""));
     if scheme.starts_with("xmpp") {
         let header = "<stream:stream xmlns='jabber:client' version='1.0' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -155,7 +155,7 @@ fn s8_external_is_taken_out_of_every_list() {
 /// Returns the lists that a server of this protocol writes, with and without the upgrade.
 fn offers(protocol: &Protocol) -> [Vec<u8>; 2] {
     [true, false].map(|starttls| {
-        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
+        let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
         let (mut hello, mut offer) = (Vec::new(), Vec::new());
         dialect.write_client(ClientMessage::Hello, &mut hello);
         if !hello.is_empty() {
@@ -172,7 +172,7 @@ fn an_upgrade_that_is_put_in_is_offered() {
         let reply_to =
             if protocol.flow.offer == OfferPlace::InGreeting { ReplyTo::Connect } else { ReplyTo::Hello };
         for offer in offers(protocol) {
-            let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
+            let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
             let mut hello = Vec::new();
             dialect.write_client(ClientMessage::Hello, &mut hello);
             let (mut rest, mut offered) = (offer.as_slice(), false);
@@ -213,7 +213,7 @@ impl Middle {
     fn new(scheme: &str, rules: &[(Trigger, Edit)]) -> Self {
         let rules =
             rules.iter().map(|(trigger, edit)| RelayRule { trigger: *trigger, edit: edit.clone() }).collect();
-        let identity = Identity { inside_tls: true, ..Identity::new("mail.example.com") };
+        let identity = Identity::new("mail.example.com").inside_tls();
         Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules), events: Vec::new() }
     }
 

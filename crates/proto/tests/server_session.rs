@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    ClientMessage, Identity, Protocol, ServerSession, SessionCommand, imap, nntp, pop3, sieve,
+    ClientMessage, DialectContext, Identity, Protocol, ServerSession, SessionCommand, imap, nntp, pop3, sieve,
 };
 
-fn identity(nonce: u64) -> Identity {
-    Identity { nonce, ..Identity::new("mail.example.com") }
+fn identity(nonce: u64) -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(nonce)
 }
 
 /// Returns the messages that reach the application, and the answers of the session.
@@ -82,7 +82,7 @@ fn responses_to_challenges_reach_the_application() {
 #[test]
 fn imap_tags_differ_from_session_to_session_and_from_command_to_command() {
     let tags = |nonce| {
-        let mut dialect = (imap::IMAP.dialect)(identity(nonce));
+        let mut dialect = imap::IMAP.new_dialect(identity(nonce));
         [(); 2].map(|()| {
             let mut line = Vec::new();
             dialect.write_client(ClientMessage::Request, &mut line);

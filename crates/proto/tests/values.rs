@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use starttls_proto::{
-    Capability, ClientMessage, ClientName, Dialect, Identity, PROTOCOLS, Protocol, ReplyTo, Scan,
-    ServerMessage, ServiceName, Side, UrlAuthority, UserName,
+    Capability, ClientMessage, ClientName, Dialect, DialectContext, Identity, PROTOCOLS, Phase, Protocol,
+    ReplyTo, Scan, ServerMessage, ServiceName, Side, UrlAuthority, UserName,
 };
 
 const MESSAGES: [ClientMessage; 6] = [
@@ -31,7 +31,7 @@ const UNREADABLE: usize = usize::MAX;
 
 /// Returns the number of messages in these bytes, as a peer parses them.
 fn messages(protocol: &Protocol, from: Side, bytes: &[u8]) -> usize {
-    let dialect: Box<dyn Dialect> = (protocol.dialect)(Identity::new("mail.example.com"));
+    let dialect: Box<dyn Dialect> = protocol.new_dialect(Identity::new("mail.example.com"));
     let (mut rest, mut count) = (bytes, 0);
     while !rest.is_empty() {
         let cut = dialect.frame(from, ReplyTo::Other, rest, &mut Scan::default());
@@ -44,15 +44,15 @@ fn messages(protocol: &Protocol, from: Side, bytes: &[u8]) -> usize {
 }
 
 /// Returns the number of messages in each message of the client and the server, with this identity.
-fn counts(protocol: &'static Protocol, identity: &Identity) -> Vec<usize> {
+fn counts(protocol: &'static Protocol, context: &DialectContext) -> Vec<usize> {
     let client = MESSAGES.iter().map(|&message| {
         let mut out = Vec::new();
-        (protocol.dialect)(identity.clone()).write_client(message, &mut out);
+        protocol.new_dialect(context.clone()).write_client(message, &mut out);
         messages(protocol, Side::Client, &out)
     });
     let server = ANSWERS.iter().map(|&message| {
         let mut out = Vec::new();
-        (protocol.dialect)(identity.clone()).write_server(message, &mut out);
+        protocol.new_dialect(context.clone()).write_server(message, &mut out);
         messages(protocol, Side::Server, &out)
     });
     client.chain(server).collect()
@@ -92,8 +92,6 @@ proptest! {
     ) {
         let plain = Identity {
             capabilities: vec!["\"SIZE\"".parse().unwrap()],
-            inside_tls,
-            nonce: 1,
             ..Identity::new("mail.example.com")
         };
         let mut chosen = plain.clone();
@@ -107,6 +105,8 @@ proptest! {
         if let Ok(name) = capability.parse() {
             chosen.capabilities = vec![name];
         }
+        let phase = if inside_tls { Phase::InsideTls } else { Phase::Cleartext };
+        let [chosen, plain] = [chosen, plain].map(|identity| identity.in_phase(phase).with_nonce(1));
         for protocol in PROTOCOLS {
             // A message that the peer cannot parse is not a second message either.
             for (chosen, plain) in counts(protocol, &chosen).into_iter().zip(counts(protocol, &plain)) {
@@ -201,11 +201,11 @@ fn every_request_of_http_has_the_authority_as_its_host() {
         (Some("[2001:db8::1]:8080"), "[2001:db8::1]:8080"),
     ] {
         identity.authority = authority.map(|it| it.parse().unwrap());
-        for inside_tls in [false, true] {
+        for phase in [Phase::Cleartext, Phase::InsideTls] {
             for message in MESSAGES {
                 let mut out = Vec::new();
-                let identity = Identity { inside_tls, ..identity.clone() };
-                (starttls_proto::http::HTTP.dialect)(identity).write_client(message, &mut out);
+                let identity = identity.clone().in_phase(phase);
+                starttls_proto::http::HTTP.new_dialect(identity).write_client(message, &mut out);
                 let out = String::from_utf8(out).unwrap();
                 let hosts: Vec<_> = out.lines().filter_map(|line| line.strip_prefix("Host: ")).collect();
                 assert!(out.is_empty() || hosts == [expected], "{out}");

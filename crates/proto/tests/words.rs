@@ -4,14 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use starttls_proto::{
-    ClientMessage, Dialect, EventKind, Identity, Outgoing, PROTOCOLS, Progress, Protocol, Quit, Relay,
-    ReplyTo, Scan, Server, ServerMessage, ServerSession, SessionCommand, Side, TlsSupport,
+    ClientMessage, Dialect, DialectContext, EventKind, Identity, Outgoing, PROTOCOLS, Progress, Protocol,
+    Quit, Relay, ReplyTo, Scan, Server, ServerMessage, ServerSession, SessionCommand, Side, TlsSupport,
 };
 
 const ASKED: [ClientMessage; 2] = [ClientMessage::Credentials, ClientMessage::Other];
 
-fn identity(nonce: u64) -> Identity {
-    Identity { nonce, ..Identity::new("mail.example.com") }
+fn identity(nonce: u64) -> DialectContext {
+    Identity::new("mail.example.com").with_nonce(nonce)
 }
 
 fn written(dialect: &mut dyn Dialect, msg: ClientMessage) -> Vec<u8> {
@@ -36,7 +36,7 @@ fn read(client: &mut dyn Dialect, reply_to: ReplyTo, mut answer: &[u8]) -> Vec<S
 #[test]
 fn every_protocol_has_a_login_that_never_succeeds() {
     for protocol in PROTOCOLS {
-        let message = written(&mut *(protocol.dialect)(identity(0)), ClientMessage::Credentials);
+        let message = written(&mut *protocol.new_dialect(identity(0)), ClientMessage::Credentials);
         assert!(!message.is_empty(), "{}", protocol.name);
     }
 }
@@ -45,7 +45,7 @@ fn every_protocol_has_a_login_that_never_succeeds() {
 fn s1_a_server_refuses_both_and_says_why() {
     for protocol in PROTOCOLS {
         for asked in ASKED {
-            let mut client = (protocol.dialect)(identity(0));
+            let mut client = protocol.new_dialect(identity(0));
             let mut said = Vec::new();
             let mut server = Server::new(protocol, identity(0), TlsSupport::Available, &mut said);
             read(&mut *client, ReplyTo::Connect, &std::mem::take(&mut said));
@@ -81,7 +81,7 @@ fn s1_a_server_refuses_both_and_says_why() {
 fn inside_tls_the_application_hears_both() {
     for protocol in PROTOCOLS {
         for asked in ASKED {
-            let mut client = (protocol.dialect)(Identity { inside_tls: true, ..identity(0) });
+            let mut client = protocol.new_dialect(identity(0).inside_tls());
             let mut inside = ServerSession::new(protocol, identity(0), &mut Vec::new());
             let hello = written(&mut *client, ClientMessage::Hello);
             let message = written(&mut *client, asked);
@@ -102,7 +102,7 @@ fn inside_tls_the_application_hears_both() {
 
 /// Returns the events that an observer reports for a session that continues in cleartext.
 fn observed(protocol: &Protocol, asked: ClientMessage) -> Vec<EventKind> {
-    let mut client = (protocol.dialect)(identity(7));
+    let mut client = protocol.new_dialect(identity(7));
     let (mut said, mut out, mut events) = (Vec::new(), Outgoing::default(), Vec::new());
     let server = Server::new(protocol, identity(0), TlsSupport::Available, &mut said);
     let mut relay = Relay::new(protocol, Vec::new());
@@ -124,7 +124,7 @@ fn an_observer_sees_credentials_in_cleartext() {
         let saw = observed(protocol, ClientMessage::Credentials);
         assert_eq!(saw, [EventKind::Client(ClientMessage::Credentials)], "{}", protocol.name);
         let saw = observed(protocol, ClientMessage::Other);
-        let silent = written(&mut *(protocol.dialect)(identity(7)), ClientMessage::Other).is_empty();
+        let silent = written(&mut *protocol.new_dialect(identity(7)), ClientMessage::Other).is_empty();
         let harmless = [EventKind::Client(ClientMessage::Other)];
         assert_eq!(saw, harmless[..usize::from(!silent)], "{}", protocol.name);
     }
@@ -156,7 +156,7 @@ fn no_two_sessions_try_the_same_password() {
     let mut with_password = 0;
     for protocol in PROTOCOLS {
         for nonce in [0, 1, 0xabc, 1 << 63, u64::MAX] {
-            let mut client = (protocol.dialect)(identity(nonce));
+            let mut client = protocol.new_dialect(identity(nonce));
             let text = in_clear(&written(&mut *client, ClientMessage::Credentials));
             assert!(text.contains("starttls-probe"), "{}: {text:?}", protocol.name);
             // The message contains the user name alone, or a password with the nonce.

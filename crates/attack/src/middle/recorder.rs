@@ -30,7 +30,7 @@ pub(super) struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     pub(super) fn new(protocol: &Protocol, records: &'a RunRecords, number: usize) -> Self {
-        let dialect = (protocol.dialect)(Identity::new(""));
+        let dialect = protocol.new_dialect(Identity::new(""));
         let (scan, pending) = (Scan::default(), Vec::new());
         Self {
             protocol: protocol.name,

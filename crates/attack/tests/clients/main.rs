@@ -63,7 +63,8 @@ fn verdict(flaw: Flaw, id: &str) -> ScenarioOutcome {
 /// Returns why a scenario cannot detect a client with this flaw in this protocol, if it cannot.
 fn hidden(protocol: &Protocol, flaw: Flaw, id: &str) -> Option<&'static str> {
     let mut greeting = Vec::new();
-    (protocol.dialect)(Identity::new("localhost"))
+    protocol
+        .new_dialect(Identity::new("localhost"))
         .write_server(ServerMessage::PreAuthenticated, &mut greeting);
     match (flaw, id, protocol.name) {
         (Flaw::BelievesPreauth, ..) if greeting.is_empty() => Some("no greeting says so to this client"),

@@ -109,7 +109,7 @@ fn inside_text(inside: &TlsSession, reply: &Reply) -> String {
 
 /// Returns a message in words, or its first line.
 pub(crate) fn shown(protocol: &Protocol, message: &[u8]) -> String {
-    let dialect = (protocol.dialect)(Identity::new(""));
+    let dialect = protocol.new_dialect(Identity::new(""));
     dialect.describe(Side::Server, message).unwrap_or_else(|| Escaped(first_line(message)).to_string())
 }
 
@@ -120,7 +120,7 @@ fn candidates(profile: &ProtocolProfile) -> [ClientMessage; 4] {
 
 /// Returns whether the harmless command inside TLS is a login that fails.
 pub(super) fn harmless_is_login(protocol: &Protocol) -> bool {
-    let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new("") });
+    let mut dialect = protocol.new_dialect(Identity::new("").inside_tls());
     let is_written = |message: &ClientMessage| {
         let mut bytes = Vec::new();
         dialect.write_client(*message, &mut bytes);

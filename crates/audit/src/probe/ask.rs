@@ -92,6 +92,6 @@ pub(super) async fn wait_for(
 /// connection.
 pub(super) fn probe_message(protocol: &Protocol) -> Vec<u8> {
     let mut message = Vec::new();
-    (protocol.dialect)(Identity::new("")).write_client(ClientMessage::Probe, &mut message);
+    protocol.new_dialect(Identity::new("")).write_client(ClientMessage::Probe, &mut message);
     message
 }

@@ -113,7 +113,7 @@ fn lines(protocol: &Protocol, bytes: &[u8]) -> Vec<String> {
     if bytes.is_empty() {
         return Vec::new();
     }
-    let dialect = (protocol.dialect)(starttls::proto::Identity::new(""));
+    let dialect = protocol.new_dialect(starttls::proto::Identity::new(""));
     if let Some(text) = dialect.describe(starttls::proto::Side::Server, bytes) {
         return vec![text];
     }

@@ -37,7 +37,7 @@ pub(super) fn listed(plan: &Plan, opening: &Opening) -> Vec<String> {
 
 /// Returns the mechanisms that the server asks for in this answer to a login, if the answer names them.
 pub(super) fn asked(protocol: &'static Protocol, answer: &[u8]) -> Vec<String> {
-    let login = (protocol.dialect)(starttls::proto::Identity::new("")).into_login();
+    let login = protocol.new_dialect(starttls::proto::Identity::new("")).into_login();
     let Some(login) = login else { return Vec::new() };
     let always = login.mechanisms(b"");
     let asked = login.mechanisms(answer).into_iter().filter(|it| !always.contains(it));
@@ -77,7 +77,7 @@ fn read(
     protocol: &'static Protocol,
     said: &[(ReplyTo, &[u8])],
 ) -> (Option<Box<dyn LoginDialect>>, Vec<Vec<u8>>) {
-    let mut dialect: Box<dyn Dialect> = (protocol.dialect)(starttls::proto::Identity::new(""));
+    let mut dialect: Box<dyn Dialect> = protocol.new_dialect(starttls::proto::Identity::new(""));
     let mut messages = Vec::new();
     for (reply_to, part) in said.iter().copied() {
         messages.clear();

@@ -39,7 +39,7 @@ async fn carry(
 ) -> Option<()> {
     let (mut from, mut to) = client.into_split();
     let (mut back, mut there) = TcpStream::connect(server).await.ok()?.into_split();
-    let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+    let mut dialect = protocol.new_dialect(Identity::new("localhost"));
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let mut clear = true;
     loop {

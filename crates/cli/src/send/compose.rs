@@ -1,11 +1,11 @@
 //! Builds the message, or reads a complete one.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::IsTerminal;
 use std::path::Path;
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::raw::Raw;
-use starttls::proto::Identity;
 use starttls::submission::Message;
 
 use crate::args::Send;
@@ -50,8 +50,9 @@ fn with_header(args: &Send, message: Vec<u8>) -> Vec<u8> {
 fn build(args: &Send) -> Result<Vec<u8>, Failed> {
     let compose = &args.compose;
     let domain = args.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    // Two 64-bit nonces, so that the id has the usual 128 bits.
-    let id = format!("{:016x}{:016x}@{domain}", Identity::new("").nonce, Identity::new("").nonce);
+    // Two 64-bit values, so that the id has the usual 128 bits.
+    let [first, second] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
+    let id = format!("{first:016x}{second:016x}@{domain}");
     let recipients: Vec<&str> = args.to.iter().map(String::as_str).collect();
     let mut builder = MessageBuilder::new().message_id(id).to(recipients);
     if !args.from.is_empty() {

@@ -20,7 +20,7 @@ pub(super) async fn run(args: &Send, hop: &Hop, watch: &Watch) -> Result<(), Fai
         let mut io = hop.dial.open(&connector).await?;
         let mut identity = Identity::new(args.peer.server_name(&hop.target.host.ascii));
         identity.client_name = args.client_name();
-        let mut dialect = (hop.target.protocol.dialect)(identity);
+        let mut dialect = hop.target.protocol.new_dialect(identity);
         let mut received = MessageReader::new(Side::Server);
         for (reply_to, message) in
             [(ReplyTo::Connect, ClientMessage::Hello), (ReplyTo::Hello, ClientMessage::Quit)]

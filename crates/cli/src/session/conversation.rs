@@ -65,7 +65,7 @@ impl Conversation {
     pub(crate) fn new(protocol: &'static Protocol, console: Console) -> Self {
         let relay = Relay::new(protocol, Vec::new());
         let nothing = || (0, Vec::new());
-        let login = (protocol.dialect)(Identity::new("")).into_login();
+        let login = protocol.new_dialect(Identity::new("")).into_login();
         let (client, server, seen) = (nothing(), nothing(), Negotiation::default());
         let state = State { protocol, relay, client, server, seen, login, mechanisms: Vec::new() };
         Self { console, state: Mutex::new(state) }

@@ -37,7 +37,7 @@ pub(crate) enum Ended {
 
 impl LineDiscipline {
     pub(crate) fn of(protocol: &Protocol, server_name: &str) -> Self {
-        let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new(server_name) });
+        let mut dialect = protocol.new_dialect(Identity::new(server_name).inside_tls());
         let (mut request, mut goodbye) = (Vec::new(), Vec::new());
         dialect.write_client(ClientMessage::Request, &mut request);
         dialect.write_client(ClientMessage::Quit, &mut goodbye);

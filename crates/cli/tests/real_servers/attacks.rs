@@ -117,21 +117,21 @@ fn answer(refusal: Refusal) -> RelayRule {
 }
 
 fn reads_as_bye(protocol: &Protocol, refusal: Refusal) -> bool {
-    let mut client = (protocol.dialect)(Identity::new("client"));
+    let mut client = protocol.new_dialect(Identity::new("client"));
     let answer = answered(protocol, &mut *client, ServerMessage::Refuse(refusal));
     client.read_server(ReplyTo::Request, &answer) == Ok(ServerMessage::Bye)
 }
 
 /// Returns a message of an attacker that has not seen the client's request.
 fn said(protocol: &Protocol, message: ServerMessage) -> Vec<u8> {
-    answered(protocol, &mut *(protocol.dialect)(Identity::new("somebody else")), message)
+    answered(protocol, &mut *protocol.new_dialect(Identity::new("somebody else")), message)
 }
 
 /// Returns a message that answers this client's request.
 fn answered(protocol: &Protocol, client: &mut dyn Dialect, message: ServerMessage) -> Vec<u8> {
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     client.write_client(ClientMessage::Request, &mut request);
-    let mut server = (protocol.dialect)(Identity::new("mitm.example.test"));
+    let mut server = protocol.new_dialect(Identity::new("mitm.example.test"));
     server.read_client(&request).unwrap();
     server.write_server(message, &mut answer);
     answer

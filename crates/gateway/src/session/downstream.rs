@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starttls::proto::{Outgoing, Relay};
+use starttls::proto::{Outgoing, Phase, Relay};
 
 use super::backend::ReadyBackend;
 use super::closing::{answer_violation, send};
@@ -18,7 +18,8 @@ impl Session<'_> {
     /// connection to a backend does, so that no state from before the upgrade survives (rule B3).
     pub(super) async fn optional(&mut self, socket: Socket, tls: &ListenerTls) -> Result<(), SessionFailure> {
         let mut client = Stream::Clear(socket);
-        let relay = Relay::for_session(self.listener.protocol, self.identity(false), rules::optional());
+        let relay =
+            Relay::for_session(self.listener.protocol, self.context(Phase::Cleartext), rules::optional());
         let mut out = Outgoing::default();
         let ready = match Box::pin(self.cleartext_backend()).await {
             Ok(ready) => ready,
@@ -28,7 +29,8 @@ impl Session<'_> {
             }
         };
         if self.listener.protocol.flow.greeting {
-            out.to_client = self.first_message(ready.greeting, false, false, &rules::BEFORE_UPGRADE);
+            out.to_client =
+                self.first_message(ready.greeting, Phase::Cleartext, false, &rules::BEFORE_UPGRADE);
         }
         let idle = self.listener.limits.idle;
         let Some((client, backend)) =

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use starttls::proto::{
-    AfterUpgrade, CapabilityRewrite, Identity, Outgoing, Refusal, Relay, ReplyTo, ServerMessage, ServiceName,
-    Side,
+    AfterUpgrade, CapabilityRewrite, DialectContext, Identity, Outgoing, Phase, Refusal, Relay, ReplyTo,
+    ServerMessage, ServiceName, Side,
 };
 use starttls::{Acceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -189,9 +189,12 @@ impl<'a> Session<'a> {
         greeted: bool,
         out: &mut Outgoing,
     ) -> Result<(Stream, Option<Relay>), SessionFailure> {
-        let (protocol, inside_tls) = (self.listener.protocol, client.facts().is_some());
-        let refusal = if inside_tls { Refusal::Permanent } else { Refusal::Temporary };
-        let mut relay = Relay::for_session(protocol, self.identity(inside_tls), rules::established(refusal));
+        let (protocol, phase) = (self.listener.protocol, client.phase());
+        let refusal = match phase {
+            Phase::InsideTls => Refusal::Permanent,
+            Phase::Cleartext => Refusal::Temporary,
+        };
+        let mut relay = Relay::for_session(protocol, self.context(phase), rules::established(refusal));
         let mut state = FilterState::Reading;
         if protocol.flow.after == AfterUpgrade::StreamRestart {
             state = self.read_service(client, &mut relay, out).await?;
@@ -216,8 +219,7 @@ impl<'a> Session<'a> {
             _ => protocol.flow.greeting && !greeted,
         };
         if server_is_next {
-            let message =
-                self.first_message(greeting, inside_tls, logged_in, &[CapabilityRewrite::DropUpgrade]);
+            let message = self.first_message(greeting, phase, logged_in, &[CapabilityRewrite::DropUpgrade]);
             out.to_client.splice(0..0, message);
         }
         if !unread.is_empty() {
@@ -313,10 +315,10 @@ impl<'a> Session<'a> {
         ProxiedClient { addresses: address.zip(local), tls, certificate }
     }
 
-    /// Returns the identity of the service toward this client.
-    pub(super) fn identity(&self, inside_tls: bool) -> Identity {
+    /// Returns what a dialect needs to know of the session with this client.
+    pub(super) fn context(&self, phase: Phase) -> DialectContext {
         let own = self.listener.tls().map(|tls| tls.acceptor.identity());
-        Identity { inside_tls, ..own.unwrap_or_else(|| Identity::new(&self.listener.server_name)) }
+        own.unwrap_or_else(|| Identity::new(&self.listener.server_name)).in_phase(phase)
     }
 
     /// Returns the first message to the client: the backend's, if it has sent one, otherwise the gateway's own. `changes`
@@ -324,12 +326,12 @@ impl<'a> Session<'a> {
     pub(super) fn first_message(
         &self,
         greeting: Option<Vec<u8>>,
-        inside_tls: bool,
+        phase: Phase,
         logged_in: bool,
         changes: &[CapabilityRewrite],
     ) -> Vec<u8> {
         let protocol = self.listener.protocol;
-        let mut dialect = (protocol.dialect)(self.identity(inside_tls));
+        let mut dialect = protocol.new_dialect(self.context(phase));
         let mut message = Vec::new();
         match (protocol.flow.after, greeting) {
             (AfterUpgrade::AnswerPending, _) => dialect.write_server(ServerMessage::Other, &mut message),
@@ -358,11 +360,11 @@ impl<'a> Session<'a> {
     /// Closes the connection of a client that gets no backend, after the protocol's message for that.
     pub(super) async fn reject(&self, client: &mut Stream) {
         let mut message = Vec::new();
-        let mut identity = self.identity(client.facts().is_some());
-        if let (true, Some(requested)) = (identity.server_name.is_empty(), &self.record.server_name) {
-            identity = Identity { server_name: ServiceName::from_peer(requested), ..identity };
+        let mut context = self.context(client.phase());
+        if let (true, Some(requested)) = (context.identity.server_name.is_empty(), &self.record.server_name) {
+            context.identity.server_name = ServiceName::from_peer(requested);
         }
-        (self.listener.protocol.dialect)(identity).write_server(ServerMessage::Unavailable, &mut message);
+        self.listener.protocol.new_dialect(context).write_server(ServerMessage::Unavailable, &mut message);
         send(client, &message).await;
         let _ = tokio::time::timeout(CLOSING, client.shutdown()).await;
     }

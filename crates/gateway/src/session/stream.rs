@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
+use starttls::proto::Phase;
 use starttls::{Encrypted, TlsFacts};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -29,6 +30,14 @@ impl Stream {
         match self {
             Self::Clear(_) => None,
             Self::Tls(tls) => Some(tls.facts()),
+        }
+    }
+
+    /// Returns the phase of the session on this stream.
+    pub(crate) fn phase(&self) -> Phase {
+        match self {
+            Self::Clear(_) => Phase::Cleartext,
+            Self::Tls(_) => Phase::InsideTls,
         }
     }
 

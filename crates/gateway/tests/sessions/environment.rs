@@ -142,8 +142,7 @@ impl Drop for Running {
 
 /// Returns the bytes of a client's messages.
 pub(crate) fn words(protocol: &Protocol, messages: &[ClientMessage]) -> Vec<u8> {
-    let mut dialect =
-        (protocol.dialect)(Identity { inside_tls: true, nonce: 0, ..Identity::new("localhost") });
+    let mut dialect = protocol.new_dialect(Identity::new("localhost").inside_tls().with_nonce(0));
     let mut out = Vec::new();
     messages.iter().for_each(|message| dialect.write_client(*message, &mut out));
     out

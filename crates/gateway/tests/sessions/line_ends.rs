@@ -1,7 +1,7 @@
 //! Lines that end with LF alone: the client gets the protocol's error before the connection ends.
 
 use starttls::proto::ClientMessage::{Hello, Probe};
-use starttls::proto::{Identity, Protocol, ServerMessage};
+use starttls::proto::{Identity, Phase, Protocol, ServerMessage};
 use starttls_gateway::config::UpgradePolicy;
 
 use crate::environment::{Environment, Running, cleartext, say, tell, within, words};
@@ -17,9 +17,9 @@ fn bare(command: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the last message of a server.
-fn goodbye(protocol: &Protocol, inside_tls: bool) -> String {
+fn goodbye(protocol: &Protocol, phase: Phase) -> String {
     let mut out = Vec::new();
-    let mut dialect = (protocol.dialect)(Identity { inside_tls, ..Identity::new("localhost") });
+    let mut dialect = protocol.new_dialect(Identity::new("localhost").in_phase(phase));
     dialect.write_server(ServerMessage::Bye, &mut out);
     String::from_utf8(out).unwrap()
 }
@@ -43,12 +43,12 @@ async fn bare_line_feed(protocol: &'static Protocol) {
         let running = gateway(&env, protocol, offer);
         let heard = tell(cleartext(protocol, running.address).await, &bare(&command)).await;
         let heard = String::from_utf8_lossy(&heard).into_owned();
-        assert_eq!(heard, goodbye(protocol, false), "{offer:?}");
+        assert_eq!(heard, goodbye(protocol, Phase::Cleartext), "{offer:?}");
         assert!(running.ended(1).await[0].contains("CRLF"), "{offer:?}");
     }
     let running = gateway(&env, protocol, UpgradePolicy::Required);
     let stream = within(env.connect(protocol, running.address, false)).await;
     let heard = say(stream, &bare(&command)).await;
-    assert!(heard.ends_with(&goodbye(protocol, true)), "inside TLS: {heard:?}");
+    assert!(heard.ends_with(&goodbye(protocol, Phase::InsideTls)), "inside TLS: {heard:?}");
     assert!(running.ended(1).await[0].contains("CRLF"));
 }

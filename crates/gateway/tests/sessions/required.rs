@@ -14,7 +14,7 @@ const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
     // The commands of a client without TLS.
     let words = |messages| {
-        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+        let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
         let mut out = Vec::new();
         <[_]>::iter(messages).for_each(|message| dialect.write_client(*message, &mut out));
         out
@@ -48,7 +48,9 @@ fn cleartext_words(protocol: &Protocol) -> Vec<(&'static str, Vec<u8>)> {
 /// Returns a MySQL greeting. The gateway relays the greeting of the backend.
 fn mysql_greeting(mysql: &Protocol) -> Vec<u8> {
     let mut greeting = Vec::new();
-    (mysql.dialect)(Identity::new("")).write_server(ServerMessage::Offer { starttls: false }, &mut greeting);
+    mysql
+        .new_dialect(Identity::new(""))
+        .write_server(ServerMessage::Offer { starttls: false }, &mut greeting);
     greeting
 }
 
@@ -58,7 +60,7 @@ fn lab_greeting(protocol: &Protocol) -> Vec<u8> {
         return mysql_greeting(protocol);
     }
     let mut greeting = Vec::new();
-    (protocol.dialect)(Identity::new("localhost")).write_server(ServerMessage::Greeting, &mut greeting);
+    protocol.new_dialect(Identity::new("localhost")).write_server(ServerMessage::Greeting, &mut greeting);
     greeting
 }
 
@@ -173,7 +175,7 @@ async fn octet_after_the_request(protocol: &'static Protocol) {
 
 /// Returns the messages of a client up to its request, the request included.
 fn asks(protocol: &Protocol) -> Vec<u8> {
-    let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+    let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
     let mut out = Vec::new();
     dialect.write_client(Hello, &mut out);
     dialect.write_client(Request, &mut out);
@@ -232,7 +234,7 @@ async fn one_upgrade(protocol: &'static Protocol) {
     let behind = env.cleartext.heard(protocol.name);
     assert!(!contains(&behind, &request), "{}: {}", protocol.name, behind.escape_ascii());
     let mut granted = Vec::new();
-    let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+    let mut dialect = protocol.new_dialect(Identity::new("localhost"));
     dialect.write_server(ServerMessage::Accept, &mut granted);
     // PostgreSQL's answer is a single letter, which other text may contain.
     assert!(granted.len() == 1 || !contains(heard.as_bytes(), &granted), "{}: {heard}", protocol.name);
@@ -269,7 +271,7 @@ async fn s1_s4_commands_and_logins_are_refused_before_tls() {
         let protocol = starttls::proto::protocol(name).unwrap();
         let backend = format!("{name}://{}", env.cleartext.address(name).unwrap());
         let running = env.gateway(&front(protocol), &[backend], None);
-        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("localhost") });
+        let mut dialect = protocol.new_dialect(Identity::new("localhost").with_nonce(0));
         let mut login = Vec::new();
         dialect.write_client(Hello, &mut login);
         dialect.write_client(Credentials, &mut login);

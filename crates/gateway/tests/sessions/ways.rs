@@ -146,7 +146,7 @@ async fn g5_every_protocol_that_can_do_without_the_clients_login_has_the_gateway
             let running = env.start(config);
             let mut tcp = TcpStream::connect(running.address).await.unwrap();
             let mut goodbye = Vec::new();
-            let mut dialect = (protocol.dialect)(starttls::proto::Identity::new("localhost"));
+            let mut dialect = protocol.new_dialect(starttls::proto::Identity::new("localhost"));
             dialect.write_client(ClientMessage::Quit, &mut goodbye);
             tcp.write_all(&goodbye).await.unwrap();
             let mut heard = String::new();

@@ -178,7 +178,7 @@ impl Server {
     fn negotiate(&self, tcp: &mut TcpStream) -> Option<()> {
         tcp.set_write_timeout(Some(TICK)).ok()?;
         tcp.set_read_timeout(Some(TICK)).ok()?;
-        let mut dialect = (self.protocol.dialect)(self.acceptor.identity());
+        let mut dialect = self.protocol.new_dialect(self.acceptor.identity());
         if self.protocol.flow.greeting {
             let greeting = match self.protocol.flow.offer {
                 OfferPlace::InGreeting => ServerMessage::Offer { starttls: true },
@@ -220,7 +220,7 @@ impl Server {
         let identity = self.acceptor.identity();
         let mut engine = ServerSession::new(self.protocol, identity.clone(), &mut words);
         if self.implicit && self.protocol.flow.greeting {
-            (self.protocol.dialect)(identity).write_server(ServerMessage::Greeting, &mut words);
+            self.protocol.new_dialect(identity).write_server(ServerMessage::Greeting, &mut words);
         }
         if self.stage == StallPoint::Session {
             return self.make_noise(session, &words);

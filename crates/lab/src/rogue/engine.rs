@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starttls::proto::{
-    ClientMessage, Dialect, Identity, Protocol, Refusal, ReplyTo, Scan, ServerMessage, SessionCommand, Side,
+    ClientMessage, Dialect, Identity, Phase, Protocol, Refusal, ReplyTo, Scan, ServerMessage, SessionCommand,
+    Side,
 };
 
 use super::behavior::{AfterRequest, Behavior, CleartextAccess, InnerOffer};
@@ -53,16 +54,19 @@ impl PermissiveEngine {
         note: Note,
     ) -> Self {
         // Where packet numbers continue across the boundary, the texts differ on both sides.
-        let words_inside = behavior.lists && protocol.flow.request_is_answered;
-        Self::new(protocol, identity, behavior, note, words_inside, false)
+        let wording = match behavior.lists && protocol.flow.request_is_answered {
+            true => Phase::InsideTls,
+            false => Phase::Cleartext,
+        };
+        Self::new(protocol, identity, behavior, note, wording, false)
     }
 
     /// Returns the engine inside TLS, or of a server that continues in cleartext instead of TLS.
     pub(super) fn inside(protocol: &'static Protocol, identity: &Identity, behavior: Behavior) -> Self {
-        let mut engine = Self::new(protocol, identity, behavior, Note::default(), true, true);
+        let mut engine = Self::new(protocol, identity, behavior, Note::default(), Phase::InsideTls, true);
         if behavior.inside == InnerOffer::Kept {
-            let before = Identity { inside_tls: false, ..identity.clone() };
-            engine.before_tls = Some((protocol.dialect)(before));
+            let before = identity.clone();
+            engine.before_tls = Some(protocol.new_dialect(before));
         }
         engine
     }
@@ -72,10 +76,10 @@ impl PermissiveEngine {
         identity: &Identity,
         behavior: Behavior,
         note: Note,
-        inside_tls: bool,
+        phase: Phase,
         inside: bool,
     ) -> Self {
-        let dialect = (protocol.dialect)(Identity { inside_tls, ..identity.clone() });
+        let dialect = protocol.new_dialect(identity.clone().in_phase(phase));
         let (inbox, scan, before) = (Vec::new(), Scan::default(), Vec::new());
         Self { protocol, behavior, dialect, before_tls: None, inside, inbox, scan, before, note, over: false }
     }
@@ -253,7 +257,7 @@ impl Engine for PermissiveEngine {
 
     fn restart(&mut self, protocol: &'static Protocol, identity: Identity) {
         self.protocol = protocol;
-        self.dialect = (protocol.dialect)(Identity { inside_tls: true, ..identity });
+        self.dialect = protocol.new_dialect(identity.inside_tls());
     }
 }
 
@@ -262,7 +266,7 @@ fn meant(protocol: &Protocol, line: &[u8]) -> Option<Vec<u8>> {
     let request = response_patch::request_line(protocol)?;
     let ending: &[u8] = if request.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
     let is_request = |line: &[u8]| {
-        let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+        let mut dialect = protocol.new_dialect(Identity::new("localhost"));
         let whole = dialect.frame(Side::Client, ReplyTo::Other, line, &mut Scan::default());
         whole == Ok(Some(line.len())) && dialect.read_client(line) == Ok(ClientMessage::Request)
     };
@@ -283,7 +287,7 @@ fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
     (0..bytes.len()).find_map(|start| {
         let rest = &bytes[start..];
         let end = rest.iter().position(|byte| *byte == b'\n');
-        let mut dialect = (protocol.dialect)(Identity::new(""));
+        let mut dialect = protocol.new_dialect(Identity::new(""));
         let framed = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());
         match framed {
             Ok(Some(end)) if dialect.read_client(&rest[..end]) == Ok(ClientMessage::Request) => {
@@ -296,7 +300,7 @@ fn hunted(protocol: &Protocol, bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the complete messages at the start of these bytes, and the incomplete one after them. Invalid bytes are dropped.
 pub(super) fn messages(protocol: &Protocol, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut dialect = (protocol.dialect)(Identity { inside_tls: true, ..Identity::new("localhost") });
+    let mut dialect = protocol.new_dialect(Identity::new("localhost").inside_tls());
     let mut rest = bytes;
     loop {
         let framed = dialect.frame(Side::Client, ReplyTo::Other, rest, &mut Scan::default());

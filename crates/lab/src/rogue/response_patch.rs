@@ -74,7 +74,7 @@ pub(super) fn in_lower_case(protocol: &Protocol, message: &[u8]) -> Vec<u8> {
 pub(super) fn offer(protocol: &Protocol) -> Option<Vec<u8>> {
     let request = request_line(protocol)?;
     let word = request.trim_ascii_end().rsplit(|byte| *byte == b' ').next()?.to_vec();
-    let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+    let mut dialect = protocol.new_dialect(Identity::new("localhost"));
     let mut list = Vec::new();
     dialect.write_server(ServerMessage::Offer { starttls: true }, &mut list);
     list.windows(word.len()).any(|window| window == word).then_some(word)
@@ -90,6 +90,6 @@ pub(super) fn request_line(protocol: &Protocol) -> Option<Vec<u8>> {
 /// A client's message, as its dialect writes it first.
 pub(super) fn words(protocol: &Protocol, message: ClientMessage) -> Vec<u8> {
     let mut out = Vec::new();
-    (protocol.dialect)(Identity::new("localhost")).write_client(message, &mut out);
+    protocol.new_dialect(Identity::new("localhost")).write_client(message, &mut out);
     out
 }

@@ -234,7 +234,7 @@ impl Weakness {
             Mangled => unless(offer(protocol).is_some(), "the offer is not a keyword of the request"),
             Preauth => {
                 let mut greeting = Vec::new();
-                let mut dialect = (protocol.dialect)(Identity::new("localhost"));
+                let mut dialect = protocol.new_dialect(Identity::new("localhost"));
                 dialect.write_server(ServerMessage::PreAuthenticated, &mut greeting);
                 unless(!greeting.is_empty(), "no greeting can state that the client is logged in")
             }

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Dialect, Identity, Protocol, ReplyTo, Scan, ServerMessage, Side};
+use starttls::proto::{
+    ClientMessage, Dialect, Identity, Phase, Protocol, ReplyTo, Scan, ServerMessage, Side,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -35,8 +37,8 @@ impl Conversation {
         inside: bool,
         buffer: Vec<u8>,
     ) -> Self {
-        let me = Identity { inside_tls: inside, nonce: 0, ..Identity::new("localhost") };
-        let dialect = (protocol.dialect)(me);
+        let phase = if inside { Phase::InsideTls } else { Phase::Cleartext };
+        let dialect = protocol.new_dialect(Identity::new("localhost").in_phase(phase).with_nonce(0));
         Self {
             stream,
             dialect,

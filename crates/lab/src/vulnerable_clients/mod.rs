@@ -171,7 +171,7 @@ impl VulnerableClient {
 
     /// Returns whether the list from before TLS contains a mechanism, for a client that trusts that list.
     fn finds_a_login(&self, list: &[u8]) -> bool {
-        let login = (self.protocol.dialect)(Identity::new("")).into_login();
+        let login = self.protocol.new_dialect(Identity::new("")).into_login();
         let mut login = login.filter(|_| self.is(Flaw::KeepsCapabilities) && !list.is_empty());
         let mechanisms = login.as_mut().map(|login| {
             // Some dialects find mechanisms only in a list that they have read.

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use starttls::proto::{ClientMessage, Protocol, Refusal, ReplyTo, ServerMessage};
+use starttls::proto::{ClientMessage, Phase, Protocol, Refusal, ReplyTo, ServerMessage};
 use starttls_lab::rogue::{Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, Wait, dialect, mysql_login, open_connector, probe, upgraded};
@@ -136,7 +136,7 @@ fn state_from_before_tls_is_in_force_inside() {
             peer.inbox.clear();
             peer.say(ClientMessage::Request);
             assert!(peer.accepted(), "{}", protocol.name);
-            said(&mut peer.secure(&open_connector(), dialect(protocol, true)).unwrap(), inside)
+            said(&mut peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).unwrap(), inside)
         };
         let text = run(address);
         assert!(text.starts_with(kept), "{}: {text:?}", protocol.name);
@@ -188,7 +188,7 @@ fn a_failed_handshake_leads_back_to_cleartext() {
             peer.send(failure);
             sleep(QUIET);
         }
-        let mut dialect = dialect(protocol, true);
+        let mut dialect = dialect(protocol, Phase::InsideTls);
         let (question, reply_to) = probe(protocol, &mut *dialect);
         peer.send(&question);
         peer.io.wait(2 * QUIET);
@@ -217,7 +217,7 @@ fn the_client_hello_is_waited_for_without_an_end() {
         peer.say(ClientMessage::Request);
         assert!(peer.accepted());
         sleep(long);
-        peer.secure(&open_connector(), dialect(protocol, true)).is_ok()
+        peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls)).is_ok()
     };
     std::thread::scope(|threads| {
         let patient = threads.spawn(|| {

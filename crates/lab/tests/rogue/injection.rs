@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Protocol, ServerMessage};
+use starttls::proto::{ClientMessage, Phase, Protocol, ServerMessage};
 use starttls_lab::rogue::{Quirk, Rogue, Weakness};
 
 use crate::peer::{PATIENCE, Peer, QUIET, SOON, dialect, open_connector, probe};
@@ -24,7 +24,7 @@ fn injected(
     cut: fn(usize) -> usize,
     silence: bool,
 ) -> bool {
-    let mut inside_words = dialect(protocol, true);
+    let mut inside_words = dialect(protocol, Phase::InsideTls);
     let (bytes, reply_to) = probe(protocol, &mut *inside_words);
     let (mut peer, _) = Peer::open(address, protocol);
     let request = peer.words(ClientMessage::Request);
@@ -111,7 +111,7 @@ fn variant(address: SocketAddr, protocol: &'static Protocol) -> bool {
 
 fn plain(address: SocketAddr, protocol: &'static Protocol) -> bool {
     let (mut peer, _) = Peer::open(address, protocol);
-    let mut dialect = dialect(protocol, true);
+    let mut dialect = dialect(protocol, Phase::InsideTls);
     let (bytes, reply_to) = probe(protocol, &mut *dialect);
     let request = peer.words(ClientMessage::Request);
     together(&mut peer, &request, &bytes);

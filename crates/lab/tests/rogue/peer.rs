@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use starttls::proto::{
-    AfterUpgrade, ClientMessage, Dialect, Identity, OfferPlace, Protocol, ReplyTo, Scan, ServerMessage, Side,
+    AfterUpgrade, ClientMessage, Dialect, Identity, OfferPlace, Phase, Protocol, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 use starttls::{Connector, Encrypted};
 
@@ -39,8 +40,8 @@ impl Wait for Encrypted<TcpStream> {
     }
 }
 
-pub(crate) fn dialect(protocol: &Protocol, inside_tls: bool) -> Box<dyn Dialect> {
-    (protocol.dialect)(Identity { inside_tls, ..Identity::new("localhost") })
+pub(crate) fn dialect(protocol: &Protocol, phase: Phase) -> Box<dyn Dialect> {
+    protocol.new_dialect(Identity::new("localhost").in_phase(phase))
 }
 
 /// Returns a connector that accepts any certificate.
@@ -52,7 +53,7 @@ impl Peer<TcpStream> {
     pub(crate) fn dial(address: SocketAddr, protocol: &'static Protocol) -> Self {
         let io = TcpStream::connect(address).unwrap();
         io.set_nodelay(true).unwrap();
-        Self { io, protocol, dialect: dialect(protocol, false), inbox: Vec::new() }
+        Self { io, protocol, dialect: dialect(protocol, Phase::Cleartext), inbox: Vec::new() }
     }
 
     /// Runs the dialogue up to the request and returns what the server sent.
@@ -106,7 +107,7 @@ pub(crate) fn upgraded(
     if !peer.accepted() {
         return Err(String::from("refused"));
     }
-    peer.secure(&open_connector(), dialect(protocol, true))
+    peer.secure(&open_connector(), dialect(protocol, Phase::InsideTls))
 }
 
 impl<S: Wait> Peer<S> {

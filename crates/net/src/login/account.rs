@@ -104,7 +104,7 @@ impl Account {
 
     /// Returns whether this library supports a login in this protocol.
     pub fn supports(protocol: &Protocol) -> bool {
-        (protocol.dialect)(Identity::new("")).into_login().is_some()
+        protocol.new_dialect(Identity::new("")).into_login().is_some()
     }
 }
 

@@ -57,9 +57,8 @@ pub enum SubmissionProgress {
 impl Submission {
     /// Starts a delivery. `greeted` is whether the server will send its greeting.
     pub fn new(protocol: &Protocol, delivery: Delivery, greeted: bool, out: &mut OutputBuffer) -> Self {
-        let identity =
-            Identity { client_name: delivery.client_name.clone(), inside_tls: true, ..Identity::new("") };
-        let mut dialect = (protocol.dialect)(identity);
+        let identity = Identity { client_name: delivery.client_name.clone(), ..Identity::new("") };
+        let mut dialect = protocol.new_dialect(identity.inside_tls());
         let mut hello = Vec::new();
         dialect.write_client(starttls_proto::ClientMessage::Hello, &mut hello);
         let recipients =

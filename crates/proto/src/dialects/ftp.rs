@@ -7,8 +7,9 @@ use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{code, command, line, lines, lines_until, starts_with, verb};
 use crate::{
-    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
+    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// FTP, the File Transfer Protocol. Only the control connection is upgraded here.
@@ -22,11 +23,11 @@ pub const FTP: Protocol = Protocol {
     family: ProtocolFamily::Ftp,
     spec: "RFC 4217",
     flow: Flow { data_connections: true, login_is_optional: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Ftp { me, answer: "", quitting: false, password: false }),
+    dialect: |context| Box::new(Ftp { context, answer: "", quitting: false, password: false }),
 };
 
 struct Ftp {
-    me: Identity,
+    context: DialectContext,
     /// The answer to the last harmless command.
     answer: &'static str,
     quitting: bool,
@@ -79,7 +80,7 @@ impl Dialect for Ftp {
             b"OPTS" if argument.eq_ignore_ascii_case(b"UTF8 ON") => self.answering("200 UTF-8 it is"),
             b"OPTS" => self.answering("501 No such option"),
             // RFC 2228 section 3, RFC 4217 section 9: protection needs TLS first.
-            b"PBSZ" | b"PROT" if !self.me.inside_tls => self.answering("503 AUTH TLS comes first"),
+            b"PBSZ" | b"PROT" if !self.context.is_inside_tls() => self.answering("503 AUTH TLS comes first"),
             // RFC 4217 section 6: CCC returns to cleartext, which no policy allows.
             b"CCC" => self.answering("534 The control connection stays protected"),
             b"QUIT" if bare => {
@@ -139,17 +140,19 @@ impl Dialect for Ftp {
         let (name, features);
         let text = match msg {
             ServerMessage::Greeting => {
-                name = format!("220 {} FTP", self.me.server_name);
+                name = format!("220 {} FTP", self.context.identity.server_name);
                 name.as_str()
             }
             ServerMessage::Offer { starttls } => {
-                let inside = self.me.inside_tls;
+                let inside = self.context.is_inside_tls();
                 features = starttls
                     .then_some("AUTH TLS")
                     .into_iter()
                     .chain((starttls || inside).then_some(["PBSZ", "PROT"]).into_iter().flatten())
                     .chain(["UTF8"])
-                    .chain(self.me.capabilities.iter().filter(|_| inside).map(Capability::as_str))
+                    .chain(
+                        self.context.identity.capabilities.iter().filter(|_| inside).map(Capability::as_str),
+                    )
                     .fold(String::from("211-Features:\r\n"), |list, feature| list + " " + feature + "\r\n")
                     + "211 End";
                 features.as_str()
@@ -164,7 +167,7 @@ impl Dialect for Ftp {
             ServerMessage::Bye => "421 Closing the control connection",
             ServerMessage::Other => self.answer,
             ServerMessage::PreAuthenticated => {
-                name = format!("230 {} FTP, logged in", self.me.server_name);
+                name = format!("230 {} FTP, logged in", self.context.identity.server_name);
                 name.as_str()
             }
             ServerMessage::Interim => return,

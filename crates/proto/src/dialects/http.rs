@@ -9,7 +9,7 @@ use crate::message_reader::MAX_MESSAGE;
 use crate::name::bracketed;
 use crate::probe_credentials;
 use crate::{
-    AfterUpgrade, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
+    AfterUpgrade, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
     ImplicitTls, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
     Side,
 };
@@ -32,9 +32,9 @@ pub const HTTP: Protocol = Protocol {
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
-    dialect: |me| {
+    dialect: |context| {
         Box::new(Http {
-            me,
+            context,
             body: Body::None,
             in_body: false,
             behind: ClientMessage::Other,
@@ -44,7 +44,7 @@ pub const HTTP: Protocol = Protocol {
 };
 
 struct Http {
-    me: Identity,
+    context: DialectContext,
     /// The body that follows the last request head.
     body: Body,
     /// The last message that was read is a body.
@@ -74,13 +74,13 @@ impl Dialect for Http {
         }
         let head = Head::read(msg)?;
         self.answers_head = head.first.starts_with(b"HEAD ");
-        let body = head.body(if self.me.inside_tls { usize::MAX } else { MAX_MESSAGE })?;
+        let body = head.body(if self.context.is_inside_tls() { usize::MAX } else { MAX_MESSAGE })?;
         // RFC 9112 section 3.2.
         if head.hosts > 1 || (head.hosts == 0 && head.is_1_1()) {
             return Err(malformed("one Host field"));
         }
         // Inside TLS the application reads the body.
-        self.body = if self.me.inside_tls { Body::None } else { body };
+        self.body = if self.context.is_inside_tls() { Body::None } else { body };
         // A request with credentials counts as a login before its body arrives.
         self.behind = if head.login { ClientMessage::Partial } else { ClientMessage::Other };
         let options = head.first == b"OPTIONS * HTTP/1.1";
@@ -120,9 +120,10 @@ impl Dialect for Http {
             ClientMessage::Request => ("OPTIONS *", "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n"),
             ClientMessage::Probe => ("OPTIONS *", ""),
             ClientMessage::Other => ("GET /", ""),
-            ClientMessage::Credentials => {
-                ("GET /", &*format!("Authorization: Basic {}\r\n", probe_credentials::basic(self.me.nonce)))
-            }
+            ClientMessage::Credentials => (
+                "GET /",
+                &*format!("Authorization: Basic {}\r\n", probe_credentials::basic(self.context.nonce)),
+            ),
             ClientMessage::Hello
             | ClientMessage::Quit
             | ClientMessage::Silent
@@ -131,9 +132,9 @@ impl Dialect for Http {
                 return;
             }
         };
-        let host = match &self.me.authority {
+        let host = match &self.context.identity.authority {
             Some(authority) => authority.to_string(),
-            None => bracketed(&self.me.server_name),
+            None => bracketed(&self.context.identity.server_name),
         };
         let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\n{field}\r\n");
         out.extend_from_slice(request.as_bytes());
@@ -144,7 +145,7 @@ impl Dialect for Http {
         const REQUIRED: &str = "426 Upgrade Required";
         let (status, fields) = match msg {
             ServerMessage::Accept => ("101 Switching Protocols", UPGRADE),
-            ServerMessage::Other if self.me.inside_tls => ("200 OK", "Allow: OPTIONS\r\n"),
+            ServerMessage::Other if self.context.is_inside_tls() => ("200 OK", "Allow: OPTIONS\r\n"),
             // RFC 2817 section 4.2.
             ServerMessage::TlsRequired if self.body != Body::None => {
                 (REQUIRED, "Upgrade: TLS/1.0, HTTP/1.1\r\nConnection: Upgrade, close\r\n")
@@ -195,7 +196,7 @@ impl Dialect for Http {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, DeclinedReason, Progress, ServerSession, SessionCommand};
+    use crate::{Client, DeclinedReason, Identity, Progress, ServerSession, SessionCommand};
 
     #[test]
     fn the_request_is_answered_inside_tls_and_cannot_be_repeated_there() {
@@ -203,7 +204,7 @@ mod tests {
         let mut inside = ServerSession::new(&HTTP, Identity::new("mail.example.com"), &mut out);
         assert_eq!(out, b"HTTP/1.1 200 OK\r\nAllow: OPTIONS\r\nContent-Length: 0\r\n\r\n");
         let mut request = Vec::new();
-        (HTTP.dialect)(Identity::new("::1")).write_client(ClientMessage::Request, &mut request);
+        HTTP.new_dialect(Identity::new("::1")).write_client(ClientMessage::Request, &mut request);
         assert!(request.windows(13).any(|it| it == b"Host: [::1]\r\n"));
         out.clear();
         assert!(inside.receive(&request).is_empty());

@@ -16,9 +16,9 @@ use crate::text::{
     verb, words,
 };
 use crate::{
-    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity,
-    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext,
+    Flow, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// IMAP, access to mailboxes.
@@ -32,9 +32,9 @@ pub const IMAP: Protocol = Protocol {
     family: ProtocolFamily::Imap,
     spec: "RFC 9051 section 6.2.1",
     flow: Flow::USUAL,
-    dialect: |me| {
+    dialect: |context| {
         Box::new(Imap {
-            me,
+            context,
             written: 0,
             tag: b"*".to_vec(),
             asked: VecDeque::new(),
@@ -51,7 +51,7 @@ pub const IMAP: Protocol = Protocol {
 };
 
 struct Imap {
-    me: Identity,
+    context: DialectContext,
     /// The number of commands written so far.
     written: u32,
     /// The tag of the last command read, or `*` if it had none.
@@ -115,11 +115,11 @@ impl Imap {
     /// Returns a new tag. An attacker cannot guess it, and so cannot answer the command before the client sends it.
     fn next_tag(&mut self) -> String {
         self.written = self.written.wrapping_add(1);
-        if self.me.nonce == 0 {
+        if self.context.nonce == 0 {
             return format!("a{}", self.written);
         }
         let mut hasher = DefaultHasher::new();
-        (self.me.nonce, self.written).hash(&mut hasher);
+        (self.context.nonce, self.written).hash(&mut hasher);
         format!("a{:x}", hasher.finish())
     }
 
@@ -133,7 +133,7 @@ impl Imap {
         let arguments = (name.len() != rest.len()).then_some(());
         match (tagged, name) {
             // A SASL response or DONE, which the application reads.
-            (_, []) | (false, _) if self.me.inside_tls => return ClientMessage::Other,
+            (_, []) | (false, _) if self.context.is_inside_tls() => return ClientMessage::Other,
             (false, _) => {
                 self.tagless = self.tagless.saturating_add(1);
                 let bad = self.answering("", "BAD A tag and a command are expected");
@@ -277,9 +277,9 @@ impl Dialect for Imap {
         // Inside TLS the dialect does not see the application's answers, so each announced literal is expected to
         // follow.
         self.turn = match announced {
-            Some(octets) if self.me.inside_tls => Turn::literal(octets),
+            Some(octets) if self.context.is_inside_tls() => Turn::literal(octets),
             Some(octets) => Turn::Undecided(Some(octets)),
-            None if self.me.inside_tls => Turn::Command,
+            None if self.context.is_inside_tls() => Turn::Command,
             None => self.turn,
         };
         Ok(match self.command {
@@ -314,7 +314,7 @@ impl Dialect for Imap {
             ClientMessage::Credentials => &format!(
                 "LOGIN \"{}\" \"{}\"",
                 probe_credentials::USER,
-                probe_credentials::password(self.me.nonce)
+                probe_credentials::password(self.context.nonce)
             ),
             ClientMessage::Other => "LIST \"\" \"\"",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
@@ -330,18 +330,18 @@ impl Dialect for Imap {
         self.turn = Turn::Command;
         self.asked.pop_back_if(|asked| *asked == self.tag);
         self.tagless = self.tagless.saturating_sub(u32::from(self.tag == b"*"));
-        let name = &self.me.server_name;
+        let name = &self.context.identity.server_name;
         let (untagged, tagged) = match msg {
             ServerMessage::Greeting => (format!("* OK {name} IMAP4rev1 ready\r\n"), ""),
             ServerMessage::PreAuthenticated => (format!("* PREAUTH {name} IMAP4rev1 ready\r\n"), ""),
             ServerMessage::Interim => (String::from("* OK Still here\r\n"), ""),
             ServerMessage::Offer { starttls } => {
-                let before = ["ID", "LOGINDISABLED"].into_iter().filter(|_| !self.me.inside_tls);
+                let before = ["ID", "LOGINDISABLED"].into_iter().filter(|_| !self.context.is_inside_tls());
                 let listed: String = starttls
                     .then_some("STARTTLS")
                     .into_iter()
                     .chain(before)
-                    .chain(self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str))
+                    .chain(self.context.capabilities().iter().map(Capability::as_str))
                     .flat_map(|word| [" ", word])
                     .collect();
                 (format!("* CAPABILITY IMAP4rev1{listed}\r\n"), "OK That is all")

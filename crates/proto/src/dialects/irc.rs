@@ -7,7 +7,7 @@ use crate::probe_credentials;
 use crate::rewrite::drops;
 use crate::text::{line, lines, mentions_tls, starts_with, verb};
 use crate::{
-    Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
+    Capability, CapabilityRewrite, ClientMessage, Correlation, Dialect, DialectContext, Flow, ImplicitTls,
     LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -22,14 +22,16 @@ pub const IRC: Protocol = Protocol {
     family: ProtocolFamily::Irc,
     spec: "IRCv3 tls",
     flow: Flow { greeting: false, tls_may_be_optional: false, login_is_optional: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Irc { me, answer: Vec::new(), offered: false, login: login::State::default() }),
+    dialect: |context| {
+        Box::new(Irc { context, answer: Vec::new(), offered: false, login: login::State::default() })
+    },
 };
 
 /// The longest line that a server writes, in octets without tags and CRLF (RFC 2812 section 2.3).
 const MAX_LINE: usize = 510;
 
 struct Irc {
-    me: Identity,
+    context: DialectContext,
     /// The answer to the last harmless command, without the prefix.
     answer: Vec<u8>,
     /// Whether an earlier line of the capability list contained `tls`.
@@ -129,7 +131,7 @@ impl Irc {
         let upper = &mut [0; 16];
         match verb(message.parameter(0), upper) {
             b"LS" => ClientMessage::Hello,
-            _ if self.me.inside_tls => ClientMessage::Other,
+            _ if self.context.is_inside_tls() => ClientMessage::Other,
             b"LIST" => self.answering(b"CAP * LIST :"),
             // IRCv3 tls: STARTTLS works without a request for `tls`, so the acknowledgment changes nothing.
             b"REQ" if list(message.parameter(1)).all(|it| it == b"tls") => self.answering(b"CAP * ACK :tls"),
@@ -140,15 +142,15 @@ impl Irc {
     }
 
     fn pong(&mut self, token: &[u8]) -> ClientMessage {
-        let name = self.me.server_name.clone();
+        let name = self.context.identity.server_name.clone();
         let room = MAX_LINE.saturating_sub(2 * name.len() + 16);
         self.answering(&[b"PONG ", name.as_bytes(), b" :", &token[..token.len().min(room)]].concat())
     }
 
     fn write_line(&self, text: &[u8], out: &mut Vec<u8>) {
-        if !self.me.server_name.is_empty() {
+        if !self.context.identity.server_name.is_empty() {
             out.push(b':');
-            out.extend_from_slice(self.me.server_name.as_bytes());
+            out.extend_from_slice(self.context.identity.server_name.as_bytes());
             out.push(b' ');
         }
         out.extend_from_slice(text);
@@ -157,8 +159,8 @@ impl Irc {
 
     /// Writes the capability list in as many lines as necessary (IRCv3 capability negotiation, version 302).
     fn write_capabilities(&self, starttls: bool, out: &mut Vec<u8>) {
-        let inside = self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str);
-        let room = MAX_LINE.saturating_sub(self.me.server_name.len() + 20);
+        let inside = self.context.capabilities().iter().map(Capability::as_str);
+        let room = MAX_LINE.saturating_sub(self.context.identity.server_name.len() + 20);
         let mut text = String::new();
         for capability in starttls.then_some("tls").into_iter().chain(inside) {
             if !text.is_empty() && text.len() + capability.len() >= room {
@@ -179,7 +181,7 @@ impl Dialect for Irc {
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let Some(message) = Message::parse(msg)? else { return Ok(ClientMessage::Silent) };
-        let (inside, upper) = (self.me.inside_tls, &mut [0; 16]);
+        let (inside, upper) = (self.context.is_inside_tls(), &mut [0; 16]);
         Ok(match verb(message.command, upper) {
             b"STARTTLS" if msg.len() == b"STARTTLS\r\n".len() => ClientMessage::Request,
             b"STARTTLS" => self.answering(b"691 * :STARTTLS takes no parameters"),
@@ -246,7 +248,9 @@ impl Dialect for Irc {
             ClientMessage::Probe => "PING starttls",
             ClientMessage::Quit => "QUIT",
             // A server that accepts PASS or NICK sends no answer.
-            ClientMessage::Credentials => &format!("PASS {}", probe_credentials::password(self.me.nonce)),
+            ClientMessage::Credentials => {
+                &format!("PASS {}", probe_credentials::password(self.context.nonce))
+            }
             ClientMessage::Other => "NICK probe",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,
         };

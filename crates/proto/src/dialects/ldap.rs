@@ -18,9 +18,9 @@ use crate::ber::{Elements, element, header};
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::{
-    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Correlation, Dialect, DialectContext, Flow,
+    ImplicitTls, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// LDAP, access to directories.
@@ -41,11 +41,20 @@ pub const LDAP: Protocol = Protocol {
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
-    dialect: |me| {
+    dialect: |context| {
         // Message ids are positive 31-bit numbers (RFC 4511 section 4.1.1.1).
-        let next = 1 + i32::try_from(me.nonce % 0x7fff_ffff).unwrap_or(0);
+        let next = 1 + i32::try_from(context.nonce % 0x7fff_ffff).unwrap_or(0);
         let (asked, login) = (VecDeque::new(), login::State::default());
-        Box::new(Ldap { me, next, id: 0, asked, response: 0, answer: Vec::new(), quitting: false, login })
+        Box::new(Ldap {
+            context,
+            next,
+            id: 0,
+            asked,
+            response: 0,
+            answer: Vec::new(),
+            quitting: false,
+            login,
+        })
     },
 };
 
@@ -53,7 +62,7 @@ pub const LDAP: Protocol = Protocol {
 const MAX_ASKED: usize = 32;
 
 struct Ldap {
-    me: Identity,
+    context: DialectContext,
     /// The id of the next message to write.
     next: i32,
     /// The id of the client's last message, which the answer must repeat.
@@ -183,7 +192,7 @@ impl Dialect for Ldap {
             // The schema, at its customary name.
             ClientMessage::Other => search(b"cn=Subschema", NO_ATTRIBUTES),
             ClientMessage::Credentials => {
-                simple_bind(probe_credentials::USER, &probe_credentials::password(self.me.nonce))
+                simple_bind(probe_credentials::USER, &probe_credentials::password(self.context.nonce))
             }
             ClientMessage::Request => element(tag::EXTENDED, &[&element(0x80, &[STARTTLS])]),
             ClientMessage::Quit => element(tag::UNBIND, &[]),
@@ -300,7 +309,7 @@ impl Ldap {
     /// attribute.
     fn capabilities(&self) -> Vec<(&str, Vec<&[u8]>)> {
         let mut attributes: Vec<(&str, Vec<&[u8]>)> = Vec::new();
-        let listed = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+        let listed = self.context.capabilities().iter();
         for (name, value) in listed.filter_map(|listed| listed.split_once(": ")) {
             match attributes.iter_mut().find(|it| it.0.eq_ignore_ascii_case(name)) {
                 Some((_, values)) => values.push(value.as_bytes()),

@@ -6,7 +6,7 @@ use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
 use crate::{
-    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, Escaped, Flow, Identity, LoginDialect,
+    AfterUpgrade, CapabilityRewrite, ClientMessage, Dialect, DialectContext, Escaped, Flow, LoginDialect,
     Malformed, OfferPlace, Protocol, ProtocolFamily, ReplyTo, Scan, ServerMessage, Side,
 };
 
@@ -30,7 +30,7 @@ pub const MYSQL: Protocol = Protocol {
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
-    dialect: |me| Box::new(MySql { me, phase: Phase::Greeted, sequence: 0, out_of_order: false }),
+    dialect: |context| Box::new(MySql { context, stage: Stage::Greeted, sequence: 0, out_of_order: false }),
 };
 
 /// Capability flags.
@@ -52,15 +52,15 @@ const PLUGIN: &str = "mysql_native_password\0";
 const SSL_REQUEST: usize = 32;
 
 struct MySql {
-    me: Identity,
-    phase: Phase,
+    context: DialectContext,
+    stage: Stage,
     /// The sequence number of the client's last packet. The answer has the next number.
     sequence: u8,
     out_of_order: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Stage {
     /// The server has sent its greeting. The client's first packet follows, SSLRequest or not.
     Greeted,
     /// The authentication exchange.
@@ -94,9 +94,9 @@ impl Dialect for MySql {
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let [_, _, _, sequence, payload @ ..] = msg else { return Err(malformed("a packet")) };
         self.sequence = *sequence;
-        if self.phase == Phase::Greeted {
+        if self.stage == Stage::Greeted {
             // Sequence numbers continue after the boundary, and the SSLRequest was number 1.
-            if *sequence != 1 + u8::from(self.me.inside_tls) {
+            if *sequence != 1 + u8::from(self.context.is_inside_tls()) {
                 self.out_of_order = true;
                 return Err(malformed("packets in order"));
             }
@@ -107,17 +107,17 @@ impl Dialect for MySql {
                 }
                 // A HandshakeResponse names the user in cleartext, even if its flags announce TLS.
                 longer if longer > SSL_REQUEST && flags & CLIENT_PROTOCOL_41 != 0 => {
-                    self.phase = Phase::Login;
+                    self.stage = Stage::Login;
                     Ok(ClientMessage::Credentials)
                 }
                 _ => Err(malformed("SSLRequest")),
             };
         }
         if *sequence == 0 {
-            self.phase = Phase::Commands;
+            self.stage = Stage::Commands;
         }
-        Ok(match (self.phase, payload) {
-            (Phase::Login, _) | (_, [0x11, ..]) => ClientMessage::Credentials,
+        Ok(match (self.stage, payload) {
+            (Stage::Login, _) | (_, [0x11, ..]) => ClientMessage::Credentials,
             (_, [0x01]) if *sequence == 0 => ClientMessage::Quit,
             _ => ClientMessage::Other,
         })
@@ -141,7 +141,7 @@ impl Dialect for MySql {
     }
 
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
-        let inside = self.me.inside_tls;
+        let inside = self.context.is_inside_tls();
         let (tls, login) = match msg {
             ClientMessage::Request => (true, Vec::new()),
             ClientMessage::Credentials => (inside, self.login()),
@@ -168,11 +168,13 @@ impl Dialect for MySql {
             ServerMessage::TlsRequired => {
                 (3159, "HY000", "Connections using insecure transport are prohibited here: TLS is required")
             }
-            ServerMessage::Refuse(_) if self.me.inside_tls => (1043, "08S01", "TLS is active already"),
+            ServerMessage::Refuse(_) if self.context.is_inside_tls() => {
+                (1043, "08S01", "TLS is active already")
+            }
             ServerMessage::Refuse(_) => (1043, "08S01", "TLS is not available for now"),
             ServerMessage::Unavailable => (1053, "08S01", "The server cannot serve for now"),
             ServerMessage::Bye if self.out_of_order => (1156, "08S01", "Got packets out of order"),
-            ServerMessage::Bye if self.phase != Phase::Commands => (1043, "08S01", "Bad handshake"),
+            ServerMessage::Bye if self.stage != Stage::Commands => (1043, "08S01", "Bad handshake"),
             // The server does not answer COM_QUIT.
             ServerMessage::Bye
             | ServerMessage::Greeting
@@ -183,7 +185,7 @@ impl Dialect for MySql {
         };
         let text = format!("#{state}{text}");
         // A packet in place of the greeting has number 0.
-        let first = self.phase == Phase::Greeted && self.sequence == 0;
+        let first = self.stage == Stage::Greeted && self.sequence == 0;
         let number = if first { 0 } else { self.sequence.wrapping_add(1) };
         packet(number, &[&[ERR], &code.to_le_bytes(), text.as_bytes()], out);
     }
@@ -241,7 +243,7 @@ impl MySql {
     /// Returns a HandshakeResponse body: a user name, 20 octets that look like a scrambled password, and the name of
     /// the plugin.
     fn login(&self) -> Vec<u8> {
-        let response = format!("{:020x}", self.me.nonce);
+        let response = format!("{:020x}", self.context.nonce);
         let parts = [probe_credentials::USER, "\0\x14", &response, PLUGIN];
         parts.concat().into_bytes()
     }
@@ -255,7 +257,7 @@ impl MySql {
             | CLIENT_SECURE_CONNECTION
             | CLIENT_PLUGIN_AUTH;
         let [f0, f1, f2, f3] = flags.to_le_bytes();
-        let scramble = scramble(self.me.nonce);
+        let scramble = scramble(self.context.nonce);
         let (first, second) = scramble.split_at(8);
         // The status flag for autocommit.
         let status = [2, 0];
@@ -310,6 +312,7 @@ fn packet(sequence: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Identity, Phase};
 
     #[test]
     fn scrambles_are_printable_and_differ() {
@@ -321,20 +324,20 @@ mod tests {
 
     #[test]
     fn a_login_has_the_length_that_it_claims_and_the_number_that_is_due() {
-        for (inside_tls, number) in [(false, 1), (true, 2)] {
-            let me = Identity { nonce: 7, inside_tls, ..Identity::new("mail.example.com") };
+        for (phase, number) in [(Phase::Cleartext, 1), (Phase::InsideTls, 2)] {
+            let context = Identity::new("mail.example.com").in_phase(phase).with_nonce(7);
             let mut login = Vec::new();
-            (MYSQL.dialect)(me).write_client(ClientMessage::Credentials, &mut login);
+            MYSQL.new_dialect(context).write_client(ClientMessage::Credentials, &mut login);
             assert_eq!(login[..4], [90, 0, 0, number]);
             let (start, behind) = login[4..].split_at(SSL_REQUEST);
-            assert_eq!(start[1] & (CLIENT_SSL >> 8) as u8 != 0, inside_tls);
+            assert_eq!(start[1] & (CLIENT_SSL >> 8) as u8 != 0, phase == Phase::InsideTls);
             assert_eq!(behind, b"starttls-probe\0\x1400000000000000000007mysql_native_password\0");
         }
     }
 
     #[test]
     fn messages_are_told_in_words() {
-        let mut dialect = (MYSQL.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
+        let mut dialect = MYSQL.new_dialect(Identity::new("mail.example.com").with_nonce(0));
         let (mut greeting, mut request) = (Vec::new(), Vec::new());
         dialect.write_server(ServerMessage::Offer { starttls: true }, &mut greeting);
         dialect.write_client(ClientMessage::Request, &mut request);

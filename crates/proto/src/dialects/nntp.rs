@@ -8,8 +8,9 @@ use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, code, command, line, lines, opens_with, verb, words};
 use crate::{
-    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
+    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// NNTP: reading and transfer of news.
@@ -23,15 +24,15 @@ pub const NNTP: Protocol = Protocol {
     family: ProtocolFamily::Nntp,
     spec: "RFC 4642 section 2.2",
     flow: Flow::USUAL,
-    dialect: |me| {
+    dialect: |context| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();
-        Box::new(Nntp { me, blocks, turn, answer: "", quitting: false, login })
+        Box::new(Nntp { context, blocks, turn, answer: "", quitting: false, login })
     },
 };
 
 struct Nntp {
-    me: Identity,
+    context: DialectContext,
     /// For commands other than CAPABILITIES and STARTTLS: whether 211 starts a block, as after LISTGROUP.
     blocks: Blocks,
     turn: Turn,
@@ -134,7 +135,7 @@ impl Dialect for Nntp {
             }
         };
         // Inside TLS the application reads articles and responses directly.
-        if self.me.inside_tls {
+        if self.context.is_inside_tls() {
             self.turn = Turn::Command;
         }
         if !matches!(meaning, ClientMessage::Hello | ClientMessage::Request | ClientMessage::Partial) {
@@ -194,11 +195,11 @@ impl Dialect for Nntp {
         if matches!(msg, ServerMessage::Other | ServerMessage::TlsRequired | ServerMessage::Bye) {
             self.blocks.settled();
         }
-        let name = &self.me.server_name;
+        let name = &self.context.identity.server_name;
         let text = match msg {
             ServerMessage::Greeting => format!("200 {name} NNTP"),
             ServerMessage::Offer { starttls } => {
-                let capabilities = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+                let capabilities = self.context.capabilities().iter();
                 // RFC 3977 section 5.2.2: the version is the first line.
                 let listed: String = ["VERSION 2"]
                     .into_iter()

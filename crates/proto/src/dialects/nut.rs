@@ -7,8 +7,8 @@ use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::text::{command, lf_line, verb, word};
 use crate::{
-    CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, LoginDialect, Malformed,
-    OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow, LoginDialect,
+    Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
 };
 
 /// NUT, the state of power supplies.
@@ -22,11 +22,11 @@ pub const NUT: Protocol = Protocol {
     family: ProtocolFamily::Nut,
     spec: "RFC 9271",
     flow: Flow { greeting: false, offer: OfferPlace::Unannounced, login_is_optional: false, ..Flow::USUAL },
-    dialect: |me| Box::new(Nut { me, answer: String::new(), quitting: false, named: false }),
+    dialect: |context| Box::new(Nut { context, answer: String::new(), quitting: false, named: false }),
 };
 
 struct Nut {
-    me: Identity,
+    context: DialectContext,
     /// The answer to the last harmless command.
     answer: String,
     quitting: bool,
@@ -63,7 +63,7 @@ impl Dialect for Nut {
             b"STARTTLS" => self.answering("ERR INVALID-ARGUMENT"),
             b"HELP" if arguments.is_empty() => self.answering("Commands: HELP VER PROTVER STARTTLS LOGOUT"),
             b"VER" if arguments.is_empty() => {
-                let answer = format!("{} NUT", self.me.server_name);
+                let answer = format!("{} NUT", self.context.identity.server_name);
                 self.answering(&answer)
             }
             b"PROTVER" | b"NETVER" if arguments.is_empty() => self.answering("1.3"),

@@ -8,8 +8,9 @@ use crate::probe_credentials;
 use crate::rewrite::{Keywords, rewrite_block};
 use crate::text::{Blocks, block, command, line, lines, mentions_tls, opens_with, starts_with, verb};
 use crate::{
-    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
+    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// POP3: fetching mail.
@@ -23,15 +24,15 @@ pub const POP3: Protocol = Protocol {
     family: ProtocolFamily::Pop3,
     spec: "RFC 2595 section 4",
     flow: Flow::USUAL,
-    dialect: |me| {
+    dialect: |context| {
         let (blocks, turn) = (Blocks::default(), Turn::Command);
         let login = login::State::default();
-        Box::new(Pop3 { me, blocks, turn, answer: "-ERR", quitting: false, login })
+        Box::new(Pop3 { context, blocks, turn, answer: "-ERR", quitting: false, login })
     },
 };
 
 struct Pop3 {
-    me: Identity,
+    context: DialectContext,
     /// The form of the answers to commands other than CAPA and STLS.
     blocks: Blocks,
     turn: Turn,
@@ -93,10 +94,12 @@ impl Dialect for Pop3 {
             }
             (b"STLS" | b"CAPA" | b"QUIT", false) => self.answering("-ERR No arguments are expected"),
             // RFC 1939 section 5: NOOP belongs to the transaction state, which only the application tracks.
-            (b"NOOP", true) if !self.me.inside_tls => self.answering("-ERR Nothing to do before TLS"),
+            (b"NOOP", true) if !self.context.is_inside_tls() => {
+                self.answering("-ERR Nothing to do before TLS")
+            }
             (b"AUTH", false) => {
                 // Inside TLS the application reads the responses directly.
-                self.turn = if self.me.inside_tls { Turn::Command } else { Turn::Undecided };
+                self.turn = if self.context.is_inside_tls() { Turn::Command } else { Turn::Undecided };
                 ClientMessage::Credentials
             }
             (b"USER" | b"PASS" | b"APOP", _) => ClientMessage::Credentials,
@@ -162,9 +165,9 @@ impl Dialect for Pop3 {
             self.blocks.settled();
         }
         let text = match msg {
-            ServerMessage::Greeting => format!("+OK {} POP3", self.me.server_name),
+            ServerMessage::Greeting => format!("+OK {} POP3", self.context.identity.server_name),
             ServerMessage::Offer { starttls } => {
-                let capabilities = self.me.capabilities.iter().filter(|_| self.me.inside_tls);
+                let capabilities = self.context.capabilities().iter();
                 let listed: String = ["PIPELINING", "RESP-CODES"]
                     .into_iter()
                     .chain(starttls.then_some("STLS"))

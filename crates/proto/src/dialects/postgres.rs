@@ -29,8 +29,8 @@ pub const POSTGRES: Protocol = Protocol {
         has_peer_credential_auth: true,
         ..Flow::USUAL
     },
-    dialect: |me| {
-        let inside_tls = me.inside_tls;
+    dialect: |context| {
+        let inside_tls = context.is_inside_tls();
         let login = login::State::default();
         Box::new(Postgres { inside_tls, started: false, gss_asked: false, quitting: false, login })
     },
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     fn dialect() -> Box<dyn Dialect> {
-        (POSTGRES.dialect)(crate::Identity::new("mail.example.com"))
+        POSTGRES.new_dialect(crate::Identity::new("mail.example.com"))
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::text::{
     word, words,
 };
 use crate::{
-    AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity,
-    LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
-    Side,
+    AfterUpgrade, Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext,
+    Flow, LoginDialect, Malformed, OfferPlace, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
+    ServerMessage, Side,
 };
 
 /// ManageSieve: managing mail filters.
@@ -27,9 +27,9 @@ pub const SIEVE: Protocol = Protocol {
     family: ProtocolFamily::Sieve,
     spec: "RFC 5804 section 2.2",
     flow: Flow { offer: OfferPlace::InGreeting, after: AfterUpgrade::ServerSpeaks, ..Flow::USUAL },
-    dialect: |me| {
+    dialect: |context| {
         Box::new(Sieve {
-            me,
+            context,
             answer: Vec::new(),
             quitting: false,
             has_ambiguous_continuation: false,
@@ -40,7 +40,7 @@ pub const SIEVE: Protocol = Protocol {
 };
 
 struct Sieve {
-    me: Identity,
+    context: DialectContext,
     /// The answer to the last harmless command.
     answer: Vec<u8>,
     quitting: bool,
@@ -74,9 +74,9 @@ impl Sieve {
     }
 
     fn capability_list(&self, starttls: bool) -> String {
-        let ours: &[Capability] = if self.me.inside_tls { &self.me.capabilities } else { &[] };
+        let ours: &[Capability] = self.context.capabilities();
         let given = |name: &str| ours.iter().any(|line| starts_with(line.as_bytes(), name.as_bytes()));
-        let mut list = format!("\"IMPLEMENTATION\" \"{}\"\r\n", self.me.server_name);
+        let mut list = format!("\"IMPLEMENTATION\" \"{}\"\r\n", self.context.identity.server_name);
         // RFC 5804 section 1.7: these are always listed. SASL is empty before TLS, because no mechanism is usable
         // there.
         for (name, line) in [
@@ -175,7 +175,7 @@ impl Dialect for Sieve {
             ClientMessage::Probe => "NOOP",
             ClientMessage::Quit => "LOGOUT",
             ClientMessage::Credentials => {
-                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", probe_credentials::plain(self.me.nonce))
+                &format!("AUTHENTICATE \"PLAIN\" \"{}\"", probe_credentials::plain(self.context.nonce))
             }
             ClientMessage::Other => "LISTSCRIPTS",
             ClientMessage::Silent | ClientMessage::OnBehalf | ClientMessage::Partial => return,

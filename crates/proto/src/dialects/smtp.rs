@@ -11,8 +11,9 @@ use crate::probe_credentials;
 use crate::rewrite::Keywords;
 use crate::text::{code, command, line, lines, lines_until, opens_with, verb, words};
 use crate::{
-    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, Flow, Identity, ImplicitTls,
-    LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage, Side,
+    Capability, CapabilityRewrite, CleartextPermission, ClientMessage, Dialect, DialectContext, Flow,
+    ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan, ServerMessage,
+    Side,
 };
 
 /// SMTP: mail between servers.
@@ -26,7 +27,7 @@ pub const SMTP: Protocol = Protocol {
     family: ProtocolFamily::Smtp,
     spec: "RFC 3207",
     flow: Flow::USUAL,
-    dialect: |identity| Smtp::boxed(identity, "EHLO", "ESMTP"),
+    dialect: |context| Smtp::boxed(context, "EHLO", "ESMTP"),
 };
 
 /// Submission: mail from a user to the first server. It uses the dialect of SMTP.
@@ -45,12 +46,12 @@ pub const LMTP: Protocol = Protocol {
     aliases: &[],
     title: "LMTP",
     port: 24,
-    dialect: |identity| Smtp::boxed(identity, "LHLO", "LMTP"),
+    dialect: |context| Smtp::boxed(context, "LHLO", "LMTP"),
     ..SMTP
 };
 
 struct Smtp {
-    me: Identity,
+    context: DialectContext,
     /// The verb that requests the extensions. The verb of the other protocol is unknown to this dialect.
     hello: &'static str,
     kind: &'static str,
@@ -65,9 +66,9 @@ struct Smtp {
 }
 
 impl Smtp {
-    fn boxed(me: Identity, hello: &'static str, kind: &'static str) -> Box<dyn Dialect> {
+    fn boxed(context: DialectContext, hello: &'static str, kind: &'static str) -> Box<dyn Dialect> {
         Box::new(Self {
-            me,
+            context,
             hello,
             kind,
             answer: String::new(),
@@ -107,7 +108,7 @@ impl Smtp {
                 _ => ClientMessage::Hello,
             },
             b"HELO" if self.hello == "EHLO" => {
-                let answer = format!("250 {}", self.me.server_name);
+                let answer = format!("250 {}", self.context.identity.server_name);
                 self.answering(&answer)
             }
             b"NOOP" => self.answering("250 2.0.0 OK"),
@@ -127,7 +128,7 @@ impl Smtp {
             }
             // RFC 3030 section 2: a server that implements BDAT reads a chunk of octets next. Inside TLS the
             // application handles it.
-            b"BDAT" if !self.me.inside_tls => {
+            b"BDAT" if !self.context.is_inside_tls() => {
                 self.last = Last::Chunk;
                 ClientMessage::Partial
             }
@@ -163,7 +164,7 @@ impl Dialect for Smtp {
             _ => Asked::Other(ReplyTo::Other),
         };
         // Inside TLS, and in a server, the application reads the message data directly.
-        if !self.me.inside_tls && !self.greeted {
+        if !self.context.is_inside_tls() && !self.greeted {
             self.data.asked(asked);
         }
         Ok(meaning)
@@ -194,7 +195,9 @@ impl Dialect for Smtp {
     fn write_client(&mut self, msg: ClientMessage, out: &mut Vec<u8>) {
         match msg {
             ClientMessage::Hello => {
-                out.extend_from_slice(format!("{} {}\r\n", self.hello, self.me.client_name).as_bytes());
+                out.extend_from_slice(
+                    format!("{} {}\r\n", self.hello, self.context.identity.client_name).as_bytes(),
+                );
             }
             ClientMessage::Request => out.extend_from_slice(b"STARTTLS\r\n"),
             ClientMessage::Probe => out.extend_from_slice(b"NOOP\r\n"),
@@ -202,7 +205,7 @@ impl Dialect for Smtp {
             // RFC 4954 section 4: the initial response makes the login a single command.
             ClientMessage::Credentials => {
                 out.extend_from_slice(
-                    format!("AUTH PLAIN {}\r\n", probe_credentials::plain(self.me.nonce)).as_bytes(),
+                    format!("AUTH PLAIN {}\r\n", probe_credentials::plain(self.context.nonce)).as_bytes(),
                 );
             }
             ClientMessage::Other => out.extend_from_slice(b"MAIL FROM:<>\r\n"),
@@ -215,12 +218,11 @@ impl Dialect for Smtp {
             ServerMessage::Greeting => self.greeted = true,
             _ => self.data.settled(),
         }
-        let name = &self.me.server_name;
+        let name = &self.context.identity.server_name;
         let text = match msg {
             ServerMessage::Greeting => format!("220 {name} {}", self.kind),
             ServerMessage::Offer { starttls } => {
-                let capabilities =
-                    self.me.capabilities.iter().filter(|_| self.me.inside_tls).map(Capability::as_str);
+                let capabilities = self.context.capabilities().iter().map(Capability::as_str);
                 let listed: Vec<&str> = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
                     .into_iter()
                     .chain(starttls.then_some("STARTTLS"))

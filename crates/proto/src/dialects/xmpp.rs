@@ -10,9 +10,9 @@ use crate::probe_credentials;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
 use crate::{
-    AfterUpgrade, Capability, CapabilityRewrite, ChannelBinding, ClientMessage, Correlation, Dialect, Flow,
-    Identity, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo, Scan,
-    ServerMessage, Side,
+    AfterUpgrade, Capability, CapabilityRewrite, ChannelBinding, ClientMessage, Correlation, Dialect,
+    DialectContext, Flow, ImplicitTls, LoginDialect, Malformed, Protocol, ProtocolFamily, Refusal, ReplyTo,
+    Scan, ServerMessage, Side,
 };
 
 /// XMPP between a client and its server.
@@ -34,7 +34,7 @@ pub const XMPP: Protocol = Protocol {
         login_is_optional: false,
         ..Flow::USUAL
     },
-    dialect: |identity| Xmpp::boxed(identity, "jabber:client"),
+    dialect: |context| Xmpp::boxed(context, "jabber:client"),
 };
 
 /// XMPP between servers.
@@ -45,7 +45,7 @@ pub const XMPP_SERVER: Protocol = Protocol {
     port: 5269,
     implicit_tls: Some(ImplicitTls { name: "xmpps-server", port: 5270, alpn_required: false }),
     alpn: Some("xmpp-server"),
-    dialect: |identity| Xmpp::boxed(identity, "jabber:server"),
+    dialect: |context| Xmpp::boxed(context, "jabber:server"),
     ..XMPP
 };
 
@@ -69,7 +69,7 @@ const NOT_AUTHORIZED: &str = "not-authorized";
 const NOT_WELL_FORMED: &str = "not-well-formed";
 
 struct Xmpp {
-    me: Identity,
+    context: DialectContext,
     /// The namespace of stanzas: `jabber:client` or `jabber:server`.
     content: &'static str,
     /// The stream headers as received. Their prefixes are valid for the whole stream.
@@ -97,9 +97,9 @@ enum Sent {
 }
 
 impl Xmpp {
-    fn boxed(me: Identity, content: &'static str) -> Box<dyn Dialect> {
+    fn boxed(context: DialectContext, content: &'static str) -> Box<dyn Dialect> {
         Box::new(Self {
-            me,
+            context,
             content,
             client_header: String::new(),
             server_header: String::new(),
@@ -117,7 +117,7 @@ impl Xmpp {
     fn hello(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
         let mut reader = Reader::new("", msg)?;
         let header = reader.next()?.ok_or_else(|| malformed("a stream header"))?;
-        let (to, name) = (header.attribute("to"), &self.me.server_name);
+        let (to, name) = (header.attribute("to"), &self.context.identity.server_name);
         self.condition = if !header.is(STREAMS, "stream") || reader.default_namespace() != self.content {
             Some("invalid-namespace")
         } else if !self.may_open {
@@ -136,7 +136,7 @@ impl Xmpp {
             return Ok(ClientMessage::Hello);
         };
         // In cleartext this stream gets the same error as every stream that continues without TLS.
-        if self.me.inside_tls {
+        if self.context.is_inside_tls() {
             Err(malformed("a stream that is served here"))
         } else {
             Ok(ClientMessage::Other)
@@ -149,7 +149,7 @@ impl Xmpp {
         if !header.is(STREAMS, "stream") || reader.default_namespace() != self.content {
             return Err(malformed("a stream header with the right namespaces"));
         }
-        let name = &self.me.server_name;
+        let name = &self.context.identity.server_name;
         let other = |from: &str| !name.is_empty() && !from.eq_ignore_ascii_case(name);
         self.other_name = header.attribute("from").is_some_and(other);
         if msg.len() > MAX_HEADER {
@@ -176,17 +176,20 @@ impl Xmpp {
     fn open(&mut self, out: &mut String) {
         self.headers += 1;
         out.push_str("<?xml version='1.0'?><stream:stream id='");
-        match self.me.nonce {
+        match self.context.nonce {
             0 => out.push_str(&format!("s{}", self.headers)),
             nonce => {
                 let mut hasher = DefaultHasher::new();
-                (nonce, self.me.inside_tls, self.headers).hash(&mut hasher);
+                (nonce, self.context.is_inside_tls(), self.headers).hash(&mut hasher);
                 out.push_str(&format!("{:016x}", hasher.finish()));
             }
         }
         let asked = self.service();
-        let name =
-            if self.me.server_name.is_empty() { asked.as_deref() } else { Some(&*self.me.server_name) };
+        let name = if self.context.identity.server_name.is_empty() {
+            asked.as_deref()
+        } else {
+            Some(&*self.context.identity.server_name)
+        };
         attribute("from", name.unwrap_or_default(), out);
         let client = Reader::new("", self.client_header.as_bytes()).and_then(|mut reader| reader.next());
         if let Some(from) = client.ok().flatten().as_ref().and_then(|header| header.attribute("from")) {
@@ -199,7 +202,7 @@ impl Xmpp {
 
     /// Returns the mechanisms to list: none in cleartext.
     fn listed_mechanisms(&self) -> &[Capability] {
-        if self.me.inside_tls { &self.me.capabilities } else { &[] }
+        self.context.capabilities()
     }
 
     fn common_attributes(&self, out: &mut String) {
@@ -321,10 +324,14 @@ impl Dialect for Xmpp {
         match msg {
             ClientMessage::Hello => {
                 text.push_str("<?xml version='1.0'?><stream:stream to='");
-                xml::escape(&self.me.server_name, &mut text);
+                xml::escape(&self.context.identity.server_name, &mut text);
                 // A user's address must not be sent in cleartext (RFC 6120 section 4.7.1). A server's name may be.
                 if self.content == "jabber:server" {
-                    attribute("from", self.me.client_name.domain().unwrap_or("localhost"), &mut text);
+                    attribute(
+                        "from",
+                        self.context.identity.client_name.domain().unwrap_or("localhost"),
+                        &mut text,
+                    );
                 }
                 text.push_str("' ");
                 self.common_attributes(&mut text);
@@ -332,15 +339,19 @@ impl Dialect for Xmpp {
             ClientMessage::Request => text.push_str(&format!("<starttls xmlns='{TLS}'/>")),
             ClientMessage::Quit => text.push_str("</stream:stream>"),
             ClientMessage::Credentials => {
-                let plain = probe_credentials::plain(self.me.nonce);
+                let plain = probe_credentials::plain(self.context.nonce);
                 text.push_str(&format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{plain}</auth>"));
             }
             // XEP-0199. Between servers both addresses are required (RFC 6120 section 8.1).
             ClientMessage::Other => {
                 text.push_str("<iq type='get' id='starttls-probe' to='");
-                xml::escape(&self.me.server_name, &mut text);
+                xml::escape(&self.context.identity.server_name, &mut text);
                 if self.content == "jabber:server" {
-                    attribute("from", self.me.client_name.domain().unwrap_or("localhost"), &mut text);
+                    attribute(
+                        "from",
+                        self.context.identity.client_name.domain().unwrap_or("localhost"),
+                        &mut text,
+                    );
                 }
                 text.push_str("'><ping xmlns='urn:xmpp:ping'/></iq>");
             }

@@ -195,7 +195,7 @@ fn what_is_listed_passes_as_it_is() {
 fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
     for protocol in PROTOCOLS {
         let listed = PASSES.iter().any(|(scheme, _)| *scheme == protocol.name);
-        let mut dialect = (protocol.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") });
+        let mut dialect = protocol.new_dialect(Identity::new("mail.example.com").with_nonce(0));
         let mut passes = false;
         for message in [ClientMessage::Hello, ClientMessage::Probe, ClientMessage::Other, ClientMessage::Quit]
         {
@@ -217,7 +217,8 @@ fn a_protocol_lists_something_exactly_where_tls_may_be_optional() {
 fn s4_credentials_of_no_protocol_pass() {
     for protocol in PROTOCOLS {
         let mut words = Vec::new();
-        (protocol.dialect)(Identity::new("mail.example.com"))
+        protocol
+            .new_dialect(Identity::new("mail.example.com"))
             .write_client(ClientMessage::Credentials, &mut words);
         assert!(!words.is_empty(), "{}", protocol.name);
         for chunk in [1, 7, words.len()] {

@@ -34,7 +34,7 @@ struct Session {
 
 impl Session {
     fn new(scheme: &str) -> Self {
-        let identity = Identity { nonce: 0, ..Identity::new("mail.example.com") };
+        let identity = Identity::new("mail.example.com").with_nonce(0);
         Self { relay: Relay::for_session(protocol(scheme).unwrap(), identity, rules()), events: Vec::new() }
     }
 

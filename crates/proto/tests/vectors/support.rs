@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use starttls_proto::{
-    Client, DeclinedReason, ErrorKind, EventKind, Identity, Outgoing, Progress, Protocol, Quit, Refusal,
-    Relay, RelayEvent, Server, ServerMessage, Side, TlsSupport, protocol,
+    Client, DeclinedReason, DialectContext, ErrorKind, EventKind, Identity, Outgoing, Progress, Protocol,
+    Quit, Refusal, Relay, RelayEvent, Server, ServerMessage, Side, TlsSupport, protocol,
 };
 
 /// A turn: the bytes that a side sends before the other side answers.
@@ -149,11 +149,10 @@ pub(crate) fn pieces(bytes: &[u8], cut: Cut) -> Vec<&[u8]> {
 }
 
 /// Returns the identity that the vectors use, so that their tags, ids and addresses match.
-pub(crate) fn identity() -> Identity {
+pub(crate) fn identity() -> DialectContext {
     let mut identity = Identity::new("mail.example.com");
     identity.client_name = "client.example".parse().unwrap();
-    identity.nonce = 0;
-    identity
+    identity.with_nonce(0)
 }
 
 /// The result of a role for a vector, and the bytes that it sent in each of its turns.

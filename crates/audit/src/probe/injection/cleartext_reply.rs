@@ -55,7 +55,7 @@ struct Message {
 }
 
 fn messages(plan: &Plan, bytes: &[u8]) -> Vec<Message> {
-    let mut dialect = (plan.protocol.dialect)(plan.identity());
+    let mut dialect = plan.protocol.new_dialect(plan.identity());
     // In a protocol without a go-ahead an error may still answer the request (MySQL).
     let refuses = |meaning| match meaning {
         Ok(ServerMessage::Refuse(_)) => true,
@@ -81,7 +81,7 @@ fn answers(plan: &Plan, judge: &Judge<'_>, text: &str) -> bool {
 
 /// Splits bytes into messages. Bytes that are not a whole message are the last element.
 pub(in crate::probe) fn cut<'a>(plan: &Plan, received: &'a [u8]) -> Vec<&'a [u8]> {
-    let dialect = (plan.protocol.dialect)(Identity::new(""));
+    let dialect = plan.protocol.new_dialect(Identity::new(""));
     let (mut rest, mut messages) = (received, Vec::new());
     while !rest.is_empty() {
         let whole = dialect.frame(Side::Server, ReplyTo::Other, rest, &mut Scan::default());

@@ -8,7 +8,7 @@ mod variants;
 
 use std::time::Duration;
 
-use starttls::proto::{ClientMessage, Dialect, Identity, Protocol};
+use starttls::proto::{ClientMessage, Dialect, Protocol};
 
 use super::answers::{Answers, harmless, harmless_is_login, signature};
 use super::{Context, Cost, Probe, Running, Turn};
@@ -94,7 +94,7 @@ impl Parts {
 /// Returns a dialect that writes bytes for inside TLS, where packets have other numbers. Its identity is a new one, so
 /// that its tags and ids differ from those of the sentinel.
 fn dialect_inside(plan: &Plan) -> Box<dyn Dialect> {
-    (plan.protocol.dialect)(Identity { inside_tls: true, ..plan.identity() })
+    plan.protocol.new_dialect(plan.identity().inside_tls())
 }
 
 /// Returns the harmless command that is injected.

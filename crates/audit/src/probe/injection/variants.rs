@@ -29,7 +29,7 @@ fn with_end(request: &[u8], more: &[u8]) -> Vec<u8> {
 
 fn request(protocol: &Protocol, identity: Identity) -> Vec<u8> {
     let mut request = Vec::new();
-    (protocol.dialect)(identity).write_client(ClientMessage::Request, &mut request);
+    protocol.new_dialect(identity).write_client(ClientMessage::Request, &mut request);
     request
 }
 

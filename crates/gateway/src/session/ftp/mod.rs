@@ -40,12 +40,8 @@ impl Session<'_> {
         };
         let mut out = Outgoing::default();
         if !greeted {
-            out.to_client = self.first_message(
-                greeting,
-                client.facts().is_some(),
-                false,
-                &[CapabilityRewrite::DropUpgrade],
-            );
+            out.to_client =
+                self.first_message(greeting, client.phase(), false, &[CapabilityRewrite::DropUpgrade]);
         }
         let peers = self.data_peers(&client, &backend, tls);
         let mut control =

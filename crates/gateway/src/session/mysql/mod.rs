@@ -7,7 +7,7 @@ mod caching_sha2;
 pub(super) mod pending;
 mod sequence;
 
-use starttls::proto::{CapabilityRewrite, Outgoing, Relay, ReplyTo, Side};
+use starttls::proto::{CapabilityRewrite, Outgoing, Phase, Relay, ReplyTo, Side};
 
 use super::backend::ReadyBackend;
 use super::closing::send;
@@ -37,13 +37,13 @@ impl Session<'_> {
             }
         };
         let (protocol, limit) = (self.listener.protocol, self.listener.limits.negotiation);
-        let dialect = (protocol.dialect)(self.identity(false));
+        let dialect = protocol.new_dialect(self.context(Phase::Cleartext));
         let change =
             if tls.is_some() { CapabilityRewrite::AddUpgrade } else { CapabilityRewrite::DropUpgrade };
         let original = greeting.unwrap_or_default();
         let greeting = dialect.rewrite(Side::Server, ReplyTo::Connect, &original, change);
         if let Some(tls) = tls {
-            let relay = Relay::for_session(protocol, self.identity(false), rules::greeting_only());
+            let relay = Relay::for_session(protocol, self.context(Phase::Cleartext), rules::greeting_only());
             let out = Outgoing { to_client: greeting, ..Outgoing::default() };
             let upgrading = self.relay_until_upgrade(client, backend, relay, out, limit, tls);
             let upgraded =

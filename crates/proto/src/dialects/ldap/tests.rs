@@ -1,9 +1,10 @@
 //! Tests of LDAP that a vector cannot express.
 
 use super::*;
+use crate::Identity;
 
 fn dialect() -> Box<dyn Dialect> {
-    (LDAP.dialect)(Identity { nonce: 0, ..Identity::new("mail.example.com") })
+    LDAP.new_dialect(Identity::new("mail.example.com").with_nonce(0))
 }
 
 /// Returns the answer to a search of the root DSE, and the client dialect that reads it.
@@ -65,7 +66,7 @@ fn messages_are_told_in_words() {
 #[test]
 fn ids_come_from_the_nonce() {
     for nonce in [0x7fff_fffe, u64::MAX, 1 << 40] {
-        let mut dialect = (LDAP.dialect)(Identity { nonce, ..Identity::new("mail.example.com") });
+        let mut dialect = LDAP.new_dialect(Identity::new("mail.example.com").with_nonce(nonce));
         for _ in 0..3 {
             let mut request = Vec::new();
             dialect.write_client(ClientMessage::Request, &mut request);
