@@ -7,16 +7,17 @@ use starttls_lab::real;
 
 use crate::support::{complain, root};
 
-/// Which crates of the workspace a crate may import: `proto <- net <- { audit, gateway, attack } <- cli`.
+/// Which crates of the workspace a crate may import: `{ proto, x509 } <- net <- { audit, gateway, attack } <- cli`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-proto", &[]),
-    ("starttls", &["starttls-proto"]),
+    ("starttls-x509", &[]),
+    ("starttls", &["starttls-proto", "starttls-x509"]),
     ("starttls-lab", &["starttls-proto", "starttls", "starttls-processes"]),
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
     ("starttls-processes", &[]),
-    ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report"]),
-    ("starttls-gateway", &["starttls-proto", "starttls"]),
+    ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report", "starttls-x509"]),
+    ("starttls-gateway", &["starttls-proto", "starttls", "starttls-x509"]),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),
     (
         "starttls-cli",
@@ -30,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "starttls-hello",
             "starttls-processes",
             "starttls-report",
+            "starttls-x509",
         ],
     ),
     ("starttls-conformance", &["starttls-audit", "starttls-attack"]),
