@@ -5,7 +5,7 @@ use std::fmt;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
 use crate::der::{Element, MalformedDer, Oid, Reader, tag};
-use crate::signature::SignatureError;
+use crate::signature::{SignatureAlgorithm, SignatureError};
 
 /// The shortest RSA key that is not weak, in bits (RFC 9325 section 4.5).
 const MIN_RSA_BITS: usize = 2048;
@@ -164,8 +164,16 @@ impl<'a> PublicKey<'a> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
+        if !self.algorithm().can_make(&SignatureAlgorithm::of(signature_id)) {
+            return Err(SignatureError::Invalid);
+        }
         let named = algorithms.iter().copied().filter(|it| it.signature_alg_id().as_ref() == signature_id);
         self.verify(named, message, signature)
+    }
+
+    /// Returns the octets of the key without the algorithm, from which OCSP computes a hash.
+    pub(crate) fn octets(&self) -> &'a [u8] {
+        self.key
     }
 }
 
@@ -175,6 +183,22 @@ impl KeyAlgorithm {
         match self {
             Self::Rsa { bits } | Self::RsaPss { bits } => *bits < MIN_RSA_BITS,
             Self::Ec(Curve::P(bits) | Curve::Brainpool(bits)) => *bits < MIN_CURVE_BITS,
+            _ => false,
+        }
+    }
+}
+
+impl KeyAlgorithm {
+    /// Returns whether a key of this kind can make such a signature. Of unknown algorithms this is unknown.
+    fn can_make(&self, signature: &SignatureAlgorithm) -> bool {
+        use SignatureAlgorithm as Signature;
+        match (self, signature) {
+            (Self::Unknown(_), _) | (_, Signature::Unknown(_)) => true,
+            (Self::Rsa { .. }, Signature::Rsa(_) | Signature::RsaPss(_)) => true,
+            (Self::RsaPss { .. }, Signature::RsaPss(_)) => true,
+            (Self::Ec(_), Signature::Ecdsa(_)) | (Self::Dsa, Signature::Dsa(_)) => true,
+            (Self::Ed25519, Signature::Ed25519) | (Self::Ed448, Signature::Ed448) => true,
+            (Self::MlDsa(own), Signature::MlDsa(other)) => own == other,
             _ => false,
         }
     }

@@ -21,19 +21,24 @@
 //! provider of rustls has a list of them (aws-lc-rs, ring and others), and this crate depends on none.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod certificate;
 mod der;
 mod extension;
 mod key;
 mod name;
+mod ocsp;
+mod pem;
 mod signature;
 pub mod validity;
 
+pub use bundle::{Bundle, BundleCertificate, BundleError, certificate_to_pem};
 pub use certificate::Certificate;
 pub use der::{MalformedDer, Oid};
 pub use extension::{ExtendedKeyUsage, Extension};
 pub use key::{Curve, KeyAlgorithm, PublicKey};
 pub use name::{DistinguishedName, GeneralName, NameAttribute, matches_host};
+pub use ocsp::{CertificateStatus, OcspAnswer, OcspFault, OcspResponse, ResponseStatus};
 pub use rustls_pki_types as pki_types;
 pub use signature::{HashAlgorithm, SignatureAlgorithm, SignatureError};
 
