@@ -16,6 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
     ("starttls-processes", &[]),
+    ("starttls-dns", &[]),
+    ("starttls-policy", &["starttls-dns"]),
     ("starttls-audit", &["starttls-proto", "starttls", "starttls-hello", "starttls-report", "starttls-x509"]),
     ("starttls-gateway", &["starttls-proto", "starttls", "starttls-x509"]),
     ("starttls-attack", &["starttls-proto", "starttls", "starttls-report", "starttls-processes"]),

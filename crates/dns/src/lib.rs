@@ -1,0 +1,16 @@
+//! DNS questions for mail and STARTTLS, and answers that keep their DNSSEC state.
+//!
+//! Policy decisions need more of an answer than its records. An answer without records may be proven by DNSSEC or not, and
+//! "the name has no such record" must not be confused with "the question failed": DANE senders go on without TLSA
+//! after the former, and defer the mail after the latter (RFC 7672 section 2.1). [`DnsAnswer`] keeps these apart.
+//!
+//! Nothing here does I/O.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod name;
+mod record;
+
+pub use answer::{Answers, DnsAnswer, DnsQuestion, FailureKind, LookupFailure};
+pub use name::{DnsName, InvalidName};
+pub use record::{Mx, MxTarget, RecordData, RecordType, Srv, TlsaData};

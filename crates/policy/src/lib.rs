@@ -1,0 +1,17 @@
+//! Policies against STARTTLS stripping: DANE (RFC 7672), MTA-STS (RFC 8461) and TLSRPT (RFC 8460).
+//!
+//! STARTTLS alone can be suppressed by an attacker in the path. A domain can publish that its servers support TLS and how
+//! their certificates are authenticated; a sender that finds such a policy refuses to deliver without it. This crate has the
+//! rules: parsers for records, policy texts and reports, and decisions as functions over DNS answers, a policy text and
+//! the time.
+//!
+//! Nothing here does I/O, reads a clock or uses random numbers. [`dane::gather`] names the questions whose answers it
+//! needs; the caller asks them and calls it again.
+#![forbid(unsafe_code)]
+
+pub mod dane;
+pub mod decide;
+pub mod socketmap;
+pub mod sts;
+pub mod tlsa;
+pub mod tlsrpt;

@@ -1,0 +1,9 @@
+//! The decision tables.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod dane;
+mod records;
+mod socketmap;
+mod sts;
+mod support;
+mod tlsa;
