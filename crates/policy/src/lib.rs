@@ -11,6 +11,7 @@
 
 pub mod dane;
 pub mod decide;
+pub mod rollover;
 pub mod socketmap;
 pub mod sts;
 pub mod tlsa;

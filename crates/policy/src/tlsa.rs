@@ -1,5 +1,6 @@
 //! TLSA records: which of them a mail client uses (RFC 6698, RFC 7671, RFC 7672).
 
+use sha2::{Digest, Sha256, Sha512};
 use starttls_dns::TlsaData;
 
 /// Why a record cannot be used for mail.
@@ -82,6 +83,59 @@ pub fn usable(records: &[TlsaData]) -> Vec<TlsaData> {
     kept.sort_by_key(|it| std::cmp::Reverse(it.usage));
     kept.dedup();
     kept
+}
+
+/// What a TLSA record is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKeyFacts {
+    /// The certificate in DER; `None` if only the key is known.
+    pub certificate: Option<Vec<u8>>,
+    /// The SubjectPublicKeyInfo in DER.
+    pub spki: Vec<u8>,
+}
+
+/// Returns the record for a certificate or key; `None` if the selector is the certificate and only the key is known, or if the
+/// selector or the matching type is not registered.
+pub fn record(usage: u8, selector: u8, matching: u8, of: &PublicKeyFacts) -> Option<TlsaData> {
+    let der = match selector {
+        0 => of.certificate.as_deref()?,
+        1 => &of.spki,
+        _ => return None,
+    };
+    let data = match matching {
+        0 => der.to_vec(),
+        1 => Sha256::digest(der).to_vec(),
+        2 => Sha512::digest(der).to_vec(),
+        _ => return None,
+    };
+    Some(TlsaData { usage, selector, matching, data })
+}
+
+/// Returns whether the record is that of this certificate or key.
+pub fn matches(published: &TlsaData, of: &PublicKeyFacts) -> bool {
+    record(published.usage, published.selector, published.matching, of)
+        .is_some_and(|it| it.data == published.data)
+}
+
+/// Returns the position in the chain of the certificate that the record matches: the server's own for usage 3, another one for
+/// usage 2. Whether the chain is valid is a different question.
+pub fn matching_index(published: &TlsaData, chain: &[PublicKeyFacts]) -> Option<usize> {
+    let mut candidates = chain.iter().enumerate();
+    candidates
+        .find(|(index, it)| (*index == 0) == (published.usage == 3) && matches(published, it))
+        .map(|(index, _)| index)
+}
+
+/// Returns the line for a zone file. In the generic form (RFC 3597), name servers that do not know TLSA accept it.
+pub fn zone_line(owner: &str, ttl: u32, record: &TlsaData, generic: bool) -> String {
+    let owner = owner.trim_end_matches('.');
+    if !generic {
+        return format!("{owner}. {ttl} IN TLSA {record}");
+    }
+    let length = record.data.len() + 3;
+    let fields = [record.usage, record.selector, record.matching];
+    let hex: String = fields.iter().chain(&record.data).map(|octet| format!("{octet:02x}")).collect();
+    format!("{owner}. {ttl} IN TYPE52 \\# {length} {hex}")
 }
 
 /// Parses a record as zone files have it: `3 1 1 9f86…`. Spaces inside the data are allowed.

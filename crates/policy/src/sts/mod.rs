@@ -1,11 +1,13 @@
 //! MTA-STS (RFC 8461): the TXT record, the policy text, and when a policy applies.
 
 mod apply;
+mod author;
 mod pattern;
 mod record;
 mod text;
 
 pub use apply::{CachedPolicy, StsAction, StsRecordState, after_fetch, next_action};
+pub use author::StsDraft;
 pub use pattern::MxPattern;
 pub use record::{StsRecord, StsRecordFault, parse_record};
 pub use text::{MAX_POLICY, StsMode, StsPolicy, StsRemark, StsText, parse_policy};

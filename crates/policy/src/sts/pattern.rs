@@ -16,7 +16,7 @@ impl MxPattern {
     ///
     /// # Errors
     /// A clause that describes the form that is not a pattern.
-    pub(crate) fn parse(text: &str) -> Result<(Self, bool), &'static str> {
+    pub fn parse(text: &str) -> Result<(Self, bool), &'static str> {
         let (wildcard, name) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
         if !name.is_ascii() {
             return Err("the name is not in A-labels (xn--…)");

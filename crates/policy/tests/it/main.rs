@@ -3,6 +3,8 @@
 
 mod dane;
 mod records;
+mod reports;
+mod rollover;
 mod socketmap;
 mod sts;
 mod support;
