@@ -5,6 +5,7 @@
 mod bench;
 mod docs;
 mod endurance;
+mod features;
 mod fuzz;
 mod process;
 mod proof;
@@ -34,6 +35,7 @@ Commands:
   bench audit                    measure an audit beside other tools (openssl, sslscan, sslyze, testssl.sh)
   bench gateway                  measure the gateway beside stunnel, nginx, HAProxy and hitch
   bench TARGET [-- ARGS...]      run one benchmark with ARGS (negotiation: names of protocols)
+  features                       check the combinations of the library's features that programs use
   docs-check                     check that every file named in the documentation exists
   help                           print this text
 ";
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["proof", ref rest @ ..] => proof::run(rest),
         ["repeat", ref rest @ ..] => repeat::run(rest),
         ["endurance"] => endurance::run(),
+        ["features"] => features::run(),
         ["docs-check"] => docs::check(&root()),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

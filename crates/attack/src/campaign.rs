@@ -248,7 +248,7 @@ pub(crate) fn middle(
     records: &Arc<RunRecords>,
 ) -> Result<Middle, AttackError> {
     let acceptor = Acceptor::builder(protocol, "localhost")
-        .resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
+        .cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certificate))))
         .without_alpn()
         .build()
         .map_err(AttackError::Tls)?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
@@ -25,6 +27,8 @@ use crate::{Endpoint, Error, Ready, UpgradeRefusal};
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<Shared>,
+    alpn: Option<Vec<Vec<u8>>>,
+    client_name: ClientName,
     observer: Option<Arc<dyn Observer>>,
     session: Option<SessionResumption>,
 }
@@ -39,10 +43,8 @@ struct SessionResumption {
 struct Shared {
     config: ClientConfig,
     trust: Trust,
-    alpn: Option<Vec<Vec<u8>>>,
     timeout: Duration,
     retry: Retry,
-    client_name: ClientName,
 }
 
 /// The number of retries after a temporary refusal, and the pause before each.
@@ -68,6 +70,19 @@ impl Connector {
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Self { observer: Some(observer), ..self.clone() }
+    }
+
+    /// Returns the same connector with other ALPN ids, as in [`ConnectorBuilder::alpn`].
+    #[must_use]
+    pub fn with_alpn(&self, protocols: Vec<Vec<u8>>) -> Self {
+        Self { alpn: Some(protocols), ..self.clone() }
+    }
+
+    /// Returns the same connector with another name that the client gives for itself in cleartext: in SMTP the argument of
+    /// EHLO, in XMPP the `from` of the stream.
+    #[must_use]
+    pub fn with_client_name(&self, name: ClientName) -> Self {
+        Self { client_name: name, ..self.clone() }
     }
 
     /// Returns the same connector for the connections of one session of a protocol that has several (FTP). Each of them
@@ -105,7 +120,7 @@ impl Connector {
 
     /// Returns the name that the client gives for itself, and the name of the server.
     pub(crate) fn identity(&self, server_name: &str) -> Identity {
-        Identity { client_name: self.shared.client_name.clone(), ..Identity::new(server_name) }
+        Identity { client_name: self.client_name.clone(), ..Identity::new(server_name) }
     }
 
     /// Returns the identity that the client uses in cleartext for this endpoint: the names, and the authority of the URL. It
@@ -133,11 +148,13 @@ impl Connector {
                 verifier.clone()
             }
         };
-        config.dangerous().set_certificate_verifier(verifier.clone());
+        if !self.shared.trust.stays_with_config() {
+            config.dangerous().set_certificate_verifier(verifier.clone());
+        }
         if !config.client_auth_cert_resolver.has_certs() {
             config.client_auth_cert_resolver = verifier.clone();
         }
-        config.alpn_protocols = match &self.shared.alpn {
+        config.alpn_protocols = match &self.alpn {
             Some(instead) => instead.clone(),
             None => protocol.alpn.map(|id| id.as_bytes().to_vec()).into_iter().collect(),
         };
@@ -152,6 +169,11 @@ impl Connector {
 pub struct ConnectorBuilder {
     roots: Vec<Vec<u8>>,
     no_system_roots: bool,
+    #[cfg(feature = "webpki-roots")]
+    mozilla_roots: bool,
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
+    crypto_provider: Option<Arc<CryptoProvider>>,
+    tls_config: Option<ClientConfig>,
     client_certificate: Option<(Vec<u8>, Vec<u8>)>,
     insecure: bool,
     small_hello: bool,
@@ -169,9 +191,51 @@ impl ConnectorBuilder {
         self
     }
 
-    /// Trusts only the certificates of [`roots_pem`](Self::roots_pem).
+    /// Trusts the roots that Mozilla trusted when the crate `webpki-roots` was published, in addition. With
+    /// [`no_system_roots`](Self::no_system_roots) the trust does not depend on the system.
+    #[cfg(feature = "webpki-roots")]
+    pub fn mozilla_roots(self) -> Self {
+        Self { mozilla_roots: true, ..self }
+    }
+
+    /// Does not trust the roots of the system, which are trusted by default with the feature `native-certs`.
     pub fn no_system_roots(self) -> Self {
         Self { no_system_roots: true, ..self }
+    }
+
+    /// Verifies the server's certificate with this verifier instead of trusted roots: DANE, pinned keys, an OCSP policy.
+    ///
+    /// **The verifier alone decides whether a connection is authentic**, and it verifies the signatures of the handshake too:
+    /// [`rustls::crypto::verify_tls13_signature`] and its like do that. The verdict of an accepted certificate is
+    /// [`AcceptedByCaller`](crate::CertificateVerdict::AcceptedByCaller); any error that the verifier returns becomes
+    /// [`Error::Certificate`].
+    pub fn verifier(self, verifier: Arc<dyn ServerCertVerifier>) -> Self {
+        Self { verifier: Some(verifier), ..self }
+    }
+
+    /// Uses this source of cryptography, for example one with FIPS validation, instead of the default one of the crate's
+    /// features.
+    pub fn crypto_provider(self, provider: Arc<CryptoProvider>) -> Self {
+        Self { crypto_provider: Some(provider), ..self }
+    }
+
+    /// Takes over a complete TLS configuration: its verifier, client certificate, versions, cipher suites, key log.
+    ///
+    /// STARTTLS needs some of it to be different, so `build` overwrites:
+    ///
+    /// - `resumption`: disabled, because the certificate of each connection is verified, and a ticket of another protocol or
+    ///   port must not stand in for that. [`Connector::with_session_resumption`] permits it for one session.
+    /// - `enable_early_data`: off, because early data can be replayed, and no protocol here sends it.
+    /// - `alpn_protocols`: the id of the protocol of each connection, or those of [`alpn`](Self::alpn). An id of another
+    ///   protocol, such as `h2`, would let an attacker redirect the connection to a server of that protocol.
+    ///   `check_selected_alpn` stays on for the same reason (RFC 7301 section 3.2).
+    /// - the verifier and the key log, if [`verifier`](Self::verifier) or a key log is set here too.
+    ///
+    /// The verifier of a configuration cannot be read from it, so the library cannot record what it found: the verdict is
+    /// [`AcceptedByCaller`](crate::CertificateVerdict::AcceptedByCaller). Settings that a configuration already contains,
+    /// such as [`roots_pem`](Self::roots_pem), cannot be combined with it.
+    pub fn tls_config(self, config: ClientConfig) -> Self {
+        Self { tls_config: Some(config), ..self }
     }
 
     /// Presents this certificate to servers that request one: the chain, the client's own certificate first, and the key, in
@@ -244,21 +308,63 @@ impl ConnectorBuilder {
     /// # Errors
     /// [`Error::Config`] if the configuration is invalid.
     pub fn build(self) -> Result<Connector, Error> {
-        let mut roots = RootCertStore::empty();
-        for pem in &self.roots {
-            tls::add_roots(&mut roots, pem, "the root certificates")?;
+        let (mut config, trust) = match &self.tls_config {
+            Some(config) => self.config_of_caller(config.clone())?,
+            None => self.config_of_settings()?,
+        };
+        config.resumption = Resumption::disabled();
+        config.enable_early_data = false;
+        config.check_selected_alpn = true;
+        if let Some(key_log) = self.options.key_log()? {
+            config.key_log = key_log;
         }
-        if !self.no_system_roots {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        let provider = if self.small_hello { tls::small_hello_provider() } else { tls::provider() };
-        let trust = Trust::new(roots, provider.clone(), self.insecure)?;
+        let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
+        let Self { alpn, retry, client_name, .. } = self;
+        let shared = Arc::new(Shared { config, trust, timeout, retry });
+        Ok(Connector { shared, alpn, client_name, observer: None, session: None })
+    }
+
+    /// Returns the caller's TLS configuration, and what decides about certificates.
+    fn config_of_caller(&self, config: ClientConfig) -> Result<(ClientConfig, Trust), Error> {
+        tls::refuse_beside_config(
+            "tls_config",
+            &[
+                ("roots_pem", !self.roots.is_empty()),
+                ("no_system_roots", self.no_system_roots),
+                #[cfg(feature = "webpki-roots")]
+                ("mozilla_roots", self.mozilla_roots),
+                ("crypto_provider", self.crypto_provider.is_some()),
+                ("client_certificate_pem", self.client_certificate.is_some()),
+                ("insecure", self.insecure),
+                ("small_hello", self.small_hello),
+                ("tls_versions", self.options.versions.is_some()),
+            ],
+        )?;
+        let trust = Trust::of_caller(self.verifier.clone(), config.crypto_provider().clone(), false);
+        Ok((config, trust))
+    }
+
+    fn config_of_settings(&self) -> Result<(ClientConfig, Trust), Error> {
+        let provider = match &self.crypto_provider {
+            Some(provider) => provider.clone(),
+            None => tls::default_provider()?,
+        };
+        let provider = if self.small_hello { tls::without_post_quantum(&provider) } else { provider };
+        let trust = match &self.verifier {
+            Some(_) if !self.roots.is_empty() => {
+                return Err(Error::config(
+                    "`roots_pem` cannot be combined with `verifier`, which replaces roots",
+                ));
+            }
+            Some(verifier) => Trust::of_caller(Some(verifier.clone()), provider.clone(), self.insecure),
+            None => Trust::new(self.trusted_roots()?, provider.clone(), self.insecure)?,
+        };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.options.versions()?)
             .map_err(|cause| Error::config_because("the TLS versions cannot be used", cause))?
             .dangerous()
             .with_custom_certificate_verifier(trust.recording_verifier());
-        let mut config = match &self.client_certificate {
+        let config = match &self.client_certificate {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
                 .with_client_auth_cert(
@@ -267,12 +373,23 @@ impl ConnectorBuilder {
                 )
                 .map_err(|cause| Error::config_because("the client certificate cannot be used", cause))?,
         };
-        config.resumption = Resumption::disabled();
-        config.key_log = self.options.key_log()?;
-        let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
-        let Self { alpn, retry, client_name, .. } = self;
-        let shared = Shared { config, trust, alpn, timeout, retry, client_name };
-        Ok(Connector { shared: Arc::new(shared), observer: None, session: None })
+        Ok((config, trust))
+    }
+
+    fn trusted_roots(&self) -> Result<RootCertStore, Error> {
+        let mut roots = RootCertStore::empty();
+        for pem in &self.roots {
+            tls::add_roots(&mut roots, pem, "the root certificates")?;
+        }
+        #[cfg(feature = "webpki-roots")]
+        if self.mozilla_roots {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        #[cfg(feature = "native-certs")]
+        if !self.no_system_roots {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Ok(roots)
     }
 }
 

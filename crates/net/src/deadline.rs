@@ -32,7 +32,7 @@ impl Deadline {
     }
 
     /// Returns the time from the start to the deadline.
-    #[cfg(feature = "login")]
+    #[cfg(feature = "submission")]
     pub(crate) fn limit(&self) -> Duration {
         self.limit
     }

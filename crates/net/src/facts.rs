@@ -62,9 +62,14 @@ pub struct Timings {
 
 /// The result of the verification of the peer's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CertificateVerdict {
     /// The certificate leads to a trusted root and is valid now, for the expected name.
     Verified,
+    /// A verifier of the caller accepted the certificate
+    /// ([`verifier`](crate::ConnectorBuilder::verifier), [`tls_config`](crate::ConnectorBuilder::tls_config)). This library
+    /// does not know what that verifier checked.
+    AcceptedByCaller,
     /// The verification failed. The connection exists because the caller requested that
     /// ([`insecure`](crate::ConnectorBuilder::insecure)).
     Failed(CertificateFailure),
@@ -76,6 +81,7 @@ impl fmt::Display for CertificateVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Verified => f.write_str("verified"),
+            Self::AcceptedByCaller => f.write_str("accepted by the program's own verifier"),
             Self::Failed(failure) => write!(f, "not verified: {failure}"),
             Self::NoCertificate => f.write_str("no certificate"),
         }

@@ -64,8 +64,18 @@
 //! is typed: [`Step`], [`CertificateFault`], and the variants of [`Error`].
 //!
 //! # Features
-//! `tokio` (default) adds the asynchronous driver. The blocking driver is always present.
-//! `login` (default) adds [`login`] and [`submission`].
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `aws-lc-rs` | yes | cryptography with post-quantum key exchange |
+//! | `ring` | | cryptography by ring, if `aws-lc-rs` is off or a `crypto_provider` names it |
+//! | `native-certs` | yes | trust in the system's roots, by default |
+//! | `webpki-roots` | | `ConnectorBuilder::mozilla_roots` |
+//! | `tokio` | yes | the asynchronous driver; the [blocking] one is always present |
+//! | `login` | yes | [`login`] |
+//! | `submission` | yes | [`submission`], and `login` |
+//! | `raw-tls` | | a stream after the boundary for probes, and `tokio` |
+//!
+//! Without `aws-lc-rs` and `ring`, the caller sets a [`crypto_provider`](ConnectorBuilder::crypto_provider).
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
@@ -73,6 +83,7 @@ mod asynchronous;
 pub mod blocking;
 mod certificate_fault;
 mod certification_path;
+mod channel_binding;
 mod client;
 mod deadline;
 mod der;
@@ -92,7 +103,7 @@ mod ready;
 mod server;
 mod step;
 mod stream;
-#[cfg(feature = "login")]
+#[cfg(feature = "submission")]
 pub mod submission;
 mod tapped_stream;
 mod tls;
@@ -103,6 +114,7 @@ mod verify;
 use std::time::Duration;
 
 pub use certificate_fault::{CertificateFailure, CertificateFault};
+pub use channel_binding::ChannelBindings;
 pub use client::{Connector, ConnectorBuilder};
 pub use endpoint::{AddressFamily, Endpoint};
 pub use error::{Error, UpgradeRefusal};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use starttls_proto::{Capability, Identity, Protocol, ServiceName, Side, TlsSupport, Upgrade};
@@ -30,6 +32,8 @@ pub struct Acceptor {
     protocol: &'static Protocol,
     identity: Identity,
     config: Option<Arc<ServerConfig>>,
+    /// Whether the caller's verifier decides on client certificates.
+    is_callers_verifier: bool,
     timeout: Duration,
     announced: bool,
     observer: Option<Arc<dyn Observer>>,
@@ -49,7 +53,9 @@ impl Acceptor {
             server_name: server_name.to_owned(),
             capabilities: Vec::new(),
             certificate: Certificate::None,
-            client_auth: None,
+            crypto_provider: None,
+            server_config: None,
+            client_auth: ClientVerification::None,
             tickets: None,
             options: Options::default(),
             timeout: crate::DEFAULT_TIMEOUT,
@@ -108,11 +114,39 @@ impl Acceptor {
     }
 
     pub(crate) fn attempt(&self) -> ConnectionAttempt {
-        let setup = self.config.clone().map_or(TlsSetup::Unavailable, TlsSetup::Server);
+        let setup = match self.config.clone() {
+            Some(config) => TlsSetup::Server { config, is_callers_verifier: self.is_callers_verifier },
+            None => TlsSetup::Unavailable,
+        };
         let tap = Tap::new(Side::Server, self.observer.clone());
         let mut attempt = ConnectionAttempt::new(setup, tap, Deadline::starting_now(self.timeout));
         attempt.space_before_tls = self.protocol.flow.space_before_tls;
         attempt
+    }
+}
+
+/// The size of the session cache of an acceptor, as rustls has it.
+const DEFAULT_SESSION_CACHE_SIZE: usize = 256;
+
+/// Produces no session tickets.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -127,7 +161,9 @@ pub struct AcceptorBuilder {
     server_name: String,
     capabilities: Vec<String>,
     certificate: Certificate,
-    client_auth: Option<(ClientAuth, Vec<u8>)>,
+    crypto_provider: Option<Arc<CryptoProvider>>,
+    server_config: Option<ServerConfig>,
+    client_auth: ClientVerification,
     tickets: Option<Arc<dyn ProducesTickets>>,
     options: Options,
     timeout: Duration,
@@ -142,6 +178,13 @@ enum Certificate {
     Resolver(Arc<dyn ResolvesServerCert>),
 }
 
+#[derive(Debug)]
+enum ClientVerification {
+    None,
+    Roots(ClientAuth, Vec<u8>),
+    Verifier(Arc<dyn ClientCertVerifier>),
+}
+
 impl AcceptorBuilder {
     /// Presents this certificate: the chain, the server's own certificate first, and the key, in PEM.
     ///
@@ -153,13 +196,42 @@ impl AcceptorBuilder {
 
     /// Chooses the certificate of each connection with this resolver. The name in SNI is hostile input (rule S6). A client for
     /// whose name there is no certificate gets the alert `unrecognized_name` (RFC 6066 section 3).
-    pub fn resolver(self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
+    pub fn cert_resolver(self, resolver: Arc<dyn ResolvesServerCert>) -> Self {
         Self { certificate: Certificate::Resolver(resolver), ..self }
     }
 
     /// Requests client certificates that lead to the roots in this PEM text.
     pub fn client_auth(self, auth: ClientAuth, roots_pem: impl Into<Vec<u8>>) -> Self {
-        Self { client_auth: Some((auth, roots_pem.into())), ..self }
+        Self { client_auth: ClientVerification::Roots(auth, roots_pem.into()), ..self }
+    }
+
+    /// Verifies client certificates with this verifier instead of roots. The verdict on an accepted certificate is
+    /// [`AcceptedByCaller`](crate::CertificateVerdict::AcceptedByCaller).
+    pub fn client_verifier(self, verifier: Arc<dyn ClientCertVerifier>) -> Self {
+        Self { client_auth: ClientVerification::Verifier(verifier), ..self }
+    }
+
+    /// Uses this source of cryptography instead of the default one of the crate's features.
+    pub fn crypto_provider(self, provider: Arc<CryptoProvider>) -> Self {
+        Self { crypto_provider: Some(provider), ..self }
+    }
+
+    /// Takes over a complete TLS configuration: its certificates, verifier of clients, versions, cipher suites, key log.
+    ///
+    /// STARTTLS needs some of it to be different, so `build` overwrites:
+    ///
+    /// - `session_storage` and `ticketer`: new and empty, because a session of another listener must not be resumed here
+    ///   (rule S9). [`tickets`](Self::tickets) sets a ticketer.
+    /// - `max_early_data_size`: 0, because early data can be replayed, and `send_half_rtt_data`: off, because the server must
+    ///   have verified the client before it sends application data.
+    /// - `alpn_protocols`: the id of the acceptor's protocol (rule S7), or none with [`without_alpn`](Self::without_alpn).
+    /// - the certificate and the key log, if [`cert_resolver`](Self::cert_resolver) or a key log is set here too.
+    ///
+    /// The verifier of client certificates cannot be read from a configuration, so the verdict on a certificate is
+    /// [`AcceptedByCaller`](crate::CertificateVerdict::AcceptedByCaller). Settings that a configuration already contains,
+    /// such as [`client_auth`](Self::client_auth), cannot be combined with it.
+    pub fn server_config(self, config: ServerConfig) -> Self {
+        Self { server_config: Some(config), ..self }
     }
 
     /// Resumes sessions with these session tickets, instead of the session cache.
@@ -213,8 +285,6 @@ impl AcceptorBuilder {
     /// # Errors
     /// [`Error::Config`] if the configuration is invalid.
     pub fn build(self) -> Result<Acceptor, Error> {
-        let Self { protocol, certificate, client_auth, tickets, options, timeout, alpn, announced, .. } =
-            self;
         // A server without a name serves every service that a client requests.
         let service =
             if self.server_name.is_empty() { Ok(ServiceName::default()) } else { self.server_name.parse() };
@@ -224,13 +294,65 @@ impl AcceptorBuilder {
             capabilities: capabilities.map_err(|cause| Error::config(cause.to_string()))?,
             ..Identity::of(service.map_err(|cause| Error::config(cause.to_string()))?)
         };
-        let provider = tls::provider();
+        let Self { protocol, timeout, announced, alpn, .. } = self;
+        let is_callers_verifier =
+            self.server_config.is_some() || matches!(self.client_auth, ClientVerification::Verifier(_));
+        let key_log = self.options.key_log()?;
+        let tickets = self.tickets.clone();
+        let config = match self.server_config {
+            Some(_) => Some(self.config_of_caller()?),
+            None => self.config_of_settings()?,
+        };
+        let config = config.map(|mut config| {
+            let id = protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec();
+            config.alpn_protocols = alpn.then_some(id).into_iter().collect();
+            if let Some(key_log) = key_log {
+                config.key_log = key_log;
+            }
+            if let Some(tickets) = tickets {
+                config.ticketer = tickets;
+            }
+            Arc::new(config)
+        });
+        Ok(Acceptor { protocol, identity, config, is_callers_verifier, timeout, announced, observer: None })
+    }
+
+    /// Returns the caller's TLS configuration, with what STARTTLS demands.
+    fn config_of_caller(self) -> Result<ServerConfig, Error> {
+        tls::refuse_beside_config(
+            "server_config",
+            &[
+                ("certificate_pem", matches!(self.certificate, Certificate::Pem(..))),
+                ("client_auth", matches!(self.client_auth, ClientVerification::Roots(..))),
+                ("client_verifier", matches!(self.client_auth, ClientVerification::Verifier(_))),
+                ("crypto_provider", self.crypto_provider.is_some()),
+                ("tls_versions", self.options.versions.is_some()),
+            ],
+        )?;
+        let mut config = self.server_config.ok_or_else(|| Error::config("no TLS configuration"))?;
+        if let Certificate::Resolver(resolver) = self.certificate {
+            config.cert_resolver = resolver;
+        }
+        config.session_storage = ServerSessionMemoryCache::new(DEFAULT_SESSION_CACHE_SIZE);
+        config.ticketer = Arc::new(NoTickets);
+        config.max_early_data_size = 0;
+        config.send_half_rtt_data = false;
+        Ok(config)
+    }
+
+    /// Returns the TLS configuration; `None` without a certificate.
+    fn config_of_settings(self) -> Result<Option<ServerConfig>, Error> {
+        let provider = match self.crypto_provider {
+            Some(provider) => provider,
+            None => tls::default_provider()?,
+        };
         let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&options.versions()?)
+            .with_protocol_versions(&self.options.versions()?)
             .map_err(|cause| Error::config_because("the TLS versions cannot be used", cause))?;
-        let builder = match client_auth {
-            None => builder.with_no_client_auth(),
-            Some((auth, pem)) => {
+        let builder = match self.client_auth {
+            ClientVerification::None => builder.with_no_client_auth(),
+            ClientVerification::Verifier(verifier) => builder.with_client_cert_verifier(verifier),
+            ClientVerification::Roots(auth, pem) => {
                 let mut roots = RootCertStore::empty();
                 tls::add_roots(&mut roots, &pem, "the roots for client certificates")?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -243,7 +365,7 @@ impl AcceptorBuilder {
                 })?)
             }
         };
-        let config = match certificate {
+        Ok(match self.certificate {
             Certificate::None => None,
             Certificate::Resolver(resolver) => Some(builder.with_cert_resolver(resolver)),
             Certificate::Pem(chain, key) => Some(
@@ -254,17 +376,6 @@ impl AcceptorBuilder {
                     )
                     .map_err(|cause| Error::config_because("the certificate cannot be used", cause))?,
             ),
-        };
-        let key_log = options.key_log()?;
-        let config = config.map(|mut config| {
-            let id = protocol.alpn.unwrap_or(protocol.name).as_bytes().to_vec();
-            config.alpn_protocols = alpn.then_some(id).into_iter().collect();
-            config.key_log = key_log;
-            if let Some(tickets) = tickets {
-                config.ticketer = tickets;
-            }
-            Arc::new(config)
-        });
-        Ok(Acceptor { protocol, identity, config, timeout, announced, observer: None })
+        })
     }
 }

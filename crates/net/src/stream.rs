@@ -3,8 +3,10 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 
 use rustls::Connection;
+use rustls::sign::CertifiedKey;
 
 use crate::facts::TlsFacts;
 use crate::observe::ConnectionPhase;
@@ -32,11 +34,18 @@ pub struct Encrypted<IO> {
     pub(crate) tls: Box<Connection>,
     pub(crate) tapped: TappedStream<IO>,
     facts: Box<TlsFacts>,
+    /// The certificate that a server presented, for `tls-server-end-point`.
+    pub(crate) presented: Option<Arc<CertifiedKey>>,
 }
 
 impl<IO> Encrypted<IO> {
-    pub(crate) fn new(tls: Connection, tapped: TappedStream<IO>, facts: TlsFacts) -> Self {
-        Self { tls: Box::new(tls), tapped, facts: Box::new(facts) }
+    pub(crate) fn new(
+        tls: Connection,
+        tapped: TappedStream<IO>,
+        facts: TlsFacts,
+        presented: Option<Arc<CertifiedKey>>,
+    ) -> Self {
+        Self { tls: Box::new(tls), tapped, facts: Box::new(facts), presented }
     }
 
     /// Returns the facts of the connection at the end of its handshake.

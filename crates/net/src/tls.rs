@@ -6,10 +6,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{KeyLog, KeyLogFile, NamedGroup, NoKeyLog, RootCertStore, SupportedProtocolVersion};
+use rustls::{KeyLog, KeyLogFile, NamedGroup, RootCertStore, SupportedProtocolVersion};
 
 use crate::{Error, file};
 
@@ -60,25 +60,49 @@ impl Options {
         Ok(chosen)
     }
 
-    pub(crate) fn key_log(&self) -> Result<Arc<dyn KeyLog>, Error> {
+    /// Returns the key log; `None` if the caller asked for none.
+    pub(crate) fn key_log(&self) -> Result<Option<Arc<dyn KeyLog>>, Error> {
         Ok(match &self.key_log {
-            KeyLogTarget::None => Arc::new(NoKeyLog),
-            KeyLogTarget::Environment => Arc::new(KeyLogFile::new()),
-            KeyLogTarget::File(path) => Arc::new(KeyLogTo::open(path)?),
+            KeyLogTarget::None => None,
+            KeyLogTarget::Environment => Some(Arc::new(KeyLogFile::new())),
+            KeyLogTarget::File(path) => Some(Arc::new(KeyLogTo::open(path)?)),
         })
     }
 }
 
-/// Returns the provider aws-lc-rs, with the hybrid X25519MLKEM768 first among the groups.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+/// Returns the default source of cryptography: aws-lc-rs with the hybrid X25519MLKEM768 first among the groups, else ring,
+/// else the one that the process installed in rustls.
+///
+/// # Errors
+/// [`Error::Config`] if all of these are missing.
+pub(crate) fn default_provider() -> Result<Arc<CryptoProvider>, Error> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Ok(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    CryptoProvider::get_default().cloned().ok_or_else(|| {
+        Error::config(
+            "no source of cryptography: expected the feature `aws-lc-rs` or `ring`, or a `crypto_provider`",
+        )
+    })
 }
 
-/// Returns the provider without the post-quantum hybrids, whose key shares make a ClientHello larger than one segment.
-pub(crate) fn small_hello_provider() -> Arc<CryptoProvider> {
-    let mut provider = aws_lc_rs::default_provider();
+/// Removes the post-quantum hybrids, whose key shares make a ClientHello larger than one segment.
+pub(crate) fn without_post_quantum(provider: &CryptoProvider) -> Arc<CryptoProvider> {
+    let mut provider = provider.clone();
     provider.kx_groups.retain(|group| !is_post_quantum(group.name()));
     Arc::new(provider)
+}
+
+/// Returns an error if a TLS configuration of the caller's is combined with a setting that it contains already.
+pub(crate) fn refuse_beside_config(config: &str, settings: &[(&str, bool)]) -> Result<(), Error> {
+    match settings.iter().find(|(_, is_set)| *is_set) {
+        Some((setting, _)) => Err(Error::config(format!(
+            "`{setting}` cannot be combined with `{config}`: expected it in the TLS configuration"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Returns whether a group contains ML-KEM (FIPS 203), which resists quantum computers.

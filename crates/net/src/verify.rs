@@ -9,7 +9,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 
 use crate::der::element;
 use crate::{CertificateFailure, CertificateFault, CertificateVerdict, Error, certification_path};
@@ -17,8 +17,10 @@ use crate::{CertificateFailure, CertificateFault, CertificateVerdict, Error, cer
 /// The trusted roots and the verifier that all connections of a connector share.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
-    /// `None` without any trusted root, which only `insecure` allows.
-    roots: Option<Arc<WebPkiServerVerifier>>,
+    /// `None` without any trusted root, which only `insecure` allows, and with the verifier of a caller's TLS configuration.
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// Whether the caller's verifier decides, instead of the roots.
+    is_callers: bool,
     anchors: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
     insecure: bool,
@@ -34,14 +36,34 @@ impl Trust {
             return Err(Error::config("no root certificate is trusted"));
         }
         let anchors = Arc::new(roots);
-        let roots = (!anchors.is_empty())
-            .then(|| {
-                WebPkiServerVerifier::builder_with_provider(anchors.clone(), provider.clone())
-                    .build()
-                    .map_err(|cause| Error::config_because("the root certificates cannot be used", cause))
-            })
-            .transpose()?;
-        Ok(Self { roots, anchors, provider, insecure })
+        let verifier: Option<Arc<dyn ServerCertVerifier>> = if anchors.is_empty() {
+            None
+        } else {
+            let verifier = WebPkiServerVerifier::builder_with_provider(anchors.clone(), provider.clone())
+                .build()
+                .map_err(|cause| Error::config_because("the root certificates cannot be used", cause))?;
+            Some(verifier)
+        };
+        Ok(Self { verifier, is_callers: false, anchors, provider, insecure })
+    }
+
+    /// Returns a trust that the caller's verifier decides. It is `None` if the verifier is part of a TLS configuration, from
+    /// which it cannot be read.
+    pub(crate) fn of_caller(
+        verifier: Option<Arc<dyn ServerCertVerifier>>,
+        provider: Arc<CryptoProvider>,
+        insecure: bool,
+    ) -> Self {
+        Self { verifier, is_callers: true, anchors: Arc::new(RootCertStore::empty()), provider, insecure }
+    }
+
+    /// Returns whether the verifier of a caller's TLS configuration stays in place, so that its result is not recorded.
+    pub(crate) fn stays_with_config(&self) -> bool {
+        self.is_callers && self.verifier.is_none()
+    }
+
+    fn callers(&self) -> Option<&dyn ServerCertVerifier> {
+        self.verifier.as_deref().filter(|_| self.is_callers)
     }
 
     /// Returns whether a chain that was not accepted leads to a trusted root in spite of its fault. WebPKI checks dates and
@@ -145,6 +167,14 @@ impl RecordingVerifier {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns the verdict on a certificate that was accepted.
+    pub(crate) fn accepted(&self) -> CertificateVerdict {
+        match self.trust.is_callers {
+            true => CertificateVerdict::AcceptedByCaller,
+            false => CertificateVerdict::Verified,
+        }
+    }
+
     /// Returns whether the server requested a client certificate that this client does not have.
     pub(crate) fn certificate_was_requested(&self) -> bool {
         self.certificate_requested.load(Ordering::Relaxed)
@@ -164,28 +194,34 @@ impl ResolvesClientCert for RecordingVerifier {
     }
 }
 
-/// The certificate resolver of one connection of a server: it records that there was no certificate for the client's
-/// server name.
+/// The certificate resolver of one connection of a server. It records the certificate for the client's server name, or
+/// that there was none.
 #[derive(Debug)]
 pub(crate) struct RecordingResolver {
     inner: Arc<dyn ResolvesServerCert>,
-    found_none: AtomicBool,
+    /// `None` until the resolver has been asked.
+    found: Mutex<Option<Option<Arc<CertifiedKey>>>>,
 }
 
 impl RecordingResolver {
     pub(crate) fn new(inner: Arc<dyn ResolvesServerCert>) -> Self {
-        Self { inner, found_none: AtomicBool::new(false) }
+        Self { inner, found: Mutex::default() }
     }
 
     pub(crate) fn found_none(&self) -> bool {
-        self.found_none.load(Ordering::Relaxed)
+        matches!(*self.found.lock().unwrap_or_else(PoisonError::into_inner), Some(None))
+    }
+
+    /// Returns the certificate that the server presented.
+    pub(crate) fn presented(&self) -> Option<Arc<CertifiedKey>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone().flatten()
     }
 }
 
 impl ResolvesServerCert for RecordingResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let found = self.inner.resolve(hello);
-        self.found_none.store(found.is_none(), Ordering::Relaxed);
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
         found
     }
 
@@ -203,16 +239,16 @@ impl ServerCertVerifier for RecordingVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verify = |now| match &self.trust.roots {
-            Some(roots) => {
-                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verify = |now| match &self.trust.verifier {
+            Some(verifier) => {
+                verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }
             None => ParsedCertificate::try_from(end_entity).and(Err(CertificateError::UnknownIssuer.into())),
         };
         let outcome = verify(now);
         let chain = std::iter::once(end_entity).chain(intermediates).map(|it| it.clone().into_owned());
         let verdict = match &outcome {
-            Ok(_) => CertificateVerdict::Verified,
+            Ok(_) => self.accepted(),
             Err(error) => CertificateVerdict::Failed(CertificateFailure::new(
                 CertificateFault::of(error, Some(end_entity)),
                 self.trust.has_trusted_root(error, end_entity, verify),
@@ -232,6 +268,9 @@ impl ServerCertVerifier for RecordingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if let Some(verifier) = self.trust.callers() {
+            return verifier.verify_tls12_signature(message, cert, dss);
+        }
         let algorithms = &self.trust.provider.signature_verification_algorithms;
         match self.trust.is_signed_by_unparsable(message, cert, dss) {
             true => Ok(HandshakeSignatureValid::assertion()),
@@ -245,6 +284,9 @@ impl ServerCertVerifier for RecordingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if let Some(verifier) = self.trust.callers() {
+            return verifier.verify_tls13_signature(message, cert, dss);
+        }
         let algorithms = &self.trust.provider.signature_verification_algorithms;
         // RFC 8446 section 4.4.3: not every scheme may sign here.
         let allowed = SUPPORTED_IN_TLS13.contains(&dss.scheme);
@@ -255,7 +297,18 @@ impl ServerCertVerifier for RecordingVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.trust.provider.signature_verification_algorithms.supported_schemes()
+        match self.trust.callers() {
+            Some(verifier) => verifier.supported_verify_schemes(),
+            None => self.trust.provider.signature_verification_algorithms.supported_schemes(),
+        }
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.trust.callers().is_some_and(ServerCertVerifier::requires_raw_public_keys)
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.trust.callers().and_then(ServerCertVerifier::root_hint_subjects)
     }
 }
 

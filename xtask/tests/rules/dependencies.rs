@@ -49,6 +49,15 @@ fn the_core_has_no_dependency() {
 }
 
 #[test]
+fn the_command_has_one_source_of_cryptography() {
+    let tree = cargo_tree(&["-p", "starttls-cli", "-e", "normal,build", "--prefix", "none"]);
+    let has = |name: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+    // ring has no post-quantum key exchange, and the system's roots are those that its user trusts.
+    assert!(has("aws-lc-rs") && has("rustls-native-certs"), "{tree}");
+    assert!(!has("ring") && !has("webpki-roots"), "{tree}");
+}
+
+#[test]
 fn crates_import_only_whom_they_may() {
     let tree = cargo_tree(&["--workspace", "-e", "normal,build", "--depth", "1", "--prefix", "depth"]);
     let (mut crates, mut problems) = (Vec::new(), Vec::new());

@@ -76,6 +76,7 @@ fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -
     let issuer = own.map_or("", |own| own.issuer.as_str());
     let (rooted, reason) = match verdict {
         CertificateVerdict::Failed(failure) => (failure.has_trusted_root, failure.to_string()),
+        CertificateVerdict::AcceptedByCaller => (None, verdict.to_string()),
         _ => (Some(presented.verified), String::new()),
     };
     if rooted == Some(true) {

@@ -341,7 +341,7 @@ impl Draft {
         let greeting = self.server_name.clone().or_else(usual);
         let greeting = greeting.unwrap_or_else(|| String::from("localhost"));
         let mut builder = Acceptor::builder(url.protocol, &greeting)
-            .resolver(certificates.clone())
+            .cert_resolver(certificates.clone())
             .timeout(self.limits.negotiation);
         builder = builder.tickets(self.tickets(url)?);
         if self.starttls == Some(UpgradePolicy::Hidden) {

@@ -29,7 +29,7 @@ fn certificates(folder: &Folder, name: &str, unknown: UnknownNames) -> Arc<Certi
 /// Returns the first name of the certificate that a client receives after it requests `wanted`.
 async fn presented(folder: &Folder, certificates: &Arc<Certificates>, wanted: &str) -> Result<String, Error> {
     let acceptor =
-        Acceptor::builder(&IMAP, "mail.example.com").resolver(certificates.clone()).build().unwrap();
+        Acceptor::builder(&IMAP, "mail.example.com").cert_resolver(certificates.clone()).build().unwrap();
     let connector = Connector::builder().no_system_roots().roots_pem(folder.authority.root_pem()).insecure();
     let (near, far) = tokio::io::duplex(16 * 1024);
     let connector = connector.build().unwrap();
@@ -79,7 +79,7 @@ async fn rsa_and_ecdsa_stand_side_by_side() {
     let certificates = certificates(&folder, ".", UnknownNames::Default);
     let kinds: Vec<_> = certificates.summaries().iter().map(|it| it.key).collect();
     assert_eq!(kinds, ["RSA", "ECDSA"]);
-    let acceptor = Acceptor::builder(&IMAP, "mail.example.com").resolver(certificates).build().unwrap();
+    let acceptor = Acceptor::builder(&IMAP, "mail.example.com").cert_resolver(certificates).build().unwrap();
     let rsa_only = CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256;
     let ecdsa_only = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
     let rsa = "1.2.840.113549.1.1.1";
@@ -95,7 +95,7 @@ async fn a_response_of_the_authority_is_sent_along_once_it_is_there() {
     let folder = Folder::new();
     let certificates = certificates(&folder, "live", UnknownNames::Default);
     let acceptor =
-        Acceptor::builder(&IMAP, "mail.example.com").resolver(certificates.clone()).build().unwrap();
+        Acceptor::builder(&IMAP, "mail.example.com").cert_resolver(certificates.clone()).build().unwrap();
     let connector = Connector::builder().no_system_roots().roots_pem(folder.authority.root_pem());
     let connector = connector.build().unwrap();
     let stapled = async || {

@@ -118,9 +118,9 @@ fn acceptor(
         None => builder,
     };
     let builder = match weakness {
-        Some(Weakness::NoCertificate) => builder.resolver(Arc::new(Presenting(None))),
+        Some(Weakness::NoCertificate) => builder.cert_resolver(Arc::new(Presenting(None))),
         Some(Weakness::WeakKey) => {
-            builder.resolver(Arc::new(Presenting(Some(Arc::new(WeakKey::certified(authority, &leaf)?)))))
+            builder.cert_resolver(Arc::new(Presenting(Some(Arc::new(WeakKey::certified(authority, &leaf)?)))))
         }
         Some(Weakness::OldTlsOnly) => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
         Some(weakness) if weakness.wants_certificate() => {

@@ -100,6 +100,21 @@ impl Connector<'_> {
         self.negotiate(protocol, server_name, io)?.handshake_blocking()
     }
 
+    /// Like [`upgrade`](Self::upgrade), with an identity in cleartext that differs from the verified name, as in
+    /// [`Connector::upgrade_as`](crate::Connector::upgrade_as).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn upgrade_as<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Encrypted<IO>, Error> {
+        self.negotiate_as(protocol, identity, server_name, io)?.handshake_blocking()
+    }
+
     /// Like [`upgrade`](Self::upgrade), but if the server declines the upgrade, the stream stays **in cleartext**.
     ///
     /// # Errors
@@ -154,8 +169,22 @@ impl Connector<'_> {
         server_name: &str,
         io: IO,
     ) -> Result<Ready<IO>, Error> {
+        self.negotiate_as(protocol, self.0.identity(server_name), server_name, io)
+    }
+
+    /// Like [`negotiate`](Self::negotiate), with an identity in cleartext as in [`upgrade_as`](Self::upgrade_as).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub fn negotiate_as<IO: Stream>(
+        &self,
+        protocol: &Protocol,
+        identity: Identity,
+        server_name: &str,
+        io: IO,
+    ) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
-        self.negotiate_to_end(protocol, self.0.identity(server_name), attempt, io)?.required()
+        self.negotiate_to_end(protocol, identity, attempt, io)?.required()
     }
 
     /// Connects to an endpoint, and sends and reads nothing.

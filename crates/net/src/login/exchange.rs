@@ -2,8 +2,8 @@
 
 use starttls_proto::{ChannelBinding, Denial, OfferedMechanism};
 
+use super::ChannelBindings;
 use super::account::Account;
-use super::binding::ChannelBindings;
 use super::error::{MechanismFault, RefusedMechanism};
 
 /// The client's side of a mechanism.

@@ -7,8 +7,8 @@ use starttls_proto::{
     OutputBuffer, Protocol, UserName,
 };
 
+use super::ChannelBindings;
 use super::account::Account;
-use super::binding::ChannelBindings;
 use super::error::{LoginError, MechanismFault, RefusedMechanism};
 use super::exchange::{Exchange, Terms};
 use super::mechanism;

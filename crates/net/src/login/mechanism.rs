@@ -2,8 +2,8 @@
 
 use starttls_proto::{ChannelBinding, Denial, OfferedMechanism};
 
+use super::ChannelBindings;
 use super::account::{Account, Secret};
-use super::binding::ChannelBindings;
 use super::error::{LoginError, MechanismFault};
 use super::exchange::{Exchange, Terms};
 use super::{non_sasl, sasl};

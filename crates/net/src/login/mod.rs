@@ -14,7 +14,6 @@
 //! without the proof that the mechanism requires, the login fails.
 
 mod account;
-mod binding;
 mod drive;
 mod error;
 mod exchange;
@@ -23,8 +22,9 @@ mod mechanism;
 mod non_sasl;
 mod sasl;
 
+pub use crate::channel_binding::ChannelBindings;
 pub use account::Account;
-pub use binding::ChannelBindings;
+#[cfg(feature = "submission")]
 pub(crate) use drive::is_end;
 pub use error::{LoginError, MechanismFault, RefusedMechanism};
 pub use machine::{LoggedIn, LoginMachine, LoginProgress};

@@ -35,7 +35,7 @@ async fn dial(
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let key = any_supported_type(&key).unwrap();
     let resolver = Arc::new(Presents(Arc::new(CertifiedKey::new(chain, key))));
-    let acceptor = Acceptor::builder(&SMTP, NAME).resolver(resolver).build().unwrap();
+    let acceptor = Acceptor::builder(&SMTP, NAME).cert_resolver(resolver).build().unwrap();
     let connector = connector.build().unwrap();
     let (near, far) = duplex(4096);
     let both = async { tokio::join!(connector.upgrade(&SMTP, NAME, near), acceptor.accept(far)) };

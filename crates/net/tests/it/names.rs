@@ -31,7 +31,7 @@ fn told(error: Error) {
 #[tokio::test]
 async fn an_unknown_name_has_an_alert_of_its_own() {
     let connector = Authority::new().connector().build().unwrap();
-    let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
+    let acceptor = Acceptor::builder(&SMTP, NAME).cert_resolver(Arc::new(Nobody)).build().unwrap();
     let (near, far) = duplex(4096);
     let both = async { tokio::join!(connector.upgrade(&SMTP, NAME, near), acceptor.accept(far)) };
     let (client, server) = timeout(DEADLINE, both).await.expect("neither side hangs");
@@ -43,7 +43,7 @@ async fn an_unknown_name_has_an_alert_of_its_own() {
 #[tokio::test]
 async fn a_server_that_requires_a_server_name_has_an_error_of_its_own() {
     let connector = Authority::new().connector().build().unwrap();
-    let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
+    let acceptor = Acceptor::builder(&SMTP, NAME).cert_resolver(Arc::new(Nobody)).build().unwrap();
     for target in ["127.0.0.1", "::1"] {
         let (near, far) = duplex(4096);
         let both = async { tokio::join!(connector.upgrade(&SMTP, target, near), acceptor.accept(far)) };
@@ -57,7 +57,7 @@ async fn a_server_that_requires_a_server_name_has_an_error_of_its_own() {
 #[tokio::test]
 async fn the_blocking_driver_returns_the_same_error() {
     let connector = Authority::new().connector().build().unwrap();
-    let acceptor = Acceptor::builder(&SMTP, NAME).resolver(Arc::new(Nobody)).build().unwrap();
+    let acceptor = Acceptor::builder(&SMTP, NAME).cert_resolver(Arc::new(Nobody)).build().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving =

@@ -143,7 +143,7 @@ async fn insecure_still_verifies_the_signature_of_the_handshake() {
     let resolver = Always::new(&victim.chain, &thief.key, None);
     for only in [TlsVersion::Tls12, TlsVersion::Tls13] {
         let connector = authority.connector().insecure().tls_versions(only, only);
-        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver.clone());
+        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).cert_resolver(resolver.clone());
         let (client, _) = meet(connector, acceptor, NAME).await;
         assert_eq!(reason(client), "the server does not hold its key");
     }
@@ -156,7 +156,7 @@ async fn a_stapled_ocsp_response_is_noticed() {
     for ocsp in [None, Some(b"response".to_vec())] {
         let stapled = ocsp.is_some();
         let resolver = Always::new(&leaf.chain, &leaf.key, ocsp);
-        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).resolver(resolver);
+        let acceptor = Acceptor::builder(&smtp::SMTP, NAME).cert_resolver(resolver);
         let (client, _) = meet(authority.connector(), acceptor, NAME).await;
         assert_eq!(client.unwrap().facts().ocsp_stapled, stapled);
     }

@@ -1,4 +1,4 @@
-//! Channel bindings, which tie a login to its TLS connection.
+//! Channel bindings, which tie a login or another proof to its TLS connection.
 
 use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion};
@@ -23,13 +23,6 @@ impl ChannelBindings {
             ChannelBinding::ServerEndPoint => self.server_end_point.as_deref(),
         }
     }
-
-    fn of(tls: &Connection) -> Self {
-        Self {
-            exporter: exporter(tls),
-            server_end_point: tls.peer_certificates().and_then(<[_]>::first).and_then(server_end_point),
-        }
-    }
 }
 
 impl std::fmt::Debug for ChannelBindings {
@@ -39,9 +32,31 @@ impl std::fmt::Debug for ChannelBindings {
 }
 
 impl<IO> Encrypted<IO> {
-    /// Returns the channel bindings of a client's connection, which tie a login to it.
+    /// Returns the data of a channel binding, which is the same on both sides: a secret of the session, or the hash of the
+    /// server's certificate.
+    ///
+    /// It is `None` if the connection does not have this binding: `tls-exporter` needs TLS 1.3 here, and
+    /// `tls-server-end-point` a certificate whose signature has a hash function.
+    pub fn channel_binding(&self, binding: ChannelBinding) -> Option<Vec<u8>> {
+        match binding {
+            ChannelBinding::Exporter => exporter(&self.tls),
+            ChannelBinding::ServerEndPoint => self.server_certificate().and_then(server_end_point),
+        }
+    }
+
+    /// Returns all channel bindings of the connection, for a login.
     pub fn channel_bindings(&self) -> ChannelBindings {
-        ChannelBindings::of(&self.tls)
+        ChannelBindings {
+            exporter: self.channel_binding(ChannelBinding::Exporter),
+            server_end_point: self.channel_binding(ChannelBinding::ServerEndPoint),
+        }
+    }
+
+    fn server_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match &*self.tls {
+            Connection::Client(client) => client.peer_certificates()?.first(),
+            Connection::Server(_) => self.presented.as_ref()?.cert.first(),
+        }
     }
 }
 

@@ -1,0 +1,45 @@
+//! Checks the combinations of the library's features that programs use.
+
+use crate::cargo;
+use crate::report::{Output, Report};
+
+/// Each combination is one that a program has a reason for; together they contain every feature with and without each that
+/// it could depend on.
+const COMBINATIONS: &[(&str, &str)] = &[
+    ("with a crypto provider of its own", ""),
+    ("blocking, on ring, with Mozilla's roots", "ring,webpki-roots"),
+    ("blocking, with login", "aws-lc-rs,native-certs,login"),
+    ("blocking, sends mail", "aws-lc-rs,native-certs,submission"),
+    ("tokio, on ring", "ring,native-certs,tokio"),
+    ("tokio, without login", "aws-lc-rs,native-certs,tokio"),
+    ("tokio, probes", "aws-lc-rs,raw-tls"),
+    ("everything", "aws-lc-rs,ring,native-certs,webpki-roots,tokio,raw-tls,login,submission"),
+];
+
+/// Checks all combinations.
+pub(crate) fn run() -> Result<(), String> {
+    let mut report = Report::default();
+    steps(&mut report);
+    report.finish()
+}
+
+/// Adds one step for each combination.
+pub(crate) fn steps(report: &mut Report) {
+    for (at, (use_case, features)) in COMBINATIONS.iter().enumerate() {
+        let clippy = [
+            "clippy",
+            "--locked",
+            "-p",
+            "starttls",
+            "--lib",
+            "--no-default-features",
+            "--features",
+            features,
+            "--",
+            "-D",
+            "warnings",
+        ];
+        println!("{use_case}: {}", if features.is_empty() { "no features" } else { features });
+        report.step(&format!("features {}", at + 1), 10, Output::Kept, &cargo(clippy));
+    }
+}
