@@ -1,9 +1,9 @@
-//! Checks the combinations of the library's features that programs use.
+//! Checks the combinations of the libraries' features that programs use.
 
 use crate::cargo;
 use crate::report::{Output, Report};
 
-/// Each combination is one that a program has a reason for; together they contain every feature with and without each that
+/// The features of `starttls`. Each combination is one that a program has a reason for; together they contain every feature with and without each that
 /// it could depend on.
 const COMBINATIONS: &[(&str, &str)] = &[
     ("with a crypto provider of its own", ""),
@@ -16,6 +16,9 @@ const COMBINATIONS: &[(&str, &str)] = &[
     ("everything", "aws-lc-rs,ring,native-certs,webpki-roots,tokio,raw-tls,login,submission"),
 ];
 
+/// A target that has no standard library.
+pub(crate) const NO_STD_TARGET: &str = "thumbv7em-none-eabi";
+
 /// Checks all combinations.
 pub(crate) fn run() -> Result<(), String> {
     let mut report = Report::default();
@@ -25,6 +28,9 @@ pub(crate) fn run() -> Result<(), String> {
 
 /// Adds one step for each combination.
 pub(crate) fn steps(report: &mut Report) {
+    let no_std =
+        ["check", "--locked", "-p", "starttls-proto", "--no-default-features", "--target", NO_STD_TARGET];
+    report.step("proto without std", 5, Output::Kept, &cargo(no_std));
     for (at, (use_case, features)) in COMBINATIONS.iter().enumerate() {
         let clippy = [
             "clippy",

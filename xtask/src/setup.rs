@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::{cargo, process, root};
+use crate::{cargo, features, process, root};
 
 const PACKAGES: &str = include_str!("../packages.txt");
 const INSTALLER: &str = "xtask/install.sh";
@@ -18,7 +18,15 @@ const DOWNLOADS: &str = "target/debs";
 pub(crate) fn run() -> Result<(), String> {
     packages()?;
     downloads()?;
+    rust_target()?;
     cargo_deny()
+}
+
+/// Installs the core library of a target without an operating system, for the check that `starttls-proto` needs no other.
+fn rust_target() -> Result<(), String> {
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", features::NO_STD_TARGET]).current_dir(root());
+    process::run(&add, HALF_AN_HOUR, None)
 }
 
 fn packages() -> Result<(), String> {

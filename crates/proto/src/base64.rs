@@ -1,5 +1,8 @@
 //! Base64 with padding, as text protocols use it for SASL (RFC 4648 section 4).
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Returns bytes in Base64.

@@ -1,6 +1,7 @@
 //! BER as LDAP restricts it (RFC 4511 section 5.1): definite lengths, tags of one octet.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::Malformed;
 use crate::malformed::malformed;

@@ -1,5 +1,8 @@
 //! The proof that both sides agreed to TLS and that no cleartext is left.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::inbox::Inbox;
 use crate::{Error, ErrorKind};
 

@@ -27,7 +27,7 @@ impl Cleartext {
     /// Returns whether this line, without its end, is a listed command. Control characters are refused, because
     /// servers skip them, or end the word or the line at them. Invalid UTF-8 is refused too.
     pub(crate) fn lists(&self, line: &[u8]) -> bool {
-        let Some(text) = std::str::from_utf8(line).ok().filter(|text| !text.contains(char::is_control))
+        let Some(text) = core::str::from_utf8(line).ok().filter(|text| !text.contains(char::is_control))
         else {
             return false;
         };

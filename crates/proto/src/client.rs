@@ -1,5 +1,8 @@
 //! The client's side of the negotiation.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::hello_refusal::{HelloRefusal, names_the_client};
 use crate::inbox::Inbox;
 use crate::{
@@ -38,8 +41,8 @@ struct State {
     hello_refusal: Option<HelloRefusal>,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("State").field("awaiting", &self.awaiting).field("offered", &self.offered).finish()
     }
 }
@@ -171,7 +174,8 @@ impl Client {
                     ServerMessage::Offer { starttls } if state.awaiting != ReplyTo::Request => {
                         if state.awaiting == ReplyTo::Hello && !starttls {
                             let another = state.another;
-                            let names_client = || names_the_client(&mut *another(Identity::new("").into()));
+                            let names_client =
+                                || names_the_client(&mut *another(Identity::new("").with_nonce(0)));
                             state.hello_refusal = HelloRefusal::of(&*state.dialect, names_client, bytes);
                         }
                         state.offered = state.hello_refusal.is_none().then_some(starttls);

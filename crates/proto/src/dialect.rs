@@ -2,6 +2,10 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::{Capability, ClientName, Malformed, Scan, ServiceName, UrlAuthority};
 
 pub use login::{
@@ -192,18 +196,23 @@ impl Identity {
     }
 
     /// Returns the context of a session inside TLS, with a random nonce.
+    #[cfg(feature = "std")]
     pub fn inside_tls(self) -> DialectContext {
         self.in_phase(Phase::InsideTls)
     }
 
     /// Returns the context of a session in this phase, with a random nonce.
+    #[cfg(feature = "std")]
     pub fn in_phase(self, phase: Phase) -> DialectContext {
         DialectContext::from(self).in_phase(phase)
     }
 
-    /// Returns the context of a cleartext session with a fixed nonce, for reproducible transcripts.
+    /// Returns the context of a cleartext session with this nonce.
+    ///
+    /// The nonce must come from a source that an attacker cannot predict, and differ for each connection. With the nonce 0,
+    /// tags and stream ids are counted, for transcripts that do not change.
     pub fn with_nonce(self, nonce: u64) -> DialectContext {
-        DialectContext::from(self).with_nonce(nonce)
+        DialectContext { identity: self, phase: Phase::Cleartext, nonce }
     }
 }
 
@@ -216,8 +225,8 @@ pub enum Phase {
     InsideTls,
 }
 
-/// What a dialect knows of its session: the names, the phase and a nonce. An [`Identity`] converts into the context of a
-/// cleartext session with a random nonce.
+/// What a dialect knows of its session: the names, the phase and a nonce. With the feature `std`,
+/// an [`Identity`] converts into the context of a cleartext session with a random nonce.
 #[derive(Clone, Debug)]
 pub struct DialectContext {
     /// The names of both sides.
@@ -241,7 +250,7 @@ impl DialectContext {
         Self { phase, ..self }
     }
 
-    /// Returns the context with a fixed nonce, for reproducible transcripts.
+    /// Returns the context with this nonce; see [`Identity::with_nonce`].
     pub fn with_nonce(self, nonce: u64) -> Self {
         Self { nonce, ..self }
     }
@@ -257,16 +266,12 @@ impl DialectContext {
     }
 }
 
+#[cfg(feature = "std")]
 impl From<Identity> for DialectContext {
     fn from(identity: Identity) -> Self {
-        Self { identity, phase: Phase::Cleartext, nonce: random_nonce() }
+        use std::hash::{BuildHasher, Hasher, RandomState};
+        identity.with_nonce(RandomState::new().build_hasher().finish())
     }
-}
-
-/// Returns 64 random bits.
-fn random_nonce() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
 }
 
 /// The messages of a protocol: a dialect frames, parses and writes them, but makes no decisions.

@@ -1,6 +1,10 @@
 //! Errors of the negotiation: the peer that caused them, what was expected, and what was received.
 
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{Escaped, Side};
 
@@ -108,4 +112,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl core::error::Error for Error {}

@@ -1,6 +1,6 @@
 //! Escapes for received bytes, because a terminal interprets control characters.
 
-use std::fmt::{self, Write};
+use core::fmt::{self, Write};
 
 /// Received bytes, displayed as printable ASCII. Other bytes are displayed as `\r`, `
 /// `, `\t`, `\\`, `\"` or `\xNN`.

@@ -1,6 +1,9 @@
 //! The first message of a server, for a caller that continues on the same stream: in cleartext, with implicit TLS, or
 //! after an upgrade.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, Dialect, DialectContext, Error, ErrorKind, Malformed, Protocol, ReplyTo, ServerMessage,
@@ -37,8 +40,8 @@ pub enum GreetingStep {
     Bye(Vec<u8>),
 }
 
-impl std::fmt::Debug for Greeting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Greeting").field("inbox", &self.inbox).finish_non_exhaustive()
     }
 }

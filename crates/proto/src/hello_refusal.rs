@@ -1,6 +1,9 @@
 //! Servers that refuse the hello and therefore list no capabilities. Such an answer is not a list without the
 //! upgrade.
 
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::{ClientMessage, Dialect, Escaped, Identity, Protocol, Side};
 
 /// The reason for which a server refused the hello. Each variant contains the server's answer.
@@ -15,7 +18,7 @@ pub enum HelloRefusal {
 impl HelloRefusal {
     /// Parses the answer to a hello. Returns `None` if the answer is a capability list.
     pub fn read(protocol: &Protocol, answer: &[u8]) -> Option<Self> {
-        let dialect = || protocol.new_dialect(Identity::new(""));
+        let dialect = || protocol.new_dialect(Identity::new("").with_nonce(0));
         Self::of(&*dialect(), || names_the_client(&mut *dialect()), answer)
     }
 

@@ -1,5 +1,8 @@
 //! The buffer of a negotiation: what one side sent in cleartext and was not read yet.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::{
@@ -145,7 +148,7 @@ impl Inbox {
 /// Where a message lies in its [`Inbox`]; valid until the next `push`.
 #[derive(Debug)]
 pub(crate) struct Message {
-    range: std::ops::Range<usize>,
+    range: core::ops::Range<usize>,
     /// Whether its first octet arrived before the last question was sent.
     pub(crate) early: bool,
 }

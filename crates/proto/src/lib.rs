@@ -36,7 +36,15 @@
 //! # Bounds
 //! One message is at most 64 KiB, and the buffer with it; a negotiation is at most 1,024 messages and
 //! 256 KiB in each direction. Work is linear in the input, even one byte at a time. Time is the driver's.
+//!
+//! # Without the standard library
+//! The crate needs only `alloc`. The feature `std` (default) takes the random nonces from the standard
+//! library: it converts an [`Identity`] into a [`DialectContext`], and adds `Relay::new`. Without it,
+//! [`Identity::with_nonce`] takes the nonce from the caller.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
 
 pub mod base64;
 mod ber;
@@ -54,6 +62,7 @@ mod login;
 mod malformed;
 mod message_reader;
 mod name;
+mod nonce;
 mod probe_credentials;
 mod protocol;
 mod recognize;

@@ -1,6 +1,9 @@
 //! The client side of a login inside TLS.
 
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::inbox::Inbox;
 use crate::{
@@ -213,7 +216,7 @@ impl LoginClient {
     /// [`Error`] if the server broke a rule. Close the connection.
     pub fn receive(mut self, input: &[u8], out: &mut OutputBuffer) -> Result<LoginStep, Box<Error>> {
         let state = &mut *self.0;
-        let pending = [&*std::mem::take(&mut state.rest), input].concat();
+        let pending = [&*core::mem::take(&mut state.rest), input].concat();
         let mut input = &*pending;
         loop {
             input = state.inbox.push(input);
@@ -305,7 +308,7 @@ impl State {
     /// Asks for the mechanisms, if the protocol requires a command for that.
     fn ask(&mut self, out: &mut OutputBuffer) {
         self.asked = true;
-        let user = std::mem::take(&mut self.user);
+        let user = core::mem::take(&mut self.user);
         let asked = self.say(LoginMessage::Hello { user: &user }, out);
         self.awaiting = if asked { Awaiting::Mechanisms } else { Awaiting::Nothing };
     }

@@ -1,6 +1,6 @@
 //! Bytes that a dialect cannot read.
 
-use std::fmt;
+use core::fmt;
 
 /// The error for bytes that are not a message of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,4 +20,4 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl std::error::Error for Malformed {}
+impl core::error::Error for Malformed {}

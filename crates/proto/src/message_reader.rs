@@ -1,6 +1,7 @@
 //! A buffer that cuts what one side sends into messages.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::malformed::malformed;
 use crate::{Dialect, Malformed, ReplyTo, Scan, Side};

@@ -4,10 +4,14 @@
 //! A peer would read a value with a line end as two messages (command injection, CWE-93). Each value is therefore
 //! checked when it is constructed, and the dialects write it unchanged.
 
-use std::fmt;
-use std::net::Ipv6Addr;
-use std::ops::Deref;
-use std::str::FromStr;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv6Addr;
+use core::ops::Deref;
+use core::str::FromStr;
 
 use crate::Escaped;
 
@@ -57,7 +61,7 @@ impl fmt::Display for InvalidValue {
     }
 }
 
-impl std::error::Error for InvalidValue {}
+impl core::error::Error for InvalidValue {}
 
 impl Default for ClientName {
     fn default() -> Self {

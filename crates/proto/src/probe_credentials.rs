@@ -1,5 +1,8 @@
 //! Credentials of a login that never succeeds, to test whether a server accepts logins in cleartext.
 
+use alloc::format;
+use alloc::string::String;
+
 use crate::base64;
 
 /// A user name that exists on no server.

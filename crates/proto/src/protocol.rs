@@ -1,6 +1,7 @@
 //! A protocol as data: its name, its ports, and the order in which its upgrade goes.
 
-use std::fmt;
+use alloc::boxed::Box;
+use core::fmt;
 
 use crate::{Dialect, DialectContext};
 

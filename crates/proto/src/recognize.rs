@@ -1,6 +1,6 @@
 //! Recognition of a protocol by its first octets, for connections to the wrong port.
 
-use std::fmt;
+use core::fmt;
 
 use crate::ProtocolFamily;
 

@@ -3,12 +3,14 @@
 mod edit;
 mod rule;
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::inbox::Inbox;
 use crate::{
-    ClientMessage, Dialect, DialectContext, Error, Flow, Identity, Protocol, ReplyTo, ServerMessage, Side,
-    Upgrade,
+    ClientMessage, Dialect, DialectContext, Error, Flow, Protocol, ReplyTo, ServerMessage, Side, Upgrade,
 };
 use edit::Fate;
 
@@ -66,16 +68,17 @@ enum Reading {
 /// The most commands that may wait for answers. After that the relay stops parsing.
 const MAX_DUE: usize = 1024;
 
-impl std::fmt::Debug for Relay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Relay").field("rules", &self.rules).field("due", &self.due).finish_non_exhaustive()
     }
 }
 
 impl Relay {
     /// Returns a relay for one connection, from its first byte.
+    #[cfg(feature = "std")]
     pub fn new(protocol: &Protocol, rules: Vec<RelayRule>) -> Self {
-        let mut relay = Self::for_session(protocol, Identity::new(""), rules);
+        let mut relay = Self::for_session(protocol, crate::Identity::new(""), rules);
         relay.due.extend(protocol.flow.greeting.then_some(Due::Reply(ReplyTo::Connect)));
         relay
     }

@@ -1,5 +1,7 @@
 //! Changes to capability lists, for protocols in which an entry is a line or a word that starts with its keyword.
 
+use alloc::vec::Vec;
+
 use crate::CapabilityRewrite;
 use crate::text::{lines, words};
 

@@ -1,5 +1,8 @@
 //! The server's side of the negotiation.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::inbox::Inbox;
 use crate::{
     ClientMessage, Dialect, DialectContext, Error, ErrorKind, Flow, OfferPlace, Progress, Protocol, Refusal,
@@ -34,8 +37,8 @@ struct State {
     tls: TlsSupport,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("State").field("tls", &self.tls).field("inbox", &self.inbox).finish()
     }
 }

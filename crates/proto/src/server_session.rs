@@ -1,5 +1,8 @@
 //! The server's session inside TLS, limited to the commands that relate to the upgrade.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::inbox::Inbox;
 use crate::{
     AfterUpgrade, ClientMessage, Dialect, DialectContext, Error, Protocol, Refusal, ReplyTo, ServerMessage,
@@ -15,8 +18,8 @@ pub struct ServerSession {
     inbox: Inbox,
 }
 
-impl std::fmt::Debug for ServerSession {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ServerSession").field("inbox", &self.inbox).finish_non_exhaustive()
     }
 }

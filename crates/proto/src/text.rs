@@ -1,6 +1,8 @@
 //! Functions that the line protocols share: strict lines, replies with codes, dot-terminated blocks, words.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::malformed::malformed;
 use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
@@ -9,7 +11,7 @@ use crate::{Malformed, OutputBuffer, Scan, base64, probe_credentials};
 pub(crate) fn line(buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
     while let Some(&byte) = buf.get(scan.at) {
         scan.at += 1;
-        let after_cr = std::mem::replace(&mut scan.state, u8::from(byte == b'\r')) == 1;
+        let after_cr = core::mem::replace(&mut scan.state, u8::from(byte == b'\r')) == 1;
         match (after_cr, byte) {
             (true, b'\n') => {
                 scan.state = 0;
@@ -59,7 +61,7 @@ pub(crate) fn block(
     follows: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<usize>, Malformed> {
     let first = scan.mark == 0;
-    let first = std::cell::Cell::new(first);
+    let first = core::cell::Cell::new(first);
     lines_until(buf, scan, |line| Ok(if first.replace(false) { !follows(line) } else { line == b".\r\n" }))
 }
 

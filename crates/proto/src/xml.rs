@@ -4,6 +4,8 @@
 //! tag, and single octets of white space between them. The XML is restricted (section 11.1): no comments, no
 //! processing instructions, no document type, and only the five predefined entities.
 
+use alloc::string::String;
+
 use crate::malformed::malformed;
 use crate::{Malformed, Scan};
 

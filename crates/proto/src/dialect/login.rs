@@ -1,6 +1,8 @@
 //! The messages of a login inside TLS.
 
-use std::fmt;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use super::{Dialect, Side};
 use crate::{Malformed, ReplyTo};
@@ -162,12 +164,12 @@ pub struct TranscriptEntry {
 impl OutputBuffer {
     /// Takes the octets to send.
     pub fn take_bytes(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
+        core::mem::take(&mut self.bytes)
     }
 
     /// Takes the transcript since the last call.
     pub fn take_entries(&mut self) -> Vec<TranscriptEntry> {
-        std::mem::take(&mut self.said)
+        core::mem::take(&mut self.said)
     }
 
     /// Appends octets that the transcript shows unchanged.
@@ -209,13 +211,13 @@ impl OutputBuffer {
             self.bytes.clear();
             self.shown.clear();
         }
-        std::mem::take(&mut self.invalid)
+        core::mem::take(&mut self.invalid)
     }
 
     /// Ends the client's message in the transcript.
     pub fn end_message(&mut self) {
         if !self.shown.is_empty() {
-            let text = std::mem::take(&mut self.shown);
+            let text = core::mem::take(&mut self.shown);
             self.said.push(TranscriptEntry { from: Side::Client, text });
         }
     }

@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::cleartext::Cleartext;
 use crate::malformed::malformed;
 use crate::probe_credentials;

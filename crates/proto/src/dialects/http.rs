@@ -2,6 +2,11 @@
 
 mod head;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
 use head::{Body, Head};
 
 use crate::malformed::malformed;
@@ -68,7 +73,7 @@ impl Dialect for Http {
     }
 
     fn read_client(&mut self, msg: &[u8]) -> Result<ClientMessage, Malformed> {
-        self.in_body = std::mem::take(&mut self.body) != Body::None;
+        self.in_body = core::mem::take(&mut self.body) != Body::None;
         if self.in_body {
             return Ok(self.behind);
         }

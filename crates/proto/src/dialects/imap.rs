@@ -3,13 +3,17 @@
 mod list;
 mod login;
 
-use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use list::{capabilities, is_offer, is_text};
 
 use crate::cleartext::{Cleartext, unlisted};
 use crate::malformed::malformed;
+use crate::nonce::unguessable;
 use crate::probe_credentials;
 use crate::text::{
     announcement, command, command_with_literals, line, lines, lines_with_literals, literal, starts_with,
@@ -118,9 +122,7 @@ impl Imap {
         if self.context.nonce == 0 {
             return format!("a{}", self.written);
         }
-        let mut hasher = DefaultHasher::new();
-        (self.context.nonce, self.written).hash(&mut hasher);
-        format!("a{:x}", hasher.finish())
+        format!("a{:x}", unguessable(self.context.nonce, self.written))
     }
 
     fn read_command(&mut self, msg: &[u8]) -> ClientMessage {
@@ -224,7 +226,7 @@ impl Imap {
             self.turn = Turn::Command;
         }
         let listed = capabilities(msg).is_some_and(|list| words(&msg[list]).any(is_offer));
-        let offered = reply_to == ReplyTo::Hello && std::mem::take(&mut self.offered);
+        let offered = reply_to == ReplyTo::Hello && core::mem::take(&mut self.offered);
         let private = text.is_some_and(|text| starts_with(text, b"[PRIVACYREQUIRED]"));
         Ok(match (reply_to, verb(word, &mut [0; 16])) {
             (ReplyTo::Hello, b"OK") => ServerMessage::Offer { starttls: offered || listed },
@@ -287,7 +289,7 @@ impl Dialect for Imap {
             // The relay must block such a command, so its first piece already reports what it is.
             ClientMessage::Credentials | ClientMessage::OnBehalf => {
                 self.has_ambiguous_continuation = true;
-                std::mem::replace(&mut self.command, ClientMessage::Partial)
+                core::mem::replace(&mut self.command, ClientMessage::Partial)
             }
             _ => ClientMessage::Partial,
         })

@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::malformed::malformed;
 use crate::probe_credentials;
 use crate::rewrite::drops;
@@ -73,7 +78,7 @@ impl<'a> Message<'a> {
     /// Returns the parameters. The last parameter may contain spaces if it starts with a colon.
     fn parameters(&self) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = self.rest;
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let parameter;
             match rest {
                 [] => return None,
@@ -214,7 +219,7 @@ impl Dialect for Irc {
             if more {
                 return Ok(ServerMessage::Interim);
             }
-            return Ok(ServerMessage::Offer { starttls: std::mem::take(&mut self.offered) });
+            return Ok(ServerMessage::Offer { starttls: core::mem::take(&mut self.offered) });
         }
         let about_starttls = message.parameter(1).eq_ignore_ascii_case(b"STARTTLS");
         let upper = &mut [0; 16];
@@ -300,7 +305,7 @@ impl Dialect for Irc {
     /// or inform (RFC 2812 section 5.2).
     fn correlation(&self, from: Side, msg: &[u8]) -> Option<Correlation> {
         let message = Message::parse(msg).ok()??;
-        let numeric = std::str::from_utf8(message.command).ok().and_then(|it| it.parse::<u16>().ok());
+        let numeric = core::str::from_utf8(message.command).ok().and_then(|it| it.parse::<u16>().ok());
         let upper = &mut [0; 16];
         match (from, verb(message.command, upper), numeric) {
             (Side::Client, b"PING", _) | (Side::Server, b"PONG", _) => Some(Correlation::Kind("PING")),

@@ -6,7 +6,11 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use message::{
     Message, NO_ATTRIBUTES, NOTICE_OF_DISCONNECTION, PASSWORD_MODIFY, STARTTLS, SUPPORTED_EXTENSION,
@@ -229,7 +233,7 @@ impl Dialect for Ldap {
             ServerMessage::TlsRequired => {
                 self.result(code::CONFIDENTIALITY_REQUIRED, "TLS is required: ask for StartTLS first")
             }
-            ServerMessage::Other => std::mem::take(&mut self.answer),
+            ServerMessage::Other => core::mem::take(&mut self.answer),
             ServerMessage::Unavailable => notice(code::UNAVAILABLE, "cannot serve for now"),
             ServerMessage::Bye if !self.quitting => notice(code::PROTOCOL_ERROR, "closing"),
             ServerMessage::Bye

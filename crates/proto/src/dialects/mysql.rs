@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
@@ -293,7 +298,7 @@ fn greeting(msg: &[u8]) -> Option<(usize, u16)> {
 /// Returns the scramble: printable octets without the space and `$`, which are separators elsewhere.
 fn scramble(nonce: u64) -> [u8; 20] {
     let mut state = nonce;
-    std::array::from_fn(|_| {
+    core::array::from_fn(|_| {
         // SplitMix64 spreads every bit of the nonce over all octets.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::cleartext::Cleartext;
 use crate::malformed::malformed;
 use crate::probe_credentials;
@@ -45,7 +50,7 @@ impl Nut {
 impl Dialect for Nut {
     fn frame(&self, from: Side, _: ReplyTo, buf: &[u8], scan: &mut Scan) -> Result<Option<usize>, Malformed> {
         while let Some(end) = lf_line(buf, scan)? {
-            let current = &buf[std::mem::replace(&mut scan.mark, end)..end];
+            let current = &buf[core::mem::replace(&mut scan.mark, end)..end];
             // A list is one answer, from BEGIN LIST to END LIST.
             let more = from == Side::Server && buf.starts_with(b"BEGIN ") && !current.starts_with(b"END ");
             if !more {

@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::probe_credentials;
@@ -106,7 +111,7 @@ impl Dialect for Postgres {
     }
 
     fn read_server(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<ServerMessage, Malformed> {
-        let gss_asked = std::mem::take(&mut self.gss_asked);
+        let gss_asked = core::mem::take(&mut self.gss_asked);
         Ok(match (reply_to, msg) {
             (ReplyTo::Request, b"S") => ServerMessage::Accept,
             (ReplyTo::Request, b"N") => ServerMessage::Refuse(Refusal::Permanent),
@@ -186,7 +191,7 @@ impl Dialect for Postgres {
             (Side::Server, _, [b'E', ..]) => {
                 let fields = [b'S', b'C', b'M'].map(|name| field(msg, name));
                 let shown = fields.iter().filter(|field| !field.is_empty()).map(|field| escaped(field));
-                std::iter::once(String::from("ErrorResponse")).chain(shown).collect::<Vec<_>>().join(" ")
+                core::iter::once(String::from("ErrorResponse")).chain(shown).collect::<Vec<_>>().join(" ")
             }
             (Side::Server, _, [_]) => format!("answer {}", escaped(msg)),
             _ => format!("message {}", escaped(&[*kind])),

@@ -2,6 +2,11 @@
 
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::cleartext::{Cleartext, unlisted};
 use crate::malformed::malformed;
 use crate::probe_credentials;
@@ -282,7 +287,7 @@ fn announced(piece: &[u8]) -> Option<usize> {
 /// Returns the lines, each with the literals in it.
 fn logical_lines(msg: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = msg;
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let end = lines_with_literals(rest, &mut Scan::default(), announced, |_| Ok(true)).ok()??;
         let (line, behind) = rest.split_at_checked(end)?;
         rest = behind;

@@ -3,6 +3,11 @@
 mod data;
 mod login;
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use data::{Asked, Data, Part};
 
 use crate::cleartext::Cleartext;

@@ -3,9 +3,14 @@
 mod features;
 mod login;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::malformed::malformed;
+use crate::nonce::unguessable;
 use crate::probe_credentials;
 use crate::text::mentions_tls;
 use crate::xml::{self, Element, Piece, Reader};
@@ -179,9 +184,8 @@ impl Xmpp {
         match self.context.nonce {
             0 => out.push_str(&format!("s{}", self.headers)),
             nonce => {
-                let mut hasher = DefaultHasher::new();
-                (nonce, self.context.is_inside_tls(), self.headers).hash(&mut hasher);
-                out.push_str(&format!("{:016x}", hasher.finish()));
+                let id = unguessable(nonce, (self.context.is_inside_tls(), self.headers));
+                out.push_str(&format!("{id:016x}"));
             }
         }
         let asked = self.service();

@@ -1,5 +1,7 @@
 //! Applies the rules of a relay to one message.
 
+use alloc::vec::Vec;
+
 use super::rule::swapped;
 use super::{Due, Edit, EventKind, Outgoing, Relay, RelayRule, Trigger};
 use crate::{CleartextPermission, ClientMessage, ReplyTo, ServerMessage, Side};

@@ -1,6 +1,8 @@
 //! Events and rules of a relay, independent of the protocol.
 
-use std::ops::Range;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::{CapabilityRewrite, ClientMessage, ReplyTo, ServerMessage, Side};
 

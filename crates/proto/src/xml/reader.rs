@@ -1,6 +1,8 @@
 //! A reader of the elements of one complete message, with their namespaces.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
 use super::{continues_name, entity, is_white, local, starts_name};
 use crate::Malformed;

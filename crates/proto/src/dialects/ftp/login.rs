@@ -1,5 +1,8 @@
 //! USER and PASS: RFC 959 section 4.1.1.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::Ftp;
 use crate::malformed::malformed;
 use crate::text::{code, name_and_password};

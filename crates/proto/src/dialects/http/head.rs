@@ -1,5 +1,7 @@
 //! Message heads and the length of bodies, parsed so strictly that all readers agree on them (RFC 9112).
 
+use alloc::vec::Vec;
+
 use crate::malformed::malformed;
 use crate::message_reader::MAX_MESSAGE;
 use crate::text::{line, lines, starts_with};
@@ -208,7 +210,7 @@ pub(crate) fn end(
     first: fn(&[u8]) -> Result<(), Malformed>,
 ) -> Result<Option<usize>, Malformed> {
     while let Some(end) = line(buf, scan)? {
-        let start = std::mem::replace(&mut scan.mark, end);
+        let start = core::mem::replace(&mut scan.mark, end);
         let current = &buf[start..end - 2];
         match start {
             0 => first(current)?,
@@ -342,7 +344,7 @@ fn decimal(value: &[u8]) -> Result<usize, Malformed> {
 /// Parses a chunk size in hexadecimal and ignores the chunk extensions.
 fn chunk_size(line: &[u8]) -> Result<usize, Malformed> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|it| it.is_ascii_hexdigit()));
+    let text = core::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|it| it.is_ascii_hexdigit()));
     let size = text.and_then(|text| usize::from_str_radix(text, 16).ok());
     size.filter(|size| *size <= MAX_MESSAGE).ok_or(malformed("the size of a chunk, at most 64 KiB"))
 }

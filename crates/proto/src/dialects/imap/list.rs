@@ -1,6 +1,7 @@
 //! Capability lists and changes to them (RFC 9051 section 7.2.2).
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{MAX_TAG, split};
 use crate::CapabilityRewrite;

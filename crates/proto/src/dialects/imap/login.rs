@@ -1,5 +1,8 @@
 //! AUTHENTICATE and LOGIN: RFC 9051 section 6.2, and the initial response of RFC 4959.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use super::{Imap, capabilities, split};
 use crate::malformed::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, respond, starts_with, verb, words};
@@ -78,7 +81,7 @@ impl LoginDialect for Imap {
         let coded =
             |codes: &[&[u8]]| text.is_some_and(|text| codes.iter().any(|code| starts_with(text, code)));
         Ok(match (reply_to, &*word) {
-            (ReplyTo::Hello, b"OK") => LoginReply::Offer(std::mem::take(&mut self.login.offered)),
+            (ReplyTo::Hello, b"OK") => LoginReply::Offer(core::mem::take(&mut self.login.offered)),
             (_, b"OK") => LoginReply::Granted { data: None, user: None },
             // Response codes: RFC 5530 section 3.
             (_, b"NO") if coded(&[b"[UNAVAILABLE]", b"[INUSE]", b"[LIMIT]"]) => {

@@ -1,5 +1,11 @@
 //! AUTHENTICATE of the IRCv3 `sasl` extension, version 3.2, and PASS, the server password (RFC 2812 section 3.1.1).
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::{Irc, Message, list};
 use crate::malformed::malformed;
 use crate::text::verb;
@@ -141,7 +147,7 @@ impl Irc {
         if piece.len() == PIECE {
             return Ok(LoginReply::Interim);
         }
-        let text = std::mem::take(&mut self.login.challenge);
+        let text = core::mem::take(&mut self.login.challenge);
         base64::decode(&text).map(LoginReply::Challenge).ok_or(malformed("a challenge in Base64"))
     }
 }

@@ -1,5 +1,10 @@
 //! Bind (RFC 4511 section 4.2, RFC 4513 section 5) and "Who am I?" (RFC 4532).
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::Ldap;
 use super::message::{
     NOTICE_OF_DISCONNECTION, SUPPORTED_MECHANISMS, WHO_AM_I, code, encode, messages, result, search, tag,

@@ -1,5 +1,9 @@
 //! LDAPMessages: their tags and codes, and functions that read and write them.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::ber::{Elements, element, number};
 use crate::malformed::malformed;
 use crate::rewrite::drops;

@@ -1,5 +1,8 @@
 //! Tests of LDAP that a vector cannot express.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use super::*;
 use crate::Identity;
 

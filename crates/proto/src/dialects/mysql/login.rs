@@ -3,6 +3,11 @@
 //! The scramble of the greeting came in cleartext, so the login does not use it. The client names a plugin that does
 //! not exist. The server then names its own plugin and sends a new scramble inside TLS (AuthSwitchRequest).
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::{
     CHARSET, CLIENT_PLUGIN_AUTH, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_SSL, ERR, MySql, packet,
 };

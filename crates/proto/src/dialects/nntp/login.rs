@@ -1,5 +1,9 @@
 //! AUTHINFO: RFC 4643.
 
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::Nntp;
 use crate::malformed::malformed;
 use crate::text::{begin, challenge, code, lines, name_and_password, opens_with, respond, words};

@@ -1,5 +1,8 @@
 //! USERNAME and PASSWORD: RFC 9271 section 4.2.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::Nut;
 use crate::malformed::malformed;
 use crate::text::{name_and_password, word};
@@ -37,7 +40,7 @@ impl LoginDialect for Nut {
     fn read(&mut self, _: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
         Ok(match word(msg) {
             (b"OK", b"Goodbye") => LoginReply::Bye,
-            (b"OK", _) if std::mem::replace(&mut self.named, true) => {
+            (b"OK", _) if core::mem::replace(&mut self.named, true) => {
                 LoginReply::Granted { data: None, user: None }
             }
             (b"OK", _) => LoginReply::Challenge(Vec::new()),

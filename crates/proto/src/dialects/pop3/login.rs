@@ -1,5 +1,9 @@
 //! USER, PASS and APOP: RFC 1939 section 7; AUTH: RFC 5034.
 
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::{Pop3, is_ok, is_temporary};
 use crate::malformed::malformed;
 use crate::text::{begin, challenge, lines, name_and_password, opens_with, respond, starts_with, words};
@@ -69,7 +73,7 @@ impl LoginDialect for Pop3 {
     }
 
     fn read(&mut self, reply_to: ReplyTo, msg: &[u8]) -> Result<LoginReply, Malformed> {
-        let named = std::mem::take(&mut self.login.named);
+        let named = core::mem::take(&mut self.login.named);
         Ok(match (reply_to, is_ok(msg)) {
             (ReplyTo::Connect, _) => {
                 self.login.stamp = stamp(msg);

@@ -1,5 +1,10 @@
 //! Authentication ("Start-up" and "SASL Authentication" in the specification of protocol 3.0).
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::{PROTOCOL_3, Postgres, field, number};
 use crate::malformed::malformed;
 use crate::{

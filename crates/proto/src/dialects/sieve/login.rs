@@ -1,5 +1,8 @@
 //! AUTHENTICATE: RFC 5804 section 2.1.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use super::{Sieve, Status, logical_lines, status, string};
 use crate::malformed::malformed;
 use crate::text::{challenge, starts_with, words};

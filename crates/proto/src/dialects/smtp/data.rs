@@ -1,6 +1,6 @@
 //! Message data: its start and its end (RFC 5321 section 4.1.1.4). The content is not examined.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use crate::{ReplyTo, Scan};
 
@@ -108,7 +108,7 @@ impl Data {
 
     /// Returns the number of recipients of the message that ended, and clears it.
     pub(super) fn take_recipients(&mut self) -> usize {
-        std::mem::take(&mut self.recipients)
+        core::mem::take(&mut self.recipients)
     }
 
     /// Reads a piece of the data: a line, or a part of a long line.

@@ -1,5 +1,8 @@
 //! AUTH: RFC 4954.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use super::Smtp;
 use crate::malformed::malformed;
 use crate::text::{begin, challenge, code, lines, respond, words};

@@ -1,5 +1,9 @@
 //! Stream features (RFC 6120 section 4.3.2) and changes to them.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::{SASL, SASL2, STREAMS, TLS};
 use crate::rewrite::drops;
 use crate::xml::{self, Element, Reader};

@@ -1,5 +1,9 @@
 //! SASL: RFC 6120 section 6.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::{SASL, STREAMS, Xmpp};
 use crate::malformed::malformed;
 use crate::text::challenge;
