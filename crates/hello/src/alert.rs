@@ -35,6 +35,16 @@ impl Alert {
     /// The name in SNI is unknown.
     pub const UNRECOGNIZED_NAME: u8 = 112;
 
+    /// A fatal alert.
+    pub const fn fatal(description: u8) -> Self {
+        Self { level: 2, description }
+    }
+
+    /// Returns the record to send.
+    pub const fn to_bytes(self) -> [u8; 7] {
+        [0x15, 3, 1, 0, 2, self.level, self.description]
+    }
+
     /// Returns whether the connection goes on after this alert: a warning other than close_notify.
     pub const fn is_warning(self) -> bool {
         self.level == 1 && self.description != Self::CLOSE_NOTIFY

@@ -3,12 +3,23 @@
 use crate::alert::Alert;
 use crate::key_exchange::{CertificateRequest, ServerKeyExchange};
 use crate::malformed::MalformedTls;
-use crate::reader::Reader;
-use crate::records::{RecordEvent, Records};
+use crate::reader::{Reader, put_vector};
+use crate::records::{RecordEvent, Records, put_message};
 use crate::server_hello::ServerHello;
 use crate::ssl2::{Reply, Ssl2ServerHello};
 use crate::table::CipherSuite;
 use crate::version::Version;
+
+/// The types of the handshake messages.
+const SERVER_HELLO: u8 = 2;
+const CERTIFICATE: u8 = 11;
+const SERVER_KEY_EXCHANGE: u8 = 12;
+const CERTIFICATE_REQUEST: u8 = 13;
+const SERVER_HELLO_DONE: u8 = 14;
+const CERTIFICATE_STATUS: u8 = 22;
+
+/// The record that TLS 1.3 sends before encrypted ones, for middleboxes (RFC 8446 appendix D.4).
+const CHANGE_CIPHER_SPEC: [u8; 6] = [0x14, 3, 3, 0, 1, 1];
 
 /// The most octets that are kept of an answer that is not TLS.
 const EXCERPT: usize = 64;
@@ -170,7 +181,7 @@ impl Flight {
             return match kind {
                 // HelloRequest may come at any time (RFC 5246 section 7.4.1.1).
                 0 => Ok(None),
-                2 => {
+                SERVER_HELLO => {
                     let hello = ServerHello::parse(body).ok_or(MalformedTls::Length("ServerHello"))?;
                     let end = hello.is_retry().then_some(FlightEnd::Retry);
                     self.hello = Some(Box::new(ServerFlight::new(hello)));
@@ -181,18 +192,22 @@ impl Flight {
         };
         let version = flight.hello.version();
         match kind {
-            11 => flight.certificates = certificates(body).ok_or(MalformedTls::Length("Certificate"))?,
-            22 => flight.ocsp_response = status(body).ok_or(MalformedTls::Length("CertificateStatus"))?,
-            12 => {
+            CERTIFICATE => {
+                flight.certificates = certificates(body).ok_or(MalformedTls::Length("Certificate"))?;
+            }
+            CERTIFICATE_STATUS => {
+                flight.ocsp_response = status(body).ok_or(MalformedTls::Length("CertificateStatus"))?;
+            }
+            SERVER_KEY_EXCHANGE => {
                 let exchange = ServerKeyExchange::read(body, flight.hello.suite.info(), version);
                 flight.key_exchange = Some(exchange);
             }
-            13 => {
+            CERTIFICATE_REQUEST => {
                 let request = CertificateRequest::parse(body, version);
                 flight.certificate_request = Some(request.ok_or(MalformedTls::Length("CertificateRequest"))?);
             }
-            14 => return Ok(Some(FlightEnd::Done)),
-            2 => return Err(MalformedTls::Unexpected("second ServerHello")),
+            SERVER_HELLO_DONE => return Ok(Some(FlightEnd::Done)),
+            SERVER_HELLO => return Err(MalformedTls::Unexpected("second ServerHello")),
             // NewSessionTicket, SupplementalData and unknown messages.
             _ => {}
         }
@@ -215,7 +230,8 @@ impl Flight {
 }
 
 impl ServerFlight {
-    fn new(hello: ServerHello) -> Self {
+    /// Returns a flight without messages after the ServerHello, which ended with the connection.
+    pub const fn new(hello: ServerHello) -> Self {
         Self {
             hello,
             certificates: Vec::new(),
@@ -225,6 +241,45 @@ impl ServerFlight {
             warnings: Vec::new(),
             end: FlightEnd::Closed,
         }
+    }
+
+    /// Returns the records that a server sends, up to the end of the flight. The signature of the key exchange is zeros,
+    /// since nothing here has a key.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let record = self.hello.legacy_version;
+        let mut out: Vec<u8> = self.warnings.iter().flat_map(|alert| alert.to_bytes()).collect();
+        let mut put = |kind, write: &dyn Fn(&mut Vec<u8>)| {
+            let mut body = Vec::new();
+            write(&mut body);
+            out.extend(put_message(record, kind, &body));
+        };
+        put(SERVER_HELLO, &|body| self.hello.put(body));
+        if !self.certificates.is_empty() {
+            put(CERTIFICATE, &|body| {
+                let mut list = Vec::new();
+                self.certificates.iter().for_each(|certificate| put_vector::<3>(&mut list, certificate));
+                put_vector::<3>(body, &list);
+            });
+        }
+        if let Some(response) = &self.ocsp_response {
+            put(CERTIFICATE_STATUS, &|body| {
+                body.push(1);
+                put_vector::<3>(body, response);
+            });
+        }
+        if let Some(exchange) = &self.key_exchange {
+            put(SERVER_KEY_EXCHANGE, &|body| exchange.put(body, self.hello.suite.info()));
+        }
+        if let Some(request) = &self.certificate_request {
+            put(CERTIFICATE_REQUEST, &|body| request.put(body, self.version()));
+        }
+        match self.end {
+            FlightEnd::Done => put(SERVER_HELLO_DONE, &|_| {}),
+            FlightEnd::Alert(alert) => out.extend(alert.to_bytes()),
+            FlightEnd::Encrypted => out.extend(CHANGE_CIPHER_SPEC),
+            FlightEnd::Retry | FlightEnd::Closed | FlightEnd::Silent | FlightEnd::Malformed(_) => {}
+        }
+        out
     }
 
     /// Returns the negotiated version, if it is a known one.

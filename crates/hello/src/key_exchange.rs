@@ -1,8 +1,11 @@
 //! ServerKeyExchange (RFC 5246 section 7.4.3, RFC 8422 section 5.4) and CertificateRequest (RFC 5246 section 7.4.4).
 
-use crate::reader::{Reader, codes};
+use crate::reader::{Reader, codes, put_codes, put_vector};
 use crate::table::{Authentication, KeyExchange, NamedGroup, SignatureScheme, SuiteInfo};
 use crate::version::Version;
+
+/// The octets of a signature of an RSA key of 2048 bits.
+const SIGNATURE_OCTETS: usize = 256;
 
 /// The parameters of an ephemeral key exchange. Numbers have no leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,41 @@ impl ServerKeyExchange {
         }
     }
 
+    /// Appends the body of the message. A signature is zeros: nothing here has a key.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, suite: Option<&SuiteInfo>) {
+        match self {
+            Self::Ecdhe { curve: Curve::Named(group), point, .. } => {
+                out.push(3);
+                put_codes(out, [group.0]);
+                put_vector::<1>(out, point);
+            }
+            Self::Ecdhe { curve: Curve::ExplicitPrime { bits }, .. } => {
+                out.push(1);
+                put_vector::<1>(out, &number_of(*bits));
+                put_curve(out, *bits);
+            }
+            Self::Ecdhe { curve: Curve::ExplicitBinary { bits }, .. } => {
+                out.push(2);
+                put_codes(out, [u16::try_from(*bits).unwrap_or(u16::MAX)]);
+                // A trinomial with its middle exponent.
+                out.push(1);
+                put_vector::<1>(out, &[1]);
+                put_curve(out, *bits);
+            }
+            Self::Dhe { prime, generator, public, .. } => {
+                [prime, generator, public].into_iter().for_each(|number| put_vector::<2>(out, number));
+            }
+            Self::RsaExport { modulus, exponent } => {
+                [modulus, exponent].into_iter().for_each(|number| put_vector::<2>(out, number));
+            }
+            Self::Unread(body) => return out.extend_from_slice(body),
+        }
+        if suite.is_some_and(|suite| suite.authentication != Authentication::Anonymous) {
+            put_codes(out, self.scheme().map(|scheme| scheme.0));
+            put_vector::<2>(out, &[0; SIGNATURE_OCTETS]);
+        }
+    }
+
     /// Returns the size of the field, prime or modulus in bits, where it is known.
     pub fn bits(&self) -> Option<u32> {
         match self {
@@ -121,6 +159,26 @@ impl ServerKeyExchange {
     }
 }
 
+/// Appends the coefficients, base point, order and cofactor of an explicit curve, and the server's point. The numbers have
+/// the right length and no further meaning.
+fn put_curve(out: &mut Vec<u8>, bits: u32) {
+    let number = number_of(bits);
+    let point = [&[4], &number[..], &number[..]].concat();
+    for part in [&number[..], &number, &point, &number, &[1], &point] {
+        put_vector::<1>(out, part);
+    }
+}
+
+/// Returns the smallest number with this length in bits.
+fn number_of(bits: u32) -> Vec<u8> {
+    let octets = usize::try_from(bits.div_ceil(8)).unwrap_or_default();
+    let mut number = vec![0; octets];
+    if let Some(first) = number.first_mut() {
+        *first = 1 << ((bits - 1) % 8);
+    }
+    number
+}
+
 /// Removes leading zeros.
 fn number(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|octet| **octet == 0).count();
@@ -147,6 +205,19 @@ pub struct CertificateRequest {
 }
 
 impl CertificateRequest {
+    /// Appends the body of the message.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, version: Option<Version>) {
+        put_vector::<1>(out, &self.types);
+        let mut list = Vec::new();
+        if version == Some(Version::Tls12) {
+            put_codes(&mut list, self.schemes.iter().map(|scheme| scheme.0));
+            put_vector::<2>(out, &list);
+            list.clear();
+        }
+        self.authorities.iter().for_each(|name| put_vector::<2>(&mut list, name));
+        put_vector::<2>(out, &list);
+    }
+
     pub(crate) fn parse(body: &[u8], version: Option<Version>) -> Option<Self> {
         let mut reader = Reader(body);
         let types = reader.vector8()?.to_vec();

@@ -66,15 +66,20 @@ impl ServerHello {
     /// Returns the record of this message: what a server sends.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = Vec::new();
-        put_codes(&mut body, [self.legacy_version]);
+        self.put(&mut body);
+        put_message(self.legacy_version, 2, &body)
+    }
+
+    /// Appends the body of the message.
+    pub(crate) fn put(&self, body: &mut Vec<u8>) {
+        put_codes(body, [self.legacy_version]);
         body.extend_from_slice(&self.random);
-        put_vector::<1>(&mut body, &self.session_id);
-        put_codes(&mut body, [self.suite.0]);
+        put_vector::<1>(body, &self.session_id);
+        put_codes(body, [self.suite.0]);
         body.push(self.compression);
         if !self.extensions.is_empty() {
-            extension::put_all(&mut body, &self.extensions);
+            extension::put_all(body, &self.extensions);
         }
-        put_message(self.legacy_version, 2, &body)
     }
 
     /// Returns whether this is a HelloRetryRequest.

@@ -5,8 +5,9 @@ use std::fs;
 
 use proptest::prelude::*;
 use starttls_hello::{
-    Alert, Answer, AnyClientHello, ClientHelloReader, Curve, Flight, FlightEnd, FlightProgress, MalformedTls,
-    ServerFlight, ServerKeyExchange, StreamEnd,
+    Alert, Answer, AnyClientHello, CertificateRequest, CipherSuite, ClientHelloReader, Curve, Extension,
+    Flight, FlightEnd, FlightProgress, MalformedTls, ServerFlight, ServerHello, ServerKeyExchange,
+    SignatureScheme, StreamEnd,
 };
 
 struct Vector {
@@ -137,6 +138,74 @@ fn hellos_are_written_as_they_were_read() {
         found += 1;
     }
     assert!(found >= 8);
+}
+
+#[test]
+fn flights_are_written_as_they_were_read() {
+    let mut found = 0;
+    for vector in vectors() {
+        let Answer::Hello(flight) = read([&vector.server[..]]) else { continue };
+        if matches!(flight.end, FlightEnd::Malformed(_)) {
+            continue;
+        }
+        let written = flight.to_bytes();
+        assert_eq!(read([&written[..]]), Answer::Hello(flight), "{}", vector.name);
+        found += 1;
+    }
+    assert!(found >= 8, "only {found} were compared");
+}
+
+/// What no vector contains: explicit curves, an export key, a staple, a request and a fatal end.
+#[test]
+fn rare_messages_are_written_as_they_are_read() {
+    let flight = |suite, key_exchange| {
+        let (version, random) = (0x0303, [3; 32]);
+        let hello = ServerHello {
+            legacy_version: version,
+            random,
+            session_id: vec![1; 32],
+            suite: CipherSuite(suite),
+            compression: 1,
+            extensions: vec![Extension::heartbeat()],
+        };
+        ServerFlight {
+            certificates: vec![vec![0x30; 300], vec![0x31; 5]],
+            ocsp_response: Some(vec![0x30; 7]),
+            key_exchange: Some(key_exchange),
+            certificate_request: Some(CertificateRequest {
+                types: vec![1, 64],
+                schemes: vec![SignatureScheme(0x0403)],
+                authorities: vec![vec![0x30, 0], vec![0x30; 9]],
+            }),
+            warnings: vec![Alert { level: 1, description: Alert::UNRECOGNIZED_NAME }],
+            end: FlightEnd::Alert(Alert::fatal(Alert::INTERNAL_ERROR)),
+            ..ServerFlight::new(hello)
+        }
+    };
+    let ecdhe = |curve| ServerKeyExchange::Ecdhe { curve, point: Vec::new(), scheme: None };
+    for (suite, key_exchange) in [
+        (0xc02f, ecdhe(Curve::ExplicitPrime { bits: 160 })),
+        (0xc02f, ecdhe(Curve::ExplicitPrime { bits: 521 })),
+        (0xc02f, ecdhe(Curve::ExplicitBinary { bits: 163 })),
+        (0x0003, ServerKeyExchange::RsaExport { modulus: vec![0xb3; 64], exponent: vec![1, 0, 1] }),
+        // An anonymous suite has no signature.
+        (
+            0x0034,
+            ServerKeyExchange::Dhe {
+                prime: vec![7; 128],
+                generator: vec![2],
+                public: vec![5; 128],
+                scheme: None,
+            },
+        ),
+    ] {
+        let flight = flight(suite, key_exchange);
+        let bytes = flight.to_bytes();
+        for cut in 0..bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert_eq!(read([first, second]), Answer::Hello(Box::new(flight.clone())), "0x{suite:04x}");
+        }
+    }
 }
 
 #[test]

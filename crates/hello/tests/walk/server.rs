@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use starttls_hello::{
     Alert, Answer, AnyClientHello, Authentication, CipherSuite, ClientHello, ClientHelloReader,
-    ConnectionOutcome, Extension, Flight, HelloContext, KeyExchange, NamedGroup, Question, ServerHello,
-    SignatureScheme, Ssl2Kind, Ssl2ServerHello, StreamEnd, SuiteClass, Version, extension_kind,
+    ConnectionOutcome, Curve, Extension, Flight, FlightEnd, HelloContext, KeyExchange, NamedGroup, Question,
+    ServerFlight, ServerHello, ServerKeyExchange, SignatureScheme, Ssl2Kind, Ssl2ServerHello, StreamEnd,
+    SuiteClass, Version, extension_kind,
 };
 
 /// How a server refuses.
@@ -120,7 +121,7 @@ impl Server {
         let hello = ClientHelloReader::new().receive(&bytes).expect("a hello").expect("a whole hello");
         let bytes = match self.answer(&hello) {
             Reply::Bytes(bytes) => bytes,
-            Reply::Alert(description) => vec![21, 3, 1, 0, 2, 2, description],
+            Reply::Alert(description) => Alert::fatal(description).to_bytes().to_vec(),
             Reply::Close => Vec::new(),
         };
         ConnectionOutcome::Answered(read(&bytes, cut))
@@ -252,39 +253,37 @@ impl Server {
                 .into_iter()
                 .collect(),
         };
-        let mut bytes = server_hello.to_bytes();
         let anonymous = authentication(suite) == Authentication::Anonymous;
-        if !anonymous {
-            let mut body = vec![0, 0, 43, 0, 0, 40];
-            body.extend([0x30 | authentication(suite) as u8; 40]);
-            message(&mut bytes, version, 11, &body);
-        }
-        let mut body = Vec::new();
-        match exchange(suite) {
-            KeyExchange::Ecdhe if self.explicit => body.extend([1, 4, 0, 0xff, 0xff, 0xff]),
-            KeyExchange::Ecdhe => {
-                body.push(3);
-                body.extend(self.curve(hello).unwrap_or(NamedGroup::SECP256R1).0.to_be_bytes());
-                body.extend([3, 4, 1, self.connections.to_be_bytes()[7]]);
-            }
+        let scheme = self.scheme(hello, suite).filter(|_| version == Version::Tls12 && !anonymous);
+        let key_exchange = match exchange(suite) {
+            KeyExchange::Ecdhe => Some(ServerKeyExchange::Ecdhe {
+                curve: match self.explicit {
+                    true => Curve::ExplicitPrime { bits: 32 },
+                    false => Curve::Named(self.curve(hello).unwrap_or(NamedGroup::SECP256R1)),
+                },
+                point: vec![4, 1, self.connections.to_be_bytes()[7]],
+                scheme,
+            }),
             KeyExchange::Dhe => {
                 let value = if self.reuse { 1 } else { self.connections };
-                for number in [vec![0xff; self.dh_octets], vec![2], value.to_be_bytes().to_vec()] {
-                    body.extend(u16::try_from(number.len()).unwrap_or_default().to_be_bytes());
-                    body.extend(number);
-                }
+                let (prime, generator) = (vec![0xff; self.dh_octets], vec![2]);
+                Some(ServerKeyExchange::Dhe {
+                    prime,
+                    generator,
+                    public: value.to_be_bytes().to_vec(),
+                    scheme,
+                })
             }
-            _ => {}
-        }
-        if !body.is_empty() {
-            if version == Version::Tls12 && !anonymous && !self.explicit {
-                body.extend(self.scheme(hello, suite).expect("a scheme").0.to_be_bytes());
-                body.extend([0, 1, 9]);
-            }
-            message(&mut bytes, version, 12, &body);
-        }
-        message(&mut bytes, version, 14, &[]);
-        bytes
+            _ => None,
+        };
+        let certificate = vec![0x30 | authentication(suite) as u8; 40];
+        let flight = ServerFlight {
+            certificates: if anonymous { Vec::new() } else { vec![certificate] },
+            key_exchange,
+            end: FlightEnd::Done,
+            ..ServerFlight::new(server_hello)
+        };
+        flight.to_bytes()
     }
 
     fn choose<T: Copy + PartialEq>(&self, ours: &[T], theirs: &[T]) -> Option<T> {
@@ -308,16 +307,6 @@ fn exchange(suite: CipherSuite) -> KeyExchange {
 
 fn authentication(suite: CipherSuite) -> Authentication {
     suite.info().expect("a known suite").authentication
-}
-
-fn message(out: &mut Vec<u8>, version: Version, kind: u8, body: &[u8]) {
-    let len = u16::try_from(body.len()).expect("a short message");
-    out.push(22);
-    out.extend(version.code().to_be_bytes());
-    out.extend((len + 4).to_be_bytes());
-    out.extend([kind, 0]);
-    out.extend(len.to_be_bytes());
-    out.extend(body);
 }
 
 /// Reads an answer in two pieces.
