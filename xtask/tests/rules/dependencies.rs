@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("starttls-proto", &[]),
     ("starttls-x509", &[]),
     ("starttls", &["starttls-proto", "starttls-x509"]),
-    ("starttls-lab", &["starttls-proto", "starttls", "starttls-processes"]),
+    ("starttls-lab", &["starttls-proto", "starttls", "starttls-hello", "starttls-processes"]),
     ("starttls-report", &[]),
     ("starttls-hello", &[]),
     ("starttls-processes", &[]),

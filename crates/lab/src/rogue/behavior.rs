@@ -6,6 +6,9 @@ use starttls::proto::Refusal;
 
 use super::response_patch::ResponsePatch;
 
+/// The timeout of a handshake.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The behavior of a server before, during and after its upgrade.
 #[derive(Clone, Copy)]
 pub(super) struct Behavior {

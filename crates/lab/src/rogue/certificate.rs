@@ -8,7 +8,11 @@ use starttls::proto::Protocol;
 use starttls::rustls::server::{ClientHello, ResolvesServerCert};
 use starttls::rustls::sign::CertifiedKey;
 use starttls::{Acceptor, AcceptorBuilder, ClientAuth, TlsVersion};
+use starttls_hello::Version;
 
+use super::behavior::HANDSHAKE_TIMEOUT;
+use super::simulated_tls::SimulatedTls;
+use super::tls_model::TlsModel;
 use super::weakness::Weakness;
 use crate::ca::{Authority, Leaf, Surplus, Usage};
 use crate::error::Error;
@@ -17,8 +21,6 @@ use crate::profile;
 use crate::weak_key::WeakKey;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The timeout of a handshake.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The lowest and the highest TLS version; `None` for all.
 pub(super) type Versions = Option<(TlsVersion, TlsVersion)>;
@@ -27,6 +29,8 @@ pub(super) type Versions = Option<(TlsVersion, TlsVersion)>;
 pub(super) struct Acceptors {
     pub(super) upgrade: Acceptor,
     pub(super) implicit: Option<Acceptor>,
+    /// Answers the hellos after an upgrade that the first one does not need to answer.
+    pub(super) simulated: Option<SimulatedTls>,
 }
 
 /// Returns the configurations of a server with this weakness, or of a sound one.
@@ -39,7 +43,7 @@ pub(super) fn acceptors(
     let upgrade = acceptor(protocol, weakness, authority, versions)?;
     let implicit =
         (weakness == Some(Weakness::Shared) && protocol.implicit_tls.is_some()).then(|| upgrade.clone());
-    Ok(Acceptors { upgrade, implicit })
+    Ok(Acceptors { upgrade, implicit, simulated: None })
 }
 
 /// Returns the configurations of a sound server whose port for implicit TLS has a certificate for another name.
@@ -48,7 +52,11 @@ pub(super) fn acceptors_with_other_name(
     authority: &Authority,
 ) -> Result<Acceptors, Error> {
     let other = acceptor(protocol, Some(Weakness::WrongName), authority, None)?;
-    Ok(Acceptors { upgrade: acceptor(protocol, None, authority, None)?, implicit: Some(other) })
+    Ok(Acceptors {
+        upgrade: acceptor(protocol, None, authority, None)?,
+        implicit: Some(other),
+        simulated: None,
+    })
 }
 
 /// Returns the configurations of a sound server that sends a certificate that its path does not need.
@@ -64,7 +72,26 @@ pub(super) fn acceptors_with_surplus(
         Surplus::CrossSigned | Surplus::Stranger => [issued.cert_pem, intermediate, more].concat(),
     };
     let builder = builder(protocol, chain, issued.key_pem);
-    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None })
+    Ok(Acceptors { upgrade: builder.build().map_err(Error::Server)?, implicit: None, simulated: None })
+}
+
+/// Returns the configurations of a sound server and of a simulated one in front of it, with the same certificate.
+pub(super) fn acceptors_with_model(
+    protocol: &'static Protocol,
+    authority: &Authority,
+    model: TlsModel,
+) -> Result<Acceptors, Error> {
+    let (leaf, newest) = (sound(), model.newest());
+    let issued = authority.issue(&leaf)?;
+    let chain = issued.certified()?.cert.iter().map(|it| it.to_vec()).collect();
+    let builder = builder(protocol, issued.chain_pem, issued.key_pem);
+    let builder = match newest {
+        Some(Version::Tls13) => builder,
+        _ => builder.tls_versions(TlsVersion::Tls12, TlsVersion::Tls12),
+    };
+    let upgrade = builder.build().map_err(Error::Server)?;
+    let simulated = Some(SimulatedTls::new(model, chain, authority, &leaf)?);
+    Ok(Acceptors { upgrade, implicit: None, simulated })
 }
 
 /// Returns the contents of a valid certificate.
@@ -80,7 +107,7 @@ fn builder(protocol: &'static Protocol, chain: String, key: String) -> AcceptorB
     Acceptor::builder(protocol, "localhost")
         .certificate_pem(chain, key)
         .capabilities(profile::capabilities(protocol))
-        .timeout(PATIENCE)
+        .timeout(HANDSHAKE_TIMEOUT)
 }
 
 fn acceptor(

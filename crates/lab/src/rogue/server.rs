@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::behavior::{AfterRequest, Behavior, InnerOffer, SessionMode};
 use super::engine::{Note, PermissiveEngine, UpgradeRequest, messages, taken};
+use super::simulated_tls::SimulatedTls;
 use super::wire::{CHUNK, Clear, Early, EarlyReads, Restless, record};
 use crate::apps::context::World;
 use crate::profile;
@@ -24,6 +25,7 @@ pub(super) struct RogueServer {
     pub(super) protocol: &'static Protocol,
     pub(super) behavior: Behavior,
     pub(super) acceptor: Acceptor,
+    pub(super) simulated: Option<SimulatedTls>,
     pub(super) world: Arc<World>,
     /// Whether a connection was served.
     pub(super) served: AtomicBool,
@@ -129,6 +131,9 @@ impl RogueServer {
             }
         } else if self.behavior.restless {
             Box::new(self.acceptor.handshake(Restless::new(tcp)).await?)
+        } else if let Some(simulated) = &self.simulated {
+            let Some(tcp) = simulated.serve(tcp).await? else { return Ok(()) };
+            Box::new(self.acceptor.handshake(tcp).await?)
         } else {
             Box::new(self.acceptor.handshake(tcp).await?)
         };

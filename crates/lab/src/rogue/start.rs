@@ -11,8 +11,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::behavior::{Behavior, CleartextAccess};
-use super::certificate::{Acceptors, acceptors};
+use super::certificate::{Acceptors, acceptors, acceptors_with_model};
 use super::server::RogueServer;
+use super::tls_model::TlsModel;
 use super::weakness::Weakness;
 use crate::apps::context::World;
 use crate::ca::Authority;
@@ -84,6 +85,19 @@ impl Rogue {
         Self::with(protocol, weakness.behavior(), acceptors)
     }
 
+    /// Starts a server whose TLS is as this model describes, and otherwise sound. Clients that offer only what a current TLS
+    /// library knows complete their handshake with such a library.
+    ///
+    /// # Errors
+    /// As [`Rogue::start`].
+    pub fn start_with_tls(
+        protocol: &'static Protocol,
+        model: TlsModel,
+        authority: &Authority,
+    ) -> Result<Self, Error> {
+        Self::with(protocol, Behavior::SOUND, acceptors_with_model(protocol, authority, model)?)
+    }
+
     pub(super) fn with(
         protocol: &'static Protocol,
         behavior: Behavior,
@@ -105,9 +119,9 @@ impl Rogue {
             );
         }
         let (listener, address) = listener(protocol)?;
-        let acceptor = acceptors.upgrade;
-        let server =
-            Arc::new(RogueServer { protocol, behavior, acceptor, world, served: AtomicBool::new(false) });
+        let Acceptors { upgrade: acceptor, simulated, .. } = acceptors;
+        let served = AtomicBool::new(false);
+        let server = Arc::new(RogueServer { protocol, behavior, acceptor, simulated, world, served });
         tasks.spawn(Arc::clone(&server).run(listener));
         drop(guard);
         Ok(Self { protocol, address, implicit_port, server, _tasks: tasks, _threads: threads })

@@ -10,8 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::behavior::Pace;
-use super::certificate::PATIENCE;
+use super::behavior::{HANDSHAKE_TIMEOUT, Pace};
 
 /// The most octets of one read.
 pub(super) const CHUNK: usize = 8 * 1024;
@@ -106,7 +105,7 @@ pub(super) struct Restless<S> {
 
 impl<S> Restless<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, patience: Box::pin(sleep(PATIENCE)) }
+        Self { stream, patience: Box::pin(sleep(HANDSHAKE_TIMEOUT)) }
     }
 }
 
@@ -117,7 +116,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Restless<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
-            self.patience.as_mut().reset(Instant::now() + PATIENCE);
+            self.patience.as_mut().reset(Instant::now() + HANDSHAKE_TIMEOUT);
             return Poll::Ready(read);
         }
         self.patience.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))

@@ -8,6 +8,7 @@ mod endless;
 mod injection;
 mod peer;
 mod quirks;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
