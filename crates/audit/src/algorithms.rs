@@ -74,6 +74,18 @@ impl KeyKind {
         Some(Self::of(certificate.public_key()))
     }
 
+    /// Returns the name without the size of an RSA key.
+    pub(crate) fn name(&self) -> String {
+        if matches!(self, Self::Rsa(_)) { String::from("RSA") } else { self.to_string() }
+    }
+
+    /// Returns the names of all kinds that profiles may rate.
+    pub(crate) fn names() -> Vec<String> {
+        let others = [SignatureKind::Ed25519, SignatureKind::Ed448].map(Self::Other);
+        let all = [Self::Rsa(0), Self::EcP256, Self::EcP384, Self::EcP521].into_iter().chain(others);
+        all.map(|kind| kind.name()).collect()
+    }
+
     pub(crate) fn is_weak(&self) -> bool {
         matches!(self, Self::Rsa(bits) if *bits < MIN_RSA_BITS)
     }
@@ -107,6 +119,15 @@ impl SignatureKind {
             "1.3.101.113" => Self::Ed448,
             other => Self::Unknown(other.to_owned()),
         }
+    }
+
+    /// Returns the names of all algorithms that profiles may rate.
+    pub(crate) fn names() -> Vec<String> {
+        use SignatureHash::{Md5, Sha1, Sha224, Sha256, Sha384, Sha512};
+        let hashes = [Md5, Sha1, Sha224, Sha256, Sha384, Sha512];
+        let hashed = [Self::Rsa, Self::Ecdsa, Self::Dsa].into_iter().flat_map(|kind| hashes.map(kind));
+        let all = hashed.chain([Self::RsaPss, Self::Ed25519, Self::Ed448]);
+        all.map(|kind| kind.to_string()).collect()
     }
 
     /// Returns the hash, if the algorithm has one that can be chosen.

@@ -22,6 +22,7 @@ pub mod render;
 pub mod report;
 mod selection;
 mod session;
+pub mod tls_profile;
 
 use std::net::SocketAddr;
 

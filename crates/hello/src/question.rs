@@ -52,6 +52,8 @@ named! {
         Fallback = "fallback",
         /// Weak and unusual curves only.
         WeakCurves = "weak-curves",
+        /// The usual curves that no answer used.
+        Curves = "curves",
         /// Signatures with SHA-1 and MD5 only.
         LegacyHash = "legacy-hash",
         /// Suites of the key type that no answer used.

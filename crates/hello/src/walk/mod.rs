@@ -1,5 +1,6 @@
 //! The walk: the next hello to send, or the end. It depends only on the answers so far.
 
+mod curves;
 mod evidence;
 mod facts;
 mod lists;
@@ -9,6 +10,8 @@ mod properties;
 
 use crate::named::named;
 use crate::question::Question;
+use crate::table::CipherSuite;
+use crate::version::Version;
 use evidence::Evidence;
 
 pub use evidence::{Certainty, ConnectionOutcome, Doubt, Exchange};
@@ -141,6 +144,11 @@ impl Walk {
     /// Returns the number of consecutive rejected connections up to now. Callers wait longer after each.
     pub fn turned_away_in_a_row(&self) -> usize {
         self.log.iter().rev().take_while(|it| it.outcome == ConnectionOutcome::TurnedAway).count()
+    }
+
+    /// Returns every suite that a walk asks for at a version, if it has enough connections. SSL 2.0 has no suites.
+    pub fn suites(version: Version) -> Vec<CipherSuite> {
+        if version == Version::Ssl2 { Vec::new() } else { lists::universe(version) }
     }
 
     /// Returns the facts that the answers so far prove.

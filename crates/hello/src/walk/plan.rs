@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{Certainty, Evidence, Reading, Refusal};
-use super::{WalkSize, lists, modern};
+use super::{WalkSize, curves, lists, modern};
 use crate::key_exchange::ServerKeyExchange;
 use crate::question::{Question, SniName, Topic, groups};
 use crate::table::{Authentication, CipherSuite, KeyExchange, SignatureScheme, Strength};
@@ -46,6 +46,7 @@ const SURVEY: &[Planned] = &[
     legacy_hash,
     other_key,
     every_version,
+    every_curve,
     unknown_name,
     order,
     split,
@@ -257,6 +258,11 @@ fn weak_curves(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
         let weak = groups(|info| info.tls12 && info.class <= Strength::Exotic && info.share == 0);
         Question { groups: weak, ..Question::new(Topic::WeakCurves, version, suites) }
     })
+}
+
+/// A full walk lists the curves up to TLS 1.2.
+fn every_curve(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    curves::next(evidence, size, || ecdhe(evidence))
 }
 
 fn legacy_hash(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {

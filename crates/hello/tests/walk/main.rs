@@ -6,8 +6,8 @@ mod server;
 
 use server::Server;
 use starttls_hello::{
-    Answer, Certainty, ConnectionOutcome, Exchange, Known, NamedGroup, ServerFacts, SuiteClass, Support,
-    Version, Walk, WalkEnd, WalkSize, WalkStep,
+    Answer, Certainty, CipherSuite, ConnectionOutcome, Exchange, KeyExchange, Known, NamedGroup, ServerFacts,
+    Strength, SuiteClass, Support, Version, Walk, WalkEnd, WalkSize, WalkStep,
 };
 
 const CLASSIC: [Version; 4] = [Version::Ssl3, Version::Tls10, Version::Tls11, Version::Tls12];
@@ -79,6 +79,16 @@ fn check(server: &Server, facts: &ServerFacts<'_>) {
         let pq =
             |group: &NamedGroup| (0x0200..0x0300).contains(&group.0) || (0x11eb..=0x11ee).contains(&group.0);
         claim(server, facts.post_quantum(), groups.iter().any(pq), &"post-quantum");
+    }
+    let has_curves = server.classic.keys().any(|version| {
+        let ecdhe = |suite: CipherSuite| suite.info().is_some_and(|it| it.key_exchange == KeyExchange::Ecdhe);
+        server.usable(*version).any(ecdhe)
+    });
+    for (group, info) in NamedGroup::all().filter(|(_, info)| info.tls12) {
+        let truth = has_curves && server.curves.contains(&group);
+        if !truth || info.class > Strength::Exotic {
+            claim(server, facts.classic_group(group), truth, &group);
+        }
     }
     if let Some(kinds) = &server.ssl2 {
         assert!(facts.ssl2_kinds().is_empty() || facts.ssl2_kinds() == kinds);
