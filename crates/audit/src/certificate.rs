@@ -1,11 +1,8 @@
 //! Reads a certificate into a report.
 
-use sha2::{Digest, Sha256};
 use starttls::proto::Escaped;
-use starttls::validity;
-use x509_parser::prelude::*;
+use starttls_x509::{hex, sha256, validity};
 
-use crate::algorithms::{KeyKind, SignatureKind};
 use crate::report::Certificate;
 
 impl Certificate {
@@ -17,10 +14,11 @@ impl Certificate {
 
     /// Reads DER, and counts the remaining days from `now`, in seconds since 1970.
     pub fn read_at(der: &[u8], now: i64) -> Self {
-        let sha256 = hex(&Sha256::digest(der));
-        match X509Certificate::from_der(der) {
-            Ok((_, certificate)) => Self { sha256, ..Self::parsed(&certificate, now) },
-            Err(error) => Self { sha256, unreadable: Some(safe(&error.to_string())), ..Self::default() },
+        match starttls_x509::Certificate::from_der(der) {
+            Ok(certificate) => Self::parsed(&certificate, now),
+            Err(error) => {
+                Self { sha256: hex(&sha256(der)), unreadable: Some(error.to_string()), ..Self::default() }
+            }
         }
     }
 
@@ -37,31 +35,24 @@ impl Certificate {
         ]
     }
 
-    fn parsed(certificate: &X509Certificate<'_>, now: i64) -> Self {
-        let names = certificate.subject_alternative_name().ok().flatten();
-        let names =
-            names.map(|names| names.value.general_names.iter().map(name).collect()).unwrap_or_default();
-        let (not_before, not_after) =
-            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
+    fn parsed(certificate: &starttls_x509::Certificate<'_>, now: i64) -> Self {
+        let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         Self {
             subject: safe(&certificate.subject().to_string()),
             issuer: safe(&certificate.issuer().to_string()),
-            names,
-            serial: certificate.raw_serial_as_string(),
+            names: certificate.subject_alt_names().iter().map(|name| safe(&name.to_string())).collect(),
+            serial: certificate.serial_text(),
             not_before: validity::rfc3339(not_before),
             not_after: validity::rfc3339(not_after),
             not_after_unix: not_after,
             days_left: validity::days_left(not_after, now),
-            key: KeyKind::of(certificate.public_key()).to_string(),
-            signature: SignatureKind::of(&certificate.signature_algorithm).to_string(),
-            spki_sha256: hex(&Sha256::digest(certificate.public_key().raw)),
-            ..Self::default()
+            key: certificate.public_key().algorithm().to_string(),
+            signature: certificate.signature_algorithm().to_string(),
+            sha256: hex(&certificate.sha256()),
+            spki_sha256: hex(&certificate.spki_sha256()),
+            unreadable: None,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn safe(text: &str) -> String {
@@ -72,26 +63,9 @@ fn safe(text: &str) -> String {
     }
 }
 
-fn name(name: &GeneralName<'_>) -> String {
-    match name {
-        GeneralName::DNSName(name) => safe(name),
-        GeneralName::IPAddress(octets) => match *octets {
-            &[a, b, c, d] => std::net::Ipv4Addr::new(a, b, c, d).to_string(),
-            octets => <[u8; 16]>::try_from(octets).map_or_else(
-                |_| String::from("an invalid address"),
-                |it| std::net::Ipv6Addr::from(it).to_string(),
-            ),
-        },
-        GeneralName::RFC822Name(name) => format!("email:{}", safe(name)),
-        GeneralName::URI(uri) => format!("uri:{}", safe(uri)),
-        GeneralName::OtherName(oid, _) => format!("other:{oid}"),
-        other => safe(&other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use x509_parser::pem;
+    use starttls_x509::Bundle;
 
     use super::Certificate;
 
@@ -99,11 +73,11 @@ mod tests {
     fn days_are_counted_from_the_given_time() {
         let issued = starttls_lab::ca::Authority::new().unwrap();
         let issued = issued.issue(&starttls_lab::ca::Leaf::named("localhost")).unwrap();
-        let der = pem::parse_x509_pem(issued.cert_pem.as_bytes()).unwrap().1.contents;
-        let der = der.as_slice();
+        let issued = Bundle::read("issued", issued.cert_pem.as_bytes()).unwrap().certificates().unwrap();
+        let der = &issued[0].der;
         let own = Certificate::read_at(der, 0);
         let end = own.not_after_unix;
-        assert_eq!(own.not_after, starttls::validity::rfc3339(end));
+        assert_eq!(own.not_after, starttls_x509::validity::rfc3339(end));
         for (now, days) in [(end - 86_400, 1), (end - 86_399, 0), (end + 1, -1), (end + 3 * 86_400, -3)] {
             assert_eq!(Certificate::read_at(der, now).days_left, days);
         }

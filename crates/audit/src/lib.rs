@@ -5,7 +5,6 @@
 //! - [`report`] is the result as data, [`filter`] compares it with a baseline and a threshold, and [`render`] writes it.
 #![forbid(unsafe_code)]
 
-mod algorithms;
 mod certificate;
 mod channel;
 pub mod check;
@@ -23,11 +22,13 @@ pub mod report;
 mod selection;
 mod session;
 pub mod tls_profile;
+mod tls_version;
 
 use std::net::SocketAddr;
 
+use starttls::ConnectorBuilder;
 use starttls::proto::{ClientName, Identity, Protocol, UrlAuthority};
-use starttls::{ConnectorBuilder, validity};
+use starttls_x509::validity;
 
 pub use plan::Limits;
 use plan::Plan;

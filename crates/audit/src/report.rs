@@ -3,7 +3,7 @@
 //! Text from a peer is escaped when it enters a report.
 
 use serde::{Deserialize, Serialize};
-use starttls::validity;
+use starttls_x509::validity;
 
 /// The version of the JSON report. It increases when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;

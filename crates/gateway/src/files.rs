@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use starttls_x509::Bundle;
+
 use crate::setup_error::SetupError;
 
 /// The largest certificate, key or list of them that is read.
@@ -11,6 +13,11 @@ const LARGEST: u64 = 1 << 20;
 /// Reads a small regular file. `what` names the file in errors.
 pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, SetupError> {
     starttls::file::read(path, LARGEST).map_err(|source| SetupError::unreadable(what, path, source))
+}
+
+/// Reads a file with certificates or keys, in PEM or DER. `what` names the file in errors.
+pub(crate) fn bundle(what: &str, path: &Path) -> Result<Bundle, SetupError> {
+    Bundle::read(path.display().to_string(), &read(what, path)?).map_err(SetupError::from)
 }
 
 /// Returns a warning if every user of the machine can read or change this file, which holds a secret.

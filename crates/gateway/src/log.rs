@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use starttls::file;
-use starttls::validity;
+use starttls_x509::validity;
 
 use crate::config::Log;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use starttls::proto::Escaped;
 use starttls::{Error, TlsFacts};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use starttls_x509::Certificate;
 
 use crate::config::Listener;
 use crate::failure::{SessionFailure, peer};
@@ -189,8 +189,13 @@ impl From<&TlsFacts> for TlsFields {
 
 /// Returns the subject of a certificate, escaped and bounded.
 fn subject(certificate: &[u8]) -> Option<String> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let name: String = parsed.subject().to_string().chars().take(LONGEST_SUBJECT).collect();
+    let name: String = Certificate::from_der(certificate)
+        .ok()?
+        .subject()
+        .to_string()
+        .chars()
+        .take(LONGEST_SUBJECT)
+        .collect();
     (!name.is_empty()).then(|| Escaped(name.as_bytes()).to_string())
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use starttls_x509::BundleError;
+
 use crate::values::InvalidDuration;
 
 /// A mistake in a configuration or in a file that it names: what is wrong, where, and how to fix it.
@@ -54,6 +56,12 @@ impl SetupError {
     /// Returns how to fix the mistake, if that is known.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+}
+
+impl From<BundleError> for SetupError {
+    fn from(error: BundleError) -> Self {
+        Self { hint: error.hint(), ..Self::new(error.to_string()) }
     }
 }
 

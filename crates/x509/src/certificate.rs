@@ -232,9 +232,10 @@ impl<'a> Certificate<'a> {
         constraints.is_some_and(|der| is_ca(der) == Ok(true))
     }
 
-    /// Returns the purposes of the key; `None` if the certificate does not restrict them.
+    /// Returns the purposes of the key; `None` if the certificate does not restrict them. A malformed extension allows no
+    /// purpose.
     pub fn extended_key_usage(&self) -> Option<ExtendedKeyUsage<'a>> {
-        self.extension(oids::EXTENDED_KEY_USAGE).and_then(|it| ExtendedKeyUsage::read(it).ok())
+        self.extension(oids::EXTENDED_KEY_USAGE).map(|it| ExtendedKeyUsage::read(it).unwrap_or_default())
     }
 
     /// Returns whether the server must staple an OCSP response (RFC 7633).

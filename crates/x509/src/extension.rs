@@ -77,7 +77,7 @@ impl<'a> Extension<'a> {
 }
 
 /// The purposes in an extended key usage (RFC 5280 section 4.2.1.12).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtendedKeyUsage<'a> {
     /// The object identifiers of the purposes.
     pub purposes: Vec<Oid<'a>>,

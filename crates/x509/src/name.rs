@@ -19,8 +19,10 @@ pub struct DistinguishedName<'a> {
 pub struct NameAttribute<'a> {
     /// The type of the attribute.
     pub oid: Oid<'a>,
-    /// The value as text. A value that is not text is `#` and its DER in hexadecimal digits (RFC 4514 section 2.4).
-    pub value: Cow<'a, str>,
+    /// The value, if it is text.
+    pub text: Option<Cow<'a, str>>,
+    /// The value in DER.
+    pub value: &'a [u8],
     /// Whether the attribute is in the same relative distinguished name as the one before it.
     pub continues: bool,
 }
@@ -54,23 +56,22 @@ impl<'a> DistinguishedName<'a> {
                 let mut attribute = attributes.expect(tag::SEQUENCE, "name attribute")?.reader();
                 let oid = Oid::from_content(attribute.expect(tag::OID, "attribute type")?.content);
                 let value = attribute.any("attribute value")?;
-                let value = text(&value).unwrap_or_else(|| Cow::Owned(format!("#{}", crate::hex(value.der))));
-                found.push(NameAttribute { oid, value, continues });
+                found.push(NameAttribute { oid, text: text(&value), value: value.der, continues });
                 continues = true;
             }
         }
         Ok(())
     }
 
-    /// Returns the common names.
+    /// Returns the common names that are text.
     pub fn common_names(&self) -> Vec<Cow<'a, str>> {
-        self.attributes().into_iter().filter(|it| it.oid == COMMON_NAME).map(|it| it.value).collect()
+        self.attributes().into_iter().filter(|it| it.oid == COMMON_NAME).filter_map(|it| it.text).collect()
     }
 }
 
 impl fmt::Display for DistinguishedName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, NameAttribute { oid, value, continues }) in self.attributes().iter().enumerate() {
+        for (index, NameAttribute { oid, text, value, continues }) in self.attributes().iter().enumerate() {
             match (index, continues) {
                 (0, _) => {}
                 (_, true) => f.write_str(" + ")?,
@@ -81,10 +82,12 @@ impl fmt::Display for DistinguishedName<'_> {
                 None => oid.fmt(f)?,
             }
             // A value must not imitate other attributes.
-            let is_plain = !value.contains([',', '+', '"', '\\', '=']) && value.trim() == value;
-            match is_plain {
-                true => write!(f, "={value}")?,
-                false => write!(f, "=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))?,
+            let is_plain = |text: &str| !text.contains([',', '+', '"', '\\', '=']) && text.trim() == text;
+            match text {
+                Some(text) if is_plain(text) => write!(f, "={text}")?,
+                Some(text) => write!(f, "=\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))?,
+                // RFC 4514 section 2.4.
+                None => write!(f, "=#{}", crate::hex(value))?,
             }
         }
         Ok(())

@@ -1,16 +1,14 @@
 //! The checks of the server's certificate and of the TLS session.
 
-use starttls::rustls::client::verify_server_name;
-use starttls::rustls::pki_types::ServerName;
 use starttls::rustls::server::ParsedCertificate;
-use starttls::{CertificateFault, CertificateVerdict, TlsFacts, validity};
+use starttls::{CertificateFault, CertificateVerdict, TlsFacts};
 use starttls_hello::Version;
-use x509_parser::prelude::*;
+use starttls_x509::{HashAlgorithm, KeyAlgorithm, SignatureAlgorithm, validity};
 
-use crate::algorithms::{self, KeyKind, SignatureHash, SignatureKind};
 use crate::check::id;
 use crate::finding::FindingBuilder;
 use crate::report::{Certificate, CheckOutcome, Presented, Severity, TlsSummary};
+use crate::tls_version::tls_version;
 
 /// Judges the certificate and its chain. A certificate with fewer days left than `soon` is a finding.
 pub(crate) fn certificate(
@@ -28,15 +26,17 @@ pub(crate) fn certificate(
             format!("the certificate cannot be read: {error}"),
         )];
     }
+    let parsed = facts.chain.first().and_then(|der| starttls_x509::Certificate::from_der(der).ok());
     let mut findings = match unparsable(presented, facts) {
         Some(unparsable) => [unparsable].into_iter().chain(self_signed(own)).collect(),
         None => {
-            let fetchable = facts.chain.first().is_some_and(|der| is_fetchable(der));
+            // Certificates that an intermediate CA issued usually contain the URL of its certificate.
+            let fetchable = parsed.as_ref().is_some_and(|own| !own.issuer_urls().is_empty());
             vec![chain(presented, &facts.verdict, fetchable)]
         }
     };
     findings.extend([
-        name(facts, server_name, &own.names),
+        name(parsed.as_ref(), server_name, &own.names),
         dates(presented, &facts.verdict),
         expiry(presented, soon),
     ]);
@@ -47,28 +47,13 @@ pub(crate) fn certificate(
         ),
         false => FindingBuilder::pass(id::CERT_SAN, own.names.join(", ")),
     });
-    if let Some(der) = facts.chain.first()
-        && let Ok((_, parsed)) = X509Certificate::from_der(der)
-    {
-        findings.push(key(&KeyKind::of(parsed.public_key())));
-        findings.push(signature(&SignatureKind::of(&parsed.signature_algorithm)));
+    if let Some(parsed) = parsed {
+        findings.push(key(&parsed.public_key().algorithm()));
+        findings.push(signature(&parsed.signature_algorithm()));
         findings.push(usage(&parsed));
         findings.push(stapling(&parsed, facts.ocsp_stapled));
     }
     findings
-}
-
-/// Returns whether the certificate contains the URL of its issuer's certificate (RFC 5280 section 4.2.2.1), as those
-/// from an intermediate do.
-fn is_fetchable(der: &[u8]) -> bool {
-    const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
-    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return false };
-    parsed.extensions().iter().any(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityInfoAccess(access) => {
-            access.accessdescs.iter().any(|it| it.access_method.to_id_string() == CA_ISSUERS)
-        }
-        _ => false,
-    })
 }
 
 fn chain(presented: &Presented, verdict: &CertificateVerdict, fetchable: bool) -> FindingBuilder {
@@ -138,22 +123,14 @@ fn verified(presented: &Presented) -> FindingBuilder {
 }
 
 /// RFC 9525: whether the certificate is for this name is asked by itself, whatever becomes of the chain.
-fn name(facts: &TlsFacts, server_name: &str, names: &[String]) -> FindingBuilder {
+fn name(own: Option<&starttls_x509::Certificate<'_>>, server_name: &str, names: &[String]) -> FindingBuilder {
     if names.is_empty() {
         let why = format!("the certificate is not for {server_name}; it has no names");
         return FindingBuilder::fail(id::CERT_NAME, why);
     }
-    let own = facts.chain.first().and_then(|der| ParsedCertificate::try_from(der).ok());
-    let (Some(own), Ok(expected)) = (own, ServerName::try_from(server_name)) else {
-        return FindingBuilder::new(
-            id::CERT_NAME,
-            CheckOutcome::Inconclusive,
-            "the certificate cannot be compared with the name",
-        );
-    };
-    match verify_server_name(&own, &expected) {
-        Ok(()) => FindingBuilder::pass(id::CERT_NAME, format!("the certificate is for {server_name}")),
-        Err(_) => FindingBuilder::fail(
+    match own.is_some_and(|own| own.is_for(server_name)) {
+        true => FindingBuilder::pass(id::CERT_NAME, format!("the certificate is for {server_name}")),
+        false => FindingBuilder::fail(
             id::CERT_NAME,
             format!("the certificate is not for {server_name}; it is for {}", names.join(", ")),
         ),
@@ -209,16 +186,16 @@ fn unparsable(presented: &Presented, facts: &TlsFacts) -> Option<FindingBuilder>
     (!is_read).then(|| FindingBuilder::fail(id::CERT_CHAIN, why))
 }
 
-pub(crate) fn key(kind: &KeyKind) -> FindingBuilder {
+pub(crate) fn key(kind: &KeyAlgorithm) -> FindingBuilder {
     match kind.is_weak() {
         true => FindingBuilder::fail(id::CERT_KEY, format!("the key is too short: {kind}")),
         false => FindingBuilder::pass(id::CERT_KEY, kind.to_string()),
     }
 }
 
-fn signature(kind: &SignatureKind) -> FindingBuilder {
+fn signature(kind: &SignatureAlgorithm) -> FindingBuilder {
     let check = id::CERT_SIGNATURE;
-    if kind.hash().is_some_and(SignatureHash::is_broken) {
+    if kind.hash().is_some_and(HashAlgorithm::is_broken) {
         return FindingBuilder::fail(check, format!("the certificate is signed with {kind}"));
     }
     match kind.is_known() {
@@ -231,7 +208,7 @@ fn signature(kind: &SignatureKind) -> FindingBuilder {
     }
 }
 
-fn usage(parsed: &X509Certificate<'_>) -> FindingBuilder {
+fn usage(parsed: &starttls_x509::Certificate<'_>) -> FindingBuilder {
     // RFC 5280 section 4.2.1.9: its key is to verify certificates, and WebPKI takes it for nothing else.
     if parsed.is_ca() {
         return FindingBuilder::fail(
@@ -239,9 +216,8 @@ fn usage(parsed: &X509Certificate<'_>) -> FindingBuilder {
             "the certificate is an authority's, not a server's (CA:TRUE)",
         );
     }
-    let extended = parsed.extended_key_usage().ok().flatten();
-    match extended {
-        Some(usage) if !usage.value.server_auth && !usage.value.any => FindingBuilder::fail(
+    match parsed.extended_key_usage() {
+        Some(usage) if !usage.allows_servers() => FindingBuilder::fail(
             id::CERT_USAGE,
             "the certificate is not meant for servers (extendedKeyUsage lacks serverAuth)",
         ),
@@ -250,10 +226,8 @@ fn usage(parsed: &X509Certificate<'_>) -> FindingBuilder {
 }
 
 /// RFC 7633: a certificate that demands a stapled OCSP response.
-fn stapling(parsed: &X509Certificate<'_>, stapled: bool) -> FindingBuilder {
-    let must =
-        parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.24");
-    match (must, stapled) {
+fn stapling(parsed: &starttls_x509::Certificate<'_>, stapled: bool) -> FindingBuilder {
+    match (parsed.requires_stapling(), stapled) {
         (true, false) => FindingBuilder::fail(
             id::CERT_OCSP,
             "the certificate demands a stapled OCSP response, and none comes",
@@ -290,7 +264,7 @@ pub(crate) fn session(
         false => "no session ticket was seen",
     };
     // RFC 8446 has no renegotiation, and our TLS 1.2 refuses servers without RFC 5746.
-    let renegotiation = match algorithms::version(facts) {
+    let renegotiation = match tls_version(facts) {
         Some(Version::Tls13) => "TLS 1.3 has none",
         _ => "secure renegotiation is supported (RFC 5746)",
     };
@@ -350,13 +324,13 @@ mod tests {
     #[test]
     fn broken_hashes_fail_and_unknown_algorithms_do_not_pass() {
         for (kind, outcome) in [
-            (SignatureKind::Rsa(SignatureHash::Md5), CheckOutcome::Fail),
-            (SignatureKind::Ecdsa(SignatureHash::Sha1), CheckOutcome::Fail),
-            (SignatureKind::Rsa(SignatureHash::Sha1), CheckOutcome::Fail),
-            (SignatureKind::Ecdsa(SignatureHash::Sha256), CheckOutcome::Pass),
-            (SignatureKind::RsaPss, CheckOutcome::Pass),
-            (SignatureKind::Ed25519, CheckOutcome::Pass),
-            (SignatureKind::Unknown("1.2.3.4".to_owned()), CheckOutcome::Info),
+            (SignatureAlgorithm::Rsa(HashAlgorithm::Md5), CheckOutcome::Fail),
+            (SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha1), CheckOutcome::Fail),
+            (SignatureAlgorithm::Rsa(HashAlgorithm::Sha1), CheckOutcome::Fail),
+            (SignatureAlgorithm::Ecdsa(HashAlgorithm::Sha256), CheckOutcome::Pass),
+            (SignatureAlgorithm::RsaPss(Some(HashAlgorithm::Sha256)), CheckOutcome::Pass),
+            (SignatureAlgorithm::Ed25519, CheckOutcome::Pass),
+            (SignatureAlgorithm::Unknown("1.2.3.4".to_owned()), CheckOutcome::Info),
         ] {
             assert_eq!(signature(&kind).outcome, outcome, "{kind}");
         }

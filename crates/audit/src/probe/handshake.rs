@@ -1,11 +1,11 @@
 //! The handshake of the first connection, and the session inside TLS.
 
 use starttls::proto::Escaped;
+use starttls_x509::Certificate;
 
 use super::baseline::Baseline;
 use super::capabilities::{Again, asked_again, capabilities};
 use super::certificate as judge;
-use crate::algorithms::{self, KeyKind};
 use crate::check::id;
 use crate::error::ProbeError;
 use crate::finding::FindingBuilder;
@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::record::Mark;
 use crate::report::{Capabilities, CheckOutcome, EndpointVerdict, Presented, TlsSummary};
 use crate::session::{CleartextSession, Opening};
+use crate::tls_version::tls_version;
 
 /// The fix for a server that ends handshakes without a server name.
 const NAME_NEEDED: &str = "Audit the server by its name: give the name with --server-name, or dial the address with \
@@ -23,7 +24,7 @@ impl Baseline {
     fn unproven(&mut self, error: &starttls::Error) -> Option<FindingBuilder> {
         let starttls::Error::Certificate { failure, chain, .. } = error else { return None };
         let presented = Presented::refused(failure, chain);
-        let finding = judge::key(&KeyKind::of_certificate(chain.first()?)?);
+        let finding = judge::key(&Certificate::from_der(chain.first()?).ok()?.public_key().algorithm());
         self.certificate = Some(presented);
         Some(finding)
     }
@@ -81,7 +82,7 @@ impl Baseline {
             self.took_ms = inside.record.elapsed_ms();
         }
         let (facts, tickets) = (inside.session().facts().clone(), inside.session().tickets_received());
-        self.version = algorithms::version(&facts);
+        self.version = tls_version(&facts);
         self.tls = Some(TlsSummary {
             version: facts.version_name().to_owned(),
             versions: vec![facts.version_name().to_owned()],

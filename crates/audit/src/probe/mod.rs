@@ -27,8 +27,8 @@ use std::task::Poll;
 use std::time::Instant;
 
 use starttls::proto::Protocol;
-use starttls::validity;
 use starttls_hello::Version;
+use starttls_x509::validity;
 
 use crate::check::{Check, id};
 use crate::error::ProbeError;

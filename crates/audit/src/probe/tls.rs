@@ -5,7 +5,6 @@ use starttls::proto::{Escaped, Protocol};
 use starttls_hello::Version;
 
 use super::{Context, Cost, Probe, Running};
-use crate::algorithms;
 use crate::check::{Check, id};
 use crate::error::ProbeError;
 use crate::finding::{FindingBuilder, ProbeResult};
@@ -13,6 +12,7 @@ use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{Certificate, CheckOutcome, Severity};
 use crate::selection::Selection;
+use crate::tls_version::tls_version;
 
 /// A completed handshake.
 struct Handshake {
@@ -33,7 +33,7 @@ async fn handshake(
     let mut inside = plan.upgrade_with(connector, name, purpose, log).await?;
     let facts = inside.session().facts();
     let own = facts.chain.first().map(|der| Certificate::read(der));
-    let handshake = Handshake { version: algorithms::version(facts), own, alpn: facts.alpn.clone() };
+    let handshake = Handshake { version: tls_version(facts), own, alpn: facts.alpn.clone() };
     inside.quit().await;
     Ok(handshake)
 }

@@ -1,6 +1,6 @@
 //! Shared by the renderers: the order of the findings, the words, and the excerpts of transcripts.
 
-use starttls::validity;
+use starttls_x509::validity;
 
 use crate::filter::{is_wrong, plural};
 use crate::report::{

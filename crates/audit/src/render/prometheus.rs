@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use starttls::validity;
 use starttls_report::Plain;
+use starttls_x509::validity;
 
 use super::common;
 use crate::filter::severity_word;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use starttls::validity;
 use starttls_report::sarif::{self, SarifLocation, SarifNotification, SarifResult, SarifRule};
+use starttls_x509::validity;
 
 use super::common;
 use crate::check::{CHECKS, Check};

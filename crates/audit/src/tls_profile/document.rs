@@ -1,10 +1,11 @@
 //! The document of a profile: its tables and keys.
 
 use starttls_hello::{CipherSuite, KeyExchange, NamedGroup, SuiteClass, Version};
+use starttls_x509::HashAlgorithm;
 
+use super::algorithm_names;
 use super::rules::{Certainty, Expectations, Feature, Level, Limit, Permissions, SuiteRule, TlsProfile};
 use super::toml_reader::{ProfileError, Source, Table, Unknown};
-use crate::algorithms::{KeyKind, SignatureHash, SignatureKind};
 
 pub(super) fn parse(file: &str, text: &str) -> Result<TlsProfile, ProfileError> {
     let source = Source { file, text };
@@ -148,18 +149,18 @@ fn group(text: &str) -> Result<NamedGroup, Unknown> {
     NamedGroup::by_name(text).ok_or_else(|| Unknown::new("a group such as \"x25519\"", text, known()))
 }
 
-fn hash(text: &str) -> Result<SignatureHash, Unknown> {
+fn hash(text: &str) -> Result<HashAlgorithm, Unknown> {
     // A survey determines these two: it offers nothing else.
-    let known = [("MD5", SignatureHash::Md5), ("SHA-1", SignatureHash::Sha1)];
+    let known = [("MD5", HashAlgorithm::Md5), ("SHA-1", HashAlgorithm::Sha1)];
     choice("\"MD5\" or \"SHA-1\"", text, known.into_iter())
 }
 
 fn key(text: &str) -> Result<String, Unknown> {
-    known_name("a kind of key such as \"RSA\" or \"EC P-256\"", text, &KeyKind::names())
+    known_name("a kind of key such as \"RSA\" or \"EC P-256\"", text, &algorithm_names::keys())
 }
 
 fn signature(text: &str) -> Result<String, Unknown> {
-    known_name("an algorithm such as \"RSA with SHA-256\"", text, &SignatureKind::names())
+    known_name("an algorithm such as \"RSA with SHA-256\"", text, &algorithm_names::signatures())
 }
 
 fn known_name(expected: &'static str, text: &str, known: &[String]) -> Result<String, Unknown> {

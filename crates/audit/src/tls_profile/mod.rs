@@ -10,6 +10,7 @@
 //! assert!(BUILTIN.contains(&"rfc9325"));
 //! ```
 
+mod algorithm_names;
 mod document;
 mod evaluate;
 mod rules;

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use starttls_hello::{CipherSuite, NamedGroup, SuiteClass, Version};
-
-use crate::algorithms::SignatureHash;
+use starttls_x509::HashAlgorithm;
 
 /// What a guideline requires of a TLS server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub struct TlsProfile {
     pub(super) groups: Permissions<NamedGroup>,
     pub(super) dh_primes: Permissions<NamedGroup>,
     pub(super) sizes: Sizes,
-    pub(super) signature_hashes: Permissions<SignatureHash>,
+    pub(super) signature_hashes: Permissions<HashAlgorithm>,
     pub(super) certificate_keys: Permissions<String>,
     pub(super) certificate_signatures: Permissions<String>,
     pub(super) certificate_days: Limit,

@@ -1,11 +1,11 @@
 //! Samples of reports: a sound server, a server with problems, a server that limits connections.
 
-use starttls::validity;
 use starttls_audit::check::check;
 use starttls_audit::report::{
     AuditReport, Capabilities, Certificate, CheckOutcome, EndpointReport, EndpointVerdict, Entry, EntryKind,
     Evidence, Expiry, Finding, Presented, Severity, StepTime, TlsSummary, Transcript, Unaudited,
 };
+use starttls_x509::validity;
 
 /// The start of every audit.
 const TIME: &str = "2031-04-05T12:00:00Z";

@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use starttls::rustls::SignatureAlgorithm;
 use starttls::rustls::crypto::aws_lc_rs;
-use starttls::rustls::pki_types::pem::PemObject;
-use starttls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use starttls::rustls::server::ClientHello;
 use starttls::rustls::sign::CertifiedKey;
-use starttls::rustls::{Error as TlsError, InconsistentKeys, SignatureAlgorithm};
-use starttls::validity::{self, now};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use starttls_x509::validity::{self, now};
+use starttls_x509::{CertificateStatus, OcspAnswer, OcspFault};
 
-use super::ocsp::{self, Status, Unfit};
+use super::ocsp;
 use crate::files::{self, exposure};
 use crate::names::normal;
 use crate::setup_error::{SetupError, shown};
@@ -60,7 +57,7 @@ pub struct CertificateSummary {
     pub key: &'static str,
     /// The expiry, in seconds since 1970.
     pub not_after: i64,
-    /// Whole days until the expiry; negative after it (see [`starttls::validity::days_left`]).
+    /// Whole days until the expiry; negative after it (see [`starttls_x509::validity::days_left`]).
     pub days_left: i64,
     /// Whether an OCSP response is stapled.
     pub ocsp: bool,
@@ -76,10 +73,10 @@ pub(super) struct Certificate {
     not_before: i64,
     pub(super) not_after: i64,
     pub(super) key: Arc<CertifiedKey>,
-    /// The same chain and key with an OCSP response, and the status in that response.
-    stapled: Option<(Arc<CertifiedKey>, Status)>,
+    /// The same chain and key with an OCSP response, and what that response reports.
+    stapled: Option<(Arc<CertifiedKey>, OcspAnswer)>,
     /// Why the OCSP response in the file is not stapled.
-    unfit: Option<Unfit>,
+    unfit: Option<OcspFault>,
     /// A warning if every user can read the key.
     exposure: Option<String>,
 }
@@ -161,29 +158,31 @@ impl Certificate {
     fn read(files: &CertificateFiles) -> Result<Self, SetupError> {
         let path = files.chain.display();
         let unusable = |what: &str| SetupError::new(format!("the certificate {path} {what}"));
-        let pem = files::read("the certificate", &files.chain)?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .map_err(|cause| unusable("is not valid PEM").because(cause))?;
-        let own = chain.first().ok_or_else(|| unusable("contains no certificate"))?;
-        let (_, parsed) = X509Certificate::from_der(own)
-            .map_err(|cause| unusable("is malformed").because(cause.to_string()))?;
-        let (names, validity) = (names(&parsed), parsed.validity());
-        let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        let issuer = chain.get(1).and_then(|der| Some(X509Certificate::from_der(der).ok()?.1));
-        let response = response(files, &parsed, issuer.as_ref())?;
-        let key = CertifiedKey::new(chain, signing_key(files)?);
-        match key.keys_match() {
-            Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(_) => {
-                return Err(unusable(&format!("does not match the key {}", files.key.display()))
-                    .with_hint("put the server's certificate first in its file, before those of its CA"));
-            }
+        let chain: Vec<_> = files::bundle("the certificate", &files.chain)?
+            .certificates()
+            .map_err(SetupError::from)?
+            .into_iter()
+            .map(|it| it.der)
+            .collect();
+        let read = |index: usize| chain.get(index).map(|der| starttls_x509::Certificate::from_der(der));
+        // A bundle returns at least one.
+        let parsed = read(0)
+            .ok_or_else(|| unusable("contains no certificate"))?
+            .map_err(|cause| unusable("is malformed").because(cause))?;
+        let names = parsed.dns_names().into_iter().filter_map(normal).collect();
+        let (not_before, not_after) = (parsed.not_before(), parsed.not_after());
+        let response = response(files, &parsed, read(1).and_then(Result::ok).as_ref())?;
+        let key = signing_key(files)?;
+        // This also compares the keys of certificates that rustls cannot parse.
+        if key.public_key().is_some_and(|own| *own != *parsed.spki_der()) {
+            return Err(unusable(&format!("does not match the key {}", files.key.display()))
+                .with_hint("put the server's certificate first in its file, before those of its CA"));
         }
+        let key = CertifiedKey::new(chain.clone(), key);
         let (stapled, unfit) = match response {
-            Some(Ok((response, status))) => {
+            Some(Ok((response, answer))) => {
                 let key = CertifiedKey { ocsp: Some(response), ..key.clone() };
-                (Some((Arc::new(key), status)), None)
+                (Some((Arc::new(key), answer)), None)
             }
             Some(Err(unfit)) => (None, Some(unfit)),
             None => (None, None),
@@ -195,7 +194,7 @@ impl Certificate {
     /// Returns what clients are presented now: with the OCSP response while it is valid.
     pub(super) fn presented(&self) -> &Arc<CertifiedKey> {
         match &self.stapled {
-            Some((key, status)) if status.is_valid_at(now()) => key,
+            Some((key, answer)) if ocsp::is_current(answer, now()) => key,
             _ => &self.key,
         }
     }
@@ -254,26 +253,26 @@ impl Certificate {
     }
 }
 
-/// An OCSP response with its status, or why it is not usable.
-type Response = Result<(Vec<u8>, Status), Unfit>;
+/// An OCSP response with what it reports, or why it is not usable.
+type Response = Result<(Vec<u8>, OcspAnswer), OcspFault>;
 
 /// Reads the OCSP response of a certificate, if the file exists. An unusable response does not reject the certificate,
 /// because a renewed certificate is written before its response.
 fn response(
     files: &CertificateFiles,
-    certificate: &X509Certificate<'_>,
-    issuer: Option<&X509Certificate<'_>>,
+    certificate: &starttls_x509::Certificate<'_>,
+    issuer: Option<&starttls_x509::Certificate<'_>>,
 ) -> Result<Option<Response>, SetupError> {
     let path = files.ocsp();
     if !path.exists() {
         return Ok(None);
     }
     let response = files::read("the OCSP response", &path)?;
-    match ocsp::read(&response, certificate, issuer) {
-        Ok(status) => Ok(Some(Ok((response, status)))),
-        Err(Unfit::Malformed) => {
+    match ocsp::read(&response, certificate, issuer, now()) {
+        Ok(answer) => Ok(Some(Ok((response, answer)))),
+        Err(OcspFault::Malformed(cause)) => {
             let what = format!("{} is not an OCSP response in DER", path.display());
-            Err(SetupError::new(what).with_hint("write it with openssl ocsp -respout"))
+            Err(SetupError::new(what).because(cause).with_hint("write it with openssl ocsp -respout"))
         }
         Err(unfit) => Ok(Some(Err(unfit))),
     }
@@ -282,41 +281,32 @@ fn response(
 impl Certificate {
     /// Returns what is wrong with the OCSP response in the file.
     fn response_trouble(&self) -> Option<&'static str> {
-        match (&self.stapled, self.unfit) {
-            (Some((_, status)), _) if !status.is_valid_at(now()) => {
+        match (&self.stapled, &self.unfit) {
+            (Some((_, OcspAnswer { status: CertificateStatus::Unknown, .. })), _) => {
+                Some("contains no status and is not stapled")
+            }
+            (Some((_, answer)), _) if !ocsp::is_current(answer, now()) => {
                 Some("is outside its validity period and is not stapled")
             }
-            (Some((_, status)), _) if status.revoked => Some("reports that it is revoked"),
-            (None, Some(Unfit::OtherCertificate)) => Some("is for another certificate and is not stapled"),
-            (None, Some(Unfit::BadSignature)) => Some("is not signed by its CA and is not stapled"),
-            (None, Some(_)) => Some("contains no status and is not stapled"),
+            (Some((_, OcspAnswer { status: CertificateStatus::Revoked { .. }, .. })), _) => {
+                Some("reports that it is revoked")
+            }
+            (None, Some(unfit)) => Some(ocsp::reason(unfit)),
             _ => None,
         }
     }
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    let names = extension.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => normal(name),
-        _ => None,
-    });
-    names.collect()
-}
-
 fn signing_key(files: &CertificateFiles) -> Result<Arc<dyn starttls::rustls::sign::SigningKey>, SetupError> {
     let path = files.key.display();
-    let pem = files::read("the key", &files.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|cause| {
-        let error = SetupError::new(format!("{path} contains no private key")).because(cause);
-        match files.key == files.chain {
+    let key = files::bundle("the key", &files.key)?.private_key().map_err(|error| {
+        let is_missing = files.key == files.chain && !error.is_encrypted_key();
+        let error = SetupError::from(error);
+        match is_missing {
             true => error.with_hint(format!(
                 "put the key into this file or into {}",
                 shown(&key_beside(&files.chain))
             )),
-            false if pem.windows(9).any(|it| it == b"ENCRYPTED") => {
-                error.with_hint(format!("decrypt the key: openssl pkey -in {path} -out NEW"))
-            }
             false => error,
         }
     })?;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use starttls::ClientAuth;
 use starttls::proto::Escaped;
 use starttls::rustls::crypto::aws_lc_rs::default_provider;
-use starttls::rustls::pki_types::pem::PemObject;
 use starttls::rustls::pki_types::{CertificateDer, UnixTime};
 use starttls::rustls::server::WebPkiClientVerifier;
 use starttls::rustls::server::danger::ClientCertVerifier;
 use starttls::rustls::{self, RootCertStore};
+use starttls_x509::{Bundle, BundleCertificate};
 
 use crate::files;
 use crate::setup_error::SetupError;
@@ -49,12 +49,10 @@ impl ClientPolicy {
         let pem = files::read(WHAT, roots)?;
         let unusable = || SetupError::new(format!("cannot use {WHAT} in {}", roots.display()));
         let mut store = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(&pem) {
-            let root = root.map_err(|cause| unusable().because(cause))?;
-            store.add(root).map_err(|cause| unusable().because(cause))?;
-        }
-        if store.is_empty() {
-            return Err(SetupError::new(format!("{} contains no certificate", roots.display())));
+        let bundle = Bundle::read(roots.display().to_string(), &pem).map_err(SetupError::from)?;
+        for BundleCertificate { der, position } in bundle.certificates().map_err(SetupError::from)? {
+            let unusable = |cause| SetupError::new(format!("cannot use {WHAT}: {position}")).because(cause);
+            store.add(der).map_err(unusable)?;
         }
         let verifier =
             WebPkiClientVerifier::builder_with_provider(store.into(), Arc::new(default_provider()))

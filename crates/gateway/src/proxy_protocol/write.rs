@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use starttls::TlsFacts;
 use starttls::rustls::pki_types::CertificateDer;
 use starttls::rustls::{HandshakeKind, ProtocolVersion};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use starttls_x509::Certificate;
 
 use super::format::{SIGNATURE, command, family};
 
@@ -44,11 +44,10 @@ pub struct ProxiedClient<'a> {
 impl ProxiedClient<'_> {
     /// Returns the common name in the client's certificate, if there is exactly one and it contains no control characters.
     pub fn client_name(&self) -> Option<String> {
-        let (_, certificate) = X509Certificate::from_der(self.own()?).ok()?;
-        let mut names = certificate.subject().iter_common_name();
-        let (name, others) = (names.next()?.as_str().ok()?, names.next());
+        let names = Certificate::from_der(self.own()?).ok()?.common_names();
+        let [name] = names.as_slice() else { return None };
         let plain = !name.is_empty() && name.len() <= LONGEST && !name.contains(char::is_control);
-        (plain && others.is_none()).then(|| name.to_owned())
+        plain.then(|| name.to_string())
     }
 
     fn own(&self) -> Option<&CertificateDer<'static>> {

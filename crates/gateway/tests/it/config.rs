@@ -216,7 +216,7 @@ forward = { url = "postgres+starttls://db.example.com", cert = "DIR/mail.pem", k
     let warnings = folder.parse(text).unwrap().warnings.join("\n");
     let (_, after) = warnings.split_once("expired on ").unwrap();
     let date = after.lines().next().unwrap();
-    assert!(starttls::validity::unix(date).is_some(), "{date}");
+    assert!(starttls_x509::validity::unix(date).is_some(), "{date}");
     // The listeners share a key, and its warning appears only once.
     assert_eq!(
         warnings.replace(folder.path().to_str().unwrap(), "DIR").replace(date, "DATE"),

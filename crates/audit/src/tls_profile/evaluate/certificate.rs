@@ -1,33 +1,32 @@
 //! The server's certificates: keys, signatures and validity.
 
-use x509_parser::prelude::*;
+use starttls_x509::{Certificate, Curve, KeyAlgorithm, SignatureAlgorithm};
 
 use super::facts::Asked;
 use super::{Offers, Row, Verdict, rated};
-use crate::algorithms::{KeyKind, SignatureKind};
+use crate::tls_profile::algorithm_names;
 use crate::tls_profile::rules::{Level, Limit, Permissions, TlsProfile};
 
 const DAY: i64 = 86_400;
 
 /// One certificate of the server.
 struct Leaf {
-    key: KeyKind,
-    signature: SignatureKind,
+    key: KeyAlgorithm,
+    signature: SignatureAlgorithm,
     /// The time between its dates, in seconds.
     validity: i64,
 }
 
 pub(super) fn rows(asked: &Asked<'_>, profile: &TlsProfile) -> Vec<Row> {
     let leaves = leaves(asked);
-    let bits = |pick: fn(&KeyKind) -> Option<u32>| -> Vec<u32> {
+    let bits = |pick: fn(&KeyAlgorithm) -> Option<u32>| -> Vec<u32> {
         leaves.iter().filter_map(|leaf| pick(&leaf.key)).collect()
     };
     let mut rows = sizes("RSA keys", profile.sizes.rsa, &bits(rsa_bits), leaves.is_empty());
     rows.extend(sizes("EC keys", profile.sizes.ec, &bits(ec_bits), leaves.is_empty()));
-    let keys = leaves.iter().map(|leaf| match leaf.key {
-        // A curve that has no name here.
-        KeyKind::EcOther => (String::from("another elliptic curve"), None),
-        _ => (leaf.key.name(), Some(leaf.key.name())),
+    let keys = leaves.iter().map(|leaf| {
+        let name = algorithm_names::key(&leaf.key);
+        (name.clone().unwrap_or_else(|| leaf.key.to_string()), name)
     });
     rows.extend(rated(
         "keys of certificates",
@@ -35,8 +34,8 @@ pub(super) fn rows(asked: &Asked<'_>, profile: &TlsProfile) -> Vec<Row> {
         &offers(&profile.certificate_keys, keys),
     ));
     let signatures = leaves.iter().map(|leaf| {
-        let name = leaf.signature.to_string();
-        (name.clone(), leaf.signature.is_known().then_some(name))
+        let name = algorithm_names::signature(&leaf.signature);
+        (name.clone().unwrap_or_else(|| leaf.signature.to_string()), name)
     });
     let rules = &profile.certificate_signatures;
     rows.extend(rated("signatures of certificates", rules, &offers(rules, signatures)));
@@ -52,30 +51,28 @@ fn leaves(asked: &Asked<'_>) -> Vec<Leaf> {
     all.sort_unstable();
     all.dedup();
     let read = |der: &[u8]| {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let dates = certificate.validity();
+        let certificate = Certificate::from_der(der).ok()?;
         Some(Leaf {
-            key: KeyKind::of(certificate.public_key()),
-            signature: SignatureKind::of(&certificate.signature_algorithm),
-            validity: dates.not_after.timestamp() - dates.not_before.timestamp(),
+            key: certificate.public_key().algorithm(),
+            signature: certificate.signature_algorithm(),
+            validity: certificate.not_after() - certificate.not_before(),
         })
     };
     all.into_iter().filter_map(read).collect()
 }
 
-fn rsa_bits(key: &KeyKind) -> Option<u32> {
+fn rsa_bits(key: &KeyAlgorithm) -> Option<u32> {
     match key {
-        KeyKind::Rsa(bits) => u32::try_from(*bits).ok(),
+        KeyAlgorithm::Rsa { bits } | KeyAlgorithm::RsaPss { bits } => u32::try_from(*bits).ok(),
         _ => None,
     }
 }
 
-fn ec_bits(key: &KeyKind) -> Option<u32> {
+fn ec_bits(key: &KeyAlgorithm) -> Option<u32> {
     match key {
-        KeyKind::EcP256 | KeyKind::Other(SignatureKind::Ed25519) => Some(256),
-        KeyKind::EcP384 => Some(384),
-        KeyKind::EcP521 => Some(521),
-        KeyKind::Other(SignatureKind::Ed448) => Some(448),
+        KeyAlgorithm::Ec(Curve::P(bits) | Curve::Brainpool(bits)) => u32::try_from(*bits).ok(),
+        KeyAlgorithm::Ec(Curve::Secp256k1) | KeyAlgorithm::Ed25519 => Some(256),
+        KeyAlgorithm::Ed448 => Some(448),
         _ => None,
     }
 }

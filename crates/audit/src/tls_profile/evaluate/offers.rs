@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use starttls_hello::{
     CipherSuite, GroupInfo, GroupKind, KeyExchange, NamedGroup, Strength, Support, Version, Walk,
 };
+use starttls_x509::HashAlgorithm;
 
 use super::facts::{Asked, CLASSIC, State};
 use super::{Offers, Row, Verdict};
-use crate::algorithms::SignatureHash;
 use crate::tls_profile::rules::{Level, Limit, Permissions, SuiteRule};
 
 const RUN_FULL: &str = "run --tls full";
@@ -183,7 +183,7 @@ pub(super) fn prime_sizes(asked: &Asked<'_>, limit: Limit) -> Vec<Row> {
 }
 
 /// The hashes with which the server signs its key exchange in TLS 1.2 if the client permits nothing else.
-pub(super) fn signatures(asked: &Asked<'_>, rules: &Permissions<SignatureHash>) -> Option<Row> {
+pub(super) fn signatures(asked: &Asked<'_>, rules: &Permissions<HashAlgorithm>) -> Option<Row> {
     let level =
         rules.rated.iter().map(|(_, level)| *level).max().filter(|level| *level >= Level::Discouraged)?;
     let hashes: Vec<_> = rules.rated.iter().map(|(hash, _)| hash.to_string()).collect();

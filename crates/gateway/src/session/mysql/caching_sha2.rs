@@ -6,8 +6,7 @@ use std::fmt;
 
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
 use starttls::proto::Side;
-use starttls::rustls::pki_types::SubjectPublicKeyInfoDer;
-use starttls::rustls::pki_types::pem::PemObject;
+use starttls_x509::Bundle;
 
 use crate::failure::SessionFailure;
 
@@ -113,7 +112,7 @@ impl CachingSha2 {
             return None;
         }
         let mixed: Vec<u8> = password.iter().zip(self.challenge.iter().cycle()).map(|(a, b)| a ^ b).collect();
-        let key = SubjectPublicKeyInfoDer::from_pem_slice(key).ok()?;
+        let key = Bundle::read("the key of the server", key).and_then(|it| it.public_key()).ok()?;
         let key = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(&key).ok()?).ok()?;
         let mut encrypted = vec![0; key.ciphertext_size()];
         key.encrypt(&OAEP_SHA1_MGF1SHA1, &mixed, &mut encrypted, None).ok()?;
