@@ -66,6 +66,14 @@ enum Next {
     Flood,
 }
 
+/// The next bytes of a connection, or why there are none.
+pub(crate) enum Chunk {
+    Bytes(Vec<u8>),
+    Closed,
+    /// The deadline passed.
+    Late,
+}
+
 /// The result of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Read {
@@ -328,6 +336,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
             read = self.more(until).await;
         }
         (self.unread(), read == Read::End)
+    }
+
+    /// Returns the unread bytes, or the next bytes that arrive until this time, without recording them.
+    pub(crate) async fn chunk(&mut self, until: Instant) -> Chunk {
+        let read = if self.unread.unread().is_empty() { self.more(until).await } else { Read::Some };
+        match read {
+            Read::Some => Chunk::Bytes(self.unread.take_unread()),
+            Read::End | Read::Flood => Chunk::Closed,
+            Read::Late => Chunk::Late,
+        }
     }
 
     /// Returns whether the connection ends within `wait`, whatever the server sends meanwhile.

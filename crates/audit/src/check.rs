@@ -6,6 +6,7 @@ mod boundary;
 mod certificate;
 pub mod id;
 mod session;
+mod survey;
 mod upgrade;
 
 use crate::report::Severity;
@@ -54,8 +55,12 @@ pub const GROUPS: &[CheckGroup] = &[
     CheckGroup { title: "The boundary between cleartext and TLS", checks: boundary::CHECKS },
     CheckGroup { title: "The certificate", checks: certificate::CHECKS },
     CheckGroup { title: "The TLS session", checks: session::TLS },
+    CheckGroup { title: "What TLS offers", checks: survey::CHECKS },
     CheckGroup { title: "Visible before TLS", checks: session::VISIBLE },
 ];
+
+/// The checks of what a server offers in TLS.
+pub(crate) const SURVEY: &[Check] = survey::CHECKS;
 
 /// All checks, in the order of reports.
 pub const CHECKS: &[Check] = &flattened();

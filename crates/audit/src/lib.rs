@@ -21,6 +21,7 @@ pub mod render;
 pub mod report;
 mod selection;
 mod session;
+mod survey;
 pub mod tls_profile;
 mod tls_version;
 
@@ -33,7 +34,7 @@ use starttls_x509::validity;
 pub use plan::Limits;
 use plan::Plan;
 pub use probe::{Cost, cost};
-pub use selection::{InvalidSelection, LIGHT_CONNECTIONS, Selection};
+pub use selection::{InvalidSelection, LIGHT_CONNECTIONS, Selection, SurveyExtent};
 
 /// The configuration of an audit: trusted roots, client certificate, selected checks, limits.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use starttls::Connector;
 use starttls::proto::{AfterUpgrade, ClientMessage, Identity, ImplicitTls, Protocol};
-use starttls::{Connector, TlsVersion};
 use tokio::sync::Semaphore;
 
 use crate::error::ProbeError;
@@ -42,7 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         let (pace, reply_timeout) = (Duration::ZERO, Duration::from_secs(10));
         Self {
-            connections: 25,
+            connections: 30,
             concurrency: 4,
             pace,
             reply_timeout,
@@ -59,8 +59,6 @@ impl Default for Limits {
 pub(crate) struct Connectors {
     /// The configuration of an ordinary client.
     pub(crate) open: Connector,
-    pub(crate) tls12: Connector,
-    pub(crate) tls13: Connector,
     /// Offers only another protocol's ALPN id.
     pub(crate) foreign_alpn: Connector,
     /// The same connectors with a ClientHello that fits into one segment.
@@ -95,8 +93,6 @@ impl Connectors {
         let open = || builder().insecure().timeout(reply_timeout);
         Ok(Self {
             open: open().build()?,
-            tls12: open().tls_versions(TlsVersion::Tls12, TlsVersion::Tls12).build()?,
-            tls13: open().tls_versions(TlsVersion::Tls13, TlsVersion::Tls13).build()?,
             foreign_alpn: open().alpn(vec![FOREIGN_ALPN.to_vec()]).build()?,
             small: None,
         })
@@ -187,7 +183,7 @@ impl Plan {
             log.start(self.protocol, purpose);
             return Err(ProbeError::Budget);
         }
-        tokio::time::sleep_until((Instant::now() + self.limits.pace).min(self.deadline).into()).await;
+        self.pause(self.limits.pace).await;
         let address = SocketAddr::new(self.address.ip(), port);
         let limits = (self.reply_timeout(), self.deadline);
         let session =
@@ -232,6 +228,11 @@ impl Plan {
             starttls::Error::Timeout { .. } => ProbeError::Silent("the rest of the handshake"),
             error => ProbeError::Handshake(error.to_string()),
         }
+    }
+
+    /// Waits, at most until the audit's deadline.
+    pub(crate) async fn pause(&self, time: Duration) {
+        tokio::time::sleep_until((Instant::now() + time).min(self.deadline).into()).await;
     }
 
     /// Returns the local address of the first connection.

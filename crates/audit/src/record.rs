@@ -11,6 +11,9 @@ use crate::report::{Entry, EntryKind, Evidence, Transcript};
 const MAX_ENTRIES: usize = 400;
 const MAX_SHOWN: usize = 2000;
 
+/// The most octets that are shown of bytes that are also described in words. A ServerHello is shorter.
+const MAX_SHOWN_OF_DESCRIBED: usize = 600;
+
 /// The most characters of a transcript. Later entries have only the length of their message.
 const MAX_TEXT: usize = 128 * 1024;
 
@@ -94,6 +97,18 @@ impl Record {
     /// Records bytes, escaped and cut to a limit.
     pub(crate) fn bytes(&self, kind: EntryKind, bytes: &[u8]) {
         self.with((), |conversation| conversation.bytes(kind, bytes));
+    }
+
+    /// Records bytes with their meaning in words, which the text report shows.
+    pub(crate) fn described(&self, kind: EntryKind, bytes: &[u8], words: String) {
+        self.with((), |conversation| {
+            let shown = bytes.get(..MAX_SHOWN_OF_DESCRIBED).unwrap_or(bytes);
+            let more = match bytes.len() - shown.len() {
+                0 => String::new(),
+                more => format!("… ({more} more)"),
+            };
+            conversation.push(kind, format!("{}{more}", Escaped(shown)), Some(words));
+        });
     }
 
     /// Records an event.

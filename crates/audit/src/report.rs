@@ -280,7 +280,7 @@ pub struct StepTime {
 pub struct TlsSummary {
     /// The version: "TLS 1.3".
     pub version: String,
-    /// All versions with which a handshake succeeded.
+    /// All versions that the server offers: that of the handshake, and those that the TLS survey found.
     pub versions: Vec<String>,
     /// The registered name of the cipher suite.
     pub cipher_suite: String,
@@ -294,6 +294,132 @@ pub struct TlsSummary {
     pub resumption: bool,
     /// Whether the server stapled an OCSP response.
     pub ocsp_stapled: bool,
+    /// What the server offers beyond this session; `null` if the audit did not ask.
+    #[serde(default)]
+    pub survey: Option<TlsSurvey>,
+}
+
+/// What a server offers, from the answers to ClientHellos. A fact that is `null` was not asked for, or the answers do not
+/// prove it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct TlsSurvey {
+    /// The extent: "brief", "survey", "full".
+    pub size: String,
+    /// The number of connections, each with one ClientHello.
+    pub hellos: usize,
+    /// Why the survey ended: "complete", "budget", "turned-away", "control-failed".
+    pub end: String,
+    /// Whether all questions of this extent were asked.
+    pub complete: bool,
+    /// The versions, newest first.
+    pub versions: Vec<SurveyedVersion>,
+    /// Whose order of suites decides: "server" or "client".
+    pub preference: Option<String>,
+    /// The groups that were negotiated.
+    pub groups: Vec<String>,
+    /// Whether TLS 1.3 offers a group that resists quantum computers.
+    pub post_quantum: Option<bool>,
+    /// The schemes of the signatures that the server made in TLS 1.2.
+    pub signature_schemes: Vec<String>,
+    /// The finite-field Diffie-Hellman exchanges.
+    pub dh: Vec<SurveyedDh>,
+    /// The server's own certificates up to TLS 1.2, each once.
+    pub certificates: Vec<Certificate>,
+    /// Properties up to TLS 1.2.
+    pub properties: SurveyedProperties,
+    /// The versions, and the classes of offered versions, that are not known.
+    pub unasked: Vec<String>,
+}
+
+/// A version in a survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct SurveyedVersion {
+    /// The name: "TLS 1.2".
+    pub name: String,
+    /// Whether the server offers it.
+    pub offered: Option<bool>,
+    /// The reason why that is not known, if the answers do not prove it.
+    pub reason: Option<String>,
+    /// The suites that were negotiated, in the order in which they were found.
+    pub suites: Vec<SurveyedSuite>,
+    /// The classes of suites, the worst first; empty if the version is not offered, and for TLS 1.3.
+    pub classes: Vec<SurveyedClass>,
+    /// Whether every suite of the version is known by name.
+    pub complete: bool,
+}
+
+/// A cipher suite in a survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct SurveyedSuite {
+    /// The code in hexadecimal: "0xc02f", or three octets for SSL 2.0.
+    pub code: String,
+    /// The registered name.
+    pub name: String,
+    /// OpenSSL's name.
+    pub openssl_name: Option<String>,
+    /// The worst property: "anon", "cbc", "aead".
+    pub class: String,
+}
+
+/// A class of suites in a survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct SurveyedClass {
+    /// The name: "anon", "cbc", "aead".
+    pub name: String,
+    /// Whether the server offers a suite of the class.
+    pub offered: Option<bool>,
+}
+
+/// A finite-field Diffie-Hellman exchange in a survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct SurveyedDh {
+    /// The version.
+    pub version: String,
+    /// The registered name of the suite.
+    pub suite: String,
+    /// The size of the prime in bits.
+    pub bits: u32,
+    /// SHA-256 of the prime, in hexadecimal.
+    pub prime_sha256: String,
+}
+
+/// Properties of a server up to TLS 1.2.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct SurveyedProperties {
+    /// TLS compression (CRIME).
+    pub compression: Option<bool>,
+    /// Secure renegotiation (RFC 5746).
+    pub secure_renegotiation: Option<bool>,
+    /// Extended master secret (RFC 7627).
+    pub extended_master_secret: Option<bool>,
+    /// Encrypt-then-MAC with CBC suites (RFC 7366).
+    pub encrypt_then_mac: Option<bool>,
+    /// Session tickets (RFC 5077).
+    pub session_ticket: Option<bool>,
+    /// Heartbeat (RFC 6520).
+    pub heartbeat: Option<bool>,
+    /// A stapled OCSP response (RFC 6066).
+    pub ocsp_staple: Option<bool>,
+    /// Signed certificate timestamps in the handshake (RFC 6962).
+    pub certificate_timestamps: Option<bool>,
+    /// A request for a client certificate.
+    pub client_certificate: Option<bool>,
+    /// The protection against a downgrade by TLS_FALLBACK_SCSV (RFC 7507).
+    pub fallback_scsv: Option<bool>,
+    /// The mark of a downgrade in the random (RFC 8446 section 4.1.3).
+    pub downgrade_mark: Option<bool>,
+    /// A weak, unusual or explicit curve.
+    pub weak_curve: Option<bool>,
+    /// A signature with SHA-1 or MD5 in TLS 1.2 (RFC 9155).
+    pub legacy_signature: Option<bool>,
+    /// The same finite-field Diffie-Hellman value in two connections (Raccoon).
+    pub dh_reuse: Option<bool>,
 }
 
 /// The certificates that the server presented, and the result of their verification.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::check::{CHECKS, Check, id};
+use starttls_hello::WalkSize;
+
+use crate::check::{self, CHECKS, Check, id};
 use crate::report::{AuditReport, CheckOutcome, EndpointVerdict, Finding};
 
 /// The most connections that an audit with [`Selection::light`] may open.
@@ -40,11 +42,28 @@ const LIGHT: &[&Check] = &[
 /// connections of their own.
 const BY_ID_ONLY: &[&Check] = &[id::CERT_NO_SNI, id::CERT_UNKNOWN_SNI];
 
-/// The checks to run and to report. The default selects all checks.
+/// The extent of the TLS survey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurveyExtent {
+    /// What the survey asks for.
+    pub size: WalkSize,
+    /// The most connections. Each of them carries one ClientHello.
+    pub hellos: usize,
+}
+
+impl SurveyExtent {
+    /// Returns the extent of this size with its usual number of connections.
+    pub const fn new(size: WalkSize) -> Self {
+        Self { size, hellos: size.connections() }
+    }
+}
+
+/// The checks to run and to report. The default selects all checks, with a brief TLS survey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// In the order of the table.
     checks: Vec<&'static Check>,
+    survey: SurveyExtent,
 }
 
 /// An invalid selection.
@@ -73,7 +92,7 @@ impl std::error::Error for InvalidSelection {}
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { checks: CHECKS.iter().collect() }
+        Self::of_all(CHECKS.iter().collect())
     }
 }
 
@@ -91,18 +110,42 @@ impl Selection {
                     row.id == name || (row.family() == name && !BY_ID_ONLY.iter().any(|it| it.id == row.id))
                 })
         };
-        Self { checks: CHECKS.iter().filter(|row| is_in_only(row)).collect() }.without(skip)
+        Self::of_all(CHECKS.iter().filter(|row| is_in_only(row)).collect()).without(skip)
     }
 
     /// Returns the selection for monitoring: offer, upgrade, certificate. It sends no login, and all of its checks are
     /// made on the first connection; [`LIGHT_CONNECTIONS`] leaves one for a small ClientHello or a diagnosis.
     pub fn light() -> Self {
-        Self { checks: LIGHT.to_vec() }
+        Self::of_all(LIGHT.to_vec())
     }
 
     /// Returns the selection of one check.
     pub(crate) fn of(check: &'static Check) -> Self {
-        Self { checks: vec![check] }
+        Self::of_all(vec![check])
+    }
+
+    const fn of_all(checks: Vec<&'static Check>) -> Self {
+        Self { checks, survey: SurveyExtent::new(WalkSize::Brief) }
+    }
+
+    /// Returns the selection with another extent of the TLS survey. It runs if a check is selected that needs it.
+    #[must_use]
+    pub fn with_survey(self, survey: SurveyExtent) -> Self {
+        Self { survey, ..self }
+    }
+
+    /// Returns the selection without the checks that need the TLS survey.
+    ///
+    /// # Errors
+    /// If no check is left.
+    pub fn without_survey(mut self) -> Result<Self, InvalidSelection> {
+        self.checks.retain(|row| !needs_survey(row));
+        self.not_empty()
+    }
+
+    /// Returns the extent of the TLS survey.
+    pub const fn survey(&self) -> SurveyExtent {
+        self.survey
     }
 
     /// Returns the selection without these checks and families.
@@ -112,10 +155,11 @@ impl Selection {
     pub fn without(mut self, skip: &[String]) -> Result<Self, InvalidSelection> {
         known(skip)?;
         self.checks.retain(|row| !skip.iter().any(|name| is_named(row, name)));
-        match self.checks.is_empty() {
-            true => Err(InvalidSelection::Empty),
-            false => Ok(self),
-        }
+        self.not_empty()
+    }
+
+    fn not_empty(self) -> Result<Self, InvalidSelection> {
+        if self.checks.is_empty() { Err(InvalidSelection::Empty) } else { Ok(self) }
     }
 
     /// Returns whether this check is selected.
@@ -149,6 +193,11 @@ impl Selection {
             }
         }
     }
+}
+
+/// Returns whether the TLS survey decides this check.
+pub(crate) fn needs_survey(row: &Check) -> bool {
+    row.id == id::TLS_OLD.id || check::SURVEY.iter().any(|it| it.id == row.id)
 }
 
 fn is_named(row: &Check, name: &str) -> bool {

@@ -12,7 +12,8 @@ use starttls::Connector;
 use starttls::proto::{PROTOCOLS, Protocol, protocol};
 use starttls_audit::check::{CHECKS, Check};
 use starttls_audit::report::{CheckOutcome, EndpointReport, EndpointVerdict, EntryKind};
-use starttls_audit::{Audit, LIGHT_CONNECTIONS, Limits, Selection, cost};
+use starttls_audit::{Audit, LIGHT_CONNECTIONS, Limits, Selection, SurveyExtent, cost};
+use starttls_hello::WalkSize;
 use starttls_lab::{Lab, Options};
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -131,14 +132,37 @@ async fn the_certificate_takes_one_connection() {
     tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
 }
 
+/// The TLS survey of a sound server takes seven connections. A larger survey takes more, never more than allowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tls_checks_take_a_connection_for_each_version() {
+async fn the_tls_checks_take_the_connections_of_the_survey() {
     let lab = Lab::start(Options::default()).unwrap();
     let only = Selection::new(&names(&["tls"]), &[]).unwrap();
-    let counted = audited(&lab, of("imap"), only, Limits::default()).await;
-    assert_eq!((counted.connections, counted.logins), (3, 0));
+    let counted = audited(&lab, of("imap"), only.clone(), Limits::default()).await;
+    assert_eq!((counted.connections, counted.logins), (8, 0));
     let tls = counted.report.tls.unwrap();
     assert_eq!(tls.versions, ["TLS 1.2", "TLS 1.3"]);
+    assert_eq!(tls.survey.map(|it| (it.hellos, it.complete)), Some((7, true)));
+
+    for (extent, expected) in [
+        (SurveyExtent { size: WalkSize::Brief, hellos: 3 }, 4),
+        (SurveyExtent { size: WalkSize::Survey, hellos: 5 }, 6),
+        (SurveyExtent::new(WalkSize::Survey), 19),
+    ] {
+        let selection = only.clone().with_survey(extent);
+        let counted = audited(&lab, of("imap"), selection, Limits::default()).await;
+        assert_eq!(counted.connections, expected, "{extent:?}");
+    }
+    tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
+}
+
+/// Without the checks that need the survey, no hello is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_checks_the_survey_is_not_run() {
+    let lab = Lab::start(Options::default()).unwrap();
+    let only = Selection::new(&names(&["tls-suite", "tls-group"]), &[]).unwrap();
+    let counted = audited(&lab, of("imap"), only, Limits::default()).await;
+    assert_eq!(counted.connections, 1);
+    assert_eq!(counted.report.tls.unwrap().survey, None);
     tokio::task::spawn_blocking(move || drop(lab)).await.unwrap();
 }
 
@@ -218,6 +242,7 @@ async fn no_check_takes_more_than_announced() {
         assert_eq!(finding.id, check.id, "{case}");
         let expected = match announced.is_slow {
             true => finding.outcome == CheckOutcome::NotRun && finding.summary == "needs --slow",
+            false if finding.summary == "needs --tls survey" => finding.outcome == CheckOutcome::NotRun,
             false => !matches!(finding.outcome, CheckOutcome::NotRun | CheckOutcome::Inconclusive),
         };
         assert!(expected, "{case}: {finding:?}");
@@ -226,5 +251,6 @@ async fn no_check_takes_more_than_announced() {
 }
 
 fn cost_of(check: &Check, protocol: &'static Protocol) -> starttls_audit::Cost {
-    cost(CHECKS.iter().find(|row| row.id == check.id).unwrap(), protocol)
+    let check = CHECKS.iter().find(|row| row.id == check.id).unwrap();
+    cost(check, protocol, SurveyExtent::new(WalkSize::Brief))
 }

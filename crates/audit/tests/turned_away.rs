@@ -13,6 +13,7 @@ use starttls_lab::ca::Authority;
 use starttls_lab::rogue::{Rogue, Weakness};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// Forwards the first `left` connections to the server. Later connections receive `then` and are closed.
 async fn limited(server: SocketAddr, mut left: u32, then: &'static [u8]) -> SocketAddr {
@@ -63,18 +64,25 @@ fn throttled(report: &EndpointReport) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_turned_away_accuses_nobody() {
+    // An audit waits after each refusal, so the audits run beside each other.
+    let mut audits = JoinSet::new();
     for then in [&b"421 4.7.0 Too many connections\r\n"[..], b""] {
         for admitted in 1..12 {
-            let report = audited(25, async |server| limited(server, admitted, then).await).await;
-            assert_eq!(accused(&report), Vec::<String>::new(), "{admitted} connections");
-            assert!(throttled(&report), "{admitted} connections: {}", report.summary);
-            // The report mentions the refusal once, not for every check that could not run.
-            let away = |it: &&starttls_audit::report::Finding| {
-                it.outcome == CheckOutcome::Inconclusive && it.summary.contains("turned")
-            };
-            let told: Vec<_> = report.findings.iter().filter(away).map(|it| it.id.as_str()).collect();
-            assert_eq!(told, ["srv-throttled"], "{admitted} connections");
+            audits.spawn(async move {
+                (admitted, audited(30, async |server| limited(server, admitted, then).await).await)
+            });
         }
+    }
+    while let Some(done) = audits.join_next().await {
+        let (admitted, report) = done.unwrap();
+        assert_eq!(accused(&report), Vec::<String>::new(), "{admitted} connections");
+        assert!(throttled(&report), "{admitted} connections: {}", report.summary);
+        // The report mentions the refusal once, not for every check that could not run.
+        let away = |it: &&starttls_audit::report::Finding| {
+            it.outcome == CheckOutcome::Inconclusive && it.summary.contains("turned")
+        };
+        let told: Vec<_> = report.findings.iter().filter(away).map(|it| it.id.as_str()).collect();
+        assert_eq!(told, ["srv-throttled"], "{admitted} connections");
     }
 }
 

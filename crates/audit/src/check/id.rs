@@ -117,6 +117,20 @@ pub const TLS_RESUMPTION: &Check = row("tls-resumption");
 pub const TLS_ALPN: &Check = row("tls-alpn");
 /// `tls-renegotiation`
 pub const TLS_RENEGOTIATION: &Check = row("tls-renegotiation");
+/// `tls-inventory`
+pub const TLS_INVENTORY: &Check = row("tls-inventory");
+/// `tls-ssl`
+pub const TLS_SSL: &Check = row("tls-ssl");
+/// `tls-deprecated`
+pub const TLS_DEPRECATED: &Check = row("tls-deprecated");
+/// `tls-null`
+pub const TLS_NULL: &Check = row("tls-null");
+/// `tls-anon`
+pub const TLS_ANON: &Check = row("tls-anon");
+/// `tls-export`
+pub const TLS_EXPORT: &Check = row("tls-export");
+/// `tls-weak`
+pub const TLS_WEAK: &Check = row("tls-weak");
 /// `leak-banner`
 pub const LEAK_BANNER: &Check = row("leak-banner");
 /// `leak-internal`

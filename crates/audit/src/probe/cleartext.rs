@@ -107,10 +107,12 @@ async fn probe(context: &Context<'_>) -> ProbeResult {
         });
     }
     if wanted(id::SRV_NOT_ENFORCED) {
-        result.push(match command {
+        let finding = match command {
             Some(finding) => finding.at(at),
             None => conclude(id::SRV_NOT_ENFORCED, served_alone(plan, usual, &result.log).await, &result.log),
-        });
+        };
+        let _ = context.is_enforced.set(finding.outcome == CheckOutcome::Pass);
+        result.push(finding);
     }
     result
 }

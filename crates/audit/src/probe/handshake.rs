@@ -92,6 +92,7 @@ impl Baseline {
             alpn: facts.alpn.as_deref().map(|id| Escaped(id).to_string()),
             resumption: tickets > 0,
             ocsp_stapled: facts.ocsp_stapled,
+            survey: None,
         });
         self.certificate = Some(Presented::of(&facts));
         inside.quit().await;

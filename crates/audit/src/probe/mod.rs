@@ -19,6 +19,7 @@ mod mechanisms;
 mod port;
 mod pre_tls_text;
 mod stall;
+mod survey;
 mod tls;
 
 use std::pin::Pin;
@@ -36,8 +37,8 @@ use crate::filter::is_wrong;
 use crate::finding::{FindingBuilder, ProbeResult};
 use crate::plan::Plan;
 use crate::record::Log;
-use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity};
-use crate::selection::Selection;
+use crate::report::{CheckOutcome, EndpointReport, EndpointVerdict, Finding, Presented, Severity, TlsSurvey};
+use crate::selection::{Selection, SurveyExtent};
 use crate::session::{CleartextSession, Opening};
 use baseline::Baseline;
 
@@ -50,7 +51,7 @@ const PROBES: &[&dyn Probe] = &[
     &tls::ForeignAlpn,
     &tls::OtherNames,
     &cross_protocol::CrossProtocol,
-    &tls::Versions,
+    &survey::TlsOffer,
     &stall::Stall,
 ];
 
@@ -128,8 +129,8 @@ impl Cost {
 
 /// Returns what one check needs on an endpoint of this protocol, with the first connection. An endpoint that does not
 /// upgrade may need two connections more for a diagnosis.
-pub fn cost(check: &'static Check, protocol: &'static Protocol) -> Cost {
-    let selection = Selection::of(check);
+pub fn cost(check: &'static Check, protocol: &'static Protocol, survey: SurveyExtent) -> Cost {
+    let selection = Selection::of(check).with_survey(survey);
     let needed = PROBES.iter().filter(|probe| probe.is_needed(&selection));
     needed.fold(Cost::new(1), |sum, probe| sum.and(probe.cost(&selection, protocol)))
 }
@@ -143,8 +144,12 @@ struct Context<'a> {
     version: Option<Version>,
     /// The signature of the server's answer to a harmless command in cleartext.
     harmless_reply: OnceLock<String>,
-    /// Every version that a handshake succeeded with.
+    /// Whether the server serves only clients that request TLS.
+    is_enforced: OnceLock<bool>,
+    /// Every version that the TLS survey found.
     versions: OnceLock<Vec<Version>>,
+    /// The result of the TLS survey.
+    survey: OnceLock<TlsSurvey>,
     /// Why a session inside TLS is not served.
     unserved: OnceLock<ProbeError>,
 }
@@ -261,7 +266,9 @@ async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResul
         presented: base.certificate.as_ref(),
         version: base.version,
         harmless_reply: OnceLock::new(),
+        is_enforced: OnceLock::new(),
         versions: OnceLock::new(),
+        survey: OnceLock::new(),
         unserved: OnceLock::new(),
     };
     for part in run_probes(&context).await {
@@ -270,7 +277,7 @@ async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResul
     if plan.implicit {
         implicit::add_not_applicable(result);
     }
-    let Context { versions, unserved, .. } = context;
+    let Context { versions, survey, unserved, .. } = context;
     // The control run of the injection probe is the better evidence; a smaller selection has only the first connection.
     if let Some(error) = unserved.into_inner().or(base.unserved.take()) {
         // A server that serves nothing inside TLS has done half an upgrade.
@@ -285,6 +292,7 @@ async fn after_upgrade(plan: &Plan, base: &mut Baseline, result: &mut ProbeResul
         tls.versions.extend(versions.into_inner().unwrap_or_default().iter().map(ToString::to_string));
         tls.versions.sort();
         tls.versions.dedup();
+        tls.survey = survey.into_inner();
     }
 }
 

@@ -1,8 +1,7 @@
-//! More handshakes: other versions of TLS, the ALPN id of another protocol, other server names.
+//! More handshakes: the ALPN id of another protocol, other server names.
 
 use starttls::Connector;
 use starttls::proto::{Escaped, Protocol};
-use starttls_hello::Version;
 
 use super::{Context, Cost, Probe, Running};
 use crate::check::{Check, id};
@@ -12,11 +11,9 @@ use crate::plan::Plan;
 use crate::record::Log;
 use crate::report::{Certificate, CheckOutcome, Severity};
 use crate::selection::Selection;
-use crate::tls_version::tls_version;
 
 /// A completed handshake.
 struct Handshake {
-    version: Option<Version>,
     own: Option<Certificate>,
     alpn: Option<Vec<u8>>,
 }
@@ -33,62 +30,9 @@ async fn handshake(
     let mut inside = plan.upgrade_with(connector, name, purpose, log).await?;
     let facts = inside.session().facts();
     let own = facts.chain.first().map(|der| Certificate::read(der));
-    let handshake = Handshake { version: tls_version(facts), own, alpn: facts.alpn.clone() };
+    let handshake = Handshake { own, alpn: facts.alpn.clone() };
     inside.quit().await;
     Ok(handshake)
-}
-
-/// Upgrades with TLS 1.2 only, and with TLS 1.3 only.
-pub(super) struct Versions;
-
-impl Probe for Versions {
-    fn checks(&self) -> &'static [&'static Check] {
-        &[id::TLS_OLD]
-    }
-
-    fn cost(&self, _: &Selection, _: &'static Protocol) -> Cost {
-        Cost::new(2)
-    }
-
-    fn run<'a>(&'a self, context: &'a Context<'a>) -> Running<'a> {
-        Box::pin(versions(context))
-    }
-
-    fn runs_with_implicit_tls(&self) -> bool {
-        true
-    }
-}
-
-async fn versions(context: &Context<'_>) -> ProbeResult {
-    let plan = context.plan;
-    let mut result = ProbeResult::default();
-    let mut works = Vec::from_iter(context.version);
-    let mut finding = None;
-    for (connector, purpose) in
-        [(&plan.connectors.tls12, "TLS 1.2 only"), (&plan.connectors.tls13, "TLS 1.3 only")]
-    {
-        // The finding is about the second handshake, with TLS 1.3.
-        finding = match handshake(plan, purpose, connector, &plan.server_name, &result.log).await {
-            Ok(handshake) => {
-                works.extend(handshake.version);
-                None
-            }
-            Err(ProbeError::Handshake(_)) => {
-                Some(FindingBuilder::new(id::TLS_OLD, CheckOutcome::Warning, "TLS 1.3 is not available"))
-            }
-            Err(error) => Some(FindingBuilder::inconclusive(id::TLS_OLD, &error)),
-        };
-    }
-    works.sort();
-    works.dedup();
-    let is_new = works.contains(&Version::Tls13);
-    let finding = finding.filter(|_| !is_new).unwrap_or_else(|| {
-        let names = works.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-        FindingBuilder::pass(id::TLS_OLD, format!("handshakes succeed with {names}"))
-    });
-    result.push_with_last(finding);
-    let _ = context.versions.set(works);
-    result
 }
 
 /// Offers only the ALPN id of another protocol (rule S7, CVE-2021-3618).

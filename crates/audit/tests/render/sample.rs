@@ -289,6 +289,7 @@ fn tls() -> TlsSummary {
         alpn: None,
         resumption: true,
         ocsp_stapled: false,
+        survey: None,
     }
 }
 

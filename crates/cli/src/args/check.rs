@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use starttls_audit::SurveyExtent;
 use starttls_audit::report::Severity;
+use starttls_hello::WalkSize;
 
 use super::common::{Output, Peer, dns_server, duration};
 
 /// Audit a server: is the upgrade offered, enforced and verified, and is it safe from injection?
 ///
-/// The audit opens at most 25 connections to an endpoint and sends only harmless probes: it never completes a
+/// The audit opens at most 30 connections to an endpoint and sends only harmless probes: it never completes a
 /// mail transaction and never tries a real password. Every verdict contains the bytes that prove it.
 ///
 /// A URL with smtps, imaps, pop3s, ldaps or a similar scheme is a port where TLS starts at the first byte. The
@@ -28,6 +30,7 @@ use super::common::{Output, Peer, dns_server, duration};
   starttls check example.com                            everything that the domain announces
   starttls check smtp://mx1.example.com imap://mail.example.com --format html --output report.html
   starttls check imaps://mail.example.com               TLS from the first byte
+  starttls check smtp://mx1.example.com --tls survey    all classes of suites, groups and properties of TLS
   starttls check --file targets.txt --format json --resume report.jsonl
   starttls check imap://mail.example.com --format nagios --expiry-warning 21
   starttls check example.com --format text,html,sarif --output-dir reports
@@ -79,9 +82,9 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
-    /// The most connections to one endpoint in total
-    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) max_connections: u32,
+    /// The most connections to one endpoint in total [default: 30, and what the TLS survey needs beyond a brief one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) max_connections: Option<u32>,
 
     /// The most connections to one endpoint at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -103,6 +106,15 @@ pub(crate) struct Check {
     /// Also run the checks that have to wait, up to five minutes each
     #[arg(long)]
     pub(crate) slow: bool,
+
+    /// The extent of the TLS survey, which finds versions and suites that no secure client offers. Each of its
+    /// ClientHellos takes a connection: none, brief (at most 8), survey (at most 30) or full (at most 60)
+    #[arg(long, value_enum, value_name = "SIZE", default_value_t = TlsSize::Brief, conflicts_with = "light")]
+    pub(crate) tls: TlsSize,
+
+    /// The most ClientHellos of the TLS survey [default: 8, 30 or 60, depending on --tls]
+    #[arg(long, value_name = "N", conflicts_with = "light", value_parser = clap::value_parser!(u16).range(1..=250))]
+    pub(crate) tls_hellos: Option<u16>,
 
     /// The port where the same service starts TLS at the first byte [default: the protocol's port for that, if the
     /// target has the protocol's usual port]
@@ -164,6 +176,29 @@ pub(crate) enum ReportFormat {
     Html,
     Nagios,
     Prometheus,
+}
+
+/// The extent of the TLS survey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TlsSize {
+    None,
+    Brief,
+    Survey,
+    Full,
+}
+
+impl Check {
+    /// Returns the extent of the TLS survey; `None` if it is not run.
+    pub(crate) fn survey(&self) -> Option<SurveyExtent> {
+        let size = match self.tls {
+            TlsSize::None => return None,
+            TlsSize::Brief => WalkSize::Brief,
+            TlsSize::Survey => WalkSize::Survey,
+            TlsSize::Full => WalkSize::Full,
+        };
+        let hellos = self.tls_hellos.map_or(size.connections(), usize::from);
+        Some(SurveyExtent { size, hellos })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use starttls_audit::{LIGHT_CONNECTIONS, Limits};
+use starttls_audit::{LIGHT_CONNECTIONS, Limits, SurveyExtent};
+use starttls_hello::WalkSize;
 
 use crate::args::Check;
 
@@ -14,11 +15,12 @@ pub(crate) fn of(args: &Check) -> Limits {
     let slow = args.slow.then_some(FIVE_MINUTES);
     let pace = args.pace.unwrap_or_default();
     // The default deadline grows with what --pace and --slow need.
-    let more = pace.saturating_mul(args.max_connections).saturating_add(slow.unwrap_or_default());
+    let connections = args.max_connections.unwrap_or_else(|| usual_connections(args));
+    let more = pace.saturating_mul(connections).saturating_add(slow.unwrap_or_default());
     let usual = Limits::default().deadline.saturating_add(more);
     let most = if args.light { LIGHT_CONNECTIONS } else { u32::MAX };
     Limits {
-        connections: args.max_connections.min(most),
+        connections: connections.min(most),
         concurrency: args.concurrency.into(),
         pace,
         reply_timeout: args.peer.timeout,
@@ -27,4 +29,11 @@ pub(crate) fn of(args: &Check) -> Limits {
         implicit_port: args.implicit_port,
         expiry_warning: args.expiry_warning,
     }
+}
+
+/// Returns the default limit of connections, which includes a brief TLS survey. A larger one needs more.
+fn usual_connections(args: &Check) -> u32 {
+    let brief = SurveyExtent::new(WalkSize::Brief).hellos;
+    let more = args.survey().map_or(0, |survey| survey.hellos.saturating_sub(brief));
+    Limits::default().connections.saturating_add(u32::try_from(more).unwrap_or(u32::MAX))
 }

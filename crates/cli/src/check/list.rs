@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use starttls::proto::PROTOCOLS;
 use starttls_audit::check::{Check as Row, GROUPS};
-use starttls_audit::{Cost, Selection, cost};
+use starttls_audit::{Cost, Selection, SurveyExtent, cost};
 
 use crate::args::{Check, ReportFormat};
 use crate::error::Failed;
@@ -29,7 +29,7 @@ fn text(args: &Check, selection: &Selection) -> Result<(), Failed> {
         }
         sink.line(group.title)?;
         for row in rows {
-            let needs = Needs::of(row);
+            let needs = Needs::of(row, selection.survey());
             let login = match needs.failed_login.len() {
                 0 => "-",
                 all if all == PROTOCOLS.len() => "login",
@@ -50,7 +50,7 @@ fn json(args: &Check, selection: &Selection) -> Result<(), Failed> {
     let checks: Vec<Value> = rows
         .filter(|(_, row)| selection.wants(row))
         .map(|(group, row)| {
-            let Needs { connections, failed_login, is_slow } = Needs::of(row);
+            let Needs { connections, failed_login, is_slow } = Needs::of(row, selection.survey());
             json!({
                 "id": row.id, "group": group, "severity": row.severity, "title": row.title,
                 "connections": connections, "failed_login": !failed_login.is_empty(),
@@ -71,8 +71,8 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(row: &'static Row) -> Self {
-        let costs: Vec<(&str, Cost)> = PROTOCOLS.iter().map(|it| (it.name, cost(row, it))).collect();
+    fn of(row: &'static Row, survey: SurveyExtent) -> Self {
+        let costs: Vec<(&str, Cost)> = PROTOCOLS.iter().map(|it| (it.name, cost(row, it, survey))).collect();
         Self {
             connections: costs.iter().map(|(_, cost)| cost.connections).max().unwrap_or_default(),
             failed_login: costs.iter().filter(|(_, cost)| cost.failed_login).map(|(name, _)| *name).collect(),

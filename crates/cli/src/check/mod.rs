@@ -62,6 +62,10 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
         true => Selection::light().without(&args.skip),
         false => Selection::new(&args.only, &args.skip),
     };
+    let selection = selection.and_then(|selection| match args.survey() {
+        Some(survey) => Ok(selection.with_survey(survey)),
+        None => selection.without_survey(),
+    });
     selection.map_err(|error| {
         let hint = match &error {
             InvalidSelection::Unknown(name) => {
@@ -71,6 +75,9 @@ fn selection(args: &Check) -> Result<Selection, Failed> {
             }
             InvalidSelection::Empty if args.light => {
                 String::from("starttls check --list --light shows the checks of --light")
+            }
+            InvalidSelection::Empty if args.survey().is_none() => {
+                String::from("--tls none leaves out the checks that need the TLS survey")
             }
             InvalidSelection::Empty => String::from("remove from --skip what --only selects"),
         };

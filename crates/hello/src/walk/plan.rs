@@ -60,7 +60,15 @@ pub(super) fn next(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> 
 
 /// What to ask with the last connection.
 pub(super) fn last(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
-    good(evidence, size).filter(|_| size == WalkSize::Brief).or_else(|| control(evidence))
+    // If TLS 1.2 was only ever answered by closing, modern suites may be refused too, and then nothing is confirmed.
+    let by_alert = evidence.refusals(Version::Tls12).any(|it| it.refusal() == Some(Refusal::Parameters));
+    let answers = by_alert || evidence.best_classic().is_some() || evidence.last_success().is_none();
+    good(evidence, size).filter(|_| size == WalkSize::Brief && answers).or_else(|| control(evidence))
+}
+
+/// Returns whether an alert about the version settles that the server has neither this version nor an older one.
+fn is_refused_by_version(evidence: &Evidence<'_>, version: Version) -> bool {
+    evidence.refusals(version).any(|it| it.refusal() == Some(Refusal::Version))
 }
 
 /// Repeats the last question that succeeded, if something was refused since.
@@ -85,19 +93,38 @@ fn good(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
         let question = Question::new(Topic::Good, Version::Tls12, lists::list(Topic::Good, Version::Tls12));
         Question { compression: true, grease: size != WalkSize::Brief, ..question }
     })
+    .filter(|_| !is_refused_by_version(evidence, Version::Tls12))
 }
 
-fn old(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
-    once(evidence, Topic::Old, || old_question(Topic::Old, Version::Tls11))
+fn old(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    once(evidence, Topic::Old, || match size {
+        WalkSize::Brief => old_with_dhe(Version::Tls11),
+        _ => old_question(Topic::Old, Version::Tls11),
+    })
+}
+
+/// All suites in one hello, which saves a connection if an alert refuses them all. Finite-field Diffie-Hellman is last,
+/// so that a server that follows the client's order takes another suite.
+fn old_with_dhe(version: Version) -> Question {
+    let mut question = old_question(Topic::Old, version);
+    question.suites.extend(lists::list(Topic::OldDhe, version));
+    question
 }
 
 fn old_question(topic: Topic, version: Version) -> Question {
     Question { compression: true, ..Question::new(topic, version, lists::list(topic, version)) }
 }
 
-/// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman.
-fn old_dhe(evidence: &Evidence<'_>, _: WalkSize) -> Option<Question> {
-    dhe_after_refusal(evidence, Version::Tls11)
+/// A refusal that is not about the version leaves suites with finite-field Diffie-Hellman. In a brief walk, a suite of
+/// that kind that the server cannot use may have hidden the others.
+fn old_dhe(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
+    if size != WalkSize::Brief {
+        return dhe_after_refusal(evidence, Version::Tls11);
+    }
+    let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == Version::Tls11);
+    let refusal = asked.next()?.refusal()?;
+    (matches!(refusal, Refusal::Other(_) | Refusal::Closed) && asked.next().is_none())
+        .then(|| old_question(Topic::Old, Version::Tls11))
 }
 
 fn dhe_after_refusal(evidence: &Evidence<'_>, version: Version) -> Option<Question> {
@@ -122,6 +149,7 @@ fn older(evidence: &Evidence<'_>, size: WalkSize) -> Option<Question> {
     for version in versions {
         let mut asked = evidence.of(Topic::Old).filter(|it| it.question.version == version);
         match asked.next().map(|it| it.refusal()) {
+            None if size == WalkSize::Brief => return Some(old_with_dhe(version)),
             None => return Some(old_question(Topic::Old, version)),
             // The alert about the version settles the older ones.
             Some(Some(Refusal::Version)) => return None,
@@ -178,11 +206,15 @@ fn is_settled(evidence: &Evidence<'_>) -> bool {
 }
 
 /// The next part of a list: what was neither accepted nor refused. After an answer a survey drops the whole class, and
-/// a full walk only the suite.
+/// a full walk only the suite. A brief walk asks for a list once, but for the weak suites until they are refused: behind
+/// anonymous suites a server may hide RC4.
 fn walk_list(evidence: &Evidence<'_>, size: WalkSize, topic: Topic, version: Version) -> Option<Question> {
+    if is_refused_by_version(evidence, version) {
+        return None;
+    }
     let asked = || evidence.of(topic).filter(|it| it.question.version == version);
     let answered = evidence.accepted().any(|(it, ..)| it.question.topic == topic);
-    if size == WalkSize::Brief && (answered || asked().next().is_some()) {
+    if size == WalkSize::Brief && topic != Topic::Bad && (answered || asked().next().is_some()) {
         return None;
     }
     let suites = open(evidence, version, &lists::list(topic, version), size == WalkSize::Full);

@@ -257,3 +257,32 @@ fn the_number_of_hellos_is_known() {
         WalkSize::ALL.iter().map(|size| walk(&mut Server::usual(), Walk::new(*size)).0.connections());
     assert_eq!(counts.collect::<Vec<_>>(), [8, 16, 20]);
 }
+
+/// A brief walk asks for weak suites until they are refused: behind anonymous suites a server may offer RC4.
+#[test]
+fn weak_suites_behind_anonymous_ones_are_found_by_a_brief_walk() {
+    let names = ["ECDHE-RSA-AES128-GCM-SHA256", "AECDH-AES128-SHA", "ECDHE-RSA-RC4-SHA"];
+    let mut server = old_server(&names);
+    server.classic.retain(|version, _| *version == Version::Tls12);
+    let (walk, _) = walk(&mut server, Walk::new(WalkSize::Brief));
+    for class in [SuiteClass::Anonymous, SuiteClass::Rc4] {
+        assert_eq!(walk.facts().class(Version::Tls12, class).value(), OFFERED, "{:#?}", asked(&walk));
+    }
+    assert_eq!(walk.facts().class(Version::Tls12, SuiteClass::Export).value(), NOT_OFFERED);
+}
+
+/// A server with TLS 1.3 alone refuses every older hello. Its refusals are confirmed, also if it closes instead of sending
+/// an alert.
+#[test]
+fn a_brief_walk_concludes_about_a_server_with_tls13_alone() {
+    for style in [Style::Alert, Style::Close] {
+        let mut server = Server { classic: BTreeMap::new(), style, ..Server::usual() };
+        let (walk, _) = walk(&mut server, Walk::new(WalkSize::Brief));
+        for version in [Version::Ssl2, Version::Tls10, Version::Tls11] {
+            let known = walk.facts().version(version);
+            assert_eq!(known.value(), NOT_OFFERED, "{style:?} {version} {known:?} {:#?}", asked(&walk));
+        }
+        let weak = walk.facts().class(Version::Tls12, SuiteClass::Anonymous);
+        assert_eq!(weak.value(), NOT_OFFERED, "{style:?} {:#?}", asked(&walk));
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
 use starttls_hello::{
     CipherSuite, GroupInfo, GroupKind, KeyExchange, NamedGroup, Strength, Support, Version, Walk,
 };
@@ -135,8 +134,7 @@ const PRIMES: [(u16, &str); 5] = [
 pub(super) fn primes(asked: &Asked<'_>, rules: &Permissions<NamedGroup>) -> Offers {
     let mut accepted = Vec::new();
     for parameters in asked.facts.dh_parameters() {
-        let hash: String =
-            Sha256::digest(parameters.prime).iter().map(|octet| format!("{octet:02x}")).collect();
+        let hash: String = starttls_x509::hex(&starttls_x509::sha256(parameters.prime));
         let known = PRIMES.iter().find(|(_, known)| *known == hash).map(|(code, _)| NamedGroup(*code));
         accepted.push(match known {
             Some(group) => (group.to_string(), rules.level(&group)),
