@@ -70,9 +70,12 @@ pub(crate) fn of_library(error: &starttls::Error) -> u8 {
         Error::Config { .. } => USAGE,
         // The server was reached, so a handshake that broke or timed out is a failure of TLS.
         error if error.is_in_handshake() => TLS,
-        Error::Resolve { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Io { .. } => {
-            UNREACHABLE
-        }
+        Error::Resolve { .. }
+        | Error::Connect { .. }
+        | Error::Socket { .. }
+        | Error::Proxy(_)
+        | Error::Timeout { .. }
+        | Error::Io { .. } => UNREACHABLE,
         Error::Declined(refused) if is_unknown_host(refused) => DECLINED,
         Error::Declined(refused) if refused.reason == DeclinedReason::Bye => INCONCLUSIVE,
         // The server may offer TLS to a client with another name.

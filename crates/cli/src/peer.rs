@@ -109,7 +109,7 @@ impl Dial {
     /// Opens the connection and sends nothing.
     pub(crate) async fn open(&self, connector: &Connector) -> Result<Box<dyn Io>, Error> {
         match self {
-            Self::Tcp(endpoint) => Ok(Box::new(connector.dial(endpoint.clone()).await?)),
+            Self::Tcp(endpoint) => Ok(Box::new(connector.dial(endpoint.clone()).await?.stream)),
             Self::Unix(path) => Ok(Box::new(unix(path).await?)),
         }
     }

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use starttls_proto::{ClientName, Identity, Protocol, Side, Upgrade};
 
 use crate::deadline::Deadline;
+use crate::dialer::Tcp;
 use crate::handshake::{ConnectionAttempt, TlsSetup};
 use crate::observe::{Observer, Tap};
 use crate::tapped_stream::TappedStream;
@@ -24,9 +25,12 @@ use crate::{Endpoint, Error, Ready, UpgradeRefusal};
 ///
 /// It is cheap to clone and serves any number of connections. It verifies the certificate of every connection and resumes no
 /// session, except [`with_session_resumption`](Self::with_session_resumption).
+///
+/// `D` opens the connections: [`with_dialer`](Self::with_dialer) sets it.
 #[derive(Clone)]
-pub struct Connector {
+pub struct Connector<D = Tcp> {
     shared: Arc<Shared>,
+    pub(crate) dialer: D,
     alpn: Option<Vec<Vec<u8>>>,
     client_name: ClientName,
     observer: Option<Arc<dyn Observer>>,
@@ -54,7 +58,7 @@ pub(crate) struct Retry {
     pub(crate) pause: Duration,
 }
 
-impl fmt::Debug for Connector {
+impl<D> fmt::Debug for Connector<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").field("timeout", &self.shared.timeout).finish_non_exhaustive()
     }
@@ -65,7 +69,9 @@ impl Connector {
     pub fn builder() -> ConnectorBuilder {
         ConnectorBuilder::default()
     }
+}
 
+impl<D: Clone> Connector<D> {
     /// Returns the same connector with an observer of its connections. An observer usually belongs to one connection.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
@@ -92,6 +98,22 @@ impl Connector {
         let resumption = Resumption::in_memory_sessions(1);
         let session = SessionResumption { resumption, verifier: self.shared.trust.recording_verifier() };
         Self { session: Some(session), ..self.clone() }
+    }
+}
+
+impl<D> Connector<D> {
+    /// Returns the same connector with another dialer, which opens the connections: a proxy, a socket in the file system, or a
+    /// way of the caller's own.
+    #[must_use]
+    pub fn with_dialer<E>(&self, dialer: E) -> Connector<E> {
+        Connector {
+            shared: self.shared.clone(),
+            dialer,
+            alpn: self.alpn.clone(),
+            client_name: self.client_name.clone(),
+            observer: self.observer.clone(),
+            session: self.session.clone(),
+        }
     }
 
     /// Returns a connection that is ready for TLS after an upgrade that another negotiation has agreed. A new deadline
@@ -321,7 +343,7 @@ impl ConnectorBuilder {
         let timeout = self.timeout.unwrap_or(crate::DEFAULT_TIMEOUT);
         let Self { alpn, retry, client_name, .. } = self;
         let shared = Arc::new(Shared { config, trust, timeout, retry });
-        Ok(Connector { shared, alpn, client_name, observer: None, session: None })
+        Ok(Connector { shared, dialer: Tcp::new(), alpn, client_name, observer: None, session: None })
     }
 
     /// Returns the caller's TLS configuration, and what decides about certificates.

@@ -8,13 +8,14 @@ use crate::{Error, Step};
 
 /// A time limit and the moment from which it counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     started: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    pub(crate) fn starting_now(limit: Duration) -> Self {
+    /// Returns the deadline that is this far away.
+    pub fn starting_now(limit: Duration) -> Self {
         Self { started: Instant::now(), limit }
     }
 
@@ -23,11 +24,13 @@ impl Deadline {
         Self::starting_now(self.remaining().min(limit))
     }
 
-    pub(crate) fn remaining(&self) -> Duration {
+    /// Returns the time that is left; zero after the deadline.
+    pub fn remaining(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    /// Returns whether the deadline has passed.
+    pub fn is_over(&self) -> bool {
         self.remaining().is_zero()
     }
 

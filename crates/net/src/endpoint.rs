@@ -95,6 +95,16 @@ impl Endpoint {
         Ok(admitted)
     }
 
+    pub(crate) fn address_family(&self) -> AddressFamily {
+        self.family
+    }
+
+    /// Returns the error for a source address of a family that the host does not have.
+    pub(crate) fn of_other_family(&self) -> Error {
+        let what = "no address of the source address's family";
+        self.unresolved(io::Error::new(io::ErrorKind::AddrNotAvailable, what))
+    }
+
     pub(crate) fn unresolved(&self, source: io::Error) -> Error {
         Error::Resolve { host: self.host.clone(), source }
     }

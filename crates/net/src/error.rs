@@ -1,6 +1,7 @@
 //! Errors, by whose fault they are.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -8,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, PeerIncompatible};
 use starttls_proto::{DeclinedReason, Escaped, HelloRefusal, Quit, Refusal, Side, Speaker};
 
-use crate::{CertificateFailure, CertificateFault, Step};
+use crate::dialer::{ProxyError, ProxyFault};
+use crate::{CertificateFailure, CertificateFault, Endpoint, Step};
 
 /// Why there is no encrypted stream. The connection is closed in every case.
 ///
@@ -38,6 +40,15 @@ pub enum Error {
         /// Why the last one failed.
         source: io::Error,
     },
+    /// The socket in the file system did not accept the connection.
+    Socket {
+        /// The path of the socket.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A proxy on the way to the server failed. The server may be sound.
+    Proxy(Box<ProxyError>),
     /// The deadline passed (rule B6).
     Timeout {
         /// What the connection was waiting for.
@@ -114,6 +125,14 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Config { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// Returns the error for a proxy that cannot be reached. A step that took too long stays what it is.
+    pub(crate) fn proxy_unreachable(proxy: &Endpoint, error: Self) -> Self {
+        match error {
+            Self::Config { .. } => error,
+            error => ProxyError::new(proxy, Step::Connect, ProxyFault::Unreachable(Box::new(error))).into(),
+        }
     }
 
     /// Returns the TLS error that ended a session, if reading or writing failed because of TLS and not because the
@@ -195,6 +214,7 @@ impl Error {
         use rustls::Error as Tls;
         use starttls_proto::ErrorKind as Kind;
         match self {
+            Self::Proxy(error) => error.hint(),
             _ if self.may_be_client_name() => {
                 Some("set the client's own name: some servers require a fully qualified one")
             }
@@ -285,6 +305,8 @@ impl fmt::Display for Error {
             Self::Connect { address, tried, .. } => {
                 write!(f, "cannot connect to any of {tried} addresses, the last was {address}")
             }
+            Self::Socket { path, .. } => write!(f, "cannot connect to the socket {}", path.display()),
+            Self::Proxy(error) => error.fmt(f),
             Self::Timeout { step, limit } => {
                 write!(f, "timed out after {} s, waiting for {step}", limit.as_secs_f32())
             }
@@ -356,11 +378,19 @@ impl std::error::Error for Error {
             Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Io { source, .. } => {
                 Some(source)
             }
+            Self::Socket { source, .. } => Some(source),
+            Self::Proxy(error) => error.source(),
             Self::Tls(rustls::Error::AlertReceived(_)) => None,
             Self::ClientCertificate(source) | Self::Tls(source) => Some(source),
             // `Display` of the other errors includes the cause.
             _ => None,
         }
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{CertificateFailure, tls};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TlsFacts {
-    /// The peer's address, if this library opened the connection.
+    /// The peer's address, if a dialer of this library opened the connection and knows it. A proxy does not report it.
     pub address: Option<SocketAddr>,
     /// The duration of each step.
     pub timings: Timings,

@@ -14,6 +14,7 @@ use rustls::{
 use starttls_proto::Protocol;
 
 use crate::deadline::Deadline;
+use crate::dialer::Dialed;
 use crate::facts::{CertificateVerdict, Timings, TlsFacts};
 use crate::observe::Tap;
 use crate::stream::{self, Encrypted};
@@ -76,6 +77,15 @@ impl ConnectionAttempt {
         let offers = |setup: &TlsSetup| !matches!(setup, TlsSetup::Server { config, .. } if config.alpn_protocols.is_empty());
         self.required_alpn = protocol.required_alpn().filter(|_| offers(&self.setup));
         self.begin(tapped, Vec::new())
+    }
+
+    /// Records how the connection was opened, and returns its stream.
+    pub(crate) fn dialed<S>(&mut self, dialed: Dialed<S>) -> S {
+        let opening = self.lap();
+        self.timings.resolve = dialed.resolve;
+        self.timings.connect = Some(opening.saturating_sub(dialed.resolve.unwrap_or_default()));
+        self.address = dialed.address;
+        dialed.stream
     }
 
     /// Returns the time since the last call, or since the start.

@@ -59,6 +59,10 @@
 //!   that no octet is left ([`proto::Upgrade`]). [`Ready`] owns the proof and is not a stream, and the handshake consumes it.
 //! - A failed handshake closes the connection, which never returns to cleartext.
 //!
+//! # Proxies
+//! The module [`dialer`] opens connections in other ways: through a SOCKS5 or HTTP proxy, from a source address, to a socket
+//! in the file system, or in a way of the program's own.
+//!
 //! # Errors
 //! Each error has one line in plain words, a cause, and a [`hint`](Error::hint) if a fix is known. What a program decides on
 //! is typed: [`Step`], [`CertificateFault`], and the variants of [`Error`].
@@ -87,6 +91,7 @@ mod channel_binding;
 mod client;
 mod deadline;
 mod der;
+pub mod dialer;
 mod endpoint;
 mod error;
 mod facts;
@@ -97,6 +102,7 @@ mod host_name;
 pub mod login;
 mod machine;
 mod observe;
+pub mod proxy_header;
 #[cfg(feature = "raw-tls")]
 mod raw;
 mod ready;
@@ -113,9 +119,12 @@ mod verify;
 
 use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::Dialer;
 pub use certificate_fault::{CertificateFailure, CertificateFault};
 pub use channel_binding::ChannelBindings;
 pub use client::{Connector, ConnectorBuilder};
+pub use deadline::Deadline;
 pub use endpoint::{AddressFamily, Endpoint};
 pub use error::{Error, UpgradeRefusal};
 pub use facts::{CertificateVerdict, Timings, TlsFacts};

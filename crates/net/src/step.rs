@@ -12,6 +12,14 @@ pub enum Step {
     Resolve,
     /// The transport connection.
     Connect,
+    /// The proxy's choice of a login method (SOCKS5).
+    ProxyMethod,
+    /// The proxy's answer to the login.
+    ProxyLogin,
+    /// The proxy's answer to the request to connect.
+    ProxyConnect,
+    /// The server, to accept the PROXY header.
+    ProxyHeader,
     /// The server's greeting.
     Greeting,
     /// The server's answer to the client's hello (EHLO, CAPABILITY, a stream header).
@@ -54,6 +62,10 @@ impl Step {
         match self {
             Self::Resolve => "the addresses of the host",
             Self::Connect => "the connection",
+            Self::ProxyMethod => "the proxy's choice of a login method",
+            Self::ProxyLogin => "the proxy's answer to the login",
+            Self::ProxyConnect => "the proxy's answer to the request to connect",
+            Self::ProxyHeader => "the server to accept the PROXY header",
             Self::Greeting => "the greeting",
             Self::Hello => "the answer to the hello",
             Self::Request => "the answer to the upgrade request",

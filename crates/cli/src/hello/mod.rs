@@ -96,8 +96,8 @@ impl Way<'_> {
     async fn open(&self, observer: Arc<Conversation>) -> Result<(Option<String>, Box<dyn Io>), Error> {
         let (address, io): (_, Box<dyn Io>) = match self.dial {
             Dial::Tcp(endpoint) => {
-                let tcp = self.connector()?.dial(endpoint.clone()).await?;
-                (tcp.peer_addr().ok().map(|address| address.to_string()), Box::new(tcp))
+                let dialed = self.connector()?.dial(endpoint.clone()).await?;
+                (dialed.address.map(|address| address.to_string()), Box::new(dialed.stream))
             }
             Dial::Unix(_) => (None, self.dial.open(&self.connector()?).await?),
         };

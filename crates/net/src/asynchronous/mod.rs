@@ -1,22 +1,21 @@
 //! The tokio driver.
 
+mod dialer;
 mod drive;
 mod io;
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use starttls_proto::{Client, Identity, Protocol, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
 
-use crate::deadline::Deadline;
+use crate::dialer::Dialed;
 use crate::handshake::ConnectionAttempt;
 use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
 use crate::{Acceptor, Connector, Encrypted, Endpoint, Error, MaybeEncrypted, Ready, Step};
+pub use dialer::Dialer;
 pub(crate) use drive::drive;
 use drive::{send_before_tls, send_last_message};
 
@@ -24,7 +23,7 @@ use drive::{send_before_tls, send_last_message};
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<IO: AsyncRead + AsyncWrite + Unpin> Stream for IO {}
 
-impl Connector {
+impl<D: Dialer> Connector<D> {
     /// Connects to an endpoint, upgrades the connection, and verifies the server's certificate.
     ///
     /// # Errors
@@ -33,7 +32,7 @@ impl Connector {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Encrypted<TcpStream>, Error> {
+    ) -> Result<Encrypted<D::Stream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
         self.negotiate_to_end(protocol, self.identity_for(protocol, &to), attempt, tcp)
             .await?
@@ -50,7 +49,7 @@ impl Connector {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<MaybeEncrypted<TcpStream>, Error> {
+    ) -> Result<MaybeEncrypted<D::Stream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into()).await?;
         or_cleartext(self.negotiate_to_end(protocol, self.identity_for(protocol, &to), attempt, tcp).await?)
             .await
@@ -64,12 +63,33 @@ impl Connector {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Encrypted<TcpStream>, Error> {
+    ) -> Result<Encrypted<D::Stream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into()).await?;
         let tapped = TappedStream::new(tcp, attempt.tap.clone());
         attempt.begin_implicit(protocol, tapped)?.run().await
     }
 
+    /// Opens a connection to an endpoint, and sends and reads nothing for the protocol.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Proxy`] or [`Error::Timeout`].
+    pub async fn dial(&self, to: impl Into<Endpoint>) -> Result<Dialed<D::Stream>, Error> {
+        self.dialer.dial(&to.into(), self.deadline()).await
+    }
+
+    async fn begin(
+        &self,
+        protocol: &Protocol,
+        to: Endpoint,
+    ) -> Result<(ConnectionAttempt, D::Stream, Endpoint), Error> {
+        let mut attempt = self.attempt(protocol, to.server_name(), self.deadline())?;
+        let dialed = self.dialer.dial(&to, attempt.deadline).await?;
+        let stream = attempt.dialed(dialed);
+        Ok((attempt, stream, to))
+    }
+}
+
+impl<D> Connector<D> {
     /// Upgrades a stream on which nothing has been sent or received yet.
     ///
     /// # Errors
@@ -168,31 +188,6 @@ impl Connector {
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.attempt(protocol, server_name, self.deadline())?;
         self.negotiate_to_end(protocol, identity, attempt, io).await?.required()
-    }
-
-    /// Connects to an endpoint, and sends and reads nothing.
-    ///
-    /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
-    pub async fn dial(&self, to: impl Into<Endpoint>) -> Result<TcpStream, Error> {
-        let deadline = self.deadline();
-        let to = to.into();
-        let addresses = resolve(&to, &deadline).await?;
-        dial(&addresses, &deadline).await
-    }
-
-    async fn begin(
-        &self,
-        protocol: &Protocol,
-        to: Endpoint,
-    ) -> Result<(ConnectionAttempt, TcpStream, Endpoint), Error> {
-        let mut attempt = self.attempt(protocol, to.server_name(), self.deadline())?;
-        let addresses = resolve(&to, &attempt.deadline).await?;
-        attempt.timings.resolve = Some(attempt.lap());
-        let tcp = dial(&addresses, &attempt.deadline).await?;
-        attempt.timings.connect = Some(attempt.lap());
-        attempt.address = tcp.peer_addr().ok();
-        Ok((attempt, tcp, to))
     }
 
     async fn negotiate_to_end<IO: Stream>(
@@ -307,48 +302,5 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Ready<IO> {
     /// [`Error`]. The connection is closed then: it never returns to cleartext (rule B5).
     pub async fn handshake(self) -> Result<Encrypted<IO>, Error> {
         self.begin()?.run().await
-    }
-}
-
-async fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
-    let looking = async { lookup_host(to.dialled()).await.map_err(|cause| to.unresolved(cause)) };
-    let found = deadline.bound(Step::Resolve, looking).await?;
-    to.admitted(found)
-}
-
-/// Tries all addresses in turn. Each gets an equal share of the time that is left.
-async fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
-    let mut last = Err(deadline.error(Step::Connect));
-    for (at, &address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        let connecting = tokio::time::timeout(deadline.remaining() / left, TcpStream::connect(address)).await;
-        match connecting.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-            Ok(tcp) => {
-                // The messages are small, and each side waits for the other's. Without it the connection is only slower.
-                let _ = tcp.set_nodelay(true);
-                return Ok(tcp);
-            }
-            Err(source) => last = Err(deadline.unconnected(address, addresses.len(), source)),
-        }
-    }
-    last
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn tries_one_address_after_the_other() {
-        let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // It is bound, so that no other socket takes the port, and does not listen.
-        let reserved = tokio::net::TcpSocket::new_v4().unwrap();
-        reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let closed = reserved.local_addr().unwrap();
-        let deadline = Deadline::starting_now(Duration::from_secs(10));
-        let tcp = dial(&[closed, open.local_addr().unwrap()], &deadline).await.unwrap();
-        assert_eq!(tcp.peer_addr().unwrap(), open.local_addr().unwrap());
-        let error = dial(&[closed, closed], &deadline).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot connect to any of 2 addresses, the last was {closed}"));
     }
 }

@@ -3,36 +3,42 @@
 //!
 //! It works over any [`Stream`]: TCP, Unix sockets, and every stream in [`Untimed`].
 
+mod dialer;
 mod drive;
 mod io;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
-
 use starttls_proto::{Client, Identity, Protocol, Server};
 
-use crate::deadline::Deadline;
+use crate::dialer::{Dialed, Tcp};
 use crate::handshake::ConnectionAttempt;
 use crate::machine::{Negotiation, NegotiationEnd};
 use crate::ready::Negotiated;
 use crate::tapped_stream::TappedStream;
-use crate::{Encrypted, Endpoint, Error, MaybeEncrypted, Ready, Step};
+use crate::{Encrypted, Endpoint, Error, MaybeEncrypted, Ready};
+pub use dialer::Dialer;
 pub(crate) use drive::drive;
 use drive::{remove_timeout, send_before_tls, send_last_message};
 pub use io::{Stream, Untimed};
 
 /// A [`Connector`](crate::Connector) with blocking methods.
-#[derive(Clone, Copy, Debug)]
-pub struct Connector<'a>(&'a crate::Connector);
+#[derive(Debug)]
+pub struct Connector<'a, D = Tcp>(&'a crate::Connector<D>);
+
+impl<D> Clone for Connector<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Connector<'_, D> {}
 
 /// An [`Acceptor`](crate::Acceptor) with blocking methods.
 #[derive(Clone, Copy, Debug)]
 pub struct Acceptor<'a>(&'a crate::Acceptor);
 
-impl crate::Connector {
+impl<D> crate::Connector<D> {
     /// Returns the blocking driver of this connector.
-    pub fn blocking(&self) -> Connector<'_> {
+    pub fn blocking(&self) -> Connector<'_, D> {
         Connector(self)
     }
 }
@@ -44,7 +50,7 @@ impl crate::Acceptor {
     }
 }
 
-impl Connector<'_> {
+impl<D: Dialer> Connector<'_, D> {
     /// Connects to an endpoint, upgrades the connection, and verifies the server's certificate.
     ///
     /// # Errors
@@ -53,7 +59,7 @@ impl Connector<'_> {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Encrypted<TcpStream>, Error> {
+    ) -> Result<Encrypted<D::Stream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
         self.negotiate_to_end(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?
             .required()?
@@ -68,7 +74,7 @@ impl Connector<'_> {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<MaybeEncrypted<TcpStream>, Error> {
+    ) -> Result<MaybeEncrypted<D::Stream>, Error> {
         let (attempt, tcp, to) = self.begin(protocol, to.into())?;
         or_cleartext(self.negotiate_to_end(protocol, self.0.identity_for(protocol, &to), attempt, tcp)?)
     }
@@ -81,12 +87,33 @@ impl Connector<'_> {
         &self,
         protocol: &Protocol,
         to: impl Into<Endpoint>,
-    ) -> Result<Encrypted<TcpStream>, Error> {
+    ) -> Result<Encrypted<D::Stream>, Error> {
         let (attempt, tcp, _) = self.begin(protocol, to.into())?;
         let tapped = timed(tcp, &attempt);
         attempt.begin_implicit(protocol, tapped)?.run_blocking()
     }
 
+    /// Opens a connection to an endpoint, and sends and reads nothing for the protocol.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Proxy`] or [`Error::Timeout`].
+    pub fn dial(&self, to: impl Into<Endpoint>) -> Result<Dialed<D::Stream>, Error> {
+        self.0.dialer.dial(&to.into(), self.0.deadline())
+    }
+
+    fn begin(
+        &self,
+        protocol: &Protocol,
+        to: Endpoint,
+    ) -> Result<(ConnectionAttempt, D::Stream, Endpoint), Error> {
+        let mut attempt = self.0.attempt(protocol, to.server_name(), self.0.deadline())?;
+        let dialed = self.0.dialer.dial(&to, attempt.deadline)?;
+        let stream = attempt.dialed(dialed);
+        Ok((attempt, stream, to))
+    }
+}
+
+impl<D> Connector<'_, D> {
     /// Upgrades a stream on which nothing has been sent or received yet.
     ///
     /// # Errors
@@ -185,29 +212,6 @@ impl Connector<'_> {
     ) -> Result<Ready<IO>, Error> {
         let attempt = self.0.attempt(protocol, server_name, self.0.deadline())?;
         self.negotiate_to_end(protocol, identity, attempt, io)?.required()
-    }
-
-    /// Connects to an endpoint, and sends and reads nothing.
-    ///
-    /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`] or [`Error::Timeout`].
-    pub fn dial(&self, to: impl Into<Endpoint>) -> Result<TcpStream, Error> {
-        let deadline = self.0.deadline();
-        dial(&resolve(&to.into(), &deadline)?, &deadline)
-    }
-
-    fn begin(
-        &self,
-        protocol: &Protocol,
-        to: Endpoint,
-    ) -> Result<(ConnectionAttempt, TcpStream, Endpoint), Error> {
-        let mut attempt = self.0.attempt(protocol, to.server_name(), self.0.deadline())?;
-        let addresses = resolve(&to, &attempt.deadline)?;
-        attempt.timings.resolve = Some(attempt.lap());
-        let tcp = dial(&addresses, &attempt.deadline)?;
-        attempt.timings.connect = Some(attempt.lap());
-        attempt.address = tcp.peer_addr().ok();
-        Ok((attempt, tcp, to))
     }
 
     fn negotiate_to_end<IO: Stream>(
@@ -321,61 +325,4 @@ fn timed<IO>(io: IO, attempt: &ConnectionAttempt) -> TappedStream<IO> {
     let mut tapped = TappedStream::new(io, attempt.tap.clone());
     tapped.deadline = Some(attempt.deadline);
     tapped
-}
-
-/// Resolves the host on a thread of its own, because the system's resolver has no deadline.
-fn resolve(to: &Endpoint, deadline: &Deadline) -> Result<Vec<SocketAddr>, Error> {
-    let (found, answer) = mpsc::sync_channel(1);
-    let (host, port) = (to.dialled().0.to_owned(), to.dialled().1);
-    std::thread::spawn(move || {
-        // After the deadline nothing receives the result.
-        let _ = found.send((host.as_str(), port).to_socket_addrs());
-    });
-    let answer = answer.recv_timeout(deadline.remaining()).map_err(|_| deadline.error(Step::Resolve))?;
-    to.admitted(answer.map_err(|cause| to.unresolved(cause))?)
-}
-
-/// Tries all addresses in turn. Each gets an equal share of the time that is left.
-fn dial(addresses: &[SocketAddr], deadline: &Deadline) -> Result<TcpStream, Error> {
-    let mut last = Err(deadline.error(Step::Connect));
-    for (at, &address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        let share = deadline.remaining() / left;
-        let connecting = if share.is_zero() {
-            Err(ErrorKind::TimedOut.into())
-        } else {
-            TcpStream::connect_timeout(&address, share)
-        };
-        match connecting {
-            Ok(tcp) => {
-                // The messages are small, and each side waits for the other's. Without it the connection is only slower.
-                let _ = tcp.set_nodelay(true);
-                return Ok(tcp);
-            }
-            Err(source) => last = Err(deadline.unconnected(address, addresses.len(), source)),
-        }
-    }
-    last
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn tries_one_address_after_the_other() {
-        let open = TcpListener::bind("127.0.0.1:0").unwrap();
-        // It is bound, so that no other socket takes the port, and does not listen.
-        let reserved = tokio::net::TcpSocket::new_v4().unwrap();
-        reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let closed = reserved.local_addr().unwrap();
-        let deadline = Deadline::starting_now(Duration::from_secs(10));
-        let tcp = dial(&[closed, open.local_addr().unwrap()], &deadline).unwrap();
-        assert_eq!(tcp.peer_addr().unwrap(), open.local_addr().unwrap());
-        let error = dial(&[closed, closed], &deadline).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot connect to any of 2 addresses, the last was {closed}"));
-    }
 }

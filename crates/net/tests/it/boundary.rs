@@ -119,7 +119,7 @@ const UNGREETED: Protocol = Protocol { flow: Flow { greeting: false, ..smtp::SMT
 async fn c3_answer_in_the_socket_before_the_first_question_is_too_early() {
     let connector = Authority::new().connector().build().unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let tcp = connector.dial(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
+    let tcp = connector.dial(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap().stream;
     let mut server = listener.accept().unwrap().0;
     std::io::Write::write_all(&mut server, OFFER).unwrap();
     // Blocking on purpose: the runtime has not polled the socket when the negotiation starts.

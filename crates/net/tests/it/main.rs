@@ -7,6 +7,7 @@ mod blocking;
 mod boundary;
 mod chains;
 mod deadlines;
+mod dialers;
 mod doors;
 mod endless;
 mod file;

@@ -100,7 +100,7 @@ async fn the_host_field_is_the_authority_of_the_url_on_both_drivers() {
             let refused = connector.connect_or_cleartext(&HTTP, to.clone()).await.unwrap();
             assert!(matches!(refused, MaybeEncrypted::NotEncrypted(_)));
             let (tcp, identity) =
-                (connector.dial(to.clone()).await.unwrap(), connector.identity_for(&HTTP, &to));
+                (connector.dial(to.clone()).await.unwrap().stream, connector.identity_for(&HTTP, &to));
             let asked = connector.upgrade_as(&HTTP, identity, to.server_name(), tcp).await;
             assert!(matches!(asked, Err(Error::Declined(_))));
             let blocking = connector.clone();
