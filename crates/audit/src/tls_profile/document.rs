@@ -4,7 +4,7 @@ use starttls_hello::{CipherSuite, KeyExchange, NamedGroup, SuiteClass, Version};
 use starttls_x509::HashAlgorithm;
 
 use super::algorithm_names;
-use super::rules::{Certainty, Expectations, Feature, Level, Limit, Permissions, SuiteRule, TlsProfile};
+use super::rules::{Expectations, Feature, Level, Limit, Permissions, Provenance, SuiteRule, TlsProfile};
 use super::toml_reader::{ProfileError, Source, Table, Unknown};
 
 pub(super) fn parse(file: &str, text: &str) -> Result<TlsProfile, ProfileError> {
@@ -16,7 +16,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<TlsProfile, ProfileError> 
         title: String::new(),
         version: table.text("version")?.unwrap_or_else(|| String::from("not stated")),
         source: table.text("source")?.unwrap_or_else(|| file.to_owned()),
-        certainty: table.take("certainty").map_or(Ok(Certainty::Unstated), |value| value.one(certainty))?,
+        certainty: table.take("certainty").map_or(Ok(Provenance::Unstated), |value| value.one(certainty))?,
         applies_to: table.text("applies-to")?.unwrap_or_else(|| String::from("not stated")),
         untested: table.list("untested", |text| Ok(text.to_owned()))?,
         versions: expectations(&mut table, "versions", version)?,
@@ -113,8 +113,8 @@ fn choice<'k, T>(
     Err(Unknown::new(expected, text, names.into_iter()))
 }
 
-fn certainty(text: &str) -> Result<Certainty, Unknown> {
-    let known = [("read", Certainty::Read), ("checker", Certainty::Checker)];
+fn certainty(text: &str) -> Result<Provenance, Unknown> {
+    let known = [("read", Provenance::Read), ("checker", Provenance::Checker)];
     choice("\"read\" or \"checker\"", text, known.into_iter())
 }
 

@@ -19,7 +19,7 @@ mod toml_reader;
 use std::fmt;
 
 pub use evaluate::{Row, SessionFacts, Verdict, evaluate, overall};
-pub use rules::{Certainty, TlsProfile};
+pub use rules::{Provenance, TlsProfile};
 pub use toml_reader::ProfileError;
 
 macro_rules! builtin {

@@ -17,7 +17,7 @@ pub struct TlsProfile {
     /// The place where the requirements were read.
     pub source: String,
     /// How the requirements were read.
-    pub certainty: Certainty,
+    pub certainty: Provenance,
     /// The servers that the guideline is about.
     pub applies_to: String,
     /// Requirements of the guideline that an audit does not test.
@@ -38,7 +38,7 @@ pub struct TlsProfile {
 
 /// How the requirements of a profile were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Certainty {
+pub enum Provenance {
     /// In the document, or in a file of its author.
     Read,
     /// In a published program that tests the guideline.
@@ -48,7 +48,7 @@ pub enum Certainty {
     Unstated,
 }
 
-impl fmt::Display for Certainty {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "read in the document, or in a file of its author",
