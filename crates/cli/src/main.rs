@@ -18,6 +18,7 @@ mod lab;
 mod login;
 mod output;
 mod peer;
+mod policy;
 mod sasl;
 #[cfg(test)]
 mod schema;
@@ -95,6 +96,7 @@ async fn run(command: Command, interruption: Interruption) -> Result<u8, Failed>
         Command::Hello(args) => hello::run(&args).await,
         Command::Lab(args) => lab::run(&args, interruption).await,
         Command::Login(args) => login::run(&args).await,
+        Command::Policy(args) => policy::run(&args).await,
         Command::Sasl(args) => sasl::run(&args).await,
         Command::Send(args) => send::run(&args).await,
         Command::Completions { shell } => {

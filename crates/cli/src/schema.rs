@@ -36,3 +36,8 @@ fn plan() {
 fn send() {
     same("send", &schema_for!(crate::send::report::Report));
 }
+
+#[test]
+fn policy_report() {
+    same("policy-report", &schema_for!(crate::policy::report::Report));
+}

@@ -8,6 +8,7 @@ mod gateway;
 mod hello;
 mod lab;
 mod login;
+mod policy;
 mod send;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ pub(crate) use gateway::{Gateway, Offer};
 pub(crate) use hello::Hello;
 pub(crate) use lab::Lab;
 pub(crate) use login::{Credentials, Login, Principal, Sasl};
+pub(crate) use policy::{Policy, PolicyCommand, PolicyReport, PolicySts, PolicyTlsa, StsPart};
 pub(crate) use send::{Send, Stop};
 
 /// Use, test and understand STARTTLS: the upgrade of a cleartext connection to TLS on the same port
@@ -42,6 +44,7 @@ pub(crate) enum Command {
     Hello(Box<Hello>),
     Lab(Lab),
     Login(Box<Login>),
+    Policy(Policy),
     Sasl(Sasl),
     Send(Box<Send>),
     /// Print the completion script for a shell

@@ -3,7 +3,7 @@
 use crate::shows;
 use crate::support::{Run, starttls};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "attack",
     "check",
     "connect",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 12] = [
     "hello",
     "lab",
     "login",
+    "policy",
     "sasl",
     "send",
     "completions",

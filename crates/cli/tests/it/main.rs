@@ -32,6 +32,7 @@ mod lab;
 mod login;
 mod manual;
 mod output;
+mod policy;
 mod refusals;
 mod report;
 mod schema;

@@ -1,0 +1,18 @@
+//! `starttls policy`: DANE, MTA-STS and TLSRPT.
+
+mod keys;
+pub(crate) mod report;
+mod sts;
+mod tlsa;
+
+use crate::args::{Policy, PolicyCommand};
+use crate::error::Failed;
+
+/// Runs the command and returns its exit code.
+pub(crate) async fn run(args: &Policy) -> Result<u8, Failed> {
+    match &args.command {
+        PolicyCommand::Report(args) => report::run(args),
+        PolicyCommand::Sts(args) => sts::run(args),
+        PolicyCommand::Tlsa(args) => tlsa::run(args).await,
+    }
+}
